@@ -1,0 +1,42 @@
+"""Time as an argument: the system's, or one that a test or a replay moves by hand."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Two readings, both in seconds: `wall` since the Unix epoch, `monotonic` for durations only."""
+
+    def wall(self) -> float: ...
+
+    def monotonic(self) -> float: ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    wall = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
+
+
+class VirtualClock:
+    """A clock that stands still until it is moved; both readings move together."""
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self._now = start
+
+    def wall(self) -> float:
+        """Return the virtual time in seconds since the Unix epoch."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return the same reading: a virtual clock never jumps."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward; `seconds` must not be negative."""
+        if seconds < 0:
+            raise ValueError("a virtual clock moves forward only")
+        self._now += seconds

@@ -1,0 +1,78 @@
+"""What a dialect is: one API's wire format, read strictly and written back.
+
+Laws: nothing here awaits or opens anything; bytes split anywhere give the same chunks; what was read is what is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from proxy.errors import ProxyError
+from proxy.exchange import Call, Chunk, Progress, Text
+
+
+class ChunkDecoder(Protocol):
+    """Turns the upstream's bytes into chunks and keeps count on the way; one object per response."""
+
+    progress: Progress
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Take the next bytes, however they were split, and return the chunks that are whole now.
+
+        Raises UpstreamFailed when a single event or document is larger than allowed.
+        """
+        ...
+
+    def finish(self) -> list[Chunk]:
+        """Take the end of the body and return what is left. Raises UpstreamFailed if that is no valid document."""
+        ...
+
+
+class Dialect(Protocol):
+    """One API's wire format."""
+
+    name: str  # such as "openai.chat"
+    path: str  # the exact path, such as "/v1/chat/completions"; the method is POST
+    request_id_header: str  # where this API's clients look for the exchange id
+    forwarded_headers: frozenset[str]  # lower-case names of the client's headers that may go upstream
+
+    def read(self, body: bytes) -> Call:
+        """Read a request strictly. Raises BadRequest or TooLarge in words for the client."""
+        ...
+
+    def write(self, call: Call) -> bytes:
+        """Serialise the call for the upstream, asking for what the accounting needs."""
+        ...
+
+    def texts(self, call: Call) -> Iterator[Text]:
+        """Yield every string that the model would see, in order: roles, parts, tools and their schemas, results."""
+        ...
+
+    def credential_headers(self, secret: str) -> Mapping[str, str]:
+        """Return the headers that carry our credential to the upstream."""
+        ...
+
+    def decoder(self, call: Call, *, streamed: bool) -> ChunkDecoder:
+        """Return a decoder for an answer that is a stream of events, or one JSON document."""
+        ...
+
+    def encode(self, chunk: Chunk) -> bytes:
+        """Return a chunk's bytes: as they came, or written anew if it was changed."""
+        ...
+
+    def error(self, error: ProxyError, exchange_id: str) -> bytes:
+        """Return the JSON error body."""
+        ...
+
+    def error_event(self, error: ProxyError, exchange_id: str) -> bytes:
+        """Return the error as the event that ends a stream which already began."""
+        ...
+
+    def upstream_error(self, status: int, body: bytes) -> ProxyError:
+        """Turn an upstream's error answer into one that may be passed on: its own words where they are well-formed."""
+        ...
+
+    def models(self, models: list[str], created: int) -> bytes:
+        """Return the list of models in this API's shape; `created` is Unix seconds."""
+        ...

@@ -1,0 +1,104 @@
+"""The nouns of the request path: principal, call, chunk, usage, exchange. Values only, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The authenticated caller.
+
+    `created_at` is when the account was opened, in Unix seconds. `attributes` are opaque values that link accounts
+    (payment, sign-up), as the operator's own systems name them.
+    """
+
+    key_id: str
+    account: str
+    tenant: str
+    plan: str
+    created_at: float
+    attributes: Mapping[str, str]
+
+
+class Usage(NamedTuple):
+    """Tokens of one exchange, as the upstream bills them; `input` includes tokens read from a prompt cache."""
+
+    input: int
+    output: int
+
+
+class Text(NamedTuple):
+    """One string that the model would see; `where` is its place in the body, such as `messages[2].content[0].text`."""
+
+    role: str
+    where: str
+    text: str
+
+
+@dataclass(slots=True)
+class Call:
+    """The neutral view of one request.
+
+    `body` is the strictly read document: it is what is judged, and what is serialised again and sent. `choices` is how
+    many answers are asked for (`n`), `max_output_tokens` the client's own cap on each (None: not given),
+    `hide_usage` says that the usage is asked of the upstream for our accounting and taken out of the stream again.
+    """
+
+    model: str
+    stream: bool
+    body: dict[str, Any]
+    max_output_tokens: int | None = None
+    choices: int = 1
+    hide_usage: bool = False
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A piece of a response.
+
+    `raw` are its bytes as the upstream sent them, framing included, or None once it was changed and has to be encoded.
+    `data` is the JSON document in it (None for a comment, an end marker, or what is no JSON object); `event` the
+    server-sent event's name, empty if it has none or if the response is no stream.
+    """
+
+    raw: bytes | None
+    data: dict[str, Any] | None = None
+    event: str = ""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known so far of a response, kept by a chunk decoder while the bytes pass.
+
+    `usage` is the upstream's own figure (None until it came, or if it was absurd). `output_chars` counts the characters
+    of text, reasoning and tool arguments that came, for an estimate when the stream breaks. `complete` is true once the
+    dialect's own end marker was seen. `failed` is the error type of an in-band error, empty otherwise.
+    """
+
+    usage: Usage | None = None
+    output_chars: int = 0
+    complete: bool = False
+    failed: str = ""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its response, from acceptance to the terminal record.
+
+    `started` is wall time for the record, `started_monotonic` for durations. `peer` is the client's address after
+    trusted hops. `fields` are the typed facts that rules read (see `proxy.fields`).
+    """
+
+    id: str
+    dialect: str
+    peer: str
+    user_agent: str
+    client_request_id: str
+    started: float
+    started_monotonic: float
+    principal: Principal
+    call: Call | None = None
+    fields: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,148 @@
+"""The store's one protocol: sliding counters with leases, concurrency slots, small tables, a feed of their changes.
+
+Laws:
+- Time is the store's own; a replica's clock decides nothing.
+- A counted window is never over-granted. A window of W is counted in `SLOTS` slots of W / SLOTS; what was granted in a
+  slot counts until the whole slot is older than W. Capacity so comes back late by at most one slot, never early.
+- A grant may be used until its slot ends (`lease_ms`), so that use and count fall into the same slot.
+- An operation that is sent again with the same id has one effect.
+- Every failure is `StoreUnavailable`, within the deadline, with no hidden retry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
+
+SLOTS = 60
+
+
+class Ask(NamedTuple):
+    """A wish for units of one window: grant as much as there is up to `most`, or nothing if it is under `least`.
+
+    `bucket` is an opaque name (16 to 64 characters of a hash), `limit` the units per window, `window_ms` its length;
+    1 <= least <= most.
+    """
+
+    bucket: str
+    limit: int
+    window_ms: int
+    least: int
+    most: int
+
+
+class Grant(NamedTuple):
+    """The answer to an `Ask`.
+
+    `granted` is 0 for a refusal. `slot` is the index of the slot charged, to be named in a `Credit`. `remaining` is
+    what the window still has after this grant, never negative. `lease_ms` is how long the grant may be used.
+    `retry_after_ms` is, for a refusal, how long until `least` units are free if nobody else asks (-1: never, `least`
+    is over the limit). `reset_ms` is how long until the window is empty if nobody asks.
+    """
+
+    granted: int
+    slot: int
+    remaining: int
+    lease_ms: int
+    retry_after_ms: int
+    reset_ms: int
+
+
+class Credit(NamedTuple):
+    """Units given back (positive) or charged afterwards (negative) to the slot that granted them.
+
+    A credit for a slot that has left its window does nothing. A charge may push a window over its limit: it is what
+    was really used.
+    """
+
+    bucket: str
+    window_ms: int
+    slot: int
+    amount: int
+
+
+class Hold(NamedTuple):
+    """A wish for a holder's concurrency slots in one bucket, as a total: idempotent, so it renews as well.
+
+    The holder gets as many as the others leave up to `most`, or keeps what it has if that is under `least`.
+    `least` 0 always succeeds, and so gives slots back. Slots not renewed within `ttl_ms` fall free.
+    """
+
+    bucket: str
+    limit: int
+    holder: str
+    least: int
+    most: int
+    ttl_ms: int
+
+
+class Held(NamedTuple):
+    """The answer to a `Hold`: the slots that this holder has now, and those of all holders together."""
+
+    mine: int
+    total: int
+
+
+class Row(NamedTuple):
+    """One row of a small table; `value` None deletes it."""
+
+    table: str
+    name: str
+    value: bytes | None
+
+
+class Changes(NamedTuple):
+    """What changed in the tables since a cursor.
+
+    `rows` are (table, name). `lost` is true when the feed no longer reaches back to the cursor: drop everything cached.
+    """
+
+    cursor: str
+    rows: tuple[tuple[str, str], ...]
+    lost: bool
+
+
+class Store(Protocol):
+    """What every store can do; one contract suite runs over all of them."""
+
+    async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
+        """Grant or refuse each ask on its own, in one round trip, in order. `op` is unique to this logical call."""
+        ...
+
+    async def credit(self, credits: Sequence[Credit], op: str) -> None:
+        """Apply all credits; the same `op` sent twice applies once."""
+        ...
+
+    async def hold(self, holds: Sequence[Hold]) -> list[Held]:
+        """Set each holder's slots, in order, in one round trip."""
+        ...
+
+    async def read(self, table: str, name: str) -> bytes | None:
+        """Return one row's value, None if there is none."""
+        ...
+
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+        """Write all rows or none, and announce them in the change feed.
+
+        With `only_new`, write nothing and return False if any of the rows exists already.
+        """
+        ...
+
+    def scan(self, table: str) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield every row of a table; rows written meanwhile may or may not appear, none appears twice."""
+        ...
+
+    async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
+        """Return what changed after `cursor`, waiting up to `wait_ms` for something to come.
+
+        Without a cursor, return the present end of the feed and no rows.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Return once the store answered."""
+        ...
+
+    async def close(self) -> None:
+        """Let every connection go; the store can be used no more."""
+        ...
