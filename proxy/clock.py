@@ -7,17 +7,21 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two readings, both in seconds: `wall` since the Unix epoch, `monotonic` for durations only."""
+    """Two readings, both in seconds."""
 
-    def wall(self) -> float: ...
+    def wall(self) -> float:
+        """Return the time since the Unix epoch."""
+        ...
 
-    def monotonic(self) -> float: ...
+    def monotonic(self) -> float:
+        """Return a reading for durations only; it never goes back."""
+        ...
 
 
 class SystemClock:
     """The machine's clocks."""
 
-    wall = staticmethod(time.time)
+    wall = staticmethod(time.time)  # noqa: TID251 - this is the Clock that others must take
     monotonic = staticmethod(time.monotonic)
 
 

@@ -88,8 +88,8 @@ class Progress:
 class Exchange:
     """One request and its response, from acceptance to the terminal record.
 
-    `started` is wall time for the record, `started_monotonic` for durations. `peer` is the client's address after
-    trusted hops. `fields` are the typed facts that rules read (see `proxy.fields`).
+    `started` is wall time in seconds. `peer` is the client's address after trusted hops. `fields` are the typed facts
+    that rules read (see `proxy.fields`).
     """
 
     id: str
@@ -98,7 +98,6 @@ class Exchange:
     user_agent: str
     client_request_id: str
     started: float
-    started_monotonic: float
     principal: Principal
     call: Call | None = None
     fields: dict[str, Any] = field(default_factory=dict)

@@ -6,7 +6,7 @@ Laws: nothing here awaits or opens anything; bytes split anywhere give the same 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Chunk, Progress, Text
@@ -32,10 +32,11 @@ class ChunkDecoder(Protocol):
 class Dialect(Protocol):
     """One API's wire format."""
 
-    name: str  # such as "openai.chat"
-    path: str  # the exact path, such as "/v1/chat/completions"; the method is POST
-    request_id_header: str  # where this API's clients look for the exchange id
-    forwarded_headers: frozenset[str]  # lower-case names of the client's headers that may go upstream
+    name: ClassVar[str]  # such as "openai.chat"
+    path: ClassVar[str]  # the exact path, such as "/v1/chat/completions"; the method is POST
+    request_id_header: ClassVar[str]  # where this API's clients look for the exchange id
+    forwarded_headers: ClassVar[frozenset[str]]  # lower-case names of the client's headers that may go upstream
+    default_headers: ClassVar[Mapping[str, str]]  # headers that the upstream needs and the client may leave out
 
     def read(self, body: bytes) -> Call:
         """Read a request strictly. Raises BadRequest or TooLarge in words for the client."""
@@ -57,8 +58,8 @@ class Dialect(Protocol):
         """Return a decoder for an answer that is a stream of events, or one JSON document."""
         ...
 
-    def encode(self, chunk: Chunk) -> bytes:
-        """Return a chunk's bytes: as they came, or written anew if it was changed."""
+    def encode(self, chunk: Chunk, *, streamed: bool) -> bytes:
+        """Return a chunk's bytes: as they came, or written anew as an event or a document if it was changed."""
         ...
 
     def error(self, error: ProxyError, exchange_id: str) -> bytes:
@@ -66,7 +67,7 @@ class Dialect(Protocol):
         ...
 
     def error_event(self, error: ProxyError, exchange_id: str) -> bytes:
-        """Return the error as the event that ends a stream which already began."""
+        """Return the error as the event that ends a stream which already began, even in the middle of an event."""
         ...
 
     def upstream_error(self, status: int, body: bytes) -> ProxyError:
@@ -75,4 +76,15 @@ class Dialect(Protocol):
 
     def models(self, models: list[str], created: int) -> bytes:
         """Return the list of models in this API's shape; `created` is Unix seconds."""
+        ...
+
+    def limit_headers(
+        self, measure: str, limit: int, remaining: int, reset_seconds: float, now: float
+    ) -> dict[str, str]:
+        """Return the headers, names in lower case, that tell a client about one limit.
+
+        `measure` is one of requests, input_tokens, output_tokens, total_tokens, cost_usd and concurrency; there are
+        none for a measure that this API has no word for. `now` is Unix seconds. Several measures may share a name:
+        the caller keeps the tightest.
+        """
         ...

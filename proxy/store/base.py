@@ -5,7 +5,8 @@ Laws:
 - A counted window is never over-granted. A window of W is counted in `SLOTS` slots of W / SLOTS; what was granted in a
   slot counts until the whole slot is older than W. Capacity so comes back late by at most one slot, never early.
 - A grant may be used until its slot ends (`lease_ms`), so that use and count fall into the same slot.
-- An operation that is sent again with the same id has one effect.
+- An operation that is sent again with the same id within `REMEMBERED_MS` has one effect, and what it was granted is
+  answered again. A refusal has no effect and leaves nothing behind: it is asked anew.
 - Every failure is `StoreUnavailable`, within the deadline, with no hidden retry.
 """
 
@@ -16,12 +17,21 @@ from typing import NamedTuple, Protocol
 
 SLOTS = 60
 
+# Limits and amounts are exact up to here, because Lua's numbers are doubles; a higher limit counts as this one.
+MAX_UNITS = 2**53 - 1
+
+# How long a store remembers the id of an operation.
+REMEMBERED_MS = 30_000
+
+# How many changed rows the feed reaches back, at least.
+FEED_ROWS = 10_000
+
 
 class Ask(NamedTuple):
     """A wish for units of one window: grant as much as there is up to `most`, or nothing if it is under `least`.
 
-    `bucket` is an opaque name (16 to 64 characters of a hash), `limit` the units per window, `window_ms` its length;
-    1 <= least <= most.
+    `bucket` is an opaque name (16 to 64 characters of a hash), `limit` the units per window, `window_ms` its length,
+    the same whenever this bucket is named; 1 <= least <= most.
     """
 
     bucket: str
@@ -35,9 +45,10 @@ class Grant(NamedTuple):
     """The answer to an `Ask`.
 
     `granted` is 0 for a refusal. `slot` is the index of the slot charged, to be named in a `Credit`. `remaining` is
-    what the window still has after this grant, never negative. `lease_ms` is how long the grant may be used.
-    `retry_after_ms` is, for a refusal, how long until `least` units are free if nobody else asks (-1: never, `least`
-    is over the limit). `reset_ms` is how long until the window is empty if nobody asks.
+    what the window still has after this grant, never negative. `lease_ms` is how long the grant may be used, counted
+    from when the ask was first sent. `retry_after_ms` is, for a refusal, how long until `least` units are free if
+    nobody else asks (-1: never, `least` is over the limit). `reset_ms` is how long until the window is empty if nobody
+    asks.
     """
 
     granted: int
@@ -51,8 +62,8 @@ class Grant(NamedTuple):
 class Credit(NamedTuple):
     """Units given back (positive) or charged afterwards (negative) to the slot that granted them.
 
-    A credit for a slot that has left its window does nothing. A charge may push a window over its limit: it is what
-    was really used.
+    A credit for a slot that has left its window does nothing, and no more comes back than the slot holds. A charge may
+    push a window over its limit: it is what was really used.
     """
 
     bucket: str
@@ -65,7 +76,7 @@ class Hold(NamedTuple):
     """A wish for a holder's concurrency slots in one bucket, as a total: idempotent, so it renews as well.
 
     The holder gets as many as the others leave up to `most`, or keeps what it has if that is under `least`.
-    `least` 0 always succeeds, and so gives slots back. Slots not renewed within `ttl_ms` fall free.
+    `least` 0 always succeeds, and so gives slots back. Slots not renewed within `ttl_ms` fall free. 0 <= least <= most.
     """
 
     bucket: str
@@ -94,7 +105,8 @@ class Row(NamedTuple):
 class Changes(NamedTuple):
     """What changed in the tables since a cursor.
 
-    `rows` are (table, name). `lost` is true when the feed no longer reaches back to the cursor: drop everything cached.
+    `rows` are (table, name), oldest first; a row may be named more than once. `lost` is true when the feed no longer
+    reaches back to the cursor: drop everything cached.
     """
 
     cursor: str
@@ -109,7 +121,7 @@ class Store(Protocol):
         """Grant or refuse each ask on its own, in one round trip, in order. `op` is unique to this logical call."""
         ...
 
-    async def credit(self, credits: Sequence[Credit], op: str) -> None:
+    async def credit(self, amounts: Sequence[Credit], op: str) -> None:
         """Apply all credits; the same `op` sent twice applies once."""
         ...
 

@@ -1,0 +1,141 @@
+"""What goes back to a client, as bytes: a whole answer in one write, or a stream of pieces.
+
+Laws: the version is always HTTP/1.1; only headers that are named here or passed in are sent; a header value with
+anything but visible characters and spaces is never sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from proxy.clock import Clock
+
+VIA = "1.1 stillgate"
+_SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
+_REASONS = {status.value: status.phrase for status in HTTPStatus} | {529: "Overloaded"}
+
+
+class Answer(web.StreamResponse):
+    """One answer, head and body ready to be written; aiohttp's protocol calls `prepare` and `write_eof`.
+
+    The parent's constructor is left out on purpose: it builds headers and state that nothing here uses.
+    """
+
+    def __init__(self, head: bytes, body: bytes, *, keep: bool) -> None:
+        self._bytes = head + body
+        self._keep = keep
+        self._connection: web.RequestHandler | None = None
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may serve another request."""
+        return self._keep
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Note where to write."""
+        self._connection = request.protocol
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write everything at once."""
+        if self._connection is None:
+            raise RuntimeError("an answer is prepared before it is written")
+        await _write(self._connection, self._bytes + data)
+
+
+class Stream(web.StreamResponse):
+    """An answer whose length nobody knows yet; to an HTTP/1.0 client it ends with the connection."""
+
+    def __init__(self, request: web.BaseRequest, head: bytes, *, keep: bool) -> None:
+        self._connection = request.protocol
+        self._head = head
+        self._chunked = request.version >= (1, 1)
+        self._keep = keep and self._chunked
+        self.begun = False
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection may serve another request."""
+        return self._keep
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Do nothing: the head went out with the first piece."""
+        del request
+        return None
+
+    async def send(self, data: bytes) -> None:
+        """Write one piece, the head before the first, and wait while the client is behind."""
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        if not self.begun:
+            self.begun = True
+            data = self._head + data
+        if data:
+            await _write(self._connection, data)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write the end of the body."""
+        end = b"0\r\n\r\n" if self._chunked else b""
+        if not self.begun:
+            self.begun = True
+            end = self._head + end
+        await _write(self._connection, data + end)
+
+
+class AnswerWriter:
+    """Makes answers; one per process, since it keeps the date's text for a second."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -1
+        self._date = b""
+
+    def whole(
+        self,
+        request: web.BaseRequest | None,
+        status: int,
+        content_type: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        close: bool = False,
+    ) -> Answer:
+        """Return an answer with a known body; with `close`, or without a readable request, the connection ends."""
+        keep = request is not None and request.keep_alive and not close
+        head = self._head(status, content_type, headers, f"content-length: {len(body)}", keep=keep)
+        return Answer(head, body, keep=keep)
+
+    def stream(self, request: web.BaseRequest, status: int, content_type: str, headers: Mapping[str, str]) -> Stream:
+        """Return an answer to be sent piece by piece."""
+        chunked = request.version >= (1, 1)
+        keep = request.keep_alive and chunked
+        framing = "transfer-encoding: chunked" if chunked else "x-accel-buffering: no"
+        return Stream(request, self._head(status, content_type, headers, framing, keep=keep), keep=keep)
+
+    def _head(self, status: int, content_type: str, headers: Mapping[str, str], framing: str, *, keep: bool) -> bytes:
+        second = int(self._clock.wall())
+        if second != self._second:
+            self._second = second
+            self._date = b"date: %b\r\n" % formatdate(second, usegmt=True).encode("ascii")
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}", f"content-type: {content_type}", framing]
+        lines += [f"{name}: {value}" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)]
+        lines.append(f"via: {VIA}")
+        if not keep:
+            lines.append("connection: close")
+        return "\r\n".join(lines).encode("ascii") + b"\r\n" + self._date + b"\r\n"
+
+
+async def _write(connection: web.RequestHandler, data: bytes) -> None:
+    """Give bytes to the transport and wait while its buffer is full. Raises ConnectionResetError if it is gone."""
+    transport = connection.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("the client has left")
+    transport.write(data)
+    if connection.writing_paused:
+        await connection._drain_helper()  # noqa: SLF001 - aiohttp's only way to wait for its write buffer

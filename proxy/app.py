@@ -1,0 +1,294 @@
+"""Puts a worker's parts together and keeps them running: the one place that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from proxy.auth.key_cache import KeyCache
+from proxy.clock import Clock
+from proxy.config import Model, Settings
+from proxy.config import Upstream as UpstreamSettings
+from proxy.course import Terms
+from proxy.decisions.journal import Journal
+from proxy.decisions.pseudonyms import Pseudonyms, ensure_epoch, epoch_of
+from proxy.decisions.record import Recorder
+from proxy.decisions.target import DescriptorTarget, FileTarget, Target
+from proxy.dialects import dialects
+from proxy.errors import StoreUnavailable
+from proxy.gateway import Gateway, Parts
+from proxy.intake import Reader
+from proxy.listener import Caps, Deadlines, Listener, Refused
+from proxy.log import get
+from proxy.metered_store import MeteredStore
+from proxy.metrics import Refusal, Snapshot, Tally
+from proxy.rules.pack import Pack
+from proxy.rules.quotas import Quotas
+from proxy.secrets import Purpose, load_or_create_master, read_secret_file
+from proxy.store import open_store
+from proxy.store.base import Store
+from proxy.upstream import Origin, Upstream
+
+_BACKLOG = 1024
+_EPOCH_CHECK_S = 20.0
+_LAG_PERIOD_S = 0.05
+_END_GRACE_S = 1.0
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker runs: its number, its store, and the address that it shares with the others."""
+
+    worker: int
+    store_url: str
+    host: str
+    port: int
+
+
+class Serving:
+    """A worker that serves."""
+
+    def __init__(self, parts: Parts, gateway: Gateway, listener: Listener, server: asyncio.Server) -> None:
+        self._gateway = gateway
+        self._listener = listener
+        self._server = server
+        self._quotas = parts.quotas
+        self._keys = parts.keys
+        self._journal = parts.journal
+        self._tally = parts.tally
+        self._worst_lag = 0.0
+        # Done when a background task has failed: the worker must not go on without it.
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def snapshot(self) -> Snapshot:
+        """Return this worker's numbers as they are now."""
+        put = self._tally.put
+        put("stillgate_inflight", len(self._gateway))
+        put("stillgate_connections", len(self._listener))
+        put("stillgate_keys_cached", len(self._keys))
+        put("stillgate_leases", len(self._quotas))
+        put("stillgate_log_lost_total", self._journal.log.lost)
+        put("stillgate_log_truncations_total", self._journal.log.truncations)
+        put("stillgate_log_failing", float(self._journal.log.failing))
+        put("stillgate_loop_lag_seconds", self._worst_lag)
+        self._worst_lag = 0.0
+        return self._tally.snapshot()
+
+    async def measure_lag(self) -> None:
+        """Note how late the loop wakes up, until cancelled; the worst since the last snapshot counts."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + _LAG_PERIOD_S
+            await asyncio.sleep(_LAG_PERIOD_S)
+            self._worst_lag = max(self._worst_lag, clock() - due)
+
+    async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Take no new work, let what runs end by itself for `seconds` or until `hurry`, then end it with an error."""
+        self._server.close()
+        self._gateway.drain()
+        self._listener.close_idle()
+        await self._until_quiet(seconds, hurry)
+        self._gateway.end_all()
+        await self._until_quiet(_END_GRACE_S)
+        self._listener.abort_all()
+        await self._until_quiet(_END_GRACE_S)
+
+    async def _until_quiet(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        while len(self._gateway) and clock() < until and not (hurry is not None and hurry.is_set()):  # noqa: ASYNC110 - once in a worker's life
+            await asyncio.sleep(_POLL_S)
+
+
+@asynccontextmanager
+async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> AsyncIterator[Serving]:
+    """Serve customers while the context lasts.
+
+    At its end every lease goes back and the decision log is complete. Raises ConfigurationError or StoreUnavailable if
+    something needed cannot be had.
+    """
+    async with AsyncExitStack() as stack:
+        tally = Tally(settings.models)
+        store = MeteredStore(await open_store(place.store_url, clock=clock, password=store_password(settings)), tally)
+        stack.push_async_callback(store.close)
+        recorder = await _recorder(place, store, clock)
+        parts = await _parts(settings, pack, place, clock, store, tally, recorder, stack)
+        gateway = Gateway(parts)
+        listener = _listener(settings, gateway, tally)
+        gateway.reader = Reader(listener, settings.limits.body_bytes)
+        stack.callback(gateway.reader.close)
+        stack.push_async_callback(parts.quotas.close)
+        server = await asyncio.get_running_loop().create_server(
+            listener, sock=listening_socket(place.host, place.port), backlog=_BACKLOG
+        )
+        stack.callback(server.close)
+        serving = Serving(parts, gateway, listener, server)
+        work = (
+            parts.keys.follow(),
+            parts.quotas.run(),
+            listener.sweep(),
+            gateway.watch(),
+            serving.measure_lag(),
+            _follow_epochs(recorder, store, clock),
+        )
+        await stack.enter_async_context(_background(work, serving.failed))
+        yield serving
+
+
+async def _parts(
+    settings: Settings,
+    pack: Pack,
+    place: Place,
+    clock: Clock,
+    store: Store,
+    tally: Tally,
+    recorder: Recorder,
+    stack: AsyncExitStack,
+) -> Parts:
+    prefix, numbers = secrets.token_hex(6), itertools.count()
+
+    def op() -> str:
+        return f"{prefix}-{next(numbers)}"
+
+    upstreams = {
+        name: await stack.enter_async_context(Upstream(_origin(name, entry)))
+        for name, entry in settings.upstreams.items()
+    }
+    master = load_or_create_master(settings.master_secret)
+    journal = Journal.open(_target(settings, place.worker), recorder, clock, pack.digest)
+    stack.push_async_callback(journal.close)
+    tally.put("stillgate_build_info", 1, (version("stillgate"),))
+    tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
+    known = dialects(frozenset(settings.allow_parameters))
+    return Parts(
+        dialects=known,
+        openai=known["/v1/chat/completions"],
+        anthropic=known["/v1/messages"],
+        models={name: _terms(model) for name, model in settings.models.items()},
+        upstreams=upstreams,
+        keys=KeyCache(store, master.derive(Purpose.KEY_DIGEST), clock, settings.auth_stale_max_seconds),
+        quotas=Quotas(pack, store, clock, holder=prefix, op=op),
+        pack=pack,
+        journal=journal,
+        tally=tally,
+        clock=clock,
+        new_id=lambda: f"ex_{secrets.token_hex(12)}",
+        trusted_hops=settings.trusted_hops,
+        max_exchanges=settings.limits.exchanges,
+        links={"docs_url": settings.docs_url, "appeal_url": settings.appeal_url},
+    )
+
+
+async def _recorder(place: Place, store: Store, clock: Clock) -> Recorder:
+    epoch = epoch_of(clock.wall())
+    pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
+    return Recorder(f"{socket.gethostname()}-{place.worker}", version("stillgate"), pseudonyms, clock)
+
+
+def _origin(name: str, entry: UpstreamSettings) -> Origin:
+    # Without a credential the header still has to say something: the stand-in, like any local server, wants one there.
+    secret = read_secret_file(entry.credential_file) if entry.credential_file is not None else "none"
+    return Origin(
+        name=name,
+        url=entry.url,
+        secret=secret,
+        connect=entry.connect_seconds,
+        first_byte=entry.first_byte_seconds,
+        idle=entry.idle_seconds,
+        total=entry.total_seconds,
+        connections=entry.connections,
+    )
+
+
+def _terms(model: Model) -> Terms:
+    return Terms(model.upstream, model.max_output_tokens, model.input_picodollars, model.output_picodollars)
+
+
+def store_password(settings: Settings) -> str | None:
+    """Return the password of a shared store, None if it has none."""
+    return None if settings.store_password_file is None else read_secret_file(settings.store_password_file)
+
+
+def _target(settings: Settings, worker: int) -> Target:
+    if settings.decision_log.to == "stdout":
+        return DescriptorTarget(sys.stdout.fileno(), settings.decisions_folder / f"stdout-{worker}.running")
+    return FileTarget(settings.decisions_folder / f"decisions-{worker}.jsonl")
+
+
+def _listener(settings: Settings, gateway: Gateway, tally: Tally) -> Listener:
+    limits = settings.limits
+
+    def on_refused(refused: Refused) -> None:
+        tally.refused(Refusal.TOO_MANY_CONNECTIONS if refused.reason == "too_many_connections" else Refusal.TOO_SLOW)
+
+    return Listener(
+        gateway.handle,
+        on_error=gateway.on_error,
+        on_refused=on_refused,
+        deadlines=Deadlines(
+            header=limits.header_seconds,
+            body=limits.body_seconds,
+            body_bytes_per_second=limits.body_bytes_per_second,
+            idle=limits.idle_seconds,
+            write_stall=limits.write_stall_seconds,
+        ),
+        # Behind a trusted proxy every connection comes from the same few addresses.
+        caps=Caps(limits.connections, limits.connections if settings.trusted_hops else limits.connections_per_peer),
+    )
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a bound socket that shares its address with those of other workers."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+@asynccontextmanager
+async def _background(work: Iterable[Coroutine[Any, Any, None]], failed: asyncio.Future[None]) -> AsyncIterator[None]:
+    """Run what goes on until the context ends; a task that fails is told of and sets `failed`."""
+
+    def look(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and not failed.done():
+            get("worker").error("a background task failed", error=repr(task.exception()))
+            failed.set_result(None)
+
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    for task in tasks:
+        task.add_done_callback(look)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _follow_epochs(recorder: Recorder, store: Store, clock: Clock) -> None:
+    """Change the pseudonyms' key when a new month begins, until cancelled."""
+    while True:
+        await asyncio.sleep(_EPOCH_CHECK_S)
+        epoch = epoch_of(clock.wall())
+        if epoch != recorder.pseudonyms.epoch:
+            try:
+                recorder.pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
+            except StoreUnavailable:
+                continue

@@ -1,0 +1,1 @@
+"""Who is calling: keys, and the credential in a request's headers."""

@@ -1,0 +1,108 @@
+"""From a secret to a principal without asking the store each time, and never with an identity that is too old.
+
+Laws:
+- What is cached is as fresh as the store's change feed: every change drops its row, a feed that lost its place drops
+  everything, and a feed that has been silent for longer than `stale_max_s` closes the door with 503, not 401.
+- Unknown keys are remembered apart from known ones, so that a flood of guesses evicts no customer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Any
+
+from proxy.auth.api_key import KeyRecord, digest, well_formed
+from proxy.clock import Clock
+from proxy.errors import StoreUnavailable, Unauthenticated, Unavailable
+from proxy.exchange import Principal
+from proxy.store.base import Store
+
+KEYS_TABLE = "keys"  # digest of the secret -> record
+KEY_IDS_TABLE = "key_ids"  # key id -> digest
+_KNOWN_LIMIT = 100_000
+_UNKNOWN_LIMIT = 10_000
+_FEED_WAIT_MS = 1000
+_FEED_PAUSE_S = 0.5
+
+
+class KeyCache:
+    """The keys that this process has seen; `follow` must run as long as it is used."""
+
+    def __init__(self, store: Store, digest_key: bytes, clock: Clock, stale_max_s: float) -> None:
+        self._store = store
+        self._digest_key = digest_key
+        self._clock = clock
+        self._stale_max_s = stale_max_s
+        self._known: OrderedDict[str, tuple[KeyRecord, Principal]] = OrderedDict()
+        self._unknown: OrderedDict[str, None] = OrderedDict()
+        self._fresh_at = float("-inf")  # monotonic time at which the feed was last known to be complete
+        self._generation = 0  # counts drops, so that a read that overlapped one is not kept
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    async def authenticate(self, secret: str) -> Principal:
+        """Return whom the secret stands for.
+
+        Raises Unauthenticated for anything that opens nothing (unknown, expired, revoked: the same words), Unavailable
+        when the store is needed and away.
+        """
+        name = digest(secret, self._digest_key)
+        stale = self._clock.monotonic() - self._fresh_at > self._stale_max_s
+        entry = None if stale else self._known.get(name)
+        if entry is None:
+            if not well_formed(secret) or (name in self._unknown and not stale):
+                raise Unauthenticated("The API key is not valid.")
+            entry = await self._look_up(name)
+        record, principal = entry
+        if not record.usable_at(self._clock.wall()):
+            raise Unauthenticated("The API key is not valid.")
+        return principal
+
+    async def _look_up(self, name: str) -> tuple[KeyRecord, Principal]:
+        generation = self._generation
+        try:
+            value = await self._store.read(KEYS_TABLE, name)
+        except StoreUnavailable:
+            raise Unavailable("Keys cannot be checked right now.", code="keys_unavailable", retry_after=2) from None
+        if value is None:
+            if generation == self._generation:
+                _remember(self._unknown, name, None, _UNKNOWN_LIMIT)
+            raise Unauthenticated("The API key is not valid.")
+        record = KeyRecord.from_bytes(value)
+        entry = (record, record.principal())
+        if generation == self._generation:
+            _remember(self._known, name, entry, _KNOWN_LIMIT)
+        return entry
+
+    async def follow(self) -> None:
+        """Follow the store's change feed until cancelled; survives a store that is away."""
+        cursor: str | None = None
+        while True:
+            asked = self._clock.monotonic()
+            try:
+                changes = await self._store.changes(cursor, _FEED_WAIT_MS)
+            except StoreUnavailable:
+                await asyncio.sleep(_FEED_PAUSE_S)
+                continue
+            if changes.lost or cursor is None:
+                self._drop_all()
+            for table, name in changes.rows:
+                if table == KEYS_TABLE:
+                    self._generation += 1
+                    self._known.pop(name, None)
+                    self._unknown.pop(name, None)
+            cursor = changes.cursor
+            self._fresh_at = asked
+
+    def _drop_all(self) -> None:
+        self._generation += 1
+        self._known.clear()
+        self._unknown.clear()
+
+
+def _remember(cache: OrderedDict[str, Any], name: str, value: object, limit: int) -> None:
+    cache[name] = value
+    if len(cache) > limit:
+        cache.popitem(last=False)

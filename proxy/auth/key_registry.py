@@ -1,0 +1,134 @@
+"""Makes, lists, revokes and rotates keys in the store; only the admin side uses it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from proxy.auth.api_key import KeyRecord, KeyRequest, Random, digest, mint, new_key_id
+from proxy.auth.key_cache import KEY_IDS_TABLE, KEYS_TABLE
+from proxy.clock import Clock
+from proxy.errors import ConfigurationError
+from proxy.store.base import Row, Store
+
+ACCOUNTS_TABLE = "accounts"  # account -> when it was first seen, for accounts whose opening nobody told us
+_BATCH = 500
+
+
+class Minted(NamedTuple):
+    """A new key with its secret, which is nowhere else and will not be shown again."""
+
+    record: KeyRecord
+    secret: str
+
+
+class KeyRegistry:
+    """Every change to a key goes through here and is announced to all replicas by the store's change feed."""
+
+    def __init__(self, store: Store, digest_key: bytes, clock: Clock, random_bytes: Random) -> None:
+        self._store = store
+        self._digest_key = digest_key
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    async def create(self, request: KeyRequest) -> Minted:
+        """Make one key. Raises ConfigurationError if a secret to be taken over is known already."""
+        return (await self.create_all([request]))[0]
+
+    async def create_all(self, requests: Sequence[KeyRequest]) -> list[Minted]:
+        """Make many keys, batch by batch. Raises ConfigurationError before the first batch that has a secret in use."""
+        made: list[Minted] = []
+        for start in range(0, len(requests), _BATCH):
+            batch = [await self._prepare(request) for request in requests[start : start + _BATCH]]
+            await self._write_new(batch)
+            made += batch
+        return made
+
+    async def records(self) -> AsyncIterator[KeyRecord]:
+        """Yield every key, in no order."""
+        async for _, value in self._store.scan(KEYS_TABLE):
+            yield KeyRecord.from_bytes(value)
+
+    async def opens(self, secret: str) -> bool:
+        """Say whether a secret opens anything now."""
+        value = await self._store.read(KEYS_TABLE, digest(secret, self._digest_key))
+        return value is not None and KeyRecord.from_bytes(value).usable_at(self._clock.wall())
+
+    async def show(self, key_id: str) -> KeyRecord:
+        """Return one key. Raises KeyError if there is none."""
+        return (await self._find(key_id))[1]
+
+    async def revoke(self, key_id: str) -> KeyRecord:
+        """Disable a key everywhere, for good. Raises KeyError if there is none."""
+        name, record = await self._find(key_id)
+        revoked = record.revoked()
+        await self._store.write([Row(KEYS_TABLE, name, revoked.to_bytes())])
+        return revoked
+
+    async def rotate(self, key_id: str, grace_s: float) -> Minted:
+        """Make a second key for the same principal; the first one dies `grace_s` seconds from now.
+
+        Raises KeyError if there is no such key, ConfigurationError if it opens nothing any more.
+        """
+        name, old = await self._find(key_id)
+        now = self._clock.wall()
+        if not old.usable_at(now):
+            raise ConfigurationError(f"{key_id} is revoked or expired; create a new key instead")
+        dies_at = now + grace_s if old.expires_at is None else min(now + grace_s, old.expires_at)
+        minted = self._mint_for(
+            replace(old, id=new_key_id(self._random_bytes), issued_at=now, hint=""), mint(self._random_bytes)
+        )
+        await self._write_new([minted], Row(KEYS_TABLE, name, replace(old, expires_at=dies_at).to_bytes()))
+        return minted
+
+    async def _prepare(self, request: KeyRequest) -> Minted:
+        created_at = request.created_at
+        if created_at is None:
+            created_at = await self._first_seen(request.account)
+        record = KeyRecord(
+            id=new_key_id(self._random_bytes),
+            account=request.account,
+            tenant=request.tenant,
+            plan=request.plan,
+            created_at=created_at,
+            issued_at=self._clock.wall(),
+            hint="",
+            expires_at=request.expires_at,
+            attributes=request.attributes,
+        )
+        return self._mint_for(record, request.secret or mint(self._random_bytes))
+
+    @staticmethod
+    def _mint_for(record: KeyRecord, secret: str) -> Minted:
+        return Minted(replace(record, hint=secret[-4:]), secret)
+
+    async def _first_seen(self, account: str) -> float:
+        """Return when the account was first seen, so that a second key does not make an old account young."""
+        now = self._clock.wall()
+        if await self._store.write([Row(ACCOUNTS_TABLE, account, b"%.3f" % now)], only_new=True):
+            return now
+        value = await self._store.read(ACCOUNTS_TABLE, account)
+        return float(value) if value is not None else now
+
+    async def _find(self, key_id: str) -> tuple[str, KeyRecord]:
+        name = await self._store.read(KEY_IDS_TABLE, key_id)
+        value = None if name is None else await self._store.read(KEYS_TABLE, name.decode())
+        if name is None or value is None:
+            raise KeyError(key_id)
+        return name.decode(), KeyRecord.from_bytes(value)
+
+    async def _write_new(self, minted: Sequence[Minted], *others: Row) -> None:
+        """Write keys that must not exist yet, and then rows that may."""
+        rows: list[Row] = []
+        for record, secret in minted:
+            name = digest(secret, self._digest_key)
+            rows += [
+                Row(KEYS_TABLE, name, record.to_bytes()),
+                Row(KEY_IDS_TABLE, record.id, name.encode()),
+            ]
+        distinct = len({row.name for row in rows}) == len(rows)
+        if not distinct or not await self._store.write(rows, only_new=True):
+            raise ConfigurationError("a secret is in use already or given twice; nothing of this batch was written")
+        if others:
+            await self._store.write(others)

@@ -1,0 +1,148 @@
+"""The processes that the parent starts: workers, and the stand-in model; none of them outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+
+from proxy.control import Line, LineClosed
+from proxy.errors import ConfigurationError
+from proxy.log import get
+from proxy.metrics import Snapshot
+from proxy.worker import Start
+
+_START_S = 30.0
+_SNAPSHOT_S = 2.0
+_END_S = 10.0
+_COMMAND = (sys.executable, "-m", "proxy.cli")
+
+
+class Worker:
+    """One worker process, seen from the parent."""
+
+    def __init__(self, process: asyncio.subprocess.Process, line: Line) -> None:
+        self._process = process
+        self._line = line
+        self.pid = process.pid
+        self.last: Snapshot = {}
+
+    @classmethod
+    async def spawn(cls, start: Start) -> Worker:
+        """Start a worker and return once it serves. Raises ConfigurationError if it does not."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *_COMMAND,
+                "worker",
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        worker = cls(process, await Line.open(ours))
+        try:
+            await worker._line.send(start.to_json())
+            async with asyncio.timeout(_START_S):
+                await worker._line.receive()
+        except (LineClosed, TimeoutError):
+            await worker.end()
+            raise ConfigurationError(f"worker {start.worker} did not start; see the messages above") from None
+        return worker
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.returncode is None
+
+    async def snapshot(self) -> Snapshot:
+        """Return the worker's numbers; the last ones known if it does not answer in time."""
+        try:
+            async with asyncio.timeout(_SNAPSHOT_S):
+                answer = await self._line.ask("snapshot")
+        except (LineClosed, TimeoutError):
+            return self.last
+        self.last = answer["snapshot"]
+        return self.last
+
+    async def drain(self, seconds: float) -> None:
+        """Ask the worker to end, and return once it has."""
+        with contextlib.suppress(LineClosed):
+            await self._line.send({"ask": "drain", "seconds": seconds})
+        try:
+            async with asyncio.timeout(seconds + _END_S):
+                await self._process.wait()
+        except TimeoutError:
+            get("parent").error("a worker did not end in time and is killed", pid=self.pid)
+        await self.end()
+
+    def hurry(self) -> None:
+        """Cut a drain that is under way short."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+
+    async def wait(self) -> int:
+        """Return the exit code once the process has ended."""
+        return await self._process.wait()
+
+    async def end(self) -> None:
+        """Kill the process if it still runs, and let go of it."""
+        self._line.close()
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        await self._process.wait()
+
+
+class StandIn:
+    """The stand-in model server as a child process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self._process = process
+        self.url = url
+
+    @classmethod
+    async def spawn(cls) -> StandIn:
+        """Start it on a free loopback port. Raises ConfigurationError if it does not say where within a while."""
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_COMMAND,
+                "model",
+                "--port",
+                "0",
+                "--announce-fd",
+                str(writing),
+                "--until-stdin-closes",
+                stdin=asyncio.subprocess.PIPE,
+                pass_fds=(writing,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        try:
+            with os.fdopen(reading) as pipe:
+                async with asyncio.timeout(_START_S):
+                    url = (await asyncio.to_thread(pipe.readline)).strip()
+        except TimeoutError:
+            url = ""
+        stand_in = cls(process, url)
+        if not url:
+            await stand_in.end()
+            raise ConfigurationError("the stand-in model did not start; see the messages above")
+        return stand_in
+
+    async def end(self) -> None:
+        """End the process."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_END_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()

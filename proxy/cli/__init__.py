@@ -1,0 +1,34 @@
+"""The command `stillgate`: every verb in one table.
+
+Exit codes: 0 done; 1 it could not be done, with the reason on stderr; 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from proxy.cli.health import health
+from proxy.cli.keys import keys
+from proxy.cli.model import model
+from proxy.cli.policy import policy
+from proxy.cli.serve import serve
+from proxy.cli.worker import worker
+
+app = typer.Typer(
+    name="stillgate",
+    help="A reverse proxy that makes a model expensive to copy through its API.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # its tracebacks show local variables, and with them secrets
+    add_completion=False,
+)
+app.command()(serve)
+app.command()(model)
+app.command()(health)
+app.add_typer(keys, name="keys", help="Make, list, show, revoke, rotate and import keys.")
+app.add_typer(policy, name="policy", help="Check policy packs.")
+app.command(hidden=True)(worker)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

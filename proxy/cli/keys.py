@@ -1,0 +1,223 @@
+"""`stillgate keys`: the keys of customers, through the admin side of a running proxy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from proxy.cli.admin_client import AdminClient
+from proxy.cli.options import AsJson, Config, Data, told_plainly
+from proxy.errors import ConfigurationError
+
+keys = typer.Typer(no_args_is_help=True)
+
+_BATCH = 500
+_PERIOD = re.compile(r"(\d{1,6})([smhd])")
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+KeyId = Annotated[str, typer.Argument(help="The key's id, such as key_1a2b3c.")]
+
+
+@keys.command()
+def create(  # noqa: PLR0913, PLR0917 - one argument an option
+    account: Annotated[str, typer.Option(help="The account the key belongs to.")],
+    tenant: Annotated[
+        str | None, typer.Option(help="The account's organisation; the account itself by default.")
+    ] = None,
+    plan: Annotated[str, typer.Option(help="The account's plan.")] = "default",
+    created_at: Annotated[
+        str | None, typer.Option(help="When the account was opened, such as 2026-01-31; first seen by default.")
+    ] = None,
+    expires: Annotated[str | None, typer.Option(help="When the key ends: a date, or from now such as 90d.")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE that links accounts, such as payment=card-123; repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Make a key and print its secret, which is shown this once only."""
+    with told_plainly():
+        request: dict[str, Any] = {"account": account, "plan": plan, "attributes": _attributes(attribute or [])}
+        if tenant is not None:
+            request["tenant"] = tenant
+        if created_at is not None:
+            request["created_at"] = _moment(created_at)
+        if expires is not None:
+            request["expires_at"] = _moment(expires)
+        _show_minted(AdminClient.of(config, data).ask("POST", "/keys", request), as_json=as_json)
+
+
+@keys.command("list")
+def list_all(
+    account: Annotated[str | None, typer.Option(help="Only this account's keys.")] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """List the keys, oldest first, without their secrets."""
+    with told_plainly():
+        found = AdminClient.of(config, data).ask("GET", "/keys")["keys"]
+        found = [key for key in found if account is None or key["account"] == account]
+    if as_json:
+        _print_json(found)
+        return
+    table = Table("id", "account", "tenant", "plan", "ends in", "issued", "state")
+    for key in found:
+        table.add_row(
+            key["id"], key["account"], key["tenant"], key["plan"], key["hint"], _day(key["issued_at"]), _state(key)
+        )
+    Console().print(table)
+
+
+@keys.command()
+def show(key_id: KeyId, as_json: AsJson = False, config: Config = None, data: Data = None) -> None:
+    """Show all that is known of a key but its secret."""
+    with told_plainly():
+        _show(AdminClient.of(config, data).ask("GET", f"/keys/{_checked(key_id)}"), as_json=as_json)
+
+
+@keys.command()
+def revoke(key_id: KeyId, as_json: AsJson = False, config: Config = None, data: Data = None) -> None:
+    """End a key everywhere, within five seconds and for good."""
+    with told_plainly():
+        _show(AdminClient.of(config, data).ask("POST", f"/keys/{_checked(key_id)}/revoke"), as_json=as_json)
+
+
+@keys.command()
+def rotate(
+    key_id: KeyId,
+    grace: Annotated[str, typer.Option(help="How long the old key still works, such as 24h.")] = "24h",
+    as_json: AsJson = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Make a second key for the same account and let the old one end after a while."""
+    with told_plainly():
+        path = f"/keys/{_checked(key_id)}/rotate"
+        _show_minted(AdminClient.of(config, data).ask("POST", path, {"grace_seconds": _period(grace)}), as_json=as_json)
+
+
+@keys.command("import")
+def import_file(
+    file: Annotated[
+        Path, typer.Argument(help="JSON lines: account, tenant, plan, created_at, attributes, secret, ...")
+    ],
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Make a key for every line of a file and print each with its secret, one JSON object a line.
+
+    A line with a `secret` takes over the key of another system, so that customers need not change theirs.
+    """
+    with told_plainly():
+        rows = _rows(file)
+        client = AdminClient.of(config, data)
+        batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+        console = Console(stderr=True)
+        for batch in track(batches, "importing keys", console=console, disable=not console.is_terminal):
+            for key in client.ask("POST", "/keys/import", {"keys": batch})["keys"]:
+                _print_json(key)
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    """Read every line before anything is made. Raises ConfigurationError with file and line."""
+    rows = []
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise ConfigurationError(f"{file}:{number}: not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise ConfigurationError(f"{file}:{number}: must be a JSON object")
+        rows.append(row)
+    return rows
+
+
+def _attributes(pairs: list[str]) -> dict[str, str]:
+    attributes = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--attribute {pair!r}: must be NAME=VALUE")
+        attributes[name] = value
+    return attributes
+
+
+def _period(text: str) -> int:
+    match = _PERIOD.fullmatch(text)
+    if match is None:
+        raise ConfigurationError(f"{text!r}: must be a number and a unit, such as 30s, 15m, 24h or 90d")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+def _moment(text: str) -> float:
+    """Return Unix seconds for a date, a time with its zone, or a period from now."""
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - a person's words about now, read once
+    if _PERIOD.fullmatch(text):
+        return now.timestamp() + _period(text)
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"{text!r}: must be a date such as 2026-01-31, or a period such as 90d") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+
+
+def _checked(key_id: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", key_id):
+        raise ConfigurationError(f"{key_id!r} is no key id")
+    return key_id
+
+
+def _state(key: dict[str, Any]) -> str:
+    now = dt.datetime.now(dt.UTC).timestamp()  # noqa: TID251 - shown to a person
+    if key["disabled"]:
+        return "revoked"
+    if key["expires_at"] is None:
+        return "active"
+    return f"until {_day(key['expires_at'])}" if key["expires_at"] > now else "expired"
+
+
+def _day(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _print_json(document: object) -> None:
+    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+
+
+def _show(key: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(key)
+        return
+    table = Table(show_header=False)
+    for name, value in key.items():
+        shown = _day(value) if name.endswith("_at") and value is not None else value
+        table.add_row(name, str(shown))
+    table.add_row("state", _state(key))
+    Console().print(table)
+
+
+def _show_minted(key: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _print_json(key)
+        return
+    secret = key.pop("secret")
+    _show(key, as_json=False)
+    typer.echo("The secret, shown this once:", err=True)
+    typer.echo(secret)

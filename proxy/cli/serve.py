@@ -1,0 +1,84 @@
+"""`stillgate serve`: the proxy itself, from an empty machine to a guarded model API in one command."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from aiohttp import __version__ as aiohttp_version
+
+from proxy.cli.options import Config, Data, told_plainly
+from proxy.cli.welcome import first_key, welcome
+from proxy.clock import SystemClock
+from proxy.config import load_settings
+from proxy.errors import ConfigurationError
+from proxy.log import configure
+from proxy.supervisor import Launch, deploy
+
+_INTERACTIVE_DRAIN_S = 2.0
+_LEAST_AIOHTTP = (3, 14, 4)
+
+
+def serve(
+    config: Config = None,
+    data: Data = None,
+    host: Annotated[str | None, typer.Option(help="The address that customers connect to.")] = None,
+    port: Annotated[int | None, typer.Option(help="Its port; 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve customers.")] = None,
+    pack: Annotated[Path | None, typer.Option(help="The policy pack.")] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Start the proxy; with no upstream configured, in front of a stand-in model that comes with it.
+
+    Ctrl-C gives what runs two seconds, SIGTERM as long as the settings say; a second signal ends it at once.
+    """
+    overrides = {"data": data, "host": host, "port": port, "workers": workers, "pack": pack}
+    with told_plainly():
+        _check_versions()
+        settings = load_settings(config, overrides)
+        configure(log_level, sys.stderr)
+        # As workers get them, over a line of JSON and from another working directory perhaps.
+        said = {
+            name: str(value.absolute()) if isinstance(value, Path) else value
+            for name, value in overrides.items()
+            if value is not None
+        }
+        launch = Launch(settings, config, said, log_level)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(launch))
+
+
+async def _serve(launch: Launch) -> None:
+    stop = asyncio.Event()
+    interactive = False
+    loop = asyncio.get_running_loop()
+
+    def on_interrupt() -> None:
+        nonlocal interactive
+        interactive = True
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, on_interrupt)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    starting = asyncio.ensure_future(stop.wait())
+    async with deploy(launch, SystemClock()) as deployment:
+        if deployment.stand_in:
+            key = await first_key(launch.settings.data, deployment.registry)
+            typer.echo(welcome(deployment.data_url, key), err=True)
+        await starting
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, deployment.hurry)
+        deployment.stop(_INTERACTIVE_DRAIN_S if interactive else None)
+
+
+def _check_versions() -> None:
+    """Refuse an aiohttp whose parser lets through what the listener relies on being refused."""
+    found = tuple(int(part) for part in aiohttp_version.split(".")[:3] if part.isdigit())
+    if found < _LEAST_AIOHTTP:
+        least = ".".join(map(str, _LEAST_AIOHTTP))
+        raise ConfigurationError(f"aiohttp {least} or newer is needed, this is {aiohttp_version}")

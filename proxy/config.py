@@ -1,0 +1,217 @@
+"""The settings of one deployment: one YAML file, or all defaults, with the command line's words on top."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from proxy.document import Document, Steps, Value
+from proxy.problem import YamlProblems, has_errors, in_order
+from proxy.settings_checks import find_contradictions
+from proxy.settings_types import (
+    PICODOLLARS_PER_TOKEN,
+    Dollars,
+    ExistingFile,
+    FilePath,
+    Host,
+    Link,
+    LoopbackHost,
+    ModelName,
+    Origin,
+    ParameterName,
+    Port,
+    Seconds,
+    Store,
+    StoreAddress,
+    UpstreamName,
+    is_file,
+)
+from proxy.strict_model import Key, StrictModel, keys, validate
+from proxy.strict_yaml import parse, read
+
+_PACK = Path("policies/default.yaml")
+_INSTALLED_PACK = Path("/etc/stillgate/policies/default.yaml")
+_SHORT_NAMES = {"host": "listen.host", "port": "listen.port"}
+_HEAD = {"apiVersion": "stillgate/v1", "kind": "Settings"}
+
+
+class Listen(StrictModel):
+    """Where customers connect."""
+
+    host: Host = Field("127.0.0.1", description="The address that customers connect to.")
+    port: Port = Field(8080, description="Its port; 0 takes a free one.")
+
+
+class Admin(StrictModel):
+    """Where health, metrics and the command line are served."""
+
+    host: LoopbackHost = Field("127.0.0.1", description="The address of the admin side; loopback only.")
+    port: Port = Field(9090, description="Its port; 0 takes a free one.")
+
+
+class Upstream(StrictModel):
+    """One model API."""
+
+    url: Origin = Field(description="Its http or https origin, with a base path if it has one.")
+    credential_file: ExistingFile | None = Field(None, description="The file that holds our credential for it.")
+    connect_seconds: Seconds = Field(5.0, description="How long a connection to it may take.")
+    first_byte_seconds: Seconds = Field(600.0, description="How long its answer's head may take.")
+    idle_seconds: Seconds = Field(120.0, description="How long its answer may pause.")
+    total_seconds: Seconds = Field(1800.0, description="How long an exchange with it may take in all.")
+    connections: int = Field(1024, ge=1, le=65_536, description="Connections to it at once, for each worker.")
+
+
+class Model(StrictModel):
+    """One model that customers may name."""
+
+    upstream: UpstreamName = Field("default", description="The upstream that serves it.")
+    max_output_tokens: int = Field(
+        16_384, ge=1, le=10_000_000, description="What is reserved for an answer where the client gives no cap."
+    )
+    input_usd_per_million: Dollars = Field(
+        Dollars(0), description="Dollars for a million input tokens, up to six decimals."
+    )
+    output_usd_per_million: Dollars = Field(
+        Dollars(0), description="Dollars for a million output tokens, up to six decimals."
+    )
+
+    @property
+    def input_picodollars(self) -> int:
+        """What one input token costs, in picodollars: 1,000,000 of them are a micro-dollar."""
+        return int(self.input_usd_per_million * PICODOLLARS_PER_TOKEN)
+
+    @property
+    def output_picodollars(self) -> int:
+        """What one output token costs, in picodollars."""
+        return int(self.output_usd_per_million * PICODOLLARS_PER_TOKEN)
+
+
+class DecisionLog(StrictModel):
+    """Where the decision records go."""
+
+    to: Literal["file", "stdout"] = Field("file", description="A file in the folder, or standard output.")
+    folder: FilePath | None = Field(
+        None, description="The folder of the files; without one, decisions in the data folder."
+    )
+
+
+class Limits(StrictModel):
+    """What one client or all of them may take of a worker."""
+
+    body_bytes: int = Field(10 << 20, ge=1024, le=256 << 20, description="The largest request body.")
+    header_seconds: Seconds = Field(10.0, description="How long a request's head may take to arrive.")
+    body_seconds: Seconds = Field(
+        30.0, description="How long a request's body may take, besides one second for every body_bytes_per_second."
+    )
+    body_bytes_per_second: int = Field(
+        1024, ge=1, description="The rate that buys a large body more time than body_seconds."
+    )
+    idle_seconds: Seconds = Field(75.0, description="How long a connection may rest between requests.")
+    write_stall_seconds: Seconds = Field(60.0, description="How long a client may leave an answer unread.")
+    connections: int = Field(10_000, ge=1, le=1_000_000, description="Client connections at once.")
+    connections_per_peer: int = Field(
+        1000, ge=1, le=1_000_000, description="Client connections at once from one address."
+    )
+    exchanges: int = Field(2048, ge=1, le=1_000_000, description="Exchanges at once; more are answered 503.")
+    drain_seconds: Seconds = Field(30.0, description="How long running answers may go on after a stop was asked for.")
+
+
+def _default_pack() -> Path:
+    return _PACK if is_file(_PACK) else _INSTALLED_PACK
+
+
+class Settings(StrictModel):
+    """Everything that an operator decides outside the pack."""
+
+    apiVersion: Literal["stillgate/v1"] = Field(description="The version of this language.")  # noqa: N815 - the file's key
+    kind: Literal["Settings"] = Field(description="What the file is.")
+    listen: Listen = Field(Listen(), description="Where customers connect.")
+    admin: Admin = Field(Admin(), description="Where health, metrics and the command line are served.")
+    data: FilePath = Field(Path(".stillgate"), description="The folder for everything that is kept.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that serve customers.")
+    pack: FilePath = Field(
+        default_factory=_default_pack,
+        description=f"The policy pack; without one, {_PACK} or else {_INSTALLED_PACK}.",
+    )
+    store: Store = Field(
+        StoreAddress("embedded"),
+        description="embedded, memory (for one worker; forgets at the end), or a redis://, rediss:// or unix:// URL.",
+    )
+    store_password_file: ExistingFile | None = Field(None, description="The file that holds a shared store's password.")
+    secret_file: FilePath | None = Field(
+        None, description="The master secret; without one, master.secret in the data folder is made."
+    )
+    upstreams: dict[UpstreamName, Upstream] = Field({}, description="The model APIs, by a name of your own.")
+    models: dict[ModelName, Model] = Field({}, description="The models that customers may name.")
+    decision_log: DecisionLog = Field(DecisionLog(), description="Where the decision records go.")
+    docs_url: Link = Field("", description="The page about limits, for {docs_url} in a pack's messages.")
+    appeal_url: Link = Field("", description="Where a customer can object, for {appeal_url} in a pack's messages.")
+    limits: Limits = Field(Limits(), description="What clients may take of a worker.")
+    trusted_hops: int = Field(0, ge=0, le=16, description="Proxies in front whose X-Forwarded-For entry is believed.")
+    allow_parameters: Annotated[tuple[ParameterName, ...], Field(max_length=256)] = Field(
+        (), description="Request keys to let through beyond those that each dialect knows."
+    )
+    auth_stale_max_seconds: Seconds = Field(
+        60.0, description="How long known keys still work while the store is away, and so a revocation's longest delay."
+    )
+
+    @property
+    def uses_stand_in(self) -> bool:
+        """Whether the stand-in model answers, because no upstream is configured."""
+        return not self.upstreams
+
+    @property
+    def master_secret(self) -> Path:
+        """The file of the master secret."""
+        return self.secret_file or self.data / "master.secret"
+
+    @property
+    def decisions_folder(self) -> Path:
+        """The folder of the decision log's files."""
+        return self.decision_log.folder or self.data / "decisions"
+
+
+def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Settings:
+    """Read the settings, or take all defaults without a file; raises YamlProblems with everything that is wrong.
+
+    `overrides` are what the command line said, by dotted key (or `host`, `port`); None means that it said nothing. A
+    relative path belongs to the folder of the file it stands in; a `Path` in `overrides` to the working directory.
+    """
+    file = parse(read(path), str(path)) if path else Document(dict(_HEAD), {}, "settings")
+    folder = path.parent if path else Path()
+    said: dict[Steps, object] = {
+        tuple(_SHORT_NAMES.get(key, key).split(".")): str(value.absolute()) if isinstance(value, Path) else value
+        for key, value in overrides.items()
+        if value is not None
+    }
+    _, problems = validate(Document(_with(_HEAD, said), {}, "command line"), Settings)
+    if not has_errors(problems):
+        kept = {steps: place for steps, place in file.marks.items() if steps not in said}
+        file = replace(file, value=_with(file.value, said), marks=kept)
+    settings, in_file = validate(file, Settings, {"folder": folder})
+    problems = in_order([*problems, *in_file, *find_contradictions(file, folder)])
+    if settings is None or has_errors(problems):
+        raise YamlProblems(problems)
+    return settings
+
+
+def setting_keys() -> list[Key]:
+    """Return every key that a settings file may have, with its default and description."""
+    return list(keys(Settings))
+
+
+def _with(value: Value, said: Mapping[Steps, object]) -> Value:
+    """Return the document's value with some keys replaced; what has the wrong shape stays, to be shown as wrong."""
+    merged = deepcopy(value)
+    for path, new in said.items():
+        holder = merged
+        for step in path[:-1]:
+            holder = holder.setdefault(str(step), {}) if isinstance(holder, dict) else None
+        if isinstance(holder, dict):
+            holder[str(path[-1])] = new
+    return merged

@@ -1,0 +1,66 @@
+"""The line between the parent process and one of its workers: a socket pair with one JSON document a line.
+
+Laws: the parent asks, the worker answers, in order; when the line closes, the other side is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import orjson
+
+_LINE_BYTES = 4 * 1024 * 1024
+
+
+class LineClosed(ConnectionError):
+    """The process at the other end has ended."""
+
+
+class Line:
+    """One end of the line."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._asking = asyncio.Lock()
+        self._asked = 0
+
+    @classmethod
+    async def open(cls, end: socket.socket) -> Line:
+        """Take over one end of a socket pair."""
+        return cls(*await asyncio.open_unix_connection(sock=end, limit=_LINE_BYTES))
+
+    async def send(self, document: dict[str, Any]) -> None:
+        """Send one document. Raises LineClosed."""
+        try:
+            self._writer.write(orjson.dumps(document) + b"\n")
+            await self._writer.drain()
+        except OSError:
+            raise LineClosed from None
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the next document. Raises LineClosed."""
+        try:
+            line = await self._reader.readline()
+        except (OSError, ValueError):
+            raise LineClosed from None
+        if not line:
+            raise LineClosed
+        document: dict[str, Any] = orjson.loads(line)
+        return document
+
+    async def ask(self, question: str, **values: object) -> dict[str, Any]:
+        """Send a question and return its answer. Raises LineClosed."""
+        async with self._asking:
+            self._asked += 1
+            await self.send({"ask": question, "number": self._asked, **values})
+            # An earlier question may have been given up on before its answer came.
+            while (answer := await self.receive()).get("number") != self._asked:
+                pass
+            return answer
+
+    def close(self) -> None:
+        """Let go of this end."""
+        self._writer.close()

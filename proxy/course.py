@@ -1,0 +1,161 @@
+"""How one accepted exchange goes: what was decided, held and used; settled and recorded exactly once at its end.
+
+Laws: `close` does not await, so neither a client that leaves nor a shutdown can cut it short; a second call does
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from proxy.decision import Effect, Outcome, UsageSource, Verdict
+from proxy.decisions.record import Ending, Touched
+from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
+from proxy.exchange import Exchange, Progress, Usage
+from proxy.rules.pack import Pack
+from proxy.rules.quotas import Amounts, Quotas, Reservation
+
+# Text is taken to be this many UTF-8 bytes a token while nobody says how many tokens it is: English has about four,
+# so an estimate is rather too high than too low.
+BYTES_PER_TOKEN = 3
+# What a model can have produced per second before an answer that never came; faster ones are charged too little.
+_TOKENS_PER_SECOND = 100
+
+_LEFT = 499  # the status, in the record only, of a client that left before it was answered
+
+ALLOWED = Verdict(Effect.ALLOW)
+
+
+class Terms(NamedTuple):
+    """What serving one model takes: the upstream's name, the longest answer, and prices in picodollars a token."""
+
+    upstream: str
+    max_output_tokens: int
+    input_picodollars: int
+    output_picodollars: int
+
+    def cost_microusd(self, input_tokens: int, output_tokens: int) -> int:
+        """Return what tokens cost in micro-dollars, rounded up so that nothing is free."""
+        return -(-(input_tokens * self.input_picodollars + output_tokens * self.output_picodollars) // 1_000_000)
+
+
+@dataclass(slots=True, eq=False)
+class Course:
+    """The state of one exchange between its acceptance and its terminal record; times are monotonic seconds."""
+
+    exchange: Exchange
+    task: asyncio.Task[object] | None
+    began: float
+    verdict: Verdict = ALLOWED
+    outcome: Outcome = Outcome.FAILED
+    status: int = 0
+    code: str = ""
+    reserved: Amounts | None = None
+    reservation: Reservation | None = None
+    terms: Terms | None = None
+    upstream: str = ""
+    decided: float | None = None
+    sent: float | None = None  # when the call went upstream
+    head: float | None = None  # when the answer's head came
+    progress: Progress = field(default_factory=Progress)
+    deadline: float | None = None  # when it takes too long
+    bytes_in: int = 0
+    bytes_out: int = 0
+    chunks: int = 0
+    cut: ProxyError | None = None  # set when we end the exchange: a shutdown, a total timeout
+    closed: bool = False
+
+    def end_with(self, error: ProxyError) -> None:
+        """End the exchange from outside its task; the client is told in its own dialect, in the stream if it began."""
+        if self.cut is None and not self.closed and self.task is not None:
+            self.cut = error
+            self.task.cancel()
+
+
+def used_by(course: Course, now: float) -> tuple[Usage, UsageSource]:
+    """Return the tokens to charge: the upstream's figure, or an estimate of what it has produced so far.
+
+    An exchange that got an error in place of an answer is charged nothing.
+    """
+    left = course.outcome is Outcome.CLIENT_LEFT
+    if course.sent is None or course.reserved is None or (course.status >= 400 and not left):
+        return Usage(0, 0), UsageSource.NONE
+    if course.progress.usage is not None:
+        return course.progress.usage, UsageSource.UPSTREAM
+    produced = -(-course.progress.output_chars // BYTES_PER_TOKEN)
+    if course.status >= 400:
+        # The client left before it had anything; only the upstream knows how far its answer was.
+        produced = max(produced, int((now - course.sent) * _TOKENS_PER_SECOND))
+    return Usage(course.reserved.input_tokens, min(produced, course.reserved.output_tokens)), UsageSource.ESTIMATE
+
+
+def close(course: Course, quotas: Quotas, pack: Pack, now: float) -> Ending | None:
+    """Settle what the exchange used and return what there is to record; None if that was done before.
+
+    A request counts unless it failed through no fault of the client's.
+    """
+    if course.closed:
+        return None
+    course.closed = True
+    usage, source = used_by(course, now)
+    cost = course.terms.cost_microusd(usage.input, usage.output) if course.terms is not None else 0
+    touched: tuple[Touched, ...] = ()
+    if course.reservation is not None:
+        counts = course.sent is not None and course.status < 500
+        used = Amounts.of(usage.input, usage.output, cost, requests=int(counts))
+        quotas.settle(course.reservation, used)
+        touched = tuple(
+            Touched(
+                id=counter.quota.id,
+                measure=counter.limit.measure,
+                reserved=reserved,
+                settled=used[counter.measure],
+            )
+            for counter, reserved, _ in course.reservation.touched
+        )
+    return Ending(
+        exchange=course.exchange,
+        verdict=course.verdict,
+        outcome=course.outcome,
+        status=course.status,
+        pack_digest=pack.digest,
+        pack_name=pack.name,
+        total=now - course.began,
+        decide=None if course.decided is None else course.decided - course.began,
+        first_byte=None if course.head is None or course.sent is None else course.head - course.sent,
+        upstream_seconds=None if course.sent is None else now - course.sent,
+        code=course.code,
+        quotas=touched,
+        usage=usage,
+        usage_source=source,
+        cost_microusd=cost,
+        bytes_in=course.bytes_in,
+        bytes_out=course.bytes_out,
+        chunks=course.chunks,
+        upstream=course.upstream,
+    )
+
+
+def leave(course: Course) -> None:
+    """Note that the client has gone; before anything was sent upstream that counts as a denial, by the client."""
+    course.outcome = Outcome.CLIENT_LEFT
+    course.status = course.status or _LEFT
+    if course.sent is None:
+        course.verdict = Verdict(Effect.DENY, by="client", reasons=("left before a decision",))
+
+
+def outcome_of(error: ProxyError, course: Course) -> Outcome:
+    """Return how an exchange ended that ended with `error`."""
+    if course.sent is None:
+        return Outcome.REFUSED if error.status < 500 or course.cut is None else Outcome.SHUTDOWN
+    if course.cut is error and not isinstance(error, UpstreamFailed):
+        return Outcome.SHUTDOWN
+    if isinstance(error, UpstreamTimeout):
+        return Outcome.UPSTREAM_TIMEOUT
+    if course.head is None:
+        return Outcome.UPSTREAM_UNREACHABLE
+    if error.code in ("upstream_truncated", "upstream_reset"):
+        return Outcome.UPSTREAM_TRUNCATED
+    return Outcome.FAILED if type(error) is ProxyError else Outcome.UPSTREAM_ERROR

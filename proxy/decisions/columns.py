@@ -1,0 +1,79 @@
+"""The columns of the decision log, in their order: what the recorder writes and what readers may rely on."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+SCHEMA: Final = 1
+
+
+class Column(NamedTuple):
+    """One column: its name, the JSON type of its values, and what it says."""
+
+    name: str
+    type: str
+    description: str
+
+
+HEAD: Final = (
+    Column("v", "integer", "Version of this schema."),
+    Column("kind", "string", "exchange | start | stop | gap | repair"),
+    Column("seq", "integer", "Position among this writer's lines since its start, from 1; a jump is a lost line."),
+    Column("time", "string", "When the exchange was accepted, or the line about the log written; RFC 3339, UTC, ms."),
+    Column("writer", "string", "The process that wrote the line."),
+    Column("stillgate", "string", "Version of the program."),
+)
+EXCHANGE: Final = (
+    Column("id", "string", "The exchange's id, which the client was told."),
+    Column("pack_digest", "string", "Digest of the pack in force."),
+    Column("pack_name", "string", "Name of the pack in force."),
+    Column("dialect", "string", "The API's wire format."),
+    Column("epoch", "string", "The month whose key made the pseudonyms."),
+    Column("key", "string", "Pseudonym of the key."),
+    Column("account", "string", "Pseudonym of the account."),
+    Column("tenant", "string", "Pseudonym of the tenant."),
+    Column("peer", "string", "Pseudonym of the client's address."),
+    Column("user_agent", "string", "Pseudonym of the client's User-Agent header."),
+    Column("plan", "string", "The account's plan."),
+    Column("client_request_id", "string", "The id that the client sent along; its own claim."),
+    Column("model", "string", "The model asked for; empty if the request could not be read."),
+    Column("fields", "object", "The facts that the rules read, by field name."),
+    Column("effect", "string", "allow | degrade | deny"),
+    Column("by", "string", "The quota, rung or check that decided; empty for a plain allow."),
+    Column("reasons", "array", "Why, in the words of the deciding rule."),
+    Column("shadow", "array", "What would have denied if it were enforced."),
+    Column("status", "integer", "HTTP status given to the client."),
+    Column("code", "string", "Error code given to the client; empty if none."),
+    Column("quotas", "array", "Limits touched: {id, measure, reserved, settled}."),
+    Column("usage", "object", "Tokens charged: {input, output, source}."),
+    Column("cost_microusd", "integer", "Cost charged, in millionths of a US dollar."),
+    Column("outcome", "string", "How the exchange ended."),
+    Column("ms", "object", "Durations: {total, decide, first_byte, upstream}; null if that step was not reached."),
+    Column("bytes_in", "integer", "Length of the request's body."),
+    Column("bytes_out", "integer", "Length of the answer's body."),
+    Column("chunks", "integer", "Pieces of the answer that were passed on."),
+    Column("upstream", "string", "Name of the upstream; empty if none was called."),
+    Column("truncated", "boolean", "Whether columns were emptied to keep the line short."),
+)
+NOTICES: Final = {
+    "start": (Column("pack_digest", "string", "Digest of the pack loaded."),),
+    "stop": (Column("lost", "integer", "Lines that found the queue full since the start."),),
+    "gap": (
+        Column("started", "string", "When the process that did not end cleanly had started."),
+        Column("last", "string", "When it was last seen writing; what came after may be missing."),
+    ),
+    "repair": (Column("torn_bytes", "integer", "Length of the unfinished line that the file ended with."),),
+}
+DROPPED_FIRST: Final = (
+    "fields",
+    "shadow",
+    "reasons",
+    "quotas",
+    "client_request_id",
+    "model",
+    "upstream",
+    "plan",
+    "pack_name",
+    "by",
+    "code",
+)

@@ -1,0 +1,52 @@
+"""The decision log as the gateway sees it: endings go in, and the log's own start, stop, gaps and repairs are noted."""
+
+from __future__ import annotations
+
+from proxy.clock import Clock
+from proxy.decisions.record import Ending, Recorder
+from proxy.decisions.target import Target
+from proxy.decisions.writer import BOUND_BYTES, CLOSE_SECONDS, DURABLE_SECONDS, DecisionLog, LogUnavailable
+from proxy.errors import Unavailable
+
+
+class Journal:
+    """One recorder and one log that belong together."""
+
+    def __init__(self, log: DecisionLog, recorder: Recorder) -> None:
+        self.log = log
+        self._recorder = recorder
+
+    @classmethod
+    def open(
+        cls, target: Target, recorder: Recorder, clock: Clock, pack_digest: str, *, bound: int = BOUND_BYTES
+    ) -> Journal:
+        """Open the log and write down what was found there, before anything else.
+
+        Raises ConfigurationError as `DecisionLog.open` does.
+        """
+        log = DecisionLog.open(target, clock, bound=bound)
+        if log.found.gap:
+            log.append(recorder.gap(log.found.gap.started, log.found.gap.last))
+        if log.found.torn_bytes:
+            log.append(recorder.repair(log.found.torn_bytes))
+        log.append(recorder.start(pack_digest))
+        return cls(log, recorder)
+
+    def record(self, ending: Ending) -> bool:
+        """Record an allowed exchange, best effort. Returns False if there was no room."""
+        return self.log.append(self._recorder.exchange(ending))
+
+    async def record_first(self, ending: Ending, deadline: float = DURABLE_SECONDS) -> None:
+        """Record a denied or degraded exchange before the client hears of it.
+
+        Raises LogUnavailable if that is not possible: the client then gets a 503, and there is nothing more to record.
+        While the log is failing, the line queued for later says so; after a missed deadline it says what was intended.
+        """
+        if self.log.failing:
+            self.log.append(self._recorder.exchange(ending._replace(status=Unavailable.status, code=Unavailable.code)))
+            raise LogUnavailable("the decision log is failing")
+        await self.log.append_durable(self._recorder.exchange(ending), deadline)
+
+    async def close(self, deadline: float = CLOSE_SECONDS) -> bool:
+        """Write what waits and the last line. Returns whether everything was written."""
+        return await self.log.close(self._recorder.stop(self.log.lost), deadline)

@@ -1,0 +1,216 @@
+"""Builds the decision record: the one JSON line of an exchange, and the few lines about the log itself.
+
+Laws:
+- Content-free: facts, numbers and pseudonyms, never text of a prompt or an answer, never an address or an account id.
+- One line of valid UTF-8 JSON, under `LINE_BYTES` with its newline, whatever the values hold: JSON escapes the control
+  characters of ASCII, every other character that does not print (line separators, direction marks, lone surrogates)
+  becomes U+FFFD.
+- A line that is not short and plain ASCII has its texts cut to `TEXT_CHARS`. If it is still too long, it loses the
+  columns of `DROPPED_FIRST`, one by one in that order, and says `truncated`.
+- Columns come in the order of `proxy.decisions.columns`; none is ever absent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, TypedDict
+
+import orjson
+
+from proxy.clock import Clock
+from proxy.decision import Outcome, UsageSource, Verdict
+from proxy.decisions.columns import DROPPED_FIRST, SCHEMA
+from proxy.decisions.pseudonyms import Pseudonyms
+from proxy.exchange import Exchange, Usage
+
+LINE_BYTES: Final = 4_000  # a write to a pipe is whole up to 4,096 bytes (PIPE_BUF)
+TEXT_CHARS: Final = 256
+_CLAIM_CHARS: Final = 128  # what a client may write into a line at will
+_NAME_CHARS: Final = 80  # columns that are never dropped: five of them, six bytes a character at worst
+_INT_MAX: Final = 2**63 - 1
+
+
+class Touched(TypedDict):
+    """One limit that an exchange counted against, with the units taken before and charged after.
+
+    A dictionary, because it goes into the line as it is.
+    """
+
+    id: str
+    measure: str
+    reserved: int
+    settled: int
+
+
+class Ending(NamedTuple):
+    """All there is to record about an exchange when it has ended; durations are in seconds, None if not reached."""
+
+    exchange: Exchange
+    verdict: Verdict
+    outcome: Outcome
+    status: int
+    pack_digest: str
+    pack_name: str
+    total: float
+    decide: float | None = None
+    first_byte: float | None = None
+    upstream_seconds: float | None = None
+    code: str = ""
+    quotas: tuple[Touched, ...] = ()
+    usage: Usage = Usage(0, 0)
+    usage_source: UsageSource = UsageSource.NONE
+    cost_microusd: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    chunks: int = 0
+    upstream: str = ""
+
+
+class Recorder:
+    """Turns endings into lines and numbers them; one object per writer.
+
+    `pseudonyms` may be replaced at any time: a new month brings new ones.
+    """
+
+    def __init__(self, writer: str, version: str, pseudonyms: Pseudonyms, clock: Clock) -> None:
+        self.pseudonyms = pseudonyms
+        self._writer = writer[:_NAME_CHARS]
+        self._version = version[:_NAME_CHARS]
+        self._clock = clock
+        self._seq = 0
+        self._second = -1
+        self._stamp = ""
+
+    def exchange(self, ending: Ending) -> bytes:
+        """Return the terminal record of an exchange, newline included."""
+        exchange, verdict, call = ending.exchange, ending.verdict, ending.exchange.call
+        names = self.pseudonyms.names(exchange.principal, exchange.peer, exchange.user_agent)
+        self._seq += 1
+        return _line(
+            {
+                "v": SCHEMA,
+                "kind": "exchange",
+                "seq": self._seq,
+                "time": self._rfc3339(exchange.started),
+                "writer": self._writer,
+                "stillgate": self._version,
+                "id": exchange.id[:_NAME_CHARS],
+                "pack_digest": ending.pack_digest[:_NAME_CHARS],
+                "pack_name": ending.pack_name,
+                "dialect": exchange.dialect[:_NAME_CHARS],
+                "epoch": self.pseudonyms.epoch,
+                "key": names.key,
+                "account": names.account,
+                "tenant": names.tenant,
+                "peer": names.peer,
+                "user_agent": names.user_agent,
+                "plan": exchange.principal.plan,
+                "client_request_id": exchange.client_request_id[:_CLAIM_CHARS],
+                "model": call.model[:_CLAIM_CHARS] if call else "",
+                "fields": exchange.fields,
+                "effect": verdict.effect,
+                "by": verdict.by,
+                "reasons": verdict.reasons,
+                "shadow": verdict.shadow,
+                "status": ending.status,
+                "code": ending.code,
+                "quotas": ending.quotas,
+                "usage": {
+                    "input": ending.usage.input,
+                    "output": ending.usage.output,
+                    "source": ending.usage_source,
+                },
+                "cost_microusd": ending.cost_microusd,
+                "outcome": ending.outcome,
+                "ms": {
+                    "total": _milliseconds(ending.total),
+                    "decide": _milliseconds(ending.decide),
+                    "first_byte": _milliseconds(ending.first_byte),
+                    "upstream": _milliseconds(ending.upstream_seconds),
+                },
+                "bytes_in": ending.bytes_in,
+                "bytes_out": ending.bytes_out,
+                "chunks": ending.chunks,
+                "upstream": ending.upstream,
+                "truncated": False,
+            }
+        )
+
+    def start(self, pack_digest: str) -> bytes:
+        """Return the line that begins a process's records."""
+        return self._notice("start", pack_digest=pack_digest)
+
+    def stop(self, lost: int) -> bytes:
+        """Return the line that ends a process's records."""
+        return self._notice("stop", lost=lost)
+
+    def gap(self, started: float, last: float) -> bytes:
+        """Return the line that says when records of an earlier process may be missing; wall times in seconds."""
+        return self._notice("gap", started=self._rfc3339(started), last=self._rfc3339(last))
+
+    def repair(self, torn_bytes: int) -> bytes:
+        """Return the line that says how much of an unfinished line the file ended with."""
+        return self._notice("repair", torn_bytes=torn_bytes)
+
+    def _notice(self, kind: str, **columns: str | int) -> bytes:
+        self._seq += 1
+        head = {
+            "v": SCHEMA,
+            "kind": kind,
+            "seq": self._seq,
+            "time": self._rfc3339(self._clock.wall()),
+            "writer": self._writer,
+            "stillgate": self._version,
+        }
+        return _line(head | columns)
+
+    def _rfc3339(self, wall: float) -> str:
+        second = int(wall)
+        if second != self._second:
+            self._second, self._stamp = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._stamp}.{int(wall * 1000) % 1000:03d}Z"
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else int(seconds * 1e6) / 1e3
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    try:
+        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # a lone surrogate, or a number that does not fit into 64 bits
+        line = b""
+    # What is ASCII holds no line separator, and JSON escapes every control character but DEL.
+    if line and len(line) < LINE_BYTES and line.isascii() and b"\x7f" not in line:
+        return line
+    return _shortened({name: _cleaned(value) for name, value in row.items()})
+
+
+def _shortened(row: dict[str, Any]) -> bytes:
+    line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    for column in DROPPED_FIRST:
+        if len(line) < LINE_BYTES:
+            break
+        row[column] = type(row[column])()
+        row["truncated"] = True
+        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    return line
+
+
+def _cleaned(value: object) -> object:
+    match value:
+        case None | bool() | float():
+            return value
+        case int():
+            return max(-_INT_MAX, min(value, _INT_MAX))
+        case Mapping():
+            return {_printable(str(name)): _cleaned(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_cleaned(item) for item in value]
+        case _:
+            return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() or c < " " else "\ufffd" for c in text[:TEXT_CHARS])

@@ -1,0 +1,136 @@
+"""Where the decision log goes: a file that may be rotated under us, or an open descriptor such as standard output.
+
+Laws: everything here may block and belongs to the writer's thread; bytes go in at the end and are never taken back.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import select
+from pathlib import Path
+from typing import Final, Protocol
+
+_TAIL_BYTES: Final = 65_536  # far more than a line may have
+_PIPE_WAIT_MS: Final = 500
+
+
+class Change(enum.Enum):
+    """What happened to a target since it was last looked at."""
+
+    NONE = enum.auto()
+    REOPENED = enum.auto()  # renamed or deleted: a new file was opened under the name
+    TRUNCATED = enum.auto()  # cut shorter in place: what comes next goes to the new end
+
+
+class Target(Protocol):
+    """What the writer needs of a place to write to. All but `mark` may raise OSError."""
+
+    batch_bytes: int  # how much one write may hold
+    mark: Path  # where the running mark stands
+
+    def open(self) -> int:
+        """Make ready to write and return the length of an unfinished line at the end."""
+        ...
+
+    def look(self) -> Change:
+        """Find out whether the file behind the name is still the one that is open."""
+        ...
+
+    def write(self, data: memoryview) -> int:
+        """Write some of `data` and return how much; 0 if a reader is too slow."""
+        ...
+
+    def close(self) -> None:
+        """Let the target go."""
+        ...
+
+
+class FileTarget:
+    """A file of our own, mode 0600, in a folder that is made with mode 0700."""
+
+    batch_bytes = 65_536
+
+    def __init__(self, path: Path) -> None:
+        self.mark = path.with_name(path.name + ".running")
+        self._path = path
+        self._descriptor = -1
+        self._inode = (0, 0)
+        self._size = 0
+        self._torn = False
+
+    def open(self) -> int:
+        """Open or make the file; an unfinished last line is ended just before the next write."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            facts = os.fstat(descriptor)
+            tail = os.pread(descriptor, _TAIL_BYTES, max(0, facts.st_size - _TAIL_BYTES))
+        except OSError:
+            os.close(descriptor)
+            raise
+        torn_bytes = len(tail) - (tail.rfind(b"\n") + 1)
+        self._descriptor, self._torn = descriptor, torn_bytes > 0
+        self._inode, self._size = (facts.st_dev, facts.st_ino), facts.st_size
+        return torn_bytes
+
+    def look(self) -> Change:
+        """Reopen after a rename or a removal; see a cut."""
+        try:
+            facts = self._path.stat()
+        except FileNotFoundError:
+            facts = None
+        if facts is None or (facts.st_dev, facts.st_ino) != self._inode:
+            old = self._descriptor
+            self.open()  # first: if it fails, the old file still takes lines
+            os.close(old)
+            return Change.REOPENED
+        if facts.st_size < self._size:
+            self._size = facts.st_size
+            return Change.TRUNCATED
+        return Change.NONE
+
+    def write(self, data: memoryview) -> int:
+        """Append to the file; short on a disk that is about to be full."""
+        if self._torn:
+            self._size += os.write(self._descriptor, b"\n")
+            self._torn = False
+        written = os.write(self._descriptor, data)
+        self._size += written
+        return written
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+class DescriptorTarget:
+    """A descriptor that somebody else opened and several workers may share, such as standard output."""
+
+    # A write of up to 4,096 bytes (PIPE_BUF) to a pipe is whole or not at all, so lines of several workers do not mix.
+    batch_bytes = 4_096
+
+    def __init__(self, descriptor: int, mark: Path) -> None:
+        self.mark = mark
+        self._descriptor = descriptor
+
+    def open(self) -> int:
+        """Do nothing: what was written before cannot be read."""
+        return 0
+
+    def look(self) -> Change:
+        """Do nothing: nobody can put another pipe in its place."""
+        return Change.NONE
+
+    def write(self, data: memoryview) -> int:
+        """Write to the descriptor; if it does not block and is full, wait a little for its reader."""
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLOUT)
+            poll.poll(_PIPE_WAIT_MS)
+            return 0
+
+    def close(self) -> None:
+        """Do nothing: it is not ours."""

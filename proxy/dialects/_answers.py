@@ -1,0 +1,152 @@
+"""Decodes answers: a stream of events or one document in, chunks out, progress kept on the way.
+
+Laws: whatever an upstream sends, a decoder raises nothing but UpstreamFailed, and does not change bytes it was not
+told to change. Figures that cannot be true count as not sent.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from proxy.dialects import strict_json
+from proxy.dialects._names import names
+from proxy.dialects._sse import Event, EventSplitter
+from proxy.errors import UpstreamFailed
+from proxy.exchange import Chunk, Progress
+
+MAX_DOCUMENT_BYTES = 32 << 20
+_MAX_TOKENS = 10**9
+_MAX_ERROR_TYPE_CHARS = 64
+# Members that hold what the model wrote. `input` holds the arguments of a call, as a string or as an object.
+_WRITTEN = names("arguments content input partial_json reasoning reasoning_content refusal text thinking transcript")
+
+
+class StreamDecoder(ABC):
+    """Decodes a stream of server-sent events."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+        self._events = EventSplitter()
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Return the chunks that are whole now."""
+        return self._chunks(self._events.feed(data))
+
+    def finish(self) -> list[Chunk]:
+        """Return what was left unterminated."""
+        return self._chunks(self._events.finish())
+
+    @abstractmethod
+    def _chunks(self, events: list[Event]) -> list[Chunk]:
+        """Read events into chunks, and what they say into the progress."""
+
+
+class DocumentDecoder:
+    """Decodes an answer that is one JSON document; `observe` reads what it says into the progress."""
+
+    def __init__(
+        self, observe: Callable[[Progress, dict[str, Any]], None], max_bytes: int = MAX_DOCUMENT_BYTES
+    ) -> None:
+        self.progress = Progress()
+        self._observe = observe
+        self._left = max_bytes
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Keep the bytes; the chunk comes at the end."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise UpstreamFailed("The model API sent an answer that is too large.")
+        self._pieces.append(data)
+        return []
+
+    def finish(self) -> list[Chunk]:
+        """Return the document as one chunk. Raises UpstreamFailed if it is no JSON object."""
+        raw = b"".join(self._pieces)
+        document = load(raw)
+        if document is None:
+            raise UpstreamFailed("The model API sent an answer that is not valid JSON.")
+        self._observe(self.progress, document)
+        return [Chunk(raw, document)]
+
+
+def encode(chunk: Chunk, *, streamed: bool) -> bytes:
+    """Return a chunk's bytes: as they came, or written anew as an event or a document if it was changed."""
+    if chunk.raw is not None:
+        return chunk.raw
+    if chunk.data is None:
+        return b""
+    document = strict_json.write(chunk.data)
+    if not streamed:
+        return document
+    name = b"event: %b\n" % chunk.event.encode() if chunk.event else b""
+    return b"%bdata: %b\n\n" % (name, document)
+
+
+def load(data: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that an upstream sent, None if it is none; its faults are relayed, so this is lenient."""
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return document if type(document) is dict else None
+
+
+def member(node: object, name: str) -> object:
+    """Return an object's member, None if there is none or if the node is no object."""
+    return node.get(name) if type(node) is dict else None
+
+
+def tokens(node: object, name: str) -> int | None:
+    """Return a number of tokens, None if it is missing or cannot be true."""
+    count = member(node, name)
+    return count if type(count) is int and 0 <= count <= _MAX_TOKENS else None
+
+
+def error_type(error: object) -> str:
+    """Return the type of an error that an upstream sent inside an answer, never empty."""
+    for name in ("type", "code"):
+        value = member(error, name)
+        if type(value) is str and value.isprintable() and 0 < len(value) <= _MAX_ERROR_TYPE_CHARS:
+            return value
+    return "error"
+
+
+def written_chars(node: object) -> int:
+    """Count the characters that the model wrote, in whatever a delta, a message or a block holds."""
+    count = 0
+    waiting: list[object] = []
+    while True:
+        if type(node) is dict:
+            for name, value in node.items():
+                if type(value) is str:
+                    if name in _WRITTEN:
+                        count += len(value)
+                elif name == "input":
+                    count += _chars(value)
+                elif value:
+                    waiting.append(value)
+        elif type(node) is list:
+            waiting += node
+        if not waiting:
+            return count
+        node = waiting.pop()
+
+
+def _chars(node: object) -> int:
+    count = 0
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is dict:
+            waiting += node.keys()
+            waiting += node.values()
+        elif type(node) is list:
+            waiting += node
+        elif node is not None:
+            count += len(str(node))
+    return count

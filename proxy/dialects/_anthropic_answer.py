@@ -1,0 +1,74 @@
+"""Decodes the answers of Anthropic's messages: events or one message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.dialects._answers import StreamDecoder, error_type, load, member, tokens, written_chars
+from proxy.dialects._sse import Event
+from proxy.exchange import Chunk, Progress, Usage
+
+
+class MessageStream(StreamDecoder):
+    """Decodes the events of one message.
+
+    The tokens read are known with the first event, those written with the last but one. There is no usage before that:
+    half of it would pass for a short answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[str, Any] = {}
+
+    def _chunks(self, events: list[Event]) -> list[Chunk]:
+        chunks = []
+        for raw, name, data in events:
+            document = load(data)
+            if document is not None:
+                self._observe(document)
+            chunks.append(Chunk(raw, document, name.decode(errors="replace")))
+        return chunks
+
+    def _observe(self, document: dict[str, Any]) -> None:
+        kind = document.get("type")
+        progress = self.progress
+        if kind == "content_block_delta":
+            progress.output_chars += written_chars(document.get("delta"))
+        elif kind == "content_block_start":
+            progress.output_chars += written_chars(document.get("content_block"))
+        elif kind == "message_start":
+            usage = member(document.get("message"), "usage")
+            self._first = usage if type(usage) is dict else {}
+        elif kind == "message_delta":
+            # Its figures are totals so far; those that it leaves out stand as they were at the start.
+            usage = document.get("usage")
+            if type(usage) is dict:
+                sent = {name: count for name, count in usage.items() if count is not None}
+                progress.usage = _usage({**self._first, "output_tokens": None, **sent}) or progress.usage
+        elif kind == "message_stop":
+            progress.complete = True
+        elif kind == "error":
+            progress.failed = error_type(document.get("error"))
+
+
+def observe_message(progress: Progress, document: dict[str, Any]) -> None:
+    """Read a whole message into the progress."""
+    kind = document.get("type")
+    progress.complete = kind == "message"
+    progress.output_chars += written_chars(document.get("content"))
+    progress.usage = _usage(document.get("usage"))
+    if kind == "error":
+        progress.failed = error_type(document.get("error"))
+
+
+def _usage(usage: object) -> Usage | None:
+    read, written = tokens(usage, "input_tokens"), tokens(usage, "output_tokens")
+    if read is None or written is None:
+        return None
+    for cached in ("cache_creation_input_tokens", "cache_read_input_tokens"):
+        if member(usage, cached) is not None:
+            count = tokens(usage, cached)
+            if count is None:
+                return None
+            read += count
+    return Usage(read, written)

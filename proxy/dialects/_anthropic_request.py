@@ -1,0 +1,99 @@
+"""Reads a request for a message: which members it may have, and what may stand in them.
+
+Only what is interpreted here or by a quota is checked for its type; the rest is the upstream's to judge.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from proxy.dialects import _request as request
+from proxy.dialects import strict_json
+from proxy.dialects._names import names
+from proxy.dialects._texts import FREE
+from proxy.exchange import Call
+
+# The top-level members of the API, as of 2026: those that no model sees, and all.
+SETTINGS = names(
+    "cache_control diagnostics inference_geo max_tokens metadata model service_tier speed stop_sequences stream "
+    "temperature thinking top_k top_p"
+)
+KNOWN = SETTINGS | names("messages output_config system tool_choice tools")
+_ROLES = frozenset({"user", "assistant", "system"})
+_BLOCKS = names(
+    "bash_code_execution_tool_result browser_state code_execution_tool_result document image redacted_thinking "
+    "search_result server_tool_use text text_editor_code_execution_tool_result thinking tool_reference tool_result "
+    "tool_search_tool_result tool_use web_fetch_tool_result web_search_result web_search_tool_result"
+)
+_SOURCES = frozenset({"base64", "content", "text", "url"})
+# Client tools, and server tools whose type ends in the day of their version. What is not here may keep state, or reach
+# another server with a credential out of the body.
+_TOOL = re.compile(
+    r"custom|(?:bash|browser_toolset|code_execution|computer|computer_toolset|memory|text_editor|tool_search_tool_bm25"
+    r"|tool_search_tool_regex|web_fetch|web_search)_\d{8}|tool_search_tool_(?:bm25|regex)"
+)
+_MAX_STOPS = 1024
+_MAX_TOOLS = 256
+
+
+def read(body: bytes, accepted: frozenset[str]) -> Call:
+    """Read a request strictly; `accepted` are the top-level names that may occur."""
+    document = strict_json.read(body)
+    request.check_names(document, accepted)
+    model = request.model(document)
+    for index, message in enumerate(request.messages(document, _ROLES)):
+        _check_message(message, f"messages[{index}]")
+    system = document.get("system")
+    if system is not None:
+        request.check_state(system, "system")
+        _check_content(system, "system")
+    most = request.whole(document, "max_tokens", 0)  # 0 warms the prompt cache and generates nothing
+    if most is None:
+        raise request.wrong("max_tokens", "an integer of at least 0")
+    request.stops(document, "stop_sequences", _MAX_STOPS)
+    for index, tool in enumerate(request.objects(document, "tools", _MAX_TOOLS)):
+        kind = tool.get("type")
+        if kind is not None and (type(kind) is not str or not _TOOL.fullmatch(kind)):
+            raise request.wrong(f"tools[{index}].type", "a type of tool that this proxy knows")
+    if "diagnostics" in document:  # compares with an earlier request, by its id
+        request.check_state(document["diagnostics"], "diagnostics")
+    return Call(model, request.flag(document, "stream"), document, most)
+
+
+def _check_message(message: dict[str, Any], where: str) -> None:
+    content = message.get("content")
+    if type(content) is str and len(message) == 2:
+        return
+    request.check_state(message, where, FREE)
+    _check_content(content, f"{where}.content")
+
+
+def _check_content(content: object, where: str) -> None:
+    if type(content) is list:
+        for index, block in enumerate(content):
+            _check_block(block, f"{where}[{index}]")
+    elif type(content) is not str:
+        raise request.wrong(where, "a string or a list of content blocks")
+
+
+def _check_block(block: object, where: str) -> None:
+    if type(block) is not dict:
+        raise request.wrong(where, "a content block")
+    kind = block.get("type")
+    if type(kind) is not str or kind not in _BLOCKS:
+        raise request.wrong(f"{where}.type", "a type of content block that this proxy knows")
+    source = block.get("source")
+    if type(source) is dict:
+        _check_source(source, f"{where}.source")
+    # What server tools return has parts of kinds of its own.
+    if kind in ("tool_result", "search_result") and block.get("content") is not None:
+        _check_content(block["content"], f"{where}.content")
+
+
+def _check_source(source: dict[str, Any], where: str) -> None:
+    kind = source.get("type")
+    if type(kind) is not str or kind not in _SOURCES:
+        raise request.wrong(f"{where}.type", f"one of {', '.join(sorted(_SOURCES))}")
+    if kind == "content":
+        _check_content(source.get("content"), f"{where}.content")

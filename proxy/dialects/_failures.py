@@ -1,0 +1,53 @@
+"""Turns an upstream's error answer into one that a client may see.
+
+Laws: a client is told what is wrong with its own request, in the upstream's words; what is between us and the upstream
+(credential, limits, outages) it learns in generic words only.
+"""
+
+from __future__ import annotations
+
+import re
+
+from proxy.dialects._answers import load, member
+from proxy.errors import BadRequest, NotFound, ProxyError, TooLarge, Unavailable, UpstreamFailed, UpstreamTimeout
+
+_MAX_MESSAGE_CHARS = 1_000
+_MAX_WORD_CHARS = 128
+_MAX_BODY_BYTES = 1 << 16  # an error answer takes a few hundred; a larger one is a page of something else
+_SECRETS = re.compile(r"\b(?:sk|org|proj|rk|sess)-[\w*-]{10,}|\bBearer\s+\S+")
+_THE_CLIENTS: dict[int, type[ProxyError]] = {400: BadRequest, 404: NotFound, 413: TooLarge, 422: BadRequest}
+_KEPT = frozenset({500, 502, 503, 529})
+
+
+def upstream_failure(status: int, body: bytes, *, code: str) -> ProxyError:
+    """Return what to tell the client; `code` names the member of the error object that says which error it is."""
+    if status in _THE_CLIENTS:
+        return _with_words(_THE_CLIENTS[status], status, body, code)
+    if status == 429:
+        # The limit is that of our credential: to the client it is an outage, and no quota of its own.
+        message = "The model API is busy. Try again shortly."
+        return Unavailable(message, code="upstream_rate_limited", retry_after=1)
+    if status in (408, 504):
+        return UpstreamTimeout("The model API took too long.")
+    return UpstreamFailed("The model API could not answer.", status=status if status in _KEPT else 502)
+
+
+def _with_words(kind: type[ProxyError], status: int, body: bytes, code: str) -> ProxyError:
+    document = load(body) if len(body) <= _MAX_BODY_BYTES else None
+    error = member(document, "error")
+    message = member(error, "message")
+    words = _printable(_SECRETS.sub("[removed]", message)) if type(message) is str else ""
+    return kind(
+        words[:_MAX_MESSAGE_CHARS].strip() or "The model API refused the request.",
+        status=status,
+        code=_word(member(error, code)),
+        param=_word(member(error, "param")),
+    )
+
+
+def _word(value: object) -> str | None:
+    return value if type(value) is str and value.isprintable() and 0 < len(value) <= _MAX_WORD_CHARS else None
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

@@ -1,0 +1,96 @@
+"""What all of OpenAI's dialects have in common: credential, error shape, list of models, limit headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import ClassVar
+
+from proxy.dialects import strict_json
+from proxy.dialects._answers import encode
+from proxy.dialects._failures import upstream_failure
+from proxy.errors import ProxyError
+from proxy.exchange import Chunk
+
+# This API limits requests and tokens only, and does not tell tokens in from tokens out.
+_LIMITED = {"requests": "requests", "input_tokens": "tokens", "output_tokens": "tokens", "total_tokens": "tokens"}
+
+
+class OpenAIDialect:
+    """The parts of the Dialect protocol that do not depend on the endpoint."""
+
+    request_id_header: ClassVar[str] = "x-request-id"
+    forwarded_headers: ClassVar[frozenset[str]] = frozenset()
+    default_headers: ClassVar[Mapping[str, str]] = {}
+
+    def credential_headers(self, secret: str) -> Mapping[str, str]:
+        """Return the headers that carry our credential to the upstream."""
+        return {"authorization": f"Bearer {secret}"}
+
+    def encode(self, chunk: Chunk, *, streamed: bool) -> bytes:
+        """Return a chunk's bytes: as they came, or written anew if it was changed."""
+        return encode(chunk, streamed=streamed)
+
+    def error(self, error: ProxyError, exchange_id: str) -> bytes:  # noqa: ARG002 - this API gives the id in a header
+        """Return the JSON error body."""
+        shape = {
+            "message": error.message,
+            "type": _error_type(error),
+            "param": error.param,
+            "code": error.code,
+        }
+        return strict_json.write({"error": shape})
+
+    def error_event(self, error: ProxyError, exchange_id: str) -> bytes:
+        """Return the error as the event that ends a stream; the blank line first ends an event that broke off."""
+        return b"\n\ndata: %b\n\n" % self.error(error, exchange_id)
+
+    def upstream_error(self, status: int, body: bytes) -> ProxyError:
+        """Turn an upstream's error answer into one that may be passed on."""
+        return upstream_failure(status, body, code="code")
+
+    def models(self, models: list[str], created: int) -> bytes:
+        """Return the list of models in this API's shape."""
+        data = [{"id": name, "object": "model", "created": created, "owned_by": "stillgate"} for name in models]
+        return strict_json.write({"object": "list", "data": data})
+
+    def limit_headers(
+        self,
+        measure: str,
+        limit: int,
+        remaining: int,
+        reset_seconds: float,
+        now: float,  # noqa: ARG002 - this API says how long, not until when
+    ) -> dict[str, str]:
+        """Return the headers that tell a client about one limit, none if this API has no word for the measure."""
+        limited = _LIMITED.get(measure)
+        if limited is None:
+            return {}
+        return {
+            f"x-ratelimit-limit-{limited}": str(limit),
+            f"x-ratelimit-remaining-{limited}": str(max(0, remaining)),
+            f"x-ratelimit-reset-{limited}": _duration(reset_seconds),
+        }
+
+
+def _error_type(error: ProxyError) -> str:
+    if error.status == 429:
+        return "insufficient_quota" if error.code == "insufficient_quota" else "rate_limit_error"
+    if error.status == 403:
+        return "permission_error"
+    return "server_error" if error.status >= 500 else "invalid_request_error"
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration as this API does: `6m0s`, `1.2s`, `120ms`; rounded up, so that waiting for it is enough."""
+    milliseconds = max(0, ceil(seconds * 1000))
+    if milliseconds == 0:
+        return "0s"
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{milliseconds / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text

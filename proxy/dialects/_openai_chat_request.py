@@ -1,0 +1,109 @@
+"""Reads a request for a chat completion: which members it may have, and what may stand in them.
+
+Only what is interpreted here or by a quota is checked for its type; the rest is the upstream's to judge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.dialects import _request as request
+from proxy.dialects import strict_json
+from proxy.dialects._names import names
+from proxy.dialects._texts import FREE
+from proxy.errors import BadRequest
+from proxy.exchange import Call
+
+# The top-level members of the API, as of 2026: those that no model sees, and all.
+SETTINGS = names(
+    "audio frequency_penalty logit_bias logprobs max_completion_tokens max_tokens metadata modalities model moderation "
+    "n parallel_tool_calls presence_penalty prompt_cache_key prompt_cache_options prompt_cache_retention "
+    "reasoning_effort safety_identifier seed service_tier stop store stream stream_options temperature top_logprobs "
+    "top_p user verbosity"
+)
+KNOWN = SETTINGS | names(
+    "function_call functions messages prediction response_format tool_choice tools web_search_options"
+)
+_ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
+_PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
+_TOOLS = frozenset({"function", "custom"})
+_STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
+_MAX_CHOICES = 128
+_MAX_STOPS = 16
+_MAX_TOOLS = 256
+_MAX_BIASES = 1024
+
+
+def read(body: bytes, accepted: frozenset[str]) -> Call:
+    """Read a request strictly; `accepted` are the top-level names that may occur."""
+    document = strict_json.read(body)
+    request.check_names(document, accepted)
+    model = request.model(document)
+    for index, message in enumerate(request.messages(document, _ROLES)):
+        _check_message(message, f"messages[{index}]")
+    if request.flag(document, "store"):
+        raise request.state_refused("store")
+    stream = request.flag(document, "stream")
+    usage_asked = _check_stream_options(document, stream=stream)
+    most = _max_output_tokens(document)
+    choices = request.whole(document, "n", 1, _MAX_CHOICES) or 1
+    _check_settings(document)
+    return Call(model, stream, document, most, choices, hide_usage=stream and not usage_asked)
+
+
+def _check_message(message: dict[str, Any], where: str) -> None:
+    content = message.get("content")
+    if type(content) is list:
+        _check_parts(content, f"{where}.content")
+    elif content is None or type(content) is str:
+        if len(message) == 2:
+            return
+    else:
+        raise request.wrong(f"{where}.content", "a string or a list of parts")
+    if message.get("audio") is not None:  # an earlier spoken answer, by its id
+        raise request.state_refused(f"{where}.audio")
+    request.check_state(message, where, FREE)
+
+
+def _check_parts(parts: list[Any], where: str) -> None:
+    for index, part in enumerate(parts):
+        kind = part.get("type") if type(part) is dict else None
+        if type(kind) is not str or kind not in _PARTS:
+            raise request.wrong(f"{where}[{index}]", f"a content part of type {', '.join(sorted(_PARTS))}")
+
+
+def _check_stream_options(body: dict[str, Any], *, stream: bool) -> bool:
+    """Return whether the client itself asks for the usage."""
+    options = body.get("stream_options")
+    if options is None:
+        return False
+    if not stream:
+        raise BadRequest("`stream_options` is only allowed when `stream` is true.", param="stream_options")
+    if type(options) is not dict or not options.keys() <= _STREAM_OPTIONS:
+        raise request.wrong("stream_options", f"an object with {' and '.join(sorted(_STREAM_OPTIONS))} only")
+    request.flag(options, "include_obfuscation", "stream_options.")
+    return request.flag(options, "include_usage", "stream_options.")
+
+
+def _max_output_tokens(body: dict[str, Any]) -> int | None:
+    old = request.whole(body, "max_tokens", 1)
+    new = request.whole(body, "max_completion_tokens", 1)
+    if old is not None and new is not None and old != new:
+        raise BadRequest("`max_tokens` and `max_completion_tokens` contradict each other.", param="max_tokens")
+    return new if old is None else old
+
+
+def _check_settings(body: dict[str, Any]) -> None:
+    if type(body.get("stop")) is not str:
+        request.stops(body, "stop", _MAX_STOPS)
+    bias = body.get("logit_bias")
+    if bias is not None and (type(bias) is not dict or len(bias) > _MAX_BIASES):
+        raise request.wrong("logit_bias", f"an object with at most {_MAX_BIASES:,} members")
+    request.objects(body, "functions", _MAX_TOOLS)
+    for index, tool in enumerate(request.objects(body, "tools", _MAX_TOOLS)):
+        kind = tool.get("type")
+        if type(kind) is not str or kind not in _TOOLS:
+            raise request.wrong(f"tools[{index}].type", f"one of {', '.join(sorted(_TOOLS))}")
+    audio = body.get("audio")
+    if type(audio) is dict and type(audio.get("voice")) is dict:  # a voice of the account's own, by its id
+        raise request.state_refused("audio.voice")

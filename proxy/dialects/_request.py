@@ -1,0 +1,157 @@
+"""Checks that every dialect makes of a request document.
+
+Laws: what is refused is refused in words for the client, with the place in `param`; nothing is changed or filled in.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from proxy.dialects._names import names
+from proxy.errors import BadRequest, ConfigurationError
+
+# Members that steer a client library or another gateway; to an upstream behind one they would mean another origin or
+# another credential.
+ROUTING = names(
+    "api_base api_key api_type api_version azure_endpoint base_url callbacks custom_llm_provider deployment_id engine "
+    "extra_body extra_headers extra_query fallbacks headers model_list organization project proxies proxy router "
+    "timeout user_profile_id workspace_id"
+)
+# Members that name what an upstream keeps. All tenants share one upstream credential, so an id proves no ownership.
+STATE = names(
+    "assistant_id background container container_id conversation conversation_id file_id file_ids mcp_servers "
+    "previous_interaction_id previous_message_id previous_response_id prompt prompt_id session_id skill_id skills "
+    "thread thread_id vector_store_id vector_store_ids"
+)
+_MODEL = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
+_SHOWN_NAME_CHARS = 64
+
+
+def accepted_names(known: frozenset[str], allow: frozenset[str]) -> frozenset[str]:
+    """Return the top-level names that a dialect takes: its own and those that the operator adds.
+
+    Raises ConfigurationError for an addition that steers, that names upstream state, or that an upstream could take
+    for another accepted name.
+    """
+    folded = {fold(name): name for name in known | ROUTING | STATE}
+    for name in sorted(allow - known):
+        other = folded.setdefault(fold(name), name)
+        if other != name or name in ROUTING or name in STATE:
+            raise ConfigurationError(
+                f"The request argument {shown(name)!r} cannot be allowed: it stands for {other!r}."
+            )
+    return known | allow
+
+
+def fold(name: str) -> str:
+    """Return what careless readers may take a name for: width, case and invisible characters do not count."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(char for char in plain if unicodedata.category(char) not in {"Cc", "Cf", "Mn", "Zs"})
+
+
+def shown(name: str) -> str:
+    """Return a client's name for something, clipped, with every character that does not print replaced."""
+    return "".join(char if char.isprintable() else "?" for char in name[:_SHOWN_NAME_CHARS])
+
+
+def check_names(body: dict[str, Any], accepted: frozenset[str]) -> None:
+    """Refuse top-level members that the dialect does not take; a null that would name upstream state is none."""
+    for name, value in body.items():
+        if name in accepted:
+            continue
+        if name not in STATE:
+            argument = shown(name)
+            message = f"Unrecognized request argument supplied: {argument}"
+            raise BadRequest(message, code="unknown_parameter", param=argument)
+        if value is not None:
+            raise state_refused(name)
+
+
+def check_state(node: object, where: str, free: frozenset[str] = frozenset()) -> None:
+    """Refuse a member at any depth that names upstream state, except under members that hold free documents."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is dict:
+            for name, value in node.items():
+                if name in STATE and value is not None:
+                    raise state_refused(f"{where}.{name}")
+                if name not in free:
+                    waiting.append(value)
+        elif type(node) is list:
+            waiting += node
+
+
+def state_refused(where: str) -> BadRequest:
+    """Return the refusal of what the upstream keeps, at a place in the body."""
+    message = f"`{where}` refers to state kept at the upstream, which is not available through this proxy."
+    return BadRequest(message, code="upstream_state", param=where)
+
+
+def wrong(where: str, must: str) -> BadRequest:
+    """Return the refusal of a value that has the wrong type or is out of bounds."""
+    return BadRequest(f"`{where}` must be {must}.", param=where)
+
+
+def model(body: dict[str, Any]) -> str:
+    """Return the model asked for."""
+    name = body.get("model")
+    if type(name) is not str or not _MODEL.fullmatch(name):
+        raise wrong("model", "the name of a model")
+    return name
+
+
+def flag(body: dict[str, Any], name: str, where: str = "") -> bool:
+    """Return a member that is true, false, or missing or null for false."""
+    value = body.get(name)
+    if value is not None and type(value) is not bool:
+        raise wrong(f"{where}{name}", "true or false")
+    return value is True
+
+
+def whole(body: dict[str, Any], name: str, least: int, most: int | None = None) -> int | None:
+    """Return an integer within bounds, None if it is missing or null."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or value < least or (most is not None and value > most):
+        raise wrong(
+            name, f"an integer from {least} to {most}" if most is not None else f"an integer of at least {least}"
+        )
+    return value
+
+
+def objects(body: dict[str, Any], name: str, most: int) -> list[dict[str, Any]]:
+    """Return a list of objects, empty if it is missing or null."""
+    value = body.get(name)
+    if value is None:
+        return []
+    if type(value) is not list or len(value) > most:
+        raise wrong(name, f"a list of at most {most:,} objects")
+    for index, item in enumerate(value):
+        if type(item) is not dict:
+            raise wrong(f"{name}[{index}]", "an object")
+    return value
+
+
+def messages(body: dict[str, Any], roles: frozenset[str]) -> list[dict[str, Any]]:
+    """Return the messages of a conversation, each an object with a known role."""
+    value = objects(body, "messages", 10_000)
+    if not value:
+        raise wrong("messages", "a list with at least one message")
+    for index, message in enumerate(value):
+        role = message.get("role")
+        if type(role) is not str or role not in roles:
+            raise wrong(f"messages[{index}].role", f"one of {', '.join(sorted(roles))}")
+    return value
+
+
+def stops(body: dict[str, Any], name: str, most: int) -> None:
+    """Check a list of stop sequences."""
+    value = body.get(name)
+    if value is None:
+        return
+    if type(value) is not list or len(value) > most or any(type(stop) is not str for stop in value):
+        raise wrong(name, f"a list of at most {most} strings")

@@ -1,0 +1,101 @@
+"""Finds every string that a model would see in a request document.
+
+What is left out is named here; a member that nobody knows is taken for text. So a new or misspelt member hides nothing.
+Strings are collected in a list: a chain of generators would cost its depth for each of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.dialects._names import names
+from proxy.exchange import Text
+
+# Identifiers and choices among fixed words. They are left out only while they look like one.
+_LABELS = names(
+    "detail effort format function_call id media_type mode role search_context_size syntax tool_call_id tool_choice "
+    "tool_use_id ttl type"
+)
+_MAX_LABEL_CHARS = 64
+# Encoded bytes and seals, unless the object says that it is plain text.
+_OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature")
+# Members whose value is a document of the client's own making: a schema, or the arguments of a call.
+FREE = names("arguments input input_examples input_schema parameters schema")
+# Words of JSON Schema and of tool definitions; as names they say nothing, as values they are types.
+_WORDS = names(
+    "$defs $id $ref $schema additionalProperties allOf anyOf array boolean cache_control const custom default "
+    "definition definitions description enum ephemeral examples exclusiveMaximum exclusiveMinimum format function "
+    "grammar input_examples input_schema integer items maxItems maxLength maximum minItems minLength minimum name not "
+    "null number object oneOf parameters pattern prefixItems properties required schema strict string syntax title ttl "
+    "type"
+)
+_MAX_PLACE_CHARS = 128  # deeper places are cut off: a body can have many strings, each far down
+
+
+def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str]) -> list[Text]:
+    """Return every string of a checked request that the model would see, in the order of the body.
+
+    `settings` are the top-level members that no model sees, `known` those that the dialect knows. The role of a text
+    outside the messages is the name of the member that it stands in.
+    """
+    found: list[Text] = []
+    for name, value in body.items():
+        if name == "messages":
+            for index, message in enumerate(value):
+                _seen(message, message["role"], f"messages[{index}]", found)
+        elif name in ("tools", "functions"):
+            for index, tool in enumerate(value or ()):
+                _free(tool, name, f"{name}[{index}]", found)
+        elif name not in known:
+            _free(value, name, name, found)
+        elif name not in settings:
+            _seen({name: value}, name, "", found)
+    return found
+
+
+def _seen(node: object, role: str, where: str, found: list[Text], within: str = "") -> None:
+    """Collect every string of a message, a part or whatever else has the API's own members.
+
+    `within` is the name of the member that holds the node.
+    """
+    if type(node) is str:
+        found.append(Text(role, where, node))
+    elif type(node) is list:
+        for index, item in enumerate(node):
+            _seen(item, role, _below(where, f"[{index}]"), found, within)
+    elif type(node) is dict:
+        kind = node.get("type")
+        for name, value in node.items():
+            if name in FREE:
+                _free(value, role, _below(where, f".{name}"), found)
+            elif type(value) is not str or not _hidden(name, value, kind, within):
+                _seen(value, role, _below(where, f".{name[:_MAX_LABEL_CHARS]}"), found, name)
+
+
+def _free(node: object, role: str, where: str, found: list[Text]) -> None:
+    """Collect every string and every member's name of a schema, a tool definition or a call's arguments."""
+    if type(node) is str:
+        if node not in _WORDS:
+            found.append(Text(role, where, node))
+    elif type(node) is list:
+        for item in node:
+            _free(item, role, where, found)
+    elif type(node) is dict:
+        for name, value in node.items():
+            if name in _WORDS:
+                _free(value, role, _below(where, f".{name}"), found)
+            else:
+                found.append(Text(role, where, name))
+                _free(value, role, where, found)
+
+
+def _hidden(name: str, value: str, kind: object, within: str) -> bool:
+    if name in _LABELS:
+        return len(value) <= _MAX_LABEL_CHARS and value.isascii() and " " not in value
+    if name == "url":  # of an image or a document; other addresses are shown to the model as text
+        return kind == "url" or within == "image_url"
+    return name in _OPAQUE and kind != "text"
+
+
+def _below(where: str, step: str) -> str:
+    return (where + step).removeprefix(".") if len(where) < _MAX_PLACE_CHARS else where

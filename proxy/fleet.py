@@ -1,0 +1,87 @@
+"""The workers as one: started together, started again when one dies, asked together, ended together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from proxy.children import Worker
+from proxy.errors import ConfigurationError
+from proxy.log import get
+from proxy.metrics import Snapshot, merge
+from proxy.worker import Start
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+
+
+class Fleet:
+    """All workers of one parent; `start` describes the first, the others differ in their number only."""
+
+    def __init__(self, start: Start, count: int) -> None:
+        self._starts = [replace(start, worker=number) for number in range(count)]
+        self._workers: dict[int, Worker] = {}
+        self._dead: Snapshot | None = None  # what workers counted that live no more
+        self._ending = False
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids, in the order of the workers' numbers."""
+        return [self._workers[number].pid for number in sorted(self._workers)]
+
+    @property
+    def dead(self) -> Snapshot | None:
+        """What workers counted that live no more."""
+        return self._dead
+
+    def missing(self) -> list[str]:
+        """Return which workers do not serve."""
+        return [
+            f"worker {start.worker}"
+            for start in self._starts
+            if start.worker not in self._workers or not self._workers[start.worker].alive
+        ]
+
+    async def open(self) -> None:
+        """Start every worker. Raises ConfigurationError if one does not start; `close` ends the others."""
+        for start in self._starts:
+            self._workers[start.worker] = await Worker.spawn(start)
+
+    async def keep(self) -> None:
+        """Start workers again that die, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for start in self._starts:
+                tasks.create_task(self._keep_one(start))
+
+    async def snapshots(self) -> list[Snapshot]:
+        """Return the numbers of every living worker."""
+        return list(await asyncio.gather(*(worker.snapshot() for worker in self._workers.values() if worker.alive)))
+
+    async def close(self, seconds: float) -> None:
+        """Drain every worker and return once all have ended."""
+        self._ending = True
+        await asyncio.gather(*(worker.drain(seconds) for worker in self._workers.values()))
+
+    def hurry(self) -> None:
+        """Cut a drain short: what still runs is ended with an error at once."""
+        for worker in self._workers.values():
+            worker.hurry()
+
+    async def _keep_one(self, start: Start) -> None:
+        pause = _FIRST_PAUSE_S
+        while True:
+            worker = self._workers[start.worker]
+            code = await worker.wait()
+            if self._ending:
+                return
+            get("parent").error("a worker ended unasked and is started again", pid=worker.pid, code=code)
+            self._dead = merge([worker.last], self._dead)
+            worker.last = {}
+            await worker.end()
+            await asyncio.sleep(pause)
+            try:
+                self._workers[start.worker] = await Worker.spawn(start)
+                pause = _FIRST_PAUSE_S
+            except ConfigurationError as error:
+                get("parent").error("a worker cannot be started again", error=str(error))
+                pause = min(2 * pause, _LONGEST_PAUSE_S)

@@ -1,0 +1,307 @@
+"""The way of a request, one call a step: route, authenticate, read, reserve, send, relay, settle, record.
+
+Laws:
+- Nothing goes upstream before an exchange is allowed; what was judged is what is sent, the client's bytes never are.
+- Every accepted exchange is closed once, however it ends; a denial is recorded before it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from proxy.answers import VIA, Answer, AnswerWriter
+from proxy.auth.credential import one_credential
+from proxy.auth.key_cache import KeyCache
+from proxy.clock import Clock
+from proxy.course import BYTES_PER_TOKEN, Course, Terms, close, leave, outcome_of
+from proxy.decision import Effect, Outcome, Verdict
+from proxy.decisions.journal import Journal
+from proxy.decisions.record import Ending
+from proxy.decisions.writer import LogUnavailable
+from proxy.dialects.base import Dialect
+from proxy.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    ProxyError,
+    StoreUnavailable,
+    Unavailable,
+    UpstreamTimeout,
+)
+from proxy.exchange import Exchange, Principal
+from proxy.framing import check_framing
+from proxy.intake import Intake, Reader
+from proxy.listener import Connection
+from proxy.log import get
+from proxy.metrics import Refusal, Tally
+from proxy.peer import client_address
+from proxy.refusal import reason, to_error
+from proxy.relay import Reply
+from proxy.rules.pack import Pack
+from proxy.rules.quotas import Amounts, Denial, Quotas
+from proxy.upstream import Upstream, UpstreamAnswer
+
+MODELS_PATH = "/v1/models"
+_ERROR_BODY_BYTES = 65_536
+_CLIENT_ID_CHARS = 128
+_WATCH_S = 1.0
+_REFUSALS = {
+    "missing_api_key": Refusal.NO_CREDENTIAL,
+    "ambiguous_credentials": Refusal.SEVERAL_CREDENTIALS,
+    "invalid_api_key": Refusal.UNKNOWN_KEY,
+    "keys_unavailable": Refusal.KEYS_UNAVAILABLE,
+    "not_found": Refusal.BAD_PATH,
+    "method_not_allowed": Refusal.BAD_METHOD,
+    "overloaded": Refusal.OVERLOADED,
+    "shutting_down": Refusal.STOPPING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a gateway is put together from."""
+
+    dialects: Mapping[str, Dialect]  # by path
+    openai: Dialect  # words errors where the path names no dialect,
+    anthropic: Dialect  # this one if `anthropic-version` is there
+    models: Mapping[str, Terms]
+    upstreams: Mapping[str, Upstream]
+    keys: KeyCache
+    quotas: Quotas
+    pack: Pack
+    journal: Journal
+    tally: Tally
+    clock: Clock
+    new_id: Callable[[], str]
+    trusted_hops: int
+    max_exchanges: int
+    links: Mapping[str, str]  # docs_url and appeal_url
+
+
+class Gateway:
+    """Handles the requests of one process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._answers = AnswerWriter(parts.clock)
+        self._logger = get("gateway")
+        self._courses: set[Course] = set()
+        self._draining = False
+        self.reader: Reader | None = None
+
+    def __len__(self) -> int:
+        return len(self._courses)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. The only other way out is cancellation: the client has left."""
+        parts = self._parts
+        connection = request.protocol
+        if isinstance(connection, Connection):
+            connection.header_since = None
+        exchange_id = parts.new_id()
+        dialect = parts.anthropic if "anthropic-version" in request.headers else parts.openai
+        try:
+            check_framing(request)
+            dialect = self._route(request) or dialect
+            principal = await self._admit(request)
+        except ProxyError as error:
+            parts.tally.refused(_REFUSALS.get(error.code, Refusal.BAD_FRAMING))
+            return Reply(self._answers, request, dialect, exchange_id).fail(error)
+        course = self._accept(request, dialect, exchange_id, principal)
+        self._courses.add(course)
+        try:
+            return await self._conduct(request, dialect, course)
+        finally:
+            self._courses.discard(course)
+            if (ending := self._close(course)) is not None:
+                parts.journal.record(ending)
+
+    def _route(self, request: web.BaseRequest) -> Dialect | None:
+        """Return the dialect of the exact path, None for the list of models. Raises NotFound, MethodNotAllowed."""
+        path = request.raw_path.partition("?")[0]
+        dialect = self._parts.dialects.get(path)
+        if dialect is None and path != MODELS_PATH:
+            raise NotFound("There is nothing here.")
+        allowed = "POST" if dialect is not None else "GET"
+        if request.method != allowed:
+            raise MethodNotAllowed("This method is not allowed here.", headers={"allow": allowed})
+        return dialect
+
+    async def _admit(self, request: web.BaseRequest) -> Principal:
+        """Return who calls, if there is room for another exchange."""
+        if self._draining:
+            raise Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1)
+        if len(self._courses) >= self._parts.max_exchanges:
+            raise Unavailable("Too many requests are being answered right now.", code="overloaded", retry_after=1)
+        return await self._parts.keys.authenticate(one_credential(request.headers))
+
+    def _accept(self, request: web.BaseRequest, dialect: Dialect, exchange_id: str, principal: Principal) -> Course:
+        now = self._parts.clock.monotonic()
+        peer = getattr(request.protocol, "peer", "")
+        exchange = Exchange(
+            id=exchange_id,
+            dialect=dialect.name,
+            peer=client_address(request.headers, peer, self._parts.trusted_hops),
+            user_agent=request.headers.get("User-Agent", ""),
+            client_request_id=request.headers.get("X-Request-Id", "")[:_CLIENT_ID_CHARS],
+            started=self._parts.clock.wall(),
+            principal=principal,
+        )
+        return Course(exchange, asyncio.current_task(), now)
+
+    async def _conduct(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> web.StreamResponse:
+        """Decide, send and relay; turn whatever goes wrong into an answer in the dialect."""
+        reply = Reply(self._answers, request, dialect, course.exchange.id)
+        try:
+            if dialect.path != request.raw_path.partition("?")[0]:
+                course.status, course.outcome = 200, Outcome.LOCAL
+                return reply.whole(dialect.models(sorted(self._parts.models), 0))
+            intake = await self._read(request, dialect, course)
+            await self._reserve(intake, dialect, course)
+            answer = await self._send(request, dialect, course, intake)
+            try:
+                return await reply.relay(answer, intake.call, course)
+            finally:
+                answer.close()
+        except ProxyError as error:
+            return await self._fail(reply, course, error)
+        except asyncio.CancelledError:
+            if course.cut is None or course.task is None:
+                leave(course)
+                raise
+            course.task.uncancel()
+            return await self._fail(reply, course, course.cut)
+        except ConnectionError:
+            leave(course)
+            raise
+        except Exception:
+            self._logger.exception("an exchange failed", exchange=course.exchange.id)
+            return await self._fail(reply, course, ProxyError("Something went wrong here."))
+
+    async def _read(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> Intake:
+        """Read the body and note its facts; the model must be one that the settings list."""
+        if self.reader is None:
+            raise Unavailable("The proxy is starting.", retry_after=1)
+        intake = await self.reader.read(request, dialect)
+        course.bytes_in = intake.received
+        course.exchange.call = intake.call
+        course.exchange.fields = intake.fields
+        if intake.call.model not in self._parts.models:
+            raise NotFound("The model does not exist or is not available here.", code="model_not_found", param="model")
+        return intake
+
+    async def _reserve(self, intake: Intake, dialect: Dialect, course: Course) -> None:
+        """Reserve with every quota; a denial is a value that becomes the client's error here."""
+        call, parts = intake.call, self._parts
+        model = course.terms = parts.models[call.model]
+        input_tokens = intake.text_bytes // BYTES_PER_TOKEN + 1
+        output_tokens = min(call.max_output_tokens or model.max_output_tokens, model.max_output_tokens) * call.choices
+        course.reserved = Amounts.of(input_tokens, output_tokens, model.cost_microusd(input_tokens, output_tokens))
+        try:
+            result = await parts.quotas.reserve(course.exchange.principal, call.model, course.reserved)
+        except StoreUnavailable:
+            raise Unavailable("Limits cannot be checked right now.", retry_after=2) from None
+        if isinstance(result, Denial):
+            parts.tally.count("stillgate_quota_denials_total", (result.quota.id, result.limit.measure))
+            error = to_error(result, dialect, course.exchange.id, parts.clock.wall(), parts.links)
+            course.verdict = Verdict(Effect.DENY, by=result.quota.id, reasons=(reason(result),), error=error)
+            raise error
+        course.reservation = result
+        if result.shadow:
+            course.verdict = Verdict(Effect.ALLOW, shadow=tuple(denial.quota.id for denial in result.shadow))
+        course.decided = parts.clock.monotonic()
+
+    async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, intake: Intake) -> UpstreamAnswer:
+        """Send the call upstream; return once the answer's head is there and promises an answer."""
+        upstream = self._parts.upstreams[self._parts.models[intake.call.model].upstream]
+        headers = {
+            **dialect.default_headers,
+            **{name: request.headers[name] for name in dialect.forwarded_headers if name in request.headers},
+            **dialect.credential_headers(upstream.secret),
+            "content-type": "application/json",
+            "accept": "text/event-stream" if intake.call.stream else "application/json",
+            "accept-encoding": "identity",
+            "user-agent": "stillgate",
+            "x-request-id": course.exchange.id,
+            "via": VIA,
+        }
+        now = self._parts.clock.monotonic
+        course.upstream = upstream.name
+        course.sent = now()
+        course.deadline = course.sent + upstream.total_seconds
+        answer = await upstream.post(dialect.path, headers, intake.sent)
+        course.head = now()
+        if answer.status == 200:
+            return answer
+        try:
+            raise dialect.upstream_error(answer.status, await answer.read_at_most(_ERROR_BODY_BYTES))
+        finally:
+            answer.close()
+
+    async def _fail(self, reply: Reply, course: Course, error: ProxyError) -> web.StreamResponse:
+        """Answer with an error: as the answer if nothing was sent yet, as the stream's last event otherwise."""
+        course.code = error.code
+        course.outcome = outcome_of(error, course)
+        if reply.begun:
+            return await reply.fail_in_stream(error)
+        course.status = error.status
+        if course.sent is None:
+            if course.verdict.effect is not Effect.DENY:
+                course.verdict = Verdict(Effect.DENY, by="request", reasons=(error.message,), error=error)
+            if (ending := self._close(course)) is not None:
+                try:
+                    await self._parts.journal.record_first(ending)
+                except LogUnavailable:
+                    error = Unavailable("The decision cannot be recorded right now.", retry_after=5)
+        return reply.fail(error)
+
+    def _close(self, course: Course) -> Ending | None:
+        ending = close(course, self._parts.quotas, self._parts.pack, self._parts.clock.monotonic())
+        if ending is not None:
+            _count(self._parts.tally, ending)
+        return ending
+
+    def on_error(self, connection: Connection, status: int, error: BaseException | None) -> Answer:
+        """Answer bytes that are no HTTP, or what escaped `handle`."""
+        del connection
+        if status >= 500:
+            self._logger.error("a request failed", error=type(error).__name__)
+        self._parts.tally.refused(Refusal.BAD_FRAMING)
+        problem = (
+            BadRequest("The request is not valid HTTP.") if status < 500 else ProxyError("Something went wrong here.")
+        )
+        body = self._parts.openai.error(problem, self._parts.new_id())
+        return self._answers.whole(None, problem.status, "application/json", body, {})
+
+    async def watch(self) -> None:
+        """End exchanges that take longer than allowed, until cancelled."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            now = self._parts.clock.monotonic()
+            for course in list(self._courses):
+                if course.deadline is not None and now > course.deadline:
+                    course.end_with(UpstreamTimeout("The answer took too long."))
+
+    def drain(self) -> None:
+        """Take no new work."""
+        self._draining = True
+
+    def end_all(self) -> None:
+        """End what still runs with an error in its own dialect."""
+        for course in list(self._courses):
+            course.end_with(Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1))
+
+
+def _count(tally: Tally, ending: Ending) -> None:
+    exchange = ending.exchange
+    tally.exchange(exchange.dialect, ending.verdict.effect, ending.outcome, ending.status, ending.total)
+    if ending.decide is not None:
+        tally.observe("stillgate_added_seconds", ending.decide)
+    if ending.first_byte is not None:
+        tally.observe("stillgate_upstream_first_byte_seconds", ending.first_byte)
+    if exchange.call is not None and ending.usage != (0, 0):
+        tally.charged(exchange.call.model, ending.usage, ending.cost_microusd)

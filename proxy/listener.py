@@ -1,0 +1,245 @@
+"""The HTTP side that faces clients: aiohttp's parser with deadlines, caps and answers of our own.
+
+Laws:
+- Nothing waits for a client for ever: header, body, idle and write-stall deadlines, swept once a second.
+- Every answer is HTTP/1.1, carries our own headers only, and head and body go to the transport in one write.
+- A connection whose framing was doubtful, or whose body was not read to its end, is closed after the answer.
+
+aiohttp gives a server no receive deadlines, answers parse errors as plain-text HTTP/1.0 and builds a response in some
+25 microseconds; so its protocol class is subclassed here, the one place that touches its internals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from proxy.answers import Answer
+from proxy.errors import RequestTimeout
+
+_SWEEP_S = 1.0
+_MAX_LINE_BYTES = 8190
+_MAX_HEADERS = 128
+_LINGER_S = 1.0
+
+
+class Deadlines(NamedTuple):
+    """Seconds a client may take: for a request's head, for its body (plus one for every `body_bytes_per_second` of
+    it), between requests, and to take what was written to it.
+    """
+
+    header: float
+    body: float
+    body_bytes_per_second: int
+    idle: float
+    write_stall: float
+
+
+class Caps(NamedTuple):
+    """How many connections are open at once: in all, and from one peer address."""
+
+    total: int
+    per_peer: int
+
+
+class Refused(NamedTuple):
+    """How the listener tells its owner of a connection or request that never became an exchange."""
+
+    reason: str
+    peer: str
+
+
+class Connection(RequestHandler):
+    """One client connection."""
+
+    __slots__ = ("_listener", "body_deadline", "header_since", "peer", "stalled_since")
+
+    def __init__(self, listener: Listener, keepalive_timeout: float) -> None:
+        super().__init__(
+            listener,
+            loop=asyncio.get_running_loop(),
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]  # None turns it off, as aiohttp's own runner does
+            keepalive_timeout=keepalive_timeout,
+            lingering_time=_LINGER_S,
+            max_line_size=_MAX_LINE_BYTES,
+            max_field_size=_MAX_LINE_BYTES,
+            max_headers=_MAX_HEADERS,
+        )
+        self._listener = listener
+        self.peer = ""
+        self.header_since: float | None = None  # when the first byte of a head was awaited
+        self.body_deadline: float | None = None  # when the body that is being read must be complete
+        self.stalled_since: float | None = None  # since when the client takes nothing of what was written
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take or refuse a new connection."""
+        address = transport.get_extra_info("peername")
+        self.peer = address[0] if isinstance(address, tuple) else "local"
+        if not self._listener.admit(self):
+            transport.abort()  # type: ignore[attr-defined]  # every transport of a stream server has it
+            return
+        super().connection_made(transport)
+        self.header_since = self._loop.time()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection; aiohttp cancels its handler."""
+        self._listener.forget(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and start the head's deadline with a request's first byte."""
+        super().data_received(data)
+        if self.header_since is None and not self._request_in_progress and not self._messages:
+            self.header_since = self._loop.time()
+
+    def pause_writing(self) -> None:
+        """Start the write-stall deadline."""
+        super().pause_writing()
+        self.stalled_since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """Stop the write-stall deadline."""
+        self.stalled_since = None
+        super().resume_writing()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what aiohttp's parser refused, or what a handler let escape, in our own words."""
+        del request, message
+        return self._listener.on_error(self, status, exc)
+
+    def log_exception(self, *args: object, **kwargs: object) -> None:
+        """Keep tracebacks of a client's making out of the log; `on_error` reports what is ours."""
+
+    def overdue(self, now: float, deadlines: Deadlines) -> str | None:
+        """Return which deadline has passed, if any."""
+        if self.stalled_since is not None and now - self.stalled_since > deadlines.write_stall:
+            return "write_stall"
+        if self.body_deadline is not None:
+            return "body" if now > self.body_deadline else None
+        if self._request_in_progress or self._messages:
+            return None
+        if self.header_since is not None and now - self.header_since > deadlines.header:
+            return "header"
+        return None
+
+    def cut(self) -> None:
+        """End what is overdue: a body that is still awaited becomes an error its reader can answer, else no word."""
+        if self.body_deadline is not None and self._current_request is not None:
+            self.body_deadline = None
+            self._current_request.content.set_exception(RequestTimeout("The request body took too long."))
+        elif self.transport is not None:
+            self.transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered or waiting."""
+        return not self._request_in_progress and not self._messages
+
+
+class Listener(web.Server):
+    """Accepts connections for one handler; `sweep` must run as long as it is used."""
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        *,
+        on_error: Callable[[Connection, int, BaseException | None], Answer],
+        on_refused: Callable[[Refused], None],
+        deadlines: Deadlines,
+        caps: Caps,
+    ) -> None:
+        # A client that leaves cancels its handler; without this it is noticed at the next write only.
+        super().__init__(handler, handler_cancellation=True)
+        self.on_error = on_error
+        self._on_refused = on_refused
+        self._deadlines = deadlines
+        self._caps = caps
+        self._open: set[Connection] = set()
+        self._per_peer: Counter[str] = Counter()
+
+    def __call__(self) -> Connection:
+        """Make the protocol object of a connection that was just accepted."""
+        return Connection(self, self._deadlines.idle)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a connection in, unless a cap is reached."""
+        if len(self._open) >= self._caps.total or self._per_peer[connection.peer] >= self._caps.per_peer:
+            self._on_refused(Refused("too_many_connections", connection.peer))
+            return False
+        self._open.add(connection)
+        self._per_peer[connection.peer] += 1
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """Count a connection out."""
+        if connection in self._open:
+            self._open.discard(connection)
+            self._per_peer[connection.peer] -= 1
+            if not self._per_peer[connection.peer]:
+                del self._per_peer[connection.peer]
+
+    async def sweep(self) -> None:
+        """Cut what is overdue, once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            now = self._loop.time()
+            for connection in list(self._open):
+                deadline = connection.overdue(now, self._deadlines)
+                if deadline is not None:
+                    self._on_refused(Refused(f"slow_{deadline}", connection.peer))
+                    connection.cut()
+
+    def close_idle(self) -> None:
+        """Close every connection that answers nothing right now; the others close after their answer."""
+        for connection in list(self._open):
+            if connection.idle:
+                connection.force_close()
+            else:
+                connection.close()
+
+    def abort_all(self) -> None:
+        """Cut every connection that is still open."""
+        for connection in list(self._open):
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def read_body(self, request: web.BaseRequest, limit: int) -> bytes | None:
+        """Return the request's body, or None if it is longer than `limit` bytes.
+
+        Raises RequestTimeout when the client is slower than the body deadline.
+        """
+        content = request.content
+        connection = request.protocol
+        if content.is_eof() or not isinstance(connection, Connection):
+            body = await content.read()
+            return body if len(body) <= limit else None
+        started = self._loop.time()
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                connection.body_deadline = started + self._deadlines.body + size / self._deadlines.body_bytes_per_second
+                part = await content.readany()
+                if not part:
+                    return b"".join(parts)
+                size += len(part)
+                if size > limit:
+                    return None
+                parts.append(part)
+        finally:
+            connection.body_deadline = None

@@ -1,0 +1,110 @@
+"""Messages for operators on stderr: coloured lines on a terminal, JSON lines elsewhere; the decision log is not here.
+
+Laws: what looks like a credential is masked in every message, ours or a library's, tracebacks included; nothing on the
+request path logs an exchange here.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Final, TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+ROOT: Final = "stillgate"
+_TEXT_CHARS: Final = 2_000
+_TRACE_CHARS: Final = 16_000  # the end of a traceback is what tells
+_DEPTH: Final = 4
+_MASK: Final = "[masked]"
+_SECRETS: Final = re.compile(
+    r"""
+      sgk_[A-Za-z0-9_-]+                                          # our own keys
+    | \bsk-[A-Za-z0-9_-]{8,}                                      # upstream keys
+    | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)? # JSON web tokens
+    | (?<=bearer\ )[^\s"',;)]+
+    | (?<=basic\ )[A-Za-z0-9+/=_-]{8,}
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_SECRET_HEADER: Final = re.compile(
+    r"""((?:x-api-key|authorization)["']?\s*[:=,]\s*(?:b?["'])?(?:bearer\s+|basic\s+)?)[^\s"',;)]+""", re.IGNORECASE
+)
+_SECRET_NAMES: Final = frozenset(
+    {"authorization", "proxy_authorization", "x_api_key", "api_key", "secret", "password", "token"}
+)
+
+
+def configure(level: str, stream: TextIO) -> None:
+    """Send every message of this process to `stream`, from `level` on (debug, info, warning, error)."""
+    if stream.isatty():
+        # Plain tracebacks: the pretty ones print local variables, and with them credentials.
+        renderer: Processor = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    else:
+        renderer = structlog.processors.JSONRenderer(serializer=_json)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+                structlog.processors.format_exc_info,
+                mask,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of a part, such as `decisions`; a process that configured nothing still shows its warnings."""
+    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(f"{ROOT}.{name}"),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return logger
+
+
+def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace credentials in the message and its values, and cut what is too long: a structlog processor."""
+    return {name: _masked(name, value, 0) for name, value in event.items()}
+
+
+def _masked(name: str, value: object, depth: int) -> object:
+    if name.lower().replace("-", "_") in _SECRET_NAMES:
+        return _MASK
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict) and depth < _DEPTH:
+        return {str(key): _masked(str(key), item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset) and depth < _DEPTH:
+        return [_masked("", item, depth + 1) for item in value]
+    text = value if isinstance(value, str) else repr(value)
+    # Masked before it is cut: half a credential may not look like one.
+    text = _SECRET_HEADER.sub(rf"\1{_MASK}", _SECRETS.sub(_MASK, text))
+    if name == "exception":
+        text = text[-_TRACE_CHARS:]
+    elif len(text) > _TEXT_CHARS:
+        text = text[:_TEXT_CHARS] + "..."
+    if text.isprintable():
+        return text
+    # Terminal escapes, line separators and lone surrogates have no business in a log.
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
+def _json(event: EventDict, **_: object) -> str:
+    return orjson.dumps(event, default=repr).decode()

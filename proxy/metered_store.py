@@ -1,0 +1,71 @@
+"""A store that counts its own errors and times its own answers; what it does is the store's it wraps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from time import perf_counter
+from typing import TypeVar
+
+from proxy.errors import StoreUnavailable
+from proxy.metrics import Tally
+from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Row, Store
+
+T = TypeVar("T")
+
+
+class MeteredStore:
+    """The same protocol, measured."""
+
+    def __init__(self, store: Store, tally: Tally) -> None:
+        self._store = store
+        self._tally = tally
+
+    async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
+        """See `Store.reserve`."""
+        return await self._timed("reserve", self._store.reserve(asks, op))
+
+    async def credit(self, amounts: Sequence[Credit], op: str) -> None:
+        """See `Store.credit`."""
+        await self._timed("credit", self._store.credit(amounts, op))
+
+    async def hold(self, holds: Sequence[Hold]) -> list[Held]:
+        """See `Store.hold`."""
+        return await self._timed("hold", self._store.hold(holds))
+
+    async def read(self, table: str, name: str) -> bytes | None:
+        """See `Store.read`."""
+        return await self._timed("read", self._store.read(table, name))
+
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+        """See `Store.write`."""
+        return await self._timed("write", self._store.write(rows, only_new=only_new))
+
+    def scan(self, table: str) -> AsyncIterator[tuple[str, bytes]]:
+        """See `Store.scan`."""
+        return self._store.scan(table)
+
+    async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
+        """See `Store.changes`; it waits on purpose, so only its errors count."""
+        try:
+            return await self._store.changes(cursor, wait_ms)
+        except StoreUnavailable:
+            self._tally.count("stillgate_store_errors_total", ("changes",))
+            raise
+
+    async def ping(self) -> None:
+        """See `Store.ping`."""
+        await self._timed("ping", self._store.ping())
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._store.close()
+
+    async def _timed(self, operation: str, answer: Awaitable[T]) -> T:
+        began = perf_counter()
+        try:
+            return await answer
+        except StoreUnavailable:
+            self._tally.count("stillgate_store_errors_total", (operation,))
+            raise
+        finally:
+            self._tally.observe("stillgate_store_seconds", perf_counter() - began, (operation,))

@@ -1,0 +1,249 @@
+"""Metrics: each worker keeps a `Tally` of plain numbers, the parent adds them up and renders them for Prometheus.
+
+Laws:
+- Every metric stands in `METRICS`; a name that does not is a KeyError.
+- Label values are bounded: models to the names configured, everything else to `_SERIES_MAX` combinations a metric; what
+  comes after counts as `other`.
+- Counters and histograms only grow, and those of a worker that died are carried on; gauges are of the living.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Any, Final, Literal, NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from proxy.decision import Effect, Outcome
+from proxy.exchange import Usage
+
+OTHER: Final = "other"
+_SERIES_MAX: Final = 1_000
+_STATUS_CLASSES: Final = ("other", "1xx", "2xx", "3xx", "4xx", "5xx")
+
+# Seconds. What we add is tens of microseconds to milliseconds, a model takes tenths of seconds to minutes.
+_OURS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_MODEL: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+
+class Metric(NamedTuple):
+    """One metric: name, type, help, labels, histogram bounds in seconds, and how gauges of several workers join."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    join: Literal["sum", "max"] = "sum"
+
+
+METRICS: Final = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "stillgate_exchanges_total",
+            "counter",
+            "Accepted exchanges that ended.",
+            ("dialect", "effect", "outcome", "status_class"),
+        ),
+        Metric("stillgate_refusals_total", "counter", "Requests refused before they were accepted.", ("reason",)),
+        Metric("stillgate_tokens_total", "counter", "Tokens charged.", ("model", "direction")),
+        Metric("stillgate_cost_microusd_total", "counter", "Cost charged, in millionths of a US dollar.", ("model",)),
+        Metric("stillgate_added_seconds", "histogram", "Time spent here before the upstream is called.", (), _OURS),
+        Metric("stillgate_upstream_first_byte_seconds", "histogram", "Time to the upstream's first byte.", (), _MODEL),
+        Metric("stillgate_exchange_seconds", "histogram", "Time from acceptance to the end.", (), _MODEL),
+        Metric("stillgate_inflight", "gauge", "Exchanges that have not ended."),
+        Metric("stillgate_connections", "gauge", "Open connections of clients."),
+        Metric("stillgate_quota_denials_total", "counter", "Exchanges denied by a quota.", ("quota", "measure")),
+        Metric("stillgate_store_errors_total", "counter", "Operations that the store failed.", ("operation",)),
+        Metric("stillgate_store_seconds", "histogram", "Time of one store operation.", ("operation",), _OURS),
+        Metric("stillgate_log_lost_total", "counter", "Decision records that found no room in the queue."),
+        Metric("stillgate_log_truncations_total", "counter", "Times the decision log was cut by somebody else."),
+        Metric("stillgate_log_failing", "gauge", "1 while the decision log cannot be written.", join="max"),
+        Metric("stillgate_loop_lag_seconds", "gauge", "Longest stall of the loop in the last interval.", join="max"),
+        Metric("stillgate_keys_cached", "gauge", "Keys known without asking the store."),
+        Metric("stillgate_leases", "gauge", "Slices of quotas held in the process."),
+        Metric("stillgate_build_info", "gauge", "1, with the program's version.", ("version",), join="max"),
+        Metric("stillgate_pack_info", "gauge", "1, with the pack in force.", ("digest", "name"), join="max"),
+    )
+}
+
+
+class Refusal(StrEnum):
+    """Why a request was refused before it was accepted."""
+
+    NO_CREDENTIAL = "no_credential"
+    SEVERAL_CREDENTIALS = "several_credentials"
+    UNKNOWN_KEY = "unknown_key"
+    KEYS_UNAVAILABLE = "keys_unavailable"
+    BAD_HOST = "bad_host"
+    BAD_PATH = "bad_path"
+    BAD_METHOD = "bad_method"
+    BAD_FRAMING = "bad_framing"
+    BAD_HEADERS = "bad_headers"
+    BAD_EXPECTATION = "bad_expectation"
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    OVERLOADED = "overloaded"
+    STOPPING = "stopping"
+
+
+class Sample(NamedTuple):
+    """One series at one moment; `buckets` are a histogram's counts by bound, the last one above all bounds."""
+
+    labels: tuple[str, ...]
+    value: float
+    buckets: tuple[float, ...] = ()
+
+
+Snapshot = dict[str, list[Any]]  # metric name -> samples, as JSON arrays: it crosses from worker to parent
+
+
+class Tally:
+    """One worker's numbers; belongs to its event loop.
+
+    `models` are the names that may be labels.
+    """
+
+    def __init__(self, models: Iterable[str]) -> None:
+        self._models = frozenset(models)
+        self._values: dict[str, dict[tuple[str, ...], float]] = {
+            name: {} for name, metric in METRICS.items() if metric.type != "histogram"
+        }
+        # A histogram's series is its counts by bound, then the sum of what was observed.
+        self._histograms: dict[str, tuple[tuple[float, ...], dict[tuple[str, ...], list[float]]]] = {
+            name: (metric.bounds, {}) for name, metric in METRICS.items() if metric.type == "histogram"
+        }
+        for name, metric in METRICS.items():
+            if metric.type != "histogram" and not metric.labels:
+                self._values[name][()] = 0
+        for reason in Refusal:
+            self.count("stillgate_refusals_total", (reason.value,), 0)
+
+    def count(self, name: str, labels: tuple[str, ...] = (), amount: float = 1) -> None:
+        """Add to a counter or a gauge."""
+        series = self._values[name]
+        try:
+            series[labels] += amount
+        except KeyError:
+            labels = _bounded(series, labels)
+            series[labels] = series.get(labels, 0) + amount
+
+    def put(self, name: str, value: float, labels: tuple[str, ...] = ()) -> None:
+        """Set a gauge, or a counter that is kept elsewhere."""
+        series = self._values[name]
+        series[labels if labels in series else _bounded(series, labels)] = value
+
+    def forget(self, name: str) -> None:
+        """Drop all series of a gauge, before its labels change."""
+        self._values[name].clear()
+
+    def observe(self, name: str, seconds: float, labels: tuple[str, ...] = ()) -> None:
+        """Add a duration to a histogram."""
+        bounds, series = self._histograms[name]
+        numbers = series.get(labels)
+        if numbers is None:
+            numbers = series.setdefault(_bounded(series, labels), [0] * (len(bounds) + 2))
+        numbers[bisect_left(bounds, seconds)] += 1
+        numbers[-1] += seconds
+
+    def refused(self, reason: Refusal) -> None:
+        """Count a request that was refused before it was accepted."""
+        self.count("stillgate_refusals_total", (reason.value,))
+
+    def exchange(self, dialect: str, effect: Effect, outcome: Outcome, status: int, seconds: float) -> None:
+        """Count an exchange that ended."""
+        status_class = _STATUS_CLASSES[status // 100] if 100 <= status < 600 else OTHER
+        self.count("stillgate_exchanges_total", (dialect, effect, outcome, status_class))
+        self.observe("stillgate_exchange_seconds", seconds)
+
+    def charged(self, model: str, usage: Usage, cost_microusd: int) -> None:
+        """Count what an exchange was charged."""
+        label = model if model in self._models else OTHER
+        self.count("stillgate_tokens_total", (label, "input"), usage.input)
+        self.count("stillgate_tokens_total", (label, "output"), usage.output)
+        self.count("stillgate_cost_microusd_total", (label,), cost_microusd)
+
+    def snapshot(self) -> Snapshot:
+        """Return every number, as values that JSON can carry."""
+        snapshot: Snapshot = {
+            name: [Sample(labels, value) for labels, value in series.items()] for name, series in self._values.items()
+        }
+        for name, (_, histograms) in self._histograms.items():
+            snapshot[name] = [
+                Sample(labels, numbers[-1], tuple(numbers[:-1])) for labels, numbers in histograms.items()
+            ]
+        return snapshot
+
+
+def merge(snapshots: Sequence[Snapshot], base: Snapshot | None = None) -> Snapshot:
+    """Return the snapshots of all workers as one.
+
+    `base` holds what workers counted that live no more, as an earlier `merge` returned it; its gauges do not count.
+    """
+    merged: dict[str, dict[tuple[str, ...], Sample]] = {name: {} for name in METRICS}
+    for snapshot in [*([base] if base else []), *snapshots]:
+        for name, metric in METRICS.items():
+            if snapshot is base and metric.type == "gauge":
+                continue
+            series = merged[name]
+            for labels, value, buckets in snapshot.get(name, ()):
+                key = tuple(labels)
+                series[key] = _joined(metric, series.get(key), Sample(key, value, tuple(buckets)))
+    return {name: list(series.values()) for name, series in merged.items()}
+
+
+def render(snapshots: Sequence[Snapshot], base: Snapshot | None = None) -> bytes:
+    """Return the text exposition of all workers' numbers together."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Merged(merge(snapshots, base)))
+    return generate_latest(registry)
+
+
+class _Merged(Collector):
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Family]:
+        for name, metric in METRICS.items():
+            yield _family(metric, self._snapshot[name])
+
+
+def _family(metric: Metric, samples: list[Sample]) -> Family:
+    if metric.type == "histogram":
+        histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for labels, total, buckets in samples:
+            histogram.add_metric(labels, _cumulative(metric.bounds, buckets), total)
+        return histogram
+    make = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
+    family = make(metric.name, metric.help, labels=metric.labels)
+    for labels, value, _ in samples:
+        family.add_metric(labels, value)
+    return family
+
+
+def _cumulative(bounds: tuple[float, ...], buckets: tuple[float, ...]) -> list[tuple[str, float]]:
+    total = 0.0
+    pairs: list[tuple[str, float]] = []
+    for bound, amount in zip([*map(str, bounds), "+Inf"], buckets, strict=True):
+        total += amount
+        pairs.append((bound, total))
+    return pairs
+
+
+def _joined(metric: Metric, old: Sample | None, new: Sample) -> Sample:
+    if old is None:
+        return new
+    value = max(old.value, new.value) if metric.join == "max" else old.value + new.value
+    return Sample(new.labels, value, tuple(map(sum, zip(old.buckets, new.buckets, strict=True))))
+
+
+def _bounded(series: Collection[tuple[str, ...]], labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels under which a new series may begin."""
+    return labels if len(series) < _SERIES_MAX else (OTHER,) * len(labels)

@@ -1,0 +1,99 @@
+"""The way back: an upstream's answer, chunk by chunk, to the client; or an error in its place.
+
+Laws: a plain answer is a stream of one chunk; nothing reads ahead of a client that is slow; an answer without its
+dialect's own end marker is never passed off as complete.
+"""
+
+from __future__ import annotations
+
+import math
+
+from aiohttp import web
+
+from proxy.answers import Answer, AnswerWriter, Stream
+from proxy.course import Course
+from proxy.decision import Outcome
+from proxy.dialects.base import Dialect
+from proxy.errors import ProxyError, UpstreamFailed
+from proxy.exchange import Call
+from proxy.upstream import UpstreamAnswer
+
+_JSON = "application/json"
+_EVENTS = "text/event-stream"
+
+
+class UpstreamTruncated(UpstreamFailed):
+    """The stream ended before the dialect said so."""
+
+    code = "upstream_truncated"
+
+
+class Reply:
+    """The answer to one request."""
+
+    __slots__ = ("_answers", "_dialect", "_exchange_id", "_request", "_stream")
+
+    def __init__(self, answers: AnswerWriter, request: web.BaseRequest, dialect: Dialect, exchange_id: str) -> None:
+        self._answers = answers
+        self._request = request
+        self._dialect = dialect
+        self._exchange_id = exchange_id
+        self._stream: Stream | None = None
+
+    def whole(self, body: bytes) -> Answer:
+        """Return a successful answer."""
+        return self._answers.whole(
+            self._request, 200, _JSON, body, {self._dialect.request_id_header: self._exchange_id}
+        )
+
+    async def relay(self, answer: UpstreamAnswer, call: Call, course: Course) -> web.StreamResponse:
+        """Pass an upstream's answer on as it comes. Raises UpstreamFailed, also after the stream began."""
+        kind = answer.content_type.partition(";")[0].strip().lower()
+        if kind not in (_JSON, _EVENTS) or answer.encoded:
+            raise UpstreamFailed("The model API gave an answer of another kind than was asked for.")
+        dialect = self._dialect
+        streamed = kind == _EVENTS
+        decoder = dialect.decoder(call, streamed=streamed)
+        course.progress = decoder.progress
+        if streamed:
+            headers = {dialect.request_id_header: self._exchange_id, "cache-control": "no-cache"}
+            self._stream = self._answers.stream(self._request, 200, answer.content_type, headers)
+            course.status = 200
+        while True:
+            data = await answer.read()
+            chunks = decoder.feed(data) if data else decoder.finish()
+            out = b"".join([dialect.encode(chunk, streamed=streamed) for chunk in chunks])
+            course.chunks += len(chunks)
+            course.bytes_out += len(out)
+            if self._stream is not None and out:
+                await self._stream.send(out)
+            if not data:
+                break
+        if not course.progress.complete and not course.progress.failed:
+            raise UpstreamTruncated("The model API ended its answer too early.")
+        course.outcome = Outcome.UPSTREAM_ERROR if course.progress.failed else Outcome.ANSWERED
+        if self._stream is not None:
+            return self._stream
+        course.status = 200
+        return self.whole(out)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the client has seen a part of the answer already."""
+        return self._stream is not None and self._stream.begun
+
+    async def fail_in_stream(self, error: ProxyError) -> web.StreamResponse:
+        """End a stream that has begun with an event that says why."""
+        if self._stream is None:
+            raise RuntimeError("there is no stream to end")
+        await self._stream.send(self._dialect.error_event(error, self._exchange_id))
+        return self._stream
+
+    def fail(self, error: ProxyError) -> Answer:
+        """Answer with an error; a body that was not read to its end takes the connection with it."""
+        headers = {self._dialect.request_id_header: self._exchange_id, **error.headers}
+        if error.retry_after is not None:
+            headers["retry-after"] = str(math.ceil(error.retry_after))
+        body = self._dialect.error(error, self._exchange_id)
+        unread = not self._request.content.at_eof()
+        return self._answers.whole(self._request, error.status, _JSON, body, headers, close=unread)

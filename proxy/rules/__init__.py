@@ -1,0 +1,1 @@
+"""The policy language: packs, their checks, and the quotas that hold callers to them."""

@@ -1,0 +1,56 @@
+"""The amounts and times that a pack is written with, as whole numbers and back."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from proxy.rules.pack import Measure
+from proxy.store.base import MAX_UNITS
+
+MAX_WINDOW_MS = 31 * 24 * 3600 * 1000
+MICRODOLLARS = 1_000_000  # in a dollar
+
+_MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000}
+_AMOUNT = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,12})?)([kM]?)")
+_WINDOW_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_WINDOW = re.compile(r"([1-9][0-9]{0,7})([smhd])")
+
+
+def units(amount: object, measure: Measure) -> int:
+    """Return an amount as a pack writes it (80, 400k, 2M, 0.5) in whole units of the measure: micro-dollars for cost.
+
+    Raises ValueError with a sentence for the author.
+    """
+    # A float's shortest form is what was written, so that 0.1 dollars are exactly 100,000 micro-dollars.
+    is_number = isinstance(amount, int | float) and not isinstance(amount, bool)
+    match = _AMOUNT.fullmatch(f"{Decimal(repr(amount)):f}" if is_number else str(amount))
+    if not match:
+        raise ValueError("should be a number such as 80, 400k or 2M")
+    in_units = Decimal(match[1]) * _MULTIPLES[match[2]]
+    if measure is Measure.COST_USD:
+        in_units *= MICRODOLLARS
+    if in_units != int(in_units):
+        raise ValueError("should be whole micro-dollars" if measure is Measure.COST_USD else "should be a whole number")
+    if not 0 < in_units <= MAX_UNITS:
+        raise ValueError(f"should be above 0 and at most {MAX_UNITS} units")
+    return int(in_units)
+
+
+def window_ms(window: object) -> int:
+    """Return the milliseconds of a window as a pack writes it (30s, 5m, 1h, 7d); ValueError if it is none."""
+    match = _WINDOW.fullmatch(window) if isinstance(window, str) else None
+    if not match:
+        raise ValueError("should be a time such as 30s, 5m, 1h or 7d")
+    found = int(match[1]) * _WINDOW_UNITS_MS[match[2]]
+    if found > MAX_WINDOW_MS:
+        raise ValueError("should be at most 31d")
+    return found
+
+
+def window_text(milliseconds: int) -> str:
+    """Return a window as a pack would write it: 3600000 is 1h; empty for 0, the window of concurrency."""
+    for unit, length in reversed(_WINDOW_UNITS_MS.items()):
+        if milliseconds and milliseconds % length == 0:
+            return f"{milliseconds // length}{unit}"
+    return ""

@@ -1,0 +1,61 @@
+"""What only several settings together show to be wrong.
+
+It reads the bare document and skips what has the wrong shape, so that its problems come in the same pass as the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from proxy.document import Document
+from proxy.problem import Problem, nearest, quoted
+from proxy.settings_types import StoreAddress, is_file
+
+
+def find_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
+    """Yield every contradiction; `folder` is where relative paths start."""
+    yield from _store_contradictions(document, folder)
+    yield from _model_contradictions(document)
+    listen = [document.get(("listen", key), default) for key, default in (("host", "127.0.0.1"), ("port", 8080))]
+    admin = [document.get(("admin", key), default) for key, default in (("host", "127.0.0.1"), ("port", 9090))]
+    if listen == admin and listen[1] != 0:
+        yield document.problem(("admin", "port"), "customers and the admin side cannot share one address and port")
+    total, per_peer = (document.get(("limits", key)) for key in ("connections", "connections_per_peer"))
+    if isinstance(total, int) and total < (per_peer if isinstance(per_peer, int) else 1000):
+        message = "one address may have more connections than there are: lower connections_per_peer too"
+        yield document.problem(("limits", "connections"), message)
+
+
+def _store_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
+    store, workers = document.get(("store",), "embedded"), document.get(("workers",), 1)
+    shared = isinstance(store, str) and "://" in store
+    if store == "memory" and workers != 1:
+        message = "the memory store serves one worker only: choose embedded, or workers: 1"
+        yield document.problem(("store",), message)
+    secret = document.get(("secret_file",))
+    if shared and not (isinstance(secret, str) and is_file(folder / secret)):
+        message = (
+            "a shared store needs a secret_file that exists, the same for every replica; make it once with "
+            "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
+        )
+        yield document.problem(("store",), message)
+    if document.get(("store_password_file",)) is not None and not shared:
+        yield document.problem(("store_password_file",), "only a shared store, named by its URL, has a password")
+    elif document.get(("store_password_file",)) is not None and StoreAddress(str(store)).has_password:
+        yield document.problem(("store",), "has a password besides the one in store_password_file: take it out")
+
+
+def _model_contradictions(document: Document) -> Iterator[Problem]:
+    upstreams, models = document.get(("upstreams",), {}), document.get(("models",), {})
+    if not isinstance(upstreams, dict) or not isinstance(models, dict):
+        return
+    if upstreams and not models:
+        name = next(iter(upstreams))
+        message = f"list the models that customers may name, such as models: {{large: {{upstream: {name}}}}}"
+        yield document.problem(("upstreams",), message, on_key=True)
+    for model in models:
+        upstream = document.get(("models", model, "upstream"), "default")
+        if isinstance(upstream, str) and upstream not in upstreams:
+            message = f"there is no upstream {quoted(upstream)}"
+            yield document.problem(("models", model, "upstream"), message, suggestion=nearest(upstream, upstreams))

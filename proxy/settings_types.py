@@ -1,0 +1,165 @@
+"""The kinds of values that settings hold beyond plain text and numbers, each parsed once and shown without secrets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
+
+# Six decimals of a dollar for a million tokens are one picodollar (10^-12 dollars) for a token.
+PICODOLLARS_PER_TOKEN = 1_000_000
+_MODEL = re.compile(r"[!-~]{1,128}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_STORE_SCHEMES = ("redis", "rediss", "unix")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StoreAddress:
+    """Which store: `embedded`, `memory`, or the URL of a shared one, whose credentials are never shown."""
+
+    url: str
+
+    @property
+    def shared(self) -> bool:
+        """Whether other replicas may use the same store."""
+        return "://" in self.url
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the URL itself carries a password."""
+        return self.shared and "@" in urlsplit(self.url).netloc
+
+    def __str__(self) -> str:
+        scheme, separator, rest = self.url.partition("://")
+        return f"{scheme}://***@{rest.rpartition('@')[2]}" if "@" in rest else f"{scheme}{separator}{rest}"
+
+    __repr__ = __str__
+
+
+def _store(address: object) -> StoreAddress:
+    if not isinstance(address, str):
+        raise ValueError("should be embedded, memory or a URL")  # noqa: TRY004 - pydantic collects ValueErrors only
+    if address in ("embedded", "memory"):
+        return StoreAddress(address)
+    wrong = ValueError("should be embedded, memory, or a URL such as redis://host:6379/0 or unix:///run/valkey.sock")
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in _STORE_SCHEMES or not (parts.path if parts.scheme == "unix" else host) or parts.fragment:
+        raise wrong
+    if any(name != "db" for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError("a store's URL takes no option but db; a password goes into store_password_file")
+    return StoreAddress(address)
+
+
+def _origin(url: str) -> str:
+    wrong = ValueError("should be an http or https origin with an optional path, such as https://api.example.com")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not host or not re.fullmatch(r"[!-~]+", url) or "\\" in url:
+        raise wrong
+    if "@" in parts.netloc:
+        raise ValueError("has a user name or password: put the credential into a file and name it in credential_file")
+    if "?" in url or "#" in url:
+        raise ValueError("has a query or a fragment: only an origin and a path may stand here")
+    if any(step in (".", "..") for step in parts.path.split("/")) or "//" in parts.path or "%" in parts.path:
+        raise ValueError("has a path with //, dots or escapes: write the plain path")
+    return url.rstrip("/")
+
+
+def _link(url: str) -> str:
+    if url and not re.fullmatch(r"(https?://|mailto:)[!-~]{1,500}", url):
+        raise ValueError("should be an http, https or mailto link")
+    return url
+
+
+def _path(name: object, info: ValidationInfo) -> Path:
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ValueError("should be a path")
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / name
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether there is a file that can be seen; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _existing(path: Path) -> Path:
+    if not is_file(path):
+        raise ValueError("there is no such file, or it cannot be seen")
+    return path
+
+
+def _dollars(price: object) -> Decimal:
+    if isinstance(price, bool) or not isinstance(price, int | float):
+        raise ValueError("should be a number of dollars")  # noqa: TRY004 - pydantic collects ValueErrors only
+    exact = Decimal(repr(price))  # a float's shortest form is what was written
+    if not 0 <= exact <= 1_000_000:
+        raise ValueError("should be from 0 to 1000000 dollars")
+    if exact != round(exact, 6):
+        raise ValueError("has more than six decimals: nothing is finer than a picodollar per token")
+    return exact
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a listener on this host is reachable from this machine only."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _loopback(host: str) -> str:
+    if not is_loopback(host):
+        raise ValueError("the admin side listens on loopback only in this release, such as 127.0.0.1")
+    return host
+
+
+def _host(host: str) -> str:
+    try:
+        ip_address(host)
+    except ValueError:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})", host):
+            raise ValueError("should be an address or a host name") from None
+    return host
+
+
+def _named(pattern: re.Pattern[str], sentence: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(sentence)
+        return text
+
+    return AfterValidator(check)
+
+
+Store = Annotated[StoreAddress, PlainValidator(_store), PlainSerializer(str)]
+Link = Annotated[str, AfterValidator(_link)]
+Origin = Annotated[str, AfterValidator(_origin)]
+# Relative to the folder in the validation context: the settings file's own.
+FilePath = Annotated[Path, PlainValidator(_path)]
+ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
+Dollars = Annotated[Decimal, PlainValidator(_dollars)]
+Host = Annotated[str, AfterValidator(_host)]
+LoopbackHost = Annotated[Host, AfterValidator(_loopback)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+UpstreamName = Annotated[str, _named(_NAME, "should be 1 to 64 lower-case letters, digits, - and _")]
+ModelName = Annotated[str, _named(_MODEL, "should be 1 to 128 visible ASCII characters")]
+ParameterName = Annotated[str, _named(_PARAMETER, "should be the name of a request's top-level key")]

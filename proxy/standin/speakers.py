@@ -1,0 +1,160 @@
+"""The two APIs behind one face: who may ask, what to say, how to refuse."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from proxy.clock import Clock
+from proxy.errors import BadRequest, ProxyError, Unauthenticated
+from proxy.standin import anthropic_answer, anthropic_request, openai_answer, openai_request
+from proxy.standin.answer import compose
+from proxy.standin.catalog import MODELS
+from proxy.standin.pace import Frame
+from proxy.standin.prompt_cache import PromptCache
+from proxy.standin.prose import Prose
+from proxy.standin.signing import ThoughtSigner
+
+NewId = Callable[[str], str]  # takes a prefix, returns an id that was never given before
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer ready to go out: `frames` if it was asked for as a stream, else `body`."""
+
+    tokens: int
+    body: bytes = b""
+    frames: Iterator[Frame] | None = None
+
+
+class Speaker(Protocol):
+    """One API's side of the conversation."""
+
+    request_id_header: str
+
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """Raise Unauthenticated or BadRequest if the headers are not what this API asks for."""
+        ...
+
+    def answer(self, body: bytes) -> Reply:
+        """Return the answer to a request. Raises BadRequest or NotFound."""
+        ...
+
+    def models(self) -> bytes:
+        """Return the list of models."""
+        ...
+
+    def refusal(self, error: ProxyError, request_id: str) -> bytes:
+        """Return an error's body."""
+        ...
+
+
+class OpenAISpeaker:
+    """Chat completions. Without a `credential` anyone may ask."""
+
+    request_id_header = "x-request-id"
+
+    def __init__(self, *, seed: int, prose: Prose, clock: Clock, new_id: NewId, credential: str | None) -> None:
+        self._seed = seed
+        self._prose = prose
+        self._clock = clock
+        self._new_id = new_id
+        self._credential = credential
+
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """Check the bearer token."""
+        if self._credential is not None and not _same(_bearer(headers), self._credential):
+            raise Unauthenticated("Incorrect API key provided.")
+
+    def answer(self, body: bytes) -> Reply:
+        """Answer a chat completion request."""
+        request = openai_request.read(body, self._seed)
+        answers = [compose(request.wish, self._prose, index) for index in range(request.choices)]
+        call_ids = [self._new_id("call_") if answer.tool else "" for answer in answers]
+        stamp = openai_answer.Stamp(self._new_id("chatcmpl-"), call_ids, int(self._clock.wall()))
+        longest = max(answer.output_tokens for answer in answers)  # choices are generated side by side
+        if request.stream:
+            return Reply(longest, frames=openai_answer.frames(request, answers, stamp))
+        return Reply(longest, body=openai_answer.document(request, answers, stamp))
+
+    def models(self) -> bytes:
+        """List the models as `object: list`."""
+        data = [
+            {"id": model.id, "object": "model", "created": model.created, "owned_by": "stillgate"}
+            for model in MODELS.values()
+        ]
+        return orjson.dumps({"object": "list", "data": data})
+
+    def refusal(self, error: ProxyError, request_id: str) -> bytes:  # noqa: ARG002 - here the id is in a header only
+        """Word an error."""
+        return openai_answer.error_body(error)
+
+
+class AnthropicSpeaker:
+    """Messages. A version and some credential must be there; which one matters only if `credential` is given."""
+
+    request_id_header = "request-id"
+
+    def __init__(
+        self, *, seed: int, prose: Prose, clock: Clock, new_id: NewId, credential: str | None, signing_key: bytes
+    ) -> None:
+        self._seed = seed
+        self._prose = prose
+        self._new_id = new_id
+        self._credential = credential
+        self._signer = ThoughtSigner(signing_key)
+        self._cache = PromptCache(clock)
+
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """Check the key first and the version second, as the real API does."""
+        given = headers.get("x-api-key") or _bearer(headers)
+        if not given:
+            raise Unauthenticated("x-api-key header is required")
+        if self._credential is not None and not _same(given, self._credential):
+            raise Unauthenticated("invalid x-api-key")
+        if not headers.get("anthropic-version"):
+            raise BadRequest("anthropic-version: header is required")
+
+    def answer(self, body: bytes) -> Reply:
+        """Answer a messages request."""
+        request = anthropic_request.read(body, self._seed, self._signer, self._cache)
+        answer = compose(request.wish, self._prose)
+        stamp = anthropic_answer.Stamp(
+            id=self._new_id("msg_"),
+            call_id=self._new_id("toolu_") if answer.tool else "",
+            signature=self._signer.sign(answer.reasoning) if answer.reasoning else "",
+        )
+        if request.stream:
+            return Reply(answer.output_tokens, frames=anthropic_answer.frames(request, answer, stamp))
+        return Reply(answer.output_tokens, body=anthropic_answer.document(request, answer, stamp))
+
+    def models(self) -> bytes:
+        """List the models as one page."""
+        data = [
+            {"type": "model", "id": model.id, "display_name": model.display_name, "created_at": _rfc3339(model.created)}
+            for model in MODELS.values()
+        ]
+        page = {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
+        return orjson.dumps(page)
+
+    def refusal(self, error: ProxyError, request_id: str) -> bytes:
+        """Word an error."""
+        return anthropic_answer.error_body(error, request_id)
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+
+
+def _rfc3339(seconds: int) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

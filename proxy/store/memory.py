@@ -1,0 +1,229 @@
+"""The store in this process's memory, on a clock that can be injected: the reference for what a store promises.
+
+Used by policy tests, replay and unit tests, and as the local fallback while the shared store is away.
+
+Laws: nothing here awaits but `changes`, so every call is atomic; a call does a bounded amount of garbage collection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from proxy.clock import Clock
+from proxy.store.base import (
+    FEED_ROWS,
+    MAX_UNITS,
+    REMEMBERED_MS,
+    SLOTS,
+    Ask,
+    Changes,
+    Credit,
+    Grant,
+    Held,
+    Hold,
+    Row,
+)
+
+# How many buckets and remembered operations a call looks at for garbage: more than it can add, so none pile up.
+_SWEEP = 4
+
+
+class _Window:
+    """One bucket's charged slots; all of them live once `advance` was called."""
+
+    __slots__ = ("slots", "window_ms")
+
+    def __init__(self, window_ms: int) -> None:
+        self.window_ms = window_ms
+        self.slots: dict[int, int] = {}
+
+    def begins(self, slot: int) -> int:
+        """Return the first whole millisecond in which a slot has begun."""
+        return -(-slot * self.window_ms // SLOTS)
+
+    def advance(self, now: int) -> int:
+        """Drop the slots that are wholly older than the window; return the slot of the present."""
+        present = now * SLOTS // self.window_ms
+        if self.slots and min(self.slots) < present - SLOTS:
+            self.slots = {slot: units for slot, units in self.slots.items() if slot >= present - SLOTS}
+        return present
+
+
+class _Holder(NamedTuple):
+    slots: int
+    expires: int
+
+
+class MemoryStore:
+    """A store that lives and dies with its process; several users share it by sharing the object."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        self._granted: OrderedDict[str, tuple[int, Grant | None]] = OrderedDict()
+        self._holders: OrderedDict[str, dict[str, _Holder]] = OrderedDict()
+        self._tables: dict[str, dict[str, bytes]] = {}
+        self._feed: deque[tuple[str, str]] = deque(maxlen=FEED_ROWS)
+        self._announced = 0
+        self._news = asyncio.Event()
+
+    async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
+        """Grant or refuse each ask on its own."""
+        now = self._now()
+        return [self._reserve(ask, f"reserve {op} {index}", now) for index, ask in enumerate(asks)]
+
+    async def credit(self, amounts: Sequence[Credit], op: str) -> None:
+        """Apply all credits, once for each `op`."""
+        now = self._now()
+        for index, credit in enumerate(amounts):
+            self._credit(credit, f"credit {op} {index}", now)
+
+    async def hold(self, holds: Sequence[Hold]) -> list[Held]:
+        """Set each holder's slots."""
+        now = self._now()
+        return [self._hold(hold, now) for hold in holds]
+
+    async def read(self, table: str, name: str) -> bytes | None:
+        """Return one row's value."""
+        return self._tables.get(table, {}).get(name)
+
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+        """Write all rows or none, and announce them."""
+        if only_new and any(row.name in self._tables.get(row.table, {}) for row in rows):
+            return False
+        for row in rows:
+            table = self._tables.setdefault(row.table, {})
+            if row.value is None:
+                table.pop(row.name, None)
+            else:
+                table[row.name] = row.value
+            self._feed.append((row.table, row.name))
+            self._announced += 1
+        self._news.set()
+        self._news = asyncio.Event()
+        return True
+
+    async def scan(self, table: str) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield the table's rows as they are now."""
+        for row in list(self._tables.get(table, {}).items()):
+            yield row
+
+    async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
+        """Return what changed after `cursor`; the wait is in real time, whatever the clock."""
+        seen = self._seen(cursor)
+        if seen == self._announced and cursor is not None:
+            # Not `asyncio.wait_for`: before Python 3.12 it forgets a cancellation that meets the end of the wait.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_ms / 1000):
+                    await self._news.wait()
+            seen = self._seen(cursor)
+        end = str(self._announced)
+        if seen is None:
+            return Changes(end, (), lost=cursor is not None)
+        new = self._announced - seen
+        return Changes(end, tuple(self._feed)[len(self._feed) - new :], lost=False)
+
+    async def ping(self) -> None:
+        """Return at once."""
+
+    async def close(self) -> None:
+        """Do nothing: there are no connections, and what is stored goes with the object."""
+
+    def _now(self) -> int:
+        # Rounded to microseconds first: as a float, a moment that is a whole millisecond may lie just under it.
+        return round(self._clock.monotonic() * 1_000_000) // 1000
+
+    def _seen(self, cursor: str | None) -> int | None:
+        """Return how many announcements a cursor has behind it, None if the feed does not reach back to it."""
+        if cursor is None or not cursor.isdecimal():
+            return None
+        seen = int(cursor)
+        return seen if self._announced - len(self._feed) <= seen <= self._announced else None
+
+    def _window(self, bucket: str, window_ms: int, now: int) -> _Window:
+        for name in [name for name, _ in zip(self._windows, range(_SWEEP), strict=False)]:
+            window = self._windows[name]
+            window.advance(now)
+            if window.slots:
+                self._windows.move_to_end(name)
+            else:
+                del self._windows[name]
+        return self._windows.setdefault(bucket, _Window(window_ms))
+
+    def _remember(self, op: str, now: int, answer: Grant | None) -> None:
+        for _ in range(_SWEEP):
+            if not self._granted or next(iter(self._granted.values()))[0] > now:
+                break
+            self._granted.popitem(last=False)
+        self._granted[op] = (now + REMEMBERED_MS, answer)
+
+    def _recall(self, op: str, now: int) -> tuple[int, Grant | None] | None:
+        known = self._granted.get(op)
+        return known if known is not None and known[0] > now else None
+
+    def _reserve(self, ask: Ask, op: str, now: int) -> Grant:
+        known = self._recall(op, now)
+        if known is not None and known[1] is not None:
+            return known[1]
+        window = self._window(ask.bucket, ask.window_ms, now)
+        slot = window.advance(now)
+        limit = min(ask.limit, MAX_UNITS)
+        free = limit - sum(window.slots.values())
+        granted = min(free, ask.most)
+        if granted < ask.least:
+            return self._refusal(ask.least, limit, window, slot, now)
+        window.slots[slot] = window.slots.get(slot, 0) + granted
+        # As in the Lua script: the millisecond that `now` was cut to is taken off.
+        lease = max((slot + 1) * ask.window_ms // SLOTS - now - 1, 0)
+        grant = Grant(granted, slot, free - granted, lease, 0, window.begins(slot + SLOTS + 1) - now)
+        self._remember(op, now, grant)
+        return grant
+
+    def _refusal(self, least: int, limit: int, window: _Window, present: int, now: int) -> Grant:
+        charged = sorted((slot, units) for slot, units in window.slots.items() if units)
+        remaining = free = limit - sum(units for _, units in charged)
+        retry_after = -1
+        if least <= limit:
+            for slot, units in charged:
+                free += units
+                if free >= least:
+                    retry_after = window.begins(slot + SLOTS + 1) - now
+                    break
+        reset = window.begins(charged[-1][0] + SLOTS + 1) - now if charged else 0
+        return Grant(0, present, max(remaining, 0), 0, retry_after, reset)
+
+    def _credit(self, credit: Credit, op: str, now: int) -> None:
+        if self._recall(op, now) is not None:
+            return
+        self._remember(op, now, None)
+        window = self._window(credit.bucket, credit.window_ms, now)
+        present = window.advance(now)
+        if credit.slot < present - SLOTS:
+            return
+        slot = min(credit.slot, present)
+        held = window.slots.get(slot, 0)
+        room = MAX_UNITS - sum(window.slots.values())
+        window.slots[slot] = held + min(max(-credit.amount, -held), room)
+
+    def _hold(self, hold: Hold, now: int) -> Held:
+        for bucket in [bucket for bucket, _ in zip(self._holders, range(_SWEEP), strict=False)]:
+            live = {holder: held for holder, held in self._holders.pop(bucket).items() if held.expires > now}
+            if live:
+                self._holders[bucket] = live
+        holders = {name: held for name, held in self._holders.get(hold.bucket, {}).items() if held.expires > now}
+        mine = holders.pop(hold.holder, _Holder(0, 0)).slots
+        others = sum(held.slots for held in holders.values())
+        offered = max(min(hold.most, hold.limit - others), 0)
+        if offered >= hold.least:
+            mine = offered
+        if mine:
+            holders[hold.holder] = _Holder(mine, now + hold.ttl_ms)
+        if holders:
+            self._holders[hold.bucket] = holders
+        else:
+            self._holders.pop(hold.bucket, None)
+        return Held(mine, others + mine)

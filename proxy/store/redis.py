@@ -1,0 +1,193 @@
+"""The store on a Redis 7 or Valkey server that replicas share.
+
+Laws: every command has a deadline and is sent once; every failure is `StoreUnavailable`; a server that came back is
+used again without a restart. What must be atomic is one Lua script over one hash tag, so that a cluster can run it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Self
+
+from redis.exceptions import NoScriptError
+
+from proxy.errors import StoreUnavailable
+from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Row
+from proxy.store.feed import FEED, feed_after, feed_end
+from proxy.store.lane import Lane, Wire
+from proxy.store.resp import nonsense, numbers, packed, page, raise_first_error, table_key
+from proxy.store.scripts import Script, Scripts, read_scripts
+from proxy.store.server import check_server, wires
+
+# Connecting may take longer than an answer: a TLS handshake over a network needs several round trips.
+_OPEN_S = 2.0
+
+# After a connection that never answered, calls fail at once for so long: a dead store is not flooded with attempts.
+_PAUSE_S = 0.1
+
+# Rows that one step of a scan asks for: a server is busy with it for well under a millisecond.
+_PAGE = 1000
+
+
+class RedisStore:
+    """A store on one server; calls of the same turn of the event loop travel together.
+
+    `deadline` is in seconds and counts for every call, connecting included. `changes` may take its own wait longer.
+    """
+
+    def __init__(self, wire: Callable[[], Wire], scripts: Scripts, deadline: float) -> None:
+        self._wire = wire
+        self._scripts = scripts
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._lanes: set[Lane] = set()
+        self._lane = self._open()
+        self._idle: list[Lane] = []  # for `changes`, which keeps a lane to itself while it waits
+
+    @classmethod
+    async def connect(cls, url: str, *, password: str | None = None, deadline: float = 0.25) -> Self:
+        """Connect to redis://, rediss:// or unix:// and look whether the server is fit to be a store.
+
+        Raises StoreUnavailable if it cannot be reached, ConfigurationError if it must not be used as it is.
+        """
+        wire = wires(url, password)
+        store = cls(wire, await asyncio.to_thread(read_scripts), deadline)
+        try:
+            expires = store._loop.time() + _OPEN_S
+            await check_server(lambda *command: store._lane.ask([packed(*command)], expires))
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
+        """Grant or refuse each ask on its own, in one round trip."""
+        replies = await self._call(
+            self._scripts.reserve,
+            [
+                (2, f"sg:{{{bucket}}}:w", f"sg:{{{bucket}}}:r:{op}:{index}", limit, window_ms, least, most)
+                for index, (bucket, limit, window_ms, least, most) in enumerate(asks)
+            ],
+        )
+        return [Grant(*numbers(reply, 6)) for reply in replies]
+
+    async def credit(self, amounts: Sequence[Credit], op: str) -> None:
+        """Apply all credits in one round trip, once for each `op`."""
+        replies = await self._call(
+            self._scripts.credit,
+            [
+                (2, f"sg:{{{bucket}}}:w", f"sg:{{{bucket}}}:c:{op}:{index}", window_ms, slot, amount)
+                for index, (bucket, window_ms, slot, amount) in enumerate(amounts)
+            ],
+        )
+        numbers(replies, len(amounts))
+
+    async def hold(self, holds: Sequence[Hold]) -> list[Held]:
+        """Set each holder's slots, in one round trip."""
+        replies = await self._call(
+            self._scripts.hold,
+            [
+                (1, f"sg:{{{bucket}}}:h", limit, holder, least, most, ttl_ms)
+                for bucket, limit, holder, least, most, ttl_ms in holds
+            ],
+        )
+        return [Held(*numbers(reply, 2)) for reply in replies]
+
+    async def read(self, table: str, name: str) -> bytes | None:
+        """Return one row's value."""
+        (value,) = await self._current().ask([packed("HGET", table_key(table), name)], self._expires())
+        if value is not None and not isinstance(value, bytes):
+            raise nonsense()
+        return value
+
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+        """Write all rows or none, and announce them, in one script."""
+        keys = [FEED, *(table_key(row.table) for row in rows)]
+        arguments: list[str | bytes] = ["new" if only_new else "any"]
+        for table, name, value in rows:
+            arguments += [table, name, "delete" if value is None else "set", value or b""]
+        replies = await self._call(self._scripts.write, [(len(keys), *keys, *arguments)])
+        return numbers(replies, 1) == [1]
+
+    async def scan(self, table: str) -> AsyncIterator[tuple[str, bytes]]:
+        """Yield every row of a table, page by page.
+
+        A scan keeps to its connection: the cursor of one server means nothing to the one that takes over.
+        """
+        lane, cursor = self._current(), b"0"
+        seen: set[str] = set()
+        while True:
+            (reply,) = await lane.ask([packed("HSCAN", table_key(table), cursor, "COUNT", _PAGE)], self._expires())
+            cursor, rows = page(reply)
+            for name, value in rows:
+                if name not in seen:
+                    seen.add(name)
+                    yield name, value
+            if cursor == b"0":
+                return
+
+    async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
+        """Return what changed after `cursor`, waiting on a connection that no other call uses."""
+        if cursor is None:
+            return Changes(await feed_end(self._current(), self._deadline), (), lost=False)
+        self._idle = [lane for lane in self._idle if lane.broken_at is None]
+        lane = self._idle.pop() if self._idle else self._open()
+        try:
+            found = await feed_after(lane, cursor, wait_ms, self._deadline)
+        except BaseException:
+            # A server that still waits for us would answer into the next call.
+            await lane.abort()
+            raise
+        self._idle.append(lane)
+        return found
+
+    async def ping(self) -> None:
+        """Return once the server answered."""
+        replies = await self._current().ask([packed("PING")], self._expires())
+        if replies != [b"PONG"]:
+            raise nonsense()
+
+    async def close(self) -> None:
+        """Wait for the calls in flight, end what waits for changes, and let every connection go."""
+        self._closed = True
+        await self._lane.close()
+        for lane in list(self._lanes):
+            await lane.abort()
+
+    def _open(self) -> Lane:
+        if self._closed:
+            raise StoreUnavailable("the store was closed")
+        self._lanes = {lane for lane in self._lanes if not lane.ended}
+        lane = Lane(self._wire(), max(_OPEN_S, self._deadline))
+        self._lanes.add(lane)
+        return lane
+
+    def _current(self) -> Lane:
+        """Return the lane of all calls, made anew if it broke."""
+        lane = self._lane
+        if self._closed:
+            raise StoreUnavailable("the store was closed")
+        if lane.broken_at is not None and (lane.answered or lane.broken_at + _PAUSE_S <= self._loop.time()):
+            lane = self._lane = self._open()
+        return lane
+
+    def _expires(self) -> float:
+        return self._loop.time() + self._deadline
+
+    async def _call(self, script: Script, calls: list[tuple[str | bytes | int, ...]]) -> list[Any]:
+        """Run a script once for each call. One that the server does not know did not run there: load it and go on."""
+        if not calls:
+            return []
+        lane, expires = self._current(), self._expires()
+        commands = [packed("EVALSHA", script.digest, *call) for call in calls]
+        replies = await lane.submit(commands, expires)
+        unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            load = packed("SCRIPT", "LOAD", script.source)
+            again = await lane.ask([load, *(commands[index] for index in unknown)], expires)
+            for index, reply in zip(unknown, again[1:], strict=True):
+                replies[index] = reply
+        raise_first_error(replies)
+        return replies

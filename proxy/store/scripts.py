@@ -1,0 +1,45 @@
+"""The Lua scripts, read from their files and ready to be called by digest."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import NamedTuple
+
+
+class Script(NamedTuple):
+    """One script: its source, and the digest that a server knows it by once it was loaded."""
+
+    source: bytes
+    digest: bytes
+
+
+class Scripts(NamedTuple):
+    """All scripts of the store."""
+
+    reserve: Script
+    credit: Script
+    hold: Script
+    write: Script
+
+
+def read_scripts() -> Scripts:
+    """Read the scripts; reserve and credit share the sliding window."""
+    window = _text("window.lua")
+    return Scripts(
+        reserve=_script(window + _text("reserve.lua")),
+        credit=_script(window + _text("credit.lua")),
+        hold=_script(_text("hold.lua")),
+        write=_script(_text("write.lua")),
+    )
+
+
+def _text(name: str) -> str:
+    return (files("proxy.store") / "lua" / name).read_text("utf-8")
+
+
+def _script(text: str) -> Script:
+    # With this first line a server that is out of memory, or a replica, refuses the whole script before it starts;
+    # without it, the script would run up to its first write that is not allowed and leave what it did till then.
+    source = f"#!lua\n{text}".encode()
+    return Script(source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())

@@ -1,0 +1,212 @@
+"""The parent process: it owns the store, the admin side and the workers, and ends them in the right order.
+
+Laws: readiness goes first when a stop is asked for, then new work, then what runs, the store last. After kill -9 of the
+parent the children end by themselves, and the store's server waits for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from aiohttp import web
+
+from proxy.admin import AdminSide, admin_app, health_app
+from proxy.app import listening_socket, store_password
+from proxy.auth.key_registry import KeyRegistry
+from proxy.children import StandIn
+from proxy.clock import Clock
+from proxy.config import Settings
+from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.fleet import Fleet
+from proxy.log import get
+from proxy.metrics import render
+from proxy.rules.pack import Pack
+from proxy.rules.pack_loading import load_pack
+from proxy.secrets import Purpose, load_or_create_master
+from proxy.store import open_store
+from proxy.store.base import Store
+from proxy.store.embedded import EmbeddedServer
+from proxy.worker import Start
+
+ADMIN_SOCKET = "admin.sock"
+STATE_FILE = "serve.json"
+_PING_S = 0.5
+
+
+class Launch(NamedTuple):
+    """How to start: the settings as read, and how a worker reads them again."""
+
+    settings: Settings
+    config: Path | None
+    overrides: Mapping[str, Any]
+    log_level: str
+
+
+class Deployment:
+    """A proxy that runs."""
+
+    def __init__(self, settings: Settings, pack: Pack, registry: KeyRegistry, fleet: Fleet, *, stand_in: bool) -> None:
+        self.registry = registry
+        self.stand_in = stand_in  # whether the stand-in model answers
+        self.data_url = ""
+        self.admin_url = ""
+        self._pack = pack
+        self._fleet = fleet
+        self._drain_seconds = settings.limits.drain_seconds
+        self._stopping = False
+        self._store_away = False
+
+    def stop(self, seconds: float | None = None) -> None:
+        """Turn readiness off; when the context ends, what runs has `seconds` more (None: as the settings say)."""
+        self._stopping = True
+        self._drain_seconds = self._drain_seconds if seconds is None else seconds
+
+    def hurry(self) -> None:
+        """End what still runs at once."""
+        self._fleet.hurry()
+
+    def missing(self) -> list[str]:
+        """Return what keeps the proxy from taking requests."""
+        return ["stopping"] * self._stopping + ["store"] * self._store_away + self._fleet.missing()
+
+    async def metrics(self) -> bytes:
+        """Return every worker's numbers together."""
+        return render(await self._fleet.snapshots(), self._fleet.dead)
+
+    def status(self) -> dict[str, Any]:
+        """Return what runs, for a person."""
+        return {
+            "version": version("stillgate"),
+            "data": self.data_url,
+            "admin": self.admin_url,
+            "pack": {"name": self._pack.name, "version": self._pack.version, "digest": self._pack.digest},
+            "workers": self._fleet.pids,
+            "missing": self.missing(),
+        }
+
+    async def close(self) -> None:
+        """Drain the workers."""
+        self._stopping = True
+        await self._fleet.close(self._drain_seconds)
+
+    async def watch_store(self, store: Store) -> None:
+        """Ask the store whether it is there, until cancelled."""
+        while True:
+            try:
+                await store.ping()
+                self._store_away = False
+            except StoreUnavailable:
+                self._store_away = True
+            await asyncio.sleep(_PING_S)
+
+
+@asynccontextmanager
+async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
+    """Start everything, serve while the context lasts, end everything.
+
+    Raises ConfigurationError or StoreUnavailable, with everything ended that was started.
+    """
+    settings = launch.settings
+    async with AsyncExitStack() as stack:
+        pack = load_pack(settings.pack)
+        host, port = stack.enter_context(_claimed(settings.listen.host, settings.listen.port))
+        store_url = await _store_url(settings, stack)
+        store = await open_store(store_url, clock=clock, password=store_password(settings))
+        stack.push_async_callback(store.close)
+        digest_key = load_or_create_master(settings.master_secret).derive(Purpose.KEY_DIGEST)
+        registry = KeyRegistry(store, digest_key, clock, secrets.token_bytes)
+        stand_in = None
+        if settings.uses_stand_in:
+            stand_in = await StandIn.spawn()
+            stack.push_async_callback(stand_in.end)
+        start = Start(
+            config=None if launch.config is None else str(launch.config.absolute()),
+            overrides=dict(launch.overrides),
+            log_level=launch.log_level,
+            worker=0,
+            store_url=store_url,
+            stand_in_url=None if stand_in is None else stand_in.url,
+            host=host,
+            port=port,
+        )
+        fleet = Fleet(start, settings.workers)
+        deployment = Deployment(settings, pack, registry, fleet, stand_in=stand_in is not None)
+        deployment.data_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        deployment.admin_url = await _open_admin(settings, deployment, stack)
+        # Pushed last, so that it ends first: the admin side still tells of a drain.
+        stack.push_async_callback(deployment.close)
+        await fleet.open()
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(fleet.keep()), tasks.create_task(deployment.watch_store(store))]
+            with _announced(settings.data / STATE_FILE, deployment):
+                get("parent").info("serving", address=deployment.data_url, workers=settings.workers, pack=pack.name)
+                yield deployment
+            get("parent").info("stopping")
+            for task in background:
+                task.cancel()
+
+
+async def _store_url(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.store.shared:
+        return settings.store.url
+    server = EmbeddedServer(settings.data)
+    url = await server.start()
+    stack.push_async_callback(server.stop)
+    return url
+
+
+async def _open_admin(settings: Settings, deployment: Deployment, stack: AsyncExitStack) -> str:
+    """Open the Unix socket and the loopback port; return the port's URL."""
+    side = AdminSide(deployment.registry, deployment.missing, deployment.metrics, deployment.status)
+    path = settings.data / ADMIN_SOCKET
+    path.unlink(missing_ok=True)
+    try:
+        for app, make in (
+            (admin_app(side), lambda runner: web.UnixSite(runner, str(path))),
+            (health_app(side), lambda runner: web.TCPSite(runner, settings.admin.host, settings.admin.port)),
+        ):
+            runner = web.AppRunner(app, access_log=None, handle_signals=False)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await make(runner).start()
+    except OSError as error:
+        raise ConfigurationError(f"the admin side cannot listen: {error}") from None
+    path.chmod(0o600)
+    stack.callback(path.unlink, missing_ok=True)
+    host, port = runner.addresses[0][:2]
+    return f"http://{host}:{port}"
+
+
+@contextmanager
+def _claimed(host: str, port: int) -> Iterator[tuple[str, int]]:
+    """Hold the address that the workers share; nobody else may be listening on it already."""
+    try:
+        if port:
+            # Without SO_REUSEPORT this fails if anybody listens there, another Stillgate included.
+            with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+                pass
+        with listening_socket(host, port) as placeholder:
+            address = placeholder.getsockname()
+            yield address[0], address[1]
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+
+
+@contextmanager
+def _announced(path: Path, deployment: Deployment) -> Iterator[None]:
+    """Keep a file that says where the running proxy is, for programs that started it on free ports."""
+    draft = path.with_suffix(".new")
+    draft.write_bytes(orjson.dumps({**deployment.status(), "ready": True}))
+    draft.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,129 @@
+"""One worker process: it serves customers until its parent says `drain`, or is gone.
+
+The parent says first how to start (`Start`), then asks `snapshot` as often as it likes and `drain` once. A plain
+SIGTERM drains as well; the terminal's Ctrl-C reaches the parent only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from proxy.app import Place, Serving, serve
+from proxy.clock import SystemClock
+from proxy.config import Model, Settings, Upstream, load_settings
+from proxy.control import Line, LineClosed
+from proxy.errors import StillgateError
+from proxy.log import configure, get
+from proxy.rules.pack_loading import load_pack
+from proxy.standin.catalog import MODELS
+
+STAND_IN = "stand-in"
+_DRAIN_AS_ORPHAN_S = 2.0
+_EX_CONFIG = 78  # sysexits.h: something is wrong that starting again will not mend
+_COLLECT_EVERY = 50_000  # allocations between two collections: most of ours are freed by their count
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a worker needs to know: how to read the settings, and what the parent has set up itself."""
+
+    config: str | None
+    overrides: dict[str, Any]
+    log_level: str
+    worker: int
+    store_url: str
+    stand_in_url: str | None
+    host: str
+    port: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `Start(**...)` reads."""
+        return asdict(self)
+
+    def settings(self) -> Settings:
+        """Read the settings as the parent did, with the stand-in model as the upstream if it runs."""
+        settings = load_settings(Path(self.config) if self.config else None, self.overrides)
+        return settings if self.stand_in_url is None else with_stand_in(settings, self.stand_in_url)
+
+
+def with_stand_in(settings: Settings, url: str) -> Settings:
+    """Return the settings of a proxy in front of the stand-in model."""
+    models = {
+        name: Model(upstream=STAND_IN, max_output_tokens=model.max_output_tokens) for name, model in MODELS.items()
+    }
+    return settings.model_copy(update={"upstreams": {STAND_IN: Upstream(url=url)}, "models": models})
+
+
+def main(descriptor: int) -> int:
+    """Run a worker whose control line is an inherited descriptor; return its exit code."""
+    end = socket.socket(fileno=descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(end))
+
+
+async def _run(end: socket.socket) -> int:
+    line = await Line.open(end)
+    try:
+        start = Start(**await line.receive())
+    except LineClosed:
+        return 0
+    configure(start.log_level, sys.stderr)
+    try:
+        settings = start.settings()
+        place = Place(start.worker, start.store_url, start.host, start.port)
+        async with serve(settings, load_pack(settings.pack), place, SystemClock()) as serving:
+            # What is alive by now lives as long as the process: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(_COLLECT_EVERY, 20, 20)
+            await line.send({"ready": True, "pid": os.getpid()})
+            return await _obey(line, serving, settings.limits.drain_seconds)
+    except (StillgateError, OSError) as error:
+        get("worker").error("the worker cannot go on", error=str(error))
+        return _EX_CONFIG
+    except LineClosed:
+        return 0
+
+
+async def _obey(line: Line, serving: Serving, drain_seconds: float) -> int:
+    """Answer the parent until it says drain, or is gone, or the kernel says SIGTERM, or a background task fails.
+
+    A SIGTERM while draining cuts the drain short.
+    """
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    listening = asyncio.create_task(_listen(line, serving))
+    stopping = asyncio.create_task(stop.wait())
+    first: set[asyncio.Future[Any]] = {listening, stopping, serving.failed}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    loop.add_signal_handler(signal.SIGTERM, hurry.set)
+    stopping.cancel()
+    if listening.done():
+        drain_seconds = listening.result()
+    await serving.drain(drain_seconds, hurry)
+    listening.cancel()
+    return int(serving.failed.done())
+
+
+async def _listen(line: Line, serving: Serving) -> float:
+    """Answer questions; return how many seconds to drain once there is nothing more to answer."""
+    try:
+        while True:
+            question = await line.receive()
+            if question["ask"] == "drain":
+                return float(question["seconds"])
+            await line.send({"number": question["number"], "snapshot": serving.snapshot()})
+    except LineClosed:
+        return _DRAIN_AS_ORPHAN_S

@@ -1,0 +1,170 @@
+"""Registry and cache together, over one store, as an admin side and a replica use them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from proxy.auth.api_key import KeyRequest, digest
+from proxy.auth.key_cache import KeyCache
+from proxy.auth.key_registry import KeyRegistry
+from proxy.clock import VirtualClock
+from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
+from proxy.store.base import Changes
+from proxy.store.memory import MemoryStore
+
+DIGEST_KEY = b"d" * 32
+STALE_S = 60.0
+
+
+class Cuttable(MemoryStore):
+    """The reference store with a line that can be cut."""
+
+    away = False
+    reads = 0
+
+    async def read(self, table: str, name: str) -> bytes | None:
+        self.reads += 1
+        if self.away:
+            raise StoreUnavailable("cut")
+        return await super().read(table, name)
+
+    async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
+        if self.away:
+            raise StoreUnavailable("cut")
+        return await super().changes(cursor, wait_ms)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def store(clock: VirtualClock) -> Cuttable:
+    return Cuttable(clock)
+
+
+@pytest.fixture
+def registry(store: Cuttable, clock: VirtualClock) -> KeyRegistry:
+    return KeyRegistry(store, DIGEST_KEY, clock, random.Random(3).randbytes)
+
+
+@pytest.fixture
+async def cache(store: Cuttable, clock: VirtualClock) -> AsyncIterator[KeyCache]:
+    cache = KeyCache(store, DIGEST_KEY, clock, STALE_S)
+    task = asyncio.create_task(cache.follow())
+    await asyncio.sleep(0)
+    yield cache
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def refused(cache: KeyCache, secret: str) -> bool:
+    try:
+        await cache.authenticate(secret)
+    except Unauthenticated:
+        return True
+    return False
+
+
+async def test_a_new_key_opens_and_is_asked_for_once(registry: KeyRegistry, cache: KeyCache, store: Cuttable) -> None:
+    minted = await registry.create(KeyRequest("acme", "org", "pro", attributes=(("payment", "card"),)))
+    await asyncio.sleep(0.01)
+    for _ in range(5):
+        principal = await cache.authenticate(minted.secret)
+    assert (principal.account, principal.tenant, principal.plan) == ("acme", "org", "pro")
+    assert principal.attributes == {"payment": "card"}
+    assert store.reads <= 2
+
+
+async def test_a_revoked_key_is_shut_as_soon_as_the_feed_says_so(registry: KeyRegistry, cache: KeyCache) -> None:
+    minted = await registry.create(KeyRequest("acme", "org"))
+    await cache.authenticate(minted.secret)
+    await registry.revoke(minted.record.id)
+    async with asyncio.timeout(5):
+        while not await refused(cache, minted.secret):
+            await asyncio.sleep(0.001)
+
+
+async def test_a_key_made_after_a_failed_try_opens(registry: KeyRegistry, cache: KeyCache) -> None:
+    secret = "another-gateways-key-0123456789"
+    assert await refused(cache, secret)
+    await registry.create(KeyRequest("acme", "org", secret=secret))
+    async with asyncio.timeout(5):
+        while await refused(cache, secret):
+            await asyncio.sleep(0.001)
+
+
+async def test_an_expired_key_is_shut_although_it_is_cached(
+    registry: KeyRegistry, cache: KeyCache, clock: VirtualClock
+) -> None:
+    minted = await registry.create(KeyRequest("acme", "org", expires_at=clock.wall() + 10))
+    await cache.authenticate(minted.secret)
+    clock.advance(10)
+    assert await refused(cache, minted.secret)
+
+
+async def test_a_store_that_is_away_is_503_for_unknown_keys_and_nothing_for_known_ones(
+    store: Cuttable, registry: KeyRegistry, cache: KeyCache, clock: VirtualClock
+) -> None:
+    known = await registry.create(KeyRequest("acme", "org"))
+    other = await registry.create(KeyRequest("other", "org"))
+    await asyncio.sleep(0.01)
+    await cache.authenticate(known.secret)
+    store.away = True
+    clock.advance(STALE_S - 1)
+    assert (await cache.authenticate(known.secret)).account == "acme"
+    with pytest.raises(Unavailable):
+        await cache.authenticate(other.secret)
+    clock.advance(2)
+    with pytest.raises(Unavailable):
+        await cache.authenticate(known.secret)
+
+
+async def test_the_stored_digest_opens_nothing(registry: KeyRegistry, cache: KeyCache) -> None:
+    minted = await registry.create(KeyRequest("acme", "org"))
+    assert await refused(cache, digest(minted.secret, DIGEST_KEY))
+
+
+async def test_rotation_keeps_both_keys_until_the_old_one_dies(
+    registry: KeyRegistry, cache: KeyCache, clock: VirtualClock
+) -> None:
+    old = await registry.create(KeyRequest("acme", "org", "pro"))
+    new = await registry.rotate(old.record.id, grace_s=100)
+    assert (await cache.authenticate(old.secret)).account == (await cache.authenticate(new.secret)).account
+    clock.advance(100)
+    assert await refused(cache, old.secret)
+    assert (await cache.authenticate(new.secret)).plan == "pro"
+    with pytest.raises(ConfigurationError):
+        await registry.rotate(old.record.id, grace_s=1)
+
+
+async def test_an_accounts_age_counts_from_its_first_key(registry: KeyRegistry, clock: VirtualClock) -> None:
+    first = await registry.create(KeyRequest("acme", "org"))
+    clock.advance(1000)
+    second = await registry.create(KeyRequest("acme", "org"))
+    told = await registry.create(KeyRequest("acme", "org", created_at=5.0))
+    assert second.record.created_at == first.record.created_at
+    assert told.record.created_at == 5.0
+
+
+async def test_a_secret_in_use_is_not_given_to_another_account(registry: KeyRegistry) -> None:
+    secret = "another-gateways-key-0123456789"
+    await registry.create(KeyRequest("acme", "org", secret=secret))
+    with pytest.raises(ConfigurationError):
+        await registry.create(KeyRequest("thief", "org", secret=secret))
+    with pytest.raises(ConfigurationError):
+        await registry.create_all(
+            [KeyRequest("a", "o", secret=secret[::-1]), KeyRequest("b", "o", secret=secret[::-1])]
+        )
+    assert {record.account async for record in registry.records()} == {"acme"}
+
+
+async def test_unknown_ids_are_a_key_error(registry: KeyRegistry) -> None:
+    for verb in (registry.show, registry.revoke):
+        with pytest.raises(KeyError):
+            await verb("key_nobody")

@@ -1,0 +1,92 @@
+"""`stillgate policy check`: exit codes and the three ways to print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from proxy.cli.policy import policy
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = str(ROOT / "policies" / "default.yaml")
+BAD = str(ROOT / "tests" / "rules" / "bad_packs" / "unknown_key.yaml")
+WARNED = str(ROOT / "tests" / "rules" / "bad_packs" / "warning_all_off.yaml")
+PROBLEMS_OF_BAD = 2
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(policy, ["check", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code"),
+    [
+        ([DEFAULT], 0),
+        ([WARNED], 0),
+        ([BAD], 1),
+        ([DEFAULT, BAD, WARNED], 1),
+        (["--pack", DEFAULT], 0),
+        (["--pack", BAD], 1),
+        ([DEFAULT, "--pack", BAD], 1),
+        (["missing.yaml"], 2),
+        ([str(ROOT)], 2),
+        (["missing.yaml", BAD], 2),
+        ([], 2),
+        ([DEFAULT, "--format", "xml"], 2),
+        (["--pak", DEFAULT], 2),
+    ],
+)
+def test_the_exit_code_tells_a_script_what_happened(words: list[str], exit_code: int) -> None:
+    assert run(*words).exit_code == exit_code
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_the_exit_code_does_not_depend_on_the_format(form: str) -> None:
+    assert [run(path, "--format", form).exit_code for path in (DEFAULT, BAD, "missing")] == [0, 1, 2]
+
+
+def test_a_good_pack_is_summed_up_in_a_line() -> None:
+    lines = run(DEFAULT).output.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{DEFAULT}: default 1.0.0, quotas: 4 enforce, sha256 ")
+
+
+def test_text_shows_the_place_the_sentence_the_line_and_a_caret() -> None:
+    output = run(BAD).output
+    assert f"{BAD}:11:38: error: unknown key 'windw' - did you mean 'window'?\n" in output
+    assert output.count("\n    ") == 2 * PROBLEMS_OF_BAD
+
+
+def test_json_is_one_list_over_all_packs() -> None:
+    found = json.loads(run(BAD, WARNED, "--format", "json").output)
+    assert [(entry["file"], entry["severity"]) for entry in found] == [(BAD, "error")] * PROBLEMS_OF_BAD + [
+        (WARNED, "warning")
+    ]
+    assert found[1] == {
+        "file": BAD,
+        "line": 11,
+        "column": 38,
+        "severity": "error",
+        "message": "unknown key 'windw'",
+        "suggestion": "window",
+    }
+    assert json.loads(run(DEFAULT, "--format", "json").output) == []
+
+
+def test_github_gets_one_annotation_a_line() -> None:
+    lines = run(BAD, WARNED, "--format", "github").output.splitlines()
+    assert len(lines) == PROBLEMS_OF_BAD + 1
+    assert lines[1] == f"::error file={BAD},line=11,col=38::unknown key 'windw' - did you mean 'window'?"
+    assert lines[2].startswith(f"::warning file={WARNED},line=")
+    assert run(DEFAULT, "--format", "github").output == ""
+
+
+def test_a_file_name_cannot_forge_an_annotation(tmp_path: Path) -> None:
+    path = tmp_path / "a,b:c%\n::error ::forged.yaml"
+    path.parent.mkdir(exist_ok=True)
+    output = run(str(path), "--format", "github").output
+    assert output.count("\n") == 1
+    assert "a%2Cb%3Ac%25%0A%3A%3Aerror" in output

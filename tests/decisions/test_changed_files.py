@@ -1,0 +1,115 @@
+"""What the writer does when its file is renamed, removed, cut or full under it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from proxy.clock import VirtualClock
+from proxy.decisions.target import FileTarget
+from proxy.decisions.writer import DecisionLog
+from tests.decisions.scribe import LIMIT_BYTES, LINES
+
+LOOK_AGAIN = 2.0  # seconds after which the writer looks at its file again
+
+
+def rotated(folder: Path) -> list[Path]:
+    return sorted(folder.glob("log.*"))
+
+
+async def test_renaming_the_file_under_load_loses_and_tears_nothing(tmp_path: Path) -> None:
+    clock, path = VirtualClock(), tmp_path / "log"
+    descriptors = psutil.Process().num_fds()
+    log = DecisionLog.open(FileTarget(path), clock)
+    sent: list[bytes] = []
+    for round_number in range(25):
+        for number in range(100):
+            line = f"{round_number} {number} {'x' * 400}\n".encode()
+            assert log.append(line)
+            sent.append(line)
+        if round_number % 5 == 4:
+            # What comes next waits for the new file; what was queued goes wherever the thread is at this moment.
+            await log.append_durable(b"barrier\n")
+            sent.append(b"barrier\n")
+            await asyncio.to_thread(path.rename, tmp_path / f"log.{round_number:02d}")
+            clock.advance(LOOK_AGAIN)
+    await log.close(b"stop\n")
+    contents = [file.read_bytes() for file in rotated(tmp_path)] + [path.read_bytes()]
+    assert len(contents) == 6
+    assert all(content.endswith(b"\n") for content in contents)
+    assert b"".join(contents) == b"".join([*sent, b"stop\n"])
+    assert psutil.Process().num_fds() == descriptors
+
+
+async def test_a_rename_in_the_middle_of_what_waits_keeps_order_and_lines(tmp_path: Path) -> None:
+    clock, path = VirtualClock(), tmp_path / "log"
+    log = DecisionLog.open(FileTarget(path), clock)
+    sent = [f"{number} {'x' * 900}\n".encode() for number in range(3_000)]
+    await log.append_durable(sent[0])
+    renaming = asyncio.create_task(asyncio.to_thread(path.rename, tmp_path / "log.1"))
+    for number, line in enumerate(sent[1:]):
+        log.append(line)
+        if number % 50 == 0:
+            await asyncio.sleep(0)
+            clock.advance(LOOK_AGAIN)
+    await renaming
+    await log.close()
+    old = (tmp_path / "log.1").read_bytes()
+    new = path.read_bytes() if path.exists() else b""
+    assert old.endswith(b"\n")
+    assert old + new == b"".join(sent)
+
+
+async def test_a_removed_file_is_made_anew_folder_and_all(tmp_path: Path) -> None:
+    clock, path = VirtualClock(), tmp_path / "logs" / "log"
+    log = DecisionLog.open(FileTarget(path), clock)
+    await log.append_durable(b"before\n")
+    path.unlink()
+    FileTarget(path).mark.unlink()
+    path.parent.rmdir()
+    clock.advance(LOOK_AGAIN)
+    await log.append_durable(b"after\n")
+    assert path.read_bytes() == b"after\n"
+    await log.close()
+
+
+async def test_a_file_cut_in_place_is_noticed_counted_and_continued(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, path = VirtualClock(), tmp_path / "log"
+    log = DecisionLog.open(FileTarget(path), clock)
+    await log.append_durable(b"before\n" * 100)
+    with path.open("r+b") as file:
+        file.truncate(0)
+    clock.advance(LOOK_AGAIN)
+    await log.append_durable(b"after\n")
+    clock.advance(LOOK_AGAIN)
+    await log.append_durable(b"later\n")
+    assert path.read_bytes() == b"after\nlater\n"
+    assert log.truncations == 1
+    assert "cut by somebody else" in caplog.text
+    await log.close()
+
+
+async def run_scribe(folder: Path, part: str) -> None:
+    scribe = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.decisions.scribe", str(folder), part)
+    assert await scribe.wait() == 0
+
+
+async def test_after_a_full_disk_it_goes_on_at_the_exact_byte(tmp_path: Path) -> None:
+    await run_scribe(tmp_path, "limited")
+    assert (tmp_path / "log").read_bytes() == b"".join(LINES)
+
+
+async def test_a_line_unfinished_in_a_renamed_file_is_written_whole_into_the_new_one(tmp_path: Path) -> None:
+    await run_scribe(tmp_path, "renamed")
+    old, new = (tmp_path / "log.1").read_bytes(), (tmp_path / "log").read_bytes()
+    whole, newline, torn = old.rpartition(b"\n")
+    assert len(old) == LIMIT_BYTES
+    assert torn
+    assert whole + newline + new == b"".join(LINES)
+    assert new.startswith(torn)

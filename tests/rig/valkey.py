@@ -1,0 +1,136 @@
+"""A Valkey server for tests: on a port or a Unix socket, with any settings; stopped, killed, started again at will."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from proxy.store.embedded import server_binary
+
+_READY_S = 20.0
+_POLL_S = 0.01
+
+
+class Valkey:
+    """One server over one folder, which keeps its data from start to start (append-only file).
+
+    `port` 0 takes a free one, None listens on the Unix socket `folder/valkey.sock` only. `settings` are added to the
+    command line, such as `{"requirepass": "x", "maxmemory": "1mb"}`.
+    """
+
+    def __init__(self, folder: Path, *, port: int | None = 0, settings: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.port = _free_port() if port == 0 else port
+        self.settings = settings or {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket_path(self) -> Path:
+        """The Unix socket's path; short enough only if the folder's is."""
+        return self.folder / "valkey.sock"
+
+    @property
+    def url(self) -> str:
+        """The URL that a store connects to."""
+        return f"unix://{self.socket_path}" if self.port is None else f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Start the server and return once it answers with its data read."""
+        settings = {
+            "port": str(self.port or 0),
+            "bind": "127.0.0.1",
+            "dir": str(self.folder),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "no",
+            **({"unixsocket": str(self.socket_path)} if self.port is None else {}),
+            **self.settings,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "valkey.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the binary of a dependency, with the test's own arguments
+                [str(server_binary()), *(part for name, value in settings.items() for part in (f"--{name}", value))],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        until = time.monotonic() + _READY_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.kill()
+                raise RuntimeError((self.folder / "valkey.log").read_text(errors="replace")[-2000:])
+            time.sleep(_POLL_S)
+        return self
+
+    def stop(self) -> None:
+        """Let the server write what it has and end."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the server as a crash would (kill -9)."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freeze the server: connections are accepted by the kernel and nothing is answered."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen server go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def command(self, *parts: str) -> bytes:
+        """Send one command on a connection of its own; return the first 64 kB of the raw reply."""
+        return command(self.url, *parts)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGCONT)
+            self._process.send_signal(how)
+            self._process.wait(_READY_S)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            return self.command("PING").startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
+
+
+def command(url: str, *parts: str) -> bytes:
+    """Send one command to the server of a URL, on a connection of its own; return the first 64 kB of the raw reply."""
+    where = urlsplit(url)
+    with socket.socket(socket.AF_UNIX if where.scheme == "unix" else socket.AF_INET) as connection:
+        connection.settimeout(_READY_S)
+        connection.connect(unquote(where.path) if where.scheme == "unix" else (where.hostname, where.port))
+        line = "".join(f"${len(part.encode())}\r\n{part}\r\n" for part in parts)
+        connection.sendall(f"*{len(parts)}\r\n{line}".encode())
+        reply: bytes = connection.recv(65536)
+        return reply
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,213 @@
+"""Loading packs: what a good one becomes, what each bad one says, and that nothing half-loads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.problem import Unreadable, YamlProblems, has_errors
+from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
+from proxy.rules.pack_loading import check_pack, load_pack
+
+BAD_PACKS = sorted((Path(__file__).parent / "bad_packs").glob("*.yaml"))
+EXPECTATION = re.compile(r"# (\d+:\d+: (?:error|warning): .*)")
+
+GOOD = """\
+apiVersion: stillgate/v1
+kind: PolicyPack
+metadata: {name: example, version: 1.0.0, owner: abuse-team}
+quotas:
+  - id: key-quota
+    per: key
+    mode: enforce
+    limits:
+      - {measure: requests,      max: 80,   window: 1m}
+      - {measure: output_tokens, max: 400k, window: 1h, exact: true}
+      - {measure: cost_usd,      max: 0.1,  window: 1d}
+      - {measure: concurrency,   max: 20}
+    client: {status: 403, code: quota_exceeded, message: "{{{measure}}} per {window}: {retry_after} {exchange_id}"}
+  - id: everyone
+    per: global
+    limits: [{measure: total_tokens, max: 1.5M, window: 90s}]
+"""
+
+
+def test_a_pack_becomes_frozen_values_in_whole_units() -> None:
+    pack, problems = check_pack(GOOD.encode(), "example.yaml")
+    assert problems == []
+    assert pack == Pack(
+        "example",
+        "1.0.0",
+        "abuse-team",
+        hashlib.sha256(GOOD.encode()).hexdigest(),
+        (
+            Quota(
+                "key-quota",
+                Scope.KEY,
+                Mode.ENFORCE,
+                (
+                    Limit(Measure.REQUESTS, 80, 60_000, exact=False),
+                    Limit(Measure.OUTPUT_TOKENS, 400_000, 3_600_000, exact=True),
+                    Limit(Measure.COST_USD, 100_000, 86_400_000, exact=False),
+                    Limit(Measure.CONCURRENCY, 20, 0, exact=False),
+                ),
+                ClientMessage(403, "quota_exceeded", "{{{measure}}} per {window}: {retry_after} {exchange_id}"),
+            ),
+            Quota(
+                "everyone",
+                Scope.GLOBAL,
+                Mode.SHADOW,
+                (Limit(Measure.TOTAL_TOKENS, 1_500_000, 90_000, exact=False),),
+                ClientMessage(429, None, "Limit on {measure} reached. Retry after {retry_after}."),
+            ),
+        ),
+    )
+
+
+def test_a_quota_without_a_mode_takes_the_default_of_the_pack() -> None:
+    text = GOOD.replace("quotas:", "defaults: {mode: enforce}\nquotas:")
+    pack, _ = check_pack(text.encode(), "example.yaml")
+    assert pack
+    assert [quota.mode for quota in pack.quotas] == [Mode.ENFORCE, Mode.ENFORCE]
+
+
+@pytest.mark.parametrize(
+    ("written", "units"),
+    [("max: 50", 50_000_000), ("max: 0.000001", 1), ("max: 1.1", 1_100_000), ("max: 2k", 2_000_000_000),
+     ("max: 0x10", 16_000_000), ("max: '9007199254.740991'", 2**53 - 1)],
+)  # fmt: skip
+def test_dollars_become_exact_micro_dollars(written: str, units: int) -> None:
+    pack, _ = check_pack(GOOD.replace("max: 0.1", written).encode(), "example.yaml")
+    assert pack
+    assert pack.quotas[0].limits[2].max == units
+
+
+@pytest.mark.parametrize(
+    ("written", "milliseconds"),
+    [("1s", 1000), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("7d", 604_800_000), ("31d", 2_678_400_000)],
+)
+def test_windows_become_milliseconds(written: str, milliseconds: int) -> None:
+    pack, _ = check_pack(GOOD.replace("90s", written).encode(), "example.yaml")
+    assert pack
+    assert pack.quotas[1].limits[0].window_ms == milliseconds
+
+
+@pytest.mark.parametrize("path", BAD_PACKS, ids=lambda path: path.stem)
+def test_a_bad_pack_says_all_that_is_wrong_and_where(path: Path) -> None:
+    """Each fixture's first lines are comments with every problem it must show, and it must show no other."""
+    expected = [match[1] for line in path.read_text().splitlines() if (match := EXPECTATION.fullmatch(line))]
+    assert expected
+    pack, problems = check_pack(path.read_bytes(), path.name)
+    assert [
+        f"{problem.line}:{problem.column}: {problem.severity}: {problem.sentence()}" for problem in problems
+    ] == expected
+    assert (pack is None) == has_errors(problems)
+
+
+def test_a_bad_pack_is_not_loaded_and_the_error_shows_everything() -> None:
+    path = Path(__file__).parent / "bad_packs" / "many_at_once.yaml"
+    with pytest.raises(YamlProblems) as caught:
+        load_pack(path)
+    text = str(caught.value)
+    assert text.count(": error: ") == 10
+    assert f"{path}:19:38: error: unknown key 'windw' - did you mean 'window'?\n" in text
+    assert "\n    " + " " * 37 + "^" in text
+
+
+def test_a_pack_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable):
+        load_pack(tmp_path / "missing.yaml")
+
+
+TIGHT = "per: account, mode: enforce, limits: [{measure: requests, max: 500, window: 3660s}]"
+
+
+@pytest.mark.parametrize(
+    ("tight", "warnings"),
+    [
+        (TIGHT, 1),
+        (TIGHT.replace("account", "key"), 1),
+        (TIGHT.replace("account", "global"), 1),
+        (TIGHT.replace("account", "model"), 0),
+        (TIGHT.replace("enforce", "shadow"), 0),  # it keeps nothing from being reached
+        (TIGHT.replace("enforce", "off"), 0),
+        (TIGHT.replace("500", "1001"), 0),
+        (TIGHT.replace("3660s", "3659s"), 0),  # an hour may be counted one slot longer than it is
+        (TIGHT.replace("requests", "total_tokens"), 0),
+    ],
+)
+def test_only_a_limit_that_can_never_be_reached_is_warned_of(tight: str, warnings: int) -> None:
+    text = GOOD[: GOOD.index("  - id")]
+    text += f"  - {{id: tight, {tight}}}\n"
+    text += "  - {id: loose, per: key, limits: [{measure: requests, max: 1000, window: 1h}]}\n"
+    pack, problems = check_pack(text.encode(), "example.yaml")
+    assert pack
+    assert len(problems) == warnings
+
+
+@given(st.text(max_size=300))
+def test_no_text_raises_anything_but_problems(text: str) -> None:
+    pack, problems = check_pack(text.encode("utf-8", "surrogatepass"), "f")
+    assert (pack is None) == has_errors(problems)
+
+
+pieces = st.one_of(
+    st.text(max_size=5),
+    st.sampled_from([
+        "", "null", "[]", "{}", "-", "true", "-1", "1e400", "'", '"', "{", "}", "\n", "  ", "*a", "&a", "!t", "<<: ",
+        "#", "\t", "{measure}", "{0}", "9" * 50, "0x1", ".nan", "1k", "1M", "1d", "x: ", "- ", "enforce", "cost_usd",
+        "concurrency",
+    ]),
+)  # fmt: skip
+
+
+@given(st.data())
+def test_no_mutated_pack_raises_anything_but_problems(data: st.DataObject) -> None:
+    text = GOOD
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        end = min(len(text), start + data.draw(st.integers(0, 12)))
+        text = text[:start] + data.draw(pieces) + text[end:]
+    pack, problems = check_pack(text.encode("utf-8", "surrogatepass"), "f")
+    assert (pack is None) == has_errors(problems)
+    for problem in problems:
+        assert problem.render()
+
+
+misshapen = st.recursive(
+    st.sampled_from([None, True, 0, -1, 2.5, "", "key", "requests", "concurrency", "1m", "{measure}"]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(st.sampled_from(["id", "measure", "max", "window", "limits", "x"]), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.data())
+def test_no_misshapen_pack_raises_anything_but_problems(data: st.DataObject) -> None:
+    limit: dict[str, Any] = {"measure": "requests", "max": 80, "window": "1m", "exact": True}
+    quota: dict[str, Any] = {
+        "id": "a",
+        "per": "key",
+        "mode": "enforce",
+        "limits": [limit, dict(limit)],
+        "client": {"message": "x"},
+    }
+    pack: dict[str, Any] = {
+        "apiVersion": "stillgate/v1",
+        "kind": "PolicyPack",
+        "metadata": {"name": "a", "version": "1.0.0", "owner": "b"},
+        "quotas": [quota],
+    }
+    part = data.draw(st.sampled_from([pack, quota, limit]))
+    part[data.draw(st.sampled_from(sorted(part)))] = data.draw(misshapen)
+    found, problems = check_pack(json.dumps(pack).encode(), "f")
+    assert (found is None) == has_errors(problems)

@@ -1,0 +1,194 @@
+"""Quotas on the reference store: nothing over-admits, everything comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from proxy.clock import SystemClock
+from proxy.exchange import Principal
+from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
+from proxy.rules.quotas import Amounts, Denial, Quotas, Reservation
+from proxy.store.memory import MemoryStore
+
+HOUR = 3_600_000
+CLIENT = ClientMessage(429, None, "no")
+
+
+def principal(number: int = 1, *, account: str = "acme", tenant: str = "acme-org") -> Principal:
+    return Principal(f"key_{number}", account, tenant, "pro", 0.0, {})
+
+
+def pack(*quotas: Quota) -> Pack:
+    return Pack("test", "1", "tests", "0" * 64, quotas)
+
+
+def quota(
+    measure: Measure, most: int, *, per: Scope = Scope.ACCOUNT, mode: Mode = Mode.ENFORCE, exact: bool = False
+) -> Quota:
+    window = 0 if measure is Measure.CONCURRENCY else HOUR
+    return Quota(f"{measure}-{per}-{mode}", per, mode, (Limit(measure, most, window, exact),), CLIENT)
+
+
+Make = Callable[..., Quotas]
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[MemoryStore]:
+    store = MemoryStore(SystemClock())
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def replica(store: MemoryStore) -> AsyncIterator[Make]:
+    """Make replicas that share one store, each running as a worker would run it."""
+    running: list[tuple[Quotas, asyncio.Task[None]]] = []
+    numbers = itertools.count()
+
+    def make(*quotas: Quota) -> Quotas:
+        name = f"replica-{len(running)}"
+        made = Quotas(pack(*quotas), store, SystemClock(), holder=name, op=lambda: f"{name}-{next(numbers)}")
+        running.append((made, asyncio.create_task(made.run())))
+        return made
+
+    yield make
+    for quotas, task in running:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await quotas.close()
+
+
+ONE = Amounts.of(10, 100, 5)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("measure", [Measure.REQUESTS, Measure.CONCURRENCY])
+async def test_two_replicas_admit_exactly_the_limit_under_200_at_once(
+    replica: Make, measure: Measure, exact: bool
+) -> None:
+    replicas = [replica(quota(measure, 100, exact=exact)), replica(quota(measure, 100, exact=exact))]
+    held = [await replicas[number % 2].reserve(principal(), "m", ONE) for number in range(99)]
+    assert all(isinstance(one, Reservation) for one in held)
+
+    results = await asyncio.gather(*(replicas[n % 2].reserve(principal(n), "m", ONE) for n in range(200)))
+
+    assert sum(isinstance(one, Reservation) for one in results) == 1
+
+
+async def test_tokens_reserved_but_not_used_can_be_used_by_the_next(replica: Make) -> None:
+    quotas = replica(quota(Measure.OUTPUT_TOKENS, 1000))
+    admitted = 0
+    while isinstance(result := await quotas.reserve(principal(), "m", Amounts.of(1, 900, 0)), Reservation):
+        quotas.settle(result, Amounts.of(1, 10, 0))
+        admitted += 1
+    assert admitted == 11  # after ten of 10 used tokens each, 900 still fit
+    assert result.refusal.remaining == 890
+
+
+async def test_more_than_was_reserved_is_charged_all_the_same(replica: Make) -> None:
+    quotas = replica(quota(Measure.OUTPUT_TOKENS, 1000))
+    reservation = await quotas.reserve(principal(), "m", Amounts.of(1, 100, 0))
+    assert isinstance(reservation, Reservation)
+    quotas.settle(reservation, Amounts.of(1, 950, 0))
+    await quotas.returns.flush()
+    refused = await quotas.reserve(principal(), "m", Amounts.of(1, 100, 0))
+    assert isinstance(refused, Denial)
+
+
+async def test_a_refusal_by_one_limit_gives_back_what_the_others_granted(replica: Make) -> None:
+    quotas = replica(quota(Measure.REQUESTS, 10), quota(Measure.OUTPUT_TOKENS, 50))
+    for _ in range(30):
+        assert isinstance(await quotas.reserve(principal(), "m", ONE), Denial)
+    small = Amounts.of(1, 5, 0)
+    admitted = [isinstance(await quotas.reserve(principal(), "m", small), Reservation) for _ in range(12)]
+    assert admitted == [True] * 10 + [False] * 2
+
+
+async def test_settling_twice_counts_once(replica: Make) -> None:
+    quotas = replica(quota(Measure.CONCURRENCY, 1))
+    first = await quotas.reserve(principal(), "m", ONE)
+    assert isinstance(first, Reservation)
+    quotas.refund(first)
+    quotas.refund(first)
+    assert isinstance(await quotas.reserve(principal(), "m", ONE), Reservation)
+    assert isinstance(await quotas.reserve(principal(), "m", ONE), Denial)
+
+
+async def test_a_shadow_quota_reports_and_never_refuses(replica: Make) -> None:
+    quotas = replica(quota(Measure.REQUESTS, 2, mode=Mode.SHADOW))
+    results = [await quotas.reserve(principal(), "m", ONE) for _ in range(4)]
+    assert [len(one.shadow) for one in results if isinstance(one, Reservation)] == [0, 0, 1, 1]
+
+
+async def test_a_quota_that_is_off_is_not_there(replica: Make) -> None:
+    quotas = replica(quota(Measure.REQUESTS, 1, mode=Mode.OFF))
+    assert all([isinstance(await quotas.reserve(principal(), "m", ONE), Reservation) for _ in range(5)])
+
+
+@pytest.mark.parametrize(
+    ("per", "others"),
+    [
+        (Scope.KEY, [(principal(2), "m")]),
+        (Scope.ACCOUNT, [(principal(2, account="other"), "m")]),
+        (Scope.TENANT, [(principal(2, tenant="other"), "m")]),
+        (Scope.MODEL, [(principal(), "other")]),
+        (Scope.GLOBAL, []),
+    ],
+)
+async def test_each_scope_counts_for_itself(replica: Make, per: Scope, others: list[tuple[Principal, str]]) -> None:
+    quotas = replica(quota(Measure.REQUESTS, 1, per=per))
+    assert isinstance(await quotas.reserve(principal(), "m", ONE), Reservation)
+    assert isinstance(await quotas.reserve(principal(), "m", ONE), Denial)
+    for caller, model in others:
+        assert isinstance(await quotas.reserve(caller, model, ONE), Reservation)
+
+
+async def test_a_caller_that_leaves_while_it_waits_leaves_nothing_behind(replica: Make) -> None:
+    quotas = replica(quota(Measure.CONCURRENCY, 3), quota(Measure.REQUESTS, 3))
+    for _ in range(50):
+        waiting = asyncio.create_task(quotas.reserve(principal(), "m", ONE))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        result = (await asyncio.gather(waiting, return_exceptions=True))[0]
+        if isinstance(result, Reservation):
+            quotas.refund(result)
+    admitted = [await quotas.reserve(principal(), "m", ONE) for _ in range(4)]
+    assert [isinstance(one, Reservation) for one in admitted] == [True, True, True, False]
+
+
+async def test_idle_leases_come_back_for_the_other_replica(replica: Make) -> None:
+    one, other = replica(quota(Measure.REQUESTS, 200)), replica(quota(Measure.REQUESTS, 200))
+    for _ in range(90):  # long enough that it takes slices larger than it needs
+        assert isinstance(await one.reserve(principal(), "m", ONE), Reservation)
+    async with asyncio.timeout(5):
+        while len(one):
+            await asyncio.sleep(0.01)
+        await one.returns.flush()
+    admitted = [await other.reserve(principal(), "m", ONE) for _ in range(111)]
+    assert sum(isinstance(result, Reservation) for result in admitted) == 110
+
+
+async def test_a_request_over_the_limit_is_told_that_waiting_does_not_help(replica: Make) -> None:
+    quotas = replica(quota(Measure.OUTPUT_TOKENS, 50))
+    refused = await quotas.reserve(principal(), "m", ONE)
+    assert isinstance(refused, Denial)
+    assert refused.refusal.retry_after < 0
+
+
+async def test_closing_gives_every_unused_unit_back(replica: Make) -> None:
+    first = replica(quota(Measure.REQUESTS, 100), quota(Measure.CONCURRENCY, 10))
+    for _ in range(40):
+        reservation = await first.reserve(principal(), "m", ONE)
+        assert isinstance(reservation, Reservation)
+        first.settle(reservation, Amounts.of(1, 1, 1))
+    await first.close()
+    second = replica(quota(Measure.REQUESTS, 100), quota(Measure.CONCURRENCY, 10))
+    admitted = 0
+    while isinstance(one := await second.reserve(principal(), "m", ONE), Reservation):
+        second.settle(one, Amounts.of(1, 1, 1))
+        admitted += 1
+    assert admitted == 60

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.clock import VirtualClock
+from proxy.store.embedded import EmbeddedServer
+from proxy.store.memory import MemoryStore
+from proxy.store.redis import RedisStore
+from tests.rig.valkey import Valkey
+from tests.store.ground import Ground, MemoryGround, ServerGround
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for a socket's name; pytest's own are too long on some machines."""
+    with tempfile.TemporaryDirectory(prefix="sg") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tcp_url(short_folder: Path) -> Iterator[str]:
+    with Valkey(short_folder / "tcp") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def embedded_url(short_folder: Path) -> Iterator[str]:
+    server = EmbeddedServer(short_folder / "embedded")
+    yield asyncio.run(server.start())
+    asyncio.run(server.stop())
+
+
+@pytest.fixture(params=["memory", "redis", "embedded"])
+async def ground(request: pytest.FixtureRequest, tcp_url: str, embedded_url: str) -> AsyncIterator[Ground]:
+    """A store of each kind, empty, and a second store object on the same data."""
+    if request.param == "memory":
+        clock = VirtualClock(start=1000.0)
+        store = MemoryStore(clock)
+        yield MemoryGround(store, store, clock)
+        return
+    url = tcp_url if request.param == "redis" else embedded_url
+    ground = ServerGround(await _connected(url), await _connected(url), url)
+    ground.flush()
+    yield ground
+    await ground.store.close()
+    await ground.other.close()
+
+
+async def _connected(url: str) -> RedisStore:
+    # Longer than a deadline in use, so that a machine that is busy with other things fails no promise.
+    return await RedisStore.connect(url, deadline=5.0)

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from proxy.errors import ConfigurationError
+from proxy.store import embedded
+from proxy.store.base import Ask, Row
+from proxy.store.embedded import EmbeddedServer
+from proxy.store.redis import RedisStore
+from tests.rig.valkey import Valkey, command
+
+ASK = Ask("0123456789abcdef", 10, 3_600_000, 1, 1)
+
+# A parent as it is in use: it starts the server, says so and lives until it is killed.
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from proxy.store.embedded import EmbeddedServer
+
+async def main():
+    server = EmbeddedServer(Path(sys.argv[1]))
+    url = await server.start()
+    print(server.pid, url, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A data folder with a short path; whatever server is left on it at the end is killed."""
+    with tempfile.TemporaryDirectory(prefix="sg") as folder:
+        data = Path(folder) / "data"
+        yield data
+        for process in _servers(data):
+            process.kill()
+            process.wait(5)
+
+
+def _servers(data: Path) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["name", "cwd"])
+        if process.info["name"] == "valkey-server" and process.info["cwd"] == str(data / "store")
+    ]
+
+
+@asynccontextmanager
+async def _store(url: str) -> AsyncIterator[RedisStore]:
+    store = await RedisStore.connect(url, deadline=5.0)
+    yield store
+    await store.close()
+
+
+async def _use(url: str) -> int:
+    """Use up a unit, and return what is left; the row written the first time must still be there."""
+    async with _store(url) as store:
+        (grant,) = await store.reserve([ASK], os.urandom(8).hex())
+        if grant.remaining == 9:
+            await store.write([Row("keys", "a", b"kept")])
+        assert await store.read("keys", "a") == b"kept"
+        return grant.remaining
+
+
+async def test_it_listens_for_this_user_alone_in_a_session_of_its_own(data: Path) -> None:
+    server = EmbeddedServer(data)
+    url = await server.start()
+    try:
+        assert url == f"unix://{data}/store/valkey.sock"
+        assert stat.S_IMODE((data / "store").stat().st_mode) == 0o700
+        assert stat.S_IMODE((data / "store" / "valkey.sock").stat().st_mode) == 0o700
+        assert os.getsid(server.pid) == server.pid
+        assert not [c for c in psutil.Process(server.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
+        for name, value in [("appendonly", b"yes"), ("appendfsync", b"everysec"), ("maxmemory-policy", b"noeviction")]:
+            assert value in command(url, "CONFIG", "GET", name)
+    finally:
+        await server.stop()
+
+
+async def test_a_second_start_finds_everything_and_stop_leaves_no_process_and_no_socket(data: Path) -> None:
+    for remaining in (9, 8, 7):
+        server = EmbeddedServer(data)
+        assert await _use(await server.start()) == remaining
+        await server.stop()
+        assert _servers(data) == []
+        assert not (data / "store" / "valkey.sock").exists()
+    await server.stop()
+
+
+async def test_nothing_is_lost_when_the_server_is_killed(data: Path) -> None:
+    server = EmbeddedServer(data)
+    url = await server.start()
+    assert await _use(url) == 9
+    os.kill(server.pid, signal.SIGKILL)
+    assert await server.start() == url
+    assert await _use(url) == 8
+    await server.stop()
+
+
+async def test_a_server_whose_parent_was_killed_is_found_and_used_on(data: Path) -> None:
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, data, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout is not None
+    async with asyncio.timeout(20):
+        pid, url = (await parent.stdout.readline()).decode().split()
+    assert await _use(url) == 9
+    parent.kill()
+    await parent.wait()
+
+    server = EmbeddedServer(data)
+    assert await server.start() == url
+    assert server.pid == int(pid)
+    assert [process.pid for process in _servers(data)] == [int(pid)]
+    assert await _use(url) == 8
+    await server.stop()
+    assert _servers(data) == []
+
+
+async def test_a_second_parent_on_the_same_folder_is_refused(data: Path) -> None:
+    first, second = EmbeddedServer(data), EmbeddedServer(data)
+    url = await first.start()
+    with pytest.raises(ConfigurationError, match="already runs"):
+        await second.start()
+    await second.stop()
+    assert await _use(url) == 9
+    await first.stop()
+    await second.start()
+    await second.stop()
+
+
+async def test_a_socket_that_nobody_listens_on_is_in_nobodys_way(data: Path) -> None:
+    (data / "store").mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(data / "store" / "valkey.sock"))
+    server = EmbeddedServer(data)
+    assert await _use(await server.start()) == 9
+    await server.stop()
+
+
+async def test_start_returns_once_all_data_is_read(data: Path) -> None:
+    server = EmbeddedServer(data)
+    url = await server.start()
+    command(url, "EVAL", "for i = 1, 200000 do redis.call('HSET', 'sg:{tables}:keys', i, i) end", "0")
+    os.kill(server.pid, signal.SIGKILL)
+    await server.start()
+    async with _store(url) as store:
+        assert await store.read("keys", "200000") == b"200000"
+    await server.stop()
+
+
+async def test_a_data_folder_with_a_long_path_has_its_socket_elsewhere(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(data.parent))
+    deep = data / ("a" * 100)
+    for remaining in (9, 8):
+        server = EmbeddedServer(deep)
+        url = await server.start()
+        assert len(url.removeprefix("unix://")) <= 103
+        private = Path(url.removeprefix("unix://")).parent
+        assert stat.S_IMODE(private.stat().st_mode) == 0o700
+        assert await _use(url) == remaining
+        await server.stop()
+        assert list(private.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", ["mode", "link"])
+async def test_a_place_for_the_socket_that_others_can_enter_is_refused(
+    data: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(data.parent))
+    private = data.parent / f"stillgate-{os.getuid()}"
+    if wrong == "mode":
+        private.mkdir(mode=0o755)
+    else:
+        private.symlink_to(data.parent)
+    with pytest.raises(ConfigurationError, match="only this user"):
+        await EmbeddedServer(data / ("a" * 100)).start()
+
+
+async def test_no_place_with_a_short_path_is_explained(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = data.parent / ("t" * 100)
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with pytest.raises(ConfigurationError, match="too long"):
+        await EmbeddedServer(data / ("a" * 100)).start()
+
+
+async def test_a_platform_without_a_binary_is_explained(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(ConfigurationError, match="name a server instead"):
+        await EmbeddedServer(data).start()
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"), [(0o700, "ended at once(.|\n)*cannot find libexample"), (0o600, "does not run here")]
+)
+async def test_a_binary_that_does_not_run_is_explained_with_its_last_words(
+    data: Path, monkeypatch: pytest.MonkeyPatch, mode: int, says: str
+) -> None:
+    broken = data.parent / "valkey-server"
+    broken.write_text("#!/bin/sh\necho cannot find libexample\nexit 127\n")
+    broken.chmod(mode)
+    monkeypatch.setattr(embedded, "server_binary", lambda: broken)
+    server = EmbeddedServer(data)
+    with pytest.raises(ConfigurationError, match=says):
+        await server.start()
+    monkeypatch.undo()
+    await server.start()
+    await server.stop()
+
+
+async def test_the_server_of_another_folder_is_left_alone(data: Path) -> None:
+    taken = data / "store" / "valkey.sock"
+    taken.parent.mkdir(parents=True)
+    with Valkey(data.parent / "other", settings={"unixsocket": str(taken)}) as other:
+        with pytest.raises(ConfigurationError, match="another folder"):
+            await EmbeddedServer(data).start()
+        assert other.command("PING") == b"+PONG\r\n"
+
+
+async def test_a_server_that_is_nobodys_but_uses_the_folder_is_not_trusted(data: Path) -> None:
+    folder = data / "store"
+    with Valkey(folder, port=None), pytest.raises(ConfigurationError, match="does not hold"):
+        await EmbeddedServer(data).start()
+
+
+@asynccontextmanager
+async def _frozen(data: Path) -> AsyncIterator[EmbeddedServer]:
+    server = EmbeddedServer(data, start_seconds=0.3, stop_seconds=0.3)
+    await server.start()
+    os.kill(server.pid, signal.SIGSTOP)
+    yield server
+    assert _servers(data) == []
+
+
+async def test_a_server_that_does_not_answer_the_next_start_is_reported_not_doubled(data: Path) -> None:
+    async with _frozen(data) as server:
+        pid = server.pid
+        with pytest.raises(ConfigurationError, match="without answering"):
+            await server.start()
+        assert [process.pid for process in _servers(data)] in ([pid], [])
+
+
+async def test_a_server_that_does_not_end_is_killed(data: Path) -> None:
+    async with _frozen(data) as server:
+        await server.stop()

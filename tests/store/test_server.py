@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import ConfigurationError
+from proxy.store.base import Row
+from proxy.store.redis import RedisStore
+from tests.rig.fault_proxy import FaultProxy, Garbage
+from tests.rig.valkey import Valkey
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "must begin with"),
+        ("http://127.0.0.1", "must begin with"),
+        ("127.0.0.1:6379", "must begin with"),
+        ("unix://", "must name a socket"),
+        ("redis://127.0.0.1?retry_on_timeout=yes", "retry_on_timeout"),
+        ("redis://127.0.0.1?max_connections=x", "must begin with"),
+    ],
+)
+async def test_a_url_that_cannot_be_used_is_explained(url: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        await RedisStore.connect(url)
+
+
+@pytest.fixture
+async def answering(short_folder: Path) -> AsyncIterator[FaultProxy]:
+    with Valkey(short_folder / "fitness") as server:
+        async with FaultProxy(server.url) as way:
+            yield way
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("redis_version:6.2.14", "version 6.2.14"),
+        ("redis_mode:sentinel", "sentinel"),
+        ("redis_mode:cluster", "cluster"),
+    ],
+)
+async def test_a_server_of_another_kind_is_refused_with_a_reason(answering: FaultProxy, line: str, says: str) -> None:
+    answering.fault = Garbage(f"${len(line) + 4}\r\n{line}\r\n\r\n\r\n".encode())
+    with pytest.raises(ConfigurationError, match=says):
+        await RedisStore.connect(answering.url)
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru", "volatile-ttl", "allkeys-random"])
+async def test_a_server_that_would_forget_quotas_is_refused_with_the_cure(short_folder: Path, policy: str) -> None:
+    server = Valkey(short_folder / "evicts", settings={"maxmemory-policy": policy})
+    with server, pytest.raises(ConfigurationError, match=f"{policy}.*set maxmemory-policy noeviction"):
+        await RedisStore.connect(server.url)
+
+
+async def test_a_server_that_keeps_its_settings_to_itself_is_taken_as_it_is(short_folder: Path) -> None:
+    with Valkey(short_folder / "private") as server:
+        server.command("ACL", "SETUSER", "limited", "on", ">secret", "~sg:*", "+@all", "-info", "-config")
+        store = await RedisStore.connect(server.url.replace("//", "//limited:secret@"))
+        assert await store.write([Row("keys", "a", b"x")], only_new=True)
+        await store.close()

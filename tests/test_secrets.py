@@ -1,0 +1,119 @@
+"""Secrets from files: agreed on by all processes, for their owner only, shown nowhere."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import ConfigurationError
+from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
+
+CANARY = bytes(range(32))
+
+
+def test_a_new_master_secret_is_its_owners_only_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "master.secret"
+    first = load_or_create_master(path).derive(Purpose.KEY_DIGEST)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert len(base64.b64decode(path.read_bytes().strip(), validate=True)) == 32
+    assert [child.name for child in path.parent.iterdir()] == ["master.secret"]
+    assert load_or_create_master(path).derive(Purpose.KEY_DIGEST) == first
+
+
+def test_processes_that_start_together_agree_on_one_secret(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        masters = list(pool.map(load_or_create_master, [tmp_path / "master.secret"] * 16))
+    assert len({master.derive(Purpose.KEY_DIGEST) for master in masters}) == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_two_deployments_have_two_secrets(tmp_path: Path) -> None:
+    keys = {load_or_create_master(tmp_path / name).derive(Purpose.KEY_DIGEST) for name in ("a", "b")}
+    assert len(keys) == 2
+
+
+def test_derived_keys_never_change() -> None:
+    """Every stored key digest hangs on this value: computed apart, as RFC 5869 says, with HMAC-SHA256."""
+    assert Master(CANARY).derive(Purpose.KEY_DIGEST).hex() == (
+        "d490f38dde957b1126433e5ec6bd62aef138b1d25343e6947f441f8ef18b9708"
+    )
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666, 0o610])
+def test_a_master_secret_that_others_may_touch_is_refused_with_the_fix(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "master.secret"
+    path.write_bytes(base64.b64encode(CANARY))
+    path.chmod(mode)
+    with pytest.raises(ConfigurationError, match=f"chmod 600 {path}"):
+        load_or_create_master(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n", base64.b64encode(CANARY[:31]), base64.b64encode(bytes(32)), base64.b64encode(b"changeme" * 8),
+     b"not base64 at all, and long enough to be a secret", b"\xff" * 64, base64.b64encode(CANARY) + b"\nmore"],
+)  # fmt: skip
+def test_what_is_no_master_secret_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "master.secret"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError, match="is no master secret") as caught:
+        load_or_create_master(path)
+    shown = content.strip()
+    assert not shown or shown.decode("latin-1") not in str(caught.value)
+    assert path.read_bytes() == content
+
+
+def test_a_place_where_no_secret_can_be_made_is_an_error_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"file/master\.secret: the master secret cannot be read or made"):
+        load_or_create_master(tmp_path / "file" / "master.secret")
+
+
+def test_a_master_shows_nothing_of_itself() -> None:
+    master = Master(CANARY)
+    for shown in (repr(master), str(master), f"{master}"):
+        assert repr(CANARY)[2:-1] not in shown
+        assert "secret" not in shown.replace("proxy.secrets", "")
+    assert not hasattr(master, "__dict__")
+
+
+@pytest.mark.parametrize(
+    ("content", "secret"),
+    [(b"sk-canary", "sk-canary"), (b"sk-canary\n", "sk-canary"), (b"sk-canary\r\n", "sk-canary"), (b" a b ", " a b ")],
+)
+def test_a_credential_loses_the_newline_at_its_end_and_no_more(tmp_path: Path, content: bytes, secret: str) -> None:
+    path = tmp_path / "credential"
+    path.write_bytes(content)
+    assert read_secret_file(path) == secret
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"sk-canary\n\n", "control characters or more than one line"),
+        (b"sk-canary\nX-Header: 1", "control characters or more than one line"),
+        (b"sk-\x00canary", "control characters or more than one line"),
+        (b"sk-\xffcanary", "is not UTF-8"),
+        (b"sk-canary" * 1000, "is larger than 8192 bytes"),
+    ],
+)
+def test_what_cannot_be_a_credential_is_refused_and_not_shown(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "credential"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        read_secret_file(path)
+    assert "canary" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_credential_that_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"missing: the secret cannot be read: No such file"):
+        read_secret_file(tmp_path / "missing")
