@@ -24,10 +24,12 @@ bench: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/pytest -m soak --timeout 3600
 
-# Writes requirements.lock (the product) and requirements-dev.lock (tests and gate), with hashes, for every platform.
+# The locked versions, with hashes, for every platform: of the product, of what builds its wheel, of tests and gate.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: $(STAMP)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements-dev.lock
+	$(LOCK) pyproject.toml -o requirements.lock
+	echo 'hatchling>=1.27' | $(LOCK) - -o requirements-build.lock
+	$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 
 $(STAMP): pyproject.toml requirements-dev.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stillgate needs Python 3.11 or newer; say make PYTHON=python3.11")'

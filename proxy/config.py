@@ -71,7 +71,7 @@ class Model(StrictModel):
 
     upstream: UpstreamName = Field("default", description="The upstream that serves it.")
     max_output_tokens: int = Field(
-        16_384, ge=1, le=10_000_000, description="What is reserved for an answer where the client gives no cap."
+        16_384, ge=1, le=10_000_000, description="The longest answer it gives: reserved where the client asks for no less."
     )
     input_usd_per_million: Dollars = Field(
         Dollars(0), description="Dollars for a million input tokens, up to six decimals."
@@ -140,7 +140,7 @@ class Settings(StrictModel):
     )
     store: Store = Field(
         StoreAddress("embedded"),
-        description="embedded, memory (for one worker; forgets at the end), or a redis://, rediss:// or unix:// URL.",
+        description="embedded, or the redis://, rediss:// or unix:// URL of a server that replicas share.",
     )
     store_password_file: ExistingFile | None = Field(None, description="The file that holds a shared store's password.")
     secret_file: FilePath | None = Field(

@@ -206,14 +206,20 @@ class Gateway:
         except StoreUnavailable:
             raise Unavailable("Limits cannot be checked right now.", retry_after=2) from None
         if isinstance(result, Denial):
-            parts.tally.count("stillgate_quota_denials_total", (result.quota.id, result.limit.measure))
+            self._count_denial(result)
             error = to_error(result, dialect, course.exchange.id, parts.clock.wall(), parts.links)
             course.verdict = Verdict(Effect.DENY, by=result.quota.id, reasons=(reason(result),), error=error)
             raise error
         course.reservation = result
         if result.shadow:
+            for denial in result.shadow:
+                self._count_denial(denial)
             course.verdict = Verdict(Effect.ALLOW, shadow=tuple(denial.quota.id for denial in result.shadow))
         course.decided = parts.clock.monotonic()
+
+    def _count_denial(self, denial: Denial) -> None:
+        labels = (denial.quota.id, denial.limit.measure, denial.quota.mode)
+        self._parts.tally.count("stillgate_quota_denials_total", labels)
 
     async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, intake: Intake) -> UpstreamAnswer:
         """Send the call upstream; return once the answer's head is there and promises an answer."""

@@ -59,7 +59,12 @@ METRICS: Final = {
         Metric("stillgate_exchange_seconds", "histogram", "Time from acceptance to the end.", (), _MODEL),
         Metric("stillgate_inflight", "gauge", "Exchanges that have not ended."),
         Metric("stillgate_connections", "gauge", "Open connections of clients."),
-        Metric("stillgate_quota_denials_total", "counter", "Exchanges denied by a quota.", ("quota", "measure")),
+        Metric(
+            "stillgate_quota_denials_total",
+            "counter",
+            "Exchanges that a quota denied, or in shadow would have denied.",
+            ("quota", "measure", "mode"),
+        ),
         Metric("stillgate_store_errors_total", "counter", "Operations that the store failed.", ("operation",)),
         Metric("stillgate_store_seconds", "histogram", "Time of one store operation.", ("operation",), _OURS),
         Metric("stillgate_log_lost_total", "counter", "Decision records that found no room in the queue."),

@@ -28,11 +28,8 @@ def find_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
 
 
 def _store_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
-    store, workers = document.get(("store",), "embedded"), document.get(("workers",), 1)
+    store = document.get(("store",), "embedded")
     shared = isinstance(store, str) and "://" in store
-    if store == "memory" and workers != 1:
-        message = "the memory store serves one worker only: choose embedded, or workers: 1"
-        yield document.problem(("store",), message)
     secret = document.get(("secret_file",))
     if shared and not (isinstance(secret, str) and is_file(folder / secret)):
         message = (

@@ -22,7 +22,7 @@ _STORE_SCHEMES = ("redis", "rediss", "unix")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StoreAddress:
-    """Which store: `embedded`, `memory`, or the URL of a shared one, whose credentials are never shown."""
+    """Which store: `embedded`, or the URL of a shared one, whose credentials are never shown."""
 
     url: str
 
@@ -45,10 +45,10 @@ class StoreAddress:
 
 def _store(address: object) -> StoreAddress:
     if not isinstance(address, str):
-        raise ValueError("should be embedded, memory or a URL")  # noqa: TRY004 - pydantic collects ValueErrors only
-    if address in ("embedded", "memory"):
+        raise ValueError("should be embedded or a URL")  # noqa: TRY004 - pydantic collects ValueErrors only
+    if address == "embedded":
         return StoreAddress(address)
-    wrong = ValueError("should be embedded, memory, or a URL such as redis://host:6379/0 or unix:///run/valkey.sock")
+    wrong = ValueError("should be embedded, or a URL such as redis://host:6379/0 or unix:///run/valkey.sock")
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port

@@ -7,6 +7,7 @@ parent the children end by themselves, and the store's server waits for the next
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -85,6 +86,7 @@ class Deployment:
         """Return what runs, for a person."""
         return {
             "version": version("stillgate"),
+            "pid": os.getpid(),
             "data": self.data_url,
             "admin": self.admin_url,
             "pack": {"name": self._pack.name, "version": self._pack.version, "digest": self._pack.digest},

@@ -107,13 +107,13 @@ def test_a_duration_falls_into_every_bucket_it_is_not_above() -> None:
 def test_workers_are_added_up_and_gauges_joined_as_the_table_says() -> None:
     one, two = Tally([]), Tally([])
     for tally, amount in ((one, 1), (two, 5)):
-        tally.count("stillgate_quota_denials_total", ("q", "requests"), amount)
+        tally.count("stillgate_quota_denials_total", ("q", "requests", "enforce"), amount)
         tally.put("stillgate_inflight", amount)
         tally.put("stillgate_loop_lag_seconds", amount)
         tally.put("stillgate_build_info", 1, ("0.1.0",))
         tally.observe("stillgate_store_seconds", amount, ("reserve",))
     found = values(render([sent(one), sent(two)]))
-    assert found["stillgate_quota_denials_total{measure=requests,quota=q}"] == 6
+    assert found["stillgate_quota_denials_total{measure=requests,mode=enforce,quota=q}"] == 6
     assert found["stillgate_inflight{}"] == 6
     assert found["stillgate_loop_lag_seconds{}"] == 5
     assert found["stillgate_build_info{version=0.1.0}"] == 1
@@ -162,14 +162,14 @@ def test_a_million_invented_models_are_one_label() -> None:
 def test_any_other_label_is_bounded_as_well_and_nothing_goes_uncounted() -> None:
     tally = Tally([])
     for number in range(5_000):
-        tally.count("stillgate_quota_denials_total", (f"quota-{number}", "requests"))
+        tally.count("stillgate_quota_denials_total", (f"quota-{number}", "requests", "enforce"))
         tally.observe("stillgate_store_seconds", 0.1, (f"operation-{number}",))
         tally.put("stillgate_pack_info", 1, (f"digest-{number}", "n"))
     snapshot = sent(tally)
     denials = snapshot["stillgate_quota_denials_total"]
     assert len(denials) == len(snapshot["stillgate_store_seconds"]) == len(snapshot["stillgate_pack_info"]) == 1_001
     assert sum(value for _, value, _ in denials) == 5_000
-    assert values(render([snapshot]))["stillgate_quota_denials_total{measure=other,quota=other}"] == 4_000
+    assert values(render([snapshot]))["stillgate_quota_denials_total{measure=other,mode=other,quota=other}"] == 4_000
 
 
 @pytest.mark.parametrize("value", ['"', "\\", "\n", "{}", "é", "模型", '"} 1\nfake_total 5'])

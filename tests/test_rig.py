@@ -69,6 +69,11 @@ from tests.rig.scripted_upstream import (
 CHAT = {"model": "m-large", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 16}
 
 
+async def soon(event: asyncio.Event) -> None:
+    async with asyncio.timeout(2):
+        await event.wait()
+
+
 class Echo:
     """A plain server that answers what it gets, piece by piece, and its end with an end."""
 
@@ -95,7 +100,7 @@ class Echo:
     async def got(self, data: bytes) -> None:
         while b"".join(self.pieces) != data:
             self.news.clear()
-            await asyncio.wait_for(self.news.wait(), 2)
+            await soon(self.news)
 
 
 @pytest.fixture
@@ -126,10 +131,6 @@ async def upstream() -> AsyncIterator[ScriptedUpstream]:
 async def direct(upstream: ScriptedUpstream) -> AsyncIterator[RawClient]:
     async with await RawClient.connect(upstream.port, within=2) as client:
         yield client
-
-
-async def struck(proxy: FaultProxy) -> None:
-    await asyncio.wait_for(proxy.struck.wait(), 2)
 
 
 # The fault proxy
@@ -170,7 +171,7 @@ async def test_latency_delays_each_piece_and_delays_overlap(
 async def test_a_lost_reply_was_a_request_that_arrived(proxy: FaultProxy, client: RawClient, echo: Echo) -> None:
     proxy.fault = LostReply()
     await client.send(b"abc")
-    await struck(proxy)
+    await soon(proxy.struck)
     assert b"".join(echo.pieces) == b"abc"
     proxy.fault = None
     await client.send(b"next")
@@ -198,7 +199,7 @@ async def test_a_reset_comes_after_exactly_n_bytes_of_the_reply(
     with pytest.raises(BrokenError) as broken:
         await client.to_end()
     assert (broken.value.reset, broken.value.received) == (True, b"abcdefgh"[:size])
-    await asyncio.wait_for(echo.ended.wait(), 2)
+    await soon(echo.ended)
 
 
 async def test_a_reset_can_be_counted_in_bytes_of_the_request(proxy: FaultProxy, client: RawClient, echo: Echo) -> None:
@@ -207,7 +208,7 @@ async def test_a_reset_can_be_counted_in_bytes_of_the_request(proxy: FaultProxy,
     with pytest.raises(BrokenError):
         await client.to_end()
     assert proxy.delivered["request"] == 3
-    await asyncio.wait_for(echo.ended.wait(), 2)
+    await soon(echo.ended)
 
 
 async def test_after_a_half_close_the_client_can_still_send(proxy: FaultProxy, client: RawClient, echo: Echo) -> None:
@@ -225,7 +226,7 @@ async def test_a_black_hole_swallows_what_lives_and_accepts_what_comes(
     assert await client.exactly(1) == b"a"
     proxy.fault = BlackHole()
     await client.send(b"b")
-    await struck(proxy)
+    await soon(proxy.struck)
     async with await RawClient.connect(proxy.port, within=0.05) as late:
         await late.send(b"c")
         with pytest.raises(TimeoutError):
@@ -369,7 +370,7 @@ async def test_a_request_is_recorded_byte_for_byte(upstream: ScriptedUpstream, d
 async def test_a_request_counts_from_its_head_on(upstream: ScriptedUpstream, direct: RawClient) -> None:
     await direct.send(request("POST", "/", [("Content-Length", "9")], b"half"))
     direct.close()
-    with pytest.raises(AssertionError, match="1 of 1 requests"):
+    with pytest.raises(AssertionError, match="0 of 1 requests"):
         await upstream.wait_for_requests(1, within=0.05)
     assert [(r.complete, r.body) for r in upstream.requests] == [(False, b"")]
 
@@ -579,9 +580,9 @@ async def test_it_speaks_to_what_it_started(tmp_path: Path) -> None:
 
 async def test_a_restart_is_another_process_and_every_exit_code_is_told(tmp_path: Path) -> None:
     async with running(tmp_path) as gate:
-        first = gate.announced["pid"]
+        first = gate.pid
         await gate.restart()
-        assert gate.announced["pid"] != first
+        assert gate.pid != first
         assert await gate.terminate() == 7
         assert gate.pids() == []
 
@@ -589,7 +590,7 @@ async def test_a_restart_is_another_process_and_every_exit_code_is_told(tmp_path
 async def test_what_lost_its_parent_is_killed_too(tmp_path: Path) -> None:
     bystander = await asyncio.create_subprocess_exec("sleep", "60", cwd=tmp_path)
     async with running(tmp_path) as gate:
-        psutil.Process(gate.announced["pid"]).kill()
+        psutil.Process(gate.pid).kill()
         assert await gate.exit_code() == -9
         assert len(gate.pids()) == 1
         await gate.kill_everything()
@@ -660,7 +661,7 @@ async def answer(upstream: ScriptedUpstream, *headers: tuple[str, str]) -> Any:
     """Get one answer, as if through a gateway that adds `headers`."""
     upstream.script(json_answer(200, {"ok": 1}, headers))
     async with await RawClient.connect(upstream.port) as client:
-        return await client.ask(post("/v1/chat/completions", CHAT))
+        return await client.ask(post("/v1/chat/completions", CHAT, [("x-request-id", "x1")]))
 
 
 @pytest.mark.parametrize(
@@ -671,16 +672,17 @@ async def answer(upstream: ScriptedUpstream, *headers: tuple[str, str]) -> Any:
         ([record(), record()], False),
         ([record(effect="deny", outcome="refused")], False),
         ([record(outcome="local")], False),
-        ([record(effect="degrade"), record(outcome="local")], True),
-        ([record(outcome="client_left"), record(outcome="upstream_unreachable")], True),
-        ([record(outcome="refused"), record()], False),
+        ([record(effect="degrade"), record("x2", outcome="local")], True),
+        ([record(outcome="client_left"), record("x2", outcome="upstream_unreachable")], True),
+        ([record("x2", outcome="refused"), record()], False),
+        ([record("x2")], False),
     ],
 )
 async def test_i1_every_call_upstream_is_a_decision(
     upstream: ScriptedUpstream, records: list[dict[str, Any]], holds: bool
 ) -> None:
     await answer(upstream)
-    with promise("I1", holds):
+    with promise("I1|P1", holds):
         assert_upstream_calls_equal_decisions(records, upstream)
 
 

@@ -59,7 +59,7 @@ def model(
     try:
         uvloop.run(run())
     except OSError as error:
-        typer.echo(f"cannot listen on {host} port {port}: {error.strerror}", err=True)
+        typer.echo(f"cannot serve on {host} port {port}: {error.strerror}", err=True)
         raise typer.Exit(1) from error
 
 

@@ -50,7 +50,7 @@ def read(body: bytes, server_seed: int) -> ChatRequest:
     tools = [_tool(place, tool) for place, tool in objects(document, "tools")]
     prompt_tokens += sum(tokens.count_document(tool) for tool in document.get("tools") or ())
     effort = document.get("reasoning_effort")
-    if effort is not None and effort not in _EFFORT_TOKENS:
+    if effort is not None and not (isinstance(effort, str) and effort in _EFFORT_TOKENS):
         wrong("reasoning_effort", f"must be one of {', '.join(_EFFORT_TOKENS)}")
     for member, low, high in (("temperature", 0, 2), ("top_p", 0, 1), ("presence_penalty", -2, 2)):
         reading.check_number(document, member, low, high)
@@ -111,7 +111,7 @@ def _check_content(place: str, content: object, *, optional: bool) -> None:
 
 
 def _text(content: Any) -> str:  # noqa: ANN401 - checked before: a string or a list of parts
-    return content if isinstance(content, str) else " ".join(part.get("text", "") for part in content)
+    return content if isinstance(content, str) else " ".join(part["text"] for part in content if part["type"] == "text")
 
 
 def _tool(place: str, tool: Json) -> Tool:

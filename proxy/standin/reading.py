@@ -28,11 +28,13 @@ def read_object(body: bytes) -> Json:
 
 
 def to_json(value: object, option: int = 0) -> bytes:
-    """Return a value as JSON. Raises BadRequest for what can be read but not written: 255 levels and more."""
+    """Return a value as JSON. Raises BadRequest for what can be read but not written: 255 levels, 65 bits."""
     try:
         return orjson.dumps(value, option=option)
     except orjson.JSONEncodeError as error:
-        raise BadRequest("The request body is nested too deeply.", code="invalid_json") from error
+        raise BadRequest(
+            "The request body is nested too deeply or has too large a number.", code="invalid_json"
+        ) from error
 
 
 def canonical(*values: object) -> bytes:

@@ -40,7 +40,10 @@ class SchemaFiller:
 
     def fill(self) -> Any:  # noqa: ANN401 - a schema describes any JSON value
         """Return a valid value. Raises BadRequest for a schema that no answer of sane size can satisfy."""
-        return self._value(self._root, 0)
+        try:
+            return self._value(self._root, 0)
+        except OverflowError as error:
+            raise BadRequest("The JSON schema bounds a number too far out.", code="invalid_json_schema") from error
 
     def _value(self, schema: object, depth: int) -> Any:  # noqa: ANN401 - a schema describes any JSON value
         plain = self._plain(schema, depth)
@@ -83,7 +86,7 @@ class SchemaFiller:
                     plain = _both(plain, self._plain(part, depth + 1))
             elif options := plain.pop("anyOf", None) or plain.pop("oneOf", None):
                 if not isinstance(options, list):
-                    break
+                    continue
                 option = min(options, key=_weight) if depth >= _SPARSE_DEPTH else self._dice.choice(options)
                 plain = _both(plain, option if isinstance(option, Mapping) else {})
             else:
@@ -147,7 +150,8 @@ class SchemaFiller:
             first, last = math.ceil(low / step), math.floor(high / step)
             return self._dice.randint(first, max(first, last)) * step
         low, high = _range(schema, step=0)
-        value = low + (high - low) * self._dice.uniform(0.25, 0.75)
+        share = self._dice.uniform(0.25, 0.75)
+        value = low * (1 - share) + high * share
         short = round(value, 2)
         return short if low < short < high else value
 

@@ -106,6 +106,10 @@ def assert_upstream_calls_equal_decisions(records: list[dict[str, Any]], upstrea
     outcomes = Counter(record["outcome"] for record in passed if record["outcome"] != "local")
     unknown = set(outcomes) - _REACHED - _MAYBE_REACHED
     assert not unknown, f"I1: allowed, with an outcome that cannot be: {unknown}"
+    ids = [value for request in upstream.requests for value in request.head.all("x-request-id")]
+    assert len(set(ids)) == len(ids) == len(upstream.requests), f"P1: calls upstream without an id of their own: {ids}"
+    undecided = set(ids) - {record["id"] for record in passed}
+    assert not undecided, f"P1: calls upstream that were not allowed: {undecided}"
     least, calls = sum(outcomes[outcome] for outcome in _REACHED), len(upstream.requests)
     assert least <= calls <= outcomes.total(), f"I1: {calls} calls upstream, decisions that ended so: {dict(outcomes)}"
 
@@ -196,7 +200,7 @@ def assert_errors_are_shaped(witness: Witness, places: Iterable[str]) -> None:
 
 async def assert_alive(gate: Stillgate) -> None:
     """I8: the announced processes live, and health says so."""
-    gone = [pid for pid in {gate.announced["pid"], *gate.workers} if pid not in gate.pids()]
+    gone = [pid for pid in {gate.pid, *gate.workers} if pid not in gate.pids()]
     assert not gone, f"I8: processes are gone: {gone}"
     status, body = await gate.admin("GET", "/healthz")
     assert status == 200, f"I8: health answers {status}: {body!r}"

@@ -126,6 +126,7 @@ class Stillgate:
     async def run(self, within: float = START_S) -> None:
         """Start the process and return once it is ready."""
         self.announced = {}
+        (self.data / "serve.json").unlink(missing_ok=True)  # a run that was killed leaves its own
         with (self.folder / "stdout.log").open("ab") as out, (self.folder / "stderr.log").open("ab") as err:
             self._process = await self._spawn("serve", stdout=out, stderr=err, start_new_session=True)
         await self._until(self._ready, within, "ready")
@@ -146,7 +147,8 @@ class Stillgate:
         """Return the exit code once the process has ended."""
         assert self._process is not None
         try:
-            return await asyncio.wait_for(self._process.wait(), within)
+            async with asyncio.timeout(within):
+                return await self._process.wait()
         except TimeoutError:
             raise AssertionError(f"still running {within} s later; {self._said()}") from None
 
@@ -166,6 +168,12 @@ class Stillgate:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        """The parent's process id."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def data_url(self) -> str:
@@ -218,7 +226,8 @@ class Stillgate:
         pipe = asyncio.subprocess.PIPE
         process = await self._spawn(*args, stdout=pipe, stderr=pipe, start_new_session=True)
         try:
-            out, err = await asyncio.wait_for(process.communicate(), within)
+            async with asyncio.timeout(within):
+                out, err = await process.communicate()
         except TimeoutError:
             raise AssertionError(f"{args} is not done after {within} s") from None
         finally:
@@ -258,7 +267,7 @@ class Stillgate:
         with suppress(OSError, BrokenError, TimeoutError, ValueError):
             status, _ = await self.admin("GET", "/readyz", within=1.0)
             announced = loads((self.data / "serve.json").read_text())
-            if status == 200 and announced["ready"] and announced["pid"] == self._process.pid:
+            if status == 200 and announced["ready"]:
                 self.announced = announced
                 return True
         return False

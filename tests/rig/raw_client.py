@@ -83,7 +83,8 @@ def _bounded(
 ) -> Callable[Concatenate[W, P], Coroutine[Any, Any, T]]:
     async def bounded(wire: W, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await asyncio.wait_for(step(wire, *args, **kwargs), wire.within)
+            async with asyncio.timeout(wire.within):
+                return await step(wire, *args, **kwargs)
         except TimeoutError:
             unread = bytes(wire.received[wire.taken :])
             raise TimeoutError(f"{step.__name__} is not done after {wire.within} s, with {unread!r}") from None
@@ -224,7 +225,8 @@ class RawClient(Wire):
         try:
             sock.setblocking(False)
             address = str(where) if unix else ("127.0.0.1", where)
-            await asyncio.wait_for(asyncio.get_running_loop().sock_connect(sock, address), within)
+            async with asyncio.timeout(within):
+                await asyncio.get_running_loop().sock_connect(sock, address)
             if not unix:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:

@@ -148,22 +148,20 @@ class ScriptedUpstream:
 
     async def wait_for_requests(self, count: int, within: float = 5.0) -> list[Recorded]:
         """Return the first `count` whole requests, once they have come."""
-
-        async def enough() -> list[Recorded]:
-            while len(whole := [request for request in self.requests if request.complete]) < count:
-                self._news.clear()
-                await self._news.wait()
-            return whole[:count]
-
         try:
-            return await asyncio.wait_for(enough(), within)
+            async with asyncio.timeout(within):
+                while len(whole := [request for request in self.requests if request.complete]) < count:
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"{len(self.requests)} of {count} requests came in {within} s") from None
+            raise AssertionError(f"{len(whole)} of {count} requests came whole in {within} s") from None
+        return whole[:count]
 
     async def wait_closed(self, index: int, within: float = 1.0) -> None:
         """Return once a connection was closed; an AssertionError if it was not in time."""
         try:
-            await asyncio.wait_for(self.connections[index].closed.wait(), within)
+            async with asyncio.timeout(within):
+                await self.connections[index].closed.wait()
         except TimeoutError:
             raise AssertionError(f"connection {index} is still open after {within} s") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -41,7 +42,8 @@ class Said(NamedTuple):
 async def ask(
     url: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, method: str = "POST"
 ) -> Said:
-    data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+    raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    data = None if raw is None else io.BytesIO(raw)  # the client warns of large bytes
     async with (
         aiohttp.ClientSession() as session,
         session.request(method, url + path, data=data, headers=headers) as response,

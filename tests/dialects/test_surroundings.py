@@ -1,0 +1,123 @@
+"""Promises about what stands around requests and answers: paths, credentials, lists of models, limit headers."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+from anthropic.types import ModelInfo
+from openai.types import Model
+
+from proxy.dialects import dialects
+from proxy.dialects.anthropic_messages import AnthropicMessages
+from proxy.dialects.openai_chat import OpenAIChat
+from proxy.errors import ConfigurationError
+
+_NOW = 1_700_000_000.25
+
+
+def test_each_dialect_has_its_path() -> None:
+    table = dialects()
+    assert {path: dialect.name for path, dialect in table.items()} == {
+        "/v1/chat/completions": "openai.chat",
+        "/v1/messages": "anthropic.messages",
+    }
+    assert table["/v1/chat/completions"].request_id_header == "x-request-id"
+    assert table["/v1/messages"].request_id_header == "request-id"
+
+
+def test_only_the_version_of_the_api_may_come_from_the_client() -> None:
+    table = dialects()
+    assert table["/v1/chat/completions"].forwarded_headers == frozenset()
+    assert table["/v1/messages"].forwarded_headers == {"anthropic-version"}
+    assert table["/v1/messages"].default_headers == {"anthropic-version": "2023-06-01"}
+
+
+def test_what_is_allowed_is_allowed_in_every_dialect() -> None:
+    body: dict[str, Any] = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "a"}], "top_x": 1}
+    for dialect in dialects(frozenset({"top_x"})).values():
+        assert dialect.read(json.dumps(body).encode()).body == body
+    with pytest.raises(ConfigurationError, match="Model"):
+        dialects(frozenset({"Model"}))
+
+
+def test_our_credential_travels_as_each_api_wants_it() -> None:
+    assert OpenAIChat().credential_headers("s3cret") == {"authorization": "Bearer s3cret"}
+    assert AnthropicMessages().credential_headers("s3cret") == {"x-api-key": "s3cret"}
+
+
+def test_models_are_listed_as_openai_lists_them() -> None:
+    document = json.loads(OpenAIChat().models(["a", "b"], 1_700_000_000))
+    assert document["object"] == "list"
+    models = [Model.model_validate(model, strict=True) for model in document["data"]]
+    assert [(model.id, model.created) for model in models] == [("a", 1_700_000_000), ("b", 1_700_000_000)]
+
+
+def test_models_are_listed_as_anthropic_lists_them() -> None:
+    document = json.loads(AnthropicMessages().models(["a", "b"], 1_700_000_000))
+    assert (document["has_more"], document["first_id"], document["last_id"]) == (False, "a", "b")
+    models = [ModelInfo.model_validate(model) for model in document["data"]]
+    assert [(model.id, model.created_at.timestamp()) for model in models] == [("a", 1.7e9), ("b", 1.7e9)]
+
+
+def test_an_empty_list_of_models_has_no_ends() -> None:
+    assert json.loads(OpenAIChat().models([], 1)) == {"object": "list", "data": []}
+    empty = {"data": [], "has_more": False, "first_id": None, "last_id": None}
+    assert json.loads(AnthropicMessages().models([], 1)) == empty
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (0, "0s"),
+        (-1, "0s"),
+        (0.0001, "1ms"),
+        (0.12, "120ms"),
+        (1, "1s"),
+        (1.2, "1.2s"),
+        (59.9991, "1m0s"),
+        (90.5, "1m30.5s"),
+        (360, "6m0s"),
+        (3_600, "1h0m0s"),
+        (90_061, "25h1m1s"),
+    ],
+)
+def test_openai_says_how_long(seconds: float, written: str) -> None:
+    assert OpenAIChat().limit_headers("requests", 10, 3, seconds, _NOW) == {
+        "x-ratelimit-limit-requests": "10",
+        "x-ratelimit-remaining-requests": "3",
+        "x-ratelimit-reset-requests": written,
+    }
+
+
+@pytest.mark.parametrize("seconds", [-5, 0, 0.5, 0.75, 90.5])
+def test_anthropic_says_until_when_and_waiting_so_long_is_enough(seconds: float) -> None:
+    headers = AnthropicMessages().limit_headers("input_tokens", 10, 3, seconds, _NOW)
+    reset = datetime.fromisoformat(headers.pop("anthropic-ratelimit-input-tokens-reset")).timestamp()
+    assert 0 <= reset - (_NOW + max(0, seconds)) < 1
+    assert headers == {
+        "anthropic-ratelimit-input-tokens-limit": "10",
+        "anthropic-ratelimit-input-tokens-remaining": "3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("measure", "openai", "anthropic"),
+    [
+        ("requests", "requests", "requests"),
+        ("input_tokens", "tokens", "input-tokens"),
+        ("output_tokens", "tokens", "output-tokens"),
+        ("total_tokens", "tokens", "tokens"),
+        ("cost_usd", None, None),
+        ("concurrency", None, None),
+    ],
+)
+def test_each_measure_has_the_word_of_the_api(measure: str, openai: str | None, anthropic: str | None) -> None:
+    headers = OpenAIChat().limit_headers(measure, 10, -2, 1, _NOW)
+    assert headers.get(f"x-ratelimit-remaining-{openai}") == ("0" if openai else None)
+    assert len(headers) == (3 if openai else 0)
+    headers = AnthropicMessages().limit_headers(measure, 10, -2, 1, _NOW)
+    assert headers.get(f"anthropic-ratelimit-{anthropic}-remaining") == ("0" if anthropic else None)
+    assert len(headers) == (3 if anthropic else 0)
