@@ -35,9 +35,9 @@ class Line:
     async def send(self, document: dict[str, Any]) -> None:
         """Send one document. Raises LineClosed."""
         try:
-            self._writer.write(orjson.dumps(document) + b"\n")
+            self._writer.write(orjson.dumps(document, default=tuple) + b"\n")  # named tuples become arrays
             await self._writer.drain()
-        except OSError:
+        except (OSError, RuntimeError):  # uvloop's word for a transport that is closed already
             raise LineClosed from None
 
     async def receive(self) -> dict[str, Any]:

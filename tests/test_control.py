@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from proxy.control import Line, LineClosed
+from proxy.metrics import Refusal, Tally, merge
+
+
+async def pair() -> tuple[Line, Line]:
+    one, other = socket.socketpair()
+    return await Line.open(one), await Line.open(other)
+
+
+async def test_a_snapshot_crosses_the_line_and_can_be_merged() -> None:
+    parent, worker = await pair()
+    tally = Tally(["m"])
+    tally.refused(Refusal.BAD_PATH)
+    tally.observe("stillgate_added_seconds", 0.001)
+
+    async def answer() -> None:
+        question = await worker.receive()
+        await worker.send({"number": question["number"], "snapshot": tally.snapshot()})
+
+    answering = asyncio.create_task(answer())
+    received = (await parent.ask("snapshot"))["snapshot"]
+    await answering
+    assert merge([received]) == merge([tally.snapshot()])
+    parent.close()
+    worker.close()
+
+
+async def test_an_answer_that_comes_after_its_question_was_given_up_is_not_taken_for_the_next_ones() -> None:
+    parent, worker = await pair()
+    late = asyncio.create_task(parent.ask("first"))
+    first = await worker.receive()
+    late.cancel()
+    await asyncio.gather(late, return_exceptions=True)
+    second = asyncio.create_task(parent.ask("second"))
+    asked = await worker.receive()
+    await worker.send({"number": first["number"], "answer": "to the first"})
+    await worker.send({"number": asked["number"], "answer": "to the second"})
+    assert (await second)["answer"] == "to the second"
+    parent.close()
+    worker.close()
+
+
+async def test_the_end_of_the_other_side_closes_the_line_for_reader_and_writer() -> None:
+    parent, worker = await pair()
+    worker.close()
+    with pytest.raises(LineClosed):
+        await parent.receive()
+    with pytest.raises(LineClosed):
+        for _ in range(1000):
+            await parent.send({"filler": "x" * 10_000})
+    parent.close()
+    with pytest.raises(LineClosed):
+        await parent.send({})
