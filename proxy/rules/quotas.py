@@ -157,7 +157,7 @@ class Quotas:
         """Return idle leases, renew slots and send what waits, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.returns.run())
-            tasks.create_task(self._sweep())
+            tasks.create_task(self._sweep_again_and_again())
 
     async def close(self) -> None:
         """Give every lease back to the store, as far as it can be reached."""
@@ -169,15 +169,19 @@ class Quotas:
         with contextlib.suppress(StoreUnavailable):
             await self.returns.flush()
 
-    async def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Return idle leases and renew slots, once, for a part of the leases if there are many."""
+        now = self._now()
+        for _ in range(min(len(self._watched), _SWEEP_BATCH)):
+            lease = self._watched.popleft()
+            lease.watched = not lease.settle_down(now)
+            if lease.watched:
+                self._watched.append(lease)
+
+    async def _sweep_again_and_again(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
-            now = self._now()
-            for _ in range(min(len(self._watched), _SWEEP_BATCH)):
-                lease = self._watched.popleft()
-                lease.watched = not lease.settle_down(now)
-                if lease.watched:
-                    self._watched.append(lease)
+            self.sweep()
 
     async def _ask(
         self, counters: Sequence[Counter], amounts: Amounts, reservation: Reservation

@@ -1,0 +1,202 @@
+"""The two kinds of lease by themselves, on a store and a clock that stand still until they are moved."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from proxy.clock import VirtualClock
+from proxy.errors import StoreUnavailable
+from proxy.rules.leases import Refusal
+from proxy.rules.slot_lease import TTL_S, SlotLease
+from proxy.rules.window_lease import WindowLease
+from proxy.store.base import Ask, Grant, Held, Hold
+from proxy.store.memory import MemoryStore
+
+MINUTE = 60_000
+SLOT_S = 1.0
+
+
+class Watched(MemoryStore):
+    """The reference store, counting questions, and away when told to be."""
+
+    away = False
+    asked = 0
+
+    async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
+        self.asked += 1
+        if self.away:
+            raise StoreUnavailable("away")
+        return await super().reserve(asks, op)
+
+    async def hold(self, holds: Sequence[Hold]) -> list[Held]:
+        self.asked += 1
+        if self.away:
+            raise StoreUnavailable("away")
+        return await super().hold(holds)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def store(clock: VirtualClock) -> Watched:
+    return Watched(clock)
+
+
+@pytest.fixture
+def returned() -> list[tuple[int, int]]:
+    return []
+
+
+@pytest.fixture
+def window(clock: VirtualClock, store: Watched, returned: list[tuple[int, int]]) -> WindowLease:
+    numbers = itertools.count()
+
+    def on_return(_bucket: str, _window_ms: int, slot: int, units: int) -> None:
+        returned.append((slot, units))
+
+    return WindowLease(
+        "a" * 32,
+        1000,
+        MINUTE,
+        exact=False,
+        store=store,
+        now=clock.monotonic,
+        op=lambda: f"op-{next(numbers)}",
+        on_return=on_return,
+    )
+
+
+@pytest.fixture
+def slots(clock: VirtualClock, store: Watched) -> SlotLease:
+    return SlotLease("b" * 32, 100, exact=False, store=store, now=clock.monotonic, holder="me")
+
+
+async def take(lease: WindowLease | SlotLease, clock: VirtualClock, units: int = 1) -> int:
+    """Take units as a caller does: from what is held, or by asking."""
+    now = clock.monotonic()
+    slot = lease.take(units, now)
+    if slot is None:
+        answer = await lease.want(units, now)
+        assert not isinstance(answer, Refusal), answer
+        slot = answer
+    await lease.quiet()
+    return slot
+
+
+async def test_a_busy_lease_asks_less_and_less_often(window: WindowLease, clock: VirtualClock, store: Watched) -> None:
+    for _ in range(100):
+        await take(window, clock)
+    assert store.asked < 12
+
+
+async def test_a_lease_is_not_used_after_its_slot(window: WindowLease, clock: VirtualClock) -> None:
+    for _ in range(20):
+        await take(window, clock)
+    assert window.take(1, clock.monotonic()) is not None
+    clock.advance(SLOT_S)
+    assert window.take(1, clock.monotonic()) is None
+
+
+async def test_what_is_left_at_the_slots_end_goes_back_to_that_slot(
+    window: WindowLease, clock: VirtualClock, returned: list[tuple[int, int]]
+) -> None:
+    granted = [await take(window, clock) for _ in range(20)]
+    clock.advance(SLOT_S)
+    assert window.settle_down(clock.monotonic())
+    assert [slot for slot, _ in returned] == [granted[0]]
+    assert returned[0][1] > 0
+
+
+async def test_what_was_not_used_goes_back_into_the_lease_while_its_slot_lasts(
+    window: WindowLease, clock: VirtualClock, store: Watched, returned: list[tuple[int, int]]
+) -> None:
+    slot = await take(window, clock, 600)
+    window.give(590, slot, clock.monotonic())
+    asked = store.asked
+    await take(window, clock, 590)
+    assert store.asked == asked
+    clock.advance(SLOT_S)
+    window.give(500, slot, clock.monotonic())
+    assert returned == [(slot, 500)]
+
+
+async def test_a_store_that_is_away_fails_those_who_ask_and_only_them(
+    window: WindowLease, clock: VirtualClock, store: Watched
+) -> None:
+    for _ in range(20):
+        await take(window, clock)
+    store.away = True
+    assert window.take(1, clock.monotonic()) is not None
+    with pytest.raises(StoreUnavailable):
+        await window.want(900, clock.monotonic())
+    store.away = False
+    assert not isinstance(await window.want(100, clock.monotonic()), Refusal)
+
+
+async def test_a_refusal_is_believed_for_a_moment_and_then_asked_again(
+    window: WindowLease, clock: VirtualClock, store: Watched
+) -> None:
+    await take(window, clock, 1000)
+    assert isinstance(await window.want(1, clock.monotonic()), Refusal)
+    asked = store.asked
+    for _ in range(50):
+        assert isinstance(await window.want(1, clock.monotonic()), Refusal)
+    assert store.asked == asked
+    clock.advance(0.06)
+    assert isinstance(await window.want(1, clock.monotonic()), Refusal)
+    assert store.asked == asked + 1
+
+
+async def test_spare_slots_that_were_not_renewed_are_not_used(slots: SlotLease, clock: VirtualClock) -> None:
+    await take(slots, clock)
+    await take(slots, clock)
+    slots.give(1, -1, clock.monotonic())
+    assert slots.take(1, clock.monotonic()) is not None
+    slots.give(1, -1, clock.monotonic())
+    clock.advance(TTL_S)
+    assert slots.take(1, clock.monotonic()) is None
+
+
+async def test_slots_in_use_are_renewed_before_they_fall_free(
+    slots: SlotLease, clock: VirtualClock, store: Watched
+) -> None:
+    await take(slots, clock)
+    for _ in range(int(TTL_S) * 2):
+        clock.advance(1)
+        slots.settle_down(clock.monotonic())
+        await slots.quiet()
+    (held,) = await store.hold([Hold("b" * 32, 100, "other", 0, 100, 1000)])
+    assert held.mine == 99
+
+
+async def test_idle_slots_go_back(slots: SlotLease, clock: VirtualClock, store: Watched) -> None:
+    for _ in range(8):
+        await take(slots, clock)
+    for _ in range(8):
+        slots.give(1, -1, clock.monotonic())
+    clock.advance(2)
+    slots.settle_down(clock.monotonic())
+    await slots.quiet()
+    assert slots.settle_down(clock.monotonic())
+    (held,) = await store.hold([Hold("b" * 32, 100, "other", 0, 100, 1000)])
+    assert held.mine == 100
+
+
+async def test_a_renewal_that_fails_serves_those_who_came_meanwhile_from_the_next_question(
+    slots: SlotLease, clock: VirtualClock, store: Watched
+) -> None:
+    await take(slots, clock)
+    clock.advance(TTL_S / 2)
+    store.away = True
+    slots.settle_down(clock.monotonic())
+    waiting = slots.want(5, clock.monotonic())
+    await asyncio.sleep(0)
+    store.away = False
+    assert not isinstance(await waiting, Refusal)

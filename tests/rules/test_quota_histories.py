@@ -1,0 +1,93 @@
+"""Random histories of replicas that come, reserve, settle, crash and go, against the one thing that must hold."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+
+import pytest
+
+from proxy.clock import VirtualClock
+from proxy.exchange import Principal
+from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
+from proxy.rules.quotas import Amounts, Quotas, Reservation
+from proxy.store.memory import MemoryStore
+
+WINDOW_S = 60
+REQUESTS = 12
+TOKENS = 100
+CONCURRENT = 4
+STEPS = 150
+CALLER = Principal("key_1", "acme", "acme", "pro", 0.0, {})
+
+
+def pack(*, exact: bool) -> Pack:
+    limits = (
+        Limit(Measure.REQUESTS, REQUESTS, WINDOW_S * 1000, exact),
+        Limit(Measure.OUTPUT_TOKENS, TOKENS, WINDOW_S * 1000, exact),
+        Limit(Measure.CONCURRENCY, CONCURRENT, 0, exact),
+    )
+    quota = Quota("q", Scope.ACCOUNT, Mode.ENFORCE, limits, ClientMessage(429, None, "no"))
+    return Pack("test", "1", "tests", "0" * 64, (quota,))
+
+
+async def history(seed: int, *, exact: bool) -> int:
+    """Play one history; return how many exchanges were admitted. What it asserts is promise P3."""
+    rng = random.Random(seed)
+    clock = VirtualClock()
+    store = MemoryStore(clock)
+    numbers = itertools.count()
+
+    def replica() -> Quotas:
+        name = f"replica-{next(numbers)}"
+        return Quotas(pack(exact=exact), store, clock, holder=name, op=lambda: f"{name}-{next(numbers)}")
+
+    replicas = [replica() for _ in range(3)]
+    running: list[tuple[Quotas, Reservation, int]] = []  # whose, what, and its place in `admitted`
+    admitted: list[tuple[float, int]] = []  # when, and the tokens it may have used or has used
+    for _ in range(STEPS):
+        action = rng.random()
+        if action < 0.5:
+            quotas, wanted = rng.choice(replicas), rng.randint(1, 30)
+            result = await quotas.reserve(CALLER, "m", Amounts.of(1, wanted, 0))
+            if isinstance(result, Reservation):
+                running.append((quotas, result, len(admitted)))
+                admitted.append((clock.monotonic(), wanted))
+                assert len(running) <= CONCURRENT
+                recent = [tokens for when, tokens in admitted if when > clock.monotonic() - WINDOW_S]
+                assert len(recent) <= REQUESTS
+                assert sum(recent) <= TOKENS
+        elif action < 0.75 and running:
+            quotas, reservation, place = running.pop(rng.randrange(len(running)))
+            when, reserved = admitted[place]
+            used = rng.randint(0, reserved)
+            quotas.settle(reservation, Amounts.of(1, used, 0))
+            admitted[place] = (when, used)
+        elif action < 0.78:
+            crashed = rng.randrange(len(replicas))  # what it held is lost with it
+            running = [entry for entry in running if entry[0] is not replicas[crashed]]
+            replicas[crashed] = replica()
+        elif action < 0.85:
+            await rng.choice(replicas).returns.flush()
+        else:
+            for seconds in rng.choice([[0.0], [0.3], [1.0], [4.0] * 3, [4.0] * 9]):
+                clock.advance(seconds)
+                for quotas in replicas if seconds > 1 else ():  # a sweep may be late, but not by a lease's lifetime
+                    quotas.sweep()
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+    return len(admitted)
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["leased", "exact"])
+async def test_no_history_admits_more_than_any_window_allows(exact: bool) -> None:
+    admitted = [await history(seed, exact=exact) for seed in range(300)]
+    assert sum(admitted) > 300 * REQUESTS  # they are histories in which something happens
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("exact", [False, True], ids=["leased", "exact"])
+async def test_fifty_thousand_histories_admit_no_more_than_any_window_allows(exact: bool) -> None:
+    for seed in range(1000, 26_000):
+        await history(seed, exact=exact)
