@@ -106,10 +106,14 @@ class AnswerWriter:
         *,
         close: bool = False,
     ) -> Answer:
-        """Return an answer with a known body; with `close`, or without a readable request, the connection ends."""
+        """Return an answer with a known body; with `close`, or without a readable request, the connection ends.
+
+        An answer to HEAD says how long the body would be and leaves it out.
+        """
         keep = request is not None and request.keep_alive and not close
         head = self._head(status, content_type, headers, f"content-length: {len(body)}", keep=keep)
-        return Answer(head, body, keep=keep)
+        bodiless = request is not None and request.method == "HEAD"
+        return Answer(head, b"" if bodiless else body, keep=keep)
 
     def stream(self, request: web.BaseRequest, status: int, content_type: str, headers: Mapping[str, str]) -> Stream:
         """Return an answer to be sent piece by piece."""

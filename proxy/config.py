@@ -71,7 +71,10 @@ class Model(StrictModel):
 
     upstream: UpstreamName = Field("default", description="The upstream that serves it.")
     max_output_tokens: int = Field(
-        16_384, ge=1, le=10_000_000, description="The longest answer it gives: reserved where the client asks for no less."
+        16_384,
+        ge=1,
+        le=10_000_000,
+        description="The longest answer it gives: reserved where the client asks for no less.",
     )
     input_usd_per_million: Dollars = Field(
         Dollars(0), description="Dollars for a million input tokens, up to six decimals."

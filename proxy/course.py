@@ -84,7 +84,7 @@ def used_by(course: Course, now: float) -> tuple[Usage, UsageSource]:
         return Usage(0, 0), UsageSource.NONE
     if course.progress.usage is not None:
         return course.progress.usage, UsageSource.UPSTREAM
-    produced = -(-course.progress.output_chars // BYTES_PER_TOKEN)
+    produced = -(-course.progress.output_bytes // BYTES_PER_TOKEN)
     if course.status >= 400:
         # The client left before it had anything; only the upstream knows how far its answer was.
         produced = max(produced, int((now - course.sent) * _TOKENS_PER_SECOND))

@@ -73,13 +73,13 @@ class Chunk:
 class Progress:
     """What is known so far of a response, kept by a chunk decoder while the bytes pass.
 
-    `usage` is the upstream's own figure (None until it came, or if it was absurd). `output_chars` counts the characters
-    of text, reasoning and tool arguments that came, for an estimate when the stream breaks. `complete` is true once the
-    dialect's own end marker was seen. `failed` is the error type of an in-band error, empty otherwise.
+    `usage` is the upstream's own figure (None until it came, or if it was absurd). `output_bytes` counts the UTF-8
+    bytes of text, reasoning and tool arguments that came, for an estimate when the stream breaks. `complete` is true
+    once the dialect's own end marker was seen. `failed` is the error type of an in-band error, empty otherwise.
     """
 
     usage: Usage | None = None
-    output_chars: int = 0
+    output_bytes: int = 0
     complete: bool = False
     failed: str = ""
 
@@ -101,3 +101,8 @@ class Exchange:
     principal: Principal
     call: Call | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+
+
+def text_bytes(text: str) -> int:
+    """Return a text's length in UTF-8; `isascii` reads a flag, so the common case costs nothing a character."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

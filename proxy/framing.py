@@ -10,7 +10,7 @@ import re
 
 from aiohttp import web
 
-from proxy.errors import BadRequest, ProxyError, UnsupportedMedia
+from proxy.errors import ProxyError, UnsupportedMedia
 
 # RFC 9110: host or host:port; also what IPv6 literals need.
 _HOST = re.compile(r"[A-Za-z0-9._~:\[\]-]{1,261}")
@@ -18,7 +18,14 @@ _JSON_TYPE = re.compile(r"application/json(\s*;\s*charset=\"?utf-8\"?)?\s*", re.
 _VERSIONS = ((1, 0), (1, 1))
 
 
-class WrongVersion(ProxyError):
+class Doubtful(ProxyError):
+    """A request that two parsers could read differently, so its connection ends with the answer."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class WrongVersion(Doubtful):
     """Another protocol, or another version of this one."""
 
     status = 505
@@ -38,13 +45,15 @@ def check_framing(request: web.BaseRequest) -> None:
     if request.version not in _VERSIONS:
         raise WrongVersion("Only HTTP/1.1 is spoken here.")
     if not request.raw_path.startswith("/"):
-        raise BadRequest("The request target must be a path.")
+        raise Doubtful("The request target must be a path.")
+    if request.method == "CONNECT":
+        raise Doubtful("There is no tunnel through here.")
     hosts = headers.getall("Host", ())
     if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])) or (not hosts and request.version == (1, 1)):
-        raise BadRequest("Exactly one valid Host is needed.")
+        raise Doubtful("Exactly one valid Host is needed.")
     codings = headers.getall("Transfer-Encoding", None)
     if codings is not None and (codings != ["chunked"] or "Content-Length" in headers or request.version == (1, 0)):
-        raise BadRequest("The body's length is not clear.")
+        raise Doubtful("The body's length is not clear.")
 
 
 def check_body_headers(request: web.BaseRequest) -> None:

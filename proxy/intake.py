@@ -10,7 +10,7 @@ from aiohttp import web
 
 from proxy.dialects.base import Dialect
 from proxy.errors import BadRequest, TooLarge
-from proxy.exchange import Call
+from proxy.exchange import Call, text_bytes
 from proxy.fields import Value
 from proxy.framing import check_body_headers
 from proxy.listener import Listener
@@ -63,18 +63,15 @@ class Reader:
 def understand(dialect: Dialect, body: bytes) -> Intake:
     """Read a body, serialise it again and note its facts; needs no event loop."""
     call = dialect.read(body)
-    text_bytes = 0
-    for _, _, text in dialect.texts(call):
-        # `isascii` reads a flag, so the common case costs nothing a character.
-        text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    size = sum(text_bytes(text) for _, _, text in dialect.texts(call))
     messages, tools = call.body.get("messages"), call.body.get("tools")
     fields: dict[str, Value] = {
         "request.model": call.model,
         "request.stream": call.stream,
         "request.choices": call.choices,
         "request.max_output_tokens": call.max_output_tokens or 0,
-        "request.text_bytes": text_bytes,
+        "request.text_bytes": size,
         "request.tools": len(tools) if isinstance(tools, list) else 0,
         "request.turns": len(messages) if isinstance(messages, list) else 0,
     }
-    return Intake(call, len(body), dialect.write(call), text_bytes, fields)
+    return Intake(call, len(body), dialect.write(call), size, fields)

@@ -16,6 +16,7 @@ from proxy.decision import Outcome
 from proxy.dialects.base import Dialect
 from proxy.errors import ProxyError, UpstreamFailed
 from proxy.exchange import Call
+from proxy.framing import Doubtful
 from proxy.upstream import UpstreamAnswer
 
 _JSON = "application/json"
@@ -62,6 +63,8 @@ class Reply:
         while True:
             data = await answer.read()
             chunks = decoder.feed(data) if data else decoder.finish()
+            if streamed and not data and not course.progress.complete:
+                chunks = []  # a torn event, which the client could not read and should not trip over
             out = b"".join([dialect.encode(chunk, streamed=streamed) for chunk in chunks])
             course.chunks += len(chunks)
             course.bytes_out += len(out)
@@ -90,10 +93,10 @@ class Reply:
         return self._stream
 
     def fail(self, error: ProxyError) -> Answer:
-        """Answer with an error; a body that was not read to its end takes the connection with it."""
+        """Answer with an error; doubtful framing or a body that was not read to its end ends the connection too."""
         headers = {self._dialect.request_id_header: self._exchange_id, **error.headers}
         if error.retry_after is not None:
             headers["retry-after"] = str(math.ceil(error.retry_after))
         body = self._dialect.error(error, self._exchange_id)
-        unread = not self._request.content.at_eof()
-        return self._answers.whole(self._request, error.status, _JSON, body, headers, close=unread)
+        last = isinstance(error, Doubtful) or not self._request.content.at_eof()
+        return self._answers.whole(self._request, error.status, _JSON, body, headers, close=last)

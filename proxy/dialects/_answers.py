@@ -16,7 +16,7 @@ from proxy.dialects import strict_json
 from proxy.dialects._names import names
 from proxy.dialects._sse import Event, EventSplitter
 from proxy.errors import UpstreamFailed
-from proxy.exchange import Chunk, Progress
+from proxy.exchange import Chunk, Progress, text_bytes
 
 MAX_DOCUMENT_BYTES = 32 << 20
 _MAX_TOKENS = 10**9
@@ -116,8 +116,8 @@ def error_type(error: object) -> str:
     return "error"
 
 
-def written_chars(node: object) -> int:
-    """Count the characters that the model wrote, in whatever a delta, a message or a block holds."""
+def written_bytes(node: object) -> int:
+    """Count the UTF-8 bytes that the model wrote, in whatever a delta, a message or a block holds."""
     count = 0
     waiting: list[object] = []
     while True:
@@ -125,9 +125,9 @@ def written_chars(node: object) -> int:
             for name, value in node.items():
                 if type(value) is str:
                     if name in _WRITTEN:
-                        count += len(value)
+                        count += text_bytes(value)
                 elif name == "input":
-                    count += _chars(value)
+                    count += _size(value)
                 elif value:
                     waiting.append(value)
         elif type(node) is list:
@@ -137,7 +137,7 @@ def written_chars(node: object) -> int:
         node = waiting.pop()
 
 
-def _chars(node: object) -> int:
+def _size(node: object) -> int:
     count = 0
     waiting = [node]
     while waiting:
@@ -148,5 +148,5 @@ def _chars(node: object) -> int:
         elif type(node) is list:
             waiting += node
         elif node is not None:
-            count += len(str(node))
+            count += text_bytes(str(node))
     return count

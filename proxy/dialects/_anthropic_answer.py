@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.dialects._answers import StreamDecoder, error_type, load, member, tokens, written_chars
+from proxy.dialects._answers import StreamDecoder, error_type, load, member, tokens, written_bytes
 from proxy.dialects._sse import Event
 from proxy.exchange import Chunk, Progress, Usage
 
@@ -33,9 +33,9 @@ class MessageStream(StreamDecoder):
         kind = document.get("type")
         progress = self.progress
         if kind == "content_block_delta":
-            progress.output_chars += written_chars(document.get("delta"))
+            progress.output_bytes += written_bytes(document.get("delta"))
         elif kind == "content_block_start":
-            progress.output_chars += written_chars(document.get("content_block"))
+            progress.output_bytes += written_bytes(document.get("content_block"))
         elif kind == "message_start":
             usage = member(document.get("message"), "usage")
             self._first = usage if type(usage) is dict else {}
@@ -55,7 +55,7 @@ def observe_message(progress: Progress, document: dict[str, Any]) -> None:
     """Read a whole message into the progress."""
     kind = document.get("type")
     progress.complete = kind == "message"
-    progress.output_chars += written_chars(document.get("content"))
+    progress.output_bytes += written_bytes(document.get("content"))
     progress.usage = _usage(document.get("usage"))
     if kind == "error":
         progress.failed = error_type(document.get("error"))

@@ -21,13 +21,11 @@ _MAX_LABEL_CHARS = 64
 _OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature")
 # Members whose value is a document of the client's own making: a schema, or the arguments of a call.
 FREE = names("arguments input input_examples input_schema parameters schema")
-# Words of JSON Schema and of tool definitions; as names they say nothing, as values they are types.
+# Words of JSON Schema: as names they say nothing, as values they are types.
 _WORDS = names(
-    "$defs $id $ref $schema additionalProperties allOf anyOf array boolean cache_control const custom default "
-    "definition definitions description enum ephemeral examples exclusiveMaximum exclusiveMinimum format function "
-    "grammar input_examples input_schema integer items maxItems maxLength maximum minItems minLength minimum name not "
-    "null number object oneOf parameters pattern prefixItems properties required schema strict string syntax title ttl "
-    "type"
+    "$defs $id $ref $schema additionalProperties allOf anyOf array boolean const default definitions description enum "
+    "examples exclusiveMaximum exclusiveMinimum format integer items maxItems maxLength maximum minItems minLength "
+    "minimum not null number object oneOf pattern prefixItems properties required string title type"
 )
 _MAX_PLACE_CHARS = 128  # deeper places are cut off: a body can have many strings, each far down
 
@@ -43,9 +41,6 @@ def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str])
         if name == "messages":
             for index, message in enumerate(value):
                 _seen(message, message["role"], f"messages[{index}]", found)
-        elif name in ("tools", "functions"):
-            for index, tool in enumerate(value or ()):
-                _free(tool, name, f"{name}[{index}]", found)
         elif name not in known:
             _free(value, name, name, found)
         elif name not in settings:
@@ -54,7 +49,7 @@ def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str])
 
 
 def _seen(node: object, role: str, where: str, found: list[Text], within: str = "") -> None:
-    """Collect every string of a message, a part or whatever else has the API's own members.
+    """Collect every string of a message, a part, a tool or whatever else has the API's own members.
 
     `within` is the name of the member that holds the node.
     """
@@ -73,7 +68,7 @@ def _seen(node: object, role: str, where: str, found: list[Text], within: str = 
 
 
 def _free(node: object, role: str, where: str, found: list[Text]) -> None:
-    """Collect every string and every member's name of a schema, a tool definition or a call's arguments."""
+    """Collect every string and every member's name of a schema or of a call's arguments."""
     if type(node) is str:
         if node not in _WORDS:
             found.append(Text(role, where, node))

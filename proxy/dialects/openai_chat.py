@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from proxy.dialects import strict_json
-from proxy.dialects._answers import DocumentDecoder, StreamDecoder, error_type, load, tokens, written_chars
+from proxy.dialects._answers import DocumentDecoder, StreamDecoder, error_type, load, tokens, written_bytes
 from proxy.dialects._openai import OpenAIDialect
 from proxy.dialects._openai_chat_request import KNOWN, SETTINGS, read
 from proxy.dialects._request import accepted_names
@@ -63,7 +63,7 @@ class _ChatStream(StreamDecoder):
             else:
                 choices = document.get("choices")
                 if choices:
-                    progress.output_chars += _written_chars(choices, "delta")
+                    progress.output_bytes += _written_bytes(choices, "delta")
                 if "usage" in document or "error" in document:
                     _observe_extras(progress, document)
                     if self._hide_usage and "usage" in document:
@@ -77,16 +77,16 @@ class _ChatStream(StreamDecoder):
 def _observe_document(progress: Progress, document: dict[str, Any]) -> None:
     choices = document.get("choices")
     progress.complete = type(choices) is list
-    progress.output_chars += _written_chars(choices, "message")
+    progress.output_bytes += _written_bytes(choices, "message")
     _observe_extras(progress, document)
 
 
-def _written_chars(choices: object, holder: str) -> int:
+def _written_bytes(choices: object, holder: str) -> int:
     count = 0
     if type(choices) is list:
         for choice in choices:
             if type(choice) is dict:
-                count += written_chars(choice.get(holder))
+                count += written_bytes(choice.get(holder))
     return count
 
 

@@ -71,7 +71,7 @@ def test_a_stream_is_relayed_byte_for_byte(body: bytes, cuts: list[int]) -> None
 def test_what_came_is_counted() -> None:
     chunks, progress = decode(DIALECT, CALL, [_STREAM], streamed=True)
     assert progress.usage == Usage(10 + 3 + 4, 9)
-    assert progress.output_chars == len("HéHé")
+    assert progress.output_bytes == len("HéHé".encode())
     assert (progress.complete, progress.failed) == (True, "")
     assert [chunk.event for chunk in chunks] == [document["type"] for document in _DOCUMENTS]
     assert [chunk.data for chunk in chunks] == _DOCUMENTS
@@ -79,7 +79,7 @@ def test_what_came_is_counted() -> None:
 
 def test_there_is_no_usage_before_the_output_is_known() -> None:
     _, progress = decode(DIALECT, CALL, [event(_START) + event(_BLOCK) + event(_DELTA)], streamed=True)
-    assert (progress.usage, progress.output_chars, progress.complete) == (None, 2, False)
+    assert (progress.usage, progress.output_bytes, progress.complete) == (None, len("Hé".encode()), False)
 
 
 def test_the_last_figures_are_the_totals() -> None:
@@ -118,7 +118,7 @@ def test_a_false_figure_of_the_cache_spoils_the_sum() -> None:
 def test_everything_that_the_model_wrote_counts_as_output(delta: dict[str, Any], chars: int) -> None:
     document = {"type": "content_block_delta", "index": 0, "delta": delta}
     _, progress = decode(DIALECT, CALL, [event(document)], streamed=True)
-    assert progress.output_chars == chars
+    assert progress.output_bytes == chars
 
 
 def test_a_document_is_one_chunk_at_the_end() -> None:
@@ -131,7 +131,7 @@ def test_a_document_is_one_chunk_at_the_end() -> None:
     chunks, progress = decode(DIALECT, CALL, [body[:5], body[5:]], streamed=False)
     assert chunks == [Chunk(body, json.loads(body))]
     assert (progress.usage, progress.complete) == (Usage(17, 1), True)
-    assert progress.output_chars == len("hm" + "abc" + "a" + "xy" + "b" + "12")
+    assert progress.output_bytes == len("hm" + "abc" + "a" + "xy" + "b" + "12")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"type":'])

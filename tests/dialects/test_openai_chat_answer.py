@@ -68,7 +68,7 @@ def test_where_a_stream_is_split_does_not_change_what_hiding_leaves(body: bytes,
 def test_what_came_is_counted() -> None:
     _, progress = decode(DIALECT, SHOWN, [_STREAM], streamed=True)
     assert progress.usage == Usage(7, 5)
-    assert progress.output_chars == len("Héllo")
+    assert progress.output_bytes == len("Héllo".encode())
     assert progress.complete
     assert progress.failed == ""
 
@@ -76,7 +76,11 @@ def test_what_came_is_counted() -> None:
 def test_the_count_is_right_at_every_moment() -> None:
     decoder = DIALECT.decoder(SHOWN, streamed=True)
     decoder.feed(_TEXTS[1])
-    assert (decoder.progress.output_chars, decoder.progress.usage, decoder.progress.complete) == (2, None, False)
+    assert (decoder.progress.output_bytes, decoder.progress.usage, decoder.progress.complete) == (
+        len("Hé".encode()),
+        None,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,10 +99,10 @@ def test_the_count_is_right_at_every_moment() -> None:
 )
 def test_everything_that_the_model_wrote_counts_as_output(deltas: list[dict[str, Any]], chars: int) -> None:
     _, progress = decode(DIALECT, SHOWN, [data(chat_chunk(*deltas))], streamed=True)
-    assert progress.output_chars == chars
+    assert progress.output_bytes == chars
     message = {"choices": [{"message": delta, "logprobs": {"content": [{"token": "abc"}]}} for delta in deltas]}
     _, progress = decode(DIALECT, SHOWN, [json.dumps(message).encode()], streamed=False)
-    assert progress.output_chars == chars
+    assert progress.output_bytes == chars
 
 
 @pytest.mark.parametrize("count", [-1, 1.5, "5", True, None, 10**9 + 1, [], {}])
