@@ -110,7 +110,7 @@ class AnswerWriter:
 
         An answer to HEAD says how long the body would be and leaves it out.
         """
-        keep = request is not None and request.keep_alive and not close
+        keep = request is not None and not close and _may_keep(request)
         head = self._head(status, content_type, headers, f"content-length: {len(body)}", keep=keep)
         bodiless = request is not None and request.method == "HEAD"
         return Answer(head, b"" if bodiless else body, keep=keep)
@@ -118,7 +118,7 @@ class AnswerWriter:
     def stream(self, request: web.BaseRequest, status: int, content_type: str, headers: Mapping[str, str]) -> Stream:
         """Return an answer to be sent piece by piece."""
         chunked = request.version >= (1, 1)
-        keep = request.keep_alive and chunked
+        keep = chunked and _may_keep(request)
         framing = "transfer-encoding: chunked" if chunked else "x-accel-buffering: no"
         return Stream(request, self._head(status, content_type, headers, framing, keep=keep), keep=keep)
 
@@ -133,6 +133,11 @@ class AnswerWriter:
         if not keep:
             lines.append("connection: close")
         return "\r\n".join(lines).encode("ascii") + b"\r\n" + self._date + b"\r\n"
+
+
+def _may_keep(request: web.BaseRequest) -> bool:
+    """Tell whether what comes behind a request may be read: aiohttp's parser loses bytes behind an `Upgrade`."""
+    return request.keep_alive and "Upgrade" not in request.headers
 
 
 async def _write(connection: web.RequestHandler, data: bytes) -> None:

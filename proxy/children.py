@@ -18,7 +18,9 @@ from proxy.worker import Start
 _START_S = 30.0
 _SNAPSHOT_S = 2.0
 _END_S = 10.0
-_COMMAND = (sys.executable, "-m", "proxy.cli")
+# A worker is started without the command line, whose libraries would cost it 10 MB.
+_WORKER = (sys.executable, "-m", "proxy.worker")
+_MODEL = (sys.executable, "-m", "proxy.cli", "model")
 
 
 class Worker:
@@ -36,8 +38,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *_COMMAND,
-                "worker",
+                *_WORKER,
                 str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -111,8 +112,7 @@ class StandIn:
         reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *_COMMAND,
-                "model",
+                *_MODEL,
                 "--port",
                 "0",
                 "--announce-fd",

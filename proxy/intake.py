@@ -43,7 +43,7 @@ class Reader:
         check_body_headers(request)
         if (request.content_length or 0) > self._body_bytes:
             raise TooLarge("The request body is too large.")
-        if "Expect" in request.headers and request.transport is not None:
+        if "Expect" in request.headers and request.version >= (1, 1) and request.transport is not None:
             request.transport.write(_CONTINUE)
         try:
             body = await self._listener.read_body(request, self._body_bytes)

@@ -127,3 +127,7 @@ async def _listen(line: Line, serving: Serving) -> float:
             await line.send({"number": question["number"], "snapshot": serving.snapshot()})
     except LineClosed:
         return _DRAIN_AS_ORPHAN_S
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -105,7 +105,7 @@ class KeyRegistry:
 
     async def _first_seen(self, account: str) -> float:
         """Return when the account was first seen, so that a second key does not make an old account young."""
-        now = self._clock.wall()
+        now = round(self._clock.wall(), 3)
         if await self._store.write([Row(ACCOUNTS_TABLE, account, b"%.3f" % now)], only_new=True):
             return now
         value = await self._store.read(ACCOUNTS_TABLE, account)

@@ -12,7 +12,6 @@ from proxy.cli.keys import keys
 from proxy.cli.model import model
 from proxy.cli.policy import policy
 from proxy.cli.serve import serve
-from proxy.cli.worker import worker
 
 app = typer.Typer(
     name="stillgate",
@@ -26,7 +25,6 @@ app.command()(model)
 app.command()(health)
 app.add_typer(keys, name="keys", help="Make, list, show, revoke, rotate and import keys.")
 app.add_typer(policy, name="policy", help="Check policy packs.")
-app.command(hidden=True)(worker)
 
 
 def main() -> None:

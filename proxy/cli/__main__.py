@@ -1,4 +1,4 @@
-"""Lets `python -m proxy.cli` do what `stillgate` does; the parent starts its children this way."""
+"""Lets `python -m proxy.cli` do what `stillgate` does."""
 
 from proxy.cli import main
 

@@ -44,8 +44,15 @@ class AdminClient:
         finally:
             connection.close()
         if response.status >= 400:
-            raise AdminError(answer.get("detail", f"refused with status {response.status}"))
+            raise AdminError(_reason(answer, response.status))
         return answer
+
+
+def _reason(answer: dict[str, Any], status: int) -> str:
+    """Return why the admin side refused: a problem's detail, or what is missing for the proxy to be ready."""
+    if missing := answer.get("missing"):
+        return f"not ready: {', '.join(missing)}"
+    return str(answer.get("detail", f"refused with status {status}"))
 
 
 class _UnixConnection(http.client.HTTPConnection):

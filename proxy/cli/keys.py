@@ -12,15 +12,17 @@ import orjson
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
-from proxy.cli.admin_client import AdminClient
+from proxy.cli.admin_client import AdminClient, AdminError
+from proxy.cli.key_file import read_lines
 from proxy.cli.options import AsJson, Config, Data, told_plainly
 from proxy.errors import ConfigurationError
 
 keys = typer.Typer(no_args_is_help=True)
 
 _BATCH = 500
+_ID_COLUMNS = 18  # an id is for copying, so it is never cut
 _PERIOD = re.compile(r"(\d{1,6})([smhd])")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -71,7 +73,7 @@ def list_all(
     if as_json:
         _print_json(found)
         return
-    table = Table("id", "account", "tenant", "plan", "ends in", "issued", "state")
+    table = Table(Column("id", min_width=_ID_COLUMNS), "account", "tenant", "plan", "ends in", "issued", "state")
     for key in found:
         table.add_row(
             key["id"], key["account"], key["tenant"], key["plan"], key["hint"], _day(key["issued_at"]), _state(key)
@@ -117,36 +119,22 @@ def import_file(
 ) -> None:
     """Make a key for every line of a file and print each with its secret, one JSON object a line.
 
-    A line with a `secret` takes over the key of another system, so that customers need not change theirs.
+    A line with a `secret` takes over the key of another system, so that customers need not change theirs. Nothing is
+    made if a line is wrong.
     """
     with told_plainly():
-        rows = _rows(file)
+        lines = read_lines(file)
         client = AdminClient.of(config, data)
-        batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+        batches = [lines[start : start + _BATCH] for start in range(0, len(lines), _BATCH)]
         console = Console(stderr=True)
         for batch in track(batches, "importing keys", console=console, disable=not console.is_terminal):
-            for key in client.ask("POST", "/keys/import", {"keys": batch})["keys"]:
+            try:
+                made = client.ask("POST", "/keys/import", {"keys": [line.row for line in batch]})
+            except AdminError as error:
+                place = f"{file}, lines {batch[0].number} to {batch[-1].number}"
+                raise AdminError(f"{place}: {error}; the lines before these were imported") from None
+            for key in made["keys"]:
                 _print_json(key)
-
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    """Read every line before anything is made. Raises ConfigurationError with file and line."""
-    rows = []
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigurationError(f"{file}: {error.strerror}") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise ConfigurationError(f"{file}:{number}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ConfigurationError(f"{file}:{number}: must be a JSON object")
-        rows.append(row)
-    return rows
 
 
 def _attributes(pairs: list[str]) -> dict[str, str]:

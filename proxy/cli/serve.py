@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,20 +25,39 @@ _INTERACTIVE_DRAIN_S = 2.0
 _LEAST_AIOHTTP = (3, 14, 4)
 
 
+class LogLevel(StrEnum):
+    """The least severe messages that are shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 def serve(
     config: Config = None,
     data: Data = None,
     host: Annotated[str | None, typer.Option(help="The address that customers connect to.")] = None,
     port: Annotated[int | None, typer.Option(help="Its port; 0 takes a free one.")] = None,
+    admin_port: Annotated[
+        int | None, typer.Option(help="The loopback port of health and metrics; 0 takes a free one.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that serve customers.")] = None,
     pack: Annotated[Path | None, typer.Option(help="The policy pack.")] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="The least severe messages to show.")] = LogLevel.INFO,
 ) -> None:
     """Start the proxy; with no upstream configured, in front of a stand-in model that comes with it.
 
     Ctrl-C gives what runs two seconds, SIGTERM as long as the settings say; a second signal ends it at once.
     """
-    overrides = {"data": data, "host": host, "port": port, "workers": workers, "pack": pack}
+    overrides = {
+        "data": data,
+        "host": host,
+        "port": port,
+        "admin.port": admin_port,
+        "workers": workers,
+        "pack": pack,
+    }
     with told_plainly():
         _check_versions()
         settings = load_settings(config, overrides)

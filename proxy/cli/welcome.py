@@ -32,22 +32,31 @@ async def first_key(data: Path, registry: KeyRegistry) -> str:
 
 
 def welcome(url: str, key: str) -> str:
-    """Return the page that `serve` prints when the stand-in model answers."""
+    """Return the page that `serve` prints when the stand-in model answers.
+
+    What is to be copied stands at the left edge, since Python refuses a snippet that came with the page's margin.
+    """
     return f"""
-Stillgate guards a stand-in model at {url}. Try it:
+Stillgate guards a stand-in model at {url}.
 
-  curl {url}/v1/chat/completions -H 'Authorization: Bearer {key}' \\
-    -H 'Content-Type: application/json' \\
-    -d '{{"model": "{_MODEL}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
+Ask it from a shell:
 
-  from openai import OpenAI
-  client = OpenAI(base_url="{url}/v1", api_key="{key}")
-  print(client.chat.completions.create(
-      model="{_MODEL}", messages=[{{"role": "user", "content": "Say hello."}}]).choices[0].message.content)
+curl {url}/v1/chat/completions -H 'Authorization: Bearer {key}' \\
+  -H 'Content-Type: application/json' \\
+  -d '{{"model": "{_MODEL}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
 
-  from anthropic import Anthropic
-  client = Anthropic(base_url="{url}", api_key="{key}")
-  print(client.messages.create(
-      model="{_MODEL}", max_tokens=200, messages=[{{"role": "user", "content": "Say hello."}}]).content[0].text)
+From Python (pip install openai):
+
+from openai import OpenAI
+client = OpenAI(base_url="{url}/v1", api_key="{key}")
+print(client.chat.completions.create(
+    model="{_MODEL}", messages=[{{"role": "user", "content": "Say hello."}}]).choices[0].message.content)
+
+Or (pip install anthropic):
+
+from anthropic import Anthropic
+client = Anthropic(base_url="{url}", api_key="{key}")
+print(client.messages.create(
+    model="{_MODEL}", max_tokens=200, messages=[{{"role": "user", "content": "Say hello."}}]).content[0].text)
 
 Ctrl-C ends it; the next start finds its keys and quotas as they were."""

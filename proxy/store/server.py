@@ -62,6 +62,7 @@ async def check_server(ask: Callable[..., Awaitable[list[Any]]]) -> None:
 
     A server that keeps its settings to itself is taken as it is.
     """
+    await ask("PING")  # a server that still reads its data answers INFO already, but not this
     info = await _permitted(ask, "INFO", "server")
     version = re.search(rb"^redis_version:((\d+)\S*)", info[0], re.MULTILINE) if info else None
     if version and int(version[2]) < _OLDEST_MAJOR:

@@ -1,0 +1,50 @@
+"""The file that `keys import` takes: a JSON object a line, each checked before the first key is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from proxy.auth.api_key import KeyRequest
+from proxy.errors import ConfigurationError
+
+
+class Line(NamedTuple):
+    """What one line asks for; lines are counted from 1."""
+
+    number: int
+    row: dict[str, Any]
+
+
+def read_lines(file: Path) -> list[Line]:
+    """Return every line that is not empty. Raises ConfigurationError with file and line of the first that is wrong."""
+    try:
+        texts = file.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}") from None
+    lines = []
+    secrets: dict[str, int] = {}  # each with the line that brought it
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            continue
+        try:
+            row = _row(text)
+            secret = KeyRequest.read(row).secret
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{file}:{number}: {error}") from None
+        if secret is not None and secrets.setdefault(secret, number) != number:
+            raise ConfigurationError(f"{file}:{number}: secret: is the same as on line {secrets[secret]}")
+        lines.append(Line(number, row))
+    return lines
+
+
+def _row(text: bytes) -> dict[str, Any]:
+    try:
+        row = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError(f"not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ConfigurationError("must be a JSON object")
+    return row
