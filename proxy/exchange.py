@@ -59,9 +59,9 @@ class Call:
 class Chunk:
     """A piece of a response.
 
-    `raw` are its bytes as the upstream sent them, framing included, or None once it was changed and has to be encoded.
-    `data` is the JSON document in it (None for a comment, an end marker, or what is no JSON object); `event` the
-    server-sent event's name, empty if it has none or if the response is no stream.
+    `raw` are its bytes with their framing, or None once it was changed and has to be encoded. `data` is the JSON
+    document in it (None for what is no JSON object, and for events that need not be read); `event` the server-sent
+    event's name, empty if it has none or if the response is no stream.
     """
 
     raw: bytes | None

@@ -21,7 +21,12 @@ FIELDS: tuple[Field, ...] = (
     Field("request.stream", bool, False, "Whether a stream of server-sent events was asked for."),
     Field("request.choices", int, 1, "How many answers were asked for (`n`)."),
     Field("request.max_output_tokens", int, 0, "The client's own cap on output tokens; 0 if it gave none."),
-    Field("request.text_bytes", int, 0, "UTF-8 bytes of text that the model would see, in every role and part."),
+    Field(
+        "request.text_bytes",
+        int,
+        0,
+        "UTF-8 bytes of text that the model would see; up to 16 kB the length of the whole body.",
+    ),
     Field("request.tools", int, 0, "How many tools the request offers to the model."),
     Field("request.turns", int, 0, "How many messages the conversation has."),
 )

@@ -18,6 +18,8 @@ from proxy.listener import Listener
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Larger bodies are read in a thread: parsing takes about 4 microseconds a kilobyte.
 _OFF_LOOP_BYTES = 131_072
+# In smaller bodies nearly everything is text; in larger ones there may be images, which are no tokens by the byte.
+_TEXT_ONLY_BYTES = 16_384
 
 
 class Intake(NamedTuple):
@@ -63,7 +65,9 @@ class Reader:
 def understand(dialect: Dialect, body: bytes) -> Intake:
     """Read a body, serialise it again and note its facts; needs no event loop."""
     call = dialect.read(body)
-    size = sum(text_bytes(text) for _, _, text in dialect.texts(call))
+    size = len(body)
+    if size > _TEXT_ONLY_BYTES:
+        size = sum(text_bytes(text) for _, _, text in dialect.texts(call))
     messages, tools = call.body.get("messages"), call.body.get("tools")
     fields: dict[str, Value] = {
         "request.model": call.model,

@@ -56,6 +56,8 @@ def create(  # noqa: PLR0913, PLR0917 - one argument an option
             request["created_at"] = _moment(created_at)
         if expires is not None:
             request["expires_at"] = _moment(expires)
+            if request["expires_at"] <= _now():
+                raise ConfigurationError(f"--expires {expires!r}: is past")
         _show_minted(AdminClient.of(config, data).ask("POST", "/keys", request), as_json=as_json)
 
 
@@ -132,7 +134,8 @@ def import_file(
                 made = client.ask("POST", "/keys/import", {"keys": [line.row for line in batch]})
             except AdminError as error:
                 place = f"{file}, lines {batch[0].number} to {batch[-1].number}"
-                raise AdminError(f"{place}: {error}; the lines before these were imported") from None
+                before = "" if batch is batches[0] else "; the lines before these were imported"
+                raise AdminError(f"{place}: {error}{before}") from None
             for key in made["keys"]:
                 _print_json(key)
 
@@ -156,9 +159,8 @@ def _period(text: str) -> int:
 
 def _moment(text: str) -> float:
     """Return Unix seconds for a date, a time with its zone, or a period from now."""
-    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - a person's words about now, read once
     if _PERIOD.fullmatch(text):
-        return now.timestamp() + _period(text)
+        return _now() + _period(text)
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
@@ -173,12 +175,15 @@ def _checked(key_id: str) -> str:
 
 
 def _state(key: dict[str, Any]) -> str:
-    now = dt.datetime.now(dt.UTC).timestamp()  # noqa: TID251 - shown to a person
     if key["disabled"]:
         return "revoked"
     if key["expires_at"] is None:
         return "active"
-    return f"until {_day(key['expires_at'])}" if key["expires_at"] > now else "expired"
+    return f"until {_day(key['expires_at'])}" if key["expires_at"] > _now() else "expired"
+
+
+def _now() -> float:
+    return dt.datetime.now(dt.UTC).timestamp()  # noqa: TID251 - a person at a terminal means this machine's clock
 
 
 def _day(seconds: float) -> str:

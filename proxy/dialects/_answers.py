@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -19,6 +19,7 @@ from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, text_bytes
 
 MAX_DOCUMENT_BYTES = 32 << 20
+_MAX_UNREAD_BYTES = 262_144  # far more than one read brings, and less than an event may have
 _MAX_TOKENS = 10**9
 _MAX_ERROR_TYPE_CHARS = 64
 # Members that hold what the model wrote. `input` holds the arguments of a call, as a string or as an object.
@@ -26,19 +27,59 @@ _WRITTEN = names("arguments content input partial_json reasoning reasoning_conte
 
 
 class StreamDecoder(ABC):
-    """Decodes a stream of server-sent events."""
+    """Decodes a stream of server-sent events.
+
+    Most events only carry text on. As many of them as come together are one chunk, unread but for a sample that tells
+    how much of them is text; events that may hold usage, an error or the end are read one by one.
+    """
+
+    # What an event contains that has to be read.
+    _TELLING: ClassVar[tuple[bytes, ...]]
 
     def __init__(self) -> None:
         self.progress = Progress()
         self._events = EventSplitter()
+        self._envelope: int | None = None  # the bytes of an event that carries text, without the text
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks that are whole now."""
-        return self._chunks(self._events.feed(data))
+        end = 0 if self._events.pending or b"\r" in data or len(data) > _MAX_UNREAD_BYTES else data.rfind(b"\n\n") + 2
+        if end < 2:
+            return self._chunks(self._events.feed(data))
+        whole = self._trimmed(data[:end])
+        size = self._unread(whole)
+        chunks = [Chunk(whole[:size])] if size else []
+        if size < len(whole) or end < len(data):
+            chunks += self._chunks(self._events.feed(whole[size:] + data[end:]))
+        return chunks
+
+    def _trimmed(self, events: bytes) -> bytes:
+        """Return whole events without what is taken out of each of them."""
+        return events
+
+    def _unread(self, events: bytes) -> int:
+        """Return how many bytes, up to the end of an event, need not be read; the text in them is estimated."""
+        telling = min([place for mark in self._TELLING if (place := events.find(mark)) >= 0], default=len(events))
+        size = events.rfind(b"\n\n", 0, telling) + 2
+        if size < 2:
+            return 0
+        sample = events[events.rfind(b"\n\n", 0, size - 2) + 2 if size > 2 else 0 : size]
+        document = load(sample[sample.find(b"data: ") + 6 :])
+        written = self._written(document) if document is not None else 0
+        if written:
+            self._envelope = min(len(sample) - written, self._envelope or len(sample))
+        if self._envelope is None:
+            return 0
+        self.progress.output_bytes += max(0, size - events.count(b"\n\n", 0, size) * self._envelope)
+        return size
 
     def finish(self) -> list[Chunk]:
         """Return what was left unterminated."""
         return self._chunks(self._events.finish())
+
+    @abstractmethod
+    def _written(self, document: dict[str, Any]) -> int:
+        """Return how many bytes of text an event's document carries."""
 
     @abstractmethod
     def _chunks(self, events: list[Event]) -> list[Chunk]:

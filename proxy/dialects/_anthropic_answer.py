@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from proxy.dialects._answers import StreamDecoder, error_type, load, member, tokens, written_bytes
 from proxy.dialects._sse import Event
@@ -16,6 +16,8 @@ class MessageStream(StreamDecoder):
     half of it would pass for a short answer.
     """
 
+    _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', b'"message_stop"')
+
     def __init__(self) -> None:
         super().__init__()
         self._first: dict[str, Any] = {}
@@ -28,6 +30,9 @@ class MessageStream(StreamDecoder):
                 self._observe(document)
             chunks.append(Chunk(raw, document, name.decode(errors="replace")))
         return chunks
+
+    def _written(self, document: dict[str, Any]) -> int:
+        return written_bytes(document.get("delta"))
 
     def _observe(self, document: dict[str, Any]) -> None:
         kind = document.get("type")
@@ -55,8 +60,9 @@ def observe_message(progress: Progress, document: dict[str, Any]) -> None:
     """Read a whole message into the progress."""
     kind = document.get("type")
     progress.complete = kind == "message"
-    progress.output_bytes += written_bytes(document.get("content"))
     progress.usage = _usage(document.get("usage"))
+    if progress.usage is None:  # only then is there anything to estimate
+        progress.output_bytes += written_bytes(document.get("content"))
     if kind == "error":
         progress.failed = error_type(document.get("error"))
 

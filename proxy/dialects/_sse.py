@@ -36,6 +36,11 @@ class EventSplitter:
         self._rest = bytearray()
         self._begun = False
 
+    @property
+    def pending(self) -> bool:
+        """Whether an event has begun, or nothing has come yet: the first bytes may be a byte order mark."""
+        return bool(self._rest) or not self._begun
+
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that are whole now. Raises UpstreamFailed when one is larger than allowed."""
         if self._rest:

@@ -1,6 +1,6 @@
 """What a dialect is: one API's wire format, read strictly and written back.
 
-Laws: nothing here awaits or opens anything; bytes split anywhere give the same chunks; what was read is what is sent.
+Laws: nothing here awaits or opens anything; bytes split anywhere give the same bytes; what was read is what is sent.
 """
 
 from __future__ import annotations

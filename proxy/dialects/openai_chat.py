@@ -48,9 +48,19 @@ class OpenAIChat(OpenAIDialect):
 class _ChatStream(StreamDecoder):
     """Decodes a stream of completion chunks; `hide_usage` takes the usage out again that only we asked for."""
 
+    _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', b"[DONE]")
+
     def __init__(self, *, hide_usage: bool) -> None:
         super().__init__()
         self._hide_usage = hide_usage
+
+    def _trimmed(self, events: bytes) -> bytes:
+        # Inside a string the quotes would be escaped, so these bytes are always a member. Other spellings are left to
+        # `_chunks`.
+        return events.replace(b',"usage":null', b"") if self._hide_usage else events
+
+    def _written(self, document: dict[str, Any]) -> int:
+        return _written_bytes(document.get("choices"), "delta")
 
     def _chunks(self, events: list[Event]) -> list[Chunk]:
         chunks = []
@@ -77,8 +87,9 @@ class _ChatStream(StreamDecoder):
 def _observe_document(progress: Progress, document: dict[str, Any]) -> None:
     choices = document.get("choices")
     progress.complete = type(choices) is list
-    progress.output_bytes += _written_bytes(choices, "message")
     _observe_extras(progress, document)
+    if progress.usage is None:  # only then is there anything to estimate
+        progress.output_bytes += _written_bytes(choices, "message")
 
 
 def _written_bytes(choices: object, holder: str) -> int:

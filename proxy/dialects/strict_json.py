@@ -29,6 +29,35 @@ _MAYBE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 def read(body: bytes) -> dict[str, Any]:
     """Return the JSON object that `body` is. Raises BadRequest, or TooLarge if it has too many values."""
+    document = _read_canonical(body)
+    return _read_any(body) if document is None else document
+
+
+def write(document: dict[str, Any]) -> bytes:
+    """Return the document as compact JSON in UTF-8."""
+    return orjson.dumps(document)
+
+
+def _read_canonical(body: bytes) -> dict[str, Any] | None:
+    """Return the document if `body` is byte for byte what `write` makes of it, None otherwise.
+
+    Then no two parsers can read it in two ways: a repeated key, a number out of range or an escape would have been
+    written differently. The official clients send just that, and it takes a third of the time.
+    """
+    if len(body) > MAX_VALUES:
+        return None
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if type(document) is not dict or orjson.dumps(document) != body:
+        return None
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        _check_depth(document)
+    return document
+
+
+def _read_any(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -48,11 +77,6 @@ def read(body: bytes) -> dict[str, Any]:
     if b"\\" in body and _MAYBE_SURROGATE.search(body):
         _check_surrogates(document)
     return document
-
-
-def write(document: dict[str, Any]) -> bytes:
-    """Return the document as compact JSON in UTF-8."""
-    return orjson.dumps(document)
 
 
 def _check_count(body: bytes) -> None:
@@ -106,8 +130,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    # 19 digits and a sign hold every 64-bit integer; longer ones are refused unread, as reading takes quadratic time.
-    if len(text) <= 20 and -_INT64 <= (number := int(text)) < _INT64:
+    # 20 characters hold every 64-bit integer, signed or not; longer ones are refused unread, as reading takes quadratic
+    # time.
+    if len(text) <= 20 and -_INT64 <= (number := int(text)) < 2 * _INT64:
         return number
     raise BadRequest("An integer in the body does not fit into 64 bits.")
 

@@ -126,9 +126,11 @@ class Lane:
             self._break("the connection to the store failed" if self.answered else "the store cannot be reached", first)
         finally:
             self._break("the connection to the store was closed")
-            # Whatever closing reports: the connection is gone, and its callers were told.
+            # Whatever closing reports: the connection is gone, and its callers were told. Over TLS it waits for the
+            # other end to agree, which may never come.
             with contextlib.suppress(Exception):
-                await self._wire.disconnect()
+                async with asyncio.timeout(self._open_seconds):
+                    await self._wire.disconnect()
 
     async def _write(self) -> None:
         while True:

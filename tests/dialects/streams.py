@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
+
+import orjson
 
 from proxy.dialects.base import Dialect
 from proxy.exchange import Call, Chunk, Progress
@@ -43,3 +46,19 @@ def decode(dialect: Dialect, call: Call, pieces: list[bytes], *, streamed: bool)
 def sent(dialect: Dialect, chunks: list[Chunk], *, streamed: bool) -> bytes:
     """Return what a client gets to see."""
     return b"".join(dialect.encode(chunk, streamed=streamed) for chunk in chunks)
+
+
+def known(progress: Progress) -> tuple[object, ...]:
+    """Return what is known for sure: the bytes of text are estimated from the events that come together."""
+    return progress.usage, progress.complete, progress.failed
+
+
+def read_by_a_client(body: bytes) -> list[Any]:
+    """Return the documents that a client reads in a stream, in whatever words they are written."""
+    documents = []
+    for line in body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
+        name, _, value = line.partition(b":")
+        with suppress(orjson.JSONDecodeError):
+            if name == b"data":
+                documents.append(orjson.loads(value))
+    return [document for document in documents if isinstance(document, dict)]

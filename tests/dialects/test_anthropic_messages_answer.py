@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Call, Chunk, Usage
-from tests.dialects.streams import cut, decode, event, sent
+from tests.dialects.streams import cut, decode, event, known, sent
 
 DIALECT = AnthropicMessages()
 CALL = Call("m", stream=True, body={})
@@ -65,7 +65,7 @@ _streams = st.lists(
 def test_a_stream_is_relayed_byte_for_byte(body: bytes, cuts: list[int]) -> None:
     chunks, progress = decode(DIALECT, CALL, cut(body, cuts), streamed=True)
     assert b"".join(chunk.raw or b"" for chunk in chunks) == body
-    assert (chunks, progress) == decode(DIALECT, CALL, [body], streamed=True)
+    assert known(progress) == known(decode(DIALECT, CALL, [body], streamed=True)[1])
 
 
 def test_what_came_is_counted() -> None:
@@ -131,7 +131,9 @@ def test_a_document_is_one_chunk_at_the_end() -> None:
     chunks, progress = decode(DIALECT, CALL, [body[:5], body[5:]], streamed=False)
     assert chunks == [Chunk(body, json.loads(body))]
     assert (progress.usage, progress.complete) == (Usage(17, 1), True)
-    assert progress.output_bytes == len("hm" + "abc" + "a" + "xy" + "b" + "12")
+    body = json.dumps({**_MESSAGE, "content": content, "usage": None}).encode()
+    _, progress = decode(DIALECT, CALL, [body], streamed=False)
+    assert (progress.usage, progress.output_bytes) == (None, len("hm" + "abc" + "a" + "xy" + "b" + "12"))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"type":'])
@@ -174,3 +176,14 @@ def test_the_samples_here_are_what_the_official_client_expects() -> None:
     for document in _DOCUMENTS:
         if document["type"] != "ping":
             assert adapter.validate_python(document).type == document["type"]
+
+
+@pytest.mark.parametrize("together", [1, 7, 100])
+def test_text_that_is_not_read_is_estimated_closely(together: int) -> None:
+    words = [f"wörd{number} " for number in range(300)]
+    deltas = [{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": w}} for w in words]
+    events = [event(_START), event(_BLOCK), *map(event, deltas)]
+    pieces = [b"".join(events[start : start + together]) for start in range(0, len(events), together)]
+    _, progress = decode(DIALECT, CALL, pieces, streamed=True)
+    written = len("".join(words).encode())
+    assert written <= progress.output_bytes <= 1.5 * written

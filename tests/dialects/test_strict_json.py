@@ -49,7 +49,6 @@ _REFUSED = {
     "a float too large": b'{"a":1e400}',
     "a negative float too large": b'{"a":-1e400}',
     "a float too small": b'{"a":1e-400}',
-    "2^63": b'{"a":9223372036854775808}',
     "-2^63 - 1": b'{"a":-9223372036854775809}',
     "2^64": b'{"a":18446744073709551616}',
     "5,000 digits": b'{"a":' + b"9" * 5_000 + b"}",
@@ -101,7 +100,7 @@ _REFUSED = {
 _READ: dict[str, tuple[bytes, dict[str, Any]]] = {
     "an empty object": (b"{}", {}),
     "space around": (b' \t\r\n{ "a" : 1 }\n', {"a": 1}),
-    "the largest integer": (b'{"a":9223372036854775807}', {"a": 2**63 - 1}),
+    "the largest integer": (b'{"a":18446744073709551615}', {"a": 2**64 - 1}),
     "the smallest integer": (b'{"a":-9223372036854775808}', {"a": -(2**63)}),
     "an integer beyond a float": (b'{"a":9007199254740993}', {"a": 2**53 + 1}),
     "a float": (b'{"a":-1.5e-3}', {"a": -0.0015}),
@@ -121,7 +120,7 @@ _documents = st.dictionaries(
     st.recursive(
         st.none()
         | st.booleans()
-        | st.integers(-(2**63), 2**63 - 1)
+        | st.integers(-(2**63), 2**64 - 1)
         | st.floats(allow_nan=False, allow_infinity=False)
         | st.text(st.characters(exclude_categories=["Cs"])),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
