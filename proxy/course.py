@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -101,20 +102,15 @@ def close(course: Course, quotas: Quotas, pack: Pack, now: float) -> Ending | No
     course.closed = True
     usage, source = used_by(course, now)
     cost = course.terms.cost_microusd(usage.input, usage.output) if course.terms is not None else 0
-    touched: tuple[Touched, ...] = ()
+    touched: Sequence[Touched] = ()
     if course.reservation is not None:
         counts = course.sent is not None and course.status < 500
         used = Amounts.of(usage.input, usage.output, cost, requests=int(counts))
         quotas.settle(course.reservation, used)
-        touched = tuple(
-            Touched(
-                id=counter.quota.id,
-                measure=counter.limit.measure,
-                reserved=reserved,
-                settled=used[counter.measure],
-            )
+        touched = [
+            {"id": counter.id, "measure": counter.unit, "reserved": reserved, "settled": used[counter.measure]}
             for counter, reserved, _ in course.reservation.touched
-        )
+        ]
     return Ending(
         exchange=course.exchange,
         verdict=course.verdict,

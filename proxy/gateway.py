@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from proxy.answers import VIA, Answer, AnswerWriter
+from proxy.answers import Answer, AnswerWriter
 from proxy.auth.credential import one_credential
 from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
@@ -224,17 +224,11 @@ class Gateway:
     async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, intake: Intake) -> UpstreamAnswer:
         """Send the call upstream; return once the answer's head is there and promises an answer."""
         upstream = self._parts.upstreams[self._parts.models[intake.call.model].upstream]
-        headers = {
-            **dialect.default_headers,
-            **{name: request.headers[name] for name in dialect.forwarded_headers if name in request.headers},
-            **dialect.credential_headers(upstream.secret),
-            "content-type": "application/json",
-            "accept": "text/event-stream" if intake.call.stream else "application/json",
-            "accept-encoding": "identity",
-            "user-agent": "stillgate",
-            "x-request-id": course.exchange.id,
-            "via": VIA,
-        }
+        headers = upstream.headers(dialect, stream=intake.call.stream)
+        for name in dialect.forwarded_headers:
+            if name in request.headers:
+                headers[name] = request.headers[name]
+        headers["x-request-id"] = course.exchange.id
         now = self._parts.clock.monotonic
         course.upstream = upstream.name
         course.sent = now()

@@ -13,8 +13,11 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
+from proxy.answers import VIA
+from proxy.dialects.base import Dialect
 from proxy.errors import UpstreamFailed, UpstreamTimeout
 
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(\s*;\s*[A-Za-z0-9-]+=[A-Za-z0-9_.-]+)*")
@@ -92,6 +95,7 @@ class Upstream:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._urls: dict[str, URL] = {}
+        self._headers: dict[tuple[str, bool], CIMultiDict[str]] = {}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=origin.connections, limit_per_host=0, use_dns_cache=True),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -117,10 +121,23 @@ class Upstream:
         """How long an exchange with it may take in all."""
         return self._origin.total
 
-    @property
-    def secret(self) -> str:
-        """Our credential for it."""
-        return self._origin.secret
+    def headers(self, dialect: Dialect, *, stream: bool) -> CIMultiDict[str]:
+        """Return a copy of the headers that every call of a dialect carries, our credential among them."""
+        headers = self._headers.get((dialect.name, stream))
+        if headers is None:
+            headers = CIMultiDict(dialect.default_headers)
+            headers.update(
+                {
+                    "Content-Type": "application/json",
+                    "Accept": "text/event-stream" if stream else "application/json",
+                    "Accept-Encoding": "identity",
+                    "User-Agent": "stillgate",
+                    "Via": VIA,
+                }
+            )
+            headers.update(dialect.credential_headers(self._origin.secret))
+            self._headers[dialect.name, stream] = headers
+        return headers.copy()
 
     async def __aenter__(self) -> Self:
         return self

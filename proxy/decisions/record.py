@@ -13,7 +13,7 @@ Laws:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypedDict
 
 import orjson
@@ -57,7 +57,7 @@ class Ending(NamedTuple):
     first_byte: float | None = None
     upstream_seconds: float | None = None
     code: str = ""
-    quotas: tuple[Touched, ...] = ()
+    quotas: Sequence[Touched] = ()
     usage: Usage = Usage(0, 0)
     usage_source: UsageSource = UsageSource.NONE
     cost_microusd: int = 0

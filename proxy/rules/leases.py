@@ -3,7 +3,8 @@
 Laws:
 - Nothing over-admits: a unit is used only if the store granted it.
 - Nothing is lost for long: what is idle or expired goes back, and a crash costs at most what was then held.
-- One question per lease is on its way at a time; whoever needs more meanwhile waits for that answer.
+- One question per lease is on its way at a time; whoever needs more meanwhile waits for that answer. The questions of
+  all leases that come up in one turn of the event loop travel together.
 - Times are the clock's monotonic seconds: uvloop's own are whole milliseconds, read once a turn of the loop.
 """
 
@@ -11,15 +12,22 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from proxy.errors import StoreUnavailable
 
+# A lease holds idle at most this part of what is left, so that near the limit every unit is asked for one by one.
+SHARE_OF_REST = 8
+IDLE_S = 5.0
 # How long a refusal is believed without asking again: a storm of refused calls becomes 20 questions a second.
 _REFUSAL_S = 0.05
 # A question takes back at least one waiter or learns that less is left; the bound ends a store that contradicts itself.
 _MAX_ROUNDS = 64
+
+Question = TypeVar("Question")
+Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +44,17 @@ Answer = int | Refusal
 NO_SLOT = -1
 
 
-class Lease(ABC):
+class Lease(ABC, Generic[Question, Reply]):
     """Units of one limit for one key, account or whatever it counts; the two kinds say how the store is asked."""
 
-    __slots__ = ("__weakref__", "_now", "_refused", "_refused_until", "_task", "_waiting", "watched")
+    __slots__ = ("__weakref__", "_ask", "_refused", "_refused_until", "_rounds", "_waiting", "busy", "watched")
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, ask: Callable[[Any], None]) -> None:
         self.watched = False  # whether the owner's sweep knows of this lease
+        self.busy = False  # whether a question is on its way
+        self._ask = ask
         self._waiting: list[tuple[int, asyncio.Future[Answer]]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = 0
         self._refused: Refusal | None = None
         self._refused_until = 0.0
 
@@ -62,44 +71,47 @@ class Lease(ABC):
         """Give back what is idle or expired, renew what is not; True if nothing is held any more."""
 
     @abstractmethod
+    def question(self, now: float) -> Question | None:
+        """Return what to ask the store; None if nobody waits any more."""
+
+    @abstractmethod
+    def hear(self, reply: Reply, asked: float, now: float) -> None:
+        """Take the store's reply to the question of the moment `asked`."""
+
+    @abstractmethod
     def _serve(self, units: int, now: float) -> int | None:
         """Take units for one who waits; None if not enough is held."""
 
-    @abstractmethod
-    async def _ask(self, least_units: int, all_units: int) -> Refusal | None:
-        """Ask the store for those who wait: the first needs `least_units`, all together `all_units`."""
-
     def want(self, units: int, now: float) -> asyncio.Future[Answer]:
         """Ask the store; the future gives the slot once the units are taken, a Refusal, or raises StoreUnavailable."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if self._refused is not None and now < self._refused_until and units > self._refused.remaining:
             future.set_result(self._refused)
             return future
         self._waiting.append((units, future))
-        if self._task is None:
-            self._task = loop.create_task(self._ask_until_served())
+        if not self.busy:
+            self.busy = True
+            self._rounds = 0
+            self._ask(self)
         return future
 
-    async def quiet(self) -> None:
-        """Wait until no question is on its way."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+    def again(self) -> bool:
+        """Say whether another question is needed after a reply; if not, the lease is free."""
+        if self._waiting:
+            self._rounds += 1
+            if self._rounds < _MAX_ROUNDS:
+                return True
+            self.fail(StoreUnavailable("the store keeps granting less than it said it had"))
+        self.busy = False
+        return False
 
-    async def _ask_until_served(self) -> None:
-        try:
-            for _ in range(_MAX_ROUNDS):
-                self._serve_waiting(self._now())
-                if not self._waiting:
-                    return
-                refusal = await self._ask(self._waiting[0][0], sum(units for units, _ in self._waiting))
-                if isinstance(refusal, Refusal):
-                    self._refuse_waiting(refusal, self._now())
-            self._fail_waiting(StoreUnavailable("the store keeps granting less than it said it had"))
-        except StoreUnavailable as error:
-            self._fail_waiting(error)
-        finally:
-            self._task = None
+    def fail(self, error: StoreUnavailable) -> None:
+        """Tell everybody who waits that the store could not be asked."""
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_exception(error)
+        self._waiting = []
+        self.busy = False
 
     def _serve_waiting(self, now: float) -> None:
         """Serve in order of arrival until somebody needs more than is held."""
@@ -127,8 +139,53 @@ class Lease(ABC):
                 staying.append((units, future))
         self._waiting = staying
 
-    def _fail_waiting(self, error: StoreUnavailable) -> None:
-        for _, future in self._waiting:
-            if not future.done():
-                future.set_exception(error)
-        self._waiting = []
+
+class Questions(Generic[Question, Reply]):
+    """Gathers the questions of one turn of the event loop, sends them in one round trip and hands the replies out."""
+
+    def __init__(
+        self, send: Callable[[Sequence[Question]], Awaitable[Sequence[Reply]]], now: Callable[[], float]
+    ) -> None:
+        self._send = send
+        self._now = now
+        self._asking: list[Lease[Question, Reply]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, lease: Lease[Question, Reply]) -> None:
+        """Ask for this lease with the others of this turn."""
+        self._asking.append(lease)
+        if len(self._asking) == 1:
+            task = asyncio.get_running_loop().create_task(self._flush())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def quiet(self) -> None:
+        """Wait until no question is on its way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _flush(self) -> None:
+        leases, self._asking = self._asking, []
+        asked = self._now()
+        questions = []
+        asking = []
+        for lease in leases:
+            question = lease.question(asked)
+            if question is not None:
+                asking.append(lease)
+                questions.append(question)
+            elif lease.again():
+                self.add(lease)
+        if not questions:
+            return
+        try:
+            replies = await self._send(questions)
+        except StoreUnavailable as error:
+            for lease in asking:
+                lease.fail(error)
+            return
+        now = self._now()
+        for lease, reply in zip(asking, replies, strict=True):
+            lease.hear(reply, asked, now)
+            if lease.again():
+                self.add(lease)

@@ -13,23 +13,25 @@ import contextlib
 import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
 from proxy.exchange import Principal
-from proxy.rules.leases import Lease, Refusal
+from proxy.rules.leases import NO_SLOT, Lease, Questions, Refusal
 from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.returns import Returns
 from proxy.rules.slot_lease import SlotLease
 from proxy.rules.window_lease import WindowLease
-from proxy.store.base import Store
+from proxy.store.base import Ask, Grant, Held, Hold, Store
 
 _PLANS_LIMIT = 10_000  # some 3 kB each
 _SWEEP_S = 0.25
 _SWEEP_BATCH = 2_000  # leases looked at in one go, about a millisecond
 _MEASURES = tuple(Measure)
+
+AnyLease = Lease[Any, Any]
 
 
 class Amounts(NamedTuple):
@@ -57,7 +59,9 @@ class Counter(NamedTuple):
     quota: Quota
     limit: Limit
     measure: int  # index into Amounts
-    lease: Lease
+    lease: AnyLease
+    id: str  # the quota's
+    unit: str  # the measure's name
 
 
 class Denial(NamedTuple):
@@ -92,16 +96,16 @@ class Quotas:
 
     def __init__(self, pack: Pack, store: Store, clock: Clock, holder: str, op: Callable[[], str]) -> None:
         self._quotas = tuple(quota for quota in pack.quotas if quota.mode is not Mode.OFF)
-        self._store = store
         self._now = clock.monotonic
         self._holder = holder
-        self._op = op
+        self._windows: Questions[Ask, Grant] = Questions(lambda asks: store.reserve(asks, op()), clock.monotonic)
+        self._slots: Questions[Hold, Held] = Questions(store.hold, clock.monotonic)
         self.returns = Returns(store, clock, op)
         self._plans: OrderedDict[tuple[str, str], tuple[tuple[Counter, ...], tuple[Counter, ...]]] = OrderedDict()
         # One lease a name, for as long as a plan, an exchange or the sweep holds on to it: two would each renew the
         # same concurrency slots with half the total.
-        self._leases: WeakValueDictionary[str, Lease] = WeakValueDictionary()
-        self._watched: deque[Lease] = deque()
+        self._leases: WeakValueDictionary[str, AnyLease] = WeakValueDictionary()
+        self._watched: deque[AnyLease] = deque()
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -144,9 +148,9 @@ class Quotas:
         reservation.settled = used
         now = self._now()
         for counter, reserved, slot in reservation.touched:
-            if counter.limit.measure is Measure.CONCURRENCY:
-                counter.lease.give(reserved, slot, now)
-            elif unused := reserved - used[counter.measure]:
+            # A concurrency slot comes back whole, whatever was used.
+            unused = reserved if slot == NO_SLOT else reserved - used[counter.measure]
+            if unused:
                 counter.lease.give(unused, slot, now)
 
     def refund(self, reservation: Reservation) -> None:
@@ -164,8 +168,7 @@ class Quotas:
         now = self._now()
         for lease in self._watched:
             lease.settle_down(now, closing=True)
-        for lease in self._watched:
-            await lease.quiet()
+        await self._slots.quiet()
         with contextlib.suppress(StoreUnavailable):
             await self.returns.flush()
 
@@ -219,7 +222,14 @@ class Quotas:
         plan = self._plans.get(key)
         if plan is None:
             counters = [
-                Counter(quota, limit, _MEASURES.index(limit.measure), self._lease(quota, limit, principal, model))
+                Counter(
+                    quota=quota,
+                    limit=limit,
+                    measure=_MEASURES.index(limit.measure),
+                    lease=self._lease(quota, limit, principal, model),
+                    id=quota.id,
+                    unit=str(limit.measure),
+                )
                 for quota in self._quotas
                 for limit in quota.limits
             ]
@@ -232,25 +242,21 @@ class Quotas:
                 self._plans.popitem(last=False)
         return plan
 
-    def _lease(self, quota: Quota, limit: Limit, principal: Principal, model: str) -> Lease:
+    def _lease(self, quota: Quota, limit: Limit, principal: Principal, model: str) -> AnyLease:
         # The name leaves `max` out, so that raising a limit keeps its count.
         parts = (quota.id, quota.per, limit.measure, str(limit.window_ms), _scope_value(quota.per, principal, model))
         name = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
-        lease = self._leases.get(name)
+        lease: AnyLease | None = self._leases.get(name)
         if lease is None:
             if limit.measure is Measure.CONCURRENCY:
-                lease = SlotLease(
-                    name, limit.max, exact=limit.exact, store=self._store, now=self._now, holder=self._holder
-                )
+                lease = SlotLease(name, limit.max, exact=limit.exact, ask=self._slots.add, holder=self._holder)
             else:
                 lease = WindowLease(
                     name,
                     limit.max,
                     limit.window_ms,
                     exact=limit.exact,
-                    store=self._store,
-                    now=self._now,
-                    op=self._op,
+                    ask=self._windows.add,
                     on_return=self.returns.add,
                 )
             self._leases[name] = lease

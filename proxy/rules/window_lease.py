@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxy.rules.leases import Lease, Refusal
-from proxy.store.base import Ask, Store
+from proxy.rules.leases import IDLE_S, SHARE_OF_REST, Lease, Refusal
+from proxy.store.base import Ask, Grant
 
-_IDLE_S = 0.5
-# A lease takes at most this part of what is left, so that near the limit every unit is asked for one by one.
-_SHARE_OF_REST = 8
+# How soon a lease is idle that holds more than its share of what is left: others may be refused for it.
+_NEAR_LIMIT_IDLE_S = 0.5
 
 # (bucket, window_ms, slot, units): units go back (positive) or are charged afterwards (negative); must not await.
 OnReturn = Callable[[str, int, int, int], None]
 
 
-class WindowLease(Lease):
+class WindowLease(Lease[Ask, Grant]):
     """The part of one sliding window that this process holds; with `exact` nothing beyond what is asked for."""
 
     __slots__ = (
@@ -27,15 +26,13 @@ class WindowLease(Lease):
         "_exact",
         "_expires",
         "_limit",
+        "_name",
         "_on_return",
-        "_op",
         "_remaining",
         "_slot",
-        "_store",
         "_stride",
         "_touched",
         "_window_ms",
-        "name",
     )
 
     def __init__(
@@ -45,18 +42,14 @@ class WindowLease(Lease):
         window_ms: int,
         *,
         exact: bool,
-        store: Store,
-        now: Callable[[], float],
-        op: Callable[[], str],
+        ask: Callable[[WindowLease], None],
         on_return: OnReturn,
     ) -> None:
-        super().__init__(now)
-        self.name = name
+        super().__init__(ask)
+        self._name = name
         self._limit = limit
         self._window_ms = window_ms
         self._exact = exact
-        self._store = store
-        self._op = op
         self._on_return = on_return
         self._balance = 0
         self._slot = -1
@@ -75,18 +68,54 @@ class WindowLease(Lease):
 
     def give(self, units: int, slot: int, now: float) -> None:
         """Return unused units of a slot, or charge more than was taken (negative)."""
-        if slot == self._slot and now < self._expires and not self._exact and self._balance + units >= 0:
-            self._balance += units
+        kept = self._balance + units
+        if slot == self._slot and now < self._expires and kept >= 0 and not self._exact:
+            self._balance = kept
         else:
-            self._on_return(self.name, self._window_ms, slot, units)
+            self._on_return(self._name, self._window_ms, slot, units)
         self._refused = None
 
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
         """Give back what is idle or expired; True if nothing is held any more."""
-        if self._balance and (closing or now >= self._expires or now - self._touched >= _IDLE_S):
-            self._stride //= 2
+        if self._balance:
+            patience = IDLE_S if self._balance <= self._remaining // SHARE_OF_REST else _NEAR_LIMIT_IDLE_S
+            if closing or now >= self._expires or now - self._touched >= patience:
+                self._stride //= 2
+                self._return_balance()
+        return self._balance == 0 and not self.busy
+
+    def question(self, now: float) -> Ask | None:
+        """Ask for what those who wait need and, if the lease ran dry in this slot before, for more."""
+        self._serve_waiting(now)
+        if not self._waiting:
+            return None
+        if now >= self._expires:
             self._return_balance()
-        return self._balance == 0 and self._task is None
+        least = max(1, self._waiting[0][0] - self._balance)
+        wanted = sum(units for units, _ in self._waiting) - self._balance
+        extra = 0 if self._exact else min(self._stride, self._remaining // SHARE_OF_REST)
+        return Ask(self._name, self._limit, self._window_ms, least, max(least, wanted + extra))
+
+    def hear(self, reply: Grant, asked: float, now: float) -> None:
+        """Take the grant and serve those who wait, or refuse them."""
+        self._remaining = reply.remaining
+        if not reply.granted:
+            refusal = Refusal(reply.remaining + self._balance, reply.retry_after_ms / 1000, reply.reset_ms / 1000)
+            self._refuse_waiting(refusal, now)
+            return
+        if reply.slot != self._slot:
+            self._return_balance()
+            self._slot = reply.slot
+        else:
+            # The lease ran dry within its slot: take twice as much next time.
+            self._stride = max(reply.granted, min(self._stride * 2, self._limit))
+        self._balance += reply.granted
+        # The store counted these units just now, so those who wait may have them even if the reply came late; what
+        # is left over lives from the question on, so that the store's slot cannot end earlier than we think.
+        self._expires = asked + reply.lease_ms / 1000
+        self._serve_waiting(asked)
+        if self._exact:
+            self._return_balance()
 
     def _serve(self, units: int, now: float) -> int | None:
         if self._balance < units or now >= self._expires:
@@ -95,33 +124,7 @@ class WindowLease(Lease):
         self._touched = now
         return self._slot
 
-    async def _ask(self, least_units: int, all_units: int) -> Refusal | None:
-        asked = self._now()
-        if asked >= self._expires:
-            self._return_balance()
-        least = max(1, least_units - self._balance)
-        extra = 0 if self._exact else min(self._stride, self._remaining // _SHARE_OF_REST)
-        ask = Ask(self.name, self._limit, self._window_ms, least, max(least, all_units - self._balance + extra))
-        grant = (await self._store.reserve([ask], self._op()))[0]
-        self._remaining = grant.remaining
-        if not grant.granted:
-            return Refusal(grant.remaining + self._balance, grant.retry_after_ms / 1000, grant.reset_ms / 1000)
-        if grant.slot != self._slot:
-            self._return_balance()
-            self._slot = grant.slot
-        else:
-            # The lease ran dry within its slot: take twice as much next time.
-            self._stride = max(grant.granted, min(self._stride * 2, self._limit))
-        self._balance += grant.granted
-        # The store counted these units just now, so those who wait may have them even if the answer came late; what
-        # is left over lives from the question on, so that the store's slot cannot end earlier than we think.
-        self._expires = asked + grant.lease_ms / 1000
-        self._serve_waiting(asked)
-        if self._exact:
-            self._return_balance()
-        return None
-
     def _return_balance(self) -> None:
         if self._balance:
-            self._on_return(self.name, self._window_ms, self._slot, self._balance)
+            self._on_return(self._name, self._window_ms, self._slot, self._balance)
             self._balance = 0

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
-from proxy.rules.leases import Refusal
+from proxy.rules.leases import IDLE_S, Questions, Refusal
 from proxy.rules.slot_lease import TTL_S, SlotLease
 from proxy.rules.window_lease import WindowLease
 from proxy.store.base import Ask, Grant, Held, Hold
@@ -55,27 +55,27 @@ def returned() -> list[tuple[int, int]]:
 
 
 @pytest.fixture
-def window(clock: VirtualClock, store: Watched, returned: list[tuple[int, int]]) -> WindowLease:
+def windows(clock: VirtualClock, store: Watched) -> Questions[Ask, Grant]:
     numbers = itertools.count()
-
-    def on_return(_bucket: str, _window_ms: int, slot: int, units: int) -> None:
-        returned.append((slot, units))
-
-    return WindowLease(
-        "a" * 32,
-        1000,
-        MINUTE,
-        exact=False,
-        store=store,
-        now=clock.monotonic,
-        op=lambda: f"op-{next(numbers)}",
-        on_return=on_return,
-    )
+    return Questions(lambda asks: store.reserve(asks, f"op-{next(numbers)}"), clock.monotonic)
 
 
 @pytest.fixture
-def slots(clock: VirtualClock, store: Watched) -> SlotLease:
-    return SlotLease("b" * 32, 100, exact=False, store=store, now=clock.monotonic, holder="me")
+def holds(clock: VirtualClock, store: Watched) -> Questions[Hold, Held]:
+    return Questions(store.hold, clock.monotonic)
+
+
+@pytest.fixture
+def window(windows: Questions[Ask, Grant], returned: list[tuple[int, int]]) -> WindowLease:
+    def on_return(_bucket: str, _window_ms: int, slot: int, units: int) -> None:
+        returned.append((slot, units))
+
+    return WindowLease("a" * 32, 1000, MINUTE, exact=False, ask=windows.add, on_return=on_return)
+
+
+@pytest.fixture
+def slots(holds: Questions[Hold, Held]) -> SlotLease:
+    return SlotLease("b" * 32, 100, exact=False, ask=holds.add, holder="me")
 
 
 async def take(lease: WindowLease | SlotLease, clock: VirtualClock, units: int = 1) -> int:
@@ -86,7 +86,6 @@ async def take(lease: WindowLease | SlotLease, clock: VirtualClock, units: int =
         answer = await lease.want(units, now)
         assert not isinstance(answer, Refusal), answer
         slot = answer
-    await lease.quiet()
     return slot
 
 
@@ -165,38 +164,73 @@ async def test_spare_slots_that_were_not_renewed_are_not_used(slots: SlotLease, 
 
 
 async def test_slots_in_use_are_renewed_before_they_fall_free(
-    slots: SlotLease, clock: VirtualClock, store: Watched
+    slots: SlotLease, holds: Questions[Hold, Held], clock: VirtualClock, store: Watched
 ) -> None:
     await take(slots, clock)
     for _ in range(int(TTL_S) * 2):
         clock.advance(1)
         slots.settle_down(clock.monotonic())
-        await slots.quiet()
+        await holds.quiet()
     (held,) = await store.hold([Hold("b" * 32, 100, "other", 0, 100, 1000)])
     assert held.mine == 99
 
 
-async def test_idle_slots_go_back(slots: SlotLease, clock: VirtualClock, store: Watched) -> None:
+async def test_idle_slots_go_back(
+    slots: SlotLease, holds: Questions[Hold, Held], clock: VirtualClock, store: Watched
+) -> None:
     for _ in range(8):
         await take(slots, clock)
     for _ in range(8):
         slots.give(1, -1, clock.monotonic())
-    clock.advance(2)
+    clock.advance(IDLE_S)
     slots.settle_down(clock.monotonic())
-    await slots.quiet()
+    await holds.quiet()
     assert slots.settle_down(clock.monotonic())
     (held,) = await store.hold([Hold("b" * 32, 100, "other", 0, 100, 1000)])
     assert held.mine == 100
 
 
-async def test_a_renewal_that_fails_serves_those_who_came_meanwhile_from_the_next_question(
-    slots: SlotLease, clock: VirtualClock, store: Watched
+async def test_near_the_limit_a_free_slot_goes_back_at_once(
+    slots: SlotLease, holds: Questions[Hold, Held], clock: VirtualClock, store: Watched
+) -> None:
+    (other,) = await store.hold([Hold("b" * 32, 100, "other", 0, 97, 60_000)])
+    assert other.mine == 97
+    await take(slots, clock)
+    slots.give(1, -1, clock.monotonic())
+    await holds.quiet()
+    (other,) = await store.hold([Hold("b" * 32, 100, "other", 0, 100, 60_000)])
+    assert other.mine == 100
+
+
+async def test_near_the_limit_what_was_not_used_goes_back_soon(
+    window: WindowLease, clock: VirtualClock, returned: list[tuple[int, int]]
+) -> None:
+    slot = await take(window, clock, 990)
+    window.give(900, slot, clock.monotonic())
+    assert window.take(1, clock.monotonic()) is not None
+    clock.advance(0.6)
+    window.settle_down(clock.monotonic())
+    assert returned == [(slot, 899)]
+
+
+async def test_the_questions_of_one_turn_travel_together(
+    windows: Questions[Ask, Grant], clock: VirtualClock, store: Watched
+) -> None:
+    leases = [
+        WindowLease(f"{number:032}", 10, MINUTE, exact=False, ask=windows.add, on_return=lambda *_: None)
+        for number in range(20)
+    ]
+    await asyncio.gather(*(lease.want(1, clock.monotonic()) for lease in leases))
+    assert store.asked == 1
+
+
+async def test_a_store_that_is_away_at_a_renewal_is_asked_again_by_the_next(
+    slots: SlotLease, holds: Questions[Hold, Held], clock: VirtualClock, store: Watched
 ) -> None:
     await take(slots, clock)
     clock.advance(TTL_S / 2)
     store.away = True
     slots.settle_down(clock.monotonic())
-    waiting = slots.want(5, clock.monotonic())
-    await asyncio.sleep(0)
+    await holds.quiet()
     store.away = False
-    assert not isinstance(await waiting, Refusal)
+    assert not isinstance(await slots.want(5, clock.monotonic()), Refusal)

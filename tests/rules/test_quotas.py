@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from proxy.clock import SystemClock
+from proxy.clock import VirtualClock
 from proxy.exchange import Principal
+from proxy.rules.leases import IDLE_S
 from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.quotas import Amounts, Denial, Quotas, Reservation
 from proxy.store.memory import MemoryStore
@@ -37,21 +38,20 @@ Make = Callable[..., Quotas]
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[MemoryStore]:
-    store = MemoryStore(SystemClock())
-    yield store
-    await store.close()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture
-async def replica(store: MemoryStore) -> AsyncIterator[Make]:
+async def replica(clock: VirtualClock) -> AsyncIterator[Make]:
     """Make replicas that share one store, each running as a worker would run it."""
+    store = MemoryStore(clock)
     running: list[tuple[Quotas, asyncio.Task[None]]] = []
     numbers = itertools.count()
 
     def make(*quotas: Quota) -> Quotas:
         name = f"replica-{len(running)}"
-        made = Quotas(pack(*quotas), store, SystemClock(), holder=name, op=lambda: f"{name}-{next(numbers)}")
+        made = Quotas(pack(*quotas), store, clock, holder=name, op=lambda: f"{name}-{next(numbers)}")
         running.append((made, asyncio.create_task(made.run())))
         return made
 
@@ -160,10 +160,11 @@ async def test_a_caller_that_leaves_while_it_waits_leaves_nothing_behind(replica
     assert [isinstance(one, Reservation) for one in admitted] == [True, True, True, False]
 
 
-async def test_idle_leases_come_back_for_the_other_replica(replica: Make) -> None:
+async def test_idle_leases_come_back_for_the_other_replica(replica: Make, clock: VirtualClock) -> None:
     one, other = replica(quota(Measure.REQUESTS, 200)), replica(quota(Measure.REQUESTS, 200))
     for _ in range(90):  # long enough that it takes slices larger than it needs
         assert isinstance(await one.reserve(principal(), "m", ONE), Reservation)
+    clock.advance(IDLE_S)
     async with asyncio.timeout(5):
         while len(one):
             await asyncio.sleep(0.01)
