@@ -94,7 +94,7 @@ class AnswerWriter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._second = -1
-        self._date = b""
+        self._date = ""  # the lines that change once a second or never
 
     def whole(
         self,
@@ -126,13 +126,11 @@ class AnswerWriter:
         second = int(self._clock.wall())
         if second != self._second:
             self._second = second
-            self._date = b"date: %b\r\n" % formatdate(second, usegmt=True).encode("ascii")
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}", f"content-type: {content_type}", framing]
-        lines += [f"{name}: {value}" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)]
-        lines.append(f"via: {VIA}")
-        if not keep:
-            lines.append("connection: close")
-        return "\r\n".join(lines).encode("ascii") + b"\r\n" + self._date + b"\r\n"
+            self._date = f"via: {VIA}\r\ndate: {formatdate(second, usegmt=True)}\r\n"
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\ncontent-type: {content_type}\r\n{framing}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)]
+        lines.append(self._date if keep else f"{self._date}connection: close\r\n")
+        return f"{''.join(lines)}\r\n".encode("ascii")
 
 
 def _may_keep(request: web.BaseRequest) -> bool:

@@ -7,12 +7,11 @@ nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from proxy.decision import Effect, Outcome, UsageSource, Verdict
-from proxy.decisions.record import Ending, Touched
+from proxy.decisions.record import Ending
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Exchange, Progress, Usage
 from proxy.rules.pack import Pack
@@ -47,7 +46,7 @@ class Course:
     """The state of one exchange between its acceptance and its terminal record; times are monotonic seconds."""
 
     exchange: Exchange
-    task: asyncio.Task[object] | None
+    task: asyncio.Task[None]  # of the connection: cancelling it cancels the handler that it waits for
     began: float
     verdict: Verdict = ALLOWED
     outcome: Outcome = Outcome.FAILED
@@ -70,7 +69,7 @@ class Course:
 
     def end_with(self, error: ProxyError) -> None:
         """End the exchange from outside its task; the client is told in its own dialect, in the stream if it began."""
-        if self.cut is None and not self.closed and self.task is not None:
+        if self.cut is None and not self.closed:
             self.cut = error
             self.task.cancel()
 
@@ -102,15 +101,17 @@ def close(course: Course, quotas: Quotas, pack: Pack, now: float) -> Ending | No
     course.closed = True
     usage, source = used_by(course, now)
     cost = course.terms.cost_microusd(usage.input, usage.output) if course.terms is not None else 0
-    touched: Sequence[Touched] = ()
+    applied: tuple[str, ...] = ()
+    reserved: dict[str, int] = {}
+    settled: dict[str, int] = {}
     if course.reservation is not None:
         counts = course.sent is not None and course.status < 500
         used = Amounts.of(usage.input, usage.output, cost, requests=int(counts))
         quotas.settle(course.reservation, used)
-        touched = [
-            {"id": counter.id, "measure": counter.unit, "reserved": reserved, "settled": used[counter.measure]}
-            for counter, reserved, _ in course.reservation.touched
-        ]
+        plan, amounts = course.reservation.plan, course.reservation.amounts
+        applied = plan.quotas
+        reserved = {unit: amounts[index] for unit, index in plan.units}
+        settled = {unit: used[index] for unit, index in plan.units}
     return Ending(
         exchange=course.exchange,
         verdict=course.verdict,
@@ -123,7 +124,9 @@ def close(course: Course, quotas: Quotas, pack: Pack, now: float) -> Ending | No
         first_byte=None if course.head is None or course.sent is None else course.head - course.sent,
         upstream_seconds=None if course.sent is None else now - course.sent,
         code=course.code,
-        quotas=touched,
+        quotas=applied,
+        reserved=reserved,
+        settled=settled,
         usage=usage,
         usage_source=source,
         cost_microusd=cost,

@@ -151,7 +151,7 @@ class Gateway:
             started=self._parts.clock.wall(),
             principal=principal,
         )
-        return Course(exchange, asyncio.current_task(), now)
+        return Course(exchange, request.task, now)
 
     async def _conduct(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> web.StreamResponse:
         """Decide, send and relay; turn whatever goes wrong into an answer in the dialect."""
@@ -170,10 +170,12 @@ class Gateway:
         except ProxyError as error:
             return await self._fail(reply, course, error)
         except asyncio.CancelledError:
-            if course.cut is None or course.task is None:
+            if course.cut is None:
                 leave(course)
                 raise
-            course.task.uncancel()
+            for task in (course.task, asyncio.current_task()):
+                if task is not None:
+                    task.uncancel()
             return await self._fail(reply, course, course.cut)
         except ConnectionError:
             leave(course)

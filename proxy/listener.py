@@ -226,7 +226,7 @@ class Listener(web.Server):
         content = request.content
         connection = request.protocol
         if content.is_eof() or not isinstance(connection, Connection):
-            body = await content.read()
+            body = content.read_nowait() if content.is_eof() else await content.read()
             return body if len(body) <= limit else None
         started = self._loop.time()
         parts: list[bytes] = []

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -31,16 +31,7 @@ _NAME_CHARS: Final = 80  # columns that are never dropped: five of them, six byt
 _INT_MAX: Final = 2**63 - 1
 
 
-class Touched(TypedDict):
-    """One limit that an exchange counted against, with the units taken before and charged after.
-
-    A dictionary, because it goes into the line as it is.
-    """
-
-    id: str
-    measure: str
-    reserved: int
-    settled: int
+_NONE: Final[Mapping[str, int]] = {}
 
 
 class Ending(NamedTuple):
@@ -57,7 +48,9 @@ class Ending(NamedTuple):
     first_byte: float | None = None
     upstream_seconds: float | None = None
     code: str = ""
-    quotas: Sequence[Touched] = ()
+    quotas: Sequence[str] = ()
+    reserved: Mapping[str, int] = _NONE
+    settled: Mapping[str, int] = _NONE
     usage: Usage = Usage(0, 0)
     usage_source: UsageSource = UsageSource.NONE
     cost_microusd: int = 0
@@ -116,6 +109,8 @@ class Recorder:
                 "status": ending.status,
                 "code": ending.code,
                 "quotas": ending.quotas,
+                "reserved": ending.reserved,
+                "settled": ending.settled,
                 "usage": {
                     "input": ending.usage.input,
                     "output": ending.usage.output,

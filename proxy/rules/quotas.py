@@ -60,8 +60,15 @@ class Counter(NamedTuple):
     limit: Limit
     measure: int  # index into Amounts
     lease: AnyLease
-    id: str  # the quota's
-    unit: str  # the measure's name
+
+
+class Plan(NamedTuple):
+    """What applies to one caller and model; made once, so that the record of an exchange can share its parts."""
+
+    enforced: tuple[Counter, ...]
+    shadow: tuple[Counter, ...]
+    quotas: tuple[str, ...]  # ids
+    units: tuple[tuple[str, int], ...]  # the measures counted, by name and index into Amounts
 
 
 class Denial(NamedTuple):
@@ -72,20 +79,19 @@ class Denial(NamedTuple):
     refusal: Refusal
 
 
-class Touched(NamedTuple):
-    """What one limit granted to an exchange, and the slot it has to go back to."""
-
-    counter: Counter
-    reserved: int
-    slot: int
+# What one limit granted to an exchange: the counter, the units, and the slot they have to go back to. A plain tuple:
+# ten of them are made for every exchange, and a named one takes eight times as long to make.
+Touched = tuple[Counter, int, int]
 
 
 class Reservation:
     """What one exchange holds until it is settled or refunded, once."""
 
-    __slots__ = ("settled", "shadow", "touched")
+    __slots__ = ("amounts", "plan", "settled", "shadow", "touched")
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan, amounts: Amounts) -> None:
+        self.plan = plan
+        self.amounts = amounts
         self.touched: list[Touched] = []
         self.shadow: list[Denial] = []  # limits in shadow that would have refused
         self.settled: Amounts | None = None
@@ -101,7 +107,7 @@ class Quotas:
         self._windows: Questions[Ask, Grant] = Questions(lambda asks: store.reserve(asks, op()), clock.monotonic)
         self._slots: Questions[Hold, Held] = Questions(store.hold, clock.monotonic)
         self.returns = Returns(store, clock, op)
-        self._plans: OrderedDict[tuple[str, str], tuple[tuple[Counter, ...], tuple[Counter, ...]]] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
         # One lease a name, for as long as a plan, an exchange or the sweep holds on to it: two would each renew the
         # same concurrency slots with half the total.
         self._leases: WeakValueDictionary[str, AnyLease] = WeakValueDictionary()
@@ -116,11 +122,15 @@ class Quotas:
         Raises StoreUnavailable when an enforced limit had to ask the store and could not. Whenever this does not
         return a reservation, nothing is held.
         """
-        enforced, shadow = self._plan(principal, model)
-        reservation = Reservation()
+        plan = self._plan(principal, model)
+        reservation = Reservation(plan, amounts)
         try:
-            denial = await self._reserve_enforced(enforced, amounts, reservation)
-            if shadow and denial is None and (missing := _take_held(shadow, amounts, reservation, self._now())):
+            denial = await self._reserve_enforced(plan.enforced, amounts, reservation)
+            if (
+                plan.shadow
+                and denial is None
+                and (missing := _take_held(plan.shadow, amounts, reservation, self._now()))
+            ):
                 reservation.shadow, _ = await self._ask(missing, amounts, reservation)
         except BaseException:
             self.refund(reservation)
@@ -213,11 +223,10 @@ class Quotas:
                     if isinstance(answer, Refusal):
                         denials.append(Denial(counter.quota, counter.limit, answer))
                     else:
-                        reservation.touched.append(Touched(counter, amounts[counter.measure], answer))
+                        reservation.touched.append((counter, amounts[counter.measure], answer))
         return denials, failed
 
-    def _plan(self, principal: Principal, model: str) -> tuple[tuple[Counter, ...], tuple[Counter, ...]]:
-        """Return the enforced and the shadow counters for a caller and a model."""
+    def _plan(self, principal: Principal, model: str) -> Plan:
         key = (principal.key_id, model)
         plan = self._plans.get(key)
         if plan is None:
@@ -227,15 +236,16 @@ class Quotas:
                     limit=limit,
                     measure=_MEASURES.index(limit.measure),
                     lease=self._lease(quota, limit, principal, model),
-                    id=quota.id,
-                    unit=str(limit.measure),
                 )
                 for quota in self._quotas
                 for limit in quota.limits
             ]
-            plan = (
-                tuple(counter for counter in counters if counter.quota.mode is Mode.ENFORCE),
-                tuple(counter for counter in counters if counter.quota.mode is Mode.SHADOW),
+            measures = {counter.measure for counter in counters}
+            plan = Plan(
+                enforced=tuple(counter for counter in counters if counter.quota.mode is Mode.ENFORCE),
+                shadow=tuple(counter for counter in counters if counter.quota.mode is Mode.SHADOW),
+                quotas=tuple(quota.id for quota in self._quotas),
+                units=tuple((str(measure), index) for index, measure in enumerate(_MEASURES) if index in measures),
             )
             self._plans[key] = plan
             if len(self._plans) > _PLANS_LIMIT:
@@ -266,6 +276,7 @@ class Quotas:
 def _take_held(counters: Sequence[Counter], amounts: Amounts, reservation: Reservation, now: float) -> list[Counter]:
     """Take what is held already; return the counters that have to ask."""
     missing = []
+    touched = reservation.touched
     for counter in counters:
         units = amounts[counter.measure]
         if units:
@@ -273,7 +284,7 @@ def _take_held(counters: Sequence[Counter], amounts: Amounts, reservation: Reser
             if slot is None:
                 missing.append(counter)
             else:
-                reservation.touched.append(Touched(counter, units, slot))
+                touched.append((counter, units, slot))
     return missing
 
 

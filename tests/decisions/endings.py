@@ -7,7 +7,7 @@ from typing import Any
 from proxy.clock import Clock, VirtualClock
 from proxy.decision import Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.pseudonyms import Pseudonyms
-from proxy.decisions.record import Ending, Recorder, Touched
+from proxy.decisions.record import Ending, Recorder
 from proxy.exchange import Call, Exchange, Principal, Usage
 
 KEY = b"k" * 32
@@ -44,7 +44,9 @@ def ending(given: Exchange | None = None, **changes: Any) -> Ending:
         "total": 0.0123456,
         "decide": 0.00012,
         "upstream_seconds": 0.0121,
-        "quotas": (Touched(id="key-quota", measure="requests", reserved=1, settled=1),),
+        "quotas": ("key-quota",),
+        "reserved": {"requests": 1},
+        "settled": {"requests": 1},
         "usage": Usage(500, 311),
         "usage_source": UsageSource.UPSTREAM,
         "cost_microusd": 3110,

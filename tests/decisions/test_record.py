@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from proxy.clock import VirtualClock
 from proxy.decision import Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.columns import DROPPED_FIRST, EXCHANGE, HEAD, NOTICES, SCHEMA
-from proxy.decisions.record import LINE_BYTES, TEXT_CHARS, Ending, Touched
+from proxy.decisions.record import LINE_BYTES, TEXT_CHARS, Ending
 from proxy.errors import LimitReached
 from proxy.exchange import Call, Principal, Usage
 from tests.decisions.endings import STARTED, ending, exchange, recorder
@@ -53,7 +53,9 @@ def test_an_allowed_exchange_in_full() -> None:
         "fields": {"request.model": "large", "request.stream": False, "request.turns": 3},
         "effect": "allow",
         "reasons": [],
-        "quotas": [{"id": "key-quota", "measure": "requests", "reserved": 1, "settled": 1}],
+        "quotas": ["key-quota"],
+        "reserved": {"requests": 1},
+        "settled": {"requests": 1},
         "usage": {"input": 500, "output": 311, "source": "upstream"},
         "outcome": "answered",
         "ms": {"total": 12.345, "decide": 0.12, "first_byte": None, "upstream": 12.1},
@@ -170,9 +172,9 @@ MANY = tuple(f"{number:03d}" * 80 for number in range(40))
         ({"shadow"}, 2),
         ({"fields", "reasons"}, 3),
         ({"quotas"}, 4),
-        ({"upstream", "plan", "pack_name"}, 7),
-        ({"plan", "pack_name", "by"}, 8),
-        (set(DROPPED_FIRST), 9),
+        ({"upstream", "plan", "pack_name"}, 8),
+        ({"plan", "pack_name", "by"}, 9),
+        (set(DROPPED_FIRST), 10),
     ],
 )
 def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[str], emptied: int) -> None:
@@ -194,7 +196,7 @@ def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[
                     reasons=MANY if "reasons" in large else ("-",),
                     shadow=MANY if "shadow" in large else ("-",),
                 ),
-                quotas=tuple(Touched(id=text("quotas"), measure="requests", reserved=1, settled=1) for _ in range(3)),
+                quotas=MANY if "quotas" in large else ("-",),
                 upstream=text("upstream"),
                 pack_name=text("pack_name"),
                 code=text("code"),
@@ -215,14 +217,16 @@ numbers = st.integers(-(2**80), 2**80)
     fields=st.dictionaries(anything, st.one_of(anything, numbers, st.booleans(), st.floats()), max_size=30),
     reasons=st.lists(anything, max_size=20),
     amounts=st.tuples(*[numbers] * 6),
-    quotas=st.lists(st.tuples(anything, anything, numbers, numbers), max_size=20),
+    quotas=st.lists(anything, max_size=20),
+    units=st.dictionaries(st.sampled_from(["requests", "cost_usd"]), numbers),
 )
 def test_whatever_it_is_given_a_record_is_one_short_line(
     texts: tuple[str, ...],
     fields: dict[str, Any],
     reasons: list[str],
     amounts: tuple[int, ...],
-    quotas: list[tuple[str, str, int, int]],
+    quotas: list[str],
+    units: dict[str, int],
 ) -> None:
     given_exchange = exchange(
         id=texts[0],
@@ -239,7 +243,9 @@ def test_whatever_it_is_given_a_record_is_one_short_line(
         pack_name=texts[2],
         code=texts[3],
         upstream=texts[4],
-        quotas=tuple(Touched(id=i, measure=m, reserved=r, settled=s) for i, m, r, s in quotas),
+        quotas=quotas,
+        reserved=units,
+        settled=units,
         usage=Usage(amounts[0], amounts[1]),
         cost_microusd=amounts[2],
         bytes_in=amounts[3],

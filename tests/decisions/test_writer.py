@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,12 +42,13 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
     ends = os.pipe()
+    inode = os.fstat(ends[0]).st_ino
     yield ends
     for end in ends:
-        try:
-            os.close(end)
-        except OSError:  # the test closed it
-            continue
+        # A test may have closed it, and the number may be somebody else's by now.
+        with suppress(OSError):
+            if os.fstat(end).st_ino == inode:
+                os.close(end)
 
 
 def open_log(target: FileTarget | DescriptorTarget, bound: int = 1_000_000) -> DecisionLog:
@@ -86,7 +88,8 @@ async def test_a_line_is_written_soon_without_anybody_waiting_for_it(path: Path)
 
     log.append(b"alone\n")
     look()
-    await asyncio.wait_for(written.wait(), 5)
+    async with asyncio.timeout(5):
+        await written.wait()
     await log.close()
 
 

@@ -155,13 +155,14 @@ def assert_accounts_settled(
         least = {"requests": 1, "input_tokens": tokens_in, "output_tokens": tokens_out}
         least |= {"total_tokens": tokens_in + tokens_out, "cost_usd": int(cost)}  # micro-dollars
         claimed[tokens_in, tokens_out] += source == "upstream"
-        for quota in record["quotas"]:
-            reserved, settled = quota["reserved"], quota["settled"]
-            assert type(reserved) is type(settled) is int, f"I4: not settled: {quota} in {record['id']}"
-            assert min(reserved, settled) >= 0, f"I4: negative: {quota} in {record['id']}"
+        assert record["reserved"].keys() == record["settled"].keys(), f"I4: not settled: {record['id']}"
+        for measure, reserved in record["reserved"].items():
+            settled = record["settled"][measure]
+            assert type(reserved) is type(settled) is int, f"I4: not settled: {measure} in {record['id']}"
+            assert min(reserved, settled) >= 0, f"I4: negative: {measure} in {record['id']}"
             if source == "upstream":
-                owed = least.get(quota["measure"], 0)
-                assert settled >= owed, f"I4: {quota} charges less than {owed} in {record['id']}"
+                owed = least.get(measure, 0)
+                assert settled >= owed, f"I4: {measure} is charged less than {owed} in {record['id']}"
     invented = claimed - Counter(upstream.reported)
     assert invented.total() <= upstream.scripted, f"I4: usage that the upstream never reported: {invented}"
 
