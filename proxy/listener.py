@@ -57,7 +57,7 @@ class Refused(NamedTuple):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_listener", "body_deadline", "header_since", "peer", "stalled_since")
+    __slots__ = ("_listener", "_wire", "body_deadline", "header_since", "peer", "stalled_since")
 
     def __init__(self, listener: Listener, keepalive_timeout: float) -> None:
         super().__init__(
@@ -72,6 +72,7 @@ class Connection(RequestHandler):
             max_headers=_MAX_HEADERS,
         )
         self._listener = listener
+        self._wire: asyncio.Transport | None = None  # aiohttp lets go of its own as soon as it has asked for the end
         self.peer = ""
         self.header_since: float | None = None  # when the first byte of a head was awaited
         self.body_deadline: float | None = None  # when the body that is being read must be complete
@@ -85,6 +86,7 @@ class Connection(RequestHandler):
             transport.abort()  # type: ignore[attr-defined]  # every transport of a stream server has it
             return
         super().connection_made(transport)
+        self._wire = self.transport
         self.header_since = self._loop.time()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -124,6 +126,9 @@ class Connection(RequestHandler):
 
     def overdue(self, now: float, deadlines: Deadlines) -> str | None:
         """Return which deadline has passed, if any."""
+        if self.stalled_since is None and self._wire is not None and self._wire.is_closing():
+            # What is left to be written keeps it open, and too little of it never makes the transport pause.
+            self.stalled_since = now
         if self.stalled_since is not None and now - self.stalled_since > deadlines.write_stall:
             return "write_stall"
         if self.body_deadline is not None:
@@ -139,8 +144,8 @@ class Connection(RequestHandler):
         if self.body_deadline is not None and self._current_request is not None:
             self.body_deadline = None
             self._current_request.content.set_exception(RequestTimeout("The request body took too long."))
-        elif self.transport is not None:
-            self.transport.abort()
+        elif self._wire is not None:
+            self._wire.abort()
 
     @property
     def idle(self) -> bool:

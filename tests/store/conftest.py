@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from proxy.clock import VirtualClock
 from proxy.store.embedded import EmbeddedServer
@@ -29,10 +29,23 @@ def tcp_url(short_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def embedded_url(short_folder: Path) -> Iterator[str]:
+def faulty_server(short_folder: Path) -> Iterator[Valkey]:
+    with Valkey(short_folder / "faults") as server:
+        yield server
+
+
+@pytest.fixture
+def clean(faulty_server: Valkey) -> Valkey:
+    """A server of its own for tests that change its settings or count what it does, empty."""
+    faulty_server.command("FLUSHALL")
+    return faulty_server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def embedded_url(short_folder: Path) -> AsyncIterator[str]:
     server = EmbeddedServer(short_folder / "embedded")
-    yield asyncio.run(server.start())
-    asyncio.run(server.stop())
+    yield await server.start()
+    await server.stop()
 
 
 @pytest.fixture(params=["memory", "redis", "embedded"])

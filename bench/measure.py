@@ -1,0 +1,94 @@
+"""One whole run: everything started, loaded in rounds, ended and checked; then the steps on their own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.frames import frame_differences_us
+from bench.load import BenchError, Script
+from bench.meter import medians_us
+from bench.results import latency, machine, streamed, throughput, waterfall
+from bench.rounds import BARE, OURS, Kind, Turns, run_rounds
+from bench.stage import Cores, bare, import_keys, recorded_exchanges, stillgate
+from bench.steps import gateway_steps
+from bench.upstream import canned_upstream
+
+_CLIENTS = 16
+# Few enough that each is used several times a second, enough that none comes near the 2,000 requests a minute that the
+# default pack allows; and so many that each rests for longer than an idle lease is kept.
+_BUSY_KEYS = 100
+_COLD_KEYS = 5000
+_STEP_BATCHES = 200
+_FRAME_ROUNDS = 7
+_FRAME_S = 0.3
+_KINDS = 4
+_OTHER_STAGES = 3
+
+OnStage = Callable[[str], None]
+
+
+class _Loaded(NamedTuple):
+    turns: Turns
+    memory: dict[str, float]
+
+
+def stages(rounds: int) -> int:
+    """Return how often a run says where it is."""
+    return (rounds + 1) * _KINDS * 2 + _OTHER_STAGES
+
+
+async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) -> dict[str, Any]:
+    """Return the results of a run. Raises BenchError, OSError or TimeoutError if something could not be measured."""
+    turns, memory = await _loaded(rounds, seconds, cores, on_stage)
+    json, stream = throughput(turns, "json"), streamed(turns, "stream")
+    on_stage("frames")
+    frames = await frame_differences_us(_FRAME_ROUNDS, _FRAME_S)
+    on_stage("steps")
+    async with gateway_steps() as steps:
+        us = await medians_us(steps.every | steps.plain | steps.streamed, _STEP_BATCHES)
+    client = {"client: ours less aiohttp's": frames["client"]}
+    plain = {"server, JSON: ours less aiohttp's": frames["plain"]}
+    streaming = {"server, stream: ours less aiohttp's": frames["streamed"]}
+    return {
+        "json": json,
+        "stream": stream,
+        "cold": throughput(turns, "cold"),
+        "latency": latency(turns, "latency"),
+        "waterfall": {
+            "json": waterfall({name: us[name] for name in steps.every | steps.plain} | plain | client, json),
+            "stream": waterfall({name: us[name] for name in steps.every | steps.streamed} | streaming | client, stream),
+        },
+        **memory,
+        "run": {"rounds": rounds, "seconds": seconds, "clients": _CLIENTS, "keys": _BUSY_KEYS, "cold_keys": _COLD_KEYS},
+        "machine": machine(),
+    }
+
+
+async def _loaded(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) -> _Loaded:
+    """Run the rounds. Raises BenchError if the decision log does not hold exactly what was answered."""
+    on_stage("start")
+    with tempfile.TemporaryDirectory(prefix="stillgate-bench-") as name:
+        folder = Path(name)
+        async with (
+            canned_upstream() as url,
+            bare(folder, url, cores) as plain,
+            stillgate(folder, url, cores) as ours,
+        ):
+            memory = {"rss_mb": ours.rss_mb(), "bare_rss_mb": plain.rss_mb()}
+            busy = await import_keys(folder, "busy", _BUSY_KEYS)
+            cold = await import_keys(folder, "cold", _COLD_KEYS)
+            kinds = [
+                Kind("json", Script.of(busy, stream=False), _CLIENTS),
+                Kind("stream", Script.of(busy, stream=True), _CLIENTS),
+                Kind("latency", Script.of(busy, stream=False), 1, part=0.5),
+                Kind("cold", Script.of(cold, stream=False), _CLIENTS, part=0.5),
+            ]
+            turns, answered = await run_rounds(kinds, {BARE: plain, OURS: ours}, rounds, seconds, on_stage)
+            memory |= {"rss_after_load_mb": ours.rss_mb(), "bare_rss_after_load_mb": plain.rss_mb()}
+        recorded = recorded_exchanges(folder)
+    if recorded != answered[OURS]:
+        raise BenchError(f"{answered[OURS]} exchanges were answered, {recorded} stand in the decision log")
+    return _Loaded(turns, memory)

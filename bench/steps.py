@@ -1,0 +1,214 @@
+"""The steps of the gateway, each as a call that does it once more on the real objects of one real exchange.
+
+Law: leases are held and keys are known by the time a step is measured, so none of them asks a store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from bench.frames import listener, serving
+from bench.load import Script
+from bench.meter import Step
+from bench.stage import PACK
+from bench.traffic import MODEL, PATH, answer_body, request_body, stream_events
+from proxy.answers import AnswerWriter
+from proxy.auth.api_key import KeyRequest
+from proxy.auth.credential import one_credential
+from proxy.auth.key_cache import KeyCache
+from proxy.auth.key_registry import KeyRegistry
+from proxy.clock import SystemClock
+from proxy.course import Course, Terms, close
+from proxy.decision import Effect, Outcome
+from proxy.decisions.journal import Journal
+from proxy.decisions.pseudonyms import KEY_BYTES, Pseudonyms
+from proxy.decisions.record import Recorder
+from proxy.decisions.target import FileTarget
+from proxy.dialects import dialects
+from proxy.exchange import Exchange, Principal
+from proxy.framing import check_body_headers, check_framing
+from proxy.intake import understand
+from proxy.metrics import Tally
+from proxy.peer import client_address
+from proxy.rules.pack_loading import load_pack
+from proxy.rules.quotas import Amounts, Quotas, Reservation
+from proxy.store.memory import MemoryStore
+
+_KEY = b"k" * KEY_BYTES
+_CALLERS = 20  # so many that none meets the limits of the default pack
+_WARM_UP = 200
+_RESERVED, _USED = Amounts.of(500, 512, 6370), Amounts.of(431, 62, 1698)
+
+
+class Steps(NamedTuple):
+    """The steps that every exchange takes, and those of one with a plain or a streamed answer only."""
+
+    every: dict[str, Step]
+    plain: dict[str, Step]
+    streamed: dict[str, Step]
+
+
+@asynccontextmanager
+async def gateway_steps() -> AsyncIterator[Steps]:
+    """Yield the steps; what they work on lives as long as the context."""
+    clock = SystemClock()
+    store = MemoryStore(clock)
+    secret = (await KeyRegistry(store, _KEY, clock, secrets.token_bytes).create(KeyRequest("a", "t"))).secret
+    keys = KeyCache(store, _KEY, clock, stale_max_s=600)
+    quotas = Quotas(load_pack(PACK), store, clock, "bench", lambda: secrets.token_hex(8))
+    async with _arrived(secret) as request, _owned(keys.follow()), _owned(quotas.run()):
+        with tempfile.TemporaryDirectory() as folder:
+            recorder = Recorder("bench-0", "0", Pseudonyms("2026-01", _KEY), clock)
+            journal = Journal.open(FileTarget(Path(folder) / "decisions.jsonl"), recorder, clock, "0" * 64)
+            every = _taking_in(request, keys, secret) | await _settling(request, quotas, journal)
+            yield Steps(every, _plain_answer(request), _streamed_answer())
+            await journal.close()
+
+
+def _taking_in(request: web.BaseRequest, keys: KeyCache, secret: str) -> dict[str, Step]:
+    dialect, body = dialects()[PATH], request_body(stream=False)
+    call = dialect.read(body)
+
+    def framing() -> None:
+        check_framing(request)
+        check_body_headers(request)
+
+    async def key() -> None:
+        one_credential(request.headers)
+        await keys.authenticate(secret)
+
+    return {
+        "framing and body headers": framing,
+        "exchange id": lambda: f"ex_{secrets.token_hex(12)}",
+        "key: digest and look-up": key,
+        "request: strict read": lambda: dialect.read(body),
+        "request: texts": lambda: sum(len(text) for _, _, text in dialect.texts(call)),
+        "request: write": lambda: dialect.write(call),
+    }
+
+
+async def _settling(request: web.BaseRequest, quotas: Quotas, journal: Journal) -> dict[str, Step]:
+    clock, pack, tally = SystemClock(), load_pack(PACK), Tally([MODEL])
+    callers = [Principal(f"key_{n}", f"a{n}", f"t{n}", "default", 0.0, {}) for n in range(_CALLERS)]
+    turn = itertools.cycle(callers)
+
+    async def reserve() -> Reservation:
+        held = await quotas.reserve(next(turn), MODEL, _RESERVED)
+        assert isinstance(held, Reservation)
+        return held
+
+    async def reserve_and_settle() -> None:
+        quotas.settle(await reserve(), _USED)
+
+    def begin() -> Course:
+        address = client_address(request.headers, "127.0.0.1", 0)
+        agent = request.headers.get("User-Agent", "")
+        exchange = Exchange("ex_0", "openai.chat", address, agent, "", clock.wall(), callers[0])
+        return Course(exchange, request.task, clock.monotonic())
+
+    for _ in range(_WARM_UP):  # until leases have the size that they have in the midst of work
+        await reserve_and_settle()
+    course = begin()
+    intake = understand(dialects()[PATH], request_body(stream=False))
+    course.exchange.call, course.exchange.fields = intake.call, intake.fields
+    course.terms, course.upstream = Terms("default", 16_384, 2_500_000, 10_000_000), "default"
+    course.sent = course.head = course.decided = clock.monotonic()
+    course.status, course.outcome = 200, Outcome.ANSWERED
+    course.reserved, course.reservation = _RESERVED, await reserve()
+    ending = close(course, quotas, pack, clock.monotonic())
+    assert ending is not None
+
+    def end() -> None:
+        course.closed = False  # the reservation stays settled: that is counted elsewhere
+        close(course, quotas, pack, clock.monotonic())
+
+    def count() -> None:
+        tally.exchange("openai.chat", Effect.ALLOW, Outcome.ANSWERED, 200, 0.001)
+        tally.observe("stillgate_added_seconds", 0.0001)
+        tally.observe("stillgate_upstream_first_byte_seconds", 0.0005)
+        tally.charged(MODEL, ending.usage, ending.cost_microusd)
+
+    return {
+        "quotas: reserve and settle": reserve_and_settle,
+        "exchange: begin": begin,
+        "exchange: end": end,
+        "metrics": count,
+        "record: build and queue": lambda: journal.record(ending),
+    }
+
+
+def _plain_answer(request: web.BaseRequest) -> dict[str, Step]:
+    dialect, answers, body = dialects()[PATH], AnswerWriter(SystemClock()), answer_body()
+    call = dialect.read(request_body(stream=False))
+
+    def read() -> None:
+        decoder = dialect.decoder(call, streamed=False)
+        decoder.feed(body)
+        b"".join([dialect.encode(chunk, streamed=False) for chunk in decoder.finish()])
+
+    return {
+        "answer: read": read,
+        "answer: head and body": lambda: answers.whole(request, 200, "application/json", body, {"x-request-id": "ex"}),
+    }
+
+
+def _streamed_answer() -> dict[str, Step]:
+    dialect = dialects()[PATH]
+    call = dialect.read(request_body(stream=True))
+    events = stream_events(usage=True)
+    chunks = [chunk for event in events for chunk in dialect.decoder(call, streamed=True).feed(event)]
+
+    def decode() -> None:
+        decoder = dialect.decoder(call, streamed=True)
+        for event in events:
+            decoder.feed(event)
+
+    return {
+        "stream: decode 64 chunks": decode,
+        "stream: encode 64 chunks": lambda: [dialect.encode(chunk, streamed=True) for chunk in chunks],
+    }
+
+
+@asynccontextmanager
+async def _arrived(secret: str) -> AsyncIterator[web.BaseRequest]:
+    """Let a request come in through the product's listener, and hold its answer back meanwhile."""
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Future[web.BaseRequest] = loop.create_future()
+    measured = asyncio.Event()
+    answers = AnswerWriter(SystemClock())
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        arrived.set_result(request)
+        await measured.wait()
+        return answers.whole(request, 200, "application/json", b"{}", {})
+
+    async with serving(listener(handle)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(Script.of([secret], stream=False).requests[0])
+        try:
+            yield await arrived
+        finally:
+            measured.set()
+            await reader.readuntil(b"{}")
+            writer.close()
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def _owned(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,77 @@
+"""The figures for people: tables on a terminal, plain columns in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+_WIDTH_IN_A_PIPE = 100
+
+
+def show(console: Console, results: dict[str, Any]) -> None:
+    """Print everything."""
+    lines = box.SIMPLE_HEAD if console.is_terminal else None
+    if not console.is_terminal:
+        console.width = _WIDTH_IN_A_PIPE
+    for table in _tables(results):
+        table.box = lines
+        console.print(table)
+        console.print()
+    console.print(_memory(results), highlight=False)
+
+
+def _tables(results: dict[str, Any]) -> Iterable[Table]:
+    yield _throughput("JSON, 16 clients", "exchanges per second", "exchange", results["json"])
+    yield _throughput("Streams of 64 chunks, 16 clients", "chunks per second", "stream", results["stream"])
+    yield _throughput("JSON, keys that rest between requests", "exchanges per second", "exchange", results["cold"])
+    yield _latency(results["latency"])
+    yield _waterfall("Where the added microseconds of a JSON exchange go", results["waterfall"]["json"])
+    yield _waterfall("Where the added microseconds of a stream go", results["waterfall"]["stream"])
+
+
+def _throughput(title: str, unit: str, exchange: str, found: dict[str, Any]) -> Table:
+    table = _table(title, "", "bare", "ours", "ours / bare")
+    ours, bare = found["per_second"]["ours"], found["per_second"]["bare"]
+    table.add_row(unit, f"{bare:,.0f}", f"{ours:,.0f}", f"{found['ratio']:.1%}")
+    ours, bare = found["cpu_us"]["ours"], found["cpu_us"]["bare"]
+    table.add_row(f"CPU µs per {exchange}", f"{bare:,.0f}", f"{ours:,.0f}", f"{found['cpu_ratio']:.1%} as fast")
+    ours, bare = found["core_share"]["ours"], found["core_share"]["bare"]
+    table.add_row("share of its core", f"{bare:.0%}", f"{ours:.0%}", "")
+    ours, bare = found["reads"]["ours"], found["reads"]["bare"]
+    table.add_row(f"reads per {exchange}", f"{bare:.1f}", f"{ours:.1f}", "")
+    return table
+
+
+def _latency(found: dict[str, Any]) -> Table:
+    table = _table("Latency of JSON in µs, one client", "", "bare", "ours", "added")
+    for name, label in (("p50_us", "p50"), ("p99_us", "p99")):
+        table.add_row(label, *(f"{found[column][name]:,.0f}" for column in ("bare", "ours", "added")))
+    return table
+
+
+def _waterfall(title: str, found: dict[str, Any]) -> Table:
+    table = _table(title, "", "CPU µs")
+    for name, microseconds in found["steps_us"].items():
+        table.add_row(name, f"{microseconds:,.1f}")
+    table.add_section()
+    table.add_row("sum", f"{found['sum_us']:,.1f}")
+    table.add_row("measured: ours less bare", f"{found['measured_us']:,.1f}")
+    table.add_row("rest: glue, cold caches, other threads, leases asked for", f"{found['rest_us']:,.1f}")
+    return table
+
+
+def _memory(results: dict[str, Any]) -> str:
+    idle, after = results["rss_mb"], results["rss_after_load_mb"]
+    bare = results["bare_rss_mb"]
+    return f"Memory of the worker: {idle:.1f} MB idle, {after:.1f} MB after the load (bare: {bare:.1f} MB)"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    return table

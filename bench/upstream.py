@@ -1,0 +1,73 @@
+"""A model API made of canned bytes, much cheaper than any proxy in front of it.
+
+Laws: it parses nothing but lengths; every chunk of a stream goes out in a turn of the loop of its own, since a model
+writes its tokens one by one and the loop would join what is written in one turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+from bench.traffic import ASKS_FOR_STREAM, ASKS_FOR_USAGE, answer_body, stream_events
+from bench.wire import LAST_CHUNK, body_of, chunk
+
+
+class CannedAnswers:
+    """What goes out, framed once: a whole answer, and the pieces of a stream with and without usage."""
+
+    def __init__(self) -> None:
+        body = answer_body()
+        self.whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        self.whole += body
+        self.plain = _pieces(stream_events(usage=False))
+        self.counted = _pieces(stream_events(usage=True))
+
+
+class _Conversation(asyncio.Protocol):
+    def __init__(self, answers: CannedAnswers) -> None:
+        self._answers = answers
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own do not inherit from it
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        del exc
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        body = body_of(self._received)
+        if body is None or self._transport is None:
+            return
+        self._received = b""
+        if ASKS_FOR_STREAM not in body:
+            self._transport.write(self._answers.whole)
+            return
+        self._stream(iter(self._answers.counted if ASKS_FOR_USAGE in body else self._answers.plain))
+
+    def _stream(self, pieces: Iterator[bytes]) -> None:
+        piece = next(pieces, None)
+        if piece is not None and self._transport is not None:
+            self._transport.write(piece)
+            self._loop.call_soon(self._stream, pieces)
+
+
+@asynccontextmanager
+async def canned_upstream() -> AsyncIterator[str]:
+    """Serve on a free port of the loopback and yield the origin's URL."""
+    answers = CannedAnswers()
+    server = await asyncio.get_running_loop().create_server(lambda: _Conversation(answers), "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def _pieces(events: list[bytes]) -> tuple[bytes, ...]:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
+    *chunks, end = map(chunk, events)
+    return (head, *chunks, end + LAST_CHUNK)

@@ -1,0 +1,103 @@
+"""An answer that nothing was done to reaches the client as the upstream's own bytes, however unusual they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.end_to_end.scene import Scene, staged
+from tests.rig.invariants import Dialect
+from tests.rig.raw_client import chunk, post
+from tests.rig.scripted_upstream import Close, Script, Send, body_answer, http, sse_answer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PATHS: dict[Dialect, str] = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+ASKED: Any = {"model": "m-large", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 16}
+DOCUMENTS: list[tuple[Dialect, bytes]] = [
+    ("openai", b'{"choices":[]}'),
+    ("openai", b' \r\n{ "choices" : [ ] ,\t"usage":{"prompt_tokens":1,"completion_tokens":2} }\n\n'),
+    ("openai", rb'{"choices":[{"message":{"content":"\u00e9\uD83D\uDE00\/ <b>","extra":1.0e+2}}],"x":[],"x":{}}'),
+    ("openai", '{"choices":[{"message":{"content":"æøå 漢字 \u2028 \x7f"}}],"n":12345678901234567890}'.encode()),
+    ("openai", b'{"choices":[{"message":{"content":"' + b"long " * 60_000 + b'"}}]}'),
+    ("anthropic", b'{"type":"message","content":[{"type":"thinking","thinking":"hm","signature":"Eq+/="}]}'),
+    ("anthropic", b'{\n  "type": "message",\n  "content": [],\n  "usage": {"input_tokens": 1, "output_tokens": 0}\n}'),
+]
+CHAT_EVENTS = [
+    b'data: {"choices":[{"index":0,"delta":{"role":"assistant"}}],"usage":null}\n\n',
+    b": keep-alive\n\n",
+    b'id: 7\r\nretry: 10\r\ndata: {"choices":[{"index":0,"delta":{"content":"\xc3\xa9\\u00e9"}}]}\r\n\r\n',
+    b'event: odd\ndata: {"choices":[{"index":0,\ndata: "delta":{"content":"two lines"}}]}\n\n',
+    b'data:{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}\n\n',
+    b"data: [DONE]\n\n",
+]
+MESSAGE_EVENTS = [
+    b'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":11}}}\n\n',
+    b'event: ping\ndata: {"type": "ping"}\n\n',
+    b'event:content_block_delta\ndata:{"type":"content_block_delta","delta":{"thinking":"hm"}}\n\n',
+    b'event: something_new\ndata: {"type":"something_new","a":  1}\n\n',
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{},"usage":{"output_tokens":7}}\n\n',
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+]
+STREAMS: list[tuple[Dialect, dict[str, Any], Sequence[bytes]]] = [
+    ("openai", {"stream_options": {"include_usage": True}}, CHAT_EVENTS),
+    ("openai", {}, [CHAT_EVENTS[1], CHAT_EVENTS[2], CHAT_EVENTS[3], CHAT_EVENTS[5]]),
+    ("anthropic", {}, MESSAGE_EVENTS),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    async with staged(tmp_path_factory.mktemp("parity")) as scene:
+        yield scene
+        await scene.at_peace()
+
+
+def to_the_close(body: bytes) -> Script:
+    return (Send(http(200, [("Content-Type", "application/json"), ("Connection", "close")], body)), Close())
+
+
+def in_two_chunks(body: bytes) -> Script:
+    head = http(200, [("Content-Type", "application/json; charset=utf-8"), ("Transfer-Encoding", "chunked")])
+    return (Send(head + chunk(body[:5])), Send(chunk(body[5:]) + chunk(b"")))
+
+
+def with_a_length(body: bytes) -> Script:
+    return body_answer(200, body, "application/json")
+
+
+@pytest.mark.parametrize("framed", [with_a_length, in_two_chunks, to_the_close])
+@pytest.mark.parametrize(("dialect", "body"), DOCUMENTS)
+async def test_a_document_is_passed_on_byte_for_byte(scene: Scene, dialect: Dialect, body: bytes, framed: Any) -> None:
+    scene.upstream.script(framed(body))
+    answer = await scene.ask(post(PATHS[dialect], ASKED, [scene.bearer]), dialect=dialect)
+    assert answer.status == 200
+    assert answer.body == body
+    assert answer.header("content-length") == str(len(body))
+    assert answer.header("content-type") == "application/json"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000_000])
+@pytest.mark.parametrize(("dialect", "asked", "events"), STREAMS)
+async def test_a_stream_is_passed_on_byte_for_byte_wherever_it_was_cut(
+    scene: Scene, dialect: Dialect, asked: dict[str, Any], events: Sequence[bytes], size: int
+) -> None:
+    body = b"".join(events)
+    scene.upstream.script(sse_answer([body[start : start + size] for start in range(0, len(body), size)]))
+    answer = await scene.ask(post(PATHS[dialect], {**ASKED, **asked, "stream": True}, [scene.bearer]), dialect=dialect)
+    assert answer.status == 200
+    assert answer.body == body
+
+
+async def test_what_was_taken_out_of_a_stream_is_the_usage_and_nothing_else(scene: Scene) -> None:
+    scene.upstream.script(sse_answer(CHAT_EVENTS))
+    answer = await scene.ask(post(PATHS["openai"], {**ASKED, "stream": True}, [scene.bearer]))
+    sent = scene.upstream.requests[-1].json()
+    assert sent == {**ASKED, "stream": True, "stream_options": {"include_usage": True}}
+    first, *rest = CHAT_EVENTS
+    written = json.dumps({"choices": json.loads(first[6:])["choices"]}, separators=(",", ":"))
+    assert answer.body == b"".join([f"data: {written}\n\n".encode(), *rest[:3], rest[-1]])

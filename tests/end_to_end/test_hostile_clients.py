@@ -1,0 +1,336 @@
+"""Clients that are slow, that leave, that take too much or never take what they asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from json import dumps
+from typing import Literal
+
+import pytest
+import pytest_asyncio
+
+from tests.end_to_end.scene import CHAT, MESSAGES, Scene, chat, staged
+from tests.rig.invariants import Footprint
+from tests.rig.raw_client import BrokenError, RawClient, chunk, get, post, request
+from tests.rig.scripted_upstream import Pause, Script, Send, event, sse_answer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+QUICK = {"header_seconds": 1, "body_seconds": 1, "body_bytes_per_second": 1 << 30, "idle_seconds": 2}
+CAPS = {"connections_per_peer": 24, "exchanges": 4, "write_stall_seconds": 1}
+# A deadline of one second, the sweep that comes once a second, and a machine that does other things too.
+ENDED_S = 4.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    async with staged(tmp_path_factory.mktemp("clients")) as scene:
+        yield scene
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    """A proxy with deadlines of a second and small caps."""
+    async with staged(tmp_path_factory.mktemp("strict"), {"limits": QUICK | CAPS}) as scene:
+        yield scene
+
+
+class Reached(asyncio.Event):
+    """An event that a script sets by waiting for it: as a pause, it tells how far the script came."""
+
+    async def wait(self) -> Literal[True]:
+        self.set()
+        return True
+
+
+async def ended(client: RawClient) -> bytes:
+    """Return what came before the other side ended the connection, by whatever means."""
+    try:
+        return await client.to_end()
+    except BrokenError as broken:
+        return broken.received
+
+
+async def drip(client: RawClient, data: bytes) -> None:
+    with suppress(OSError):
+        for byte in data:
+            await client.send(bytes([byte]))
+            await asyncio.sleep(0.1)
+
+
+def content(text: str) -> bytes:
+    delta = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+    return event({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "m-large", **delta})
+
+
+async def test_clients_that_keep_a_request_back_are_ended(strict: Scene) -> None:
+    """D-03: nothing, a head in drops, a body in drops, a body that never comes, the rest of a second request."""
+    head = strict.ordinary().split(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    begun = {
+        "nothing": b"",
+        "a head that drips": b"GET / HTTP/1.1\r\n",
+        "a line that never ends": b"GET /",
+        "a body that drips": head,
+        "a body that never comes": head,
+        "a chunked body that never comes": head.replace(b"Content-Length: ", b"X-A: ").replace(
+            b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"
+        ),
+        "rest after an answer": get("/v1/models", [strict.bearer]),
+        "a second head that drips": get("/v1/models", [strict.bearer]) + b"GET / HTTP/1.1\r\n",
+    }
+    clients = {name: await strict.connect(ENDED_S) for name in begun}
+    async with asyncio.TaskGroup() as drips:
+        for name, client in clients.items():
+            await client.send(begun[name])
+            if name.endswith("drips"):
+                drips.create_task(drip(client, b"X-A: " + b"b" * 40))
+        honest = await strict.ask(strict.ordinary(), accepted=True)
+        got = {name: await ended(client) for name, client in clients.items()}
+    for client in clients.values():
+        client.close()
+    assert honest.status == 200
+    statuses = {
+        name: [line.split()[1] for line in raw.split(b"\r\n") if line.startswith(b"HTTP/")] for name, raw in got.items()
+    }
+    assert statuses == {
+        "nothing": [],
+        "a head that drips": [],
+        "a line that never ends": [],
+        "a body that drips": [b"408"],
+        "a body that never comes": [b"408"],
+        "a chunked body that never comes": [b"408"],
+        "rest after an answer": [b"200"],
+        "a second head that drips": [b"200"],
+    }
+    assert (await strict.gate.metrics())['stillgate_refusals_total{reason="too_slow"}'] >= 6
+    await strict.at_peace()
+
+
+async def test_a_client_that_never_takes_its_answers_is_ended(strict: Scene) -> None:
+    """D-04: whether much is left for it or little, and whether the connection was to go on or not."""
+    before = Footprint.of(strict.gate)
+    # The kernel takes some 100 kB of answers before our own buffer fills, 64 kB of which are no reason to wait.
+    counts = [*range(100, 1000, 50), 20_000]
+    clients = []
+    async with asyncio.TaskGroup() as sending:
+        for count in counts:
+            clients.append(_deaf(await strict.connect(ENDED_S * 2)))
+            sending.create_task(_send_all(clients[-1], get("/v1/models", [strict.bearer]) * count))
+        await _until_connections(strict, 0)
+    for client in clients:
+        client.close()
+    assert Footprint.of(strict.gate).fds <= before.fds + 4
+    await strict.at_peace()
+
+
+def _deaf(client: RawClient) -> RawClient:
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    return client
+
+
+async def _send_all(client: RawClient, raw: bytes) -> None:
+    with suppress(OSError, TimeoutError):
+        await client.send(raw)
+
+
+async def _until_connections(scene: Scene, count: int, within: float = 6.0) -> None:
+    try:
+        async with asyncio.timeout(within):
+            while (open_now := (await scene.gate.metrics())["stillgate_connections"]) != count:
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"{open_now} connections are open, not {count}, after {within} s") from None
+
+
+async def test_one_address_gets_so_many_connections_and_no_more(strict: Scene) -> None:
+    """D-05: those beyond the cap end at once, the others live, and a place that is free is given away again."""
+    await _until_connections(strict, 0)
+    clients = [await strict.connect() for _ in range(40)]
+    await _until_connections(strict, 24)
+    answers = [await _answered(strict, client) for client in clients]
+    assert answers.count(200) == 24
+    assert answers.count(None) == 16
+    for client in clients:
+        client.close()
+    await _until_connections(strict, 0)
+    assert (await strict.ask(strict.ordinary())).status == 200
+    await strict.at_peace()
+
+
+async def _answered(scene: Scene, client: RawClient) -> int | None:
+    try:
+        return scene.witness.saw(await client.ask(get("/v1/models", [scene.bearer]))).status
+    except (BrokenError, OSError):
+        return None
+
+
+async def test_what_is_beyond_the_cap_of_exchanges_is_turned_away(strict: Scene) -> None:
+    """D-05, D-10: 503 with Retry-After, in the dialect, unrecorded, and those who are inside are answered."""
+    open_door = asyncio.Event()
+    usual = strict.upstream.default
+    assert callable(usual)
+    before = strict.calls
+    strict.upstream.default = lambda asked: (Pause(open_door), *usual(asked))
+    try:
+        inside = [asyncio.create_task(strict.ask(strict.ordinary(), accepted=True)) for _ in range(4)]
+        await strict.upstream.wait_for_requests(before + 4)
+        for path in (CHAT, MESSAGES):
+            turned = await strict.ask(
+                strict.ordinary(("anthropic-version", "2023-06-01"), path=path),
+                dialect="anthropic" if path == MESSAGES else "openai",
+                accepted=False,
+            )
+            assert turned.status == 503
+            assert turned.header("retry-after") == "1"
+        open_door.set()
+        assert [(await task).status for task in inside] == [200] * 4
+    finally:
+        strict.upstream.default = usual
+    await strict.at_peace()
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half_close"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_client_that_leaves_before_the_answer_ends_the_call_upstream(
+    scene: Scene, how: str, *, streamed: bool
+) -> None:
+    """P4, Q-03: within a second, and the input is charged."""
+    scene.upstream.script((Pause(asyncio.Event()),))
+    before, calls = len(scene.gate.records("exchange")), scene.calls
+    async with await scene.connect() as client:
+        await client.send(scene.ordinary(stream=streamed))
+        sent = (await scene.upstream.wait_for_requests(calls + 1))[-1]
+        getattr(client, how)()
+        await scene.upstream.wait_closed(sent.connection, within=1.0)
+    record = (await scene.gate.wait_for_records(before + 1))[-1]
+    assert (record["outcome"], record["usage"]["source"]) == ("client_left", "estimate")
+    assert record["usage"]["input"] > 0
+    await scene.at_peace()
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+async def test_a_client_that_leaves_in_mid_stream_is_charged_what_it_got(scene: Scene, path: str) -> None:
+    """P4, Q-03."""
+    text = "x" * 3000
+    if path == CHAT:
+        piece = content(text)
+    else:
+        delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+        piece = event(delta, "content_block_delta")
+    scene.upstream.script((*sse_answer([piece], end=False), Pause(asyncio.Event())))
+    before, calls = len(scene.gate.records("exchange")), scene.calls
+    async with await scene.connect() as client:
+        await client.send(scene.ordinary(path=path, stream=True, max_tokens=4000))
+        sent = (await scene.upstream.wait_for_requests(calls + 1))[-1]
+        await client.until(b'x"}')
+        client.close()
+        await scene.upstream.wait_closed(sent.connection, within=1.0)
+    record = (await scene.gate.wait_for_records(before + 1))[-1]
+    assert record["outcome"] == "client_left"
+    assert record["usage"]["output"] == 1000, "three bytes a token"
+    assert record["usage"]["source"] == "estimate"
+    await scene.at_peace()
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_reaches_nobody(scene: Scene) -> None:
+    """D-07: it has a record, and nothing went upstream; what it pipelined behind a pending call neither."""
+    before, calls = len(scene.gate.records("exchange")), scene.calls
+    async with await scene.connect() as client:
+        await client.send(scene.ordinary()[:-5])
+        client.reset()
+    record = (await scene.gate.wait_for_records(before + 1))[-1]
+    assert (record["effect"], record["outcome"]) == ("deny", "client_left")
+    scene.upstream.script((Pause(asyncio.Event()),))
+    async with await scene.connect() as client:
+        await client.send(scene.ordinary() * 20)
+        sent = (await scene.upstream.wait_for_requests(calls + 1))[-1]
+        client.close()
+        await scene.upstream.wait_closed(sent.connection)
+    await scene.gate.wait_for_records(before + 2)
+    assert scene.calls == calls + 1
+    await scene.at_peace()
+
+
+async def test_a_slow_reader_holds_the_upstream_up_and_not_our_memory(scene: Scene) -> None:
+    """D-04: 48 MB of stream wait at the upstream until the client reads on, and all of it comes."""
+    pieces = [content(f"{number}:" + "y" * 16_000) for number in range(3000)]
+    told = Reached()
+    whole: Script = (*sse_answer(pieces, end=False), Send(chunk(event("[DONE]")) + chunk(b"")))
+    scene.upstream.script((*whole[:-1], Pause(told), whole[-1]))
+    before = Footprint.of(scene.gate)
+    async with await scene.connect(30) as client:
+        await client.send(scene.ordinary(stream=True))
+        await client.head()
+        await asyncio.sleep(0.5)  # as long as the upstream would need to send it all
+        assert not told.is_set(), "the upstream has sent everything to a client that reads nothing"
+        assert Footprint.of(scene.gate).rss < before.rss + (8 << 20)
+        got = b""
+        while data := await client.chunk():
+            got += data if len(got) < 1 << 20 else b""
+        assert got.startswith(pieces[0])
+    assert Footprint.of(scene.gate).rss < before.rss + (24 << 20)
+    await scene.at_peace()
+
+
+async def test_a_body_of_100_000_chunks_of_a_byte_is_read_without_a_stall(scene: Scene) -> None:
+    """D-06."""
+    body = dumps(chat(user="a" * 99_900)).encode()
+    framed = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + chunk(b"")
+    headers = [("Host", "a"), scene.bearer, ("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]
+    answer = await scene.ask(request("POST", CHAT, headers, framed), accepted=True)
+    assert answer.status == 200
+    await scene.at_peace()
+
+
+async def test_5_000_pipelined_requests_are_answered_in_order(scene: Scene) -> None:
+    """H-18: each with its own decision and id, a bounded queue, bounded memory."""
+    before = Footprint.of(scene.gate)
+    kinds = [
+        (200, get("/v1/models", [scene.bearer])),
+        (404, get("/v1/nothing", [scene.bearer])),
+        (401, get("/v1/models")),
+    ]
+    expected = [kinds[number * 7 % 3 if number % 5 else 0] for number in range(5000)]
+    async with await scene.connect(20) as client, asyncio.TaskGroup() as tasks:
+        tasks.create_task(client.send(b"".join(raw for _, raw in expected)))
+        answers = [await client.response() for _ in expected]
+    assert [answer.status for answer in answers] == [status for status, _ in expected]
+    assert len({answer.header("x-request-id") for answer in answers}) == 5000
+    assert Footprint.of(scene.gate).rss < before.rss + (32 << 20)
+    await scene.gate.wait_for_records(sum(status == 200 for status, _ in expected))
+    await scene.at_peace()
+
+
+MB9 = 9 << 20
+WIDE = {
+    "deep and wide": '{"metadata":[' + ",".join(["[" * 60 + "]" * 60] * (MB9 // 121)) + "]}",
+    "a million empty lists": '{"a":[' + "[]," * (MB9 // 3) + "[]]}",
+    "a million keys": "{" + ",".join(f'"{number}":0' for number in range(MB9 // 10)) + "}",
+    "190,000 keys": "{" + ",".join(f'"{number:040}":0' for number in range(99_000)) + "}",
+    "a hundred thousand messages": '{"model":"m-large","messages":['
+    + ",".join(['{"role":"user","content":"hi"}'] * 49_000)
+    + "]}",
+    "one long string": dumps(chat(user="a" * MB9)),
+    "one long content": dumps(chat(messages=[{"role": "user", "content": "\u00e9" * (MB9 // 6)}])),
+    "one long content of wide characters": dumps(
+        chat(messages=[{"role": "user", "content": "\U0001f600" * (MB9 // 12)}])
+    ),
+    "quotes and backslashes": dumps(chat(user='\\"' * (MB9 // 4))),
+    "spaces": dumps(chat()).replace("{", "{" + " " * MB9, 1),
+    "numbers": '{"seed":[' + "1234567890123456789," * 190_000 + "1]}",
+    "a number of 9 MB": '{"seed":' + "1" * MB9 + "}",
+    "a fraction of 9 MB": '{"temperature":0.' + "1" * MB9 + "}",
+    "open brackets": "[" * MB9,
+    "half surrogate pairs": '{"user":"' + "\\ud800" * (MB9 // 6) + '"}',
+    "a long unknown key": '{"' + "a" * MB9 + '":1}',
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+async def test_nine_megabytes_of_any_json_do_not_hold_up_the_loop(scene: Scene, name: str) -> None:
+    """J-06, P7: the invariants look at the loop's lag."""
+    answer = await scene.ask(post(CHAT, WIDE[name].encode(), [scene.bearer]), accepted=True, within=20)
+    assert answer.status in {200, 400, 413, 429}, answer
+    await scene.at_peace()

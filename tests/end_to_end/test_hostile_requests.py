@@ -1,0 +1,354 @@
+"""Requests that are plain HTTP and meant badly: bombs, odd paths and headers, sizes, JSON of two minds."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from json import dumps
+
+import pytest
+import pytest_asyncio
+
+from tests.end_to_end.scene import CHAT, MESSAGES, Scene, chat, staged
+from tests.rig.raw_client import chunk, get, post, request
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+LIMIT = 65_536
+BOMB = gzip.compress(bytes(100 << 20), compresslevel=9)
+TWICE = gzip.compress(BOMB)
+SMUGGLED = "GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n"
+JSON = ("Content-Type", "application/json")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    async with staged(tmp_path_factory.mktemp("requests"), {"limits": {"body_bytes": LIMIT}}) as scene:
+        yield scene
+
+
+def sized(scene: Scene, body: bytes, *headers: tuple[str, str], path: str = CHAT) -> bytes:
+    return request("POST", path, [("Host", "a"), scene.bearer, ("Content-Length", str(len(body))), *headers], body)
+
+
+BOMBS = {
+    "gzip": BOMB,
+    "gzip, gzip": TWICE,
+    "deflate": zlib.compress(bytes(100 << 20)),
+    "br": bytes.fromhex("cf ff ff 7f f8 27 00 e2 b1 40 20 f7 fe 9f 00") * 400,
+    "zstd": bytes.fromhex("28 b5 2f fd a4 00 e1 f5 05"),
+    "x-gzip": BOMB,
+    "identity": dumps(chat()).encode(),
+    "": b"{}",
+    "nonsense": b"{}",
+}
+
+
+@pytest.mark.parametrize("coding", BOMBS)
+async def test_a_compressed_body_is_refused_unread(scene: Scene, coding: str) -> None:
+    """D-01, D-02, J-09."""
+    raw = sized(scene, BOMBS[coding], JSON, ("Content-Encoding", coding))
+    for at_once in (False, True):
+        assert (await scene.refused(raw, at_once=at_once, accepted=True)).status == 415
+        nobody = raw.replace(scene.key.encode(), b"sk-nobody")
+        assert (await scene.refused(nobody, at_once=at_once, accepted=False)).status == 401
+    await scene.at_peace()
+
+
+TYPES = {
+    "text/plain": 415,
+    "application/json; charset=utf-16": 415,
+    "application/json; charset=utf-8; a=b": 415,
+    "application/jsonx": 415,
+    "application/x-www-form-urlencoded": 415,
+    "multipart/form-data; boundary=a": 415,
+    "application/json, text/plain": 415,
+    "": 415,
+    "application/json; charset=utf-8": 200,
+    'Application/JSON; charset="UTF-8"': 200,
+}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+async def test_only_json_in_utf8_is_read(scene: Scene, kind: str) -> None:
+    """J-08."""
+    answer = await scene.ask(sized(scene, dumps(chat()).encode(), ("Content-Type", kind)), accepted=True)
+    assert answer.status == TYPES[kind]
+    await scene.at_peace()
+
+
+async def test_a_body_of_no_type_or_of_two_is_refused(scene: Scene) -> None:
+    """J-08."""
+    body = dumps(chat()).encode()
+    for headers in ([], [JSON, JSON], [JSON, ("Content-Type", "text/plain")]):
+        answer = await scene.refused(sized(scene, body, *headers), at_once=False)
+        assert answer.status in {400, 415}
+    await scene.at_peace()
+
+
+PATHS = [
+    *("/", "//v1/chat/completions", "/v1//chat/completions", "/v1/chat/completions/", "/V1/chat/completions"),
+    *("/v1/chat/../chat/completions", "/v1/%2e%2e/v1/chat/completions", "/v1/chat%2fcompletions", "/v1/models/"),
+    *("/v1/chat/completions;x", "/v1/chat/completions%00", "/v1/chat/completions%20", "/v1/chat/completions."),
+    *("/v1/chat/completion\xc0\xb3", "/%76%31/chat/completions", "/v1/chat\\completions", "/./v1/chat/completions"),
+    *("/v1/chat/completions#x", "/v1/embeddings", "/v1/files", "/v1/batches", "/v1/responses", "/v1/models/m-large"),
+    *("/metrics", "/healthz", "/readyz", "/keys", "/keys/import", "/status", "/debug", "/docs", "/openapi.json"),
+    *("/admin", "/config", "/.env", "/server-status", "/v1/admin/keys", "/%2e%2e/keys", "/v1/../keys"),
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_path_that_is_not_in_the_table_is_not_found(scene: Scene, path: str) -> None:
+    """B-07, G-12, Q-11."""
+    calls = scene.calls
+    for raw in (post(path, chat(), [scene.bearer]), get(path, [scene.bearer])):
+        answer = await scene.ask(raw, accepted=False)
+        assert answer.status == (404 if path.isascii() else 400)
+    assert scene.calls == calls
+
+
+METHODS = ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "PURGE", "QUERY", "M-SEARCH"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_another_method_is_not_allowed(scene: Scene, method: str) -> None:
+    """H-12; a HEAD's answer has no body, or the next answer on the connection would begin with it."""
+    async with await scene.connect() as client:
+        for path in (CHAT, MESSAGES, "/v1/models"):
+            if (method, path) == ("GET", "/v1/models"):
+                continue
+            await client.send(request(method, path, [("Host", "a"), scene.bearer]))
+            answer = await client.response(to_head_request=method == "HEAD")
+            assert answer.status == 405
+            assert answer.header("allow") == ("GET" if path == "/v1/models" else "POST")
+        last = scene.witness.saw(await client.ask(scene.ordinary()))
+        assert last.status == 200
+    await scene.at_peace()
+
+
+async def test_what_a_client_says_about_itself_goes_nowhere(scene: Scene) -> None:
+    """B-02, B-03, B-04, B-06, B-12: the upstream gets our headers, our credential, and what the list allows."""
+    theirs = [
+        ("Connection", "authorization, x-api-key, via, content-type, x-request-id, accept, anthropic-version"),
+        *[("x_api_key", "a"), ("X_Forwarded_For", "1.2.3.4"), ("Content_Length", "1"), ("Authorization_", "a")],
+        *[("OpenAI-Organization", "org-1"), ("OpenAI-Project", "p"), ("anthropic-beta", "b"), ("x-goog-user", "u")],
+        *[("Cookie", "a=b"), ("Forwarded", "for=1.2.3.4"), ("X-Forwarded-For", "1.2.3.4"), ("X-Real-IP", "1.2.3.4")],
+        *[("X-Original-URL", "/admin"), ("X-Rewrite-URL", "/admin"), ("X-HTTP-Method-Override", "DELETE")],
+        *[("X-Request-Id", "mine"), ("traceparent", "00-a-b-01"), ("Via", "1.0 evil"), ("User-Agent", "me")],
+        *[("Proxy-Authorization", "Basic x"), ("TE", "trailers"), ("Keep-Alive", "5"), ("Accept-Encoding", "gzip")],
+        *[("Idempotency-Key", "k"), ("X-Stainless-Lang", "python"), ("Accept", "text/html"), ("Range", "bytes=0-1")],
+        *[("If-None-Match", "*"), ("Max-Forwards", "0"), ("Proxy-Connection", "keep-alive"), ("HTTP2-Settings", "A")],
+    ]
+    ours = {"host", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "via", "x-request-id"}
+    for path, bearer, extra in (
+        (CHAT, ("authorization", f"Bearer {scene.gate.credential}"), set[str]()),
+        (MESSAGES, ("x-api-key", scene.gate.credential), {"anthropic-version"}),
+    ):
+        answer = await scene.ask(scene.ordinary(*theirs, path=path + "?api_base=http://b.example/&key=x"))
+        sent = scene.upstream.requests[-1]
+        assert sent.target == path
+        assert {name.lower() for name, _ in sent.headers} == ours | extra | {bearer[0]}
+        assert sent.header(bearer[0]) == bearer[1]
+        assert sent.header("host") == scene.upstream.url.removeprefix("http://")
+        assert sent.header("via") == "1.1 stillgate"
+        assert sent.header("x-request-id") not in {None, "mine"}
+        assert sent.header("accept-encoding") == "identity"
+        assert sent.header("user-agent") == "stillgate"
+        names = {name.lower() for name, _ in answer.head.headers}
+        assert names <= {"content-type", "content-length", "x-request-id", "request-id", "via", "date"}
+        assert answer.header("via") == "1.1 stillgate"
+    await scene.at_peace()
+
+
+ODD_VALUES = ["\xe4\xff", "a" * 8000, "{{7*7}} ${x} {0.__class__}", '"}{"', "\u2028".encode().decode("latin-1")]
+
+
+@pytest.mark.parametrize("value", ODD_VALUES)
+async def test_odd_bytes_in_headers_that_are_kept_break_nothing(scene: Scene, value: str) -> None:
+    """A-07, B-09, G-06: the record of the exchange is one line, and the exchange is answered or refused."""
+    for name in ("User-Agent", "X-Request-Id", "X-Forwarded-For", "anthropic-version"):
+        for path in (CHAT, MESSAGES):
+            answer = await scene.ask(
+                scene.ordinary((name, value), path=path),
+                dialect="anthropic" if path == MESSAGES or name == "anthropic-version" else "openai",
+            )
+            assert answer.status in {200, 400}, (name, answer)
+    await scene.at_peace()
+
+
+async def test_a_refusal_comes_before_100_and_not_after(scene: Scene) -> None:
+    """H-07: whoever has no key, is too large or sends something else is never asked for the body."""
+    expect = ("Expect", "100-continue")
+    body = dumps(chat()).encode()
+    large = [("Host", "a"), scene.bearer, JSON, expect, ("Content-Length", str(LIMIT + 1))]
+    rows = [
+        (request("POST", CHAT, large), 413),
+        (request("POST", CHAT, [*large[:2], expect, ("Content-Length", "9"), ("Content-Type", "text/plain")]), 415),
+        (request("POST", CHAT, [large[0], JSON, expect, ("Content-Length", "9")]), 401),
+        (request("POST", CHAT, [large[0], ("x-api-key", "a"), JSON, expect, ("Content-Length", "9")]), 401),
+        (request("POST", CHAT, [*large[:3], ("Expect", "a"), ("Content-Length", "9")]), 417),
+        (request("POST", CHAT, [*large[:4], expect, ("Content-Length", "9")]), 417),
+        (request("POST", "/v1/nothing", [*large[:4], ("Content-Length", "9")]), 404),
+        (request("PUT", CHAT, [*large[:4], ("Content-Length", "9")]), 405),
+    ]
+    for raw, status in rows:
+        assert (await scene.refused(raw, at_once=False)).status == status, raw
+    for framing, framed in (
+        (("Content-Length", str(len(body))), body),
+        (("Transfer-Encoding", "chunked"), chunk(body) + chunk(b"")),
+    ):
+        async with await scene.connect() as client:
+            for _ in range(2):  # on the same connection twice: nothing is left over
+                await client.send(request("POST", CHAT, [("Host", "a"), scene.bearer, JSON, expect, framing]))
+                interim = await client.response()
+                assert (interim.status, interim.head.headers) == (100, [])
+                assert scene.witness.saw(await client.ask(framed)).status == 200
+    old = request("POST", CHAT, [("Host", "a"), scene.bearer, JSON, expect, ("Content-Length", str(len(body)))], body)
+    answer = await scene.ask(old.replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    assert answer.status == 200, "HTTP/1.0 knows no 100"
+    await scene.at_peace()
+
+
+UPGRADES = {
+    "H-09 unknown": [("Upgrade", "x"), ("Connection", "upgrade")],
+    "H-10 h2c": [("Upgrade", "h2c"), ("Connection", "Upgrade, HTTP2-Settings"), ("HTTP2-Settings", "AAMAAABk")],
+    "H-11 WebSocket": [
+        *[("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")],
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ],
+    "TCP": [("Upgrade", "tcp"), ("Connection", "upgrade")],
+}
+
+
+@pytest.mark.parametrize("name", UPGRADES)
+async def test_nothing_is_upgraded_and_what_comes_behind_is_not_read(scene: Scene, name: str) -> None:
+    """The parser loses bytes behind an upgrade that it does not know, so the connection must not go on."""
+    calls = scene.calls
+    async with await scene.connect() as client:
+        await client.send(scene.ordinary(*UPGRADES[name]) + post(CHAT, chat()) + scene.ordinary())
+        answer = scene.witness.saw(await client.response())
+        assert (answer.status, answer.header("connection")) == (200, "close")
+        with suppress(EOFError):
+            assert await client.to_end() == b""
+    assert scene.calls == calls + 1
+    assert not {"upgrade", "http2-settings"} & {n.lower() for n, _ in scene.upstream.requests[-1].headers}
+    assert (await scene.ask(get(CHAT, [scene.bearer, *UPGRADES[name]]))).status == 405
+    await scene.at_peace()
+
+
+async def test_a_body_may_have_the_limit_and_not_a_byte_more(scene: Scene) -> None:
+    """D-07."""
+    empty = dumps(chat(user="")).encode()
+    for size, status in ((LIMIT, 200), (LIMIT + 1, 413), (10 * LIMIT, 413)):
+        body = dumps(chat(user="a" * (size - len(empty)))).encode()
+        assert len(body) == size
+        assert (await scene.ask(sized(scene, body, JSON), accepted=True)).status == status
+        pieces = b"".join(chunk(body[at : at + 1000]) for at in range(0, size, 1000)) + chunk(b"")
+        raw = request("POST", CHAT, [("Host", "a"), scene.bearer, JSON, ("Transfer-Encoding", "chunked")], pieces)
+        assert (await scene.ask(raw, accepted=True)).status == status
+    await scene.at_peace()
+
+
+async def test_a_length_that_lies_reaches_nobody(scene: Scene) -> None:
+    """D-07, H-06: too short, and the rest is a request of its own; too long, and the exchange ends with the client."""
+    body = dumps(chat()).encode()
+    calls = scene.calls
+    short = request("POST", CHAT, [("Host", "a"), scene.bearer, JSON, ("Content-Length", "9")], body)
+    assert (await scene.refused(short, at_once=True)).status == 400
+    async with await scene.connect() as client:
+        await client.send(sized(scene, body, JSON)[:-1])
+        client.half_close()
+        with pytest.raises(EOFError):
+            scene.witness.saw(await client.response(), accepted=True)
+    records = await scene.gate.wait_for_records(len(scene.gate.records("exchange")))
+    assert scene.calls == calls
+    assert records[-1]["effect"] == "deny"
+    await scene.at_peace()
+
+
+async def test_the_body_of_a_get_is_no_request(scene: Scene) -> None:
+    """H-06, 0.CL: it is read over, whatever it looks like."""
+    calls = scene.calls
+    async with await scene.connect() as client:
+        inner = scene.ordinary()
+        headers = [("Host", "a"), scene.bearer, ("Content-Length", str(len(inner)))]
+        await client.send(request("GET", "/v1/models", headers, inner) + scene.ordinary())
+        first = scene.witness.saw(await client.response())
+        assert first.status == 200
+        assert b'"object":"list"' in first.body
+        second = scene.witness.saw(await client.response())
+        assert b"chat.completion" in second.body
+    assert scene.calls == calls + 1
+    await scene.at_peace()
+
+
+async def test_chunk_extensions_and_trailers_change_nothing(scene: Scene) -> None:
+    """H-13, H-15: ignored or refused, never passed on, never merged into the headers."""
+    body = dumps(chat()).encode()
+    headers = [("Host", "a"), scene.bearer, JSON, ("Transfer-Encoding", "chunked")]
+    long = b"".join(b"1;a=%b\r\n%c\r\n" % (b"x" * 8000, byte) for byte in body)
+    trailers = "Authorization: Bearer x\r\nContent-Length: 3\r\nHost: b\r\nTransfer-Encoding: chunked\r\nX-A: b"
+    for framed in (
+        long + b"0\r\n\r\n",
+        b'%x;a="b\\"c";d\r\n%b\r\n0;e\r\n\r\n' % (len(body), body),
+        b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(body), body, trailers.encode()),
+        b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, b"X-A: b\r\n" * 10_000),
+        b"%x\r\n%b\r\n0\r\nX-A: %b\r\n\r\n" % (len(body), body, b"b" * 100_000),
+        b"%032x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+        b"0" * 8000 + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+    ):
+        answer = await scene.ask(request("POST", CHAT, headers, framed))
+        assert answer.status in {200, 400}
+        if answer.status == 200:
+            sent = scene.upstream.requests[-1]
+            assert (sent.header("authorization"), sent.header("x-a")) == (f"Bearer {scene.gate.credential}", None)
+            assert sent.header("transfer-encoding") is None
+    await scene.at_peace()
+
+
+NASTY = {
+    "J-01 a list": b"[]",
+    "J-02 a key twice": b'{"model": "m-small", "model": "m-large", "messages": [{"role": "user", "content": "hi"}]}',
+    "J-02 a key twice, escaped": b'{"model": "m-small", "mod\\u0065l": "m-large", "messages": []}',
+    "J-02 a key twice, deep": b'{"model": "m-large", "messages": [{"role": "user", "role": "system", "content": ""}]}',
+    "J-03 another case": dumps(chat(Model="m-small")).encode(),
+    "J-03 folds to a known one": dumps(chat(meſſages=[])).encode(),
+    "J-03 NUL behind it": dumps(chat(**{"model\0": "m-small"})).encode(),
+    "J-04 UTF-16": dumps(chat()).encode("utf-16"),
+    "J-04 bad UTF-8": dumps(chat(user="@")).encode().replace(b"@", b"\xff"),
+    "J-04 CESU-8": dumps(chat(user="@")).encode().replace(b"@", b"\xed\xa0\xbd\xed\xb8\x80"),
+    "J-04 half a surrogate pair": dumps(chat(user="\ud800")).encode(),
+    "J-05 NaN": dumps(chat(temperature=float("nan"))).encode(),
+    "J-05 2^64": dumps(chat(seed=1 << 64)).encode(),
+    "J-05 1e400": dumps(chat(temperature="@")).encode().replace(b'"@"', b"1e400"),
+    "J-05 a number of 5,000 digits": dumps(chat(seed="@")).encode().replace(b'"@"', b"1" * 5000),
+    "J-05 true for a number": dumps(chat(max_tokens=True)).encode(),
+    "J-06 65 levels": dumps(chat(metadata="@")).encode().replace(b'"@"', b"[" * 65 + b"]" * 65),
+    "J-06 30,000 levels": dumps(chat(metadata="@")).encode().replace(b'"@"', b"[" * 30_000 + b"]" * 30_000),
+    "J-11 a base URL": dumps(chat(base_url="http://b.example")).encode(),
+    "G-18 another's state": dumps(chat(previous_response_id="resp_1")).encode(),
+}
+
+
+async def test_a_body_that_is_no_json_is_refused(scene: Scene) -> None:
+    """J-01. The words name a line of the client's own body, so I6, which looks for lines of ours, is not asked."""
+    document = dumps(chat()).encode()
+    calls = scene.calls
+    for body in (b"", b"{", document[:-1], document[:-1] + b",}", document + b" {}", b"\xef\xbb\xbf" + document):
+        async with await scene.connect() as client:
+            answer = await client.ask(sized(scene, body, JSON))
+        assert (answer.status, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert scene.calls == calls
+    await scene.at_peace()
+
+
+@pytest.mark.parametrize("name", NASTY)
+async def test_json_that_readers_disagree_about_is_refused(scene: Scene, name: str) -> None:
+    calls = scene.calls
+    answer = await scene.ask(sized(scene, NASTY[name], JSON), accepted=True)
+    assert answer.status == 400, answer
+    anthropic = await scene.ask(sized(scene, NASTY[name], JSON, path=MESSAGES), dialect="anthropic", accepted=True)
+    assert anthropic.status == 400, anthropic
+    assert scene.calls == calls
+    await scene.at_peace()

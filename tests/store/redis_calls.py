@@ -1,0 +1,81 @@
+"""The store's calls as a table, and what a caller may see of each when the server or the way to it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from proxy.errors import StoreUnavailable
+from proxy.store.base import Ask, Credit, Hold, Row, Store
+from proxy.store.redis import RedisStore
+
+BUCKET = "0123456789abcdef"
+ASK = Ask(BUCKET, 10, 60_000, 1, 1)
+
+# Long enough that a busy machine fails no promise; short enough to see a deadline pass.
+PATIENT_S = 5.0
+DEADLINE_S = 0.2
+
+Call = Callable[[Store], Awaitable[object]]
+
+
+async def scanned(store: Store) -> list[tuple[str, bytes]]:
+    return [row async for row in store.scan("keys")]
+
+
+CALLS: dict[str, Call] = {
+    "reserve": lambda store: store.reserve([ASK], "op"),
+    "credit": lambda store: store.credit([Credit(BUCKET, 60_000, 0, 1)], "op"),
+    "hold": lambda store: store.hold([Hold(BUCKET, 10, "a", 1, 1, 1000)]),
+    "read": lambda store: store.read("keys", "a"),
+    "write": lambda store: store.write([Row("keys", "a", b"x")]),
+    "scan": scanned,
+    "changes from now": lambda store: store.changes(None, 0),
+    "changes": lambda store: store.changes("5-0", 50),
+    "ping": lambda store: store.ping(),
+}
+WRITES = ("reserve", "credit", "hold", "write")
+
+call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+
+@asynccontextmanager
+async def connected(url: str, *, deadline: float = PATIENT_S, password: str | None = None) -> AsyncIterator[RedisStore]:
+    """A store that is closed at the end."""
+    store = await RedisStore.connect(url, deadline=deadline, password=password)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def fails_in_time(what: Awaitable[object]) -> None:
+    """Await a call that must raise StoreUnavailable at its deadline at the latest."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    with pytest.raises(StoreUnavailable):
+        await what
+    assert loop.time() - begun < DEADLINE_S + 0.5
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Return once something is true; it is looked at again and again for a bounded time."""
+    for _ in range(1000):
+        if true():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never became true")
+
+
+async def works_again(store: Store) -> None:
+    """Return once the store answers; it is asked again and again for a bounded time."""
+    for _ in range(1000):
+        try:
+            return await store.ping()
+        except StoreUnavailable:
+            await asyncio.sleep(0.005)
+    raise AssertionError("the store never came back")
