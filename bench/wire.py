@@ -33,7 +33,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def _joined(message: bytes, position: int) -> bytes | None:
-    pieces = []
+    pieces: list[bytes] = []
     while (line_end := message.find(b"\r\n", position)) > 0:
         size = int(message[position:line_end], 16)
         if size == 0:

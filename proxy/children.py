@@ -80,11 +80,10 @@ class Worker:
             get("parent").error("a worker did not end in time and is killed", pid=self.pid)
         await self.end()
 
-    def hurry(self) -> None:
+    async def hurry(self) -> None:
         """Cut a drain that is under way short."""
-        if self.alive:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
+        with contextlib.suppress(LineClosed):
+            await self._line.send({"ask": "hurry"})
 
     async def wait(self) -> int:
         """Return the exit code once the process has ended."""

@@ -62,10 +62,9 @@ class Fleet:
         self._ending = True
         await asyncio.gather(*(worker.drain(seconds) for worker in self._workers.values()))
 
-    def hurry(self) -> None:
+    async def hurry(self) -> None:
         """Cut a drain short: what still runs is ended with an error at once."""
-        for worker in self._workers.values():
-            worker.hurry()
+        await asyncio.gather(*(worker.hurry() for worker in self._workers.values()))
 
     async def _keep_one(self, start: Start) -> None:
         pause = _FIRST_PAUSE_S

@@ -63,6 +63,7 @@ class Deployment:
         self._fleet = fleet
         self._drain_seconds = settings.limits.drain_seconds
         self._stopping = False
+        self._hurrying: asyncio.Future[None] | None = None  # kept, or it could be collected before it has run
         self._store_away = False
 
     def stop(self, seconds: float | None = None) -> None:
@@ -71,8 +72,8 @@ class Deployment:
         self._drain_seconds = self._drain_seconds if seconds is None else seconds
 
     def hurry(self) -> None:
-        """End what still runs at once."""
-        self._fleet.hurry()
+        """End what still runs at once; for a signal handler."""
+        self._hurrying = asyncio.ensure_future(self._fleet.hurry())
 
     def missing(self) -> list[str]:
         """Return what keeps the proxy from taking requests."""
@@ -99,15 +100,25 @@ class Deployment:
         self._stopping = True
         await self._fleet.close(self._drain_seconds)
 
-    async def watch_store(self, store: Store) -> None:
-        """Ask the store whether it is there, until cancelled."""
+    async def watch_store(self, store: Store, server: EmbeddedServer | None) -> None:
+        """Ask the store whether it is there, and start our own again if it died, until cancelled."""
         while True:
             try:
                 await store.ping()
                 self._store_away = False
             except StoreUnavailable:
+                if not self._store_away:
+                    get("parent").error("the store is away")
                 self._store_away = True
+                if server is not None:
+                    await self._revive(server)
             await asyncio.sleep(_PING_S)
+
+    async def _revive(self, server: EmbeddedServer) -> None:
+        try:
+            await server.start()
+        except ConfigurationError as error:
+            get("parent").error("the embedded store cannot be started again", error=str(error))
 
 
 @asynccontextmanager
@@ -120,7 +131,11 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
     async with AsyncExitStack() as stack:
         pack = load_pack(settings.pack)
         host, port = stack.enter_context(_claimed(settings.listen.host, settings.listen.port))
-        store_url = await _store_url(settings, stack)
+        server = None if settings.store.shared else EmbeddedServer(settings.data)
+        store_url = settings.store.url
+        if server is not None:
+            store_url = await server.start()
+            stack.push_async_callback(server.stop)
         store = await open_store(store_url, clock=clock, password=store_password(settings))
         stack.push_async_callback(store.close)
         digest_key = load_or_create_master(settings.master_secret).derive(Purpose.KEY_DIGEST)
@@ -147,22 +162,13 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         stack.push_async_callback(deployment.close)
         await fleet.open()
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(fleet.keep()), tasks.create_task(deployment.watch_store(store))]
+            background = [tasks.create_task(fleet.keep()), tasks.create_task(deployment.watch_store(store, server))]
             with _announced(settings.data / STATE_FILE, deployment):
                 get("parent").info("serving", address=deployment.data_url, workers=settings.workers, pack=pack.name)
                 yield deployment
             get("parent").info("stopping")
             for task in background:
                 task.cancel()
-
-
-async def _store_url(settings: Settings, stack: AsyncExitStack) -> str:
-    if settings.store.shared:
-        return settings.store.url
-    server = EmbeddedServer(settings.data)
-    url = await server.start()
-    stack.push_async_callback(server.stop)
-    return url
 
 
 async def _open_admin(settings: Settings, deployment: Deployment, stack: AsyncExitStack) -> str:

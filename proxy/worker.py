@@ -1,12 +1,13 @@
 """One worker process: it serves customers until its parent says `drain`, or is gone.
 
-The parent says first how to start (`Start`), then asks `snapshot` as often as it likes and `drain` once. A plain
-SIGTERM drains as well; the terminal's Ctrl-C reaches the parent only.
+The parent says first how to start (`Start`), then asks `snapshot` as often as it likes, `drain` once and perhaps
+`hurry`. A plain SIGTERM drains as well; the terminal's Ctrl-C reaches the parent only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -99,7 +100,7 @@ async def _run(end: socket.socket) -> int:
 async def _obey(line: Line, serving: Serving, drain_seconds: float) -> int:
     """Answer the parent until it says drain, or is gone, or the kernel says SIGTERM, or a background task fails.
 
-    A SIGTERM while draining cuts the drain short.
+    A SIGTERM while draining, or the parent's `hurry`, cuts the drain short.
     """
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -112,9 +113,19 @@ async def _obey(line: Line, serving: Serving, drain_seconds: float) -> int:
     stopping.cancel()
     if listening.done():
         drain_seconds = listening.result()
-    await serving.drain(drain_seconds, hurry)
     listening.cancel()
+    hurrying = asyncio.create_task(_await_hurry(line, hurry))
+    await serving.drain(drain_seconds, hurry)
+    hurrying.cancel()
     return int(serving.failed.done())
+
+
+async def _await_hurry(line: Line, hurry: asyncio.Event) -> None:
+    """Set `hurry` when the parent says so; it may say `drain` first, if a SIGTERM came from somebody else before."""
+    with contextlib.suppress(LineClosed):
+        while (await line.receive())["ask"] != "hurry":
+            pass
+        hurry.set()
 
 
 async def _listen(line: Line, serving: Serving) -> float:

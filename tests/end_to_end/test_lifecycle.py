@@ -1,0 +1,288 @@
+"""Starts, stops and deaths of the real thing: promises P2 and P5, rows L-01 to L-04 and L-13."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.end_to_end.scene import CHAT, chat
+from tests.rig.invariants import Witness, assert_invariants
+from tests.rig.process import GENEROUS_PACK, Stillgate
+from tests.rig.raw_client import BrokenError, RawClient, get, post
+from tests.rig.scripted_upstream import Close, Pause, ScriptedUpstream, Send, event, http
+
+LIMIT = 20
+FEW: dict[str, Any] = {
+    **GENEROUS_PACK,
+    "quotas": [{"id": "few", "per": "account", "limits": [{"measure": "requests", "max": LIMIT, "window": "1h"}]}],
+}
+PACK = Path(__file__).parents[2] / "policies" / "default.yaml"
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    async with ScriptedUpstream() as upstream:
+        yield upstream
+
+
+async def until(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
+    async with asyncio.timeout(within):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+async def status(gate: Stillgate, key: str) -> int:
+    """Ask once and return the status; 0 if nobody answers."""
+    with suppress(OSError, BrokenError):
+        async with await RawClient.connect(gate.port) as client:
+            return (await client.ask(post(CHAT, chat(), [("Authorization", f"Bearer {key}")]))).status
+    return 0
+
+
+def hanging_stream() -> tuple[Any, ...]:
+    """Return an answer that begins and then waits for ever."""
+    head = http(200, [("Content-Type", "text/event-stream"), ("Connection", "close")])
+    first = event({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "a"}}]})
+    return (Send(head + first), Pause(60.0), Close())
+
+
+async def test_the_first_start_prints_lines_that_work_as_they_stand_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+    arguments = ["serve", "--data", "data", "--port", "0", "--pack", str(PACK)]
+    environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
+    with (tmp_path / "said").open("wb") as said:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "proxy.cli", *arguments, cwd=tmp_path, stderr=said, env=environment
+        )
+    try:
+
+        async def welcomed() -> bool:
+            assert process.returncode is None, (tmp_path / "said").read_text()
+            return "Ctrl-C ends" in (tmp_path / "said").read_text()
+
+        await until(welcomed, 30)
+        page = (tmp_path / "said").read_text()
+        (curl,) = re.findall(r"^curl .*?\}'$", page, re.MULTILINE | re.DOTALL)
+        snippets = re.findall(r"^from (?:openai|anthropic) .*?\.(?:content|text)\)$", page, re.MULTILINE | re.DOTALL)
+        assert len(snippets) == 2
+        commands = [["bash", "-c", curl], *([sys.executable, "-c", snippet] for snippet in snippets)]
+        for command in commands:
+            ran = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True, timeout=60)
+            assert len(ran.stdout) > 20
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+        assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        assert not list((tmp_path / "data").rglob("*.sock"))
+        assert "Traceback" not in (tmp_path / "said").read_text()
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
+@pytest.mark.parametrize("how", ["in order", "kill -9"])
+async def test_a_second_start_finds_keys_and_quotas_as_they_were(
+    tmp_path: Path, upstream: ScriptedUpstream, how: str
+) -> None:
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url, pack=FEW) as gate:
+        key = await gate.create_key()
+        assert [await status(gate, key) for _ in range(8)] == [200] * 8
+        await gate.wait_for_records(8)
+        if how == "kill -9":
+            await gate.kill_everything()
+        await gate.restart()
+        admitted = 0
+        while await status(gate, key) == 200:
+            admitted += 1
+        # What was held in advance dies with the process: it counts as used, and nothing is admitted twice.
+        assert LIMIT - 8 - LIMIT // 8 <= admitted <= LIMIT - 8
+        assert admitted == LIMIT - 8 or how == "kill -9"
+        assert len(gate.records("gap")) == (how == "kill -9")
+        assert await status(gate, key) == 429
+        await assert_invariants(Witness(), upstream, gate)
+
+
+async def test_sigterm_turns_readiness_off_at_once_and_ends_a_stream_with_an_error_event(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    """P5, L-01."""
+    limits = {"limits": {"drain_seconds": 1.0}}
+    async with Stillgate.start(tmp_path, limits, upstream_url=upstream.url) as gate:
+        key = await gate.create_key()
+        upstream.script(hanging_stream())
+        async with await RawClient.connect(gate.port, within=20) as client:
+            await client.send(post(CHAT, chat(stream=True), [("Authorization", f"Bearer {key}")]))
+            head = await client.head()
+            assert head.status == 200
+            await client.chunk()
+            began = time.monotonic()
+            os.kill(gate.pid, signal.SIGTERM)
+
+            async def unready() -> bool:
+                return (await gate.admin("GET", "/readyz"))[0] == 503
+
+            await until(unready, 1.0)
+            assert time.monotonic() - began < 0.5
+            rest = await client.to_end()
+        assert b"shutting down" in rest
+        assert rest.endswith(b"0\r\n\r\n")
+        assert await gate.exit_code() == 0
+        (record,) = gate.records("exchange")
+        assert (record["outcome"], record["effect"], record["status"]) == ("shutdown", "allow", 200)
+        assert len(gate.records("stop")) == 1
+        await upstream.wait_closed(0)
+
+
+async def test_a_second_signal_ends_a_drain_at_once(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    """L-02."""
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url) as gate:
+        key = await gate.create_key()
+        upstream.script(hanging_stream())
+        async with await RawClient.connect(gate.port, within=20) as client:
+            await client.send(post(CHAT, chat(stream=True), [("Authorization", f"Bearer {key}")]))
+            await client.head()
+            os.kill(gate.pid, signal.SIGTERM)
+
+            async def unready() -> bool:
+                return (await gate.admin("GET", "/readyz"))[0] == 503
+
+            await until(unready, 2.0)
+            os.kill(gate.pid, signal.SIGTERM)
+            assert b"shutting down" in await client.to_end()
+        assert await gate.exit_code(10) == 0
+
+
+async def test_a_worker_that_is_killed_is_started_again(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url) as gate:
+        key = await gate.create_key()
+        assert await status(gate, key) == 200
+        await gate.wait_for_records(1)
+        await gate.metrics()  # so that the parent knows what the worker had counted
+        os.kill(gate.workers[0], signal.SIGKILL)
+
+        async def served() -> bool:
+            return await status(gate, key) == 200
+
+        await until(served)
+        counted = {name: value for name, value in (await gate.metrics()).items() if "exchanges_total" in name}
+        assert sum(counted.values()) == 2
+        assert len(gate.records("gap")) == 1
+
+
+async def test_two_workers_share_one_address_and_their_metrics_add_up(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url, workers=2) as gate:
+        key = await gate.create_key()
+        assert await asyncio.gather(*(status(gate, key) for _ in range(40))) == [200] * 40
+        records = await gate.wait_for_records(40)
+        assert len({record["writer"] for record in records}) == 2
+        counted = {name: value for name, value in (await gate.metrics()).items() if "exchanges_total" in name}
+        assert sum(counted.values()) == 40
+
+
+async def test_children_do_not_outlive_a_parent_that_is_killed_and_the_store_waits_for_the_next(
+    tmp_path: Path,
+) -> None:
+    """L-04."""
+    async with Stillgate.start(tmp_path, upstream_url=None, settings={"models": None}) as gate:
+        key = await gate.create_key()
+        os.kill(gate.pid, signal.SIGKILL)
+
+        async def only_the_store_is_left() -> bool:
+            return [psutil.Process(pid).name() for pid in gate.pids()] == ["valkey-server"]
+
+        await until(only_the_store_is_left)
+        (store,) = gate.pids()
+        await gate.run()
+        assert store in gate.pids()
+        async with await RawClient.connect(gate.port) as client:
+            assert (await client.ask(get("/v1/models", [("x-api-key", key)]))).status == 200
+
+
+async def test_an_embedded_store_that_is_killed_is_started_again_with_all_it_held(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url, pack=FEW) as gate:
+        key = await gate.create_key()
+        assert [await status(gate, key) for _ in range(4)] == [200] * 4
+        (store,) = [pid for pid in gate.pids() if psutil.Process(pid).name() == "valkey-server"]
+        os.kill(store, signal.SIGKILL)
+
+        async def served() -> bool:
+            return await status(gate, key) == 200
+
+        await until(served)
+
+        async def ready() -> bool:
+            return (await gate.admin("GET", "/readyz"))[0] == 200
+
+        await until(ready)
+        made = await gate.create_key(account="after")
+        assert await status(gate, made) == 200
+        while await status(gate, key) == 200:
+            pass
+        allowed = [record for record in gate.records("exchange") if record["effect"] == "allow"]
+        assert len(allowed) <= LIMIT + 1  # the other account's one
+
+
+def broken_pack(folder: Path) -> str:
+    (folder / "pack.yaml").write_text("apiVersion: stillgate/v1\nkind: PolicyPack\nquotaz: []\n")
+    return "quotaz"
+
+
+def missing_pack(folder: Path) -> str:
+    (folder / "pack.yaml").unlink()
+    return "pack.yaml"
+
+
+def open_secret(folder: Path) -> str:
+    (folder / "data").mkdir(exist_ok=True)
+    secret = folder / "data" / "master.secret"
+    secret.write_text("c2VjcmV0LWNhbmFyeS1zZWNyZXQtY2FuYXJ5LXNlY3JldC1jYW5hcnk=\n")
+    secret.chmod(0o644)
+    return "chmod 600"
+
+
+def unknown_setting(folder: Path) -> str:
+    text = (folder / "settings.yaml").read_text()
+    (folder / "settings.yaml").write_text(text.replace('"workers"', '"wrokers"'))
+    return "workers"
+
+
+@pytest.mark.parametrize("break_it", [broken_pack, missing_pack, open_secret, unknown_setting])
+async def test_a_start_that_cannot_be_says_why_in_plain_words(
+    tmp_path: Path, upstream: ScriptedUpstream, break_it: Callable[[Path], str]
+) -> None:
+    """L-13."""
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url) as gate:
+        await gate.terminate()
+        told = break_it(tmp_path)
+        ran = await gate.cli("serve")
+        assert ran.returncode == 1
+        assert told in ran.stderr
+        assert "Traceback" not in ran.stderr
+        assert "canary" not in ran.stderr
+
+
+async def test_a_second_start_on_the_same_folder_or_port_is_refused(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url) as gate:
+        same_folder = await gate.cli("serve")
+        assert (same_folder.returncode, "already runs" in same_folder.stderr) == (1, True)
+        same_port = await gate.cli("serve", "--data", str(tmp_path / "other"), "--port", str(gate.port))
+        assert (same_port.returncode, str(gate.port) in same_port.stderr) == (1, True)
+        assert "Traceback" not in same_folder.stderr + same_port.stderr
+        key = await gate.create_key()
+        assert await status(gate, key) == 200
