@@ -21,6 +21,7 @@ from bench.traffic import PATH, answer_body, request_body, stream_events
 from bench.upstream import canned_upstream
 from proxy.answers import AnswerWriter
 from proxy.clock import SystemClock
+from proxy.intake import Reader
 from proxy.listener import Caps, Deadlines, Listener
 from proxy.upstream import Origin, Upstream
 
@@ -28,6 +29,7 @@ _CONCURRENCY = 16
 _CALLS = 200
 _MANY = 10_000
 _BODY_BYTES = 10 << 20
+_DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=60, write_stall=60)
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -39,7 +41,7 @@ def listener(handle: Handler) -> Listener:
         handle,
         on_error=lambda _, status, __: answers.whole(None, status, "application/json", b"{}", {}),
         on_refused=lambda _: None,
-        deadlines=Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=60, write_stall=60),
+        deadlines=_DEADLINES,
         caps=Caps(total=_MANY, per_peer=_MANY),
     )
 
@@ -106,16 +108,17 @@ async def _our_server() -> AsyncIterator[int]:
     body, pieces = answer_body(), stream_events(usage=False)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if b'"stream":true' not in (await ours.read_body(request, _BODY_BYTES) or b""):
+        if b'"stream":true' not in (await reader.read_body(request) or b""):
             return answers.whole(request, 200, "application/json", body, headers)
         stream = answers.stream(request, 200, "text/event-stream; charset=utf-8", headers)
         for piece in pieces:
             await stream.send(piece)
         return stream
 
-    ours = listener(handle)
-    async with serving(ours) as port:
+    reader = Reader(_DEADLINES, _BODY_BYTES)
+    async with serving(listener(handle)) as port:
         yield port
+    reader.close()
 
 
 async def _callers(stack: AsyncExitStack) -> Callable[[str], Awaitable[float]]:

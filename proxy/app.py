@@ -30,19 +30,17 @@ from proxy.intake import Reader
 from proxy.listener import Caps, Deadlines, Listener, Refused
 from proxy.log import get
 from proxy.metered_store import MeteredStore
-from proxy.metrics import Refusal, Snapshot, Tally
+from proxy.metrics import Refusal, Tally
 from proxy.rules.pack import Pack
 from proxy.rules.quotas import Quotas
 from proxy.secrets import Purpose, load_or_create_master, read_secret_file
+from proxy.serving import Serving
 from proxy.store import open_store
 from proxy.store.base import Store
 from proxy.upstream import Origin, Upstream
 
 _BACKLOG = 1024
 _EPOCH_CHECK_S = 20.0
-_LAG_PERIOD_S = 0.05
-_END_GRACE_S = 1.0
-_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,61 +51,6 @@ class Place:
     store_url: str
     host: str
     port: int
-
-
-class Serving:
-    """A worker that serves."""
-
-    def __init__(self, parts: Parts, gateway: Gateway, listener: Listener, server: asyncio.Server) -> None:
-        self._gateway = gateway
-        self._listener = listener
-        self._server = server
-        self._quotas = parts.quotas
-        self._keys = parts.keys
-        self._journal = parts.journal
-        self._tally = parts.tally
-        self._worst_lag = 0.0
-        # Done when a background task has failed: the worker must not go on without it.
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def snapshot(self) -> Snapshot:
-        """Return this worker's numbers as they are now."""
-        put = self._tally.put
-        put("stillgate_inflight", len(self._gateway))
-        put("stillgate_connections", len(self._listener))
-        put("stillgate_keys_cached", len(self._keys))
-        put("stillgate_leases", len(self._quotas))
-        put("stillgate_log_lost_total", self._journal.log.lost)
-        put("stillgate_log_truncations_total", self._journal.log.truncations)
-        put("stillgate_log_failing", float(self._journal.log.failing))
-        put("stillgate_loop_lag_seconds", self._worst_lag)
-        self._worst_lag = 0.0
-        return self._tally.snapshot()
-
-    async def measure_lag(self) -> None:
-        """Note how late the loop wakes up, until cancelled; the worst since the last snapshot counts."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            due = clock() + _LAG_PERIOD_S
-            await asyncio.sleep(_LAG_PERIOD_S)
-            self._worst_lag = max(self._worst_lag, clock() - due)
-
-    async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
-        """Take no new work, let what runs end by itself for `seconds` or until `hurry`, then end it with an error."""
-        self._server.close()
-        self._gateway.drain()
-        self._listener.close_idle()
-        await self._until_quiet(seconds, hurry)
-        self._gateway.end_all()
-        await self._until_quiet(_END_GRACE_S)
-        self._listener.abort_all()
-        await self._until_quiet(_END_GRACE_S)
-
-    async def _until_quiet(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
-        clock = asyncio.get_running_loop().time
-        until = clock() + seconds
-        while len(self._gateway) and clock() < until and not (hurry is not None and hurry.is_set()):  # noqa: ASYNC110 - once in a worker's life
-            await asyncio.sleep(_POLL_S)
 
 
 @asynccontextmanager
@@ -123,10 +66,11 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         stack.push_async_callback(store.close)
         recorder = await _recorder(place, store, clock)
         parts = await _parts(settings, pack, place, clock, store, tally, recorder, stack)
-        gateway = Gateway(parts)
-        listener = _listener(settings, gateway, tally)
-        gateway.reader = Reader(listener, settings.limits.body_bytes)
-        stack.callback(gateway.reader.close)
+        deadlines = _deadlines(settings)
+        reader = Reader(deadlines, settings.limits.body_bytes)
+        stack.callback(reader.close)
+        gateway = Gateway(parts, reader)
+        listener = _listener(settings, gateway, deadlines, tally)
         stack.push_async_callback(parts.quotas.close)
         server = await asyncio.get_running_loop().create_server(
             listener, sock=listening_socket(place.host, place.port), backlog=_BACKLOG
@@ -235,7 +179,18 @@ def _target(settings: Settings, worker: int) -> Target:
     return FileTarget(settings.decisions_folder / f"decisions-{worker}.jsonl")
 
 
-def _listener(settings: Settings, gateway: Gateway, tally: Tally) -> Listener:
+def _deadlines(settings: Settings) -> Deadlines:
+    limits = settings.limits
+    return Deadlines(
+        header=limits.header_seconds,
+        body=limits.body_seconds,
+        body_bytes_per_second=limits.body_bytes_per_second,
+        idle=limits.idle_seconds,
+        write_stall=limits.write_stall_seconds,
+    )
+
+
+def _listener(settings: Settings, gateway: Gateway, deadlines: Deadlines, tally: Tally) -> Listener:
     limits = settings.limits
 
     def on_refused(refused: Refused) -> None:
@@ -245,13 +200,7 @@ def _listener(settings: Settings, gateway: Gateway, tally: Tally) -> Listener:
         gateway.handle,
         on_error=gateway.on_error,
         on_refused=on_refused,
-        deadlines=Deadlines(
-            header=limits.header_seconds,
-            body=limits.body_seconds,
-            body_bytes_per_second=limits.body_bytes_per_second,
-            idle=limits.idle_seconds,
-            write_stall=limits.write_stall_seconds,
-        ),
+        deadlines=deadlines,
         # Behind a trusted proxy every connection comes from the same few addresses.
         caps=Caps(limits.connections, limits.connections if settings.trusted_hops else limits.connections_per_peer),
     )

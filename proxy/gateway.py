@@ -17,6 +17,7 @@ from proxy.answers import Answer, AnswerWriter
 from proxy.auth.credential import one_credential
 from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
+from proxy.counting import count_denial, count_ending, count_refusal
 from proxy.course import BYTES_PER_TOKEN, Course, Terms, close, leave, outcome_of
 from proxy.decision import Effect, Outcome, Verdict
 from proxy.decisions.journal import Journal
@@ -49,16 +50,6 @@ MODELS_PATH = "/v1/models"
 _ERROR_BODY_BYTES = 65_536
 _CLIENT_ID_CHARS = 128
 _WATCH_S = 1.0
-_REFUSALS = {
-    "missing_api_key": Refusal.NO_CREDENTIAL,
-    "ambiguous_credentials": Refusal.SEVERAL_CREDENTIALS,
-    "invalid_api_key": Refusal.UNKNOWN_KEY,
-    "keys_unavailable": Refusal.KEYS_UNAVAILABLE,
-    "not_found": Refusal.BAD_PATH,
-    "method_not_allowed": Refusal.BAD_METHOD,
-    "overloaded": Refusal.OVERLOADED,
-    "shutting_down": Refusal.STOPPING,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +76,13 @@ class Parts:
 class Gateway:
     """Handles the requests of one process."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, reader: Reader) -> None:
         self._parts = parts
+        self._reader = reader
         self._answers = AnswerWriter(parts.clock)
         self._logger = get("gateway")
         self._courses: set[Course] = set()
         self._draining = False
-        self.reader: Reader | None = None
 
     def __len__(self) -> int:
         return len(self._courses)
@@ -109,7 +100,7 @@ class Gateway:
             dialect = self._route(request) or dialect
             principal = await self._admit(request)
         except ProxyError as error:
-            parts.tally.refused(_REFUSALS.get(error.code, Refusal.BAD_FRAMING))
+            count_refusal(parts.tally, error)
             return Reply(self._answers, request, dialect, exchange_id).fail(error)
         course = self._accept(request, dialect, exchange_id, principal)
         self._courses.add(course)
@@ -186,9 +177,7 @@ class Gateway:
 
     async def _read(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> Intake:
         """Read the body and note its facts; the model must be one that the settings list."""
-        if self.reader is None:
-            raise Unavailable("The proxy is starting.", retry_after=1)
-        intake = await self.reader.read(request, dialect)
+        intake = await self._reader.read(request, dialect)
         course.bytes_in = intake.received
         course.exchange.call = intake.call
         course.exchange.fields = intake.fields
@@ -208,20 +197,16 @@ class Gateway:
         except StoreUnavailable:
             raise Unavailable("Limits cannot be checked right now.", retry_after=2) from None
         if isinstance(result, Denial):
-            self._count_denial(result)
+            count_denial(parts.tally, result)
             error = to_error(result, dialect, course.exchange.id, parts.clock.wall(), parts.links)
             course.verdict = Verdict(Effect.DENY, by=result.quota.id, reasons=(reason(result),), error=error)
             raise error
         course.reservation = result
         if result.shadow:
             for denial in result.shadow:
-                self._count_denial(denial)
+                count_denial(parts.tally, denial)
             course.verdict = Verdict(Effect.ALLOW, shadow=tuple(denial.quota.id for denial in result.shadow))
         course.decided = parts.clock.monotonic()
-
-    def _count_denial(self, denial: Denial) -> None:
-        labels = (denial.quota.id, denial.limit.measure, denial.quota.mode)
-        self._parts.tally.count("stillgate_quota_denials_total", labels)
 
     async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, intake: Intake) -> UpstreamAnswer:
         """Send the call upstream; return once the answer's head is there and promises an answer."""
@@ -264,7 +249,7 @@ class Gateway:
     def _close(self, course: Course) -> Ending | None:
         ending = close(course, self._parts.quotas, self._parts.pack, self._parts.clock.monotonic())
         if ending is not None:
-            _count(self._parts.tally, ending)
+            count_ending(self._parts.tally, ending)
         return ending
 
     def on_error(self, connection: Connection, status: int, error: BaseException | None) -> Answer:
@@ -296,14 +281,3 @@ class Gateway:
         """End what still runs with an error in its own dialect."""
         for course in list(self._courses):
             course.end_with(Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1))
-
-
-def _count(tally: Tally, ending: Ending) -> None:
-    exchange = ending.exchange
-    tally.exchange(exchange.dialect, ending.verdict.effect, ending.outcome, ending.status, ending.total)
-    if ending.decide is not None:
-        tally.observe("stillgate_added_seconds", ending.decide)
-    if ending.first_byte is not None:
-        tally.observe("stillgate_upstream_first_byte_seconds", ending.first_byte)
-    if exchange.call is not None and ending.usage != (0, 0):
-        tally.charged(exchange.call.model, ending.usage, ending.cost_microusd)

@@ -13,7 +13,7 @@ from proxy.errors import BadRequest, TooLarge
 from proxy.exchange import Call, text_bytes
 from proxy.fields import Value
 from proxy.framing import check_body_headers
-from proxy.listener import Listener
+from proxy.listener import Connection, Deadlines
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Larger bodies are read in a thread: parsing takes about 4 microseconds a kilobyte.
@@ -33,10 +33,10 @@ class Intake(NamedTuple):
 
 
 class Reader:
-    """Reads bodies of up to `body_bytes`."""
+    """Reads bodies of up to `body_bytes`, each within its deadline."""
 
-    def __init__(self, listener: Listener, body_bytes: int) -> None:
-        self._listener = listener
+    def __init__(self, deadlines: Deadlines, body_bytes: int) -> None:
+        self._deadlines = deadlines
         self._body_bytes = body_bytes
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read")
 
@@ -48,7 +48,7 @@ class Reader:
         if "Expect" in request.headers and request.version >= (1, 1) and request.transport is not None:
             request.transport.write(_CONTINUE)
         try:
-            body = await self._listener.read_body(request, self._body_bytes)
+            body = await self.read_body(request)
         except web.RequestPayloadError:
             raise BadRequest("The request body ended early or was badly framed.") from None
         if body is None:
@@ -56,6 +56,33 @@ class Reader:
         if len(body) < _OFF_LOOP_BYTES:
             return understand(dialect, body)
         return await asyncio.get_running_loop().run_in_executor(self._thread, understand, dialect, body)
+
+    async def read_body(self, request: web.BaseRequest) -> bytes | None:
+        """Return the request's body, or None if it is too long.
+
+        Raises RequestTimeout when the client is slower than the body deadline: the listener's sweep watches it.
+        """
+        content = request.content
+        connection = request.protocol
+        if content.is_eof() or not isinstance(connection, Connection):
+            body = content.read_nowait() if content.is_eof() else await content.read()
+            return body if len(body) <= self._body_bytes else None
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                connection.body_deadline = started + self._deadlines.body + size / self._deadlines.body_bytes_per_second
+                part = await content.readany()
+                if not part:
+                    return b"".join(parts)
+                size += len(part)
+                if size > self._body_bytes:
+                    return None
+                parts.append(part)
+        finally:
+            connection.body_deadline = None
 
     def close(self) -> None:
         """End the reading thread."""

@@ -222,29 +222,3 @@ class Listener(web.Server):
         for connection in list(self._open):
             if connection.transport is not None:
                 connection.transport.abort()
-
-    async def read_body(self, request: web.BaseRequest, limit: int) -> bytes | None:
-        """Return the request's body, or None if it is longer than `limit` bytes.
-
-        Raises RequestTimeout when the client is slower than the body deadline.
-        """
-        content = request.content
-        connection = request.protocol
-        if content.is_eof() or not isinstance(connection, Connection):
-            body = content.read_nowait() if content.is_eof() else await content.read()
-            return body if len(body) <= limit else None
-        started = self._loop.time()
-        parts: list[bytes] = []
-        size = 0
-        try:
-            while True:
-                connection.body_deadline = started + self._deadlines.body + size / self._deadlines.body_bytes_per_second
-                part = await content.readany()
-                if not part:
-                    return b"".join(parts)
-                size += len(part)
-                if size > limit:
-                    return None
-                parts.append(part)
-        finally:
-            connection.body_deadline = None

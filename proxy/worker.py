@@ -19,13 +19,14 @@ from typing import Any
 
 import uvloop
 
-from proxy.app import Place, Serving, serve
+from proxy.app import Place, serve
 from proxy.clock import SystemClock
 from proxy.config import Model, Settings, Upstream, load_settings
 from proxy.control import Line, LineClosed
 from proxy.errors import StillgateError
 from proxy.log import configure, get
 from proxy.rules.pack_loading import load_pack
+from proxy.serving import Serving
 from proxy.standin.catalog import MODELS
 
 STAND_IN = "stand-in"

@@ -1,0 +1,68 @@
+"""A worker that serves: what it counts, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.gateway import Gateway, Parts
+from proxy.listener import Listener
+from proxy.metrics import Snapshot
+
+_LAG_PERIOD_S = 0.05
+_END_GRACE_S = 1.0
+_POLL_S = 0.02
+
+
+class Serving:
+    """A worker that serves."""
+
+    def __init__(self, parts: Parts, gateway: Gateway, listener: Listener, server: asyncio.Server) -> None:
+        self._gateway = gateway
+        self._listener = listener
+        self._server = server
+        self._quotas = parts.quotas
+        self._keys = parts.keys
+        self._journal = parts.journal
+        self._tally = parts.tally
+        self._worst_lag = 0.0
+        # Done when a background task has failed: the worker must not go on without it.
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def snapshot(self) -> Snapshot:
+        """Return this worker's numbers as they are now."""
+        put = self._tally.put
+        put("stillgate_inflight", len(self._gateway))
+        put("stillgate_connections", len(self._listener))
+        put("stillgate_keys_cached", len(self._keys))
+        put("stillgate_leases", len(self._quotas))
+        put("stillgate_log_lost_total", self._journal.log.lost)
+        put("stillgate_log_truncations_total", self._journal.log.truncations)
+        put("stillgate_log_failing", float(self._journal.log.failing))
+        put("stillgate_loop_lag_seconds", self._worst_lag)
+        self._worst_lag = 0.0
+        return self._tally.snapshot()
+
+    async def measure_lag(self) -> None:
+        """Note how late the loop wakes up, until cancelled; the worst since the last snapshot counts."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + _LAG_PERIOD_S
+            await asyncio.sleep(_LAG_PERIOD_S)
+            self._worst_lag = max(self._worst_lag, clock() - due)
+
+    async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Take no new work, let what runs end by itself for `seconds` or until `hurry`, then end it with an error."""
+        self._server.close()
+        self._gateway.drain()
+        self._listener.close_idle()
+        await self._until_quiet(seconds, hurry)
+        self._gateway.end_all()
+        await self._until_quiet(_END_GRACE_S)
+        self._listener.abort_all()
+        await self._until_quiet(_END_GRACE_S)
+
+    async def _until_quiet(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        while len(self._gateway) and clock() < until and not (hurry is not None and hurry.is_set()):  # noqa: ASYNC110 - once in a worker's life
+            await asyncio.sleep(_POLL_S)
