@@ -10,7 +10,7 @@ run: $(STAMP)
 	$(BIN)/stillgate serve
 
 test: $(STAMP)
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/pytest
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

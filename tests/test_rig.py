@@ -645,10 +645,10 @@ def test_a_metric_is_found_by_its_labels_in_order() -> None:
 
 def record(key: str = "x1", **columns: Any) -> dict[str, Any]:
     usage = {"input": 11, "output": 7, "source": "upstream"}
-    quotas = [{"id": "q", "measure": "output_tokens", "reserved": 16, "settled": 7}]
+    units = {"reserved": {"output_tokens": 16}, "settled": {"output_tokens": 7}}
     return {
         "kind": "exchange", "id": key, "effect": "allow", "outcome": "answered", "status": 200,
-        "model": "m-large", "usage": usage, "quotas": quotas, "code": "", **columns,
+        "model": "m-large", "usage": usage, "quotas": ["q"], "code": "", **units, **columns,
     }  # fmt: skip
 
 
@@ -712,13 +712,13 @@ async def test_i2_what_a_client_saw_has_one_record(
     ("columns", "holds"),
     [
         ({}, True),
-        ({"quotas": [{"id": "q", "measure": "output_tokens", "reserved": 16, "settled": 6}]}, False),
-        ({"quotas": [{"id": "q", "measure": "cost_usd", "reserved": 50, "settled": 24}]}, False),
-        ({"quotas": [{"id": "q", "measure": "cost_usd", "reserved": 50, "settled": 25}]}, True),
-        ({"quotas": [{"id": "q", "measure": "requests", "reserved": 1, "settled": None}]}, False),
-        ({"quotas": [{"id": "q", "measure": "requests", "reserved": 1, "settled": -1}]}, False),
-        ({"usage": {"input": 11, "output": 8, "source": "upstream"}, "quotas": []}, False),
-        ({"usage": {"input": 11, "output": 8, "source": "estimate"}, "quotas": []}, True),
+        ({"reserved": {"output_tokens": 16}, "settled": {"output_tokens": 6}}, False),
+        ({"reserved": {"cost_usd": 50}, "settled": {"cost_usd": 24}}, False),
+        ({"reserved": {"cost_usd": 50}, "settled": {"cost_usd": 25}}, True),
+        ({"reserved": {"requests": 1}, "settled": {"requests": None}}, False),
+        ({"reserved": {"requests": 1}, "settled": {"requests": -1}}, False),
+        ({"usage": {"input": 11, "output": 8, "source": "upstream"}, "reserved": {}, "settled": {}}, False),
+        ({"usage": {"input": 11, "output": 8, "source": "estimate"}, "reserved": {}, "settled": {}}, True),
     ],
 )
 def test_i4_no_less_is_charged_than_was_reported(columns: dict[str, Any], holds: bool) -> None:
