@@ -40,6 +40,7 @@ from proxy.worker import Start
 ADMIN_SOCKET = "admin.sock"
 STATE_FILE = "serve.json"
 _PING_S = 0.5
+_MISSED_PINGS = 2  # one may be late on a machine that is busy
 
 
 class Launch(NamedTuple):
@@ -102,16 +103,19 @@ class Deployment:
 
     async def watch_store(self, store: Store, server: EmbeddedServer | None) -> None:
         """Ask the store whether it is there, and start our own again if it died, until cancelled."""
+        missed = 0
         while True:
             try:
                 await store.ping()
-                self._store_away = False
+                missed = 0
             except StoreUnavailable:
-                if not self._store_away:
-                    get("parent").error("the store is away")
-                self._store_away = True
-                if server is not None:
-                    await self._revive(server)
+                missed += 1
+            away = missed >= _MISSED_PINGS
+            if away and not self._store_away:
+                get("parent").error("the store is away")
+            self._store_away = away
+            if away and server is not None:
+                await self._revive(server)
             await asyncio.sleep(_PING_S)
 
     async def _revive(self, server: EmbeddedServer) -> None:

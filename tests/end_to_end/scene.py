@@ -6,7 +6,7 @@ Law: what is sent to it ends with `at_peace`, which asserts the invariants; a ro
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,10 +97,17 @@ async def _rest(client: RawClient) -> bytes:
 
 
 @asynccontextmanager
-async def staged(folder: Path, settings: Mapping[str, Any] | None = None, **how: Any) -> AsyncIterator[Scene]:
-    """Start a proxy and its upstream, with one key."""
-    async with (
-        ScriptedUpstream() as upstream,
-        Stillgate.start(folder, settings, upstream_url=upstream.url, **how) as gate,
-    ):
-        yield Scene(upstream, gate, await gate.create_key())
+async def staged(
+    folder: Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    upstream: ScriptedUpstream | None = None,
+    upstream_url: str | None = None,
+    **how: Any,
+) -> AsyncIterator[Scene]:
+    """Start a proxy with one key and its upstream; one that runs already, and is reached elsewhere, can be given."""
+    async with AsyncExitStack() as stack:
+        upstream = upstream or await stack.enter_async_context(ScriptedUpstream())
+        gate = Stillgate.start(folder, settings, upstream_url=upstream_url or upstream.url, **how)
+        running = await stack.enter_async_context(gate)
+        yield Scene(upstream, running, await running.create_key())

@@ -23,7 +23,7 @@ from tests.rig.scripted_upstream import Close, Reset, Script, html_answer, json_
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PER_MODEL, IN_BRIEF = 3_000, 500
+PER_MODEL, IN_BRIEF = 3_000, 900
 PRICED = {"input_usd_per_million": 3, "output_usd_per_million": 15}
 SETTINGS: dict[str, Any] = {
     "models": {
@@ -60,7 +60,7 @@ SHAPES: list[tuple[Dialect, dict[str, Any]]] = [
     ("anthropic", {}),
     ("anthropic", {"stream": True}),
 ]
-LONG: Any = [{"role": "user", "content": "a" * 1_200}]  # some 400 tokens: there is room for one of them in two seconds
+LONG: Any = [{"role": "user", "content": "a" * 2_000}]  # some 700 tokens: there is room for one of them in two seconds
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -146,7 +146,7 @@ async def test_what_was_reserved_is_free_again_when_the_upstream_fails(scene: Sc
 
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])
 async def test_a_client_that_waits_as_long_as_it_was_told_is_admitted(scene: Scene, dialect: Dialect) -> None:
-    usage = {"prompt_tokens": 401, "completion_tokens": 1, "input_tokens": 401, "output_tokens": 1}
+    usage = {"prompt_tokens": 690, "completion_tokens": 1, "input_tokens": 690, "output_tokens": 1}
     scene.key = await scene.gate.create_key(account=f"patient-{dialect}")
     scene.upstream.script(json_answer(200, {"type": "message", "choices": [], "usage": usage}))
     assert (await ask(scene, dialect, messages=LONG)).status == 200
@@ -166,7 +166,7 @@ async def test_a_client_that_waits_as_long_as_it_was_told_is_admitted(scene: Sce
         reset_at = datetime.fromisoformat(told["reset"]).replace(tzinfo=None)
         assert 0 <= (reset_at - date).total_seconds() <= wait + 1
     assert int(told["limit"]) == IN_BRIEF
-    assert 0 <= int(told["remaining"]) <= IN_BRIEF - 401
+    assert 0 <= int(told["remaining"]) <= IN_BRIEF - 690
     await asyncio.sleep(wait)
     assert (await ask(scene, dialect, messages=LONG)).status == 200
 
