@@ -19,9 +19,11 @@ How to read it
 - `reads` is in how many pieces a client gets an answer: the slower a proxy, the more chunks of a stream it finds
   together, and the cheaper each becomes.
 - `json`, `stream` and `latency` rotate through keys that are in use all the time, so that their quotas' leases are
-  held. `cold` rotates through so many that each rests for more than a second, so that all its leases are asked for
-  anew: the dearest case, and that of most customers of a quiet deployment.
-- `waterfall` times every step on its own, in the benchmark's process, beside the CPU time that was measured. Steps are
-  warmer there than in the midst of work: the rest is what that hides, and what no step contains. The rows that compare
-  frames are differences to aiohttp's own and may be below zero.
+  held. `cold` rotates through so many that each has rested for longer than a lease is kept, so that all its leases are
+  asked for anew: the dearest case, and that of most customers of a quiet deployment.
+- `waterfall` times every step on its own, in the benchmark's process, beside the CPU time that was measured. A step
+  that runs over and over finds its code and data in the nearest cache; in the midst of work it takes up to twice as
+  long. That is most of the rest; what no step contains is in it too. So it tells which step is worth making cheaper,
+  not where the last microsecond went. The rows about server and client are differences to aiohttp's own ways and may be
+  below zero: that of the server holds the reading of the request and the writing of the answer.
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter_ns
 from typing import NamedTuple, cast
@@ -24,9 +24,9 @@ class BenchError(Exception):
 
 
 class Script(NamedTuple):
-    """What the clients send, in turn, and the body that each must get."""
+    """What the clients send, in turn and for ever, and the body that each must get."""
 
-    requests: tuple[bytes, ...]
+    requests: Iterator[bytes]
     expected: bytes
 
     @classmethod
@@ -38,7 +38,8 @@ class Script(NamedTuple):
             f"Accept: application/json\r\nUser-Agent: bench/1.0\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         expected = b"".join(stream_events(usage=False)) if stream else answer_body()
-        return cls(tuple((head % secret).encode() + body for secret in secrets), expected)
+        requests = [(head % secret).encode() + body for secret in secrets]
+        return cls(itertools.cycle(requests), expected)
 
 
 class Flow:
@@ -46,7 +47,7 @@ class Flow:
 
     def __init__(self, script: Script) -> None:
         self.expected = script.expected
-        self.requests = itertools.cycle(script.requests)
+        self.requests = script.requests
         self.exchanges = 0
         self.pieces = 0  # reads that the answers took
         self.durations_ns: list[int] = []

@@ -17,8 +17,8 @@ from bench.steps import gateway_steps
 from bench.upstream import canned_upstream
 
 _CLIENTS = 16
-# Few enough that each is used several times a second, enough that none comes near the 2,000 requests a minute that the
-# default pack allows; and so many that each rests for longer than an idle lease is kept.
+# Few enough that each is used many times a second, enough that none comes near the 2,000 requests a minute that the
+# default pack allows; and so many that hardly one is used twice while an idle lease is kept (5 s).
 _BUSY_KEYS = 100
 _COLD_KEYS = 5000
 _STEP_BATCHES = 200

@@ -91,7 +91,6 @@ def _taking_in(request: web.BaseRequest, keys: KeyCache, secret: str) -> dict[st
         "exchange id": lambda: f"ex_{secrets.token_hex(12)}",
         "key: digest and look-up": key,
         "request: strict read": lambda: dialect.read(body),
-        "request: texts": lambda: sum(len(text) for _, _, text in dialect.texts(call)),
         "request: write": lambda: dialect.write(call),
     }
 
@@ -193,7 +192,7 @@ async def _arrived(secret: str) -> AsyncIterator[web.BaseRequest]:
 
     async with serving(listener(handle)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(Script.of([secret], stream=False).requests[0])
+        writer.write(next(Script.of([secret], stream=False).requests))
         try:
             yield await arrived
         finally:

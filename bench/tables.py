@@ -27,7 +27,7 @@ def show(console: Console, results: dict[str, Any]) -> None:
 def _tables(results: dict[str, Any]) -> Iterable[Table]:
     yield _throughput("JSON, 16 clients", "exchanges per second", "exchange", results["json"])
     yield _throughput("Streams of 64 chunks, 16 clients", "chunks per second", "stream", results["stream"])
-    yield _throughput("JSON, keys that rest between requests", "exchanges per second", "exchange", results["cold"])
+    yield _throughput("JSON, 16 clients, every key after a rest", "exchanges per second", "exchange", results["cold"])
     yield _latency(results["latency"])
     yield _waterfall("Where the added microseconds of a JSON exchange go", results["waterfall"]["json"])
     yield _waterfall("Where the added microseconds of a stream go", results["waterfall"]["stream"])
@@ -60,7 +60,7 @@ def _waterfall(title: str, found: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row("sum", f"{found['sum_us']:,.1f}")
     table.add_row("measured: ours less bare", f"{found['measured_us']:,.1f}")
-    table.add_row("rest: glue, cold caches, other threads, leases asked for", f"{found['rest_us']:,.1f}")
+    table.add_row("rest: colder caches than here, glue, leases asked for", f"{found['rest_us']:,.1f}")
     return table
 
 

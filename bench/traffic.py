@@ -20,11 +20,10 @@ _ANSWER_BYTES = 1536
 _WORDS = "the proxy reads each request once, strictly, and sends on what it has read; "
 _USAGE = {"prompt_tokens": 431, "completion_tokens": 62, "total_tokens": 493}
 _CHUNK = {
-    "id": "chatcmpl-Bq3TnV7sYcXw2Lh8KdZp4RfGm9Ja",
+    "id": "chatcmpl-Bq3TnV7sYcXw2Lh8",
     "object": "chat.completion.chunk",
     "created": 1_764_000_000,
     "model": MODEL,
-    "system_fingerprint": "fp_5d3c9a7e21",
 }
 
 

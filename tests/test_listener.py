@@ -16,7 +16,7 @@ from proxy.clock import SystemClock
 from proxy.listener import Caps, Deadlines, Listener, Refused
 from tests.rig.raw_client import RawClient, get
 
-DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=1, write_stall=0.5)
+DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=0.1, write_stall=0.1)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 

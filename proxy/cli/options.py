@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -27,5 +27,15 @@ def told_plainly() -> Iterator[None]:
     try:
         yield
     except StillgateError as error:
+        raise _told([error]) from None
+    except ExceptionGroup as group:  # what ended while background tasks ran
+        ours, others = group.split(StillgateError)
+        if ours is None or others is not None:
+            raise
+        raise _told(ours.exceptions) from None
+
+
+def _told(errors: Iterable[Exception]) -> typer.Exit:
+    for error in errors:
         typer.echo(f"stillgate: {error}", err=True)
-        raise typer.Exit(1) from None
+    return typer.Exit(1)

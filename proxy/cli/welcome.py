@@ -8,6 +8,7 @@ from pathlib import Path
 
 from proxy.auth.api_key import KeyRequest
 from proxy.auth.key_registry import KeyRegistry
+from proxy.errors import ConfigurationError
 
 _FILE = "first.key"
 _MODEL = "standin-large"
@@ -16,18 +17,22 @@ _MODEL = "standin-large"
 async def first_key(data: Path, registry: KeyRegistry) -> str:
     """Return the key for trying out, made at the first start and kept in the data folder for the next ones.
 
-    Only the stand-in model is ever served with it by default, so that keeping it gives nothing away.
+    Only the stand-in model is ever served with it by default, so that keeping it gives nothing away. Raises
+    ConfigurationError if the file cannot be read or written.
     """
     path = data / _FILE
-    if path.exists():
-        secret = await asyncio.to_thread(path.read_text)
-        if await registry.opens(secret.strip()):
-            return secret.strip()
-    minted = await registry.create(KeyRequest(account="first-account", tenant="first-tenant"))
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(minted.secret + "\n")
+    try:
+        if path.exists():
+            secret = await asyncio.to_thread(path.read_text)
+            if await registry.opens(secret.strip()):
+                return secret.strip()
+        minted = await registry.create(KeyRequest(account="first-account", tenant="first-tenant"))
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(minted.secret + "\n")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: the first key cannot be kept: {error.strerror}") from None
     return minted.secret
 
 

@@ -19,6 +19,7 @@ from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, text_bytes
 
 MAX_DOCUMENT_BYTES = 32 << 20
+_SAMPLES = 8  # after so many events with text their envelope is known
 _MAX_UNREAD_BYTES = 262_144  # far more than one read brings, and less than an event may have
 _MAX_TOKENS = 10**9
 _MAX_ERROR_TYPE_CHARS = 64
@@ -39,6 +40,7 @@ class StreamDecoder(ABC):
     def __init__(self) -> None:
         self.progress = Progress()
         self._events = EventSplitter()
+        self._samples = 0
         self._envelope: int | None = None  # the bytes of an event that carries text, without the text
 
     def feed(self, data: bytes) -> list[Chunk]:
@@ -63,15 +65,20 @@ class StreamDecoder(ABC):
         size = events.rfind(b"\n\n", 0, telling) + 2
         if size < 2:
             return 0
-        sample = events[events.rfind(b"\n\n", 0, size - 2) + 2 if size > 2 else 0 : size]
-        document = load(sample[sample.find(b"data: ") + 6 :])
-        written = self._written(document) if document is not None else 0
-        if written:
-            self._envelope = min(len(sample) - written, self._envelope or len(sample))
+        if self._samples < _SAMPLES:
+            self._take_sample(events, size)
         if self._envelope is None:
             return 0
         self.progress.output_bytes += max(0, size - events.count(b"\n\n", 0, size) * self._envelope)
         return size
+
+    def _take_sample(self, events: bytes, size: int) -> None:
+        sample = events[events.rfind(b"\n\n", 0, size - 2) + 2 if size > 2 else 0 : size]
+        document = load(sample[sample.find(b"data: ") + 6 :])
+        written = self._written(document) if document is not None else 0
+        if written:
+            self._samples += 1
+            self._envelope = min(len(sample) - written, self._envelope or len(sample))
 
     def finish(self) -> list[Chunk]:
         """Return what was left unterminated."""

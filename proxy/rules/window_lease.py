@@ -110,10 +110,11 @@ class WindowLease(Lease[Ask, Grant]):
             # The lease ran dry within its slot: take twice as much next time.
             self._stride = max(reply.granted, min(self._stride * 2, self._limit))
         self._balance += reply.granted
-        # The store counted these units just now, so those who wait may have them even if the reply came late; what
-        # is left over lives from the question on, so that the store's slot cannot end earlier than we think.
+        # The store counted these units for those who wait, so they have them even if the slot has ended since; what is
+        # left over lives from the question on, so that the store's slot cannot end earlier than we think.
+        self._expires = float("inf")
+        self._serve_waiting(now)
         self._expires = asked + reply.lease_ms / 1000
-        self._serve_waiting(asked)
         if self._exact:
             self._return_balance()
 

@@ -14,7 +14,7 @@ from typing import Any
 from tests.rig.invariants import Dialect, Witness, assert_invariants
 from tests.rig.process import Stillgate
 from tests.rig.raw_client import BrokenError, RawClient, Response, post
-from tests.rig.scripted_upstream import ScriptedUpstream
+from tests.rig.scripted_upstream import ScriptedUpstream, event, json_answer
 
 CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
@@ -82,10 +82,32 @@ class Scene:
         assert self.calls == calls, f"went upstream: {self.upstream.requests[-1].head}"
         return answer
 
+    async def goes_on(self) -> None:
+        """Require that the next call gets its own answer, whatever connection it takes, and the invariants."""
+        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+        self.upstream.script(json_answer(200, answer("the next one", usage=usage)))
+        after = await self.ask(self.ordinary(), accepted=True)
+        assert after.status == 200
+        assert after.json()["choices"][0]["message"]["content"] == "the next one"
+        await self.at_peace()
+
     async def at_peace(self) -> None:
         """Assert the invariants; what was seen so far is forgotten."""
         witness, self.witness = self.witness, Witness()
         await assert_invariants(witness, self.upstream, self.gate)
+
+
+def answer(text: str = "Hello", **members: Any) -> dict[str, Any]:
+    """Return an answer in OpenAI's dialect, without a usage unless it is given."""
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return {"id": "c-1", "object": "chat.completion", "model": "m-large", "choices": [choice], **members}
+
+
+def delta(text: str) -> bytes:
+    """Write one event of a stream in OpenAI's dialect."""
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    return event({"id": "c-1", "object": "chat.completion.chunk", "model": "m-large", "choices": [choice]})
 
 
 async def _rest(client: RawClient) -> bytes:
@@ -107,7 +129,7 @@ async def staged(
 ) -> AsyncIterator[Scene]:
     """Start a proxy with one key and its upstream; one that runs already, and is reached elsewhere, can be given."""
     async with AsyncExitStack() as stack:
-        upstream = upstream or await stack.enter_async_context(ScriptedUpstream())
-        gate = Stillgate.start(folder, settings, upstream_url=upstream_url or upstream.url, **how)
+        behind = await stack.enter_async_context(ScriptedUpstream()) if upstream is None else upstream
+        gate = Stillgate.start(folder, settings, upstream_url=upstream_url or behind.url, **how)
         running = await stack.enter_async_context(gate)
-        yield Scene(upstream, running, await running.create_key())
+        yield Scene(behind, running, await running.create_key())

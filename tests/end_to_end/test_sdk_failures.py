@@ -91,7 +91,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
 
 async def until_it_breaks(stream: Any, pieces: list[Any]) -> None:
     async for piece in stream:
-        pieces.append(piece)  # noqa: PERF401 - what came before the error counts
+        pieces.append(piece)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,18 @@ async def test_a_busy_lease_asks_less_and_less_often(window: WindowLease, clock:
     assert store.asked < 12
 
 
+async def test_a_grant_at_the_very_end_of_its_slot_serves_those_it_was_asked_for(
+    clock: VirtualClock, store: Watched
+) -> None:
+    async def in_the_last_moment(asks: Sequence[Ask]) -> list[Grant]:
+        return [grant._replace(lease_ms=0) for grant in await store.reserve(asks, f"op-{store.asked}")]
+
+    late: Questions[Ask, Grant] = Questions(in_the_last_moment, clock.monotonic)
+    lease = WindowLease("c" * 32, 10, MINUTE, exact=False, ask=late.add, on_return=lambda *_: None)
+    assert not isinstance(await lease.want(10, clock.monotonic()), Refusal)
+    assert store.asked == 1
+
+
 async def test_a_lease_is_not_used_after_its_slot(window: WindowLease, clock: VirtualClock) -> None:
     for _ in range(20):
         await take(window, clock)

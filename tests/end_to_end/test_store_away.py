@@ -1,0 +1,189 @@
+"""The shared store refuses, hangs, answers nonsense or loses its answers: 503 and never 401 or 429, and all is well after.
+
+What a key is known for and a lease holds goes on meanwhile; the store is a real one behind a proxy that breaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from proxy.auth.api_key import mint
+from tests.end_to_end.scene import CHAT, MESSAGES, Scene, chat, staged
+from tests.rig.fault_proxy import BlackHole, Fault, FaultProxy, Garbage, LostReply, Refuse, ResetAfter
+from tests.rig.process import GENEROUS_PACK
+from tests.rig.raw_client import Response, get, post
+from tests.rig.valkey import Valkey
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+# A store call may take 0.25 s; a request makes two at most, and the machine does other things too.
+BOUND_S = 1.5
+BACK_S = 5.0
+
+
+@asynccontextmanager
+async def sharing(folder: Path, store_url: str, **how: Any) -> AsyncIterator[Scene]:
+    """Start a proxy on a shared store."""
+    (folder / "data").mkdir(mode=0o700)
+    master = folder / "shared.master"
+    master.touch(mode=0o600)
+    master.write_text(secrets.token_hex(32))
+    async with staged(folder, {"store": store_url, "secret_file": master.name}, **how) as scene:
+        yield scene
+
+
+@asynccontextmanager
+async def away(folder: Path, **how: Any) -> AsyncIterator[tuple[Scene, FaultProxy]]:
+    """Start a proxy on a shared store that is reached through a proxy of faults."""
+    with Valkey(folder / "valkey") as valkey:
+        async with FaultProxy(valkey.url) as store, sharing(folder, store.url, **how) as scene:
+            yield scene, store
+
+
+Stage = tuple[Scene, FaultProxy]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with away(tmp_path_factory.mktemp("away")) as stage:
+        yield stage
+
+
+async def timed(scene: Scene, raw: bytes, **how: Any) -> Response:
+    """Ask, and require an answer in bounded time."""
+    began = asyncio.get_running_loop().time()
+    answer = await scene.ask(raw, **how)
+    took = asyncio.get_running_loop().time() - began
+    assert took < BOUND_S, f"{took:.2f} s for {answer.status}"
+    return answer
+
+
+async def until(what: Callable[[], Any], wanted: Any, within: float = BACK_S) -> None:
+    deadline = asyncio.get_running_loop().time() + within
+    while (found := await what()) != wanted:
+        assert asyncio.get_running_loop().time() < deadline, f"{found} and not {wanted} after {within} s"
+        await asyncio.sleep(0.05)
+
+
+FAULTS: dict[str, Fault] = {
+    "refused": Refuse(),
+    "black hole": BlackHole(),
+    "garbage": Garbage(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+    "replies lost": LostReply(),
+}
+REPLIES = (
+    b"-LOADING Valkey is loading the dataset in memory\r\n",
+    b"-READONLY You can't write against a read only replica.\r\n",
+    b"-OOM command not allowed when used memory > 'maxmemory'.\r\n",
+    b"-MISCONF Errors writing to the AOF file\r\n",
+    b"-NOAUTH Authentication required.\r\n",
+    b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+    b"-\r\n",
+    b"*3\r\n:1\r\n$-1\r\n+x\r\n",
+    b":1\r\n",
+    b"*-1\r\n",
+    b"*1000000000\r\n",
+    b"$-2\r\n",
+)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_an_outage_looks_like_one_and_passes(stage: Stage, name: str) -> None:
+    """R-02, R-03, R-08, R-10, R-12: unknown keys and unheld quotas get 503 in their dialect, what is held goes on."""
+    scene, store = stage
+    fresh = await scene.gate.create_key(account=secrets.token_hex(4), tenant=secrets.token_hex(4))
+    unasked = ("Authorization", f"Bearer {fresh}")
+    unknown = ("Authorization", f"Bearer {mint(secrets.token_bytes)}")
+    async with await scene.connect() as client:
+        for _ in range(45):
+            assert scene.witness.saw(await client.ask(scene.ordinary())).status == 200
+        store.fault = FAULTS[name]
+        try:
+            held = [scene.witness.saw(await client.ask(scene.ordinary())).status for _ in range(3)]
+            assert 200 in held, "known and held, but not answered"
+            assert set(held) <= {200, 503}
+            for path in (CHAT, MESSAGES):
+                dialect = "anthropic" if path == MESSAGES else "openai"
+                answer = await timed(scene, post(path, chat(), [unasked]), dialect=dialect)
+                assert (answer.status, answer.header("retry-after")) == (503, "2"), answer
+            malformed = await timed(scene, post(CHAT, chat(), [("Authorization", "Bearer x")]), accepted=False)
+            assert malformed.status == 401, "what cannot be a key needs no store"
+            assert (await timed(scene, post(CHAT, chat(), [unknown]), accepted=False)).status == 503
+            assert (await timed(scene, get("/v1/models", [scene.bearer]), accepted=True)).status == 200
+            await until(lambda: ready(scene), {"ready": False, "missing": ["store"]})
+        finally:
+            store.fault = None
+    await until(lambda: ready(scene), {"ready": True, "missing": []})
+    await until(lambda: status(scene, post(CHAT, chat(), [unasked])), 200)
+    assert (await scene.ask(post(CHAT, chat(), [unknown]), accepted=False)).status == 401
+    assert await status(scene, scene.ordinary()) == 200
+    await scene.at_peace()
+
+
+async def test_no_reply_of_the_store_is_more_than_an_outage(stage: Stage) -> None:
+    """R-08, R-12: neither an error of its own nor nonsense becomes a 500, a refusal or an answer."""
+    scene, store = stage
+    for reply in (*REPLIES, None):
+        key = await scene.gate.create_key(account=secrets.token_hex(4), tenant=secrets.token_hex(4))
+        raw = post(CHAT, chat(), [("Authorization", f"Bearer {key}")])
+        store.fault = Garbage(reply) if reply else ResetAfter(0)
+        try:
+            assert (await timed(scene, raw)).status == 503, reply
+        finally:
+            store.fault = None
+        await until(partial(status, scene, raw), 200)
+        await until(lambda: ready(scene), {"ready": True, "missing": []})
+    await scene.at_peace()
+
+
+async def ready(scene: Scene) -> Any:
+    return (await scene.gate.admin_request("GET", "/readyz"))[1]
+
+
+async def status(scene: Scene, raw: bytes) -> int:
+    return (await scene.ask(raw)).status
+
+
+async def test_what_the_store_counted_unseen_is_counted_once(tmp_path: Path) -> None:
+    """R-04, P3: ten requests an hour are ten, whatever became of the answers; a lost one costs one at most."""
+    limits = [{"measure": "requests", "max": 10, "window": "1h", "exact": True}]
+    pack = GENEROUS_PACK | {"quotas": [{"id": "ten", "per": "key", "limits": limits}]}
+    async with away(tmp_path, pack=pack) as (scene, store):
+        statuses = [(await scene.ask(scene.ordinary(), accepted=True)).status for _ in range(3)]
+        store.fault = LostReply()
+        lost = (await scene.ask(scene.ordinary(), accepted=True)).status
+        store.fault = None
+
+        async def answers() -> bool:
+            statuses.append((await scene.ask(scene.ordinary(), accepted=True)).status)
+            return statuses[-1] != 503
+
+        await until(answers, wanted=True)
+        for _ in range(10):
+            statuses.append((await scene.ask(scene.ordinary(), accepted=True)).status)
+        assert lost == 503
+        assert set(statuses) <= {200, 429, 503}
+        assert 9 <= statuses.count(200) <= 10
+        assert statuses[-1] == 429
+        await scene.at_peace()
+
+
+async def test_a_store_that_is_killed_and_comes_back_is_used_again(tmp_path: Path) -> None:
+    """R-02, R-15: without a restart of ours, and its keys are those of before."""
+    with Valkey(tmp_path / "valkey", settings={"appendfsync": "always"}) as valkey:
+        async with sharing(tmp_path, valkey.url) as scene:
+            other = await scene.gate.create_key(account="other", tenant="other")
+            raw = post(CHAT, chat(), [("Authorization", f"Bearer {other}")])
+            valkey.kill()
+            assert (await timed(scene, raw)).status == 503
+            valkey.start()
+            await until(lambda: status(scene, raw), 200)
+            await scene.at_peace()

@@ -1,0 +1,104 @@
+"""The pieces of the benchmark answer each other; how fast they are is no test's business."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bench.frames import serving
+from bench.load import BenchError, Script, flowing
+from bench.meter import medians_us
+from bench.pass_through import client_session, pass_through
+from bench.steps import gateway_steps
+from bench.traffic import CHUNKS, PATH, answer_body, request_body, stream_events
+from bench.upstream import canned_upstream
+from bench.wire import LAST_CHUNK, body_of, chunk
+
+_LOAD_S = 0.1
+
+
+def test_the_traffic_has_the_sizes_that_the_figures_are_about() -> None:
+    assert len(request_body(stream=False)) == 2048
+    assert len(answer_body()) == 1536
+    assert len(stream_events(usage=False)) == CHUNKS + 1
+    assert all(160 <= len(event) <= 240 for event in stream_events(usage=False)[:-1])
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_the_canned_upstream_sends_the_usage_of_a_stream_only_when_asked(asked: bool) -> None:
+    body = request_body(stream=True)
+    if asked:
+        body = body.removesuffix(b"}") + b',"stream_options":{"include_usage":true}}'
+    async with canned_upstream() as url, client_session() as session, session.post(url + PATH, data=body) as answer:
+        assert await answer.read() == b"".join(stream_events(usage=asked))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_load_gets_the_right_answers_through_the_bare_pass_through(stream: bool) -> None:
+    script = Script.of(["sk-1", "sk-2"], stream=stream)
+    async with canned_upstream() as url, pass_through(url) as port, flowing(port, script, concurrency=4) as flow:
+        await flow.go_on(_LOAD_S)
+    assert flow.exchanges >= 4
+    assert flow.exchanges == len(flow.durations_ns)
+    assert flow.pieces >= flow.exchanges
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 500 Oops\r\nContent-Length: %d\r\n\r\n" % len(answer_body()) + answer_body(),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"data: {}\n\n") + LAST_CHUNK,
+    ],
+)
+async def test_a_wrong_answer_ends_the_load(answer: bytes) -> None:
+    async with serving(lambda: _Canned(answer)) as port:
+        with pytest.raises(BenchError, match="a wrong answer"):
+            async with flowing(port, Script.of(["sk-1"], stream=False), concurrency=1) as flow:
+                await flow.go_on(5)
+
+
+async def test_a_connection_that_is_cut_ends_the_load() -> None:
+    async with serving(lambda: _Canned(None)) as port:
+        with pytest.raises(BenchError, match="a connection was closed"):
+            async with flowing(port, Script.of(["sk-1"], stream=False), concurrency=1) as flow:
+                await flow.go_on(5)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabcdef",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"abc") + chunk(b"def") + LAST_CHUNK,
+    ],
+)
+def test_a_body_is_there_with_its_last_byte_and_not_before(message: bytes) -> None:
+    assert body_of(message) == b"abcdef"
+    assert [body_of(message[:end]) for end in range(len(message))] == [None] * len(message)
+
+
+async def test_every_step_of_the_waterfall_can_be_done_again_and_again() -> None:
+    async with gateway_steps() as steps:
+        us = await medians_us(steps.every | steps.plain | steps.streamed, batches=1)
+    assert len(us) == len(steps.every) + len(steps.plain) + len(steps.streamed)
+    assert all(median > 0 for median in us.values())
+
+
+class _Canned(asyncio.Protocol):
+    """Answers whatever comes with the same bytes, or by hanging up."""
+
+    def __init__(self, answer: bytes | None) -> None:
+        self._answer = answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert data
+        if self._answer is None:
+            self._transport.close()
+        else:
+            self._transport.write(self._answer)
