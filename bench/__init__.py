@@ -16,6 +16,8 @@ How to read it
   is shared with whatever else runs, CPU time is not: on a noisy machine believe this one. Two signs of noise: a
   `core_share` well below 100 % with 16 clients, and a `ratio` far from `cpu_ratio`. Even CPU time grows when neighbours
   take the caches or the clock rate, so compare figures of one run only.
+- A stream's 65 writes cost the upstream nearly what they cost the bare proxy. On two cores the load is then close to
+  being the slower side, which flatters the `ratio` of streams as soon as anything else runs; `cpu_ratio` does not care.
 - `reads` is in how many pieces a client gets an answer: the slower a proxy, the more chunks of a stream it finds
   together, and the cheaper each becomes.
 - `json`, `stream` and `latency` rotate through keys that are in use all the time, so that their quotas' leases are

@@ -21,6 +21,7 @@ from bench.traffic import PATH, answer_body, request_body, stream_events
 from bench.upstream import canned_upstream
 from proxy.answers import AnswerWriter
 from proxy.clock import SystemClock
+from proxy.dialects import dialects
 from proxy.intake import Reader
 from proxy.listener import Caps, Deadlines, Listener
 from proxy.upstream import Origin, Upstream
@@ -129,14 +130,16 @@ async def _callers(stack: AsyncExitStack) -> Callable[[str], Awaitable[float]]:
     upstream = await stack.enter_async_context(Upstream(origin))
     body = request_body(stream=False)
     few: Mapping[str, str] = {"Authorization": "Bearer sk-none", "Content-Type": "application/json"}
-    named = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "stillgate", "via": "1.1 x"}
+    dialect = dialects()[PATH]
 
     async def call_bare() -> None:
         async with session.post(url + PATH, data=body, headers=few) as answer:
             await answer.read()
 
     async def call_ours() -> None:
-        answer = await upstream.post(PATH, {**few, **named, "x-request-id": "ex_" + "0" * 24}, body)
+        headers = upstream.headers(dialect, stream=False)
+        headers["X-Request-Id"] = "ex_" + "0" * 24
+        answer = await upstream.post(PATH, headers, body)
         while await answer.read():
             pass
         answer.close()

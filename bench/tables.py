@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 _WIDTH_IN_A_PIPE = 100
+_FULL_SHARE = 0.9
 
 
 def show(console: Console, results: dict[str, Any]) -> None:
@@ -22,6 +23,8 @@ def show(console: Console, results: dict[str, Any]) -> None:
         console.print(table)
         console.print()
     console.print(_memory(results), highlight=False)
+    if any(results[kind]["core_share"]["bare"] < _FULL_SHARE for kind in ("json", "stream")):
+        console.print("The bare proxy had not all of its core: believe CPU µs, not what was served in a second.")
 
 
 def _tables(results: dict[str, Any]) -> Iterable[Table]:

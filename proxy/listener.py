@@ -119,6 +119,8 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """Answer what aiohttp's parser refused, or what a handler let escape, in our own words."""
         del request, message
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client has left: there is nobody to answer, and nothing of ours went wrong
         return self._listener.on_error(self, status, exc)
 
     def log_exception(self, *args: object, **kwargs: object) -> None:

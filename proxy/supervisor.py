@@ -134,6 +134,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
     settings = launch.settings
     async with AsyncExitStack() as stack:
         pack = load_pack(settings.pack)
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         host, port = stack.enter_context(_claimed(settings.listen.host, settings.listen.port))
         server = None if settings.store.shared else EmbeddedServer(settings.data)
         store_url = settings.store.url
@@ -185,7 +186,7 @@ async def _open_admin(settings: Settings, deployment: Deployment, stack: AsyncEx
             (admin_app(side), lambda runner: web.UnixSite(runner, str(path))),
             (health_app(side), lambda runner: web.TCPSite(runner, settings.admin.host, settings.admin.port)),
         ):
-            runner = web.AppRunner(app, access_log=None, handle_signals=False)
+            runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await make(runner).start()
