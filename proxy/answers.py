@@ -32,6 +32,9 @@ class Answer(web.StreamResponse):
         self._keep = keep
         self._connection: web.RequestHandler | None = None
 
+    def __bytes__(self) -> bytes:
+        return self._bytes
+
     @property
     def keep_alive(self) -> bool:
         """Whether the connection may serve another request."""

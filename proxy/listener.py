@@ -25,6 +25,8 @@ from proxy.errors import RequestTimeout
 _SWEEP_S = 1.0
 _MAX_LINE_BYTES = 8190
 _MAX_HEADERS = 128
+# Of a head that is not complete: the parser's own limits would let each connection keep a megabyte.
+_MAX_HEAD_BYTES = 65_536
 _LINGER_S = 1.0
 
 
@@ -57,7 +59,7 @@ class Refused(NamedTuple):
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_listener", "_wire", "body_deadline", "header_since", "peer", "stalled_since")
+    __slots__ = ("_head_bytes", "_listener", "_wire", "body_deadline", "header_since", "peer", "stalled_since")
 
     def __init__(self, listener: Listener, keepalive_timeout: float) -> None:
         super().__init__(
@@ -74,6 +76,7 @@ class Connection(RequestHandler):
         self._listener = listener
         self._wire: asyncio.Transport | None = None  # aiohttp lets go of its own as soon as it has asked for the end
         self.peer = ""
+        self._head_bytes = 0  # of the head that is not complete yet
         self.header_since: float | None = None  # when the first byte of a head was awaited
         self.body_deadline: float | None = None  # when the body that is being read must be complete
         self.stalled_since: float | None = None  # since when the client takes nothing of what was written
@@ -95,10 +98,17 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and start the head's deadline with a request's first byte."""
+        """Feed the parser; a head that is not complete has a deadline from its first byte on, and a largest size."""
         super().data_received(data)
-        if self.header_since is None and not self._request_in_progress and not self._messages:
+        if not self.idle:
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self.header_since is None:
             self.header_since = self._loop.time()
+        if self._head_bytes > _MAX_HEAD_BYTES and self.transport is not None:
+            self.transport.write(bytes(self._listener.on_error(self, 431, None)))
+            self.force_close()
 
     def pause_writing(self) -> None:
         """Start the write-stall deadline."""
@@ -135,9 +145,7 @@ class Connection(RequestHandler):
             return "write_stall"
         if self.body_deadline is not None:
             return "body" if now > self.body_deadline else None
-        if self._request_in_progress or self._messages:
-            return None
-        if self.header_since is not None and now - self.header_since > deadlines.header:
+        if self.idle and self.header_since is not None and now - self.header_since > deadlines.header:
             return "header"
         return None
 
@@ -151,8 +159,8 @@ class Connection(RequestHandler):
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being answered or waiting."""
-        return not self._request_in_progress and not self._messages
+        """Whether the next request is awaited: none is being answered, waits for its turn or has its body read over."""
+        return self._waiter is not None and not self._messages
 
 
 class Listener(web.Server):

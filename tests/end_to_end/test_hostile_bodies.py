@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 from collections.abc import AsyncIterator
@@ -226,4 +227,23 @@ async def test_nine_megabytes_of_any_json_do_not_hold_up_the_loop(scene: Scene, 
     """J-06, P7: the invariants look at the loop's lag."""
     answer = await scene.ask(post(CHAT, WIDE[name].encode(), [scene.bearer]), accepted=True, within=20)
     assert answer.status in {200, 400, 413, 429}, answer
+    await scene.at_peace()
+
+
+CROWDED = {
+    "members": '{"model":"m-large","max_tokens":5,"messages":[{"role":"user","content":"a","x":['
+    + "{}," * 43_000
+    + "{}]}]}",
+    "parts": '{"model":"m-large","max_tokens":5,"messages":[{"role":"user","content":['
+    + ",".join(['{"type":"text","text":""}'] * 4900)
+    + "]}]}",
+}
+
+
+@pytest.mark.parametrize("name", CROWDED)
+async def test_many_values_in_few_bytes_do_not_hold_up_the_loop(scene: Scene, name: str) -> None:
+    """P7: twelve at once, of a size that plain text of it would be read on the loop."""
+    raw = post(CHAT, CROWDED[name].encode(), [scene.bearer])
+    answers = await asyncio.gather(*(scene.ask(raw, accepted=True, within=20) for _ in range(12)))
+    assert {answer.status for answer in answers} <= {200, 400, 429}
     await scene.at_peace()

@@ -16,7 +16,7 @@ from tests.rig.raw_client import BrokenError, RawClient, chunk, get
 from tests.rig.scripted_upstream import Pause, Script, Send, event, sse_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-QUICK = {"header_seconds": 1, "body_seconds": 1, "body_bytes_per_second": 1 << 30, "idle_seconds": 2}
+QUICK = {"header_seconds": 1, "body_seconds": 1, "idle_seconds": 2}
 CAPS = {"connections_per_peer": 24, "exchanges": 4, "write_stall_seconds": 1}
 # A deadline of one second, the sweep that comes once a second, and a machine that does other things too.
 ENDED_S = 4.0
@@ -72,6 +72,7 @@ async def test_clients_that_keep_a_request_back_are_ended(strict: Scene) -> None
         "a line that never ends": b"GET /",
         "a body that drips": head,
         "a body that never comes": head,
+        "a body that rests before its end": strict.ordinary(user="a" * (1 << 20))[:-1],
         "a chunked body that never comes": head.replace(b"Content-Length: ", b"X-A: ").replace(
             b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"
         ),
@@ -98,6 +99,7 @@ async def test_clients_that_keep_a_request_back_are_ended(strict: Scene) -> None
         "a line that never ends": [],
         "a body that drips": [b"408"],
         "a body that never comes": [b"408"],
+        "a body that rests before its end": [b"408"],
         "a chunked body that never comes": [b"408"],
         "rest after an answer": [b"200"],
         "a second head that drips": [b"200"],
@@ -225,6 +227,7 @@ async def test_a_client_that_leaves_in_mid_stream_is_charged_what_it_got(scene: 
     assert record["outcome"] == "client_left"
     assert record["usage"]["output"] == 1000, "three bytes a token"
     assert record["usage"]["source"] == "estimate"
+    assert '"level":"error"' not in (scene.gate.folder / "stderr.log").read_text(), "whoever leaves is no fault of ours"
     await scene.at_peace()
 
 
@@ -266,6 +269,33 @@ async def test_a_slow_reader_holds_the_upstream_up_and_not_our_memory(scene: Sce
         assert got.startswith(pieces[0])
     assert Footprint.of(scene.gate).rss < before.rss + (24 << 20)
     await scene.at_peace()
+
+
+async def test_bodies_on_their_way_take_no_more_memory_than_there_is(scene: Scene) -> None:
+    """D-10: beyond 256 MB of them a large one is turned away, a small one never, and room that is free is used again."""
+    large = scene.ordinary(user="a" * ((10 << 20) - 200))
+    clients = [await scene.connect(20) for _ in range(30)]
+    try:
+        await asyncio.gather(*(_send_all(client, large[:-1]) for client in clients))
+        turned = scene.witness.saw(await anyone(clients), accepted=True)
+        assert (turned.status, turned.header("retry-after")) == (503, "1")
+        assert (await scene.ask(scene.ordinary(), accepted=True)).status == 200
+    finally:
+        for client in clients:
+            client.close()
+    await _until_connections(scene, 0)
+    assert (await scene.ask(large, accepted=True, within=20)).status in {200, 429}
+    await scene.at_peace()
+
+
+async def anyone(clients: list[RawClient]) -> Response:
+    """Return the first answer that one of them gets."""
+    tasks = [asyncio.create_task(client.response()) for client in clients]
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    await asyncio.wait(others)
+    return done.pop().result()
 
 
 async def test_5_000_pipelined_requests_are_answered_in_order(scene: Scene) -> None:

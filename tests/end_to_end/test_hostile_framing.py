@@ -148,6 +148,7 @@ ROWS = {
     "B-10 a header name of 9 kB": sized("X" * 9000 + ": b"),
     "B-10 a target of 9 kB": sized(start=f"POST {CHAT}?{'a' * 9000} HTTP/1.1"),
     "B-10 130 headers": sized(*(f"X-{number}: b" for number in range(130))),
+    "B-10 100 headers of 8 kB": sized(*(f"X-{number}: {'b' * 8000}" for number in range(100))),
     "B-10 a head of 1 MB": sized(*(f"X-{number}: {'b' * 8000}" for number in range(128))),
 }
 
