@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
 from tests.rig.invariants import Footprint
-from tests.rig.raw_client import BrokenError, RawClient, chunk, get
+from tests.rig.raw_client import BrokenError, RawClient, Response, chunk, get
 from tests.rig.scripted_upstream import Pause, Script, Send, event, sse_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -277,7 +277,7 @@ async def test_bodies_on_their_way_take_no_more_memory_than_there_is(scene: Scen
     clients = [await scene.connect(20) for _ in range(30)]
     try:
         await asyncio.gather(*(_send_all(client, large[:-1]) for client in clients))
-        turned = scene.witness.saw(await anyone(clients), accepted=True)
+        turned = scene.witness.saw(await _first_answer(clients), accepted=True)
         assert (turned.status, turned.header("retry-after")) == (503, "1")
         assert (await scene.ask(scene.ordinary(), accepted=True)).status == 200
     finally:
@@ -288,7 +288,7 @@ async def test_bodies_on_their_way_take_no_more_memory_than_there_is(scene: Scen
     await scene.at_peace()
 
 
-async def anyone(clients: list[RawClient]) -> Response:
+async def _first_answer(clients: list[RawClient]) -> Response:
     """Return the first answer that one of them gets."""
     tasks = [asyncio.create_task(client.response()) for client in clients]
     done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
