@@ -19,7 +19,7 @@ from bench.load import Script, flowing
 from bench.pass_through import client_session, web_server
 from bench.traffic import PATH, answer_body, request_body, stream_events
 from bench.upstream import canned_upstream
-from proxy.answers import AnswerWriter
+from proxy.answers import AnswerWriter, Reply
 from proxy.clock import SystemClock
 from proxy.dialects import dialects
 from proxy.intake import Reader
@@ -32,7 +32,7 @@ _MANY = 10_000
 _BODY_BYTES = 10 << 20
 _DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=60, write_stall=60)
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[Reply]]
 
 
 def listener(handle: Handler) -> Listener:
@@ -108,7 +108,7 @@ async def _our_server() -> AsyncIterator[int]:
     answers, headers = AnswerWriter(SystemClock()), {"x-request-id": "ex_" + "0" * 24}
     body, pieces = answer_body(), stream_events(usage=False)
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(request: web.BaseRequest) -> Reply:
         if b'"stream":true' not in (await reader.read_body(request) or b""):
             return answers.whole(request, 200, "application/json", body, headers)
         stream = answers.stream(request, 200, "text/event-stream; charset=utf-8", headers)
@@ -127,7 +127,8 @@ async def _callers(stack: AsyncExitStack) -> Callable[[str], Awaitable[float]]:
     url = await stack.enter_async_context(canned_upstream())
     session = await stack.enter_async_context(client_session())
     origin = Origin("default", url, "sk-none", connect=5, first_byte=600, idle=120, total=1800, connections=1024)
-    upstream = await stack.enter_async_context(Upstream(origin))
+    upstream = Upstream(origin)
+    stack.callback(upstream.close)
     body = request_body(stream=False)
     few: Mapping[str, str] = {"Authorization": "Bearer sk-none", "Content-Type": "application/json"}
     dialect = dialects()[PATH]
@@ -137,9 +138,7 @@ async def _callers(stack: AsyncExitStack) -> Callable[[str], Awaitable[float]]:
             await answer.read()
 
     async def call_ours() -> None:
-        headers = upstream.headers(dialect, stream=False)
-        headers["X-Request-Id"] = "ex_" + "0" * 24
-        answer = await upstream.post(PATH, headers, body)
+        answer = await upstream.post(dialect, {"x-request-id": "ex_" + "0" * 24}, body, stream=False)
         while await answer.read():
             pass
         answer.close()

@@ -21,7 +21,7 @@ from bench.load import Script
 from bench.meter import Step
 from bench.stage import PACK
 from bench.traffic import MODEL, PATH, answer_body, request_body, stream_events
-from proxy.answers import AnswerWriter
+from proxy.answers import AnswerWriter, Reply
 from proxy.auth.api_key import KeyRequest
 from proxy.auth.credential import one_credential
 from proxy.auth.key_cache import KeyCache
@@ -185,7 +185,7 @@ async def _arrived(secret: str) -> AsyncIterator[web.BaseRequest]:
     measured = asyncio.Event()
     answers = AnswerWriter(SystemClock())
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(request: web.BaseRequest) -> Reply:
         arrived.set_result(request)
         await measured.wait()
         return answers.whole(request, 200, "application/json", b"{}", {})

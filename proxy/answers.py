@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Protocol
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
 from proxy.clock import Clock
 
@@ -21,56 +21,44 @@ _SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {529: "Overloaded"}
 
 
-class Answer(web.StreamResponse):
-    """One answer, head and body ready to be written; aiohttp's protocol calls `prepare` and `write_eof`.
+class Reply(Protocol):
+    """What a handler returns: bytes to be written, in part perhaps already."""
 
-    The parent's constructor is left out on purpose: it builds headers and state that nothing here uses.
-    """
+    keep_alive: bool  # whether the connection may serve another request
 
-    def __init__(self, head: bytes, body: bytes, *, keep: bool) -> None:
-        self._bytes = head + body
-        self._keep = keep
-        self._connection: web.RequestHandler | None = None
+    async def finish(self, connection: web.RequestHandler) -> None:
+        """Write what is left. Raises ConnectionResetError if the client has left."""
+        ...
+
+
+class Answer:
+    """A whole answer, head and body."""
+
+    __slots__ = ("_bytes", "keep_alive")
+
+    def __init__(self, content: bytes, *, keep: bool) -> None:
+        self._bytes = content
+        self.keep_alive = keep
 
     def __bytes__(self) -> bytes:
         return self._bytes
 
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection may serve another request."""
-        return self._keep
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Note where to write."""
-        self._connection = request.protocol
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
+    async def finish(self, connection: web.RequestHandler) -> None:
         """Write everything at once."""
-        if self._connection is None:
-            raise RuntimeError("an answer is prepared before it is written")
-        await _write(self._connection, self._bytes + data)
+        await _write(connection, self._bytes)
 
 
-class Stream(web.StreamResponse):
+class Stream:
     """An answer whose length nobody knows yet; to an HTTP/1.0 client it ends with the connection."""
+
+    __slots__ = ("_chunked", "_connection", "_head", "begun", "keep_alive")
 
     def __init__(self, request: web.BaseRequest, head: bytes, *, keep: bool) -> None:
         self._connection = request.protocol
         self._head = head
         self._chunked = request.version >= (1, 1)
-        self._keep = keep and self._chunked
+        self.keep_alive = keep and self._chunked
         self.begun = False
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection may serve another request."""
-        return self._keep
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Do nothing: the head went out with the first piece."""
-        del request
-        return None
 
     async def send(self, data: bytes) -> None:
         """Write one piece, the head before the first, and wait while the client is behind."""
@@ -82,13 +70,13 @@ class Stream(web.StreamResponse):
         if data:
             await _write(self._connection, data)
 
-    async def write_eof(self, data: bytes = b"") -> None:
+    async def finish(self, connection: web.RequestHandler) -> None:
         """Write the end of the body."""
         end = b"0\r\n\r\n" if self._chunked else b""
         if not self.begun:
             self.begun = True
             end = self._head + end
-        await _write(self._connection, data + end)
+        await _write(connection, end)
 
 
 class AnswerWriter:
@@ -116,7 +104,7 @@ class AnswerWriter:
         keep = request is not None and not close and _may_keep(request)
         head = self._head(status, content_type, headers, f"content-length: {len(body)}", keep=keep)
         bodiless = request is not None and request.method == "HEAD"
-        return Answer(head, b"" if bodiless else body, keep=keep)
+        return Answer(head if bodiless else head + body, keep=keep)
 
     def stream(self, request: web.BaseRequest, status: int, content_type: str, headers: Mapping[str, str]) -> Stream:
         """Return an answer to be sent piece by piece."""

@@ -82,6 +82,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
             parts.quotas.run(),
             listener.sweep(),
             gateway.watch(),
+            *(upstream.watch() for upstream in parts.upstreams.values()),
             serving.measure_lag(),
             _follow_epochs(recorder, store, clock),
         )
@@ -104,10 +105,9 @@ async def _parts(
     def op() -> str:
         return f"{prefix}-{next(numbers)}"
 
-    upstreams = {
-        name: await stack.enter_async_context(Upstream(_origin(name, entry)))
-        for name, entry in settings.upstreams.items()
-    }
+    upstreams = {name: Upstream(_origin(name, entry)) for name, entry in settings.upstreams.items()}
+    for upstream in upstreams.values():
+        stack.callback(upstream.close)
     master = load_or_create_master(settings.master_secret)
     journal = Journal.open(_target(settings, place.worker), recorder, clock, pack.digest)
     stack.push_async_callback(journal.close)

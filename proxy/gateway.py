@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from proxy.answers import Answer, AnswerWriter
+from proxy.answers import Answer, AnswerWriter, Reply
 from proxy.auth.credential import one_credential
 from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
@@ -41,7 +41,7 @@ from proxy.log import get
 from proxy.metrics import Refusal, Tally
 from proxy.peer import client_address
 from proxy.refusal import reason, to_error
-from proxy.relay import Reply
+from proxy.relay import Relay
 from proxy.rules.pack import Pack
 from proxy.rules.quotas import Amounts, Denial, Quotas
 from proxy.upstream import Upstream, UpstreamAnswer
@@ -87,7 +87,7 @@ class Gateway:
     def __len__(self) -> int:
         return len(self._courses)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> Reply:
         """Answer one request. The only other way out is cancellation: the client has left."""
         parts = self._parts
         connection = request.protocol
@@ -101,7 +101,7 @@ class Gateway:
             principal = await self._admit(request)
         except ProxyError as error:
             count_refusal(parts.tally, error)
-            return Reply(self._answers, request, dialect, exchange_id).fail(error)
+            return Relay(self._answers, request, dialect, exchange_id).fail(error)
         course = self._accept(request, dialect, exchange_id, principal)
         self._courses.add(course)
         try:
@@ -144,36 +144,34 @@ class Gateway:
         )
         return Course(exchange, request.task, now)
 
-    async def _conduct(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> web.StreamResponse:
+    async def _conduct(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> Reply:
         """Decide, send and relay; turn whatever goes wrong into an answer in the dialect."""
-        reply = Reply(self._answers, request, dialect, course.exchange.id)
+        relay = Relay(self._answers, request, dialect, course.exchange.id)
         try:
             if dialect.path != request.raw_path.partition("?")[0]:
                 course.status, course.outcome = 200, Outcome.LOCAL
-                return reply.whole(dialect.models(sorted(self._parts.models), 0))
+                return relay.whole(dialect.models(sorted(self._parts.models), 0))
             intake = await self._read(request, dialect, course)
             await self._reserve(intake, dialect, course)
             answer = await self._send(request, dialect, course, intake)
             try:
-                return await reply.relay(answer, intake.call, course)
+                return await relay.relay(answer, intake.call, course)
             finally:
                 answer.close()
         except ProxyError as error:
-            return await self._fail(reply, course, error)
+            return await self._fail(relay, course, error)
         except asyncio.CancelledError:
             if course.cut is None:
                 leave(course)
                 raise
-            for task in (course.task, asyncio.current_task()):
-                if task is not None:
-                    task.uncancel()
-            return await self._fail(reply, course, course.cut)
+            course.task.uncancel()
+            return await self._fail(relay, course, course.cut)
         except ConnectionError:
             leave(course)
             raise
         except Exception:
             self._logger.exception("an exchange failed", exchange=course.exchange.id)
-            return await self._fail(reply, course, ProxyError("Something went wrong here."))
+            return await self._fail(relay, course, ProxyError("Something went wrong here."))
 
     async def _read(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> Intake:
         """Read the body and note its facts; the model must be one that the settings list."""
@@ -211,16 +209,15 @@ class Gateway:
     async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, intake: Intake) -> UpstreamAnswer:
         """Send the call upstream; return once the answer's head is there and promises an answer."""
         upstream = self._parts.upstreams[self._parts.models[intake.call.model].upstream]
-        headers = upstream.headers(dialect, stream=intake.call.stream)
+        headers = {"x-request-id": course.exchange.id, **dialect.default_headers}
         for name in dialect.forwarded_headers:
             if name in request.headers:
                 headers[name] = request.headers[name]
-        headers["x-request-id"] = course.exchange.id
         now = self._parts.clock.monotonic
         course.upstream = upstream.name
         course.sent = now()
         course.deadline = course.sent + upstream.total_seconds
-        answer = await upstream.post(dialect.path, headers, intake.sent)
+        answer = await upstream.post(dialect, headers, intake.sent, stream=intake.call.stream)
         course.head = now()
         if answer.status == 200:
             return answer
@@ -229,12 +226,12 @@ class Gateway:
         finally:
             answer.close()
 
-    async def _fail(self, reply: Reply, course: Course, error: ProxyError) -> web.StreamResponse:
+    async def _fail(self, relay: Relay, course: Course, error: ProxyError) -> Reply:
         """Answer with an error: as the answer if nothing was sent yet, as the stream's last event otherwise."""
         course.code = error.code
         course.outcome = outcome_of(error, course)
-        if reply.begun:
-            return await reply.fail_in_stream(error)
+        if relay.begun:
+            return await relay.fail_in_stream(error)
         course.status = error.status
         if course.sent is None:
             if course.verdict.effect is not Effect.DENY:
@@ -244,7 +241,7 @@ class Gateway:
                     await self._parts.journal.record_first(ending)
                 except LogUnavailable:
                     error = Unavailable("The decision cannot be recorded right now.", retry_after=5)
-        return reply.fail(error)
+        return relay.fail(error)
 
     def _close(self, course: Course) -> Ending | None:
         ending = close(course, self._parts.quotas, self._parts.pack, self._parts.clock.monotonic())

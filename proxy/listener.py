@@ -12,14 +12,17 @@ aiohttp gives a server no receive deadlines, answers parse errors as plain-text 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from proxy.answers import Answer
+from proxy.answers import Answer, Reply
 from proxy.errors import RequestTimeout
 
 _SWEEP_S = 1.0
@@ -28,6 +31,7 @@ _MAX_HEADERS = 128
 # Of a head that is not complete: the parser's own limits would let each connection keep a megabyte.
 _MAX_HEAD_BYTES = 65_536
 _LINGER_S = 1.0
+_NO_WRITER: Final = None  # aiohttp's, which ours never uses
 
 
 class Deadlines(NamedTuple):
@@ -68,7 +72,6 @@ class Connection(RequestHandler):
             auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]  # None turns it off, as aiohttp's own runner does
             keepalive_timeout=keepalive_timeout,
-            lingering_time=_LINGER_S,
             max_line_size=_MAX_LINE_BYTES,
             max_field_size=_MAX_LINE_BYTES,
             max_headers=_MAX_HEADERS,
@@ -120,21 +123,75 @@ class Connection(RequestHandler):
         self.stalled_since = None
         super().resume_writing()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what aiohttp's parser refused, or what a handler let escape, in our own words."""
-        del request, message
-        if isinstance(exc, ConnectionError):
-            raise exc  # the client has left: there is nobody to answer, and nothing of ours went wrong
-        return self._listener.on_error(self, status, exc)
+    async def start(self) -> None:
+        """Answer one request after the other, all in this task, until either side ends the connection.
 
-    def log_exception(self, *args: object, **kwargs: object) -> None:
-        """Keep tracebacks of a client's making out of the log; `on_error` reports what is ours."""
+        aiohttp's own loop makes a task, a writer and a response for each request; its contracts are kept: `_waiter` is
+        there while the next request is awaited, `_current_request` while one is answered.
+        """
+        try:
+            while not self._force_close and not self._close:
+                if not self._messages:
+                    await self._next_message()
+                await self._answer_one(*self._messages.popleft())
+        except ConnectionError:
+            pass  # the client has left: there is nobody to answer, and nothing of ours went wrong
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        finally:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _next_message(self) -> None:
+        self._waiter = self._loop.create_future()
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    async def _answer_one(self, message: RawRequestMessage | _ErrInfo, body: StreamReader) -> None:
+        """Answer a request, or in our own words what aiohttp's parser refused and what a handler let escape."""
+        self._message_taken()
+        reply: Reply
+        if isinstance(message, _ErrInfo):
+            reply = self._listener.on_error(self, message.status, message.exc)
+        else:
+            task = self._task_handler or asyncio.current_task()
+            request = web.BaseRequest(message, body, self, _NO_WRITER, task, self._loop)  # type: ignore[arg-type]
+            self._current_request = request
+            try:
+                reply = await self._listener.handler(request)
+            except ConnectionError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and we go on
+                reply = self._listener.on_error(self, 500, error)
+            finally:
+                self._current_request = None
+        await reply.finish(self)
+        if not reply.keep_alive:
+            self._close = True
+        if not body.is_eof():
+            await self._read_over(body)
+
+    def _message_taken(self) -> None:
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+
+    async def _read_over(self, body: StreamReader) -> None:
+        """Take what a client still sends, for a moment: closing at once could cost it the answer on its way."""
+        with contextlib.suppress(TimeoutError, web.RequestPayloadError):
+            async with asyncio.timeout(_LINGER_S):
+                while await body.readany():
+                    pass
+        if not body.is_eof():
+            self._close = True
 
     def overdue(self, now: float, deadlines: Deadlines) -> str | None:
         """Return which deadline has passed, if any."""
@@ -168,7 +225,7 @@ class Listener(web.Server):
 
     def __init__(
         self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        handler: Callable[[web.BaseRequest], Awaitable[Reply]],
         *,
         on_error: Callable[[Connection, int, BaseException | None], Answer],
         on_refused: Callable[[Refused], None],
@@ -176,7 +233,8 @@ class Listener(web.Server):
         caps: Caps,
     ) -> None:
         # A client that leaves cancels its handler; without this it is noticed at the next write only.
-        super().__init__(handler, handler_cancellation=True)
+        super().__init__(handler, handler_cancellation=True)  # type: ignore[arg-type]  # only ours calls it
+        self.handler = handler
         self.on_error = on_error
         self._on_refused = on_refused
         self._deadlines = deadlines

@@ -10,7 +10,7 @@ import math
 
 from aiohttp import web
 
-from proxy.answers import Answer, AnswerWriter, Stream
+from proxy.answers import Answer, AnswerWriter, Reply, Stream
 from proxy.course import Course
 from proxy.decision import Outcome
 from proxy.dialects.base import Dialect
@@ -29,7 +29,7 @@ class UpstreamTruncated(UpstreamFailed):
     code = "upstream_truncated"
 
 
-class Reply:
+class Relay:
     """The answer to one request."""
 
     __slots__ = ("_answers", "_dialect", "_exchange_id", "_request", "_stream")
@@ -47,7 +47,7 @@ class Reply:
             self._request, 200, _JSON, body, {self._dialect.request_id_header: self._exchange_id}
         )
 
-    async def relay(self, answer: UpstreamAnswer, call: Call, course: Course) -> web.StreamResponse:
+    async def relay(self, answer: UpstreamAnswer, call: Call, course: Course) -> Reply:
         """Pass an upstream's answer on as it comes. Raises UpstreamFailed, also after the stream began."""
         kind = answer.content_type.partition(";")[0].strip().lower()
         if kind not in (_JSON, _EVENTS) or answer.encoded:
@@ -85,7 +85,7 @@ class Reply:
         """Whether the client has seen a part of the answer already."""
         return self._stream is not None and self._stream.begun
 
-    async def fail_in_stream(self, error: ProxyError) -> web.StreamResponse:
+    async def fail_in_stream(self, error: ProxyError) -> Reply:
         """End a stream that has begun with an event that says why."""
         if self._stream is None:
             raise RuntimeError("there is no stream to end")

@@ -11,13 +11,13 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from proxy.answers import AnswerWriter
+from proxy.answers import AnswerWriter, Reply
 from proxy.clock import SystemClock
 from proxy.listener import Caps, Deadlines, Listener, Refused
 from tests.rig.raw_client import RawClient, get
 
 DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=0.1, write_stall=0.1)
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[Reply]]
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def _hold_back(*, close: bool) -> list[str]:
     """Ask for 40 kB and read none of them; return why the connection was ended."""
     writer = AnswerWriter(SystemClock())
 
-    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+    async def handler(request: web.BaseRequest) -> Reply:
         assert request.transport is not None
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return writer.whole(request, 200, "text/plain", bytes(40_000), {}, close=close)
