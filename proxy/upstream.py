@@ -10,21 +10,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import aiohttp
-from aiohttp.http import RawResponseMessage
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EofStream, StreamReader
 from yarl import URL
 
 from proxy.answers import VIA
 from proxy.dialects.base import Dialect
 from proxy.errors import UpstreamFailed, UpstreamTimeout
-from proxy.upstream_connection import Pool, UpstreamConnection
+from proxy.upstream_connection import AnswerHead, BrokenAnswer, UpstreamConnection
+from proxy.upstream_pool import Pool
 
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(\s*;\s*[A-Za-z0-9-]+=[A-Za-z0-9_.-]+)*")
 # A value with anything else in it is left out: it could end its line, or be read in two ways.
 _SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
-_SWITCHING_PROTOCOLS = 101
 _SWEEP_S = 0.25
 
 
@@ -51,43 +47,32 @@ class UpstreamReset(UpstreamFailed):
 class UpstreamAnswer:
     """An answer whose head came; read its body with `read` until it returns nothing, then `close`."""
 
-    __slots__ = ("_body", "_connection", "_idle", "_pool", "content_type", "encoded", "status")
+    __slots__ = ("_connection", "_idle", "_pool", "content_type", "encoded", "status")
 
-    def __init__(
-        self,
-        message: RawResponseMessage,
-        body: StreamReader,
-        connection: UpstreamConnection,
-        pool: Pool,
-        idle: float,
-    ) -> None:
-        self._body = body
+    def __init__(self, head: AnswerHead, connection: UpstreamConnection, pool: Pool, idle: float) -> None:
         self._connection = connection
         self._pool = pool
         self._idle = idle
-        self.status = message.code
-        content_type = message.headers.get("Content-Type", "")
-        self.content_type = content_type if _CONTENT_TYPE.fullmatch(content_type) else ""
+        self.status = head.status
+        self.content_type = head.content_type if _CONTENT_TYPE.fullmatch(head.content_type) else ""
         # Whether the body is compressed, although identity was asked for.
-        self.encoded = message.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", "")
+        self.encoded = head.content_encoding.strip().lower() not in ("identity", "")
 
     async def read(self) -> bytes:
         """Return what came since the last read, b"" at the end. Raises UpstreamTimeout or UpstreamReset.
 
         Only the time that passes in here counts as the answer's pause.
         """
-        body = self._body
+        connection = self._connection
+        connection.expect_within(self._idle)
         try:
-            if body.is_eof():
-                return body.read_nowait()
-            self._connection.expect_within(self._idle)
-            return await body.readany()
+            return await connection.read()
         except TimeoutError:
             raise UpstreamTimeout("The model API stopped answering.") from None
-        except (aiohttp.ClientError, OSError, RuntimeError):
+        except BrokenAnswer:
             raise UpstreamReset("The model API broke off its answer.") from None
         finally:
-            self._connection.expect_nothing()
+            connection.expect_nothing()
 
     async def read_at_most(self, size: int) -> bytes:
         """Return up to about `size` bytes of the body: what an error's words need."""
@@ -99,7 +84,7 @@ class UpstreamAnswer:
 
     def close(self) -> None:
         """Let the connection go: back to the pool if the answer was read to its end, closed otherwise."""
-        self._pool.give(self._connection, keep=self._body.at_eof())
+        self._pool.give(self._connection)
 
 
 class Upstream:
@@ -140,12 +125,7 @@ class Upstream:
         head = self._head(dialect, stream=stream) + "".join(
             [f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)]
         )
-        message, where, connection = await self._sent(
-            f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii"), body
-        )
-        return UpstreamAnswer(message, where, connection, self._pool, self._origin.idle)
-
-    async def _sent(self, head: bytes, body: bytes) -> tuple[RawResponseMessage, StreamReader, UpstreamConnection]:
+        call = f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
         # One limit for all of it: the wait for a free connection, the body's way up, a head that comes in drops.
         deadline = self._clock() + self._origin.connect + self._origin.first_byte
         try:
@@ -155,18 +135,16 @@ class Upstream:
         except (OSError, ValueError):
             raise UpstreamFailed("The model API cannot be reached.") from None
         try:
-            connection.send(head, body)
-            message, where = await connection.read()
-            while message.code < 200 and message.code != _SWITCHING_PROTOCOLS:
-                message, where = await connection.read()
+            connection.send(call)
+            answer = UpstreamAnswer(await connection.head(), connection, self._pool, self._origin.idle)
         except BaseException as error:
-            self._pool.give(connection, keep=False)
+            self._pool.give(connection)
             if isinstance(error, TimeoutError):
                 raise UpstreamTimeout("The model API did not answer in time.") from None
-            if isinstance(error, (aiohttp.ClientError, HttpProcessingError, EofStream, OSError, ValueError)):
+            if isinstance(error, BrokenAnswer):
                 raise UpstreamFailed("The model API did not give a valid answer.") from None
             raise
-        return message, where, connection
+        return answer
 
     def _head(self, dialect: Dialect, *, stream: bool) -> str:
         """Return the lines that every call of a dialect has, our credential among them."""

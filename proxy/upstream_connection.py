@@ -1,67 +1,126 @@
-"""One connection to a model API, and the pool that opens and keeps them; aiohttp's parser reads what comes.
+"""One connection to a model API: a call goes out, its answer comes in, parsed by httptools.
 
 Laws:
 - A connection with more on it than the answer that was read is not used again: it would pass for the next one's.
-- Nothing waits for ever: whoever waits for bytes has a deadline, and the owner's sweep calls `expire`.
-- An answer that nobody reads is not read from the socket either, beyond `READ_BYTES` twice.
+- Nothing waits for ever: whoever waits for bytes has a deadline, and the pool's sweep calls `expire`.
+- What nobody takes is not read from the socket either, beyond `READ_BYTES`.
+- Bytes that are no HTTP fail an answer whose head was not taken yet, and else what was not complete of it.
 
-aiohttp's session and request classes take twice as long for a call as all the rest of it; so of its client only the
-protocol class is used, and this is the one place that touches its internals.
+aiohttp's client builds some hundred objects for a call and its reader three for each piece of a body, which together
+cost more than all other work of an exchange; httptools parses with the same llhttp.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
+from typing import NamedTuple, cast
 
-import aiohttp
-from aiohappyeyeballs import start_connection
-from aiohttp.client_proto import ResponseHandler
-from yarl import URL
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-# Larger heads than any model API sends are refused while they are read.
-_MAX_LINE_BYTES = 16_384
-# One read gives at most about twice this much, which bounds what one stream keeps in memory.
+# Larger heads than any model API sends are refused while they come.
+_MAX_HEAD_BYTES = 65_536
+# Of a body, what waits to be taken before the socket is left alone; one read brings up to 256 kB more.
 READ_BYTES = 65_536
-# Model APIs close idle connections after a minute or more; a call on one that is just being closed would fail.
-_IDLE_S = 15.0
-# How long another address of the same host is not tried yet (RFC 8305, section 8).
-_NEXT_ADDRESS_S = 0.25
+_SWITCHING_PROTOCOLS = 101
+_FINAL = 200  # smaller codes announce another head
 _NEVER = float("inf")
 
 
-class UpstreamConnection(ResponseHandler):
-    """aiohttp's connection, with three gaps closed that hostile bytes get through (measured with 3.14)."""
+class BrokenAnswer(Exception):
+    """What came is no answer, or the connection was lost before it was whole."""
+
+
+class AnswerHead(NamedTuple):
+    """What is read of an answer's head; texts are empty if their header is missing."""
+
+    status: int
+    content_type: str
+    content_encoding: str
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """The connection; between `send` and the end of the answer it belongs to one exchange."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self.deadline = _NEVER  # loop time; until when the next bytes must be there
+        self.deadline = _NEVER  # loop time, until when the next bytes must be there
         self.idle_since = 0.0
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._parser = HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+        self._error: Exception | None = None
+        self._surplus = False  # more came than one answer
+        self._complete = True
+        self._begin()
+
+    def _begin(self) -> None:
+        self._head: AnswerHead | None = None
+        self._head_taken = False
+        self._head_bytes = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._pieces: list[bytes] = []
+        self._waiting_bytes = 0
+        self._keep = True
 
     @property
     def usable(self) -> bool:
         """Whether another call may use it."""
-        transport = self.transport
+        transport = self._transport
         return (
-            transport is not None
+            self._complete
+            and self._keep
+            and not self._surplus
+            and self._error is None
+            and transport is not None
             and not transport.is_closing()
-            and not self.should_close
             and not transport.get_write_buffer_size()
         )
 
-    def send(self, head: bytes, body: bytes) -> None:
-        """Send a call. Raises ConnectionError if the connection was lost."""
-        if self.transport is None:
-            raise ConnectionResetError("lost before it was used")
-        self.set_response_params(
-            auto_decompress=False,
-            read_until_eof=True,
-            read_bufsize=READ_BYTES,
-            max_line_size=_MAX_LINE_BYTES,
-            max_field_size=_MAX_LINE_BYTES,
-        )
-        self.transport.write(head + body)
+    @property
+    def read_to_end(self) -> bool:
+        """Whether all of the answer was taken."""
+        return self._complete and not self._pieces
+
+    def send(self, call: bytes) -> None:
+        """Send a call. Raises BrokenAnswer if the connection was lost meanwhile."""
+        if self._transport is None or self._error is not None:
+            raise BrokenAnswer("lost before it was used")
+        self._begin()
+        self._complete = False
+        self._transport.write(call)
+
+    async def head(self) -> AnswerHead:
+        """Return the answer's head once it is there. Raises BrokenAnswer, or TimeoutError after `deadline`."""
+        while self._head is None:
+            await self._more()
+        if self._error is not None:
+            raise self._error
+        self._head_taken = True
+        return self._head
+
+    async def read(self) -> bytes:
+        """Return what came of the body since the last read, b"" at its end. Raises as `head` does."""
+        while not self._pieces:
+            if self._complete:
+                return b""
+            await self._more()
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = []
+        self._waiting_bytes = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def _more(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def expect_within(self, seconds: float) -> None:
         """Start to wait for the next bytes."""
@@ -74,95 +133,95 @@ class UpstreamConnection(ResponseHandler):
     def expire(self) -> None:
         """Fail whoever waits."""
         self.deadline = _NEVER
-        self._on_read_timeout()
+        self._fail(TimeoutError("nothing came in time"))
 
-    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """Fail the body as well: whoever reads it would wait for ever for what follows a malformed chunk."""
-        body = self._payload
-        super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
-        if body is not None and not body.is_eof() and body.exception() is None:
-            known = isinstance(exc, (aiohttp.ClientError, TimeoutError))
-            body.set_exception(exc if known else aiohttp.ClientPayloadError("malformed"))
+    def abort(self) -> None:
+        """Close at once, whatever is still on its way."""
+        if self._transport is not None:
+            self._transport.abort()
 
+    # What the transport calls.
 
-class Pool:
-    """The connections to one origin, `most` at once; the last one used is used first, so that the others can rest."""
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own do not inherit from it
 
-    def __init__(self, url: URL, most: int, connect_seconds: float) -> None:
-        self._url = url
-        self._connect_seconds = connect_seconds
-        self._tls = ssl.create_default_context() if url.scheme == "https" else None
-        self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Semaphore(most)
-        self._idle: list[UpstreamConnection] = []
-        self._busy: set[UpstreamConnection] = set()
-
-    async def take(self, deadline: float) -> UpstreamConnection:
-        """Return a connection, to be given back. Raises OSError or TimeoutError if none can be had by `deadline`."""
-        if self._room.locked():
-            async with asyncio.timeout_at(deadline):
-                await self._room.acquire()
-        else:
-            await self._room.acquire()
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and wake who waits."""
         try:
-            connection = self._rested()
-            if connection is None:
-                connection = await self._open()
-        except BaseException:
-            self._room.release()
-            raise
-        connection.deadline = deadline
-        self._busy.add(connection)
-        return connection
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._keep = False
+        except HttpParserError:
+            self._keep = False
+            if not (self._complete and self._head_taken):
+                self._fail(BrokenAnswer("no valid HTTP"))
+            return
+        if self._head is None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self._fail(BrokenAnswer("the head is too large"))
+                return
+        if self._waiting_bytes > READ_BYTES and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
 
-    def give(self, connection: UpstreamConnection, *, keep: bool) -> None:
-        """Take a connection back; it is used again if its answer was read to the end and all is well with it."""
-        self._busy.discard(connection)
-        self._room.release()
-        connection.expect_nothing()
-        if keep and connection.usable:
-            connection.idle_since = self._loop.time()
-            self._idle.append(connection)
-        else:
-            connection.abort()
-
-    def sweep(self) -> None:
-        """Expire what is overdue and close what has rested too long."""
-        now = self._loop.time()
-        for connection in self._busy:
-            if now > connection.deadline:
-                connection.expire()
-        kept = []
-        for connection in self._idle:
-            if connection.usable and now - connection.idle_since < _IDLE_S:
-                kept.append(connection)
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the answer: well if nothing but the end of the connection could end it."""
+        self._transport = None
+        if not self._complete:
+            endless = b"content-length" not in self._headers and b"transfer-encoding" not in self._headers
+            if exc is None and self._head is not None and endless:
+                self._complete = True
+                self._wake()
             else:
-                connection.abort()
-        self._idle = kept
+                self._fail(BrokenAnswer("lost before the answer was whole"))
 
-    def close(self) -> None:
-        """Close every connection."""
-        for connection in [*self._idle, *self._busy]:
-            connection.abort()
-        self._idle.clear()
+    def _fail(self, error: Exception) -> None:
+        if self._error is None:
+            self._error = error
+        self._wake()
 
-    def _rested(self) -> UpstreamConnection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.usable:
-                return connection
-            connection.abort()
-        return None
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
-    async def _open(self) -> UpstreamConnection:
-        host, port = self._url.raw_host or "", self._url.port or 0
-        async with asyncio.timeout(self._connect_seconds):
-            infos = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            sock = await start_connection(infos, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=self._loop)
-            _, connection = await self._loop.create_connection(
-                lambda: UpstreamConnection(self._loop),
-                sock=sock,
-                ssl=self._tls,
-                server_hostname=host if self._tls is not None else None,
-            )
-        return connection
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Note what comes behind an answer."""
+        self._surplus = self._surplus or self._complete
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep the first of each name; what comes behind the head is a trailer, which nobody needs."""
+        if self._head is None:
+            self._headers.setdefault(name.lower(), value)
+
+    def on_headers_complete(self) -> None:
+        """Make the head, unless it only announces another one."""
+        status = self._parser.get_status_code()
+        if self._surplus or (status < _FINAL and status != _SWITCHING_PROTOCOLS):
+            return
+        if self._parser.get_http_version() not in ("1.0", "1.1"):
+            raise BrokenAnswer("another version of HTTP")
+        get = self._headers.get
+        kind, encoding = get(b"content-type", b""), get(b"content-encoding", b"")
+        self._head = AnswerHead(status, kind.decode("latin-1"), encoding.decode("latin-1"))
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body until it is taken."""
+        if not self._surplus:
+            self._pieces.append(body)
+            self._waiting_bytes += len(body)
+
+    def on_message_complete(self) -> None:
+        """Note the end, or clear the table after an interim head."""
+        if self._surplus:
+            return
+        if self._head is None:
+            self._headers.clear()
+            self._head_bytes = 0
+            return
+        self._complete = True
+        self._keep = self._parser.should_keep_alive()

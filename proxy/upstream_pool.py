@@ -1,0 +1,101 @@
+"""The connections to one model API: opened, lent to one exchange at a time, kept while they are warm.
+
+Law: a connection goes only to the configured origin, whatever the environment or an answer says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+from aiohappyeyeballs import start_connection
+from yarl import URL
+
+from proxy.upstream_connection import UpstreamConnection
+
+# Model APIs close idle connections after a minute or more; a call on one that is just being closed would fail.
+_IDLE_S = 15.0
+# How long another address of the same host is not tried yet (RFC 8305, section 8).
+_NEXT_ADDRESS_S = 0.25
+
+
+class Pool:
+    """At most `most` connections at once; the last one used is used first, so that the others can rest."""
+
+    def __init__(self, url: URL, most: int, connect_seconds: float) -> None:
+        self._host = url.raw_host or ""
+        self._port = url.port or 0
+        self._connect_seconds = connect_seconds
+        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Semaphore(most)
+        self._idle: list[UpstreamConnection] = []
+        self._busy: set[UpstreamConnection] = set()
+
+    async def take(self, deadline: float) -> UpstreamConnection:
+        """Return a connection, to be given back. Raises OSError or TimeoutError if none can be had by `deadline`."""
+        if self._room.locked():
+            async with asyncio.timeout_at(deadline):
+                await self._room.acquire()
+        else:
+            await self._room.acquire()
+        try:
+            connection = self._rested() or await self._open()
+        except BaseException:
+            self._room.release()
+            raise
+        connection.deadline = deadline
+        self._busy.add(connection)
+        return connection
+
+    def give(self, connection: UpstreamConnection) -> None:
+        """Take a connection back; it is used again if its answer was read to the end and all is well with it."""
+        self._busy.discard(connection)
+        self._room.release()
+        connection.expect_nothing()
+        if connection.usable and connection.read_to_end:
+            connection.idle_since = self._loop.time()
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def sweep(self) -> None:
+        """Expire what is overdue and close what has rested too long."""
+        now = self._loop.time()
+        for connection in self._busy:
+            if now > connection.deadline:
+                connection.expire()
+        kept = []
+        for connection in self._idle:
+            if connection.usable and now - connection.idle_since < _IDLE_S:
+                kept.append(connection)
+            else:
+                connection.abort()
+        self._idle = kept
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in [*self._idle, *self._busy]:
+            connection.abort()
+        self._idle = []
+
+    def _rested(self) -> UpstreamConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.abort()
+        return None
+
+    async def _open(self) -> UpstreamConnection:
+        async with asyncio.timeout(self._connect_seconds):
+            addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=self._loop)
+            _, connection = await self._loop.create_connection(
+                lambda: UpstreamConnection(self._loop),
+                sock=sock,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls is not None else None,
+            )
+        return connection
