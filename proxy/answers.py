@@ -118,10 +118,11 @@ class AnswerWriter:
         if second != self._second:
             self._second = second
             self._date = f"via: {VIA}\r\ndate: {formatdate(second, usegmt=True)}\r\n"
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\ncontent-type: {content_type}\r\n{framing}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)]
-        lines.append(self._date if keep else f"{self._date}connection: close\r\n")
-        return f"{''.join(lines)}\r\n".encode("ascii")
+        more = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)])
+        end = "\r\n" if keep else "connection: close\r\n\r\n"
+        reason = _REASONS.get(status, "")
+        head = f"HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\n{framing}\r\n{more}{self._date}{end}"
+        return head.encode("ascii")
 
 
 def _may_keep(request: web.BaseRequest) -> bool:

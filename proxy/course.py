@@ -101,39 +101,39 @@ def close(course: Course, quotas: Quotas, pack: Pack, now: float) -> Ending | No
     course.closed = True
     usage, source = used_by(course, now)
     cost = course.terms.cost_microusd(usage.input, usage.output) if course.terms is not None else 0
-    applied: tuple[str, ...] = ()
+    quotas_applied: tuple[str, ...] = ()
     reserved: dict[str, int] = {}
     settled: dict[str, int] = {}
     if course.reservation is not None:
         counts = course.sent is not None and course.status < 500
         used = Amounts.of(usage.input, usage.output, cost, requests=int(counts))
         quotas.settle(course.reservation, used)
-        plan, amounts = course.reservation.plan, course.reservation.amounts
-        applied = plan.quotas
-        reserved = {unit: amounts[index] for unit, index in plan.units}
-        settled = {unit: used[index] for unit, index in plan.units}
-    return Ending(
-        exchange=course.exchange,
-        verdict=course.verdict,
-        outcome=course.outcome,
-        status=course.status,
-        pack_digest=pack.digest,
-        pack_name=pack.name,
-        total=now - course.began,
-        decide=None if course.decided is None else course.decided - course.began,
-        first_byte=None if course.head is None or course.sent is None else course.head - course.sent,
-        upstream_seconds=None if course.sent is None else now - course.sent,
-        code=course.code,
-        quotas=applied,
-        reserved=reserved,
-        settled=settled,
-        usage=usage,
-        usage_source=source,
-        cost_microusd=cost,
-        bytes_in=course.bytes_in,
-        bytes_out=course.bytes_out,
-        chunks=course.chunks,
-        upstream=course.upstream,
+        plan = course.reservation.plan
+        quotas_applied = plan.quotas
+        reserved, settled = plan.by_unit(course.reservation.amounts), plan.by_unit(used)
+    sent, head = course.sent, course.head
+    return Ending(  # in the order of its fields: naming them takes twice as long
+        course.exchange,
+        course.verdict,
+        course.outcome,
+        course.status,
+        pack.digest,
+        pack.name,
+        now - course.began,
+        None if course.decided is None else course.decided - course.began,
+        None if head is None or sent is None else head - sent,
+        None if sent is None else now - sent,
+        course.code,
+        quotas_applied,
+        reserved,
+        settled,
+        usage,
+        source,
+        cost,
+        course.bytes_in,
+        course.bytes_out,
+        course.chunks,
+        course.upstream,
     )
 
 

@@ -79,6 +79,7 @@ class Recorder:
         """Return the terminal record of an exchange, newline included."""
         exchange, verdict, call = ending.exchange, ending.verdict, ending.exchange.call
         names = self.pseudonyms.names(exchange.principal, exchange.peer, exchange.user_agent)
+        tokens_in, tokens_out = ending.usage
         self._seq += 1
         return _line(
             {
@@ -111,11 +112,7 @@ class Recorder:
                 "quotas": ending.quotas,
                 "reserved": ending.reserved,
                 "settled": ending.settled,
-                "usage": {
-                    "input": ending.usage.input,
-                    "output": ending.usage.output,
-                    "source": ending.usage_source,
-                },
+                "usage": {"input": tokens_in, "output": tokens_out, "source": ending.usage_source},
                 "cost_microusd": ending.cost_microusd,
                 "outcome": ending.outcome,
                 "ms": {

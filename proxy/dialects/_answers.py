@@ -19,7 +19,8 @@ from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, text_bytes
 
 MAX_DOCUMENT_BYTES = 32 << 20
-_SAMPLES = 8  # after so many events with text their envelope is known
+_SAMPLES = 4  # after so many events with text their envelope is known
+_FEW_EVENTS = 4  # until then so few that come together are all read: a short answer is counted exactly
 _MAX_UNREAD_BYTES = 262_144  # far more than one read brings, and less than an event may have
 _MAX_TOKENS = 10**9
 _MAX_ERROR_TYPE_CHARS = 64
@@ -45,15 +46,15 @@ class StreamDecoder(ABC):
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks that are whole now."""
-        end = 0 if self._events.pending or b"\r" in data or len(data) > _MAX_UNREAD_BYTES else data.rfind(b"\n\n") + 2
+        end = data.rfind(b"\n\n") + 2 if len(data) <= _MAX_UNREAD_BYTES and self._events.may_pass(data) else 0
         if end < 2:
             return self._chunks(self._events.feed(data))
-        whole = self._trimmed(data[:end])
+        whole = self._trimmed(data if end == len(data) else data[:end])
         size = self._unread(whole)
+        if size == len(whole) and end == len(data):
+            return [Chunk(whole)]
         chunks = [Chunk(whole[:size])] if size else []
-        if size < len(whole) or end < len(data):
-            chunks += self._chunks(self._events.feed(whole[size:] + data[end:]))
-        return chunks
+        return chunks + self._chunks(self._events.feed(whole[size:] + data[end:]))
 
     def _trimmed(self, events: bytes) -> bytes:
         """Return whole events without what is taken out of each of them."""
@@ -65,20 +66,27 @@ class StreamDecoder(ABC):
         size = events.rfind(b"\n\n", 0, telling) + 2
         if size < 2:
             return 0
+        count = events.count(b"\n\n", 0, size)
         if self._samples < _SAMPLES:
             self._take_sample(events, size)
+            if count <= _FEW_EVENTS:
+                return 0
         if self._envelope is None:
             return 0
-        self.progress.output_bytes += max(0, size - events.count(b"\n\n", 0, size) * self._envelope)
+        self.progress.output_bytes += max(0, size - count * self._envelope)
         return size
 
     def _take_sample(self, events: bytes, size: int) -> None:
-        sample = events[events.rfind(b"\n\n", 0, size - 2) + 2 if size > 2 else 0 : size]
-        document = load(sample[sample.find(b"data: ") + 6 :])
-        written = self._written(document) if document is not None else 0
-        if written:
-            self._samples += 1
-            self._envelope = min(len(sample) - written, self._envelope or len(sample))
+        """Read one event, the last or else one in the middle: the first and the last of a stream often have no text."""
+        for end in (size, events.find(b"\n\n", size // 2, size) + 2):
+            before = events.rfind(b"\n\n", 0, max(0, end - 2))
+            sample = events[before + 2 if before >= 0 else 0 : end]
+            document = load(sample[sample.find(b"data: ") + 6 :])
+            written = self._written(document) if document is not None else 0
+            if written:
+                self._samples += 1
+                self._envelope = min(len(sample) - written, self._envelope or len(sample))
+                return
 
     def finish(self) -> list[Chunk]:
         """Return what was left unterminated."""

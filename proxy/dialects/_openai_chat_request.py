@@ -40,7 +40,7 @@ def read(body: bytes, accepted: frozenset[str]) -> Call:
     request.check_names(document, accepted)
     model = request.model(document)
     for index, message in enumerate(request.messages(document, _ROLES)):
-        _check_message(message, f"messages[{index}]")
+        _check_message(message, index)
     if request.flag(document, "store"):
         raise request.state_refused("store")
     stream = request.flag(document, "stream")
@@ -51,25 +51,30 @@ def read(body: bytes, accepted: frozenset[str]) -> Call:
     return Call(model, stream, document, most, choices, hide_usage=stream and not usage_asked)
 
 
-def _check_message(message: dict[str, Any], where: str) -> None:
+def _check_message(message: dict[str, Any], index: int) -> None:
     content = message.get("content")
+    plain = content is None or type(content) is str
     if type(content) is list:
-        _check_parts(content, f"{where}.content")
-    elif content is None or type(content) is str:
-        if len(message) == 2:
-            return
-    else:
-        raise request.wrong(f"{where}.content", "a string or a list of parts")
+        plain = _check_parts(content, index)
+    elif not plain:
+        raise request.wrong(f"messages[{index}].content", "a string or a list of parts")
+    if plain and len(message) == 2:  # a role and text: there is nothing more to look at
+        return
     if message.get("audio") is not None:  # an earlier spoken answer, by its id
-        raise request.state_refused(f"{where}.audio")
-    request.check_state(message, where, FREE)
+        raise request.state_refused(f"messages[{index}].audio")
+    request.check_state(message, f"messages[{index}]", FREE)
 
 
-def _check_parts(parts: list[Any], where: str) -> None:
+def _check_parts(parts: list[Any], message: int) -> bool:
+    """Check the kinds of a message's parts; return whether all are plain text."""
+    plain = True
     for index, part in enumerate(parts):
         kind = part.get("type") if type(part) is dict else None
         if type(kind) is not str or kind not in _PARTS:
-            raise request.wrong(f"{where}[{index}]", f"a content part of type {', '.join(sorted(_PARTS))}")
+            where = f"messages[{message}].content[{index}]"
+            raise request.wrong(where, f"a content part of type {', '.join(sorted(_PARTS))}")
+        plain = plain and kind == "text" and len(part) == 2 and type(part.get("text")) is str
+    return plain
 
 
 def _check_stream_options(body: dict[str, Any], *, stream: bool) -> bool:

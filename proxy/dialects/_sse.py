@@ -36,10 +36,13 @@ class EventSplitter:
         self._rest = bytearray()
         self._begun = False
 
-    @property
-    def pending(self) -> bool:
-        """Whether an event has begun, or nothing has come yet: the first bytes may be a byte order mark."""
-        return bool(self._rest) or not self._begun
+    def may_pass(self, data: bytes) -> bool:
+        """Tell whether whole events at the start of `data` may pass unsplit: nothing has begun, nothing is unusual."""
+        if self._rest or b"\r" in data:
+            return False
+        if not self._begun:
+            self._begun = data.startswith((b"data: ", b"event: "))
+        return self._begun
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that are whole now. Raises UpstreamFailed when one is larger than allowed."""

@@ -55,9 +55,11 @@ class _ChatStream(StreamDecoder):
         self._hide_usage = hide_usage
 
     def _trimmed(self, events: bytes) -> bytes:
-        # Inside a string the quotes would be escaped, so these bytes are always a member. Other spellings are left to
-        # `_chunks`.
-        return events.replace(b',"usage":null', b"") if self._hide_usage else events
+        # Inside a string the quotes would be escaped, so these bytes are always a member, unless a line begins with
+        # them. Those and other spellings are left to `_chunks`.
+        if not self._hide_usage or b'\n,"usage":null' in events or events.startswith(b',"usage":null'):
+            return events
+        return events.replace(b',"usage":null', b"")
 
     def _written(self, document: dict[str, Any]) -> int:
         return _written_bytes(document.get("choices"), "delta")

@@ -70,6 +70,10 @@ class Plan(NamedTuple):
     quotas: tuple[str, ...]  # ids
     units: tuple[tuple[str, int], ...]  # the measures counted, by name and index into Amounts
 
+    def by_unit(self, amounts: Amounts) -> dict[str, int]:
+        """Return what is counted of `amounts`, by the measure's name."""
+        return {unit: amounts[index] for unit, index in self.units}
+
 
 class Denial(NamedTuple):
     """The limit that refuses, and what its lease said."""
@@ -276,15 +280,15 @@ class Quotas:
 def _take_held(counters: Sequence[Counter], amounts: Amounts, reservation: Reservation, now: float) -> list[Counter]:
     """Take what is held already; return the counters that have to ask."""
     missing = []
-    touched = reservation.touched
+    touch = reservation.touched.append
     for counter in counters:
-        units = amounts[counter.measure]
-        if units:
-            slot = counter.lease.take(units, now)
+        _, _, measure, lease = counter
+        if units := amounts[measure]:
+            slot = lease.take(units, now)
             if slot is None:
                 missing.append(counter)
             else:
-                touched.append((counter, units, slot))
+                touch((counter, units, slot))
     return missing
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
@@ -57,8 +57,14 @@ def test_a_stream_is_relayed_byte_for_byte(body: bytes, cuts: list[int]) -> None
     assert known(progress) == known(decode(DIALECT, SHOWN, [body], streamed=True)[1])
 
 
+_BEGINS_WITH_USAGE = b',"usage":nulldata: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\n'
+
+
 @settings(deadline=None)
 @given(_streams, st.lists(st.integers(0, 10_000), max_size=6))
+@example(_BEGINS_WITH_USAGE, [1])
+@example(b"data: {}\n\n" + _BEGINS_WITH_USAGE, [10])
+@example(b"data: {}\n\n" + _BEGINS_WITH_USAGE, [20])
 def test_where_a_stream_is_split_does_not_change_what_hiding_leaves(body: bytes, cuts: list[int]) -> None:
     chunks, progress = decode(DIALECT, HIDDEN, cut(body, cuts), streamed=True)
     whole, known_at_once = decode(DIALECT, HIDDEN, [body], streamed=True)
