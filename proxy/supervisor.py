@@ -25,6 +25,7 @@ from proxy.auth.key_registry import KeyRegistry
 from proxy.children import StandIn
 from proxy.clock import Clock
 from proxy.config import Settings
+from proxy.data_folder import held
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.fleet import Fleet
 from proxy.log import get
@@ -134,7 +135,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
     settings = launch.settings
     async with AsyncExitStack() as stack:
         pack = load_pack(settings.pack)
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stack.enter_context(held(settings.data))
         host, port = stack.enter_context(_claimed(settings.listen.host, settings.listen.port))
         server = None if settings.store.shared else EmbeddedServer(settings.data)
         store_url = settings.store.url

