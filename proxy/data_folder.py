@@ -26,16 +26,32 @@ _LOCK = "serve.lock"
 def held(folder: Path) -> Iterator[None]:
     """Make the data folder if there is none, and hold it for this process until the context ends.
 
-    Raises ConfigurationError if another process holds it, whose files then stay as they are.
+    Raises ConfigurationError if another process holds it, whose files then stay as they are, or if it is of no use.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = open_lock(folder / _LOCK)
     try:
-        if not try_lock(lock):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = open_lock(folder / _LOCK)
+    except FileExistsError:
+        raise ConfigurationError(f"{folder}: the data folder cannot be made: there is a file of that name") from None
+    except OSError as error:
+        raise _unusable(folder, error) from None
+    try:
+        if not _locks(lock, folder):
             raise ConfigurationError(f"another Stillgate process already runs on {folder}")
         yield
     finally:
         os.close(lock)
+
+
+def _locks(lock: int, folder: Path) -> bool:
+    try:
+        return try_lock(lock)
+    except OSError as error:  # some network file systems know no locks
+        raise _unusable(folder, error) from None
+
+
+def _unusable(folder: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"{error.filename or folder}: the data folder cannot be used: {error.strerror}")
 
 
 def open_lock(path: Path) -> int:

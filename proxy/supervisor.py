@@ -136,7 +136,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
     async with AsyncExitStack() as stack:
         pack = load_pack(settings.pack)
         stack.enter_context(held(settings.data))
-        host, port = stack.enter_context(_claimed(settings.listen.host, settings.listen.port))
+        host, port = stack.enter_context(_address(settings.listen.host, settings.listen.port))
         server = None if settings.store.shared else EmbeddedServer(settings.data)
         store_url = settings.store.url
         if server is not None:
@@ -181,8 +181,8 @@ async def _open_admin(settings: Settings, deployment: Deployment, stack: AsyncEx
     """Open the Unix socket and the loopback port; return the port's URL."""
     side = AdminSide(deployment.registry, deployment.missing, deployment.metrics, deployment.status)
     path = settings.data / ADMIN_SOCKET
-    path.unlink(missing_ok=True)
     try:
+        path.unlink(missing_ok=True)
         for app, make in (
             (admin_app(side), lambda runner: web.UnixSite(runner, str(path))),
             (health_app(side), lambda runner: web.TCPSite(runner, settings.admin.host, settings.admin.port)),
@@ -191,35 +191,40 @@ async def _open_admin(settings: Settings, deployment: Deployment, stack: AsyncEx
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await make(runner).start()
+        path.chmod(0o600)
     except OSError as error:
-        raise ConfigurationError(f"the admin side cannot listen: {error}") from None
-    path.chmod(0o600)
+        place = f"{error.filename}: the admin side cannot use it" if error.filename else "the admin side cannot listen"
+        raise ConfigurationError(f"{place}: {error.strerror}") from None
     stack.callback(path.unlink, missing_ok=True)
     host, port = runner.addresses[0][:2]
     return f"http://{host}:{port}"
 
 
 @contextmanager
-def _claimed(host: str, port: int) -> Iterator[tuple[str, int]]:
+def _address(host: str, port: int) -> Iterator[tuple[str, int]]:
     """Hold the address that the workers share; nobody else may be listening on it already."""
     try:
         if port:
             # Without SO_REUSEPORT this fails if anybody listens there, another Stillgate included.
             with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
                 pass
-        with listening_socket(host, port) as placeholder:
-            address = placeholder.getsockname()
-            yield address[0], address[1]
+        placeholder = listening_socket(host, port)
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    with placeholder:
+        address = placeholder.getsockname()
+        yield address[0], address[1]
 
 
 @contextmanager
 def _announced(path: Path, deployment: Deployment) -> Iterator[None]:
     """Keep a file that says where the running proxy is, for programs that started it on free ports."""
     draft = path.with_suffix(".new")
-    draft.write_bytes(orjson.dumps({**deployment.status(), "ready": True}))
-    draft.replace(path)
+    try:
+        draft.write_bytes(orjson.dumps({**deployment.status(), "ready": True}))
+        draft.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
     try:
         yield
     finally:

@@ -68,11 +68,15 @@ class EmbeddedServer:
         It has read all its data by then. Also called again when the server died under its parent. Raises
         ConfigurationError if another parent is at work on this folder, or if the server cannot run.
         """
-        await asyncio.to_thread(self._claim)
         try:
+            await asyncio.to_thread(self._claim)
             if not await self._adopt():
                 await asyncio.to_thread(self._spawn)
             await self._until_ready()
+        except OSError as error:
+            await self._give_up()
+            place = error.filename or self._folder
+            raise ConfigurationError(f"{place}: the embedded store cannot use it: {error.strerror}") from None
         except BaseException:
             await self._give_up()
             raise

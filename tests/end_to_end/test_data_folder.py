@@ -6,13 +6,15 @@ import base64
 import os
 import secrets
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.rig.process import Stillgate
+from tests.rig.process import GENEROUS_PACK, Stillgate, settings_for
 from tests.rig.valkey import Valkey
 
 
@@ -50,3 +52,63 @@ async def test_a_folder_is_free_again_after_kill_9(tmp_path: Path, kind: str) ->
         os.kill(gate.pid, signal.SIGKILL)
         await gate.exit_code()
         await gate.run()
+
+
+def installed(folder: Path) -> Stillgate:
+    """Write an installation in front of its own model, without starting it."""
+    settings = settings_for({"models": None}, None)
+    gate = Stillgate(folder, settings, [sys.executable, "-m", "proxy.cli"])
+    gate.write_settings(settings)
+    gate.write_pack(GENEROUS_PACK)
+    return gate
+
+
+WRONG = [
+    ("data", "file", "data: the data folder cannot be made: there is a file of that name"),
+    ("data/serve.lock", "folder", "data/serve.lock: the data folder cannot be used: Is a directory"),
+    ("data/store", "file", "data/store: the embedded store cannot use it: File exists"),
+    ("data/store/valkey.log", "folder", "data/store/valkey.log: the embedded store cannot use it: Is a directory"),
+    ("data/admin.sock", "folder", "data/admin.sock: the admin side cannot use it: Is a directory"),
+    ("data/serve.json", "folder", "data/serve.json: cannot be written: Is a directory"),
+    ("data/decisions", "file", "data/decisions"),
+]
+
+
+@pytest.mark.parametrize(("place", "what", "says"), WRONG, ids=[place for place, _, _ in WRONG])
+async def test_what_is_in_the_way_in_the_data_folder_is_named(tmp_path: Path, place: str, what: str, says: str) -> None:
+    gate = installed(tmp_path)
+    obstacle = tmp_path / place
+    obstacle.parent.mkdir(parents=True, exist_ok=True)
+    if what == "file":
+        obstacle.write_text("x")
+    else:
+        obstacle.mkdir()
+    ran = await gate.cli("serve")
+    assert ran.returncode == 1
+    assert f"{tmp_path}/{says}" in ran.stderr
+    assert "cannot listen" not in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert gate.pids() == []
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="to root everything is writable")
+async def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    gate = installed(tmp_path)
+    gate.data.mkdir(mode=0o500)
+    ran = await gate.cli("serve")
+    assert ran.returncode == 1
+    assert f"{gate.data}/serve.lock: the data folder cannot be used: Permission denied" in ran.stderr
+
+
+async def test_an_address_that_is_taken_is_still_called_that(tmp_path: Path) -> None:
+    gate = installed(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for option, told in (
+            ("--port", f"cannot listen on 127.0.0.1 port {port}: Address"),
+            ("--admin-port", str(port)),
+        ):
+            ran = await gate.cli("serve", option, str(port))
+            assert ran.returncode == 1
+            assert told in ran.stderr
+            assert "Traceback" not in ran.stderr
