@@ -20,6 +20,8 @@ from proxy.errors import ConfigurationError
 _SOCKET_PATH_BYTES = 103
 
 _LOCK = "serve.lock"
+# The socket of the admin side.
+ADMIN_SOCKET = "admin.sock"
 
 
 @contextmanager
@@ -77,16 +79,17 @@ def is_free(path: Path) -> bool:
         os.close(file)
 
 
-def socket_path(folder: Path) -> Path:
-    """Return where the socket is: in the folder, or under the temporary directory if that path is too long for one.
+def socket_path(path: Path) -> Path:
+    """Return where the socket of that path is: there, or under the temporary directory if it is too long for one.
 
-    There it lies in a directory that only this user can enter, under a name that the next start finds again.
+    Under it, the socket lies in a directory that only this user can enter, under a name that the next start finds
+    again. What counts is the real path, so that it does not matter by which links the folder is named.
     """
-    path = folder / "valkey.sock"
+    path = path.parent.resolve() / path.name
     if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
         return path
     private = Path(tempfile.gettempdir()) / f"stillgate-{os.getuid()}"
-    path = private / f"{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]}.sock"
+    path = private / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}.sock"
     if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
         raise ConfigurationError(f"the path {path} is too long for a socket; choose a shorter TMPDIR or data folder")
     private.mkdir(mode=0o700, exist_ok=True)
@@ -94,3 +97,25 @@ def socket_path(folder: Path) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise ConfigurationError(f"{private} must be a directory that only this user can enter")
     return path
+
+
+@contextmanager
+def socket_place(path: Path) -> Iterator[Path]:
+    """Yield where to bind the socket of that path; nothing is there, neither before nor after.
+
+    If that is elsewhere, a link at `path` leads there: others need not know how the place was chosen, nor share our
+    temporary directory's name.
+    """
+    place = socket_path(path)
+    _remove(path, place)
+    if place.parent != path.parent.resolve():
+        path.symlink_to(place)
+    try:
+        yield place
+    finally:
+        _remove(path, place)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ from proxy.auth.key_registry import KeyRegistry
 from proxy.children import StandIn
 from proxy.clock import Clock
 from proxy.config import Settings
-from proxy.data_folder import held
+from proxy.data_folder import ADMIN_SOCKET, held, socket_place
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.fleet import Fleet
 from proxy.log import get
@@ -38,7 +38,6 @@ from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.worker import Start
 
-ADMIN_SOCKET = "admin.sock"
 STATE_FILE = "serve.json"
 _PING_S = 0.5
 _MISSED_PINGS = 2  # one may be late on a machine that is busy
@@ -180,9 +179,8 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
 async def _open_admin(settings: Settings, deployment: Deployment, stack: AsyncExitStack) -> str:
     """Open the Unix socket and the loopback port; return the port's URL."""
     side = AdminSide(deployment.registry, deployment.missing, deployment.metrics, deployment.status)
-    path = settings.data / ADMIN_SOCKET
     try:
-        path.unlink(missing_ok=True)
+        path = stack.enter_context(socket_place(settings.data / ADMIN_SOCKET))
         for app, make in (
             (admin_app(side), lambda runner: web.UnixSite(runner, str(path))),
             (health_app(side), lambda runner: web.TCPSite(runner, settings.admin.host, settings.admin.port)),
@@ -195,7 +193,6 @@ async def _open_admin(settings: Settings, deployment: Deployment, stack: AsyncEx
     except OSError as error:
         place = f"{error.filename}: the admin side cannot use it" if error.filename else "the admin side cannot listen"
         raise ConfigurationError(f"{place}: {error.strerror}") from None
-    stack.callback(path.unlink, missing_ok=True)
     host, port = runner.addresses[0][:2]
     return f"http://{host}:{port}"
 

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from proxy.data_folder import held
+from proxy.data_folder import held, socket_place
 from proxy.errors import ConfigurationError
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary directory with a short path, which holds the places of sockets too."""
+    with tempfile.TemporaryDirectory(prefix="sg") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder).resolve()
 
 
 def test_a_folder_is_held_by_one_at_a_time_under_whatever_name(tmp_path: Path) -> None:
@@ -20,3 +31,34 @@ def test_a_folder_is_held_by_one_at_a_time_under_whatever_name(tmp_path: Path) -
                     pass
     with held(alias):
         pass
+
+
+@pytest.mark.parametrize("name", ["data", "d" * 100])
+def test_a_socket_is_found_under_its_path_however_long_that_is(short: Path, name: str) -> None:
+    path = short / name / "admin.sock"
+    path.parent.mkdir()
+    for _ in range(2):  # the second finds what a killed process left
+        with (
+            socket_place(path) as place,
+            socket.socket(socket.AF_UNIX) as listening,
+            socket.socket(socket.AF_UNIX) as one,
+        ):
+            listening.bind(str(place))
+            listening.listen()
+            one.connect(str(path.resolve()))
+            left = path.readlink() if path.is_symlink() else None
+        assert list(short.rglob("*.sock")) == []
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(left or path))
+        if left is not None:
+            path.symlink_to(left)
+
+
+def test_a_link_to_the_folder_leads_to_the_same_socket(short: Path) -> None:
+    folder, alias = short / ("d" * 100), short / "alias"
+    folder.mkdir()
+    alias.symlink_to(folder)
+    with socket_place(folder / "admin.sock") as place:
+        assert (alias / "admin.sock").resolve() == place.resolve()
+    with socket_place(alias / "admin.sock") as other:
+        assert other == place

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from proxy.config import load_settings
+from proxy.data_folder import ADMIN_SOCKET
 from proxy.errors import StillgateError
-from proxy.supervisor import ADMIN_SOCKET
 
 _TIMEOUT_S = 30.0
 
@@ -63,4 +63,4 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(_TIMEOUT_S)
-        self.sock.connect(str(self._path))
+        self.sock.connect(str(self._path.resolve()))  # a link, if the path is too long for a socket

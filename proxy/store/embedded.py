@@ -102,7 +102,7 @@ class EmbeddedServer:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
-        self._socket = socket_path(self._folder)
+        self._socket = socket_path(self._folder / "valkey.sock")
         owner = open_lock(self._folder / _OWNER_LOCK)
         if not try_lock(owner):
             os.close(owner)

@@ -54,6 +54,23 @@ async def test_a_folder_is_free_again_after_kill_9(tmp_path: Path, kind: str) ->
         await gate.run()
 
 
+async def test_a_folder_with_a_long_path_is_served_and_managed_like_any_other(tmp_path: Path) -> None:
+    async with Stillgate.start(tmp_path, {"models": None, "data": "d" * 100}, upstream_url=None) as gate:
+        alias = tmp_path / "alias"
+        alias.symlink_to(gate.data)
+        place = (gate.data / "admin.sock").resolve()
+        assert place.parent.stat().st_mode & 0o077 == 0
+        assert place.stat().st_mode & 0o777 == 0o600
+        made = await gate.cli("keys", "create", "--account", "acme")
+        assert made.returncode == 0, made.stderr
+        listed = await gate.cli("keys", "list", "--json", "--data", str(alias))
+        assert "acme" in listed.stdout
+        assert (await gate.cli("health")).returncode == 0
+        await gate.terminate()
+        assert not place.exists()
+        assert not (gate.data / "admin.sock").is_symlink()
+
+
 def installed(folder: Path) -> Stillgate:
     """Write an installation in front of its own model, without starting it."""
     settings = settings_for({"models": None}, None)

@@ -204,7 +204,7 @@ class Stillgate:
         headers = [("Host", "localhost"), ("Connection", "close")]
         if body:
             headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        async with await RawClient.connect(self.data / "admin.sock", within=within) as client:
+        async with await RawClient.connect((self.data / "admin.sock").resolve(), within=within) as client:
             response = await client.ask(request(method, path, headers, body))
         return response.status, response.body
 

@@ -43,7 +43,7 @@ asyncio.run(main())
 def data() -> Iterator[Path]:
     """A data folder with a short path; whatever server is left on it at the end is killed."""
     with tempfile.TemporaryDirectory(prefix="sg") as folder:
-        data = Path(folder) / "data"
+        data = Path(folder).resolve() / "data"
         yield data
         for process in _servers(data):
             process.kill()
