@@ -10,9 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import orjson
-
-from proxy.dialects import strict_json
+from proxy.dialects._answer_json import dump, load
 from proxy.dialects._names import names
 from proxy.dialects._sse import Event, EventSplitter
 from proxy.errors import UpstreamFailed
@@ -136,20 +134,11 @@ def encode(chunk: Chunk, *, streamed: bool) -> bytes:
         return chunk.raw
     if chunk.data is None:
         return b""
-    document = strict_json.write(chunk.data)
+    document = dump(chunk.data)
     if not streamed:
         return document
     name = b"event: %b\n" % chunk.event.encode() if chunk.event else b""
     return b"%bdata: %b\n\n" % (name, document)
-
-
-def load(data: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that an upstream sent, None if it is none; its faults are relayed, so this is lenient."""
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return document if type(document) is dict else None
 
 
 def member(node: object, name: str) -> object:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from proxy.dialects._answers import StreamDecoder, error_type, load, member, tokens, written_bytes
+from proxy.dialects._answer_json import load
+from proxy.dialects._answers import StreamDecoder, error_type, member, tokens, written_bytes
 from proxy.dialects._sse import Event
 from proxy.exchange import Chunk, Progress, Usage
 

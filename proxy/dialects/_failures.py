@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from proxy.dialects._answers import load, member
+from proxy.dialects._answer_json import load
+from proxy.dialects._answers import member
 from proxy.errors import BadRequest, NotFound, ProxyError, TooLarge, Unavailable, UpstreamFailed, UpstreamTimeout
 
 _MAX_MESSAGE_CHARS = 1_000

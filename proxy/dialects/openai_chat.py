@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from proxy.dialects import strict_json
-from proxy.dialects._answers import DocumentDecoder, StreamDecoder, error_type, load, tokens, written_bytes
+from proxy.dialects._answer_json import load
+from proxy.dialects._answers import DocumentDecoder, StreamDecoder, error_type, tokens, written_bytes
 from proxy.dialects._openai import OpenAIDialect
 from proxy.dialects._openai_chat_request import KNOWN, SETTINGS, read
 from proxy.dialects._request import accepted_names

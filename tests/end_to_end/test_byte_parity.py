@@ -23,8 +23,10 @@ DOCUMENTS: list[tuple[Dialect, bytes]] = [
     ("openai", b' \r\n{ "choices" : [ ] ,\t"usage":{"prompt_tokens":1,"completion_tokens":2} }\n\n'),
     ("openai", rb'{"choices":[{"message":{"content":"\u00e9\uD83D\uDE00\/ <b>","extra":1.0e+2}}],"x":[],"x":{}}'),
     ("openai", '{"choices":[{"message":{"content":"æøå 漢字 \u2028 \x7f"}}],"n":12345678901234567890}'.encode()),
+    ("openai", rb'{"choices":[{"message":{"content":"cut off in an emoji \ud83d"},"finish_reason":"length"}]}'),
     ("openai", b'{"choices":[{"message":{"content":"' + b"long " * 60_000 + b'"}}]}'),
     ("anthropic", b'{"type":"message","content":[{"type":"thinking","thinking":"hm","signature":"Eq+/="}]}'),
+    ("anthropic", rb'{"type":"message","content":[{"type":"text","text":"\ud83d"}],"stop_reason":"max_tokens"}'),
     ("anthropic", b'{\n  "type": "message",\n  "content": [],\n  "usage": {"input_tokens": 1, "output_tokens": 0}\n}'),
 ]
 CHAT_EVENTS = [

@@ -1,0 +1,99 @@
+"""An upstream's JSON with half of a surrogate pair: read, relayed and written back without losing it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.dialects._answer_json import dump, load
+from proxy.dialects.openai_chat import OpenAIChat
+from proxy.errors import BadRequest, UpstreamFailed
+from proxy.exchange import Call, Usage
+from tests.dialects.streams import data, decode, sent
+
+DIALECT = OpenAIChat()
+USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+CUT = "wörd \ud83d"  # a hand that waved, cut off by the limit on tokens
+
+_any_text = st.text(st.characters(codec=None), max_size=8)
+_any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _any_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_any_text, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(_any_text, _any_json, max_size=3))
+def test_what_was_read_is_written_with_every_character_in_it(document: dict[str, Any]) -> None:
+    read = load(json.dumps({**document, "cut": CUT}).encode())
+    assert read == {**document, "cut": CUT}
+    assert json.loads(dump(read)) == read
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'["\ud83d"]',
+        rb'{"a":"\ud83d"',
+        rb'{"a":"\ud83d","b":NaN}',
+        rb'{"a":"\ud83d","b":-Infinity}',
+        b'{"a":"\\ud83d","b":"\xff"}',
+        b'{"a":"\\ud83d","b":"\n"}',
+        b'{"a":"\xed\xa0\xbd"}',
+        b'{"a":"\\ud83d","b":' + b"9" * 5_000 + b"}",
+        b'{"a":"\\ud83d","b":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=lambda body: body[:40],
+)
+def test_what_is_wrong_besides_is_still_no_document(body: bytes) -> None:
+    assert load(body) is None
+
+
+def nested(depth: int) -> dict[str, Any]:
+    inner: list[Any] = []
+    for _ in range(depth - 1):
+        inner = [inner]
+    return {"a": inner}
+
+
+def test_what_is_nested_too_deep_to_be_written_is_the_upstreams_failure() -> None:
+    assert dump(nested(300)) == b'{"a":' + b"[" * 300 + b"]" * 300 + b"}"  # deeper than orjson writes
+    with pytest.raises(UpstreamFailed, match="cannot be passed on"):
+        dump(nested(100_000))
+
+
+@pytest.mark.parametrize("escape", [r"\ud83d", r"\uDE00", r"\ude00\ud83d"])
+def test_a_document_with_half_a_pair_is_relayed_as_it_came(escape: str) -> None:
+    body = f'{{"choices": [{{"message": {{"content": "w\u00f6rd {escape}"}}}}], "usage": {json.dumps(USAGE)}}}'.encode()
+    chunks, progress = decode(DIALECT, Call("m", stream=False, body={}), [body], streamed=False)
+    assert sent(DIALECT, chunks, streamed=False) == body
+    assert (progress.complete, progress.usage) == (True, Usage(7, 5))
+
+
+def test_the_text_of_half_a_pair_is_counted() -> None:
+    body = json.dumps({"choices": [{"message": {"content": CUT}}]}).encode()
+    _, progress = decode(DIALECT, Call("m", stream=False, body={}), [body], streamed=False)
+    assert progress.output_bytes == len(CUT.encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_usage_is_taken_out_of_an_event_with_half_a_pair_and_nothing_else(end: bytes) -> None:
+    choices = [{"index": 0, "delta": {"content": CUT}, "finish_reason": "length"}]
+    event = data({"id": "c", "choices": choices, "usage": USAGE}).removesuffix(b"\n\n") + end
+    stream = [event, b"data: [DONE]\n\n"]
+    shown, _ = decode(DIALECT, Call("m", stream=True, body={}), stream, streamed=True)
+    assert sent(DIALECT, shown, streamed=True) == b"".join(stream)
+    hidden, progress = decode(DIALECT, Call("m", stream=True, body={}, hide_usage=True), stream, streamed=True)
+    assert sent(DIALECT, hidden, streamed=True) == data({"id": "c", "choices": choices}) + stream[1]
+    assert (progress.complete, progress.usage) == (True, Usage(7, 5))
+
+
+def test_an_error_answer_with_half_a_pair_keeps_its_words() -> None:
+    body = json.dumps({"error": {"message": f"bad prompt: {CUT}", "code": "bad"}}).encode()
+    error = DIALECT.upstream_error(400, body)
+    assert isinstance(error, BadRequest)
+    assert (error.message, error.code) == ("bad prompt: wörd", "bad")
