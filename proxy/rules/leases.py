@@ -5,6 +5,7 @@ Laws:
 - Nothing is lost for long: what is idle or expired goes back, and a crash costs at most what was then held.
 - One question per lease is on its way at a time; whoever needs more meanwhile waits for that answer. The questions of
   all leases that come up in one turn of the event loop travel together.
+- What is more than the limit itself is refused without a question, and that refusal is nobody else's.
 - Times are the clock's monotonic seconds: uvloop's own are whole milliseconds, read once a turn of the loop.
 """
 
@@ -32,7 +33,7 @@ Reply = TypeVar("Reply")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a lease gave nothing: what is left, and when to come back, in seconds (negative: never)."""
+    """Why a lease gave nothing: what is left, when to come back, in seconds (negative: never), when all is back."""
 
     remaining: int
     retry_after: float
@@ -47,11 +48,22 @@ NO_SLOT = -1
 class Lease(ABC, Generic[Question, Reply]):
     """Units of one limit for one key, account or whatever it counts; the two kinds say how the store is asked."""
 
-    __slots__ = ("__weakref__", "_ask", "_refused", "_refused_until", "_rounds", "_waiting", "busy", "watched")
+    __slots__ = (
+        "__weakref__",
+        "_ask",
+        "_limit",
+        "_refused",
+        "_refused_until",
+        "_rounds",
+        "_waiting",
+        "busy",
+        "watched",
+    )
 
-    def __init__(self, ask: Callable[[Any], None]) -> None:
+    def __init__(self, limit: int, ask: Callable[[Any], None]) -> None:
         self.watched = False  # whether the owner's sweep knows of this lease
         self.busy = False  # whether a question is on its way
+        self._limit = limit
         self._ask = ask
         self._waiting: list[tuple[int, asyncio.Future[Answer]]] = []
         self._rounds = 0
@@ -82,11 +94,22 @@ class Lease(ABC, Generic[Question, Reply]):
     def _serve(self, units: int, now: float) -> int | None:
         """Take units for one who waits; None if not enough is held."""
 
+    @abstractmethod
+    def _known(self, now: float) -> tuple[int, float]:
+        """Return what is left of the limit and in how many seconds all is back, as far as this process has heard."""
+
+    def never(self, units: int, now: float) -> Refusal | None:
+        """Return the refusal of what is more than the limit, which no waiting helps; None for what may fit one day."""
+        if units <= self._limit:
+            return None
+        remaining, reset = self._known(now)
+        return Refusal(remaining, -1.0, reset)
+
     def want(self, units: int, now: float) -> asyncio.Future[Answer]:
         """Ask the store; the future gives the slot once the units are taken, a Refusal, or raises StoreUnavailable."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if self._refused is not None and now < self._refused_until and units > self._refused.remaining:
-            future.set_result(self._refused)
+        if (refusal := self.never(units, now) or self._believed(units, now)) is not None:
+            future.set_result(refusal)
             return future
         self._waiting.append((units, future))
         if not self.busy:
@@ -112,6 +135,10 @@ class Lease(ABC, Generic[Question, Reply]):
                 future.set_exception(error)
         self._waiting = []
         self.busy = False
+
+    def _believed(self, units: int, now: float) -> Refusal | None:
+        refusal = self._refused
+        return refusal if refusal is not None and now < self._refused_until and units > refusal.remaining else None
 
     def _serve_waiting(self, now: float) -> None:
         """Serve in order of arrival until somebody needs more than is held."""

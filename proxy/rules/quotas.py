@@ -147,9 +147,13 @@ class Quotas:
     async def _reserve_enforced(
         self, counters: Sequence[Counter], amounts: Amounts, reservation: Reservation
     ) -> Denial | None:
-        missing = _take_held(counters, amounts, reservation, self._now())
+        now = self._now()
+        missing = _take_held(counters, amounts, reservation, now)
         if not missing:
             return None
+        for counter in missing:  # what is more than a limit is never held
+            if (refusal := counter.lease.never(amounts[counter.measure], now)) is not None:
+                return Denial(counter.quota, counter.limit, refusal)
         denials, failed = await self._ask(missing, amounts, reservation)
         if failed and not denials:
             raise StoreUnavailable("a limit could not be asked for")

@@ -28,7 +28,6 @@ class SlotLease(Lease[Hold, Held]):
         "_in_use",
         "_keep",
         "_least",
-        "_limit",
         "_mine",
         "_name",
         "_renewed",
@@ -37,9 +36,8 @@ class SlotLease(Lease[Hold, Held]):
     )
 
     def __init__(self, name: str, limit: int, *, exact: bool, ask: Callable[[SlotLease], None], holder: str) -> None:
-        super().__init__(ask)
+        super().__init__(limit, ask)
         self._name = name
-        self._limit = limit
         self._exact = exact
         self._holder = holder
         self._mine = 0
@@ -92,6 +90,11 @@ class SlotLease(Lease[Hold, Held]):
         if reply.mine < self._least:
             self._refuse_waiting(Refusal(max(0, self._mine - self._in_use), _RETRY_AFTER_S, _RETRY_AFTER_S), now)
         self._serve_waiting(now)
+
+    def _known(self, now: float) -> tuple[int, float]:
+        if now - self._renewed >= TTL_S:
+            return self._limit, 0.0
+        return self._rest + max(0, self._mine - self._in_use), _RETRY_AFTER_S
 
     def _serve(self, units: int, now: float) -> int | None:
         if self._mine - self._in_use < units or now - self._renewed >= TTL_S:

@@ -25,10 +25,10 @@ class WindowLease(Lease[Ask, Grant]):
         "_balance",
         "_exact",
         "_expires",
-        "_limit",
         "_name",
         "_on_return",
         "_remaining",
+        "_reset_at",
         "_slot",
         "_stride",
         "_touched",
@@ -45,9 +45,8 @@ class WindowLease(Lease[Ask, Grant]):
         ask: Callable[[WindowLease], None],
         on_return: OnReturn,
     ) -> None:
-        super().__init__(ask)
+        super().__init__(limit, ask)
         self._name = name
-        self._limit = limit
         self._window_ms = window_ms
         self._exact = exact
         self._on_return = on_return
@@ -56,6 +55,7 @@ class WindowLease(Lease[Ask, Grant]):
         self._expires = 0.0
         self._touched = 0.0
         self._remaining = 0
+        self._reset_at = 0.0
         self._stride = 0
 
     def take(self, units: int, now: float) -> int | None:
@@ -99,6 +99,7 @@ class WindowLease(Lease[Ask, Grant]):
     def hear(self, reply: Grant, asked: float, now: float) -> None:
         """Take the grant and serve those who wait, or refuse them."""
         self._remaining = reply.remaining
+        self._reset_at = now + reply.reset_ms / 1000
         if not reply.granted:
             refusal = Refusal(reply.remaining + self._balance, reply.retry_after_ms / 1000, reply.reset_ms / 1000)
             self._refuse_waiting(refusal, now)
@@ -117,6 +118,11 @@ class WindowLease(Lease[Ask, Grant]):
         self._expires = asked + reply.lease_ms / 1000
         if self._exact:
             self._return_balance()
+
+    def _known(self, now: float) -> tuple[int, float]:
+        if now >= self._reset_at:
+            return self._limit, 0.0
+        return min(self._remaining + self._balance, self._limit), self._reset_at - now
 
     def _serve(self, units: int, now: float) -> int | None:
         if self._balance < units or now >= self._expires:

@@ -165,6 +165,58 @@ async def test_a_refusal_is_believed_for_a_moment_and_then_asked_again(
     assert store.asked == asked + 1
 
 
+async def test_what_exceeds_the_limit_is_refused_for_good_whatever_is_held(
+    window: WindowLease, clock: VirtualClock, store: Watched
+) -> None:
+    for _ in range(20):
+        await take(window, clock)
+    assert window.take(1, clock.monotonic()) is not None  # so it holds some
+    asked = store.asked
+    refusal = await window.want(1001, clock.monotonic())
+    assert isinstance(refusal, Refusal)
+    assert (refusal.retry_after, refusal.remaining) == (-1, 979)
+    assert 60 <= refusal.reset <= 61
+    assert store.asked == asked
+    await take(window, clock, 979)
+    assert isinstance(await window.want(1, clock.monotonic()), Refusal)
+
+
+async def test_what_a_lease_that_never_asked_knows_is_that_all_is_left(
+    window: WindowLease, clock: VirtualClock
+) -> None:
+    assert await window.want(1001, clock.monotonic()) == Refusal(1000, -1, 0)
+    await take(window, clock, 1000)
+    assert await window.want(1001, clock.monotonic()) == Refusal(0, -1, 61)
+    clock.advance(61)
+    assert await window.want(1001, clock.monotonic()) == Refusal(1000, -1, 0)
+
+
+async def test_that_one_request_never_fits_is_not_believed_of_a_smaller_one(
+    window: WindowLease, clock: VirtualClock
+) -> None:
+    await take(window, clock, 995)
+    for units, returns in ((1001, False), (10, True), (1001, False), (1000, True)):
+        refusal = await window.want(units, clock.monotonic())
+        assert isinstance(refusal, Refusal)
+        assert (refusal.retry_after > 0) == returns
+
+
+async def test_one_that_never_fits_is_in_nobodys_way_who_waits(window: WindowLease, clock: VirtualClock) -> None:
+    answers = await asyncio.gather(*(window.want(units, clock.monotonic()) for units in (10, 1001, 990)))
+    assert [isinstance(answer, Refusal) for answer in answers] == [False, True, False]
+
+
+async def test_more_slots_than_there_are_never_fit(slots: SlotLease, clock: VirtualClock, store: Watched) -> None:
+    refusal = await slots.want(101, clock.monotonic())
+    assert isinstance(refusal, Refusal)
+    assert (refusal.retry_after, refusal.remaining) == (-1, 100)
+    await take(slots, clock, 30)
+    refusal = await slots.want(101, clock.monotonic())
+    assert isinstance(refusal, Refusal)
+    assert refusal.remaining == 70
+    assert store.asked == 1
+
+
 async def test_spare_slots_that_were_not_renewed_are_not_used(slots: SlotLease, clock: VirtualClock) -> None:
     await take(slots, clock)
     await take(slots, clock)

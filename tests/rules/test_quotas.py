@@ -180,6 +180,28 @@ async def test_a_request_over_the_limit_is_told_that_waiting_does_not_help(repli
     assert refused.refusal.retry_after < 0
 
 
+async def test_what_never_fits_one_limit_is_refused_without_asking_for_the_others(replica: Make) -> None:
+    quotas = replica(quota(Measure.REQUESTS, 10), quota(Measure.OUTPUT_TOKENS, 50))
+    for _ in range(3):
+        assert isinstance(await quotas.reserve(principal(), "m", Amounts.of(1, 5, 0)), Reservation)
+    for _ in range(20):
+        asking = quotas.reserve(principal(), "m", Amounts.of(1, 51, 0))
+        with pytest.raises(StopIteration) as ended:
+            asking.send(None)  # it ends without waiting for anything
+        assert isinstance(ended.value.value, Denial)
+        assert ended.value.value.limit.measure is Measure.OUTPUT_TOKENS
+        assert ended.value.value.refusal.retry_after < 0
+    admitted = [await quotas.reserve(principal(), "m", Amounts.of(1, 5, 0)) for _ in range(8)]
+    assert [isinstance(one, Reservation) for one in admitted] == [True] * 7 + [False]
+
+
+async def test_what_never_fits_a_shadow_quota_is_reported_and_admitted(replica: Make) -> None:
+    quotas = replica(quota(Measure.OUTPUT_TOKENS, 50, mode=Mode.SHADOW), quota(Measure.REQUESTS, 10, mode=Mode.SHADOW))
+    result = await quotas.reserve(principal(), "m", ONE)
+    assert isinstance(result, Reservation)
+    assert [denial.limit.measure for denial in result.shadow] == [Measure.OUTPUT_TOKENS]
+
+
 async def test_closing_gives_every_unused_unit_back(replica: Make) -> None:
     first = replica(quota(Measure.REQUESTS, 100), quota(Measure.CONCURRENCY, 10))
     for _ in range(40):
