@@ -23,10 +23,13 @@ class WindowLease(Lease[Ask, Grant]):
 
     __slots__ = (
         "_balance",
+        "_behind_asked",
+        "_behind_granted",
         "_exact",
         "_expires",
         "_name",
         "_on_return",
+        "_overdrafts",
         "_remaining",
         "_reset_at",
         "_slot",
@@ -54,6 +57,9 @@ class WindowLease(Lease[Ask, Grant]):
         self._slot = -1
         self._expires = 0.0
         self._touched = 0.0
+        self._overdrafts = 0  # how often more was charged than was held
+        self._behind_asked = 0  # how many of them the last question came after
+        self._behind_granted = 0  # and the last grant
         self._remaining = 0
         self._reset_at = 0.0
         self._stride = 0
@@ -67,13 +73,27 @@ class WindowLease(Lease[Ask, Grant]):
         return self._slot
 
     def give(self, units: int, slot: int, now: float) -> None:
-        """Return unused units of a slot, or charge more than was taken (negative)."""
-        kept = self._balance + units
-        if slot == self._slot and now < self._expires and kept >= 0 and not self._exact:
-            self._balance = kept
-        else:
-            self._on_return(self._name, self._window_ms, slot, units)
+        """Return unused units of a slot, or charge more than was taken (negative).
+
+        A charge is paid from what is held, so that whoever asks next finds it gone before the store knows. If that is
+        not enough, the window may be over its limit: what comes back is held for nobody until the store grants again.
+        """
         self._refused = None
+        alive = now < self._expires and not self._exact
+        if units < 0:
+            paid = min(self._balance, -units) if alive else 0
+            self._balance -= paid
+            if paid < -units:
+                self._overdrafts += 1
+            if slot == self._slot:
+                units += paid
+            elif paid:
+                self._on_return(self._name, self._window_ms, self._slot, paid)
+        elif alive and slot == self._slot and self._behind_granted == self._overdrafts:
+            self._balance += units
+            return
+        if units:
+            self._on_return(self._name, self._window_ms, slot, units)
 
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
         """Give back what is idle or expired; True if nothing is held any more."""
@@ -91,6 +111,7 @@ class WindowLease(Lease[Ask, Grant]):
             return None
         if now >= self._expires:
             self._return_balance()
+        self._behind_asked = self._overdrafts
         least = max(1, self._waiting[0][0] - self._balance)
         wanted = sum(units for units, _ in self._waiting) - self._balance
         extra = 0 if self._exact else min(self._stride, self._remaining // SHARE_OF_REST)
@@ -111,6 +132,7 @@ class WindowLease(Lease[Ask, Grant]):
             # The lease ran dry within its slot: take twice as much next time.
             self._stride = max(reply.granted, min(self._stride * 2, self._limit))
         self._balance += reply.granted
+        self._behind_granted = self._behind_asked
         # The store counted these units for those who wait, so they have them even if the slot has ended since; what is
         # left over lives from the question on, so that the store's slot cannot end earlier than we think.
         self._expires = float("inf")

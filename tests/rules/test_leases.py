@@ -138,6 +138,55 @@ async def test_what_was_not_used_goes_back_into_the_lease_while_its_slot_lasts(
     assert returned == [(slot, 500)]
 
 
+async def test_a_charge_is_paid_from_what_is_held_and_the_rest_by_the_store(
+    window: WindowLease, clock: VirtualClock, returned: list[tuple[int, int]]
+) -> None:
+    slot = await take(window, clock, 600)
+    window.give(100, slot, clock.monotonic())
+    window.give(-30, slot, clock.monotonic())
+    assert returned == []
+    window.give(-90, slot, clock.monotonic())
+    assert returned == [(slot, -20)]
+    assert window.take(1, clock.monotonic()) is None
+
+
+async def test_a_charge_for_an_earlier_slot_is_paid_from_what_is_held_now(
+    window: WindowLease, clock: VirtualClock, returned: list[tuple[int, int]]
+) -> None:
+    slot = await take(window, clock, 300)
+    clock.advance(SLOT_S)
+    later = await take(window, clock, 100)
+    window.give(50, later, clock.monotonic())
+    window.give(-70, slot, clock.monotonic())
+    assert returned == [(later, 50), (slot, -70)]  # each slot counts what it granted
+    assert window.take(1, clock.monotonic()) is None
+
+
+async def test_while_more_was_charged_than_held_what_comes_back_goes_to_the_store(
+    window: WindowLease, clock: VirtualClock, returned: list[tuple[int, int]]
+) -> None:
+    slot = await take(window, clock, 600)
+    window.give(-10, slot, clock.monotonic())
+    window.give(50, slot, clock.monotonic())
+    assert returned == [(slot, -10), (slot, 50)]
+    await take(window, clock, 100)
+    window.give(50, slot, clock.monotonic())
+    assert returned == [(slot, -10), (slot, 50)]
+    assert window.take(50, clock.monotonic()) == slot
+
+
+async def test_what_is_held_beyond_its_slot_pays_no_charge(
+    window: WindowLease, clock: VirtualClock, returned: list[tuple[int, int]]
+) -> None:
+    slot = await take(window, clock, 100)
+    window.give(50, slot, clock.monotonic())
+    clock.advance(SLOT_S)
+    window.give(-70, slot, clock.monotonic())
+    assert returned == [(slot, -70)]
+    window.settle_down(clock.monotonic())
+    assert returned == [(slot, -70), (slot, 50)]
+
+
 async def test_a_store_that_is_away_fails_those_who_ask_and_only_them(
     window: WindowLease, clock: VirtualClock, store: Watched
 ) -> None:

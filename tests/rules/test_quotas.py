@@ -89,14 +89,17 @@ async def test_tokens_reserved_but_not_used_can_be_used_by_the_next(replica: Mak
     assert result.refusal.remaining == 890
 
 
-async def test_more_than_was_reserved_is_charged_all_the_same(replica: Make) -> None:
-    quotas = replica(quota(Measure.OUTPUT_TOKENS, 1000))
-    reservation = await quotas.reserve(principal(), "m", Amounts.of(1, 100, 0))
+@pytest.mark.parametrize("exact", [False, True])
+async def test_more_than_was_reserved_is_charged_before_the_same_client_can_ask_again(
+    replica: Make, exact: bool
+) -> None:
+    one, other = (replica(quota(Measure.OUTPUT_TOKENS, 1000, exact=exact)) for _ in range(2))
+    reservation = await one.reserve(principal(), "m", Amounts.of(1, 100, 0))
     assert isinstance(reservation, Reservation)
-    quotas.settle(reservation, Amounts.of(1, 950, 0))
-    await quotas.returns.flush()
-    refused = await quotas.reserve(principal(), "m", Amounts.of(1, 100, 0))
-    assert isinstance(refused, Denial)
+    one.settle(reservation, Amounts.of(1, 950, 0))
+    for quotas in (one, other):
+        assert isinstance(await quotas.reserve(principal(), "m", Amounts.of(1, 51, 0)), Denial)
+    assert isinstance(await one.reserve(principal(), "m", Amounts.of(1, 50, 0)), Reservation)
 
 
 async def test_a_refusal_by_one_limit_gives_back_what_the_others_granted(replica: Make) -> None:

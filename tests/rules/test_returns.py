@@ -1,0 +1,106 @@
+"""What goes back waits for company; what is charged does not."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from proxy.clock import VirtualClock
+from proxy.errors import StoreUnavailable
+from proxy.rules.returns import Returns
+from proxy.store.base import Credit
+from proxy.store.memory import MemoryStore
+
+MINUTE = 60_000
+NAMES = [f"{number:032}" for number in range(600)]
+
+
+class Watched(MemoryStore):
+    """The reference store, keeping the credits it was sent, and away when told to be."""
+
+    away = False
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self.sent: list[list[Credit]] = []
+
+    async def credit(self, amounts: Sequence[Credit], op: str) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
+        self.sent.append(list(amounts))
+        await super().credit(amounts, op)
+
+
+@pytest.fixture
+def store() -> Watched:
+    return Watched(VirtualClock())
+
+
+@pytest.fixture
+async def returns(store: Watched) -> AsyncIterator[Returns]:
+    """The queue of a process, sending."""
+    numbers = itertools.count()
+    returns = Returns(store, VirtualClock(), lambda: f"op-{next(numbers)}")
+    running = asyncio.create_task(returns.run())
+    await a_turn()
+    yield returns
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def a_turn() -> None:
+    """Let everything that is ready run once."""
+    await asyncio.sleep(0)
+
+
+def credit(number: int, units: int) -> Credit:
+    return Credit(NAMES[number], MINUTE, 1, units)
+
+
+async def sent(store: Watched) -> None:
+    async with asyncio.timeout(5):
+        while not store.sent:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_return_waits_for_others(returns: Returns, store: Watched) -> None:
+    for units in (1, 2):
+        returns.add(*credit(0, units))
+        await a_turn()
+        await a_turn()
+        assert store.sent == []
+    await sent(store)
+    assert store.sent == [[credit(0, 3)]]
+
+
+async def test_a_charge_leaves_in_the_next_turn(returns: Returns, store: Watched) -> None:
+    returns.add(*credit(0, -1))
+    returns.add(*credit(0, -2))
+    await a_turn()
+    assert store.sent == [[credit(0, -3)]]
+
+
+async def test_a_charge_takes_along_what_waits_already_and_is_counted_first(returns: Returns, store: Watched) -> None:
+    for number in range(600):
+        returns.add(*credit(number, 1))
+    await a_turn()
+    returns.add(*credit(0, -5))
+    await a_turn()
+    await a_turn()
+    batches = [amount for batch in store.sent for amount in batch]
+    assert batches[0] == credit(0, -5)
+    assert len(batches) == 601
+
+
+async def test_a_charge_waits_for_a_store_that_is_away_and_then_comes_first(returns: Returns, store: Watched) -> None:
+    store.away = True
+    returns.add(*credit(0, -5))
+    await a_turn()
+    returns.add(*credit(1, 1))
+    returns.add(*credit(0, -2))
+    store.away = False
+    await sent(store)
+    assert store.sent == [[credit(0, -5)], [credit(0, -2), credit(1, 1)]]
