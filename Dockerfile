@@ -9,6 +9,7 @@ RUN /opt/stillgate/bin/pip install --no-cache-dir --require-hashes --only-binary
  && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md ./
 COPY proxy proxy
+COPY policies policies
 RUN /opt/build/bin/hatchling build -t wheel -d /build/dist \
  && /opt/stillgate/bin/pip install --no-cache-dir --no-deps --no-index dist/*.whl \
  && /opt/stillgate/bin/pip uninstall --yes pip

@@ -34,8 +34,11 @@ from proxy.settings_types import (
 from proxy.strict_model import Key, StrictModel, keys, validate
 from proxy.strict_yaml import parse, read
 
-_PACK = Path("policies/default.yaml")
+_OWN_PACK = Path("policies/default.yaml")
 _INSTALLED_PACK = Path("/etc/stillgate/policies/default.yaml")
+# What came with the program lies beside this package: in a wheel under the first name, in a repository the second.
+_SHIPPED = [Path(__file__).parents[1] / folder / "default.yaml" for folder in ("stillgate-policies", "policies")]
+_PACKS = (_OWN_PACK, _INSTALLED_PACK, *_SHIPPED)
 _SHORT_NAMES = {"host": "listen.host", "port": "listen.port"}
 _HEAD = {"apiVersion": "stillgate/v1", "kind": "Settings"}
 
@@ -125,7 +128,7 @@ class Limits(StrictModel):
 
 
 def _default_pack() -> Path:
-    return _PACK if is_file(_PACK) else _INSTALLED_PACK
+    return next(filter(is_file, _PACKS), _INSTALLED_PACK)
 
 
 class Settings(StrictModel):
@@ -139,7 +142,7 @@ class Settings(StrictModel):
     workers: int = Field(1, ge=1, le=64, description="Processes that serve customers.")
     pack: FilePath = Field(
         default_factory=_default_pack,
-        description=f"The policy pack; without one, {_PACK} or else {_INSTALLED_PACK}.",
+        description=f"The policy pack; without one {_OWN_PACK}, else {_INSTALLED_PACK}, else the one shipped within.",
     )
     store: Store = Field(
         StoreAddress("embedded"),

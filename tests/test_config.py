@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proxy import config
 from proxy.config import Model, Settings, load_settings, setting_keys
 from proxy.problem import YamlProblems
 from proxy.settings_types import StoreAddress
@@ -46,16 +47,17 @@ def test_without_a_file_everything_has_a_default(tmp_path: Path, monkeypatch: py
     assert (found.workers, str(found.store), found.store.shared, found.uses_stand_in) == (1, "embedded", False, True)
     assert found.master_secret == Path(".stillgate/master.secret")
     assert found.decisions_folder == Path(".stillgate/decisions")
-    assert found.pack == Path("/etc/stillgate/policies/default.yaml")
+    assert found.pack == Path(__file__).parents[1] / "policies" / "default.yaml"
 
 
-def test_a_pack_in_the_working_directory_comes_before_the_installed_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("policies").mkdir()
-    Path("policies/default.yaml").touch()
-    assert load_settings(None, {}).pack == Path("policies/default.yaml")
+def test_the_nearest_pack_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config._PACKS[:2] == (Path("policies/default.yaml"), Path("/etc/stillgate/policies/default.yaml"))
+    places = [tmp_path / place / "default.yaml" for place in ("own", "installed", "wheel", "repository")]
+    monkeypatch.setattr(config, "_PACKS", tuple(places))
+    for place in reversed(places):
+        place.parent.mkdir()
+        place.touch()
+        assert load_settings(None, {}).pack == place
 
 
 def test_relative_paths_belong_to_the_files_folder_and_those_of_the_command_line_to_the_working_directory(

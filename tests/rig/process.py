@@ -121,7 +121,7 @@ class Stillgate:
         _write(self.config, dumps(settings, indent=1))  # JSON is YAML too
 
     def write_pack(self, pack: Mapping[str, Any]) -> None:
-        _write(self.folder / self.settings["pack"], dumps(pack, indent=1))
+        _write(self.folder / self.settings.get("pack", "pack.yaml"), dumps(pack, indent=1))
 
     async def run(self, within: float = START_S) -> None:
         """Start the process and return once it is ready."""
