@@ -85,7 +85,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def send(self, call: bytes) -> None:
         """Send a call. Raises BrokenAnswer if the connection was lost meanwhile, or something came unasked."""
-        if self._transport is None or not self.usable:
+        # Not `usable`: the last bytes of a TLS handshake may be on their way still.
+        if self._transport is None or self._surplus or self._error is not None or not self._keep:
             raise BrokenAnswer("lost before it was used")
         self._begin()
         self._complete = False
