@@ -54,6 +54,7 @@ class Stream:
     __slots__ = ("_chunked", "_connection", "_head", "begun", "keep_alive")
 
     def __init__(self, request: web.BaseRequest, head: bytes, *, keep: bool) -> None:
+        request[STREAM] = self
         self._connection = request.protocol
         self._head = head
         self._chunked = request.version >= (1, 1)
@@ -77,6 +78,9 @@ class Stream:
             self.begun = True
             end = self._head + end
         await _write(connection, end)
+
+
+STREAM = web.RequestKey("stream", Stream)  # of a request: the answer that may have begun already
 
 
 class AnswerWriter:

@@ -15,14 +15,14 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from proxy.answers import Answer, Reply
+from proxy.answers import STREAM, Answer, Reply
 from proxy.errors import RequestTimeout
 
 _SWEEP_S = 1.0
@@ -31,7 +31,6 @@ _MAX_HEADERS = 128
 # Of a head that is not complete: the parser's own limits would let each connection keep a megabyte.
 _MAX_HEAD_BYTES = 65_536
 _LINGER_S = 1.0
-_NO_WRITER: Final = None  # aiohttp's, which ours never uses
 
 
 class Deadlines(NamedTuple):
@@ -130,7 +129,7 @@ class Connection(RequestHandler):
         there while the next request is awaited, `_current_request` while one is answered.
         """
         try:
-            while not self._force_close and not self._close:
+            while self._keepalive and not self._force_close:
                 if not self._messages:
                     await self._next_message()
                 await self._answer_one(*self._messages.popleft())
@@ -162,21 +161,23 @@ class Connection(RequestHandler):
             reply = self._listener.on_error(self, message.status, message.exc)
         else:
             task = self._task_handler or asyncio.current_task()
-            request = web.BaseRequest(message, body, self, _NO_WRITER, task, self._loop)  # type: ignore[arg-type]
+            request = web.BaseRequest(message, body, self, None, task, self._loop)  # type: ignore[arg-type]  # no writer
             self._current_request = request
             try:
                 reply = await self._listener.handler(request)
             except ConnectionError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and we go on
+            except Exception as error:  # whatever it is, the client gets an answer and we go on
                 reply = self._listener.on_error(self, 500, error)
+                if STREAM in request and request[STREAM].begun:
+                    raise ConnectionAbortedError("a second head would be read as more of the stream") from error
             finally:
                 self._current_request = None
         await reply.finish(self)
-        if not reply.keep_alive:
-            self._close = True
         if not body.is_eof():
             await self._read_over(body)
+        if not reply.keep_alive:
+            self._keepalive = False
 
     def _message_taken(self) -> None:
         if self._parser is not None:
@@ -186,12 +187,18 @@ class Connection(RequestHandler):
 
     async def _read_over(self, body: StreamReader) -> None:
         """Take what a client still sends, for a moment: closing at once could cost it the answer on its way."""
-        with contextlib.suppress(TimeoutError, web.RequestPayloadError):
+        with contextlib.suppress(TimeoutError, RequestTimeout, web.RequestPayloadError):
             async with asyncio.timeout(_LINGER_S):
                 while await body.readany():
                     pass
         if not body.is_eof():
-            self._close = True
+            self._keepalive = False
+
+    def close(self) -> None:
+        """End the connection after the answer that is due; aiohttp's own would drop the rest of the request for it."""
+        self._keepalive = False
+        if self._waiter is not None:
+            self._waiter.cancel()
 
     def overdue(self, now: float, deadlines: Deadlines) -> str | None:
         """Return which deadline has passed, if any."""
@@ -211,7 +218,12 @@ class Connection(RequestHandler):
         if self.body_deadline is not None and self._current_request is not None:
             self.body_deadline = None
             self._current_request.content.set_exception(RequestTimeout("The request body took too long."))
-        elif self._wire is not None:
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """End the connection, whatever is still to be written."""
+        if self._wire is not None:
             self._wire.abort()
 
     @property
@@ -280,13 +292,9 @@ class Listener(web.Server):
     def close_idle(self) -> None:
         """Close every connection that answers nothing right now; the others close after their answer."""
         for connection in list(self._open):
-            if connection.idle:
-                connection.force_close()
-            else:
-                connection.close()
+            connection.force_close() if connection.idle else connection.close()
 
     def abort_all(self) -> None:
         """Cut every connection that is still open."""
         for connection in list(self._open):
-            if connection.transport is not None:
-                connection.transport.abort()
+            connection.abort()

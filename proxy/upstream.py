@@ -18,7 +18,8 @@ from proxy.errors import UpstreamFailed, UpstreamTimeout
 from proxy.upstream_connection import AnswerHead, BrokenAnswer, UpstreamConnection
 from proxy.upstream_pool import Pool
 
-_CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(\s*;\s*[A-Za-z0-9-]+=[A-Za-z0-9_.-]+)*")
+# Its spaces are those of HTTP: with others in it an answer's head could not be written.
+_CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+([ \t]*;[ \t]*[A-Za-z0-9-]+=[A-Za-z0-9_.-]+)*")
 # A value with anything else in it is left out: it could end its line, or be read in two ways.
 _SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
 _SWEEP_S = 0.25

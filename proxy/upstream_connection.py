@@ -4,7 +4,8 @@ Laws:
 - A connection with more on it than the answer that was read is not used again: it would pass for the next one's.
 - Nothing waits for ever: whoever waits for bytes has a deadline, and the pool's sweep calls `expire`.
 - What nobody takes is not read from the socket either, beyond `READ_BYTES`.
-- Bytes that are no HTTP fail an answer whose head was not taken yet, and else what was not complete of it.
+- Bytes that are no HTTP fail an answer whose head was not taken yet, and else what was not complete of it; so does
+  framing that another parser could read differently.
 
 aiohttp's client builds some hundred objects for a call and its reader three for each piece of a body, which together
 cost more than all other work of an exchange; httptools parses with the same llhttp.
@@ -17,12 +18,12 @@ from typing import NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-# Larger heads than any model API sends are refused while they come.
-_MAX_HEAD_BYTES = 65_536
+# Without a byte of a body among them: heads, trailers and extensions of chunks are smaller with every model API.
+_MAX_BARE_BYTES = 65_536
 # Of a body, what waits to be taken before the socket is left alone; one read brings up to 256 kB more.
 READ_BYTES = 65_536
 _SWITCHING_PROTOCOLS = 101
-_FINAL = 200  # smaller codes announce another head
+_INTERIM, _FINAL = 100, 200  # codes between them announce another head
 _NEVER = float("inf")
 
 
@@ -57,7 +58,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _begin(self) -> None:
         self._head: AnswerHead | None = None
         self._head_taken = False
-        self._head_bytes = 0
+        self._bare_bytes = 0
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
@@ -83,8 +84,9 @@ class UpstreamConnection(asyncio.Protocol):
         return self._complete and not self._pieces
 
     def send(self, call: bytes) -> None:
-        """Send a call. Raises BrokenAnswer if the connection was lost meanwhile."""
-        if self._transport is None or self._error is not None:
+        """Send a call. Raises BrokenAnswer if the connection was lost meanwhile, or something came unasked."""
+        # Not `usable`: the last bytes of a TLS handshake may be on their way still.
+        if self._transport is None or self._surplus or self._error is not None or not self._keep:
             raise BrokenAnswer("lost before it was used")
         self._begin()
         self._complete = False
@@ -148,6 +150,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and wake who waits."""
+        self._bare_bytes += len(data)  # the parser's calls take back what is of no concern
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -157,15 +160,17 @@ class UpstreamConnection(asyncio.Protocol):
             if not (self._complete and self._head_taken):
                 self._fail(BrokenAnswer("no valid HTTP"))
             return
-        if self._head is None:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MAX_HEAD_BYTES:
-                self._fail(BrokenAnswer("the head is too large"))
-                return
+        if self._bare_bytes > _MAX_BARE_BYTES:
+            self._fail(BrokenAnswer("too much that is no body"))
+            return
         if self._waiting_bytes > READ_BYTES and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
+
+    def eof_received(self) -> None:
+        """Close at once: nothing more can come, and a call that is stuck on its way would keep us waiting."""
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the answer: well if nothing but the end of the connection could end it."""
@@ -195,23 +200,31 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep the first of each name; what comes behind the head is a trailer, which nobody needs."""
-        if self._head is None:
-            self._headers.setdefault(name.lower(), value)
+        if self._head is None and self._headers.setdefault(name.lower(), value) is not value:
+            self._repeated(name.lower())
+
+    def _repeated(self, name: bytes) -> None:
+        if name == b"transfer-encoding":
+            raise BrokenAnswer("two codings")
 
     def on_headers_complete(self) -> None:
         """Make the head, unless it only announces another one."""
         status = self._parser.get_status_code()
-        if self._surplus or (status < _FINAL and status != _SWITCHING_PROTOCOLS):
+        if self._surplus or (_INTERIM <= status < _FINAL and status != _SWITCHING_PROTOCOLS):
             return
-        if self._parser.get_http_version() not in ("1.0", "1.1"):
-            raise BrokenAnswer("another version of HTTP")
-        get = self._headers.get
+        version, get = self._parser.get_http_version(), self._headers.get
+        coding = get(b"transfer-encoding")
+        if status < _INTERIM or version not in ("1.0", "1.1"):
+            raise BrokenAnswer("another version of HTTP, or no status of it")
+        if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
+            raise BrokenAnswer("another coding than chunked, or one that the version does not know")
         kind, encoding = get(b"content-type", b""), get(b"content-encoding", b"")
         self._head = AnswerHead(status, kind.decode("latin-1"), encoding.decode("latin-1"))
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body until it is taken."""
         if not self._surplus:
+            self._bare_bytes = 0
             self._pieces.append(body)
             self._waiting_bytes += len(body)
 
@@ -219,9 +232,11 @@ class UpstreamConnection(asyncio.Protocol):
         """Note the end, or clear the table after an interim head."""
         if self._surplus:
             return
+        self._bare_bytes = 0
         if self._head is None:
+            if self._pieces:  # llhttp knows only of 100 to 103 that they have none
+                raise BrokenAnswer("an interim answer with a body")
             self._headers.clear()
-            self._head_bytes = 0
             return
         self._complete = True
         self._keep = self._parser.should_keep_alive()

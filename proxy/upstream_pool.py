@@ -32,6 +32,7 @@ class Pool:
         self._room = asyncio.Semaphore(most)
         self._idle: list[UpstreamConnection] = []
         self._busy: set[UpstreamConnection] = set()
+        self._closed = False
 
     async def take(self, deadline: float) -> UpstreamConnection:
         """Return a connection, to be given back. Raises OSError or TimeoutError if none can be had by `deadline`."""
@@ -41,7 +42,7 @@ class Pool:
         else:
             await self._room.acquire()
         try:
-            connection = self._rested() or await self._open()
+            connection = self._rested() or await self._open(deadline)
         except BaseException:
             self._room.release()
             raise
@@ -54,7 +55,7 @@ class Pool:
         self._busy.discard(connection)
         self._room.release()
         connection.expect_nothing()
-        if connection.usable and connection.read_to_end:
+        if connection.usable and connection.read_to_end and not self._closed:
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
         else:
@@ -75,7 +76,8 @@ class Pool:
         self._idle = kept
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that is lent or being opened is closed when it is given back at the latest."""
+        self._closed = True
         for connection in [*self._idle, *self._busy]:
             connection.abort()
         self._idle = []
@@ -88,8 +90,8 @@ class Pool:
             connection.abort()
         return None
 
-    async def _open(self) -> UpstreamConnection:
-        async with asyncio.timeout(self._connect_seconds):
+    async def _open(self, deadline: float) -> UpstreamConnection:
+        async with asyncio.timeout_at(min(deadline, self._loop.time() + self._connect_seconds)):
             addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
             sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=self._loop)
             _, connection = await self._loop.create_connection(

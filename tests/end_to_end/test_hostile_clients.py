@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
+import psutil
 import pytest
 import pytest_asyncio
 
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
 from tests.rig.invariants import Footprint
+from tests.rig.process import GENEROUS_PACK
 from tests.rig.raw_client import BrokenError, RawClient, Response, chunk, get
-from tests.rig.scripted_upstream import Pause, Script, Send, event, sse_answer
+from tests.rig.scripted_upstream import Pause, Script, ScriptedUpstream, Send, event, sse_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 QUICK = {"header_seconds": 1, "body_seconds": 1, "idle_seconds": 2}
 CAPS = {"connections_per_peer": 24, "exchanges": 4, "write_stall_seconds": 1}
+UNLIMITED = {**GENEROUS_PACK, "quotas": []}
 # A deadline of one second, the sweep that comes once a second, and a machine that does other things too.
 ENDED_S = 4.0
 
@@ -204,6 +209,40 @@ async def test_a_client_that_leaves_before_the_answer_ends_the_call_upstream(
     assert (record["outcome"], record["usage"]["source"]) == ("client_left", "estimate")
     assert record["usage"]["input"] > 0
     await scene.at_peace()
+
+
+async def test_a_client_that_leaves_while_its_body_is_stuck_on_the_way_up_ends_the_call(tmp_path: Path) -> None:
+    """P4: an upstream that takes nothing does not keep the connection, nor what of the body was not sent."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        async with (
+            ScriptedUpstream() as unused,
+            staged(tmp_path, upstream=unused, upstream_url=f"http://127.0.0.1:{port}", pack=UNLIMITED) as stuck,
+        ):
+
+            def connections() -> int:
+                open_now = psutil.Process(stuck.gate.workers[0]).net_connections("tcp4")
+                return sum(bool(one.raddr) and one.raddr.port == port for one in open_now)
+
+            async with await stuck.connect() as client:
+                await client.send(stuck.ordinary(messages=[{"role": "user", "content": "a" * (9 << 20)}]))
+                async with asyncio.timeout(5):
+                    theirs, _ = await loop.sock_accept(listener)
+                with theirs:
+                    theirs.setblocking(False)
+                    assert (await loop.sock_recv(theirs, 1024)).startswith(b"POST ")
+                    assert connections() == 1
+                    client.close()
+                    async with asyncio.timeout(1):
+                        while connections():
+                            await asyncio.sleep(0.02)
+            record = (await stuck.gate.wait_for_records(1))[-1]
+            assert (record["outcome"], record["usage"]["source"]) == ("client_left", "estimate")
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
