@@ -28,4 +28,6 @@ How to read it
   long. That is most of the rest; what no step contains is in it too. So it tells which step is worth making cheaper,
   not where the last microsecond went. The rows about server and client are differences to aiohttp's own ways and may be
   below zero: that of the server holds the reading of the request and the writing of the answer.
+- `rules` is the engine alone, on packs of 100 plain rules and of 20 expressions of which none fires, as for nearly
+  every exchange; and what a pack of 1,000 rules takes to be loaded, for which no customer waits.
 """

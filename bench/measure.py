@@ -12,6 +12,7 @@ from bench.load import BenchError, Script
 from bench.meter import medians_us
 from bench.results import latency, machine, streamed, throughput, waterfall
 from bench.rounds import BARE, OURS, Kind, Turns, run_rounds
+from bench.rules import rules_costs
 from bench.stage import Cores, bare, import_keys, recorded_exchanges, stillgate
 from bench.steps import gateway_steps
 from bench.upstream import canned_upstream
@@ -25,7 +26,7 @@ _STEP_BATCHES = 200
 _FRAME_ROUNDS = 7
 _FRAME_S = 0.3
 _KINDS = 4
-_OTHER_STAGES = 3
+_OTHER_STAGES = 4
 
 OnStage = Callable[[str], None]
 
@@ -49,6 +50,8 @@ async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
     on_stage("steps")
     async with gateway_steps() as steps:
         us = await medians_us(steps.every | steps.plain | steps.streamed, _STEP_BATCHES)
+    on_stage("rules")
+    rules = await rules_costs()
     client = {"client: ours less aiohttp's": frames["client"]}
     plain = {"server, JSON: ours less aiohttp's": frames["plain"]}
     streaming = {"server, stream: ours less aiohttp's": frames["streamed"]}
@@ -61,6 +64,7 @@ async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
             "json": waterfall({name: us[name] for name in steps.every | steps.plain} | plain | client, json),
             "stream": waterfall({name: us[name] for name in steps.every | steps.streamed} | streaming | client, stream),
         },
+        "rules": rules,
         **memory,
         "run": {"rounds": rounds, "seconds": seconds, "clients": _CLIENTS, "keys": _BUSY_KEYS, "cold_keys": _COLD_KEYS},
         "machine": machine(),

@@ -10,7 +10,7 @@ import itertools
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,12 +27,16 @@ from proxy.auth.credential import one_credential
 from proxy.auth.key_cache import KeyCache
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import SystemClock
+from proxy.config import load_settings
 from proxy.course import Course, Terms, close
+from proxy.deciders import Deciders
+from proxy.deciding import Decider
 from proxy.decision import Effect, Outcome
 from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import KEY_BYTES, Pseudonyms
 from proxy.decisions.record import Recorder
 from proxy.decisions.target import FileTarget
+from proxy.detectors import patterns_beside
 from proxy.dialects import dialects
 from proxy.exchange import Exchange, Principal
 from proxy.framing import check_body_headers, check_framing
@@ -40,7 +44,8 @@ from proxy.intake import understand
 from proxy.metrics import Tally
 from proxy.peer import client_address
 from proxy.rules.pack_loading import load_pack
-from proxy.rules.quotas import Amounts, Quotas, Reservation
+from proxy.rules.quotas import Amounts, Reservation
+from proxy.secrets import Master
 from proxy.store.memory import MemoryStore
 
 _KEY = b"k" * KEY_BYTES
@@ -64,12 +69,19 @@ async def gateway_steps() -> AsyncIterator[Steps]:
     store = MemoryStore(clock)
     secret = (await KeyRegistry(store, _KEY, clock, secrets.token_bytes).create(KeyRequest("a", "t"))).secret
     keys = KeyCache(store, _KEY, clock, stale_max_s=600)
-    quotas = Quotas(load_pack(PACK), store, clock, "bench", lambda: secrets.token_hex(8))
-    async with _arrived(secret) as request, _owned(keys.follow()), _owned(quotas.run()):
+    settings = load_settings(
+        None, {"models": {MODEL: {}}, "upstreams": {"default": {"url": "http://127.0.0.1"}}, "pack": PACK}
+    )
+    deciders = await Deciders.open(settings, load_pack(PACK), store, clock, Master(_KEY), patterns_beside(PACK))
+    decider = deciders.put_to_work(deciders.compile(load_pack(PACK)))
+    async with AsyncExitStack() as stack:
+        request = await stack.enter_async_context(_arrived(secret))
+        for work in (keys.follow(), *deciders.work()):
+            await stack.enter_async_context(_owned(work))
         with tempfile.TemporaryDirectory() as folder:
             recorder = Recorder("bench-0", "0", Pseudonyms("2026-01", _KEY), clock)
             journal = Journal.open(FileTarget(Path(folder) / "decisions.jsonl"), recorder, clock, "0" * 64)
-            every = _taking_in(request, keys, secret) | await _settling(request, quotas, journal)
+            every = _taking_in(request, keys, secret) | await _settling(request, decider, journal)
             yield Steps(every, _plain_answer(request), _streamed_answer())
             await journal.close()
 
@@ -95,8 +107,8 @@ def _taking_in(request: web.BaseRequest, keys: KeyCache, secret: str) -> dict[st
     }
 
 
-async def _settling(request: web.BaseRequest, quotas: Quotas, journal: Journal) -> dict[str, Step]:
-    clock, pack, tally = SystemClock(), load_pack(PACK), Tally([MODEL])
+async def _settling(request: web.BaseRequest, decider: Decider, journal: Journal) -> dict[str, Step]:
+    clock, quotas, tally = SystemClock(), decider.quotas, Tally([MODEL])
     callers = [Principal(f"key_{n}", f"a{n}", f"t{n}", "default", 0.0, {}) for n in range(_CALLERS)]
     turn = itertools.cycle(callers)
 
@@ -112,23 +124,22 @@ async def _settling(request: web.BaseRequest, quotas: Quotas, journal: Journal) 
         address = client_address(request.headers, "127.0.0.1", 0)
         agent = request.headers.get("User-Agent", "")
         exchange = Exchange("ex_0", "openai.chat", address, agent, "", clock.wall(), callers[0])
-        return Course(exchange, request.task, clock.monotonic())
+        return Course(exchange, decider, request.task, clock.monotonic())
 
     for _ in range(_WARM_UP):  # until leases have the size that they have in the midst of work
         await reserve_and_settle()
     course = begin()
-    intake = understand(dialects()[PATH], request_body(stream=False))
-    course.exchange.call, course.exchange.fields = intake.call, intake.fields
+    understand(dialects()[PATH], request_body(stream=False), course.exchange, decider)
     course.terms, course.upstream = Terms("default", 16_384, 2_500_000, 10_000_000), "default"
     course.sent = course.head = course.decided = clock.monotonic()
     course.status, course.outcome = 200, Outcome.ANSWERED
     course.reserved, course.reservation = _RESERVED, await reserve()
-    ending = close(course, quotas, pack, clock.monotonic())
+    ending = close(course, clock.monotonic())
     assert ending is not None
 
     def end() -> None:
         course.closed = False  # the reservation stays settled: that is counted elsewhere
-        close(course, quotas, pack, clock.monotonic())
+        close(course, clock.monotonic())
 
     def count() -> None:
         tally.exchange("openai.chat", Effect.ALLOW, Outcome.ANSWERED, 200, 0.001)
@@ -136,7 +147,10 @@ async def _settling(request: web.BaseRequest, quotas: Quotas, journal: Journal) 
         tally.observe("stillgate_upstream_first_byte_seconds", 0.0005)
         tally.charged(MODEL, ending.usage, ending.cost_microusd)
 
+    exchange = course.exchange
     return {
+        "facts: detectors": lambda: decider.inspect(exchange),
+        "rules: signals, conditions, flags": lambda: decider.engine.judge(exchange, exchange.started),
         "quotas: reserve and settle": reserve_and_settle,
         "exchange: begin": begin,
         "exchange: end": end,

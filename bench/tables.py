@@ -34,6 +34,15 @@ def _tables(results: dict[str, Any]) -> Iterable[Table]:
     yield _latency(results["latency"])
     yield _waterfall("Where the added microseconds of a JSON exchange go", results["waterfall"]["json"])
     yield _waterfall("Where the added microseconds of a stream go", results["waterfall"]["stream"])
+    yield _rules(results["rules"])
+
+
+def _rules(found: dict[str, float]) -> Table:
+    table = _table("Rules", "", "takes")
+    table.add_row("100 declarative rules, an exchange", f"{found['declarative_100_us']:,.1f} µs")
+    table.add_row("20 expressions, an exchange", f"{found['cel_20_us']:,.1f} µs")
+    table.add_row("loading 1,000 rules", f"{found['load_1000_s']:,.2f} s")
+    return table
 
 
 def _throughput(title: str, unit: str, exchange: str, found: dict[str, Any]) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import secrets
 import socket
@@ -12,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from proxy.auth.key_cache import KeyCache
@@ -19,6 +19,7 @@ from proxy.clock import Clock
 from proxy.config import Model, Settings
 from proxy.config import Upstream as UpstreamSettings
 from proxy.course import Terms
+from proxy.deciders import Deciders
 from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import Pseudonyms, ensure_epoch, epoch_of
 from proxy.decisions.record import Recorder
@@ -32,7 +33,6 @@ from proxy.log import get
 from proxy.metered_store import MeteredStore
 from proxy.metrics import Refusal, Tally
 from proxy.rules.pack import Pack
-from proxy.rules.quotas import Quotas
 from proxy.secrets import Purpose, load_or_create_master, read_secret_file
 from proxy.serving import Serving
 from proxy.store import open_store
@@ -45,12 +45,15 @@ _EPOCH_CHECK_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a worker runs: its number, its store, and the address that it shares with the others."""
+    """Where a worker runs: its number, its store, the address that it shares with the others, and the
+    folder of pattern sets.
+    """
 
     worker: int
     store_url: str
     host: str
     port: int
+    patterns: Path | None
 
 
 @asynccontextmanager
@@ -65,21 +68,30 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         store = MeteredStore(await open_store(place.store_url, clock=clock, password=store_password(settings)), tally)
         stack.push_async_callback(store.close)
         recorder = await _recorder(place, store, clock)
-        parts = await _parts(settings, pack, place, clock, store, tally, recorder, stack)
+        master = load_or_create_master(settings.master_secret)
+        journal = Journal.open(_target(settings, place.worker), recorder, clock, pack.digest)
+        stack.push_async_callback(journal.close)
+        tally.put("stillgate_build_info", 1, (version("stillgate"),))
+        tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
+        keys = KeyCache(store, master.derive(Purpose.KEY_DIGEST), clock, settings.auth_stale_max_seconds)
+        parts = _parts(settings, clock, tally, journal, keys)
+        for upstream in parts.upstreams.values():
+            stack.callback(upstream.close)
+        deciders = await Deciders.open(settings, pack, store, clock, master, place.patterns)
+        stack.push_async_callback(deciders.close)
         deadlines = _deadlines(settings)
         reader = Reader(deadlines, settings.limits.body_bytes)
         stack.callback(reader.close)
-        gateway = Gateway(parts, reader)
+        gateway = Gateway(parts, reader, deciders.put_to_work(deciders.compile(pack)))
         listener = _listener(settings, gateway, deadlines, tally)
-        stack.push_async_callback(parts.quotas.close)
         server = await asyncio.get_running_loop().create_server(
             listener, sock=listening_socket(place.host, place.port), backlog=_BACKLOG
         )
         stack.callback(server.close)
-        serving = Serving(parts, gateway, listener, server)
+        serving = Serving(parts, deciders, gateway, listener, server)
         work = (
-            parts.keys.follow(),
-            parts.quotas.run(),
+            keys.follow(),
+            *deciders.work(),
             listener.sweep(),
             gateway.watch(),
             *(upstream.watch() for upstream in parts.upstreams.values()),
@@ -90,39 +102,15 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         yield serving
 
 
-async def _parts(
-    settings: Settings,
-    pack: Pack,
-    place: Place,
-    clock: Clock,
-    store: Store,
-    tally: Tally,
-    recorder: Recorder,
-    stack: AsyncExitStack,
-) -> Parts:
-    prefix, numbers = secrets.token_hex(6), itertools.count()
-
-    def op() -> str:
-        return f"{prefix}-{next(numbers)}"
-
-    upstreams = {name: Upstream(_origin(name, entry)) for name, entry in settings.upstreams.items()}
-    for upstream in upstreams.values():
-        stack.callback(upstream.close)
-    master = load_or_create_master(settings.master_secret)
-    journal = Journal.open(_target(settings, place.worker), recorder, clock, pack.digest)
-    stack.push_async_callback(journal.close)
-    tally.put("stillgate_build_info", 1, (version("stillgate"),))
-    tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
+def _parts(settings: Settings, clock: Clock, tally: Tally, journal: Journal, keys: KeyCache) -> Parts:
     known = dialects(frozenset(settings.allow_parameters))
     return Parts(
         dialects=known,
         openai=known["/v1/chat/completions"],
         anthropic=known["/v1/messages"],
         models={name: _terms(model) for name, model in settings.models.items()},
-        upstreams=upstreams,
-        keys=KeyCache(store, master.derive(Purpose.KEY_DIGEST), clock, settings.auth_stale_max_seconds),
-        quotas=Quotas(pack, store, clock, holder=prefix, op=op),
-        pack=pack,
+        upstreams={name: Upstream(_origin(name, entry)) for name, entry in settings.upstreams.items()},
+        keys=keys,
         journal=journal,
         tally=tally,
         clock=clock,

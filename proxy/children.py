@@ -17,6 +17,7 @@ from proxy.worker import Start
 
 _START_S = 30.0
 _SNAPSHOT_S = 2.0
+_SWITCH_S = 30.0
 _END_S = 10.0
 # A worker is started without the command line, whose libraries would cost it 10 MB.
 _WORKER = (sys.executable, "-m", "proxy.worker")
@@ -30,6 +31,7 @@ class Worker:
         self._process = process
         self._line = line
         self.pid = process.pid
+        self.pack_digest = ""  # what it has in force
         self.last: Snapshot = {}
 
     @classmethod
@@ -52,6 +54,7 @@ class Worker:
         except (LineClosed, TimeoutError):
             await worker.end()
             raise ConfigurationError(f"worker {start.worker} did not start; see the messages above") from None
+        worker.pack_digest = start.pack_digest
         return worker
 
     @property
@@ -68,6 +71,15 @@ class Worker:
             return self.last
         self.last = answer["snapshot"]
         return self.last
+
+    async def switch(self, pack_digest: str) -> None:
+        """Have the worker use an archived pack for new exchanges; it keeps the old one if it cannot."""
+        try:
+            async with asyncio.timeout(_SWITCH_S):
+                answer = await self._line.ask("switch", pack_digest=pack_digest)
+        except (LineClosed, TimeoutError):
+            return
+        self.pack_digest = answer["pack_digest"]
 
     async def drain(self, seconds: float) -> None:
         """Ask the worker to end, and return once it has."""

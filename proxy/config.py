@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from proxy.problem import YamlProblems, has_errors, in_order
 from proxy.settings_checks import find_contradictions
 from proxy.settings_types import (
     PICODOLLARS_PER_TOKEN,
+    Date,
     Dollars,
     ExistingFile,
     FilePath,
@@ -86,6 +88,15 @@ class Model(StrictModel):
         Dollars(0), description="Dollars for a million output tokens, up to six decimals."
     )
 
+    released: Date | None = Field(
+        None, description="When it was released, such as 2026-01-31 (UTC), for fields about new models."
+    )
+
+    @property
+    def released_at(self) -> float | None:
+        """When it was released, in Unix seconds: the beginning of that day."""
+        return None if self.released is None else datetime.combine(self.released, time(), UTC).timestamp()
+
     @property
     def input_picodollars(self) -> int:
         """What one input token costs, in picodollars: 1,000,000 of them are a micro-dollar."""
@@ -143,6 +154,9 @@ class Settings(StrictModel):
     pack: FilePath = Field(
         default_factory=_default_pack,
         description=f"The policy pack; without one {_OWN_PACK}, else {_INSTALLED_PACK}, else the one shipped within.",
+    )
+    max_mode: Literal["off", "shadow", "enforce"] = Field(
+        "enforce", description="What rules and the ladder may do at most, whatever the pack says; quotas go on."
     )
     store: Store = Field(
         StoreAddress("embedded"),

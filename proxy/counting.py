@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from proxy.deciding import Decision
 from proxy.decisions.record import Ending
 from proxy.errors import ProxyError
 from proxy.metrics import Refusal, Tally
-from proxy.rules.quotas import Denial
+from proxy.rules.pack import Mode
 
 # By the code that the client is told; whatever else is wrong before an exchange is accepted is its framing.
 _REFUSALS = {
@@ -25,10 +26,22 @@ def count_refusal(tally: Tally, error: ProxyError) -> None:
     tally.refused(_REFUSALS.get(error.code, Refusal.BAD_FRAMING))
 
 
-def count_denial(tally: Tally, denial: Denial) -> None:
-    """Count what a quota denied, or in shadow would have denied."""
-    labels = (denial.quota.id, denial.limit.measure, denial.quota.mode)
-    tally.count("stillgate_quota_denials_total", labels)
+def count_decision(tally: Tally, decision: Decision) -> None:
+    """Count what quotas denied or in shadow would have denied, and what rules and the ladder did."""
+    denials = decision.shadow_denials if decision.denial is None else (decision.denial, *decision.shadow_denials)
+    for denial in denials:
+        labels = (denial.quota.id, denial.limit.measure, denial.quota.mode)
+        tally.count("stillgate_quota_denials_total", labels)
+    judgement = decision.judgement
+    for rule in judgement.fired:
+        tally.count("stillgate_rules_fired_total", (rule, Mode.ENFORCE))
+    for rule in judgement.shadow_fired:
+        if rule not in judgement.fired:
+            tally.count("stillgate_rules_fired_total", (rule, Mode.SHADOW))
+    for rule in judgement.failed:
+        tally.count("stillgate_rule_failures_total", (rule,))
+    if judgement.enforced.rung:
+        tally.count("stillgate_rungs_total", (judgement.enforced.rung,))
 
 
 def count_ending(tally: Tally, ending: Ending) -> None:

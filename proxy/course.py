@@ -10,12 +10,12 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from proxy.deciding import Decider
 from proxy.decision import Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.record import Ending
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
-from proxy.exchange import Exchange, Progress, Usage
-from proxy.rules.pack import Pack
-from proxy.rules.quotas import Amounts, Quotas, Reservation
+from proxy.exchange import Answered, Exchange, Progress, Usage
+from proxy.rules.quotas import Amounts, Reservation
 
 # Text is taken to be this many UTF-8 bytes a token while nobody says how many tokens it is: English has about four,
 # so an estimate is rather too high than too low.
@@ -46,6 +46,7 @@ class Course:
     """The state of one exchange between its acceptance and its terminal record; times are monotonic seconds."""
 
     exchange: Exchange
+    decider: Decider  # the pack that decides about it, from beginning to end
     task: asyncio.Task[None]  # of the connection: cancelling it cancels the handler that it waits for
     began: float
     verdict: Verdict = ALLOWED
@@ -64,6 +65,7 @@ class Course:
     bytes_in: int = 0
     bytes_out: int = 0
     chunks: int = 0
+    disclosed: bool = False  # whether the client is told that its answer was limited
     cut: ProxyError | None = None  # set when we end the exchange: a shutdown, a total timeout
     closed: bool = False
 
@@ -91,7 +93,17 @@ def used_by(course: Course, now: float) -> tuple[Usage, UsageSource]:
     return Usage(course.reserved.input_tokens, min(produced, course.reserved.output_tokens)), UsageSource.ESTIMATE
 
 
-def close(course: Course, quotas: Quotas, pack: Pack, now: float) -> Ending | None:
+def learn(course: Course) -> None:
+    """Tell those who learn from answers how an exchange ended that was decided; before it is closed."""
+    if course.reserved is None:
+        return
+    usage = course.progress.usage or Usage(0, 0)
+    progress = course.progress
+    answered = Answered(course.status, usage, refused=progress.refused, signatures=tuple(progress.signatures))
+    course.decider.learn(course.exchange, answered)
+
+
+def close(course: Course, now: float) -> Ending | None:
     """Settle what the exchange used and return what there is to record; None if that was done before.
 
     A request counts unless it failed through no fault of the client's.
@@ -107,7 +119,7 @@ def close(course: Course, quotas: Quotas, pack: Pack, now: float) -> Ending | No
     if course.reservation is not None:
         counts = course.sent is not None and course.status < 500
         used = Amounts.of(usage.input, usage.output, cost, requests=int(counts))
-        quotas.settle(course.reservation, used)
+        course.decider.quotas.settle(course.reservation, used)
         plan = course.reservation.plan
         quotas_applied = plan.quotas
         reserved, settled = plan.by_unit(course.reservation.amounts), plan.by_unit(used)
@@ -117,8 +129,8 @@ def close(course: Course, quotas: Quotas, pack: Pack, now: float) -> Ending | No
         course.verdict,
         course.outcome,
         course.status,
-        pack.digest,
-        pack.name,
+        course.decider.pack.digest,
+        course.decider.pack.name,
         now - course.began,
         None if course.decided is None else course.decided - course.began,
         None if head is None or sent is None else head - sent,
@@ -134,6 +146,7 @@ def close(course: Course, quotas: Quotas, pack: Pack, now: float) -> Ending | No
         course.bytes_out,
         course.chunks,
         course.upstream,
+        course.decider.read_fields(course.exchange),
     )
 
 

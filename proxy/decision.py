@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from proxy.errors import ProxyError
 
@@ -39,16 +40,41 @@ class UsageSource(StrEnum):
     NONE = "none"  # nothing was generated
 
 
+class Shadow(NamedTuple):
+    """What the world says in which rules and quotas in shadow count too.
+
+    `denied_by` are the quotas in shadow that would have denied.
+    """
+
+    rung: str = ""
+    score: int = 0
+    fired: tuple[str, ...] = ()
+    denied_by: tuple[str, ...] = ()
+
+
+NO_SHADOW = Shadow()
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer of the rules to one exchange.
+    """The answer to one exchange, as the record has it.
 
     `by` is the id of the quota, rung or check that decided, empty for a plain allow. `error` is set exactly when the
-    effect is deny. `shadow` names what would have denied if it were enforced.
+    effect is deny. `actions` names what changed the call or the answer, `fired` the rules that raised a flag, `flags`
+    what was live, `waiting` the rungs that wait for an approval, `exempt` the exemptions that were used, `failed` the
+    rules whose condition failed. `shadow` is the same for the world in which rules in shadow count too.
     """
 
     effect: Effect
     by: str = ""
     reasons: tuple[str, ...] = ()
     error: ProxyError | None = None
-    shadow: tuple[str, ...] = field(default=())
+    rung: str = ""
+    score: int = 0
+    actions: tuple[str, ...] = ()
+    fired: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    shadow: Shadow = NO_SHADOW

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -45,6 +45,7 @@ class Call:
     `body` is the strictly read document: it is what is judged, and what is serialised again and sent. `choices` is how
     many answers are asked for (`n`), `max_output_tokens` the client's own cap on each (None: not given),
     `hide_usage` says that the usage is asked of the upstream for our accounting and taken out of the stream again.
+    `length_member` is where the dialect has the cap on output tokens.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Call:
     max_output_tokens: int | None = None
     choices: int = 1
     hide_usage: bool = False
+    length_member: str = "max_tokens"
 
 
 @dataclass(slots=True)
@@ -76,20 +78,25 @@ class Progress:
     `usage` is the upstream's own figure (None until it came, or if it was absurd). `output_bytes` counts the UTF-8
     bytes of text, reasoning and tool arguments that came, for an estimate when the stream breaks. `complete` is true
     once the dialect's own end marker was seen. `failed` is the error type of an in-band error, empty otherwise.
+    `refused` is true if the model declined to answer. `signatures` are the seals of reasoning blocks that came.
     """
 
     usage: Usage | None = None
     output_bytes: int = 0
     complete: bool = False
     failed: str = ""
+    refused: bool = False
+    signatures: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Exchange:
     """One request and its response, from acceptance to the terminal record.
 
-    `started` is wall time in seconds. `peer` is the client's address after trusted hops. `fields` are the typed facts
-    that rules read (see `proxy.fields`).
+    `started` is wall time in seconds. `peer` is the client's address after trusted hops. `texts` is every string that
+    the model would see, if anybody reads it; `fields` are the typed facts that rules read (see `proxy.fields`),
+    `unknown` the names of those that a detector failed to tell. `template` and `cluster` are the ids of what the prompt
+    and the account belong to, empty if they belong to nothing known.
     """
 
     id: str
@@ -100,7 +107,23 @@ class Exchange:
     started: float
     principal: Principal
     call: Call | None = None
+    texts: Sequence[Text] = ()
     fields: dict[str, Any] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    template: str = ""
+    cluster: str = ""
+
+
+class Answered(NamedTuple):
+    """How an exchange ended, for those who learn from it: the status given, tokens used, and what was seen pass by.
+
+    `refused` says that the model declined. `signatures` are the seals of reasoning blocks that the answer carried.
+    """
+
+    status: int
+    usage: Usage
+    refused: bool = False
+    signatures: tuple[str, ...] = ()
 
 
 def text_bytes(text: str) -> int:

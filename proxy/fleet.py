@@ -20,6 +20,7 @@ class Fleet:
 
     def __init__(self, start: Start, count: int) -> None:
         self._starts = [replace(start, worker=number) for number in range(count)]
+        self._pack_digest = start.pack_digest
         self._workers: dict[int, Worker] = {}
         self._dead: Snapshot | None = None  # what workers counted that live no more
         self._ending = False
@@ -28,6 +29,11 @@ class Fleet:
     def pids(self) -> list[int]:
         """The process ids, in the order of the workers' numbers."""
         return [self._workers[number].pid for number in sorted(self._workers)]
+
+    @property
+    def packs(self) -> dict[int, str]:
+        """The digest of the pack in force by process id."""
+        return {worker.pid: worker.pack_digest for worker in self._workers.values()}
 
     @property
     def dead(self) -> Snapshot | None:
@@ -45,7 +51,16 @@ class Fleet:
     async def open(self) -> None:
         """Start every worker. Raises ConfigurationError if one does not start; `close` ends the others."""
         for start in self._starts:
-            self._workers[start.worker] = await Worker.spawn(start)
+            await self._spawn(start)
+
+    async def switch(self, pack_digest: str) -> None:
+        """Have every worker use an archived pack, those included that will be started.
+
+        One that cannot goes on with the old one; asking again for the same digest asks those only.
+        """
+        self._pack_digest = pack_digest
+        behind = [worker for worker in self._workers.values() if worker.alive and worker.pack_digest != pack_digest]
+        await asyncio.gather(*(worker.switch(pack_digest) for worker in behind))
 
     async def keep(self) -> None:
         """Start workers again that die, until cancelled."""
@@ -79,8 +94,14 @@ class Fleet:
             await worker.end()
             await asyncio.sleep(pause)
             try:
-                self._workers[start.worker] = await Worker.spawn(start)
+                await self._spawn(start)
                 pause = _FIRST_PAUSE_S
             except ConfigurationError as error:
                 get("parent").error("a worker cannot be started again", error=str(error))
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    async def _spawn(self, start: Start) -> None:
+        """Start a worker with the pack in force, which need not be the one that lies at the settings' path."""
+        worker = self._workers[start.worker] = await Worker.spawn(replace(start, pack_digest=self._pack_digest))
+        if worker.pack_digest != self._pack_digest:  # another came into force meanwhile
+            await worker.switch(self._pack_digest)

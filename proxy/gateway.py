@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -17,8 +18,9 @@ from proxy.answers import Answer, AnswerWriter, Reply
 from proxy.auth.credential import one_credential
 from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
-from proxy.counting import count_denial, count_ending, count_refusal
-from proxy.course import BYTES_PER_TOKEN, Course, Terms, close, leave, outcome_of
+from proxy.counting import count_decision, count_ending, count_refusal
+from proxy.course import BYTES_PER_TOKEN, Course, Terms, close, learn, leave, outcome_of
+from proxy.deciding import Decider, Decision
 from proxy.decision import Effect, Outcome, Verdict
 from proxy.decisions.journal import Journal
 from proxy.decisions.record import Ending
@@ -33,17 +35,16 @@ from proxy.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from proxy.exchange import Exchange, Principal
+from proxy.exchange import Call, Exchange, Principal
 from proxy.framing import check_framing
 from proxy.intake import Intake, Reader
 from proxy.listener import Connection
 from proxy.log import get
 from proxy.metrics import Refusal, Tally
 from proxy.peer import client_address
-from proxy.refusal import reason, to_error
+from proxy.refusal import to_error, to_verdict
 from proxy.relay import Relay
-from proxy.rules.pack import Pack
-from proxy.rules.quotas import Amounts, Denial, Quotas
+from proxy.rules.quotas import Amounts
 from proxy.upstream import Upstream, UpstreamAnswer
 
 MODELS_PATH = "/v1/models"
@@ -62,8 +63,6 @@ class Parts:
     models: Mapping[str, Terms]
     upstreams: Mapping[str, Upstream]
     keys: KeyCache
-    quotas: Quotas
-    pack: Pack
     journal: Journal
     tally: Tally
     clock: Clock
@@ -73,11 +72,19 @@ class Parts:
     links: Mapping[str, str]  # docs_url and appeal_url
 
 
+class Sent(NamedTuple):
+    """What goes upstream."""
+
+    call: Call
+    body: bytes
+
+
 class Gateway:
     """Handles the requests of one process."""
 
-    def __init__(self, parts: Parts, reader: Reader) -> None:
+    def __init__(self, parts: Parts, reader: Reader, decider: Decider) -> None:
         self._parts = parts
+        self._decider = decider
         self._reader = reader
         self._answers = AnswerWriter(parts.clock)
         self._logger = get("gateway")
@@ -108,6 +115,7 @@ class Gateway:
             return await self._conduct(request, dialect, course)
         finally:
             self._courses.discard(course)
+            self._reader.release(principal.account, course.bytes_in)
             if (ending := self._close(course)) is not None:
                 parts.journal.record(ending)
 
@@ -142,7 +150,7 @@ class Gateway:
             started=self._parts.clock.wall(),
             principal=principal,
         )
-        return Course(exchange, request.task, now)
+        return Course(exchange, self._decider, request.task, now)
 
     async def _conduct(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> Reply:
         """Decide, send and relay; turn whatever goes wrong into an answer in the dialect."""
@@ -152,8 +160,8 @@ class Gateway:
                 course.status, course.outcome = 200, Outcome.LOCAL
                 return relay.whole(dialect.models(sorted(self._parts.models), 0))
             intake = await self._read(request, dialect, course)
-            await self._reserve(intake, dialect, course)
-            answer = await self._send(request, dialect, course, intake)
+            decision = await self._decide(intake, dialect, course)
+            answer = await self._send(request, dialect, course, _to_send(intake, dialect, decision))
             try:
                 return await relay.relay(answer, intake.call, course)
             finally:
@@ -175,40 +183,47 @@ class Gateway:
 
     async def _read(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> Intake:
         """Read the body and note its facts; the model must be one that the settings list."""
-        intake = await self._reader.read(request, dialect)
+        intake = await self._reader.read(request, dialect, course.exchange, course.decider)
         course.bytes_in = intake.received
-        course.exchange.call = intake.call
-        course.exchange.fields = intake.fields
         if intake.call.model not in self._parts.models:
             raise NotFound("The model does not exist or is not available here.", code="model_not_found", param="model")
         return intake
 
-    async def _reserve(self, intake: Intake, dialect: Dialect, course: Course) -> None:
-        """Reserve with every quota; a denial is a value that becomes the client's error here."""
-        call, parts = intake.call, self._parts
-        model = course.terms = parts.models[call.model]
+    async def _decide(self, intake: Intake, dialect: Dialect, course: Course) -> Decision:
+        """Let the pack decide; a denial is a value that becomes the client's error here."""
+        parts, exchange = self._parts, course.exchange
+        model = course.terms = parts.models[intake.call.model]
         input_tokens = intake.text_bytes // BYTES_PER_TOKEN + 1
-        output_tokens = min(call.max_output_tokens or model.max_output_tokens, model.max_output_tokens) * call.choices
-        course.reserved = Amounts.of(input_tokens, output_tokens, model.cost_microusd(input_tokens, output_tokens))
+
+        def estimate(call: Call) -> Amounts:
+            most = min(call.max_output_tokens or model.max_output_tokens, model.max_output_tokens) * call.choices
+            course.reserved = Amounts.of(input_tokens, most, model.cost_microusd(input_tokens, most))
+            return course.reserved
+
         try:
-            result = await parts.quotas.reserve(course.exchange.principal, call.model, course.reserved)
+            decision = await course.decider.decide(exchange, estimate)
         except StoreUnavailable:
             raise Unavailable("Limits cannot be checked right now.", retry_after=2) from None
-        if isinstance(result, Denial):
-            count_denial(parts.tally, result)
-            error = to_error(result, dialect, course.exchange.id, parts.clock.wall(), parts.links)
-            course.verdict = Verdict(Effect.DENY, by=result.quota.id, reasons=(reason(result),), error=error)
-            raise error
-        course.reservation = result
-        if result.shadow:
-            for denial in result.shadow:
-                count_denial(parts.tally, denial)
-            course.verdict = Verdict(Effect.ALLOW, shadow=tuple(denial.quota.id for denial in result.shadow))
         course.decided = parts.clock.monotonic()
+        course.reservation = decision.reservation
+        count_decision(parts.tally, decision)
+        error = None
+        if decision.effect is Effect.DENY:
+            error = to_error(decision, dialect, exchange.id, parts.clock.wall(), parts.links)
+        course.verdict = to_verdict(decision, error)
+        if error is not None:
+            raise error
+        if decision.effect is Effect.DEGRADE:
+            course.disclosed = decision.disclose
+            try:
+                await parts.journal.begin(exchange, course.verdict, course.decider.pack.digest)
+            except LogUnavailable:
+                raise Unavailable("The decision cannot be recorded right now.", retry_after=5) from None
+        return decision
 
-    async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, intake: Intake) -> UpstreamAnswer:
+    async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, sent: Sent) -> UpstreamAnswer:
         """Send the call upstream; return once the answer's head is there and promises an answer."""
-        upstream = self._parts.upstreams[self._parts.models[intake.call.model].upstream]
+        upstream = self._parts.upstreams[self._parts.models[sent.call.model].upstream]
         headers = {"x-request-id": course.exchange.id, **dialect.default_headers}
         for name in dialect.forwarded_headers:
             if name in request.headers:
@@ -217,7 +232,7 @@ class Gateway:
         course.upstream = upstream.name
         course.sent = now()
         course.deadline = course.sent + upstream.total_seconds
-        answer = await upstream.post(dialect, headers, intake.sent, stream=intake.call.stream)
+        answer = await upstream.post(dialect, headers, sent.body, stream=sent.call.stream)
         course.head = now()
         if answer.status == 200:
             return answer
@@ -244,7 +259,9 @@ class Gateway:
         return relay.fail(error)
 
     def _close(self, course: Course) -> Ending | None:
-        ending = close(course, self._parts.quotas, self._parts.pack, self._parts.clock.monotonic())
+        if not course.closed:
+            learn(course)
+        ending = close(course, self._parts.clock.monotonic())
         if ending is not None:
             count_ending(self._parts.tally, ending)
         return ending
@@ -270,6 +287,15 @@ class Gateway:
                 if course.deadline is not None and now > course.deadline:
                     course.end_with(UpstreamTimeout("The answer took too long."))
 
+    @property
+    def decider(self) -> Decider:
+        """What decides about new exchanges."""
+        return self._decider
+
+    def adopt(self, decider: Decider) -> None:
+        """Let another pack decide about every exchange that is accepted from now on."""
+        self._decider = decider
+
     def drain(self) -> None:
         """Take no new work."""
         self._draining = True
@@ -278,3 +304,9 @@ class Gateway:
         """End what still runs with an error in its own dialect."""
         for course in list(self._courses):
             course.end_with(Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1))
+
+
+def _to_send(intake: Intake, dialect: Dialect, decision: Decision) -> Sent:
+    """Return the call that was decided on, serialised anew if an action changed it."""
+    call = decision.call or intake.call
+    return Sent(call, intake.sent if call is intake.call else dialect.write(call))

@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
 from typing import NamedTuple
 
 from aiohttp import web
 
+from proxy.deciding import Decider
 from proxy.dialects.base import Dialect
 from proxy.errors import BadRequest, TooLarge, Unavailable
-from proxy.exchange import Call, text_bytes
-from proxy.fields import Value
+from proxy.exchange import Call, Exchange, text_bytes
 from proxy.framing import check_body_headers
 from proxy.listener import Connection, Deadlines
+from proxy.turns import Turns
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Larger bodies are read in a thread: text takes about 4 microseconds a kilobyte, and each value up to one of its own.
 _OFF_LOOP_BYTES = 131_072
 _OFF_LOOP_VALUES = 1_000
+# The same if detectors read the text: what is made of trigger words takes them 4 microseconds a character.
+_OFF_LOOP_READ_BYTES = 8_192
 # Few enough bytes that counting their values is not worth it.
 _FEW_BYTES = 4_096
-# Of all bodies that are still on their way: beyond it, more of them are refused before they take all memory.
-_ARRIVING_BYTES = 256 << 20
+# Of all bodies that are on their way, wait for the thread or are being answered, and of those of one account: beyond
+# it, more of them are refused before they take all memory. A body takes up to five times its length.
+_HELD_BYTES = 512 << 20
+_HELD_OF_ACCOUNT_BYTES = 128 << 20
+# What reading costs, in bytes that are only copied: detectors read about so much of a text, each byte at this cost.
+_SCANNED_BYTES = 40_000
+_SCANNED_COST = 100
+_VALUE_COST = 100
 # In smaller bodies nearly everything is text; in larger ones there may be images, which are no tokens by the byte.
 _TEXT_ONLY_BYTES = 16_384
 
 
 class Intake(NamedTuple):
-    """A call, the bytes to send for it, and the facts about it."""
+    """A call, the bytes to send for it if nothing changes it, and the sizes that are known of it."""
 
     call: Call
     received: int  # bytes
     sent: bytes
     text_bytes: int
-    fields: dict[str, Value]
 
 
 class Reader:
@@ -43,27 +51,41 @@ class Reader:
     def __init__(self, deadlines: Deadlines, body_bytes: int) -> None:
         self._deadlines = deadlines
         self._body_bytes = body_bytes
-        self._arriving = 0
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read")
+        self._held = 0
+        self._held_by: Counter[str] = Counter()  # account
+        self._turns = Turns("read")
 
-    async def read(self, request: web.BaseRequest, dialect: Dialect) -> Intake:
-        """Return what the client asks for. Raises BadRequest and its like, RequestTimeout, TooLarge."""
+    async def read(self, request: web.BaseRequest, dialect: Dialect, exchange: Exchange, decider: Decider) -> Intake:
+        """Return what the client asks for, with its call and its fields in the exchange.
+
+        What it returned counts as held until `release`. Raises BadRequest and its like, RequestTimeout, TooLarge.
+        """
         check_body_headers(request)
         if (request.content_length or 0) > self._body_bytes:
             raise TooLarge("The request body is too large.")
         if "Expect" in request.headers and request.version >= (1, 1) and request.transport is not None:
             request.transport.write(_CONTINUE)
         try:
-            body = await self.read_body(request)
+            body = await self.read_body(request, exchange.principal.account)
         except web.RequestPayloadError:
             raise BadRequest("The request body ended early or was badly framed.") from None
         if body is None:
             raise TooLarge("The request body is too large.")
-        if len(body) < _FEW_BYTES or (len(body) < _OFF_LOOP_BYTES and body.count(b",") < _OFF_LOOP_VALUES):
-            return understand(dialect, body)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, understand, dialect, body)
+        self._hold(exchange.principal.account, len(body))
+        try:
+            return await self._understood(body, dialect, exchange, decider)
+        except BaseException:
+            self.release(exchange.principal.account, len(body))
+            raise
 
-    async def read_body(self, request: web.BaseRequest) -> bytes | None:
+    async def _understood(self, body: bytes, dialect: Dialect, exchange: Exchange, decider: Decider) -> Intake:
+        most = _OFF_LOOP_READ_BYTES if decider.reads_texts else _OFF_LOOP_BYTES
+        if len(body) < _FEW_BYTES or (len(body) < most and body.count(b",") < _OFF_LOOP_VALUES):
+            return understand(dialect, body, exchange, decider)
+        cost = len(body) + _SCANNED_COST * min(len(body), _SCANNED_BYTES) + _VALUE_COST * body.count(b",")
+        return await self._turns.run(exchange.principal.account, cost, understand, dialect, body, exchange, decider)
+
+    async def read_body(self, request: web.BaseRequest, account: str) -> bytes | None:
         """Return the request's body, or None if it is too long.
 
         Raises RequestTimeout when the client is slower than the body deadline, which the listener's sweep watches, and
@@ -82,10 +104,10 @@ class Reader:
         try:
             while part := await content.readany():
                 size += len(part)
-                self._arriving += len(part)
+                self._hold(account, len(part))
                 if size > self._body_bytes:
                     return None
-                if self._arriving > _ARRIVING_BYTES:
+                if self._held > _HELD_BYTES or self._held_by[account] > _HELD_OF_ACCOUNT_BYTES:
                     raise Unavailable("Too many large requests are arriving.", code="overloaded", retry_after=1)
                 parts.append(part)
                 # A byte buys time, but none is saved up: who sent ten megabytes at once may not rest for hours.
@@ -93,28 +115,32 @@ class Reader:
                 connection.body_deadline = min(connection.body_deadline + bought, clock() + most)
             return b"".join(parts)
         finally:
-            self._arriving -= size
+            self.release(account, size)
             connection.body_deadline = None
+
+    def release(self, account: str, size: int) -> None:
+        """Count an account's body out: nothing of it is kept any more."""
+        self._held -= size
+        self._held_by[account] -= size
+        if not self._held_by[account]:
+            del self._held_by[account]
 
     def close(self) -> None:
         """End the reading thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._turns.close()
+
+    def _hold(self, account: str, size: int) -> None:
+        self._held += size
+        self._held_by[account] += size
 
 
-def understand(dialect: Dialect, body: bytes) -> Intake:
-    """Read a body, serialise it again and note its facts; needs no event loop."""
-    call = dialect.read(body)
+def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decider) -> Intake:
+    """Read a body, serialise it again and let the detectors see it; needs no event loop."""
+    call = exchange.call = dialect.read(body)
     size = len(body)
+    if size > _TEXT_ONLY_BYTES or decider.reads_texts:
+        exchange.texts = list(dialect.texts(call))
     if size > _TEXT_ONLY_BYTES:
-        size = sum(text_bytes(text) for _, _, text in dialect.texts(call))
-    messages, tools = call.body.get("messages"), call.body.get("tools")
-    fields: dict[str, Value] = {
-        "request.model": call.model,
-        "request.stream": call.stream,
-        "request.choices": call.choices,
-        "request.max_output_tokens": call.max_output_tokens or 0,
-        "request.text_bytes": size,
-        "request.tools": len(tools) if isinstance(tools, list) else 0,
-        "request.turns": len(messages) if isinstance(messages, list) else 0,
-    }
-    return Intake(call, len(body), dialect.write(call), size, fields)
+        size = sum([text_bytes(text) for _, _, text in exchange.texts])
+    decider.inspect(exchange)
+    return Intake(call, len(body), dialect.write(call), size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import orjson
 import structlog
@@ -21,7 +21,7 @@ _DEPTH: Final = 4
 _MASK: Final = "[masked]"
 _SECRETS: Final = re.compile(
     r"""
-      sgk_[A-Za-z0-9_-]+                                          # our own keys
+      sg[ak]_[A-Za-z0-9_-]+                                       # our own tokens and keys
     | \bsk-[A-Za-z0-9_-]{8,}                                      # upstream keys
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)? # JSON web tokens
     | (?<=bearer\ )[^\s"',;)]+
@@ -72,11 +72,20 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.add_logger_name,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            _as_there_is_a_handler,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     return logger
+
+
+def _as_there_is_a_handler(logger: WrappedLogger, method: str, event: EventDict) -> Any:  # noqa: ANN401 - as structlog has it
+    """Hand the event to the formatter; where nobody configured any, as in a verb, say it as one plain line."""
+    if logging.getLogger().handlers:
+        return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(logger, method, event)
+    masked = mask(logger, method, event)
+    more = ", ".join(f"{key} {value}" for key, value in masked.items() if key not in ("event", "logger", "exc_info"))
+    return f"{ROOT}: {method}: {masked['event']}" + (f" ({more})" if more else "")
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from proxy.errors import StoreUnavailable
 from proxy.metrics import Tally
-from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Row, Store
+from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Store
 
 T = TypeVar("T")
 
@@ -31,6 +31,10 @@ class MeteredStore:
     async def hold(self, holds: Sequence[Hold]) -> list[Held]:
         """See `Store.hold`."""
         return await self._timed("hold", self._store.hold(holds))
+
+    async def note(self, notes: Sequence[Note]) -> list[int]:
+        """See `Store.note`."""
+        return await self._timed("note", self._store.note(notes))
 
     async def read(self, table: str, name: str) -> bytes | None:
         """See `Store.read`."""

@@ -65,6 +65,9 @@ METRICS: Final = {
             "Exchanges that a quota denied, or in shadow would have denied.",
             ("quota", "measure", "mode"),
         ),
+        Metric("stillgate_rules_fired_total", "counter", "Exchanges for which a rule raised a flag.", ("rule", "mode")),
+        Metric("stillgate_rule_failures_total", "counter", "Conditions that could not be told.", ("rule",)),
+        Metric("stillgate_rungs_total", "counter", "Exchanges by the highest rung they stood on.", ("rung",)),
         Metric("stillgate_store_errors_total", "counter", "Operations that the store failed.", ("operation",)),
         Metric("stillgate_store_seconds", "histogram", "Time of one store operation.", ("operation",), _OURS),
         Metric("stillgate_log_lost_total", "counter", "Decision records that found no room in the queue."),
@@ -73,8 +76,15 @@ METRICS: Final = {
         Metric("stillgate_loop_lag_seconds", "gauge", "Longest stall of the loop in the last interval.", join="max"),
         Metric("stillgate_keys_cached", "gauge", "Keys known without asking the store."),
         Metric("stillgate_leases", "gauge", "Slices of quotas held in the process."),
+        Metric("stillgate_signal_keys", "gauge", "Accounts, tenants and others that signals count in the process."),
+        Metric("stillgate_signals_dropped_total", "counter", "Counts that found no room to be told to the store."),
+        Metric("stillgate_flags", "gauge", "Flags that are known, of both worlds.", join="max"),
+        Metric("stillgate_flags_evicted_total", "counter", "Flags let go early: there were too many."),
         Metric("stillgate_build_info", "gauge", "1, with the program's version.", ("version",), join="max"),
         Metric("stillgate_pack_info", "gauge", "1, with the pack in force.", ("digest", "name"), join="max"),
+        Metric("stillgate_pack_reloads_total", "counter", "Times the pack's file was read anew.", ("result",)),
+        Metric("stillgate_patterns_differ", "gauge", "1 while other pattern sets lie beside the pack.", join="max"),
+        Metric("stillgate_pack_reload_failed", "gauge", "1 while the pack's file is broken.", join="max"),
     )
 }
 
@@ -97,6 +107,14 @@ class Refusal(StrEnum):
     TOO_MANY_CONNECTIONS = "too_many_connections"
     OVERLOADED = "overloaded"
     STOPPING = "stopping"
+
+
+class Reload(StrEnum):
+    """What came of reading the pack's file anew."""
+
+    LOADED = "loaded"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
 
 
 class Sample(NamedTuple):

@@ -1,25 +1,78 @@
-"""Puts a quota's denial into the words that the pack's author chose, with headers that are true."""
+"""Puts a denial into the words that the pack's author chose, and a decision into those of the record.
+
+Law: a client learns neither rule nor rung nor any other limit than the one that it met.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 
+from proxy.deciding import Decision
+from proxy.decision import NO_SHADOW, Effect, Shadow, Verdict
 from proxy.dialects.base import Dialect
-from proxy.errors import LimitReached
-from proxy.rules.pack import Measure
+from proxy.errors import LimitReached, ProxyError
+from proxy.rules.engine import NO_JUDGEMENT
+from proxy.rules.pack import ClientMessage, Measure
 from proxy.rules.quotas import Denial
 from proxy.rules.units import window_text
 
 # Beyond this a client had better not wait for its turn but tell a person.
 _RETRYABLE_MS = 3_600_000
+_PAUSED = ClientMessage(403, "access_paused", "Access paused (ref {exchange_id}).")
+_ALLOWED = Verdict(Effect.ALLOW)
 
 
-def to_error(denial: Denial, dialect: Dialect, exchange_id: str, now: float, links: Mapping[str, str]) -> LimitReached:
-    """Return the client's error. `now` is wall time in seconds, `links` are the values of docs_url and appeal_url.
+def to_error(
+    decision: Decision, dialect: Dialect, exchange_id: str, now: float, links: Mapping[str, str]
+) -> LimitReached:
+    """Return the client's error for a denial by a quota or a rung.
 
-    The code is the pack's, or says whether a retry makes sense: `rate_limit_exceeded` or `insufficient_quota`.
+    `now` is wall time in seconds, `links` are the values of docs_url and appeal_url.
     """
+    if decision.denial is not None:
+        return _limit_reached(decision.denial, dialect, exchange_id, now, links)
+    if decision.rejection is None or decision.rung is None:
+        raise RuntimeError("nothing was denied")
+    client = decision.rung.client or _PAUSED
+    return LimitReached(
+        client.message.format(measure="", window="", retry_after="", exchange_id=exchange_id, **links),
+        status=decision.rejection.status,
+        code=client.code or _PAUSED.code,
+        # The official clients retry a 429 twice unless they are told not to.
+        headers={"x-should-retry": "false"},
+    )
+
+
+def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
+    """Return a decision as the record has it."""
+    judgement, denial = decision.judgement, decision.denial
+    denied_by = tuple(denied.quota.id for denied in decision.shadow_denials)
+    if error is None and judgement is NO_JUDGEMENT and not denied_by:
+        return _ALLOWED
+    enforced, shadow = judgement.enforced, judgement.shadow
+    world = Shadow(shadow.rung, shadow.score, judgement.shadow_fired, denied_by)
+    return Verdict(
+        decision.effect,
+        by=decision.by,
+        reasons=judgement.reasons if denial is None else (_reason(denial), *judgement.reasons),
+        error=error,
+        rung=enforced.rung,
+        score=enforced.score,
+        actions=decision.actions,
+        fired=judgement.fired,
+        flags=tuple(flag.name for flag in enforced.flags),
+        waiting=enforced.waiting,
+        exempt=judgement.exempt,
+        failed=judgement.failed,
+        shadow=NO_SHADOW if world == NO_SHADOW else world,
+    )
+
+
+def _limit_reached(
+    denial: Denial, dialect: Dialect, exchange_id: str, now: float, links: Mapping[str, str]
+) -> LimitReached:
+    """Return the error in the quota's words; its code is the pack's, or says whether a retry makes sense."""
     limit, refusal, client = denial.limit, denial.refusal, denial.quota.client
     never = refusal.retry_after < 0
     retry_after = None if never else max(1, math.ceil(refusal.retry_after))
@@ -33,7 +86,6 @@ def to_error(denial: Denial, dialect: Dialect, exchange_id: str, now: float, lin
     )
     headers = dialect.limit_headers(limit.measure, limit.max, refusal.remaining, max(0.0, refusal.reset), now)
     if not retryable:
-        # The official clients retry a 429 twice unless they are told not to.
         headers["x-should-retry"] = "false"
     return LimitReached(
         message,
@@ -44,8 +96,7 @@ def to_error(denial: Denial, dialect: Dialect, exchange_id: str, now: float, lin
     )
 
 
-def reason(denial: Denial) -> str:
-    """Return the sentence for the decision record."""
+def _reason(denial: Denial) -> str:
     limit = denial.limit
     per = "at once" if limit.measure is Measure.CONCURRENCY else f"per {window_text(limit.window_ms)}"
     return f"{limit.measure} over {limit.max} {per} for this {denial.quota.per}; {denial.refusal.remaining} left"

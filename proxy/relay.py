@@ -7,6 +7,7 @@ dialect's own end marker is never passed off as complete.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -21,6 +22,9 @@ from proxy.upstream import UpstreamAnswer
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
+_NO_HEADERS: Mapping[str, str] = {}
+# The one word to a client whose answer was limited, the same for every reason.
+LIMITED: Mapping[str, str] = {"stillgate-limited": "1"}
 
 
 class UpstreamTruncated(UpstreamFailed):
@@ -41,11 +45,10 @@ class Relay:
         self._exchange_id = exchange_id
         self._stream: Stream | None = None
 
-    def whole(self, body: bytes) -> Answer:
+    def whole(self, body: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Answer:
         """Return a successful answer."""
-        return self._answers.whole(
-            self._request, 200, _JSON, body, {self._dialect.request_id_header: self._exchange_id}
-        )
+        named = {self._dialect.request_id_header: self._exchange_id, **headers}
+        return self._answers.whole(self._request, 200, _JSON, body, named)
 
     async def relay(self, answer: UpstreamAnswer, call: Call, course: Course) -> Reply:
         """Pass an upstream's answer on as it comes. Raises UpstreamFailed, also after the stream began."""
@@ -58,6 +61,8 @@ class Relay:
         course.progress = decoder.progress
         if streamed:
             headers = {dialect.request_id_header: self._exchange_id, "cache-control": "no-cache"}
+            if course.disclosed:
+                headers |= LIMITED
             self._stream = self._answers.stream(self._request, 200, answer.content_type, headers)
             course.status = 200
         while True:
@@ -78,7 +83,7 @@ class Relay:
         if self._stream is not None:
             return self._stream
         course.status = 200
-        return self.whole(out)
+        return self.whole(out, LIMITED if course.disclosed else {})
 
     @property
     def begun(self) -> bool:

@@ -26,6 +26,9 @@ class Purpose(StrEnum):
     """What a derived key is for; each purpose has its own, so that none can stand in for another."""
 
     KEY_DIGEST = "key-digest"
+    MEMBERS = "members"  # what signals count distinct
+    SEALS = "seals"  # of reasoning blocks
+    ADMIN_TOKEN_DIGEST = "admin-token-digest"  # noqa: S105 - a purpose's name, no secret
 
 
 class Master:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from proxy.deciders import Deciders
 from proxy.gateway import Gateway, Parts
 from proxy.listener import Listener
 from proxy.metrics import Snapshot
+from proxy.rules.pack import Pack
 
 _LAG_PERIOD_S = 0.05
 _END_GRACE_S = 1.0
@@ -16,11 +18,13 @@ _POLL_S = 0.02
 class Serving:
     """A worker that serves."""
 
-    def __init__(self, parts: Parts, gateway: Gateway, listener: Listener, server: asyncio.Server) -> None:
+    def __init__(
+        self, parts: Parts, deciders: Deciders, gateway: Gateway, listener: Listener, server: asyncio.Server
+    ) -> None:
+        self._deciders = deciders
         self._gateway = gateway
         self._listener = listener
         self._server = server
-        self._quotas = parts.quotas
         self._keys = parts.keys
         self._journal = parts.journal
         self._tally = parts.tally
@@ -28,13 +32,27 @@ class Serving:
         # Done when a background task has failed: the worker must not go on without it.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def pack(self) -> Pack:
+        """The pack that new exchanges are held to."""
+        return self._gateway.decider.pack
+
+    async def switch(self, pack: Pack) -> None:
+        """Hold new exchanges to another pack; those that run keep the one they began with."""
+        engine = await asyncio.to_thread(self._deciders.compile, pack)
+        self._gateway.adopt(self._deciders.put_to_work(engine))
+        self._tally.forget("stillgate_pack_info")
+        self._tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
+
     def snapshot(self) -> Snapshot:
         """Return this worker's numbers as they are now."""
         put = self._tally.put
         put("stillgate_inflight", len(self._gateway))
         put("stillgate_connections", len(self._listener))
         put("stillgate_keys_cached", len(self._keys))
-        put("stillgate_leases", len(self._quotas))
+        put("stillgate_leases", len(self._gateway.decider.quotas))
+        for name, value in self._deciders.numbers().items():
+            put(name, value)
         put("stillgate_log_lost_total", self._journal.log.lost)
         put("stillgate_log_truncations_total", self._journal.log.truncations)
         put("stillgate_log_failing", float(self._journal.log.failing))

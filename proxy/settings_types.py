@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Val
 # Six decimals of a dollar for a million tokens are one picodollar (10^-12 dollars) for a token.
 PICODOLLARS_PER_TOKEN = 1_000_000
 _MODEL = re.compile(r"[!-~]{1,128}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _STORE_SCHEMES = ("redis", "rediss", "unix")
@@ -117,6 +119,16 @@ def _dollars(price: object) -> Decimal:
     return exact
 
 
+def _date(text: object) -> date:
+    wrong = ValueError("should be a date such as 2026-01-31")
+    if not isinstance(text, str) or not _DATE.fullmatch(text):
+        raise wrong
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise wrong from None
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a listener on this host is reachable from this machine only."""
     try:
@@ -155,6 +167,7 @@ Origin = Annotated[str, AfterValidator(_origin)]
 # Relative to the folder in the validation context: the settings file's own.
 FilePath = Annotated[Path, PlainValidator(_path)]
 ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
+Date = Annotated[date, PlainValidator(_date)]
 Dollars = Annotated[Decimal, PlainValidator(_dollars)]
 Host = Annotated[str, AfterValidator(_host)]
 LoopbackHost = Annotated[Host, AfterValidator(_loopback)]

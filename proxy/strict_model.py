@@ -73,9 +73,10 @@ def validate(
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
     """Yield every key that a file of this model may have, in the order of the model, inner ones after their parent."""
     for name, field in model.model_fields.items():
-        yield Key(prefix + name, _text(field.default), field.description or "")
+        key = prefix + (field.alias or name)
+        yield Key(key, _text(field.default), field.description or "")
         for step, inner in _models_in(field.annotation):
-            yield from keys(inner, f"{prefix}{name}{step}.")
+            yield from keys(inner, f"{key}{step}.")
 
 
 def _text(default: object) -> str:
@@ -109,12 +110,16 @@ def _model_at(kind: object, path: Steps) -> type[BaseModel] | None:
     return next((candidate for candidate in candidates if candidate), None)
 
 
+def _keys_of(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
 def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Problem:
     """Translate one of pydantic's errors."""
     path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         parent = _model_at(model, path[:-1])
-        suggestion = nearest(path[-1], parent.model_fields if parent else ())
+        suggestion = nearest(path[-1], _keys_of(parent) if parent else ())
         return document.problem(path, f"unknown key {quoted(str(path[-1]))}", on_key=True, suggestion=suggestion)
     if kind == "missing":
         return document.problem(path, f"the key {quoted(str(path[-1]))} is missing here")
@@ -125,12 +130,14 @@ def _problem(document: Document, model: type[BaseModel], detail: ErrorDetails) -
         choices = _CHOICE.findall(expected)
         suggestion = nearest(document.get(path), choices) if len(choices) > 1 else ""
         return document.problem(path, f"should be {expected.replace(chr(39), '')}", suggestion=suggestion)
-    if kind == "string_type" and isinstance(document.get(path), bool | int | float):
-        return document.problem(path, "should be text: put it in quotes")
-    return document.problem(path, _sentence(detail))
+    return document.problem(path, _sentence(detail, document.get(path)))
 
 
-def _sentence(detail: ErrorDetails) -> str:
+def _sentence(detail: ErrorDetails, value: object = None) -> str:
+    if detail["type"] == "string_type" and isinstance(value, bool | int | float):
+        return "should be text: put it in quotes"
+    if detail["type"] == "bool_type" and isinstance(value, str):
+        return f"should be true or false: {quoted(value)} is text"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     words = _SUBJECT.sub("should", detail["msg"])

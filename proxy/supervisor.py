@@ -12,6 +12,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,19 +20,27 @@ from typing import Any, NamedTuple
 import orjson
 from aiohttp import web
 
-from proxy.admin import AdminSide, admin_app, health_app
+from proxy.admin import AdminSide, Door, admin_app
+from proxy.admin_side.patience import cut_the_slow
 from proxy.app import listening_socket, store_password
+from proxy.auth.admin import TokenRegistry
 from proxy.auth.key_registry import KeyRegistry
 from proxy.children import StandIn
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.data_folder import ADMIN_SOCKET, held, socket_place
+from proxy.decisions.change_log import ADMIN_LOG, ChangeLog
+from proxy.decisions.target import FileTarget
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.fleet import Fleet
 from proxy.log import get
 from proxy.metrics import render
+from proxy.pack_archive import PACKS_FOLDER, Note, PackArchive
+from proxy.pack_keeper import PackKeeper
+from proxy.pack_watch import look, pack_of
+from proxy.pattern_copy import copy_patterns
+from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.pack import Pack
-from proxy.rules.pack_loading import load_pack
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.store import open_store
 from proxy.store.base import Store
@@ -55,12 +64,14 @@ class Launch(NamedTuple):
 class Deployment:
     """A proxy that runs."""
 
-    def __init__(self, settings: Settings, pack: Pack, registry: KeyRegistry, fleet: Fleet, *, stand_in: bool) -> None:
+    def __init__(
+        self, settings: Settings, packs: PackKeeper, registry: KeyRegistry, fleet: Fleet, *, stand_in: bool
+    ) -> None:
         self.registry = registry
+        self.packs = packs
         self.stand_in = stand_in  # whether the stand-in model answers
         self.data_url = ""
         self.admin_url = ""
-        self._pack = pack
         self._fleet = fleet
         self._drain_seconds = settings.limits.drain_seconds
         self._stopping = False
@@ -82,19 +93,25 @@ class Deployment:
 
     async def metrics(self) -> bytes:
         """Return every worker's numbers together."""
-        return render(await self._fleet.snapshots(), self._fleet.dead)
+        return render([self.packs.snapshot(), *await self._fleet.snapshots()], self._fleet.dead)
 
     def status(self) -> dict[str, Any]:
         """Return what runs, for a person."""
+        pack = self.packs.pack
         return {
             "version": version("stillgate"),
             "pid": os.getpid(),
             "data": self.data_url,
             "admin": self.admin_url,
-            "pack": {"name": self._pack.name, "version": self._pack.version, "digest": self._pack.digest},
+            "pack": {"name": pack.name, "version": pack.version, "digest": pack.digest},
             "workers": self._fleet.pids,
             "missing": self.missing(),
+            "notes": self.packs.notes(),
         }
+
+    def pack_status(self) -> dict[str, Any]:
+        """Return which pack is in force where, and how it got there, for a person."""
+        return {**self.packs.status(), "workers": {str(pid): digest for pid, digest in self._fleet.packs.items()}}
 
     async def close(self) -> None:
         """Drain the workers."""
@@ -133,9 +150,12 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
     """
     settings = launch.settings
     async with AsyncExitStack() as stack:
-        pack = load_pack(settings.pack)
+        sight = look(settings.pack)
+        pack = pack_of(sight, settings.pack)
         stack.enter_context(held(settings.data))
         host, port = stack.enter_context(_address(settings.listen.host, settings.listen.port))
+        patterns = copy_patterns(settings.pack, settings.data)
+        archive = _archived(settings, pack, sight.data or b"", clock)
         server = None if settings.store.shared else EmbeddedServer(settings.data)
         store_url = settings.store.url
         if server is not None:
@@ -143,8 +163,9 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             stack.push_async_callback(server.stop)
         store = await open_store(store_url, clock=clock, password=store_password(settings))
         stack.push_async_callback(store.close)
-        digest_key = load_or_create_master(settings.master_secret).derive(Purpose.KEY_DIGEST)
-        registry = KeyRegistry(store, digest_key, clock, secrets.token_bytes)
+        master = load_or_create_master(settings.master_secret)
+        registry = KeyRegistry(store, master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
+        tokens = TokenRegistry(store, master.derive(Purpose.ADMIN_TOKEN_DIGEST), clock, secrets.token_bytes)
         stand_in = None
         if settings.uses_stand_in:
             stand_in = await StandIn.spawn()
@@ -155,19 +176,36 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             log_level=launch.log_level,
             worker=0,
             store_url=store_url,
+            pack_digest=pack.digest,
+            patterns_digest=patterns,
             stand_in_url=None if stand_in is None else stand_in.url,
             host=host,
             port=port,
         )
         fleet = Fleet(start, settings.workers)
-        deployment = Deployment(settings, pack, registry, fleet, stand_in=stand_in is not None)
+        packs = PackKeeper(settings.pack, sight, pack, archive, clock, fleet.switch, patterns)
+        deployment = Deployment(settings, packs, registry, fleet, stand_in=stand_in is not None)
         deployment.data_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        deployment.admin_url = await _open_admin(settings, deployment, stack)
+        changes = _open_change_log(settings, clock)
+        stack.push_async_callback(changes.close)
+        side = AdminSide(
+            registry,
+            tokens,
+            FlagRegistry(store, clock),
+            changes,
+            readiness=deployment.missing,
+            metrics=deployment.metrics,
+            status=deployment.status,
+            packs=packs,
+            pack_status=deployment.pack_status,
+        )
+        deployment.admin_url = await _open_admin(settings, side, stack)
         # Pushed last, so that it ends first: the admin side still tells of a drain.
         stack.push_async_callback(deployment.close)
         await fleet.open()
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(fleet.keep()), tasks.create_task(deployment.watch_store(store, server))]
+            work = (fleet.keep(), deployment.watch_store(store, server), packs.run())
+            background = [tasks.create_task(coroutine) for coroutine in work]
             with _announced(settings.data / STATE_FILE, deployment):
                 get("parent").info("serving", address=deployment.data_url, workers=settings.workers, pack=pack.name)
                 yield deployment
@@ -176,25 +214,48 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
                 task.cancel()
 
 
-async def _open_admin(settings: Settings, deployment: Deployment, stack: AsyncExitStack) -> str:
+def _open_change_log(settings: Settings, clock: Clock) -> ChangeLog:
+    target = FileTarget(settings.decisions_folder / ADMIN_LOG)
+    return ChangeLog(
+        target, f"{socket.gethostname()}-admin", version("stillgate"), clock, partial(secrets.token_hex, 8)
+    )
+
+
+async def _open_admin(settings: Settings, side: AdminSide, stack: AsyncExitStack) -> str:
     """Open the Unix socket and the loopback port; return the port's URL."""
-    side = AdminSide(deployment.registry, deployment.missing, deployment.metrics, deployment.status)
     try:
         path = stack.enter_context(socket_place(settings.data / ADMIN_SOCKET))
         for app, make in (
-            (admin_app(side), lambda runner: web.UnixSite(runner, str(path))),
-            (health_app(side), lambda runner: web.TCPSite(runner, settings.admin.host, settings.admin.port)),
+            (admin_app(side, Door.SOCKET), lambda runner: web.UnixSite(runner, str(path))),
+            (
+                admin_app(side, Door.PORT),
+                lambda runner: web.TCPSite(runner, settings.admin.host, settings.admin.port),
+            ),
         ):
             runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await make(runner).start()
+            slow = asyncio.create_task(cut_the_slow(runner.server))
+            stack.callback(slow.cancel)
         path.chmod(0o600)
     except OSError as error:
         place = f"{error.filename}: the admin side cannot use it" if error.filename else "the admin side cannot listen"
         raise ConfigurationError(f"{place}: {error.strerror}") from None
     host, port = runner.addresses[0][:2]
     return f"http://{host}:{port}"
+
+
+def _archived(settings: Settings, pack: Pack, data: bytes, clock: Clock) -> PackArchive:
+    """Archive the pack that the workers start with. Raises ConfigurationError if that is not possible."""
+    try:
+        archive = PackArchive(settings.data / PACKS_FOLDER)
+        # A restart with the same pack leaves it to whoever put it there.
+        notes = [revision.note for revision in archive.revisions[-1:] if revision.digest == pack.digest]
+        archive.keep(pack, data, notes[0] if notes else Note(clock.wall(), "start"))
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: the pack cannot be archived: {error.strerror}") from None
+    return archive
 
 
 @contextmanager

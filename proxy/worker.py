@@ -1,7 +1,8 @@
 """One worker process: it serves customers until its parent says `drain`, or is gone.
 
-The parent says first how to start (`Start`), then asks `snapshot` as often as it likes, `drain` once and perhaps
-`hurry`. A plain SIGTERM drains as well; the terminal's Ctrl-C reaches the parent only.
+The parent says first how to start (`Start`), then asks `snapshot` as often as it likes, `switch` when another pack came
+into force, `drain` once and perhaps `hurry`. A plain SIGTERM drains as well; the terminal's Ctrl-C and SIGHUP are the
+parent's business.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from proxy.config import Model, Settings, Upstream, load_settings
 from proxy.control import Line, LineClosed
 from proxy.errors import StillgateError
 from proxy.log import configure, get
-from proxy.rules.pack_loading import load_pack
+from proxy.pack_archive import PACKS_FOLDER, load_archived
+from proxy.pattern_copy import copied_patterns
 from proxy.serving import Serving
 from proxy.standin.catalog import MODELS
 
 STAND_IN = "stand-in"
 _DRAIN_AS_ORPHAN_S = 2.0
 _EX_CONFIG = 78  # sysexits.h: something is wrong that starting again will not mend
+# How soon a thread that reads a body or loads a pack lets the loop go on; five milliseconds, Python's own, are as long
+# as an exchange, and one turn of the loop after the other would wait for them.
+_YIELD_S = 0.0005
 _COLLECT_EVERY = 50_000  # allocations between two collections: most of ours are freed by their count
 
 
@@ -44,6 +49,8 @@ class Start:
     log_level: str
     worker: int
     store_url: str
+    pack_digest: str
+    patterns_digest: str
     stand_in_url: str | None
     host: str
     port: int
@@ -69,7 +76,9 @@ def with_stand_in(settings: Settings, url: str) -> Settings:
 def main(descriptor: int) -> int:
     """Run a worker whose control line is an inherited descriptor; return its exit code."""
     end = socket.socket(fileno=descriptor)
+    sys.setswitchinterval(_YIELD_S)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(end))
 
@@ -83,14 +92,16 @@ async def _run(end: socket.socket) -> int:
     configure(start.log_level, sys.stderr)
     try:
         settings = start.settings()
-        place = Place(start.worker, start.store_url, start.host, start.port)
-        async with serve(settings, load_pack(settings.pack), place, SystemClock()) as serving:
+        patterns = copied_patterns(settings.data, start.patterns_digest)
+        place = Place(start.worker, start.store_url, start.host, start.port, patterns)
+        packs = settings.data / PACKS_FOLDER
+        async with serve(settings, load_archived(packs, start.pack_digest), place, SystemClock()) as serving:
             # What is alive by now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
             gc.set_threshold(_COLLECT_EVERY, 20, 20)
             await line.send({"ready": True, "pid": os.getpid()})
-            return await _obey(line, serving, settings.limits.drain_seconds)
+            return await _obey(line, serving, packs, settings.limits.drain_seconds)
     except (StillgateError, OSError) as error:
         get("worker").error("the worker cannot go on", error=str(error))
         return _EX_CONFIG
@@ -98,7 +109,7 @@ async def _run(end: socket.socket) -> int:
         return 0
 
 
-async def _obey(line: Line, serving: Serving, drain_seconds: float) -> int:
+async def _obey(line: Line, serving: Serving, packs: Path, drain_seconds: float) -> int:
     """Answer the parent until it says drain, or is gone, or the kernel says SIGTERM, or a background task fails.
 
     A SIGTERM while draining, or the parent's `hurry`, cuts the drain short.
@@ -106,7 +117,7 @@ async def _obey(line: Line, serving: Serving, drain_seconds: float) -> int:
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    listening = asyncio.create_task(_listen(line, serving))
+    listening = asyncio.create_task(_listen(line, serving, packs))
     stopping = asyncio.create_task(stop.wait())
     first: set[asyncio.Future[Any]] = {listening, stopping, serving.failed}
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
@@ -129,16 +140,30 @@ async def _await_hurry(line: Line, hurry: asyncio.Event) -> None:
         hurry.set()
 
 
-async def _listen(line: Line, serving: Serving) -> float:
+async def _listen(line: Line, serving: Serving, packs: Path) -> float:
     """Answer questions; return how many seconds to drain once there is nothing more to answer."""
     try:
         while True:
             question = await line.receive()
             if question["ask"] == "drain":
                 return float(question["seconds"])
-            await line.send({"number": question["number"], "snapshot": serving.snapshot()})
+            answer: dict[str, Any] = {"number": question["number"]}
+            if question["ask"] == "switch":
+                await _switch(serving, packs, question["pack_digest"])
+                answer["pack_digest"] = serving.pack.digest
+            else:
+                answer["snapshot"] = serving.snapshot()
+            await line.send(answer)
     except LineClosed:
         return _DRAIN_AS_ORPHAN_S
+
+
+async def _switch(serving: Serving, packs: Path, digest: str) -> None:
+    """Bring an archived pack into force; whatever keeps it from being loaded leaves the old one."""
+    try:
+        await serving.switch(await asyncio.to_thread(load_archived, packs, digest))
+    except Exception as error:  # noqa: BLE001 - it serves customers with the old one
+        get("worker").error("the pack in force cannot be loaded; the old one goes on", digest=digest, error=repr(error))
 
 
 if __name__ == "__main__":

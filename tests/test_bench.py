@@ -10,6 +10,7 @@ from bench.frames import serving
 from bench.load import BenchError, Script, flowing
 from bench.meter import medians_us
 from bench.pass_through import client_session, pass_through
+from bench.rules import rules_costs
 from bench.steps import gateway_steps
 from bench.traffic import CHUNKS, PATH, answer_body, request_body, stream_events
 from bench.upstream import canned_upstream
@@ -84,6 +85,10 @@ async def test_every_step_of_the_waterfall_can_be_done_again_and_again() -> None
         us = await medians_us(steps.every | steps.plain | steps.streamed, batches=1)
     assert len(us) == len(steps.every) + len(steps.plain) + len(steps.streamed)
     assert all(median > 0 for median in us.values())
+
+
+async def test_the_rules_that_are_measured_are_all_loaded_and_judge() -> None:
+    assert all(cost > 0 for cost in (await rules_costs()).values())
 
 
 class _Canned(asyncio.Protocol):

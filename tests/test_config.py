@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from proxy import config
 from proxy.config import Model, Settings, load_settings, setting_keys
@@ -315,3 +316,14 @@ def test_no_text_raises_anything_but_problems(tmp_path: Path, sections: dict[str
     else:
         problems = ()
     assert all(problem.render() for problem in problems)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("2026-01-31", 1_769_817_600.0), ("1970-01-01", 0.0)])
+def test_a_model_is_released_at_the_beginning_of_its_day(text: str, seconds: float) -> None:
+    assert Model.model_validate_json(f'{{"released": "{text}"}}').released_at == seconds
+
+
+@pytest.mark.parametrize("text", ["2026-02-30", "31.01.2026", "20260131", "2026-01-31T00:00:00", ""])
+def test_a_release_that_is_no_date_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="should be a date such as 2026-01-31"):
+        Model.model_validate_json(f'{{"released": "{text}"}}')

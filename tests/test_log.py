@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,6 +107,7 @@ def test_a_traceback_shows_neither_credentials_nor_local_variables(stream: io.St
 SECRETS = {
     "our key": ("key sgk_Ab3_xyz-9 is", "key [masked] is"),
     "our key inside a word": ("xsgk_Ab3", "x[masked]"),
+    "our token": ("token sga_Ab3xyz9 is", "token [masked] is"),
     "upstream key": ("uses sk-proj-abc_DEF123456", "uses [masked]"),
     "upstream key of another vendor": ("sk-ant-api03-abcdefgh", "[masked]"),
     "bearer": ("Authorization: Bearer abc.def", "Authorization: Bearer [masked]"),
@@ -171,3 +174,11 @@ def test_without_any_set_up_standard_output_stays_clean(capfd: pytest.CaptureFix
     logging.getLogger().handlers.clear()
     get("a").error("not configured")
     assert capfd.readouterr().out == ""
+
+
+def test_a_process_that_configured_nothing_says_its_warnings_in_plain_lines() -> None:
+    code = "from proxy.log import get; get('verb').warning('half of it is missing', file='a.yaml', token='sgk_secret')"
+    ran = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr == "stillgate: warning: half of it is missing (file a.yaml, token [masked])\n"

@@ -23,7 +23,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_BYTES = 20  # 160 bits
 _RANDOM_DIGITS = 27  # 62 ** 27 > 2 ** 160
 _CHECK_DIGITS = 6  # 62 ** 6 > 2 ** 32
-_LENGTH = len(PREFIX) + _RANDOM_DIGITS + _CHECK_DIGITS
+_BODY_DIGITS = _RANDOM_DIGITS + _CHECK_DIGITS
 # A secret that another system made (see `stillgate keys import`) must be as long as 128 random bits in base 64.
 _FOREIGN = re.compile(r"[!-~]{22,512}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
@@ -32,19 +32,22 @@ _ATTRIBUTE_LIMIT = 16
 Random = Callable[[int], bytes]
 
 
-def mint(random_bytes: Random) -> str:
+def mint(random_bytes: Random, prefix: str = PREFIX) -> str:
     """Make a secret: prefix, 160 random bits and a CRC-32 in base 62, so that scanners can tell a leaked key."""
     body = _base62(int.from_bytes(random_bytes(_RANDOM_BYTES), "big"), _RANDOM_DIGITS)
-    return PREFIX + body + _check_digits(body)
+    return prefix + body + _check_digits(body)
 
 
 def well_formed(secret: str) -> bool:
     """Say whether `secret` could be a key: ours with a right checksum, or another system's of decent length."""
-    if secret.startswith(PREFIX):
-        if len(secret) != _LENGTH or not secret.isascii():
-            return False
-        return _check_digits(secret[len(PREFIX) : -_CHECK_DIGITS]) == secret[-_CHECK_DIGITS:]
-    return _FOREIGN.fullmatch(secret) is not None
+    return minted_here(secret) if secret.startswith(PREFIX) else _FOREIGN.fullmatch(secret) is not None
+
+
+def minted_here(secret: str, prefix: str = PREFIX) -> bool:
+    """Say whether `secret` looks as `mint` makes them under this prefix, with a right checksum."""
+    if not secret.startswith(prefix) or len(secret) != len(prefix) + _BODY_DIGITS or not secret.isascii():
+        return False
+    return _check_digits(secret[len(prefix) : -_CHECK_DIGITS]) == secret[-_CHECK_DIGITS:]
 
 
 def digest(secret: str, digest_key: bytes) -> str:

@@ -8,8 +8,8 @@ Laws:
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from proxy.auth.api_key import KeyRecord, digest, well_formed
@@ -17,13 +17,12 @@ from proxy.clock import Clock
 from proxy.errors import StoreUnavailable, Unauthenticated, Unavailable
 from proxy.exchange import Principal
 from proxy.store.base import Store
+from proxy.store.feed_follower import follow_feed
 
 KEYS_TABLE = "keys"  # digest of the secret -> record
 KEY_IDS_TABLE = "key_ids"  # key id -> digest
 _KNOWN_LIMIT = 100_000
 _UNKNOWN_LIMIT = 10_000
-_FEED_WAIT_MS = 1000
-_FEED_PAUSE_S = 0.5
 
 
 class KeyCache:
@@ -78,28 +77,25 @@ class KeyCache:
 
     async def follow(self) -> None:
         """Follow the store's change feed until cancelled; survives a store that is away."""
-        cursor: str | None = None
-        while True:
-            asked = self._clock.monotonic()
-            try:
-                changes = await self._store.changes(cursor, _FEED_WAIT_MS)
-            except StoreUnavailable:
-                await asyncio.sleep(_FEED_PAUSE_S)
-                continue
-            if changes.lost or cursor is None:
-                self._drop_all()
-            for table, name in changes.rows:
-                if table == KEYS_TABLE:
-                    self._generation += 1
-                    self._known.pop(name, None)
-                    self._unknown.pop(name, None)
-            cursor = changes.cursor
-            self._fresh_at = asked
+        await follow_feed(self._store, self._clock, self)
 
-    def _drop_all(self) -> None:
+    async def begin(self) -> None:
+        """Drop everything: nothing is known of what changed before."""
         self._generation += 1
         self._known.clear()
         self._unknown.clear()
+
+    async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Drop the keys that changed."""
+        for table, name in rows:
+            if table == KEYS_TABLE:
+                self._generation += 1
+                self._known.pop(name, None)
+                self._unknown.pop(name, None)
+
+    def caught_up(self, at: float) -> None:
+        """Take note that nothing is cached that had changed before `at`."""
+        self._fresh_at = at
 
 
 def _remember(cache: OrderedDict[str, Any], name: str, value: object, limit: int) -> None:

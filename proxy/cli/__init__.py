@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import typer
 
+from proxy.cli.admin import admin
+from proxy.cli.flags import flags
 from proxy.cli.health import health
 from proxy.cli.keys import keys
 from proxy.cli.model import model
 from proxy.cli.policy import policy
+from proxy.cli.policy_activate import activate, rollback
+from proxy.cli.policy_explain import explain
+from proxy.cli.policy_status import status
+from proxy.cli.policy_test import run_tests
 from proxy.cli.serve import serve
 
 app = typer.Typer(
@@ -24,7 +30,14 @@ app.command()(serve)
 app.command()(model)
 app.command()(health)
 app.add_typer(keys, name="keys", help="Make, list, show, revoke, rotate and import keys.")
-app.add_typer(policy, name="policy", help="Check policy packs.")
+app.add_typer(admin, name="admin", help="Say who may use the admin side.")
+app.add_typer(flags, name="flags", help="List, show, lift and confirm flags.")
+policy.command("test")(run_tests)
+policy.command()(explain)
+policy.command()(status)
+policy.command()(activate)
+policy.command()(rollback)
+app.add_typer(policy, name="policy", help="Check, test, explain and change policy packs.")
 
 
 def main() -> None:

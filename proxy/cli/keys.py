@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 from rich.progress import track
@@ -16,15 +13,15 @@ from rich.table import Column, Table
 
 from proxy.cli.admin_client import AdminClient, AdminError
 from proxy.cli.key_file import read_lines
-from proxy.cli.options import AsJson, Config, Data, told_plainly
+from proxy.cli.moments import day, end, moment, period, state
+from proxy.cli.options import AsJson, Config, Data, Why, told_plainly
+from proxy.cli.printing import cell, print_json, print_minted, print_row, print_table
 from proxy.errors import ConfigurationError
 
 keys = typer.Typer(no_args_is_help=True)
 
 _BATCH = 500
 _ID_COLUMNS = 18  # an id is for copying, so it is never cut
-_PERIOD = re.compile(r"(\d{1,6})([smhd])")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 KeyId = Annotated[str, typer.Argument(help="The key's id, such as key_1a2b3c.")]
 
@@ -53,12 +50,10 @@ def create(  # noqa: PLR0913, PLR0917 - one argument an option
         if tenant is not None:
             request["tenant"] = tenant
         if created_at is not None:
-            request["created_at"] = _moment(created_at)
+            request["created_at"] = moment(created_at)
         if expires is not None:
-            request["expires_at"] = _moment(expires)
-            if request["expires_at"] <= _now():
-                raise ConfigurationError(f"--expires {expires!r}: is past")
-        _show_minted(AdminClient.of(config, data).ask("POST", "/keys", request), as_json=as_json)
+            request["expires_at"] = end(expires)
+        print_minted(AdminClient.of(config, data).ask("POST", "/keys", request), as_json=as_json)
 
 
 @keys.command("list")
@@ -73,28 +68,28 @@ def list_all(
         found = AdminClient.of(config, data).ask("GET", "/keys")["keys"]
         found = [key for key in found if account is None or key["account"] == account]
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     table = Table(Column("id", min_width=_ID_COLUMNS), "account", "tenant", "plan", "ends in", "issued", "state")
     for key in found:
-        table.add_row(
-            key["id"], key["account"], key["tenant"], key["plan"], key["hint"], _day(key["issued_at"]), _state(key)
-        )
-    Console().print(table)
+        cells = (key["id"], key["account"], key["tenant"], key["plan"], key["hint"], day(key["issued_at"]), state(key))
+        table.add_row(*map(cell, cells))
+    print_table(table)
 
 
 @keys.command()
 def show(key_id: KeyId, as_json: AsJson = False, config: Config = None, data: Data = None) -> None:
     """Show all that is known of a key but its secret."""
     with told_plainly():
-        _show(AdminClient.of(config, data).ask("GET", f"/keys/{_checked(key_id)}"), as_json=as_json)
+        print_row(AdminClient.of(config, data).ask("GET", f"/keys/{_checked(key_id)}"), as_json=as_json)
 
 
 @keys.command()
-def revoke(key_id: KeyId, as_json: AsJson = False, config: Config = None, data: Data = None) -> None:
+def revoke(key_id: KeyId, why: Why, as_json: AsJson = False, config: Config = None, data: Data = None) -> None:
     """End a key everywhere, within five seconds and for good."""
     with told_plainly():
-        _show(AdminClient.of(config, data).ask("POST", f"/keys/{_checked(key_id)}/revoke"), as_json=as_json)
+        path = f"/keys/{_checked(key_id)}/revoke"
+        print_row(AdminClient.of(config, data).ask("POST", path, {"reason": why}), as_json=as_json)
 
 
 @keys.command()
@@ -108,7 +103,7 @@ def rotate(
     """Make a second key for the same account and let the old one end after a while."""
     with told_plainly():
         path = f"/keys/{_checked(key_id)}/rotate"
-        _show_minted(AdminClient.of(config, data).ask("POST", path, {"grace_seconds": _period(grace)}), as_json=as_json)
+        print_minted(AdminClient.of(config, data).ask("POST", path, {"grace_seconds": period(grace)}), as_json=as_json)
 
 
 @keys.command("import")
@@ -137,7 +132,7 @@ def import_file(
                 before = "" if batch is batches[0] else "; the lines before these were imported"
                 raise AdminError(f"{place}: {error}{before}") from None
             for key in made["keys"]:
-                _print_json(key)
+                print_json(key)
 
 
 def _attributes(pairs: list[str]) -> dict[str, str]:
@@ -150,67 +145,7 @@ def _attributes(pairs: list[str]) -> dict[str, str]:
     return attributes
 
 
-def _period(text: str) -> int:
-    match = _PERIOD.fullmatch(text)
-    if match is None:
-        raise ConfigurationError(f"{text!r}: must be a number and a unit, such as 30s, 15m, 24h or 90d")
-    return int(match[1]) * _UNITS_S[match[2]]
-
-
-def _moment(text: str) -> float:
-    """Return Unix seconds for a date, a time with its zone, or a period from now."""
-    if _PERIOD.fullmatch(text):
-        return _now() + _period(text)
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"{text!r}: must be a date such as 2026-01-31, or a period such as 90d") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-
-
 def _checked(key_id: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", key_id):
         raise ConfigurationError(f"{key_id!r} is no key id")
     return key_id
-
-
-def _state(key: dict[str, Any]) -> str:
-    if key["disabled"]:
-        return "revoked"
-    if key["expires_at"] is None:
-        return "active"
-    return f"until {_day(key['expires_at'])}" if key["expires_at"] > _now() else "expired"
-
-
-def _now() -> float:
-    return dt.datetime.now(dt.UTC).timestamp()  # noqa: TID251 - a person at a terminal means this machine's clock
-
-
-def _day(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _print_json(document: object) -> None:
-    sys.stdout.write(orjson.dumps(document).decode() + "\n")
-
-
-def _show(key: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        _print_json(key)
-        return
-    table = Table(show_header=False)
-    for name, value in key.items():
-        shown = _day(value) if name.endswith("_at") and value is not None else value
-        table.add_row(name, str(shown))
-    table.add_row("state", _state(key))
-    Console().print(table)
-
-
-def _show_minted(key: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        _print_json(key)
-        return
-    secret = key.pop("secret")
-    _show(key, as_json=False)
-    typer.echo("The secret, shown this once:", err=True)
-    typer.echo(secret)

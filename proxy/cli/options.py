@@ -19,6 +19,7 @@ Data = Annotated[
     Path | None, typer.Option("--data", help="The folder for everything that is kept; overrides the settings.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, for the log of changes.")]
 
 
 @contextmanager

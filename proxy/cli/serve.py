@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from enum import StrEnum
@@ -48,7 +49,8 @@ def serve(
 ) -> None:
     """Start the proxy; with no upstream configured, in front of a stand-in model that comes with it.
 
-    Ctrl-C gives what runs two seconds, SIGTERM as long as the settings say; a second signal ends it at once.
+    Ctrl-C gives what runs two seconds, SIGTERM as long as the settings say; a second signal ends it at once. SIGHUP has
+    the pack read anew, which also happens by itself within two seconds of a change.
     """
     overrides = {
         "data": data,
@@ -85,8 +87,18 @@ async def _serve(launch: Launch) -> None:
 
     loop.add_signal_handler(signal.SIGINT, on_interrupt)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # while it starts, the pack is new anyway
     starting = asyncio.ensure_future(stop.wait())
+    had_terminal = sys.stdin is not None and os.isatty(0)
     async with deploy(launch, SystemClock()) as deployment:
+
+        def on_hangup() -> None:
+            if had_terminal and not os.isatty(0):  # its window was closed
+                stop.set()
+            else:
+                deployment.packs.ask()
+
+        loop.add_signal_handler(signal.SIGHUP, on_hangup)
         if deployment.stand_in:
             key = await first_key(launch.settings.data, deployment.registry)
             typer.echo(welcome(deployment.data_url, key), err=True)

@@ -17,7 +17,7 @@ class Column(NamedTuple):
 
 HEAD: Final = (
     Column("v", "integer", "Version of this schema."),
-    Column("kind", "string", "exchange | start | stop | gap | repair"),
+    Column("kind", "string", "exchange | begin | start | stop | gap | repair | admin"),
     Column("seq", "integer", "Position among this writer's lines since its start, from 1; a jump is a lost line."),
     Column("time", "string", "When the exchange was accepted, or the line about the log written; RFC 3339, UTC, ms."),
     Column("writer", "string", "The process that wrote the line."),
@@ -37,11 +37,25 @@ EXCHANGE: Final = (
     Column("plan", "string", "The account's plan."),
     Column("client_request_id", "string", "The id that the client sent along; its own claim."),
     Column("model", "string", "The model asked for; empty if the request could not be read."),
-    Column("fields", "object", "The facts that the rules read, by field name."),
+    Column(
+        "fields",
+        "object",
+        "What is known, by field name: not what is at its default, names somebody or is text.",
+    ),
     Column("effect", "string", "allow | degrade | deny"),
     Column("by", "string", "The quota, rung or check that decided; empty for a plain allow."),
     Column("reasons", "array", "Why, in the words of the deciding rule."),
-    Column("shadow", "array", "What would have denied if it were enforced."),
+    Column("rung", "string", "The highest rung of the ladder that the exchange stands on; empty if none."),
+    Column("score", "integer", "The sum of the live flags that count for it."),
+    Column("actions", "array", "The actions that changed the call or the answer."),
+    Column("fired", "array", "Ids of the enforced rules that raised a flag."),
+    Column("flags", "array", "The live flags that count for it, the highest score first."),
+    Column("waiting", "array", "Rungs that are reached but wait for somebody to confirm a flag."),
+    Column("exempt", "array", "Ids of the exemptions that kept a rule or a rung from acting."),
+    Column("failed", "array", "Ids of the rules whose condition could not be told."),
+    Column("shadow", "object", "If rules and quotas in shadow counted too: {rung, score, fired, denied_by}."),
+    Column("template", "string", "Id of the known template that the prompt uses; empty if none."),
+    Column("cluster", "string", "Id of the campaign that the account belongs to; empty if none."),
     Column("status", "integer", "HTTP status given to the client."),
     Column("code", "string", "Error code given to the client; empty if none."),
     Column("quotas", "array", "Ids of the quotas that counted it; each took the units of its own measures."),
@@ -58,6 +72,12 @@ EXCHANGE: Final = (
     Column("truncated", "boolean", "Whether columns were emptied to keep the line short."),
 )
 NOTICES: Final = {
+    "begin": (
+        Column("id", "string", "The id of a degraded exchange that goes upstream now."),
+        Column("pack_digest", "string", "Digest of the pack in force."),
+        Column("rung", "string", "The rung it stands on."),
+        Column("actions", "array", "The actions that changed its call."),
+    ),
     "start": (Column("pack_digest", "string", "Digest of the pack loaded."),),
     "stop": (Column("lost", "integer", "Lines that found the queue full since the start."),),
     "gap": (
@@ -66,11 +86,27 @@ NOTICES: Final = {
     ),
     "repair": (Column("torn_bytes", "integer", "Length of the unfinished line that the file ended with."),),
 }
+ADMIN: Final = (
+    Column("id", "string", "The same in both lines of a change: the one before it and the one with its result."),
+    Column("who", "string", "Name of the person: a token's, or the operating system's for the owner of the socket."),
+    Column("role", "string", "reviewer | author | operator"),
+    Column("via", "string", "token | socket"),
+    Column("action", "string", "What was asked for, such as flags.lift."),
+    Column("object", "string", "What it was done to."),
+    Column("why", "string", "The reason given; empty if none was asked for."),
+    Column("result", "string", "begun | done | refused | failed; after failed or a lone begun, look it up."),
+)
 DROPPED_FIRST: Final = (
     "fields",
     "shadow",
     "reasons",
     "quotas",
+    "flags",
+    "fired",
+    "exempt",
+    "failed",
+    "waiting",
+    "actions",
     "client_request_id",
     "model",
     "upstream",

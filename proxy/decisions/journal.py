@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from proxy.clock import Clock
+from proxy.decision import Verdict
 from proxy.decisions.record import Ending, Recorder
 from proxy.decisions.target import Target
 from proxy.decisions.writer import BOUND_BYTES, CLOSE_SECONDS, DURABLE_SECONDS, DecisionLog, LogUnavailable
 from proxy.errors import Unavailable
+from proxy.exchange import Exchange
 
 
 class Journal:
@@ -31,6 +33,10 @@ class Journal:
             log.append(recorder.repair(log.found.torn_bytes))
         log.append(recorder.start(pack_digest))
         return cls(log, recorder)
+
+    async def begin(self, exchange: Exchange, verdict: Verdict, pack_digest: str) -> None:
+        """Record that a degraded exchange goes upstream, before it does. Raises LogUnavailable: then it must not go."""
+        await self.log.append_durable(self._recorder.begin(exchange, verdict, pack_digest))
 
     def record(self, ending: Ending) -> bool:
         """Record an allowed exchange, best effort. Returns False if there was no room."""

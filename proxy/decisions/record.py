@@ -5,8 +5,9 @@ Laws:
 - One line of valid UTF-8 JSON, under `LINE_BYTES` with its newline, whatever the values hold: JSON escapes the control
   characters of ASCII, every other character that does not print (line separators, direction marks, lone surrogates)
   becomes U+FFFD.
-- A line that is not short and plain ASCII has its texts cut to `TEXT_CHARS`. If it is still too long, it loses the
-  columns of `DROPPED_FIRST`, one by one in that order, and says `truncated`.
+- A line that is not short and plain ASCII has its texts cut to `TEXT_CHARS`, and one that is too long its lists to
+  `LIST_ITEMS`. If it is still too long, it loses the columns of `DROPPED_FIRST`, one by one in that order. A line that
+  lost items or columns says `truncated`.
 - Columns come in the order of `proxy.decisions.columns`; none is ever absent.
 """
 
@@ -19,19 +20,23 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from proxy.clock import Clock
-from proxy.decision import Outcome, UsageSource, Verdict
+from proxy.decision import NO_SHADOW, Outcome, Shadow, UsageSource, Verdict
 from proxy.decisions.columns import DROPPED_FIRST, SCHEMA
 from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.exchange import Exchange, Usage
+from proxy.fields import Value
 
 LINE_BYTES: Final = 4_000  # a write to a pipe is whole up to 4,096 bytes (PIPE_BUF)
 TEXT_CHARS: Final = 256
+LIST_ITEMS: Final = 128  # few enough that a line of many long lists is cleaned in a millisecond
 _CLAIM_CHARS: Final = 128  # what a client may write into a line at will
 _NAME_CHARS: Final = 80  # columns that are never dropped: five of them, six bytes a character at worst
 _INT_MAX: Final = 2**63 - 1
 
 
 _NONE: Final[Mapping[str, int]] = {}
+_NO_FIELDS: Final[Mapping[str, Value]] = {}
+_NO_SHADOW: Final = NO_SHADOW._asdict()
 
 
 class Ending(NamedTuple):
@@ -58,6 +63,7 @@ class Ending(NamedTuple):
     bytes_out: int = 0
     chunks: int = 0
     upstream: str = ""
+    fields: Mapping[str, Value] = _NO_FIELDS
 
 
 class Recorder:
@@ -81,7 +87,7 @@ class Recorder:
         names = self.pseudonyms.names(exchange.principal, exchange.peer, exchange.user_agent)
         tokens_in, tokens_out = ending.usage
         self._seq += 1
-        return _line(
+        return to_line(
             {
                 "v": SCHEMA,
                 "kind": "exchange",
@@ -102,11 +108,21 @@ class Recorder:
                 "plan": exchange.principal.plan,
                 "client_request_id": exchange.client_request_id[:_CLAIM_CHARS],
                 "model": call.model[:_CLAIM_CHARS] if call else "",
-                "fields": exchange.fields,
+                "fields": ending.fields,
                 "effect": verdict.effect,
                 "by": verdict.by,
                 "reasons": verdict.reasons,
-                "shadow": verdict.shadow,
+                "rung": verdict.rung,
+                "score": verdict.score,
+                "actions": verdict.actions,
+                "fired": verdict.fired,
+                "flags": verdict.flags,
+                "waiting": verdict.waiting,
+                "exempt": verdict.exempt,
+                "failed": verdict.failed,
+                "shadow": _shadow(verdict.shadow),
+                "template": exchange.template[:_NAME_CHARS],
+                "cluster": exchange.cluster[:_NAME_CHARS],
                 "status": ending.status,
                 "code": ending.code,
                 "quotas": ending.quotas,
@@ -129,6 +145,12 @@ class Recorder:
             }
         )
 
+    def begin(self, exchange: Exchange, verdict: Verdict, pack_digest: str) -> bytes:
+        """Return the line that says that a degraded exchange goes upstream; its terminal record follows."""
+        return self._notice(
+            "begin", id=exchange.id[:_NAME_CHARS], pack_digest=pack_digest, rung=verdict.rung, actions=verdict.actions
+        )
+
     def start(self, pack_digest: str) -> bytes:
         """Return the line that begins a process's records."""
         return self._notice("start", pack_digest=pack_digest)
@@ -145,7 +167,7 @@ class Recorder:
         """Return the line that says how much of an unfinished line the file ended with."""
         return self._notice("repair", torn_bytes=torn_bytes)
 
-    def _notice(self, kind: str, **columns: str | int) -> bytes:
+    def _notice(self, kind: str, **columns: str | int | tuple[str, ...]) -> bytes:
         self._seq += 1
         head = {
             "v": SCHEMA,
@@ -155,7 +177,7 @@ class Recorder:
             "writer": self._writer,
             "stillgate": self._version,
         }
-        return _line(head | columns)
+        return to_line(head | columns)
 
     def _rfc3339(self, wall: float) -> str:
         second = int(wall)
@@ -164,11 +186,16 @@ class Recorder:
         return f"{self._stamp}.{int(wall * 1000) % 1000:03d}Z"
 
 
+def _shadow(shadow: Shadow) -> dict[str, Any]:
+    return _NO_SHADOW if shadow is NO_SHADOW else shadow._asdict()
+
+
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else int(seconds * 1e6) / 1e3
 
 
-def _line(row: dict[str, Any]) -> bytes:
+def to_line(row: dict[str, Any]) -> bytes:
+    """Return a row as a line that keeps this file's laws."""
     try:
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a lone surrogate, or a number that does not fit into 64 bits
@@ -176,7 +203,21 @@ def _line(row: dict[str, Any]) -> bytes:
     # What is ASCII holds no line separator, and JSON escapes every control character but DEL.
     if line and len(line) < LINE_BYTES and line.isascii() and b"\x7f" not in line:
         return line
-    return _shortened({name: _cleaned(value) for name, value in row.items()})
+    most = LIST_ITEMS if len(line) >= LINE_BYTES or not line else len(line)
+    cleaned = {name: _cleaned(value, most) for name, value in row.items()}
+    if "truncated" in row and any(_is_longer(value, most) for value in row.values()):
+        cleaned["truncated"] = True
+    return _shortened(cleaned)
+
+
+def _is_longer(value: object, most: int) -> bool:
+    match value:
+        case Mapping():
+            return any(_is_longer(item, most) for item in value.values())
+        case list() | tuple():
+            return len(value) > most
+        case _:
+            return False
 
 
 def _shortened(row: dict[str, Any]) -> bytes:
@@ -190,16 +231,16 @@ def _shortened(row: dict[str, Any]) -> bytes:
     return line
 
 
-def _cleaned(value: object) -> object:
+def _cleaned(value: object, most: int) -> object:
     match value:
         case None | bool() | float():
             return value
         case int():
             return max(-_INT_MAX, min(value, _INT_MAX))
         case Mapping():
-            return {_printable(str(name)): _cleaned(item) for name, item in value.items()}
+            return {_printable(str(name)): _cleaned(item, most) for name, item in value.items()}
         case list() | tuple():
-            return [_cleaned(item) for item in value]
+            return [_cleaned(item, most) for item in value[:most]]
         case _:
             return _printable(str(value))
 

@@ -99,6 +99,15 @@ class FileTarget:
         self._size += written
         return written
 
+    def sync(self) -> None:
+        """Return once what was written, and the file's name, are on the disk."""
+        os.fsync(self._descriptor)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)

@@ -9,6 +9,8 @@ from proxy.dialects._answers import StreamDecoder, error_type, member, tokens, w
 from proxy.dialects._sse import Event
 from proxy.exchange import Chunk, Progress, Usage
 
+_MAX_SEALS = 64
+
 
 class MessageStream(StreamDecoder):
     """Decodes the events of one message.
@@ -17,7 +19,13 @@ class MessageStream(StreamDecoder):
     half of it would pass for a short answer.
     """
 
-    _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', b'"message_stop"')
+    _TELLING: ClassVar[tuple[bytes, ...]] = (
+        b'"usage"',
+        b'"error"',
+        b'"message_stop"',
+        b'"signature_delta"',
+        b'"redacted_thinking"',
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,15 +47,20 @@ class MessageStream(StreamDecoder):
         kind = document.get("type")
         progress = self.progress
         if kind == "content_block_delta":
-            progress.output_bytes += written_bytes(document.get("delta"))
+            delta = document.get("delta")
+            progress.output_bytes += written_bytes(delta)
+            _note_seal(progress, member(delta, "signature"))
         elif kind == "content_block_start":
-            progress.output_bytes += written_bytes(document.get("content_block"))
+            block = document.get("content_block")
+            progress.output_bytes += written_bytes(block)
+            _note_seal(progress, member(block, "data"))
         elif kind == "message_start":
             usage = member(document.get("message"), "usage")
             self._first = usage if type(usage) is dict else {}
         elif kind == "message_delta":
             # Its figures are totals so far; those that it leaves out stand as they were at the start.
             usage = document.get("usage")
+            progress.refused = progress.refused or member(document.get("delta"), "stop_reason") == "refusal"
             if type(usage) is dict:
                 sent = {name: count for name, count in usage.items() if count is not None}
                 progress.usage = _usage({**self._first, "output_tokens": None, **sent}) or progress.usage
@@ -61,11 +74,23 @@ def observe_message(progress: Progress, document: dict[str, Any]) -> None:
     """Read a whole message into the progress."""
     kind = document.get("type")
     progress.complete = kind == "message"
+    progress.refused = document.get("stop_reason") == "refusal"
+    content = document.get("content")
+    for block in content if type(content) is list else ():
+        sealed = member(block, "type")
+        if sealed in ("thinking", "redacted_thinking"):
+            _note_seal(progress, member(block, "signature" if sealed == "thinking" else "data"))
     progress.usage = _usage(document.get("usage"))
     if progress.usage is None:  # only then is there anything to estimate
         progress.output_bytes += written_bytes(document.get("content"))
     if kind == "error":
         progress.failed = error_type(document.get("error"))
+
+
+def _note_seal(progress: Progress, seal: object) -> None:
+    """Note the seal of a reasoning block, a few at most: an answer has one or two."""
+    if type(seal) is str and seal and len(progress.signatures) < _MAX_SEALS:
+        progress.signatures.append(seal)
 
 
 def _usage(usage: object) -> Usage | None:

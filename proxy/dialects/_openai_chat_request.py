@@ -48,7 +48,15 @@ def read(body: bytes, accepted: frozenset[str]) -> Call:
     most = _max_output_tokens(document)
     choices = request.whole(document, "n", 1, _MAX_CHOICES) or 1
     _check_settings(document)
-    return Call(model, stream, document, most, choices, hide_usage=stream and not usage_asked)
+    return Call(
+        model,
+        stream,
+        document,
+        most,
+        choices,
+        hide_usage=stream and not usage_asked,
+        length_member="max_completion_tokens",
+    )
 
 
 def _check_message(message: dict[str, Any], index: int) -> None:

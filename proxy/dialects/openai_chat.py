@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from proxy.dialects import strict_json
 from proxy.dialects._answer_json import load
-from proxy.dialects._answers import DocumentDecoder, StreamDecoder, error_type, tokens, written_bytes
+from proxy.dialects._answers import DocumentDecoder, StreamDecoder, error_type, member, tokens, written_bytes
 from proxy.dialects._openai import OpenAIDialect
 from proxy.dialects._openai_chat_request import KNOWN, SETTINGS, read
 from proxy.dialects._request import accepted_names
@@ -49,7 +49,7 @@ class OpenAIChat(OpenAIDialect):
 class _ChatStream(StreamDecoder):
     """Decodes a stream of completion chunks; `hide_usage` takes the usage out again that only we asked for."""
 
-    _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', b"[DONE]")
+    _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', b"[DONE]", b'"refusal":"', b"content_filter")
 
     def __init__(self, *, hide_usage: bool) -> None:
         super().__init__()
@@ -77,6 +77,7 @@ class _ChatStream(StreamDecoder):
                 choices = document.get("choices")
                 if choices:
                     progress.output_bytes += _written_bytes(choices, "delta")
+                    progress.refused = progress.refused or _refused(choices, "delta")
                 if "usage" in document or "error" in document:
                     _observe_extras(progress, document)
                     if self._hide_usage and "usage" in document:
@@ -90,6 +91,7 @@ class _ChatStream(StreamDecoder):
 def _observe_document(progress: Progress, document: dict[str, Any]) -> None:
     choices = document.get("choices")
     progress.complete = type(choices) is list
+    progress.refused = _refused(choices, "message")
     _observe_extras(progress, document)
     if progress.usage is None:  # only then is there anything to estimate
         progress.output_bytes += _written_bytes(choices, "message")
@@ -102,6 +104,16 @@ def _written_bytes(choices: object, holder: str) -> int:
             if type(choice) is dict:
                 count += written_bytes(choice.get(holder))
     return count
+
+
+def _refused(choices: object, holder: str) -> bool:
+    """Tell whether the model declined in any of the choices."""
+    if type(choices) is not list:
+        return False
+    return any(
+        member(choice, "finish_reason") == "content_filter" or bool(member(member(choice, holder), "refusal"))
+        for choice in choices
+    )
 
 
 def _observe_extras(progress: Progress, document: dict[str, Any]) -> None:

@@ -51,18 +51,22 @@ class Lease(ABC, Generic[Question, Reply]):
     __slots__ = (
         "__weakref__",
         "_ask",
+        "_exact",
         "_limit",
         "_refused",
         "_refused_until",
         "_rounds",
         "_waiting",
         "busy",
+        "key",
         "watched",
     )
 
-    def __init__(self, limit: int, ask: Callable[[Any], None]) -> None:
+    def __init__(self, limit: int, ask: Callable[[Any], None], *, exact: bool) -> None:
+        self.key: tuple[str, ...] = ()  # which limit it belongs to, as the owner's packs name it
         self.watched = False  # whether the owner's sweep knows of this lease
         self.busy = False  # whether a question is on its way
+        self._exact = exact
         self._limit = limit
         self._ask = ask
         self._waiting: list[tuple[int, asyncio.Future[Answer]]] = []
@@ -91,12 +95,29 @@ class Lease(ABC, Generic[Question, Reply]):
         """Take the store's reply to the question of the moment `asked`."""
 
     @abstractmethod
+    def _give_back_spare(self) -> None:
+        """Give back what is held idle, because less may be held than was thought."""
+
+    @abstractmethod
     def _serve(self, units: int, now: float) -> int | None:
         """Take units for one who waits; None if not enough is held."""
 
     @abstractmethod
     def _known(self, now: float) -> tuple[int, float]:
         """Return what is left of the limit and in how many seconds all is back, as far as this process has heard."""
+
+    def adapt(self, limit: int, *, exact: bool) -> None:
+        """Hold to another limit from now on; what is counted stays counted.
+
+        Under a lower limit, or an exact one, what is held idle was granted on other terms: it goes back first.
+        """
+        if limit == self._limit and exact == self._exact:
+            return
+        stricter = limit < self._limit or (exact and not self._exact)
+        self._limit, self._exact = limit, exact
+        self._refused = None
+        if stricter:
+            self._give_back_spare()
 
     def never(self, units: int, now: float) -> Refusal | None:
         """Return the refusal of what is more than the limit, which no waiting helps; None for what may fit one day."""

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, ClassVar
+
+from proxy.actions.base import ActionKind
+from proxy.fields import Value
+
+# What a field is compared with: one value, or several for `in`, `not_in` and `any_of`.
+Operand = Value | tuple[str | float, ...]
 
 
 class Measure(StrEnum):
@@ -23,16 +31,70 @@ class Scope(StrEnum):
     KEY = "key"
     ACCOUNT = "account"
     TENANT = "tenant"
+    TEMPLATE = "template"
+    CLUSTER = "cluster"
     MODEL = "model"
     GLOBAL = "global"
 
 
 class Mode(StrEnum):
-    """What a quota does: count and report, count and refuse, or nothing."""
+    """What a quota or a rule does: count and report, act, or nothing."""
 
     SHADOW = "shadow"
     ENFORCE = "enforce"
     OFF = "off"
+
+
+class OnError(StrEnum):
+    """What a condition that fails counts as."""
+
+    SKIP = "skip"
+    TREAT_AS_MATCH = "treat_as_match"
+
+
+class Severity(StrEnum):
+    """How much a rule's firing matters to a reviewer; it decides nothing."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Subject(StrEnum):
+    """What a flag can be on."""
+
+    ACCOUNT = "account"
+    TENANT = "tenant"
+    TEMPLATE = "template"
+    CLUSTER = "cluster"
+
+
+class Approval(StrEnum):
+    """How many people must have confirmed a flag before a rung counts it."""
+
+    NONE = "none"
+    ONE = "one"
+    TWO = "two"
+
+
+class Operator(StrEnum):
+    """How a field is compared."""
+
+    EQ = "eq"
+    NE = "ne"
+    IN = "in"
+    NOT_IN = "not_in"
+    CONTAINS = "contains"
+    STARTS_WITH = "starts_with"
+    MATCHES = "matches"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    HAS = "has"
+    ANY_OF = "any_of"
+    SIZE_GTE = "size_gte"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +128,160 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Test:
+    """One comparison: a field, or a signal as `signals.NAME`, with a value, or values for `in`, `not_in`, `any_of`."""
+
+    field: str
+    operator: Operator
+    operand: Operand
+
+    __test__: ClassVar[bool] = False  # by its name, pytest takes it for a class of tests
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every part must hold; without parts it holds."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One part must hold."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part must not hold."""
+
+    part: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Cel:
+    """An expression in CEL; `lists` are those that it names, with their values.
+
+    `compiled` is what came of checking it when the pack was loaded, so that nobody has to compile it again.
+    """
+
+    source: str
+    lists: tuple[tuple[str, Operand], ...] = ()
+    compiled: Callable[[Mapping[str, Any]], bool] | None = field(default=None, compare=False, repr=False)
+
+
+Condition = Test | AllOf | AnyOf | Not | Cel
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A sliding count of the exchanges that meet `where`: of them, or of distinct values of the field `distinct`.
+
+    `digest` names the definition: a counter goes on as long as it stays the same, whatever the signal's name.
+    """
+
+    name: str
+    distinct: str  # a field's name; empty to count exchanges
+    per: Scope
+    window_ms: int
+    where: Condition
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlagSpec:
+    """The mark that a rule or a campaign leaves."""
+
+    name: str
+    on: tuple[Subject, ...]
+    score: int
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition, and the flag that it raises; `reason` is a sentence with fields and signals in braces.
+
+    `expires` is Unix seconds, from when on the rule is off; None: never.
+    """
+
+    id: str
+    severity: Severity
+    mode: Mode
+    when: Condition
+    flag: FlagSpec
+    reason: str
+    on_error: OnError
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contain:
+    """Whom a campaign's template flag reaches beyond the members: accounts opened close to its beginning, and those
+    that share one of these link attributes with a member.
+    """
+
+    opened_within_ms: int
+    sharing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """What the hunter must see before it reports, and what a report does."""
+
+    id: str
+    mode: Mode
+    min_accounts: int
+    min_tenants: int
+    window_ms: int
+    min_confidence: float
+    flag: FlagSpec
+    contain: Contain | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One threshold of the ladder and what it does; `do` are the actions, as their kinds read them."""
+
+    name: str
+    score: int
+    do: tuple[ActionKind, ...]
+    disclose: bool
+    approval: Approval
+    client: ClientMessage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """Callers for whom some rules raise nothing, or no rung above `max_rung` is taken (None: no cap).
+
+    `expires` is Unix seconds, from when on it means nothing.
+    """
+
+    id: str
+    match: Condition
+    rules: tuple[str, ...]
+    max_rung: str | None
+    why: str
+    owner: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
-    """One policy file; `digest` is the SHA-256 of its bytes in hex and names what was in force."""
+    """One policy file; `digest` is the SHA-256 of its bytes in hex and names what was in force.
+
+    The ladder is in the order of its scores.
+    """
 
     name: str
     version: str
     owner: str
     digest: str
     quotas: tuple[Quota, ...]
+    signals: tuple[Signal, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    campaigns: tuple[Campaign, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()

@@ -1,110 +1,43 @@
-"""What a pack's shape cannot say: which entries contradict, repeat or outdo each other.
-
-`find_faults` reads the bare document and skips what has the wrong shape, so that its errors come in the same pass.
-"""
+"""What a pack's shape cannot say of its entries: identities that repeat, and parts that say nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
-from itertools import product
-from typing import NamedTuple
 
 from proxy.document import Document, Steps
-from proxy.problem import Problem, Severity, quoted
-from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota, Scope
-from proxy.rules.units import units, window_ms, window_text
-from proxy.store.base import SLOTS
+from proxy.problem import Problem, quoted
+from proxy.rules import quota_checks
 
-# Whoever is counted in the left one is counted in each of the right ones too.
-_WITHIN = {
-    Scope.KEY: (Scope.KEY, Scope.ACCOUNT, Scope.TENANT, Scope.GLOBAL),
-    Scope.ACCOUNT: (Scope.ACCOUNT, Scope.GLOBAL),
-    Scope.TENANT: (Scope.TENANT, Scope.GLOBAL),
-    Scope.MODEL: (Scope.MODEL, Scope.GLOBAL),
-    Scope.GLOBAL: (Scope.GLOBAL,),
-}
-_TOKENS = (Measure.INPUT_TOKENS, Measure.OUTPUT_TOKENS)
+# What a name has to be the only one among; a flag says which rule or campaign raised it.
+_IDENTITIES = (
+    ((("quotas", "id"),), "id"),
+    ((("rules", "id"), ("campaigns", "id")), "id"),
+    ((("ladder", "rung"),), "rung"),
+    ((("ladder", "score"),), "score"),
+    ((("exemptions", "id"),), "id"),
+)
 
 
 def find_faults(document: Document) -> Iterator[Problem]:
-    """Yield the errors between entries: ids and limits that repeat, windows and amounts that do not fit the measure."""
-    seen: dict[str, int] = {}
-    for path, _ in document.items(("quotas",)):
-        identity = document.get((*path, "id"))
-        if isinstance(identity, str):
-            place = document.marks[*path, "id"].value
-            if identity in seen:
-                message = f"duplicate id {quoted(identity)}, first on line {seen[identity]}"
-                yield document.problem((*path, "id"), message)
-            seen.setdefault(identity, place.line)
-        yield from _limit_faults(document, (*path, "limits"))
+    """Yield the errors between entries; those that have the wrong shape are left out."""
+    for places, what in _IDENTITIES:
+        yield from _repeated(document, places, what)
+    yield from quota_checks.find_faults(document)
+    for path, contain in document.items(("campaigns",)):
+        reach = contain.get("contain") if isinstance(contain, dict) else None
+        if isinstance(reach, dict) and not any(reach.values()):
+            yield document.problem((*path, "contain"), "reaches nobody: it needs opened_within, sharing or both")
 
 
-def _limit_faults(document: Document, limits: Steps) -> Iterator[Problem]:
-    seen: set[tuple[Measure, int]] = set()
-    for path, limit in document.items(limits):
-        text = document.get((*path, "measure"))
-        if not isinstance(limit, dict) or not isinstance(text, str) or text not in set(Measure):
-            continue
-        measure = Measure(text)
-        if measure is Measure.CONCURRENCY and "window" in limit:
-            yield document.problem((*path, "window"), "concurrency has no window: it counts what runs now", on_key=True)
-        if measure is not Measure.CONCURRENCY and "window" not in limit:
-            yield document.problem(path, "the key 'window' is missing here: over which time is it counted, such as 1m?")
-        if limit.get("max") is not None:
-            try:
-                units(limit["max"], measure)
-            except ValueError as error:
-                yield document.problem((*path, "max"), str(error))
-        with suppress(ValueError):
-            window = window_ms(limit["window"]) if "window" in limit else 0
-            if (measure, window) in seen:
-                message = f"a second limit on {_named(measure, window)} in this quota"
-                yield document.problem((*path, "measure"), message)
-            seen.add((measure, window))
-
-
-class _Placed(NamedTuple):
-    quota: Quota
-    limit: Limit
-    path: Steps
-
-
-def find_unreachable(document: Document, pack: Pack) -> Iterator[Problem]:
-    """Yield warnings: a pack that limits nothing, and limits that another one always keeps from being reached."""
-    if all(quota.mode is Mode.OFF for quota in pack.quotas):
-        yield document.problem(("metadata",), "nothing is counted: no quota is on", severity=Severity.WARNING)
-    placed = [
-        _Placed(quota, limit, ("quotas", number, "limits", index))
-        for number, quota in enumerate(pack.quotas)
-        for index, limit in enumerate(quota.limits)
-        if quota.mode is not Mode.OFF
-    ]
-    warned: set[Steps] = set()
-    for loose, tight in product(placed, placed):
-        if loose.path in warned or not _outdoes(tight, loose):
-            continue
-        if loose.path < tight.path and _outdoes(loose, tight):  # of two that are equal, the second is the idle one
-            continue
-        warned.add(loose.path)
-        line = document.marks[tight.path].value.line
-        what = _named(tight.limit.measure, tight.limit.window_ms)
-        message = f"can never be reached: line {line} (quota {tight.quota.id}) allows no more {what}"
-        yield document.problem(loose.path, message, severity=Severity.WARNING)
-
-
-def _outdoes(tight: _Placed, loose: _Placed) -> bool:
-    """Tell whether `tight` keeps `loose` from being reached, whatever the traffic."""
-    if tight.quota.mode is not Mode.ENFORCE or tight.limit.max > loose.limit.max or tight.path == loose.path:
-        return False
-    same = tight.limit.measure is loose.limit.measure
-    part = tight.limit.measure is Measure.TOTAL_TOKENS and loose.limit.measure in _TOKENS
-    # A window is counted up to one slot longer than it is, and must even so lie within the other.
-    tight_ms, loose_ms = tight.limit.window_ms, loose.limit.window_ms
-    within_time = tight_ms == loose_ms or tight_ms * SLOTS >= loose_ms * (SLOTS + 1)
-    return (same or part) and within_time and tight.quota.per in _WITHIN[loose.quota.per]
-
-
-def _named(measure: Measure, window: int) -> str:
-    return f"{measure} per {window_text(window)}" if window else str(measure)
+def _repeated(document: Document, places: tuple[tuple[str, str], ...], what: str) -> Iterator[Problem]:
+    seen: dict[str | int, int] = {}
+    for section, key in places:
+        for entry, _ in document.items((section,)):
+            path: Steps = (*entry, key)
+            value = document.get(path)
+            if isinstance(value, bool) or not isinstance(value, str | int):
+                continue
+            if value in seen:
+                shown = quoted(value) if isinstance(value, str) else str(value)
+                yield document.problem(path, f"duplicate {what} {shown}, first on line {seen[value]}")
+            seen.setdefault(value, document.marks[path].value.line)

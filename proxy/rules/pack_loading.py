@@ -5,13 +5,24 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from proxy.detectors import field_table
 from proxy.problem import Problem, YamlProblems, has_errors, in_order
-from proxy.rules.pack import ClientMessage, Limit, Pack, Quota
-from proxy.rules.pack_checks import find_faults, find_unreachable
-from proxy.rules.pack_schema import PackFile, QuotaEntry
-from proxy.rules.units import units
+from proxy.rules.pack import Pack
+from proxy.rules.pack_building import build
+from proxy.rules.pack_checks import find_faults
+from proxy.rules.pack_reading import read_parts
+from proxy.rules.pack_schema import PackFile
+from proxy.rules.pack_warnings import find_warnings
+from proxy.rules.quota_checks import find_unreachable
 from proxy.strict_model import validate
 from proxy.strict_yaml import parse, read
+
+# Other files that lie beside packs and are easily named in their place.
+_OTHER_KINDS = {
+    "PolicyTest": "a file of tests, which `stillgate policy test PACK` runs",
+    "PatternSet": "a set of patterns, which is checked with the packs beside its folder",
+    "Settings": "the settings of a proxy, which name the pack under `pack`",
+}
 
 
 def load_pack(path: Path) -> Pack:
@@ -22,25 +33,24 @@ def load_pack(path: Path) -> Pack:
     return pack
 
 
-def check_pack(data: bytes, file: str) -> tuple[Pack | None, list[Problem]]:
-    """Return the pack, or None if it has an error, and every problem, warnings included, in the order of the file."""
+def check_pack(data: bytes, file: str, now: float | None = None) -> tuple[Pack | None, list[Problem]]:
+    """Return the pack, or None if it has an error, and every problem, warnings included, in the order of the file.
+
+    `now` is Unix seconds, to warn of what has expired; without it nothing has.
+    """
     try:
         document = parse(data, file)
     except YamlProblems as unusable:
         return None, list(unusable.problems)
+    if other := _OTHER_KINDS.get(str(document.get(("kind",)))):
+        return None, [document.problem(("kind",), f"this is no pack: {other}")]
     entry, problems = validate(document, PackFile)
-    problems = in_order([*problems, *find_faults(document)])
+    table = field_table()
+    parts = read_parts(document, table)
+    refused = {(problem.line, problem.column) for problem in document.problems}  # its meaning is no second fault
+    found = (*find_faults(document), *parts.problems)
+    problems = in_order([*problems, *(fault for fault in found if (fault.line, fault.column) not in refused)])
     if entry is None or has_errors(problems):
         return None, problems
-    meta = entry.metadata
-    quotas = tuple(_quota(quota, entry) for quota in entry.quotas)
-    pack = Pack(meta.name, meta.version, meta.owner, hashlib.sha256(data).hexdigest(), quotas)
-    return pack, in_order(find_unreachable(document, pack))
-
-
-def _quota(entry: QuotaEntry, pack: PackFile) -> Quota:
-    limits = tuple(
-        Limit(limit.measure, units(limit.max, limit.measure), limit.window, limit.exact) for limit in entry.limits
-    )
-    client = ClientMessage(entry.client.status, entry.client.code, entry.client.message)
-    return Quota(entry.id, entry.per, entry.mode or pack.defaults.mode, limits, client)
+    pack = build(entry, parts, hashlib.sha256(data).hexdigest())
+    return pack, in_order([*find_unreachable(document, pack), *find_warnings(document, pack, now)])

@@ -4,34 +4,27 @@ Laws:
 - An exchange is admitted only if every enforced limit granted its reserve; what the others granted then goes back.
 - A limit in shadow never refuses, never fails an exchange, and is asked after the enforced ones.
 - `settle` and `refund` do not await, so they cannot be cut short by a client that leaves.
+- A reservation is settled with the leases it was made with, whichever pack is in force by then.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
+from typing import NamedTuple
 
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
 from proxy.exchange import Principal
-from proxy.rules.leases import NO_SLOT, Lease, Questions, Refusal
+from proxy.rules.lease_pool import AnyLease, LeasePool
+from proxy.rules.leases import NO_SLOT, Refusal
 from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.returns import Returns
-from proxy.rules.slot_lease import SlotLease
-from proxy.rules.window_lease import WindowLease
-from proxy.store.base import Ask, Grant, Held, Hold, Store
+from proxy.store.base import Store
 
 _PLANS_LIMIT = 10_000  # some 3 kB each
-_SWEEP_S = 0.25
-_SWEEP_BATCH = 2_000  # leases looked at in one go, about a millisecond
 _MEASURES = tuple(Measure)
-
-AnyLease = Lease[Any, Any]
 
 
 class Amounts(NamedTuple):
@@ -102,31 +95,56 @@ class Reservation:
 
 
 class Quotas:
-    """The quotas of one pack in one process; `run` must run as long as it is used."""
+    """The quotas of one pack in one process; `run` must run as long as they, or those that `adopt` made, are used."""
 
-    def __init__(self, pack: Pack, store: Store, clock: Clock, holder: str, op: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        pack: Pack,
+        store: Store,
+        clock: Clock,
+        holder: str,
+        op: Callable[[], str],
+        *,
+        pool: LeasePool | None = None,
+    ) -> None:
+        self.pack = pack
         self._quotas = tuple(quota for quota in pack.quotas if quota.mode is not Mode.OFF)
+        self._made_of = (store, clock, holder, op)
+        self._pool = LeasePool(*self._made_of) if pool is None else pool
+        self._pool.follow(pack)
         self._now = clock.monotonic
-        self._holder = holder
-        self._windows: Questions[Ask, Grant] = Questions(lambda asks: store.reserve(asks, op()), clock.monotonic)
-        self._slots: Questions[Hold, Held] = Questions(store.hold, clock.monotonic)
-        self.returns = Returns(store, clock, op)
-        self._plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
-        # One lease a name, for as long as a plan, an exchange or the sweep holds on to it: two would each renew the
-        # same concurrency slots with half the total.
-        self._leases: WeakValueDictionary[str, AnyLease] = WeakValueDictionary()
-        self._watched: deque[AnyLease] = deque()
+        self._plans: OrderedDict[tuple[str, str, str, str], Plan] = OrderedDict()
+
+    def adopt(self, pack: Pack) -> Quotas:
+        """Return the quotas of the pack that is in force from now on; what was counted so far counts on.
+
+        Those that there were go on working for the exchanges that began with them. A count belongs to a quota's id,
+        scope, measure and window. It takes microseconds: a changed limit reaches a caller's lease with his next
+        exchange.
+        """
+        self._pool.retire(self._plans)
+        self._plans = OrderedDict()
+        return Quotas(pack, *self._made_of, pool=self._pool)
 
     def __len__(self) -> int:
-        return len(self._watched)
+        return len(self._pool)
 
-    async def reserve(self, principal: Principal, model: str, amounts: Amounts) -> Reservation | Denial:
+    @property
+    def returns(self) -> Returns:
+        """What waits to go back to the store."""
+        return self._pool.returns
+
+    async def reserve(
+        self, principal: Principal, model: str, amounts: Amounts, template: str = "", cluster: str = ""
+    ) -> Reservation | Denial:
         """Reserve `amounts` with every limit that applies, or say which one refuses.
+
+        Limits per template or cluster apply to what belongs to one.
 
         Raises StoreUnavailable when an enforced limit had to ask the store and could not. Whenever this does not
         return a reservation, nothing is held.
         """
-        plan = self._plan(principal, model)
+        plan = self._plan(principal, model, template, cluster)
         reservation = Reservation(plan, amounts)
         try:
             denial = await self._reserve_enforced(plan.enforced, amounts, reservation)
@@ -170,6 +188,8 @@ class Quotas:
             unused = reserved if slot == NO_SLOT else reserved - used[counter.measure]
             if unused:
                 counter.lease.give(unused, slot, now)
+                if not counter.lease.watched:  # what came back may be all that it holds
+                    self._pool.watch(counter.lease)
 
     def refund(self, reservation: Reservation) -> None:
         """Give everything back."""
@@ -177,32 +197,19 @@ class Quotas:
 
     async def run(self) -> None:
         """Return idle leases, renew slots and send what waits, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.returns.run())
-            tasks.create_task(self._sweep_again_and_again())
+        await self._pool.run()
+
+    async def tend(self) -> None:
+        """Do once what `run` does again and again, for a clock that is moved by hand. Raises StoreUnavailable."""
+        await self._pool.tend()
 
     async def close(self) -> None:
         """Give every lease back to the store, as far as it can be reached."""
-        now = self._now()
-        for lease in self._watched:
-            lease.settle_down(now, closing=True)
-        await self._slots.quiet()
-        with contextlib.suppress(StoreUnavailable):
-            await self.returns.flush()
+        await self._pool.close()
 
     def sweep(self) -> None:
         """Return idle leases and renew slots, once, for a part of the leases if there are many."""
-        now = self._now()
-        for _ in range(min(len(self._watched), _SWEEP_BATCH)):
-            lease = self._watched.popleft()
-            lease.watched = not lease.settle_down(now)
-            if lease.watched:
-                self._watched.append(lease)
-
-    async def _sweep_again_and_again(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            self.sweep()
+        self._pool.sweep()
 
     async def _ask(
         self, counters: Sequence[Counter], amounts: Amounts, reservation: Reservation
@@ -212,9 +219,7 @@ class Quotas:
         asked = []
         for counter in counters:
             asked.append((counter, counter.lease.want(amounts[counter.measure], now)))
-            if not counter.lease.watched:
-                counter.lease.watched = True
-                self._watched.append(counter.lease)
+            self._pool.watch(counter.lease)
         denials: list[Denial] = []
         failed = False
         try:
@@ -234,8 +239,8 @@ class Quotas:
                         reservation.touched.append((counter, amounts[counter.measure], answer))
         return denials, failed
 
-    def _plan(self, principal: Principal, model: str) -> Plan:
-        key = (principal.key_id, model)
+    def _plan(self, principal: Principal, model: str, template: str, cluster: str) -> Plan:
+        key = (principal.key_id, model, template, cluster)
         plan = self._plans.get(key)
         if plan is None:
             counters = [
@@ -243,42 +248,23 @@ class Quotas:
                     quota=quota,
                     limit=limit,
                     measure=_MEASURES.index(limit.measure),
-                    lease=self._lease(quota, limit, principal, model),
+                    lease=self._pool.lease(self.pack, quota, limit, value),
                 )
                 for quota in self._quotas
+                if (value := _scope_value(quota.per, principal, model, template, cluster)) is not None
                 for limit in quota.limits
             ]
             measures = {counter.measure for counter in counters}
             plan = Plan(
                 enforced=tuple(counter for counter in counters if counter.quota.mode is Mode.ENFORCE),
                 shadow=tuple(counter for counter in counters if counter.quota.mode is Mode.SHADOW),
-                quotas=tuple(quota.id for quota in self._quotas),
+                quotas=tuple(dict.fromkeys(counter.quota.id for counter in counters)),
                 units=tuple((str(measure), index) for index, measure in enumerate(_MEASURES) if index in measures),
             )
             self._plans[key] = plan
             if len(self._plans) > _PLANS_LIMIT:
                 self._plans.popitem(last=False)
         return plan
-
-    def _lease(self, quota: Quota, limit: Limit, principal: Principal, model: str) -> AnyLease:
-        # The name leaves `max` out, so that raising a limit keeps its count.
-        parts = (quota.id, quota.per, limit.measure, str(limit.window_ms), _scope_value(quota.per, principal, model))
-        name = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
-        lease: AnyLease | None = self._leases.get(name)
-        if lease is None:
-            if limit.measure is Measure.CONCURRENCY:
-                lease = SlotLease(name, limit.max, exact=limit.exact, ask=self._slots.add, holder=self._holder)
-            else:
-                lease = WindowLease(
-                    name,
-                    limit.max,
-                    limit.window_ms,
-                    exact=limit.exact,
-                    ask=self._windows.add,
-                    on_return=self.returns.add,
-                )
-            self._leases[name] = lease
-        return lease
 
 
 def _take_held(counters: Sequence[Counter], amounts: Amounts, reservation: Reservation, now: float) -> list[Counter]:
@@ -301,7 +287,10 @@ def _severity(denial: Denial) -> float:
     return denial.refusal.retry_after if denial.refusal.retry_after >= 0 else float("inf")
 
 
-def _scope_value(scope: Scope, principal: Principal, model: str) -> str:
+def _scope_value(  # noqa: PLR0911 - one return a scope
+    scope: Scope, principal: Principal, model: str, template: str, cluster: str
+) -> str | None:
+    """Return whose count it is; None for a template or cluster that the exchange does not belong to."""
     match scope:
         case Scope.KEY:
             return principal.key_id
@@ -309,6 +298,10 @@ def _scope_value(scope: Scope, principal: Principal, model: str) -> str:
             return principal.account
         case Scope.TENANT:
             return principal.tenant
+        case Scope.TEMPLATE:
+            return template or None
+        case Scope.CLUSTER:
+            return cluster or None
         case Scope.MODEL:
             return model
         case Scope.GLOBAL:

@@ -23,7 +23,6 @@ class SlotLease(Lease[Hold, Held]):
     """
 
     __slots__ = (
-        "_exact",
         "_holder",
         "_in_use",
         "_keep",
@@ -36,9 +35,8 @@ class SlotLease(Lease[Hold, Held]):
     )
 
     def __init__(self, name: str, limit: int, *, exact: bool, ask: Callable[[SlotLease], None], holder: str) -> None:
-        super().__init__(limit, ask)
+        super().__init__(limit, ask, exact=exact)
         self._name = name
-        self._exact = exact
         self._holder = holder
         self._mine = 0
         self._in_use = 0
@@ -79,7 +77,9 @@ class SlotLease(Lease[Hold, Held]):
             wanted = self._in_use + sum(units for units, _ in self._waiting) + spare
         else:
             self._least = 0
-            wanted = min(self._mine, self._in_use + self._keep)
+            # More may be in use than are ours, if the limit was lowered meanwhile: they are told all the same, so that
+            # others find them taken when it is raised again.
+            wanted = max(self._in_use, min(self._mine, self._in_use + self._keep))
         return Hold(self._name, self._limit, self._holder, self._least, max(self._least, wanted), int(TTL_S * 1000))
 
     def hear(self, reply: Held, asked: float, now: float) -> None:
@@ -102,6 +102,10 @@ class SlotLease(Lease[Hold, Held]):
         self._in_use += units
         self._touched = now
         return NO_SLOT
+
+    def _give_back_spare(self) -> None:
+        if self._mine > self._in_use and not self.busy:
+            self._renew(keep=0)
 
     def _renew(self, keep: int) -> None:
         self._keep = keep

@@ -9,6 +9,7 @@ from proxy.rules.pack import Measure
 from proxy.store.base import MAX_UNITS
 
 MAX_WINDOW_MS = 31 * 24 * 3600 * 1000
+_MAX_LIFETIME_MS = 366 * 24 * 3600 * 1000
 MICRODOLLARS = 1_000_000  # in a dollar
 
 _MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000}
@@ -39,13 +40,12 @@ def units(amount: object, measure: Measure) -> int:
 
 def window_ms(window: object) -> int:
     """Return the milliseconds of a window as a pack writes it (30s, 5m, 1h, 7d); ValueError if it is none."""
-    match = _WINDOW.fullmatch(window) if isinstance(window, str) else None
-    if not match:
-        raise ValueError("should be a time such as 30s, 5m, 1h or 7d")
-    found = int(match[1]) * _WINDOW_UNITS_MS[match[2]]
-    if found > MAX_WINDOW_MS:
-        raise ValueError("should be at most 31d")
-    return found
+    return _milliseconds(window, MAX_WINDOW_MS)
+
+
+def lifetime_ms(lifetime: object) -> int:
+    """Return the milliseconds of a time that nothing is counted over, so that it may be longer than a window."""
+    return _milliseconds(lifetime, _MAX_LIFETIME_MS)
 
 
 def window_text(milliseconds: int) -> str:
@@ -54,3 +54,13 @@ def window_text(milliseconds: int) -> str:
         if milliseconds and milliseconds % length == 0:
             return f"{milliseconds // length}{unit}"
     return ""
+
+
+def _milliseconds(time: object, most: int) -> int:
+    match = _WINDOW.fullmatch(time) if isinstance(time, str) else None
+    if not match:
+        raise ValueError("should be a time such as 30s, 5m, 1h or 7d")
+    found = int(match[1]) * _WINDOW_UNITS_MS[match[2]]
+    if found > most:
+        raise ValueError(f"should be at most {window_text(most)}")
+    return found

@@ -25,7 +25,6 @@ class WindowLease(Lease[Ask, Grant]):
         "_balance",
         "_behind_asked",
         "_behind_granted",
-        "_exact",
         "_expires",
         "_name",
         "_on_return",
@@ -48,10 +47,9 @@ class WindowLease(Lease[Ask, Grant]):
         ask: Callable[[WindowLease], None],
         on_return: OnReturn,
     ) -> None:
-        super().__init__(limit, ask)
+        super().__init__(limit, ask, exact=exact)
         self._name = name
         self._window_ms = window_ms
-        self._exact = exact
         self._on_return = on_return
         self._balance = 0
         self._slot = -1
@@ -101,7 +99,7 @@ class WindowLease(Lease[Ask, Grant]):
             patience = IDLE_S if self._balance <= self._remaining // SHARE_OF_REST else _NEAR_LIMIT_IDLE_S
             if closing or now >= self._expires or now - self._touched >= patience:
                 self._stride //= 2
-                self._return_balance()
+                self._give_back_spare()
         return self._balance == 0 and not self.busy
 
     def question(self, now: float) -> Ask | None:
@@ -110,7 +108,7 @@ class WindowLease(Lease[Ask, Grant]):
         if not self._waiting:
             return None
         if now >= self._expires:
-            self._return_balance()
+            self._give_back_spare()
         self._behind_asked = self._overdrafts
         least = max(1, self._waiting[0][0] - self._balance)
         wanted = sum(units for units, _ in self._waiting) - self._balance
@@ -126,7 +124,7 @@ class WindowLease(Lease[Ask, Grant]):
             self._refuse_waiting(refusal, now)
             return
         if reply.slot != self._slot:
-            self._return_balance()
+            self._give_back_spare()
             self._slot = reply.slot
         else:
             # The lease ran dry within its slot: take twice as much next time.
@@ -139,7 +137,7 @@ class WindowLease(Lease[Ask, Grant]):
         self._serve_waiting(now)
         self._expires = asked + reply.lease_ms / 1000
         if self._exact:
-            self._return_balance()
+            self._give_back_spare()
 
     def _known(self, now: float) -> tuple[int, float]:
         if now >= self._reset_at:
@@ -153,7 +151,7 @@ class WindowLease(Lease[Ask, Grant]):
         self._touched = now
         return self._slot
 
-    def _return_balance(self) -> None:
+    def _give_back_spare(self) -> None:
         if self._balance:
             self._on_return(self._name, self._window_ms, self._slot, self._balance)
             self._balance = 0

@@ -1,4 +1,4 @@
-"""The store's one protocol: sliding counters with leases, concurrency slots, small tables, a feed of their changes.
+"""The one protocol of all stores: sliding counters with leases, slots, distinct counts, tables, a feed of changes.
 
 Laws:
 - Time is the store's own; a replica's clock decides nothing.
@@ -94,6 +94,17 @@ class Held(NamedTuple):
     total: int
 
 
+class Note(NamedTuple):
+    """Members that were seen in one window; without any, a question only.
+
+    `members` are 8 bytes of a keyed digest each; `bucket` and `window_ms` are as in an `Ask`.
+    """
+
+    bucket: str
+    window_ms: int
+    members: tuple[bytes, ...]
+
+
 class Row(NamedTuple):
     """One row of a small table; `value` None deletes it."""
 
@@ -127,6 +138,14 @@ class Store(Protocol):
 
     async def hold(self, holds: Sequence[Hold]) -> list[Held]:
         """Set each holder's slots, in order, in one round trip."""
+        ...
+
+    async def note(self, notes: Sequence[Note]) -> list[int]:
+        """Note members as seen now and return how many different ones each window saw, in one round trip.
+
+        To note a member again has no effect but that it leaves the window later. Counts are exact up to
+        `distinct.SAMPLE`, and above it have a standard error of `distinct.DISTINCT_ERROR`.
+        """
         ...
 
     async def read(self, table: str, name: str) -> bytes | None:

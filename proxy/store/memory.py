@@ -25,8 +25,10 @@ from proxy.store.base import (
     Grant,
     Held,
     Hold,
+    Note,
     Row,
 )
+from proxy.store.distinct import DistinctWindow
 
 # How many buckets and remembered operations a call looks at for garbage: more than it can add, so none pile up.
 _SWEEP = 4
@@ -66,6 +68,7 @@ class MemoryStore:
         self._windows: OrderedDict[str, _Window] = OrderedDict()
         self._granted: OrderedDict[str, tuple[int, Grant | None]] = OrderedDict()
         self._holders: OrderedDict[str, dict[str, _Holder]] = OrderedDict()
+        self._distinct: OrderedDict[str, tuple[int, DistinctWindow]] = OrderedDict()
         self._tables: dict[str, dict[str, bytes]] = {}
         self._feed: deque[tuple[str, str]] = deque(maxlen=FEED_ROWS)
         self._announced = 0
@@ -86,6 +89,11 @@ class MemoryStore:
         """Set each holder's slots."""
         now = self._now()
         return [self._hold(hold, now) for hold in holds]
+
+    async def note(self, notes: Sequence[Note]) -> list[int]:
+        """Note members and count the different ones."""
+        now = self._now()
+        return [self._note(note, now) for note in notes]
 
     async def read(self, table: str, name: str) -> bytes | None:
         """Return one row's value."""
@@ -208,6 +216,20 @@ class MemoryStore:
         held = window.slots.get(slot, 0)
         room = MAX_UNITS - sum(window.slots.values())
         window.slots[slot] = held + min(max(-credit.amount, -held), room)
+
+    def _note(self, note: Note, now: int) -> int:
+        for bucket in [bucket for bucket, _ in zip(self._distinct, range(_SWEEP), strict=False)]:
+            window_ms, window = self._distinct[bucket]
+            window.advance(now * SLOTS // window_ms)
+            if len(window):
+                self._distinct.move_to_end(bucket)
+            else:
+                del self._distinct[bucket]
+        present = now * SLOTS // note.window_ms
+        _, window = self._distinct.setdefault(note.bucket, (note.window_ms, DistinctWindow(present)))
+        window.advance(present)
+        window.note(int.from_bytes(member) for member in note.members)
+        return window.total
 
     def _hold(self, hold: Hold, now: int) -> Held:
         for bucket in [bucket for bucket, _ in zip(self._holders, range(_SWEEP), strict=False)]:

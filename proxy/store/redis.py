@@ -13,7 +13,7 @@ from typing import Any, Self
 from redis.exceptions import NoScriptError
 
 from proxy.errors import StoreUnavailable
-from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Row
+from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row
 from proxy.store.feed import FEED, feed_after, feed_end
 from proxy.store.lane import Lane, Wire
 from proxy.store.resp import nonsense, numbers, packed, page, raise_first_error, table_key
@@ -94,6 +94,17 @@ class RedisStore:
             ],
         )
         return [Held(*numbers(reply, 2)) for reply in replies]
+
+    async def note(self, notes: Sequence[Note]) -> list[int]:
+        """Note members and count the different ones, in one round trip."""
+        replies = await self._call(
+            self._scripts.note,
+            [
+                (2, f"sg:{{{bucket}}}:d", f"sg:{{{bucket}}}:s", window_ms, *members)
+                for bucket, window_ms, members in notes
+            ],
+        )
+        return numbers(replies, len(notes))
 
     async def read(self, table: str, name: str) -> bytes | None:
         """Return one row's value."""

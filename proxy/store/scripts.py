@@ -20,16 +20,18 @@ class Scripts(NamedTuple):
     reserve: Script
     credit: Script
     hold: Script
+    note: Script
     write: Script
 
 
 def read_scripts() -> Scripts:
-    """Read the scripts; reserve and credit share the sliding window."""
+    """Read the scripts; reserve, credit and note share the sliding window."""
     window = _text("window.lua")
     return Scripts(
         reserve=_script(window + _text("reserve.lua")),
         credit=_script(window + _text("credit.lua")),
         hold=_script(_text("hold.lua")),
+        note=_script(window + _text("note.lua")),
         write=_script(_text("write.lua")),
     )
 

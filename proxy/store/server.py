@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.store.bounded_parser import BoundedParser
 from proxy.store.lane import Wire
 from proxy.store.resp import nonsense
 
@@ -46,6 +47,7 @@ def wires(url: str, password: str | None) -> Callable[[], Wire]:
         connection: Wire = make(
             **parts,
             protocol=2,  # no push messages: every reply answers a command
+            parser_class=BoundedParser,
             driver_info=None,  # one round trip less, and nothing about us in the server's client list
             retry=Retry(NoBackoff(), 0),
             retry_on_error=[],

@@ -51,7 +51,7 @@ def test_the_exit_code_does_not_depend_on_the_format(form: str) -> None:
 def test_a_good_pack_is_summed_up_in_a_line() -> None:
     lines = run(DEFAULT).output.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith(f"{DEFAULT}: default 1.0.0, quotas: 4 enforce, sha256 ")
+    assert lines[0].startswith(f"{DEFAULT}: default 2.1.0, quotas: 4 enforce, rules: 7 shadow, sha256 ")
 
 
 def test_text_shows_the_place_the_sentence_the_line_and_a_caret() -> None:
@@ -90,3 +90,57 @@ def test_a_file_name_cannot_forge_an_annotation(tmp_path: Path) -> None:
     output = run(str(path), "--format", "github").output
     assert output.count("\n") == 1
     assert "a%2Cb%3Ac%25%0A%3A%3Aerror" in output
+
+
+@pytest.mark.parametrize(
+    ("file", "saying"),
+    [
+        ("policies/tests/strict.yaml", "this is no pack: a file of tests, which `stillgate policy test PACK` runs"),
+        ("policies/patterns/rubric-grading.yaml", "this is no pack: a set of patterns"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_as_one_mistake(file: str, saying: str) -> None:
+    result = run(str(ROOT / file))
+    assert result.exit_code == 1
+    assert result.output.count("error:") == 1
+    assert saying in result.output
+
+
+READS_PATTERNS = """\
+apiVersion: stillgate/v1
+kind: PolicyPack
+metadata: {name: example, version: 1.0.0, owner: tests}
+rules:
+  - {id: judge, when: {content.rubric_grading: {gte: 0.8}}, flag: {name: judge, on: account, score: 20, ttl: 1d}}
+ladder:
+  - {rung: observe, score: 20}
+"""
+
+
+def test_a_field_that_no_set_of_patterns_feeds_is_warned_of(tmp_path: Path) -> None:
+    pack = tmp_path / "example.yaml"
+    pack.write_text(READS_PATTERNS)
+    result = run(str(pack))
+    assert result.exit_code == 0
+    assert f"warning: no set of patterns in {tmp_path / 'patterns'} feeds content.rubric_grading" in result.output
+    (tmp_path / "patterns").mkdir()
+    (tmp_path / "patterns" / "judge.yaml").write_text(
+        (ROOT / "policies" / "patterns" / "rubric-grading.yaml").read_text()
+    )
+    assert "warning" not in run(str(pack)).output
+
+
+@pytest.mark.parametrize(("old", "new"), [("patterns:", "patern:"), ("content.rubric_grading", "content.rubric")])
+def test_a_set_of_patterns_that_cannot_be_used_is_a_problem_of_the_pack_beside_it(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    (tmp_path / "patterns").mkdir()
+    shipped = (ROOT / "policies" / "patterns" / "rubric-grading.yaml").read_text()
+    (tmp_path / "patterns" / "judge.yaml").write_text(
+        shipped.replace(f"\n{old}", f"\n{new}").replace(f": {old}", f": {new}")
+    )
+    pack = tmp_path / "example.yaml"
+    pack.write_text(READS_PATTERNS)
+    result = run(str(pack))
+    assert result.exit_code == 1
+    assert "did you mean" in result.output

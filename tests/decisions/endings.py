@@ -52,4 +52,4 @@ def ending(given: Exchange | None = None, **changes: Any) -> Ending:
         "cost_microusd": 3110,
         "upstream": "models",
     }
-    return Ending(**(facts | changes))
+    return Ending(**({"fields": facts["exchange"].fields} | facts | changes))

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.clock import VirtualClock
-from proxy.decision import Effect, Outcome, UsageSource, Verdict
+from proxy.decision import Effect, Outcome, Shadow, UsageSource, Verdict
 from proxy.decisions.columns import DROPPED_FIRST, EXCHANGE, HEAD, NOTICES, SCHEMA
-from proxy.decisions.record import LINE_BYTES, TEXT_CHARS, Ending
+from proxy.decisions.record import LINE_BYTES, LIST_ITEMS, TEXT_CHARS, Ending, to_line
 from proxy.errors import LimitReached
 from proxy.exchange import Call, Principal, Usage
 from tests.decisions.endings import STARTED, ending, exchange, recorder
@@ -66,7 +66,8 @@ def test_an_allowed_exchange_in_full() -> None:
 
 def test_a_denied_exchange_says_by_what_and_why() -> None:
     error = LimitReached("slow down")
-    verdict = Verdict(Effect.DENY, "key-quota", ("81 requests in 60 s",), error, ("daily-cost",))
+    shadow = Shadow(denied_by=("daily-cost",))
+    verdict = Verdict(Effect.DENY, "key-quota", ("81 requests in 60 s",), error, shadow=shadow)
     row = read(
         recorder().exchange(
             ending(
@@ -81,7 +82,8 @@ def test_a_denied_exchange_says_by_what_and_why() -> None:
         )
     )
     assert (row["effect"], row["by"], row["reasons"]) == ("deny", "key-quota", ["81 requests in 60 s"])
-    assert (row["shadow"], row["status"], row["code"]) == (["daily-cost"], 429, "rate_limit_exceeded")
+    assert row["shadow"] == {"rung": "", "score": 0, "fired": [], "denied_by": ["daily-cost"]}
+    assert (row["status"], row["code"]) == (429, "rate_limit_exceeded")
     assert (row["model"], row["usage"]["source"]) == ("", "none")
 
 
@@ -172,9 +174,9 @@ MANY = tuple(f"{number:03d}" * 80 for number in range(40))
         ({"shadow"}, 2),
         ({"fields", "reasons"}, 3),
         ({"quotas"}, 4),
-        ({"upstream", "plan", "pack_name"}, 8),
-        ({"plan", "pack_name", "by"}, 9),
-        (set(DROPPED_FIRST), 10),
+        ({"upstream", "plan", "pack_name"}, 14),
+        ({"plan", "pack_name", "by"}, 15),
+        (set(DROPPED_FIRST), 16),
     ],
 )
 def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[str], emptied: int) -> None:
@@ -185,7 +187,6 @@ def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[
         recorder().exchange(
             ending(
                 exchange(
-                    fields=dict.fromkeys("abc", LONG) if "fields" in large else {"a": 1},
                     client_request_id=text("client_request_id"),
                     call=Call(text("model"), stream=False, body={}),
                     principal=Principal("k", "a", "t", text("plan"), 0.0, {}),
@@ -194,8 +195,15 @@ def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[
                     Effect.DENY,
                     by=text("by"),
                     reasons=MANY if "reasons" in large else ("-",),
-                    shadow=MANY if "shadow" in large else ("-",),
+                    shadow=Shadow(denied_by=MANY) if "shadow" in large else Shadow("-"),
+                    actions=("-",),
+                    fired=("-",),
+                    flags=("-",),
+                    waiting=("-",),
+                    exempt=("-",),
+                    failed=("-",),
                 ),
+                fields=dict.fromkeys("abc", LONG) if "fields" in large else {"a": 1},
                 quotas=MANY if "quotas" in large else ("-",),
                 upstream=text("upstream"),
                 pack_name=text("pack_name"),
@@ -234,11 +242,13 @@ def test_whatever_it_is_given_a_record_is_one_short_line(
         client_request_id=texts[2],
         user_agent=texts[3],
         principal=Principal(texts[4], texts[5], texts[6], texts[7], 0.0, {}),
-        fields=fields,
     )
     given_ending: Ending = ending(
         given_exchange,
-        verdict=Verdict(Effect.DENY, texts[8], tuple(reasons), None, tuple(reasons)),
+        verdict=Verdict(
+            Effect.DENY, texts[8], tuple(reasons), flags=tuple(reasons), shadow=Shadow(fired=tuple(reasons))
+        ),
+        fields=fields,
         pack_digest=texts[1],
         pack_name=texts[2],
         code=texts[3],
@@ -255,3 +265,13 @@ def test_whatever_it_is_given_a_record_is_one_short_line(
     row = read(recorder().exchange(given_ending))
     assert [*row] == [column.name for column in HEAD + EXCHANGE]
     assert row["effect"] == "deny"
+
+
+def test_a_long_list_costs_a_line_its_end_and_not_the_other_facts() -> None:
+    keys = tuple(map(str, range(10_000, 11_024)))
+    row = {"fields": {"request.choices": 3, "request.logit_bias_keys": keys}, "truncated": False}
+    line = json.loads(to_line(row))
+    assert line["truncated"] is True
+    assert line["fields"]["request.choices"] == 3
+    assert line["fields"]["request.logit_bias_keys"] == list(keys[:LIST_ITEMS])
+    assert json.loads(to_line({"fields": {"a": ("\u00e9",) * 200}, "truncated": False}))["truncated"] is False

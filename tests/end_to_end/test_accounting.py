@@ -123,6 +123,6 @@ async def test_a_quota_in_shadow_refuses_nobody_and_shows_whom_it_would_have(rep
     answers = [await replicas.ask(key) for _ in range(SHADOW + 2)]
     assert [answer.status for answer in answers] == [200] * (SHADOW + 2)
     records = [await record_of(gate, answer.header("x-request-id")) for answer in answers]
-    assert [record["shadow"] for record in records] == [[]] * SHADOW + [["watched"]] * 2
+    assert [record["shadow"]["denied_by"] for record in records] == [[]] * SHADOW + [["watched"]] * 2
     assert {record["effect"] for record in records} == {"allow"}
     assert (await gate.metrics())[counted] - before == 2

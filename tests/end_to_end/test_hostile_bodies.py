@@ -247,3 +247,19 @@ async def test_many_values_in_few_bytes_do_not_hold_up_the_loop(scene: Scene, na
     answers = await asyncio.gather(*(scene.ask(raw, accepted=True, within=20) for _ in range(12)))
     assert {answer.status for answer in answers} <= {200, 400, 429}
     await scene.at_peace()
+
+
+async def test_what_was_answered_makes_room_for_more_of_the_same_account(scene: Scene) -> None:
+    """D-10: more than an account may have at once, one after the other, whether it was read, refused or broke off."""
+    whole = dumps(chat(user="a" * (LIMIT - 1000))).encode()
+    for body, status in (
+        (whole, 200),
+        (dumps(chat(user="a" * (LIMIT - 1000), n=0)).encode(), 400),
+        (whole + b" " * 2000, 413),
+    ):
+        for _ in range(5):
+            answer = await scene.ask(sized(scene, body, JSON), accepted=True, within=20)
+            assert answer.status == status
+    async with await scene.connect() as client:
+        await client.send(sized(scene, whole, JSON)[:-1])
+    await scene.at_peace()

@@ -9,6 +9,7 @@ from json import dumps
 import pytest
 import pytest_asyncio
 
+from proxy.admin import ROUTES
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, chat, staged
 from tests.rig.raw_client import chunk, get, post, request
 
@@ -35,6 +36,7 @@ PATHS = [
     *("/v1/chat/completions#x", "/v1/embeddings", "/v1/files", "/v1/batches", "/v1/responses", "/v1/models/m-large"),
     *("/metrics", "/healthz", "/readyz", "/keys", "/keys/import", "/status", "/debug", "/docs", "/openapi.json"),
     *("/admin", "/config", "/.env", "/server-status", "/v1/admin/keys", "/%2e%2e/keys", "/v1/../keys"),
+    *sorted({route.path.replace("{", "").replace("}", "") for route in ROUTES} - {"/keys", "/keys/import", "/status"}),
 ]
 
 

@@ -126,7 +126,9 @@ async def test_dates_and_periods_become_moments(gate: Stillgate) -> None:
         (("create", "--acount", "a"), 2, "No such option"),
         (("show", "key_missing"), 1, "There is no such key."),
         (("show", "../keys"), 1, "is no key id"),
-        (("revoke", "key_missing"), 1, "There is no such key."),
+        (("revoke", "key_missing"), 2, "Missing option '--why'"),
+        (("revoke", "key_missing", "--why", " "), 1, "reason: must be"),
+        (("revoke", "key_missing", "--why", "leaked"), 1, "There is no such key."),
         (("rotate", "key_missing"), 1, "There is no such key."),
         (("rotate", "key_missing", "--grace", "a day"), 1, "must be a number and a unit"),
         (("rotate", "key_missing", "--grace", "31d"), 1, "must be 0 to 30 days"),
@@ -148,11 +150,11 @@ async def test_a_revoked_key_stops_working_within_five_seconds_and_for_good(gate
     waited = []
     for key in keys:
         assert await status_for(gate, key["secret"]) == 200
-        status, _ = await gate.admin_request("POST", f"/keys/{key['id']}/revoke")
+        status, _ = await gate.admin_request("POST", f"/keys/{key['id']}/revoke", {"reason": "leaked"})
         assert status == 200
         waited.append(await seconds_until_refused(gate, key["secret"], REVOKED_WITHIN_S))
     assert max(waited) < REVOKED_WITHIN_S, waited
-    done = run(gate, "keys", "revoke", keys[0]["id"])
+    done = run(gate, "keys", "revoke", keys[0]["id"], "--why", "leaked")
     assert (done.exit_code, "revoked" in done.stdout) == (0, True)
     again = run(gate, "keys", "rotate", keys[0]["id"])
     assert (again.exit_code, "is revoked or expired" in again.stderr) == (1, True)
@@ -251,7 +253,9 @@ async def test_health_says_whether_the_proxy_takes_requests_and_if_not_why(gate:
         (post("/keys", {"account": "a", "attributes": {"b": 1}}), 400, "attributes: "),
         (post("/keys/import", {"keys": {}}), 400, "keys: must be a list of objects"),
         (post("/keys/import", {"keys": [{"account": "a"}, {"account": ""}]}), 400, "keys[1]: account: must be"),
-        (post("/keys/key_missing/revoke", {}), 404, "There is no such key."),
+        (post("/keys/key_missing/revoke", {"reason": "leaked"}), 404, "There is no such key."),
+        (post("/keys/key_missing/revoke", {}), 400, "reason: must be"),
+        (post("/keys/key_missing/revoke", {"reason": "leaked", "disabled": False}), 400, "unknown field 'disabled'"),
         (post("/keys/key_missing/rotate", {"grace_seconds": -1}), 400, "grace_seconds: must be"),
         (post("/keys", b" " * 5_000_000), 413, "Request Entity Too Large"),
     ],
@@ -267,7 +271,9 @@ async def test_the_admin_side_refuses_in_problem_documents(
     assert problem["detail"].startswith(detail)
 
 
-async def test_only_the_owner_may_open_the_admin_socket_and_the_port_is_for_machines(gate: Stillgate) -> None:
+async def test_only_the_owner_may_open_the_admin_socket_and_the_port_tells_strangers_nothing_but_health(
+    gate: Stillgate,
+) -> None:
     assert stat.S_IMODE((gate.data / "admin.sock").stat().st_mode) == 0o600
     port = urlsplit(gate.announced["admin"]).port or 0
     answers = {}
@@ -278,7 +284,7 @@ async def test_only_the_owner_may_open_the_admin_socket_and_the_port_is_for_mach
         b"GET /healthz": 200,
         b"GET /readyz": 200,
         b"GET /metrics": 200,
-        b"GET /keys": 404,
-        b"GET /status": 404,
-        b"POST /keys": 404,
+        b"GET /keys": 401,
+        b"GET /status": 401,
+        b"POST /keys": 401,
     }

@@ -107,7 +107,7 @@ async def test_whatever_is_wrong_with_a_key_is_the_same_authentication_error(sce
             secret = await gate.create_key(expires_at=time.time() - 1)  # noqa: TID251 - the end of a real key
         case _:
             secret = await gate.create_key()
-            await gate.admin_request("POST", f"/keys/{gate.keys[-1]['id']}/revoke")
+            await gate.admin_request("POST", f"/keys/{gate.keys[-1]['id']}/revoke", {"reason": "leaked"})
     async with openai_client(gate, secret) as chat, anthropic_client(gate, secret) as claude:
         theirs, ours = await both_raise("AuthenticationError", chat, claude)
     assert (theirs.code, theirs.type) == ("invalid_api_key", "invalid_request_error")

@@ -117,10 +117,10 @@ async def test_an_outage_looks_like_one_and_passes(stage: Stage, name: str) -> N
             assert malformed.status == 401, "what cannot be a key needs no store"
             assert (await timed(scene, post(CHAT, chat(), [unknown]), accepted=False)).status == 503
             assert (await timed(scene, get("/v1/models", [scene.bearer]), accepted=True)).status == 200
-            await until(lambda: ready(scene), {"ready": False, "missing": ["store"]})
+            await until(lambda: ready(scene), {"ready": False, "missing": ["store"], "notes": []})
         finally:
             store.fault = None
-    await until(lambda: ready(scene), {"ready": True, "missing": []})
+    await until(lambda: ready(scene), {"ready": True, "missing": [], "notes": []})
     await until(lambda: status(scene, post(CHAT, chat(), [unasked])), 200)
     assert (await scene.ask(post(CHAT, chat(), [unknown]), accepted=False)).status == 401
     assert await status(scene, scene.ordinary()) == 200
@@ -139,7 +139,7 @@ async def test_no_reply_of_the_store_is_more_than_an_outage(stage: Stage) -> Non
         finally:
             store.fault = None
         await until(partial(status, scene, raw), 200)
-        await until(lambda: ready(scene), {"ready": True, "missing": []})
+        await until(lambda: ready(scene), {"ready": True, "missing": [], "notes": []})
     await scene.at_peace()
 
 

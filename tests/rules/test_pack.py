@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.actions.clamp import Clamp
+from proxy.actions.drop import Drop
+from proxy.actions.reject import Reject
+from proxy.detectors import field_table
 from proxy.problem import Unreadable, YamlProblems, has_errors
-from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
+from proxy.rules.conditions import compile_condition
+from proxy.rules.pack import (
+    Cel,
+    ClientMessage,
+    Contain,
+    FlagSpec,
+    Limit,
+    Measure,
+    Mode,
+    OnError,
+    Operator,
+    Pack,
+    Quota,
+    Scope,
+    Severity,
+    Subject,
+)
+from proxy.rules.pack import (
+    Test as Comparison,
+)
 from proxy.rules.pack_loading import check_pack, load_pack
 
 BAD_PACKS = sorted((Path(__file__).parent / "bad_packs").glob("*.yaml"))
 EXPECTATION = re.compile(r"# (\d+:\d+: (?:error|warning): .*)")
+
+SPECIFICATION = Path(__file__).parent / "packs" / "specification.yaml"
+NEW_YEAR_2026 = 1_767_225_600.0
 
 GOOD = """\
 apiVersion: stillgate/v1
@@ -104,7 +131,7 @@ def test_a_bad_pack_says_all_that_is_wrong_and_where(path: Path) -> None:
     """Each fixture's first lines are comments with every problem it must show, and it must show no other."""
     expected = [match[1] for line in path.read_text().splitlines() if (match := EXPECTATION.fullmatch(line))]
     assert expected
-    pack, problems = check_pack(path.read_bytes(), path.name)
+    pack, problems = check_pack(path.read_bytes(), path.name, NEW_YEAR_2026)
     assert [
         f"{problem.line}:{problem.column}: {problem.severity}: {problem.sentence()}" for problem in problems
     ] == expected
@@ -119,6 +146,117 @@ def test_a_bad_pack_is_not_loaded_and_the_error_shows_everything() -> None:
     assert text.count(": error: ") == 10
     assert f"{path}:19:38: error: unknown key 'windw' - did you mean 'window'?\n" in text
     assert "\n    " + " " * 37 + "^" in text
+
+
+def test_eighteen_mistakes_are_shown_in_one_run() -> None:
+    with pytest.raises(YamlProblems) as caught:
+        load_pack(Path(__file__).parent / "bad_packs" / "eighteen_at_once.yaml")
+    places = [(problem.line, problem.column) for problem in caught.value.problems]
+    assert len(set(places)) == len(places) == 18
+    assert all(line and column for line, column in places)
+
+
+def test_the_pack_of_the_specification_has_every_part_and_no_problem() -> None:
+    pack, problems = check_pack(SPECIFICATION.read_bytes(), "specification.yaml", NEW_YEAR_2026)
+    assert problems == []
+    assert pack
+    assert [signal.distinct for signal in pack.signals] == ["", "", "request.logit_bias_keys"]
+    assert [rule.mode for rule in pack.rules] == [Mode.ENFORCE, Mode.ENFORCE, Mode.SHADOW]
+    assert pack.rules[0].reason == "{signals.long_asks} long requests in 1h"
+    assert pack.rules[1].reason == "logprob probe"
+    relay = pack.rules[2]
+    assert relay.flag == FlagSpec("relay", (Subject.ACCOUNT, Subject.TENANT), 40, 7 * 86_400_000)
+    assert relay.severity is Severity.MEDIUM
+    assert relay.on_error is OnError.SKIP
+    assert relay.expires == datetime(2027, 7, 1, tzinfo=UTC).timestamp()
+    assert isinstance(relay.when, Cel)
+    assert relay.when.lists == (("research_tenants", ("org-university-a",)),)
+    fields = {**field_table().defaults, "request.dialect": "openai.chat", "account.tenant": "org-a"}
+    assert compile_condition(relay.when)(fields) is True
+    assert compile_condition(relay.when)({**fields, "account.tenant": "org-university-a"}) is False
+    assert pack.campaigns[0].contain == Contain(30 * 86_400_000, ("payment", "peer_prefix"))
+    assert [rung.do for rung in pack.ladder] == [
+        (), (Drop(("logprobs", "logit_bias")),), (Clamp(512, 1),), (Reject(403),),
+    ]  # fmt: skip
+    assert [rung.disclose for rung in pack.ladder] == [False, True, True, False]
+    assert pack.ladder[3].client == ClientMessage(
+        403, "access_paused", "Access paused (ref {exchange_id}). Appeal: {appeal_url}."
+    )
+    assert pack.exemptions[0].match == Comparison("account.tenant", Operator.IN, ("org-university-a",))
+    assert (pack.exemptions[0].rules, pack.exemptions[0].max_rung) == (("long-asks", "logprob-probe"), "observe")
+
+
+def test_the_ladder_is_in_the_order_of_its_scores() -> None:
+    lines = SPECIFICATION.read_text().splitlines()
+    rungs = [line for line in lines if line.startswith("  - {rung:")]
+    at = lines.index(rungs[0])
+    text = "\n".join([*lines[:at], *reversed(rungs), *lines[at + len(rungs) :]])
+    pack, problems = check_pack(text.encode(), "f", NEW_YEAR_2026)
+    assert pack
+    assert problems == []
+    assert [rung.name for rung in pack.ladder] == ["observe", "strip", "clamp", "block"]
+    assert isinstance(pack.ladder[3].do[0], Reject)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("  probe_tokens:", "  tokens_probed:", True),  # the name says nothing
+        ("{request.logprobs: true, request.logit_bias_size: {gte: 1}}",
+         "{request.logit_bias_size: {gte: 1}, request.logprobs: true}", True),
+        ("request.logit_bias_size: {gte: 1}", "request.logit_bias_size: {gte: 2}", False),
+        ("distinct request.logit_bias_keys, per: account", "distinct request.logit_bias_keys, per: tenant", False),
+        ("distinct request.logit_bias_keys, per: account, window: 1h",
+         "distinct request.logit_bias_keys, per: account, window: 2h", False),
+        ("count: distinct request.logit_bias_keys", "count: distinct request.model", False),
+    ],
+)  # fmt: skip
+def test_a_counter_is_known_by_what_it_counts(old: str, new: str, same: bool) -> None:
+    text = SPECIFICATION.read_text()
+    assert old in text
+    before, _ = check_pack(text.encode(), "f")
+    changed = text.replace(old, new).replace(
+        "signals.probe_tokens" if "tokens_" in new else "\0", "signals.tokens_probed"
+    )
+    after, problems = check_pack(changed.encode(), "f")
+    assert before
+    assert after, problems
+    digests = [{signal.digest for signal in pack.signals} for pack in (before, after)]
+    assert (digests[0] == digests[1]) == same
+
+
+def test_a_list_is_part_of_what_a_signal_counts() -> None:
+    text = GOOD + (
+        "lists: {models: [large, small]}\n"
+        "signals: {asks: {count: requests, per: key, window: 1h, where: {request.model: {in: $models}}}}\n"
+    )
+    packs = [
+        check_pack(text.replace("[large, small]", models).encode(), "f")[0]
+        for models in ("[large, small]", "[small, large]", "[large]")
+    ]
+    digests = [pack.signals[0].digest for pack in packs if pack]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_half_written_pack_says_so_or_is_a_shorter_pack() -> None:
+    data = SPECIFICATION.read_bytes()
+    for end in range(0, len(data), 61):
+        pack, problems = check_pack(data[:end], "f")
+        assert (pack is None) == has_errors(problems)
+
+
+def test_what_cannot_be_a_pack_ends_at_once(tmp_path: Path) -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    endless = SPECIFICATION.read_text().replace('request.dialect != ""', "request.stream || " * 50_000 + "true")
+    for data in (bomb.encode(), endless.encode(), b"x" * 5_000_000, b"- " * 600_000, b"{" * 100_000, b"\x80" * 1000):
+        pack, problems = check_pack(data, "f")
+        assert pack is None
+        assert has_errors(problems)
+    loop = tmp_path / "loop.yaml"
+    loop.symlink_to(loop)
+    for path in (loop, tmp_path, tmp_path / "missing.yaml"):
+        with pytest.raises(Unreadable):
+            load_pack(path)
 
 
 def test_a_pack_that_is_not_there_is_unreadable(tmp_path: Path) -> None:

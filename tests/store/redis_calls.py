@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.store.base import Ask, Credit, Hold, Row, Store
+from proxy.store.base import Ask, Credit, Hold, Note, Row, Store
 from proxy.store.redis import RedisStore
 
 BUCKET = "0123456789abcdef"
@@ -36,8 +36,9 @@ CALLS: dict[str, Call] = {
     "changes from now": lambda store: store.changes(None, 0),
     "changes": lambda store: store.changes("5-0", 50),
     "ping": lambda store: store.ping(),
+    "note": lambda store: store.note([Note(BUCKET, 60_000, (b"member 1",))]),
 }
-WRITES = ("reserve", "credit", "hold", "write")
+WRITES = ("reserve", "credit", "hold", "note", "write")
 
 call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)

@@ -1,4 +1,5 @@
--- A sliding window in a hash: what reserve.lua and credit.lua share, put before each of them when it is loaded.
+-- A sliding window in a hash: what reserve.lua and credit.lua share, put before each of them when it is loaded; note.lua
+-- takes its slots and its time from here.
 --
 -- The window W is counted in SLOTS slots; slot i begins at i * W / SLOTS and is live until it is wholly older than W,
 -- so SLOTS + 1 slots are live at a time. Fields of the hash: `units` of all live slots together, `oldest` slot that may

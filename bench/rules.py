@@ -1,0 +1,97 @@
+"""What rules cost: an exchange judged by 100 declarative rules and by 20 expressions, and 1,000 rules loaded.
+
+Laws: the packs are loaded from YAML as authors write it, and judged by the production engine with its own counters and
+flags; no rule fires, as none does for nearly every exchange.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+
+from bench.meter import medians_us
+from bench.traffic import MODEL
+from proxy.detectors import field_table
+from proxy.exchange import Call, Exchange, Principal
+from proxy.rules.engine import Engine
+from proxy.rules.flag_book import FlagBook
+from proxy.rules.pack import Mode, Pack
+from proxy.rules.pack_loading import check_pack
+from proxy.rules.signal_book import SignalBook
+
+_KEY = b"k" * 32
+_BATCHES = 200
+_LOADS = 3
+_NOW = 1_790_000_000.0
+# What authors write: thresholds on counts, plain comparisons of two or three fields, lists, alternatives.
+_CONDITIONS: tuple[dict[str, Any], ...] = (
+    {"signals.asks": {"gte": 20}},
+    {"request.logprobs": True, "request.logit_bias_size": {"gte": 1}},
+    {"request.model": {"in": ["large", "reasoner"]}, "account.plan": "free", "account.age_days": {"lt": 14}},
+    {"any": [{"request.turns": {"gte": 200}}, {"request.choices": {"gte": 8}, "request.temperature": {"gt": 1.5}}]},
+    {"not": {"request.max_output_tokens": {"lt": 100_000}}},
+)
+_EXPRESSION = 'request.turns > {n} && account.age_days < 14 && !(account.plan in ["pro", "team"])'
+
+
+async def rules_costs() -> dict[str, float]:
+    """Return microseconds an exchange for 100 rules and for 20 expressions, and seconds to load 1,000 rules."""
+    exchange, table = _exchange(), field_table()
+    plain = Engine(_pack(100), table, SignalBook(_KEY), FlagBook(), Mode.ENFORCE)
+    cel = Engine(_pack(20, cel=True), table, SignalBook(_KEY), FlagBook(), Mode.ENFORCE)
+    us = await medians_us(
+        {"plain": lambda: plain.judge(exchange, _NOW), "cel": lambda: cel.judge(exchange, _NOW)}, _BATCHES
+    )
+    return {"declarative_100_us": us["plain"], "cel_20_us": us["cel"], "load_1000_s": _load_seconds()}
+
+
+def _exchange() -> Exchange:
+    call = Call(MODEL, stream=False, body={"model": MODEL})
+    exchange = Exchange("ex", "openai.chat", "192.0.2.1", "", "", _NOW, Principal("k", "a", "t", "pro", 0.0, {}), call)
+    exchange.fields = {**field_table().defaults, "request.model": MODEL, "account.plan": "pro", "request.turns": 4}
+    return exchange
+
+
+def _load_seconds() -> float:
+    data, found = _text(1000), []
+    for _ in range(_LOADS):
+        began = time.perf_counter()
+        pack, _ = check_pack(data, "bench.yaml")
+        assert pack is not None
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def _pack(rules: int, *, cel: bool = False) -> Pack:
+    pack, problems = check_pack(_text(rules, cel=cel), "bench.yaml")
+    assert pack is not None, problems
+    return pack
+
+
+def _text(rules: int, *, cel: bool = False) -> bytes:
+    return orjson.dumps(  # JSON is YAML too
+        {
+            "apiVersion": "stillgate/v1",
+            "kind": "PolicyPack",
+            "metadata": {"name": "bench", "version": "1", "owner": "bench"},
+            "signals": {
+                "asks": {"count": "requests", "per": "account", "window": "1h", "where": {"request.logprobs": True}}
+            },
+            "rules": [
+                {
+                    "id": f"rule-{n}",
+                    **(
+                        {"when_cel": _EXPRESSION.format(n=n + 5)}
+                        if cel
+                        else {"when": _CONDITIONS[n % len(_CONDITIONS)]}
+                    ),
+                    "flag": {"name": f"flag_{n}", "on": "account", "score": 1, "ttl": "1d"},
+                }
+                for n in range(rules)
+            ],
+            "ladder": [{"rung": "observe", "score": 1}],
+        },
+        option=orjson.OPT_INDENT_2,
+    )

@@ -1,0 +1,10 @@
+"""The built-in actions by the name that packs use; others join through the entry points `stillgate.actions`."""
+
+from __future__ import annotations
+
+from proxy.actions.base import ActionKind
+from proxy.actions.clamp import Clamp
+from proxy.actions.drop import Drop
+from proxy.actions.reject import Reject
+
+ACTIONS: dict[str, type[ActionKind]] = {kind.name: kind for kind in (Drop, Clamp, Reject)}

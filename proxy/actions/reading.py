@@ -1,0 +1,50 @@
+"""Reads what a pack says of an action, in the words in which mistakes are shown to its author."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from proxy.problem import nearest
+
+
+def members(value: Any, known: Iterable[str]) -> dict[str, Any]:  # noqa: ANN401 - a value of a YAML file
+    """Return a map whose keys are all known. Raises ValueError."""
+    names = sorted(known)
+    if not isinstance(value, dict):
+        raise ValueError(f"should be a map with {_listed(names)}")  # noqa: TRY004 - as pydantic wants it
+    for name in value:
+        if name not in names:
+            raise ValueError(f"unknown key {name!r}; there is {_listed(names)}{_hint(name, names)}")
+    return value
+
+
+def whole(given: dict[str, Any], name: str, least: int, most: int, *, default: int | None = None) -> int | None:
+    """Return a whole number within bounds, the default if it is missing. Raises ValueError."""
+    value = given.get(name)
+    if value is None:
+        return default
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} should be a whole number from {least:,} to {most:,}")
+    return value
+
+
+def one_of(names: Any, known: Iterable[str], what: str) -> tuple[str, ...]:  # noqa: ANN401 - a value of a YAML file
+    """Return a list of known names, each once. Raises ValueError."""
+    choices = sorted(known)
+    if isinstance(names, str):
+        names = [names]
+    unknown = [name for name in names if name not in choices] if isinstance(names, list) else []
+    if not isinstance(names, list) or not names or unknown:
+        hint = _hint(unknown[0], choices) if unknown else ""
+        raise ValueError(f"should be a list of {what}: {_listed(choices)}{hint}")
+    return tuple(dict.fromkeys(names))
+
+
+def _hint(name: object, choices: Iterable[str]) -> str:
+    close = nearest(name, choices)
+    return f" - did you mean {close!r}?" if close else ""
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

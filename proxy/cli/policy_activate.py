@@ -1,0 +1,71 @@
+"""`stillgate policy activate` and `rollback`: change the pack of a running proxy, and say why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from proxy.cli.admin_client import AdminClient
+from proxy.cli.options import Config, Data, told_plainly
+from proxy.cli.pack_tests import failures_of
+from proxy.errors import ConfigurationError
+from proxy.pattern_copy import patterns_digest
+from proxy.rules.pack_loading import check_pack
+from proxy.strict_yaml import read
+
+Why = Annotated[str, typer.Option("--why", help="Why, for those who read the revisions later.")]
+
+
+def activate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The pack to bring into force.")],
+    why: Why,
+    *,
+    skip_tests: Annotated[bool, typer.Option("--skip-tests", help="Do not run the tests that name the pack.")] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Check and test a pack, put it whole onto the path that the settings name, and return once it is in force.
+
+    The pack before it is kept as a revision. Refused where the path is a read-only mount or a link, as a ConfigMap
+    makes it: change it where it comes from; and where the pattern sets beside FILE, with which it was tested, are not
+    those that the proxy started with. Exit: 0 in force, 1 refused and nothing changed, 2 usage.
+    """
+    with told_plainly():
+        content = read(file)
+        pack, problems = check_pack(content, str(file))
+        for problem in problems:
+            typer.echo(problem.render(), err=True)
+        if pack is None:
+            raise ConfigurationError(f"{file}: is broken and was not activated")
+        if not skip_tests and (failures := failures_of(file)):
+            raise ConfigurationError("\n".join([f"{file}: its tests fail and it was not activated", *failures]))
+        asked = {"content": content.decode(), "reason": why}
+        if not skip_tests and (patterns := patterns_digest(file)):
+            asked["patterns"] = patterns
+        _tell(AdminClient.of(config, data).ask("POST", "/policy/activate", asked))
+
+
+def rollback(
+    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="Its digest, or how that begins.")] = "",
+    *,
+    why: Why,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Go back to an earlier pack: the one before the present one, or the one named. `policy status` lists them.
+
+    Once more goes back to the one that was left. Exit: 0 in force, 1 refused and nothing changed, 2 usage.
+    """
+    with told_plainly():
+        asked = {"digest": digest, "reason": why}
+        _tell(AdminClient.of(config, data).ask("POST", "/policy/rollback", asked))
+
+
+def _tell(status: dict[str, Any]) -> None:
+    pack = status["pack"]
+    typer.echo(f"in force: {pack['name']} {pack['version']}, sha256 {pack['digest']}")
+    behind = sorted(pid for pid, digest in status["workers"].items() if digest != pack["digest"])
+    if behind:
+        typer.echo(f"still on the one before: worker {', '.join(behind)}; see its messages", err=True)

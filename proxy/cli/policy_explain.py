@@ -1,0 +1,151 @@
+"""`stillgate policy explain`: what a pack says to a request, or said to a recorded exchange, condition by condition."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from proxy.cli.explain_recorded import explain_recorded
+from proxy.cli.explanation import decided, flag_lines, judgement_document, pack_document, rule_lines
+from proxy.cli.options import AsJson, Config, Data
+from proxy.clock import SystemClock
+from proxy.config import load_settings
+from proxy.errors import ConfigurationError
+from proxy.policy_testing.production import production_minds
+from proxy.policy_testing.schema import AccountFixture
+from proxy.policy_testing.single import Answer, Question, ask, read_given
+from proxy.problem import YamlProblems
+from proxy.rules.pack import Pack
+from proxy.rules.pack_loading import load_pack
+from proxy.strict_model import validate
+from proxy.strict_yaml import parse, read
+
+_EXIT_UNREADABLE = 2
+_DIALECTS = ("openai.chat", "anthropic.messages")
+
+
+def explain(  # noqa: PLR0913 - every option is an argument
+    exchange_id: Annotated[
+        str | None, typer.Argument(metavar="EXCHANGE_ID", help="A recorded exchange; or --request in its place.")
+    ] = None,
+    *,
+    request: Annotated[
+        Path | None, typer.Option("--request", metavar="FILE", help="The request's body, as JSON.")
+    ] = None,
+    log: Annotated[
+        list[Path] | None,
+        typer.Option("--log", metavar="PATH", help="A decision log, or a folder of them; the settings' by default."),
+    ] = None,
+    pack: Annotated[Path | None, typer.Option("--pack", metavar="FILE", help="The settings' pack by default.")] = None,
+    caller: Annotated[
+        Path | None, typer.Option("--as", metavar="FILE", help="The caller: a map with the keys of an account fixture.")
+    ] = None,
+    account: Annotated[str | None, typer.Option("--account", help="The caller's account.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="The caller's tenant.")] = None,
+    plan: Annotated[str | None, typer.Option("--plan", help="The caller's plan.")] = None,
+    age_days: Annotated[float | None, typer.Option("--age-days", help="The age of the account.")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A field, or a signal as the rules are to see it."),
+    ] = None,
+    flags: Annotated[list[str] | None, typer.Option("--flag", metavar="NAME", help="A flag on the account.")] = None,
+    dialect: Annotated[
+        str | None, typer.Option("--dialect", help=f"{' or '.join(_DIALECTS)}; the first by default.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Show each rule and condition, met or not, with the values, and which single comparisons keep rules from firing.
+
+    Of a request: counters stand at this one, and no flag is live, but for --set and --flag. Exit: 0 shown, 2 a file, a
+    name or a value cannot be used.
+
+    Of a recorded exchange: by the pack, fields and counts of that moment. Exit: 0 the same rules fire, 1 others do, or
+    the exchange is not found or not reproducible, 2 a file cannot be used.
+    """
+    said: dict[str, object] = {"account": account, "tenant": tenant, "plan": plan, "age_days": age_days}
+    others: dict[str, object] = {"pack": pack, "as": caller, "set": given, "flag": flags, "dialect": dialect}
+    if exchange_id is not None:
+        _refuse({"request": request, **others, **said}, "says nothing about a recorded exchange")
+        explain_recorded(exchange_id, log or [], config, data, as_json=as_json)
+        return
+    if request is None:
+        raise typer.BadParameter("name a recorded exchange, or a request with --request FILE")
+    _refuse({"log": log, "data": data}, "says nothing about a request")
+    dialect = dialect or _DIALECTS[0]
+    if dialect not in _DIALECTS:
+        raise typer.BadParameter(f"should be {' or '.join(_DIALECTS)}", param_hint="--dialect")
+    try:
+        file = pack or load_settings(config, {}).pack
+        loaded = load_pack(file)
+        minds = production_minds(file)
+        question = Question(
+            account=_account(caller).model_copy(
+                update={key: value for key, value in said.items() if value is not None}
+            ),
+            body=_body(request),
+            dialect=dialect,
+            now=SystemClock.wall(),
+            given=read_given(given or (), loaded, minds.table),
+            flags=tuple(flags or ()),
+        )
+        answer = ask(loaded, minds, question)
+    except ConfigurationError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(_EXIT_UNREADABLE) from None
+    if as_json:
+        document = _as_document(loaded, answer)
+        sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+        return
+    for line in _as_text(file, loaded, answer):
+        typer.echo(line)
+
+
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(why, param_hint=f"--{name.replace('_', '-')}")
+
+
+def _account(file: Path | None) -> AccountFixture:
+    if file is None:
+        return AccountFixture()
+    account, problems = validate(parse(read(file), str(file)), AccountFixture)
+    if account is None:
+        raise YamlProblems(problems)
+    return account
+
+
+def _body(file: Path) -> dict[str, Any]:
+    try:
+        body = orjson.loads(read(file))
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError(f"{file}:{error.lineno}:{error.colno}: is no JSON: {error.msg}") from None
+    if not isinstance(body, dict):
+        raise ConfigurationError(f"{file}: should be a JSON object")
+    return body
+
+
+def _as_text(file: Path, pack: Pack, answer: Answer) -> Iterator[str]:
+    yield f"{file}: {pack.name} {pack.version}"
+    yield decided(answer.observed.effect, answer.observed.by, answer.explanation)
+    yield from flag_lines(answer.observed.judgement)
+    yield from rule_lines(answer.explanation)
+
+
+def _as_document(pack: Pack, answer: Answer) -> dict[str, Any]:
+    observed, explanation = answer
+    return {
+        "pack": pack_document(pack),
+        "effect": observed.effect,
+        "by": observed.by,
+        "actions": observed.actions,
+        **judgement_document(explanation),
+        "fields": dict(observed.fields),
+    }

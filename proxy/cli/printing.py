@@ -1,0 +1,59 @@
+"""What verbs print: JSON for machines, tables for people, a secret alone on its line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from proxy.cli.moments import day, state
+
+_PIPE_COLUMNS = 10_000  # nothing is cut where a program reads
+
+
+def print_json(document: object) -> None:
+    """Print one line of JSON."""
+    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal; elsewhere as wide as it has to be, without lines around the cells."""
+    console = Console()
+    if console.is_terminal:
+        console.print(table)
+        return
+    table.box, table.pad_edge = None, False
+    Console(width=_PIPE_COLUMNS).print(table)
+
+
+def cell(value: object) -> Text:
+    """Return a value of the store's as a cell, never read as markup and without what a terminal would obey."""
+    return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)))
+
+
+def print_row(row: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a key or token: each of its facts, and whether it works."""
+    if as_json:
+        print_json(row)
+        return
+    table = Table(show_header=False)
+    for name, value in row.items():
+        table.add_row(name, cell(day(value) if name.endswith("_at") and value is not None else value))
+    table.add_row("state", state(dict(row)))
+    print_table(table)
+
+
+def print_minted(row: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a new key or token, its secret last."""
+    if as_json:
+        print_json(row)
+        return
+    print_row({name: value for name, value in row.items() if name != "secret"}, as_json=False)
+    typer.echo("The secret, shown this once:", err=True)
+    typer.echo(row["secret"])

@@ -1,0 +1,116 @@
+"""What decides, whichever pack is in force: counters, flags, leases and detectors, joined with one pack at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import secrets
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from proxy.clock import Clock
+from proxy.config import Settings
+from proxy.deciding import Decider
+from proxy.detectors import build, field_table
+from proxy.detectors.base import Storing
+from proxy.errors import StoreUnavailable
+from proxy.rules.engine import Engine
+from proxy.rules.flag_book import FlagBook
+from proxy.rules.flag_sync import FlagSync
+from proxy.rules.pack import Mode, Pack
+from proxy.rules.quotas import Quotas
+from proxy.rules.signal_book import SignalBook
+from proxy.rules.signal_sync import SignalSync
+from proxy.secrets import Master, Purpose
+from proxy.store.base import Store
+
+_FLUSH_S = 1.0
+_SWEEP_S = 3600.0
+
+
+class Deciders:
+    """The memory of one process; what `work` returns must run as long as it is used, `close` gives leases back."""
+
+    def __init__(
+        self, settings: Settings, pack: Pack, store: Store, clock: Clock, master: Master, patterns: Path | None
+    ) -> None:
+        holder, numbers = secrets.token_hex(6), itertools.count()
+
+        def op() -> str:
+            return f"{holder}-{next(numbers)}"
+
+        key = master.derive(Purpose.MEMBERS)
+        self._clock = clock
+        self._max_mode = Mode(settings.max_mode)
+        self._first = self._quotas = Quotas(pack, store, clock, holder, op)
+        self._signals = SignalBook(key, shared=True)
+        self._signal_sync = SignalSync(self._signals, store, clock, op)
+        self._flags = FlagBook(shared=True)
+        self._flag_sync = FlagSync(self._flags, store, clock)
+        self._table = field_table()
+        released = {name: at for name, model in settings.models.items() if (at := model.released_at) is not None}
+        self._detectors = build(store, master.derive(Purpose.SEALS), released, patterns)
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, pack: Pack, store: Store, clock: Clock, master: Master, patterns: Path | None
+    ) -> Deciders:
+        """Make it with the flags that are in the store. Raises StoreUnavailable or ConfigurationError."""
+        made = cls(settings, pack, store, clock, master, patterns)
+        await made._flag_sync.begin()
+        return made
+
+    def compile(self, pack: Pack) -> Engine:
+        """Return a pack's engine. Takes a second for 1,000 rules, so a thread calls it while customers are served."""
+        return Engine(pack, self._table, self._signals, self._flags, self._max_mode)
+
+    def put_to_work(self, engine: Engine) -> Decider:
+        """Return what decides by a pack from now on: counts go on where their definition is unchanged."""
+        pack = engine.pack
+        self._quotas = self._quotas.adopt(pack)
+        self._signals.keep_only(frozenset(signal.digest for signal in pack.signals))
+        wanted = engine.reads.union(engine.recorded)
+        needed = [detector for detector in self._detectors if any(field.name in wanted for field in detector.fields)]
+        return Decider(engine, self._quotas, needed, self._table, self._clock)
+
+    def numbers(self) -> dict[str, float]:
+        """Return what is remembered, by the names of the metrics."""
+        return {
+            "stillgate_signal_keys": self._signals.keys,
+            "stillgate_signals_dropped_total": self._signals.dropped,
+            "stillgate_flags": len(self._flags),
+            "stillgate_flags_evicted_total": self._flags.evicted,
+        }
+
+    def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Return what has to run: the exchange with the store of leases, counts and flags."""
+        return self._first.run(), self._signal_sync.run(), self._flag_sync.run(), self._store_what_detectors_learn()
+
+    async def close(self) -> None:
+        """Give back what is held and tell what was counted and flagged, as far as the store can be reached."""
+        with contextlib.suppress(StoreUnavailable):
+            await self._flag_sync.flush()
+            await self._signal_sync.flush()
+            await self._flush_detectors()
+        await self._first.close()
+
+    async def _flush_detectors(self) -> None:
+        for detector in self._detectors:
+            if isinstance(detector, Storing):
+                await detector.flush()
+
+    async def _store_what_detectors_learn(self) -> None:
+        """Write it every second, and delete what is too old once an hour, at an hour's moment of this process's own."""
+        sweep_at = self._clock.monotonic() + random.uniform(0, _SWEEP_S)  # noqa: S311 - so that few sweep at a time
+        while True:
+            await asyncio.sleep(_FLUSH_S)
+            with contextlib.suppress(StoreUnavailable):
+                await self._flush_detectors()
+                if self._clock.monotonic() >= sweep_at:
+                    sweep_at += _SWEEP_S
+                    for detector in self._detectors:
+                        if isinstance(detector, Storing):
+                            await detector.sweep(self._clock.wall())

@@ -1,0 +1,172 @@
+"""Decides about one exchange by one pack: facts, rules, ladder, actions, quotas; gateway and pack tests use it.
+
+Laws:
+- An exchange is decided by one pack from beginning to end, also when another one is loaded meanwhile.
+- Signals count every exchange that could be read, also one that is denied.
+- What a detector could not tell is unknown, not false: rules that read it count as failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from proxy.actions.base import Rejection
+from proxy.clock import Clock
+from proxy.decision import Effect
+from proxy.detectors.base import Detector, Remembering
+from proxy.errors import StoreUnavailable
+from proxy.exchange import Answered, Call, Exchange
+from proxy.fields import Cost, Fields, FieldTable
+from proxy.log import get
+from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
+from proxy.rules.pack import Pack, Rung
+from proxy.rules.quotas import Amounts, Denial, Quotas, Reservation
+
+Estimate = Callable[[Call], Amounts]  # what an exchange may use at most
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided. `call` is what goes upstream; `actions` names what changed it.
+
+    A deny has the `denial` of a quota, or the rung and its `rejection`.
+    """
+
+    effect: Effect
+    judgement: Judgement = NO_JUDGEMENT
+    call: Call | None = None
+    actions: tuple[str, ...] = ()
+    disclose: bool = False
+    rung: Rung | None = None  # the highest one that acted
+    rejection: Rejection | None = None
+    denial: Denial | None = None
+    reservation: Reservation | None = None
+    shadow_denials: tuple[Denial, ...] = ()
+
+    @property
+    def by(self) -> str:
+        """The quota or rung that decided, empty for a plain allow."""
+        if self.denial is not None:
+            return self.denial.quota.id
+        return self.rung.name if self.rung is not None and self.effect is not Effect.ALLOW else ""
+
+
+@dataclass(slots=True)
+class _Rewritten:
+    call: Call
+    actions: list[str] = field(default_factory=list)
+    disclose: bool = False
+    rung: Rung | None = None
+    rejection: Rejection | None = None
+
+
+class Decider:
+    """One pack at work."""
+
+    def __init__(
+        self, engine: Engine, quotas: Quotas, detectors: Sequence[Detector], table: FieldTable, clock: Clock
+    ) -> None:
+        self.engine = engine
+        self.quotas = quotas
+        self._clock = clock
+        self._table = table
+        self._detectors = tuple(detectors)
+        self._remembering = tuple(
+            cast("Remembering", detector) for detector in detectors if hasattr(detector, "look_up")
+        )
+        self._recorded = tuple((name, table.defaults.get(name, 0)) for name in engine.recorded)
+        self.reads_texts = any(table[name].cost is Cost.TEXT for name in engine.reads)
+
+    @property
+    def pack(self) -> Pack:
+        """The pack."""
+        return self.engine.pack
+
+    def inspect(self, exchange: Exchange) -> None:
+        """Fill in the fields that the request alone tells; needs no event loop."""
+        fields = dict(self._table.defaults)
+        for detector in self._detectors:
+            try:
+                fields.update(detector.inspect(exchange))
+            except Exception:  # noqa: BLE001 - a plug-in may be anybody's
+                self._failed(detector, exchange)
+        exchange.fields = fields
+
+    def read_fields(self, exchange: Exchange) -> Fields:
+        """Return the fields that the pack reads and that are not at their default: what the record holds."""
+        fields = exchange.fields
+        return {name: value for name, usual in self._recorded if (value := fields.get(name, 0)) != usual}
+
+    async def decide(self, exchange: Exchange, estimate: Estimate) -> Decision:
+        """Decide about an exchange whose call and fields are there.
+
+        Raises StoreUnavailable when an enforced limit had to ask the store and could not; then nothing is held.
+        """
+        if exchange.call is None:
+            raise RuntimeError("an exchange is read before it is decided")
+        if self._remembering:
+            await self._look_up(exchange)
+        judgement = self.engine.judge(exchange, self._clock.wall())
+        rewritten = _Rewritten(exchange.call)
+        if judgement.enforced.rungs:
+            await self._act(exchange, judgement.enforced.rungs, rewritten)
+        if rewritten.rejection is not None:
+            return Decision(
+                Effect.DENY, judgement, actions=("reject",), rung=rewritten.rung, rejection=rewritten.rejection
+            )
+        call = rewritten.call
+        result = await self.quotas.reserve(
+            exchange.principal, call.model, estimate(call), exchange.template, exchange.cluster
+        )
+        if isinstance(result, Denial):
+            return Decision(Effect.DENY, judgement, denial=result)
+        return Decision(
+            effect=Effect.DEGRADE if rewritten.actions else Effect.ALLOW,
+            judgement=judgement,
+            call=call,
+            actions=tuple(rewritten.actions),
+            disclose=rewritten.disclose,
+            rung=rewritten.rung,
+            reservation=result,
+            shadow_denials=tuple(result.shadow),
+        )
+
+    def learn(self, exchange: Exchange, answered: Answered) -> None:
+        """Take note of how an exchange ended that was decided here."""
+        for detector in self._remembering:
+            try:
+                exchange.fields.update(detector.learn(exchange, answered))
+            except Exception:  # noqa: BLE001 - a plug-in may be anybody's
+                self._failed(detector, exchange)
+        self.engine.learn(exchange, self._clock.wall())
+
+    async def _look_up(self, exchange: Exchange) -> None:
+        for detector in self._remembering:
+            try:
+                exchange.fields.update(await detector.look_up(exchange))
+            except StoreUnavailable:
+                exchange.unknown = exchange.unknown.union(entry.name for entry in detector.fields)
+            except Exception:  # noqa: BLE001 - a plug-in may be anybody's
+                self._failed(detector, exchange)
+
+    @staticmethod
+    async def _act(exchange: Exchange, rungs: Sequence[Rung], done: _Rewritten) -> None:
+        """Let the actions of the rungs change the call, the lowest rung first."""
+        for rung in rungs:
+            for kind in rung.do:
+                result = await kind.begin(exchange).on_call(done.call)
+                if isinstance(result, Rejection):
+                    done.rejection, done.rung = result, rung
+                    return
+                if result is not done.call:
+                    done.call, done.rung = result, rung
+                    done.disclose = done.disclose or rung.disclose
+                    if kind.name not in done.actions:
+                        done.actions.append(kind.name)
+
+    @staticmethod
+    def _failed(detector: Detector, exchange: Exchange) -> None:
+        exchange.unknown = exchange.unknown.union(entry.name for entry in detector.fields)
+        get("detectors").exception("a detector failed", detector=type(detector).__name__, exchange=exchange.id)

@@ -1,0 +1,136 @@
+"""The log of what people change through the admin side: who, what, why and when, as lines beside the decision log.
+
+Laws:
+- A change begins only once the line that announces it is on the disk; a second line with its result follows it there
+  before anybody is answered.
+- A line goes in whole or is not counted on: after a failed write the next one first ends what is unfinished.
+- One thread touches the file, and the event loop never waits for it without a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import NamedTuple, TypeVar
+
+from proxy.clock import Clock
+from proxy.decisions.columns import SCHEMA
+from proxy.decisions.record import to_line
+from proxy.decisions.target import FileTarget
+from proxy.decisions.writer import DURABLE_SECONDS, LogUnavailable
+from proxy.errors import StillgateError, StoreUnavailable
+from proxy.log import get
+
+ADMIN_LOG = "admin.jsonl"
+
+_Made = TypeVar("_Made")
+
+
+class Change(NamedTuple):
+    """What somebody is about to do; `via` says how they are known: by a token, or as the socket's user."""
+
+    who: str
+    role: str
+    via: str
+    action: str
+    object: str
+    why: str = ""
+
+
+class ChangeLog:
+    """The file and the thread that writes it; the file is opened, and made, by the first change."""
+
+    def __init__(
+        self,
+        target: FileTarget,
+        writer: str,
+        version: str,
+        clock: Clock,
+        new_id: Callable[[], str],
+        deadline: float = DURABLE_SECONDS,
+    ) -> None:
+        self._target = target
+        self._head = {"writer": writer, "stillgate": version}
+        self._clock = clock
+        self._new_id = new_id
+        self._deadline = deadline
+        self._thread = ThreadPoolExecutor(1, "admin-log")
+        self._is_open = False
+        self._seq = 0
+
+    async def make(
+        self, change: Change, do: Callable[[], Awaitable[_Made]], named: Callable[[_Made], str] | None = None
+    ) -> _Made:
+        """Announce a change, make it with `do`, note its result and return what `do` did.
+
+        `named` names what was changed if that is known only afterwards. Raises LogUnavailable, with nothing done, if
+        the change could not be announced, and whatever `do` raises.
+        """
+        key = self._new_id()
+        await self._write(key, change, "begun")
+        try:
+            made = await do()
+        except BaseException as error:
+            # Whether a change took effect whose store went away is not known.
+            refused = isinstance(error, StillgateError | LookupError) and not isinstance(error, StoreUnavailable)
+            await self._note(key, change, "refused" if refused else "failed")
+            raise
+        await self._note(key, change._replace(object=named(made)) if named else change, "done")
+        return made
+
+    async def close(self) -> None:
+        """Let the file go, once what is being written is through."""
+        with suppress(OSError):
+            async with asyncio.timeout(self._deadline):
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _note(self, key: str, change: Change, result: str) -> None:
+        """Write a result; if that fails the announcement stands alone, which says that the end is not known."""
+        try:
+            await self._write(key, change, result)
+        except LogUnavailable:
+            get("admin").error("the result of a change was not recorded", change=key, result=result)
+
+    async def _write(self, key: str, change: Change, result: str) -> None:
+        columns = {"id": key, **change._asdict(), "result": result}
+        try:
+            async with asyncio.timeout(self._deadline):
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._put, columns)
+        except OSError as error:  # a deadline's TimeoutError is one
+            get("admin").error("the admin log cannot be written", error=str(error) or "too slow")
+            raise LogUnavailable("the admin log cannot be written") from None
+
+    def _put(self, columns: dict[str, str]) -> None:
+        try:
+            if self._is_open:
+                self._target.look()
+            else:
+                torn_bytes = self._target.open()
+                self._is_open = True
+                if torn_bytes:
+                    self._append(self._line("repair", {"torn_bytes": torn_bytes}))
+            self._append(self._line("admin", columns))
+            self._target.sync()
+        except OSError:
+            self._let_go()  # opened again, the file tells whether it ends in the middle of a line
+            raise
+
+    def _append(self, line: bytes) -> None:
+        rest = memoryview(line)
+        while rest:
+            rest = rest[self._target.write(rest) :]
+
+    def _line(self, kind: str, columns: dict[str, str] | dict[str, int]) -> bytes:
+        self._seq += 1
+        moment = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC)
+        time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return to_line({"v": SCHEMA, "kind": kind, "seq": self._seq, "time": time, **self._head, **columns})
+
+    def _let_go(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._target.close()

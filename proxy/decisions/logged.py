@@ -1,0 +1,165 @@
+"""A terminal record as a value: what a reader may rely on once a line of the decision log was understood."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from proxy.decision import Effect, Outcome, Shadow
+from proxy.decisions.record import TEXT_CHARS
+from proxy.fields import Value
+
+_DIGEST: Final = re.compile("[0-9a-f]{64}")  # it becomes part of a file's name
+_REPLACED: Final = "\ufffd"
+
+
+class Logged(NamedTuple):
+    """One recorded exchange; `time` is when it was accepted, in Unix seconds, and `stamp` the same as it stands there.
+
+    `decide_ms` is how long the decision took, None if there was none. `cut` says that columns were emptied to keep the
+    line short, the fields first.
+    """
+
+    id: str
+    stamp: str
+    time: float
+    epoch: str
+    pack_digest: str
+    key: str
+    account: str
+    tenant: str
+    template: str
+    cluster: str
+    dialect: str
+    model: str
+    fields: Mapping[str, Value]
+    effect: Effect
+    by: str
+    reasons: tuple[str, ...]
+    rung: str
+    score: int
+    actions: tuple[str, ...]
+    fired: tuple[str, ...]
+    flags: tuple[str, ...]
+    waiting: tuple[str, ...]
+    exempt: tuple[str, ...]
+    failed: tuple[str, ...]
+    shadow: Shadow
+    status: int
+    code: str
+    outcome: Outcome
+    decide_ms: float | None
+    cut: bool
+
+    @property
+    def decided(self) -> float:
+        """When the pack was asked, in Unix seconds; a denial by a request that could not be read comes earlier."""
+        return self.time + (self.decide_ms or 0.0) / 1000
+
+    @property
+    def judged(self) -> bool:
+        """Whether a pack decided about it, and the record says what it said.
+
+        What is no request, or has no client any more, is denied without it, before or after it was asked. Only a quota
+        or rung can have such a name and these statuses.
+        """
+        unasked = self.effect is Effect.DENY and self.by in {"request", "client"} and self.status not in {403, 429}
+        return self.decide_ms is not None and not unasked
+
+    @property
+    def shortened(self) -> tuple[str, ...]:
+        """The fields of which something may be missing: texts as long as they may be, or with characters replaced."""
+        return tuple(name for name, value in self.fields.items() if any(_shortened(text) for text in _texts(value)))
+
+
+def read_logged(row: Mapping[str, Any]) -> Logged:
+    """Return the value of a terminal record. Raises ValueError, with the column's name, for one that is none."""
+    column = _Columns(row)
+    shadow, ms = _Columns(column.of("shadow", dict), "shadow."), column.of("ms", dict)
+    digest = column.text("pack_digest")
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("pack_digest: is no digest")
+    decide = ms.get("decide")
+    if type(decide) not in {int, float, type(None)}:
+        raise ValueError("ms.decide: should be a number or null")
+    time = dt.datetime.fromisoformat(column.text("time"))
+    if time.tzinfo is None:
+        raise ValueError("time: should name its time zone")
+    cut = column.of("truncated", bool)
+    return Logged(
+        id=column.text("id"),
+        stamp=column.text("time"),
+        time=time.timestamp(),
+        epoch=column.text("epoch"),
+        pack_digest=digest,
+        key=column.text("key"),
+        account=column.text("account"),
+        tenant=column.text("tenant"),
+        template=column.text("template"),
+        cluster=column.text("cluster"),
+        dialect=column.text("dialect"),
+        model=column.text("model"),
+        fields={str(name): _value(name, value) for name, value in column.of("fields", dict).items()},
+        effect=Effect(column.text("effect")),
+        by=column.text("by"),
+        reasons=column.texts("reasons"),
+        rung=column.text("rung"),
+        score=column.of("score", int),
+        actions=column.texts("actions"),
+        fired=column.texts("fired"),
+        flags=column.texts("flags"),
+        waiting=column.texts("waiting"),
+        exempt=column.texts("exempt"),
+        failed=column.texts("failed"),
+        shadow=Shadow()
+        if cut and not column.of("shadow", dict)
+        else Shadow(shadow.text("rung"), shadow.of("score", int), shadow.texts("fired"), shadow.texts("denied_by")),
+        status=column.of("status", int),
+        code=column.text("code"),
+        outcome=Outcome(column.text("outcome")),
+        decide_ms=decide,
+        cut=cut,
+    )
+
+
+class _Columns:
+    """Columns of a row by their type; what is missing or of another type is a ValueError."""
+
+    def __init__(self, row: Mapping[str, Any], within: str = "") -> None:
+        self._row = row
+        self._within = within
+
+    def of(self, name: str, wanted: type) -> Any:  # noqa: ANN401 - of the type wanted
+        value = self._row.get(name)
+        if type(value) is not wanted:
+            raise ValueError(f"{self._within}{name}: should be of type {wanted.__name__}")
+        return value
+
+    def text(self, name: str) -> str:
+        return str(self.of(name, str))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        items = self.of(name, list)
+        if not all(isinstance(item, str) for item in items):
+            raise ValueError(f"{self._within}{name}: should be a list of texts")
+        return tuple(items)
+
+
+def _value(name: str, value: object) -> Value:
+    match value:
+        case bool() | int() | float() | str():
+            return value
+        case list() if all(isinstance(item, str) for item in value):
+            return tuple(value)
+        case _:
+            raise ValueError(f"fields.{name}: is no value of a field")
+
+
+def _texts(value: Value) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else (value,) if isinstance(value, str) else ()
+
+
+def _shortened(text: str) -> bool:
+    return len(text) >= TEXT_CHARS or _REPLACED in text

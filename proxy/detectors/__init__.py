@@ -1,0 +1,107 @@
+"""The built-in detectors, in the order they run; others join through the entry points `stillgate.detectors`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from proxy.detectors.account import AccountFacts
+from proxy.detectors.answer import AnswerFacts
+from proxy.detectors.base import Detector
+from proxy.detectors.content import Content
+from proxy.detectors.foreign_signature import ForeignSignature
+from proxy.detectors.new_model import NewModel
+from proxy.detectors.request_shape import RequestShape
+from proxy.detectors.request_text import RequestText
+from proxy.errors import ConfigurationError
+from proxy.fields import FieldTable
+from proxy.log import get
+from proxy.pattern_sets import PatternSet, load_pattern_sets
+from proxy.store.base import Store
+
+GROUP = "stillgate.detectors"
+DETECTORS: tuple[type[Detector], ...] = (
+    RequestShape,
+    RequestText,
+    AccountFacts,
+    AnswerFacts,
+    NewModel,
+    Content,
+    ForeignSignature,
+)
+
+
+def field_table() -> FieldTable:
+    """Return the table of all fields, those of joined detectors included; raises ConfigurationError as `build` does."""
+    return _table([*DETECTORS, *joined()])
+
+
+def build(
+    store: Store,
+    secret_key: bytes,
+    models_released: Mapping[str, float],
+    patterns: Path | None,
+    *,
+    content: Content | None = None,
+) -> tuple[Detector, ...]:
+    """Make every detector, once for a process.
+
+    `secret_key` keys what is remembered of reasoning blocks, the same on every replica; `models_released` is Unix
+    seconds by model name; `patterns` is the folder of pattern sets, None if there is none. `content` is used in their
+    place if it is there: compiling them takes half a second. Raises ConfigurationError for patterns that cannot be
+    used, and for a joined detector that fails.
+    """
+    made: list[Detector] = [
+        RequestShape(),
+        RequestText(),
+        AccountFacts(),
+        AnswerFacts(),
+        NewModel(models_released),
+        content or Content(_pattern_sets(patterns)),
+        ForeignSignature(store, secret_key),
+    ]
+    for kind in joined():
+        try:
+            made.append(kind())
+        except Exception as error:
+            raise ConfigurationError(f"the detector {kind.__qualname__} cannot be made: {error}") from error
+    _table(made)
+    return tuple(made)
+
+
+def joined() -> list[type[Detector]]:
+    """Return the detector classes of the entry points, in the order of their names.
+
+    They are made without arguments. Raises ConfigurationError for one that cannot be imported or is no detector.
+    """
+    kinds = []
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            kind = point.load()
+        except Exception as error:
+            raise ConfigurationError(f"the detector {point.name} ({point.value}) cannot be loaded: {error}") from error
+        if not isinstance(kind, type) or not hasattr(kind, "fields") or not hasattr(kind, "inspect"):
+            raise ConfigurationError(f"{point.name} ({point.value}) is no detector: it needs `fields` and `inspect`")
+        kinds.append(kind)
+    return kinds
+
+
+def patterns_beside(pack: Path) -> Path | None:
+    """Return the folder of pattern sets that belongs to a pack: `patterns` beside its file, None if there is none."""
+    folder = pack.parent / "patterns"
+    return folder if folder.is_dir() else None
+
+
+def _pattern_sets(folder: Path | None) -> tuple[PatternSet, ...]:
+    sets = load_pattern_sets(folder) if folder is not None else ()
+    if not sets:
+        get("detectors").warning("there are no pattern sets: the content fields keep their defaults")
+    return sets
+
+
+def _table(detectors: list[type[Detector]] | list[Detector]) -> FieldTable:
+    try:
+        return FieldTable(field for detector in detectors for field in detector.fields)
+    except ValueError as error:
+        raise ConfigurationError(f"the detectors do not fit together: {error}") from None

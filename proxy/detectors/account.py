@@ -1,0 +1,40 @@
+"""Who calls: facts of the principal and of the hour, none of which needs memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import ClassVar
+
+from proxy.exchange import Exchange
+from proxy.fields import Field, Value
+
+_DAY_S = 86_400
+
+
+class AccountFacts:
+    """Adds `account.*` and `time.*`."""
+
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("account.name", "", "The account's name.", private=True),
+        Field("account.tenant", "", "The organisation that the account belongs to.", private=True),
+        Field("account.plan", "", "The account's plan."),
+        Field("account.age_days", 0.0, "How long ago the account was opened, or first seen.", unit="days"),
+        Field("account.key", "", "The id of the key that was used.", private=True),
+        Field("time.hour", "", "The hour of the day in UTC, 00 to 23, as text: for counting distinct hours."),
+        Field("time.weekday", "", "The day of the week in UTC, mon to sun."),
+    )
+
+    def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
+        """Return the caller's facts."""
+        principal = exchange.principal
+        moment = time.gmtime(exchange.started)
+        return {
+            "account.name": principal.account,
+            "account.tenant": principal.tenant,
+            "account.plan": principal.plan,
+            "account.age_days": max(0.0, (exchange.started - principal.created_at) / _DAY_S),
+            "account.key": principal.key_id,
+            "time.hour": f"{moment.tm_hour:02}",
+            "time.weekday": ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[moment.tm_wday],
+        }

@@ -1,0 +1,151 @@
+"""Finds what a prompt hides in a code and decodes it, so that patterns see it: one layer, bounded.
+
+Laws: the marks cost nothing of their own, since they are found in the pass that looks for patterns; decoding begins
+only where one was found; what does not decode to plain words was no code.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote
+
+SPACED = "spaced"  # no code, but it hides words as one does
+CODECS = ("base64", "binary", "hex", "leet", "morse", "rot13", "tags", "url")
+_MAX_RUNS = 16  # of one code: whoever writes more of them writes them alike
+_MAX_RUN_CHARS = 8_192
+_MIN_PLAIN_CHARS = 8
+
+_ROT13_WORDS = "gur|naq|lbhe|guvf|jvgu|juvpu|jung|gung|jvyy|sebz|cyrnfr|ernfbavat|gubhtug"
+_MORSE = {
+    ".-": "a", "-...": "b", "-.-.": "c", "-..": "d", ".": "e", "..-.": "f", "--.": "g", "....": "h", "..": "i",
+    ".---": "j", "-.-": "k", ".-..": "l", "--": "m", "-.": "n", "---": "o", ".--.": "p", "--.-": "q", ".-.": "r",
+    "...": "s", "-": "t", "..-": "u", "...-": "v", ".--": "w", "-..-": "x", "-.--": "y", "--..": "z",
+    "-----": "0", ".----": "1", "..---": "2", "...--": "3", "....-": "4", ".....": "5", "-....": "6", "--...": "7",
+    "---..": "8", "----.": "9",
+}  # fmt: skip
+_LEET = str.maketrans("013457@$", "oieastas")
+
+_BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}")
+_HEX_RUN = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[ ,:]?){12,}")
+_BINARY_RUN = re.compile(r"(?:[01]{8}[ ,]?){6,}")
+_MORSE_RUN = re.compile(r"(?:[.\-]{1,5}[ /|]{1,3}){8,}[.\-]{0,5}")
+_ROT13 = re.compile(rf"\b(?:{_ROT13_WORDS})\b", re.IGNORECASE)
+_LEET_WORD = re.compile(r"(?<![\w@$])(?=[^\W\d]*[013457@$])[A-Za-z013457@$]{4,20}(?![\w@$])")
+_LEET_INSIDE = re.compile(r"[A-Za-z][013457]+[A-Za-z]")
+_DIGITS = re.compile("[013457]+")
+_HEX_WORD = re.compile(r"[0-9A-Fa-f]+\Z")
+_TAG = re.compile("[\U000e0020-\U000e007e]")
+_SPACED_RUN = re.compile(r"(?:\b[^\W\d_][ .*_-]{1,3}){6,}[^\W\d_]\b")
+
+
+def _base64(text: str) -> Iterator[str]:
+    for run in _runs(_BASE64_RUN, text):
+        standard = run.translate({ord("-"): "+", ord("_"): "/"})
+        yield _text(_quietly(base64.b64decode, standard[: len(standard) // 4 * 4]) or b"")
+        if tail := len(standard) % 4:
+            yield _text(_quietly(base64.b64decode, standard + "=" * (4 - tail)) or b"")
+
+
+def _hex(text: str) -> Iterator[str]:
+    for run in _runs(_HEX_RUN, text):
+        digits = re.sub(r"0x|\\x|[ ,:]", "", run)
+        yield _text(_quietly(binascii.unhexlify, digits[: len(digits) // 2 * 2]) or b"")
+
+
+def _binary(text: str) -> Iterator[str]:
+    for run in _runs(_BINARY_RUN, text):
+        bits = re.sub("[ ,]", "", run)
+        yield _text(bytes(int(bits[place : place + 8], 2) for place in range(0, len(bits) - 7, 8)))
+
+
+def _url(text: str) -> Iterator[str]:
+    runs = [word for word in text.split() if word.count("%") > 2 and "://" not in word]  # an address is what it is
+    yield from [unquote(run[:_MAX_RUN_CHARS], errors="replace") for run in runs[:_MAX_RUNS]]
+
+
+def _morse(text: str) -> Iterator[str]:
+    for run in _runs(_MORSE_RUN, text):
+        words = re.split(r" *[/|] *| {2,}", run)
+        plain = " ".join("".join(_MORSE.get(letter, "") for letter in word.split()) for word in words)
+        if len(set(plain)) > 5:  # a row of dashes is a table
+            yield plain
+
+
+def _rot13(text: str) -> Iterator[str]:
+    if len({word.lower() for word in _ROT13.findall(text)}) > 1:  # one alone is a name or a typing error
+        yield codecs.encode(text[: _MAX_RUNS * _MAX_RUN_CHARS], "rot13")
+
+
+def _leet(text: str) -> Iterator[str]:
+    # A digit inside of letters: an address, a version or a hexadecimal number has none, a variable may, but seldom
+    # in two places.
+    readable = {word for word in _LEET_WORD.findall(text) if _LEET_INSIDE.search(word) and not _HEX_WORD.match(word)}
+    if len(readable) > 2 and any(len(_DIGITS.findall(word)) > 1 for word in readable):
+        yield text.translate(_LEET)
+
+
+def _tags(text: str) -> Iterator[str]:
+    yield "".join([chr(ord(char) - 0xE0000) for char in _TAG.findall(text)])
+
+
+def _spaced(text: str) -> Iterator[str]:
+    for run in _runs(_SPACED_RUN, text):
+        yield " ".join(re.sub(r"[ .*_-]", "", word) for word in re.split(r"[ .*_-]{2,}", run))
+
+
+# What to look for in folded text, with what decodes it.
+_CODES: tuple[tuple[str, str, Callable[[str], Iterator[str]]], ...] = (
+    ("base64", r"[a-z0-9+/_\-]{24}", _base64),
+    ("hex", r"(?:(?:0x|\\x)?[0-9a-f]{2}[ ,:]?){12}", _hex),
+    ("binary", r"(?:[01]{8}[ ,]?){6}", _binary),
+    ("url", r"%[0-9a-f]{2}[^\s%]{0,20}%[0-9a-f]{2}[^\s%]{0,20}%[0-9a-f]{2}", _url),
+    ("morse", r"(?:[.\-]{1,5}[ /|]{1,3}){8}", _morse),
+    ("rot13", rf"\b(?:{_ROT13_WORDS})\b", _rot13),
+    ("leet", r"\b[a-z]*[013457@$][a-z]+[013457@$]", _leet),
+    ("leet", r"\b[a-z]+[013457@$][a-z]+", _leet),
+    (SPACED, r"(?:\b[a-z][ .*_\-]{1,3}){6}", _spaced),
+)
+MARKS = tuple(mark for _, mark, _ in _CODES)
+
+
+def decode(text: str, marks: int) -> list[tuple[str, str]]:
+    """Return (codec, plain text) for whatever the marks, as bits, promised and the text kept."""
+    found: dict[tuple[str, str], None] = {}
+    if not text.isascii():  # folding takes tags out, so no mark can show them
+        found |= {("tags", plain): None for plain in _tags(text) if _is_plain(plain)}
+    for place, (name, _, read) in enumerate(_CODES):
+        if marks >> place & 1:
+            for plain in read(text):
+                if _is_plain(plain):
+                    found[name, plain] = None
+    return list(found)
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a text reads like words: long enough, printable, and mostly letters."""
+    if len(text) < _MIN_PLAIN_CHARS:
+        return False
+    letters = sum([char.isalpha() or char.isspace() for char in text])
+    return letters * 10 >= len(text) * 8 and sum([char.isprintable() or char.isspace() for char in text]) == len(text)
+
+
+def _runs(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    for number, found in enumerate(pattern.finditer(text)):
+        if number == _MAX_RUNS:
+            return
+        yield found[0][:_MAX_RUN_CHARS]
+
+
+def _quietly(decoder: Callable[[str], bytes], text: str) -> bytes | None:
+    try:
+        return decoder(text)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").rstrip("\ufffd")

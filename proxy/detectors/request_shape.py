@@ -1,0 +1,87 @@
+"""What a request asks for, in numbers: model, sizes, and the parameters that tell how a model is probed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from proxy.exchange import Exchange, text_bytes
+from proxy.fields import Field, Value
+
+_MAX_KEYS = 1024
+_MAX_KEY_CHARS = 32  # a token's number has ten digits at most
+_IMAGE_TYPES = ("image", "image_url", "input_image")
+
+
+class RequestShape:
+    """Adds `request.*`."""
+
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("request.model", "", "The model asked for, by the name the settings list."),
+        Field("request.dialect", "", "The API's wire format, such as openai.chat."),
+        Field("request.stream", False, "Whether a stream of server-sent events was asked for."),
+        Field("request.choices", 1, "How many answers were asked for (`n`)."),
+        Field("request.max_output_tokens", 0, "The client's own cap on output tokens; 0 if it gave none."),
+        Field("request.text_bytes", 0, "UTF-8 bytes of text that the model would see.", unit="bytes"),
+        Field("request.tools", 0, "How many tools the request offers to the model."),
+        Field("request.turns", 0, "How many messages the conversation has."),
+        Field("request.images", 0, "How many image parts the messages and their tool results have."),
+        Field("request.logprobs", False, "Whether log-probabilities were asked for."),
+        Field("request.top_logprobs", 0, "How many alternatives a token the log-probabilities were asked for."),
+        Field("request.logit_bias_size", 0, "How many tokens were given a bias."),
+        Field("request.logit_bias_keys", (), "The tokens that were given a bias, as they were written.", private=True),
+        Field("request.stop_sequences", 0, "How many stop sequences were given."),
+        Field("request.temperature", 1.0, "The sampling temperature; 1 if none was given."),
+    )
+
+    def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
+        """Return the request's numbers."""
+        call = exchange.call
+        if call is None:
+            return {}
+        body = call.body
+        found: dict[str, Value] = {
+            "request.model": call.model,
+            "request.dialect": exchange.dialect,
+            "request.stream": call.stream,
+            "request.choices": call.choices,
+            "request.max_output_tokens": call.max_output_tokens or 0,
+            "request.text_bytes": sum([text_bytes(text) for _, _, text in exchange.texts]),
+            "request.tools": _size(body.get("tools")) + _size(body.get("functions")),
+            "request.turns": _size(body.get("messages")),
+            "request.images": _images(body.get("messages")),
+        }
+        top = body.get("top_logprobs")
+        if body.get("logprobs") or top:
+            found["request.logprobs"] = True
+            found["request.top_logprobs"] = top if type(top) is int else 0
+        bias = body.get("logit_bias")
+        if type(bias) is dict and bias:
+            found["request.logit_bias_size"] = len(bias)
+            found["request.logit_bias_keys"] = tuple([key[:_MAX_KEY_CHARS] for key in bias][:_MAX_KEYS])
+        stops = body.get("stop", body.get("stop_sequences"))
+        if stops:
+            found["request.stop_sequences"] = len(stops) if type(stops) is list else 1
+        temperature = body.get("temperature")
+        if isinstance(temperature, int | float):
+            found["request.temperature"] = float(temperature)
+        return found
+
+
+def _size(items: object) -> int:
+    return len(items) if type(items) is list else 0
+
+
+def _images(messages: Any) -> int:  # noqa: ANN401 - a part of a JSON document
+    """Count image parts in messages and in the tool results among their parts."""
+    count = 0
+    waiting = [message.get("content") for message in messages] if type(messages) is list else []
+    for content in waiting:
+        for part in content if type(content) is list else ():
+            if type(part) is not dict:
+                continue
+            if part.get("type") in _IMAGE_TYPES:
+                count += 1
+            elif part.get("type") == "tool_result":
+                waiting.append(part.get("content"))
+    return count

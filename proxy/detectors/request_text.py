@@ -1,0 +1,94 @@
+"""In which scripts a prompt is written, and how much of it is disguised: properties of characters, not of words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from proxy.detectors.reading import scanned
+from proxy.exchange import Exchange
+from proxy.fields import Cost, Field, Value
+from proxy.folding import INVISIBLE, MARKS, TAGS, without_long_runs
+
+# The first code point of each run, in order (Unicode's Blocks.txt, runs of one script joined); empty: no script's own.
+_RUNS: tuple[tuple[int, str], ...] = (
+    (0x0000, ""), (0x0041, "latin"), (0x005B, ""), (0x0061, "latin"), (0x007B, ""), (0x00C0, "latin"), (0x02B0, ""),
+    (0x0370, "greek"), (0x0400, "cyrillic"), (0x0530, "armenian"), (0x0590, "hebrew"), (0x0600, "arabic"),
+    (0x0700, "other"), (0x0900, "devanagari"), (0x0980, "other"), (0x0E00, "thai"), (0x0E80, "other"),
+    (0x10A0, "georgian"), (0x1100, "hangul"), (0x1200, "other"), (0x1C80, "cyrillic"), (0x1C90, "georgian"),
+    (0x1CC0, "other"), (0x1D00, "latin"), (0x1DC0, ""), (0x1E00, "latin"), (0x1F00, "greek"), (0x2000, ""),
+    (0x2C00, "other"), (0x2C60, "latin"), (0x2C80, "other"), (0x2DE0, "cyrillic"), (0x2E00, ""), (0x2E80, "han"),
+    (0x2FF0, ""), (0x3005, "han"), (0x3008, ""), (0x3041, "hiragana"), (0x30A0, "katakana"), (0x30FB, ""),
+    (0x30FD, "katakana"), (0x3100, "bopomofo"), (0x3130, "hangul"), (0x3190, ""), (0x31F0, "katakana"), (0x3200, ""),
+    (0x3400, "han"), (0x4DC0, ""), (0x4E00, "han"), (0xA000, "other"), (0xA640, "cyrillic"), (0xA6A0, "other"),
+    (0xA720, "latin"), (0xA800, "other"), (0xAC00, "hangul"), (0xD800, ""), (0xF900, "han"), (0xFB00, "latin"),
+    (0xFB07, "other"), (0xFB1D, "hebrew"), (0xFB50, "arabic"), (0xFE00, ""), (0xFE70, "arabic"), (0xFEFF, ""),
+    (0xFF21, "latin"), (0xFF3B, ""), (0xFF41, "latin"), (0xFF5B, ""), (0xFF66, "katakana"), (0xFFA0, "hangul"),
+    (0xFFE0, ""), (0x10000, "other"), (0x1D000, ""), (0x1E000, "other"), (0x1F000, ""), (0x20000, "han"),
+    (0x323B0, ""),
+)  # fmt: skip
+_STARTS = [start for start, _ in _RUNS]
+_LETTER = "[A-Za-z\u00c0-\u024f\u0370-\u052f]"
+_HIDDEN = "".join(sorted(INVISIBLE))
+# Between letters of these scripts nothing invisible has a purpose, but for a soft hyphen; joiners of other scripts and
+# of emoji have one.
+_INSIDE_A_WORD = re.compile(f"(?<={_LETTER})[{_HIDDEN}]+(?={_LETTER})")
+_TURNED = re.compile("[\u202d\u202e]")  # bidirectional overrides: they show text in another order than it has
+_TAG = re.compile("[\U000e0000-\U000e007f]")
+_MARK = re.compile(f"[{''.join(sorted(MARKS))}]")
+_FOREIGN = "\u0370-\u03ff\u0400-\u052f"
+_MIXED = re.compile(f"[A-Za-z][{_FOREIGN}]|[{_FOREIGN}][A-Za-z]")
+_ALIKE = {"cyrillic", "greek"}
+
+
+class RequestText:
+    """Adds `request.scripts` and `request.obfuscation`; only text beyond ASCII is looked at closely."""
+
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field(
+            "request.scripts",
+            (),
+            f"The scripts that the prompt has letters of: {', '.join(sorted({name for _, name in _RUNS if name}))}.",
+            Cost.TEXT,
+        ),
+        Field(
+            "request.obfuscation",
+            0.0,
+            "How much of the prompt is disguised, from 0 to 1: invisible characters inside of words, tag characters, "
+            "text turned around, words of mixed alphabets and piled-up marks, by the word.",
+            Cost.TEXT,
+        ),
+    )
+
+    def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
+        """Return the scripts, and how much is disguised."""
+        text = scanned(exchange.texts)
+        if text.isascii():
+            return {"request.scripts": ("latin",)} if any(map(str.isalpha, text)) else {}
+        chars = set(text)
+        scripts = scripts_of(chars)
+        return {"request.scripts": scripts, "request.obfuscation": _obfuscation(text, chars, scripts)}
+
+
+def scripts_of(chars: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the scripts that letters among these characters belong to, in alphabetical order."""
+    found = {_RUNS[bisect_right(_STARTS, code) - 1][1] for code in map(ord, chars)}
+    return tuple(sorted(found - {""}))
+
+
+def _obfuscation(text: str, chars: set[str], scripts: tuple[str, ...]) -> float:
+    disguised = 0
+    if not INVISIBLE.isdisjoint(chars):
+        disguised += len(_INSIDE_A_WORD.findall(text)) + len(_TURNED.findall(text))
+    if not TAGS.isdisjoint(chars):
+        disguised += len(_TAG.findall(text))
+    if "latin" in scripts and not _ALIKE.isdisjoint(scripts):
+        disguised += len(_MIXED.findall(text))
+    if not MARKS.isdisjoint(chars):
+        # A letter and its own accent become one character.
+        composed = unicodedata.normalize("NFC", without_long_runs(text))
+        disguised += len(_MARK.findall(composed))
+    return round(min(1.0, disguised / max(1, len(text.split()))), 3)

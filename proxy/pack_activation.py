@@ -1,0 +1,81 @@
+"""Puts a pack onto the settings' path for a person: checked first, renamed over it whole, the old content kept.
+
+Law: what lies on a read-only mount, or in a folder of links that somebody else swaps, is that owner's to change.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+from proxy.errors import ConfigurationError
+from proxy.pack_archive import archived_file, write_whole
+from proxy.pack_keeper import PackKeeper
+from proxy.problem import YamlProblems
+from proxy.rules.pack_loading import check_pack
+from proxy.strict_yaml import read
+
+_NOT_OURS = {
+    errno.EROFS: "lies on a read-only mount",
+    errno.EACCES: "lies in a folder that the proxy may not write to",
+    errno.EPERM: "lies in a folder that the proxy may not write to",
+    errno.EBUSY: "is a mount of its own",
+}
+_KUBERNETES_LINK = "..data"
+_WHOSE = "change it where it comes from, and the proxy follows within seconds"
+
+
+class Activation:
+    """Changes the pack of one deployment."""
+
+    def __init__(self, packs: PackKeeper) -> None:
+        self._packs = packs
+
+    async def activate(self, data: bytes, who: str, why: str) -> None:
+        """Bring a pack into force. Raises ConfigurationError if it is broken, or the path is somebody else's."""
+        await self._put(data, "activate", who, why)
+
+    async def rollback(self, digest: str, who: str, why: str) -> None:
+        """Bring an earlier pack into force: the one whose digest begins so, or the one before if that is empty.
+
+        Raises ConfigurationError if there is none, or for the reasons of `activate`.
+        """
+        archive = self._packs.archive
+        if digest:
+            revision = archive.find(digest)
+        elif len(archive.revisions) > 1:
+            revision = archive.revisions[-2]
+        else:
+            raise ConfigurationError("there is no earlier pack to go back to")
+        file = archived_file(archive.folder, revision.digest)
+        data = read(file)
+        if hashlib.sha256(data).hexdigest() != revision.digest:
+            raise ConfigurationError(f"{file}: was changed since it was archived")
+        await self._put(data, "rollback", who, why)
+
+    async def _put(self, data: bytes, how: str, who: str, why: str) -> None:
+        path = self._packs.path
+
+        def write() -> None:
+            pack, problems = check_pack(data, str(path))
+            if pack is None:
+                raise YamlProblems(problems)
+            put_in_place(path, data)
+
+        await self._packs.change(write, how, who, why)
+
+
+def put_in_place(path: Path, data: bytes) -> None:
+    """Replace a file whole, its permissions kept. Raises ConfigurationError if it is not ours to replace."""
+    if path.is_symlink() or _KUBERNETES_LINK in path.parts:
+        target = os.path.realpath(path)
+        raise ConfigurationError(f"{path}: is a link to {target}, as a ConfigMap makes it; {_WHOSE}")
+    try:
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        write_whole(path, data, mode)
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            raise ConfigurationError(f"{path}: {_NOT_OURS[error.errno]}; {_WHOSE}") from None
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,141 @@
+"""The packs that were in force, by digest, and who put each there: what workers load, and what a rollback goes back to.
+
+Laws: an archived file never changes, and is whole or not there; the parent process alone writes; the pack in force is
+never dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from proxy.errors import ConfigurationError
+from proxy.log import get
+from proxy.problem import YamlProblems
+from proxy.rules.pack import Mode, Pack
+from proxy.rules.pack_loading import check_pack
+from proxy.strict_yaml import read
+
+PACKS_FOLDER = "packs"
+_INDEX = "index.json"
+_MOST = 50
+
+
+class Note(NamedTuple):
+    """How a pack came into force: when (Unix seconds), by what means, and by whom and why if a person did it."""
+
+    time: float
+    how: str
+    who: str = ""
+    why: str = ""
+
+
+class Revision(NamedTuple):
+    """One pack that was in force, and when it last came into force."""
+
+    digest: str
+    name: str
+    version: str
+    note: Note
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the index and the command line show."""
+        return {"digest": self.digest, "name": self.name, "version": self.version, **self.note._asdict()}
+
+
+def archived_file(folder: Path, digest: str) -> Path:
+    """Return where the pack of a digest lies."""
+    return folder / f"{digest}.yaml"
+
+
+def load_archived(folder: Path, digest: str) -> Pack:
+    """Load the pack of a digest. Raises ConfigurationError if it is not there as it was archived."""
+    file = archived_file(folder, digest)
+    data = read(file)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ConfigurationError(f"{file}: was changed since it was archived")
+    pack, problems = check_pack(data, str(file))
+    if pack is None:
+        raise YamlProblems(problems)
+    return pack
+
+
+class PackArchive:
+    """The archive as the parent process keeps it: up to 50 packs, the latest ones."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.revisions: list[Revision] = []  # the one that came into force last stands last
+        self.shadow: dict[str, float] = {}  # since when a rule or quota is in shadow, as `rule:ID` or `quota:ID`
+        self._read_index()
+
+    def keep(self, pack: Pack, data: bytes, note: Note) -> None:
+        """Archive a pack that comes into force. Raises OSError, and then nothing is different."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(archived_file(self.folder, pack.digest), data)
+        revisions = [revision for revision in self.revisions if revision.digest != pack.digest]
+        revisions.append(Revision(pack.digest, pack.name, pack.version, note))
+        dropped, revisions = revisions[:-_MOST], revisions[-_MOST:]
+        shadow = {name: self.shadow.get(name, note.time) for name in in_shadow(pack)}
+        index = {"revisions": [revision.to_json() for revision in revisions], "shadow": shadow}
+        write_whole(self.folder / _INDEX, orjson.dumps(index, option=orjson.OPT_INDENT_2))
+        self.revisions, self.shadow = revisions, shadow
+        for revision in dropped:
+            archived_file(self.folder, revision.digest).unlink(missing_ok=True)
+
+    def find(self, digest: str) -> Revision:
+        """Return the one revision whose digest begins so. Raises ConfigurationError if there is none or several."""
+        found = [revision for revision in self.revisions if revision.digest.startswith(digest)]
+        if len(found) != 1:
+            raise ConfigurationError(f"{len(found) or 'no'} revisions have a digest that begins with {digest!r}")
+        return found[0]
+
+    def _read_index(self) -> None:
+        try:
+            index = orjson.loads((self.folder / _INDEX).read_bytes())
+            self.revisions = [_revision(entry) for entry in index["revisions"]]
+            self.shadow = {str(name): float(time) for name, time in index["shadow"].items()}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            # What it tells is for people; without it the proxy serves as well.
+            self.revisions, self.shadow = [], {}
+            get("packs").error("the index of packs cannot be read and begins anew", error=repr(error))
+
+
+def in_shadow(pack: Pack) -> list[str]:
+    """Name what a pack has in shadow."""
+    named = [("rule", entry.id, entry.mode) for entry in pack.rules]
+    named += [("quota", entry.id, entry.mode) for entry in pack.quotas]
+    return [f"{kind}:{name}" for kind, name, mode in named if mode is Mode.SHADOW]
+
+
+def write_whole(file: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file so that readers, also after a crash, find the old content or the new, nothing between."""
+    draft = file.with_name(f".{file.name}.new")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as out:
+            os.fchmod(out.fileno(), mode)
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(file)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _revision(entry: Mapping[str, Any]) -> Revision:
+    note = Note(float(entry["time"]), str(entry["how"]), str(entry["who"]), str(entry["why"]))
+    return Revision(str(entry["digest"]), str(entry["name"]), str(entry["version"]), note)

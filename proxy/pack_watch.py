@@ -1,0 +1,85 @@
+"""Sees what lies at the pack's path, however it got there: renamed, edited in place, by a swapped link, or gone.
+
+Law: nothing here waits for the file system on the event loop; a file is looked at until it holds still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from proxy.problem import Problem, Unreadable, YamlProblems
+from proxy.rules.pack import Pack
+from proxy.rules.pack_loading import check_pack
+from proxy.strict_yaml import read
+
+POLL_S = 1.0
+# An editor, or `cp`, writes in several steps: what has not changed for so long is taken for whole.
+_STILL_S = 0.15
+# A file that never holds still is taken as it is after so many looks: it must not keep the old pack for ever.
+_MOST_LOOKS = 8
+
+
+class Sight(NamedTuple):
+    """What lay at the path at one moment.
+
+    `place` is where its links lead. `digest` names the content, or why there is none; then `data` is None.
+    """
+
+    place: str
+    stamp: tuple[int, ...]
+    digest: str
+    data: bytes | None
+    problems: tuple[Problem, ...] = ()
+
+
+def look(path: Path) -> Sight:
+    """Look at what lies at a path; raises nothing, whatever that is."""
+    place = os.path.realpath(path)
+    stamp: tuple[int, ...] = ()
+    try:
+        found = path.stat()
+        stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        data = _read_file(path, found.st_mode)
+    except Unreadable as unreadable:
+        problems = unreadable.problems
+    except OSError as error:
+        problems = (Problem(str(path), 0, 0, f"cannot be read: {error.strerror}"),)
+    else:
+        return Sight(place, stamp, hashlib.sha256(data).hexdigest(), data)
+    return Sight(place, stamp, "; ".join(problem.message for problem in problems), None, problems)
+
+
+def _read_file(path: Path, mode: int) -> bytes:
+    if not stat.S_ISREG(mode):  # a named pipe would be waited for
+        raise OSError(errno.EINVAL, "it is no file")
+    return read(path)
+
+
+async def look_until_still(path: Path, known: str) -> Sight:
+    """Return what lies at the path once it has stopped changing; at once if it is what `known` names."""
+    sight = await asyncio.to_thread(look, path)
+    for _ in range(_MOST_LOOKS):
+        if sight.digest == known:
+            break
+        before = sight
+        await asyncio.sleep(_STILL_S)
+        sight = await asyncio.to_thread(look, path)
+        if sight == before:
+            break
+    return sight
+
+
+def pack_of(sight: Sight, path: Path) -> Pack:
+    """Load what was seen. Raises YamlProblems with everything that is wrong with it."""
+    if sight.data is None:
+        raise Unreadable(sight.problems)
+    pack, problems = check_pack(sight.data, str(path))
+    if pack is None:
+        raise YamlProblems(problems)
+    return pack

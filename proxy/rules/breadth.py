@@ -1,0 +1,75 @@
+"""Tells whether one condition holds more often than another, where their shapes alone can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from proxy.rules.definitions import canonical
+from proxy.rules.pack import AllOf, AnyOf, Condition, Not, Operator, Test
+
+_DOWNWARD = (Operator.LT, Operator.LTE)
+_UPWARD = (Operator.GT, Operator.GTE, Operator.SIZE_GTE)
+
+
+class Breadth(Enum):
+    """How a new condition compares with an old one."""
+
+    SAME = 0
+    WIDER = 1  # whatever the old one held for, the new one does too
+    NARROWER = -1
+    UNKNOWN = 2
+
+    def turned(self) -> Breadth:
+        """Return how the negations of the two compare."""
+        return {Breadth.WIDER: Breadth.NARROWER, Breadth.NARROWER: Breadth.WIDER}.get(self, self)
+
+
+def breadth(old: Condition, new: Condition) -> Breadth:
+    """Return how the new condition compares with the old one."""
+    if canonical(old) == canonical(new):
+        return Breadth.SAME
+    match old, new:
+        case Test(), Test():
+            return _of_tests(old, new)
+        case Not(before), Not(after):
+            return breadth(before, after).turned()
+        case (AnyOf(), _) | (_, AnyOf()):
+            parts = [side.parts if isinstance(side, AnyOf) else (side,) for side in (old, new)]
+            return _of_parts(parts[0], parts[1], Breadth.WIDER)
+        case (AllOf(), _) | (_, AllOf()):
+            parts = [side.parts if isinstance(side, AllOf) else (side,) for side in (old, new)]
+            return _of_parts(parts[0], parts[1], Breadth.NARROWER)
+        case _:
+            return Breadth.UNKNOWN
+
+
+def _of_tests(old: Test, new: Test) -> Breadth:
+    if (old.field, old.operator) != (new.field, new.operator):
+        return Breadth.UNKNOWN
+    before, after, operator = old.operand, new.operand, old.operator
+    if isinstance(before, tuple) and isinstance(after, tuple):
+        grows = set(before) <= set(after)
+        if not grows and not set(before) >= set(after):
+            return Breadth.UNKNOWN
+        return Breadth.WIDER if grows != (operator is Operator.NOT_IN) else Breadth.NARROWER
+    if isinstance(before, int | float) and isinstance(after, int | float) and operator in (*_UPWARD, *_DOWNWARD):
+        return Breadth.WIDER if (after > before) == (operator in _DOWNWARD) else Breadth.NARROWER
+    return Breadth.UNKNOWN
+
+
+def _of_parts(old: tuple[Condition, ...], new: tuple[Condition, ...], by_more: Breadth) -> Breadth:
+    """Compare parts, of which more make the whole wider or narrower; those that stay the same say nothing."""
+    kept = [canonical(part) for part in old if canonical(part) in [canonical(other) for other in new]]
+    gone = [part for part in old if canonical(part) not in kept]
+    come = [part for part in new if canonical(part) not in kept]
+    if not gone or not come:
+        return by_more if come else by_more.turned()
+    if len(gone) != len(come):
+        return Breadth.UNKNOWN
+    return _together(breadth(before, after) for before, after in zip(gone, come, strict=True))
+
+
+def _together(found: Iterable[Breadth]) -> Breadth:
+    kinds = set(found) - {Breadth.SAME}
+    return kinds.pop() if len(kinds) == 1 else Breadth.UNKNOWN

@@ -1,0 +1,35 @@
+"""What a condition or a signal means, whatever its names and the order of its parts: for digests and comparisons."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from proxy.rules.pack import AllOf, AnyOf, Cel, Condition, Not, Scope, Test
+
+
+def canonical(condition: Condition) -> list[Any]:
+    """Return a condition as nested lists that are equal for conditions which say the same in another order."""
+    match condition:
+        case Test(field, operator, operand):
+            values = sorted(set(operand), key=repr) if isinstance(operand, tuple) else operand
+            return ["test", field, str(operator), values]
+        case Not(part):
+            return ["not", canonical(part)]
+        case AllOf(parts):
+            return ["all", *sorted((canonical(part) for part in parts), key=json.dumps)]
+        case AnyOf(parts):
+            return ["any", *sorted((canonical(part) for part in parts), key=json.dumps)]
+        case Cel(source, lists):
+            return ["cel", source.strip(), sorted((name, sorted(items, key=repr)) for name, items in _tuples(lists))]
+
+
+def signal_digest(distinct: str, per: Scope, window_ms: int, where: Condition) -> str:
+    """Return the name of a definition: the counter goes on while it stays the same."""
+    definition = json.dumps([distinct, per, window_ms, canonical(where)], separators=(",", ":"))
+    return hashlib.blake2b(definition.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _tuples(lists: tuple[tuple[str, Any], ...]) -> list[tuple[str, tuple[Any, ...]]]:
+    return [(name, items) for name, items in lists if isinstance(items, tuple)]

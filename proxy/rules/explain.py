@@ -1,0 +1,223 @@
+"""Explains a judgement: each rule and each of its conditions, met or not, and what one step more would bring about.
+
+Law: whether a condition holds is asked of the engine's own functions, at every node of the tree; nothing is worked out
+a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from proxy.rules.cel import ConditionFailed
+from proxy.rules.conditions import compile_condition, fields_of
+from proxy.rules.engine import Judgement, capped
+from proxy.rules.flags import Flag
+from proxy.rules.ladder import Ladder, Standing
+from proxy.rules.pack import AllOf, AnyOf, Cel, Condition, Exemption, Mode, Not, OnError, Pack, Rule, Test
+
+_TRUE = AllOf(())
+_FALSE = Not(_TRUE)
+
+
+class Outcome(StrEnum):
+    """What a condition came to."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    FAILED = "failed"
+
+
+class Fate(StrEnum):
+    """What became of a rule."""
+
+    FIRES = "fires"
+    NOT_MET = "not met"
+    FAILED = "failed"  # and its on_error says skip
+    SPARED = "spared"  # met, but an exemption keeps it from firing
+    EXPIRED = "expired"
+    OFF = "off"
+
+
+class Step(NamedTuple):
+    """One node of a condition: what it says, what it came to, and the value that it looked at (None for a group)."""
+
+    says: str
+    outcome: Outcome
+    why: str = ""
+    field: str = ""
+    value: Any = None
+    parts: tuple[Step, ...] = ()
+
+
+class Near(NamedTuple):
+    """One comparison that alone keeps a rule from firing, and where that would lead: score and rung of its world."""
+
+    rule: str
+    mode: Mode
+    says: str
+    value: Any
+    score: int
+    rung: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One rule; `by` are the exemptions that spare it, `unknown` the fields that could not be told."""
+
+    rule: Rule
+    mode: Mode
+    fate: Fate
+    step: Step
+    by: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All of it; `next_rung` is the next one of the ladder, with how much score is missing."""
+
+    rules: tuple[Explained, ...]
+    judgement: Judgement
+    near: tuple[Near, ...]
+    next_rung: tuple[str, int] | None
+
+
+def explain(
+    pack: Pack,
+    fields: Mapping[str, Any],
+    judgement: Judgement,
+    now: float,
+    *,
+    unknown: frozenset[str] = frozenset(),
+    max_mode: Mode = Mode.ENFORCE,
+) -> Explanation:
+    """Explain what the engine said; `fields` are those it judged, signals included, at the same `now`.
+
+    `unknown` are the fields that detectors failed to tell.
+    """
+    exempt = [
+        exemption
+        for exemption in pack.exemptions
+        if exemption.expires > now and _outcome(exemption.match, fields) is Outcome.MET
+    ]
+    rules = tuple(_rule(rule, capped(rule.mode, max_mode), fields, now, exempt, unknown) for rule in pack.rules)
+    near = [found for explained in rules for found in _near(explained, pack, fields, judgement, exempt)]
+    score = judgement.enforced.score
+    above = next((rung for rung in pack.ladder if rung.score > score), None)
+    next_rung = None if above is None else (above.name, above.score - score)
+    return Explanation(rules, judgement, tuple(near), next_rung)
+
+
+def explain_condition(condition: Condition, fields: Mapping[str, Any]) -> Step:
+    """Return what a condition came to, and every part of it, in the order of the file."""
+    outcome = _outcome(condition, fields)
+    match condition:
+        case Test(field, operator, operand):
+            value = fields[field]
+            says = f"{field} {operator} {shown(operand)}"
+            return Step(says, outcome, f"it is {shown(value)}", field, value)
+        case Not(part):
+            return Step("not", outcome, parts=(explain_condition(part, fields),))
+        case AllOf(parts):
+            return Step("all of", outcome, parts=tuple(explain_condition(part, fields) for part in parts))
+        case AnyOf(parts):
+            return Step("any of", outcome, parts=tuple(explain_condition(part, fields) for part in parts))
+        case Cel(source):
+            read = ", ".join(f"{name} is {shown(fields[name])}" for name in dict.fromkeys(fields_of(condition)))
+            return Step(" ".join(source.split()), outcome, _failure(condition, fields) or read)
+
+
+def shown(value: object) -> str:
+    """Return a value as a pack would write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(shown(item) for item in value)}]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _outcome(condition: Condition, fields: Mapping[str, Any]) -> Outcome:
+    try:
+        return Outcome.MET if compile_condition(condition)(fields) else Outcome.NOT_MET
+    except ConditionFailed:
+        return Outcome.FAILED
+
+
+def _failure(condition: Condition, fields: Mapping[str, Any]) -> str:
+    try:
+        compile_condition(condition)(fields)
+    except ConditionFailed as failed:
+        return str(failed)
+    return ""
+
+
+def _rule(
+    rule: Rule,
+    mode: Mode,
+    fields: Mapping[str, Any],
+    now: float,
+    exempt: Sequence[Exemption],
+    unknown: frozenset[str],
+) -> Explained:
+    step = explain_condition(rule.when, fields)
+    missing = tuple(sorted(unknown & set(fields_of(rule.when))))
+    by = tuple(exemption.id for exemption in exempt if rule.id in exemption.rules)
+    outcome = Outcome.FAILED if missing else step.outcome
+    if outcome is Outcome.FAILED and rule.on_error is OnError.TREAT_AS_MATCH:
+        outcome = Outcome.MET
+    if mode is Mode.OFF:
+        fate = Fate.OFF
+    elif rule.expires is not None and now >= rule.expires:
+        fate = Fate.EXPIRED
+    elif outcome is Outcome.FAILED:
+        fate = Fate.FAILED
+    elif outcome is Outcome.NOT_MET:
+        fate = Fate.NOT_MET
+    else:
+        fate = Fate.SPARED if by else Fate.FIRES
+    return Explained(rule, mode, fate, step, by if fate is Fate.SPARED else (), missing)
+
+
+def _near(
+    explained: Explained, pack: Pack, fields: Mapping[str, Any], judgement: Judgement, exempt: Sequence[Exemption]
+) -> Iterator[Near]:
+    """Yield the comparisons of a rule that is not met of which each alone would make it fire."""
+    rule = explained.rule
+    if explained.fate is not Fate.NOT_MET or any(rule.id in exemption.rules for exemption in exempt):
+        return
+    standing = judgement.enforced if explained.mode is Mode.ENFORCE else judgement.shadow
+    would = _standing(pack, standing, rule, exempt)
+    for test, flipped in _flips(rule.when, fields):
+        if _outcome(flipped, fields) is Outcome.MET:
+            says = f"{test.field} {test.operator} {shown(test.operand)}"
+            if _outcome(test, fields) is Outcome.MET:
+                says = f"not {says}"
+            yield Near(rule.id, explained.mode, says, fields[test.field], would.score, would.rung)
+
+
+def _standing(pack: Pack, standing: Standing, rule: Rule, exempt: Sequence[Exemption]) -> Standing:
+    flags = {flag.name: flag for flag in standing.flags}
+    known = flags.get(rule.flag.name)
+    if known is None or known.score < rule.flag.score:
+        flags[rule.flag.name] = Flag(rule.flag.name, rule.flag.score, 0, 0, rule.id)
+    caps = [exemption for exemption in exempt if exemption.max_rung is not None]
+    return Ladder(pack.ladder).stand(flags, caps)[0]
+
+
+def _flips(condition: Condition, fields: Mapping[str, Any]) -> Iterator[tuple[Test, Condition]]:
+    """Yield every comparison with the condition in which it alone has come out the other way."""
+    match condition:
+        case Test():
+            yield condition, _FALSE if _outcome(condition, fields) is Outcome.MET else _TRUE
+        case Not(part):
+            for test, flipped in _flips(part, fields):
+                yield test, Not(flipped)
+        case AllOf(parts) | AnyOf(parts):
+            for index, part in enumerate(parts):
+                for test, flipped in _flips(part, fields):
+                    yield test, type(condition)((*parts[:index], flipped, *parts[index + 1 :]))

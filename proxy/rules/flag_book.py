@@ -1,0 +1,236 @@
+"""The flags that are in force in one process; `FlagSync` shares them with the others.
+
+Laws:
+- Nothing here awaits. What the store is to hear waits in a queue that is no longer than there are flags.
+- A flag that was lifted comes back only if it is raised after that: what a process raised before and tells late does
+  not count.
+- A flag that is renewed by every request is told when its end has moved by a part of its lifetime, not every time.
+- Memory is bounded: the flags that were not raised for longest are let go first, and that is counted.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.pack import Subject
+
+# The largest campaigns known had 25,000 accounts, each flagged in two worlds; at about 1 kB a flag.
+FLAGS_MAX = 100_000
+# The part of its lifetime that a flag's end moves by before the store hears of it.
+_TOLD_PART = 16
+
+_NONE: Mapping[str, Flag] = MappingProxyType({})
+
+
+class _Standing(NamedTuple):
+    """The flags of one subject in one world, and until when none of them ends."""
+
+    flags: Mapping[str, Flag]
+    until: float
+
+
+class _Mark:
+    """A flag, and what the store has of it."""
+
+    __slots__ = ("flag", "stored")
+
+    def __init__(self, flag: Flag) -> None:
+        self.flag = flag
+        self.stored: Flag | None = None
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the store should hear of it."""
+        flag, stored = self.flag, self.stored
+        if stored is None or stored.score != flag.score:
+            return True
+        if flag.raised_at < stored.raised_at or flag.raised_at >= stored.expires_at:
+            return True
+        return (flag.expires_at - stored.expires_at) * _TOLD_PART > flag.expires_at - flag.last_raised
+
+
+class FlagBook:
+    """All flags that this process knows. `shared` says that a `FlagSync` runs on this book."""
+
+    def __init__(self, *, shared: bool = False) -> None:
+        self.evicted = 0  # flags let go although they had not ended
+        self._shared = shared
+        self._marks: OrderedDict[FlagKey, _Mark] = OrderedDict()  # raised least recently first
+        self._standing: dict[str, dict[tuple[World, Subject], _Standing]] = {}  # by the subject's name
+        self._lifted: dict[FlagKey, tuple[float, float]] = {}  # -> when, and until when that is of interest
+        self._confirmed: dict[FlagKey, dict[str, float]] = {}  # -> who, and when
+        self._unsent: dict[FlagKey, None] = {}
+        self._to_look_at: list[FlagKey] = []  # in this round of looking for ended ones
+
+    def __len__(self) -> int:
+        """Return how many flags are known."""
+        return len(self._marks)
+
+    def on(self, world: World, subject: Subject, name: str, now: float) -> Mapping[str, Flag]:
+        """Return the live flags on one account, tenant, template or cluster, by flag name."""
+        found = self._standing.get(name)
+        if found is None:
+            return _NONE
+        standing = found.get((world, subject))
+        if standing is None:
+            return _NONE
+        if now < standing.until:
+            return standing.flags
+        # What has ended stays where it is until it is forgotten: a clock that was ahead may be set back.
+        return {flag.name: flag for flag in standing.flags.values() if flag.expires_at > now} or _NONE
+
+    def put(self, world: World, subject: Subject, name: str, flag: Flag) -> None:
+        """Set a flag, or renew it."""
+        key = FlagKey(world, subject, name, flag.name)
+        if self._is_lifted(key, flag):
+            return
+        mark = self._marks.get(key)
+        if mark is None:
+            mark = self._add(key, flag)
+        else:
+            mark.flag = mark.flag.renewed(flag)
+            self._marks.move_to_end(key)
+        self._show(key, mark)
+        if self._shared and mark.is_news:
+            self._unsent[key] = None
+
+    def items(self, now: float) -> list[tuple[FlagKey, Flag]]:
+        """Return every live flag."""
+        return [(key, mark.flag) for key, mark in self._marks.items() if mark.flag.expires_at > now]
+
+    @property
+    def unsent(self) -> int:
+        """How many flags the store has not heard of yet."""
+        return len(self._unsent)
+
+    def take(self, most: int, now: float) -> list[tuple[FlagKey, Flag]]:
+        """Take up to `most` flags that the store should hear of; those that it did not are to be given back."""
+        keys = [key for key, _ in zip(self._unsent, range(most), strict=False)]
+        for key in keys:
+            del self._unsent[key]
+        return [(key, flag) for key in keys if (flag := self._marks[key].flag).expires_at > now]
+
+    def give_back(self, keys: Collection[FlagKey]) -> None:
+        """Let flags that the store did not hear of wait again."""
+        self._unsent.update(dict.fromkeys(key for key in keys if key in self._marks))
+
+    def hear(self, key: FlagKey, stored: Flag | None, now: float) -> None:
+        """Take what the store has of a flag; what it has lost, or never heard, is told again."""
+        mark = self._marks.get(key)
+        if stored is not None and (stored.expires_at <= now or self._is_lifted(key, stored)):
+            stored = None
+        if mark is None:
+            if stored is None:
+                return
+            mark = self._add(key, stored)
+        elif stored is not None:
+            mark.flag = mark.flag.merged(stored)
+        elif mark.flag.expires_at <= now:
+            self._remove(key)
+            return
+        mark.stored = stored
+        self._show(key, mark)
+        if self._shared and mark.is_news:
+            self._unsent[key] = None
+
+    def hear_lift(self, key: FlagKey, lifted_at: float, until: float) -> None:
+        """End a flag, unless it was raised after it was lifted; `until` is when an older raise would have ended."""
+        self._lifted[key] = max(self._lifted.get(key, (lifted_at, until)), (lifted_at, until))
+        mark = self._marks.get(key)
+        if mark is not None and self._is_lifted(key, mark.flag):
+            self._remove(key)
+
+    def hear_confirmation(self, key: FlagKey, who: str, at: float | None) -> None:
+        """Take note that somebody confirmed a flag of this name, or (None) that this is of no interest any more.
+
+        It counts for the present flag if that was raised before.
+        """
+        confirmed = self._confirmed.setdefault(key, {})
+        if at is None:
+            confirmed.pop(who, None)
+        else:
+            confirmed[who] = at
+        mark = self._marks.get(key)
+        if mark is not None:
+            self._show(key, mark)
+        if not confirmed:
+            del self._confirmed[key]
+
+    def confirmers(self, key: FlagKey) -> list[str]:
+        """Return who ever confirmed a flag of this name, as far as the store still has it."""
+        return list(self._confirmed.get(key, ()))
+
+    def hear_all(self, present: Collection[tuple[FlagKey, str]], now: float) -> None:
+        """Take note that the store has these flags and (with a name) confirmations and no others."""
+        for key in [key for key in self._marks if (key, "") not in present]:
+            self.hear(key, None, now)
+        for key, who in [(key, who) for key, people in self._confirmed.items() for who in people]:
+            if (key, who) not in present:
+                self.hear_confirmation(key, who, None)
+
+    def ended(self, before: float, looks: int) -> list[FlagKey]:
+        """Look at so many flags, at others each time, and return those that ended before a moment."""
+        if not self._to_look_at:
+            self._to_look_at = list(self._marks)
+        looked_at = self._to_look_at[-looks:]
+        del self._to_look_at[-looks:]
+        return [key for key in looked_at if key in self._marks and self._marks[key].flag.expires_at < before]
+
+    def forget(self, key: FlagKey) -> None:
+        """Drop a flag that ended."""
+        if key in self._marks:
+            self._remove(key)
+
+    def forget_lifts(self, before: float) -> list[FlagKey]:
+        """Drop what was lifted and would have ended before a moment, and return which."""
+        past = [key for key, (_, until) in self._lifted.items() if until < before]
+        for key in past:
+            del self._lifted[key]
+        return past
+
+    def _is_lifted(self, key: FlagKey, flag: Flag) -> bool:
+        lifted = self._lifted.get(key)
+        return lifted is not None and flag.last_raised <= lifted[0]
+
+    def _add(self, key: FlagKey, flag: Flag) -> _Mark:
+        if len(self._marks) >= FLAGS_MAX:
+            oldest = next(iter(self._marks))
+            self.evicted += self._marks[oldest].flag.expires_at > flag.raised_at
+            self._remove(oldest)
+        mark = self._marks[key] = _Mark(flag)
+        return mark
+
+    def _remove(self, key: FlagKey) -> None:
+        del self._marks[key]
+        self._unsent.pop(key, None)
+        world, subject, name, flag_name = key
+        standing = self._standing.get(name, {}).get((world, subject))
+        if standing is not None:
+            rest = {known: flag for known, flag in standing.flags.items() if known != flag_name}
+            self._stand(world, subject, name, rest)
+
+    def _show(self, key: FlagKey, mark: _Mark) -> None:
+        """Put a flag where `on` finds it. What `on` returned before does not change."""
+        flag = mark.flag
+        if (confirmed := self._confirmed.get(key)) is not None:
+            after = max(flag.raised_at, self._lifted.get(key, (0.0, 0.0))[0])
+            flag = flag._replace(confirmed_by=tuple(sorted(who for who, at in confirmed.items() if at >= after)))
+            mark.flag = flag
+        world, subject, name, flag_name = key
+        standing = self._standing.get(name, {}).get((world, subject))
+        others = standing.flags if standing is not None else _NONE
+        self._stand(world, subject, name, {**others, flag_name: flag})
+
+    def _stand(self, world: World, subject: Subject, name: str, flags: Mapping[str, Flag]) -> None:
+        if flags:
+            until = min(flag.expires_at for flag in flags.values())
+            self._standing.setdefault(name, {})[world, subject] = _Standing(flags, until)
+        else:
+            found = self._standing[name]
+            del found[world, subject]
+            if not found:
+                del self._standing[name]

@@ -1,0 +1,130 @@
+"""What people do about flags: look at them, lift them, confirm them; only the admin side uses it.
+
+Laws: every change names who made it and why, and is announced to all processes; one person confirms a flag once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+from proxy.clock import Clock
+from proxy.errors import ConfigurationError
+from proxy.rules.flag_rows import (
+    CONFIRMATIONS_TABLE,
+    FLAGS_TABLE,
+    LIFTS_TABLE,
+    Confirmation,
+    Lift,
+    confirmation_row,
+    lift_row,
+    read_confirmation,
+    read_flag,
+    read_lift,
+    read_name,
+    row_name,
+)
+from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.pack import Subject
+from proxy.store.base import Row, Store
+
+
+class Shown(NamedTuple):
+    """One flag with all that people decided about it; `flag` is None while it is not in force."""
+
+    key: FlagKey
+    flag: Flag | None
+    confirmations: tuple[Confirmation, ...]
+    lift: Lift | None
+
+
+class FlagRegistry:
+    """The flags of all processes, as they stand in the store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def list(
+        self, *, world: World | None = None, subject: Subject | None = None, name: str | None = None
+    ) -> AsyncIterator[tuple[FlagKey, Flag]]:
+        """Yield the flags in force, in no order; each argument that is given narrows them."""
+        lifted = {row: read_lift(value).at async for row, value in self._store.scan(LIFTS_TABLE)}
+        confirmed: dict[FlagKey, list[Confirmation]] = {}
+        async for row, value in self._store.scan(CONFIRMATIONS_TABLE):
+            key, who = read_name(row)
+            confirmed.setdefault(key, []).append(read_confirmation(who, value))
+        async for row, value in self._store.scan(FLAGS_TABLE):
+            key, _ = read_name(row)
+            if (world or key.world, subject or key.subject, name if name is not None else key.name) != key[:3]:
+                continue
+            flag = self._in_force(read_flag(key, value), lifted.get(row))
+            if flag is not None:
+                yield key, _with(flag, _counted(flag, confirmed.get(key, []), lifted.get(row)))
+
+    async def show(self, key: FlagKey) -> Shown:
+        """Return one flag. Raises KeyError if there is none and none was lifted of late."""
+        value = await self._store.read(FLAGS_TABLE, row_name(key))
+        lifted = await self._store.read(LIFTS_TABLE, row_name(key))
+        lift = None if lifted is None else read_lift(lifted)
+        flag = None
+        if value is not None:
+            flag = self._in_force(read_flag(key, value), None if lift is None else lift.at)
+        if flag is None:
+            if lift is None:
+                raise KeyError(key)
+            return Shown(key, None, (), lift)
+        counted = _counted(flag, await self._confirmations(key), None if lift is None else lift.at)
+        return Shown(key, _with(flag, counted), counted, lift)
+
+    async def lift(self, key: FlagKey, who: str, why: str) -> Flag:
+        """Take a flag away everywhere and return it; it comes back if it is raised anew. Raises KeyError."""
+        shown = await self.show(key)
+        flag = shown.flag
+        if flag is None:
+            raise KeyError(key)
+        # The clock of the process that raised it may be ahead of ours.
+        at = max(self._clock.wall(), flag.last_raised)
+        until = max(flag.expires_at, at + flag.expires_at - flag.last_raised)
+        await self._store.write(
+            [
+                lift_row(key, Lift(at, who, why, until)),
+                Row(FLAGS_TABLE, row_name(key), None),
+                *(Row(CONFIRMATIONS_TABLE, row_name(key, by), None) for by, _, _ in await self._confirmations(key)),
+            ]
+        )
+        return flag
+
+    async def confirm(self, key: FlagKey, who: str, why: str) -> Flag:
+        """Say that a flag is right and return it. Raises KeyError, and ConfigurationError for the second time."""
+        flag = (await self.show(key)).flag
+        if flag is None:
+            raise KeyError(key)
+        row = confirmation_row(key, Confirmation(who, max(self._clock.wall(), flag.raised_at), why))
+        if not await self._store.write([row], only_new=True):
+            if who in flag.confirmed_by:
+                raise ConfigurationError(f"{who} has confirmed this flag already")
+            await self._store.write([row])  # what is there is about an earlier flag of this name
+        return flag._replace(confirmed_by=tuple(sorted({*flag.confirmed_by, who})))
+
+    async def _confirmations(self, key: FlagKey) -> Sequence[Confirmation]:
+        """Return all confirmations of flags of this name, earlier ones as well."""
+        return [
+            read_confirmation(read_name(row)[1], value)
+            async for row, value in self._store.scan(CONFIRMATIONS_TABLE)
+            if read_name(row)[0] == key
+        ]
+
+    def _in_force(self, flag: Flag, lifted_at: float | None) -> Flag | None:
+        lifted = lifted_at is not None and flag.last_raised <= lifted_at
+        return None if lifted or flag.expires_at <= self._clock.wall() else flag
+
+
+def _counted(flag: Flag, confirmations: Sequence[Confirmation], lifted_at: float | None) -> tuple[Confirmation, ...]:
+    """Return the confirmations of this flag, and not of an earlier one of its name."""
+    after = max(flag.raised_at, lifted_at or 0.0)
+    return tuple(sorted(entry for entry in confirmations if entry.at >= after))
+
+
+def _with(flag: Flag, confirmations: Sequence[Confirmation]) -> Flag:
+    return flag._replace(confirmed_by=tuple(entry.by for entry in confirmations))

@@ -1,0 +1,149 @@
+"""Shares the flags of one process with the others through the store.
+
+Laws:
+- Nobody waits for it. A flag is in force here at once, and everywhere else within a second or two.
+- While the store is away what is known stays in force, and what is raised meanwhile is told when it is back.
+- The store's rows are joined with what is known, never taken instead of it: whoever knows more tells it. So all come to
+  the same, in whatever order they hear of each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from proxy.clock import Clock
+from proxy.errors import StoreUnavailable
+from proxy.rules.flag_book import FlagBook
+from proxy.rules.flag_rows import (
+    CONFIRMATIONS_TABLE,
+    FLAGS_TABLE,
+    LIFTS_TABLE,
+    flag_row,
+    read_confirmation,
+    read_flag,
+    read_lift,
+    read_name,
+    row_name,
+)
+from proxy.rules.flags import FlagKey
+from proxy.store.base import Row, Store
+from proxy.store.feed_follower import follow_feed
+
+_TURN_S = 0.5
+# Rows in one script, or read in one round trip: this process is busy with them for a few milliseconds.
+_ROWS_MAX = 100
+# How long after its end a flag is deleted from the store: longer than the clocks of processes may differ.
+_KEPT_S = 3600.0
+# A clock that moved so much against the machine's own count of seconds was set.
+_SET_S = 60.0
+
+# What was lifted comes first, so that no flag is in force in between; a confirmation needs its flag.
+_TABLES = (LIFTS_TABLE, FLAGS_TABLE, CONFIRMATIONS_TABLE)
+
+
+class FlagSync:
+    """The one that shares a book made with `shared=True`.
+
+    Call `begin` before anything is served, so that what was in force before a restart is again, and `run` from then on.
+    """
+
+    def __init__(self, book: FlagBook, store: Store, clock: Clock) -> None:
+        self.unreadable = 0  # rows that are not what we write
+        self._book = book
+        self._store = store
+        self._clock = clock
+        self._ahead = clock.wall() - clock.monotonic()
+        self._steady_since = clock.monotonic()
+
+    async def run(self) -> None:
+        """Tell and hear until cancelled; survives a store that is away."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(follow_feed(self._store, self._clock, self))
+            both.create_task(self._tell())
+
+    async def begin(self) -> None:
+        """Read all flags. Raises StoreUnavailable; what was read by then is in force."""
+        present: set[tuple[FlagKey, str]] = set()
+        for table in _TABLES:
+            async for name, value in self._store.scan(table):
+                named = self._hear(table, name, value)
+                if table != LIFTS_TABLE and named is not None:
+                    present.add(named)
+        self._book.hear_all(present, self._clock.wall())
+
+    async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Read the flags that changed."""
+        for table in _TABLES:
+            names = list(dict.fromkeys(name for changed, name in rows if changed == table))
+            for first in range(0, len(names), _ROWS_MAX):
+                part = names[first : first + _ROWS_MAX]
+                values = await asyncio.gather(*(self._store.read(table, name) for name in part))
+                for name, value in zip(part, values, strict=True):
+                    self._hear(table, name, value)
+
+    def caught_up(self, at: float) -> None:
+        """Do nothing: what is known stays in force however old it is."""
+
+    async def flush(self) -> None:
+        """Tell all that waits. Raises StoreUnavailable; what was not told waits on."""
+        while self._book.unsent:
+            flags = self._book.take(_ROWS_MAX, self._clock.wall())
+            try:
+                if flags:
+                    await self._store.write([flag_row(key, flag) for key, flag in flags])
+            except BaseException:
+                self._book.give_back([key for key, _ in flags])
+                raise
+            for key, flag in flags:
+                self._book.hear(key, flag, self._clock.wall())
+
+    async def sweep(self) -> None:
+        """Delete from the store what ended long ago, a part each time. Raises StoreUnavailable.
+
+        Nothing is deleted for an hour after this process's clock was set: by a wrong one every flag has ended.
+        """
+        if not self._clock_is_steady():
+            return
+        before = self._clock.wall() - _KEPT_S
+        ended = self._book.ended(before, _ROWS_MAX)
+        rows = [Row(LIFTS_TABLE, row_name(key), None) for key in self._book.forget_lifts(before)]
+        for key in ended:
+            rows.append(Row(FLAGS_TABLE, row_name(key), None))
+            rows += [Row(CONFIRMATIONS_TABLE, row_name(key, who), None) for who in self._book.confirmers(key)]
+        if rows:
+            await self._store.write(rows)
+        for key in ended:
+            self._book.forget(key)
+
+    def _clock_is_steady(self) -> bool:
+        now = self._clock.monotonic()
+        ahead = self._clock.wall() - now
+        if abs(ahead - self._ahead) > _SET_S:
+            self._ahead, self._steady_since = ahead, now
+        return now - self._steady_since >= _KEPT_S
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(_TURN_S)
+            try:
+                await self.flush()
+                await self.sweep()
+            except StoreUnavailable:
+                continue  # it all waits for the next turn, and the store's errors are counted where they happen
+
+    def _hear(self, table: str, name: str, value: bytes | None) -> tuple[FlagKey, str] | None:
+        """Hand a row to the book and return whose it is, None if it cannot be read."""
+        try:
+            key, who = read_name(name)
+            if table == FLAGS_TABLE:
+                self._book.hear(key, None if value is None else read_flag(key, value), self._clock.wall())
+            elif table == CONFIRMATIONS_TABLE:
+                self._book.hear_confirmation(key, who, None if value is None else read_confirmation(who, value).at)
+            elif value is not None:
+                lift = read_lift(value)
+                self._book.hear_lift(key, lift.at, lift.until)
+        except ValueError:
+            self.unreadable += 1
+            return None
+        return key, who

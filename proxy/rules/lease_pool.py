@@ -1,0 +1,137 @@
+"""The leases of one process, one for each limit and caller, whichever packs come and go.
+
+Laws:
+- A lease is named by its quota's id, scope, measure and window, so a pack that is loaded anew goes on with its count;
+  `max` and `exact` follow the newest pack.
+- What the newest pack has no limit for goes back to the store as soon as no exchange holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+from proxy.clock import Clock
+from proxy.errors import StoreUnavailable
+from proxy.rules.leases import Lease, Questions
+from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota
+from proxy.rules.returns import Returns
+from proxy.rules.slot_lease import SlotLease
+from proxy.rules.window_lease import WindowLease
+from proxy.store.base import Ask, Grant, Held, Hold, Store
+
+_SWEEP_S = 0.25
+_SWEEP_BATCH = 2_000  # leases looked at in one go, about a millisecond
+_RETIRED_BATCH = 50  # plans dropped in one go, with some ten leases each that nothing else holds on to: 2 milliseconds
+
+AnyLease = Lease[Any, Any]
+
+
+class LeasePool:
+    """The leases of one process; `run` must run as long as they are used."""
+
+    def __init__(self, store: Store, clock: Clock, holder: str, op: Callable[[], str]) -> None:
+        self._now = clock.monotonic
+        self._holder = holder
+        self._windows: Questions[Ask, Grant] = Questions(lambda asks: store.reserve(asks, op()), clock.monotonic)
+        self._slots: Questions[Hold, Held] = Questions(store.hold, clock.monotonic)
+        self.returns = Returns(store, clock, op)
+        # One lease a name, for as long as a plan, an exchange or the sweep holds on to it: two would each renew the
+        # same concurrency slots with half the total.
+        self._leases: WeakValueDictionary[str, AnyLease] = WeakValueDictionary()
+        self._watched: deque[AnyLease] = deque()
+        self._retired: deque[OrderedDict[Any, Any]] = deque()
+        self._pack: Pack | None = None
+        self._kept: frozenset[tuple[str, ...]] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+    def follow(self, pack: Pack) -> None:
+        """Take a pack as the newest: its limits are what leases are held to."""
+        self._pack = pack
+        self._kept = frozenset(
+            _key(quota, limit) for quota in pack.quotas if quota.mode is not Mode.OFF for limit in quota.limits
+        )
+
+    def lease(self, pack: Pack, quota: Quota, limit: Limit, value: str) -> AnyLease:
+        """Return the lease of a limit for one caller; an older pack's finds it held to what the newest one says."""
+        key = _key(quota, limit)
+        name = hashlib.blake2b("\0".join((*key, value)).encode(), digest_size=16).hexdigest()
+        lease: AnyLease | None = self._leases.get(name)
+        if lease is not None:
+            if pack is self._pack:
+                lease.adapt(limit.max, exact=limit.exact)
+            return lease
+        if limit.measure is Measure.CONCURRENCY:
+            lease = SlotLease(name, limit.max, exact=limit.exact, ask=self._slots.add, holder=self._holder)
+        else:
+            lease = WindowLease(
+                name, limit.max, limit.window_ms, exact=limit.exact, ask=self._windows.add, on_return=self.returns.add
+            )
+        lease.key = key
+        self._leases[name] = lease
+        return lease
+
+    def retire(self, plans: OrderedDict[Any, Any]) -> None:
+        """Drop an older pack's plans bit by bit: ten thousand at once would hold up the loop for half a second."""
+        self._retired.append(plans)
+
+    def watch(self, lease: AnyLease) -> None:
+        """Have the sweep look after a lease that holds something, or will."""
+        if not lease.watched:
+            lease.watched = True
+            self._watched.append(lease)
+
+    def sweep(self) -> None:
+        """Return idle leases and renew slots, once, for a part of the leases if there are many."""
+        now = self._now()
+        for _ in range(min(len(self._watched), _SWEEP_BATCH)):
+            lease = self._watched.popleft()
+            lease.watched = not lease.settle_down(now, closing=lease.key not in self._kept)
+            if lease.watched:
+                self._watched.append(lease)
+        self._drop_retired()
+
+    async def run(self) -> None:
+        """Return idle leases, renew slots and send what waits, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.returns.run())
+            tasks.create_task(self._sweep_again_and_again())
+
+    async def tend(self) -> None:
+        """Do once what `run` does again and again, and wait until the store has it. Raises StoreUnavailable."""
+        self.sweep()
+        await self._slots.quiet()
+        await self.returns.flush()
+
+    async def close(self) -> None:
+        """Give every lease back to the store, as far as it can be reached."""
+        now = self._now()
+        for lease in self._watched:
+            lease.settle_down(now, closing=True)
+        await self._slots.quiet()
+        with contextlib.suppress(StoreUnavailable):
+            await self.returns.flush()
+
+    async def _sweep_again_and_again(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self.sweep()
+
+    def _drop_retired(self) -> None:
+        for _ in range(_RETIRED_BATCH if self._retired else 0):
+            if self._retired[0]:
+                self._retired[0].popitem()
+        if self._retired and not self._retired[0]:
+            self._retired.popleft()
+
+
+def _key(quota: Quota, limit: Limit) -> tuple[str, ...]:
+    # Without `max`, so that raising a limit keeps its count.
+    return quota.id, quota.per, limit.measure, str(limit.window_ms)

@@ -1,0 +1,135 @@
+"""Warns of what a pack says and probably does not mean: what can never happen, what is over, what nobody reads.
+
+Law: only a pack without an error gets here, and nothing here keeps it from being used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from proxy.actions.reject import Reject
+from proxy.document import Document, Steps
+from proxy.problem import Problem, Severity
+from proxy.rules.conditions import fields_of, tests_of
+from proxy.rules.pack import Campaign, Cel, Condition, Mode, OnError, Operator, Pack, Rule
+from proxy.rules.reasons import names_in
+from proxy.store.distinct import DISTINCT_ERROR, SAMPLE
+
+_SIGMAS = 3  # so many standard errors hold for 997 of 1,000 counts
+
+# What takes something out of an answer, or has another model write it; the caller cannot see that by himself.
+_SILENT = ("drop", "withhold", "reroute")
+
+
+def find_warnings(document: Document, pack: Pack, now: float | None) -> Iterator[Problem]:
+    """Yield warnings about signals, rules, rungs and exemptions; `now` is Unix seconds, None: nothing has expired."""
+    for path, message in (
+        *_expired(pack, now),
+        *_unread(pack),
+        *_inexact(pack, document),
+        *_rungs(document, pack),
+        *_uncounted(pack),
+        *_blocks_on_error(pack),
+    ):
+        yield document.problem(path, message, severity=Severity.WARNING)
+
+
+_Found = Iterator[tuple[Steps, str]]
+
+
+def _expired(pack: Pack, now: float | None) -> _Found:
+    if now is None:
+        return
+    for number, rule in enumerate(pack.rules):
+        if rule.expires is not None and rule.expires <= now:
+            yield ("rules", number, "expires"), f"the rule {rule.id} has expired: it is off"
+    for number, exemption in enumerate(pack.exemptions):
+        if exemption.expires <= now:
+            yield ("exemptions", number, "expires"), f"the exemption {exemption.id} has expired: it means nothing now"
+
+
+def _unread(pack: Pack) -> _Found:
+    conditions = [*(rule.when for rule in pack.rules), *(exemption.match for exemption in pack.exemptions)]
+    read = {name for condition in conditions for name in fields_of(condition)}
+    read |= {name for rule in pack.rules for name in names_in(rule.reason)}
+    for signal in pack.signals:
+        if f"signals.{signal.name}" not in read:
+            yield ("signals", signal.name), f"nothing reads the signal {signal.name}"
+
+
+def _inexact(pack: Pack, document: Document) -> _Found:
+    distinct = {f"signals.{signal.name}" for signal in pack.signals if signal.distinct}
+    for section, conditions in _sections(pack):
+        for number, condition in enumerate(conditions):
+            for test in tests_of(condition):
+                value = test.operand
+                if test.field not in distinct or not isinstance(value, int | float) or value <= SAMPLE:
+                    continue
+                off = value * DISTINCT_ERROR * _SIGMAS
+                message = (
+                    f"{test.field} is exact to {SAMPLE:,} and an estimate beyond, with a standard error of "
+                    f"{DISTINCT_ERROR:.1%}: {value:,} is met somewhere from {value - off:,.0f} to {value + off:,.0f}"
+                )
+                yield _place(document, section, number, test.field, test.operator), message
+
+
+def _sections(pack: Pack) -> Sequence[tuple[str, Sequence[Condition]]]:
+    rules, exemptions = [rule.when for rule in pack.rules], [exemption.match for exemption in pack.exemptions]
+    return (("rules", rules), ("exemptions", exemptions))
+
+
+def _place(document: Document, section: str, number: int, field: str, operator: Operator) -> Steps:
+    """Return where an entry compares a field: the first place that does."""
+    entry: Steps = (section, number)
+    compared = (path for path in document.marks if path[:2] == entry and path[-2:] == (field, operator.value))
+    return next(compared, entry)
+
+
+def _rungs(document: Document, pack: Pack) -> _Found:
+    most = _most(pack)
+    disclosed = False
+    by_name = {document.get((*path, "rung")): path for path, _ in document.items(("ladder",))}
+    for rung in pack.ladder:
+        path = by_name[rung.name]
+        if rung.score > most:
+            yield (*path, "score"), f"no flags reach the rung {rung.name}: all of them come to {most}"
+        disclosed = disclosed or rung.disclose
+        silent = [action.name for action in rung.do if action.name in _SILENT]
+        if silent and not disclosed:
+            yield path, f"{silent[0]} changes answers and nothing says so to the caller: add disclose: header"
+
+
+def _uncounted(pack: Pack) -> _Found:
+    if any(rung.score <= _most(pack) for rung in pack.ladder):
+        return
+    seen: set[str] = set()
+    placed: list[tuple[Steps, Rule | Campaign]] = [
+        *((("rules", number), rule) for number, rule in enumerate(pack.rules)),
+        *((("campaigns", number), campaign) for number, campaign in enumerate(pack.campaigns)),
+    ]
+    for path, entry in placed:
+        if entry.mode is not Mode.OFF and entry.flag.name not in seen:
+            seen.add(entry.flag.name)
+            yield (*path, "flag"), f"no rung counts the flag {entry.flag.name}: it changes nothing"
+
+
+def _most(pack: Pack) -> int:
+    """Return the highest score there can be: of each flag name the highest counts, once."""
+    scores: dict[str, int] = {}
+    entries: tuple[Rule | Campaign, ...] = (*pack.rules, *pack.campaigns)
+    for entry in entries:
+        if entry.mode is not Mode.OFF:
+            scores[entry.flag.name] = max(entry.flag.score, scores.get(entry.flag.name, 0))
+    return sum(scores.values())
+
+
+def _blocks_on_error(pack: Pack) -> _Found:
+    blocks = [rung for rung in pack.ladder if any(isinstance(action, Reject) for action in rung.do)]
+    for number, rule in enumerate(pack.rules):
+        if rule.mode is Mode.ENFORCE and rule.on_error is OnError.TREAT_AS_MATCH and isinstance(rule.when, Cel):
+            for rung in blocks[:1]:
+                if rule.flag.score >= rung.score:
+                    message = (
+                        f"an expression that fails counts as a match and so reaches the rung {rung.name}, which refuses"
+                    )
+                    yield ("rules", number, "when_cel"), message

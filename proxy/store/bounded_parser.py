@@ -1,0 +1,38 @@
+"""Reads replies with hiredis, but none that announces more parts than any of ours has.
+
+A reply that begins with `*1000000000` makes hiredis set a list of a billion entries aside at once: eight gigabytes, and
+seconds in which nothing else runs, again at each collection of garbage.
+"""
+
+from __future__ import annotations
+
+import re
+
+from redis._parsers.hiredis import _AsyncHiredisParser
+from redis.exceptions import InvalidResponse
+
+# Ten million parts: a page of rows has a few thousand, and the longest bulk text is far under ten megabytes.
+_ABSURD = re.compile(rb"\n[*$%~>][0-9]{8,}")
+_TAIL_BYTES = 12  # of the last read: an announcement may come in two
+
+
+class BoundedParser(_AsyncHiredisParser):
+    """redis-py's own parser with a look at what it is fed."""
+
+    __slots__ = ("_tail",)
+
+    def __init__(self, socket_read_size: int) -> None:
+        super().__init__(socket_read_size)
+        self._tail = b"\n"
+
+    async def read_from_socket(self) -> bool:
+        """Feed what came. Raises InvalidResponse for an announcement that cannot be true."""
+        stream, reader = self._stream, self._reader
+        data = b"" if stream is None else await stream.read(self._read_size)
+        if not data or reader is None:
+            raise ConnectionError("the store closed the connection")
+        if _ABSURD.search(self._tail + data):
+            raise InvalidResponse("a reply announces more than any has")
+        self._tail = (self._tail + data)[-_TAIL_BYTES:]
+        reader.feed(data)
+        return True

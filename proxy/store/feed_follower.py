@@ -1,0 +1,48 @@
+"""Follows a store's change feed for somebody who keeps some of its rows in the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from proxy.clock import Clock
+from proxy.errors import StoreUnavailable
+from proxy.store.base import Store
+
+_WAIT_MS = 1000
+_PAUSE_S = 0.5
+
+
+class Follower(Protocol):
+    """One who is told of changed rows. What it raises as StoreUnavailable is tried again, from the same place."""
+
+    async def begin(self) -> None:
+        """Start anew: the feed has just been found, or has lost its place, so that any row may have changed."""
+        ...
+
+    async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Take note of changed rows as (table, name), oldest first; a row may be told again."""
+        ...
+
+    def caught_up(self, at: float) -> None:
+        """Take note that everything was heard that had changed before `at`, on the clock's monotonic reading."""
+        ...
+
+
+async def follow_feed(store: Store, clock: Clock, follower: Follower) -> None:
+    """Follow the feed until cancelled; survives a store that is away."""
+    cursor: str | None = None
+    while True:
+        asked = clock.monotonic()
+        try:
+            changes = await store.changes(cursor, _WAIT_MS)
+            if changes.lost or cursor is None:
+                await follower.begin()
+            if changes.rows:
+                await follower.hear(changes.rows)
+        except StoreUnavailable:
+            await asyncio.sleep(_PAUSE_S)
+            continue
+        cursor = changes.cursor
+        follower.caught_up(asked)

@@ -1,0 +1,131 @@
+"""The actions of the ladder: what each changes in a call, what it leaves alone, and what a pack may say of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.actions import ACTIONS
+from proxy.actions.base import Rejection
+from proxy.actions.clamp import Clamp
+from proxy.actions.drop import Drop
+from proxy.actions.reject import Reject
+from proxy.dialects import dialects
+from proxy.dialects.strict_json import write
+from proxy.exchange import Call, Exchange, Principal
+
+EXCHANGE = Exchange("ex_1", "openai.chat", "192.0.2.1", "", "", 0.0, Principal("k", "a", "t", "free", 0.0, {}))
+CHAT, MESSAGES = dialects()["/v1/chat/completions"], dialects()["/v1/messages"]
+
+
+def chat(**members: Any) -> Call:
+    return CHAT.read(write({"model": "m", "messages": [{"role": "user", "content": "hi"}], **members}))
+
+
+def message(**members: Any) -> Call:
+    body = {"model": "m", "max_tokens": 4000, "messages": [{"role": "user", "content": "hi"}], **members}
+    return MESSAGES.read(write(body))
+
+
+PROBE = {"logprobs": True, "top_logprobs": 5, "logit_bias": {"1": 2}}
+
+
+@pytest.mark.parametrize(
+    ("what", "call", "left"),
+    [
+        (["logprobs"], chat(**PROBE), {"logit_bias"}),
+        (["top_logprobs"], chat(**PROBE), {"logprobs", "logit_bias"}),
+        (["logit_bias"], chat(**PROBE), {"logprobs", "top_logprobs"}),
+        (["logprobs", "logit_bias"], chat(**PROBE, temperature=0.5), {"temperature"}),
+        ("logit_bias", chat(logit_bias={"1": 2}), set()),
+        (["logprobs"], chat(logprobs=True, top_logprobs=0), set()),
+        (["logprobs"], chat(logprobs=False, top_logprobs=5), set()),
+    ],
+)
+async def test_what_is_dropped_is_not_asked_of_the_model(what: Any, call: Call, left: set[str]) -> None:
+    before = write(call.body)
+    changed = await Drop.read(what).begin(EXCHANGE).on_call(call)
+    assert changed.body.keys() == {"model", "messages", *left}
+    assert write(call.body) == before, "the call itself stays as it was"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "call", "changed"),
+    [
+        ({"max_output_tokens": 512}, chat(max_tokens=4000), {"max_tokens": 512}),
+        ({"max_output_tokens": 512}, chat(max_completion_tokens=4000), {"max_completion_tokens": 512}),
+        ({"max_output_tokens": 512}, chat(), {"max_completion_tokens": 512}),
+        ({"n": 1}, chat(n=4), {"n": 1}),
+        ({"max_output_tokens": 9, "n": 2}, chat(n=4, max_tokens=10), {"max_tokens": 9, "n": 2}),
+        ({"max_output_tokens": 512}, message(), {"max_tokens": 512}),
+        (
+            {"max_output_tokens": 512},
+            message(thinking={"type": "enabled", "budget_tokens": 2000}),
+            {"max_tokens": 512, "thinking": {"type": "disabled"}},
+        ),
+        (
+            {"max_output_tokens": 1500},
+            message(thinking={"type": "enabled", "budget_tokens": 2000}),
+            {"max_tokens": 1500, "thinking": {"type": "enabled", "budget_tokens": 1499}},
+        ),
+    ],
+)
+async def test_what_asks_for_more_gets_the_bound(parameters: Any, call: Call, changed: dict[str, Any]) -> None:
+    clamped = await Clamp.read(parameters).begin(EXCHANGE).on_call(call)
+    assert clamped.body == {**call.body, **changed}
+    assert clamped.max_output_tokens == changed.get("max_completion_tokens", changed.get("max_tokens"))
+    assert clamped.choices == changed.get("n", call.choices)
+    dialect = MESSAGES if call.length_member == "max_tokens" and "thinking" in changed else CHAT
+    assert dialect.read(dialect.write(clamped)).body.items() >= changed.items()
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        (Drop.read(["logprobs", "logit_bias"]), chat(temperature=1)),
+        (Drop.read(["logprobs"]), chat(logprobs=False, logit_bias={"1": 2})),
+        (Clamp.read({"max_output_tokens": 512, "n": 2}), chat(max_tokens=512, n=2)),
+        (Clamp.read({"n": 1}), chat()),
+    ],
+)
+async def test_a_call_that_needs_no_change_is_the_very_same(kind: Any, call: Call) -> None:
+    assert await kind.begin(EXCHANGE).on_call(call) is call
+
+
+async def test_a_rejection_has_the_status_of_the_pack() -> None:
+    assert await Reject.read({}).begin(EXCHANGE).on_call(chat()) == Rejection(403)
+    assert await Reject.read({"status": 429}).begin(EXCHANGE).on_call(chat()) == Rejection(429)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("drop", [], "should be a list of what can be dropped: logit_bias, logprobs and top_logprobs"),
+        ("drop", ["logprob"], "should be a list"),
+        ("drop", [["logprobs"]], "should be a list"),
+        ("drop", {"logprobs": True}, "should be a list"),
+        ("drop", None, "should be a list"),
+        ("clamp", {}, "should have max_output_tokens, n or both"),
+        ("clamp", {"max_output_tokens": 0}, "max_output_tokens should be a whole number from 1 to 10,000,000"),
+        ("clamp", {"max_output_tokens": True}, "max_output_tokens should be a whole number"),
+        ("clamp", {"n": 1.5}, "n should be a whole number from 1 to 128"),
+        ("clamp", {"tokens": 5}, "unknown key 'tokens'; there is max_output_tokens and n"),
+        ("clamp", 512, "should be a map with max_output_tokens and n"),
+        ("reject", {"status": 404}, "status should be 403 or 429"),
+        ("reject", {"status": 500}, "status should be a whole number from 403 to 429"),
+        ("reject", {"code": "x"}, "unknown key 'code'; there is status"),
+    ],
+)
+def test_a_pack_that_says_nonsense_of_an_action_is_told_what_it_takes(name: str, value: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says.replace("(", r"\(")):
+        ACTIONS[name].read(value)
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_every_action_says_what_it_does_and_what_shows(name: str) -> None:
+    kind = ACTIONS[name]
+    assert kind.name == name
+    assert kind.summary.endswith(".")
+    assert kind.discloses
+    assert all(words.endswith(".") for words in kind.parameters.values())

@@ -1,0 +1,172 @@
+"""An admin side that runs behind both of its doors, over real sockets and the reference store."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pwd
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from proxy.admin import AdminSide, Door, admin_app
+from proxy.auth.admin import Caller, Role, TokenRegistry, TokenRequest
+from proxy.auth.api_key import KeyRequest
+from proxy.auth.key_registry import KeyRegistry
+from proxy.clock import VirtualClock
+from proxy.decisions.change_log import ChangeLog
+from proxy.decisions.target import FileTarget
+from proxy.errors import StoreUnavailable
+from proxy.pack_archive import Note, PackArchive
+from proxy.pack_keeper import PackKeeper
+from proxy.pack_watch import look, pack_of
+from proxy.rules.flag_rows import flag_row
+from proxy.rules.flag_store import FlagRegistry
+from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.pack import Subject
+from proxy.store.base import Row
+from proxy.store.memory import MemoryStore
+from tests.rig.raw_client import RawClient, Response, request
+from tests.test_pack_archive import made
+
+ROOT = Caller("root", Role.OPERATOR, by_token=False)
+USER = pwd.getpwuid(os.getuid()).pw_name
+
+
+class Cuttable(MemoryStore):
+    """The reference store with a line that can be cut."""
+
+    away = False
+
+    async def read(self, table: str, name: str) -> bytes | None:
+        if self.away:
+            raise StoreUnavailable("cut")
+        return await super().read(table, name)
+
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+        if self.away:
+            raise StoreUnavailable("cut")
+        return await super().write(rows, only_new=only_new)
+
+
+class Ground(NamedTuple):
+    """An admin side that runs, with a token of each role and ways to be nobody."""
+
+    side: AdminSide
+    store: Cuttable
+    clock: VirtualClock
+    socket: Path
+    port: int
+    headers: dict[str, list[tuple[str, str]]]  # by role, or by what is wrong with them
+    key_id: str
+    log: Path
+
+    async def ask(self, door: Door, method: str, path: str, who: str, document: Any = None) -> Response:
+        body = b"" if document is None else json.dumps(document).encode()
+        headers = [
+            ("Host", "127.0.0.1"),
+            *self.headers[who],
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+        ]
+        place = self.socket if door is Door.SOCKET else self.port
+        async with await RawClient.connect(place) as client:
+            return await client.ask(request(method, path, headers, body))
+
+    def rows(self) -> dict[str, dict[str, bytes]]:
+        """Return all that is stored."""
+        return {table: dict(found) for table, found in self.store._tables.items()}
+
+    def changes(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_bytes().splitlines()] if self.log.exists() else []
+
+
+@asynccontextmanager
+async def running(tmp_path: Path) -> AsyncIterator[Ground]:
+    clock = VirtualClock()
+    store = Cuttable(clock)
+    keys = KeyRegistry(store, b"k" * 32, clock, random.Random(1).randbytes)
+    tokens = TokenRegistry(store, b"t" * 32, clock, random.Random(2).randbytes)
+    numbers = itertools.count(1)
+    log = tmp_path / "decisions" / "admin.jsonl"
+    changes = ChangeLog(FileTarget(log), "w", "1", clock, lambda: f"id-{next(numbers)}")
+
+    async def metrics() -> bytes:
+        return b"up 1\n"
+
+    flags = FlagRegistry(store, clock)
+    packs = kept(tmp_path, clock)
+    side = AdminSide(
+        keys,
+        tokens,
+        flags,
+        changes,
+        readiness=list,
+        metrics=metrics,
+        status=lambda: {"version": "1"},
+        packs=packs,
+        pack_status=packs.status,
+    )
+    headers = await credentials(side, clock)
+    key = await keys.create(KeyRequest("acme-7", "acme"))
+    headers["an api key"] = [("Authorization", f"Bearer {key.secret}")]
+    socket = tmp_path / "admin.sock"
+    runners = []
+    for door in Door:
+        runner = web.AppRunner(admin_app(side, door), access_log=None)
+        await runner.setup()
+        site = web.UnixSite(runner, str(socket)) if door is Door.SOCKET else web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        runners.append(runner)
+    ground = Ground(side, store, clock, socket, runners[-1].addresses[0][1], headers, key.record.id, log)
+    await raise_flag(ground, *World)
+    yield ground
+    for runner in runners:
+        await runner.cleanup()
+    await changes.close()
+
+
+def kept(folder: Path, clock: VirtualClock) -> PackKeeper:
+    """Return a keeper of one pack, with nobody to tell of another."""
+    path, archive = folder / "pack.yaml", PackArchive(folder / "packs")
+    path.write_bytes(made("first")[1])
+    sight = look(path)
+    pack = pack_of(sight, path)
+    archive.keep(pack, path.read_bytes(), Note(clock.wall(), "start"))
+
+    async def switch(digest: str) -> None:
+        del digest
+
+    return PackKeeper(path, sight, pack, archive, clock, switch)
+
+
+async def raise_flag(
+    ground: Ground, *worlds: World, subject: Subject = Subject.ACCOUNT, name: str = "acme-7", score: int = 25
+) -> None:
+    """Put a flag where the processes that serve put it."""
+    now = ground.clock.wall()
+    flag = Flag("relay", score, now, now + 3600, "silent-relay", "says so")
+    await ground.store.write([flag_row(FlagKey(world, subject, name, "relay"), flag) for world in worlds])
+
+
+async def credentials(side: AdminSide, clock: VirtualClock) -> dict[str, list[tuple[str, str]]]:
+    headers: dict[str, list[tuple[str, str]]] = {"none": [], "empty": [("Authorization", "Bearer ")]}
+    for name in (*Role, "revoked", "expired"):
+        role = Role(name) if name in list(Role) else Role.OPERATOR
+        expires_at = clock.wall() + 1 if name == "expired" else None
+        made = await side.tokens.create(TokenRequest(f"{name}-person", role, expires_at), ROOT)
+        headers[str(name)] = [("Authorization", f"Bearer {made.secret}")]
+    await side.tokens.revoke("revoked-person")
+    clock.advance(1)
+    (good,) = headers["operator"]
+    secret = good[1].removeprefix("Bearer ")
+    headers["unknown"] = [("Authorization", f"Bearer sga_{'0' * 33}")]
+    headers["basic"] = [("Authorization", f"Basic {secret}")]
+    headers["no scheme"] = [("Authorization", secret)]
+    headers["twice"] = [good, good]
+    return headers

@@ -1,0 +1,100 @@
+"""What people change is recorded before it is made, or not made."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from typing import Any
+
+import pytest
+
+from proxy.admin import Door
+from proxy.auth.admin import Role, TokenRequest
+from tests.admin_side.ground import ROOT, USER, Ground
+
+
+async def test_every_change_is_recorded_with_who_and_why_before_its_answer(ground: Ground) -> None:
+    async def change(door: Door, path: str, who: str, document: Any) -> Any:
+        answer = await ground.ask(door, "POST", path, who, document)
+        assert answer.status in {200, 201}, answer.body
+        assert ground.changes()[-1]["result"] == "done"
+        return answer.json()
+
+    key = await change(Door.PORT, "/keys", "operator", {"account": "acme-8", "reason": "a trial"})
+    new = await change(Door.PORT, f"/keys/{key['id']}/rotate", "operator", {})
+    await change(Door.PORT, f"/keys/{new['id']}/revoke", "operator", {"reason": "leaked with sgk_abc and sga_def"})
+    await change(Door.PORT, "/keys/import", "operator", {"keys": [{"account": "a"}, {"account": "b"}]})
+    token = await change(Door.SOCKET, "/tokens", "none", {"name": "bob", "role": "author"})
+    await change(Door.SOCKET, "/tokens/bob/revoke", "none", {"reason": "has left"})
+    found = [line for line in ground.changes() if line["result"] == "done"]
+    assert [[line[name] for name in ("who", "role", "via", "action", "object", "why")] for line in found] == [
+        ["operator-person", "operator", "token", "keys.create", f"{key['id']} of acme-8", "a trial"],
+        ["operator-person", "operator", "token", "keys.rotate", f"{key['id']} to {new['id']} of acme-8", ""],
+        [
+            *("operator-person", "operator", "token", "keys.revoke"),
+            *(f"{new['id']} of acme-8", "leaked with [masked] and [masked]"),
+        ],
+        ["operator-person", "operator", "token", "keys.import", "2 keys", ""],
+        [USER, "operator", "socket", "tokens.create", "bob as author", ""],
+        [USER, "operator", "socket", "tokens.revoke", "bob", "has left"],
+    ]
+    assert [line["result"] for line in ground.changes()] == ["begun", "done"] * 6
+    kept = ground.log.read_text()
+    for secret in (key["secret"], new["secret"], token["secret"]):
+        assert secret not in kept
+
+
+async def test_what_cannot_be_recorded_is_refused_with_503_and_not_made(ground: Ground) -> None:
+    ground.log.parent.write_text("no folder")
+    before = ground.rows()
+    for path, document in (
+        ("/keys", {"account": "a"}),
+        ("/keys/import", {"keys": [{"account": "a"}]}),
+        (f"/keys/{ground.key_id}/revoke", {"reason": "leaked"}),
+        (f"/keys/{ground.key_id}/rotate", {}),
+        ("/tokens", {"name": "bob", "role": "author"}),
+        ("/tokens/author-person/revoke", {"reason": "has left"}),
+    ):
+        answer = await ground.ask(Door.PORT, "POST", path, "operator", document)
+        assert (answer.status, answer.json()["detail"]) == (503, "The change cannot be recorded, so it was not made.")
+    assert ground.rows() == before
+    assert (await ground.ask(Door.PORT, "GET", "/keys", "reviewer")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (None, 400),
+        ("", 400),
+        ("  ", 400),
+        (7, 400),
+        ("a\nb", 400),
+        ("x" * 257, 400),
+        ("x" * 256, 200),
+        ("Ümläute", 200),
+    ],
+)
+async def test_a_change_to_what_is_others_needs_a_reason_in_one_line(ground: Ground, reason: Any, status: int) -> None:
+    document = {} if reason is None else {"reason": reason}
+    for path in (f"/keys/{ground.key_id}/revoke", "/tokens/author-person/revoke"):
+        assert (await ground.ask(Door.PORT, "POST", path, "operator", document)).status == status
+    assert len(ground.changes()) == (4 if status == 200 else 0)
+
+
+async def test_the_own_token_is_ended_without_a_reason_and_at_once(ground: Ground) -> None:
+    assert (await ground.ask(Door.PORT, "POST", "/tokens/operator-person/revoke", "operator")).status == 200
+    assert (await ground.ask(Door.PORT, "GET", "/keys", "operator")).status == 401
+
+
+async def test_a_person_of_the_system_with_the_name_of_a_token_does_not_own_it(ground: Ground) -> None:
+    await ground.side.tokens.create(TokenRequest(USER, Role.AUTHOR), ROOT)
+    assert (await ground.ask(Door.SOCKET, "POST", f"/tokens/{USER}/revoke", "none")).status == 400
+
+
+async def test_a_user_without_a_name_is_recorded_by_number(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert (await ground.ask(Door.SOCKET, "POST", "/keys", "none", {"account": "a"})).status == 201
+    assert ground.changes()[-1]["who"] == f"uid-{os.getuid()}"

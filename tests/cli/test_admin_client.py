@@ -1,0 +1,57 @@
+"""Where the command line looks for the admin side, and where it never sends a token."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from proxy.auth.admin import PREFIX
+from proxy.auth.api_key import mint
+from proxy.cli.admin_client import TOKEN_VARIABLE, URL_VARIABLE, AdminClient, AdminError
+from proxy.errors import ConfigurationError
+
+TOKEN = mint(random.Random(1).randbytes, PREFIX)
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("http://127.0.0.1:9", None),
+        ("http://localhost:9/", None),
+        ("http://[::1]:9", None),
+        ("https://admin.example.com", None),
+        ("http://admin.example.com:9090", "must be https, or http on this machine"),
+        ("http://10.0.0.1:9090", "must be https, or http on this machine"),
+        ("ftp://127.0.0.1", "must be https, or http on this machine"),
+        ("http://user:pw@127.0.0.1:9", "must be an origin"),
+        ("http://127.0.0.1:9/keys", "must be an origin"),
+        ("http://127.0.0.1:9?a=b", "must be an origin"),
+        ("http://127.0.0.1:port", "must be an origin"),
+        ("127.0.0.1:9090", "must be an origin"),
+        ("http://[", "must be an origin"),
+    ],
+)
+def test_a_token_goes_to_this_machine_or_through_tls_only(url: str, complaint: str | None) -> None:
+    if complaint is None:
+        AdminClient.of(None, None, {URL_VARIABLE: url})
+        return
+    with pytest.raises(ConfigurationError, match=complaint):
+        AdminClient.of(None, None, {URL_VARIABLE: url})
+
+
+@pytest.mark.parametrize("text", ["", "a\nb", "sgk_" + TOKEN[4:], TOKEN[:-1], "Bearer " + TOKEN, "ключ"])
+def test_a_file_that_holds_no_token_is_said_so_without_its_content(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        AdminClient.of(None, None, {TOKEN_VARIABLE: str(file)})
+    assert str(file) in str(refused.value)
+    assert TOKEN[4:-1] not in str(refused.value)
+
+
+def test_nobody_at_the_other_end_is_said_with_the_place() -> None:
+    client = AdminClient.of(None, None, {URL_VARIABLE: "http://127.0.0.1:1"})
+    with pytest.raises(AdminError, match=r"no proxy answers at http://127\.0\.0\.1:1"):
+        client.ask("GET", "/readyz")

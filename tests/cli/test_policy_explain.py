@@ -1,0 +1,111 @@
+"""`stillgate policy explain`: what is shown to people and to programs, and what is refused in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from proxy.cli import app
+
+PACK = """\
+apiVersion: stillgate/v1
+kind: PolicyPack
+metadata: {name: example, version: 1.0.0, owner: abuse-team}
+signals:
+  probes: {count: requests, per: account, window: 1h, where: {request.logprobs: true}}
+rules:
+  - id: probing
+    severity: high
+    mode: enforce
+    when: {signals.probes: {gte: 20}, account.plan: free}
+    flag: {name: probing, on: account, score: 45, ttl: 24h}
+    reason: "{signals.probes} probes"
+ladder:
+  - {rung: strip, score: 40, do: [{drop: [logprobs]}], disclose: header}
+"""
+BODY = {"model": "large", "messages": [{"role": "user", "content": "Hello."}], "logprobs": True}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    pack, body = tmp_path / "example.yaml", tmp_path / "body.json"
+    pack.write_text(PACK)
+    body.write_text(json.dumps(BODY))
+    return pack, body
+
+
+def run(files: tuple[Path, Path], *words: str | Path) -> Result:
+    pack, body = files
+    return CliRunner().invoke(app, ["policy", "explain", "--pack", str(pack), "--request", str(body), *map(str, words)])
+
+
+def test_each_condition_is_shown_with_its_value_and_what_one_step_more_would_trigger(files: tuple[Path, Path]) -> None:
+    result = run(files, "--plan", "free", "--set", "signals.probes=19")
+    assert result.exit_code == 0
+    assert result.output.splitlines()[1:] == [
+        "allow; score 0, rung none; 40 more reach strip",
+        "",
+        "probing (enforce): not met",
+        "  - all of",
+        "    - signals.probes gte 20: it is 19",
+        '    + account.plan eq "free": it is "free"',
+        "",
+        "one step more:",
+        "  signals.probes gte 20 (it is 19): probing fires, score 45, rung strip",
+    ]
+
+
+def test_a_rule_that_fires_is_shown_with_what_came_of_it(files: tuple[Path, Path]) -> None:
+    output = run(files, "--plan", "free", "--set", "signals.probes=20").output
+    assert "degrade, by strip; score 45, rung strip" in output
+    assert "flag probing: 45, 20 probes" in output
+    assert "probing (enforce): fires, probing on account, score 45" in output
+
+
+def test_counters_stand_at_this_request_if_nobody_says_otherwise(files: tuple[Path, Path]) -> None:
+    assert "signals.probes gte 20: it is 1" in run(files).output
+
+
+def test_the_caller_can_stand_in_a_file(files: tuple[Path, Path], tmp_path: Path) -> None:
+    caller = tmp_path / "caller.yaml"
+    caller.write_text("{plan: free, age_days: 2}")
+    assert '+ account.plan eq "free": it is "free"' in run(files, "--as", caller).output
+
+
+def test_programs_get_the_tree(files: tuple[Path, Path]) -> None:
+    document = json.loads(run(files, "--json", "--plan", "free", "--set", "signals.probes=19").stdout)
+    [rule] = document["rules"]
+    assert rule["fate"] == "not met"
+    assert rule["condition"]["parts"][0] == {
+        "says": "signals.probes gte 20",
+        "outcome": "not met",
+        "field": "signals.probes",
+        "value": 19,
+    }
+    assert document["one_step_more"][0]["rung"] == "strip"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "signals.probe=1"], "did you mean 'signals.probes'"),
+        (["--flag", "prob"], "unknown flag 'prob'"),
+        (["--as", "missing.yaml"], "cannot be read"),
+        (["--pack", "missing.yaml"], "cannot be read"),
+        (["--request", "missing.json"], "cannot be read"),
+        (["--dialect", "smoke.signals"], "openai.chat or anthropic.messages"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_words(files: tuple[Path, Path], words: list[str], message: str) -> None:
+    result = run(files, *words)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"model": "large"}'])
+def test_a_request_that_is_none_is_refused(files: tuple[Path, Path], text: str) -> None:
+    files[1].write_text(text)
+    assert run(files).exit_code == 2

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.detectors.request_shape import RequestShape
+from tests.detectors.exchanges import exchange
+
+IMAGE = {"type": "image", "source": {"type": "base64"}}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+MEMBERS = (
+    "messages",
+    "tools",
+    "functions",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "stop",
+    "stop_sequences",
+    "temperature",
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "value"),
+    [
+        ({"logprobs": True, "top_logprobs": 5}, "request.logprobs", True),
+        ({"logprobs": True, "top_logprobs": 5}, "request.top_logprobs", 5),
+        ({"logit_bias": {"1": 100, "2": -100}}, "request.logit_bias_keys", ("1", "2")),
+        ({"logit_bias": {"1": 100}}, "request.logit_bias_size", 1),
+        ({"logit_bias": {"1" * 9000: 100}}, "request.logit_bias_keys", ("1" * 32,)),
+        ({"stop": "x"}, "request.stop_sequences", 1),
+        ({"stop_sequences": ["x", "y"]}, "request.stop_sequences", 2),
+        ({"temperature": 0}, "request.temperature", 0.0),
+        ({"tools": [{}, {}]}, "request.tools", 2),
+        ({"messages": [{"content": "x"}, {"content": "y"}]}, "request.turns", 2),
+        ({"messages": [{"content": [IMAGE, {"type": "image_url"}, {"type": "text"}]}]}, "request.images", 2),
+        ({"messages": [{"content": [{"type": "tool_result", "content": [IMAGE]}]}]}, "request.images", 1),
+    ],
+)
+def test_what_a_request_asks_for_is_counted(body: dict[str, Any], field: str, value: object) -> None:
+    assert RequestShape().inspect(exchange(body=body))[field] == value
+
+
+@given(st.text())
+def test_the_length_of_the_prompt_is_in_bytes(text: str) -> None:
+    assert RequestShape().inspect(exchange(text, text))["request.text_bytes"] == 2 * len(text.encode())
+
+
+@given(st.dictionaries(st.sampled_from(MEMBERS), JSON), st.lists(JSON, max_size=3))
+def test_every_value_has_the_type_of_its_field(body: dict[str, Any], parts: list[Any]) -> None:
+    body["messages"] = [{"role": "user", "content": parts}]
+    defaults = {field.name: field.default for field in RequestShape.fields}
+    for name, value in RequestShape().inspect(exchange(body=body)).items():
+        assert type(value) is type(defaults[name]), name

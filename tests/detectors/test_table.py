@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.clock import VirtualClock
+from proxy.detectors import DETECTORS, build, field_table, patterns_beside
+from proxy.detectors.base import Storing
+from proxy.detectors.foreign_signature import ForeignSignature
+from proxy.errors import ConfigurationError
+from proxy.store.memory import MemoryStore
+from tests.detectors.exchanges import exchange
+
+POLICIES = Path(__file__).parent.parent.parent / "policies"
+STORE = MemoryStore(VirtualClock())
+
+
+def test_every_field_says_what_it_is_in_a_sentence() -> None:
+    for field in field_table().values():
+        assert field.description.endswith(".")
+        assert field.name.count(".") == 1
+
+
+def test_every_detector_is_made_and_tells_only_its_own_fields() -> None:
+    made = build(STORE, b"k" * 32, {"large": 0.0}, patterns_beside(POLICIES / "default.yaml"))
+    assert tuple(type(detector) for detector in made) == DETECTORS
+    for detector in made:
+        found = detector.inspect(exchange("You are Kimi. привет", body={"logprobs": True}))
+        assert set(found) <= {field.name for field in detector.fields}
+        for name, value in found.items():
+            assert type(value) is type(field_table()[name].default), name
+
+
+def test_what_replicas_share_is_written_by_the_host() -> None:
+    made = build(STORE, b"k" * 32, {}, None)
+    storing = [detector for detector in made if isinstance(detector, Storing)]
+    assert len(storing) == 1
+    assert isinstance(storing[0], ForeignSignature)
+
+
+def test_without_a_folder_of_patterns_the_content_fields_keep_their_defaults(tmp_path: Path) -> None:
+    made = build(STORE, b"k" * 32, {}, patterns_beside(tmp_path / "pack.yaml"))
+    found = {name: value for detector in made for name, value in detector.inspect(exchange("You are Kimi.")).items()}
+    assert "content.identity_claim" not in found
+
+
+def plug_in(folder: Path, code: str) -> None:
+    (folder / "plugged.py").write_text(code)
+    info = folder / "plugged-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[stillgate.detectors]\nmine = plugged:Mine\n")
+
+
+GOOD = """
+from proxy.fields import Field
+class Mine:
+    fields = (Field("mine.length", 0, "How long it is."),)
+    def inspect(self, exchange):
+        return {"mine.length": len(exchange.texts)}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(__import__("sys").modules, "plugged", raising=False)
+    return tmp_path
+
+
+def test_an_entry_point_adds_a_detector_and_its_fields(folder: Path) -> None:
+    plug_in(folder, GOOD)
+    assert "mine.length" in field_table()
+    assert dict(build(STORE, b"k" * 32, {}, None)[-1].inspect(exchange("a", "b"))) == {"mine.length": 2}
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import there_is_no_such_module", "mine .* cannot be loaded"),
+        ("x = 1", "cannot be loaded"),
+        ("Mine = 1", "is no detector"),
+        (GOOD + "    def __init__(self, more): ...", "cannot be made"),
+        (GOOD.replace("mine.length", "request.model"), "request.model is declared twice"),
+    ],
+)
+def test_an_entry_point_that_fails_stops_the_start(folder: Path, code: str, message: str) -> None:
+    plug_in(folder, code)
+    with pytest.raises(ConfigurationError, match=message):
+        build(STORE, b"k" * 32, {}, None)

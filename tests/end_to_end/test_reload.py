@@ -1,0 +1,324 @@
+"""Another pack comes into force while the real thing runs, whatever way it gets there; a broken one never does."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import pty
+import signal
+import stat
+import sys
+import termios
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.end_to_end.customers import record_of
+from tests.end_to_end.packs import becomes, content, fails, in_force, pack, rename_over, served_by, until
+from tests.end_to_end.scene import Scene, delta, staged
+from tests.rig.scripted_upstream import Close, Pause, Send, event, http
+
+BROKEN = b"apiVersion: stillgate/v1\nkind: PolicyPack\nquotas: [{id: few, per: nobody}]\n"
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with staged(tmp_path, pack=pack("first")) as scene:
+        yield scene
+        await scene.at_peace()
+
+
+def path_of(scene: Scene) -> Path:
+    return scene.gate.folder / "pack.yaml"
+
+
+def said(scene: Scene) -> str:
+    return (scene.gate.folder / "stderr.log").read_text()
+
+
+async def test_a_rename_an_edit_in_place_and_a_touch_are_each_seen_for_what_they_are(scene: Scene) -> None:
+    path = path_of(scene)
+    assert await served_by(scene) == "first"
+    rename_over(path, content("renamed"))
+    found = await becomes(scene, "renamed")
+    assert (found["since"]["how"], found["failure"]) == ("file", None)
+    assert await served_by(scene) == "renamed"
+    path.write_bytes(content("edited"))
+    await becomes(scene, "edited")
+    assert await served_by(scene) == "edited"
+    path.touch()
+    os.kill(scene.gate.pid, signal.SIGHUP)
+
+    async def looked() -> bool:
+        return (await scene.gate.metrics())['stillgate_pack_reloads_total{result="unchanged"}'] == 1
+
+    await until(looked)
+    metrics = await scene.gate.metrics()
+    assert metrics['stillgate_pack_reloads_total{result="loaded"}'] == 2
+    digest = (await in_force(scene))["pack"]["digest"]
+    assert [name for name in metrics if name.startswith("stillgate_pack_info")] == [
+        f'stillgate_pack_info{{digest="{digest}",name="edited"}}'
+    ]
+    archived = scene.gate.data / "packs" / f"{digest}.yaml"
+    assert archived.read_bytes() == content("edited")
+    assert stat.S_IMODE(archived.stat().st_mode) == 0o600
+
+
+async def test_a_pack_that_is_written_in_pieces_is_taken_once_it_is_whole(scene: Scene) -> None:
+    """Each of its first pieces is a broken pack, and none is told of."""
+    data = content("slow")
+    with path_of(scene).open("wb") as file:
+        for start in range(0, len(data), len(data) // 20):
+            file.write(data[start : start + len(data) // 20])
+            file.flush()
+            await asyncio.sleep(0.05)
+    await becomes(scene, "slow")
+    assert "is broken" not in said(scene)
+
+
+async def test_a_config_map_that_swaps_its_links_is_followed_and_a_folder_that_vanishes_is_survived(
+    tmp_path: Path,
+) -> None:
+    mount = tmp_path / "policies"
+
+    def swap(name: str, data: bytes) -> None:
+        """Do as the kubelet does: a new folder, a link to it renamed over `..data`."""
+        (mount / name).mkdir(parents=True)
+        (mount / name / "pack.yaml").write_bytes(data)
+        (mount / "..new").symlink_to(name)
+        (mount / "..new").rename(mount / "..data")
+
+    swap("..2026_01", content("first"))
+    (mount / "pack.yaml").symlink_to("..data/pack.yaml")
+    async with staged(tmp_path, {"pack": "policies/pack.yaml"}, pack=pack("first")) as scene:
+        swap("..2026_02", content("second"))
+        assert (await becomes(scene, "second"))["file"].endswith("/..2026_02/pack.yaml")
+        swap("..2026_03", BROKEN)
+        await fails(scene, "per")
+        mount.rename(tmp_path / "gone")
+        await fails(scene, "No such file")
+        assert await served_by(scene) == "second"
+        (tmp_path / "gone").rename(mount)
+        swap("..2026_04", content("fourth"))
+        await becomes(scene, "fourth")
+        refused = await scene.gate.cli("policy", "rollback", "--why", "no reason")
+        assert refused.returncode == 1
+        assert "as a ConfigMap makes it" in refused.stderr
+        assert await served_by(scene) == "fourth"
+        await scene.at_peace()
+
+
+async def test_a_broken_pack_is_told_once_with_its_places_and_changes_nothing_until_it_is_mended(scene: Scene) -> None:
+    path = path_of(scene)
+    rename_over(path, BROKEN)
+    found = await fails(scene, "metadata")
+    assert f"{path}:3:" in "\n".join(found["failure"]["problems"])
+    assert found["pack"]["name"] == "first"
+    code, ready = await scene.gate.admin_request("GET", "/readyz")
+    assert (code, ready["ready"], len(ready["notes"])) == (200, True, 1)
+    assert (await scene.gate.metrics())["stillgate_pack_reload_failed"] == 1
+    for _ in range(3):
+        path.touch()
+        await asyncio.sleep(1.1)  # the watch looks each second, and must say nothing new
+    assert await served_by(scene) == "first"
+    rename_over(path, content("mended"))
+    await becomes(scene, "mended")
+    assert said(scene).count("the new pack is broken") == 1
+    assert (await scene.gate.metrics())["stillgate_pack_reload_failed"] == 0
+    assert (await scene.gate.admin_request("GET", "/readyz"))[1]["notes"] == []
+    rename_over(path, BROKEN)
+    await fails(scene, "metadata")
+    rename_over(path, content("mended"))
+
+    async def forgiven() -> bool:
+        return (await in_force(scene))["failure"] is None
+
+    await until(forgiven)
+
+
+@pytest.mark.parametrize(
+    ("data", "saying"),
+    [
+        (b"", "pack.yaml:"),
+        (content("half")[:200], "pack.yaml:"),
+        (b"x: " + b"y" * 5_000_000, "larger than"),
+        (b"\xff\xfe\x00", "pack.yaml:"),
+        (b"a: &a [1]\nb: *a\n", "alias"),
+        (b"[" * 50_000, "nested deeper"),
+        (b"quotas: []\nquotas: []\n", "duplicate"),
+        (None, "cannot be read"),
+    ],
+    ids=["empty", "half written", "5 MB", "not UTF-8", "aliases", "deep", "duplicates", "a folder"],
+)
+async def test_no_kind_of_broken_pack_gets_in(scene: Scene, data: bytes | None, saying: str) -> None:
+    path = path_of(scene)
+    if data is None:
+        path.unlink()
+        path.mkdir()
+    else:
+        rename_over(path, data)
+    assert (await fails(scene, saying))["pack"]["name"] == "first"
+    assert await served_by(scene) == "first"
+
+
+async def test_a_pack_that_is_deleted_goes_on_until_there_is_another(scene: Scene) -> None:
+    path_of(scene).unlink()
+    await fails(scene, "No such file")
+    assert await served_by(scene) == "first"
+    os.mkfifo(path_of(scene))  # opening one waits for a writer that never comes
+    await fails(scene, "no file")
+    path_of(scene).unlink()
+    rename_over(path_of(scene), content("second"))
+    await becomes(scene, "second")
+
+
+async def test_an_exchange_keeps_the_pack_it_began_with_to_its_end(scene: Scene) -> None:
+    go_on = asyncio.Event()
+    head = http(200, [("Content-Type", "text/event-stream"), ("Connection", "close")])
+    end = event({"id": "c-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + event("[DONE]")
+    scene.upstream.script((Send(head + delta("a")), Pause(go_on), Send(delta("b") + end), Close()))
+    async with await scene.connect(20) as client:
+        await client.send(scene.ordinary(stream=True))
+        exchange = (await client.head()).header("x-request-id")
+        await client.chunk()
+        rename_over(path_of(scene), content("second"))
+        await becomes(scene, "second")
+        assert await served_by(scene) == "second"
+        go_on.set()
+        await client.until(b"0\r\n\r\n")
+    record = await record_of(scene.gate, exchange)
+    assert (record["pack_name"], record["outcome"], record["status"]) == ("first", "answered", 200)
+
+
+async def test_two_workers_agree_and_one_that_is_killed_starts_with_what_is_in_force(tmp_path: Path) -> None:
+    async with staged(tmp_path, pack=pack("first"), workers=2) as scene:
+        rename_over(path_of(scene), content("second"))
+        digest = (await becomes(scene, "second"))["pack"]["digest"]
+        rename_over(path_of(scene), BROKEN)
+        await fails(scene, "metadata")
+        victim = scene.gate.workers[0]
+        os.kill(victim, signal.SIGKILL)
+
+        async def replaced() -> bool:
+            workers = (await in_force(scene))["workers"]
+            return len(workers) == 2 and str(victim) not in workers and set(workers.values()) == {digest}
+
+        await until(replaced)
+        assert {await served_by(scene) for _ in range(12)} == {"second"}
+        assert [record["pack_digest"] for record in scene.gate.records("start")].count(digest) == 1
+
+
+async def test_a_worker_that_cannot_load_the_pack_in_force_keeps_the_old_one_and_is_asked_again(tmp_path: Path) -> None:
+    async with staged(tmp_path, pack=pack("first"), workers=2) as scene:
+        first = (await in_force(scene))["pack"]["digest"]
+        victim, other = map(str, scene.gate.workers)
+        os.kill(int(victim), signal.SIGSTOP)
+        rename_over(path_of(scene), content("second"))
+
+        async def half() -> bool:
+            return bool((await in_force(scene))["workers"][other] != first)
+
+        await until(half)
+        archived = scene.gate.data / "packs" / f"{(await in_force(scene))['pack']['digest']}.yaml"
+        archived.write_bytes(b"spoilt")
+        os.kill(int(victim), signal.SIGCONT)
+
+        async def told() -> bool:
+            return "cannot be loaded; the old one goes on" in said(scene)
+
+        await until(told)
+        assert (await in_force(scene))["workers"][victim] == first
+        assert {await served_by(scene) for _ in range(4)} <= {"first", "second"}
+        archived.write_bytes(content("second"))
+        await becomes(scene, "second")
+
+
+async def test_counts_go_on_when_a_limit_is_raised(tmp_path: Path) -> None:
+    async with staged(tmp_path, pack=pack("narrow", 10)) as scene:
+
+        async def asked(number: int) -> int:
+            answers = [await scene.ask(scene.ordinary()) for _ in range(number)]
+            return [one.status for one in answers].count(200)
+
+        assert await asked(14) == 10
+        rename_over(path_of(scene), content("wide", 16))
+        await becomes(scene, "wide")
+        assert await asked(12) == 6
+        await scene.at_peace()
+
+
+async def test_ten_reloads_a_second_of_good_and_broken_packs_neither_crash_nor_leak(scene: Scene) -> None:
+    parent = psutil.Process(scene.gate.pid)
+
+    def size() -> tuple[int, int, int, int]:
+        (worker,) = scene.gate.workers
+        return (
+            parent.memory_info().rss + psutil.Process(worker).memory_info().rss,
+            parent.num_fds() + psutil.Process(worker).num_fds(),
+            parent.num_threads() + psutil.Process(worker).num_threads(),
+            len(list((scene.gate.data / "packs").iterdir())),
+        )
+
+    async def churn(rounds: int, first: int) -> None:
+        for number in range(first, first + rounds):
+            rename_over(path_of(scene), BROKEN + b"#%d" % (number % 4) if number % 2 else content(f"p{number}"))
+            os.kill(scene.gate.pid, signal.SIGHUP)
+            await asyncio.sleep(0.1)
+
+    await churn(40, 0)
+    before = size()
+    serving = [served_by(scene) for _ in range(5)]
+    await asyncio.gather(churn(120, 40), *serving)
+    after = size()
+    assert after[0] - before[0] < 12 << 20, (before, after)
+    assert after[1] - before[1] <= 6, (before, after)
+    assert after[2] <= before[2] + 12, (before, after)  # a pool of up to six in each of the two
+    assert after[3] <= 52, (before, after)
+    rename_over(path_of(scene), content("last"))
+    await becomes(scene, "last")
+    assert await served_by(scene) == "last"
+    assert said(scene).count("the new pack is broken") <= 4
+    assert "Traceback" not in said(scene)
+
+
+async def test_a_terminal_that_is_closed_ends_the_proxy_although_a_hangup_means_reload(tmp_path: Path) -> None:
+    (tmp_path / "pack.yaml").write_bytes(content("first"))
+    terminal, inside = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy.cli", "serve", "--data", "data", "--pack", "pack.yaml"),
+        *("--port", "0", "--admin-port", "0"),
+        stdin=inside,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "HOME": str(tmp_path)},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(inside)
+    try:
+        announced = tmp_path / "data" / "serve.json"
+
+        async def serves() -> bool:
+            assert process.returncode is None
+            return announced.exists()
+
+        await until(serves, 30)
+        os.kill(process.pid, signal.SIGHUP)
+        rename_over(tmp_path / "pack.yaml", content("second"))
+
+        async def reloaded() -> bool:
+            return len(list((tmp_path / "data" / "packs").glob("*.yaml"))) == 2
+
+        await until(reloaded)
+        os.close(terminal)
+        async with asyncio.timeout(20):
+            assert await process.wait() == 0
+        assert not announced.exists()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,147 @@
+"""Two packs over one log: who would fire what and stand where, and what nobody can know is counted as that."""
+
+from __future__ import annotations
+
+import orjson
+
+from proxy.decisions.logged import Logged, read_logged
+from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE, UNTOLD, Comparison, Move, RuleChange, compare
+from proxy.rules.flags import World
+from proxy.rules.pack import Pack
+from tests.hindsight.traffic import PROBING, TABLE, Proxy, made
+
+OLD = made(PROBING)
+EAGER = made(PROBING.replace("gte: 3", "gte: 2"))
+
+
+def comparison(proxy: Proxy, new: Pack, *others: Pack, old: Pack = OLD) -> Comparison:
+    archive = {pack.digest: pack for pack in others}
+    return compare(old, new, proxy.log(), TABLE, archive.get)
+
+
+def nowhere(digest: str) -> Pack | None:
+    """Find no pack."""
+    del digest
+    return None
+
+
+def probed(*times: int) -> Proxy:
+    """Let accounts probe so many times each."""
+    proxy = Proxy(OLD)
+    for account, count in enumerate(times):
+        for _ in range(count):
+            proxy.send(f"account-{account}", request__logprobs=True)
+    return proxy
+
+
+def test_a_pack_compared_with_itself_differs_nowhere() -> None:
+    found = comparison(probed(1, 2, 5), OLD)
+    assert (found.exchanges, found.same, found.different, found.unknown.total()) == (8, 8, 0, 0)
+    assert (found.accounts, found.moves, found.rules, found.uncertain, found.unlike) == (3, [], [], 0, 0)
+
+
+def test_who_fires_and_stands_elsewhere_with_another_threshold_is_counted() -> None:
+    found = comparison(probed(1, 2, 5), EAGER)
+    assert (found.different, found.same) == (2, 6)
+    assert found.rules == [RuleChange("probing", World.ENFORCED, 2, 0), RuleChange("probing", World.SHADOW, 2, 0)]
+    assert found.moves == [Move("", "strip", 1)], "the one who probed five times reaches the rung with both"
+
+
+def test_another_mode_shows_in_the_enforced_world_alone() -> None:
+    shadow = made(PROBING.replace("- id: probing", "- id: probing\n    mode: shadow"))
+    found = comparison(probed(5), shadow)
+    assert found.rules == [RuleChange("probing", World.ENFORCED, 0, 3)]
+    assert found.moves == [Move("strip", "", 1)]
+
+
+def test_flags_live_as_long_as_their_pack_says_by_the_clock_of_the_log() -> None:
+    both = "  - id: {0}\n    when: {{request.{1}: {{gte: 3}}}}\n    flag: {{name: {0}, on: account, score: 40, ttl: {2}}}\n"
+    ladder = "ladder:\n  - {rung: watch, score: 40}\n  - {rung: closer, score: 80}\n"
+
+    def pack(ttl: str) -> Pack:
+        return made("rules:\n" + both.format("turns", "turns", ttl) + both.format("greedy", "choices", ttl) + ladder)
+
+    short, long = pack("1m"), pack("1h")
+    proxy = Proxy(short)
+    proxy.send(request__turns=3)
+    proxy.now += 120
+    proxy.send(request__choices=3)
+    assert comparison(proxy, long, old=short).moves == [Move("watch", "closer", 1)]
+
+
+def test_a_signal_with_another_definition_makes_what_reads_it_unknown() -> None:
+    found = comparison(probed(5), made(PROBING.replace("window: 1h", "window: 2h")))
+    assert (found.unknown, found.untold) == ({UNTOLD: 5}, {"probing": 5})
+    assert (found.same, found.moves, found.uncertain) == (0, [], 1)
+
+
+def test_a_signal_that_is_only_named_otherwise_is_the_same() -> None:
+    renamed = made(PROBING.replace("probes:", "asked:").replace("signals.probes", "signals.asked"))
+    assert comparison(probed(5), renamed).same == 5
+
+
+def test_a_field_that_was_not_recorded_is_not_taken_for_its_default() -> None:
+    rule = "  - id: new\n    when: {request.images: {lte: 2}}\n    flag: {name: new, on: account, score: 1, ttl: 1h}\n"
+    new = made(PROBING.replace("rules:\n", f"rules:\n{rule}"))
+    found = comparison(probed(2), new)
+    assert (found.unknown, found.untold, found.rules) == ({UNTOLD: 2}, {"new": 2}, [])
+    proxy = Proxy(new)
+    proxy.send()
+    assert comparison(proxy, new).rules == [
+        RuleChange("new", World.ENFORCED, 1, 0),
+        RuleChange("new", World.SHADOW, 1, 0),
+    ]
+
+
+def test_an_exemption_that_cannot_be_told_takes_its_rules_along() -> None:
+    spared = (
+        "exemptions:\n"
+        "  - {id: us, match: {account.plan: pro}, rules: [probing], why: w, owner: o, expires: 2099-01-01}\n"
+    )
+    found = comparison(probed(5), made(PROBING + spared))
+    assert found.untold == {"us": 5, "probing": 5}
+    assert found.moves == []
+
+
+def test_what_a_third_pack_recorded_is_read_by_its_own_definitions_or_unknown_without_it() -> None:
+    third = made(PROBING.replace("example", "third").replace("score: 45", "score: 46"))
+    proxy = Proxy(third)
+    proxy.send(request__logprobs=True)
+    assert comparison(proxy, EAGER, third).same == 1
+    found = comparison(proxy, EAGER)
+    assert (found.unknown, found.uncertain) == ({NO_PACK: 1}, 1)
+
+
+def test_what_was_never_judged_cut_or_is_of_another_type_is_counted_apart() -> None:
+    proxy = probed(1)
+    row = orjson.loads(proxy.lines[0])
+
+    def changed(**changes: object) -> Logged:
+        return read_logged({**row, **changes})
+
+    log = [
+        changed(effect="deny", by="request", ms={"decide": None}),
+        changed(fields={}, truncated=True),
+        changed(fields={"request.turns": "three"}),
+    ]
+    found = compare(OLD, EAGER, log, TABLE, nowhere)
+    assert (found.exchanges, found.not_judged, found.unknown) == (3, 1, {CUT: 1, OTHER_TYPE: 1})
+
+
+def test_a_denied_exchange_counts_as_the_rules_saw_it() -> None:
+    row = orjson.loads(probed(2).lines[-1])
+    denied = read_logged({**row, "effect": "deny", "by": "few", "status": 429})
+    assert compare(OLD, EAGER, [denied], TABLE, nowhere).different == 1
+
+
+def test_a_pack_that_does_not_say_what_it_said_then_is_noticed() -> None:
+    proxy = probed(1)
+    log = [logged._replace(shadow=logged.shadow._replace(fired=("probing",))) for logged in proxy.log()]
+    assert compare(OLD, EAGER, log, TABLE, nowhere).unlike == 1
+
+
+def test_what_a_detector_failed_to_tell_is_unknown_to_both() -> None:
+    proxy = Proxy(OLD)
+    proxy.send(unknown=frozenset({"request.turns"}))
+    wider = made(PROBING.replace("request.turns: {gte: 9}", "request.turns: {gte: 0}"))
+    assert comparison(proxy, wider).same == 1

@@ -1,0 +1,96 @@
+"""Every number of a pack is nudged, one at a time, by a step that means something."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from proxy.detectors import field_table
+from proxy.rules.mutate import mutants
+from proxy.rules.pack import (
+    AllOf,
+    AnyOf,
+    Cel,
+    Condition,
+    FlagSpec,
+    Mode,
+    Not,
+    OnError,
+    Operator,
+    Pack,
+    Rule,
+    Severity,
+    Subject,
+    Test,
+)
+from tests.policy_testing.packs import EXAMPLE
+
+FLAG = FlagSpec("f", (Subject.ACCOUNT,), 10, 60_000)
+
+
+def changes(when: Condition) -> list[str]:
+    rule = Rule("r", Severity.LOW, Mode.SHADOW, when, FLAG, "", OnError.SKIP)
+    pack = Pack("p", "1", "o", "0", (), rules=(rule,))
+    return [mutant.change for mutant in mutants(pack, field_table()) if isinstance(mutant.before, Test)]
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        pytest.param(Test("request.turns", Operator.GTE, 20), ["19", "21"], id="whole numbers by one"),
+        pytest.param(Test("signals.asks", Operator.LT, 300), ["299", "301"], id="so are signals"),
+        pytest.param(Test("request.temperature", Operator.GT, 0.8), ["0.79", "0.81"], id="fractions by a hundredth"),
+        pytest.param(Test("request.temperature", Operator.GT, 0.995), ["0.994", "0.996"], id="or as fine as it is written"),
+        pytest.param(Test("account.age_days", Operator.LT, 60), ["59", "61"], id="whole days by a day"),
+        pytest.param(Test("request.temperature", Operator.LTE, 1), ["0.99", "1.01"], id="one may be a share"),
+        pytest.param(Test("request.logit_bias_keys", Operator.SIZE_GTE, 3), ["2", "4"], id="sizes"),
+        pytest.param(Test("request.model", Operator.EQ, "large"), [], id="texts have no numbers"),
+        pytest.param(Test("request.stream", Operator.EQ, True), [], id="nor have booleans"),
+        pytest.param(Cel("account.age_days < 60"), [], id="expressions are left alone"),
+        pytest.param(
+            Not(AnyOf((Test("request.turns", Operator.EQ, 1), AllOf((Test("request.tools", Operator.NE, 5),))))),
+            ["0", "2", "4", "6"],
+            id="at any depth",
+        ),
+    ],
+)  # fmt: skip
+def test_thresholds(when: Condition, expected: list[str]) -> None:
+    assert changes(when) == expected
+
+
+def test_every_number_is_nudged_in_both_directions_and_nothing_else_changes() -> None:
+    found = list(mutants(EXAMPLE, field_table()))
+    assert {number for number, times in Counter(mutant.number for mutant in found).items() if times != 2} == {
+        "rung observe: score 20",  # no flags come to less
+        "rung block: score 140",  # nor to more
+    }
+    assert {mutant.number for mutant in found} >= {
+        "quota key-quota: requests per 1m, max 80",
+        "quota key-quota: requests per 1m, window",
+        "signal probe_requests: window 1h",
+        "signal probe_tokens: request.logit_bias_size gte 1",
+        "rule logprob-probe: score 65",
+        "rule logprob-probe: ttl 3d",
+        "rung block: score 140",
+    }
+    assert len({mutant.pack for mutant in found} | {EXAMPLE}) == len(found) + 1
+
+
+def test_a_rung_moves_to_the_nearest_score_that_flags_can_come_to() -> None:
+    # The flags of the example are 65 and 20, and both together 85.
+    found = [(mutant.number, mutant.change) for mutant in mutants(EXAMPLE, field_table()) if "rung" in mutant.number]
+    assert found == [
+        ("rung observe: score 20", "21"),
+        ("rung strip: score 40", "20"),
+        ("rung strip: score 40", "66"),
+        ("rung clamp: score 60", "20"),
+        ("rung clamp: score 60", "66"),
+        ("rung block: score 140", "85"),
+    ]
+
+
+def test_the_ladder_stays_in_order() -> None:
+    for mutant in mutants(EXAMPLE, field_table()):
+        scores = [rung.score for rung in mutant.pack.ladder]
+        assert scores == sorted(scores)

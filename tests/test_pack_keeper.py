@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.clock import VirtualClock
+from proxy.errors import ConfigurationError
+from proxy.pack_activation import Activation
+from proxy.pack_archive import Note, PackArchive, load_archived
+from proxy.pack_keeper import PackKeeper
+from proxy.pack_watch import look, pack_of
+from tests.test_pack_archive import made
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> AsyncIterator[tuple[PackKeeper, list[str]]]:
+    """A keeper that runs, and the digests it told the workers to switch to."""
+    path, archive, clock = tmp_path / "pack.yaml", PackArchive(tmp_path / "packs"), VirtualClock()
+    path.write_bytes(made("first")[1])
+    sight = look(path)
+    pack = pack_of(sight, path)
+    archive.keep(pack, path.read_bytes(), Note(clock.wall(), "start"))
+    told: list[str] = []
+
+    async def switch(digest: str) -> None:
+        assert load_archived(archive.folder, digest).digest == digest  # whoever is told can load it
+        told.append(digest)
+
+    keeper = PackKeeper(path, sight, pack, archive, clock, switch)
+    running = asyncio.create_task(keeper.run())
+    yield keeper, told
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_signal_has_the_file_read_at_once_and_a_pack_in_force_read_again_changes_nothing(
+    kept: tuple[PackKeeper, list[str]],
+) -> None:
+    keeper, told = kept
+    second, data = made("second")
+    keeper.path.write_bytes(data)
+    keeper.ask()
+    await until(lambda: keeper.pack == second)
+    keeper.ask()
+    await until(lambda: keeper.snapshot()["stillgate_pack_reloads_total"][1].value == 1)
+    assert keeper.pack == second
+    assert told[-1] == second.digest
+    assert [revision.note.how for revision in keeper.archive.revisions] == ["start", "signal"]
+
+
+async def test_a_pack_that_cannot_be_archived_does_not_come_into_force_until_it_can(
+    kept: tuple[PackKeeper, list[str]],
+) -> None:
+    keeper, told = kept
+    second, data = made("second")
+    in_the_way = keeper.archive.folder / f"{second.digest}.yaml"
+    in_the_way.mkdir()
+    keeper.path.write_bytes(data)
+    keeper.ask()
+    await until(lambda: keeper.failure is not None)
+    assert keeper.pack.name == "first"
+    assert keeper.failure
+    assert "cannot be archived" in keeper.failure.problems[0]
+    assert keeper.notes()
+    assert second.digest not in told
+    in_the_way.rmdir()
+    await until(lambda: keeper.pack == second)
+    assert keeper.failure is None
+    assert keeper.notes() == []
+
+
+async def test_activations_at_once_come_into_force_one_after_the_other(kept: tuple[PackKeeper, list[str]]) -> None:
+    keeper, told = kept
+    packs = [made(f"p{number}") for number in range(8)]
+    await asyncio.gather(*(Activation(keeper).activate(data, "ann", "x") for _, data in packs))
+    assert [revision.name for revision in keeper.archive.revisions] == ["first", *(pack.name for pack, _ in packs)]
+    assert keeper.pack == packs[-1][0]
+    assert keeper.path.read_bytes() == packs[-1][1]
+    assert set(told) >= {pack.digest for pack, _ in packs}
+
+
+async def test_a_broken_pack_is_not_even_written_when_somebody_activates_it(kept: tuple[PackKeeper, list[str]]) -> None:
+    keeper, _ = kept
+    before = keeper.path.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"pack.yaml:1:1"):
+        await Activation(keeper).activate(b"quotas: 1\n", "ann", "x")
+    assert keeper.path.read_bytes() == before
+    assert keeper.failure is None
+
+
+async def test_a_revision_whose_file_was_changed_is_not_gone_back_to(kept: tuple[PackKeeper, list[str]]) -> None:
+    keeper, _ = kept
+    first = keeper.pack
+    await Activation(keeper).activate(made("second")[1], "ann", "x")
+    (keeper.archive.folder / f"{first.digest}.yaml").write_bytes(made("other")[1])
+    with pytest.raises(ConfigurationError, match="was changed since"):
+        await Activation(keeper).rollback("", "ann", "x")
+    assert keeper.pack.name == "second"
