@@ -97,7 +97,7 @@ class Decider:
     def read_fields(self, exchange: Exchange) -> Fields:
         """Return the fields that the pack reads and that are not at their default: what the record holds."""
         fields = exchange.fields
-        return {name: value for name, usual in self._recorded if (value := fields.get(name, 0)) != usual}
+        return {name: value for name, usual in self._recorded if (value := fields.get(name, usual)) != usual}
 
     async def decide(self, exchange: Exchange, estimate: Estimate) -> Decision:
         """Decide about an exchange whose call and fields are there.

@@ -184,3 +184,10 @@ async def test_what_was_looked_up_is_read_and_what_was_answered_is_learned() -> 
     recorded = bench.decider.read_fields(exchange)
     assert recorded.items() >= {"moody.known": True, "signals.ended": 1, "request.model": "m"}.items()
     assert not recorded.keys() & {"account.name", "account.tenant", "account.key"}, "they name somebody"
+
+
+async def test_nothing_is_told_of_an_exchange_that_could_not_be_read() -> None:
+    bench = Bench(rule(1, Test("account.plan", Operator.EQ, "free")))
+    _, read = await bench.decide()
+    assert bench.decider.read_fields(read)
+    assert bench.decider.read_fields(replace(read, fields={})) == {}
