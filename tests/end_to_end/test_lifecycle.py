@@ -59,7 +59,7 @@ def hanging_stream() -> tuple[Any, ...]:
 
 
 async def test_the_first_start_prints_lines_that_work_as_they_stand_and_ctrl_c_ends_it(tmp_path: Path) -> None:
-    arguments = ["serve", "--data", "data", "--port", "0", "--pack", str(PACK)]
+    arguments = ["serve", "--data", "data", "--port", "0", "--admin-port", "0", "--pack", str(PACK)]
     environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
     with (tmp_path / "said").open("wb") as said:
         process = await asyncio.create_subprocess_exec(
