@@ -24,6 +24,7 @@ _MAX_BARE_BYTES = 65_536
 READ_BYTES = 65_536
 _SWITCHING_PROTOCOLS = 101
 _INTERIM, _FINAL = 100, 200  # codes between them announce another head
+_WITHOUT_BODY = (204, 304)
 _NEVER = float("inf")
 
 
@@ -239,4 +240,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._headers.clear()
             return
         self._complete = True
-        self._keep = self._parser.should_keep_alive()
+        # Whoever announces a body where there is none may send it too, into the next answer.
+        announced = self._head.status in _WITHOUT_BODY and (
+            b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
+        )
+        self._keep = self._parser.should_keep_alive() and not announced

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import uvloop
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxy.upstream_connection import READ_BYTES, AnswerHead, BrokenAnswer, UpstreamConnection
@@ -240,6 +240,8 @@ def test_what_is_malformed_is_no_answer(run: Run, name: str, eager: bool) -> Non
         run(read([raw[i : i + most] for i in range(0, len(raw), most)], end=True, eager=eager))
 
 
+@example(name="a body where there is none", cuts=[37], eager=True)
+@example(name="chunks where there are none", cuts=[46], eager=True)
 @given(st.sampled_from(sorted(BROKEN.keys() - LENGTHY)), st.lists(st.integers(0, 500), max_size=8), st.booleans())
 @settings(deadline=None, max_examples=300)
 def test_what_is_malformed_is_no_answer_wherever_it_is_split(run: Run, name: str, cuts: list[int], eager: bool) -> None:
@@ -326,7 +328,8 @@ KEPT = {
     "HTTP/1.0": (ONE.replace(b"1.1", b"1.0"), False),
     "HTTP/1.0 that says it stays": (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}", True),
     "204": (b"HTTP/1.1 204 No\r\n\r\n", True),
-    "304 that tells a length": (b"HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\n", True),
+    "304": (b"HTTP/1.1 304 No\r\nContent-Length: 0\r\n\r\n", True),
+    "304 that tells a length, and may send as much": (b"HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\n", False),
     "an empty line behind": (ONE + b"\r\n", True),
 }
 
