@@ -44,7 +44,7 @@ from proxy.intake import understand
 from proxy.metrics import Tally
 from proxy.peer import client_address
 from proxy.rules.pack_loading import load_pack
-from proxy.rules.quotas import Amounts, Reservation
+from proxy.rules.reservation import Amounts, Reservation
 from proxy.secrets import Master
 from proxy.store.memory import MemoryStore
 

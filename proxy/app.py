@@ -26,12 +26,13 @@ from proxy.decisions.record import Recorder
 from proxy.decisions.target import DescriptorTarget, FileTarget, Target
 from proxy.dialects import dialects
 from proxy.errors import StoreUnavailable
-from proxy.gateway import Gateway, Parts
+from proxy.gateway import Gateway
 from proxy.intake import Reader
 from proxy.listener import Caps, Deadlines, Listener, Refused
 from proxy.log import get
 from proxy.metered_store import MeteredStore
 from proxy.metrics import Refusal, Tally
+from proxy.parts import Parts
 from proxy.rules.pack import Pack
 from proxy.secrets import Purpose, load_or_create_master, read_secret_file
 from proxy.serving import Serving

@@ -15,7 +15,7 @@ from proxy.decision import Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.record import Ending
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Answered, Exchange, Progress, Usage
-from proxy.rules.quotas import Amounts, Reservation
+from proxy.rules.reservation import Amounts, Reservation
 
 # Text is taken to be this many UTF-8 bytes a token while nobody says how many tokens it is: English has about four,
 # so an estimate is rather too high than too low.

@@ -22,7 +22,8 @@ from proxy.fields import Cost, Fields, FieldTable
 from proxy.log import get
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.pack import Pack, Rung
-from proxy.rules.quotas import Amounts, Denial, Quotas, Reservation
+from proxy.rules.quotas import Quotas
+from proxy.rules.reservation import Amounts, Denial, Reservation
 
 Estimate = Callable[[Call], Amounts]  # what an exchange may use at most
 

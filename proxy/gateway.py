@@ -8,21 +8,16 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from aiohttp import web
 
 from proxy.answers import Answer, AnswerWriter, Reply
 from proxy.auth.credential import one_credential
-from proxy.auth.key_cache import KeyCache
-from proxy.clock import Clock
 from proxy.counting import count_decision, count_ending, count_refusal
-from proxy.course import BYTES_PER_TOKEN, Course, Terms, close, learn, leave, outcome_of
+from proxy.course import BYTES_PER_TOKEN, Course, close, learn, leave, outcome_of
 from proxy.deciding import Decider, Decision
 from proxy.decision import Effect, Outcome, Verdict
-from proxy.decisions.journal import Journal
 from proxy.decisions.record import Ending
 from proxy.decisions.writer import LogUnavailable
 from proxy.dialects.base import Dialect
@@ -40,36 +35,18 @@ from proxy.framing import check_framing
 from proxy.intake import Intake, Reader
 from proxy.listener import Connection
 from proxy.log import get
-from proxy.metrics import Refusal, Tally
+from proxy.metrics import Refusal
+from proxy.parts import Parts
 from proxy.peer import client_address
 from proxy.refusal import to_error, to_verdict
 from proxy.relay import Relay
-from proxy.rules.quotas import Amounts
-from proxy.upstream import Upstream, UpstreamAnswer
+from proxy.rules.reservation import Amounts
+from proxy.upstream import UpstreamAnswer
 
 MODELS_PATH = "/v1/models"
 _ERROR_BODY_BYTES = 65_536
 _CLIENT_ID_CHARS = 128
 _WATCH_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a gateway is put together from."""
-
-    dialects: Mapping[str, Dialect]  # by path
-    openai: Dialect  # words errors where the path names no dialect,
-    anthropic: Dialect  # this one if `anthropic-version` is there
-    models: Mapping[str, Terms]
-    upstreams: Mapping[str, Upstream]
-    keys: KeyCache
-    journal: Journal
-    tally: Tally
-    clock: Clock
-    new_id: Callable[[], str]
-    trusted_hops: int
-    max_exchanges: int
-    links: Mapping[str, str]  # docs_url and appeal_url
 
 
 class Sent(NamedTuple):

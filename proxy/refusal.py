@@ -14,7 +14,7 @@ from proxy.dialects.base import Dialect
 from proxy.errors import LimitReached, ProxyError
 from proxy.rules.engine import NO_JUDGEMENT
 from proxy.rules.pack import ClientMessage, Measure
-from proxy.rules.quotas import Denial
+from proxy.rules.reservation import Denial
 from proxy.rules.units import window_text
 
 # Beyond this a client had better not wait for its turn but tell a person.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from proxy.deciders import Deciders
-from proxy.gateway import Gateway, Parts
+from proxy.gateway import Gateway
 from proxy.listener import Listener
 from proxy.metrics import Snapshot
+from proxy.parts import Parts
 from proxy.rules.pack import Pack
 
 _LAG_PERIOD_S = 0.05

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from proxy.data_folder import held, socket_place
 from proxy.errors import ConfigurationError
+from tests.rig.unwritable import unwritable
 
 
 @pytest.fixture
@@ -62,3 +64,10 @@ def test_a_link_to_the_folder_leads_to_the_same_socket(short: Path) -> None:
         assert (alias / "admin.sock").resolve() == place.resolve()
     with socket_place(alias / "admin.sock") as other:
         assert other == place
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    with unwritable() as folder:
+        said = f"{folder}/serve.lock: the data folder cannot be used: Permission denied"
+        with pytest.raises(ConfigurationError, match=re.escape(said)), held(folder):
+            pass

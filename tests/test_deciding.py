@@ -41,7 +41,8 @@ from proxy.rules.pack import (
     Subject,
     Test,
 )
-from proxy.rules.quotas import Amounts, Quotas
+from proxy.rules.quotas import Quotas
+from proxy.rules.reservation import Amounts
 from proxy.store.memory import MemoryStore
 from tests.rules.books import ExactFlags, ExactSignals
 

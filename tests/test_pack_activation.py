@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from proxy.errors import ConfigurationError
 from proxy.pack_activation import put_in_place
+from tests.rig.unwritable import unwritable
 
 
 def test_a_file_is_replaced_whole_with_its_permissions(tmp_path: Path) -> None:
@@ -43,14 +43,12 @@ def test_a_folder_by_another_name_is_no_config_map(tmp_path: Path) -> None:
     assert (tmp_path / "real" / "pack.yaml").read_bytes() == b"new"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_to_is_told_as_somebody_elses(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(ConfigurationError, match="may not write to; change it where it comes from"):
-            put_in_place(tmp_path / "pack.yaml", b"new")
-    finally:
-        tmp_path.chmod(0o700)
+def test_a_folder_that_may_not_be_written_to_is_told_as_somebody_elses() -> None:
+    with (
+        unwritable() as folder,
+        pytest.raises(ConfigurationError, match="may not write to; change it where it comes from"),
+    ):
+        put_in_place(folder / "pack.yaml", b"new")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

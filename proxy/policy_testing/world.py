@@ -27,7 +27,8 @@ from proxy.refusal import to_error
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.flags import Flags
 from proxy.rules.pack import Mode, Pack
-from proxy.rules.quotas import Amounts, Denial, Quotas
+from proxy.rules.quotas import Quotas
+from proxy.rules.reservation import Amounts, Denial
 from proxy.rules.signals import Signals
 from proxy.store.base import Store
 from proxy.store.memory import MemoryStore

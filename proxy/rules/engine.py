@@ -126,6 +126,8 @@ class Engine:
 
         The counts in there stay as the rules saw them: that is what the record says.
         """
+        if not self._late:
+            return
         seen = {signal.field: exchange.fields[signal.field] for signal in self._late if signal.field in exchange.fields}
         self._count(self._late, exchange, now)
         exchange.fields.update(seen)

@@ -86,9 +86,13 @@ class SignalCounter(ABC, Generic[Window]):
     def give_back(self, words: Sequence[Word]) -> None:
         """Let words that the store did not hear wait again."""
 
-    @abstractmethod
     def hear(self, word: Word, total: int) -> None:
         """Take the store's count after a word; one that added something is followed by a question in the next turn."""
+        window = self._windows.get(word.key)
+        if window is not None:
+            window.learn(total)
+            if word.added or word.members:
+                self._asked_later[word.key] = None
 
     def bucket(self, key: str) -> str:
         """Return the name of a key's window in the store."""
@@ -186,14 +190,6 @@ class RequestCounter(SignalCounter[RequestWindow]):
             else:
                 self._asked[key] = None
 
-    def hear(self, word: Word, total: int) -> None:
-        """Take the store's count after a word."""
-        window = self._windows.get(word.key)
-        if window is not None:
-            window.learn(total)
-            if word.added:
-                self._asked_later[word.key] = None
-
     def _drop(self, key: str) -> None:
         if key in self._unsent:
             del self._unsent[key]
@@ -259,14 +255,6 @@ class DistinctCounter(SignalCounter[MemberWindow]):
                 self._keep(key, members)
             else:
                 self._asked[key] = None
-
-    def hear(self, word: Word, total: int) -> None:
-        """Take the store's count after a word."""
-        window = self._windows.get(word.key)
-        if window is not None:
-            window.learn(total)
-            if word.members:
-                self._asked_later[word.key] = None
 
     def _digest(self, member: str) -> int:
         digest = self._hash.copy()

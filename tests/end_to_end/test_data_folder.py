@@ -108,15 +108,6 @@ async def test_what_is_in_the_way_in_the_data_folder_is_named(tmp_path: Path, pl
     assert gate.pids() == []
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="to root everything is writable")
-async def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    gate = installed(tmp_path)
-    gate.data.mkdir(mode=0o500)
-    ran = await gate.cli("serve")
-    assert ran.returncode == 1
-    assert f"{gate.data}/serve.lock: the data folder cannot be used: Permission denied" in ran.stderr
-
-
 async def test_an_address_that_is_taken_is_still_called_that(tmp_path: Path) -> None:
     gate = installed(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -11,7 +11,8 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.exchange import Principal
 from proxy.rules.pack import Limit, Measure, Quota, Scope
-from proxy.rules.quotas import Amounts, Denial, Quotas, Reservation
+from proxy.rules.quotas import Quotas
+from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.rules.slot_lease import TTL_S
 from tests.rules.test_quotas import HOUR, ONE, Make, clock, pack, principal, quota, replica
 

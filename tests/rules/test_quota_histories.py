@@ -11,7 +11,8 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.exchange import Principal
 from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
-from proxy.rules.quotas import Amounts, Quotas, Reservation
+from proxy.rules.quotas import Quotas
+from proxy.rules.reservation import Amounts, Reservation
 from proxy.store.memory import MemoryStore
 
 WINDOW_S = 60

@@ -12,7 +12,8 @@ from proxy.clock import VirtualClock
 from proxy.exchange import Principal
 from proxy.rules.leases import IDLE_S
 from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
-from proxy.rules.quotas import Amounts, Denial, Quotas, Reservation
+from proxy.rules.quotas import Quotas
+from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.store.memory import MemoryStore
 
 HOUR = 3_600_000

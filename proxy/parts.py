@@ -1,0 +1,33 @@
+"""What a gateway is put together from: `serving` makes it, once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from proxy.auth.key_cache import KeyCache
+from proxy.clock import Clock
+from proxy.course import Terms
+from proxy.decisions.journal import Journal
+from proxy.dialects.base import Dialect
+from proxy.metrics import Tally
+from proxy.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a gateway is put together from."""
+
+    dialects: Mapping[str, Dialect]  # by path
+    openai: Dialect  # words errors where the path names no dialect,
+    anthropic: Dialect  # this one if `anthropic-version` is there
+    models: Mapping[str, Terms]
+    upstreams: Mapping[str, Upstream]
+    keys: KeyCache
+    journal: Journal
+    tally: Tally
+    clock: Clock
+    new_id: Callable[[], str]
+    trusted_hops: int
+    max_exchanges: int
+    links: Mapping[str, str]  # docs_url and appeal_url
