@@ -89,7 +89,7 @@ class Reader:
                 words, cwd=self._folder, env=self._environment, stdout=quiet, stderr=quiet
             )
             until = time.monotonic() + START_S
-            while "in force" not in self.run("stillgate policy status"):
+            while not {"in force", "worker"} <= set(re.findall("in force|worker", self.run("stillgate policy status"))):
                 assert time.monotonic() < until, "the proxy does not start"
 
     def leave(self) -> None:
