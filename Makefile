@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lint bench soak lock clean
+.PHONY: run demo test lint bench soak lock clean
 
 run: $(STAMP)
 	$(BIN)/stillgate serve
 
+demo: $(STAMP)
+	$(BIN)/stillgate demo
+
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 8
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

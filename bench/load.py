@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import operator
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter_ns
@@ -17,6 +18,7 @@ from bench.wire import LAST_CHUNK, body_of, is_chunked
 
 _DRAIN_S = 20.0
 _SHOWN_BYTES = 400
+_PROMPTS = 499  # a prime number, so that each key comes to send all of them
 
 
 class BenchError(Exception):
@@ -31,15 +33,15 @@ class Script(NamedTuple):
 
     @classmethod
     def of(cls, secrets: Sequence[str], *, stream: bool) -> Script:
-        """Return the script of one kind of traffic, with a request for each key."""
-        body = request_body(stream=stream)
+        """Return the script of one kind of traffic: each key in turn, each time with another prompt."""
+        bodies = [request_body(stream=stream, number=number) for number in range(_PROMPTS)]
         head = (
             f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"
-            f"Accept: application/json\r\nUser-Agent: bench/1.0\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Accept: application/json\r\nUser-Agent: bench/1.0\r\nContent-Length: {len(bodies[0])}\r\n\r\n"
         )
         expected = b"".join(stream_events(usage=False)) if stream else answer_body()
-        requests = [(head % secret).encode() + body for secret in secrets]
-        return cls(itertools.cycle(requests), expected)
+        heads = [(head % secret).encode() for secret in secrets]
+        return cls(map(operator.add, itertools.cycle(heads), itertools.cycle(bodies)), expected)
 
 
 class Flow:

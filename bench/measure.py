@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.frames import frame_differences_us
+from bench.hunt import hunt_costs
 from bench.load import BenchError, Script
 from bench.meter import medians_us
+from bench.prints import prints_costs
 from bench.results import latency, machine, streamed, throughput, waterfall
 from bench.rounds import BARE, OURS, Kind, Turns, run_rounds
 from bench.rules import rules_costs
@@ -26,7 +28,7 @@ _STEP_BATCHES = 200
 _FRAME_ROUNDS = 7
 _FRAME_S = 0.3
 _KINDS = 4
-_OTHER_STAGES = 4
+_OTHER_STAGES = 6
 
 OnStage = Callable[[str], None]
 
@@ -52,6 +54,10 @@ async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
         us = await medians_us(steps.every | steps.plain | steps.streamed, _STEP_BATCHES)
     on_stage("rules")
     rules = await rules_costs()
+    on_stage("prints")
+    prints = await prints_costs()
+    on_stage("hunt")
+    hunt = await hunt_costs()
     client = {"client: ours less aiohttp's": frames["client"]}
     plain = {"server, JSON: ours less aiohttp's": frames["plain"]}
     streaming = {"server, stream: ours less aiohttp's": frames["streamed"]}
@@ -65,6 +71,8 @@ async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
             "stream": waterfall({name: us[name] for name in steps.every | steps.streamed} | streaming | client, stream),
         },
         "rules": rules,
+        "prints": prints,
+        "hunt": hunt,
         **memory,
         "run": {"rounds": rounds, "seconds": seconds, "clients": _CLIENTS, "keys": _BUSY_KEYS, "cold_keys": _COLD_KEYS},
         "machine": machine(),

@@ -1,4 +1,4 @@
-"""What rules cost: an exchange judged by 100 declarative rules and by 20 expressions, and 1,000 rules loaded.
+"""What rules cost: an exchange judged by 100 declarative rules and by 20 expressions, or matched with 1,000 templates.
 
 Laws: the packs are loaded from YAML as authors write it, and judged by the production engine with its own counters and
 flags; no rule fires, as none does for nearly every exchange.
@@ -6,25 +6,34 @@ flags; no rule fires, as none does for nearly every exchange.
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from bench.meter import medians_us
 from bench.traffic import MODEL
 from proxy.detectors import field_table
 from proxy.exchange import Call, Exchange, Principal
+from proxy.link_names import LinkNames
+from proxy.rules.campaign_book import CampaignBook, KnownCampaign
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.pack import Mode, Pack
 from proxy.rules.pack_loading import check_pack
 from proxy.rules.signal_book import SignalBook
+from proxy.rules.template_index import KnownTemplate
 
 _KEY = b"k" * 32
 _BATCHES = 200
 _LOADS = 3
 _NOW = 1_790_000_000.0
+_SEED = 1
+_TEMPLATE_PRINTS = 60
+_PROMPT_PRINTS = 128
 # What authors write: thresholds on counts, plain comparisons of two or three fields, lists, alternatives.
 _CONDITIONS: tuple[dict[str, Any], ...] = (
     {"signals.asks": {"gte": 20}},
@@ -37,14 +46,27 @@ _EXPRESSION = 'request.turns > {n} && account.age_days < 14 && !(account.plan in
 
 
 async def rules_costs() -> dict[str, float]:
-    """Return microseconds an exchange for 100 rules and for 20 expressions, and seconds to load 1,000 rules."""
+    """Return microseconds an exchange for rules, expressions and templates, and seconds to load 1,000 rules."""
     exchange, table = _exchange(), field_table()
     plain = Engine(_pack(100), table, SignalBook(_KEY), FlagBook(), Mode.ENFORCE)
     cel = Engine(_pack(20, cel=True), table, SignalBook(_KEY), FlagBook(), Mode.ENFORCE)
+    book, unknown, known = _templates(1000)
     us = await medians_us(
-        {"plain": lambda: plain.judge(exchange, _NOW), "cel": lambda: cel.judge(exchange, _NOW)}, _BATCHES
+        {
+            "plain": lambda: plain.judge(exchange, _NOW),
+            "cel": lambda: cel.judge(exchange, _NOW),
+            "unknown": lambda: book.match(unknown),
+            "known": lambda: book.match(known),
+        },
+        _BATCHES,
     )
-    return {"declarative_100_us": us["plain"], "cel_20_us": us["cel"], "load_1000_s": _load_seconds()}
+    return {
+        "declarative_100_us": us["plain"],
+        "cel_20_us": us["cel"],
+        "templates_1000_us": us["unknown"],
+        "templates_1000_match_us": us["known"],
+        "load_1000_s": _load_seconds(),
+    }
 
 
 def _exchange() -> Exchange:
@@ -52,6 +74,19 @@ def _exchange() -> Exchange:
     exchange = Exchange("ex", "openai.chat", "192.0.2.1", "", "", _NOW, Principal("k", "a", "t", "pro", 0.0, {}), call)
     exchange.fields = {**field_table().defaults, "request.model": MODEL, "account.plan": "pro", "request.turns": 4}
     return exchange
+
+
+def _templates(count: int) -> tuple[CampaignBook, NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return a book with so many templates, the prints of a prompt that matches none, and of one that matches one."""
+    bits = random.Random(_SEED).getrandbits  # noqa: S311 - so that it is the same each time
+    prints = [tuple(bits(64) for _ in range(_TEMPLATE_PRINTS)) for _ in range(count)]
+    templates = tuple(KnownTemplate(f"t-{number}", each, 20) for number, each in enumerate(prints))
+    book = CampaignBook(LinkNames(_KEY))
+    book.hear(KnownCampaign("c", "rule", templates, frozenset(), 0.0, 0.0, _NOW, {}, _NOW, _NOW))
+    unknown = np.sort(np.array([bits(64) for _ in range(_PROMPT_PRINTS)], np.uint64))
+    known = np.sort(np.concatenate((np.array(prints[0], np.uint64), unknown[_TEMPLATE_PRINTS:])))
+    assert (book.match(unknown), book.match(known)) == ("", "t-0")
+    return book, unknown, known
 
 
 def _load_seconds() -> float:

@@ -35,13 +35,33 @@ def _tables(results: dict[str, Any]) -> Iterable[Table]:
     yield _waterfall("Where the added microseconds of a JSON exchange go", results["waterfall"]["json"])
     yield _waterfall("Where the added microseconds of a stream go", results["waterfall"]["stream"])
     yield _rules(results["rules"])
+    yield _prints(results["prints"])
+    yield _hunt(results["hunt"])
 
 
 def _rules(found: dict[str, float]) -> Table:
     table = _table("Rules", "", "takes")
     table.add_row("100 declarative rules, an exchange", f"{found['declarative_100_us']:,.1f} µs")
     table.add_row("20 expressions, an exchange", f"{found['cel_20_us']:,.1f} µs")
+    table.add_row("a prompt that is none of 1,000 templates", f"{found['templates_1000_us']:,.1f} µs")
+    table.add_row("a prompt that is one of 1,000 templates", f"{found['templates_1000_match_us']:,.1f} µs")
     table.add_row("loading 1,000 rules", f"{found['load_1000_s']:,.2f} s")
+    return table
+
+
+def _prints(found: dict[str, float]) -> Table:
+    table = _table("Prints of a prompt", "", "takes")
+    for name, microseconds in found.items():
+        table.add_row(name, f"{microseconds:,.1f} µs")
+    return table
+
+
+def _hunt(found: dict[str, float]) -> Table:
+    table = _table("The hunt, 300,000 exchanges of 10,000 accounts", "", "takes")
+    table.add_row("events taken in a second", f"{found['events_per_second']:,.0f}")
+    table.add_row("the longest judging", f"{found['judge_s']:,.2f} s")
+    table.add_row("memory at most", f"{found['rss_mb']:,.0f} MB")
+    table.add_row("a checkpoint", f"{found['checkpoint_mb']:,.0f} MB in {found['checkpoint_s']:,.2f} s")
     return table
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from proxy.admin_side import flags, keys, packs, tokens
+from proxy.admin_side import campaigns, flags, keys, packs, tokens
 from proxy.admin_side.access import Door, answer_if_allowed
 from proxy.admin_side.documents import problems
 from proxy.admin_side.health import add_health, status
@@ -30,6 +30,10 @@ ROUTES: Final = (
     Route("GET", "/flags/{subject}/{name}", Role.REVIEWER, flags.show),
     Route("POST", "/flags/{subject}/{name}/{flag}/lift", Role.REVIEWER, flags.lift),
     Route("POST", "/flags/{subject}/{name}/{flag}/confirm", Role.REVIEWER, flags.confirm),
+    Route("GET", "/campaigns", Role.REVIEWER, campaigns.list_all),
+    Route("GET", "/campaigns/{id}", Role.REVIEWER, campaigns.show),
+    Route("POST", "/campaigns/{id}/dismiss", Role.REVIEWER, campaigns.dismiss),
+    Route("POST", "/campaigns/{id}/confirm", Role.REVIEWER, campaigns.confirm),
     Route("GET", "/keys", Role.REVIEWER, keys.list_all),
     Route("GET", "/keys/{id}", Role.REVIEWER, keys.show),
     Route("POST", "/keys", Role.OPERATOR, keys.create),

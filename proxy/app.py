@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import secrets
 import socket
@@ -28,16 +29,18 @@ from proxy.dialects import dialects
 from proxy.errors import StoreUnavailable
 from proxy.gateway import Gateway
 from proxy.intake import Reader
+from proxy.link_names import LinkNames
 from proxy.listener import Caps, Deadlines, Listener, Refused
 from proxy.log import get
 from proxy.metered_store import MeteredStore
 from proxy.metrics import Refusal, Tally
 from proxy.parts import Parts
-from proxy.rules.pack import Pack
-from proxy.secrets import Purpose, load_or_create_master, read_secret_file
+from proxy.rules.pack import Mode, Pack
+from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
 from proxy.serving import Serving
 from proxy.store import open_store
 from proxy.store.base import Store
+from proxy.telling import Teller
 from proxy.upstream import Origin, Upstream
 
 _BACKLOG = 1024
@@ -75,7 +78,10 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         tally.put("stillgate_build_info", 1, (version("stillgate"),))
         tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
         keys = KeyCache(store, master.derive(Purpose.KEY_DIGEST), clock, settings.auth_stale_max_seconds)
-        parts = _parts(settings, clock, tally, journal, keys)
+        teller = _teller(settings, store, clock, master)
+        teller.adopt(pack)
+        stack.push_async_callback(teller.close)
+        parts = _parts(settings, clock, tally, journal, keys, teller)
         for upstream in parts.upstreams.values():
             stack.callback(upstream.close)
         deciders = await Deciders.open(settings, pack, store, clock, master, place.patterns)
@@ -93,6 +99,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         work = (
             keys.follow(),
             *deciders.work(),
+            teller.run(),
             listener.sweep(),
             gateway.watch(),
             *(upstream.watch() for upstream in parts.upstreams.values()),
@@ -103,7 +110,14 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         yield serving
 
 
-def _parts(settings: Settings, clock: Clock, tally: Tally, journal: Journal, keys: KeyCache) -> Parts:
+def _teller(settings: Settings, store: Store, clock: Clock, master: Master) -> Teller:
+    holder, numbers = secrets.token_hex(6), itertools.count()
+    names = LinkNames(master.derive(Purpose.LINKS))
+    keep_bytes, max_mode = settings.hunter.stream_bytes, Mode(settings.max_mode)
+    return Teller(store, names, clock, lambda: f"{holder}-{next(numbers)}", keep_bytes, max_mode)
+
+
+def _parts(settings: Settings, clock: Clock, tally: Tally, journal: Journal, keys: KeyCache, teller: Teller) -> Parts:
     known = dialects(frozenset(settings.allow_parameters))
     return Parts(
         dialects=known,
@@ -114,6 +128,7 @@ def _parts(settings: Settings, clock: Clock, tally: Tally, journal: Journal, key
         keys=keys,
         journal=journal,
         tally=tally,
+        teller=teller,
         clock=clock,
         new_id=_exchange_ids(),
         trusted_hops=settings.trusted_hops,

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from typing import NamedTuple
 
 from proxy.control import Line, LineClosed
 from proxy.errors import ConfigurationError
@@ -19,13 +20,23 @@ _START_S = 30.0
 _SNAPSHOT_S = 2.0
 _SWITCH_S = 30.0
 _END_S = 10.0
-# A worker is started without the command line, whose libraries would cost it 10 MB.
-_WORKER = (sys.executable, "-m", "proxy.worker")
 _MODEL = (sys.executable, "-m", "proxy.cli", "model")
 
 
+class Program(NamedTuple):
+    """A kind of process that is told how to start over its line: its name for people, and its command."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+# Started without the command line, whose libraries would cost each 10 MB.
+WORKER = Program("worker", (sys.executable, "-m", "proxy.worker"))
+HUNTER = Program("hunter", (sys.executable, "-m", "proxy.hunter_process"))
+
+
 class Worker:
-    """One worker process, seen from the parent."""
+    """One worker process, or another program that listens to the same words, seen from the parent."""
 
     def __init__(self, process: asyncio.subprocess.Process, line: Line) -> None:
         self._process = process
@@ -35,12 +46,12 @@ class Worker:
         self.last: Snapshot = {}
 
     @classmethod
-    async def spawn(cls, start: Start) -> Worker:
-        """Start a worker and return once it serves. Raises ConfigurationError if it does not."""
+    async def spawn(cls, start: Start, program: Program = WORKER) -> Worker:
+        """Start it and return once it serves. Raises ConfigurationError if it does not."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *_WORKER,
+                *program.command,
                 str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -53,7 +64,7 @@ class Worker:
                 await worker._line.receive()
         except (LineClosed, TimeoutError):
             await worker.end()
-            raise ConfigurationError(f"worker {start.worker} did not start; see the messages above") from None
+            raise ConfigurationError(f"{program.name} {start.worker} did not start; see the messages above") from None
         worker.pack_digest = start.pack_digest
         return worker
 

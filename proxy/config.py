@@ -39,8 +39,8 @@ from proxy.strict_yaml import parse, read
 _OWN_PACK = Path("policies/default.yaml")
 _INSTALLED_PACK = Path("/etc/stillgate/policies/default.yaml")
 # What came with the program lies beside this package: in a wheel under the first name, in a repository the second.
-_SHIPPED = [Path(__file__).parents[1] / folder / "default.yaml" for folder in ("stillgate-policies", "policies")]
-_PACKS = (_OWN_PACK, _INSTALLED_PACK, *_SHIPPED)
+_SHIPPED = tuple(Path(__file__).parents[1] / folder for folder in ("stillgate-policies", "policies"))
+_PACKS = (_OWN_PACK, _INSTALLED_PACK, *(folder / "default.yaml" for folder in _SHIPPED))
 _SHORT_NAMES = {"host": "listen.host", "port": "listen.port"}
 _HEAD = {"apiVersion": "stillgate/v1", "kind": "Settings"}
 
@@ -138,8 +138,26 @@ class Limits(StrictModel):
     drain_seconds: Seconds = Field(30.0, description="How long running answers may go on after a stop was asked for.")
 
 
+class Hunter(StrictModel):
+    """How campaigns are looked for, where the pack has `campaigns`."""
+
+    run: bool = Field(
+        True, description="Whether serve runs a hunter beside its workers; of all that run, one is active."
+    )
+    judge_seconds: Seconds = Field(30.0, description="How often it looks for campaigns in what it was told.")
+    stream_bytes: int = Field(
+        256 << 20, ge=1 << 20, le=1 << 36, description="What the store keeps of events that it has not made safe yet."
+    )
+
+
 def _default_pack() -> Path:
     return next(filter(is_file, _PACKS), _INSTALLED_PACK)
+
+
+def shipped_pack(name: str) -> Path:
+    """Return the file of a pack that came with the program."""
+    files = [folder / name for folder in _SHIPPED]
+    return next(filter(is_file, files), files[0])
 
 
 class Settings(StrictModel):
@@ -169,6 +187,7 @@ class Settings(StrictModel):
     upstreams: dict[UpstreamName, Upstream] = Field({}, description="The model APIs, by a name of your own.")
     models: dict[ModelName, Model] = Field({}, description="The models that customers may name.")
     decision_log: DecisionLog = Field(DecisionLog(), description="Where the decision records go.")
+    hunter: Hunter = Field(Hunter(), description="How campaigns are looked for, where the pack has some.")
     docs_url: Link = Field("", description="The page about limits, for {docs_url} in a pack's messages.")
     appeal_url: Link = Field("", description="Where a customer can object, for {appeal_url} in a pack's messages.")
     limits: Limits = Field(Limits(), description="What clients may take of a worker.")

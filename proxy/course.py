@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from proxy.deciding import Decider
-from proxy.decision import Effect, Outcome, UsageSource, Verdict
+from proxy.decision import ALLOWED, Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.record import Ending
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Answered, Exchange, Progress, Usage
@@ -24,8 +24,6 @@ BYTES_PER_TOKEN = 3
 _TOKENS_PER_SECOND = 100
 
 _LEFT = 499  # the status, in the record only, of a client that left before it was answered
-
-ALLOWED = Verdict(Effect.ALLOW)
 
 
 class Terms(NamedTuple):

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -114,6 +115,21 @@ def socket_place(path: Path) -> Iterator[Path]:
         yield place
     finally:
         _remove(path, place)
+
+
+@contextmanager
+def announced(path: Path, status: Mapping[str, object]) -> Iterator[None]:
+    """Keep a file that says where the running proxy is, for programs that started it on free ports."""
+    draft = path.with_suffix(".new")
+    try:
+        draft.write_text(json.dumps(status))
+        draft.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _remove(*paths: Path) -> None:

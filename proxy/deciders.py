@@ -7,7 +7,8 @@ import contextlib
 import itertools
 import random
 import secrets
-from collections.abc import Coroutine
+import threading
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from proxy.deciding import Decider
 from proxy.detectors import build, field_table
 from proxy.detectors.base import Storing
 from proxy.errors import StoreUnavailable
+from proxy.exchange import Text
+from proxy.fingerprint.winnow import Fingerprinter, Prints
+from proxy.link_names import LinkNames
+from proxy.rules.campaign_book import CampaignBook
+from proxy.rules.campaign_sync import CampaignSync
+from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_sync import FlagSync
@@ -26,16 +33,30 @@ from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_sync import SignalSync
 from proxy.secrets import Master, Purpose
 from proxy.store.base import Store
+from proxy.telling import TOLD_FIELDS, hunts
 
 _FLUSH_S = 1.0
 _SWEEP_S = 3600.0
+
+
+class _Prints(threading.local):
+    """A fingerprinter for each thread that reads requests: one is for one thread at a time."""
+
+    def __init__(self, key: bytes) -> None:
+        self.of = Fingerprinter(key).of
 
 
 class Deciders:
     """The memory of one process; what `work` returns must run as long as it is used, `close` gives leases back."""
 
     def __init__(
-        self, settings: Settings, pack: Pack, store: Store, clock: Clock, master: Master, patterns: Path | None
+        self,
+        settings: Settings,
+        pack: Pack,
+        store: Store,
+        clock: Clock,
+        master: Master,
+        patterns: Path | None,
     ) -> None:
         holder, numbers = secrets.token_hex(6), itertools.count()
 
@@ -50,17 +71,27 @@ class Deciders:
         self._signal_sync = SignalSync(self._signals, store, clock, op)
         self._flags = FlagBook(shared=True)
         self._flag_sync = FlagSync(self._flags, store, clock)
+        self._campaigns = CampaignBook(LinkNames(master.derive(Purpose.LINKS)))
+        self._campaign_sync = CampaignSync(self._campaigns, store, clock)
+        self._prints = _Prints(master.derive(Purpose.PRINTS))
         self._table = field_table()
         released = {name: at for name, model in settings.models.items() if (at := model.released_at) is not None}
         self._detectors = build(store, master.derive(Purpose.SEALS), released, patterns)
 
     @classmethod
     async def open(
-        cls, settings: Settings, pack: Pack, store: Store, clock: Clock, master: Master, patterns: Path | None
+        cls,
+        settings: Settings,
+        pack: Pack,
+        store: Store,
+        clock: Clock,
+        master: Master,
+        patterns: Path | None,
     ) -> Deciders:
-        """Make it with the flags that are in the store. Raises StoreUnavailable or ConfigurationError."""
+        """Make it with the flags and campaigns that are in the store. Raises StoreUnavailable or ConfigurationError."""
         made = cls(settings, pack, store, clock, master, patterns)
         await made._flag_sync.begin()
+        await made._campaign_sync.begin()
         return made
 
     def compile(self, pack: Pack) -> Engine:
@@ -72,9 +103,15 @@ class Deciders:
         pack = engine.pack
         self._quotas = self._quotas.adopt(pack)
         self._signals.keep_only(frozenset(signal.digest for signal in pack.signals))
-        wanted = engine.reads.union(engine.recorded)
+        told = TOLD_FIELDS if hunts(pack, self._max_mode) else frozenset()
+        wanted = engine.reads.union(engine.recorded, told)
         needed = [detector for detector in self._detectors if any(field.name in wanted for field in detector.fields)]
-        return Decider(engine, self._quotas, needed, self._table, self._clock)
+        containment = Containment(pack, self._campaigns, self._max_mode)
+        fingerprint = self._fingerprint if told or containment.looks else None
+        return Decider(engine, self._quotas, needed, self._table, self._clock, containment, fingerprint, told)
+
+    def _fingerprint(self, texts: Sequence[Text]) -> Prints:
+        return self._prints.of(texts)
 
     def numbers(self) -> dict[str, float]:
         """Return what is remembered, by the names of the metrics."""
@@ -83,11 +120,19 @@ class Deciders:
             "stillgate_signals_dropped_total": self._signals.dropped,
             "stillgate_flags": len(self._flags),
             "stillgate_flags_evicted_total": self._flags.evicted,
+            "stillgate_campaigns": len(self._campaigns),
+            "stillgate_campaigns_evicted_total": self._campaigns.evicted,
         }
 
     def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        """Return what has to run: the exchange with the store of leases, counts and flags."""
-        return self._first.run(), self._signal_sync.run(), self._flag_sync.run(), self._store_what_detectors_learn()
+        """Return what has to run: the exchange with the store of leases, counts, flags and campaigns."""
+        return (
+            self._first.run(),
+            self._signal_sync.run(),
+            self._flag_sync.run(),
+            self._campaign_sync.run(),
+            self._store_what_detectors_learn(),
+        )
 
     async def close(self) -> None:
         """Give back what is held and tell what was counted and flagged, as far as the store can be reached."""

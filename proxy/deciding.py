@@ -10,26 +10,54 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from itertools import compress
+from operator import ne
+from typing import Any, NamedTuple, Protocol, cast
 
 from proxy.actions.base import Rejection
 from proxy.clock import Clock
 from proxy.decision import Effect
 from proxy.detectors.base import Detector, Remembering
 from proxy.errors import StoreUnavailable
-from proxy.exchange import Answered, Call, Exchange
+from proxy.exchange import NO_TIES, Answered, Call, Exchange, Principal, Text, Ties
 from proxy.fields import Cost, Fields, FieldTable
 from proxy.log import get
+from proxy.rules.containment import Containment
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
-from proxy.rules.pack import Pack, Rung
-from proxy.rules.quotas import Quotas
+from proxy.rules.pack import Rung
 from proxy.rules.reservation import Amounts, Denial, Reservation
 
 Estimate = Callable[[Call], Amounts]  # what an exchange may use at most
+Fingerprint = Callable[[Sequence[Text]], Any]  # makes `Exchange.prints`; in whichever thread reads the request
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Reserving(Protocol):
+    """What holds callers to quotas: `Quotas`, or `InstantQuotas` where an exchange takes no time."""
+
+    def __len__(self) -> int:
+        """Return how many limits are counted here."""
+        ...
+
+    async def reserve(
+        self,
+        principal: Principal,
+        model: str,
+        amounts: Amounts,
+        ties: Ties = NO_TIES,
+        shadow_ties: Ties = NO_TIES,
+    ) -> Reservation | Denial:
+        """Reserve with every limit that applies, or say which one refuses; raises StoreUnavailable."""
+        ...
+
+    def settle(self, reservation: Reservation, used: Amounts) -> None:
+        """Replace the reserve by what was really used."""
+        ...
+
+
+_ALLOW = Effect.ALLOW
+
+
+class Decision(NamedTuple):
     """What was decided. `call` is what goes upstream; `actions` names what changed it.
 
     A deny has the `denial` of a quota, or the rung and its `rejection`.
@@ -64,30 +92,42 @@ class _Rewritten:
 
 
 class Decider:
-    """One pack at work."""
+    """One pack at work.
+
+    `fingerprint` is there if somebody asks for the prints of prompts, `told` are fields that somebody beside the pack
+    wants to know.
+    """
 
     def __init__(
-        self, engine: Engine, quotas: Quotas, detectors: Sequence[Detector], table: FieldTable, clock: Clock
+        self,
+        engine: Engine,
+        quotas: Reserving,
+        detectors: Sequence[Detector],
+        table: FieldTable,
+        clock: Clock,
+        containment: Containment | None = None,
+        fingerprint: Fingerprint | None = None,
+        told: frozenset[str] = frozenset(),
     ) -> None:
+        self.pack = engine.pack
         self.engine = engine
         self.quotas = quotas
         self._clock = clock
-        self._table = table
+        self.fingerprint = fingerprint
+        self._containment = containment
         self._detectors = tuple(detectors)
         self._remembering = tuple(
             cast("Remembering", detector) for detector in detectors if hasattr(detector, "look_up")
         )
-        self._recorded = tuple((name, table.defaults.get(name, 0)) for name in engine.recorded)
-        self.reads_texts = any(table[name].cost is Cost.TEXT for name in engine.reads)
-
-    @property
-    def pack(self) -> Pack:
-        """The pack."""
-        return self.engine.pack
+        self._usual = {**table.defaults, **dict.fromkeys(engine.counts, 0)}
+        self._recorded = engine.recorded
+        self._recorded_usual = tuple(self._usual[name] for name in engine.recorded)
+        read = engine.reads | told
+        self.reads_texts = fingerprint is not None or any(table[name].cost is Cost.TEXT for name in read)
 
     def inspect(self, exchange: Exchange) -> None:
         """Fill in the fields that the request alone tells; needs no event loop."""
-        fields = dict(self._table.defaults)
+        fields = dict(self._usual)
         for detector in self._detectors:
             try:
                 fields.update(detector.inspect(exchange))
@@ -97,8 +137,11 @@ class Decider:
 
     def read_fields(self, exchange: Exchange) -> Fields:
         """Return the fields that the pack reads and that are not at their default: what the record holds."""
-        fields = exchange.fields
-        return {name: value for name, usual in self._recorded if (value := fields.get(name, usual)) != usual}
+        if not exchange.fields:
+            return {}  # it was never read
+        # Fifty comparisons for every exchange, so none of them in Python.
+        values = tuple(map(exchange.fields.__getitem__, self._recorded))
+        return dict(compress(zip(self._recorded, values, strict=True), map(ne, values, self._recorded_usual)))
 
     async def decide(self, exchange: Exchange, estimate: Estimate) -> Decision:
         """Decide about an exchange whose call and fields are there.
@@ -109,22 +152,26 @@ class Decider:
             raise RuntimeError("an exchange is read before it is decided")
         if self._remembering:
             await self._look_up(exchange)
+        if self._containment is not None:
+            self._containment.place(exchange)
         judgement = self.engine.judge(exchange, self._clock.wall())
-        rewritten = _Rewritten(exchange.call)
+        call, rewritten = exchange.call, None
         if judgement.enforced.rungs:
-            await self._act(exchange, judgement.enforced.rungs, rewritten)
-        if rewritten.rejection is not None:
-            return Decision(
-                Effect.DENY, judgement, actions=("reject",), rung=rewritten.rung, rejection=rewritten.rejection
-            )
-        call = rewritten.call
+            rewritten = await self._act(exchange, call, judgement.enforced.rungs)
+            if rewritten.rejection is not None:
+                return Decision(
+                    Effect.DENY, judgement, actions=("reject",), rung=rewritten.rung, rejection=rewritten.rejection
+                )
+            call = rewritten.call
         result = await self.quotas.reserve(
-            exchange.principal, call.model, estimate(call), exchange.template, exchange.cluster
+            exchange.principal, call.model, estimate(call), exchange.ties, exchange.shadow_ties
         )
         if isinstance(result, Denial):
             return Decision(Effect.DENY, judgement, denial=result)
+        if rewritten is None:
+            return Decision(_ALLOW, judgement, call, reservation=result, shadow_denials=tuple(result.shadow))
         return Decision(
-            effect=Effect.DEGRADE if rewritten.actions else Effect.ALLOW,
+            effect=Effect.DEGRADE if rewritten.actions else _ALLOW,
             judgement=judgement,
             call=call,
             actions=tuple(rewritten.actions),
@@ -153,19 +200,21 @@ class Decider:
                 self._failed(detector, exchange)
 
     @staticmethod
-    async def _act(exchange: Exchange, rungs: Sequence[Rung], done: _Rewritten) -> None:
+    async def _act(exchange: Exchange, call: Call, rungs: Sequence[Rung]) -> _Rewritten:
         """Let the actions of the rungs change the call, the lowest rung first."""
+        done = _Rewritten(call)
         for rung in rungs:
             for kind in rung.do:
                 result = await kind.begin(exchange).on_call(done.call)
                 if isinstance(result, Rejection):
                     done.rejection, done.rung = result, rung
-                    return
+                    return done
                 if result is not done.call:
                     done.call, done.rung = result, rung
                     done.disclose = done.disclose or rung.disclose
                     if kind.name not in done.actions:
                         done.actions.append(kind.name)
+        return done
 
     @staticmethod
     def _failed(detector: Detector, exchange: Exchange) -> None:

@@ -78,3 +78,6 @@ class Verdict:
     exempt: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     shadow: Shadow = NO_SHADOW
+
+
+ALLOWED = Verdict(Effect.ALLOW)  # a plain allow

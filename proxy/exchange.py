@@ -89,14 +89,26 @@ class Progress:
     signatures: list[str] = field(default_factory=list)
 
 
+class Ties(NamedTuple):
+    """The known template and cluster whose flags and budgets count for an exchange in one world, empty if none do."""
+
+    template: str = ""
+    cluster: str = ""
+
+
+NO_TIES = Ties()
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request and its response, from acceptance to the terminal record.
 
     `started` is wall time in seconds. `peer` is the client's address after trusted hops. `texts` is every string that
     the model would see, if anybody reads it; `fields` are the typed facts that rules read (see `proxy.fields`),
-    `unknown` the names of those that a detector failed to tell. `template` and `cluster` are the ids of what the prompt
-    and the account belong to, empty if they belong to nothing known.
+    `unknown` the names of those that a detector failed to tell. `prints` are those of the texts, as
+    `proxy.fingerprint.winnow` makes them, None if nobody asks for them. `template` is the known template that the
+    prompt matches, whoever sends it, and `cluster` the campaign that the account is a member of, empty if there is none
+    in either world; `ties` are those that count in enforcement, `shadow_ties` those that count in shadow.
     """
 
     id: str
@@ -110,8 +122,11 @@ class Exchange:
     texts: Sequence[Text] = ()
     fields: dict[str, Any] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
+    prints: Any = None
     template: str = ""
     cluster: str = ""
+    ties: Ties = NO_TIES
+    shadow_ties: Ties = NO_TIES
 
 
 class Answered(NamedTuple):

@@ -69,6 +69,7 @@ _FOLDED: Mapping[int, str | None] = {
         for alike, latin in zip(letters, latins, strict=True)
     },
 }
+_REPLACED = frozenset(map(chr, _FOLDED))
 # What a pattern says with a backslash or as the head of a group, and what it says with itself.
 _PATTERN_PIECE = re.compile(
     r"\\[pP]\{[^}]*\}|\\[pP].|\\x\{[^}]*\}|\\.|\(\?[a-zA-Z]*[:)]|\(\?P?<\w+>|\[:\^?\w+:\]|.", re.DOTALL
@@ -82,7 +83,10 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     plain = unicodedata.normalize("NFKD", without_long_runs(text))[: _MAX_GROWTH * len(text)]
-    return unicodedata.normalize("NFC", without_long_runs(plain.casefold().translate(_FOLDED)))
+    folded = plain.casefold()
+    if not _REPLACED.isdisjoint(folded):  # most text beyond ASCII has typographic quotes and no more
+        folded = folded.translate(_FOLDED)
+    return unicodedata.normalize("NFC", without_long_runs(folded))
 
 
 def without_long_runs(text: str) -> str:

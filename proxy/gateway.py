@@ -241,6 +241,7 @@ class Gateway:
         ending = close(course, self._parts.clock.monotonic())
         if ending is not None:
             count_ending(self._parts.tally, ending)
+            self._parts.teller.tell(ending)
         return ending
 
     def on_error(self, connection: Connection, status: int, error: BaseException | None) -> Answer:

@@ -33,7 +33,7 @@ _SCANNED_BYTES = 40_000
 _SCANNED_COST = 100
 _VALUE_COST = 100
 # In smaller bodies nearly everything is text; in larger ones there may be images, which are no tokens by the byte.
-_TEXT_ONLY_BYTES = 16_384
+TEXT_ONLY_BYTES = 16_384
 
 
 class Intake(NamedTuple):
@@ -73,14 +73,17 @@ class Reader:
             raise TooLarge("The request body is too large.")
         self._hold(exchange.principal.account, len(body))
         try:
+            if len(body) < _FEW_BYTES:
+                return understand(dialect, body, exchange, decider)
             return await self._understood(body, dialect, exchange, decider)
         except BaseException:
             self.release(exchange.principal.account, len(body))
             raise
 
     async def _understood(self, body: bytes, dialect: Dialect, exchange: Exchange, decider: Decider) -> Intake:
+        """Understand a body, in the thread if it may take too long for the event loop."""
         most = _OFF_LOOP_READ_BYTES if decider.reads_texts else _OFF_LOOP_BYTES
-        if len(body) < _FEW_BYTES or (len(body) < most and body.count(b",") < _OFF_LOOP_VALUES):
+        if len(body) < most and body.count(b",") < _OFF_LOOP_VALUES:
             return understand(dialect, body, exchange, decider)
         cost = len(body) + _SCANNED_COST * min(len(body), _SCANNED_BYTES) + _VALUE_COST * body.count(b",")
         return await self._turns.run(exchange.principal.account, cost, understand, dialect, body, exchange, decider)
@@ -135,12 +138,14 @@ class Reader:
 
 
 def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decider) -> Intake:
-    """Read a body, serialise it again and let the detectors see it; needs no event loop."""
+    """Read a body, take its prints, let the detectors see it, and serialise it again; needs no event loop."""
     call = exchange.call = dialect.read(body)
     size = len(body)
-    if size > _TEXT_ONLY_BYTES or decider.reads_texts:
+    if size > TEXT_ONLY_BYTES or decider.reads_texts:
         exchange.texts = list(dialect.texts(call))
-    if size > _TEXT_ONLY_BYTES:
+    if decider.fingerprint is not None:
+        exchange.prints = decider.fingerprint(exchange.texts)
+    if size > TEXT_ONLY_BYTES:
         size = sum([text_bytes(text) for _, _, text in exchange.texts])
     decider.inspect(exchange)
     return Intake(call, len(body), dialect.write(call), size)

@@ -16,6 +16,7 @@ _MAX_GROUP_MEMORY_BYTES = 32 << 20
 # The automaton remembers which patterns it has found, so hostile text that holds hundreds of them makes it ever new
 # states; automata for fewer patterns each make far fewer. A pass costs an ordinary prompt some 6 microseconds.
 _GROUP_PATTERNS = 48
+_ALL_OF_GROUP = (1 << _GROUP_PATTERNS) - 1
 
 
 def compile_pattern(pattern: str) -> Callable[[str], bool]:
@@ -43,32 +44,45 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     return found
 
 
-def compile_group(patterns: Sequence[str]) -> Callable[[str], Sequence[int]]:
-    """Return a function that tells which of many patterns are found in a text, by their places in `patterns`.
+class Group:
+    """Tells which of many patterns are found in a text, by their places in `patterns`.
 
     A few passes over the text, whatever their number; other threads run meanwhile. Raises ValueError for patterns that
     together take too much memory.
     """
-    options = re2.Options()
-    options.max_mem = _MAX_GROUP_MEMORY_BYTES
-    options.log_errors = False
-    matches = []
-    for start in range(0, len(patterns), _GROUP_PATTERNS):
-        group = re2.Set.SearchSet(options)
-        try:
-            for pattern in patterns[start : start + _GROUP_PATTERNS]:
-                group.Add(pattern)
-            group.Compile()
-        except re2.error:
-            raise ValueError("these patterns together take too much memory") from None
-        matches.append((start, group.Match))
 
-    def found(text: str) -> Sequence[int]:
-        data = text.encode("utf-8", "replace")
-        places: list[int] = []
-        for start, match in matches:
-            if hits := match(data):
-                places += [start + place for place in hits] if start else hits
-        return places
+    def __init__(self, patterns: Sequence[str]) -> None:
+        options = re2.Options()
+        options.max_mem = _MAX_GROUP_MEMORY_BYTES
+        options.log_errors = False
+        self._matches: list[_Match] = []
+        for start in range(0, len(patterns), _GROUP_PATTERNS):
+            group = re2.Set.SearchSet(options)
+            try:
+                for pattern in patterns[start : start + _GROUP_PATTERNS]:
+                    group.Add(pattern)
+                group.Compile()
+            except re2.error:
+                raise ValueError("these patterns together take too much memory") from None
+            self._matches.append((start, group.Match))
 
-    return found
+    def find(self, text: str) -> Sequence[int]:
+        """Return the places of the patterns that are found."""
+        return _found(text, self._matches)
+
+    def finder(self, places: int) -> Callable[[str], Sequence[int]]:
+        """Return what finds the patterns at the places that `places` has as bits, and perhaps some others too."""
+        needed = [each for each in self._matches if places >> each[0] & _ALL_OF_GROUP]
+        return lambda text: _found(text, needed)
+
+
+_Match = tuple[int, Callable[[bytes], Sequence[int] | None]]
+
+
+def _found(text: str, matches: Sequence[_Match]) -> Sequence[int]:
+    data = text.encode("utf-8", "replace")
+    places: list[int] = []
+    for start, match in matches:
+        if hits := match(data):
+            places += [start + place for place in hits] if start else hits
+    return places

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from proxy.errors import StoreUnavailable
 from proxy.metrics import Tally
-from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Store
+from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Store, Tail
 
 T = TypeVar("T")
 
@@ -55,6 +55,18 @@ class MeteredStore:
         except StoreUnavailable:
             self._tally.count("stillgate_store_errors_total", ("changes",))
             raise
+
+    async def append(self, stream: str, data: bytes, keep_bytes: int, op: str) -> None:
+        """See `Store.append`."""
+        await self._timed("append", self._store.append(stream, data, keep_bytes, op))
+
+    async def follow(self, stream: str, after: str, most: int) -> Tail:
+        """See `Store.follow`."""
+        return await self._timed("follow", self._store.follow(stream, after, most))
+
+    async def trim(self, stream: str, through: str) -> None:
+        """See `Store.trim`."""
+        await self._timed("trim", self._store.trim(stream, through))
 
     async def ping(self) -> None:
         """See `Store.ping`."""

@@ -1,4 +1,4 @@
-"""Metrics: each worker keeps a `Tally` of plain numbers, the parent adds them up and renders them for Prometheus.
+"""Metrics: each worker keeps a `Tally` of plain numbers; the parent adds them up, and `exposition` renders them.
 
 Laws:
 - Every metric stands in `METRICS`; a name that does not is a KeyError.
@@ -10,14 +10,9 @@ Laws:
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.registry import Collector
 
 from proxy.decision import Effect, Outcome
 from proxy.exchange import Usage
@@ -80,6 +75,19 @@ METRICS: Final = {
         Metric("stillgate_signals_dropped_total", "counter", "Counts that found no room to be told to the store."),
         Metric("stillgate_flags", "gauge", "Flags that are known, of both worlds.", join="max"),
         Metric("stillgate_flags_evicted_total", "counter", "Flags let go early: there were too many."),
+        Metric("stillgate_campaigns", "gauge", "Campaigns that are known.", join="max"),
+        Metric("stillgate_campaigns_evicted_total", "counter", "Campaigns let go early: there were too many."),
+        Metric("stillgate_events_told_total", "counter", "Exchanges that the hunter was told of."),
+        Metric("stillgate_events_dropped_total", "counter", "Exchanges that found no room to be told to the hunter."),
+        Metric("stillgate_hunter_active", "gauge", "1 if the active hunter is here, 0 if it stands by."),
+        Metric("stillgate_hunter_events_total", "counter", "Events that the hunter has seen."),
+        Metric("stillgate_hunter_malformed_total", "counter", "Events and batches that the hunter could not read."),
+        Metric("stillgate_hunter_gaps_total", "counter", "Times events were dropped before the hunter had read them."),
+        Metric("stillgate_hunter_lag_seconds", "gauge", "How old the news were that the hunter read last.", join="max"),
+        Metric("stillgate_hunter_judge_seconds", "histogram", "Time of one look for campaigns.", (), _MODEL),
+        Metric("stillgate_hunter_checkpoint_bytes", "gauge", "Size of the hunter's state.", join="max"),
+        Metric("stillgate_hunter_checkpoint_failures_total", "counter", "Times its state could not be made safe."),
+        Metric("stillgate_findings", "gauge", "Campaigns that the hunter knows.", ("state",), join="max"),
         Metric("stillgate_build_info", "gauge", "1, with the program's version.", ("version",), join="max"),
         Metric("stillgate_pack_info", "gauge", "1, with the pack in force.", ("digest", "name"), join="max"),
         Metric("stillgate_pack_reloads_total", "counter", "Times the pack's file was read anew.", ("result",)),
@@ -170,8 +178,9 @@ class Tally:
     def observe(self, name: str, seconds: float, labels: tuple[str, ...] = ()) -> None:
         """Add a duration to a histogram."""
         bounds, series = self._histograms[name]
-        numbers = series.get(labels)
-        if numbers is None:
+        try:
+            numbers = series[labels]
+        except KeyError:
             numbers = series.setdefault(_bounded(series, labels), [0] * (len(bounds) + 2))
         numbers[bisect_left(bounds, seconds)] += 1
         numbers[-1] += seconds
@@ -220,44 +229,6 @@ def merge(snapshots: Sequence[Snapshot], base: Snapshot | None = None) -> Snapsh
                 key = tuple(labels)
                 series[key] = _joined(metric, series.get(key), Sample(key, value, tuple(buckets)))
     return {name: list(series.values()) for name, series in merged.items()}
-
-
-def render(snapshots: Sequence[Snapshot], base: Snapshot | None = None) -> bytes:
-    """Return the text exposition of all workers' numbers together."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Merged(merge(snapshots, base)))
-    return generate_latest(registry)
-
-
-class _Merged(Collector):
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-
-    def collect(self) -> Iterator[Family]:
-        for name, metric in METRICS.items():
-            yield _family(metric, self._snapshot[name])
-
-
-def _family(metric: Metric, samples: list[Sample]) -> Family:
-    if metric.type == "histogram":
-        histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-        for labels, total, buckets in samples:
-            histogram.add_metric(labels, _cumulative(metric.bounds, buckets), total)
-        return histogram
-    make = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
-    family = make(metric.name, metric.help, labels=metric.labels)
-    for labels, value, _ in samples:
-        family.add_metric(labels, value)
-    return family
-
-
-def _cumulative(bounds: tuple[float, ...], buckets: tuple[float, ...]) -> list[tuple[str, float]]:
-    total = 0.0
-    pairs: list[tuple[str, float]] = []
-    for bound, amount in zip([*map(str, bounds), "+Inf"], buckets, strict=True):
-        total += amount
-        pairs.append((bound, total))
-    return pairs
 
 
 def _joined(metric: Metric, old: Sample | None, new: Sample) -> Sample:

@@ -11,6 +11,7 @@ from proxy.course import Terms
 from proxy.decisions.journal import Journal
 from proxy.dialects.base import Dialect
 from proxy.metrics import Tally
+from proxy.telling import Teller
 from proxy.upstream import Upstream
 
 
@@ -26,6 +27,7 @@ class Parts:
     keys: KeyCache
     journal: Journal
     tally: Tally
+    teller: Teller
     clock: Clock
     new_id: Callable[[], str]
     trusted_hops: int

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 from proxy.deciding import Decision
-from proxy.decision import NO_SHADOW, Effect, Shadow, Verdict
+from proxy.decision import ALLOWED, NO_SHADOW, Shadow, Verdict
 from proxy.dialects.base import Dialect
 from proxy.errors import LimitReached, ProxyError
 from proxy.rules.engine import NO_JUDGEMENT
@@ -20,7 +20,6 @@ from proxy.rules.units import window_text
 # Beyond this a client had better not wait for its turn but tell a person.
 _RETRYABLE_MS = 3_600_000
 _PAUSED = ClientMessage(403, "access_paused", "Access paused (ref {exchange_id}).")
-_ALLOWED = Verdict(Effect.ALLOW)
 
 
 def to_error(
@@ -49,7 +48,7 @@ def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
     judgement, denial = decision.judgement, decision.denial
     denied_by = tuple(denied.quota.id for denied in decision.shadow_denials)
     if error is None and judgement is NO_JUDGEMENT and not denied_by:
-        return _ALLOWED
+        return ALLOWED
     enforced, shadow = judgement.enforced, judgement.shadow
     world = Shadow(shadow.rung, shadow.score, judgement.shadow_fired, denied_by)
     return Verdict(

@@ -16,7 +16,7 @@ from proxy.course import Course
 from proxy.decision import Outcome
 from proxy.dialects.base import Dialect
 from proxy.errors import ProxyError, UpstreamFailed
-from proxy.exchange import Call
+from proxy.exchange import Call, Chunk
 from proxy.framing import Doubtful
 from proxy.upstream import UpstreamAnswer
 
@@ -60,21 +60,18 @@ class Relay:
         decoder = dialect.decoder(call, streamed=streamed)
         course.progress = decoder.progress
         if streamed:
-            headers = {dialect.request_id_header: self._exchange_id, "cache-control": "no-cache"}
-            if course.disclosed:
-                headers |= LIMITED
-            self._stream = self._answers.stream(self._request, 200, answer.content_type, headers)
+            self._stream = self._opened(answer.content_type, course)
             course.status = 200
+        out = b""
         while True:
             data = await answer.read()
             chunks = decoder.feed(data) if data else decoder.finish()
             if streamed and not data and not course.progress.complete:
                 chunks = []  # a torn event, which the client could not read and should not trip over
-            out = b"".join([dialect.encode(chunk, streamed=streamed) for chunk in chunks])
-            course.chunks += len(chunks)
-            course.bytes_out += len(out)
-            if self._stream is not None and out:
-                await self._stream.send(out)
+            if chunks:
+                out = self._encoded(chunks, course, streamed=streamed)
+                if self._stream is not None and out:
+                    await self._stream.send(out)
             if not data:
                 break
         if not course.progress.complete and not course.progress.failed:
@@ -84,6 +81,23 @@ class Relay:
             return self._stream
         course.status = 200
         return self.whole(out, LIMITED if course.disclosed else {})
+
+    def _opened(self, content_type: str, course: Course) -> Stream:
+        headers = {self._dialect.request_id_header: self._exchange_id, "cache-control": "no-cache"}
+        if course.disclosed:
+            headers |= LIMITED
+        return self._answers.stream(self._request, 200, content_type, headers)
+
+    def _encoded(self, chunks: list[Chunk], course: Course, *, streamed: bool) -> bytes:
+        """Return chunks as bytes, and count them."""
+        encode = self._dialect.encode
+        if len(chunks) == 1:
+            out = encode(chunks[0], streamed=streamed)
+        else:
+            out = b"".join([encode(chunk, streamed=streamed) for chunk in chunks])
+        course.chunks += len(chunks)
+        course.bytes_out += len(out)
+        return out
 
     @property
     def begun(self) -> bool:

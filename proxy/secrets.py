@@ -28,6 +28,8 @@ class Purpose(StrEnum):
     KEY_DIGEST = "key-digest"
     MEMBERS = "members"  # what signals count distinct
     SEALS = "seals"  # of reasoning blocks
+    PRINTS = "prints"  # of prompts
+    LINKS = "links"  # what links accounts
     ADMIN_TOKEN_DIGEST = "admin-token-digest"  # noqa: S105 - a purpose's name, no secret
 
 

@@ -29,6 +29,7 @@ class Serving:
         self._keys = parts.keys
         self._journal = parts.journal
         self._tally = parts.tally
+        self._teller = parts.teller
         self._worst_lag = 0.0
         # Done when a background task has failed: the worker must not go on without it.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -42,6 +43,7 @@ class Serving:
         """Hold new exchanges to another pack; those that run keep the one they began with."""
         engine = await asyncio.to_thread(self._deciders.compile, pack)
         self._gateway.adopt(self._deciders.put_to_work(engine))
+        self._teller.adopt(pack)
         self._tally.forget("stillgate_pack_info")
         self._tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
 
@@ -52,7 +54,7 @@ class Serving:
         put("stillgate_connections", len(self._listener))
         put("stillgate_keys_cached", len(self._keys))
         put("stillgate_leases", len(self._gateway.decider.quotas))
-        for name, value in self._deciders.numbers().items():
+        for name, value in (self._deciders.numbers() | self._teller.numbers()).items():
             put(name, value)
         put("stillgate_log_lost_total", self._journal.log.lost)
         put("stillgate_log_truncations_total", self._journal.log.truncations)

@@ -17,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
 from aiohttp import web
 
 from proxy.admin import AdminSide, Door, admin_app
@@ -28,23 +27,27 @@ from proxy.auth.key_registry import KeyRegistry
 from proxy.children import StandIn
 from proxy.clock import Clock
 from proxy.config import Settings
-from proxy.data_folder import ADMIN_SOCKET, held, socket_place
+from proxy.data_folder import ADMIN_SOCKET, announced, held, socket_place
 from proxy.decisions.change_log import ADMIN_LOG, ChangeLog
 from proxy.decisions.target import FileTarget
 from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.exposition import render
 from proxy.fleet import Fleet
+from proxy.hunter_keeper import HunterKeeper
+from proxy.hunting.campaigns import CampaignRegistry
 from proxy.log import get
-from proxy.metrics import render
+from proxy.metrics import merge
 from proxy.pack_archive import PACKS_FOLDER, Note, PackArchive
 from proxy.pack_keeper import PackKeeper
 from proxy.pack_watch import look, pack_of
 from proxy.pattern_copy import copy_patterns
 from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.pack import Pack
+from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.store import open_store
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
+from proxy.telling import hunts
 from proxy.worker import Start
 
 STATE_FILE = "serve.json"
@@ -65,14 +68,24 @@ class Deployment:
     """A proxy that runs."""
 
     def __init__(
-        self, settings: Settings, packs: PackKeeper, registry: KeyRegistry, fleet: Fleet, *, stand_in: bool
+        self,
+        settings: Settings,
+        packs: PackKeeper,
+        registry: KeyRegistry,
+        campaigns: CampaignRegistry,
+        fleet: Fleet,
+        hunter: HunterKeeper,
+        *,
+        stand_in: bool,
     ) -> None:
         self.registry = registry
+        self.campaigns = campaigns
         self.packs = packs
         self.stand_in = stand_in  # whether the stand-in model answers
         self.data_url = ""
         self.admin_url = ""
         self._fleet = fleet
+        self._hunter = hunter
         self._drain_seconds = settings.limits.drain_seconds
         self._stopping = False
         self._hurrying: asyncio.Future[None] | None = None  # kept, or it could be collected before it has run
@@ -92,8 +105,10 @@ class Deployment:
         return ["stopping"] * self._stopping + ["store"] * self._store_away + self._fleet.missing()
 
     async def metrics(self) -> bytes:
-        """Return every worker's numbers together."""
-        return render([self.packs.snapshot(), *await self._fleet.snapshots()], self._fleet.dead)
+        """Return the numbers of every worker and of the hunter together."""
+        living = await asyncio.gather(self._fleet.snapshots(), self._hunter.snapshots())
+        dead = merge([snapshot for snapshot in (self._fleet.dead, self._hunter.dead) if snapshot])
+        return render([self.packs.snapshot(), *living[0], *living[1]], dead)
 
     def status(self) -> dict[str, Any]:
         """Return what runs, for a person."""
@@ -105,6 +120,7 @@ class Deployment:
             "admin": self.admin_url,
             "pack": {"name": pack.name, "version": pack.version, "digest": pack.digest},
             "workers": self._fleet.pids,
+            "hunter": self._hunter.pid,
             "missing": self.missing(),
             "notes": self.packs.notes(),
         }
@@ -114,9 +130,9 @@ class Deployment:
         return {**self.packs.status(), "workers": {str(pid): digest for pid, digest in self._fleet.packs.items()}}
 
     async def close(self) -> None:
-        """Drain the workers."""
+        """Drain the workers, and let the hunter make safe what it knows."""
         self._stopping = True
-        await self._fleet.close(self._drain_seconds)
+        await asyncio.gather(self._fleet.close(self._drain_seconds), self._hunter.close(self._drain_seconds))
 
     async def watch_store(self, store: Store, server: EmbeddedServer | None) -> None:
         """Ask the store whether it is there, and start our own again if it died, until cancelled."""
@@ -183,15 +199,24 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             port=port,
         )
         fleet = Fleet(start, settings.workers)
-        packs = PackKeeper(settings.pack, sight, pack, archive, clock, fleet.switch, patterns)
-        deployment = Deployment(settings, packs, registry, fleet, stand_in=stand_in is not None)
+        hunter = HunterKeeper(start)
+
+        async def switch(digest: str) -> None:
+            wanted = settings.hunter.run and hunts(packs.pack, Mode(settings.max_mode))
+            await asyncio.gather(fleet.switch(digest), hunter.switch(digest, wanted=wanted))
+
+        packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns)
+        flags = FlagRegistry(store, clock)
+        campaigns = CampaignRegistry(store, flags, clock)
+        deployment = Deployment(settings, packs, registry, campaigns, fleet, hunter, stand_in=stand_in is not None)
         deployment.data_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         changes = _open_change_log(settings, clock)
         stack.push_async_callback(changes.close)
         side = AdminSide(
             registry,
             tokens,
-            FlagRegistry(store, clock),
+            flags,
+            campaigns,
             changes,
             readiness=deployment.missing,
             metrics=deployment.metrics,
@@ -204,9 +229,9 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         stack.push_async_callback(deployment.close)
         await fleet.open()
         async with asyncio.TaskGroup() as tasks:
-            work = (fleet.keep(), deployment.watch_store(store, server), packs.run())
+            work = (fleet.keep(), hunter.keep(), deployment.watch_store(store, server), packs.run())
             background = [tasks.create_task(coroutine) for coroutine in work]
-            with _announced(settings.data / STATE_FILE, deployment):
+            with announced(settings.data / STATE_FILE, {**deployment.status(), "ready": True}):
                 get("parent").info("serving", address=deployment.data_url, workers=settings.workers, pack=pack.name)
                 yield deployment
             get("parent").info("stopping")
@@ -272,18 +297,3 @@ def _address(host: str, port: int) -> Iterator[tuple[str, int]]:
     with placeholder:
         address = placeholder.getsockname()
         yield address[0], address[1]
-
-
-@contextmanager
-def _announced(path: Path, deployment: Deployment) -> Iterator[None]:
-    """Keep a file that says where the running proxy is, for programs that started it on free ports."""
-    draft = path.with_suffix(".new")
-    try:
-        draft.write_bytes(orjson.dumps({**deployment.status(), "ready": True}))
-        draft.replace(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from proxy.upstream_pool import Pool
 
 # Its spaces are those of HTTP: with others in it an answer's head could not be written.
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+([ \t]*;[ \t]*[A-Za-z0-9-]+=[A-Za-z0-9_.-]+)*")
+_USUAL_TYPE = "application/json"
 # A value with anything else in it is left out: it could end its line, or be read in two ways.
 _SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
 _SWEEP_S = 0.25
@@ -55,9 +56,10 @@ class UpstreamAnswer:
         self._pool = pool
         self._idle = idle
         self.status = head.status
-        self.content_type = head.content_type if _CONTENT_TYPE.fullmatch(head.content_type) else ""
+        kind, encoding = head.content_type, head.content_encoding
+        self.content_type = kind if kind == _USUAL_TYPE or _CONTENT_TYPE.fullmatch(kind) else ""
         # Whether the body is compressed, although identity was asked for.
-        self.encoded = head.content_encoding.strip().lower() not in ("identity", "")
+        self.encoded = bool(encoding) and encoding.strip().lower() not in ("identity", "")
 
     async def read(self) -> bytes:
         """Return what came since the last read, b"" at the end. Raises UpstreamTimeout or UpstreamReset.

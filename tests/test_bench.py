@@ -7,9 +7,11 @@ import asyncio
 import pytest
 
 from bench.frames import serving
+from bench.hunt import hunt_costs
 from bench.load import BenchError, Script, flowing
 from bench.meter import medians_us
 from bench.pass_through import client_session, pass_through
+from bench.prints import prints_costs
 from bench.rules import rules_costs
 from bench.steps import gateway_steps
 from bench.traffic import CHUNKS, PATH, answer_body, request_body, stream_events
@@ -20,7 +22,8 @@ _LOAD_S = 0.1
 
 
 def test_the_traffic_has_the_sizes_that_the_figures_are_about() -> None:
-    assert len(request_body(stream=False)) == 2048
+    assert len({request_body(stream=False, number=number) for number in range(10)}) == 10
+    assert {len(request_body(stream=False, number=number)) for number in range(10)} == {2048}
     assert len(answer_body()) == 1536
     assert len(stream_events(usage=False)) == CHUNKS + 1
     assert all(160 <= len(event) <= 240 for event in stream_events(usage=False)[:-1])
@@ -89,6 +92,16 @@ async def test_every_step_of_the_waterfall_can_be_done_again_and_again() -> None
 
 async def test_the_rules_that_are_measured_are_all_loaded_and_judge() -> None:
     assert all(cost > 0 for cost in (await rules_costs()).values())
+
+
+async def test_the_prints_of_every_kind_of_prompt_are_measured() -> None:
+    assert all(cost > 0 for cost in (await prints_costs(batches=1)).values())
+
+
+async def test_the_hunt_is_measured_on_traffic_in_which_it_finds_the_campaign_and_nobody_else() -> None:
+    costs = await hunt_costs(exchanges=20_000, accounts=1_000)
+    assert costs.pop("others") == 0
+    assert all(cost > 0 for cost in costs.values())
 
 
 class _Canned(asyncio.Protocol):

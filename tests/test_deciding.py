@@ -17,13 +17,19 @@ from proxy.decision import Effect
 from proxy.detectors import field_table
 from proxy.detectors.account import AccountFacts
 from proxy.detectors.request_shape import RequestShape
+from proxy.dialects import dialects
 from proxy.errors import StoreUnavailable
 from proxy.exchange import Answered, Call, Exchange, Principal, Usage
 from proxy.fields import Field, FieldTable, Value, When
+from proxy.intake import understand
+from proxy.link_names import LinkNames
+from proxy.rules.campaign_book import CampaignBook
+from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.pack import (
     AllOf,
     Approval,
+    Campaign,
     ClientMessage,
     FlagSpec,
     Limit,
@@ -45,6 +51,7 @@ from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts
 from proxy.store.memory import MemoryStore
 from tests.rules.books import ExactFlags, ExactSignals
+from tests.rules.campaigns import campaign
 
 ALWAYS = AllOf(())
 DAY_MS = 86_400_000
@@ -101,7 +108,7 @@ class Bench:
         clock, numbers = VirtualClock(), itertools.count()
         store = MemoryStore(clock)
         pack = Pack("p", "1", "o", "0" * 64, quotas, signals=signals, rules=rules, ladder=RUNGS)
-        table = FieldTable([*field_table().values(), *Moody.fields])
+        self.table = table = FieldTable([*field_table().values(), *Moody.fields])
         self.moody = Moody()
         self.signals = ExactSignals()
         engine = Engine(pack, table, self.signals, ExactFlags(), Mode.ENFORCE)
@@ -192,3 +199,36 @@ async def test_nothing_is_told_of_an_exchange_that_could_not_be_read() -> None:
     _, read = await bench.decide()
     assert bench.decider.read_fields(read)
     assert bench.decider.read_fields(replace(read, fields={})) == {}
+
+
+async def test_an_exchange_is_placed_among_known_campaigns_before_it_is_judged() -> None:
+    bench = Bench()
+    decided, exchange = await bench.decide()
+    assert (exchange.cluster, decided.effect) == ("", Effect.ALLOW)
+    budget = Limit(Measure.REQUESTS, 1, 60_000, exact=True)
+    quota = Quota("campaign", Scope.CLUSTER, Mode.ENFORCE, (budget,), ClientMessage(429, None, "no"))
+    campaigned = Bench(quotas=(quota,))
+    flag = FlagSpec("campaign", (Subject.CLUSTER,), 50, DAY_MS)
+    entry = Campaign("extraction", Mode.ENFORCE, 2, 1, DAY_MS, 0.9, flag, None)
+    book = CampaignBook(LinkNames(b"n" * 32))
+    book.hear(campaign(accounts=frozenset({"a"})))
+    engine = campaigned.decider.engine
+    containment = Containment(replace(engine.pack, campaigns=(entry,)), book, Mode.ENFORCE)
+    campaigned.decider = Decider(engine, campaigned.quotas, (), campaigned.table, VirtualClock(), containment)
+    _, exchange = await campaigned.decide()
+    denied, _ = await campaigned.decide()
+    assert (exchange.cluster, denied.by) == ("c-1", "campaign")
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_prints_are_made_of_what_the_model_would_see_if_somebody_asks_for_them(*, asked_for: bool) -> None:
+    bench = Bench()
+    engine, dialect = bench.decider.engine, dialects()["/v1/chat/completions"]
+    fingerprint = (lambda texts: [text.text for text in texts]) if asked_for else None
+    decider = Decider(engine, bench.quotas, (), bench.table, VirtualClock(), None, fingerprint)
+    exchange = Exchange("x", "openai.chat", "", "", "", 0.0, Principal("k", "a", "t", "pro", 0.0, {}))
+    body = (
+        b'{"model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}'
+    )
+    understand(dialect, body, exchange, decider)
+    assert exchange.prints == (["Be brief.", "Hi"] if asked_for else None)

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.decision import Effect, Outcome
 from proxy.exchange import Usage
-from proxy.metrics import METRICS, Refusal, Snapshot, Tally, merge, render
+from proxy.exposition import render
+from proxy.metrics import METRICS, Refusal, Snapshot, Tally, merge
 
 
 def values(exposition: bytes) -> dict[str, float]:

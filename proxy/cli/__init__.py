@@ -8,8 +8,11 @@ from __future__ import annotations
 import typer
 
 from proxy.cli.admin import admin
+from proxy.cli.campaigns import campaigns
+from proxy.cli.demo import demo
 from proxy.cli.flags import flags
 from proxy.cli.health import health
+from proxy.cli.hunter import hunter
 from proxy.cli.keys import keys
 from proxy.cli.model import model
 from proxy.cli.policy import policy
@@ -17,6 +20,7 @@ from proxy.cli.policy_activate import activate, rollback
 from proxy.cli.policy_explain import explain
 from proxy.cli.policy_status import status
 from proxy.cli.policy_test import run_tests
+from proxy.cli.replay import replay
 from proxy.cli.serve import serve
 
 app = typer.Typer(
@@ -27,11 +31,15 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(serve)
+app.command()(hunter)
+app.command()(demo)
 app.command()(model)
 app.command()(health)
+app.command()(replay)
 app.add_typer(keys, name="keys", help="Make, list, show, revoke, rotate and import keys.")
 app.add_typer(admin, name="admin", help="Say who may use the admin side.")
 app.add_typer(flags, name="flags", help="List, show, lift and confirm flags.")
+app.add_typer(campaigns, name="campaigns", help="List, show, dismiss, confirm and export campaigns.")
 policy.command("test")(run_tests)
 policy.command()(explain)
 policy.command()(status)

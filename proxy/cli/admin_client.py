@@ -52,9 +52,10 @@ class AdminClient:
         path = load_settings(config, {"data": data}).data / ADMIN_SOCKET
         return cls(lambda: _UnixConnection(path), str(path), token)
 
-    def ask(self, method: str, path: str, document: object = None) -> Any:  # noqa: ANN401 - JSON, as its readers expect it
-        """Return the answer's JSON. Raises AdminError with the words of the admin side."""
+    def ask(self, method: str, path: str, document: object = None, *, seconds: float = _TIMEOUT_S) -> Any:  # noqa: ANN401 - JSON, as its readers expect it
+        """Return the answer's JSON, which may take so long. Raises AdminError with the words of the admin side."""
         connection = self._connect()
+        connection.timeout = seconds
         try:
             body = None if document is None else orjson.dumps(document)
             headers = {**self._headers, "Content-Type": "application/json"} if body else self._headers
@@ -106,5 +107,5 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path.resolve()))  # a link, if the path is too long for a socket

@@ -42,10 +42,11 @@ def model(
     )
 
     def on_ready(url: str) -> None:
-        typer.echo(f"stand-in model listening on {url}", err=True)
-        if announce_fd is not None:
-            os.write(announce_fd, f"{url}\n".encode())
-            os.close(announce_fd)
+        if announce_fd is None:
+            typer.echo(f"stand-in model listening on {url}", err=True)
+            return
+        os.write(announce_fd, f"{url}\n".encode())
+        os.close(announce_fd)
 
     async def run() -> None:
         loop = asyncio.get_running_loop()

@@ -54,8 +54,14 @@ EXCHANGE: Final = (
     Column("exempt", "array", "Ids of the exemptions that kept a rule or a rung from acting."),
     Column("failed", "array", "Ids of the rules whose condition could not be told."),
     Column("shadow", "object", "If rules and quotas in shadow counted too: {rung, score, fired, denied_by}."),
-    Column("template", "string", "Id of the known template that the prompt uses; empty if none."),
+    Column("template", "string", "Id of the known template that the prompt matches, whoever sent it; empty if none."),
     Column("cluster", "string", "Id of the campaign that the account belongs to; empty if none."),
+    Column(
+        "ties",
+        "object",
+        "Whose flags and budgets count for it: {template, cluster, shadow_template, shadow_cluster}.",
+    ),
+    Column("prints", "array", "Up to 16 of the prompt's keyed prints, in hexadecimal; equal texts share them."),
     Column("status", "integer", "HTTP status given to the client."),
     Column("code", "string", "Error code given to the client; empty if none."),
     Column("quotas", "array", "Ids of the quotas that counted it; each took the units of its own measures."),
@@ -98,6 +104,7 @@ ADMIN: Final = (
 )
 DROPPED_FIRST: Final = (
     "fields",
+    "prints",
     "shadow",
     "reasons",
     "quotas",
@@ -114,4 +121,5 @@ DROPPED_FIRST: Final = (
     "pack_name",
     "by",
     "code",
+    "ties",
 )

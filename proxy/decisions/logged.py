@@ -9,10 +9,12 @@ from typing import Any, Final, NamedTuple
 
 from proxy.decision import Effect, Outcome, Shadow
 from proxy.decisions.record import TEXT_CHARS
+from proxy.exchange import Ties
 from proxy.fields import Value
 
 _DIGEST: Final = re.compile("[0-9a-f]{64}")  # it becomes part of a file's name
 _REPLACED: Final = "\ufffd"
+_NO_TIES: Final = {"template": "", "cluster": "", "shadow_template": "", "shadow_cluster": ""}
 
 
 class Logged(NamedTuple):
@@ -32,6 +34,8 @@ class Logged(NamedTuple):
     tenant: str
     template: str
     cluster: str
+    ties: Ties
+    shadow_ties: Ties
     dialect: str
     model: str
     fields: Mapping[str, Value]
@@ -77,6 +81,9 @@ class Logged(NamedTuple):
 def read_logged(row: Mapping[str, Any]) -> Logged:
     """Return the value of a terminal record. Raises ValueError, with the column's name, for one that is none."""
     column = _Columns(row)
+    cut = column.of("truncated", bool)
+    ties = column.of("ties", dict)
+    tied = _Columns(_NO_TIES if cut and not ties else ties, "ties.")
     shadow, ms = _Columns(column.of("shadow", dict), "shadow."), column.of("ms", dict)
     digest = column.text("pack_digest")
     if not _DIGEST.fullmatch(digest):
@@ -87,7 +94,6 @@ def read_logged(row: Mapping[str, Any]) -> Logged:
     time = dt.datetime.fromisoformat(column.text("time"))
     if time.tzinfo is None:
         raise ValueError("time: should name its time zone")
-    cut = column.of("truncated", bool)
     return Logged(
         id=column.text("id"),
         stamp=column.text("time"),
@@ -99,6 +105,8 @@ def read_logged(row: Mapping[str, Any]) -> Logged:
         tenant=column.text("tenant"),
         template=column.text("template"),
         cluster=column.text("cluster"),
+        ties=Ties(tied.text("template"), tied.text("cluster")),
+        shadow_ties=Ties(tied.text("shadow_template"), tied.text("shadow_cluster")),
         dialect=column.text("dialect"),
         model=column.text("model"),
         fields={str(name): _value(name, value) for name, value in column.of("fields", dict).items()},

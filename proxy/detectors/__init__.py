@@ -48,16 +48,16 @@ def build(
     """Make every detector, once for a process.
 
     `secret_key` keys what is remembered of reasoning blocks, the same on every replica; `models_released` is Unix
-    seconds by model name; `patterns` is the folder of pattern sets, None if there is none. `content` is used in their
-    place if it is there: compiling them takes half a second. Raises ConfigurationError for patterns that cannot be
-    used, and for a joined detector that fails.
+    seconds by model name, and without any there is nothing to tell of new models; `patterns` is the folder of pattern
+    sets, None if there is none. `content` is used in their place if it is there: compiling them takes half a second.
+    Raises ConfigurationError for patterns that cannot be used, and for a joined detector that fails.
     """
     made: list[Detector] = [
         RequestShape(),
         RequestText(),
         AccountFacts(),
         AnswerFacts(),
-        NewModel(models_released),
+        *([NewModel(models_released)] if models_released else []),
         content or Content(_pattern_sets(patterns)),
         ForeignSignature(store, secret_key),
     ]

@@ -9,7 +9,9 @@ from typing import ClassVar
 from proxy.exchange import Exchange
 from proxy.fields import Field, Value
 
+_HOUR_S = 3_600
 _DAY_S = 86_400
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class AccountFacts:
@@ -25,16 +27,23 @@ class AccountFacts:
         Field("time.weekday", "", "The day of the week in UTC, mon to sun."),
     )
 
+    def __init__(self) -> None:
+        self._hour = (-1, "", "")  # since 1970, with its texts: one that lasts for thousands of exchanges
+
     def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
         """Return the caller's facts."""
         principal = exchange.principal
-        moment = time.gmtime(exchange.started)
+        number, hour, weekday = self._hour
+        if number != exchange.started // _HOUR_S:
+            moment = time.gmtime(exchange.started)
+            hour, weekday = f"{moment.tm_hour:02}", _WEEKDAYS[moment.tm_wday]
+            self._hour = (int(exchange.started // _HOUR_S), hour, weekday)
         return {
             "account.name": principal.account,
             "account.tenant": principal.tenant,
             "account.plan": principal.plan,
             "account.age_days": max(0.0, (exchange.started - principal.created_at) / _DAY_S),
             "account.key": principal.key_id,
-            "time.hour": f"{moment.tm_hour:02}",
-            "time.weekday": ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[moment.tm_wday],
+            "time.hour": hour,
+            "time.weekday": weekday,
         }

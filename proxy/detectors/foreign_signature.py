@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple
 
@@ -29,6 +29,7 @@ _MAX_ASKED = 32  # round trips for one request, all at once
 _MAX_SEALS = 4_096  # of one request that are looked at
 _UNKNOWN_S = 60.0  # how long a seal that the store does not know is not asked for again
 _MEMBERS = ("signature", "data", "encrypted_content")
+_SEALED = ("thinking", "redacted_thinking", "reasoning", "reasoning.encrypted")
 _WHEN = struct.Struct(">Q")
 
 
@@ -65,9 +66,10 @@ class ForeignSignature:
         """Compare the request's seals with those that were issued; raises StoreUnavailable."""
         if exchange.call is None:
             return {}
-        names = list(dict.fromkeys(self._name(seal) for seal in islice(_seals(exchange.call.body), _MAX_SEALS)))
-        if not names:
+        seals = _seals(exchange.call.body)
+        if not seals:
             return {}
+        names = list(dict.fromkeys([self._name(seal) for seal in seals[:_MAX_SEALS]]))
         own, now = self._tenant(exchange), exchange.started
         unasked = []
         for name in names:
@@ -144,24 +146,19 @@ def _read(value: bytes | None) -> _Issued | None:
     return _Issued(value[:_DIGEST_BYTES], float(_WHEN.unpack(value[_DIGEST_BYTES:])[0]))
 
 
-def _seals(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the seals of blocks that a request returns, the first message's first."""
+def _seals(body: Mapping[str, Any]) -> list[str]:
+    """Return the seals of blocks that a request returns, the first message's first."""
+    found: list[str] = []
     for name in ("messages", "input"):
-        for message in _items(body.get(name)):
-            yield from _seals_of(message)
-            for part in _items(message.get("content")):
-                yield from _seals_of(part)
-            for detail in _items(message.get("reasoning_details")):
-                yield from _seals_of(detail)
-
-
-def _seals_of(block: Mapping[str, Any]) -> Iterator[str]:
-    if block.get("type") in ("thinking", "redacted_thinking", "reasoning", "reasoning.encrypted"):
-        for member in _MEMBERS:
-            seal = block.get(member)
-            if type(seal) is str and seal:
-                yield seal
-
-
-def _items(node: object) -> Sequence[Mapping[str, Any]]:
-    return [item for item in node if type(item) is dict] if type(node) is list else ()
+        messages = body.get(name)
+        for message in messages if type(messages) is list else ():
+            if type(message) is not dict:
+                continue
+            content = message.get("content")
+            if len(message) == 2 and type(content) is str:
+                continue  # a role and a text, as most are
+            for blocks in ([message], content, message.get("reasoning_details")):
+                for block in blocks if type(blocks) is list else ():
+                    if type(block) is dict and block.get("type") in _SEALED:
+                        found += [seal for member in _MEMBERS if type(seal := block.get(member)) is str and seal]
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from proxy.exchange import Text
 
@@ -11,12 +12,14 @@ from proxy.exchange import Text
 # read; it also bounds what the longest prompt costs.
 HEAD_CHARS = 24_576
 TAIL_CHARS = 8_192
+_STRING = attrgetter("text")
 
 
 def scanned(texts: Sequence[Text]) -> str:
     """Return the prompt as one text, or its head and tail if it is long."""
-    if sum([len(text) for _, _, text in texts]) <= HEAD_CHARS + TAIL_CHARS:
-        return "\n\n".join([text for _, _, text in texts])
+    pieces = list(map(_STRING, texts))
+    if sum(map(len, pieces)) <= HEAD_CHARS + TAIL_CHARS:
+        return "\n\n".join(pieces)
     # Tool definitions may stand after the messages: the newest message is to be the end.
     ordered = sorted(texts, key=lambda text: text.where.startswith("messages"))
     return f"{_head(ordered)}\n\n{_tail(ordered)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from proxy.exchange import Exchange, text_bytes
@@ -10,6 +11,7 @@ from proxy.fields import Field, Value
 
 _MAX_KEYS = 1024
 _MAX_KEY_CHARS = 32  # a token's number has ten digits at most
+_STRING = attrgetter("text")
 _IMAGE_TYPES = ("image", "image_url", "input_image")
 
 
@@ -46,7 +48,7 @@ class RequestShape:
             "request.stream": call.stream,
             "request.choices": call.choices,
             "request.max_output_tokens": call.max_output_tokens or 0,
-            "request.text_bytes": sum([text_bytes(text) for _, _, text in exchange.texts]),
+            "request.text_bytes": _bytes(list(map(_STRING, exchange.texts))),
             "request.tools": _size(body.get("tools")) + _size(body.get("functions")),
             "request.turns": _size(body.get("messages")),
             "request.images": _images(body.get("messages")),
@@ -68,6 +70,10 @@ class RequestShape:
         return found
 
 
+def _bytes(strings: list[str]) -> int:
+    return sum(map(len if all(map(str.isascii, strings)) else text_bytes, strings))
+
+
 def _size(items: object) -> int:
     return len(items) if type(items) is list else 0
 
@@ -75,13 +81,15 @@ def _size(items: object) -> int:
 def _images(messages: Any) -> int:  # noqa: ANN401 - a part of a JSON document
     """Count image parts in messages and in the tool results among their parts."""
     count = 0
-    waiting = [message.get("content") for message in messages] if type(messages) is list else []
-    for content in waiting:
-        for part in content if type(content) is list else ():
+    if type(messages) is not list:
+        return count
+    waiting = [content for message in messages if type(content := message.get("content")) is list]
+    for parts in waiting:
+        for part in parts:
             if type(part) is not dict:
                 continue
             if part.get("type") in _IMAGE_TYPES:
                 count += 1
-            elif part.get("type") == "tool_result":
-                waiting.append(part.get("content"))
+            elif part.get("type") == "tool_result" and type(content := part.get("content")) is list:
+                waiting.append(content)
     return count

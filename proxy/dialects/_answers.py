@@ -148,7 +148,7 @@ def member(node: object, name: str) -> object:
 
 def tokens(node: object, name: str) -> int | None:
     """Return a number of tokens, None if it is missing or cannot be true."""
-    count = member(node, name)
+    count = node.get(name) if type(node) is dict else None
     return count if type(count) is int and 0 <= count <= _MAX_TOKENS else None
 
 

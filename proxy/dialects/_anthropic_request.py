@@ -9,7 +9,6 @@ import re
 from typing import Any
 
 from proxy.dialects import _request as request
-from proxy.dialects import strict_json
 from proxy.dialects._names import names
 from proxy.dialects._texts import FREE
 from proxy.exchange import Call
@@ -37,9 +36,8 @@ _MAX_STOPS = 1024
 _MAX_TOOLS = 256
 
 
-def read(body: bytes, accepted: frozenset[str]) -> Call:
-    """Read a request strictly; `accepted` are the top-level names that may occur."""
-    document = strict_json.read(body)
+def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
+    """Check a document that was read strictly; `accepted` are the top-level names that may occur."""
     request.check_names(document, accepted)
     model = request.model(document)
     for index, message in enumerate(request.messages(document, _ROLES)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.dialects import _request as request
-from proxy.dialects import strict_json
 from proxy.dialects._names import names
 from proxy.dialects._texts import FREE
 from proxy.errors import BadRequest
@@ -27,6 +26,8 @@ KNOWN = SETTINGS | names(
 _ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
 _PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
 _TOOLS = frozenset({"function", "custom"})
+# What is checked and few requests have: one look tells those of most requests that there is nothing to check.
+_SELDOM = names("audio functions logit_bias n stop store stream_options tools")
 _STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
 _MAX_CHOICES = 128
 _MAX_STOPS = 16
@@ -34,20 +35,23 @@ _MAX_TOOLS = 256
 _MAX_BIASES = 1024
 
 
-def read(body: bytes, accepted: frozenset[str]) -> Call:
-    """Read a request strictly; `accepted` are the top-level names that may occur."""
-    document = strict_json.read(body)
+def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
+    """Check a document that was read strictly; `accepted` are the top-level names that may occur."""
     request.check_names(document, accepted)
     model = request.model(document)
     for index, message in enumerate(request.messages(document, _ROLES)):
-        _check_message(message, index)
-    if request.flag(document, "store"):
+        if len(message) != 2 or type(message.get("content")) is not str:  # most are a role and a text
+            _check_message(message, index)
+    seldom = not _SELDOM.isdisjoint(document)
+    if seldom and request.flag(document, "store"):
         raise request.state_refused("store")
     stream = request.flag(document, "stream")
-    usage_asked = _check_stream_options(document, stream=stream)
+    usage_asked = seldom and _check_stream_options(document, stream=stream)
     most = _max_output_tokens(document)
-    choices = request.whole(document, "n", 1, _MAX_CHOICES) or 1
-    _check_settings(document)
+    choices = 1
+    if seldom:
+        choices = request.whole(document, "n", 1, _MAX_CHOICES) or 1
+        _check_settings(document)
     return Call(
         model,
         stream,

@@ -27,6 +27,7 @@ STATE = names(
 )
 _MODEL = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 _SHOWN_NAME_CHARS = 64
+_MAX_MESSAGES = 10_000
 
 
 def accepted_names(known: frozenset[str], allow: frozenset[str]) -> frozenset[str]:
@@ -58,6 +59,8 @@ def shown(name: str) -> str:
 
 def check_names(body: dict[str, Any], accepted: frozenset[str]) -> None:
     """Refuse top-level members that the dialect does not take; a null that would name upstream state is none."""
+    if body.keys() <= accepted:
+        return
     for name, value in body.items():
         if name in accepted:
             continue
@@ -138,12 +141,14 @@ def objects(body: dict[str, Any], name: str, most: int) -> list[dict[str, Any]]:
 
 def messages(body: dict[str, Any], roles: frozenset[str]) -> list[dict[str, Any]]:
     """Return the messages of a conversation, each an object with a known role."""
-    value = objects(body, "messages", 10_000)
-    if not value:
+    value = body.get("messages")
+    if type(value) is not list or not 0 < len(value) <= _MAX_MESSAGES:
+        objects(body, "messages", _MAX_MESSAGES)
         raise wrong("messages", "a list with at least one message")
     for index, message in enumerate(value):
-        role = message.get("role")
+        role = message.get("role") if type(message) is dict else None
         if type(role) is not str or role not in roles:
+            objects(body, "messages", _MAX_MESSAGES)  # what is no object is told of first
             raise wrong(f"messages[{index}].role", f"one of {', '.join(sorted(roles))}")
     return value
 

@@ -38,27 +38,27 @@ def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str])
     """
     found: list[Text] = []
     for name, value in body.items():
+        if name in settings:
+            continue
         if name == "messages":
             for index, message in enumerate(value):
-                if not _plain(message, index, found):
+                if len(message) == 2 and type(content := message.get("content")) is str:
+                    found.append(Text(message["role"], f"messages[{index}].content", content))
+                elif not _plain_parts(message, index, found):
                     _seen(message, message["role"], f"messages[{index}]", found)
-        elif name not in known:
-            _free(value, name, name, found)
-        elif name not in settings:
+        elif name in known:
             _seen({name: value}, name, "", found)
+        else:
+            _free(value, name, name, found)
     return found
 
 
-def _plain(message: dict[str, Any], index: int, found: list[Text]) -> bool:
-    """Collect the text of a message that is a role and text, as nearly all are, in the way that is cheap."""
-    if len(message) != 2:
+def _plain_parts(message: dict[str, Any], index: int, found: list[Text]) -> bool:
+    """Collect the texts of a message that is a role and parts that are text, in the way that is cheap."""
+    content = message.get("content")
+    if len(message) != 2 or type(content) is not list:
         return False
-    role, content = message["role"], message.get("content")
-    if type(content) is str:
-        found.append(Text(role, f"messages[{index}].content", content))
-        return True
-    if type(content) is not list:
-        return False
+    role = message["role"]
     plain = [part["text"] for part in content if _is_plain(part)]
     if len(plain) != len(content):
         return False

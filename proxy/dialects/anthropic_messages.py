@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from math import ceil
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from proxy.dialects import strict_json
 from proxy.dialects._answers import DocumentDecoder, encode
 from proxy.dialects._anthropic_answer import MessageStream, observe_message
-from proxy.dialects._anthropic_request import KNOWN, SETTINGS, read
+from proxy.dialects._anthropic_request import KNOWN, SETTINGS, call_of
 from proxy.dialects._failures import upstream_failure
 from proxy.dialects._request import accepted_names
 from proxy.dialects._texts import texts
@@ -51,7 +51,11 @@ class AnthropicMessages:
 
     def read(self, body: bytes) -> Call:
         """Read a request strictly."""
-        return read(body, self._accepted)
+        return self.call(strict_json.read(body))
+
+    def call(self, document: dict[str, Any]) -> Call:
+        """Check a document that was read strictly."""
+        return call_of(document, self._accepted)
 
     def write(self, call: Call) -> bytes:
         """Serialise the call; this API always sends the usage."""

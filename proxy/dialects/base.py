@@ -6,7 +6,7 @@ Laws: nothing here awaits or opens anything; bytes split anywhere give the same 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Chunk, Progress, Text
@@ -40,6 +40,10 @@ class Dialect(Protocol):
 
     def read(self, body: bytes) -> Call:
         """Read a request strictly. Raises BadRequest or TooLarge in words for the client."""
+        ...
+
+    def call(self, document: dict[str, Any]) -> Call:
+        """Check a document that was read strictly, and keep it. Raises BadRequest as `read` does."""
         ...
 
     def write(self, call: Call) -> bytes:

@@ -9,7 +9,7 @@ from proxy.dialects import strict_json
 from proxy.dialects._answer_json import load
 from proxy.dialects._answers import DocumentDecoder, StreamDecoder, error_type, member, tokens, written_bytes
 from proxy.dialects._openai import OpenAIDialect
-from proxy.dialects._openai_chat_request import KNOWN, SETTINGS, read
+from proxy.dialects._openai_chat_request import KNOWN, SETTINGS, call_of
 from proxy.dialects._request import accepted_names
 from proxy.dialects._sse import Event
 from proxy.dialects._texts import texts
@@ -28,7 +28,11 @@ class OpenAIChat(OpenAIDialect):
 
     def read(self, body: bytes) -> Call:
         """Read a request strictly."""
-        return read(body, self._accepted)
+        return self.call(strict_json.read(body))
+
+    def call(self, document: dict[str, Any]) -> Call:
+        """Check a document that was read strictly."""
+        return call_of(document, self._accepted)
 
     def write(self, call: Call) -> bytes:
         """Serialise the call, asking for the usage of a stream whether the client did or not."""
@@ -108,12 +112,13 @@ def _written_bytes(choices: object, holder: str) -> int:
 
 def _refused(choices: object, holder: str) -> bool:
     """Tell whether the model declined in any of the choices."""
-    if type(choices) is not list:
-        return False
-    return any(
-        member(choice, "finish_reason") == "content_filter" or bool(member(member(choice, holder), "refusal"))
-        for choice in choices
-    )
+    if type(choices) is list:
+        for choice in choices:
+            if type(choice) is dict and (
+                choice.get("finish_reason") == "content_filter" or member(choice.get(holder), "refusal")
+            ):
+                return True
+    return False
 
 
 def _observe_extras(progress: Progress, document: dict[str, Any]) -> None:

@@ -53,6 +53,8 @@ def exchange_at(logged: Logged, fields: Fields, unknown: frozenset[str]) -> Exch
         unknown=unknown,
         template=logged.template,
         cluster=logged.cluster,
+        ties=logged.ties,
+        shadow_ties=logged.shadow_ties,
     )
 
 

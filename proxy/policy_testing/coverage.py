@@ -14,11 +14,13 @@ class Coverage:
     def __init__(self, pack: Pack) -> None:
         self._rules = [rule.id for rule in pack.rules if rule.mode is not Mode.OFF]
         self._quotas = [quota.id for quota in pack.quotas if quota.mode is not Mode.OFF]
+        self._campaigns = [campaign.id for campaign in pack.campaigns if campaign.mode is not Mode.OFF]
         self._rungs = [rung.name for rung in pack.ladder]
         self._fired: set[str] = set()
         self._quiet: set[str] = set()
         self._refused: set[str] = set()
         self._reached: set[str] = set()
+        self._counted: set[str] = set()
 
     def see(self, observed: Observed) -> None:
         """Take note of one send."""
@@ -32,6 +34,7 @@ class Coverage:
         for standing in (judgement.enforced, judgement.shadow):
             self._reached.update(rung.name for rung in standing.rungs)
             self._reached.update(standing.waiting)
+            self._counted.update(flag.rule for flag in standing.flags)
 
     def gaps(self) -> Iterator[str]:
         """Yield a sentence for everything that no case brings about."""
@@ -43,6 +46,9 @@ class Coverage:
         for quota in self._quotas:
             if quota not in self._refused:
                 yield f"quota {quota}: never refuses"
+        for campaign in self._campaigns:
+            if campaign not in self._counted:
+                yield f"campaign {campaign}: its flag never counts"
         for rung in self._rungs:
             if rung not in self._reached:
                 yield f"rung {rung}: never reached"

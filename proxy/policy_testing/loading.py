@@ -98,6 +98,7 @@ def _faults(document: Document, content: TestFile, pack: Pack, table: FieldTable
             yield document.problem((*place, "messages"), "text and messages contradict each other", on_key=True)
         for field, value in request.fields.items():
             yield from _field_faults(document, (*place, "fields", field), field, value, table)
+    yield from _campaign_faults(document, content, pack)
     seen: dict[str, int] = {}
     for number, case in enumerate(content.cases):
         if case.name in seen:
@@ -106,6 +107,24 @@ def _faults(document: Document, content: TestFile, pack: Pack, table: FieldTable
         seen[case.name] = document.marks["cases", number, "name"].value.line
         for index, step in enumerate(case.steps):
             yield from _step_faults(document, ("cases", number, "steps", index), step, content, pack)
+
+
+def _campaign_faults(document: Document, content: TestFile, pack: Pack) -> Iterator[Problem]:
+    """Yield the names of campaigns, templates and entries of the pack that there are none of."""
+    campaigns = content.fixtures.campaigns
+    templates = [name for campaign in campaigns.values() for name in campaign.templates]
+    entries = [entry.id for entry in pack.campaigns]
+    for name, request in content.fixtures.requests.items():
+        if request.template:
+            place = ("fixtures", "requests", name, "template")
+            yield from _unknown(document, place, "template", request.template, templates)
+    for name, account in content.fixtures.accounts.items():
+        if account.cluster:
+            place = ("fixtures", "accounts", name, "cluster")
+            yield from _unknown(document, place, "campaign", account.cluster, campaigns)
+    for name, campaign in campaigns.items():
+        place = ("fixtures", "campaigns", name, "rule")
+        yield from _unknown(document, place, "campaign of the pack", campaign.rule, entries)
 
 
 def _field_faults(

@@ -16,7 +16,7 @@ from proxy.policy_testing.running import Case, Runner
 from proxy.policy_testing.world import Observed
 from proxy.rules.conditions import compile_condition
 from proxy.rules.mutate import Mutant, mutants
-from proxy.rules.pack import Approval, Limit, Pack, Quota, Rule, Rung, Signal, Test
+from proxy.rules.pack import Approval, Campaign, Limit, Pack, Quota, Rule, Rung, Signal, Test
 
 Progress = Callable[[int, int, str], None]  # done, of how many, what is tried
 
@@ -44,6 +44,7 @@ class _Seen:
     refused_by: set[Limit] = field(default_factory=set)
     any_quota: bool = False
     scores: set[int] = field(default_factory=set)
+    campaign: bool = False
 
 
 class Pinning:
@@ -68,6 +69,7 @@ class Pinning:
         seen.quotas.update(observed.quotas or ())
         seen.refused_by.update(denial.limit for denial in observed.denials)
         seen.any_quota = seen.any_quota or observed.quotas is None
+        seen.campaign = seen.campaign or observed.campaign
         seen.scores.update((judgement.enforced.score, judgement.shadow.score))
 
     def unpinned(self, runner: Runner, progress: Progress | None = None) -> Iterator[Unpinned]:
@@ -101,8 +103,8 @@ def _touches(mutant: Mutant, seen: _Seen, table: FieldTable) -> bool:
         return seen.any_quota or before.id in seen.quotas
     if isinstance(before, Signal):
         return seen.values[f"signals.{before.name}"] != {0}
-    if isinstance(before, Rule):
-        return before.id in seen.rules
+    if isinstance(before, Rule | Campaign):
+        return seen.campaign if isinstance(before, Campaign) else before.id in seen.rules
     if isinstance(before, Rung) and isinstance(after, Rung) and before.approval is Approval.NONE:
         return any((score >= before.score) != (score >= after.score) for score in seen.scores)
     return seen.scores != {0}  # of a rung with approval only a part of the score counts

@@ -51,6 +51,7 @@ def _not_empty(items: Any) -> Any:  # noqa: ANN401 - a list or a map of anything
 Duration = Annotated[float, BeforeValidator(seconds)]
 Times = Annotated[int, Field(ge=1, le=_MAX_TIMES)]
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
+Days = Annotated[float, Field(ge=0, le=36_600)]
 Names = tuple[str, ...]
 FieldValue = bool | int | float | str | tuple[str, ...]
 
@@ -64,15 +65,13 @@ class AccountFixture(StrictModel):
 
     tenant: str = Field("org-tests", description="The organisation.")
     plan: str = Field("", description="The plan.")
-    age_days: Annotated[float, Field(ge=0, le=36_600)] = Field(
-        0, description="How many days before the start of the clock it was opened."
-    )
+    age_days: Days = Field(0, description="How many days before the start of the clock it was opened.")
     account: str | None = Field(None, description="The account; without one, the fixture's name and number.")
     key: str | None = Field(None, description="The id of the key; without one, the fixture's name and number.")
     attributes: dict[str, str] = Field({}, description="What links accounts, such as payment.")
     peer: str = Field("192.0.2.1", description="The network address of the caller.")
     user_agent: str = Field("stillgate-test", description="The caller's User-Agent.")
-    cluster: str = Field("", description="The cluster that the account is a member of.")
+    cluster: str = Field("", description="The campaign that the account is a member of.")
 
 
 class Message(StrictModel):
@@ -101,11 +100,22 @@ class RequestFixture(StrictModel):
     tools: Names = Field((), description="The names of the tools offered.")
     body: dict[str, Any] | None = Field(None, description="The whole body, in place of everything that makes one.")
     fields: dict[str, FieldValue] = Field({}, description="Fields set directly, whatever the detectors say.")
-    template: str = Field("", description="The known template that the prompt matches.")
+    template: str = Field("", description="The template of a campaign that the prompt matches.")
     input_tokens: Tokens | None = Field(None, description="What the answer reports; without it, the estimate.")
     output_tokens: Tokens = Field(1, description="What the answer reports.")
     refused: bool = Field(False, description="Whether the model declines.")
     signatures: Names = Field((), description="The seals of reasoning blocks in the answer.")
+
+
+class CampaignFixture(StrictModel):
+    """A campaign that was found just before a case begins; its members are the accounts whose `cluster` it is."""
+
+    rule: str = Field(description="The entry of the pack's campaigns that it meets.")
+    templates: Names = Field((), description="The templates that its prompts share.")
+    began_days: Days = Field(0, description="How many days before the start of the clock it began.")
+    oldest_days: Days | None = Field(None, description="The age of its first account; without it nobody knows.")
+    youngest_days: Days | None = Field(None, description="The age of its last account; without it nobody knows.")
+    shared: dict[str, Names] = Field({}, description="What members share, by attribute; addresses as peer_prefix.")
 
 
 class Fixtures(StrictModel):
@@ -113,6 +123,7 @@ class Fixtures(StrictModel):
 
     accounts: dict[str, AccountFixture] = Field({}, description="Callers by name.")
     requests: dict[str, RequestFixture] = Field({}, description="Requests by name.")
+    campaigns: dict[str, CampaignFixture] = Field({}, description="Known campaigns by name.")
     models: dict[str, ModelFixture] = Field({}, description="Models that differ from the settings' defaults.")
 
 

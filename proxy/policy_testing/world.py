@@ -21,6 +21,7 @@ from proxy.errors import ProxyError
 from proxy.exchange import Answered, Call, Exchange, Usage
 from proxy.fields import Field, FieldTable, Value
 from proxy.intake import understand
+from proxy.policy_testing.campaigns import KnownCampaigns
 from proxy.policy_testing.requests import Asked, Caller
 from proxy.policy_testing.schema import Fixtures, ModelFixture
 from proxy.refusal import to_error
@@ -43,7 +44,8 @@ class Observed:
     """What became of one send.
 
     `denials` are those of quotas, in shadow included; `quotas` those that applied, None if a denial left that open;
-    `fields` what the rules read, empty if the request was not understood; `unknown` what detectors failed to tell.
+    `fields` what the rules read, empty if the request was not understood; `unknown` what detectors failed to tell;
+    `campaign` whether the account or the prompt is of a known campaign.
     """
 
     effect: Effect
@@ -58,6 +60,7 @@ class Observed:
     quotas: tuple[str, ...] | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     unknown: frozenset[str] = frozenset()
+    campaign: bool = False
 
 
 class _Open(NamedTuple):
@@ -104,6 +107,8 @@ class World:
 
     def __init__(self, pack: Pack, start: float, fixtures: Fixtures, minds: Minds) -> None:
         self._start = start
+        flags = minds.flags()
+        self._campaigns = KnownCampaigns(pack, start, fixtures.campaigns, flags)
         self._passed_us = 0
         self._tended_us = 0
         self._clock = VirtualClock(start)
@@ -115,11 +120,12 @@ class World:
         store = MemoryStore(self._clock)
         self._quotas = Quotas(pack, store, self._clock, holder="test", op=lambda: f"op-{next(numbers)}")
         table = minds.table
-        engine = Engine(pack, table, minds.signals(), minds.flags(), Mode.ENFORCE)
+        engine = Engine(pack, table, minds.signals(), flags, Mode.ENFORCE)
         released = {name: moment for name, model in self._models.items() if (moment := model.released_at) is not None}
         detectors = minds.detectors(store, released)
         needed = [each for each in detectors if any(field.name in engine.reads for field in each.fields)]
-        self._decider = Decider(engine, self._quotas, [*needed, self._given], table, self._clock)
+        containment = self._campaigns.containment
+        self._decider = Decider(engine, self._quotas, [*needed, self._given], table, self._clock, containment)
         self._open: list[_Open] = []
         self._sent = 0
 
@@ -146,6 +152,7 @@ class World:
     async def send(self, who: str, asked: Asked, ordinal: int, takes: float) -> Observed:
         """Send one request; the answer ends `takes` seconds later, with 0 at once."""
         account, principal = self._callers.get(who, ordinal)
+        self._campaigns.join(account.cluster, principal.account)
         fixture = asked.fixture
         dialect = self._dialects[fixture.dialect]
         self._sent += 1
@@ -158,7 +165,6 @@ class World:
             started=self.now,
             principal=principal,
             template=fixture.template,
-            cluster=account.cluster,
         )
         if fields := asked.fields(ordinal):
             self._given.values[exchange.id] = fields
@@ -197,6 +203,7 @@ class World:
             quotas=None if decision.reservation is None else decision.reservation.plan.quotas,
             fields=dict(exchange.fields),
             unknown=exchange.unknown,
+            campaign=bool(exchange.template or exchange.cluster),
         )
         ends = self._passed_us + (round(takes * 1_000_000) if decision.effect is not Effect.DENY else 0)
         running = _Open(ends, self._sent, exchange, decision, answered)

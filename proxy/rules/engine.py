@@ -10,19 +10,20 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from proxy.exchange import Exchange
-from proxy.fields import Cost, FieldTable, When
+from proxy.exchange import Exchange, Ties
+from proxy.fields import Cost, FieldTable
 from proxy.rules.cel import CelCondition, ConditionFailed
 from proxy.rules.conditions import Holds, compile_condition, fields_of
 from proxy.rules.flags import Flag, Flags, World
 from proxy.rules.ladder import NOWHERE, Ladder, Standing
-from proxy.rules.pack import Exemption, Mode, OnError, Pack, Rule, Scope, Signal, Subject
+from proxy.rules.pack import Exemption, Mode, OnError, Pack, Rule, Subject
 from proxy.rules.reasons import compile_reason, names_in
-from proxy.rules.signals import Counter, Signals
+from proxy.rules.signal_counts import SignalCounts
+from proxy.rules.signals import Signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ class Judgement:
 
 NO_JUDGEMENT = Judgement(NOWHERE, NOWHERE)
 _NEVER = float("inf")
+# An enumeration takes four times as long to give its member as a module, and these are asked for by every exchange.
+_ENFORCED, _SHADOW = World.ENFORCED, World.SHADOW
+_ACCOUNT, _TENANT, _TEMPLATE, _CLUSTER = Subject.ACCOUNT, Subject.TENANT, Subject.TEMPLATE, Subject.CLUSTER
 
 
 class _Rule(NamedTuple):
@@ -57,14 +61,6 @@ class _Rule(NamedTuple):
         if exchange.unknown and exchange.unknown & self.reads:
             raise ConditionFailed("a field that it reads is unknown")
         return self.holds(exchange.fields)
-
-
-class _Signal(NamedTuple):
-    field: str  # by which rules read it
-    key: Callable[[Exchange], str | None]
-    distinct: str
-    where: Holds
-    counter: Counter
 
 
 class _Exemption(NamedTuple):
@@ -88,8 +84,7 @@ class Engine:
         expressions = [holds for _, holds in self._conditions if isinstance(holds, CelCondition)]
         self._givens = tuple(dict.fromkeys(expression.givens for expression in expressions))
         self._first_expiry = min((rule.expires for rule in pack.rules if rule.expires is not None), default=_NEVER)
-        self._early = tuple(_compiled(signal, signals) for signal in pack.signals if not _late(signal, table))
-        self._late = tuple(_compiled(signal, signals) for signal in pack.signals if _late(signal, table))
+        self._signals = SignalCounts(pack.signals, table, signals)
         self._exemptions = tuple(
             _Exemption(exemption, compile_condition(exemption.match)) for exemption in pack.exemptions
         )
@@ -100,37 +95,27 @@ class Engine:
         self.reads = read & table.keys()
         free = {name for name, field in table.items() if field.cost is Cost.FREE}
         shown = sorted(name for name in self.reads | free if not table[name].private)
-        self.recorded = (*shown, *(f"signals.{signal.name}" for signal in pack.signals))
+        self.counts = self._signals.names
+        self.recorded = (*shown, *self.counts)
 
     def judge(self, exchange: Exchange, now: float) -> Judgement:
         """Evaluate everything for one exchange, whose fields are there; signals are added to them.
 
         `now` is Unix seconds.
         """
-        fields = exchange.fields
-        self._count(self._early, exchange, now)
-        for signal in self._late:
-            key = signal.key(exchange)
-            fields[signal.field] = 0 if key is None else signal.counter.count(key, now)
+        self._signals.count(exchange, now)
         met, failed = self._met(exchange, now)
         if not met and not failed and not self._flagged(exchange, now):
             return NO_JUDGEMENT
-        exempt = [entry for entry in self._exemptions if entry.exemption.expires > now and entry.holds(fields)]
+        exempt = [entry for entry in self._exemptions if entry.exemption.expires > now and entry.holds(exchange.fields)]
         spared = {rule for entry in exempt for rule in entry.exemption.rules}
         fired = [compiled for compiled in met if compiled.rule.id not in spared]
         used = {entry.exemption.id for entry in exempt for compiled in met if compiled.rule.id in entry.exemption.rules}
         return self._stand(exchange, now, fired, failed, exempt, used)
 
     def learn(self, exchange: Exchange, now: float) -> None:
-        """Count what only the end of the exchange tells; the fields known by then are in `exchange.fields`.
-
-        The counts in there stay as the rules saw them: that is what the record says.
-        """
-        if not self._late:
-            return
-        seen = {signal.field: exchange.fields[signal.field] for signal in self._late if signal.field in exchange.fields}
-        self._count(self._late, exchange, now)
-        exchange.fields.update(seen)
+        """Count what only the end of the exchange tells; the fields known by then are in `exchange.fields`."""
+        self._signals.learn(exchange, now)
 
     def _met(self, exchange: Exchange, now: float) -> tuple[list[_Rule], list[str]]:
         """Return the rules whose condition holds, or counts as if it did, and the ids of those that failed."""
@@ -177,11 +162,10 @@ class Engine:
             if capped(rule.mode, self._max_mode) is Mode.ENFORCE:
                 worlds = (World.ENFORCED, World.SHADOW)
                 reasons.append(words)
-            for subject in rule.flag.on:
-                if name := subject_name(subject, exchange):
-                    for world in worlds:
-                        self._flags.put(world, subject, name, flag)
             for world in worlds:
+                for subject in rule.flag.on:
+                    if name := subject_name(subject, exchange, world):
+                        self._flags.put(world, subject, name, flag)
                 names[world].append(rule.id)
         caps = [entry.exemption for entry in exempt if entry.exemption.max_rung is not None]
         enforced, capping = self._ladder.stand(self._live(World.ENFORCED, exchange, now), caps)
@@ -198,36 +182,24 @@ class Engine:
         )
 
     def _flagged(self, exchange: Exchange, now: float) -> bool:
-        return bool(self._live(World.SHADOW, exchange, now) or self._live(World.ENFORCED, exchange, now))
+        on = self._flags.on
+        for subject, name in _subjects(exchange, exchange.shadow_ties):  # what counts in enforcement does here too
+            if on(_SHADOW, subject, name, now) or on(_ENFORCED, subject, name, now):
+                return True
+        ties = exchange.ties
+        return ties is not exchange.shadow_ties and any(
+            on(_ENFORCED, subject, name, now) for subject, name in _subjects(exchange, ties)
+        )
 
     def _live(self, world: World, exchange: Exchange, now: float) -> dict[str, Flag]:
         """Return the live flags that count for an exchange; of one name the one with the highest score."""
         live: dict[str, Flag] = {}
-        principal = exchange.principal
-        for subject, name in (
-            (Subject.ACCOUNT, principal.account),
-            (Subject.TENANT, principal.tenant),
-            (Subject.TEMPLATE, exchange.template),
-            (Subject.CLUSTER, exchange.cluster),
-        ):
-            if name and (flags := self._flags.on(world, subject, name, now)):
-                for flag in flags.values():
-                    known = live.get(flag.name)
-                    if known is None or flag.score > known.score:
-                        live[flag.name] = flag
+        for subject, name in _subjects(exchange, exchange.ties if world is World.ENFORCED else exchange.shadow_ties):
+            for flag in self._flags.on(world, subject, name, now).values():
+                known = live.get(flag.name)
+                if known is None or flag.score > known.score:
+                    live[flag.name] = flag
         return live
-
-    @staticmethod
-    def _count(signals: Sequence[_Signal], exchange: Exchange, now: float) -> None:
-        fields = exchange.fields
-        for name, key_of, distinct, where, counter in signals:  # none of them reads another
-            key = key_of(exchange)
-            if key is None:
-                fields[name] = 0
-            elif where(fields):
-                fields[name] = counter.add(key, _members(fields, distinct), now)
-            else:
-                fields[name] = counter.count(key, now)
 
 
 def capped(mode: Mode, most: Mode) -> Mode:
@@ -235,17 +207,30 @@ def capped(mode: Mode, most: Mode) -> Mode:
     return min(mode, most, key=(Mode.OFF, Mode.SHADOW, Mode.ENFORCE).index)
 
 
-def subject_name(subject: Subject, exchange: Exchange) -> str:
-    """Return the account, tenant, template or cluster of an exchange, empty if it has none."""
+def subject_name(subject: Subject, exchange: Exchange, world: World) -> str:
+    """Return the account, tenant, template or cluster whose flags count for an exchange, empty if it has none."""
+    ties = exchange.ties if world is World.ENFORCED else exchange.shadow_ties
     match subject:
         case Subject.ACCOUNT:
             return exchange.principal.account
         case Subject.TENANT:
             return exchange.principal.tenant
         case Subject.TEMPLATE:
-            return exchange.template
+            return ties.template
         case Subject.CLUSTER:
-            return exchange.cluster
+            return ties.cluster
+
+
+def _subjects(exchange: Exchange, ties: Ties) -> list[tuple[Subject, str]]:
+    """Return what an exchange's flags may be on, with the ties that it has in one world."""
+    principal = exchange.principal
+    pairs = [(_ACCOUNT, principal.account), (_TENANT, principal.tenant)]
+    template, cluster = ties
+    if template:
+        pairs.append((_TEMPLATE, template))
+    if cluster:
+        pairs.append((_CLUSTER, cluster))
+    return pairs
 
 
 def _read_fields(pack: Pack) -> Iterator[str]:
@@ -257,33 +242,3 @@ def _read_fields(pack: Pack) -> Iterator[str]:
         yield signal.distinct
     for exemption in pack.exemptions:
         yield from fields_of(exemption.match)
-
-
-# Whose count an exchange belongs to; None for a template or cluster it is not in.
-_KEYS: Mapping[Scope, Callable[[Exchange], str | None]] = {
-    Scope.KEY: lambda exchange: exchange.principal.key_id,
-    Scope.ACCOUNT: lambda exchange: exchange.principal.account,
-    Scope.TENANT: lambda exchange: exchange.principal.tenant,
-    Scope.TEMPLATE: lambda exchange: exchange.template or None,
-    Scope.CLUSTER: lambda exchange: exchange.cluster or None,
-    Scope.MODEL: lambda exchange: exchange.call.model if exchange.call is not None else "",
-    Scope.GLOBAL: lambda _: "",
-}
-
-
-def _members(fields: Mapping[str, Any], distinct: str) -> Sequence[str]:
-    if not distinct:
-        return ()
-    value = fields[distinct]
-    return value if isinstance(value, tuple) else (str(value),)
-
-
-def _compiled(signal: Signal, signals: Signals) -> _Signal:
-    where = compile_condition(signal.where)
-    return _Signal(f"signals.{signal.name}", _KEYS[signal.per], signal.distinct, where, signals.counter(signal))
-
-
-def _late(signal: Signal, table: FieldTable) -> bool:
-    """Tell whether a signal reads what only the end of an exchange tells."""
-    names = [*fields_of(signal.where), *([signal.distinct] if signal.distinct else [])]
-    return any(table[name].when is When.ANSWER for name in names)

@@ -5,7 +5,7 @@ Laws: every change names who made it and why, and is announced to all processes;
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from proxy.clock import Clock
@@ -27,6 +27,9 @@ from proxy.rules.flag_rows import (
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.pack import Subject
 from proxy.store.base import Row, Store
+
+# Flags decided about in one script: the server is busy with them for a few milliseconds.
+_PART = 100
 
 
 class Shown(NamedTuple):
@@ -107,6 +110,30 @@ class FlagRegistry:
             await self._store.write([row])  # what is there is about an earlier flag of this name
         return flag._replace(confirmed_by=tuple(sorted({*flag.confirmed_by, who})))
 
+    async def lift_all(self, which: Callable[[FlagKey, Flag], bool], who: str, why: str) -> int:
+        """Take every flag in force away that `which` names, as `lift` does, and return how many those were."""
+        found = [(key, flag) async for key, flag in self.list() if which(key, flag)]
+        now = self._clock.wall()
+        for part in _parts(found):
+            rows: list[Row] = []
+            for key, flag in part:
+                at = max(now, flag.last_raised)
+                until = max(flag.expires_at, at + flag.expires_at - flag.last_raised)
+                rows += (lift_row(key, Lift(at, who, why, until)), Row(FLAGS_TABLE, row_name(key), None))
+                rows += (Row(CONFIRMATIONS_TABLE, row_name(key, by), None) for by in flag.confirmed_by)
+            await self._store.write(rows)
+        return len(found)
+
+    async def confirm_all(self, which: Callable[[FlagKey, Flag], bool], who: str, why: str) -> int:
+        """Confirm every flag in force that `which` names and that this person has not, and return how many."""
+        found = [(key, flag) async for key, flag in self.list() if which(key, flag) and who not in flag.confirmed_by]
+        now = self._clock.wall()
+        for part in _parts(found):
+            await self._store.write(
+                [confirmation_row(key, Confirmation(who, max(now, flag.raised_at), why)) for key, flag in part]
+            )
+        return len(found)
+
     async def _confirmations(self, key: FlagKey) -> Sequence[Confirmation]:
         """Return all confirmations of flags of this name, earlier ones as well."""
         return [
@@ -118,6 +145,10 @@ class FlagRegistry:
     def _in_force(self, flag: Flag, lifted_at: float | None) -> Flag | None:
         lifted = lifted_at is not None and flag.last_raised <= lifted_at
         return None if lifted or flag.expires_at <= self._clock.wall() else flag
+
+
+def _parts(found: Sequence[tuple[FlagKey, Flag]]) -> Iterator[Sequence[tuple[FlagKey, Flag]]]:
+    return (found[first : first + _PART] for first in range(0, len(found), _PART))
 
 
 def _counted(flag: Flag, confirmations: Sequence[Confirmation], lifted_at: float | None) -> tuple[Confirmation, ...]:

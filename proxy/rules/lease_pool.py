@@ -25,7 +25,7 @@ from proxy.rules.slot_lease import SlotLease
 from proxy.rules.window_lease import WindowLease
 from proxy.store.base import Ask, Grant, Held, Hold, Store
 
-_SWEEP_S = 0.25
+_SWEEP_S = 0.5  # a worker may hold thousands of leases, and looks at each
 _SWEEP_BATCH = 2_000  # leases looked at in one go, about a millisecond
 _RETIRED_BATCH = 50  # plans dropped in one go, with some ten leases each that nothing else holds on to: 2 milliseconds
 

@@ -59,13 +59,21 @@ class Lease(ABC, Generic[Question, Reply]):
         "_waiting",
         "busy",
         "key",
+        "slot",
+        "spare",
+        "touched",
+        "until",
         "watched",
     )
 
     def __init__(self, limit: int, ask: Callable[[Any], None], *, exact: bool) -> None:
         self.key: tuple[str, ...] = ()  # which limit it belongs to, as the owner's packs name it
         self.watched = False  # whether the owner's sweep knows of this lease
-        self.busy = False  # whether a question is on its way
+        self.busy = False  # whether a question is on its way: then nobody overtakes those who wait for the answer
+        self.spare = 0  # units that may be used,
+        self.slot = NO_SLOT  # of this slot,
+        self.until = float("-inf")  # before this moment
+        self.touched = 0.0  # when it was used last
         self._exact = exact
         self._limit = limit
         self._ask = ask
@@ -73,10 +81,6 @@ class Lease(ABC, Generic[Question, Reply]):
         self._rounds = 0
         self._refused: Refusal | None = None
         self._refused_until = 0.0
-
-    @abstractmethod
-    def take(self, units: int, now: float) -> int | None:
-        """Use `units` of what is held and return their slot. None: not enough is held, ask with `want`."""
 
     @abstractmethod
     def give(self, units: int, slot: int, now: float) -> None:
@@ -97,10 +101,6 @@ class Lease(ABC, Generic[Question, Reply]):
     @abstractmethod
     def _give_back_spare(self) -> None:
         """Give back what is held idle, because less may be held than was thought."""
-
-    @abstractmethod
-    def _serve(self, units: int, now: float) -> int | None:
-        """Take units for one who waits; None if not enough is held."""
 
     @abstractmethod
     def _known(self, now: float) -> tuple[int, float]:
@@ -161,6 +161,14 @@ class Lease(ABC, Generic[Question, Reply]):
         refusal = self._refused
         return refusal if refusal is not None and now < self._refused_until and units > refusal.remaining else None
 
+    def _serve(self, units: int, now: float) -> int | None:
+        """Take units for one who waits; None if not enough is held."""
+        if self.spare < units or now >= self.until:
+            return None
+        self.spare -= units
+        self.touched = now
+        return self.slot
+
     def _serve_waiting(self, now: float) -> None:
         """Serve in order of arrival until somebody needs more than is held."""
         served = 0
@@ -186,6 +194,22 @@ class Lease(ABC, Generic[Question, Reply]):
             else:
                 staying.append((units, future))
         self._waiting = staying
+
+
+def take_each(leases: Sequence[Lease[Any, Any]], units: int, now: float) -> list[int | None]:
+    """Use `units` of what each lease holds and return their slots. None: not enough is held, ask with `want`.
+
+    Some ten leases give to every exchange, so none of them is called.
+    """
+    slots: list[int | None] = []
+    for lease in leases:
+        if lease.busy or lease.spare < units or now >= lease.until:
+            slots.append(None)
+        else:
+            lease.spare -= units
+            lease.touched = now
+            slots.append(lease.slot)
+    return slots
 
 
 class Questions(Generic[Question, Reply]):

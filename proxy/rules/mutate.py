@@ -14,7 +14,9 @@ from proxy.fields import FieldTable
 from proxy.rules.pack import (
     AllOf,
     AnyOf,
+    Campaign,
     Condition,
+    FlagSpec,
     Mode,
     Not,
     Operator,
@@ -38,26 +40,26 @@ Item = TypeVar("Item")
 class Mutant:
     """A pack with one number changed; `number` names it, the same for both directions, and `change` the other value.
 
-    `before` and `after` are the part of the pack that holds the number: a comparison, or a whole quota, signal, rule
-    or rung.
+    `before` and `after` are the part of the pack that holds the number: a comparison, or a whole quota, signal, rule,
+    campaign or rung.
     """
 
     number: str
     change: str
-    before: Test | Quota | Signal | Rule | Rung
-    after: Test | Quota | Signal | Rule | Rung
+    before: Test | Quota | Signal | Rule | Campaign | Rung
+    after: Test | Quota | Signal | Rule | Campaign | Rung
     pack: Pack
 
 
 class _Nudge(NamedTuple):
     number: str
     change: str
-    before: Test | Quota | Signal | Rule | Rung
-    after: Test | Quota | Signal | Rule | Rung
+    before: Test | Quota | Signal | Rule | Campaign | Rung
+    after: Test | Quota | Signal | Rule | Campaign | Rung
 
 
 def mutants(pack: Pack, table: FieldTable) -> Iterator[Mutant]:
-    """Yield the pack with each number a step up and down: maxima, windows, thresholds, scores, lifetimes.
+    """Yield the pack with each number a step up and down: maxima, windows, thresholds, scores, lifetimes, containment.
 
     What is off is left out, and so are numbers in expressions, parameters of actions, and what only the hunter reads.
     """
@@ -70,6 +72,13 @@ def mutants(pack: Pack, table: FieldTable) -> Iterator[Mutant]:
     for index, rule in enumerate(pack.rules):
         for nudge, ruled in _rule(rule, table):
             yield Mutant(*nudge, replace(pack, rules=_with(pack.rules, index, ruled)))
+    for index, campaign in enumerate(pack.campaigns):
+        for nudge, known in _campaign(campaign):
+            yield Mutant(*nudge, replace(pack, campaigns=_with(pack.campaigns, index, known)))
+    yield from _rungs(pack)
+
+
+def _rungs(pack: Pack) -> Iterator[Mutant]:
     sums = _sums(pack)
     for index, rung in enumerate(pack.ladder):
         # No total between two sums of flags can come up, so the step goes to where the nearest sum counts differently.
@@ -135,13 +144,32 @@ def _rule(rule: Rule, table: FieldTable) -> Iterator[tuple[_Nudge, Rule]]:
     named = f"rule {rule.id}"
     for nudge, when in _condition(rule.when, table):
         yield nudge._replace(number=f"{named}: {nudge.number}"), replace(rule, when=when)
-    flag = rule.flag
+    for number, change, flag in _flag(rule.flag):
+        after = replace(rule, flag=flag)
+        yield _Nudge(f"{named}: {number}", change, rule, after), after
+
+
+def _campaign(campaign: Campaign) -> Iterator[tuple[_Nudge, Campaign]]:
+    if campaign.mode is Mode.OFF:
+        return
+    named = f"campaign {campaign.id}"
+    for number, change, flag in _flag(campaign.flag):
+        after = replace(campaign, flag=flag)
+        yield _Nudge(f"{named}: {number}", change, campaign, after), after
+    contain = campaign.contain
+    if contain is None or not contain.opened_within_ms:
+        return
+    for within in _lengths(contain.opened_within_ms):
+        after = replace(campaign, contain=replace(contain, opened_within_ms=within))
+        number = f"{named}: opened_within {window_text(contain.opened_within_ms)}"
+        yield _Nudge(number, _length(within), campaign, after), after
+
+
+def _flag(flag: FlagSpec) -> Iterator[tuple[str, str, FlagSpec]]:
     for score in (flag.score - 1, flag.score + 1):
-        after = replace(rule, flag=replace(flag, score=score))
-        yield _Nudge(f"{named}: score {flag.score}", str(score), rule, after), after
+        yield f"score {flag.score}", str(score), replace(flag, score=score)
     for ttl in _lengths(flag.ttl_ms):
-        after = replace(rule, flag=replace(flag, ttl_ms=ttl))
-        yield _Nudge(f"{named}: ttl {window_text(flag.ttl_ms)}", _length(ttl), rule, after), after
+        yield f"ttl {window_text(flag.ttl_ms)}", _length(ttl), replace(flag, ttl_ms=ttl)
 
 
 def _condition(condition: Condition, table: FieldTable) -> Iterator[tuple[_Nudge, Condition]]:

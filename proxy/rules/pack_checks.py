@@ -16,6 +16,7 @@ _IDENTITIES = (
     ((("ladder", "score"),), "score"),
     ((("exemptions", "id"),), "id"),
 )
+_TENANT = "tenant"
 
 
 def find_faults(document: Document) -> Iterator[Problem]:
@@ -23,10 +24,15 @@ def find_faults(document: Document) -> Iterator[Problem]:
     for places, what in _IDENTITIES:
         yield from _repeated(document, places, what)
     yield from quota_checks.find_faults(document)
-    for path, contain in document.items(("campaigns",)):
-        reach = contain.get("contain") if isinstance(contain, dict) else None
+    for path, campaign in document.items(("campaigns",)):
+        reach = campaign.get("contain") if isinstance(campaign, dict) else None
         if isinstance(reach, dict) and not any(reach.values()):
             yield document.problem((*path, "contain"), "reaches nobody: it needs opened_within, sharing or both")
+        flag = campaign.get("flag") if isinstance(campaign, dict) else None
+        on = flag.get("on") if isinstance(flag, dict) else None
+        if on == _TENANT or (isinstance(on, list) and _TENANT in on):
+            message = "a campaign flags no tenant: others of its accounts may be honest"
+            yield document.problem((*path, "flag", "on"), message)
 
 
 def _repeated(document: Document, places: tuple[tuple[str, str], ...], what: str) -> Iterator[Problem]:

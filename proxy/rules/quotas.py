@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
-from proxy.exchange import Principal
+from proxy.exchange import NO_TIES, Principal, Ties
 from proxy.rules.lease_pool import LeasePool
-from proxy.rules.leases import NO_SLOT, Refusal
-from proxy.rules.pack import Measure, Mode, Pack, Scope
-from proxy.rules.reservation import NOTHING, Amounts, Counter, Denial, Plan, Reservation
+from proxy.rules.leases import Refusal, take_each
+from proxy.rules.pack import Measure, Mode, Pack, Quota, Scope
+from proxy.rules.reservation import NOTHING, Amounts, Counter, Denial, Measured, Plan, Reservation
 from proxy.rules.returns import Returns
 from proxy.store.base import Store
 
@@ -46,7 +46,7 @@ class Quotas:
         self._pool = LeasePool(*self._made_of) if pool is None else pool
         self._pool.follow(pack)
         self._now = clock.monotonic
-        self._plans: OrderedDict[tuple[str, str, str, str], Plan] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, str, Ties, Ties], Plan] = OrderedDict()
 
     def adopt(self, pack: Pack) -> Quotas:
         """Return the quotas of the pack that is in force from now on; what was counted so far counts on.
@@ -68,24 +68,27 @@ class Quotas:
         return self._pool.returns
 
     async def reserve(
-        self, principal: Principal, model: str, amounts: Amounts, template: str = "", cluster: str = ""
+        self,
+        principal: Principal,
+        model: str,
+        amounts: Amounts,
+        ties: Ties = NO_TIES,
+        shadow_ties: Ties = NO_TIES,
     ) -> Reservation | Denial:
         """Reserve `amounts` with every limit that applies, or say which one refuses.
 
-        Limits per template or cluster apply to what belongs to one.
+        Limits per template or cluster apply to what has ties to one: those in shadow go by `shadow_ties`.
 
         Raises StoreUnavailable when an enforced limit had to ask the store and could not. Whenever this does not
         return a reservation, nothing is held.
         """
-        plan = self._plan(principal, model, template, cluster)
+        plan = self._plan(principal, model, ties, shadow_ties)
         reservation = Reservation(plan, amounts)
+        denial = None
         try:
-            denial = await self._reserve_enforced(plan.enforced, amounts, reservation)
-            if (
-                plan.shadow
-                and denial is None
-                and (missing := _take_held(plan.shadow, amounts, reservation, self._now()))
-            ):
+            if missing := _take_held(plan.enforced, reservation, self._now()):
+                denial = await self._ask_enforced(missing, amounts, reservation)
+            if plan.shadow and denial is None and (missing := _take_held(plan.shadow, reservation, self._now())):
                 reservation.shadow, _ = await self._ask(missing, amounts, reservation)
         except BaseException:
             self.refund(reservation)
@@ -95,13 +98,10 @@ class Quotas:
             return denial
         return reservation
 
-    async def _reserve_enforced(
-        self, counters: Sequence[Counter], amounts: Amounts, reservation: Reservation
+    async def _ask_enforced(
+        self, missing: Sequence[Counter], amounts: Amounts, reservation: Reservation
     ) -> Denial | None:
         now = self._now()
-        missing = _take_held(counters, amounts, reservation, now)
-        if not missing:
-            return None
         for counter in missing:  # what is more than a limit is never held
             if (refusal := counter.lease.never(amounts[counter.measure], now)) is not None:
                 return Denial(counter.quota, counter.limit, refusal)
@@ -116,13 +116,12 @@ class Quotas:
             return
         reservation.settled = used
         now = self._now()
-        for counter, reserved, slot in reservation.touched:
-            # A concurrency slot comes back whole, whatever was used.
-            unused = reserved if slot == NO_SLOT else reserved - used[counter.measure]
-            if unused:
-                counter.lease.give(unused, slot, now)
-                if not counter.lease.watched:  # what came back may be all that it holds
-                    self._pool.watch(counter.lease)
+        unused = reservation.amounts.less(used)
+        for lease, measure, slot in reservation.touched:
+            if units := unused[measure]:
+                lease.give(units, slot, now)
+                if not lease.watched:  # what came back may be all that it holds
+                    self._pool.watch(lease)
 
     def refund(self, reservation: Reservation) -> None:
         """Give everything back."""
@@ -169,11 +168,11 @@ class Quotas:
                     if isinstance(answer, Refusal):
                         denials.append(Denial(counter.quota, counter.limit, answer))
                     else:
-                        reservation.touched.append((counter, amounts[counter.measure], answer))
+                        reservation.touched.append((counter.lease, counter.measure, answer))
         return denials, failed
 
-    def _plan(self, principal: Principal, model: str, template: str, cluster: str) -> Plan:
-        key = (principal.key_id, model, template, cluster)
+    def _plan(self, principal: Principal, model: str, ties: Ties, shadow_ties: Ties) -> Plan:
+        key = (principal.key_id, model, ties, shadow_ties)
         plan = self._plans.get(key)
         if plan is None:
             counters = [
@@ -184,15 +183,16 @@ class Quotas:
                     lease=self._pool.lease(self.pack, quota, limit, value),
                 )
                 for quota in self._quotas
-                if (value := _scope_value(quota.per, principal, model, template, cluster)) is not None
+                if (value := scope_value(quota, principal, model, ties, shadow_ties)) is not None
                 for limit in quota.limits
             ]
             measures = {counter.measure for counter in counters}
             plan = Plan(
-                enforced=tuple(counter for counter in counters if counter.quota.mode is Mode.ENFORCE),
-                shadow=tuple(counter for counter in counters if counter.quota.mode is Mode.SHADOW),
+                enforced=_by_measure([counter for counter in counters if counter.quota.mode is Mode.ENFORCE]),
+                shadow=_by_measure([counter for counter in counters if counter.quota.mode is Mode.SHADOW]),
                 quotas=tuple(dict.fromkeys(counter.quota.id for counter in counters)),
-                units=tuple((str(measure), index) for index, measure in enumerate(_MEASURES) if index in measures),
+                units=tuple(str(measure) for index, measure in enumerate(_MEASURES) if index in measures),
+                places=tuple(sorted(measures)),
             )
             self._plans[key] = plan
             if len(self._plans) > _PLANS_LIMIT:
@@ -200,18 +200,26 @@ class Quotas:
         return plan
 
 
-def _take_held(counters: Sequence[Counter], amounts: Amounts, reservation: Reservation, now: float) -> list[Counter]:
-    """Take what is held already; return the counters that have to ask."""
-    missing = []
-    touch = reservation.touched.append
+def _by_measure(counters: Sequence[Counter]) -> tuple[Measured, ...]:
+    by_measure: dict[int, list[Counter]] = {}
     for counter in counters:
-        _, _, measure, lease = counter
+        by_measure.setdefault(counter.measure, []).append(counter)
+    return tuple(
+        Measured(measure, tuple(counter.lease for counter in same), tuple(same)) for measure, same in by_measure.items()
+    )
+
+
+def _take_held(measured: Sequence[Measured], reservation: Reservation, now: float) -> list[Counter]:
+    """Take what is held already; return the counters that have to ask."""
+    missing: list[Counter] = []
+    amounts, touched = reservation.amounts, reservation.touched
+    for measure, leases, counters in measured:
         if units := amounts[measure]:
-            slot = lease.take(units, now)
-            if slot is None:
-                missing.append(counter)
-            else:
-                touch((counter, units, slot))
+            for counter, lease, slot in zip(counters, leases, take_each(leases, units, now), strict=True):
+                if slot is None:
+                    missing.append(counter)
+                else:
+                    touched.append((lease, measure, slot))
     return missing
 
 
@@ -220,11 +228,12 @@ def _severity(denial: Denial) -> float:
     return denial.refusal.retry_after if denial.refusal.retry_after >= 0 else float("inf")
 
 
-def _scope_value(  # noqa: PLR0911 - one return a scope
-    scope: Scope, principal: Principal, model: str, template: str, cluster: str
+def scope_value(  # noqa: PLR0911 - one return a scope
+    quota: Quota, principal: Principal, model: str, ties: Ties, shadow_ties: Ties
 ) -> str | None:
-    """Return whose count it is; None for a template or cluster that the exchange does not belong to."""
-    match scope:
+    """Return whose count it is; None for a template or cluster that the exchange has no ties to."""
+    template, cluster = ties if quota.mode is Mode.ENFORCE else shadow_ties
+    match quota.per:
         case Scope.KEY:
             return principal.key_id
         case Scope.ACCOUNT:

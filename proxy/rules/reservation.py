@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import sub
 from typing import NamedTuple
 
 from proxy.rules.lease_pool import AnyLease
@@ -24,6 +25,10 @@ class Amounts(NamedTuple):
         """Return what one exchange takes; its concurrency slot is given back whole, whatever it settles."""
         return cls(requests, input_tokens, output_tokens, input_tokens + output_tokens, cost_microusd, 1)
 
+    def less(self, used: Amounts) -> tuple[int, ...]:
+        """Return what of it was not used; a concurrency slot comes back whole."""
+        return *map(sub, self[:-1], used), self.concurrency
+
 
 NOTHING = Amounts(0, 0, 0, 0, 0, 0)
 
@@ -37,17 +42,26 @@ class Counter(NamedTuple):
     lease: AnyLease
 
 
+class Measured(NamedTuple):
+    """The limits on one measure, the index of which comes first, and their leases in the same order."""
+
+    measure: int
+    leases: tuple[AnyLease, ...]
+    counters: tuple[Counter, ...]
+
+
 class Plan(NamedTuple):
     """What applies to one caller and model; made once, so that the record of an exchange can share its parts."""
 
-    enforced: tuple[Counter, ...]
-    shadow: tuple[Counter, ...]
+    enforced: tuple[Measured, ...]
+    shadow: tuple[Measured, ...]
     quotas: tuple[str, ...]  # ids
-    units: tuple[tuple[str, int], ...]  # the measures counted, by name and index into Amounts
+    units: tuple[str, ...]  # the measures counted, by name and
+    places: tuple[int, ...]  # by index into Amounts
 
     def by_unit(self, amounts: Amounts) -> dict[str, int]:
         """Return what is counted of `amounts`, by the measure's name."""
-        return {unit: amounts[index] for unit, index in self.units}
+        return dict(zip(self.units, map(amounts.__getitem__, self.places), strict=True))
 
 
 class Denial(NamedTuple):
@@ -58,9 +72,9 @@ class Denial(NamedTuple):
     refusal: Refusal
 
 
-# What one limit granted to an exchange: the counter, the units, and the slot they have to go back to. A plain tuple:
-# ten of them are made for every exchange, and a named one takes eight times as long to make.
-Touched = tuple[Counter, int, int]
+# What granted an exchange its amount of one measure: the lease, the measure's index, and the slot that it goes back to.
+# A plain tuple: ten of them are made for every exchange, and a named one takes eight times as long.
+Touched = tuple[AnyLease, int, int]
 
 
 class Reservation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxy.rules.leases import IDLE_S, NO_SLOT, SHARE_OF_REST, Lease, Refusal
+from proxy.rules.leases import IDLE_S, SHARE_OF_REST, Lease, Refusal
 from proxy.store.base import Held, Hold
 
 TTL_S = 15.0  # after a crash, the slots that were in use fall free this much later
@@ -24,87 +24,74 @@ class SlotLease(Lease[Hold, Held]):
 
     __slots__ = (
         "_holder",
-        "_in_use",
         "_keep",
         "_least",
         "_mine",
         "_name",
         "_renewed",
         "_rest",
-        "_touched",
     )
 
     def __init__(self, name: str, limit: int, *, exact: bool, ask: Callable[[SlotLease], None], holder: str) -> None:
         super().__init__(limit, ask, exact=exact)
         self._name = name
         self._holder = holder
-        self._mine = 0
-        self._in_use = 0
+        self._mine = 0  # spare or in use; fewer than are in use if the limit was lowered meanwhile
         self._rest = 0  # what the store had left for everybody
         self._least = 0  # what the question on its way needs
         self._keep = 0  # what it keeps of the spare slots if nobody waits
         self._renewed = float("-inf")
-        self._touched = 0.0
-
-    def take(self, units: int, now: float) -> int | None:
-        """Use `units` spare slots. None: not enough are held, ask with `want`."""
-        return None if self.busy else self._serve(units, now)
 
     def give(self, units: int, slot: int, now: float) -> None:
         """Return slots that are in use; what is too much to hold idle goes back to the store at once."""
         del slot
-        self._in_use -= units
-        self._touched = now
+        self.spare = spare = self.spare + units
+        self.touched = now
         self._refused = None
-        spare = self._mine - self._in_use
         if spare > (0 if self._exact else (self._rest + spare) // _MOST_IDLE_PART) and not self.busy:
             self._renew(keep=0)
 
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
         """Give back idle slots and renew the rest in good time; True if nothing is held any more."""
-        idle = self._mine > self._in_use and (closing or now - self._touched >= IDLE_S)
+        idle = self.spare > 0 and (closing or now - self.touched >= IDLE_S)
         due = self._mine > 0 and now - self._renewed >= _RENEW_S
         if (idle or due) and not self.busy:
-            self._renew(keep=0 if idle else self._mine - self._in_use)
-        return self._mine == 0 and self._in_use == 0 and not self.busy
+            self._renew(keep=0 if idle else self.spare)
+        return self._mine == 0 and self.spare == 0 and not self.busy
 
     def question(self, now: float) -> Hold | None:
         """Ask for what those who wait need; if nobody waits, renew what is used and what is to be kept."""
         self._serve_waiting(now)
+        in_use = self._mine - self.spare
         if self._waiting:
-            self._least = self._in_use + self._waiting[0][0]
+            self._least = in_use + self._waiting[0][0]
             spare = 0 if self._exact else min(_MAX_SPARE, self._rest // SHARE_OF_REST)
-            wanted = self._in_use + sum(units for units, _ in self._waiting) + spare
+            wanted = in_use + sum(units for units, _ in self._waiting) + spare
         else:
             self._least = 0
             # More may be in use than are ours, if the limit was lowered meanwhile: they are told all the same, so that
             # others find them taken when it is raised again.
-            wanted = max(self._in_use, min(self._mine, self._in_use + self._keep))
+            wanted = max(in_use, min(self._mine, in_use + self._keep))
         return Hold(self._name, self._limit, self._holder, self._least, max(self._least, wanted), int(TTL_S * 1000))
 
     def hear(self, reply: Held, asked: float, now: float) -> None:
         """Take what the store says this process holds, and serve or refuse those who wait."""
+        self.spare += reply.mine - self._mine
         self._mine = reply.mine
         self._rest = max(0, self._limit - reply.total)
         self._renewed = asked
+        self.until = asked + TTL_S
         if reply.mine < self._least:
-            self._refuse_waiting(Refusal(max(0, self._mine - self._in_use), _RETRY_AFTER_S, _RETRY_AFTER_S), now)
+            self._refuse_waiting(Refusal(max(0, self.spare), _RETRY_AFTER_S, _RETRY_AFTER_S), now)
         self._serve_waiting(now)
 
     def _known(self, now: float) -> tuple[int, float]:
-        if now - self._renewed >= TTL_S:
+        if now >= self.until:
             return self._limit, 0.0
-        return self._rest + max(0, self._mine - self._in_use), _RETRY_AFTER_S
-
-    def _serve(self, units: int, now: float) -> int | None:
-        if self._mine - self._in_use < units or now - self._renewed >= TTL_S:
-            return None
-        self._in_use += units
-        self._touched = now
-        return NO_SLOT
+        return self._rest + max(0, self.spare), _RETRY_AFTER_S
 
     def _give_back_spare(self) -> None:
-        if self._mine > self._in_use and not self.busy:
+        if self.spare > 0 and not self.busy:
             self._renew(keep=0)
 
     def _renew(self, keep: int) -> None:

@@ -22,18 +22,14 @@ class WindowLease(Lease[Ask, Grant]):
     """The part of one sliding window that this process holds; with `exact` nothing beyond what is asked for."""
 
     __slots__ = (
-        "_balance",
         "_behind_asked",
         "_behind_granted",
-        "_expires",
         "_name",
         "_on_return",
         "_overdrafts",
         "_remaining",
         "_reset_at",
-        "_slot",
         "_stride",
-        "_touched",
         "_window_ms",
     )
 
@@ -51,24 +47,12 @@ class WindowLease(Lease[Ask, Grant]):
         self._name = name
         self._window_ms = window_ms
         self._on_return = on_return
-        self._balance = 0
-        self._slot = -1
-        self._expires = 0.0
-        self._touched = 0.0
         self._overdrafts = 0  # how often more was charged than was held
         self._behind_asked = 0  # how many of them the last question came after
         self._behind_granted = 0  # and the last grant
         self._remaining = 0
         self._reset_at = 0.0
         self._stride = 0
-
-    def take(self, units: int, now: float) -> int | None:
-        """Use `units` of what is held and return their slot. None: not enough is held, ask with `want`."""
-        if self._balance < units or now >= self._expires or self._waiting:
-            return None
-        self._balance -= units
-        self._touched = now
-        return self._slot
 
     def give(self, units: int, slot: int, now: float) -> None:
         """Return unused units of a slot, or charge more than was taken (negative).
@@ -77,41 +61,41 @@ class WindowLease(Lease[Ask, Grant]):
         not enough, the window may be over its limit: what comes back is held for nobody until the store grants again.
         """
         self._refused = None
-        alive = now < self._expires and not self._exact
+        alive = now < self.until and not self._exact
+        if units > 0 and alive and slot == self.slot and self._behind_granted == self._overdrafts:
+            self.spare += units
+            return
         if units < 0:
-            paid = min(self._balance, -units) if alive else 0
-            self._balance -= paid
+            paid = min(self.spare, -units) if alive else 0
+            self.spare -= paid
             if paid < -units:
                 self._overdrafts += 1
-            if slot == self._slot:
+            if slot == self.slot:
                 units += paid
             elif paid:
-                self._on_return(self._name, self._window_ms, self._slot, paid)
-        elif alive and slot == self._slot and self._behind_granted == self._overdrafts:
-            self._balance += units
-            return
+                self._on_return(self._name, self._window_ms, self.slot, paid)
         if units:
             self._on_return(self._name, self._window_ms, slot, units)
 
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
         """Give back what is idle or expired; True if nothing is held any more."""
-        if self._balance:
-            patience = IDLE_S if self._balance <= self._remaining // SHARE_OF_REST else _NEAR_LIMIT_IDLE_S
-            if closing or now >= self._expires or now - self._touched >= patience:
+        if self.spare:
+            patience = IDLE_S if self.spare <= self._remaining // SHARE_OF_REST else _NEAR_LIMIT_IDLE_S
+            if closing or now >= self.until or now - self.touched >= patience:
                 self._stride //= 2
                 self._give_back_spare()
-        return self._balance == 0 and not self.busy
+        return self.spare == 0 and not self.busy
 
     def question(self, now: float) -> Ask | None:
         """Ask for what those who wait need and, if the lease ran dry in this slot before, for more."""
         self._serve_waiting(now)
         if not self._waiting:
             return None
-        if now >= self._expires:
+        if now >= self.until:
             self._give_back_spare()
         self._behind_asked = self._overdrafts
-        least = max(1, self._waiting[0][0] - self._balance)
-        wanted = sum(units for units, _ in self._waiting) - self._balance
+        least = max(1, self._waiting[0][0] - self.spare)
+        wanted = sum(units for units, _ in self._waiting) - self.spare
         extra = 0 if self._exact else min(self._stride, self._remaining // SHARE_OF_REST)
         return Ask(self._name, self._limit, self._window_ms, least, max(least, wanted + extra))
 
@@ -120,38 +104,31 @@ class WindowLease(Lease[Ask, Grant]):
         self._remaining = reply.remaining
         self._reset_at = now + reply.reset_ms / 1000
         if not reply.granted:
-            refusal = Refusal(reply.remaining + self._balance, reply.retry_after_ms / 1000, reply.reset_ms / 1000)
+            refusal = Refusal(reply.remaining + self.spare, reply.retry_after_ms / 1000, reply.reset_ms / 1000)
             self._refuse_waiting(refusal, now)
             return
-        if reply.slot != self._slot:
+        if reply.slot != self.slot:
             self._give_back_spare()
-            self._slot = reply.slot
+            self.slot = reply.slot
         else:
             # The lease ran dry within its slot: take twice as much next time.
             self._stride = max(reply.granted, min(self._stride * 2, self._limit))
-        self._balance += reply.granted
+        self.spare += reply.granted
         self._behind_granted = self._behind_asked
         # The store counted these units for those who wait, so they have them even if the slot has ended since; what is
         # left over lives from the question on, so that the store's slot cannot end earlier than we think.
-        self._expires = float("inf")
+        self.until = float("inf")
         self._serve_waiting(now)
-        self._expires = asked + reply.lease_ms / 1000
+        self.until = asked + reply.lease_ms / 1000
         if self._exact:
             self._give_back_spare()
 
     def _known(self, now: float) -> tuple[int, float]:
         if now >= self._reset_at:
             return self._limit, 0.0
-        return min(self._remaining + self._balance, self._limit), self._reset_at - now
-
-    def _serve(self, units: int, now: float) -> int | None:
-        if self._balance < units or now >= self._expires:
-            return None
-        self._balance -= units
-        self._touched = now
-        return self._slot
+        return min(self._remaining + self.spare, self._limit), self._reset_at - now
 
     def _give_back_spare(self) -> None:
-        if self._balance:
-            self._on_return(self._name, self._window_ms, self._slot, self._balance)
-            self._balance = 0
+        if self.spare:
+            self._on_return(self._name, self._window_ms, self.slot, self.spare)
+            self.spare = 0

@@ -1,4 +1,4 @@
-"""The one protocol of all stores: sliding counters with leases, slots, distinct counts, tables, a feed of changes.
+"""The one protocol of all stores: counters with leases, slots, distinct counts, tables with a feed, streams of bytes.
 
 Laws:
 - Time is the store's own; a replica's clock decides nothing.
@@ -125,6 +125,18 @@ class Changes(NamedTuple):
     lost: bool
 
 
+class Tail(NamedTuple):
+    """What a stream holds after a position, oldest first.
+
+    `position` is that of the last entry here, or the one asked for if there is none. `cut` is true if entries after the
+    position asked for were dropped before they could be read, or if the stream never gave that position.
+    """
+
+    position: str
+    entries: tuple[bytes, ...]
+    cut: bool
+
+
 class Store(Protocol):
     """What every store can do; one contract suite runs over all of them."""
 
@@ -168,6 +180,21 @@ class Store(Protocol):
 
         Without a cursor, return the present end of the feed and no rows.
         """
+        ...
+
+    async def append(self, stream: str, data: bytes, keep_bytes: int, op: str) -> None:
+        """Add one entry to a stream, and drop the oldest ones beyond `keep_bytes`; the newest always stays.
+
+        The same `op` sent twice adds it once. An entry should be well under a megabyte: it goes through one script.
+        """
+        ...
+
+    async def follow(self, stream: str, after: str, most: int) -> Tail:
+        """Return up to `most` entries after a position; an empty one is the beginning."""
+        ...
+
+    async def trim(self, stream: str, through: str) -> None:
+        """Drop the entries up to a position and the one at it: nobody will ask for them again."""
         ...
 
     async def ping(self) -> None:

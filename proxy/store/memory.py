@@ -27,32 +27,28 @@ from proxy.store.base import (
     Hold,
     Note,
     Row,
+    Tail,
 )
 from proxy.store.distinct import DistinctWindow
+from proxy.store.unit_window import UnitWindow
 
 # How many buckets and remembered operations a call looks at for garbage: more than it can add, so none pile up.
 _SWEEP = 4
 
 
-class _Window:
-    """One bucket's charged slots; all of them live once `advance` was called."""
+class _Stream:
+    """One stream's entries by their number, its bytes, and the number of the last entry that was dropped."""
 
-    __slots__ = ("slots", "window_ms")
+    __slots__ = ("bytes", "cut", "entries", "last")
 
-    def __init__(self, window_ms: int) -> None:
-        self.window_ms = window_ms
-        self.slots: dict[int, int] = {}
+    def __init__(self) -> None:
+        self.entries: deque[tuple[int, bytes]] = deque()
+        self.bytes = self.cut = self.last = 0
 
-    def begins(self, slot: int) -> int:
-        """Return the first whole millisecond in which a slot has begun."""
-        return -(-slot * self.window_ms // SLOTS)
-
-    def advance(self, now: int) -> int:
-        """Drop the slots that are wholly older than the window; return the slot of the present."""
-        present = now * SLOTS // self.window_ms
-        if self.slots and min(self.slots) < present - SLOTS:
-            self.slots = {slot: units for slot, units in self.slots.items() if slot >= present - SLOTS}
-        return present
+    def drop(self) -> None:
+        """Drop the oldest entry."""
+        self.cut, data = self.entries.popleft()
+        self.bytes -= len(data)
 
 
 class _Holder(NamedTuple):
@@ -65,11 +61,12 @@ class MemoryStore:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        self._windows: OrderedDict[str, UnitWindow] = OrderedDict()
         self._granted: OrderedDict[str, tuple[int, Grant | None]] = OrderedDict()
         self._holders: OrderedDict[str, dict[str, _Holder]] = OrderedDict()
         self._distinct: OrderedDict[str, tuple[int, DistinctWindow]] = OrderedDict()
         self._tables: dict[str, dict[str, bytes]] = {}
+        self._streams: dict[str, _Stream] = {}
         self._feed: deque[tuple[str, str]] = deque(maxlen=FEED_ROWS)
         self._announced = 0
         self._news = asyncio.Event()
@@ -135,6 +132,33 @@ class MemoryStore:
         new = self._announced - seen
         return Changes(end, tuple(self._feed)[len(self._feed) - new :], lost=False)
 
+    async def append(self, stream: str, data: bytes, keep_bytes: int, op: str) -> None:
+        """Add one entry to a stream, once for each `op`."""
+        now = self._now()
+        if self._recall(f"append {stream} {op}", now) is not None:
+            return
+        self._remember(f"append {stream} {op}", now, None)
+        found = self._streams.setdefault(stream, _Stream())
+        found.last += 1
+        found.entries.append((found.last, data))
+        found.bytes += len(data)
+        while found.bytes > keep_bytes and len(found.entries) > 1:
+            found.drop()
+
+    async def follow(self, stream: str, after: str, most: int) -> Tail:
+        """Return up to `most` entries after a position."""
+        found = self._streams.get(stream) or _Stream()
+        known = int(after) if after.isdecimal() else 0
+        new = [(number, data) for number, data in found.entries if number > known][:most]
+        cut = bool(after) and (found.cut > known or str(known) != after)
+        return Tail(str(new[-1][0]) if new else after, tuple(data for _, data in new), cut)
+
+    async def trim(self, stream: str, through: str) -> None:
+        """Drop the entries up to a position."""
+        found = self._streams.get(stream)
+        while found and found.entries and through.isdecimal() and found.entries[0][0] <= int(through):
+            found.drop()
+
     async def ping(self) -> None:
         """Return at once."""
 
@@ -152,7 +176,7 @@ class MemoryStore:
         seen = int(cursor)
         return seen if self._announced - len(self._feed) <= seen <= self._announced else None
 
-    def _window(self, bucket: str, window_ms: int, now: int) -> _Window:
+    def _window(self, bucket: str, window_ms: int, now: int) -> UnitWindow:
         for name in [name for name, _ in zip(self._windows, range(_SWEEP), strict=False)]:
             window = self._windows[name]
             window.advance(now)
@@ -160,7 +184,7 @@ class MemoryStore:
                 self._windows.move_to_end(name)
             else:
                 del self._windows[name]
-        return self._windows.setdefault(bucket, _Window(window_ms))
+        return self._windows.setdefault(bucket, UnitWindow(window_ms))
 
     def _remember(self, op: str, now: int, answer: Grant | None) -> None:
         for _ in range(_SWEEP):
@@ -180,29 +204,16 @@ class MemoryStore:
         window = self._window(ask.bucket, ask.window_ms, now)
         slot = window.advance(now)
         limit = min(ask.limit, MAX_UNITS)
-        free = limit - sum(window.slots.values())
+        free = limit - window.total
         granted = min(free, ask.most)
         if granted < ask.least:
-            return self._refusal(ask.least, limit, window, slot, now)
-        window.slots[slot] = window.slots.get(slot, 0) + granted
+            return window.refusal(ask.least, limit, slot, now)
+        window.charge(slot, granted)
         # As in the Lua script: the millisecond that `now` was cut to is taken off.
         lease = max((slot + 1) * ask.window_ms // SLOTS - now - 1, 0)
         grant = Grant(granted, slot, free - granted, lease, 0, window.begins(slot + SLOTS + 1) - now)
         self._remember(op, now, grant)
         return grant
-
-    def _refusal(self, least: int, limit: int, window: _Window, present: int, now: int) -> Grant:
-        charged = sorted((slot, units) for slot, units in window.slots.items() if units)
-        remaining = free = limit - sum(units for _, units in charged)
-        retry_after = -1
-        if least <= limit:
-            for slot, units in charged:
-                free += units
-                if free >= least:
-                    retry_after = window.begins(slot + SLOTS + 1) - now
-                    break
-        reset = window.begins(charged[-1][0] + SLOTS + 1) - now if charged else 0
-        return Grant(0, present, max(remaining, 0), 0, retry_after, reset)
 
     def _credit(self, credit: Credit, op: str, now: int) -> None:
         if self._recall(op, now) is not None:
@@ -212,10 +223,7 @@ class MemoryStore:
         present = window.advance(now)
         if credit.slot < present - SLOTS:
             return
-        slot = min(credit.slot, present)
-        held = window.slots.get(slot, 0)
-        room = MAX_UNITS - sum(window.slots.values())
-        window.slots[slot] = held + min(max(-credit.amount, -held), room)
+        window.charge(min(credit.slot, present), -credit.amount)
 
     def _note(self, note: Note, now: int) -> int:
         for bucket in [bucket for bucket, _ in zip(self._distinct, range(_SWEEP), strict=False)]:

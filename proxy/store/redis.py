@@ -13,12 +13,13 @@ from typing import Any, Self
 from redis.exceptions import NoScriptError
 
 from proxy.errors import StoreUnavailable
-from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row
+from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Tail
 from proxy.store.feed import FEED, feed_after, feed_end
 from proxy.store.lane import Lane, Wire
 from proxy.store.resp import nonsense, numbers, packed, page, raise_first_error, table_key
 from proxy.store.scripts import Script, Scripts, read_scripts
 from proxy.store.server import check_server, wires
+from proxy.store.streams import TRIM_PAGE, is_position, stream_keys, tail
 
 # Connecting may take longer than an answer: a TLS handshake over a network needs several round trips.
 _OPEN_S = 2.0
@@ -153,6 +154,27 @@ class RedisStore:
             raise
         self._idle.append(lane)
         return found
+
+    async def append(self, stream: str, data: bytes, keep_bytes: int, op: str) -> None:
+        """Add one entry to a stream, once for each `op`."""
+        entries, account = stream_keys(stream)
+        memory = f"{account}:{op}"
+        numbers(await self._call(self._scripts.append, [(3, entries, account, memory, data, keep_bytes)]), 1)
+
+    async def follow(self, stream: str, after: str, most: int) -> Tail:
+        """Return up to `most` entries after a position."""
+        known = after if is_position(after) else ""
+        (reply,) = await self._call(self._scripts.follow, [(2, *stream_keys(stream), known, most)])
+        found = tail(reply, known)
+        return found if known == after else found._replace(cut=True)
+
+    async def trim(self, stream: str, through: str) -> None:
+        """Drop the entries up to a position, page by page."""
+        if is_position(through):
+            while numbers(await self._call(self._scripts.trim, [(2, *stream_keys(stream), through, TRIM_PAGE)]), 1) == [
+                TRIM_PAGE
+            ]:
+                pass
 
     async def ping(self) -> None:
         """Return once the server answered."""

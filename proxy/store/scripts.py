@@ -22,6 +22,9 @@ class Scripts(NamedTuple):
     hold: Script
     note: Script
     write: Script
+    append: Script
+    follow: Script
+    trim: Script
 
 
 def read_scripts() -> Scripts:
@@ -33,6 +36,9 @@ def read_scripts() -> Scripts:
         hold=_script(_text("hold.lua")),
         note=_script(window + _text("note.lua")),
         write=_script(_text("write.lua")),
+        append=_script(_text("append.lua")),
+        follow=_script(_text("follow.lua")),
+        trim=_script(_text("trim.lua")),
     )
 
 

@@ -22,16 +22,21 @@ from proxy.clock import VirtualClock
 from proxy.decisions.change_log import ChangeLog
 from proxy.decisions.target import FileTarget
 from proxy.errors import StoreUnavailable
+from proxy.hunter.finding import Finding
+from proxy.hunting.campaigns import CampaignRegistry
+from proxy.hunting.publishing import Publisher
 from proxy.pack_archive import Note, PackArchive
 from proxy.pack_keeper import PackKeeper
 from proxy.pack_watch import look, pack_of
 from proxy.rules.flag_rows import flag_row
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey, World
-from proxy.rules.pack import Subject
+from proxy.rules.pack import Mode, Subject
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
+from tests.hunting.fake_hunt import finding
 from tests.rig.raw_client import RawClient, Response, request
+from tests.rules.books import ExactFlags
 from tests.test_pack_archive import made
 
 ROOT = Caller("root", Role.OPERATOR, by_token=False)
@@ -105,6 +110,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Ground]:
         keys,
         tokens,
         flags,
+        CampaignRegistry(store, flags, clock),
         changes,
         readiness=list,
         metrics=metrics,
@@ -125,6 +131,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Ground]:
         runners.append(runner)
     ground = Ground(side, store, clock, socket, runners[-1].addresses[0][1], headers, key.record.id, log)
     await raise_flag(ground, *World)
+    await publish(ground, finding("camp-1", ["acme-7", "acme-8"]))
     yield ground
     for runner in runners:
         await runner.cleanup()
@@ -152,6 +159,11 @@ async def raise_flag(
     now = ground.clock.wall()
     flag = Flag("relay", score, now, now + 3600, "silent-relay", "says so")
     await ground.store.write([flag_row(FlagKey(world, subject, name, "relay"), flag) for world in worlds])
+
+
+async def publish(ground: Ground, found: Finding) -> None:
+    """Put a finding where the hunter puts it."""
+    await Publisher(ground.store, ExactFlags(), ground.side.packs.pack, Mode.ENFORCE, ground.clock).publish(found)
 
 
 async def credentials(side: AdminSide, clock: VirtualClock) -> dict[str, list[tuple[str, str]]]:

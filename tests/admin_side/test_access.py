@@ -22,6 +22,8 @@ def path_of(route: Route, ground: Ground) -> str:
     known = {"id": ground.key_id, "subject": "account", "name": "acme-7", "flag": "relay"}
     if route.path.startswith("/tokens"):
         known["name"] = "reviewer-person"
+    if route.path.startswith("/campaigns"):
+        known["id"] = "camp-1"
     return re.sub(r"{(\w+)}", lambda found: known[found[1]], route.path)
 
 
@@ -90,7 +92,7 @@ async def test_a_member_that_nobody_knows_is_refused_and_changes_nothing(ground:
 
 
 @pytest.mark.parametrize(
-    "route", [route for route in ROUTES if route.path in {"/keys", "/tokens", "/flags"}], ids=named
+    "route", [route for route in ROUTES if route.path in {"/keys", "/tokens", "/flags", "/campaigns"}], ids=named
 )
 async def test_a_query_parameter_that_nobody_knows_is_refused(ground: Ground, route: Route) -> None:
     answer = await ground.ask(Door.PORT, route.method, route.path + "?acount=a", "operator", {})

@@ -9,7 +9,8 @@ import pytest
 
 from proxy.decision import Effect, Outcome, Shadow, Verdict
 from proxy.decisions.logged import Logged, read_logged
-from tests.decisions.endings import STARTED, ending, recorder
+from proxy.exchange import NO_TIES, Ties
+from tests.decisions.endings import STARTED, ending, exchange, recorder
 
 DIGEST = "a" * 64
 VERDICT = Verdict(
@@ -46,6 +47,16 @@ def test_a_record_is_read_as_it_was_written() -> None:
     assert found.fields == {"request.turns": 3, "request.logit_bias_keys": ("a", "b"), "account.age_days": 2.5}
     assert found.decided == pytest.approx(STARTED + 0.00012)
     assert found.judged
+
+
+def test_ties_to_a_campaign_are_read_in_their_worlds_and_are_none_where_they_were_cut() -> None:
+    tied = row(given=exchange(template="t-1", cluster="c-1", ties=Ties("", "c-1"), shadow_ties=Ties("t-1", "c-1")))
+    found = read_logged(tied)
+    assert (found.template, found.ties, found.shadow_ties) == ("t-1", Ties("", "c-1"), Ties("t-1", "c-1"))
+    cut = read_logged({**tied, "ties": {}, "truncated": True})
+    assert (cut.ties, cut.shadow_ties) == (NO_TIES, NO_TIES)
+    with pytest.raises(ValueError, match="ties"):
+        read_logged({**tied, "ties": {}})
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from proxy.decision import Effect, Outcome, Shadow, UsageSource, Verdict
 from proxy.decisions.columns import DROPPED_FIRST, EXCHANGE, HEAD, NOTICES, SCHEMA
 from proxy.decisions.record import LINE_BYTES, LIST_ITEMS, TEXT_CHARS, Ending, to_line
 from proxy.errors import LimitReached
-from proxy.exchange import Call, Principal, Usage
+from proxy.exchange import Call, Principal, Ties, Usage
 from tests.decisions.endings import STARTED, ending, exchange, recorder
 
 JSON_TYPES = {"integer": int, "string": str, "object": dict, "array": list, "boolean": bool}
@@ -85,6 +87,24 @@ def test_a_denied_exchange_says_by_what_and_why() -> None:
     assert row["shadow"] == {"rung": "", "score": 0, "fired": [], "denied_by": ["daily-cost"]}
     assert (row["status"], row["code"]) == (429, "rate_limit_exceeded")
     assert (row["model"], row["usage"]["source"]) == ("", "none")
+
+
+def test_an_exchange_of_a_campaign_says_which_and_in_which_world_it_counts() -> None:
+    found = exchange(template="t-1", cluster="c-1", ties=Ties("", "c-1"), shadow_ties=Ties("t-1", "c-1"))
+    row = read(recorder().exchange(ending(found)))
+    assert (row["template"], row["cluster"]) == ("t-1", "c-1")
+    assert row["ties"] == {"template": "", "cluster": "c-1", "shadow_template": "t-1", "shadow_cluster": "c-1"}
+    assert read(recorder().exchange(ending()))["ties"] == dict.fromkeys(row["ties"], "")
+
+
+def test_the_sixteen_least_prints_of_a_prompt_are_recorded() -> None:
+    sample = np.array([0, 255, *range(1000, 1100), 2**64 - 1], np.uint64)
+    row = read(recorder().exchange(ending(exchange(prints=SimpleNamespace(sample=sample)))))
+    assert row["prints"] == [f"{value:016x}" for value in sample[:16].tolist()]
+    few = read(recorder().exchange(ending(exchange(prints=SimpleNamespace(sample=sample[-1:])))))
+    assert few["prints"] == ["ffffffffffffffff"]
+    none = read(recorder().exchange(ending(exchange(prints=SimpleNamespace(sample=sample[:0])))))
+    assert none["prints"] == read(recorder().exchange(ending()))["prints"] == []
 
 
 def test_neither_names_nor_addresses_nor_texts_are_in_a_line() -> None:
@@ -171,12 +191,12 @@ MANY = tuple(f"{number:03d}" * 80 for number in range(40))
     ("large", "emptied"),
     [
         ({"fields"}, 1),
-        ({"shadow"}, 2),
-        ({"fields", "reasons"}, 3),
-        ({"quotas"}, 4),
-        ({"upstream", "plan", "pack_name"}, 14),
-        ({"plan", "pack_name", "by"}, 15),
-        (set(DROPPED_FIRST), 16),
+        ({"shadow"}, 3),
+        ({"fields", "reasons"}, 4),
+        ({"quotas"}, 5),
+        ({"upstream", "plan", "pack_name"}, 15),
+        ({"plan", "pack_name", "by"}, 16),
+        (set(DROPPED_FIRST), 19),
     ],
 )
 def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[str], emptied: int) -> None:
@@ -190,6 +210,8 @@ def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[
                     client_request_id=text("client_request_id"),
                     call=Call(text("model"), stream=False, body={}),
                     principal=Principal("k", "a", "t", text("plan"), 0.0, {}),
+                    prints=SimpleNamespace(sample=np.arange(16, dtype=np.uint64)),
+                    shadow_ties=Ties(text("ties"), text("ties")),
                 ),
                 verdict=Verdict(
                     Effect.DENY,

@@ -14,7 +14,7 @@ from tests.rig.process import Stillgate
 Client = openai.AsyncOpenAI | anthropic.AsyncAnthropic
 StatusError = openai.APIStatusError | anthropic.APIStatusError
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
-_RECORD_S = 5.0
+_RECORD_S = 20.0
 
 
 def openai_client(gate: Stillgate, key: str, *, max_retries: int = 0) -> openai.AsyncOpenAI:

@@ -13,7 +13,7 @@ from tests.end_to_end.scene import Scene, answer
 from tests.rig.process import GENEROUS_PACK
 from tests.rig.scripted_upstream import json_answer
 
-SOON_S = 15.0
+SOON_S = 60.0
 
 
 def pack(name: str, most: int = 1_000_000) -> dict[str, Any]:

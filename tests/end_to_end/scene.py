@@ -45,7 +45,7 @@ class Scene:
         """How many requests came upstream so far."""
         return len(self.upstream.requests)
 
-    async def connect(self, within: float = 5.0) -> RawClient:
+    async def connect(self, within: float = 20.0) -> RawClient:
         return await RawClient.connect(self.gate.port, within=within)
 
     def ordinary(self, *headers: tuple[str, str], path: str = CHAT, **members: Any) -> bytes:
@@ -53,7 +53,7 @@ class Scene:
         return post(path, chat(**members), [self.bearer, *headers])
 
     async def ask(
-        self, raw: bytes, *, accepted: bool | None = None, dialect: Dialect = "openai", within: float = 5.0
+        self, raw: bytes, *, accepted: bool | None = None, dialect: Dialect = "openai", within: float = 20.0
     ) -> Response:
         """Send bytes on a connection of their own and return the answer to them."""
         async with await self.connect(within) as client:

@@ -37,7 +37,7 @@ async def upstream() -> AsyncIterator[ScriptedUpstream]:
         yield upstream
 
 
-async def until(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not await condition():
             await asyncio.sleep(0.02)

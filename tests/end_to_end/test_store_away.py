@@ -102,13 +102,19 @@ async def test_an_outage_looks_like_one_and_passes(stage: Stage, name: str) -> N
     unasked = ("Authorization", f"Bearer {fresh}")
     unknown = ("Authorization", f"Bearer {mint(secrets.token_bytes)}")
     async with await scene.connect() as client:
-        for _ in range(45):
-            assert scene.witness.saw(await client.ask(scene.ordinary())).status == 200
-        store.fault = FAULTS[name]
+        held: list[int] = []
         try:
-            held = [scene.witness.saw(await client.ask(scene.ordinary())).status for _ in range(3)]
+            for _ in range(3):  # on a busy machine a lease may end between asking and the fault
+                store.fault = None
+                await until(lambda: status(scene, scene.ordinary()), 200)
+                for _ in range(45):
+                    assert scene.witness.saw(await client.ask(scene.ordinary())).status == 200
+                store.fault = FAULTS[name]
+                held = [scene.witness.saw(await client.ask(scene.ordinary())).status for _ in range(3)]
+                assert set(held) <= {200, 503}
+                if 200 in held:
+                    break
             assert 200 in held, "known and held, but not answered"
-            assert set(held) <= {200, 503}
             for path in (CHAT, MESSAGES):
                 dialect = "anthropic" if path == MESSAGES else "openai"
                 answer = await timed(scene, post(path, chat(), [unasked]), dialect=dialect)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.decision import Effect, Outcome
 from proxy.decisions.logged import Logged
+from proxy.exchange import NO_TIES, Ties
 from proxy.hindsight.rejudging import Again, NotReproducible, judge_again
 from proxy.rules.explain import Fate
 from proxy.rules.flags import FlagKey, World
@@ -68,6 +69,31 @@ def test_what_the_engine_recorded_is_what_the_engine_says_again(
         fires = [each.rule.id for each in found.explanation.rules if each.fate is Fate.FIRES and each.mode == "enforce"]
         assert tuple(fires) == logged.fired
         assert (found.judgement.enforced.score, found.judgement.enforced.rung) == (logged.score, logged.rung)
+
+
+@pytest.mark.parametrize(
+    ("ties", "shadow_ties", "scores"),
+    [(Ties("t-1"), Ties("t-1"), (60, 60)), (NO_TIES, Ties("t-1"), (0, 60)), (NO_TIES, NO_TIES, (0, 0))],
+    ids=["enforced", "shadow", "outsider"],
+)
+def test_a_flag_on_a_template_counts_again_in_the_worlds_it_counted_in(
+    ties: Ties, shadow_ties: Ties, scores: tuple[int, int]
+) -> None:
+    pack = made(
+        """\
+rules:
+  - id: shared
+    when: {request.turns: {gte: 3}}
+    flag: {name: shared, on: template, score: 60, ttl: 1h}
+ladder:
+  - {rung: watch, score: 40}
+"""
+    )
+    logged = Proxy(pack).send(request__turns=4, ties=ties, shadow_ties=shadow_ties)
+    assert (logged.score, logged.shadow.score) == scores
+    found = again(pack, logged)
+    assert (found.judgement.enforced.score, found.judgement.shadow.score) == scores
+    assert found.differences == ()
 
 
 def test_a_flag_from_before_is_known_by_name_and_scored_by_the_pack_and_that_is_said() -> None:

@@ -10,14 +10,13 @@ from typing import Any
 import orjson
 
 from proxy.clock import VirtualClock
-from proxy.course import ALLOWED
 from proxy.deciding import Decision
-from proxy.decision import Effect, Outcome
+from proxy.decision import ALLOWED, Effect, Outcome
 from proxy.decisions.logged import Logged, read_logged
 from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.decisions.record import Ending, Recorder
 from proxy.detectors import field_table
-from proxy.exchange import Call, Exchange, Principal
+from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.refusal import to_verdict
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
@@ -75,7 +74,15 @@ class Proxy:
         self.pack = pack
         self.engine = Engine(pack, TABLE, self.signals, self.flags, self.max_mode)
 
-    def send(self, account: str = "acme", *, unknown: frozenset[str] = frozenset(), **changes: Any) -> Logged:
+    def send(
+        self,
+        account: str = "acme",
+        *,
+        unknown: frozenset[str] = frozenset(),
+        ties: Ties = NO_TIES,
+        shadow_ties: Ties = NO_TIES,
+        **changes: Any,
+    ) -> Logged:
         """Judge an exchange with these fields, record it, and return what a reader finds."""
         self.now += 1
         fields = {**TABLE.defaults, **{name.replace("__", "."): value for name, value in changes.items()}}
@@ -83,6 +90,7 @@ class Proxy:
         call = Call("large", stream=False, body={})
         number = f"x{len(self.lines)}"
         exchange = Exchange(number, "openai.chat", "192.0.2.1", "", "", self.now, caller, call, (), fields, unknown)
+        exchange.ties, exchange.shadow_ties = ties, shadow_ties
         judgement = self.engine.judge(exchange, self.now)
         verdict = to_verdict(Decision(Effect.ALLOW, judgement), None)
         recorded = (*self.engine.recorded,)

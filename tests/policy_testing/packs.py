@@ -142,8 +142,8 @@ def suite(cases: str, pack: Pack = EXAMPLE, head: str = HEAD) -> Suite:
     return found
 
 
-def faults(cases: str, head: str = HEAD) -> list[str]:
-    _, problems = check_suite(parse((head + cases).encode(), "t.yaml"), PATH, EXAMPLE, field_table())
+def faults(cases: str, head: str = HEAD, pack: Pack = EXAMPLE) -> list[str]:
+    _, problems = check_suite(parse((head + cases).encode(), "t.yaml"), PATH, pack, field_table())
     return [f"{problem.line}:{problem.column}: {problem.sentence()}" for problem in problems]
 
 

@@ -26,8 +26,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.rig.raw_client import BrokenError, RawClient, request
 
 CANARY = "canary-upstream-"
-START_S = 20.0
-STOP_S = 15.0
+START_S = 60.0
+STOP_S = 45.0
 _POLL_S = 0.02
 _SHOWN_BYTES = 4000
 
@@ -199,7 +199,7 @@ class Stillgate:
         """Return how many file descriptors each worker has open."""
         return {pid: psutil.Process(pid).num_fds() for pid in self.workers}
 
-    async def admin(self, method: str, path: str, body: bytes = b"", within: float = 5.0) -> tuple[int, bytes]:
+    async def admin(self, method: str, path: str, body: bytes = b"", within: float = 20.0) -> tuple[int, bytes]:
         """Ask the admin Unix socket; return the status and the body as it is."""
         headers = [("Host", "localhost"), ("Connection", "close")]
         if body:
@@ -221,7 +221,7 @@ class Stillgate:
         self.keys.append(made)
         return str(made["secret"])
 
-    async def cli(self, *args: str, within: float = 30.0) -> subprocess.CompletedProcess[str]:
+    async def cli(self, *args: str, within: float = 90.0) -> subprocess.CompletedProcess[str]:
         """Run a verb of the command line with our settings."""
         pipe = asyncio.subprocess.PIPE
         process = await self._spawn(*args, stdout=pipe, stderr=pipe, start_new_session=True)
@@ -245,7 +245,7 @@ class Stillgate:
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         return read_records(self.data / "decisions", kind)
 
-    async def wait_for_records(self, count: int, within: float = 5.0) -> list[dict[str, Any]]:
+    async def wait_for_records(self, count: int, within: float = 20.0) -> list[dict[str, Any]]:
         """Return the records of exchanges once there are `count`; more than that is left to the caller's assert."""
 
         async def enough() -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from proxy.store.embedded import server_binary
 
-_READY_S = 20.0
+_READY_S = 60.0
 _POLL_S = 0.01
 
 

@@ -14,7 +14,7 @@ from proxy.actions.clamp import Clamp
 from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
 from proxy.detectors import field_table
-from proxy.exchange import Call, Exchange, Principal
+from proxy.exchange import NO_TIES, Call, Exchange, Principal
 from proxy.rules.engine import Engine, Judgement
 from proxy.rules.flags import Flag, World
 from proxy.rules.pack import (
@@ -140,8 +140,36 @@ def test_a_flag_on_a_template_or_cluster_is_raised_only_where_there_is_one(subje
     assert bench.judge().enforced.rung == ""
     assert not bench.flags.flags
     belonging = exchange()
-    setattr(belonging, name, "t-1")
+    belonging.ties = belonging.shadow_ties = NO_TIES._replace(**{name: "t-1"})
     assert bench.judge(belonging).enforced.rung == "strip"
+
+
+@pytest.mark.parametrize("name", ["template", "cluster"])
+def test_what_an_exchange_has_ties_to_in_shadow_only_counts_in_shadow_only(name: str) -> None:
+    subject = Subject(name)
+    bench = Bench(pack(rule("a", 45, on=(subject,))))
+    watched = exchange()
+    watched.shadow_ties = NO_TIES._replace(**{name: "t-1"})
+    bench.flags.put(World.ENFORCED, subject, "t-1", Flag("raised_before", 100, NOW, NOW + 1, "b"))
+    judged = bench.judge(watched)
+    assert (judged.enforced.score, judged.shadow.score) == (0, 45)
+    assert (World.ENFORCED, subject, "t-1") in bench.flags.flags
+    assert [*bench.flags.flags[World.ENFORCED, subject, "t-1"]] == ["raised_before"], "the rule raises none there"
+
+
+@pytest.mark.parametrize("scope", [Scope.TEMPLATE, Scope.CLUSTER])
+def test_signals_of_a_template_or_cluster_count_what_is_enforced(scope: Scope) -> None:
+    often = rule("often", 45, Test("signals.asks", Operator.GTE, 2))
+    bench = Bench(pack(often, signals=(signal("asks", per=scope),)))
+    ties = NO_TIES._replace(**{scope.value: "t-1"})
+    for _ in range(3):
+        watched = exchange()
+        watched.shadow_ties = ties
+        assert bench.judge(watched).fired == ()
+    for fired in ((), ("often",)):
+        tied = exchange()
+        tied.ties = tied.shadow_ties = ties
+        assert bench.judge(tied).fired == fired
 
 
 def signal(name: str, **changes: Any) -> Signal:

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
-from proxy.rules.leases import IDLE_S, Questions, Refusal
+from proxy.rules.leases import IDLE_S, Questions, Refusal, take_each
 from proxy.rules.slot_lease import TTL_S, SlotLease
 from proxy.rules.window_lease import WindowLease
 from proxy.store.base import Ask, Grant, Held, Hold
@@ -81,7 +81,7 @@ def slots(holds: Questions[Hold, Held]) -> SlotLease:
 async def take(lease: WindowLease | SlotLease, clock: VirtualClock, units: int = 1) -> int:
     """Take units as a caller does: from what is held, or by asking."""
     now = clock.monotonic()
-    slot = lease.take(units, now)
+    slot = take_each([lease], units, now)[0]
     if slot is None:
         answer = await lease.want(units, now)
         assert not isinstance(answer, Refusal), answer
@@ -110,9 +110,9 @@ async def test_a_grant_at_the_very_end_of_its_slot_serves_those_it_was_asked_for
 async def test_a_lease_is_not_used_after_its_slot(window: WindowLease, clock: VirtualClock) -> None:
     for _ in range(20):
         await take(window, clock)
-    assert window.take(1, clock.monotonic()) is not None
+    assert take_each([window], 1, clock.monotonic())[0] is not None
     clock.advance(SLOT_S)
-    assert window.take(1, clock.monotonic()) is None
+    assert take_each([window], 1, clock.monotonic())[0] is None
 
 
 async def test_what_is_left_at_the_slots_end_goes_back_to_that_slot(
@@ -147,7 +147,7 @@ async def test_a_charge_is_paid_from_what_is_held_and_the_rest_by_the_store(
     assert returned == []
     window.give(-90, slot, clock.monotonic())
     assert returned == [(slot, -20)]
-    assert window.take(1, clock.monotonic()) is None
+    assert take_each([window], 1, clock.monotonic())[0] is None
 
 
 async def test_a_charge_for_an_earlier_slot_is_paid_from_what_is_held_now(
@@ -159,7 +159,7 @@ async def test_a_charge_for_an_earlier_slot_is_paid_from_what_is_held_now(
     window.give(50, later, clock.monotonic())
     window.give(-70, slot, clock.monotonic())
     assert returned == [(later, 50), (slot, -70)]  # each slot counts what it granted
-    assert window.take(1, clock.monotonic()) is None
+    assert take_each([window], 1, clock.monotonic())[0] is None
 
 
 async def test_while_more_was_charged_than_held_what_comes_back_goes_to_the_store(
@@ -172,7 +172,7 @@ async def test_while_more_was_charged_than_held_what_comes_back_goes_to_the_stor
     await take(window, clock, 100)
     window.give(50, slot, clock.monotonic())
     assert returned == [(slot, -10), (slot, 50)]
-    assert window.take(50, clock.monotonic()) == slot
+    assert take_each([window], 50, clock.monotonic())[0] == slot
 
 
 async def test_what_is_held_beyond_its_slot_pays_no_charge(
@@ -193,7 +193,7 @@ async def test_a_store_that_is_away_fails_those_who_ask_and_only_them(
     for _ in range(20):
         await take(window, clock)
     store.away = True
-    assert window.take(1, clock.monotonic()) is not None
+    assert take_each([window], 1, clock.monotonic())[0] is not None
     with pytest.raises(StoreUnavailable):
         await window.want(900, clock.monotonic())
     store.away = False
@@ -219,7 +219,7 @@ async def test_what_exceeds_the_limit_is_refused_for_good_whatever_is_held(
 ) -> None:
     for _ in range(20):
         await take(window, clock)
-    assert window.take(1, clock.monotonic()) is not None  # so it holds some
+    assert take_each([window], 1, clock.monotonic())[0] is not None  # so it holds some
     asked = store.asked
     refusal = await window.want(1001, clock.monotonic())
     assert isinstance(refusal, Refusal)
@@ -270,10 +270,10 @@ async def test_spare_slots_that_were_not_renewed_are_not_used(slots: SlotLease, 
     await take(slots, clock)
     await take(slots, clock)
     slots.give(1, -1, clock.monotonic())
-    assert slots.take(1, clock.monotonic()) is not None
+    assert take_each([slots], 1, clock.monotonic())[0] is not None
     slots.give(1, -1, clock.monotonic())
     clock.advance(TTL_S)
-    assert slots.take(1, clock.monotonic()) is None
+    assert take_each([slots], 1, clock.monotonic())[0] is None
 
 
 async def test_slots_in_use_are_renewed_before_they_fall_free(
@@ -320,7 +320,7 @@ async def test_near_the_limit_what_was_not_used_goes_back_soon(
 ) -> None:
     slot = await take(window, clock, 990)
     window.give(900, slot, clock.monotonic())
-    assert window.take(1, clock.monotonic()) is not None
+    assert take_each([window], 1, clock.monotonic())[0] is not None
     clock.advance(0.6)
     window.settle_down(clock.monotonic())
     assert returned == [(slot, 899)]

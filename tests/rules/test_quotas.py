@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from proxy.clock import VirtualClock
-from proxy.exchange import Principal
+from proxy.exchange import NO_TIES, Principal, Ties
 from proxy.rules.leases import IDLE_S
 from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.quotas import Quotas
@@ -149,6 +149,38 @@ async def test_each_scope_counts_for_itself(replica: Make, per: Scope, others: l
     assert isinstance(await quotas.reserve(principal(), "m", ONE), Denial)
     for caller, model in others:
         assert isinstance(await quotas.reserve(caller, model, ONE), Reservation)
+
+
+async def test_members_share_the_budget_of_their_cluster_and_who_has_no_ties_pays_nothing_into_it(
+    replica: Make,
+) -> None:
+    quotas = replica(quota(Measure.REQUESTS, 2, per=Scope.CLUSTER), quota(Measure.REQUESTS, 3, per=Scope.TEMPLATE))
+    cluster, template = Ties("", "c-1"), Ties("t-1", "")
+    for number in (1, 2):
+        caller = principal(number, account=f"m-{number}")
+        assert isinstance(await quotas.reserve(caller, "m", ONE, cluster, cluster), Reservation)
+    denied = await quotas.reserve(principal(3, account="m-3"), "m", ONE, cluster, cluster)
+    assert isinstance(denied, Denial)
+    assert denied.quota.per is Scope.CLUSTER
+    for number in (4, 5, 6):
+        assert isinstance(await quotas.reserve(principal(number), "m", ONE, template, template), Reservation)
+    assert isinstance(await quotas.reserve(principal(7), "m", ONE, template, template), Denial)
+    for number in range(10):
+        outsider = await quotas.reserve(principal(number), "m", ONE)
+        assert isinstance(outsider, Reservation)
+        assert outsider.plan.quotas == ()
+
+
+async def test_what_has_ties_in_shadow_only_meets_budgets_in_shadow_only(replica: Make) -> None:
+    watched = Ties("t-1", "c-1")
+    quotas = replica(
+        quota(Measure.REQUESTS, 1, per=Scope.CLUSTER), quota(Measure.REQUESTS, 1, per=Scope.CLUSTER, mode=Mode.SHADOW)
+    )
+    first = await quotas.reserve(principal(), "m", ONE, NO_TIES, watched)
+    second = await quotas.reserve(principal(), "m", ONE, NO_TIES, watched)
+    assert isinstance(first, Reservation)
+    assert isinstance(second, Reservation)
+    assert [denial.quota.mode for denial in second.shadow] == [Mode.SHADOW]
 
 
 async def test_a_caller_that_leaves_while_it_waits_leaves_nothing_behind(replica: Make) -> None:

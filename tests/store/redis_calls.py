@@ -36,9 +36,12 @@ CALLS: dict[str, Call] = {
     "changes from now": lambda store: store.changes(None, 0),
     "changes": lambda store: store.changes("5-0", 50),
     "ping": lambda store: store.ping(),
+    "append": lambda store: store.append("events", b"x", 100, "op"),
+    "follow": lambda store: store.follow("events", "", 10),
+    "trim": lambda store: store.trim("events", "5-0"),
     "note": lambda store: store.note([Note(BUCKET, 60_000, (b"member 1",))]),
 }
-WRITES = ("reserve", "credit", "hold", "note", "write")
+WRITES = ("reserve", "credit", "hold", "note", "write", "append")
 
 call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)

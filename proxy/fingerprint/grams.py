@@ -1,0 +1,106 @@
+"""Chooses which runs of a text its prints are made of, by secret hashes of all of them.
+
+Laws: every run of `RUN_SURE` characters that two texts share has one gram that is kept in both; linear time.
+
+Winnowing (Schleimer, Wilkerson, Aiken: Winnowing, SIGMOD 2003): every window of `WINDOW` grams of `GRAM` characters
+keeps its least.
+"""
+
+from __future__ import annotations
+
+from hashlib import shake_256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.fingerprint.canonical import END, Canonical
+
+Hashes = NDArray[np.uint64]
+
+_WORD = 8
+GRAM = 2 * _WORD  # characters: some four English words, as spaces are dropped
+WINDOW = 24  # grams
+RUN_SURE = WINDOW + GRAM - 1  # some 50 characters of English with their spaces
+_DOUBLINGS = (1, 2, 4, 8, 8)  # the least of 2, 4, 8, 16 and 24 grams, each of two of the one before, so far apart
+_REVERSED = np.dtype(np.uint64).newbyteorder()
+_BLOCK = 1 << 14  # characters at a time: what is made of them stays in the processor's cache
+_REACH = RUN_SURE - 1
+_MIDDLE_ONE_IN = 64  # grams
+_ASCII = 128
+
+
+class Grams:
+    """Hashes grams under one key.
+
+    In texts of more than `chars_most` characters only the first and the last half of so many are winnowed; of the grams
+    between, one in 64 is kept by its hash alone, so that long shared documents are still found.
+    """
+
+    def __init__(self, key: bytes, chars_most: int) -> None:
+        self._edge = max(chars_most // 2, RUN_SURE)
+        secret = shake_256(key).digest(_WORD + END)
+        self._factor = np.uint64(int.from_bytes(secret[:_WORD], "little") | 1)
+        self._bytes = np.frombuffer(secret[_WORD:], np.uint8) | np.uint8(_ASCII)
+        self._bytes[:_ASCII] = np.arange(_ASCII)
+        # Arrays of this size made anew for every step would cost more than the steps, in a heap that has been in use.
+        self._hashes, self._spare = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.uint64)
+        self._changed = np.empty(_BLOCK, np.bool_)
+
+    def kept(self, characters: Canonical) -> Hashes:
+        """Return the hashes of the grams that are kept, in the order of the text, which has `GRAM` characters or more.
+
+        One may be there several times, but not in a row.
+        """
+        text = self._bytes_of(characters)
+        if text.size <= 2 * self._edge:
+            return self._winnowed(text)
+        around = GRAM - 1
+        middle = text[self._edge - around : around - self._edge]
+        parts = [self._winnowed(text[: self._edge])]
+        for at in range(0, middle.size - around, _BLOCK - around):
+            hashes = self._rolled(middle[at : at + _BLOCK])
+            parts.append(hashes[hashes < (1 << 64) // _MIDDLE_ONE_IN])
+        parts.append(self._winnowed(text[-self._edge :]))
+        return np.concatenate(parts)
+
+    def _bytes_of(self, characters: Canonical) -> NDArray[np.uint8]:
+        """Return a byte for each character: itself in ASCII, else one of 128 that the key says."""
+        if characters.dtype == np.uint8:
+            return characters.view(np.uint8)
+        return self._bytes.take(characters, mode="clip")
+
+    def _winnowed(self, text: NDArray[np.uint8]) -> Hashes:
+        """Winnow block by block, each reaching so far into the next that no window is missed."""
+        if text.size <= _BLOCK:
+            return self._least(text)
+        places = range(0, text.size - _REACH, _BLOCK - _REACH)
+        return np.concatenate([self._least(text[at : at + _BLOCK]) for at in places])
+
+    def _rolled(self, text: NDArray[np.uint8]) -> Hashes:
+        """Return the hash of every gram of a block, until the next is asked for.
+
+        Eight bytes in a row are a word; its product with a secret odd factor says as much, as that has an inverse mod
+        2^64. The hash of a gram is the sum of two products, one with its bytes reversed: what differs late in a word
+        moves only high bits of a product, which without that a difference in the other word would often undo.
+        """
+        words = np.ndarray((text.size - _WORD + 1,), "<u8", text, 0, (1,))
+        products = np.multiply(words, self._factor, out=self._spare[: words.size])
+        hashes = self._hashes[: text.size - GRAM + 1]
+        np.copyto(hashes, products[_WORD:].view(_REVERSED))
+        np.add(hashes, products[:-_WORD], out=hashes)
+        return hashes
+
+    def _least(self, text: NDArray[np.uint8]) -> Hashes:
+        """Return the least hash of every window of a block, once for windows in a row; of all if there is no window."""
+        hashes, spare = self._rolled(text), self._spare
+        if hashes.size < WINDOW:
+            return np.minimum.reduce(hashes, keepdims=True)
+        for step in _DOUBLINGS:
+            least = np.minimum(hashes[step:], hashes[:-step], out=spare[: hashes.size - step])
+            hashes, spare = least, hashes
+        # The steps are odd in number, so what they leave is in the spare array. After it stands what is less than any,
+        # so that the last one differs from the next as every other that is kept does.
+        hashes = self._spare[: hashes.size + 1]
+        hashes[-1] = 0
+        changed = np.not_equal(hashes[1:], hashes[:-1], out=self._changed[: hashes.size - 1])
+        return hashes.take(changed.nonzero()[0])

@@ -1,0 +1,133 @@
+"""Prints of a prompt: a few keyed 64-bit values, of which two prompts have some in common where their text is the same.
+
+Laws: the same key gives the same prints, on every replica; how a prompt is split into texts changes nothing; which
+prints a sample leaves out depends on the prints alone, so that what two samples have in common they keep in common.
+
+Without the key, prints tell only which of them are equal: each is half of a block that AES-256 made of a gram's hash.
+The hash itself is no pseudo-random function, and never leaves the room. Who has the key can guess texts and compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+
+from proxy.exchange import Text
+from proxy.fingerprint.canonical import Alphabet, Canonical
+from proxy.fingerprint.grams import GRAM, Grams, Hashes
+
+KEY_BYTES = 32
+_BLOCK_HASHES = 2  # a block of AES has room for so many; it is filled with the same one
+SAMPLE_MOST = 128
+CHARS_MOST = 1 << 16
+# A template mostly stands where a prompt starts or ends. In a long prompt these places have a share of the sample of
+# their own, so that what else stands there does not drive a template's prints out.
+_EDGE_PRINTS = 160  # of some 2,000 characters
+_EDGE_SHARE = 32
+
+
+class Prints(NamedTuple):
+    """What a prompt is known by.
+
+    `sample` is sorted and distinct, at most `SAMPLE_MOST` prints of the whole prompt. `question` is the print of the
+    last message that a user wrote, `whole` that of everything; 0 where there are no letters.
+    """
+
+    sample: Hashes
+    question: int
+    whole: int
+
+
+class Fingerprinter:
+    """Makes prints under one key of 32 bytes; see `Grams` for `chars_most`.
+
+    It works in arrays of its own, so two threads need two of them.
+    """
+
+    def __init__(self, key: bytes, *, chars_most: int = CHARS_MOST) -> None:
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"the key has {len(key)} bytes, not {KEY_BYTES}")
+        self._alphabet = Alphabet()
+        self._grams = Grams(_subkey(key, b"grams"), chars_most)
+        # For each width of characters its own: bytes of one would be other text in the other.
+        self._digests = {size: blake2b(digest_size=8, key=_subkey(key, b"whole%d" % size)) for size in (1, 4)}
+        # ECB: equal hashes are to become equal prints.
+        self._cipher = Cipher(AES(_subkey(key, b"seal")), ECB()).encryptor()  # noqa: S305 - see above
+
+    def of(self, texts: Sequence[Text]) -> Prints:
+        """Return the prints of a prompt, whose texts are read as one."""
+        characters = self._alphabet.canonical("".join([text.text for text in texts]))
+        whole, asked = self._digest(characters), _last_of_user(texts)
+        question = whole if len(asked) == len(texts) else self._digest(self._alphabet.canonical("".join(asked)))
+        return Prints(_sample(self._every(characters, whole)), question, whole)
+
+    def every(self, texts: Sequence[Text]) -> Hashes:
+        """Return all prints that a sample is taken of, sorted and distinct."""
+        characters = self._alphabet.canonical("".join([text.text for text in texts]))
+        return _distinct(self._every(characters, self._digest(characters)))
+
+    def _every(self, characters: Canonical, whole: int) -> Hashes:
+        """Return all prints in the order of the text; what is shorter than a gram has that of the whole."""
+        if characters.size < GRAM:
+            return np.array([whole][: characters.size], np.uint64)
+        blocks = self._grams.kept(characters).repeat(_BLOCK_HASHES).tobytes()
+        return np.frombuffer(self._cipher.update(blocks), np.uint64)[::_BLOCK_HASHES]
+
+    def _digest(self, characters: Canonical) -> int:
+        """Return a print of characters in their order (BLAKE2b as a keyed hash, RFC 7693), 0 if there are none."""
+        if not characters.size:
+            return 0
+        digest = self._digests[characters.itemsize].copy()
+        digest.update(characters.data)
+        return int.from_bytes(digest.digest(), "little")
+
+
+def shared(one: Hashes, other: Hashes) -> int:
+    """Return how many prints two samples have in common."""
+    if not (one.size and other.size):
+        return 0
+    return int(np.count_nonzero(other.take(other.searchsorted(one), mode="clip") == one))
+
+
+def _subkey(key: bytes, purpose: bytes) -> bytes:
+    return blake2b(b"stillgate/prints/v1", digest_size=KEY_BYTES, key=key, person=purpose).digest()
+
+
+def _last_of_user(texts: Sequence[Text]) -> list[str]:
+    """Return the texts of the user's last message, whose places all begin alike."""
+    found: list[str] = []
+    message = ""
+    for text in reversed(texts):
+        place = text.where.partition("]")[0]
+        if text.role == "user" and (not found or place == message):
+            found.append(text.text)
+            message = place
+        elif found:
+            break
+    return found[::-1]
+
+
+def _sample(prints: Hashes) -> Hashes:
+    """Return those with the least values (bottom-k sampling: Broder, On the resemblance of documents, 1997)."""
+    ordered = _distinct(prints)
+    if ordered.size <= SAMPLE_MOST:
+        return ordered
+    if prints.size <= 2 * _EDGE_PRINTS:
+        return ordered[:SAMPLE_MOST]
+    edges = [_distinct(edge)[:_EDGE_SHARE] for edge in (prints[:_EDGE_PRINTS], prints[-_EDGE_PRINTS:])]
+    chosen = _distinct(np.concatenate(edges))
+    others = np.ones(ordered.size, np.bool_)
+    others[ordered.searchsorted(chosen)] = False
+    return np.sort(np.concatenate((chosen, ordered[others][: SAMPLE_MOST - chosen.size])))
+
+
+def _distinct(prints: Hashes) -> Hashes:
+    """Return prints sorted, each once."""
+    ordered = np.sort(prints)
+    return np.unique(ordered) if np.count_nonzero(ordered[1:] == ordered[:-1]) else ordered

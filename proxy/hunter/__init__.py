@@ -1,0 +1,1 @@
+"""Finds campaigns: accounts of many tenants that copy the model together."""

@@ -1,0 +1,175 @@
+"""What is known of each account: when it was opened, how it connects, how much it asks and what for.
+
+Laws: sums only, and the rest from an account's earliest exchange, so the order in which exchanges are told makes no
+difference; strings are numbered once, and forgotten with the last account that has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.hunter.archive import pack_names, unpack_names
+from proxy.hunter.columns import Columns
+from proxy.hunter.event import Event
+
+# A score from which on a field counts as seen.
+_SURE = 0.8
+
+# What an account asked for, as counts of exchanges.
+WISHES = (
+    "trace_elicitation",
+    "rubric_grading",
+    "synthetic_generation",
+    "refusal_rewrite",
+    "identity_claim",
+    "logprobs",
+    "obfuscation",
+)
+_OBFUSCATED = 0.2
+_DAY_S = 86400.0
+
+
+class Names:
+    """Numbers strings in the order of their arrival; the empty string is 0."""
+
+    def __init__(self, known: Sequence[str] = ("",)) -> None:
+        self.known = list(known)
+        self._numbers = {name: number for number, name in enumerate(self.known)}
+
+    def number(self, name: str) -> int:
+        """Return a string's number, a new one if it has none."""
+        number = self._numbers.get(name)
+        if number is None:
+            number = self._numbers[name] = len(self.known)
+            self.known.append(name)
+        return number
+
+    def find(self, name: str) -> int | None:
+        """Return a string's number, None if it has none."""
+        return self._numbers.get(name)
+
+
+class Accounts:
+    """All accounts of the window. `rows` has a row for each, by number."""
+
+    def __init__(self) -> None:
+        self.rows = Columns(
+            {
+                "tenant": np.int32,
+                "opened": np.float64,
+                "first": np.float64,
+                "last": np.float64,
+                "exchanges": np.int32,
+                "output": np.int64,
+                "log_output": np.float64,
+                "agent": np.int32,
+                "wishes": (np.int32, len(WISHES)),
+            }
+        )
+        self._names = Names(())
+        self._tenants = Names()
+        self._agents = Names()
+
+    def __len__(self) -> int:
+        return len(self._names.known)
+
+    def name(self, number: int) -> str:
+        """Return an account's name."""
+        return self._names.known[number]
+
+    def tenant(self, number: int) -> str:
+        """Return the name of an account's tenant."""
+        return self._tenants.known[int(self.rows["tenant"][number])]
+
+    def agent(self, number: int) -> str:
+        """Return the keyed name of an account's client, empty if unknown."""
+        return self._agents.known[int(self.rows["agent"][number])]
+
+    def number(self, name: str) -> int | None:
+        """Return an account's number, None if it was not seen in the window."""
+        return self._names.find(name)
+
+    def see(self, events: Sequence[Event]) -> NDArray[np.int32]:
+        """Count exchanges, and return the account's number of each."""
+        known = len(self)
+        numbers = np.array([self._names.number(event.account) for event in events], np.int32)
+        first: dict[int, Event] = {}
+        for number, event in zip(numbers.tolist(), events, strict=True):
+            if number >= known and number not in first:
+                first[number] = event
+        if first:
+            self._add(list(first.values()))
+        rows = self.rows
+        at = np.array([event.at for event in events])
+        for place in np.flatnonzero(at < rows["first"][numbers]).tolist():  # told late: rarely
+            if at[place] < rows["first"][number := numbers[place]]:
+                self._describe(number, events[place])
+        output = np.array([event.output_tokens for event in events], np.int64)
+        np.maximum.at(rows["last"], numbers, at)
+        np.add.at(rows["exchanges"], numbers, 1)
+        np.add.at(rows["output"], numbers, output)
+        np.add.at(rows["log_output"], numbers, np.log1p(output))
+        wishes = [wish for event in events for wish in _wishes(event)]
+        np.add.at(rows["wishes"], numbers, np.array(wishes, np.int32).reshape(-1, len(WISHES)))
+        return numbers
+
+    def keep(self, numbers: NDArray[np.intp]) -> None:
+        """Keep these accounts only, numbered anew in the order given."""
+        self.rows.keep(numbers)
+        self._names = Names([self._names.known[number] for number in numbers.tolist()])
+        self._tenants = _kept(self._tenants, self.rows["tenant"])
+        self._agents = _kept(self._agents, self.rows["agent"])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything, for a checkpoint."""
+        names = {"names": self._names, "tenants": self._tenants, "agents": self._agents}
+        return {**self.rows.arrays(), **{key: pack_names(value.known) for key, value in names.items()}}
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take what `arrays` returned."""
+        self.rows.restore(arrays)
+        self._names, self._tenants, self._agents = (
+            Names(unpack_names(arrays[key])) for key in ("names", "tenants", "agents")
+        )
+
+    def _add(self, events: Sequence[Event]) -> None:
+        start = len(self.rows)
+        self.rows.add(len(events), last=[event.at for event in events])
+        for number, event in enumerate(events, start):
+            self._describe(number, event)
+
+    def _describe(self, number: int, event: Event) -> None:
+        """Take what is known of an account from its earliest exchange."""
+        rows = self.rows
+        rows["tenant"][number] = self._tenants.number(event.tenant)
+        rows["agent"][number] = self._agents.number(event.agent)
+        rows["first"][number] = event.at
+        # What was opened after it was used has no Unix seconds there, but other units.
+        rows["opened"][number] = event.opened if event.opened <= event.at + _DAY_S else 0.0
+
+
+def _kept(names: Names, numbers: NDArray[np.int32]) -> Names:
+    """Return the names that are used, numbered anew, also where they are used."""
+    used = np.unique(numbers)
+    used = used[used > 0]
+    renumbered = np.zeros(len(names.known), np.int32)
+    renumbered[used] = np.arange(1, len(used) + 1)
+    numbers[:] = renumbered[numbers]
+    return Names(["", *(names.known[number] for number in used.tolist())])
+
+
+def _wishes(event: Event) -> tuple[bool, ...]:
+    asked = event.asked
+    return (
+        asked.trace_elicitation >= _SURE,
+        asked.rubric_grading >= _SURE,
+        asked.synthetic_generation >= _SURE,
+        asked.refusal_rewrite >= _SURE,
+        bool(asked.identity_claim),
+        asked.logprobs,
+        asked.obfuscation >= _OBFUSCATED,
+    )

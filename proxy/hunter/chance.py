@@ -1,0 +1,76 @@
+"""How unlikely a coincidence is: log-likelihood ratios in nats, with the few distributions that the evidence needs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def excess(hits: ArrayLike, trials: ArrayLike, usual: ArrayLike) -> Floats:
+    """Return how much better a share of `hits` explains itself than the usual share does; 0 where it is no higher.
+
+    The binomial log-likelihood ratio, as in Kulldorff's scan statistic (1997). Arrays or numbers.
+    """
+    hits, trials = np.asarray(hits, np.float64), np.asarray(trials, np.float64)
+    usual = np.clip(np.asarray(usual, np.float64), 1e-9, 1 - 1e-9)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seen = np.where(trials > 0, hits / trials, 0.0)
+        inside = np.where(hits > 0, hits * np.log(seen / usual), 0.0)
+        outside = np.where(hits < trials, (trials - hits) * np.log((1 - seen) / (1 - usual)), 0.0)
+    return np.where(seen > usual, inside + outside, 0.0)
+
+
+def evenness(counts: NDArray[Any], usual_shape: float, even_shape: float) -> float:
+    """Return how much better an even spread explains counts (each at least 1) than the usual uneven one.
+
+    Both are zero-truncated negative binomials with the mean that fits best; the shape says how even: infinite is a
+    Poisson spread, as of work dealt out by turns; 1 is geometric; people's use has less than 1.
+    """
+    values, times = np.unique(counts, return_counts=True)
+    return _fit(values, times, even_shape) - _fit(values, times, usual_shape)
+
+
+def shape_of(counts: NDArray[Any]) -> float:
+    """Return the shape of the negative binomial that has the mean and the variance of these counts."""
+    mean, variance = float(np.mean(counts)), float(np.var(counts))
+    return mean * mean / (variance - mean) if variance > mean else math.inf
+
+
+def ways_to_choose(among: int, chosen: int) -> float:
+    """Return the logarithm of how many ways there are to choose so many among so many."""
+    return math.lgamma(among + 1) - math.lgamma(chosen + 1) - math.lgamma(among - chosen + 1)
+
+
+def _fit(values: NDArray[Any], times: NDArray[Any], shape: float) -> float:
+    """Return the log-likelihood of counts under the best zero-truncated negative binomial of one shape."""
+    mean = _untruncated(float(np.average(values, weights=times)), shape)
+    if mean <= 0:
+        return 0.0
+    zero = shape * math.log(shape / (shape + mean))
+    kept = math.log(-math.expm1(zero))
+    step = math.log(mean / (shape + mean))
+    total = 0.0
+    for value, many in zip(values.tolist(), times.tolist(), strict=True):
+        ways = math.lgamma(value + shape) - math.lgamma(shape) - math.lgamma(value + 1)
+        total += many * (ways + zero + value * step - kept)
+    return total
+
+
+def _untruncated(seen: float, shape: float) -> float:
+    """Return the mean with zeros of what has the mean `seen` without, by bisection."""
+    if seen <= 1.0:
+        return 0.0
+    low, high = 0.0, seen
+    for _ in range(60):
+        middle = (low + high) / 2
+        kept = -math.expm1(shape * math.log(shape / (shape + middle)))
+        if middle < seen * kept:
+            low = middle
+        else:
+            high = middle
+    return high

@@ -1,0 +1,92 @@
+"""What the hunter reports: one campaign, with evidence that a reviewer can check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+CLIENT: Final = "client"
+OPENED: Final = "opened"
+
+
+class Evidence(NamedTuple):
+    """One family of evidence: its weight in nats of log-likelihood ratio, a sentence, and the numbers in it."""
+
+    family: str
+    weight: float
+    sentence: str
+    numbers: Mapping[str, float]
+
+
+class Member(NamedTuple):
+    """One account of a campaign: since when, how much of it, and what ties it to the others, as sentences.
+
+    `exchanges` counts those of the campaign, `of` all that the account made in the window. `links` is what it has that
+    another member has too, as pairs of a kind and a keyed name: attributes and addresses by the names of the hunter's
+    links, its client (`CLIENT`), and the day that it was opened (`OPENED`, the one value in the clear).
+    """
+
+    account: str
+    tenant: str
+    since: float
+    exchanges: int
+    of: int
+    output_tokens: int
+    weight: float
+    ties: tuple[str, ...]
+    links: tuple[tuple[str, str], ...] = ()
+
+
+class Template(NamedTuple):
+    """The prints that a campaign's prompts share, most common first, and how many of a prompt's must be among them."""
+
+    id: str
+    prints: tuple[int, ...]
+    least: int
+
+
+class Exposure(NamedTuple):
+    """What a campaign was given so far: how much of a training set it already has."""
+
+    exchanges: int
+    delivered: int
+    input_tokens: int
+    output_tokens: int
+    prompts: int  # distinct ones answered
+
+
+class Reach(NamedTuple):
+    """Whom a pack's `contain:` may reach beyond the members: when the campaign's accounts were opened (Unix seconds, 0
+    if nobody knows), when it began, and the attributes (by name, keyed values) that members share. `spared`
+    are accounts that were seen with the campaign's text often enough to tell that they do not belong.
+    """
+
+    opened_from: float
+    opened_to: float
+    began: float
+    shared: Mapping[str, frozenset[str]]
+    spared: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A campaign as it stands; `id` stays while it grows, and `rule` is the entry of `campaigns:` that it meets.
+
+    Times are Unix seconds. `sought` names the capability, in words. `hours` counts its exchanges by hour of the day.
+    """
+
+    id: str
+    rule: str
+    found_at: float
+    updated_at: float
+    first_at: float
+    last_at: float
+    confidence: float
+    sought: str
+    members: Mapping[str, Member]
+    templates: tuple[Template, ...]
+    evidence: tuple[Evidence, ...]
+    exposure: Exposure
+    reach: Reach
+    hours: tuple[int, ...]

@@ -1,0 +1,85 @@
+"""The exchanges of the window, a few numbers each, so that a suspicion can be looked at whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.hunter.columns import Columns
+from proxy.hunter.event import Event
+from proxy.hunter.ids import Numbers
+
+# At 33 bytes each; what is older is forgotten first.
+EXCHANGES_MOST = 10_000_000
+_SEEN_BITS = 21  # two million exchanges that are known again when they are told twice: 17 MB
+
+
+class Ledger:
+    """One row an exchange, in the order told."""
+
+    def __init__(self) -> None:
+        self.rows = Columns(
+            {
+                "at": np.float64,
+                "account": np.int32,
+                "input": np.int32,
+                "output": np.int32,
+                "delivered": np.bool_,
+                "question": np.uint64,
+            }
+        )
+        self._seen = np.zeros(1 << _SEEN_BITS, np.uint64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def fresh(self, events: Sequence[Event]) -> list[Event]:
+        """Return those that were not told before, as far as is remembered."""
+        marks = np.array([_mark(event.at, event.account, event.question) for event in events], np.uint64)
+        slots = (marks >> np.uint64(64 - _SEEN_BITS)).astype(np.int64)
+        new = self._seen[slots] != marks
+        new[np.setdiff1d(np.arange(len(marks)), np.unique(marks, return_index=True)[1])] = False
+        self._seen[slots] = marks
+        return events if new.all() else [event for event, fresh in zip(events, new.tolist(), strict=True) if fresh]  # type: ignore[return-value]
+
+    def see(self, events: Sequence[Event], accounts: Numbers) -> None:
+        """Add exchanges; `accounts` are the numbers of theirs."""
+        self.rows.add(
+            len(events),
+            at=[event.at for event in events],
+            account=accounts,
+            input=[min(event.input_tokens, _INT_MOST) for event in events],
+            output=[min(event.output_tokens, _INT_MOST) for event in events],
+            delivered=[event.delivered for event in events],
+            question=[event.question for event in events],
+        )
+
+    def keep(self, accounts: Numbers, since: float) -> None:
+        """Forget what is older; `accounts` has the new number of every account, -1 for those that are gone."""
+        rows = self.rows
+        rows["account"][:] = accounts[rows["account"]]
+        kept = np.flatnonzero((rows["account"] >= 0) & (rows["at"] >= since))
+        rows.keep(kept[-EXCHANGES_MOST:])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything, for a checkpoint."""
+        return self.rows.arrays()
+
+    def restore(self, arrays: dict[str, NDArray[Any]], name: Callable[[int], str]) -> None:
+        """Take what `arrays` returned; `name` returns an account's name, to know what is told again."""
+        self.rows.restore(arrays)
+        columns = [self.rows[key][-len(self._seen) :].tolist() for key in ("at", "account", "question")]
+        marks = [_mark(at, name(account), question) for at, account, question in zip(*columns, strict=True)]
+        seen = np.array(marks, np.uint64)
+        self._seen[(seen >> np.uint64(64 - _SEEN_BITS)).astype(np.int64)] = seen
+
+
+def _mark(at: float, account: str, question: int) -> int:
+    return hash((at, account, question)) & _MASK
+
+
+_MASK = (1 << 64) - 1
+_INT_MOST = (1 << 31) - 1

@@ -1,0 +1,105 @@
+"""What accounts have in common besides text: payment and other attributes, addresses and their networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.hunter.accounts import Names
+from proxy.hunter.archive import pack_names, unpack_names
+from proxy.hunter.columns import Columns
+from proxy.hunter.event import Event
+from proxy.hunter.ids import Ids, Numbers
+
+PEER, PREFIX = "peer", "peer_prefix"
+# Of one account: who connects from ever new addresses is known by the first of them, some sixteen with their networks.
+_LINKS_OF_ACCOUNT = 48
+
+
+class Links:
+    """Pairs of a token (a kind and a value) and an account that has it."""
+
+    def __init__(self) -> None:
+        self.pairs = Columns({"token": np.int32, "account": np.int32, "kind": np.int32})
+        self._pair_ids = Ids()
+        self._tokens = Names()
+        self._kinds = Names(("", PEER, PREFIX))
+        self._latest: dict[int, tuple[object, ...]] = {}  # what an account's last exchange came with
+        self._counts: dict[int, int] = {}  # account -> how many tokens
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds seen, addresses first."""
+        return tuple(self._kinds.known[1:])
+
+    def value(self, token: int) -> str:
+        """Return the value of a token."""
+        return self._tokens.known[token].partition("\0")[2]
+
+    def see(self, events: Sequence[Event], accounts: Numbers) -> None:
+        """Note what exchanges came with; `accounts` are the numbers of theirs."""
+        tokens: list[int] = []
+        owners: list[int] = []
+        kinds: list[int] = []
+        for event, account in zip(events, accounts.tolist(), strict=True):
+            came_with = (event.peer, event.links)
+            if self._latest.get(account) == came_with or self._counts.get(account, 0) >= _LINKS_OF_ACCOUNT:
+                continue
+            self._latest[account] = came_with
+            for kind, value in ((PEER, event.peer), (PREFIX, event.prefix), *event.links):
+                if value:
+                    tokens.append(self._tokens.number(f"{kind}\0{value}"))
+                    owners.append(account)
+                    kinds.append(self._kinds.number(kind))
+        if tokens:
+            self._add(np.array(tokens, np.int32), np.array(owners, np.int32), np.array(kinds, np.int32))
+
+    def of_kind(self, kind: str) -> tuple[Numbers, Numbers]:
+        """Return the pairs of one kind, as tokens and accounts."""
+        chosen = self.pairs["kind"] == (self._kinds.find(kind) or -1)
+        return self.pairs["token"][chosen], self.pairs["account"][chosen]
+
+    def keep(self, accounts: Numbers) -> None:
+        """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those."""
+        self.pairs["account"][:] = accounts[self.pairs["account"]]
+        self.pairs.keep(self.pairs["account"] >= 0)
+        used = np.unique(self.pairs["token"])
+        renumbered = np.zeros(len(self._tokens.known), np.int32)
+        renumbered[used] = np.arange(1, len(used) + 1)
+        self.pairs["token"][:] = renumbered[self.pairs["token"]]
+        self._tokens = Names(["", *(self._tokens.known[token] for token in used.tolist())])
+        self._index()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything, for a checkpoint."""
+        names = {"tokens": self._tokens, "kinds": self._kinds}
+        return {**self.pairs.arrays(), **{key: pack_names(value.known) for key, value in names.items()}}
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take what `arrays` returned."""
+        self.pairs.restore({name: arrays[name] for name in self.pairs.arrays()})
+        self._tokens, self._kinds = (Names(unpack_names(arrays[key])) for key in ("tokens", "kinds"))
+        self._index()
+
+    def _add(self, tokens: Numbers, accounts: Numbers, kinds: Numbers) -> None:
+        numbers = self._pair_ids.number(_joined(tokens, accounts))
+        _, first = np.unique(numbers, return_index=True)
+        new = first[numbers[first] >= len(self.pairs)]
+        new = new[np.argsort(numbers[new])]
+        self.pairs.add(len(new), token=tokens[new], account=accounts[new], kind=kinds[new])
+        for account in accounts[new].tolist():
+            self._counts[account] = self._counts.get(account, 0) + 1
+
+    def _index(self) -> None:
+        self._pair_ids = Ids()
+        self._pair_ids.number_all(_joined(self.pairs["token"], self.pairs["account"]))
+        self._latest = {}
+        owners, counts = np.unique(self.pairs["account"], return_counts=True)
+        self._counts = dict(zip(owners.tolist(), counts.tolist(), strict=True))
+
+
+def _joined(tokens: Numbers, accounts: Numbers) -> NDArray[np.uint64]:
+    return tokens.astype(np.uint64) << np.uint64(32) | accounts.astype(np.uint64)

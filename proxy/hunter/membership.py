@@ -1,0 +1,125 @@
+"""Who belongs to a case: an account is compared with those already in it and with everybody else, trait by trait.
+
+Text says who may belong; it never says who does. An honest user of the same prompt looks like the others in none of
+the traits. Each trait is capped, so that one coincidence makes nobody a member.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from proxy.hunter.accounts import Accounts
+from proxy.hunter.background import AGE_BINS, Background, mean_log_output
+from proxy.hunter.chance import Floats
+from proxy.hunter.ids import Numbers
+from proxy.hunter.links import PREFIX
+
+# In nats, over all traits: the odds of a member are twenty to one.
+LEAST = 3.0
+_MOST_OF_TRAIT = 3.0
+VOLUME = "volume"
+# Text is why anybody is asked at all: who sends it much less than the members is most likely a passer-by.
+_MOST_BY_TEXT = 6.0
+_ROUNDS = 4
+# In which part of its exchanges an account sends the case's text, and how often that is so of accounts that came by it:
+# by far most of them send it now and then. Those who do not belong to a case cannot be asked: the best of them do.
+_SHARES = np.array([0.1, 0.3, 0.6, 0.9])
+_PASSERS_BY = np.array([0.7, 0.15, 0.08, 0.04, 0.03])
+# A member's traits are known from the others: so many made-up usual ones keep small cases from being sure.
+_DOUBT = 2.0
+
+
+class Tie(NamedTuple):
+    """One trait: its name and what it says of each account, in nats."""
+
+    trait: str
+    weights: Floats
+
+
+def judge_members(
+    candidates: Numbers, core: Numbers, uses: Floats | None, accounts: Accounts, usual: Background
+) -> tuple[Floats, list[Tie]]:
+    """Return how well each candidate fits those of the core that belong together, in all and trait by trait.
+
+    `uses` is how many exchanges of each candidate have the case's text, None if it has none. Those who fit are the
+    core of the next round, until nothing changes; without anybody who fits, nobody does.
+    """
+    inside = np.isin(candidates, core)
+    fits, ties = np.zeros(len(candidates)), list[Tie]()
+    for _ in range(_ROUNDS):
+        if not inside.any():
+            return np.zeros(len(candidates)), []
+        ties = _ties(candidates, inside, uses, accounts, usual)
+        fits = sum((tie.weights for tie in ties), np.zeros(len(candidates)))
+        before, inside = inside, fits >= LEAST
+        if (before == inside).all():
+            break
+    return fits, ties
+
+
+def _ties(
+    candidates: Numbers, inside: np.ndarray, uses: Floats | None, accounts: Accounts, usual: Background
+) -> list[Tie]:
+    rows = accounts.rows
+    ties = [
+        Tie("age", _by_share(_near(usual.ages[candidates]), inside, _near(usual.ages[usual.ordinary]), AGE_BINS + 1))
+    ]
+    for kind, tokens in usual.tokens.items():
+        if kind != PREFIX:
+            ties.append(Tie(kind, _by_link(tokens[candidates], inside, rows["tenant"][candidates], usual.linked[kind])))
+    agents = rows["agent"][candidates]
+    ties.append(Tie("client", _by_share(agents, inside, rows["agent"][usual.ordinary], len(usual.agents))))
+    ties.append(Tie("output", _by_size(mean_log_output(accounts)[candidates], inside, usual.log_output)))
+    volume = np.log(np.maximum(1, rows["exchanges"][candidates]))
+    ties.append(Tie(VOLUME, _by_size(volume, inside, usual.log_count)))
+    if uses is not None:
+        share = np.searchsorted(_SHARES, np.clip(uses / rows["exchanges"][candidates], 0, 1))
+        weights = np.log(_likely(share, inside, _PASSERS_BY) / _PASSERS_BY[share])
+        ties.append(Tie("text", np.clip(weights, -_MOST_BY_TEXT, _MOST_OF_TRAIT)))
+    return ties
+
+
+def _near(ages: np.ndarray) -> np.ndarray:
+    return ages.astype(np.int64) + 1  # 0 is unknown
+
+
+def _by_share(values: np.ndarray, inside: np.ndarray, usual: np.ndarray, kinds: int) -> Floats:
+    """Compare how common each one's value is among the members and among the others; a member does not count itself."""
+    counts = np.bincount(usual, minlength=kinds).astype(np.float64) + 1.0
+    common: Floats = counts / counts.sum()
+    return _capped(np.log(_likely(values, inside, common) / common[values]))
+
+
+def _likely(values: np.ndarray, inside: np.ndarray, usual: Floats) -> Floats:
+    """Return how common each one's value is among the other members."""
+    mine = np.bincount(values[inside], minlength=len(usual))[values] - inside
+    likely: Floats = (mine + _DOUBT * usual[values]) / (inside.sum() - inside + _DOUBT)
+    return likely
+
+
+def _by_link(tokens: np.ndarray, inside: np.ndarray, tenants: np.ndarray, usual: float) -> Floats:
+    """Compare how common it is among the members to have the token of a member of another tenant."""
+    pairs = np.unique(tokens[inside].astype(np.int64) << 32 | tenants[inside])
+    holders = np.bincount(pairs >> 32, minlength=int(tokens.max(initial=0)) + 1)[tokens]
+    known = tokens > 0
+    linked = known & (holders - inside > 0)
+    share = (linked[inside].sum() + _DOUBT * usual) / (known[inside].sum() + _DOUBT)
+    usual = min(usual, share)  # to share less than strangers do says nothing
+    weights = np.where(linked, np.log(share / usual), np.log((1 - share) / (1 - usual)))
+    return _capped(np.where(known, weights, 0.0))
+
+
+def _by_size(values: Floats, inside: np.ndarray, usual: tuple[float, float]) -> Floats:
+    """Compare a size with the members' and the usual one, as normal distributions."""
+    mean, deviation = float(np.median(values[inside])), float(values[inside].std())
+    deviation = float(np.clip(deviation, 0.25 * usual[1], usual[1]))
+    mine = -(((values - mean) / deviation) ** 2) / 2 - np.log(deviation)
+    theirs = -(((values - usual[0]) / usual[1]) ** 2) / 2 - np.log(usual[1])
+    return _capped(mine - theirs)
+
+
+def _capped(weights: Floats) -> Floats:
+    capped: Floats = np.clip(weights, -_MOST_OF_TRAIT, _MOST_OF_TRAIT)
+    return capped

@@ -1,0 +1,138 @@
+"""Who used which print: a print is kept once accounts of two tenants used it, with every account that did.
+
+Laws:
+- Most prints belong to one prompt of one account; they cost eight bytes each in a table of fixed size, where new ones
+  push out old ones, so that a flood of text costs no memory.
+- A pair of print and account is one row, however often the account used the print.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.hunter.columns import Columns
+from proxy.hunter.ids import Ids, Keys, Numbers
+
+_LONE_BITS = 23  # eight million prints that one tenant used so far: 67 MB
+_NOBODY = np.int32(-1)
+# Sorted arrays of these are what reading is about; a row takes about 40 bytes with its place in the index.
+PAIRS_MOST = 16_000_000
+
+
+class Postings:
+    """Pairs of print and account. `prints` has a row for each shared print, `pairs` one for each use by an account."""
+
+    def __init__(self) -> None:
+        self._lone_tags = np.zeros(1 << _LONE_BITS, np.uint32)
+        self._lone_users = np.full(1 << _LONE_BITS, _NOBODY)
+        self._print_ids = Ids()
+        self._pair_ids = Ids()
+        self.prints = Columns({"users": np.int32, "asked_at": np.int32})
+        self.pairs = Columns({"print": np.int32, "account": np.int32, "times": np.int32, "last": np.float64})
+
+    def see(self, prints: Keys, accounts: Numbers, at: NDArray[np.float64], tenants: Numbers) -> None:
+        """Note uses of prints, one an element; `tenants` are the tenants of all accounts, by number."""
+        numbers = self._print_ids.find(prints)
+        lone = np.flatnonzero(numbers < 0)
+        if len(lone):
+            numbers[lone] = self._meet(prints[lone], accounts[lone], at[lone], tenants)
+        shared = numbers >= 0
+        self._pair(numbers[shared], accounts[shared], at[shared])
+
+    def print_keys(self) -> Keys:
+        """Return the prints themselves, by number."""
+        return self._print_ids.keys()
+
+    def numbers(self, prints: Keys) -> Numbers:
+        """Return the numbers of prints, -1 for those that are not shared."""
+        return self._print_ids.find(prints)
+
+    def users_of(self, marked: NDArray[np.bool_]) -> tuple[Numbers, Numbers, Numbers]:
+        """Return print, account and times of every pair whose print is marked, in the order of the prints."""
+        rows = np.flatnonzero(marked[self.pairs["print"]])
+        prints = self.pairs["print"][rows]
+        order = np.argsort(prints, kind="stable")
+        rows = rows[order]
+        return prints[order], self.pairs["account"][rows], self.pairs["times"][rows]
+
+    def keep(self, accounts: Numbers, since: float) -> None:
+        """Forget pairs not used since; `accounts` has the new number of every account, -1 for those that are gone."""
+        pairs = self.pairs
+        rows = np.flatnonzero((accounts[pairs["account"]] >= 0) & (pairs["last"] >= since))
+        if (beyond := len(rows) - PAIRS_MOST) > 0:
+            rows = np.sort(rows[np.argpartition(pairs["last"][rows], beyond)[beyond:]])
+        used = np.unique(pairs["print"][rows])
+        renumbered = np.full(len(self.prints), _NOBODY)
+        renumbered[used] = np.arange(len(used), dtype=np.int32)
+        pairs.keep(rows)
+        pairs["print"][:] = renumbered[pairs["print"]]
+        pairs["account"][:] = accounts[pairs["account"]]
+        self.prints.keep(used)
+        users = self.prints["users"]
+        users[:] = np.bincount(pairs["print"], minlength=len(used))
+        # What many used once and few do now has to be looked at again when these grow.
+        np.minimum(self.prints["asked_at"], users, out=self.prints["asked_at"])
+        self._print_ids.keep(used)
+        self._pair_ids = Ids()
+        self._pair_ids.number_all(_joined(pairs["print"], pairs["account"]))
+        known = self._lone_users >= 0
+        self._lone_users[known] = accounts[self._lone_users[known]]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what is shared, for a checkpoint; what only one tenant used is forgotten."""
+        return {
+            "keys": self.print_keys(),
+            **self.prints.arrays(),
+            **{f"pair_{k}": v for k, v in self.pairs.arrays().items()},
+        }
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take what `arrays` returned."""
+        self._print_ids.number_all(arrays["keys"])
+        self.prints.restore(arrays)
+        self.pairs.restore({name: arrays[f"pair_{name}"] for name in self.pairs.arrays()})
+        self._pair_ids.number_all(_joined(self.pairs["print"], self.pairs["account"]))
+
+    def _meet(self, prints: Keys, accounts: Numbers, at: NDArray[np.float64], tenants: Numbers) -> Numbers:
+        """Note prints that were not shared so far, and return the numbers of those that are now, -1 for the others."""
+        slots = (prints >> np.uint64(64 - _LONE_BITS)).astype(np.int64)
+        tags = prints.astype(np.uint32)
+        before = np.where(self._lone_tags[slots] == tags, self._lone_users[slots], _NOBODY)
+        known = before >= 0
+        # Of each print, whether all who have it, now or before, are of one tenant.
+        _, place = np.unique(prints, return_inverse=True)
+        lowest = np.full(int(place.max()) + 1, np.iinfo(np.int32).max)
+        highest = np.full(len(lowest), _NOBODY)
+        for of, where in ((tenants[accounts], place), (tenants[before[known]], place[known])):
+            np.minimum.at(lowest, where, of)
+            np.maximum.at(highest, where, of)
+        shared = (lowest != highest)[place]
+        fresh = ~known & ~shared
+        self._lone_tags[slots[fresh]] = tags[fresh]
+        self._lone_users[slots[fresh]] = accounts[fresh]
+        numbers = np.full(len(prints), _NOBODY)
+        if shared.any():
+            numbers[shared] = self._print_ids.number(prints[shared])
+            self.prints.add(len(self._print_ids) - len(self.prints))
+            first = np.flatnonzero(shared & known)
+            first = first[np.unique(prints[first], return_index=True)[1]]
+            self._pair(numbers[first], before[first], at[first])  # whoever had it alone so far
+        return numbers
+
+    def _pair(self, prints: Numbers, accounts: Numbers, at: NDArray[np.float64]) -> None:
+        numbers = self._pair_ids.number(_joined(prints, accounts))
+        fresh = numbers >= len(self.pairs)
+        if fresh.any():
+            order, first = np.unique(numbers[fresh], return_index=True)
+            new = np.flatnonzero(fresh)[first]
+            self.pairs.add(len(order), print=prints[new], account=accounts[new])
+            np.add.at(self.prints["users"], prints[new], 1)
+        np.add.at(self.pairs["times"], numbers, 1)
+        np.maximum.at(self.pairs["last"], numbers, at)
+
+
+def _joined(prints: Numbers, accounts: Numbers) -> Keys:
+    return prints.astype(np.uint64) << np.uint64(32) | accounts.astype(np.uint64)

@@ -1,0 +1,200 @@
+"""Groups of accounts under suspicion, from the first coincidence to the finding.
+
+Laws: an account is in at most one group, and so is a print; a group keeps its id while it grows, and when two turn
+out to be one, the older one's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.hunter.finding import Finding
+from proxy.hunter.finding_rows import read_finding, write_finding
+from proxy.hunter.ids import Keys, Numbers
+from proxy.hunter.suspicions import Suspicion
+
+# Beyond these the group that was looked at longest ago without a finding is let go.
+_SUSPECTS_MOST = 2_000
+_NOBODY = np.int32(-1)
+
+
+@dataclass(slots=True, eq=False)
+class Suspect:
+    """One group: the numbers of its accounts, its prints, and what was last made of it."""
+
+    id: str
+    core: Numbers
+    keys: set[int] = field(default_factory=set)
+    touched_at: float = 0.0
+    confidence: float = 0.0
+    finding: Finding | None = None
+    confirmed: bool = False
+
+
+class Suspects:
+    """All groups, by id."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Suspect] = {}
+        self._owner_of_key: dict[int, str] = {}
+        self._honest_keys: set[int] = set()  # of what was dismissed
+
+    def __iter__(self) -> Iterator[Suspect]:
+        """Return the groups, those with a finding first, and of these the oldest."""
+        groups = self._known.values()
+        return iter(sorted(groups, key=lambda group: group.finding.found_at if group.finding else np.inf))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __getitem__(self, suspect_id: str) -> Suspect:
+        """Return a group. Raises KeyError."""
+        return self._known[suspect_id]
+
+    def hear(
+        self, suspicions: Iterable[Suspicion], accounts: int, least: int, now: float, name: Callable[[int], str]
+    ) -> None:
+        """Let each suspicion join the group that has half of it, or that it has most of; or begin one of its own.
+
+        `name` returns an account's name.
+        """
+        owners = np.full(accounts, _NOBODY)
+        order = list(self._known.values())
+        for number, group in enumerate(order):
+            owners[group.core] = number
+        for suspicion in suspicions:
+            key, members = suspicion.key, suspicion.accounts
+            if key in self._honest_keys:
+                continue
+            owned = owners[members]
+            free = members[owned < 0]
+            counts = np.bincount(owned[owned >= 0], minlength=1)
+            best = int(counts.argmax())
+            if counts[best] and (2 * counts[best] >= len(members) or _swallows(counts[best], order[best])):
+                group = order[best]
+                if group.finding is not None and (key or group.finding.templates):
+                    # Who belongs to a finding is asked of those who have its text; that has to be its own.
+                    free = free[:0]
+                    key = key if 2 * counts[best] >= suspicion.users else 0
+            elif len(free) >= max(least, len(members) / 2):
+                group = Suspect(_named(key, free, name), free[:0])
+                if group.id in self._known:
+                    continue
+                best = len(order)
+                order.append(group)
+                self._known[group.id] = group
+            else:
+                continue
+            group.core = np.concatenate([group.core, free])
+            owners[free] = best
+            group.touched_at = now
+            if key and key not in self._owner_of_key:
+                group.keys.add(key)
+                self._owner_of_key[key] = group.id
+        self._let_go()
+
+    def merge(self, into: Suspect, other: Suspect) -> None:
+        """Make one group of two."""
+        into.core = np.union1d(into.core, other.core)
+        into.keys |= other.keys
+        into.confirmed |= other.confirmed
+        self._owner_of_key.update(dict.fromkeys(other.keys, into.id))
+        del self._known[other.id]
+
+    def drop(self, group: Suspect) -> None:
+        """Forget a group."""
+        for key in group.keys:
+            self._owner_of_key.pop(key, None)
+        self._known.pop(group.id, None)
+
+    def dismiss(self, group: Suspect) -> None:
+        """Forget a group for good: its prints raise no suspicion any more."""
+        self._honest_keys |= group.keys
+        self.drop(group)
+
+    def leave(self, told: Iterable[Finding], now: float) -> Iterator[Finding]:
+        """Take the accounts of findings that were told out of all others, and return those that changed."""
+        owners = {name: finding.id for finding in told for name in finding.members}
+        for group in list(self._known.values()) if owners else []:
+            if group.finding is None:
+                continue
+            members = {n: member for n, member in group.finding.members.items() if owners.get(n, group.id) == group.id}
+            if len(members) < len(group.finding.members):
+                group.finding = replace(group.finding, members=members, updated_at=now)
+                yield group.finding
+
+    def keys(self) -> tuple[Keys, Numbers, list[Suspect]]:
+        """Return every print of every group, the number of the group of each, and the groups by number."""
+        groups = list(self)
+        keys = [np.fromiter(group.keys, np.uint64, len(group.keys)) for group in groups]
+        numbers = np.repeat(np.arange(len(groups), dtype=np.int32), [len(part) for part in keys])
+        return np.concatenate([np.zeros(0, np.uint64), *keys]), numbers, groups
+
+    def keep(self, accounts: Numbers) -> None:
+        """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those."""
+        for group in list(self._known.values()):
+            core = accounts[group.core]
+            group.core = core[core >= 0]
+            if not len(group.core) and not group.confirmed:
+                self.drop(group)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything, for a checkpoint."""
+        groups = list(self._known.values())
+        found: dict[str, NDArray[Any]] = {
+            "ids": np.array([group.id for group in groups], np.str_),
+            "numbers": np.array([[group.touched_at, group.confidence, group.confirmed] for group in groups]),
+            "honest": _sorted(self._honest_keys),
+        }
+        for number, group in enumerate(groups):
+            found[f"core{number}"] = group.core
+            found[f"keys{number}"] = _sorted(group.keys)
+            if group.finding is not None:
+                found[f"finding{number}"] = np.frombuffer(write_finding(group.finding), np.uint8)
+        return found
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take what `arrays` returned."""
+        self._honest_keys = set(arrays["honest"].tolist())
+        for number, (name, numbers) in enumerate(zip(arrays["ids"].tolist(), arrays["numbers"].tolist(), strict=True)):
+            keys = set(arrays[f"keys{number}"].tolist())
+            finding = arrays.get(f"finding{number}")
+            self._known[name] = Suspect(
+                id=name,
+                core=arrays[f"core{number}"],
+                keys=keys,
+                touched_at=numbers[0],
+                confidence=numbers[1],
+                finding=None if finding is None else read_finding(finding.tobytes()),
+                confirmed=bool(numbers[2]),
+            )
+            self._owner_of_key.update(dict.fromkeys(keys, name))
+
+    def _let_go(self) -> None:
+        if len(self._known) > _SUSPECTS_MOST:
+            idle = sorted((group for group in self if group.finding is None), key=lambda group: group.touched_at)
+            for group in idle[: len(self._known) - _SUSPECTS_MOST]:
+                self.drop(group)
+
+
+def _sorted(keys: set[int]) -> Keys:
+    return np.sort(np.fromiter(keys, np.uint64, len(keys)))
+
+
+def _swallows(hits: int, group: Suspect) -> bool:
+    """Tell whether a suspicion has most of a group that is nobody's finding yet: then the group was its beginning."""
+    return group.finding is None and 4 * hits >= 3 * len(group.core)
+
+
+def _named(key: int, members: Numbers, name: Callable[[int], str]) -> str:
+    """Return an id that is the same wherever the same suspicion comes up first, and never that of another."""
+    names = [] if key else sorted(map(name, members.tolist()))
+    seed = key.to_bytes(8, "big") + json.dumps(names).encode()
+    return "c-" + hashlib.blake2b(seed, digest_size=5).hexdigest()

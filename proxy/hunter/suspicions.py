@@ -1,0 +1,155 @@
+"""The first look: which prints are used by accounts that have more in common than chance explains, and which accounts
+hang together by payment and addresses alone.
+
+A suspicion accuses nobody; it says where to look closer. Prints are looked at again when their users have grown by an
+eighth, so that a print costs little however long it lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.hunter.background import AGE_BINS, Background
+from proxy.hunter.chance import Floats, excess
+from proxy.hunter.ids import Numbers
+from proxy.hunter.links import PREFIX
+from proxy.hunter.postings import Postings
+
+# In nats. A thousand prints are looked at in a round of a busy deployment, each in some 300 windows of age.
+_LEAST = 10.0
+_GROWTH = 8
+_PRINTS_AT_ONCE = 4096
+_WIDTHS = (1, 2, 4, 8, 16, 32)  # of windows, in bins of the age
+
+
+class Suspicion(NamedTuple):
+    """Accounts that one print joins, or one bundle of links (then `key` is 0); `users` is how many have it in all."""
+
+    weight: float
+    key: int
+    accounts: Numbers
+    users: int
+
+    @property
+    def part(self) -> float:
+        """How much of its users they are."""
+        return len(self.accounts) / self.users
+
+
+def suspicious_prints(postings: Postings, tenants: Numbers, usual: Background, least: int) -> list[Suspicion]:
+    """Return prints with at least so many users that have too much in common.
+
+    Those come first that hardly anybody else uses: public text, that accounts of several campaigns and many others
+    send, joins what belongs apart.
+    """
+    users, asked_at = postings.prints["users"], postings.prints["asked_at"]
+    due = (users >= least) & (users * _GROWTH >= asked_at * (_GROWTH + 1))
+    asked_at[due] = users[due]
+    numbers = np.flatnonzero(due)
+    keys = postings.print_keys()
+    found: list[Suspicion] = []
+    for start in range(0, len(numbers), _PRINTS_AT_ONCE):
+        marked = np.zeros(len(users), np.bool_)
+        marked[numbers[start : start + _PRINTS_AT_ONCE]] = True
+        prints, owners, _ = postings.users_of(marked)
+        found.extend(_suspicious(prints, owners, keys, tenants, usual, least))
+    return sorted(found, key=lambda suspicion: (-round(suspicion.part, 1), -suspicion.weight))
+
+
+def suspicious_links(tenants: Numbers, usual: Background, least: int) -> list[Suspicion]:
+    """Return accounts that hang together by tokens that several tenants have, however they are chained."""
+    count = len(tenants)
+    edges = [
+        (shared, np.flatnonzero(shared))
+        for kind, tokens in usual.tokens.items()
+        if kind != PREFIX and (shared := _shared_tokens(tokens, tenants)).any()
+    ]
+    if not edges:
+        return []
+    groups = np.arange(count)
+    while True:
+        before = groups.copy()
+        for tokens, owners in edges:
+            lowest = np.full(int(tokens.max()) + 1, count)
+            np.minimum.at(lowest, tokens[owners], groups[owners])
+            groups[owners] = np.minimum(groups[owners], lowest[tokens[owners]])
+        groups = groups[groups]
+        if (groups == before).all():
+            break
+    sizes = np.bincount(groups, minlength=count)
+    order = np.argsort(groups, kind="stable")
+    ends = np.cumsum(sizes)
+    return [
+        Suspicion(0.0, 0, order[ends[group] - sizes[group] : ends[group]].astype(np.int32), int(sizes[group]))
+        for group in np.flatnonzero(sizes >= least).tolist()
+    ]
+
+
+def _suspicious(
+    prints: Numbers, owners: Numbers, keys: NDArray[np.uint64], tenants: Numbers, usual: Background, least: int
+) -> Iterator[Suspicion]:
+    """Look at pairs of print and account, which are in the order of the prints."""
+    numbers, place = np.unique(prints, return_inverse=True)
+    # A tenant counts once, with its first account: many keys of one customer are no coincidence.
+    _, once = np.unique(place.astype(np.int64) << 32 | tenants[owners], return_index=True)
+    rows, who = place[once].astype(np.int32), owners[once]
+    by_age, low, high = _aged(rows, who, len(numbers), usual)
+    best, kind_of = by_age, np.zeros(len(numbers), np.int8)
+    totals = np.bincount(rows, minlength=len(numbers))
+    linked: list[NDArray[np.bool_]] = []
+    for number, (kind, tokens) in enumerate(usual.tokens.items(), 1):
+        linked.append(_in_common(rows, tokens[who]))
+        hits = np.bincount(rows[linked[-1]], minlength=len(numbers))
+        weight = excess(hits, totals, usual.linked[kind])
+        better = weight > best
+        best, kind_of = np.where(better, weight, best), np.where(better, number, kind_of)
+    starts = np.searchsorted(prints, numbers)
+    ends = np.append(starts[1:], len(prints))
+    places = np.searchsorted(rows, np.arange(len(numbers) + 1))
+    for row in np.flatnonzero((best >= _LEAST) & (totals >= least)).tolist():
+        users = everybody = owners[starts[row] : ends[row]]
+        if kind_of[row] == 0:
+            ages = usual.ages[users]
+            users = users[(ages >= low[row]) & (ages < high[row])]
+        else:
+            part = slice(places[row], places[row + 1])
+            users = who[part][linked[kind_of[row] - 1][part]]
+        if len(users) >= least:
+            yield Suspicion(float(best[row]), int(keys[numbers[row]]), users, len(everybody))
+
+
+def _aged(rows: Numbers, who: Numbers, count: int, usual: Background) -> tuple[Floats, Numbers, Numbers]:
+    """Return for each print the weight of the window of openings that explains most, and the window's bins."""
+    ages = usual.ages[who]
+    known = ages >= 0
+    cells = rows[known].astype(np.int64) * AGE_BINS + ages[known]
+    sums = np.zeros((count, AGE_BINS + 1))
+    sums[:, 1:] = np.bincount(cells, minlength=count * AGE_BINS).reshape(count, AGE_BINS).cumsum(axis=1)
+    best, low, high = np.zeros(count), np.zeros(count, np.int32), np.zeros(count, np.int32)
+    for width in _WIDTHS:
+        expected = usual.ages_before[width:] - usual.ages_before[:-width]
+        weight = excess(sums[:, width:] - sums[:, :-width], sums[:, -1:], expected)
+        start = weight.argmax(axis=1)
+        top = weight[np.arange(count), start]
+        better = top > best
+        best[better], low[better], high[better] = top[better], start[better], start[better] + width
+    return best, low, high
+
+
+def _in_common(rows: Numbers, tokens: Numbers) -> NDArray[np.bool_]:
+    """Tell which have their token in common with another of the same row."""
+    joined = np.where(tokens > 0, rows.astype(np.int64) << 32 | tokens, -1 - np.arange(len(tokens)))
+    _, place, times = np.unique(joined, return_inverse=True, return_counts=True)
+    common: NDArray[np.bool_] = times[place] > 1
+    return common
+
+
+def _shared_tokens(tokens: Numbers, tenants: Numbers) -> Numbers:
+    """Return the token of each account, or 0 if only one tenant has it."""
+    pairs = np.unique(tokens.astype(np.int64) << 32 | tenants)
+    tenants_of = np.bincount(pairs >> 32, minlength=int(tokens.max(initial=0)) + 1)
+    return np.where((tokens > 0) & (tenants_of[tokens] > 1), tokens, 0).astype(np.int32)

@@ -1,0 +1,120 @@
+"""The hunter's process beside the workers of one machine: it hunts until its parent says `drain`, or is gone.
+
+The parent says first how to start (`Start`), then asks `snapshot` as often as it likes, and `switch` when another pack
+came into force. A plain SIGTERM ends it in order as well; the terminal's Ctrl-C and SIGHUP are the parent's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from proxy.app import store_password
+from proxy.clock import SystemClock
+from proxy.config import Settings
+from proxy.control import Line, LineClosed
+from proxy.errors import StillgateError
+from proxy.hunting.core import Kind, hunt
+from proxy.hunting.hunter import Hunter, Pace
+from proxy.hunting.process import checkpoints_for, hunting
+from proxy.log import configure, get
+from proxy.pack_archive import PACKS_FOLDER, load_archived
+from proxy.rules.pack import Mode
+from proxy.store import open_store
+from proxy.worker import Start
+
+_EX_CONFIG = 78  # sysexits.h: something is wrong that starting again will not mend
+
+
+def main(descriptor: int, kind: Kind | None = None) -> int:
+    """Run a hunter whose control line is an inherited descriptor; return its exit code. `kind` is the core's class."""
+    end = socket.socket(fileno=descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(end, kind))
+
+
+async def _run(end: socket.socket, kind: Kind | None) -> int:
+    line = await Line.open(end)
+    try:
+        start = Start(**await line.receive())
+    except LineClosed:
+        return 0
+    configure(start.log_level, sys.stderr)
+    clock = SystemClock()
+    try:
+        settings = start.settings()
+        packs = settings.data / PACKS_FOLDER
+        pack = load_archived(packs, start.pack_digest)
+        store = await open_store(start.store_url, clock=clock, password=store_password(settings))
+        try:
+            async with hunting(
+                store,
+                pack,
+                clock,
+                kind=kind or hunt(),
+                max_mode=Mode(settings.max_mode),
+                pace=pace_of(settings),
+                checkpoints=checkpoints_for(store, settings.data, shared=settings.store.shared),
+            ) as hunter:
+                await line.send({"ready": True, "pid": os.getpid()})
+                await _obey(line, hunter, packs)
+        finally:
+            await store.close()
+    except (StillgateError, OSError, ImportError) as error:
+        get("hunter").error("the hunter cannot go on", error=str(error))
+        return _EX_CONFIG
+    except LineClosed:
+        return 0
+    return 0
+
+
+def pace_of(settings: Settings) -> Pace:
+    """Return how often the hunter acts, by the settings."""
+    return Pace(judge=settings.hunter.judge_seconds)
+
+
+async def _obey(line: Line, hunter: Hunter, packs: Path) -> None:
+    """Answer the parent until it says drain, or is gone, or the kernel says SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    both = {asyncio.create_task(_listen(line, hunter, packs)), asyncio.create_task(stop.wait())}
+    done, pending = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done:
+        task.result()
+
+
+async def _listen(line: Line, hunter: Hunter, packs: Path) -> None:
+    try:
+        while (question := await line.receive())["ask"] != "drain":
+            answer: dict[str, Any] = {"number": question["number"]}
+            if question["ask"] == "switch":
+                await _switch(hunter, packs, question["pack_digest"])
+                answer["pack_digest"] = hunter.pack.digest
+            else:
+                answer["snapshot"] = hunter.snapshot()
+            await line.send(answer)
+    except LineClosed:
+        return
+
+
+async def _switch(hunter: Hunter, packs: Path, digest: str) -> None:
+    """Hunt by an archived pack; whatever keeps it from being loaded leaves the old one."""
+    try:
+        hunter.adopt(await asyncio.to_thread(load_archived, packs, digest))
+    except Exception as error:  # noqa: BLE001 - it hunts by the old one
+        get("hunter").error("the pack in force cannot be loaded; the old one goes on", digest=digest, error=repr(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,214 @@
+"""What the active hunter does turn by turn: see what was told, learn what people say, judge, publish, make it safe.
+
+Laws:
+- State and position are one checkpoint. A new finding is made safe before it is published, and what a checkpoint holds
+  is published when it is loaded: so a death at any moment neither loses a finding nor gives it a second id.
+- What a person dismissed is not published, whatever the core says.
+- What the core cannot take is counted and left out: a batch that it chokes on must not come again for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from proxy.clock import Clock
+from proxy.errors import ConfigurationError
+from proxy.hunter.finding import Finding
+from proxy.hunter.finding_rows import Said
+from proxy.hunter.wire import Batch, decode
+from proxy.hunting.campaigns import CampaignRegistry
+from proxy.hunting.checkpoints import Checkpoint, CheckpointLost, Checkpoints
+from proxy.hunting.core import Core, Kind, terms_of
+from proxy.hunting.decisions import Decisions
+from proxy.hunting.lease import Lease
+from proxy.hunting.publishing import Publisher
+from proxy.log import get
+from proxy.metrics import Tally
+from proxy.rules.flag_sync import FlagSync
+from proxy.rules.pack import Mode, Pack
+from proxy.store.base import Store
+from proxy.telling import EVENTS_STREAM
+
+# Batches in one read; up to four megabytes, and half a second of the core's work on ordinary ones.
+_READ = 16
+# A dismissal so young may have met a publishing that was under way in a hunter that died since.
+_YOUNG_S = 3600.0
+_OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a hunter is put together from."""
+
+    store: Store
+    clock: Clock
+    tally: Tally
+    lease: Lease
+    checkpoints: Checkpoints
+    registry: CampaignRegistry
+    decisions: Decisions
+    publisher: Publisher
+    flags: FlagSync
+    max_mode: Mode
+    kind: Kind
+
+
+class Off(Protocol):
+    """Runs what touches the core, in its thread, and returns what comes of it."""
+
+    async def __call__(self, work: Any, *arguments: Any) -> Any:  # noqa: ANN401 - any function and its result
+        """Return what `work` returns."""
+        ...
+
+
+class Chase:
+    """A core, how far it has read, and what is safe of it; made by `begin`."""
+
+    def __init__(self, parts: Parts, pack: Pack, core: Core, position: str, off: Off) -> None:
+        self._parts = parts
+        self._pack = pack
+        self._core = core
+        self._position = position
+        self._off = off
+        self._safe = frozenset(core.findings)  # ids that a checkpoint holds
+        self._published: set[str] = set()  # and not dismissed since
+        self._changed = False  # since the last checkpoint
+        self._logger = get("hunter")
+
+    @classmethod
+    async def begin(cls, parts: Parts, pack: Pack, off: Off) -> Chase:
+        """Go on from the last checkpoint, with all that people decided, and publish what it holds."""
+        checkpoint = await parts.checkpoints.load()
+        terms, core, position = terms_of(pack, parts.max_mode), None, ""
+        if checkpoint is not None:
+            try:
+                core, position = await off(parts.kind.from_bytes, checkpoint.state, terms), checkpoint.position
+            except Exception:  # noqa: BLE001 - what it stumbled over is in the state, and would be there again
+                get("hunter").exception("the checkpoint cannot be used; the hunter begins anew")
+        chase = cls(parts, pack, core or parts.kind(terms), position, off)
+        parts.publisher.pack = pack
+        await parts.decisions.begin()
+        parts.decisions.all_anew()
+        await chase.learn()
+        await chase._publish(list(chase._core.findings.values()))
+        return chase
+
+    async def follow_pack(self, pack: Pack) -> None:
+        """Judge by another pack if it is another."""
+        if pack is not self._pack:
+            self._pack = self._parts.publisher.pack = pack
+            await self._off(self._core.adopt, terms_of(pack, self._parts.max_mode))
+            self._changed = True
+
+    async def learn(self) -> None:
+        """Hand on to the core what people decided, and undo what was published of what they dismissed."""
+        decisions = self._parts.decisions
+        for finding_id in decisions.take():
+            said, self._changed = decisions.said(finding_id), True
+            if said is None:
+                continue
+            try:
+                await self._off(self._core.dismiss if said is Said.DISMISSED else self._core.confirm, finding_id)
+            except KeyError:
+                self._logger.info("a finding that was decided about is not known any more", finding=finding_id)
+            if said is Said.DISMISSED:
+                self._published.discard(finding_id)  # what people decided about stays to be seen
+                await self._undo(finding_id)
+        self._count()
+
+    async def read(self) -> bool:
+        """See what was told since; return whether there may be more."""
+        tally, wall = self._parts.tally, self._parts.clock.wall
+        found = await self._parts.store.follow(EVENTS_STREAM, self._position, _READ)
+        if found.cut:
+            tally.count("stillgate_hunter_gaps_total")
+            self._logger.error("events were dropped before they were read; raise hunter.stream_bytes if that goes on")
+        sent_at = wall()
+        for entry in found.entries:
+            batch: Batch = await self._off(decode, entry)
+            tally.count("stillgate_hunter_malformed_total", amount=batch.malformed)
+            sent_at = batch.sent_at or sent_at
+            try:
+                await self._off(self._core.see, batch.events)
+            except Exception:
+                self._logger.exception("a batch of events cannot be used")
+                tally.count("stillgate_hunter_malformed_total", amount=len(batch.events))
+            else:
+                tally.count("stillgate_hunter_events_total", amount=len(batch.events))
+        tally.put("stillgate_hunter_lag_seconds", max(0.0, wall() - sent_at))
+        self._changed = self._changed or found.position != self._position
+        self._position = found.position
+        return len(found.entries) == _READ
+
+    async def judge(self) -> None:
+        """Publish what is new or has changed; what is new is made safe first."""
+        clock = self._parts.clock
+        began = clock.monotonic()
+        try:
+            findings: list[Finding] = await self._off(self._core.judge, clock.wall())
+        except Exception:
+            self._logger.exception("the hunter could not judge")
+            return
+        self._parts.tally.observe("stillgate_hunter_judge_seconds", clock.monotonic() - began)
+        self._changed = self._changed or bool(findings)
+        new = [finding for finding in findings if finding.id not in self._safe]
+        for finding in new:
+            self._logger.info("a campaign was found", finding=finding.id, accounts=len(finding.members))
+        if new:
+            await self.save()
+        await self._publish(findings)
+        for finding_id in self._published - self._core.findings.keys():
+            if self._parts.lease.held:
+                await self._parts.publisher.withdraw(finding_id)
+                self._published.discard(finding_id)
+        self._count()
+
+    async def save(self) -> float:
+        """Make state and position safe, and let the events go that they hold; return how long that took, in seconds."""
+        parts = self._parts
+        began = parts.clock.monotonic()
+        if not self._changed:
+            return 0.0
+        state: bytes = await self._off(self._core.to_bytes)
+        if not parts.lease.held:
+            return 0.0
+        try:
+            await parts.checkpoints.save(Checkpoint(self._position, state))
+        except CheckpointLost as lost:
+            parts.tally.count("stillgate_hunter_checkpoint_failures_total")
+            self._logger.error("the checkpoint could not be written", error=str(lost))  # noqa: TRY400 - says it all
+        else:
+            self._safe = frozenset(self._core.findings)
+            self._changed = False
+            parts.tally.put("stillgate_hunter_checkpoint_bytes", len(state))
+            await parts.store.trim(EVENTS_STREAM, self._position)
+        return parts.clock.monotonic() - began
+
+    async def _publish(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            if not self._parts.lease.held:
+                return
+            if self._parts.decisions.said(finding.id) is not Said.DISMISSED:
+                await self._parts.publisher.publish(finding)
+                self._published.add(finding.id)
+
+    async def _undo(self, finding_id: str) -> None:
+        """Lift what this or another hunter may have raised while the dismissal was on its way."""
+        decision = self._parts.decisions.dismissal(finding_id)
+        if self._parts.clock.wall() - decision.at > _YOUNG_S:
+            return
+        with contextlib.suppress(KeyError, ConfigurationError):
+            _, finding = await self._parts.registry.show(finding_id)
+            await self._parts.flags.flush()
+            await self._parts.registry.undo(finding, decision)
+
+    def _count(self) -> None:
+        decisions = self._parts.decisions
+        ids = self._core.findings.keys() | decisions.known.keys()
+        found = Counter(str(decisions.said(finding_id) or _OPEN) for finding_id in ids)
+        for state in (_OPEN, *Said):
+            self._parts.tally.put("stillgate_findings", found[state], (state,))

@@ -1,0 +1,73 @@
+"""What the process needs of the hunter's pure core, and where that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from proxy.hunter.event import Event
+from proxy.hunter.finding import Finding
+from proxy.hunter.hunt import Hunt
+from proxy.hunter.terms import Terms
+from proxy.rules.pack import Mode, Pack
+
+
+class Core(Protocol):
+    """The hunter's memory. One thread at a time; `judge` and `to_bytes` may take seconds."""
+
+    def see(self, events: Sequence[Event]) -> None:
+        """Take note of exchanges, in any order within an hour."""
+        ...
+
+    def judge(self, now: float) -> list[Finding]:
+        """Return the findings that are new or have changed since this was asked last."""
+        ...
+
+    def dismiss(self, finding_id: str) -> None:
+        """Learn that a finding was honest traffic: it never comes back by itself."""
+        ...
+
+    def confirm(self, finding_id: str) -> None:
+        """Learn that a finding was right."""
+        ...
+
+    def adopt(self, terms: Sequence[Terms]) -> None:
+        """Judge by another pack from now on."""
+        ...
+
+    @property
+    def findings(self) -> Mapping[str, Finding]:
+        """Every finding as it stands."""
+        ...
+
+    def to_bytes(self) -> bytes:
+        """Return what `from_bytes` of its class reads."""
+        ...
+
+
+class Kind(Protocol):
+    """The class of a core."""
+
+    def __call__(self, terms: Sequence[Terms]) -> Core:
+        """Return one that has seen nothing."""
+        ...
+
+    def from_bytes(self, data: bytes, terms: Sequence[Terms]) -> Core:
+        """Return one that goes on where another was. Raises ValueError for bytes that are none."""
+        ...
+
+
+def hunt() -> Kind:
+    """Return the class of the real one."""
+    return Hunt
+
+
+def terms_of(pack: Pack, max_mode: Mode) -> tuple[Terms, ...]:
+    """Return what the hunter is to look for by this pack."""
+    if max_mode is Mode.OFF:
+        return ()
+    return tuple(
+        Terms(entry.id, entry.min_accounts, entry.min_tenants, entry.window_ms / 1000, entry.min_confidence)
+        for entry in pack.campaigns
+        if entry.mode is not Mode.OFF
+    )

@@ -1,0 +1,48 @@
+"""Hears what people decide about findings, and keeps what the hunter has still to learn of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxy.hunter.finding_rows import DECISIONS_TABLE, Decision, Said, standing
+from proxy.hunting.campaigns import CampaignRegistry
+
+
+class Decisions:
+    """A follower of the store's feed (`follow_feed`); `known` is what all people said, by finding."""
+
+    def __init__(self, registry: CampaignRegistry) -> None:
+        self.known: dict[str, list[Decision]] = {}
+        self._fresh: dict[str, None] = {}
+        self._registry = registry
+
+    async def begin(self) -> None:
+        """Read all decisions."""
+        found = await self._registry.decisions()
+        self._fresh.update(dict.fromkeys(name for name, said in found.items() if said != self.known.get(name)))
+        self.known = found
+
+    async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Read them again if one changed: people decide a few times a day."""
+        if any(table == DECISIONS_TABLE for table, _ in rows):
+            await self.begin()
+
+    def caught_up(self, at: float) -> None:
+        """Do nothing: what was decided stays decided."""
+
+    def take(self) -> list[str]:
+        """Return the findings that something was decided about since this was asked last."""
+        fresh, self._fresh = self._fresh, {}
+        return list(fresh)
+
+    def all_anew(self) -> None:
+        """Have every decision count as new: the hunter went back to an earlier state."""
+        self._fresh.update(dict.fromkeys(self.known))
+
+    def said(self, finding_id: str) -> Said | None:
+        """Return what people say about a finding, None if nothing."""
+        return standing(self.known.get(finding_id, ()))
+
+    def dismissal(self, finding_id: str) -> Decision:
+        """Return the last dismissal of a finding that was dismissed."""
+        return [entry for entry in self.known[finding_id] if entry.said is Said.DISMISSED][-1]

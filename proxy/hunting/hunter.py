@@ -1,0 +1,124 @@
+"""One of the hunters on a store: takes the lease when it can be had, and hunts while it has it.
+
+Laws: only whoever holds the lease reads, publishes and writes; when it is lost, what was not made safe is thrown away
+and comes again from the stream. The core is touched in one thread of its own, one call at a time, while the event loop
+goes on renewing the lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+from proxy.errors import StoreUnavailable
+from proxy.hunting.chase import Chase, Parts
+from proxy.hunting.lease import TURN_S
+from proxy.log import get
+from proxy.metrics import Snapshot
+from proxy.rules.pack import Pack
+
+# A large state takes long to write; at most so much of the time goes into it.
+_CHECKPOINT_SHARE = 0.05
+_SWEEP_S = 3600.0
+
+T = TypeVar("T")
+
+
+class Pace(NamedTuple):
+    """How often the hunter judges and makes its state safe, in seconds."""
+
+    judge: float = 30.0
+    checkpoint: float = 60.0
+    poll: float = 0.5
+
+
+class Hunter:
+    """One of the hunters on a store; active while it holds the lease."""
+
+    def __init__(self, parts: Parts, pack: Pack, pace: Pace = Pace()) -> None:  # noqa: B008 - a tuple of numbers
+        self.active = False
+        self._parts = parts
+        self._pack = pack
+        self._pace = pace
+        self._stopping = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "hunter")
+        self._logger = get("hunter")
+
+    @property
+    def pack(self) -> Pack:
+        """The pack whose campaigns are looked for."""
+        return self._pack
+
+    def adopt(self, pack: Pack) -> None:
+        """Look by another pack from the next turn on."""
+        self._pack = pack
+
+    def stop(self) -> None:
+        """Make `run` end once the present turn is through, with everything made safe."""
+        self._stopping.set()
+
+    def snapshot(self) -> Snapshot:
+        """Return the numbers as they are now."""
+        self._parts.tally.put("stillgate_hunter_active", float(self.active))
+        return self._parts.tally.snapshot()
+
+    async def run(self) -> None:
+        """Hunt whenever the lease can be had, until `stop`; survives a store that is away."""
+        parts = self._parts
+        try:
+            while not self._stopping.is_set():
+                try:
+                    if await parts.lease.take():
+                        await self._hunt()
+                except StoreUnavailable:
+                    self._logger.warning("the store is away; the hunter waits")
+                await self._rest(TURN_S)
+        finally:
+            with contextlib.suppress(StoreUnavailable):
+                await parts.lease.give_back()
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _hunt(self) -> None:
+        """Be the active one until the lease is lost or the end has come. Raises StoreUnavailable."""
+        keeping = asyncio.create_task(self._parts.lease.keep())
+        try:
+            self.active = True
+            self._logger.info("this hunter is active")
+            chase = await Chase.begin(self._parts, self._pack, self._off)
+            await self._parts.publisher.sweep()
+            turn = self._pace.judge
+            now = self._parts.clock.monotonic
+            judge_at, save_at, sweep_at = now() + turn, now() + self._pace.checkpoint, now() + _SWEEP_S
+            while self._parts.lease.held and not self._stopping.is_set():
+                await chase.follow_pack(self._pack)
+                await chase.learn()
+                if now() >= judge_at:
+                    await chase.judge()
+                    judge_at = now() + turn
+                if now() >= save_at:
+                    save_at = now() + max(self._pace.checkpoint, await chase.save() / _CHECKPOINT_SHARE)
+                if now() >= sweep_at:
+                    await self._parts.publisher.sweep()
+                    sweep_at = now() + _SWEEP_S
+                if not await chase.read():
+                    await self._rest(self._pace.poll)
+            if self._parts.lease.held:
+                await chase.judge()
+                await chase.save()
+        finally:
+            self.active = False
+            self._parts.tally.put("stillgate_hunter_lag_seconds", 0)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _off(self, work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - of whatever function
+        """Run what touches the core, in its thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

@@ -1,0 +1,84 @@
+"""Puts a hunter together and keeps it running, whichever process it is in."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from proxy.clock import Clock
+from proxy.hunting.campaigns import CampaignRegistry
+from proxy.hunting.chase import Parts
+from proxy.hunting.checkpoints import Checkpoints, FileCheckpoints, StoreCheckpoints
+from proxy.hunting.core import Kind
+from proxy.hunting.decisions import Decisions
+from proxy.hunting.hunter import Hunter, Pace
+from proxy.hunting.lease import Lease
+from proxy.hunting.publishing import Publisher
+from proxy.metered_store import MeteredStore
+from proxy.metrics import Tally
+from proxy.rules.flag_book import FlagBook
+from proxy.rules.flag_store import FlagRegistry
+from proxy.rules.flag_sync import FlagSync
+from proxy.rules.pack import Mode, Pack
+from proxy.store.base import Store
+from proxy.store.feed_follower import follow_feed
+
+CHECKPOINT_FILE = Path("hunter") / "state"
+
+
+def checkpoints_for(store: Store, data: Path, *, shared: bool) -> Checkpoints:
+    """Return where a deployment's checkpoints are: with a shared store another machine must be able to go on."""
+    return StoreCheckpoints(store) if shared else FileCheckpoints(data / CHECKPOINT_FILE)
+
+
+@asynccontextmanager
+async def hunting(
+    store: Store,
+    pack: Pack,
+    clock: Clock,
+    *,
+    kind: Kind,
+    max_mode: Mode,
+    pace: Pace,
+    checkpoints: Checkpoints | None = None,
+) -> AsyncIterator[Hunter]:
+    """Hunt while the context lasts; at its end the hunter stops and all is safe.
+
+    Without `checkpoints` they go into the store. Raises StoreUnavailable if the flags cannot be read, and at its end
+    whatever ended the hunter before its time.
+    """
+    tally = Tally(())
+    metered = MeteredStore(store, tally)
+    book = FlagBook(shared=True)
+    flags = FlagSync(book, metered, clock)
+    await flags.begin()
+    registry = CampaignRegistry(metered, FlagRegistry(metered, clock), clock)
+    decisions = Decisions(registry)
+    parts = Parts(
+        store=metered,
+        clock=clock,
+        tally=tally,
+        lease=Lease(metered, secrets.token_hex(8), clock),
+        checkpoints=checkpoints or StoreCheckpoints(metered),
+        registry=registry,
+        decisions=decisions,
+        publisher=Publisher(metered, book, pack, max_mode, clock),
+        flags=flags,
+        max_mode=max_mode,
+        kind=kind,
+    )
+    hunter = Hunter(parts, pack, pace)
+    async with asyncio.TaskGroup() as tasks:
+        background = [tasks.create_task(work) for work in (flags.run(), follow_feed(metered, clock, decisions))]
+        running = tasks.create_task(hunter.run())
+        try:
+            yield hunter
+        finally:
+            hunter.stop()
+            await asyncio.wait([running])
+            for task in background:
+                task.cancel()
+    await flags.flush()

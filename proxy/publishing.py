@@ -1,0 +1,50 @@
+"""Lets a finding act: what the gateway has to know of a campaign, and the flags that its entry in the pack raises.
+
+Law: what the pack says of an entry holds at the moment of publishing; one that is off, or gone, does nothing.
+"""
+
+from __future__ import annotations
+
+from proxy.hunter.finding import Finding
+from proxy.rules.campaign_book import CampaignBook, KnownCampaign
+from proxy.rules.campaign_flags import raise_flags
+from proxy.rules.flags import Flags
+from proxy.rules.pack import Campaign, Mode, Pack
+from proxy.rules.template_index import KnownTemplate
+
+
+def publish(
+    finding: Finding, pack: Pack, book: CampaignBook, flags: Flags, max_mode: Mode, now: float
+) -> KnownCampaign | None:
+    """Take a finding as it stands into the book and raise, or renew, its flags; None if no entry is there for it.
+
+    Call it with every change of the finding, and while the campaign goes on, so that its flags do not end. `now` is
+    Unix seconds.
+    """
+    campaign = next((entry for entry in pack.campaigns if entry.id == finding.rule), None)
+    if campaign is None or campaign.mode is Mode.OFF:
+        return None
+    known = known_campaign(finding, campaign, now)
+    before = book.get(finding.id) if finding.id in book else None
+    left = () if before is None else before.accounts - known.accounts
+    book.hear(known)
+    raise_flags(flags, known, campaign, max_mode, now, left)
+    return known
+
+
+def known_campaign(finding: Finding, campaign: Campaign, now: float) -> KnownCampaign:
+    """Return what has to be known of a finding to answer its exchanges, for as long as its flags last."""
+    reach = finding.reach
+    return KnownCampaign(
+        id=finding.id,
+        rule=finding.rule,
+        templates=tuple(KnownTemplate(*template) for template in finding.templates),
+        accounts=frozenset(finding.members),
+        opened_from=reach.opened_from,
+        opened_to=reach.opened_to,
+        began=reach.began,
+        shared=reach.shared,
+        updated_at=now,
+        until=now + campaign.flag.ttl_ms / 1000,
+        spared=reach.spared,
+    )

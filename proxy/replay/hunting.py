@@ -1,0 +1,112 @@
+"""Hands exchanges to the hunter as events, asks it for findings every so often, and lets findings act.
+
+Laws: events come in the order of their moments and in batches; what the hunter finds at a moment acts on what comes
+after it; a campaign that goes on has its flags renewed, also where nothing else about it is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from proxy.hunter.event import Event
+from proxy.hunter.finding import Finding
+from proxy.link_names import LinkNames
+from proxy.replay.judging import Judged
+from proxy.telling import event
+
+_BATCH: Final = 2_048
+
+
+class Hunter(Protocol):
+    """What finds campaigns, as `proxy.hunter.hunt` does."""
+
+    @property
+    def findings(self) -> Mapping[str, Finding]:
+        """The campaigns known, by id."""
+        ...
+
+    def see(self, events: Sequence[Event]) -> None:
+        """Take events."""
+        ...
+
+    def judge(self, now: float) -> list[Finding]:
+        """Return what is new, or has changed since the last time."""
+        ...
+
+
+class Grown(NamedTuple):
+    """A campaign at the moment at which it was reported or grew, and the accounts that joined it then."""
+
+    at: float
+    finding: Finding
+    joined: tuple[str, ...]
+
+
+class Acting(NamedTuple):
+    """What is done with findings: `publish` lets one act as it stands, `end` drops those that ended, `tell` reports."""
+
+    publish: Callable[[Finding, float], None]
+    end: Callable[[float], object]
+    tell: Callable[[Grown], None]
+
+
+class Hunting:
+    """The hunter at work on virtual time, asked every `every_s` seconds of it."""
+
+    def __init__(self, hunter: Hunter, names: LinkNames, acting: Acting, every_s: float) -> None:
+        self._hunter = hunter
+        self._names = names
+        self._acting = acting
+        self._every_s = every_s
+        self._due: float | None = None
+        self._events: list[Event] = []
+        self._news = False  # whether there were events since the last judging
+        self._members: dict[str, set[str]] = {}  # as told, by campaign
+        self._published: dict[str, float] = {}  # campaign -> its last exchange
+
+    def note(self, judged: Judged) -> None:
+        """Take one exchange that has ended."""
+        exchange, decision, status, used = judged
+        self._events.append(event(exchange, used, decision.effect, self._names, delivered=status == 200))
+        self._news = True
+        if len(self._events) >= _BATCH:
+            self._flush()
+
+    def reach(self, now: float) -> None:
+        """Let the hunter judge whatever is due by now."""
+        due = self._due
+        if due is not None and now < due:
+            return
+        if due is not None and self._news:
+            self._judge(due)
+        self._acting.end(now)
+        self._due = (now // self._every_s + 1) * self._every_s
+
+    def finish(self, now: float) -> None:
+        """Let the hunter judge once more, at the end."""
+        if self._news:
+            self._judge(now)
+
+    def _judge(self, now: float) -> None:
+        self._flush()
+        self._news = False
+        for finding in self._hunter.judge(now):
+            self._act(finding, now)
+        for finding in list(self._hunter.findings.values()):
+            if finding.last_at > self._published.get(finding.id, 0.0):
+                self._act(finding, now)
+
+    def _act(self, finding: Finding, now: float) -> None:
+        self._published[finding.id] = finding.last_at
+        self._acting.publish(finding, now)
+        told = self._members.setdefault(finding.id, set())
+        joined = finding.members.keys() - told
+        if joined:
+            told |= joined
+            self._acting.tell(Grown(now, finding, tuple(sorted(joined))))
+
+    def _flush(self) -> None:
+        if self._events:
+            self._hunter.see(self._events)
+            self._events = []

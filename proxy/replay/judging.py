@@ -1,0 +1,112 @@
+"""Decides about exchanges that were recorded, one after the other, with the decider that serves customers.
+
+Laws:
+- What an exchange used is known: it is settled, and learned from, at the moment at which it is decided.
+- A recorded answer has no text: nothing is learned of refusals and of seals of reasoning, so no seal is foreign.
+- Actions work on the members of a request that are no texts and no lists.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from proxy.clock import VirtualClock
+from proxy.course import BYTES_PER_TOKEN, Terms
+from proxy.deciding import Decider, Decision
+from proxy.decision import Effect
+from proxy.dialects import dialects
+from proxy.exchange import Answered, Call, Exchange, Principal, Usage
+from proxy.fields import FieldTable
+from proxy.fingerprint.winnow import Prints
+from proxy.refusal import to_error
+from proxy.replay.reading import principal_of
+from proxy.replay.seen import Caller, Request, Seen
+from proxy.rules.reservation import Amounts
+
+_LINKS: Final = {"docs_url": "", "appeal_url": ""}
+_CALLERS_MAX: Final = 100_000  # at some 600 bytes each; then all are made anew
+_NOTHING: Final = Usage(0, 0)
+
+
+class Judged(NamedTuple):
+    """What was decided about one exchange; `status` and `used` are what the caller was given in the replay."""
+
+    exchange: Exchange
+    decision: Decision
+    status: int
+    used: Usage
+
+
+class Judging:
+    """One decider at work on `clock`, which whoever calls moves; models that `models` does not know have `usual`."""
+
+    def __init__(
+        self, decider: Decider, table: FieldTable, clock: VirtualClock, models: Mapping[str, Terms], usual: Terms
+    ) -> None:
+        self._decider = decider
+        self._clock = clock
+        self._defaults = dict(table.defaults)
+        self._models = models
+        self._usual = usual
+        self._dialects = {dialect.name: dialect for dialect in dialects().values()}
+        self._principals: dict[Caller, Principal] = {}
+        self._numbers = itertools.count()
+
+    async def judge(self, seen: Seen, request: Request, prints: Prints | None) -> Judged:
+        """Decide about one exchange, settle it and let everybody learn from it."""
+        exchange = self._exchange(seen, request)
+        exchange.prints = prints
+        terms = self._models.get(request.model, self._usual)
+        asked = request.text_bytes // BYTES_PER_TOKEN + 1
+
+        def estimate(call: Call) -> Amounts:
+            most = min(call.max_output_tokens or terms.max_output_tokens, terms.max_output_tokens) * call.choices
+            return Amounts.of(asked, most, terms.cost_microusd(asked, most))
+
+        decider = self._decider
+        decision = await decider.decide(exchange, estimate)
+        status, used = seen.status, seen.usage
+        if decision.effect is Effect.DENY:
+            error = to_error(decision, self._dialects[exchange.dialect], exchange.id, self._clock.wall(), _LINKS)
+            status, used = error.status, _NOTHING
+        elif status >= 400:
+            used = _NOTHING
+        if decision.reservation is not None:
+            cost = terms.cost_microusd(used.input, used.output)
+            amounts = Amounts.of(used.input, used.output, cost, requests=int(status < 500))
+            decider.quotas.settle(decision.reservation, amounts)
+        decider.learn(exchange, Answered(status, used))
+        return Judged(exchange, decision, status, used)
+
+    def _exchange(self, seen: Seen, request: Request) -> Exchange:
+        call = Call(
+            request.model,
+            request.stream,
+            request.settings,
+            request.max_output_tokens,
+            request.choices,
+            length_member=request.length_member,
+        )
+        return Exchange(
+            f"replay-{next(self._numbers)}",
+            seen.dialect,
+            seen.peer,
+            seen.agent,
+            "",
+            self._clock.wall(),
+            self._principal(seen.caller),
+            call,
+            (),
+            {**self._defaults, **request.fields},
+            request.unknown,
+        )
+
+    def _principal(self, caller: Caller) -> Principal:
+        found = self._principals.get(caller)
+        if found is None:
+            if len(self._principals) >= _CALLERS_MAX:
+                self._principals.clear()
+            found = self._principals[caller] = principal_of(caller)
+        return found

@@ -1,0 +1,85 @@
+"""Cuts files of traffic into blocks of whole lines, plain or compressed, one file after the other.
+
+Laws: every line comes in exactly one block, also the last one of a file that does not end it; nothing is held but the
+block at hand.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Final, cast
+
+from proxy.errors import ConfigurationError
+
+STDIN: Final = Path("-")
+_BLOCK_BYTES: Final = 1 << 19  # some 250 exchanges: few enough to spread over processes, many enough to be worth a trip
+_LINE_BYTES: Final = 64 << 20  # several times what a request's body may have
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_TOO_LONG: Final = b"too long\n"  # stands for a line that is; it is no JSON
+
+
+class Files:
+    """The files of one replay, read once; `-` is standard input.
+
+    `broken` names those that end in the middle of their compressed data. `on_bytes` is told how many bytes of the files
+    were read since it was last told.
+    """
+
+    def __init__(self, places: Sequence[Path], on_bytes: Callable[[int], None] = lambda _: None) -> None:
+        self._places = tuple(places)
+        self.broken: list[Path] = []
+        self._on_bytes = on_bytes
+
+    def check(self) -> None:
+        """Raise ConfigurationError for a file that is not there."""
+        for place in self._places:
+            if place != STDIN and not place.is_file():
+                raise ConfigurationError(f"{place}: cannot be read: there is no such file")
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield blocks of lines, each ended by a line feed. Raises ConfigurationError for an unreadable file."""
+        for place in self._places:
+            try:
+                if place == STDIN:
+                    yield from self._blocks_of(place, io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer)))
+                else:
+                    with place.open("rb") as raw:
+                        yield from self._blocks_of(place, raw)
+            except OSError as error:
+                raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
+
+    def _blocks_of(self, place: Path, raw: io.BufferedReader) -> Iterator[bytes]:
+        packed = raw.peek(len(_GZIP_MAGIC))[: len(_GZIP_MAGIC)] == _GZIP_MAGIC
+        stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw) if packed else raw)
+        told = 0
+        seekable = raw.seekable()
+        begun: list[bytes] = []  # of a line that is longer than a block
+        held = 0
+        while True:
+            try:
+                data = stream.read(_BLOCK_BYTES)
+            except (EOFError, gzip.BadGzipFile, zlib.error):
+                self.broken.append(place)
+                data = b""
+            if seekable and (at := raw.tell()) != told:
+                self._on_bytes(at - told)
+                told = at
+            end = data.rfind(b"\n") + 1
+            if not data or end:
+                if held > _LINE_BYTES:
+                    end_of_line = data.find(b"\n") + 1
+                    begun, data, end = [_TOO_LONG], data[end_of_line:], end - end_of_line
+                block = b"".join((*begun, data[:end]))
+                if block:
+                    yield block if block.endswith(b"\n") else block + b"\n"
+                begun, held = [], 0
+            if not data:
+                return
+            held += len(data) - end
+            if held <= _LINE_BYTES:
+                begun.append(data[end:])

@@ -1,0 +1,68 @@
+"""Spreads blocks of lines over processes and returns what they say in the order of the lines.
+
+Laws: processes are spawned, so nothing of this one is in them but what they are told; few blocks are on their way at
+once, so a slow consumer holds up the reading and not the memory.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
+from typing import Final
+
+from proxy.errors import StillgateError
+from proxy.pattern_sets import load_pattern_sets
+from proxy.replay.reading import Reader, Wants
+from proxy.replay.seen import Batch
+
+_AHEAD: Final = 4  # blocks on their way, for each process
+_FEW: Final = 8  # blocks that are read sooner than other processes are there
+
+_readers: list[Reader] = []  # the one of a reading process, made once
+
+
+class ReadingFailed(StillgateError):
+    """A process that reads has ended, for want of memory or by somebody's hand."""
+
+
+def batches(blocks: Iterable[bytes], wants: Wants, jobs: int) -> Iterator[Batch]:
+    """Yield what each block says, in order; with one job, or little to read, this process reads.
+
+    Raises ReadingFailed, and ConfigurationError for patterns that cannot be used.
+    """
+    blocks = iter(blocks)
+    begun = list(islice(blocks, _FEW)) if jobs > 1 else []
+    if len(begun) < _FEW or jobs <= 1:
+        reader = Reader(wants)
+        for block in chain(begun, blocks):
+            yield reader.read(block)
+        return
+    if wants.patterns is not None:
+        load_pattern_sets(wants.patterns)  # what cannot be used is to be said here, once
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (wants,))
+    waiting: deque[Future[Batch]] = deque()
+    try:
+        for block in chain(begun, blocks):
+            waiting.append(pool.submit(_read, block))
+            if len(waiting) >= jobs * _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise ReadingFailed("a process that reads the traffic has ended: is there enough memory?") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(wants: Wants) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends them
+    _readers.append(Reader(wants))
+
+
+def _read(block: bytes) -> Batch:
+    return _readers[0].read(block)

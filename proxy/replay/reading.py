@@ -1,0 +1,243 @@
+"""Reads lines of traffic: strictly, once, with detectors and fingerprints; several processes do it at once.
+
+Laws: a line that cannot be read is a value, never an exception; a detector runs only if somebody wants its fields.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from proxy.clock import VirtualClock
+from proxy.decisions.columns import SCHEMA
+from proxy.decisions.logged import read_logged
+from proxy.detectors import build
+from proxy.detectors.base import Detector
+from proxy.detectors.content import Content
+from proxy.dialects import dialects, strict_json
+from proxy.dialects.base import Dialect
+from proxy.errors import ProxyError
+from proxy.exchange import Exchange, Principal, Usage, text_bytes
+from proxy.fields import Value
+from proxy.fingerprint.winnow import Fingerprinter
+from proxy.intake import TEXT_ONLY_BYTES
+from proxy.pattern_sets import load_pattern_sets
+from proxy.replay.seen import Batch, Caller, Line, Other, Request, Seen, Unreadable
+from proxy.store.memory import MemoryStore
+
+_SHORT_CHARS: Final = 256
+_LATEST: Final = 253_402_300_800.0  # the year 10000
+_NO_PRINTS: Final = np.empty(0, np.uint64)
+_NOBODY: Final = Principal("", "", "", "", 0.0, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What a reading process has to know; small, since each gets a copy.
+
+    `fields` are those that the pack or the hunter reads; `released` is Unix seconds by model; `allow` names members of
+    requests that are taken beyond those that a dialect knows. Without a `prints_key` there are no prints.
+    """
+
+    fields: frozenset[str]
+    patterns: Path | None
+    released: Mapping[str, float]
+    allow: frozenset[str]
+    seals_key: bytes
+    prints_key: bytes | None
+
+
+class _Wrong(ValueError):
+    """What is wrong with a line, in words."""
+
+
+class _Looked(NamedTuple):
+    request: Request
+    prints: NDArray[np.uint64]
+
+
+class Reader:
+    """Reads blocks of lines. Raises ConfigurationError for patterns that cannot be used."""
+
+    def __init__(self, wants: Wants) -> None:
+        self._dialects = dialects(wants.allow)
+        patterns = wants.patterns if any(field.name in wants.fields for field in Content.fields) else None
+        content = Content(() if patterns is None else load_pattern_sets(patterns))
+        made = build(MemoryStore(VirtualClock()), wants.seals_key, wants.released, None, content=content)
+        self._detectors = [each for each in made if any(field.name in wants.fields for field in each.fields)]
+        self._wanted = wants.fields
+        self._fingerprinter = Fingerprinter(wants.prints_key) if wants.prints_key is not None else None
+
+    def read(self, block: bytes) -> Batch:
+        """Return what the lines of a block say."""
+        lines: list[Line] = []
+        prints: list[NDArray[np.uint64]] = []
+        ends: list[int] = []
+        end = 0
+        for raw in block[:-1].split(b"\n"):
+            line, sample = self._line(raw)
+            lines.append(line)
+            if self._fingerprinter is not None:
+                prints.append(sample)
+                end += len(sample)
+                ends.append(end)
+        return Batch(lines, np.concatenate(prints) if prints else None, ends)
+
+    def _line(self, raw: bytes) -> tuple[Line, NDArray[np.uint64]]:
+        try:
+            row = strict_json.read(raw)
+            if "kind" in row and row.get("v") == SCHEMA:
+                return (read_logged(row) if row["kind"] == "exchange" else Other()), _NO_PRINTS
+            return self._exchange(row, raw)
+        except (ProxyError, ValueError) as wrong:
+            return Unreadable(str(wrong)), _NO_PRINTS
+
+    def _exchange(self, row: dict[str, Any], raw: bytes) -> tuple[Seen, NDArray[np.uint64]]:
+        at = _number(row, "ts", "ts")
+        caller = _caller(_object(row, "principal"))
+        peer = _text(row, "peer", "peer")
+        headers = _object(row, "headers", {})
+        agent = headers.get("user-agent") or headers.get("User-Agent") or ""
+        if type(agent) is not str:
+            raise _Wrong("headers.user-agent: should be a text")
+        body = _object(row, "body")
+        status, usage = _answer(_object(row, "response", {}))
+        looked, refused, name = None, "", ""
+        dialect = self._dialects.get(_text(row, "path", "path"))
+        if dialect is None or row.get("method", "POST") != "POST":
+            refused = "there is no such endpoint"
+        else:
+            name = dialect.name
+            try:
+                looked = self._look(dialect, body, at, caller, peer, agent)
+            except ProxyError as error:
+                refused = error.message
+        request, prints = looked or (None, _NO_PRINTS)
+        return Seen(at, zlib.crc32(raw), caller, peer, agent, name, request, refused, status, usage), prints
+
+    def _look(
+        self, dialect: Dialect, body: dict[str, Any], at: float, caller: Caller, peer: str, agent: str
+    ) -> _Looked:
+        call = dialect.call(body)
+        texts = list(dialect.texts(call))
+        size = len(orjson.dumps(body))
+        if size > TEXT_ONLY_BYTES:
+            size = sum([text_bytes(text) for _, _, text in texts])
+        fields: dict[str, Value] = {}
+        unknown: frozenset[str] = frozenset()
+        if self._detectors:
+            exchange = Exchange("", dialect.name, peer, agent, "", at, _NOBODY, call, texts)
+            exchange.principal = principal_of(caller)
+            fields, unknown = self._inspect(exchange)
+        question = whole = 0
+        prints = _NO_PRINTS
+        if self._fingerprinter is not None:
+            prints, question, whole = self._fingerprinter.of(texts)
+        settings = {name: value for name, value in body.items() if _is_short(value)}
+        request = Request(
+            call.model,
+            call.stream,
+            call.max_output_tokens,
+            call.choices,
+            call.length_member,
+            settings,
+            size,
+            fields,
+            unknown,
+            question,
+            whole,
+        )
+        return _Looked(request, prints)
+
+    def _inspect(self, exchange: Exchange) -> tuple[dict[str, Value], frozenset[str]]:
+        """Return the fields that the request tells, and those that a detector failed to tell."""
+        wanted = self._wanted
+        fields: dict[str, Value] = {}
+        failed: list[Detector] = []
+        for detector in self._detectors:
+            try:
+                fields |= {name: value for name, value in detector.inspect(exchange).items() if name in wanted}
+            except Exception:  # noqa: BLE001 - a plug-in may be anybody's
+                failed.append(detector)
+        return fields, frozenset(field.name for detector in failed for field in detector.fields)
+
+
+def principal_of(caller: Caller) -> Principal:
+    """Return a caller as the engine knows it."""
+    return Principal(caller.key_id, caller.account, caller.tenant, caller.plan, caller.opened, dict(caller.attributes))
+
+
+def _caller(principal: dict[str, Any]) -> Caller:
+    key_id, account, tenant = (_text(principal, name, f"principal.{name}") for name in ("key_id", "account", "tenant"))
+    if not account:
+        raise _Wrong("principal.account: should not be empty")
+    plan, opened, links = "", 0.0, []
+    attributes = _object(principal, "attributes", {}, "principal.")
+    for name, value in attributes.items():
+        if name == "created_at":
+            opened = _number(attributes, name, "principal.attributes.created_at")
+        elif type(value) is not str:
+            if value is not None:
+                raise _Wrong(f"principal.attributes.{name[:_SHORT_CHARS]}: should be a text")
+        elif name == "plan":
+            plan = value
+        else:
+            links.append((name, value))
+    return Caller(key_id, account, tenant, plan, opened, tuple(links))
+
+
+def _answer(response: dict[str, Any]) -> tuple[int, Usage]:
+    status = _count(response, "status", 200, "response.")
+    usage = _object(response, "usage", {}, "response.")
+    asked = "prompt_tokens" if "prompt_tokens" in usage else "input_tokens"
+    given = "completion_tokens" if "completion_tokens" in usage else "output_tokens"
+    return status, Usage(_count(usage, asked, 0, "response.usage."), _count(usage, given, 0, "response.usage."))
+
+
+def _object(row: dict[str, Any], name: str, default: dict[str, Any] | None = None, within: str = "") -> dict[str, Any]:
+    value = row.get(name)
+    if type(value) is dict:
+        return cast("dict[str, Any]", value)
+    if value is None and default is not None:
+        return default
+    raise _Wrong(f"{within}{name}: should be an object")
+
+
+def _text(row: dict[str, Any], name: str, where: str) -> str:
+    value = row.get(name)
+    if type(value) is not str:
+        raise _Wrong(f"{where}: should be a text")
+    return value
+
+
+def _number(row: dict[str, Any], name: str, where: str) -> float:
+    value = row.get(name)
+    if (
+        type(value) not in {int, float}
+        or not math.isfinite(cast("float", value))
+        or not 0 <= cast("float", value) < _LATEST
+    ):
+        raise _Wrong(f"{where}: should be a number of seconds")
+    return float(cast("float", value))
+
+
+def _count(row: dict[str, Any], name: str, default: int, within: str) -> int:
+    value = row.get(name)
+    if value is None:
+        return default
+    if type(value) is not int or value < 0:
+        raise _Wrong(f"{within}{name}: should be a whole number")
+    return value
+
+
+def _is_short(value: object) -> bool:
+    kind = type(value)
+    return kind is not list and (kind is not str or len(cast("str", value)) <= _SHORT_CHARS)

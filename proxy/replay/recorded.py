@@ -1,0 +1,100 @@
+"""Judges the records of a decision log by a pack: the engine alone, with the fields and counts that they have.
+
+Records have no prompt and no usage: nothing is hunted and no quota is asked. A rule that reads what the record of an
+exchange cannot say is left out for it, as in `proxy.hindsight`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, cast
+
+from proxy.clock import VirtualClock
+from proxy.deciding import Decider, Decision
+from proxy.decisions.logged import Logged
+from proxy.exchange import Call, Exchange
+from proxy.fields import Fields, FieldTable
+from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE
+from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
+from proxy.hindsight.sight import Sight, sight
+from proxy.rules.flag_book import FlagBook
+from proxy.rules.flags import Flags
+from proxy.rules.instant_quotas import InstantQuotas
+from proxy.rules.pack import Mode, Pack
+from proxy.rules.reservation import NOTHING
+
+NOT_JUDGED: Final = "no pack was asked about it"
+
+
+class CannotTell(Exception):
+    """Why a record cannot be judged by another pack."""
+
+
+class RecordedJudging:
+    """One pack at work on records; `untold` counts the exchanges for which a rule had to be left out, by its id."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        table: FieldTable,
+        flags: Flags,
+        clock: VirtualClock,
+        archived: Callable[[str], Pack | None],
+    ) -> None:
+        self.untold: Counter[str] = Counter()
+        self._pack = pack
+        self._table = table
+        self._flags = flags
+        self._clock = clock
+        self._archived = archived
+        self._quotas = InstantQuotas(replace(pack, quotas=()), clock)
+        self._sights: dict[str, tuple[Sight, Decider] | None] = {}
+
+    async def judge(self, logged: Logged) -> tuple[Exchange, Decision]:
+        """Decide about a recorded exchange. Raises CannotTell."""
+        if not logged.judged:
+            raise CannotTell(NOT_JUDGED)
+        if logged.cut:
+            raise CannotTell(CUT)
+        found = self._sight_of(logged.pack_digest)
+        if found is None:
+            raise CannotTell(NO_PACK)
+        seen, decider = found
+        try:
+            fields = fields_at(logged, self._table)
+        except ValueError:
+            raise CannotTell(OTHER_TYPE) from None
+        self.untold.update(seen.untold)
+        seen.new.signals.recorded = logged.fields
+        exchange = exchange_at(logged, fields, unknown_then(seen.by, logged, fields, Mode.ENFORCE))
+        exchange.call = _call(logged, fields)
+        return exchange, await decider.decide(exchange, lambda _: NOTHING)
+
+    def _sight_of(self, digest: str) -> tuple[Sight, Decider] | None:
+        if digest not in self._sights:
+            by = self._pack if digest == self._pack.digest else self._archived(digest)
+            made = None
+            if by is not None:
+                seen = sight(by, by, self._pack, (FlagBook(), self._flags), self._table)
+                made = seen, Decider(seen.new.engine, self._quotas, (), self._table, self._clock)
+            self._sights[digest] = made
+        return self._sights[digest]
+
+
+def _call(logged: Logged, fields: Fields) -> Call:
+    """Return the call as far as the fields tell: what the actions look at."""
+    most = cast("int", fields["request.max_output_tokens"])
+    body: dict[str, Any] = {"model": logged.model}
+    if fields["request.logprobs"]:
+        body["logprobs"] = True
+        body["top_logprobs"] = fields["request.top_logprobs"]
+    if size := cast("int", fields["request.logit_bias_size"]):
+        body["logit_bias"] = dict.fromkeys(map(str, range(size)), 0)
+    choices = cast("int", fields["request.choices"])
+    if choices > 1:
+        body["n"] = choices
+    if most:
+        body["max_tokens"] = most
+    return Call(logged.model, bool(fields["request.stream"]), body, most or None, choices)

@@ -1,0 +1,166 @@
+"""Replays traffic: blocks of lines in, decisions and findings out, on a clock that the lines move.
+
+Laws:
+- The same lines give the same decisions and findings, whatever the number of processes that read them, and also if
+  some come up to an hour late, or twice: a line that was there before is answered as it was then and counts once.
+- Nothing sleeps, and nothing is asked that is outside of this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.clock import VirtualClock
+from proxy.decisions.logged import Logged
+from proxy.fingerprint.winnow import Prints
+from proxy.replay.hunting import Hunting
+from proxy.replay.judging import Judging
+from proxy.replay.order import LATE_S, InOrder
+from proxy.replay.recorded import CannotTell, RecordedJudging
+from proxy.replay.seen import Batch, Other, Seen, Unreadable
+from proxy.replay.summary import Summary
+from proxy.replay.writing import InLines, decision_row, error_row
+
+_Key = tuple[object, ...]
+
+
+class _Waiting(NamedTuple):
+    """An exchange until its turn, with its prints."""
+
+    line: Seen | Logged
+    prints: NDArray[np.uint64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """All that takes part; `clock` stands at or before the first line."""
+
+    clock: VirtualClock
+    judging: Judging
+    recorded: RecordedJudging
+    hunting: Hunting | None
+    decisions: InLines
+    summary: Summary
+
+
+class Replay:
+    """One replay, from the first line to the last."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._order: InOrder[_Waiting] = InOrder()
+        self._known: dict[_Key, dict[str, Any]] = {}  # what was answered within the last hour
+        self._ages: deque[tuple[float, _Key]] = deque()
+
+    def run(self, batches: Iterable[Batch]) -> Summary:
+        """Replay everything and return what came of it."""
+        return asyncio.run(self._run(batches))
+
+    async def _run(self, batches: Iterable[Batch]) -> Summary:
+        stage, order = self._stage, self._order
+        summary = stage.summary
+        number = 0
+        for batch in batches:
+            for line, prints in _with_prints(batch):
+                match line:
+                    case Unreadable():
+                        summary.note_unreadable(number, line.why)
+                        stage.decisions.put(number, error_row("", line.why))
+                    case Other():
+                        summary.passed += 1
+                        stage.decisions.put(number, None)
+                    case _:
+                        at = line.at if isinstance(line, Seen) else line.decided
+                        for entry in order.add(number, at, _Waiting(line, prints)):
+                            await self._take(*entry)
+                number += 1
+        for entry in order.rest():
+            await self._take(*entry)
+        if stage.hunting is not None:
+            stage.hunting.finish(stage.clock.wall())
+        stage.decisions.finish()
+        summary.lines = number
+        summary.late, summary.jumped, summary.jumps = order.late, order.jumped, order.jumps
+        summary.untold = stage.recorded.untold
+        return summary
+
+    async def _take(self, at: float, number: int, waiting: _Waiting) -> None:
+        """Decide about one exchange whose moment has come."""
+        stage, summary = self._stage, self._stage.summary
+        self._move_to(at)
+        line = waiting.line
+        key: _Key = (line.at, line.caller.account, line.twin) if isinstance(line, Seen) else (line.id,)
+        row = self._known.get(key)
+        if row is not None:
+            summary.duplicates += 1
+            stage.decisions.put(number, row | {"duplicate": True})
+            return
+        if isinstance(line, Seen):
+            row = await self._exchange(line, waiting.prints)
+        else:
+            row = await self._record(line, number)
+        self._known[key] = row
+        self._ages.append((at, key))
+        stage.decisions.put(number, row)
+
+    async def _exchange(self, seen: Seen, prints: NDArray[np.uint64] | None) -> dict[str, Any]:
+        stage = self._stage
+        if seen.request is None:
+            stage.summary.refused += 1
+            return error_row(seen.caller.account, seen.refused)
+        request = seen.request
+        known_by = None if prints is None else Prints(prints, request.question, request.whole)
+        judged = await stage.judging.judge(seen, request, known_by)
+        if stage.hunting is not None and known_by is not None:
+            stage.hunting.note(judged)
+        return self._counted(decision_row(judged.exchange, judged.decision))
+
+    async def _record(self, logged: Logged, number: int) -> dict[str, Any]:
+        try:
+            return self._counted(decision_row(*await self._stage.recorded.judge(logged)))
+        except CannotTell as why:
+            self._stage.summary.note_unreadable(number, str(why))
+            return error_row(logged.account, str(why))
+
+    def _counted(self, row: dict[str, Any]) -> dict[str, Any]:
+        summary = self._stage.summary
+        summary.effects[row["effect"]] += 1
+        if row["by"] is not None:
+            summary.by[row["by"]] += 1
+            summary.actions.update(row["actions"])
+        if len(row) > 4:
+            summary.fired.update(row.get("fired", ()))
+            if rung := row.get("shadow_rung"):
+                summary.shadow_rungs[rung] += 1
+        return row
+
+    def _move_to(self, at: float) -> None:
+        clock, summary = self._stage.clock, self._stage.summary
+        if at > (now := clock.wall()):
+            clock.advance(at - now)
+        summary.began = summary.began or at
+        summary.ended = at
+        ages, known = self._ages, self._known
+        while ages and ages[0][0] < at - LATE_S:
+            del known[ages.popleft()[1]]
+        if self._stage.hunting is not None:
+            self._stage.hunting.reach(at)
+
+
+def _with_prints(batch: Batch) -> Iterator[tuple[Any, NDArray[np.uint64] | None]]:
+    if batch.prints is None:
+        for line in batch.lines:
+            yield line, None
+        return
+    start = 0
+    for line, end in zip(batch.lines, batch.ends, strict=True):
+        # A copy: a view would keep the prints of the whole block for as long as the hunter keeps one of them.
+        yield line, batch.prints[start:end].copy()
+        start = end

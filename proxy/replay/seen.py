@@ -1,0 +1,87 @@
+"""What is kept of one line of traffic once it was read: small, and all that engine and hunter need.
+
+Laws: no text of a prompt is in here, so nothing large travels between processes; what a line says of its caller and its
+answer is checked for its type, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.decisions.logged import Logged
+from proxy.exchange import Usage
+from proxy.fields import Value
+
+
+class Caller(NamedTuple):
+    """Who called; `opened` is Unix seconds, 0 if nobody knows; `attributes` link accounts."""
+
+    key_id: str
+    account: str
+    tenant: str
+    plan: str
+    opened: float
+    attributes: tuple[tuple[str, str], ...]
+
+
+class Request(NamedTuple):
+    """What was asked for. `settings` are the members of the body that actions change: all but texts and lists.
+
+    `fields` are those that the request tells and that somebody wants, `unknown` those that a detector failed to tell.
+    `question` and `whole` are prints.
+    """
+
+    model: str
+    stream: bool
+    max_output_tokens: int | None
+    choices: int
+    length_member: str
+    settings: dict[str, Any]
+    text_bytes: int
+    fields: Mapping[str, Value]
+    unknown: frozenset[str]
+    question: int
+    whole: int
+
+
+class Seen(NamedTuple):
+    """One exchange as it was recorded. `at` is Unix seconds.
+
+    `twin` tells lines of one caller and moment apart. Without a `request` it was none, as `refused` says.
+    """
+
+    at: float
+    twin: int
+    caller: Caller
+    peer: str
+    agent: str
+    dialect: str
+    request: Request | None
+    refused: str
+    status: int
+    usage: Usage
+
+
+class Unreadable(NamedTuple):
+    """A line that is no exchange, and why."""
+
+    why: str
+
+
+class Other(NamedTuple):
+    """A line of a decision log that records no exchange."""
+
+
+Line = Seen | Logged | Unreadable | Other
+
+
+class Batch(NamedTuple):
+    """The lines of one block, in order; `prints` of line `n`, if wanted, are `prints[ends[n - 1] : ends[n]]`."""
+
+    lines: list[Line]
+    prints: NDArray[np.uint64] | None
+    ends: list[int]

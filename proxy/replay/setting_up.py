@@ -1,0 +1,125 @@
+"""Joins a replay with what production decides with: its detectors, counters, flags, quotas and hunter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+import orjson
+
+from proxy.clock import VirtualClock
+from proxy.config import Model, Settings
+from proxy.course import Terms
+from proxy.deciding import Decider
+from proxy.detectors import build, field_table, patterns_beside
+from proxy.detectors.content import Content
+from proxy.errors import ConfigurationError
+from proxy.hunter.finding import Finding
+from proxy.link_names import LinkNames
+from proxy.pack_archive import PACKS_FOLDER, load_archived
+from proxy.publishing import publish
+from proxy.replay.hunting import Acting, Grown, Hunter, Hunting
+from proxy.replay.judging import Judging
+from proxy.replay.reading import Wants
+from proxy.replay.recorded import RecordedJudging
+from proxy.replay.replaying import Stage
+from proxy.replay.summary import Summary
+from proxy.replay.writing import InLines, finding_row
+from proxy.rules.campaign_book import CampaignBook
+from proxy.rules.containment import Containment
+from proxy.rules.engine import Engine
+from proxy.rules.flag_book import FlagBook
+from proxy.rules.instant_quotas import InstantQuotas
+from proxy.rules.pack import Mode, Pack
+from proxy.rules.signal_book import SignalBook
+from proxy.store.memory import MemoryStore
+from proxy.telling import TOLD_FIELDS, hunts
+
+# Of each purpose its own, 32 bytes: traffic is replayed with the text at hand, so nothing is secret here, and the same
+# traffic gives the same prints again.
+_SEALS_KEY: Final = b"replay: the seals of reasoning..."[:32]
+_MEMBERS_KEY: Final = b"replay: members of signals......"[:32]
+_PRINTS_KEY: Final = b"replay: the prints of prompts..."[:32]
+_LINKS_KEY: Final = b"replay: what links accounts....."[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a replay is made of; `hunter` makes the one of a pack that has campaigns, None: nothing is hunted."""
+
+    pack_file: Path
+    pack: Pack
+    settings: Settings
+    hunter: Callable[[Pack, Mode], Hunter] | None
+    judge_every_s: float
+
+
+def wants_of(scene: Scene) -> Wants:
+    """Return what the processes that read have to know."""
+    table, pack, settings = field_table(), scene.pack, scene.settings
+    engine = Engine(pack, table, SignalBook(_MEMBERS_KEY), FlagBook(), Mode(settings.max_mode))
+    hunting = _hunts(scene)
+    return Wants(
+        fields=engine.reads | TOLD_FIELDS if hunting else engine.reads,
+        patterns=patterns_beside(scene.pack_file),
+        released={name: at for name, model in settings.models.items() if (at := model.released_at) is not None},
+        allow=frozenset(settings.allow_parameters),
+        seals_key=_SEALS_KEY,
+        prints_key=_PRINTS_KEY if hunting else None,
+    )
+
+
+def stage_of(scene: Scene, wants: Wants, decisions: IO[bytes] | None, findings: IO[bytes] | None) -> Stage:
+    """Return everything that takes part, at the beginning."""
+    table, pack, settings = field_table(), scene.pack, scene.settings
+    clock, summary, flags = VirtualClock(0.0), Summary(), FlagBook()
+    max_mode = Mode(settings.max_mode)
+    engine = Engine(pack, table, SignalBook(_MEMBERS_KEY), flags, max_mode)
+    # What reads prompts has done so when a line was read; what remembers is asked here.
+    made = build(MemoryStore(clock), wants.seals_key, wants.released, None, content=Content(()))
+    names = LinkNames(_LINKS_KEY)
+    book = CampaignBook(names)
+    containment = Containment(pack, book, max_mode) if _hunts(scene) else None
+    remembering = [each for each in made if any(field.name in engine.reads for field in each.fields)]
+    decider = Decider(engine, InstantQuotas(pack, clock), remembering, table, clock, containment)
+    models = {name: _terms(model) for name, model in settings.models.items()}
+
+    def act(finding: Finding, now: float) -> None:
+        publish(finding, pack, book, flags, max_mode, now)
+
+    def tell(grown: Grown) -> None:
+        summary.note_grown(grown)
+        if findings is not None:
+            findings.write(orjson.dumps(finding_row(grown)) + b"\n")
+
+    hunting = None
+    if scene.hunter is not None and _hunts(scene):
+        hunting = Hunting(scene.hunter(pack, max_mode), names, Acting(act, book.end, tell), scene.judge_every_s)
+    return Stage(
+        clock=clock,
+        judging=Judging(decider, table, clock, models, _terms(Model())),
+        recorded=RecordedJudging(pack, table, flags, clock, _archive(settings.data / PACKS_FOLDER)),
+        hunting=hunting,
+        decisions=InLines(decisions),
+        summary=summary,
+    )
+
+
+def _hunts(scene: Scene) -> bool:
+    return scene.hunter is not None and hunts(scene.pack, Mode(scene.settings.max_mode))
+
+
+def _terms(model: Model) -> Terms:
+    return Terms(model.upstream, model.max_output_tokens, model.input_picodollars, model.output_picodollars)
+
+
+def _archive(folder: Path) -> Callable[[str], Pack | None]:
+    def archived(digest: str) -> Pack | None:
+        try:
+            return load_archived(folder, digest)
+        except ConfigurationError:
+            return None
+
+    return archived

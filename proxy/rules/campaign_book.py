@@ -1,0 +1,221 @@
+"""The campaigns that are known to one process: whose prompts and accounts are theirs, and whom they reach beyond.
+
+Laws:
+- Nothing here awaits or knows a pack: what a campaign may do is up to the pack, and told apart elsewhere.
+- Memory is bounded: of what is too much, the campaigns that were not updated for longest are let go first, and that is
+  counted. Full, it takes some 100 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.exchange import Principal
+from proxy.link_names import LinkNames
+from proxy.rules.pack import Contain
+from proxy.rules.template_index import KnownTemplate, TemplateIndex
+
+CAMPAIGNS_MAX = 1_000
+# Eight of the largest campaigns known, which had 25,000 accounts; at about 250 bytes each.
+ACCOUNTS_MAX = 200_000
+PRINTS_MAX = 200_000  # at about 80 bytes each
+LINKS_MAX = 200_000  # at about 130 bytes each
+
+_PEER, _PEER_PREFIX = "peer", "peer_prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCampaign:
+    """A campaign as the gateway has to know it; `rule` is the entry of a pack's `campaigns:` that it meets.
+
+    `accounts` are its members: the cluster, whose id is the campaign's. Its accounts were opened between `opened_from`
+    and `opened_to` (0 if nobody knows), and it `began` with its first exchange. `shared` are the names that link its
+    members, as `LinkNames` makes them, by attribute; "peer" and "peer_prefix" are addresses and their networks.
+    `spared` are accounts that were seen with its prompts and do not belong: nothing reaches them. Times are Unix
+    seconds; from `until` on it is not known any more, whoever is left to say so.
+    """
+
+    id: str
+    rule: str
+    templates: tuple[KnownTemplate, ...]
+    accounts: frozenset[str]
+    opened_from: float
+    opened_to: float
+    began: float
+    shared: Mapping[str, frozenset[str]]
+    updated_at: float
+    until: float
+    spared: frozenset[str] = frozenset()
+
+    def opened_close(self, opened: float, within: float) -> bool:
+        """Tell whether an account was opened so many seconds before or after those of the members, or the beginning.
+
+        Of the time between the members' first account and the beginning no more than `within` counts: one old account
+        among them, bought or robbed, is not to widen the campaign's reach over those who were customers before.
+        """
+        if opened <= 0:
+            return False
+        first = self.opened_from or self.began
+        first = max(min(first, self.began), self.began - within)
+        return first - within <= opened <= max(self.began, self.opened_to) + within
+
+
+class Match(NamedTuple):
+    """A template that a prompt matches, and the campaign whose it is."""
+
+    template: str
+    campaign: str
+
+
+class CampaignBook:
+    """All campaigns that this process knows; `names` are those that members' links go by."""
+
+    def __init__(self, names: LinkNames) -> None:
+        self.evicted = 0  # campaigns let go although they had not ended
+        self._names = names
+        self._known: dict[str, KnownCampaign] = {}
+        self._clusters: dict[str, tuple[str, ...]] = {}  # by account
+        self._templates: list[Match] = []  # in the order of the index
+        self._index: TemplateIndex | None = None  # None: to be made when it is needed
+
+    def __len__(self) -> int:
+        """Return how many campaigns are known."""
+        return len(self._known)
+
+    def __contains__(self, campaign: str) -> bool:
+        """Tell whether a campaign is known."""
+        return campaign in self._known
+
+    def hear(self, known: KnownCampaign) -> None:
+        """Take a campaign as it stands now, in place of what it was."""
+        before = self._known.get(known.id)
+        self._known[known.id] = known
+        if before is None or before.templates != known.templates:
+            self._index = None
+        members = frozenset[str]() if before is None else before.accounts
+        self._join(known.id, known.accounts - members)
+        self._leave(known.id, members - known.accounts)
+        self._make_room(known.id)
+
+    def forget(self, campaign: str) -> None:
+        """Drop a campaign; one that is not known is no error."""
+        known = self._known.pop(campaign, None)
+        if known is not None:
+            self._index = None
+            self._leave(campaign, known.accounts)
+
+    def end(self, now: float) -> list[KnownCampaign]:
+        """Drop the campaigns that have ended, and return them."""
+        ended = [known for known in self._known.values() if known.until <= now]
+        for known in ended:
+            self.forget(known.id)
+        return ended
+
+    def get(self, campaign: str) -> KnownCampaign:
+        """Return a campaign. Raises KeyError."""
+        return self._known[campaign]
+
+    def match(self, prints: NDArray[np.uint64]) -> str:
+        """Return the id of the template that a prompt matches best, empty if there is none."""
+        found = self.matches(prints)
+        return found[0].template if found else ""
+
+    def matches(self, prints: NDArray[np.uint64]) -> list[Match]:
+        """Return the templates that a prompt matches, the best first; `prints` are sorted and distinct."""
+        index = self._index
+        if index is None:
+            index = self._made_index()
+        return [self._templates[number] for number in index.matches(prints)]
+
+    def called(self, template: str) -> list[Match]:
+        """Return the campaigns that have a template of this id, the last updated first."""
+        return [
+            Match(template, known.id)
+            for known in self._latest_first(self._known)
+            if any(each.id == template for each in known.templates)
+        ]
+
+    def cluster(self, account: str) -> str:
+        """Return the campaign that an account is a member of, the last updated one, empty if there is none."""
+        found = self.clusters(account)
+        return found[0] if found else ""
+
+    def clusters(self, account: str) -> Sequence[str]:
+        """Return all campaigns that say that an account is a member, the last updated first."""
+        found = self._clusters.get(account, ())
+        return found if len(found) < 2 else [known.id for known in self._latest_first(found)]
+
+    def reaches(self, template: str, principal: Principal, peer: str, contain: Contain | None) -> bool:
+        """Tell whether flags on a template count for a caller: for members, and for others as `contain` says."""
+        return any(self.reached(match.campaign, principal, peer, contain) for match in self.called(template))
+
+    def reached(self, campaign: str, principal: Principal, peer: str, contain: Contain | None) -> bool:
+        """Tell whether flags on a campaign's templates count for a caller who is at the address `peer`."""
+        known = self._known[campaign]
+        if principal.account in known.accounts:
+            return True
+        if contain is None or principal.account in known.spared:
+            return False
+        within = contain.opened_within_ms / 1000
+        if within and known.opened_close(principal.created_at, within):
+            return True
+        return any(
+            name in known.shared.get(kind, ())
+            for kind in contain.sharing
+            if (name := self._link(kind, principal.attributes, peer))
+        )
+
+    def _link(self, kind: str, attributes: Mapping[str, str], peer: str) -> str:
+        if kind == _PEER:
+            return self._names.peer(peer)[0]
+        if kind == _PEER_PREFIX:
+            return self._names.peer(peer)[1]
+        return self._names.name(kind, attributes.get(kind, ""))
+
+    def _latest_first(self, campaigns: Sequence[str] | Mapping[str, KnownCampaign]) -> list[KnownCampaign]:
+        known = [self._known[campaign] for campaign in campaigns]
+        return sorted(known, key=lambda each: (-each.updated_at, each.id))
+
+    def _made_index(self) -> TemplateIndex:
+        latest = self._latest_first(self._known)
+        self._templates = [Match(template.id, known.id) for known in latest for template in known.templates]
+        self._index = TemplateIndex([template for known in latest for template in known.templates])
+        return self._index
+
+    def _join(self, campaign: str, accounts: frozenset[str]) -> None:
+        alone = (campaign,)  # one for all
+        for account in accounts:
+            others = self._clusters.get(account)
+            self._clusters[account] = alone if others is None else (*others, campaign)
+
+    def _leave(self, campaign: str, accounts: frozenset[str]) -> None:
+        for account in accounts:
+            others = tuple(other for other in self._clusters[account] if other != campaign)
+            if others:
+                self._clusters[account] = others
+            else:
+                del self._clusters[account]
+
+    def _make_room(self, campaign: str) -> None:
+        """Let the stalest campaigns go until the others are not too much; the one just heard stays."""
+        while len(self._known) > 1 and self._is_full():
+            stalest = min(
+                (known for known in self._known.values() if known.id != campaign),
+                key=lambda each: (each.updated_at, each.id),
+            )
+            self.forget(stalest.id)
+            self.evicted += 1
+
+    def _is_full(self) -> bool:
+        known = self._known.values()
+        return (
+            len(known) > CAMPAIGNS_MAX
+            or sum(len(each.accounts) + len(each.spared) for each in known) > ACCOUNTS_MAX
+            or sum(len(template.prints) for each in known for template in each.templates) > PRINTS_MAX
+            or sum(len(names) for each in known for names in each.shared.values()) > LINKS_MAX
+        )

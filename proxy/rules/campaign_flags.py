@@ -1,0 +1,57 @@
+"""Raises the flag of a campaign's entry on its templates, its cluster and its accounts.
+
+A flag on the cluster counts for every member as long as it is one. So where the entry flags both, an account has a flag
+of its own only from when it has left: leaving does not end what it is answered, and the largest campaigns do not put
+50,000 flags into the store, which all processes would have to read. An entry that flags accounts without the cluster
+flags each; beyond `FLAGS_MAX` the flag book lets go of the ones not raised for longest, and counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from proxy.rules.campaign_book import KnownCampaign
+from proxy.rules.engine import capped
+from proxy.rules.flags import Flag, Flags, World
+from proxy.rules.pack import Campaign, Mode, Subject
+
+
+def raise_flags(
+    flags: Flags,
+    known: KnownCampaign,
+    campaign: Campaign,
+    max_mode: Mode,
+    now: float,
+    left: Collection[str] = (),
+) -> None:
+    """Raise, or renew, what a report of this campaign leaves; call it with every update of the campaign.
+
+    `left` are the accounts that were members before this update and are none any more. In shadow only the shadow
+    world is flagged; an entry that is off flags nothing.
+    """
+    mode = capped(campaign.mode, max_mode)
+    if mode is Mode.OFF:
+        return
+    worlds = (World.ENFORCED, World.SHADOW) if mode is Mode.ENFORCE else (World.SHADOW,)
+    spec = campaign.flag
+    reason = f"campaign {known.id}: {len(known.accounts)} accounts"
+    flag = Flag(spec.name, spec.score, now, now + spec.ttl_ms / 1000, campaign.id, reason)
+    for subject, name in _subjects(known, campaign, left):
+        for world in worlds:
+            flags.put(world, subject, name, flag)
+
+
+def _subjects(known: KnownCampaign, campaign: Campaign, left: Collection[str]) -> Iterator[tuple[Subject, str]]:
+    """Yield what is flagged, the accounts first: they are the first to be let go where flags are too many."""
+    on = campaign.flag.on
+    if Subject.ACCOUNT in on:
+        for account in left:
+            yield Subject.ACCOUNT, account
+        if Subject.CLUSTER not in on:
+            for account in known.accounts:
+                yield Subject.ACCOUNT, account
+    if Subject.TEMPLATE in on:
+        for template in known.templates:
+            yield Subject.TEMPLATE, template.id
+    if Subject.CLUSTER in on:
+        yield Subject.CLUSTER, known.id

@@ -1,0 +1,107 @@
+"""Keeps the campaigns of one process as they are published in the store.
+
+Laws:
+- A campaign changes here as a whole, from one published state to a later one; what cannot be read leaves it as it is.
+- While the store is away what is known stays known until it ends by itself.
+- A campaign that ended by a clock that was less than an hour ahead is known again once the clock is right.
+- Memory is bounded as the book's is: nothing is kept of what it let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from proxy.clock import Clock
+from proxy.rules.campaign_book import CampaignBook, KnownCampaign
+from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE, Part, composed, read_head, read_part
+from proxy.store.base import Store
+from proxy.store.feed_follower import follow_feed
+
+_TURN_S = 1.0
+_KEPT_S = 3600.0
+
+
+class CampaignSync:
+    """The one that follows the store for a book.
+
+    Call `begin` before anything is served, and `run` from then on.
+    """
+
+    def __init__(self, book: CampaignBook, store: Store, clock: Clock) -> None:
+        self.unreadable = 0  # rows that are not what we write
+        self._book = book
+        self._store = store
+        self._clock = clock
+        self._parts: dict[str, dict[str, Part]] = {}  # of each campaign, by name
+        self._ended: dict[str, KnownCampaign] = {}
+
+    async def run(self) -> None:
+        """Follow the feed, and let campaigns end, until cancelled; survives a store that is away."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(follow_feed(self._store, self._clock, self))
+            both.create_task(self._tend())
+
+    async def begin(self) -> None:
+        """Read all campaigns. Raises StoreUnavailable; what is known by then stays known."""
+        heads = {campaign: value async for campaign, value in self._store.scan(CAMPAIGNS_TABLE)}
+        for campaign, value in heads.items():
+            await self._load(campaign, value)
+        for campaign in self._parts.keys() - heads.keys():
+            self._forget(campaign)
+
+    async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Read the campaigns that changed. Raises StoreUnavailable."""
+        for campaign in dict.fromkeys(name for table, name in rows if table == CAMPAIGNS_TABLE):
+            value = await self._store.read(CAMPAIGNS_TABLE, campaign)
+            if value is None:
+                self._forget(campaign)
+            else:
+                await self._load(campaign, value)
+
+    def caught_up(self, at: float) -> None:
+        """Do nothing: what is known stays known however old it is."""
+
+    def tend(self) -> None:
+        """Let what has ended go, and take back what has not after all."""
+        now = self._clock.wall()
+        for known in [known for known in self._ended.values() if known.until > now]:
+            self._book.hear(self._ended.pop(known.id))
+        self._ended.update((known.id, known) for known in self._book.end(now))
+        for known in [known for known in self._ended.values() if known.until < now - _KEPT_S]:
+            del self._ended[known.id]
+        for campaign in [each for each in self._parts if each not in self._book and each not in self._ended]:
+            del self._parts[campaign]
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(_TURN_S)
+            self.tend()
+
+    async def _load(self, campaign: str, value: bytes) -> None:
+        """Take a campaign as its head says, if all its parts are there.
+
+        One that is missing was replaced since: then the feed tells of the head again.
+        """
+        before = self._parts.get(campaign, {})
+        try:
+            head = read_head(campaign, value)
+            parts: dict[str, Part] = {}
+            for name in head.parts:  # one at a time: exchanges wait in the same line
+                if (part := before.get(name)) is None:
+                    if (found := await self._store.read(PARTS_TABLE, name)) is None:
+                        return
+                    part = read_part(found)
+                parts[name] = part
+        except ValueError:
+            self.unreadable += 1
+            return
+        self._parts[campaign] = parts
+        self._ended.pop(campaign, None)
+        self._book.hear(composed(head, parts.values()))
+        self.tend()
+
+    def _forget(self, campaign: str) -> None:
+        self._parts.pop(campaign, None)
+        self._ended.pop(campaign, None)
+        self._book.forget(campaign)

@@ -1,0 +1,92 @@
+"""Says which known campaigns an exchange has to do with under one pack, in enforcement and in shadow.
+
+Laws:
+- A campaign counts as the pack's entry says whose `rule` it names: in both worlds, in shadow only, or not at all.
+- What a campaign in shadow says changes nothing in enforcement, also where it matches better or was updated later.
+- A template counts for members, and for others as the entry's `contain` says. Among those that a prompt matches, it is
+  the best that counts for the caller: nobody escapes by making his prompt look more like that of strangers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from proxy.exchange import Exchange, Ties
+from proxy.rules.campaign_book import CampaignBook, Match
+from proxy.rules.engine import capped
+from proxy.rules.pack import Contain, Mode, Pack
+
+
+class _Entry(NamedTuple):
+    contain: Contain | None
+    enforced: bool
+
+
+class Containment:
+    """The campaigns of a book by one pack; `max_mode` caps their modes."""
+
+    def __init__(self, pack: Pack, book: CampaignBook, max_mode: Mode) -> None:
+        self._book = book
+        self._entries = {
+            entry.id: _Entry(entry.contain, mode is Mode.ENFORCE)
+            for entry in pack.campaigns
+            if (mode := capped(entry.mode, max_mode)) is not Mode.OFF
+        }
+
+    @property
+    def looks(self) -> bool:
+        """Whether the pack has an entry that is on, so that prompts have to be looked at."""
+        return bool(self._entries)
+
+    def place(self, exchange: Exchange) -> None:
+        """Set the template and cluster of an exchange, and its ties to them.
+
+        The prompt is known by its prints; without any, a template that is there already stands for them.
+        """
+        book = self._book
+        if not self._entries or not len(book):
+            return
+        found: list[Match] = []
+        if exchange.prints is not None:
+            found = book.matches(exchange.prints.sample)
+        elif exchange.template:
+            found = book.called(exchange.template)
+        clusters = book.clusters(exchange.principal.account)
+        if not found and not clusters:
+            return
+        cluster, enforced_cluster = self._cluster(clusters)
+        template, enforced_template, matched = self._template(exchange, found)
+        exchange.template, exchange.cluster = template or matched, cluster
+        exchange.ties = Ties(enforced_template, enforced_cluster)
+        exchange.shadow_ties = Ties(template, cluster)
+
+    def _cluster(self, clusters: Sequence[str]) -> tuple[str, str]:
+        """Return the cluster in shadow and the one in enforcement."""
+        shadow = ""
+        for campaign in clusters:
+            entry = self._entry(campaign)
+            if entry is not None:
+                shadow = shadow or campaign
+                if entry.enforced:
+                    return shadow, campaign
+        return shadow, ""
+
+    def _template(self, exchange: Exchange, found: Sequence[Match]) -> tuple[str, str, str]:
+        """Return the template that counts in shadow, the one that does in enforcement, and the best of all."""
+        shadow = matched = ""
+        for template, campaign in found:
+            entry = self._entry(campaign)
+            if entry is None:
+                continue
+            matched = matched or template
+            if shadow and not entry.enforced:
+                continue
+            if self._book.reached(campaign, exchange.principal, exchange.peer, entry.contain):
+                shadow = shadow or template
+                if entry.enforced:
+                    return shadow, template, matched
+        return shadow, "", matched
+
+    def _entry(self, campaign: str) -> _Entry | None:
+        return self._entries.get(self._book.get(campaign).rule)

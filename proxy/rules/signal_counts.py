@@ -1,0 +1,103 @@
+"""Counts exchanges into the signals of a pack, and puts the counts among their fields, where rules read them.
+
+Laws: the present exchange counts, a denied one too; no signal reads another; nothing here awaits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from proxy.exchange import Exchange
+from proxy.fields import FieldTable, When
+from proxy.rules.conditions import Holds, compile_condition, fields_of
+from proxy.rules.pack import Scope, Signal
+from proxy.rules.signals import Counter, Signals
+
+
+class _Signal(NamedTuple):
+    field: str  # by which rules read it
+    distinct: str
+    where: Holds
+    counter: Counter
+
+
+class _Scope(NamedTuple):
+    """The signals that count for the same key, so that it is found once for all of them."""
+
+    key: Callable[[Exchange], str | None]
+    signals: tuple[_Signal, ...]
+
+
+class SignalCounts:
+    """The signals of one pack; `early` ones are known when an exchange is decided, `late` ones read its answer."""
+
+    def __init__(self, wanted: Sequence[Signal], table: FieldTable, signals: Signals) -> None:
+        self.names = tuple(f"signals.{signal.name}" for signal in wanted)
+        late = {signal.name for signal in wanted if _reads_answer(signal, table)}
+        self._early = _by_scope([signal for signal in wanted if signal.name not in late], signals)
+        self._late = _by_scope([signal for signal in wanted if signal.name in late], signals)
+
+    def count(self, exchange: Exchange, now: float) -> None:
+        """Count an exchange whose request is known, and put all counts among its fields; `now` is Unix seconds."""
+        fields = exchange.fields
+        for key_of, signals in self._early:
+            key = key_of(exchange)
+            for name, distinct, where, counter in signals:
+                if key is None:
+                    fields[name] = 0
+                elif where(fields):
+                    fields[name] = counter.add(key, _members(fields, distinct), now)
+                else:
+                    fields[name] = counter.count(key, now)
+        for key_of, signals in self._late:
+            key = key_of(exchange)
+            for name, _, _, counter in signals:
+                fields[name] = 0 if key is None else counter.count(key, now)
+
+    def learn(self, exchange: Exchange, now: float) -> None:
+        """Count what only an exchange's end tells; the counts in its fields stay as the rules saw them."""
+        fields = exchange.fields
+        for key_of, signals in self._late:
+            key = key_of(exchange)
+            for _, distinct, where, counter in signals:
+                if key is not None and where(fields):
+                    counter.add(key, _members(fields, distinct), now)
+
+
+# Whose count an exchange belongs to; None for a template or cluster it has no ties to. Both worlds share the counts, so
+# what is known in shadow only has none: it would change what enforced rules see.
+_KEYS: Mapping[Scope, Callable[[Exchange], str | None]] = {
+    Scope.KEY: attrgetter("principal.key_id"),
+    Scope.ACCOUNT: attrgetter("principal.account"),
+    Scope.TENANT: attrgetter("principal.tenant"),
+    Scope.TEMPLATE: lambda exchange: exchange.ties.template or None,
+    Scope.CLUSTER: lambda exchange: exchange.ties.cluster or None,
+    Scope.MODEL: lambda exchange: exchange.call.model if exchange.call is not None else "",
+    Scope.GLOBAL: lambda _: "",
+}
+
+
+def _by_scope(wanted: Iterable[Signal], signals: Signals) -> tuple[_Scope, ...]:
+    groups = groupby(sorted(wanted, key=lambda signal: signal.per), key=lambda signal: signal.per)
+    return tuple(_Scope(_KEYS[scope], tuple(_compiled(signal, signals) for signal in group)) for scope, group in groups)
+
+
+def _compiled(signal: Signal, signals: Signals) -> _Signal:
+    where = compile_condition(signal.where)
+    return _Signal(f"signals.{signal.name}", signal.distinct, where, signals.counter(signal))
+
+
+def _members(fields: Mapping[str, Any], distinct: str) -> Sequence[str]:
+    if not distinct:
+        return ()
+    value = fields[distinct]
+    return value if isinstance(value, tuple) else (str(value),)
+
+
+def _reads_answer(signal: Signal, table: FieldTable) -> bool:
+    """Tell whether a signal reads what only the end of an exchange tells."""
+    names = [*fields_of(signal.where), *([signal.distinct] if signal.distinct else [])]
+    return any(table[name].when is When.ANSWER for name in names)

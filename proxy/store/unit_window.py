@@ -1,0 +1,55 @@
+"""One sliding window of units in slots, as every store counts it (see `base`); nothing here reads a clock or awaits."""
+
+from __future__ import annotations
+
+from proxy.store.base import MAX_UNITS, SLOTS, Grant
+
+
+class UnitWindow:
+    """The charged slots of one window; all of them live once `advance` was called. `total` is what they come to."""
+
+    __slots__ = ("_oldest", "slots", "total", "window_ms")
+
+    def __init__(self, window_ms: int) -> None:
+        self.window_ms = window_ms
+        self.slots: dict[int, int] = {}
+        self.total = 0
+        self._oldest = 0  # no charged slot is older
+
+    def begins(self, slot: int) -> int:
+        """Return the first whole millisecond in which a slot has begun."""
+        return -(-slot * self.window_ms // SLOTS)
+
+    def advance(self, now: int) -> int:
+        """Drop the slots that are wholly older than the window; return the slot of the present. `now` in ms."""
+        present = now * SLOTS // self.window_ms
+        if self.slots and self._oldest < present - SLOTS:
+            self.slots = {slot: units for slot, units in self.slots.items() if slot >= present - SLOTS}
+            self.total = sum(self.slots.values())
+            self._oldest = min(self.slots, default=present)
+        return present
+
+    def charge(self, slot: int, units: int) -> None:
+        """Count units in a slot, or take them out of it (negative), as far as they are there and there is room."""
+        held = self.slots.get(slot)
+        if held is None:
+            held = 0
+            self._oldest = min(self._oldest, slot) if self.slots else slot
+        added = min(max(units, -held), MAX_UNITS - self.total)
+        self.slots[slot] = held + added
+        self.total += added
+
+    def refusal(self, least: int, limit: int, present: int, now: int) -> Grant:
+        """Return the refusal of `least` units: what is left, and when there will be enough."""
+        charged = sorted((slot, units) for slot, units in self.slots.items() if units)
+        free = limit - self.total
+        remaining = max(free, 0)
+        retry_after = -1
+        if least <= limit:
+            for slot, units in charged:
+                free += units
+                if free >= least:
+                    retry_after = self.begins(slot + SLOTS + 1) - now
+                    break
+        reset = self.begins(charged[-1][0] + SLOTS + 1) - now if charged else 0
+        return Grant(0, present, remaining, 0, retry_after, reset)

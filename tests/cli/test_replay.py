@@ -1,0 +1,89 @@
+"""`stillgate replay`: files in, files out, exit codes and what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from proxy.cli import app
+from tests.replay.traffic import PACK, as_bytes, line
+
+# The verb needs no hunter where the pack has no campaigns.
+QUIET = PACK.partition("campaigns:")[0] + "ladder:" + PACK.partition("ladder:")[2]
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    file = tmp_path / "example.yaml"
+    file.write_text(QUIET)
+    return file
+
+
+def run(*words: str | Path, given: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, ["replay", *map(str, words)], input=given)
+
+
+def test_standard_input_is_read_and_both_files_are_written(tmp_path: Path, pack: Path) -> None:
+    decisions, findings = tmp_path / "d.jsonl", tmp_path / "f.jsonl"
+    given = as_bytes([line(at=second) for second in range(4)])
+    result = run("-", "--pack", pack, "--decisions", decisions, "--findings", findings, "--jobs", "1", given=given)
+    assert result.exit_code == 0, result.output
+    assert [json.loads(row)["effect"] for row in decisions.read_bytes().splitlines()] == ["allow"] * 3 + ["deny"]
+    assert findings.read_bytes() == b""
+    assert "by quota:key-quota" in result.stdout
+    assert result.stderr == ""  # no progress where nobody watches
+
+
+def test_json_has_every_number(tmp_path: Path, pack: Path) -> None:
+    file = tmp_path / "traffic.jsonl"
+    file.write_bytes(as_bytes([line()]) + b"nonsense\n")
+    result = run(file, "--pack", pack, "--json", "--jobs", "1")
+    assert result.exit_code == 1
+    said = json.loads(result.stdout)
+    assert (said["lines"], said["effects"], said["unreadable_lines"]) == (2, {"allow": 1}, 1)
+    assert said["unreadable"][0]["line"] == 2
+
+
+def test_what_could_not_be_read_is_said_in_words(tmp_path: Path, pack: Path) -> None:
+    file = tmp_path / "traffic.jsonl"
+    file.write_bytes(b"nonsense\n" + as_bytes([line(at=9), line(at=9), line(at=3), line(at=9e6), line(path="/v1/x")]))
+    result = run(file, "--pack", pack, "--jobs", "1")
+    assert result.exit_code == 1
+    for words in (
+        "1 lines could not be read",
+        "line 1: ",
+        "1 exchanges that were there",
+        "came late",
+        "clock jumps",
+        "line 5: ",
+        "minutes ahead",
+        "no dialect takes",
+    ):
+        assert words in result.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["missing.jsonl"],
+        ["traffic.jsonl", "--decisions", "no/such/folder"],
+        ["traffic.jsonl", "--decisions", "traffic.jsonl"],
+        ["traffic.jsonl", "--decisions", "d", "--findings", "d"],
+        ["traffic.jsonl", "--pack", "missing.yaml"],
+        ["traffic.jsonl", "--judge-every", "often"],
+        ["traffic.jsonl", "--judge-every", "0s"],
+        ["traffic.jsonl", "--jobs", "-1"],
+        [],
+    ],
+)
+def test_wrong_usage_and_unusable_files_are_2(
+    words: list[str], tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("traffic.jsonl").write_bytes(as_bytes([line()]))
+    result = run(*words, *(() if "--pack" in words else ("--pack", str(pack))))
+    assert result.exit_code == 2
+    assert Path("traffic.jsonl").read_bytes() == as_bytes([line()])

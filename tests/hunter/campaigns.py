@@ -1,0 +1,127 @@
+"""Campaigns that have to be found, each as the accounts and exchanges that it adds to an ordinary deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from proxy.hunter.event import Asked
+from tests.hunter.traffic import DAY_S, START, Account, World
+
+REASONING = Asked("large", trace_elicitation=0.9)
+GRADES = Asked("large", rubric_grading=0.9)
+FOREIGN = Asked("large", identity_claim="foreign-model")
+
+
+def fixed(world: World) -> None:
+    """One template, cards and proxies shared."""
+    accounts = _accounts(world, 60, within_days=6, cards=12, proxies=10)
+    for number, at in world.by_turns(60, 18):
+        world.ask(accounts[number], at, ("fixed", 24), output=1500, asked=REASONING)
+
+
+def varied(world: World) -> None:
+    """Sentences chosen anew for each request, nothing shared, but dealt out evenly around the clock."""
+    accounts = _accounts(world, 80, within_days=14)
+    for number, at in world.by_turns(80, 12):
+        chosen = world.rng.choice(10, 4, replace=False)
+        world.ask(accounts[number], at, *((f"sentence-{n}", 5) for n in chosen), output=1200, asked=REASONING)
+
+
+def hydra(world: World) -> None:
+    """A campaign among the requests of unrelated customers: 30 to 50 % of what its accounts send is ordinary."""
+    accounts = _accounts(world, 60, within_days=20, cards=15, proxies=12)
+    for number, at in world.by_turns(60, 20):
+        if world.rng.random() < 0.3 + 0.2 * (number % 2):
+            world.ask(accounts[number], at, (f"passenger-{number}", 12), output=300)
+        else:
+            world.ask(accounts[number], at, ("hydra", 24), output=1500, asked=REASONING)
+
+
+def no_template(world: World) -> None:
+    """Raw questions that nobody asked before, by accounts that share cards and addresses."""
+    accounts = _accounts(world, 50, within_days=60, cards=9, proxies=10)
+    for number, at in world.by_turns(50, 16):
+        world.ask(accounts[number], at, output=1200)
+
+
+def resampled(world: World) -> None:
+    """The same questions again and again, over all accounts: several answers to each are worth more than one."""
+    accounts = _accounts(world, 60, within_days=12)
+    for number, at in world.by_turns(60, 16):
+        world.ask(accounts[number], at, question=f"sampled-{world.rng.integers(150)}", output=1200)
+
+
+def relay(world: World) -> None:
+    """A rival's own users, under its system prompt, by the hours of one country."""
+    accounts = _accounts(world, 50, within_days=20, proxies=8)
+    for turn, at in enumerate(world.by_day(50 * 14, 8)):
+        world.ask(accounts[turn % 50], at, ("relay", 12), output=500, asked=FOREIGN)
+
+
+def slow(world: World) -> None:
+    """Six requests a day and account."""
+    accounts = _accounts(world, 120, within_days=10, cards=24, proxies=20)
+    for number, at in world.by_turns(120, 6):
+        world.ask(accounts[number], at, ("slow", 24), output=1200, asked=REASONING)
+
+
+def judges_among_judges(world: World) -> None:
+    """Grading by a published prompt that 60 honest teams use as well."""
+    for n in range(60):
+        who = world.account(f"judge-{n}")
+        for at in world.by_day(world.rng.lognormal(1.3, 1.0), who.zone_h):
+            world.ask(who, at, ("judge", 26), output=120, asked=GRADES)
+    accounts = _accounts(world, 50, within_days=8, cards=12, proxies=10)
+    for number, at in world.by_turns(50, 18):
+        world.ask(accounts[number], at, ("judge", 26), output=120, asked=GRADES)
+
+
+def victim(world: World) -> None:
+    """Somebody sends another's prompt on purpose; the product and its 25 tenants are to stay clean."""
+    for n in range(25):
+        who = world.account(f"victim-{n}", agent="vendor-app")
+        for at in world.by_day(world.rng.lognormal(1.5, 1.0), who.zone_h):
+            world.ask(who, at, ("victim", 26), output=300)
+    accounts = _accounts(world, 40, within_days=5, cards=8, proxies=8)
+    for number, at in world.by_turns(40, 14):
+        world.ask(accounts[number], at, ("victim", 26), output=1000)
+
+
+def growing_pool(world: World) -> None:
+    """Raw questions and a pool again, but half of the accounts begin to work on the second day."""
+    accounts = _accounts(world, 60, within_days=60, cards=10, proxies=12)
+    for number, at in world.by_turns(60, 16):
+        if number % 2 == 0 or at > START + world.days * DAY_S / 2:
+            world.ask(accounts[number], at, output=1200)
+
+
+def _accounts(world: World, count: int, *, within_days: float, cards: int = 0, proxies: int = 0) -> Sequence[Account]:
+    """Open the accounts of a campaign, each a tenant of its own; with so many cards and addresses, 0 for one each."""
+    found = []
+    for n in range(count):
+        proxy = int(world.rng.integers(proxies)) if proxies else 0
+        found.append(
+            world.account(
+                f"guilty-{n}",
+                opened=START - DAY_S * float(world.rng.random() * within_days),
+                peer=f"proxy-{proxy}" if proxies else "",
+                payment=f"pool-{world.rng.integers(cards)}" if cards else "",
+                agent="sdk-a",
+            )
+        )
+    world.guilty |= {account.name for account in found}
+    return found
+
+
+CAMPAIGNS: tuple[Callable[[World], None], ...] = (
+    fixed,
+    varied,
+    hydra,
+    no_template,
+    resampled,
+    relay,
+    slow,
+    judges_among_judges,
+    victim,
+    growing_pool,
+)

@@ -1,0 +1,131 @@
+"""Honest traffic that looks like a campaign in some way: nobody in it may be named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.hunter.event import Asked
+from tests.hunter.traffic import AWAKE, DAY_S, HOUR_S, START, World
+
+GRADES = Asked("large", rubric_grading=0.9)
+
+
+def launch(world: World) -> None:
+    """A vendor's app of last week: new accounts, one prompt, one client; people use it, each as much as they like."""
+    for n in range(120):
+        who = world.account(f"launch-{n}", opened=START - DAY_S * float(world.rng.random() * 7), agent="launch-app")
+        for at in world.by_day(world.rng.lognormal(1.2, 1.0), who.zone_h):
+            world.ask(who, at, ("launch", 30), output=400)
+
+
+def hackathon(world: World) -> None:
+    """New accounts on one evening, behind one address, paid by a sponsor; prompts of their own over a starter kit."""
+    for n in range(60):
+        opened = START - HOUR_S * float(world.rng.random() * 10)
+        who = world.account(f"hacker-{n}", opened=opened, peer="hall", payment="sponsor", agent="starter-kit")
+        for at in START + world.rng.random(world.rng.poisson(world.rng.lognormal(2.5, 0.8))) * 1.5 * DAY_S:
+            world.ask(who, at, ("starter-kit", 16), (f"hack-{n}", 10), output=500)
+
+
+def course(world: World) -> None:
+    """New accounts on one campus that ask the same exercises, most of them all of them, in the lab's hours."""
+    for n in range(70):
+        opened = START - DAY_S * float(world.rng.random() * 5)
+        who = world.account(f"student-{n}", opened=opened, peer="campus", agent="notebook")
+        for exercise in range(20):
+            if world.rng.random() < 0.85:
+                day = exercise * int(world.days) // 20
+                at = START + day * DAY_S + (13 + 3 * world.rng.random()) * HOUR_S
+                again = 1 + int(world.rng.geometric(0.6))
+                for _ in range(again):
+                    world.ask(who, at + 600 * world.rng.random(), question=f"exercise-{exercise}", output=400)
+
+
+def homework(world: World) -> None:
+    """The same course, done at home: at all hours of the day, from addresses of their own."""
+    for n in range(70):
+        opened = START - DAY_S * float(world.rng.random() * 5)
+        who = world.account(f"student-{n}", opened=opened, agent="notebook")
+        for exercise in range(20):
+            if world.rng.random() < 0.85:
+                hour = float(world.rng.choice(24, p=AWAKE)) + world.rng.random()
+                day = int(world.rng.integers(int(world.days)))
+                for _ in range(int(world.rng.geometric(0.6))):
+                    world.ask(who, START + day * DAY_S + hour * HOUR_S, question=f"exercise-{exercise}", output=400)
+
+
+def benchmark(world: World) -> None:
+    """A benchmark that everybody runs: the same template and questions, whole, at any hour, from several accounts."""
+    for n in range(24):
+        who = world.account(f"bench-{n}", agent="harness")
+        begin = START + world.rng.random() * (world.days - 0.4) * DAY_S
+        for _ in range(int(world.rng.geometric(0.6))):
+            begin += world.rng.random() * 2 * HOUR_S
+            for number in range(60):
+                world.ask(who, begin + 40 * number, ("harness", 16), question=f"bench-{number}", output=900)
+
+
+def labelling(world: World) -> None:
+    """A labelling product's nightly jobs for 25 customers, about the same number of items each."""
+    for n in range(25):
+        who = world.account(f"label-{n}", agent="label-job")
+        for day in range(int(world.days)):
+            for item in range(int(world.rng.integers(30, 45))):
+                at = START + day * DAY_S + (1 + n % 3) * HOUR_S + 60 * item
+                world.ask(who, at, ("label", 24), output=30)
+
+
+def agency(world: World) -> None:
+    """One card for 20 new tenants, whose sites all have the agency's prompt; visitors come by day."""
+    for n in range(20):
+        opened = START - DAY_S * float(world.rng.random() * 30)
+        who = world.account(f"site-{n}", opened=opened, payment="one-agency", peer="agency-host", agent="agency-bot")
+        for at in world.by_day(world.rng.lognormal(2.2, 0.9), 1):
+            world.ask(who, at, ("agency-bot", 20), (f"site-{n}", 8), output=250)
+
+
+def many_keys(world: World) -> None:
+    """One customer with an account for each of its 100 services, all new, dealt out evenly around the clock."""
+    accounts = [
+        world.account(
+            f"service-{n}", tenant="one", opened=START - 3 * DAY_S, payment="one", peer=f"one-{n % 5}", agent="one"
+        )
+        for n in range(100)
+    ]
+    for number, at in world.by_turns(100, 14):
+        world.ask(accounts[number], at, ("one", 26), output=1200)
+
+
+def judges(world: World) -> None:
+    """A published judge prompt, graded with every night or by day, in runs of very different size."""
+    for n in range(60):
+        who = world.account(f"judge-{n}")
+        for at in world.by_day(world.rng.lognormal(1.5, 1.0), who.zone_h):
+            world.ask(who, at, ("judge", 26), output=120, asked=GRADES)
+
+
+def import_of_accounts(world: World) -> None:
+    """A customer base that moved here: 250 accounts with one opening date, who use the framework's prompt."""
+    for n in range(250):
+        who = world.account(f"moved-{n}", opened=START - 40 * DAY_S)
+        for at in world.by_day(world.rng.lognormal(0.6, 1.0), who.zone_h):
+            world.ask(who, at, ("framework", 22), (f"moved-{n}", 4), output=250)
+
+
+def nothing(_: World) -> None:
+    """Nobody but those who are always there."""
+
+
+LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
+    nothing,
+    launch,
+    hackathon,
+    course,
+    homework,
+    benchmark,
+    labelling,
+    agency,
+    many_keys,
+    judges,
+    import_of_accounts,
+)

@@ -1,0 +1,89 @@
+"""How unlikely a coincidence is, against sums that anybody can check."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.hunter.chance import evenness, excess, shape_of, ways_to_choose
+
+
+def _log_binomial(hits: int, trials: int, share: float) -> float:
+    def part(count: int, of: float) -> float:
+        return count * math.log(of) if count else 0.0
+
+    return part(hits, share) + part(trials - hits, 1 - share)
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.floats(0.001, 0.999))
+def test_an_excess_is_the_ratio_of_two_binomials_and_never_negative(hits: int, more: int, usual: float) -> None:
+    trials = hits + more
+    found = float(excess(hits, trials, usual))
+    if trials == 0 or hits / trials <= usual:
+        assert found == 0
+    else:
+        expected = _log_binomial(hits, trials, hits / trials) - _log_binomial(hits, trials, usual)
+        assert found == pytest.approx(expected, abs=1e-9)
+        assert found >= 0
+
+
+def test_more_hits_weigh_more_and_arrays_are_weighed_one_by_one() -> None:
+    weights = excess(np.arange(11), 10, 0.2)
+    assert (np.diff(weights) >= 0).all()
+    assert weights.tolist() == [float(excess(hits, 10, 0.2)) for hits in range(11)]
+
+
+@pytest.mark.parametrize("usual", [0.0, 1.0])
+def test_a_share_that_nobody_or_everybody_has_is_finite(usual: float) -> None:
+    assert np.isfinite(excess([0, 5, 10], 10, usual)).all()
+
+
+def _brute_force(counts: list[int], shape: float) -> float:
+    """Return the log-likelihood under the best zero-truncated negative binomial, over a fine grid of means."""
+
+    def likelihood(mean: float) -> float:
+        share = mean / (shape + mean)
+        zero = (1 - share) ** shape
+        return sum(
+            math.lgamma(count + shape)
+            - math.lgamma(shape)
+            - math.lgamma(count + 1)
+            + shape * math.log(1 - share)
+            + count * math.log(share)
+            - math.log(1 - zero)
+            for count in counts
+        )
+
+    return max(likelihood(mean) for mean in np.geomspace(0.001, 2 * max(counts), 4000))
+
+
+@pytest.mark.parametrize(
+    "counts", [[1, 2, 3, 9], [5, 5, 5, 5, 6], [1, 1, 1, 30], [2] * 20, [40, 41, 39, 45], list(range(1, 30)), [1, 1, 2]]
+)
+@pytest.mark.parametrize("usual", [0.3, 1.0])
+def test_evenness_is_the_ratio_of_two_best_fits(counts: list[int], usual: float) -> None:
+    expected = _brute_force(counts, 12.0) - _brute_force(counts, usual)
+    assert evenness(np.array(counts), usual, 12.0) == pytest.approx(expected, abs=0.01)
+
+
+def test_dealt_out_work_is_even_peoples_use_is_not_and_single_exchanges_say_nothing() -> None:
+    rng = np.random.default_rng(1)
+    dealt, people = rng.poisson(15, 50) + 1, np.maximum(1, rng.lognormal(2, 1.2, 50).astype(int))
+    assert evenness(dealt, 0.5, 12.0) > 20
+    assert evenness(people, 0.5, 12.0) < -20
+    assert evenness(np.ones(50, int), 0.5, 12.0) == 0
+
+
+def test_the_shape_is_that_of_the_negative_binomial_that_made_the_counts() -> None:
+    counts = np.random.default_rng(1).negative_binomial(2.0, 0.1, 200_000)
+    assert shape_of(counts) == pytest.approx(2.0, rel=0.05)
+    assert shape_of(np.full(5, 3)) == math.inf
+
+
+@pytest.mark.parametrize(("among", "chosen", "ways"), [(5, 2, 10), (5, 5, 1), (7, 0, 1), (40, 20, 137846528820)])
+def test_ways_to_choose_are_counted(among: int, chosen: int, ways: int) -> None:
+    assert ways_to_choose(among, chosen) == pytest.approx(math.log(ways), abs=1e-6)

@@ -1,0 +1,326 @@
+"""Evidence, membership and the first look, on tables small enough to be checked by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from proxy.hunter.accounts import WISHES, Accounts
+from proxy.hunter.background import AGE_BINS, Background, background
+from proxy.hunter.case import Case
+from proxy.hunter.chance import excess, ways_to_choose
+from proxy.hunter.event import Asked, Event
+from proxy.hunter.evidence import (
+    OCCASION_MOST,
+    PRIOR,
+    age,
+    confidence,
+    even_volume,
+    fresh_payloads,
+    pools,
+    rhythm,
+    sought,
+    text,
+    weigh,
+)
+from proxy.hunter.finding import Evidence
+from proxy.hunter.ledger import Ledger
+from proxy.hunter.links import Links
+from proxy.hunter.membership import LEAST, VOLUME, judge_members
+from proxy.hunter.postings import Postings
+from proxy.hunter.suspicions import suspicious_links, suspicious_prints
+from tests.hunter.events import event
+
+_NOW = 1_790_000_000.0
+_DAY_S = 86_400.0
+_HONEST, _MEMBERS = 200, 20
+
+
+class _Scene:
+    """Honest accounts of two years and members of last week; `changes` says what else is told of a member."""
+
+    def __init__(self, changes: Callable[[int], dict[str, Any]] | None = None, *, each: int = 10) -> None:
+        rng = np.random.default_rng(1)
+        self.accounts, self.links, self.ledger, self.postings = Accounts(), Links(), Ledger(), Postings()
+        events: list[Event] = []
+        for n in range(_HONEST):
+            opened = _NOW - _DAY_S * (8 + 3.5 * n)
+            for _ in range(1 + int(rng.lognormal(1, 1))):
+                hour = float(rng.choice([*range(8, 20)]))
+                events.append(
+                    self._one(
+                        f"h{n}",
+                        opened,
+                        _NOW - _DAY_S * (2 + rng.integers(2)) + 3600 * (hour + rng.random()),
+                        len(events),
+                    )
+                )
+        for n in range(_MEMBERS):
+            told = {"each": each, **(changes(n) if changes else {})}
+            for _ in range(told.pop("each")):
+                at = _NOW - _DAY_S * (1 + 2 * rng.random())
+                events.append(self._one(f"m{n}", _NOW - _DAY_S * (2 + n / 4), at, len(events))._replace(**told))
+        numbers = self.accounts.see(events)
+        self.ledger.see(events, numbers)
+        self.links.see(events, numbers)
+        self.members = np.array([self.accounts.number(f"m{n}") for n in range(_MEMBERS)], np.int32)
+        suspected = np.zeros(len(self.accounts), np.bool_)
+        suspected[self.members] = True
+        self.usual = background(self.accounts, self.links, self.ledger, suspected, _NOW)
+
+    @staticmethod
+    def _one(name: str, opened: float, at: float, question: int) -> Event:
+        return event(
+            name, tenant=name, opened=opened, at=at, peer=f"p-{name}", prefix=f"n-{name}", agent=name[:1] + name[-1],
+            links=(("payment", f"c-{name}"),), asked=Asked(), output_tokens=100, question=question + 1,
+        )  # fmt: skip
+
+    def case(self, *, has_text: bool = True, pool: int = _MEMBERS, outsiders: float = 0.01) -> Case:
+        uses = self.accounts.rows["exchanges"][self.members].astype(np.float64)
+        mine = np.isin(self.ledger.rows["account"], self.members)
+        rows = {name: column[mine] for name, column in self.ledger.rows.arrays().items()}
+        return Case(self.members, uses, has_text, uses, pool, outsiders, rows, self.accounts, self.usual)
+
+
+def _only(found: list[Evidence]) -> Evidence:
+    (entry,) = found
+    return entry
+
+
+def test_openings_are_weighed_against_how_many_ordinary_accounts_were_opened_then() -> None:
+    entry = _only(age(_Scene().case()))
+    assert entry.numbers["inside"] == entry.numbers["of"] == _MEMBERS
+    assert entry.numbers["usual"] < 0.05
+    assert "20 of 20 accounts were opened between" in entry.sentence
+
+
+def test_accounts_that_moved_here_on_one_day_were_not_opened_together() -> None:
+    scene = _Scene()
+    scene.accounts.rows["opened"][:] = _NOW - 40 * _DAY_S
+    scene.accounts.rows["opened"][:5] = _NOW - 90 * _DAY_S
+    scene.usual = background(scene.accounts, scene.links, scene.ledger, ~scene.usual.ordinary, _NOW)
+    assert age(scene.case()) == []
+
+
+def test_whoever_is_left_beside_a_large_campaign_was_not_opened_together() -> None:
+    scene = _Scene()
+    others = np.flatnonzero(scene.usual.ordinary).astype(np.int32)[: _HONEST // 2 * 2 : 2]
+    case = scene.case()
+    aside = Case(
+        others,
+        np.ones(len(others)),
+        True,
+        np.ones(len(others)),
+        len(others),
+        0.5,
+        case.rows,
+        scene.accounts,
+        scene.usual,
+    )
+    assert age(aside) == []
+
+
+@pytest.mark.parametrize("known", [0, 9, 20])
+def test_openings_that_mostly_nobody_knows_say_nothing(known: int) -> None:
+    scene = _Scene(lambda n: {} if n < known else {"opened": 0.0})
+    assert bool(age(scene.case())) == (known > 10)
+
+
+@pytest.mark.parametrize(
+    ("shared", "families"),
+    [
+        (lambda _: {}, set()),
+        (lambda _: {"links": (("payment", "one"),)}, {"one card"}),
+        (lambda n: {"links": (("payment", f"of-{n % 4}"),)}, {"payment"}),
+        (lambda _: {"peer": "one", "prefix": "net"}, {"one place"}),
+        (lambda n: {"peer": f"of-{n % 4}", "prefix": "net"}, {"one place"}),
+        (lambda n: {"peer": f"of-{n % 4}", "prefix": f"net-{n % 4}"}, {"peer"}),
+        (lambda n: {"tenant": "one", "peer": f"of-{n % 4}", "links": (("payment", "one"),)}, set()),
+    ],
+    ids=["nothing", "a card", "cards", "an address", "an office's addresses", "proxies", "one customer"],
+)  # fmt: skip
+def test_what_strangers_share_is_a_pool_or_one_place_or_card(
+    shared: Callable[[int], dict[str, Any]], families: set[str]
+) -> None:
+    assert {entry.family for entry in pools(_Scene(shared).case())} == families
+
+
+def test_even_work_speaks_for_and_uneven_use_against_a_campaign() -> None:
+    assert _only(even_volume(_Scene(each=12).case())).weight > 5
+    assert _only(even_volume(_Scene(lambda n: {"each": 1 + n * n // 4}).case())).weight < -5
+
+
+def test_where_nobody_fits_but_by_volume_it_says_nothing() -> None:
+    case = replace(_Scene(each=12).case(), alike=np.zeros(0))
+    assert even_volume(case) == []
+    assert "volume" not in {entry.family for entry in weigh(case)}
+
+
+def test_whoever_works_through_one_list_is_even_by_that() -> None:
+    scene = _Scene(each=12)
+    case = scene.case()
+    for account in scene.members.tolist():
+        case.rows["question"][case.rows["account"] == account] = np.arange(1, 13)
+    assert even_volume(case) == []
+    for place, account in enumerate(scene.members.tolist()):  # dealt out: each question is asked by two
+        case.rows["question"][case.rows["account"] == account] = np.arange(1, 13) + 12 * (place // 2)
+    assert _only(even_volume(case)).weight > 5
+
+
+def test_work_around_the_clock_speaks_for_a_campaign_where_people_sleep() -> None:
+    entry = _only(rhythm(_Scene(each=60).case()))
+    assert entry.weight > 1
+    assert "at all hours alike" in entry.sentence
+
+
+def test_few_hours_have_no_rhythm() -> None:
+    scene = _Scene()
+    case = scene.case()
+    case.rows["at"][:] = _NOW - _DAY_S
+    assert rhythm(case) == []
+
+
+def test_text_weighs_by_how_much_of_it_there_is_and_how_few_others_have_it() -> None:
+    scene = _Scene()
+    assert _only(text(scene.case(outsiders=0.01))).weight == pytest.approx(_MEMBERS * math.log(100))
+    assert text(scene.case(has_text=False)) == []
+
+
+def test_questions_asked_once_only_are_noted_and_repeated_ones_are_not() -> None:
+    case = _Scene().case()
+    assert _only(fresh_payloads(case)).numbers["fresh"] == 1
+    case.rows["question"][: len(case.rows["question"]) // 2] = 7
+    assert fresh_payloads(case) == []
+
+
+@pytest.mark.parametrize("wish", WISHES)
+def test_what_most_of_them_ask_for_is_named(wish: str) -> None:
+    score: Any = "x" if wish == "identity_claim" else True if wish == "logprobs" else 0.9
+    found = weigh(_Scene(lambda _: {"asked": Asked(**{wish: score})}).case())
+    assert [entry.family for entry in found if entry.family in WISHES] == [wish]
+    assert sought(found) != sought([])
+
+
+def test_the_clearest_wish_counts_in_full_and_the_others_for_a_quarter() -> None:
+    scene = _Scene(lambda _: {"asked": Asked(trace_elicitation=0.9, rubric_grading=0.9, logprobs=True)})
+    weights = sorted(entry.weight for entry in weigh(scene.case()) if entry.family in WISHES)
+    assert weights == [1.0, 1.0, 4.0]
+
+
+def test_every_family_is_capped_and_one_alone_makes_no_finding() -> None:
+    everything = _Scene(
+        lambda n: {"peer": f"of-{n % 4}", "links": (("payment", f"of-{n % 4}"), ("sign_up", f"of-{n % 4}")), "agent": "one",
+                   "asked": Asked(trace_elicitation=0.9), "output_tokens": 5000},
+        each=30,
+    )  # fmt: skip
+    found = weigh(everything.case())
+    assert confidence(found) > 0.999
+    assert all(abs(entry.weight) <= 6 for entry in found)
+    assert all(confidence([entry]) < 0.01 for entry in found)
+
+
+def test_what_one_occasion_explains_together_makes_no_finding() -> None:
+    occasion = [
+        Evidence(family, 6.0, "", {})
+        for family in ("text", "age", "client", "one place", "one card", "output", "payload")
+    ]
+    assert confidence(occasion) == pytest.approx(1 / (1 + math.exp(-PRIOR - OCCASION_MOST)))
+    assert confidence(occasion) < 0.3
+
+
+def test_confidence_of_any_sum_is_between_nothing_and_certainty() -> None:
+    for weight in (-1e6, -800.0, 0.0, 40.0):
+        assert 0 <= confidence([Evidence("volume", weight, "", {})]) <= 1
+
+
+def test_what_the_choice_of_members_explains_is_taken_off() -> None:
+    scene = _Scene(each=12)
+    alone, chosen = weigh(scene.case()), weigh(scene.case(pool=10_000))
+    assert ways_to_choose(10_000, _MEMBERS) > 100
+    assert confidence(chosen) < confidence(alone)
+    assert {entry.family for entry in chosen} < {entry.family for entry in alone}
+
+
+def test_members_are_told_from_honest_users_of_the_same_text() -> None:
+    scene = _Scene(lambda n: {"peer": f"of-{n % 4}", "agent": "one"}, each=12)
+    honest = np.flatnonzero(scene.usual.ordinary).astype(np.int32)[:60]
+    candidates = np.sort(np.concatenate([honest, scene.members]))
+    uses = scene.accounts.rows["exchanges"][candidates].astype(np.float64)
+    fits, ties = judge_members(candidates, scene.members, uses, scene.accounts, scene.usual)
+    assert candidates[fits >= LEAST].tolist() == scene.members.tolist()
+    assert {tie.trait for tie in ties} >= {"age", "peer", "payment", "client", "output", VOLUME, "text"}
+    assert np.allclose(sum(tie.weights for tie in ties), fits)
+
+
+def test_nobody_belongs_to_a_core_that_is_not_among_the_candidates() -> None:
+    scene = _Scene()
+    fits, ties = judge_members(scene.members[:5], scene.members[5:], None, scene.accounts, scene.usual)
+    assert (fits.tolist(), ties) == ([0.0] * 5, [])
+
+
+def _post(scene: _Scene, prints: dict[int, np.ndarray[Any, Any]]) -> None:
+    tenants = scene.accounts.rows["tenant"]
+    for key, users in prints.items():
+        scene.postings.see(
+            np.full(len(users), key, np.uint64), users.astype(np.int32), np.full(len(users), _NOW), tenants
+        )
+
+
+def test_a_print_of_new_accounts_is_suspicious_and_one_of_all_ages_is_not() -> None:
+    scene = _Scene()
+    mixed = np.flatnonzero(scene.usual.ordinary)[::10]
+    _post(scene, {5: scene.members, 6: mixed, 7: scene.members[:7]})
+    (found,) = suspicious_prints(scene.postings, scene.accounts.rows["tenant"], scene.usual, 8)
+    assert found.key == 5
+    assert set(found.accounts.tolist()) <= set(scene.members.tolist())
+    assert found.part == len(found.accounts) / _MEMBERS
+
+
+def test_a_print_is_looked_at_again_when_its_users_have_grown_by_an_eighth() -> None:
+    scene, tenants = _Scene(), None
+    tenants = scene.accounts.rows["tenant"]
+
+    def look() -> int:
+        return len(suspicious_prints(scene.postings, tenants, scene.usual, 8))
+
+    _post(scene, {5: scene.members[:16]})
+    assert (look(), look()) == (1, 0)
+    _post(scene, {5: scene.members[16:17]})
+    assert look() == 0
+    _post(scene, {5: scene.members[17:18]})
+    assert look() == 1
+
+
+def test_many_accounts_of_one_tenant_are_no_coincidence() -> None:
+    scene = _Scene(lambda n: {"tenant": f"one-{n % 2}"})
+    _post(scene, {5: scene.members})
+    assert suspicious_prints(scene.postings, scene.accounts.rows["tenant"], scene.usual, 8) == []
+
+
+def test_accounts_hang_together_by_a_chain_of_cards_and_addresses_and_not_by_a_network() -> None:
+    def chained(n: int) -> dict[str, Any]:
+        return {"peer": f"of-{n // 2}", "prefix": "all", "links": (("payment", f"of-{(n + 1) // 2}"),)}
+
+    scene = _Scene(chained)
+    (found,) = suspicious_links(scene.accounts.rows["tenant"], scene.usual, 8)
+    assert (found.key, sorted(found.accounts.tolist())) == (0, scene.members.tolist())
+    scene = _Scene(lambda _: {"prefix": "all"})
+    assert suspicious_links(scene.accounts.rows["tenant"], scene.usual, 8) == []
+
+
+@pytest.mark.parametrize("opened", [0.0, _NOW - 5 * _DAY_S])
+def test_the_background_of_accounts_that_are_all_alike_is_finite(opened: float) -> None:
+    scene = _Scene()
+    scene.accounts.rows["opened"][:] = opened
+    usual: Background = background(
+        scene.accounts, scene.links, scene.ledger, np.ones(len(scene.accounts), np.bool_), _NOW
+    )
+    assert np.isfinite(usual.ages_before).all()
+    assert usual.ages_before[[0, -1]].tolist() == [0.0, pytest.approx(1.0)]
+    assert len(usual.ages_before) == AGE_BINS + 1
+    assert float(excess(1, 1, usual.linked["peer"])) > 0

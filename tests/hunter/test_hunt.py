@@ -1,0 +1,260 @@
+"""One hunt through shuffled, doubled and late exchanges, leaping clocks, floods, restarts and what people decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from proxy.hunter import hunt as hunt_module
+from proxy.hunter import postings as postings_module
+from proxy.hunter.event import Event
+from proxy.hunter.finding import Finding
+from proxy.hunter.hunt import Hunt
+from tests.hunter.campaigns import fixed, slow
+from tests.hunter.traffic import DAY_S, HOUR_S, START, TERMS, World, in_order, ordinary, run
+
+_EVERY_S = 4 * HOUR_S
+_END = START + 2 * DAY_S
+
+
+def _world(seed: int = 1, make: Callable[[World], None] = fixed) -> World:
+    world = World(seed)
+    ordinary(world)
+    make(world)
+    return world
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return _world()
+
+
+@pytest.fixture(scope="module")
+def plain(world: World) -> Hunt:
+    return run(in_order(world), every_s=_EVERY_S, until=_END).hunt
+
+
+def _tell(events: list[Event], *, hunt: Hunt | None = None) -> Hunt:
+    """Tell a hunt exchanges by the hour in which they were told, which may be later than that of the exchange."""
+    return run(events, hunt=hunt, every_s=_EVERY_S, until=_END).hunt
+
+
+def _late(events: list[Event], seed: int) -> list[tuple[float, Event]]:
+    rng = np.random.default_rng(seed)
+    told = [(event.at + rng.random() * HOUR_S, event) for event in events]
+    return sorted(told, key=lambda entry: entry[0])
+
+
+def _told_late(events: list[Event], seed: int) -> Hunt:
+    hunt, due, batch = Hunt(TERMS), START + _EVERY_S, list[Event]()
+    for told_at, event in _late(events, seed):
+        if told_at >= due:
+            hunt.see(batch)
+            hunt.judge(due)
+            batch, due = [], due + _EVERY_S
+        batch.append(event)
+    hunt.see(batch)
+    hunt.judge(_END)
+    return hunt
+
+
+def _members(hunt: Hunt) -> dict[str, frozenset[str]]:
+    return {finding_id: frozenset(finding.members) for finding_id, finding in hunt.findings.items()}
+
+
+def test_exchanges_told_twice_and_in_small_batches_change_no_finding(world: World, plain: Hunt) -> None:
+    events = in_order(world)
+    hunt, due = Hunt(TERMS), START + _EVERY_S
+    for start in range(0, len(events), 97):
+        batch = events[start : start + 97]
+        while batch and batch[-1].at >= due:
+            now = [event for event in batch if event.at < due]
+            hunt.see(now)
+            hunt.see(now[::-1])
+            hunt.judge(due)
+            batch, due = batch[len(now) :], due + _EVERY_S
+        hunt.see(batch)
+        hunt.see([*batch, *batch])
+    hunt.judge(_END)
+    # What was told is known by a table of fixed size, in which one now and then has the place of another.
+    assert len(events) <= len(hunt._ledger) <= len(events) + 3
+    assert _members(hunt) == _members(plain)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_exchanges_told_up_to_an_hour_late_and_out_of_order_lead_to_the_same_accounts(
+    world: World, plain: Hunt, seed: int
+) -> None:
+    hunt = _told_late(in_order(world), seed)
+    assert set().union(*_members(hunt).values()) == set().union(*_members(plain).values()) == world.guilty
+    assert len(hunt.findings) == len(plain.findings)
+
+
+def test_a_hunt_that_is_restored_half_way_goes_on_as_if_nothing_had_been(world: World, plain: Hunt) -> None:
+    events = in_order(world)
+    # Told by another process: hashes of strings are others there, and what was told before may be told again.
+    hunt = _tell(events[:3000])
+    restored = Hunt.from_bytes(hunt.to_bytes(), TERMS)
+    assert restored.findings == hunt.findings
+    assert restored.to_bytes() == hunt.to_bytes()
+    for each in (hunt, restored):
+        each.see(events[2800:])
+    assert restored.judge(_END) == hunt.judge(_END)
+    assert restored.findings == hunt.findings
+    assert _members(restored) == _members(plain)
+
+
+def test_the_same_exchanges_lead_to_the_same_findings_under_the_same_ids(world: World, plain: Hunt) -> None:
+    again = _tell(in_order(world))
+    assert again.findings == plain.findings
+
+
+def test_a_finding_keeps_its_id_while_it_grows_and_an_account_is_in_one_at_most() -> None:
+    world = _world(1, slow)
+    outcome = run(in_order(world), world.guilty)
+    sizes: dict[str, list[int]] = {}
+    for _, finding in outcome.told:
+        sizes.setdefault(finding.id, []).append(len(finding.members))
+    (grown,) = sizes.values()
+    assert grown == sorted(grown)
+    assert grown[-1] > 2 * grown[0]
+
+
+@pytest.mark.parametrize("leap", [-400 * DAY_S, -3 * HOUR_S, 3 * HOUR_S, 8 * DAY_S, 400 * DAY_S])
+def test_a_clock_that_leaps_for_a_moment_loses_no_finding_and_stops_nothing(world: World, leap: float) -> None:
+    events = in_order(world)
+    hunt = _tell(events[:4000])
+    found = _members(hunt)
+    assert found
+    hunt.judge(events[3999].at + leap)
+    assert {
+        finding_id: set(found[finding_id]) <= members for finding_id, members in _members(hunt).items()
+    } == dict.fromkeys(found, True)
+    hunt.see(events[4000:])
+    hunt.judge(_END)
+    assert set().union(*_members(hunt).values()) == world.guilty
+
+
+@pytest.mark.parametrize("at", [0.0, 1e6, START + 400 * DAY_S, 1e12, 9e18])
+def test_an_exchange_by_a_wrong_clock_ends_nothing(world: World, plain: Hunt, at: float) -> None:
+    events = in_order(world)
+    strange = [event._replace(at=at + n) for n, event in enumerate(events[:40])]
+    strange += [event._replace(at=at) for event in events if event.account in world.guilty][:1]
+    hunt = _tell(events[:3000])
+    hunt.see(strange)
+    hunt.judge(START + 1.5 * DAY_S)
+    hunt.see(events[3000:])
+    hunt.judge(_END)
+    assert set().union(*_members(hunt).values()) == world.guilty == set().union(*_members(plain).values())
+
+
+def test_what_is_older_than_every_window_is_forgotten_and_an_empty_hunt_goes_on() -> None:
+    world = _world()
+    hunt = _tell(in_order(world))
+    newcomer = replace_at(world.events[0], START + 30 * DAY_S)
+    hunt.see([newcomer])
+    assert hunt.judge(START + 30 * DAY_S) == []
+    assert (len(hunt._accounts), len(hunt._ledger), len(hunt._postings.pairs)) == (1, 1, 0)
+    assert hunt.findings == {}
+    assert Hunt(TERMS).judge(START) == []
+
+
+def replace_at(event: Event, at: float) -> Event:
+    return event._replace(at=at, account="newcomer")
+
+
+def test_without_terms_nothing_is_judged_and_other_terms_take_effect(world: World) -> None:
+    hunt = Hunt(())
+    hunt.see(in_order(world))
+    assert hunt.judge(_END) == []
+    hunt.adopt([TERMS[0]._replace(min_accounts=1000)])
+    assert hunt.judge(_END) == []
+    hunt.adopt(TERMS)
+    assert [finding.rule for finding in hunt.judge(_END)] == ["extraction-campaign"]
+    assert hunt.judge(_END + 60) == []
+
+
+def _dismissed(world: World) -> tuple[Hunt, Finding]:
+    hunt = _tell(in_order(world)[:4000])
+    ((finding_id, finding),) = hunt.findings.items()
+    hunt.dismiss(finding_id)
+    return hunt, finding
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_dismissed_finding_does_not_come_back_with_its_accounts_or_its_text(world: World, restored: bool) -> None:
+    hunt, finding = _dismissed(world)
+    if restored:
+        hunt = Hunt.from_bytes(hunt.to_bytes(), TERMS)
+    events = in_order(world)[4000:]
+    # The same accounts with other text, and other accounts with the same text.
+    rng = np.random.default_rng(1)
+    others = {name: rng.integers(1, 2**63, 64).astype(np.uint64) for name in ("x",)}
+    moved = [
+        event._replace(prints=np.union1d(others["x"], event.prints[:2]))
+        for event in events
+        if event.account in finding.members
+    ]
+    hunt.see(moved)
+    assert hunt.judge(_END) == []
+    heirs = [
+        event._replace(account=f"heir-{event.account}", tenant=f"heir-{event.tenant}", peer="", links=(), prefix="")
+        for event in events
+        if event.account in finding.members
+    ]
+    hunt.see(heirs)
+    assert hunt.judge(_END + HOUR_S) == []
+    assert hunt.findings == {}
+
+
+def test_to_dismiss_or_confirm_what_is_no_finding_is_a_key_error(world: World) -> None:
+    hunt, finding = _dismissed(world)
+    for decide in (hunt.dismiss, hunt.confirm):
+        with pytest.raises(KeyError):
+            decide(finding.id)
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_confirmed_finding_stays_when_its_accounts_are_long_gone(world: World, plain: Hunt, restored: bool) -> None:
+    hunt = Hunt.from_bytes(plain.to_bytes(), TERMS)
+    ((finding_id, finding),) = hunt.findings.items()
+    hunt.confirm(finding_id)
+    for day in (30, 60):
+        hunt.see([replace_at(world.events[0], START + day * DAY_S)])
+        hunt.judge(START + day * DAY_S)
+        if restored:
+            hunt = Hunt.from_bytes(hunt.to_bytes(), TERMS)
+    assert hunt.findings == {finding_id: finding}
+
+
+def test_a_flood_of_accounts_stays_within_bounds_and_drives_no_campaign_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hunt_module, "ACCOUNTS_MOST", 2_000)
+    monkeypatch.setattr(hunt_module, "PAIRS_MOST", 60_000)
+    monkeypatch.setattr(postings_module, "PAIRS_MOST", 60_000)
+    events = in_order(world)
+    hunt = _tell(events[:3000])
+    base = world.events[0]
+    rng = np.random.default_rng(1)
+    same = rng.integers(1, 2**63, 40).astype(np.uint64)
+    most = [0, 0]
+    for n in range(20):
+        hunt.see(
+            [
+                base._replace(
+                    account=f"flood-{n}-{m}", tenant=f"flood-{n}-{m}", at=events[2999].at + n + m / 1000, prints=same
+                )
+                for m in range(500)
+            ]
+        )
+        most = [max(most[0], len(hunt._accounts)), max(most[1], len(hunt._postings.pairs))]
+    assert most[0] <= 1.1 * 2_000 + 500
+    assert most[1] <= 1.1 * 60_000 + 500 * 40
+    hunt.see(events[3000:])
+    hunt.judge(_END)
+    named = set().union(*_members(hunt).values())
+    assert len(named & world.guilty) > 0.9 * len(world.guilty)
+    assert not {name for name in named if name.startswith("flood")}

@@ -1,0 +1,150 @@
+"""Who used which print: kept once two tenants have it, whatever the order; pairs once; bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.hunter import postings as postings_module
+from proxy.hunter.postings import Postings
+
+# Accounts 0 and 1 are of one tenant, 2 and 3 of others.
+_TENANTS = np.array([7, 7, 8, 9], np.int32)
+_Uses = list[tuple[int, int]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_tables() -> Iterator[None]:
+    """Use tables that are made in no time; the places of the prints here are apart in them too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postings_module, "_LONE_BITS", 12)
+        yield
+
+
+def _see(postings: Postings, uses: _Uses, at: float = 0.0) -> None:
+    prints = np.array([print_ for print_, _ in uses], np.uint64)
+    accounts = np.array([account for _, account in uses], np.int32)
+    postings.see(prints, accounts, np.full(len(uses), at), _TENANTS)
+
+
+def _held(postings: Postings) -> dict[tuple[int, int], int]:
+    keys, pairs = postings.print_keys(), postings.pairs
+    rows = zip(pairs["print"].tolist(), pairs["account"].tolist(), pairs["times"].tolist(), strict=True)
+    return {(int(keys[print_]), account): times for print_, account, times in rows}
+
+
+_uses = st.lists(st.tuples(st.integers(1, 3).map(lambda n: n * 2**60 + n), st.integers(0, 3)), max_size=12)
+
+
+@given(_uses, st.integers(0, 12))
+def test_a_print_is_kept_if_and_only_if_two_tenants_used_it(uses: _Uses, cut: int) -> None:
+    postings = Postings()
+    for part in (uses[:cut], uses[cut:]):
+        _see(postings, part)
+    tenants: dict[int, set[int]] = {}
+    for print_, account in uses:
+        tenants.setdefault(print_, set()).add(int(_TENANTS[account]))
+    shared = {print_ for print_, found in tenants.items() if len(found) > 1}
+    assert {print_ for print_, _ in _held(postings)} == shared == set(postings.print_keys().tolist())
+    # Of each tenant that used it one account is known at least, and nobody who did not.
+    held = _held(postings).keys()
+    assert held <= set(uses)
+    assert {(print_, int(_TENANTS[account])) for print_, account in held} == {
+        (print_, int(_TENANTS[account])) for print_, account in uses if print_ in shared
+    }
+
+
+@given(_uses)
+def test_a_pair_is_one_row_and_users_are_counted_once(uses: _Uses) -> None:
+    postings = Postings()
+    for use in uses:
+        _see(postings, [use])
+    rows = list(zip(postings.pairs["print"].tolist(), postings.pairs["account"].tolist(), strict=True))
+    assert len(rows) == len(set(rows))
+    users = np.bincount(postings.pairs["print"], minlength=len(postings.prints))
+    assert postings.prints["users"].tolist() == users.tolist()
+
+
+def test_uses_of_one_batch_are_all_counted() -> None:
+    postings = Postings()
+    _see(postings, [(5, 0), (5, 0), (5, 2), (5, 3)])
+    assert _held(postings) == {(5, 0): 2, (5, 2): 1, (5, 3): 1}
+
+
+def test_whoever_had_a_print_alone_is_known_once_another_has_it() -> None:
+    postings = Postings()
+    _see(postings, [(5, 0)])
+    _see(postings, [(5, 0)])
+    assert not _held(postings)
+    _see(postings, [(5, 2)])
+    assert _held(postings) == {(5, 0): 1, (5, 2): 1}
+
+
+def test_users_of_a_print_come_in_the_order_of_the_prints() -> None:
+    postings = Postings()
+    _see(postings, [(5, 0), (6, 2), (5, 2), (6, 3), (9, 0), (9, 3)])
+    marked = np.ones(len(postings.prints), np.bool_)
+    marked[postings.numbers(np.array([9], np.uint64))] = False
+    prints, accounts, times = postings.users_of(marked)
+    keys = postings.print_keys()[prints].tolist()
+    assert list(zip(keys, accounts.tolist(), times.tolist(), strict=True)) == [
+        (5, 0, 1),
+        (5, 2, 1),
+        (6, 2, 1),
+        (6, 3, 1),
+    ]
+
+
+def test_what_was_not_used_since_is_forgotten_and_accounts_are_renumbered() -> None:
+    postings = Postings()
+    _see(postings, [(5, 0), (5, 2)], at=10.0)
+    _see(postings, [(6, 2), (6, 3)], at=20.0)
+    postings.keep(np.array([-1, -1, 0, 1], np.int32), since=15.0)
+    assert _held(postings) == {(6, 0): 1, (6, 1): 1}
+    assert postings.numbers(np.array([5, 6], np.uint64)).tolist() == [-1, 0]
+
+
+def test_a_print_that_many_used_is_looked_at_again_when_the_few_who_are_left_grow() -> None:
+    postings = Postings()
+    _see(postings, [(5, 0), (5, 2), (5, 3)], at=10.0)
+    postings.prints["asked_at"][:] = 3
+    _see(postings, [(5, 0), (5, 2)], at=20.0)
+    postings.keep(np.arange(4, dtype=np.int32), since=15.0)
+    assert postings.prints["asked_at"].tolist() == postings.prints["users"].tolist() == [2]
+
+
+@pytest.mark.parametrize("same_time", [False, True])
+def test_of_more_pairs_than_there_may_be_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch, same_time: bool) -> None:
+    monkeypatch.setattr(postings_module, "PAIRS_MOST", 10)
+    postings = Postings()
+    for number in range(20):
+        _see(postings, [(number + 1, 0), (number + 1, 2)], at=1.0 if same_time else float(number))
+    postings.keep(np.arange(4, dtype=np.int32), since=0.0)
+    assert len(postings.pairs) == 10
+    assert same_time or {print_ for print_, _ in _held(postings)} == {16, 17, 18, 19, 20}
+
+
+@given(_uses, _uses)
+def test_a_checkpoint_holds_what_is_shared_and_goes_on_alike(before: _Uses, after: _Uses) -> None:
+    postings, restored = Postings(), Postings()
+    _see(postings, before)
+    arrays: dict[str, Any] = postings.arrays()
+    restored.restore({name: array.copy() for name, array in arrays.items()})
+    assert _held(restored) == _held(postings)
+    shared = [use for use in after if use[0] in set(postings.print_keys().tolist())]
+    _see(postings, shared)
+    _see(restored, shared)
+    assert _held(restored) == _held(postings)
+
+
+def test_a_flood_of_text_that_one_tenant_sends_takes_no_room() -> None:
+    postings, rng = Postings(), np.random.default_rng(1)
+    for _ in range(20):
+        prints = rng.integers(1, 2**63, 50_000).astype(np.uint64)
+        postings.see(prints, np.zeros(50_000, np.int32), np.zeros(50_000), _TENANTS)
+    assert len(postings.prints) == len(postings.pairs) == 0

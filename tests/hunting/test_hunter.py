@@ -1,0 +1,344 @@
+"""The hunter's turns on the reference store, and on a real one with two processes and a kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.clock import SystemClock
+from proxy.errors import StoreUnavailable
+from proxy.hunter.finding import Finding
+from proxy.hunter.wire import encode
+from proxy.hunting import chase as chase_module
+from proxy.hunting.campaigns import CampaignRegistry
+from proxy.hunting.checkpoints import Checkpoint, CheckpointLost, Checkpoints, FileCheckpoints, StoreCheckpoints
+from proxy.hunting.hunter import Hunter, Pace
+from proxy.hunting.process import hunting
+from proxy.metrics import Snapshot
+from proxy.rules.flag_rows import flag_row
+from proxy.rules.flag_store import FlagRegistry
+from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.pack import Mode, Subject
+from proxy.store import open_store
+from proxy.store.base import Held, Hold, Row, Store, Tail
+from proxy.store.memory import MemoryStore
+from proxy.telling import EVENTS_STREAM
+from tests.hunter.events import event
+from tests.hunting.fake_hunt import QUICK, FakeHunt, pack
+from tests.rig.valkey import Valkey
+
+SLOW = Pace(judge=0.05, checkpoint=1000.0, poll=0.01)  # makes nothing safe but what is new
+
+
+class Cuttable(MemoryStore):
+    """The reference store with a line that can be cut."""
+
+    away = False
+
+    async def follow(self, stream: str, after: str, most: int) -> Tail:
+        if self.away:
+            raise StoreUnavailable("cut")
+        return await super().follow(stream, after, most)
+
+    async def hold(self, holds: Sequence[Hold]) -> list[Held]:
+        if self.away:
+            raise StoreUnavailable("cut")
+        return await super().hold(holds)
+
+
+@pytest.fixture
+def store() -> Cuttable:
+    return Cuttable(SystemClock())
+
+
+def registry_of(store: Store) -> CampaignRegistry:
+    clock = SystemClock()
+    return CampaignRegistry(store, FlagRegistry(store, clock), clock)
+
+
+async def tell(store: Store, first: int, *accounts: str) -> None:
+    events = [event(account, tenant=f"t-{account}", prints=(first, 2**63)) for account in accounts]
+    op = f"{first}-{accounts}-{time.monotonic()}"
+    await store.append(EVENTS_STREAM, encode(events, time.time()), 1 << 20, op)  # noqa: TID251 - as the clock has it
+
+
+@asynccontextmanager
+async def hunter_on(
+    store: Store, *, pace: Pace = QUICK, checkpoints: Checkpoints | None = None
+) -> AsyncIterator[Hunter]:
+    how: dict[str, Any] = {"kind": FakeHunt, "pace": pace, "checkpoints": checkpoints, "max_mode": Mode.ENFORCE}
+    async with hunting(store, pack(), SystemClock(), **how) as hunter:
+        yield hunter
+
+
+async def until(true: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
+    async with asyncio.timeout(within):
+        while not await true():
+            await asyncio.sleep(0.01)
+
+
+async def found(store: Store, count: int = 1, accounts: int = 0) -> list[Finding]:
+    """Wait for so many findings, with so many accounts in all, and return them whole."""
+
+    async def enough() -> bool:
+        heads = [standing.head for standing in await registry_of(store).all()]
+        return len(heads) >= count and sum(head.accounts for head in heads) >= accounts
+
+    await until(enough)
+    registry = registry_of(store)
+    return [(await registry.show(standing.head.finding.id))[1] for standing in await registry.all()]
+
+
+def number(snapshot: Snapshot, name: str, *labels: str) -> float:
+    return next(float(sample.value) for sample in snapshot[name] if sample.labels == labels)
+
+
+async def test_what_was_told_is_seen_and_what_is_found_is_published(store: Cuttable) -> None:
+    async with hunter_on(store) as hunter:
+        await tell(store, 1, "a", "b")
+        await tell(store, 1, "c")
+        await tell(store, 2, "a", "b")
+        (campaign,) = await found(store)
+        assert (campaign.rule, sorted(campaign.members)) == ("extraction", ["a", "b", "c"])
+        await tell(store, 1, "d")
+        (grown,) = await found(store, accounts=4)
+        assert grown.id == campaign.id
+        snapshot = hunter.snapshot()
+        assert number(snapshot, "stillgate_hunter_active") == 1
+        assert number(snapshot, "stillgate_hunter_events_total") == 6
+        assert number(snapshot, "stillgate_findings", "open") == 1
+        assert number(snapshot, "stillgate_hunter_lag_seconds") < 5
+
+
+async def test_of_two_one_is_active_and_a_stop_hands_over_at_once(store: Cuttable) -> None:
+    async with hunter_on(store) as first:
+        await until(lambda: answer(first.active))
+        async with hunter_on(store) as second:
+            await tell(store, 1, "a", "b", "c")
+            (campaign,) = await found(store)
+            assert (first.active, second.active) == (True, False)
+            first.stop()
+            await until(lambda: answer(second.active), within=3)
+            await tell(store, 1, "d")
+            assert [entry.id for entry in await found(store, accounts=4)] == [campaign.id]
+
+
+async def answer(value: bool) -> bool:
+    return value
+
+
+@pytest.mark.parametrize("kept", ["file", "store"])
+async def test_a_restart_goes_on_where_the_last_one_was(store: Cuttable, tmp_path: Path, kept: str) -> None:
+    def checkpoints() -> Checkpoints:
+        return FileCheckpoints(tmp_path / "hunter" / "state") if kept == "file" else StoreCheckpoints(store)
+
+    async with hunter_on(store, checkpoints=checkpoints()):
+        await tell(store, 1, "a", "b", "c")
+        (campaign,) = await found(store)
+        await tell(store, 2, "x", "y")
+    await tell(store, 2, "z")
+    async with hunter_on(store, checkpoints=checkpoints()):
+        both = await found(store, count=2)
+    assert {entry.id for entry in both} > {campaign.id}
+    assert len(both) == 2
+    assert sum(entry.exposure.exchanges for entry in both) == 6
+
+
+async def test_what_is_safe_goes_from_the_stream(store: Cuttable) -> None:
+    async with hunter_on(store):
+        await tell(store, 1, "a", "b", "c")
+
+        async def gone() -> bool:
+            return (await store.follow(EVENTS_STREAM, "", 10)).entries == ()
+
+        await until(gone)
+
+
+async def test_a_death_between_making_safe_and_publishing_loses_no_finding(
+    store: Cuttable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = chase_module.Chase._publish
+
+    async def dies(self: Any, findings: Any) -> None:
+        if findings:
+            raise StoreUnavailable("gone just now")
+        await published(self, findings)
+
+    monkeypatch.setattr(chase_module.Chase, "_publish", dies)
+    async with hunter_on(store, pace=SLOW):
+        await tell(store, 1, "a", "b", "c")
+
+        async def safe() -> bool:
+            return await StoreCheckpoints(store).load() is not None
+
+        await until(safe)
+        assert await registry_of(store).all() == []
+    monkeypatch.undo()
+    async with hunter_on(store, pace=SLOW):
+        assert len(await found(store)) == 1
+
+
+async def test_a_dismissed_finding_loses_its_flags_and_does_not_come_back(store: Cuttable) -> None:
+    clock = SystemClock()
+    registry, flags = registry_of(store), FlagRegistry(store, clock)
+    async with hunter_on(store) as hunter:
+        await tell(store, 1, "a", "b", "c")
+        (campaign,) = await found(store)
+        rows = []
+        for world, (subject, name) in [
+            (world, on)
+            for world in World
+            for on in [
+                (Subject.CLUSTER, campaign.id),
+                (Subject.TEMPLATE, "tpl-1"),
+                (Subject.ACCOUNT, "a"),
+                (Subject.ACCOUNT, "z"),
+            ]
+        ]:
+            flag = Flag("campaign", 80, clock.wall(), clock.wall() + 3600, "extraction")
+            rows.append(flag_row(FlagKey(world, subject, name, "campaign"), flag))
+        await store.write(rows)
+        assert await registry.confirm(campaign.id, "rita", "looks right") == 6
+        assert await registry.dismiss(campaign.id, "rita", "a public prompt") == 6
+        assert {key.name async for key, _ in flags.list()} == {"z"}
+        await until(lambda: answer(number(hunter.snapshot(), "stillgate_findings", "dismissed") == 1))
+        await tell(store, 1, "d", "e", "f")
+        await tell(store, 2, "d", "e", "f")
+        assert len(await found(store, count=2)) == 2
+        assert (await registry.show(campaign.id))[0].head.accounts == 3
+    async with hunter_on(store):
+        await tell(store, 1, "g", "h", "i")
+        await tell(store, 3, "g", "h", "i")
+        after = await found(store, count=3)
+    assert [sorted(entry.members) for entry in after if entry.id == campaign.id] == [["a", "b", "c"]]
+    assert len(after) == 3
+
+
+async def test_another_pack_brings_its_own_thresholds(store: Cuttable) -> None:
+    async with hunter_on(store) as hunter:
+        await tell(store, 1, "a", "b")
+        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_events_total") == 2))
+        assert await registry_of(store).all() == []
+        hunter.adopt(pack(min_accounts=2))
+        assert len(await found(store)) == 1
+
+
+async def test_while_the_store_is_away_nobody_is_active_and_afterwards_it_goes_on(
+    store: Cuttable, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hunter_on(store) as hunter:
+        await tell(store, 1, "a", "b")
+        await until(lambda: answer(hunter.active))
+        store.away = True
+        await until(lambda: answer(not hunter.active))
+        store.away = False
+        await tell(store, 1, "c")
+        (campaign,) = await found(store)
+        assert campaign.exposure.exchanges == 3
+    assert "the store is away" in caplog.text
+
+
+async def test_what_cannot_be_read_or_used_is_counted_and_passed_over(
+    store: Cuttable, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hunter_on(store) as hunter:
+        await store.append(EVENTS_STREAM, b"garbage", 1 << 20, "g")
+        await tell(store, 1, "poison", "b")
+        await tell(store, 1, "a", "b", "c")
+        await found(store)
+        assert number(hunter.snapshot(), "stillgate_hunter_malformed_total") == 3
+    assert "a batch of events cannot be used" in caplog.text
+
+
+async def test_events_that_were_dropped_unread_are_told_of(store: Cuttable, caplog: pytest.LogCaptureFixture) -> None:
+    await tell(store, 1, "a")
+    await StoreCheckpoints(store).save(Checkpoint("1", FakeHunt([]).to_bytes()))
+    for account in "bcd":
+        await store.append(EVENTS_STREAM, encode([event(account, prints=(1,))], 1.0), 1, account)
+    async with hunter_on(store) as hunter:
+        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_gaps_total") == 1))
+    assert "events were dropped" in caplog.text
+
+
+async def test_a_state_that_is_of_no_use_is_left_for_a_new_beginning(
+    store: Cuttable, caplog: pytest.LogCaptureFixture
+) -> None:
+    await StoreCheckpoints(store).save(Checkpoint("7", b"no json"))
+    async with hunter_on(store):
+        await tell(store, 1, "a", "b", "c")
+        await found(store)
+    assert "the hunter begins anew" in caplog.text
+
+
+class Failing(FileCheckpoints):
+    """A disk that is full."""
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        del checkpoint
+        raise CheckpointLost("no space left")
+
+
+async def test_a_checkpoint_that_cannot_be_written_keeps_no_finding_back(
+    store: Cuttable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hunter_on(store, checkpoints=Failing(tmp_path / "state")) as hunter:
+        await tell(store, 1, "a", "b", "c")
+        await found(store)
+        assert number(hunter.snapshot(), "stillgate_hunter_checkpoint_failures_total") >= 1
+        assert (await store.follow(EVENTS_STREAM, "", 10)).entries
+    assert "no space left" in caplog.text
+
+
+async def test_after_kill_9_another_process_takes_over_within_ten_seconds_and_repeats_nothing(tmp_path: Path) -> None:
+    with Valkey(tmp_path / "s", port=0) as server:
+        store = await open_store(server.url, clock=SystemClock())
+        processes = []
+        for _ in range(2):
+            processes.append(
+                await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "tests.hunting.fake_hunt", server.url, stdout=asyncio.subprocess.PIPE
+                )
+            )
+            if len(processes) == 1:
+                assert processes[0].stdout is not None
+                async with asyncio.timeout(20):
+                    assert (await processes[0].stdout.readline()).startswith(b"active")
+        try:
+            await tell(store, 1, "a", "b", "c")
+            await tell(store, 2, "x", "y")
+            (campaign,) = await found(store)
+            await tell(store, 1, "d")
+            processes[0].kill()
+            died = time.monotonic()
+            assert processes[1].stdout is not None
+            async with asyncio.timeout(20):
+                said = (await processes[1].stdout.readline()).split()
+            assert said[0] == b"active"
+            assert float(said[1]) - died < 10
+            await tell(store, 2, "z")
+            both = await found(store, count=2, accounts=7)
+            assert len(both) == 2
+            assert campaign.id in {entry.id for entry in both}
+            assert sum(entry.exposure.exchanges for entry in both) == 7
+        finally:
+            for process in processes:
+                if process.returncode is None:
+                    process.kill()
+                await process.wait()
+            await store.close()
+
+
+async def test_rows_that_are_no_findings_do_not_stop_a_hunter(store: Cuttable) -> None:
+    async with hunter_on(store):
+        await tell(store, 1, "a", "b", "c")
+        (campaign,) = await found(store)
+        await store.write([Row("findings", campaign.id, b"{}")])
+        await tell(store, 1, "d")
+        assert max((await found(store))[0].members) == "d"

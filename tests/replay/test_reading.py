@@ -1,0 +1,161 @@
+"""Whatever the lines hold, each comes once, in its order, and is an exchange or says why not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.replay import lines
+from proxy.replay.lines import Files
+from proxy.replay.order import InOrder
+from proxy.replay.reading import Reader, Wants
+from proxy.replay.seen import Seen, Unreadable
+from tests.replay.traffic import as_bytes, line, replayed
+
+READER = Reader(Wants(frozenset({"request.turns"}), None, {}, frozenset(), b"k" * 32, None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"ts": "now"}, "ts: should be a number of seconds"),
+        ({"ts": True}, "ts: should be a number of seconds"),
+        ({"ts": -1}, "ts: should be a number of seconds"),
+        ({"principal": None}, "principal: should be an object"),
+        ({"principal": {"account": "a", "tenant": "t"}}, "principal.key_id: should be a text"),
+        ({"principal": {"key_id": "k", "account": "", "tenant": "t"}}, "principal.account: should not be empty"),
+        ({"principal": {"key_id": "k", "account": "a", "tenant": "t", "attributes": {"payment": 7}}}, "principal.attributes.payment: should be a text"),
+        ({"principal": {"key_id": "k", "account": "a", "tenant": "t", "attributes": {"created_at": "x"}}}, "principal.attributes.created_at: should be a number of seconds"),
+        ({"peer": 7}, "peer: should be a text"),
+        ({"path": None}, "path: should be a text"),
+        ({"headers": []}, "headers: should be an object"),
+        ({"headers": {"user-agent": 1}}, "headers.user-agent: should be a text"),
+        ({"body": "x"}, "body: should be an object"),
+        ({"response": {"status": "200"}}, "response.status: should be a whole number"),
+        ({"response": {"usage": {"prompt_tokens": -1}}}, "response.usage.prompt_tokens: should be a whole number"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_exchange_says_what_is_wrong(changes: dict[str, Any], why: str) -> None:
+    [found] = READER.read(as_bytes([{**line(), **changes}])).lines
+    assert found == Unreadable(why)
+
+
+def test_a_body_with_a_name_twice_is_not_read_in_two_ways() -> None:
+    raw = json.dumps(line()).replace('"model": "large"', '"model": "large", "model": "small"').encode() + b"\n"
+    [found] = READER.read(raw).lines
+    assert found == Unreadable("An object in the body has the same key twice.")
+
+
+def test_a_text_never_leaves_the_reading_process() -> None:
+    row = line(text="my secret plan", tools=[{"type": "function", "function": {"name": "f", "description": "of mine"}}])
+    [found] = READER.read(as_bytes([row])).lines
+    assert isinstance(found, Seen)
+    assert found.request is not None
+    assert "secret" not in repr(found)
+    assert "mine" not in repr(found)
+    assert found.request.fields == {"request.turns": 1}
+
+
+_JUNK = st.one_of(
+    st.binary(max_size=60).filter(lambda raw: b"\n" not in raw),
+    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["ts", "principal", "body", "v", "kind", "path", "peer"]), inner, max_size=5), max_leaves=8).map(lambda value: json.dumps(value).encode()),
+    st.integers(0, 400).map(lambda cut: json.dumps(line()).encode()[:cut]),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(_JUNK, st.just(json.dumps(line()).encode())), max_size=8))
+def test_broken_lines_are_counted_one_by_one(raws: list[bytes]) -> None:
+    if not raws:
+        return
+    batch = READER.read(b"".join(raw + b"\n" for raw in raws))
+    assert len(batch.lines) == len(raws)
+    whole = json.dumps(line()).encode()
+    for raw, found in zip(raws, batch.lines, strict=True):
+        if raw == whole:
+            assert isinstance(found, Seen)
+
+
+def test_a_broken_line_gets_a_decision_and_is_reported_by_its_number(tmp_path: Path) -> None:
+    file = tmp_path / "traffic.jsonl"
+    file.write_bytes(as_bytes([line()]) + b"{nonsense\n\n" + as_bytes([line(at=1)]))
+    outcome = replayed([file])
+    assert outcome.each("line") == [0, 1, 2, 3]
+    assert outcome.each("effect") == ["allow", "deny", "deny", "allow"]
+    assert outcome.each("by") == [None] * 4
+    assert [fault.line for fault in outcome.summary.unreadable] == [2, 3]
+    assert outcome.decisions[1]["error"] == outcome.summary.unreadable[0].why
+    assert not outcome.summary.whole
+
+
+def test_many_broken_lines_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "traffic.jsonl"
+    file.write_bytes(b"x\n" * 50)
+    summary = replayed([file]).summary
+    assert (summary.unreadable_lines, len(summary.unreadable)) == (50, 10)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("packed", [True, False])
+def test_files_plain_and_compressed_are_read_one_after_the_other(tmp_path: Path, ended: bool, packed: bool) -> None:
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"
+    data = as_bytes([line(at=turn) for turn in range(2)])
+    first.write_bytes(gzip.compress(data) if packed else data if ended else data[:-1])
+    second.write_bytes(gzip.compress(as_bytes([line("b", at=9)])))
+    outcome = replayed([first, second])
+    assert outcome.each("account") == ["acct-a", "acct-a", "b"]
+    assert outcome.each("line") == [0, 1, 2]
+
+
+def test_a_file_that_breaks_off_is_named_and_what_came_of_it_counts(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl.gz"
+    packed = gzip.compress(as_bytes([line(at=turn, text=str(turn) * 50) for turn in range(200)]))
+    file.write_bytes(packed[: len(packed) - 20])
+    summary = replayed([file]).summary
+    assert summary.broken == [str(file)]
+    assert not summary.whole
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b".")), max_size=30), st.integers(1, 64))
+def test_blocks_of_any_size_hold_every_line_once(
+    tmp_path_factory: pytest.TempPathFactory, raws: list[bytes], size: int
+) -> None:
+    file = tmp_path_factory.mktemp("lines") / "file"
+    file.write_bytes(b"\n".join(raws))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lines, "_BLOCK_BYTES", size)
+        blocks = list(Files([file]).blocks())
+    assert all(block.endswith(b"\n") for block in blocks)
+    expected = b"\n".join(raws).removesuffix(b"\n") if raws else b""
+    if file.stat().st_size:
+        assert b"".join(blocks)[:-1] == expected
+    else:
+        assert not blocks
+
+
+def test_a_line_that_is_far_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "_LINE_BYTES", 1_000)
+    monkeypatch.setattr(lines, "_BLOCK_BYTES", 64)
+    file = tmp_path / "traffic.jsonl"
+    file.write_bytes(as_bytes([line(), line(at=1, text="x" * 5_000), line(at=2)]))
+    outcome = replayed([file])
+    assert outcome.each("effect") == ["allow", "deny", "allow"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(0, 10_000, allow_nan=False), max_size=40))
+def test_everything_comes_once_and_the_clock_never_goes_back(moments: list[float]) -> None:
+    order: InOrder[float] = InOrder()
+    came = [entry for number, at in enumerate(moments) for entry in order.add(number, at, at)]
+    came += order.rest()
+    assert sorted(number for _, number, _ in came) == list(range(len(moments)))
+    assert [at for at, _, _ in came] == sorted(at for at, _, _ in came)
+    if not order.jumped:
+        assert [item for _, _, item in came] == sorted(moments)

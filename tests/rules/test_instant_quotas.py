@@ -1,0 +1,111 @@
+"""Without leases the same is admitted and refused as with them, exchange for exchange."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.clock import VirtualClock
+from proxy.deciding import Reserving
+from proxy.exchange import Principal, Ties
+from proxy.rules.instant_quotas import InstantQuotas
+from proxy.rules.pack import Pack
+from proxy.rules.pack_loading import check_pack
+from proxy.rules.quotas import Quotas
+from proxy.rules.reservation import Amounts, Denial, Reservation
+from proxy.store.memory import MemoryStore
+
+_PACK = b"""\
+apiVersion: stillgate/v1
+kind: PolicyPack
+metadata: {name: example, version: 1.0.0, owner: tests}
+quotas:
+  - id: key-quota
+    per: key
+    mode: enforce
+    limits:
+      - {measure: requests, max: 3, window: 1m}
+      - {measure: output_tokens, max: 500, window: 1h}
+      - {measure: concurrency, max: 1}
+  - id: tenant-quota
+    per: tenant
+    mode: enforce
+    limits:
+      - {measure: requests, max: 5, window: 10m}
+  - id: watched
+    per: account
+    mode: shadow
+    limits:
+      - {measure: input_tokens, max: 200, window: 5m}
+  - id: per-template
+    per: template
+    mode: enforce
+    limits:
+      - {measure: requests, max: 2, window: 1d}
+"""
+
+
+def _pack() -> Pack:
+    pack, problems = check_pack(_PACK, "example.yaml")
+    assert pack, problems
+    return pack
+
+
+_SENDS = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.7, 5.0, 31.0, 61.0, 600.0, 4000.0]),  # seconds since the one before
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from([10, 90, 250]),  # input tokens
+        st.sampled_from([1, 120, 400, 501]),  # output tokens, reserved
+        st.sampled_from([0, 1, 100, 700]),  # and used
+        st.sampled_from(["", "", "tpl"]),
+    ),
+    max_size=40,
+)
+_PEOPLE = {
+    name: Principal(f"key-{name}", f"acct-{name}", "org" if name != "c" else "other", "", 0.0, {}) for name in "abc"
+}
+
+
+def _shown(outcome: Reservation | Denial) -> tuple[object, ...]:
+    if isinstance(outcome, Denial):
+        never = outcome.refusal.retry_after < 0
+        return "denied", outcome.quota.id, outcome.limit.measure, never
+    return "admitted", outcome.plan.quotas, [denial.quota.id for denial in outcome.shadow]
+
+
+@settings(max_examples=150, deadline=None)
+@given(_SENDS)
+async def test_the_same_is_refused_by_the_same_quota_as_with_leases(
+    sends: list[tuple[float, str, int, int, int, str]],
+) -> None:
+    clock, numbers, pack = VirtualClock(), itertools.count(), _pack()
+    leased = Quotas(pack, MemoryStore(clock), clock, "test", lambda: str(next(numbers)))
+    both: tuple[Reserving, ...] = (leased, InstantQuotas(pack, clock))
+    for pause, name, asked, reserved, used, template in sends:
+        clock.advance(pause)
+        await leased.tend()
+        amounts = Amounts.of(asked, reserved, 0)
+        outcomes = []
+        for quotas in both:
+            outcome = await quotas.reserve(_PEOPLE[name], "m", amounts, Ties(template), Ties(template))
+            outcomes.append(_shown(outcome))
+            if isinstance(outcome, Reservation):
+                quotas.settle(outcome, Amounts.of(asked, used, 0))
+        assert outcomes[0] == outcomes[1]
+        await leased.returns.flush()
+
+
+async def test_it_says_when_there_will_be_enough() -> None:
+    clock = VirtualClock()
+    quotas = InstantQuotas(_pack(), clock)
+    for _ in range(3):
+        held = await quotas.reserve(_PEOPLE["a"], "m", Amounts.of(1, 1, 0))
+        assert isinstance(held, Reservation)
+        quotas.settle(held, Amounts.of(1, 1, 0))
+    denial = await quotas.reserve(_PEOPLE["a"], "m", Amounts.of(1, 1, 0))
+    assert isinstance(denial, Denial)
+    clock.advance(denial.refusal.retry_after)
+    assert isinstance(await quotas.reserve(_PEOPLE["a"], "m", Amounts.of(1, 1, 0)), Reservation)

@@ -1,0 +1,35 @@
+"""A hunter that cannot start is tried again, and keeps nobody from anything."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+from proxy import hunter_keeper
+from proxy.children import Program
+from proxy.hunter_keeper import HunterKeeper
+from proxy.worker import Start
+
+START = Start(None, {}, "info", 0, "memory", "0" * 64, "", None, "127.0.0.1", 0)
+BROKEN = Program("hunter", (sys.executable, "-c", "raise SystemExit(78)"))
+
+
+async def test_a_hunter_that_cannot_start_is_tried_again_until_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hunter_keeper, "_FIRST_PAUSE_S", 0.01)
+    keeper = HunterKeeper(START, BROKEN)
+    keeping = asyncio.create_task(keeper.keep())
+    await keeper.switch("1" * 64, wanted=False)
+    await asyncio.sleep(0)
+    assert (keeper.pid, caplog.text) == (None, "")
+    await keeper.switch("1" * 64, wanted=True)
+    async with asyncio.timeout(30):
+        while caplog.text.count("the hunter cannot be started") < 2:
+            await asyncio.sleep(0.01)
+    assert (keeper.pid, await keeper.snapshots(), keeper.dead) == (None, [], None)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    await keeper.close(1.0)
