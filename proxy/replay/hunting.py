@@ -44,9 +44,13 @@ class Grown(NamedTuple):
 
 
 class Acting(NamedTuple):
-    """What is done with findings: `publish` lets one act as it stands, `end` drops those that ended, `tell` reports."""
+    """What is done with findings.
+
+    `publish` lets one act as it stands, `withdraw` takes one back, `end` drops those that ended, `tell` reports.
+    """
 
     publish: Callable[[Finding, float], None]
+    withdraw: Callable[[str], None]
     end: Callable[[float], object]
     tell: Callable[[Grown], None]
 
@@ -96,6 +100,9 @@ class Hunting:
         for finding in list(self._hunter.findings.values()):
             if finding.last_at > self._published.get(finding.id, 0.0):
                 self._act(finding, now)
+        for finding_id in self._published.keys() - self._hunter.findings.keys():  # it became a part of another
+            self._acting.withdraw(finding_id)
+            del self._published[finding_id]
 
     def _act(self, finding: Finding, now: float) -> None:
         self._published[finding.id] = finding.last_at

@@ -96,7 +96,8 @@ def stage_of(scene: Scene, wants: Wants, decisions: IO[bytes] | None, findings: 
 
     hunting = None
     if scene.hunter is not None and _hunts(scene):
-        hunting = Hunting(scene.hunter(pack, max_mode), names, Acting(act, book.end, tell), scene.judge_every_s)
+        acting = Acting(act, book.forget, book.end, tell)
+        hunting = Hunting(scene.hunter(pack, max_mode), names, acting, scene.judge_every_s)
     return Stage(
         clock=clock,
         judging=Judging(decider, table, clock, models, _terms(Model())),

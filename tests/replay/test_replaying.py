@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 import pytest
 
 from proxy.hindsight.comparing import NO_PACK
+from proxy.hunter.finding import Finding
 from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.schema import AccountFixture, Fixtures, RequestFixture
 from proxy.policy_testing.world import World
@@ -76,6 +78,25 @@ def test_the_first_request_of_a_new_account_with_a_flagged_template_is_degraded(
 
 
 TEMPLATE_OF_ALL = campaign(1, 1)[0]["body"]["messages"][0]["content"].partition("0 plus")[0]
+
+
+class Joined(SharedText):
+    """A hunter to whom its finding becomes a part of another one, which has no text, after an hour and a half."""
+
+    def judge(self, now: float) -> list[Finding]:
+        found = super().judge(now)
+        if now - NOW < 5_400 or "camp-1" not in self.findings:
+            return found
+        whole = replace(self.findings.pop("camp-1"), id="camp-0", templates=())
+        self.findings["camp-0"] = whole
+        return [whole]
+
+
+def test_a_finding_that_became_a_part_of_another_acts_no_more(tmp_path: Path) -> None:
+    newcomer = line("newcomer", 7_000, f"{TEMPLATE_OF_ALL}9 plus 9")
+    outcome = replayed([written(tmp_path, [*campaign(rounds=5), newcomer])], hunter=Joined)
+    assert {row["campaign"] for row in outcome.findings} == {"camp-1", "camp-0"}
+    assert (outcome.decisions[-1].get("template"), outcome.decisions[-1]["by"]) == (None, None)
 
 
 def test_flags_are_renewed_while_the_campaign_goes_on_and_end_after_it(tmp_path: Path) -> None:
