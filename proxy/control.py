@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -64,3 +65,26 @@ class Line:
     def close(self) -> None:
         """Let go of this end."""
         self._writer.close()
+
+
+async def answer_parent(
+    line: Line, snapshot: Callable[[], object], switch: Callable[[str], Awaitable[str]]
+) -> float | None:
+    """Answer the parent until it says drain; return how many seconds to drain, None if the parent is gone.
+
+    `snapshot` returns the numbers; `switch` takes the digest of an archived pack and returns that of the pack in force
+    afterwards.
+    """
+    try:
+        while True:
+            question = await line.receive()
+            if question["ask"] == "drain":
+                return float(question["seconds"])
+            answer: dict[str, Any] = {"number": question["number"]}
+            if question["ask"] == "switch":
+                answer["pack_digest"] = await switch(question["pack_digest"])
+            else:
+                answer["snapshot"] = snapshot()
+            await line.send(answer)
+    except LineClosed:
+        return None

@@ -11,15 +11,15 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
 from proxy.app import store_password
 from proxy.clock import SystemClock
 from proxy.config import Settings
-from proxy.control import Line, LineClosed
+from proxy.control import Line, LineClosed, answer_parent
 from proxy.errors import StillgateError
 from proxy.hunting.core import Kind, hunt
 from proxy.hunting.hunter import Hunter, Pace
@@ -86,7 +86,10 @@ async def _obey(line: Line, hunter: Hunter, packs: Path) -> None:
     """Answer the parent until it says drain, or is gone, or the kernel says SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    both = {asyncio.create_task(_listen(line, hunter, packs)), asyncio.create_task(stop.wait())}
+    both = {
+        asyncio.create_task(answer_parent(line, hunter.snapshot, partial(_switch, hunter, packs))),
+        asyncio.create_task(stop.wait()),
+    }
     done, pending = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
@@ -94,26 +97,16 @@ async def _obey(line: Line, hunter: Hunter, packs: Path) -> None:
         task.result()
 
 
-async def _listen(line: Line, hunter: Hunter, packs: Path) -> None:
-    try:
-        while (question := await line.receive())["ask"] != "drain":
-            answer: dict[str, Any] = {"number": question["number"]}
-            if question["ask"] == "switch":
-                await _switch(hunter, packs, question["pack_digest"])
-                answer["pack_digest"] = hunter.pack.digest
-            else:
-                answer["snapshot"] = hunter.snapshot()
-            await line.send(answer)
-    except LineClosed:
-        return
+async def _switch(hunter: Hunter, packs: Path, digest: str) -> str:
+    """Hunt by an archived pack; whatever keeps it from being loaded leaves the old one.
 
-
-async def _switch(hunter: Hunter, packs: Path, digest: str) -> None:
-    """Hunt by an archived pack; whatever keeps it from being loaded leaves the old one."""
+    Return the digest of the pack that it hunts by.
+    """
     try:
         hunter.adopt(await asyncio.to_thread(load_archived, packs, digest))
     except Exception as error:  # noqa: BLE001 - it hunts by the old one
         get("hunter").error("the pack in force cannot be loaded; the old one goes on", digest=digest, error=repr(error))
+    return hunter.pack.digest
 
 
 if __name__ == "__main__":

@@ -291,9 +291,9 @@ def _address(host: str, port: int) -> Iterator[tuple[str, int]]:
             # Without SO_REUSEPORT this fails if anybody listens there, another Stillgate included.
             with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
                 pass
-        placeholder = listening_socket(host, port)
+        held = listening_socket(host, port)
     except OSError as error:
         raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    with placeholder:
-        address = placeholder.getsockname()
+    with held:
+        address = held.getsockname()
         yield address[0], address[1]

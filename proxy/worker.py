@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import uvloop
 from proxy.app import Place, serve
 from proxy.clock import SystemClock
 from proxy.config import Model, Settings, Upstream, load_settings
-from proxy.control import Line, LineClosed
+from proxy.control import Line, LineClosed, answer_parent
 from proxy.errors import StillgateError
 from proxy.log import configure, get
 from proxy.pack_archive import PACKS_FOLDER, load_archived
@@ -117,14 +118,15 @@ async def _obey(line: Line, serving: Serving, packs: Path, drain_seconds: float)
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    listening = asyncio.create_task(_listen(line, serving, packs))
+    listening = asyncio.create_task(answer_parent(line, serving.snapshot, partial(_switch, serving, packs)))
     stopping = asyncio.create_task(stop.wait())
     first: set[asyncio.Future[Any]] = {listening, stopping, serving.failed}
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     loop.add_signal_handler(signal.SIGTERM, hurry.set)
     stopping.cancel()
     if listening.done():
-        drain_seconds = listening.result()
+        asked = listening.result()
+        drain_seconds = _DRAIN_AS_ORPHAN_S if asked is None else asked
     listening.cancel()
     hurrying = asyncio.create_task(_await_hurry(line, hurry))
     await serving.drain(drain_seconds, hurry)
@@ -140,30 +142,16 @@ async def _await_hurry(line: Line, hurry: asyncio.Event) -> None:
         hurry.set()
 
 
-async def _listen(line: Line, serving: Serving, packs: Path) -> float:
-    """Answer questions; return how many seconds to drain once there is nothing more to answer."""
-    try:
-        while True:
-            question = await line.receive()
-            if question["ask"] == "drain":
-                return float(question["seconds"])
-            answer: dict[str, Any] = {"number": question["number"]}
-            if question["ask"] == "switch":
-                await _switch(serving, packs, question["pack_digest"])
-                answer["pack_digest"] = serving.pack.digest
-            else:
-                answer["snapshot"] = serving.snapshot()
-            await line.send(answer)
-    except LineClosed:
-        return _DRAIN_AS_ORPHAN_S
+async def _switch(serving: Serving, packs: Path, digest: str) -> str:
+    """Bring an archived pack into force; whatever keeps it from being loaded leaves the old one.
 
-
-async def _switch(serving: Serving, packs: Path, digest: str) -> None:
-    """Bring an archived pack into force; whatever keeps it from being loaded leaves the old one."""
+    Return the digest of the pack in force.
+    """
     try:
         await serving.switch(await asyncio.to_thread(load_archived, packs, digest))
     except Exception as error:  # noqa: BLE001 - it serves customers with the old one
         get("worker").error("the pack in force cannot be loaded; the old one goes on", digest=digest, error=repr(error))
+    return serving.pack.digest
 
 
 if __name__ == "__main__":

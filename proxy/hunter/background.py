@@ -98,11 +98,16 @@ def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Backgr
     found: set[tuple[str, int]] = set()
     for kind, tokens in usual.tokens.items():
         if kind != PREFIX:
-            mine = tokens[members]
-            pairs = np.unique(mine[mine > 0].astype(np.int64) << 32 | tenants[members][mine > 0])
-            values, times = np.unique(pairs >> 32, return_counts=True)
-            found.update((kind, value) for value in values[times > 1].tolist())
+            values, holders = tenants_of(tokens[members], tenants[members])
+            found.update((kind, value) for value in values[holders > 1].tolist())
     return found
+
+
+def tenants_of(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each token there is, and how many tenants have it; `tokens` has 0 for none."""
+    pairs = np.unique(tokens[tokens > 0].astype(np.int64) << 32 | tenants[tokens > 0])
+    values, holders = np.unique(pairs >> 32, return_counts=True)
+    return values, holders
 
 
 def _ages(opened: Floats, ordinary: NDArray[np.bool_]) -> NDArray[np.int16]:
@@ -134,11 +139,8 @@ def _token_of(links: Links, kind: str, count: int) -> NDArray[np.int32]:
 
 def _linked(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> float:
     """Return the share of tenants that have their token in common with another tenant, with some doubt added."""
-    pairs = np.unique(tokens[tokens > 0].astype(np.int64) << 32 | tenants[tokens > 0])
-    if not len(pairs):
-        return 1.0 / _DOUBT
-    _, place, times = np.unique(pairs >> 32, return_inverse=True, return_counts=True)
-    return (float((times[place] > 1).sum()) + 1.0) / (len(pairs) + _DOUBT)
+    _, holders = tenants_of(tokens, tenants)
+    return (float(holders[holders > 1].sum()) + 1.0) / (int(holders.sum()) + _DOUBT)
 
 
 def _hours(ledger: Ledger, ordinary: NDArray[np.bool_], now: float) -> tuple[Floats, int]:

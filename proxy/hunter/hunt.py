@@ -1,8 +1,8 @@
 """The hunt: exchanges in, findings out; pure, on whatever clock the caller has.
 
 The way of a suspicion: prints and links that join accounts with too much in common (`suspicions`) form groups
-(`suspects`); who really belongs is asked account by account (`membership`); the families of evidence are weighed
-(`evidence`); what is sure enough for the pack's terms is reported.
+(`suspects`); who really belongs is asked account by account (`belonging`, `membership`); the families of evidence are
+weighed (`families`, `evidence`); what is sure enough for the pack's terms is reported.
 
 Laws:
 - What is told in another order, twice, or up to an hour late changes no finding: all that is kept are sums and sets.
@@ -12,29 +12,25 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.archive import pack_arrays, pack_names, unpack_arrays, unpack_names
-from proxy.hunter.background import Background, background, pooled
+from proxy.hunter.background import Background, background
+from proxy.hunter.belonging import LEAST_ACCOUNTS, Named, who_belongs
 from proxy.hunter.case import Case
-from proxy.hunter.chance import Floats
 from proxy.hunter.event import Event
 from proxy.hunter.evidence import confidence, weigh
 from proxy.hunter.finding import Finding
 from proxy.hunter.ids import Numbers
 from proxy.hunter.ledger import EXCHANGES_MOST, Ledger
 from proxy.hunter.links import Links
-from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.postings import PAIRS_MOST, Postings
 from proxy.hunter.reporting import LookedAt, report
-from proxy.hunter.suspects import Suspect, Suspects
+from proxy.hunter.suspects import Suspects
 from proxy.hunter.suspicions import suspicious_links, suspicious_prints
 from proxy.hunter.terms import Terms
-from proxy.hunter.texts import Texts, used_texts
 
 # At about 400 bytes each; of more, those that asked least and longest ago are forgotten.
 ACCOUNTS_MOST = 500_000
@@ -43,41 +39,10 @@ PRINTS_FOLLOWED = 64
 _FORGET_EVERY_S = 6 * 3600.0
 _BEYOND = 1.1  # of what there may be: then the rest is forgotten at once
 _LINKS_EVERY = 6  # rounds: chains of links change slowly, and all have to be looked at
-_LEAST_ACCOUNTS = 8
 _LIKELY = 0.5
-_POOL_LEAST = 4  # values in common; one or two are an office or an agency
 # A finding whose members stay the same is told again when it has grown by this part, or after this time.
 _GROWN = 0.25
-# Who fits worse than this after a second exchange with the text is spared, whatever `contain:` says; and so is whoever
-# sent it often and still does not belong.
-_STRANGE = 1.5
-_SENT_TWICE, _SENT_OFTEN = 1.5, 4.0
-_SPARED_MOST = 10_000
 _TOLD_EVERY_S = 6 * 3600.0
-
-
-class _Named(NamedTuple):
-    """A group of this round, with those that belong to it."""
-
-    group: Suspect
-    used: Texts
-    members: Numbers
-    pool: int  # how many accounts they were chosen among
-    ties: list[Tie]  # of the members
-    alike: Floats  # the exchanges of those who belong by all but their volume
-    strangers: Numbers  # those who sent the text more than once and do not belong
-
-    @property
-    def fits(self) -> Floats:
-        """How well each member fits, in all."""
-        fits: Floats = np.sum([tie.weights for tie in self.ties], axis=0)
-        return fits
-
-    def of(self, chosen: NDArray[np.bool_]) -> _Named:
-        """Return it with some of its members only."""
-        return self._replace(
-            members=self.members[chosen], ties=[Tie(tie.trait, tie.weights[chosen]) for tie in self.ties]
-        )
 
 
 class Hunt:
@@ -136,13 +101,13 @@ class Hunt:
             if group.confidence >= _LIKELY:
                 suspected[group.core] = True
         usual = background(self._accounts, self._links, self._ledger, suspected, now)
-        suspicions = suspicious_prints(self._postings, tenants, usual, _LEAST_ACCOUNTS)
+        suspicions = suspicious_prints(self._postings, tenants, usual, LEAST_ACCOUNTS)
         if self._round % _LINKS_EVERY == 1:
-            suspicions += suspicious_links(tenants, usual, _LEAST_ACCOUNTS)
+            suspicions += suspicious_links(tenants, usual, LEAST_ACCOUNTS)
         honest = np.zeros(len(self._accounts), np.bool_)
         honest[[number for name in self._honest if (number := self._accounts.number(name)) is not None]] = True
         told = (entry for entry in suspicions if 2 * int(honest[entry.accounts].sum()) < len(entry.accounts))
-        self._suspects.hear(told, len(self._accounts), _LEAST_ACCOUNTS, now, self._accounts.name)
+        self._suspects.hear(told, len(self._accounts), LEAST_ACCOUNTS, now, self._accounts.name)
         found = list(self._look_closer(usual, now))
         return found + list(self._suspects.leave(found, now))
 
@@ -193,73 +158,15 @@ class Hunt:
         return hunt
 
     def _look_closer(self, usual: Background, now: float) -> Iterator[Finding]:
-        """Ask of every group who belongs to it, an account belonging to one only, and weigh the evidence."""
-        keys, owners, groups = self._suspects.keys()
-        texts = used_texts(self._postings, keys, owners, groups, self._accounts)
-        named: list[_Named] = []
-        joined: list[tuple[Suspect, Suspect]] = []
-        claimed, owner = np.full(len(self._accounts), -1), np.full(len(self._accounts), -1)
-        best = np.zeros(len(self._accounts))
-        for group, used in zip(groups, texts, strict=True):
-            found = self._members(group, used, usual)
-            if len(found.members) < _LEAST_ACCOUNTS:
-                if group.finding is None:
-                    self._suspects.drop(group)
-                continue
-            rivals = claimed[found.members]
-            if 2 * int((rivals >= 0).sum()) >= len(found.members):
-                joined.append((named[int(np.bincount(rivals[rivals >= 0]).argmax())].group, group))
-                continue
-            claimed[found.members[rivals < 0]] = len(named)
-            fits = found.fits
-            better = fits > best[found.members]
-            best[found.members[better]] = fits[better]
-            owner[found.members[better]] = len(named)
-            named.append(found)
-        named = [entry.of(owner[entry.members] == number) for number, entry in enumerate(named)]
-        # Of some only those are left that do not fit another group better; a finding stays as it was last told.
-        named = [entry for entry in named if len(entry.members) >= _LEAST_ACCOUNTS]
-        for entry in named:
-            entry.group.core = entry.members
-        for into, other in joined:  # whom the other has besides is asked in the next round
-            self._suspects.merge(into, other)
-        named = self._one_pool(named, usual)
-        owner[:] = -1
+        """Ask of every group who belongs to it, and weigh the evidence."""
+        named = who_belongs(self._suspects, self._postings, self._accounts, usual)
+        owner = np.full(len(self._accounts), -1)
         for number, entry in enumerate(named):
             owner[entry.members] = number
         for entry, rows in zip(named, self._rows_of(owner, len(named)), strict=True):
             finding = self._weigh(entry, rows, usual, now)
             if finding is not None:
                 yield finding
-
-    def _one_pool(self, named: list[_Named], usual: Background) -> list[_Named]:
-        """Join groups into the oldest that uses the same pool: who shares cards or addresses works together."""
-        tenants = self._accounts.rows["tenant"]
-        kept: list[tuple[_Named, set[tuple[str, int]]]] = []
-        for entry in named:
-            pool = pooled(entry.members, tenants, usual)
-            same = [
-                other for other, theirs in kept if 2 * len(pool & theirs) >= min(len(pool), len(theirs)) >= _POOL_LEAST
-            ]
-            if same:
-                self._suspects.merge(same[0].group, entry.group)
-            else:
-                kept.append((entry, pool))
-        return [entry for entry, _ in kept]
-
-    def _members(self, group: Suspect, used: Texts, usual: Background) -> _Named:
-        """Return who belongs to a group; who was a member stays one as long as nothing speaks against it."""
-        candidates = used.users if used.joins else group.core
-        uses = used.of(candidates) if used.joins else None
-        fits, ties = judge_members(candidates, group.core, uses, self._accounts, usual)
-        chosen = fits >= LEAST
-        if group.finding is not None:
-            chosen |= (fits > 0) & np.isin(candidates, group.core)
-        sent = used.of(candidates)
-        strangers = candidates[~chosen & (((fits < _STRANGE) & (sent >= _SENT_TWICE)) | (sent >= _SENT_OFTEN))]
-        volume = sum(tie.weights for tie in ties if tie.trait == VOLUME)
-        alike = (self._accounts.rows["exchanges"][candidates] if uses is None else uses)[fits - volume >= LEAST]
-        return _Named(group, used, candidates, len(candidates), ties, alike, strangers[:_SPARED_MOST]).of(chosen)
 
     def _rows_of(self, group_of: Numbers, count: int) -> list[Mapping[str, np.ndarray]]:
         """Return the ledger's rows of the accounts of each group."""
@@ -271,7 +178,7 @@ class Hunt:
         columns = rows.arrays()
         return [{name: column[part] for name, column in columns.items()} for part in np.split(mine, ends[:-1]) if count]
 
-    def _weigh(self, named: _Named, rows: Mapping[str, np.ndarray], usual: Background, now: float) -> Finding | None:
+    def _weigh(self, named: Named, rows: Mapping[str, np.ndarray], usual: Background, now: float) -> Finding | None:
         """Return a group's finding if it is new, or has changed enough to be told."""
         group, used, members, pool, ties, alike, strangers = named
         outsiders = used.outsiders(members, usual)

@@ -17,6 +17,11 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads key
 _NONE = np.int32(-1)
 
 
+def joined(left: Numbers, right: Numbers) -> Keys:
+    """Return one key for each pair of numbers."""
+    return left.astype(np.uint64) << np.uint64(32) | right.astype(np.uint64)
+
+
 class Ids:
     """Numbers keys in the order of their arrival, from 0."""
 

@@ -12,7 +12,7 @@ from proxy.hunter.accounts import Names
 from proxy.hunter.archive import pack_names, unpack_names
 from proxy.hunter.columns import Columns
 from proxy.hunter.event import Event
-from proxy.hunter.ids import Ids, Numbers
+from proxy.hunter.ids import Ids, Numbers, joined
 
 PEER, PREFIX = "peer", "peer_prefix"
 # Of one account: who connects from ever new addresses is known by the first of them, some sixteen with their networks.
@@ -85,7 +85,7 @@ class Links:
         self._index()
 
     def _add(self, tokens: Numbers, accounts: Numbers, kinds: Numbers) -> None:
-        numbers = self._pair_ids.number(_joined(tokens, accounts))
+        numbers = self._pair_ids.number(joined(tokens, accounts))
         _, first = np.unique(numbers, return_index=True)
         new = first[numbers[first] >= len(self.pairs)]
         new = new[np.argsort(numbers[new])]
@@ -95,11 +95,7 @@ class Links:
 
     def _index(self) -> None:
         self._pair_ids = Ids()
-        self._pair_ids.number_all(_joined(self.pairs["token"], self.pairs["account"]))
+        self._pair_ids.number_all(joined(self.pairs["token"], self.pairs["account"]))
         self._latest = {}
         owners, counts = np.unique(self.pairs["account"], return_counts=True)
         self._counts = dict(zip(owners.tolist(), counts.tolist(), strict=True))
-
-
-def _joined(tokens: Numbers, accounts: Numbers) -> NDArray[np.uint64]:
-    return tokens.astype(np.uint64) << np.uint64(32) | accounts.astype(np.uint64)

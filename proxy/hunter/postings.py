@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy.hunter.columns import Columns
-from proxy.hunter.ids import Ids, Keys, Numbers
+from proxy.hunter.ids import Ids, Keys, Numbers, joined
 
 _LONE_BITS = 23  # eight million prints that one tenant used so far: 67 MB
 _NOBODY = np.int32(-1)
@@ -77,7 +77,7 @@ class Postings:
         np.minimum(self.prints["asked_at"], users, out=self.prints["asked_at"])
         self._print_ids.keep(used)
         self._pair_ids = Ids()
-        self._pair_ids.number_all(_joined(pairs["print"], pairs["account"]))
+        self._pair_ids.number_all(joined(pairs["print"], pairs["account"]))
         known = self._lone_users >= 0
         self._lone_users[known] = accounts[self._lone_users[known]]
 
@@ -94,7 +94,7 @@ class Postings:
         self._print_ids.number_all(arrays["keys"])
         self.prints.restore(arrays)
         self.pairs.restore({name: arrays[f"pair_{name}"] for name in self.pairs.arrays()})
-        self._pair_ids.number_all(_joined(self.pairs["print"], self.pairs["account"]))
+        self._pair_ids.number_all(joined(self.pairs["print"], self.pairs["account"]))
 
     def _meet(self, prints: Keys, accounts: Numbers, at: NDArray[np.float64], tenants: Numbers) -> Numbers:
         """Note prints that were not shared so far, and return the numbers of those that are now, -1 for the others."""
@@ -123,7 +123,7 @@ class Postings:
         return numbers
 
     def _pair(self, prints: Numbers, accounts: Numbers, at: NDArray[np.float64]) -> None:
-        numbers = self._pair_ids.number(_joined(prints, accounts))
+        numbers = self._pair_ids.number(joined(prints, accounts))
         fresh = numbers >= len(self.pairs)
         if fresh.any():
             order, first = np.unique(numbers[fresh], return_index=True)
@@ -132,7 +132,3 @@ class Postings:
             np.add.at(self.prints["users"], prints[new], 1)
         np.add.at(self.pairs["times"], numbers, 1)
         np.maximum.at(self.pairs["last"], numbers, at)
-
-
-def _joined(prints: Numbers, accounts: Numbers) -> Keys:
-    return prints.astype(np.uint64) << np.uint64(32) | accounts.astype(np.uint64)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from proxy.hunter.background import tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.evidence import confidence, sought
 from proxy.hunter.finding import CLIENT, OPENED, Evidence, Exposure, Finding, Member, Reach, Template
@@ -165,11 +166,9 @@ def _reach(case: Case, links: Links, spared: frozenset[str]) -> Reach:
     shared: dict[str, frozenset[str]] = {}
     tenants = case.column("tenant")
     for kind, tokens in case.usual.tokens.items():
-        mine = tokens[case.members]
-        pairs = np.unique(mine[mine > 0].astype(np.int64) << 32 | tenants[mine > 0])
-        values, times = np.unique(pairs >> 32, return_counts=True)
-        if kind == PREFIX or (times > 1).any():
-            shared[kind] = frozenset(links.value(int(value)) for value in values[times > 1].tolist())
+        values, holders = tenants_of(tokens[case.members], tenants)
+        if kind == PREFIX or (holders > 1).any():
+            shared[kind] = frozenset(links.value(int(value)) for value in values[holders > 1].tolist())
     low, high = (float(opened.min()), float(opened.max())) if len(opened) else (0.0, 0.0)
     return Reach(low, high, case.began, shared, spared)
 

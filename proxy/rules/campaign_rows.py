@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from proxy.rules.campaign_book import KnownCampaign
+from proxy.rules.row_values import read_value, written
 from proxy.rules.template_index import KnownTemplate
 from proxy.store.base import Row
 
@@ -55,17 +55,17 @@ def campaign_rows(known: KnownCampaign) -> list[Row]:
     """Return the rows of a campaign, the head last. Raises ValueError for one that is too large."""
     _check(known)
     parts = [
-        *(_written(accounts=names) for names in _portions(known.accounts)),
-        *(_written(spared=names) for names in _portions(known.spared)),
-        *(_written(template=each.id, least=each.least, prints=_packed(each.prints)) for each in known.templates),
+        *(written(accounts=names) for names in _portions(known.accounts)),
+        *(written(spared=names) for names in _portions(known.spared)),
+        *(written(template=each.id, least=each.least, prints=_packed(each.prints)) for each in known.templates),
         *(
-            _written(shared=kind, names=names)
+            written(shared=kind, names=names)
             for kind, shared in sorted(known.shared.items())
             for names in _portions(shared)
         ),
     ]
     rows = [Row(PARTS_TABLE, _part_name(known.id, value), value) for value in parts]
-    head = _written(
+    head = written(
         rule=known.rule,
         opened_from=known.opened_from,
         opened_to=known.opened_to,
@@ -79,7 +79,7 @@ def campaign_rows(known: KnownCampaign) -> list[Row]:
 
 def read_head(campaign: str, value: bytes) -> Head:
     """Return what a head says; the campaign in it has neither accounts nor templates. Raises ValueError."""
-    found = _read(value)
+    found = read_value(value)
     try:
         known = KnownCampaign(
             id=campaign,
@@ -100,7 +100,7 @@ def read_head(campaign: str, value: bytes) -> Head:
 
 def read_part(value: bytes) -> Part:
     """Return what a part says. Raises ValueError."""
-    found = _read(value)
+    found = read_value(value)
     try:
         if "accounts" in found:
             return Part(accounts=_texts(found["accounts"]))
@@ -187,14 +187,3 @@ def _texts(found: object) -> tuple[str, ...]:
     if not isinstance(found, list):
         raise TypeError("is no list")
     return tuple(str(item) for item in found)
-
-
-def _written(**members: object) -> bytes:
-    return json.dumps(members, separators=(",", ":")).encode()
-
-
-def _read(value: bytes) -> dict[str, Any]:
-    found = json.loads(value)
-    if not isinstance(found, dict):
-        raise ValueError("is no object")  # noqa: TRY004 - of the row, not of a caller's argument
-    return found

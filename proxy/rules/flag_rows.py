@@ -7,10 +7,11 @@ and a flag that a process tells late changes nothing about its having been lifte
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.pack import Subject
+from proxy.rules.row_values import read_value, written
 from proxy.store.base import Row
 
 FLAGS_TABLE = "flags"
@@ -54,7 +55,7 @@ def flag_row(key: FlagKey, flag: Flag) -> Row:
     return Row(
         FLAGS_TABLE,
         row_name(key),
-        _written(
+        written(
             score=flag.score,
             raised_at=flag.raised_at,
             expires_at=flag.expires_at,
@@ -68,7 +69,7 @@ def flag_row(key: FlagKey, flag: Flag) -> Row:
 
 def read_flag(key: FlagKey, value: bytes) -> Flag:
     """Return the flag of a row. Raises ValueError for what is none."""
-    found = _read(value)
+    found = read_value(value)
     try:
         return Flag(
             name=key.flag,
@@ -86,12 +87,12 @@ def read_flag(key: FlagKey, value: bytes) -> Flag:
 
 def lift_row(key: FlagKey, lift: Lift) -> Row:
     """Return the row that says that a flag was lifted."""
-    return Row(LIFTS_TABLE, row_name(key), _written(**lift._asdict()))
+    return Row(LIFTS_TABLE, row_name(key), written(**lift._asdict()))
 
 
 def read_lift(value: bytes) -> Lift:
     """Return what a row says about a lifted flag. Raises ValueError."""
-    found = _read(value)
+    found = read_value(value)
     try:
         return Lift(float(found["at"]), str(found["by"]), str(found["why"]), float(found["until"]))
     except (KeyError, TypeError) as error:
@@ -101,24 +102,13 @@ def read_lift(value: bytes) -> Lift:
 def confirmation_row(key: FlagKey, confirmation: Confirmation) -> Row:
     """Return the row that says that somebody confirmed a flag."""
     name = row_name(key, confirmation.by)
-    return Row(CONFIRMATIONS_TABLE, name, _written(at=confirmation.at, why=confirmation.why))
+    return Row(CONFIRMATIONS_TABLE, name, written(at=confirmation.at, why=confirmation.why))
 
 
 def read_confirmation(who: str, value: bytes) -> Confirmation:
     """Return what a row says about one person's confirmation. Raises ValueError."""
-    found = _read(value)
+    found = read_value(value)
     try:
         return Confirmation(who, float(found["at"]), str(found["why"]))
     except (KeyError, TypeError) as error:
         raise ValueError("is no confirmation") from error
-
-
-def _written(**members: object) -> bytes:
-    return json.dumps(members, separators=(",", ":")).encode()
-
-
-def _read(value: bytes) -> dict[str, Any]:
-    found = json.loads(value)
-    if not isinstance(found, dict):
-        raise ValueError("is no object")  # noqa: TRY004 - of the row, not of a caller's argument
-    return found

@@ -60,7 +60,7 @@ async def drip(client: RawClient, data: bytes) -> None:
     with suppress(OSError):
         for byte in data:
             await client.send(bytes([byte]))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the attack itself: ten bytes a second
 
 
 def content(text: str) -> bytes:
@@ -140,7 +140,7 @@ async def _until_connections(scene: Scene, count: int, within: float = 6.0) -> N
     try:
         async with asyncio.timeout(within):
             while (open_now := (await scene.gate.metrics())["stillgate_connections"]) != count:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)  # the attack itself: ten bytes a second
     except TimeoutError:
         raise AssertionError(f"{open_now} connections are open, not {count}, after {within} s") from None
 

@@ -15,19 +15,8 @@ from proxy.hunter.background import AGE_BINS, Background, background
 from proxy.hunter.case import Case
 from proxy.hunter.chance import excess, ways_to_choose
 from proxy.hunter.event import Asked, Event
-from proxy.hunter.evidence import (
-    OCCASION_MOST,
-    PRIOR,
-    age,
-    confidence,
-    even_volume,
-    fresh_payloads,
-    pools,
-    rhythm,
-    sought,
-    text,
-    weigh,
-)
+from proxy.hunter.evidence import OCCASION_MOST, PRIOR, confidence, sought, weigh
+from proxy.hunter.families import age, even_volume, fresh_payloads, pools, rhythm, text
 from proxy.hunter.finding import Evidence
 from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links

@@ -1,0 +1,237 @@
+"""The families of evidence: each says, in nats and in words, how much better "a campaign" explains one aspect of a case
+than "strangers who do as people here do".
+
+Laws: a family may speak against a case, since people are uneven, and they sleep; one that has nothing to say says
+nothing. None is capped here: `evidence` weighs them against each other.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from proxy.hunter.accounts import WISHES
+from proxy.hunter.background import AGE_BINS, hour_of, mean_log_output, tenants_of
+from proxy.hunter.case import Case
+from proxy.hunter.chance import evenness, excess
+from proxy.hunter.finding import Evidence
+from proxy.hunter.links import PEER, PREFIX
+
+# The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
+_WINDOWS = 5.7
+# How evenly a dispatcher spreads work: a Poisson spread, and some accounts that joined later.
+_EVEN_SHAPE = 12.0
+# A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
+# divided, even if every question is sampled several times.
+_ON_A_LIST = 0.2
+# The users of one app, or the sites of one agency, are less uneven among themselves than all customers together are.
+_ONE_APP_SHAPE = 2.0
+_RHYTHM_HOURS = 10  # a shorter span has no day and night in it
+# In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
+_OWN_RHYTHM = 0.05
+_HALF = 0.5
+_SOME = 0.1
+_FRESH = 0.98  # people try again, benchmarks and courses repeat everything
+_FEW = 30
+
+SOUGHT = {
+    "trace_elicitation": "reasoning written out",
+    "rubric_grading": "grades by rubric, as a reward model needs them",
+    "synthetic_generation": "synthetic training data",
+    "refusal_rewrite": "answers to what is declined",
+    "identity_claim": "answers under a foreign name",
+    "logprobs": "token probabilities",
+    "obfuscation": "answers to disguised prompts",
+}
+
+
+def text(case: Case) -> list[Evidence]:
+    """Weigh that their prompts share text that few others use as much."""
+    if not case.has_text:
+        return []
+    share = float(np.clip(case.uses / case.column("exchanges"), 0, 1).mean())
+    weight = share * len(case.members) * math.log(1 / max(case.outsiders, 1e-6))
+    sentence = (
+        f"{len(case.members)} accounts send the same text, in {share:.0%} of their exchanges on average; "
+        f"{case.outsiders:.2%} of the other accounts do."
+    )
+    return [Evidence("text", weight, sentence, {"share": share, "outsiders": case.outsiders})]
+
+
+def age(case: Case) -> list[Evidence]:
+    """Weigh that they were opened within a short time of each other."""
+    ages = case.usual.ages[case.members]
+    known = ages >= 0
+    if known.sum() < _HALF * len(ages):
+        return []
+    sums = np.concatenate([[0], np.bincount(ages[known], minlength=AGE_BINS).cumsum()])
+    before = case.usual.ages_before
+    best, hits, usual, width, low = 0.0, 0, 0.0, 1, 0
+    for size in (1, 2, 4, 8, 16, 32):
+        inside, expected = sums[size:] - sums[:-size], before[size:] - before[:-size]
+        weights = excess(inside, sums[-1], expected)
+        if weights.max() > best:
+            low = int(weights.argmax())
+            best, hits, usual, width = float(weights.max()), int(inside[low]), float(expected[low]), size
+    weight = max(0.0, best - _WINDOWS)
+    opened = case.column("opened")[(ages >= low) & (ages < low + width)]
+    if not weight:
+        return []
+    sentence = (
+        f"{hits} of {int(known.sum())} accounts were opened between {_day(opened.min())} and {_day(opened.max())}, "
+        f"as {usual:.0%} of all accounts were."
+    )
+    return [Evidence("age", weight, sentence, {"inside": hits, "of": float(known.sum()), "usual": usual})]
+
+
+def pools(case: Case) -> list[Evidence]:
+    """Weigh that strangers share payment, sign-up or addresses: a pool of them; one place or one card is less."""
+    found: list[Evidence] = []
+    tenants = case.column("tenant")
+    for kind, tokens in case.usual.tokens.items():
+        if kind == PREFIX:
+            continue
+        mine = tokens[case.members]
+        values, holders = tenants_of(mine, tenants)
+        hits, known, pooled = int(holders[holders > 1].sum()), int(holders.sum()), values[holders > 1]
+        weight = float(excess(hits, known, case.usual.linked[kind]))
+        single = len(pooled) == 1
+        if kind == PEER and len(pooled):
+            prefixes = case.usual.tokens.get(PREFIX)
+            shared = np.isin(mine, pooled)
+            single = single or (prefixes is not None and len(np.unique(prefixes[case.members][shared])) == 1)
+        if not weight:
+            continue
+        what = "address" if kind == PEER else kind
+        family = ("one place" if kind == PEER else "one card") if single else kind
+        sentence = (
+            f"{hits} of {known} tenants have their {what} in common with another of them, by {len(pooled)} "
+            f"{'value' if len(pooled) == 1 else 'values'}; {case.usual.linked[kind]:.0%} of all tenants share theirs."
+        )
+        numbers = {"shared": hits, "of": known, "values": len(pooled), "usual": case.usual.linked[kind]}
+        found.append(Evidence(family, weight, sentence, numbers))
+    return found
+
+
+def client(case: Case) -> list[Evidence]:
+    """Weigh that they all use the same client program."""
+    agents = case.column("agent")
+    agent = int(np.bincount(agents).argmax())
+    hits = int((agents == agent).sum())
+    weight = float(excess(hits, len(agents), case.usual.agents[agent]))
+    if not weight:
+        return []
+    usual = float(case.usual.agents[agent])
+    sentence = f"{hits} of {len(agents)} accounts use the same client, as {usual:.0%} of all do."
+    return [Evidence("client", weight, sentence, {"same": hits, "of": len(agents), "usual": usual})]
+
+
+def even_volume(case: Case) -> list[Evidence]:
+    """Weigh whether work is dealt out evenly over the accounts, as by turns, or as unevenly as people use things."""
+    # Of those who fit however much they send: members are chosen by that as well, and would be even for it.
+    if not len(case.alike):
+        return []
+    counts = np.maximum(1, np.rint(case.alike)).astype(np.int64)
+    weight = min(evenness(counts, usual, _EVEN_SHAPE) for usual in (case.usual.shape, _ONE_APP_SHAPE))
+    mean, spread = float(counts.mean()), float(counts.std())
+    if weight > 0 and _one_list(case):
+        return []
+    how = "evenly, as work dealt out by turns" if weight > 0 else "unevenly, as people do"
+    sentence = f"They send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}."
+    return [Evidence("volume", weight, sentence, {"mean": mean, "deviation": spread})]
+
+
+def _one_list(case: Case) -> bool:
+    """Tell whether they work through one list, each a good part of it, as a class or the users of a benchmark do.
+
+    That makes them even without anybody who deals out work; and work that is dealt out is divided.
+    """
+    questions = case.rows["question"]
+    asked = np.flatnonzero(questions != 0)
+    values, place = np.unique(questions[asked], return_inverse=True)
+    pairs = np.unique(place.astype(np.int64) << 32 | case.rows["account"][asked])
+    askers = np.bincount(pairs >> 32, minlength=len(values))
+    common = askers >= _ON_A_LIST * len(case.members)
+    return bool(common[place].sum() > _HALF * len(questions))
+
+
+def rhythm(case: Case) -> list[Evidence]:
+    """Weigh whether they keep on through the hours in which others rest."""
+    usual = case.usual
+    hours = hour_of(case.rows["at"]) - usual.first_hour
+    inside = (hours >= 0) & (hours < len(usual.hours))
+    cells = np.unique(hours[inside] << 32 | case.rows["account"][inside]) >> 32
+    if not len(cells) or (span := int(cells.max() - cells.min()) + 1) < _RHYTHM_HOURS:
+        return []
+    start = int(cells.min())
+    mine = np.bincount(cells - start, minlength=span) + 1.0
+    theirs = usual.hours[start : start + span] + 1.0
+    mine, theirs = mine / mine.sum(), theirs / theirs.sum()
+    from_flat, from_theirs = float((mine * np.log(mine * span)).sum()), float((mine * np.log(mine / theirs)).sum())
+    if min(from_flat, from_theirs) > _OWN_RHYTHM:
+        return []
+    # An account that is awake in one hour is awake in the next: a cell is not a coincidence of its own.
+    weight = (from_theirs - from_flat) * len(cells) / 4
+    how = "at all hours alike" if weight > 0 else "by day and night as others"
+    sentence = f"Over {span} hours they are active {how}."
+    return [Evidence("rhythm", weight, sentence, {"hours": span})]
+
+
+def long_answers(case: Case) -> list[Evidence]:
+    """Weigh that their answers are longer than usual: what is copied is what the model writes."""
+    mean, deviation = case.usual.log_output
+    mine = mean_log_output(case.accounts)[case.members]
+    apart = (float(mine.mean()) - mean) / deviation
+    weight = len(mine) * max(0.0, apart) ** 2 / 2
+    if not weight:
+        return []
+    typical, usual = math.expm1(float(mine.mean())), math.expm1(mean)
+    sentence = f"Their answers have about {typical:.0f} tokens; {usual:.0f} are usual here."
+    return [Evidence("output", weight, sentence, {"tokens": typical, "usual": usual})]
+
+
+def fresh_payloads(case: Case) -> list[Evidence]:
+    """Weigh that they hardly ever ask the same twice."""
+    questions = case.rows["question"]
+    questions = questions[questions != 0]
+    if len(questions) < _FEW:
+        return []
+    fresh = len(np.unique(questions)) / len(questions)
+    if fresh < _FRESH:
+        return []
+    sentence = f"{fresh:.1%} of {len(questions)} questions are asked once only."
+    return [Evidence("payload", 1.0, sentence, {"fresh": fresh, "of": len(questions)})]
+
+
+def wishes(case: Case) -> list[Evidence]:
+    """Weigh what they ask for: reasoning, grades, training data, token probabilities."""
+    rows = case.accounts.rows
+    asking = rows["wishes"][case.members] >= _HALF * rows["exchanges"][case.members][:, None]
+    found: list[Evidence] = []
+    for number, wish in enumerate(WISHES):
+        hits, usual = int(asking[:, number].sum()), float(case.usual.wishes[number])
+        weight = float(excess(hits, len(asking), usual))
+        if weight and hits > len(asking) * _SOME:
+            sentence = f"{hits} of {len(asking)} accounts mostly ask for {SOUGHT[wish]}, as {usual:.1%} of all do."
+            found.append(Evidence(wish, weight, sentence, {"asking": hits, "of": len(asking), "usual": usual}))
+    return found
+
+
+FAMILIES: tuple[Callable[[Case], list[Evidence]], ...] = (
+    text,
+    age,
+    pools,
+    client,
+    even_volume,
+    rhythm,
+    long_answers,
+    fresh_payloads,
+    wishes,
+)
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at))

@@ -1,0 +1,19 @@
+"""What the rows of flags and campaigns hold: one JSON object each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def written(**members: object) -> bytes:
+    """Return the value of a row."""
+    return json.dumps(members, separators=(",", ":")).encode()
+
+
+def read_value(value: bytes) -> dict[str, Any]:
+    """Return the object in a row. Raises ValueError for what is none."""
+    found = json.loads(value)
+    if not isinstance(found, dict):
+        raise ValueError("is no object")  # noqa: TRY004 - of the row, not of a caller's argument
+    return found
