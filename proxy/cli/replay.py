@@ -52,7 +52,7 @@ def replay(  # noqa: PLR0913 - every option is an argument
     ] = 0,
     judge_every: Annotated[
         str, typer.Option("--judge-every", metavar="TIME", help="How often, of virtual time, the hunter judges.")
-    ] = "10m",
+    ] = "3m",
     as_json: AsJson = False,
     config: Config = None,
     data: Data = None,
