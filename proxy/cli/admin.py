@@ -15,7 +15,7 @@ from proxy.cli.options import AsJson, Config, Data, told_plainly
 from proxy.cli.printing import cell, print_json, print_minted, print_row, print_table
 from proxy.errors import ConfigurationError
 
-admin = typer.Typer(no_args_is_help=True)
+admin = typer.Typer(help="Say who may use the admin side.", no_args_is_help=True)
 tokens = typer.Typer(no_args_is_help=True)
 admin.add_typer(tokens, name="tokens", help="Make, list and revoke the tokens of people, each with a role.")
 

@@ -21,7 +21,7 @@ from proxy.cli.options import AsJson, Config, Data, Why, told_plainly
 from proxy.cli.printing import cell, print_json, print_table
 from proxy.errors import ConfigurationError
 
-campaigns = typer.Typer(no_args_is_help=True)
+campaigns = typer.Typer(help="List, show, dismiss, confirm and export campaigns.", no_args_is_help=True)
 
 CampaignId = Annotated[str, typer.Argument(metavar="ID", help="The campaign's id, as `campaigns list` shows it.")]
 

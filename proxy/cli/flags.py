@@ -16,7 +16,7 @@ from proxy.errors import ConfigurationError
 from proxy.rules.flags import World
 from proxy.rules.pack import Subject
 
-flags = typer.Typer(no_args_is_help=True)
+flags = typer.Typer(help="List, show, lift and confirm flags.", no_args_is_help=True)
 
 SubjectKind = Annotated[Subject, typer.Argument(metavar="SUBJECT", help="account, tenant, template or cluster.")]
 Name = Annotated[str, typer.Argument(help="Which one, such as acme-7.")]

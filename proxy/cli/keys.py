@@ -18,7 +18,7 @@ from proxy.cli.options import AsJson, Config, Data, Why, told_plainly
 from proxy.cli.printing import cell, print_json, print_minted, print_row, print_table
 from proxy.errors import ConfigurationError
 
-keys = typer.Typer(no_args_is_help=True)
+keys = typer.Typer(help="Make, list, show, revoke, rotate and import keys.", no_args_is_help=True)
 
 _BATCH = 500
 _ID_COLUMNS = 18  # an id is for copying, so it is never cut

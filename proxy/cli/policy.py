@@ -1,16 +1,20 @@
-"""`stillgate policy`: what an author does with a pack before it runs; every verb in one table."""
+"""`stillgate policy`: what is done with packs; every verb in one table."""
 
 from __future__ import annotations
 
-import typer
+from proxy.cli.verbs import group
 
-from proxy.cli.policy_check import check
-from proxy.cli.policy_diff import diff
-from proxy.cli.policy_fields import fields
-from proxy.cli.policy_schema import schema
-
-policy = typer.Typer(help="Check and compare packs of policies.", no_args_is_help=True)
-policy.command()(check)
-policy.command()(diff)
-policy.command()(fields)
-policy.command()(schema)
+policy = group(
+    {
+        "check": "proxy.cli.policy_check:check",
+        "diff": "proxy.cli.policy_diff:diff",
+        "fields": "proxy.cli.policy_fields:fields",
+        "schema": "proxy.cli.policy_schema:schema",
+        "test": "proxy.cli.policy_test:run_tests",
+        "explain": "proxy.cli.policy_explain:explain",
+        "status": "proxy.cli.policy_status:status",
+        "activate": "proxy.cli.policy_activate:activate",
+        "rollback": "proxy.cli.policy_activate:rollback",
+    },
+    help="Check, test, explain and change policy packs.",
+)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from proxy.clock import Clock
 from proxy.store.base import Store
 from proxy.store.memory import MemoryStore
-from proxy.store.redis import RedisStore
 
 
 async def open_store(url_or_kind: str, *, clock: Clock, password: str | None = None) -> Store:
@@ -16,4 +15,7 @@ async def open_store(url_or_kind: str, *, clock: Clock, password: str | None = N
     """
     if url_or_kind == "memory":
         return MemoryStore(clock)
+    # Loaded here and not above: it takes as long as all else that a verb needs, and most verbs open no store.
+    from proxy.store.redis import RedisStore  # noqa: PLC0415 - see above
+
     return await RedisStore.connect(url_or_kind, password=password)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from functools import partial
 
+import proxy.cli.hunter
+import proxy.supervisor
 from proxy.children import Program
 from proxy.cli import main
 from proxy.hunter_keeper import HunterKeeper
@@ -13,6 +15,6 @@ from tests.hunting.fake_hunt import FakeHunt
 FAKE = Program("hunter", (sys.executable, "-m", "tests.hunting.fake_process"))
 
 if __name__ == "__main__":
-    vars(sys.modules["proxy.supervisor"])["HunterKeeper"] = partial(HunterKeeper, program=FAKE)
-    vars(sys.modules["proxy.cli.hunter"])["hunt"] = lambda: FakeHunt
+    vars(proxy.supervisor)["HunterKeeper"] = partial(HunterKeeper, program=FAKE)
+    vars(proxy.cli.hunter)["hunt"] = lambda: FakeHunt
     main()
