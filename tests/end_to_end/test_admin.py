@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from tests.end_to_end.customers import assert_said_nothing_wrong
 from tests.end_to_end.people import changes, run, token_of
-from tests.rig.process import Stillgate
+from tests.rig.process import NOBODY, Stillgate
 from tests.rig.raw_client import RawClient, Response, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stillgate]:
-    async with Stillgate.start(tmp_path_factory.mktemp("admin"), {"models": None}, upstream_url=None) as gate:
+    async with Stillgate.start(tmp_path_factory.mktemp("admin"), upstream_url=NOBODY) as gate:
         yield gate
         assert_said_nothing_wrong(gate, but="the admin log cannot be written")
 

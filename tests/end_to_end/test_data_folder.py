@@ -7,55 +7,59 @@ import os
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from tests.rig.process import GENEROUS_PACK, Stillgate, settings_for
+from tests.rig.process import NOBODY, Stillgate
 from tests.rig.valkey import Valkey
 
 
 @asynccontextmanager
 async def on_a_store_of(kind: str, folder: Path) -> AsyncIterator[Stillgate]:
-    """Start a proxy in front of its own model, on its own store or on a shared one."""
+    """Start a proxy on its own store or on a shared one."""
     if kind == "embedded":
-        async with Stillgate.start(folder, {"models": None}, upstream_url=None) as gate:
+        async with Stillgate.start(folder, upstream_url=NOBODY) as gate:
             yield gate
         return
     master = folder / "shared.master"
     master.touch(mode=0o600)
     master.write_bytes(base64.b64encode(secrets.token_bytes(32)))
     with Valkey(folder / "valkey") as store:
-        own = {"models": None, "store": store.url, "secret_file": master.name}
-        async with Stillgate.start(folder, own, upstream_url=None) as gate:
+        own = {"store": store.url, "secret_file": master.name}
+        async with Stillgate.start(folder, own, upstream_url=NOBODY) as gate:
             yield gate
 
 
-@pytest.mark.parametrize("kind", ["embedded", "shared"])
-async def test_a_second_start_on_a_folder_is_refused_and_leaves_the_first_at_work(tmp_path: Path, kind: str) -> None:
-    async with on_a_store_of(kind, tmp_path) as gate:
-        before = (gate.data / "serve.json").read_bytes()
-        second = await gate.cli("serve")
-        assert (second.returncode, second.stdout) == (1, "")
-        assert second.stderr == f"stillgate: another Stillgate process already runs on {gate.data}\n"
-        assert (gate.data / "serve.json").read_bytes() == before
-        made = await gate.cli("keys", "create", "--account", "acme")
-        assert made.returncode == 0, made.stderr
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["embedded", "shared"])
+async def gate(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> AsyncIterator[Stillgate]:
+    async with on_a_store_of(request.param, tmp_path_factory.mktemp(request.param)) as gate:
+        yield gate
 
 
-@pytest.mark.parametrize("kind", ["embedded", "shared"])
-async def test_a_folder_is_free_again_after_kill_9(tmp_path: Path, kind: str) -> None:
-    async with on_a_store_of(kind, tmp_path) as gate:
-        os.kill(gate.pid, signal.SIGKILL)
-        await gate.exit_code()
-        await gate.run()
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_second_start_on_a_folder_is_refused_and_leaves_the_first_at_work(gate: Stillgate) -> None:
+    before = (gate.data / "serve.json").read_bytes()
+    second = await gate.cli("serve")
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == f"stillgate: another Stillgate process already runs on {gate.data}\n"
+    assert (gate.data / "serve.json").read_bytes() == before
+    made = await gate.cli("keys", "create", "--account", "acme")
+    assert made.returncode == 0, made.stderr
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_folder_is_free_again_after_kill_9(gate: Stillgate) -> None:
+    os.kill(gate.pid, signal.SIGKILL)
+    await gate.exit_code()
+    await gate.run()
 
 
 async def test_a_folder_with_a_long_path_is_served_and_managed_like_any_other(tmp_path: Path) -> None:
-    async with Stillgate.start(tmp_path, {"models": None, "data": "d" * 100}, upstream_url=None) as gate:
+    async with Stillgate.start(tmp_path, {"data": "d" * 100}, upstream_url=NOBODY) as gate:
         alias = tmp_path / "alias"
         alias.symlink_to(gate.data)
         place = (gate.data / "admin.sock").resolve()
@@ -71,15 +75,6 @@ async def test_a_folder_with_a_long_path_is_served_and_managed_like_any_other(tm
         assert not (gate.data / "admin.sock").is_symlink()
 
 
-def installed(folder: Path) -> Stillgate:
-    """Write an installation in front of its own model, without starting it."""
-    settings = settings_for({"models": None}, None)
-    gate = Stillgate(folder, settings, [sys.executable, "-m", "proxy.cli"])
-    gate.write_settings(settings)
-    gate.write_pack(GENEROUS_PACK)
-    return gate
-
-
 WRONG = [
     ("data", "file", "data: the data folder cannot be made: there is a file of that name"),
     ("data/serve.lock", "folder", "data/serve.lock: the data folder cannot be used: Is a directory"),
@@ -93,7 +88,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("place", "what", "says"), WRONG, ids=[place for place, _, _ in WRONG])
 async def test_what_is_in_the_way_in_the_data_folder_is_named(tmp_path: Path, place: str, what: str, says: str) -> None:
-    gate = installed(tmp_path)
+    gate = Stillgate.installed(tmp_path, upstream_url=NOBODY)
     obstacle = tmp_path / place
     obstacle.parent.mkdir(parents=True, exist_ok=True)
     if what == "file":
@@ -109,7 +104,7 @@ async def test_what_is_in_the_way_in_the_data_folder_is_named(tmp_path: Path, pl
 
 
 async def test_an_address_that_is_taken_is_still_called_that(tmp_path: Path) -> None:
-    gate = installed(tmp_path)
+    gate = Stillgate.installed(tmp_path, upstream_url=NOBODY)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for option, told in (

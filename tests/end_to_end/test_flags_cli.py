@@ -20,14 +20,14 @@ from proxy.rules.pack import Subject
 from proxy.store import open_store
 from tests.end_to_end.customers import assert_said_nothing_wrong
 from tests.end_to_end.people import changes, run, token_of
-from tests.rig.process import Stillgate
+from tests.rig.process import NOBODY, Stillgate
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stillgate]:
-    async with Stillgate.start(tmp_path_factory.mktemp("flags"), {"models": None}, upstream_url=None) as gate:
+    async with Stillgate.start(tmp_path_factory.mktemp("flags"), upstream_url=NOBODY) as gate:
         yield gate
         assert_said_nothing_wrong(gate)
 

@@ -28,7 +28,7 @@ from proxy.telling import EVENTS_STREAM
 from tests.end_to_end.customers import assert_said_nothing_wrong
 from tests.end_to_end.people import changes, run, token_of
 from tests.end_to_end.scene import CHAT, Scene, answer, chat, staged
-from tests.rig.process import GENEROUS_PACK, Stillgate
+from tests.rig.process import GENEROUS_PACK, NOBODY, Stillgate
 from tests.rig.raw_client import post
 from tests.rig.scripted_upstream import json_answer
 from tests.rig.valkey import Valkey
@@ -115,16 +115,6 @@ async def test_what_is_told_of_exchanges_names_and_counts_and_holds_no_text(tmp_
     assert_said_nothing_wrong(scene.gate)
 
 
-async def test_a_pack_without_campaigns_tells_nothing_and_starts_no_hunter(tmp_path: Path) -> None:
-    off = {**PACK, "campaigns": [{**CAMPAIGN, "mode": "off"}]}
-    async with staged(tmp_path, pack=off, command=FAKE) as scene, store_of(scene.gate) as store:
-        await ask(scene, "acme-1")
-        metrics = await scene.gate.metrics()
-        assert metrics["stillgate_events_told_total"] == 0
-        assert (await scene.gate.admin_request("GET", "/status"))[1]["hunter"] is None
-    del store
-
-
 async def hunted(scene: Scene, accounts: int) -> dict[str, Any]:
     """Wait until there is one campaign of so many accounts, and return it as the list shows it."""
     found: list[dict[str, Any]] = []
@@ -139,14 +129,19 @@ async def hunted(scene: Scene, accounts: int) -> dict[str, Any]:
     return campaign
 
 
-async def test_the_hunter_follows_the_pack_dies_comes_back_and_repeats_nothing(tmp_path: Path) -> None:
+async def test_without_campaigns_nothing_is_told_and_with_them_a_hunter_dies_comes_back_and_repeats_nothing(
+    tmp_path: Path,
+) -> None:
+    off = {**PACK, "campaigns": [{**CAMPAIGN, "mode": "off"}]}
     loose = {**PACK, "campaigns": [{**CAMPAIGN, "min_accounts": 2}]}
-    async with staged(tmp_path, HUNTING, command=FAKE) as scene:
+    async with staged(tmp_path, HUNTING, pack=off, command=FAKE) as scene:
         gate = scene.gate
 
         async def status() -> Any:
             return (await gate.admin_request("GET", "/status"))[1]
 
+        await ask(scene, "untold")
+        assert (await gate.metrics())["stillgate_events_told_total"] == 0
         assert (await status())["hunter"] is None
         gate.write_pack(PACK)
 
@@ -270,7 +265,6 @@ async def test_a_hunter_of_its_own_hunts_on_a_shared_store(tmp_path: Path) -> No
 
 
 async def test_with_the_embedded_store_the_hunter_is_serves_own(tmp_path: Path) -> None:
-    async with staged(tmp_path, pack=GENEROUS_PACK) as scene:
-        result = await scene.gate.cli("hunter")
-        assert (result.returncode, result.stdout) == (1, "")
-        assert "`stillgate serve` runs itself" in result.stderr
+    result = await Stillgate.installed(tmp_path, upstream_url=NOBODY).cli("hunter")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "`stillgate serve` runs itself" in result.stderr

@@ -26,6 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.rig.raw_client import BrokenError, RawClient, request
 
 CANARY = "canary-upstream-"
+NOBODY = "http://127.0.0.1:9"  # an upstream that no test asks; without one the product starts its own model
 START_S = 60.0
 STOP_S = 45.0
 _POLL_S = 0.02
@@ -104,11 +105,7 @@ class Stillgate:
 
         `command` stands in for `python -m proxy.cli`. Without `upstream_url` the product brings its own model.
         """
-        document = settings_for(settings, upstream_url, workers)
-        gate = cls(folder, document, command or [sys.executable, "-m", "proxy.cli"])
-        gate.write_settings(document)
-        gate.write_pack(pack or GENEROUS_PACK)
-        _write(folder / "upstream.key", gate.credential)
+        gate = cls.installed(folder, settings, upstream_url=upstream_url, workers=workers, pack=pack, command=command)
         try:
             await gate.run(within)
             yield gate
@@ -116,6 +113,25 @@ class Stillgate:
                 await gate.terminate()
         finally:
             await gate.kill_everything()
+
+    @classmethod
+    def installed(
+        cls,
+        folder: Path,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        upstream_url: str | None,
+        workers: int = 1,
+        pack: Mapping[str, Any] | None = None,
+        command: list[str] | None = None,
+    ) -> Stillgate:
+        """Write the files as `start` does, and start nothing."""
+        document = settings_for(settings, upstream_url, workers)
+        gate = cls(folder, document, command or [sys.executable, "-m", "proxy.cli"])
+        gate.write_settings(document)
+        gate.write_pack(pack or GENEROUS_PACK)
+        _write(folder / "upstream.key", gate.credential)
+        return gate
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         _write(self.config, dumps(settings, indent=1))  # JSON is YAML too
