@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from tests.end_to_end.customers import record_of
 from tests.end_to_end.packs import becomes, content, fails, in_force, pack, rename_over, served_by, until
@@ -29,6 +30,28 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     async with staged(tmp_path, pack=pack("first")) as scene:
         yield scene
         await scene.at_peace()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    async with staged(tmp_path_factory.mktemp("shared"), pack=pack("first")) as scene:
+        yield scene
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shared(running: Scene) -> AsyncIterator[Scene]:
+    """One proxy for all tests that ask for it, with the first pack in force and no failure on its mind."""
+    path = path_of(running)
+    if path.is_dir():
+        path.rmdir()
+    rename_over(path, content("first"))
+
+    async def as_at_first() -> bool:
+        return (await becomes(running, "first"))["failure"] is None
+
+    await until(as_at_first)
+    yield running
+    await running.at_peace()
 
 
 def path_of(scene: Scene) -> Path:
@@ -67,16 +90,18 @@ async def test_a_rename_an_edit_in_place_and_a_touch_are_each_seen_for_what_they
     assert stat.S_IMODE(archived.stat().st_mode) == 0o600
 
 
-async def test_a_pack_that_is_written_in_pieces_is_taken_once_it_is_whole(scene: Scene) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_pack_that_is_written_in_pieces_is_taken_once_it_is_whole(shared: Scene) -> None:
     """Each of its first pieces is a broken pack, and none is told of."""
+    before = len(said(shared))
     data = content("slow")
-    with path_of(scene).open("wb") as file:
+    with path_of(shared).open("wb") as file:
         for start in range(0, len(data), len(data) // 20):
             file.write(data[start : start + len(data) // 20])
             file.flush()
             await asyncio.sleep(0.05)
-    await becomes(scene, "slow")
-    assert "is broken" not in said(scene)
+    await becomes(shared, "slow")
+    assert "is broken" not in said(shared)[before:]
 
 
 async def test_a_config_map_that_swaps_its_links_is_followed_and_a_folder_that_vanishes_is_survived(
@@ -139,6 +164,7 @@ async def test_a_broken_pack_is_told_once_with_its_places_and_changes_nothing_un
     await until(forgiven)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("data", "saying"),
     [
@@ -153,43 +179,45 @@ async def test_a_broken_pack_is_told_once_with_its_places_and_changes_nothing_un
     ],
     ids=["empty", "half written", "5 MB", "not UTF-8", "aliases", "deep", "duplicates", "a folder"],
 )
-async def test_no_kind_of_broken_pack_gets_in(scene: Scene, data: bytes | None, saying: str) -> None:
-    path = path_of(scene)
+async def test_no_kind_of_broken_pack_gets_in(shared: Scene, data: bytes | None, saying: str) -> None:
+    path = path_of(shared)
     if data is None:
         path.unlink()
         path.mkdir()
     else:
         rename_over(path, data)
-    assert (await fails(scene, saying))["pack"]["name"] == "first"
-    assert await served_by(scene) == "first"
+    assert (await fails(shared, saying))["pack"]["name"] == "first"
+    assert await served_by(shared) == "first"
 
 
-async def test_a_pack_that_is_deleted_goes_on_until_there_is_another(scene: Scene) -> None:
-    path_of(scene).unlink()
-    await fails(scene, "No such file")
-    assert await served_by(scene) == "first"
-    os.mkfifo(path_of(scene))  # opening one waits for a writer that never comes
-    await fails(scene, "no file")
-    path_of(scene).unlink()
-    rename_over(path_of(scene), content("second"))
-    await becomes(scene, "second")
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_pack_that_is_deleted_goes_on_until_there_is_another(shared: Scene) -> None:
+    path_of(shared).unlink()
+    await fails(shared, "No such file")
+    assert await served_by(shared) == "first"
+    os.mkfifo(path_of(shared))  # opening one waits for a writer that never comes
+    await fails(shared, "no file")
+    path_of(shared).unlink()
+    rename_over(path_of(shared), content("second"))
+    await becomes(shared, "second")
 
 
-async def test_an_exchange_keeps_the_pack_it_began_with_to_its_end(scene: Scene) -> None:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_exchange_keeps_the_pack_it_began_with_to_its_end(shared: Scene) -> None:
     go_on = asyncio.Event()
     head = http(200, [("Content-Type", "text/event-stream"), ("Connection", "close")])
     end = event({"id": "c-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + event("[DONE]")
-    scene.upstream.script((Send(head + delta("a")), Pause(go_on), Send(delta("b") + end), Close()))
-    async with await scene.connect(20) as client:
-        await client.send(scene.ordinary(stream=True))
+    shared.upstream.script((Send(head + delta("a")), Pause(go_on), Send(delta("b") + end), Close()))
+    async with await shared.connect(20) as client:
+        await client.send(shared.ordinary(stream=True))
         exchange = (await client.head()).header("x-request-id")
         await client.chunk()
-        rename_over(path_of(scene), content("second"))
-        await becomes(scene, "second")
-        assert await served_by(scene) == "second"
+        rename_over(path_of(shared), content("second"))
+        await becomes(shared, "second")
+        assert await served_by(shared) == "second"
         go_on.set()
         await client.until(b"0\r\n\r\n")
-    record = await record_of(scene.gate, exchange)
+    record = await record_of(shared.gate, exchange)
     assert (record["pack_name"], record["outcome"], record["status"]) == ("first", "answered", 200)
 
 
