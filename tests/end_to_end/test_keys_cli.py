@@ -86,10 +86,10 @@ async def test_a_key_made_on_the_command_line_works_and_its_secret_is_the_last_l
     gate.keys.append({"secret": secret})
     assert await status_for(gate, secret) == 200
     assert "shown this once" in done.stderr
-    (key,) = json.loads((await gate.cli("keys", "list", "--account", "acme-7", "--json")).stdout)
+    (key,) = json.loads(run(gate, "keys", "list", "--account", "acme-7", "--json").stdout)
     assert (key["tenant"], key["plan"], key["attributes"]) == ("acme", "default", {"payment": "card-1"})
     assert key["hint"] == f"…{secret[-4:]}"
-    shown = json.loads((await gate.cli("keys", "show", key["id"], "--json")).stdout)
+    shown = json.loads(run(gate, "keys", "show", key["id"], "--json").stdout)
     assert shown == key
     assert "secret" not in shown
 
@@ -199,8 +199,8 @@ async def test_a_file_with_one_bad_line_makes_nothing_and_names_it(gate: Stillga
     lines = [json.dumps({"account": f"bad-{index}"}) for index in range(1200)]
     lines[1149] = '{"account": "bad-1149", "plan": 7}'
     file = given(gate, lines)
-    done = await gate.cli("keys", "import", str(file))
-    assert (done.returncode, done.stdout) == (1, "")
+    done = run(gate, "keys", "import", str(file))
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith(f"stillgate: {file}:1150: plan: must be")
     assert run(gate, "keys", "list", "--json").stdout == before
 
