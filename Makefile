@@ -12,8 +12,10 @@ run: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/stillgate demo
 
+# A file stays in one process, so that the proxy that its tests share is started once; in the order of the folders,
+# since by number of tests, as is the default, the few that take longest would come last.
 test: $(STAMP)
-	$(BIN)/pytest -n auto --maxprocesses 8
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,8 +1,24 @@
-"""What holds for every test: how long an example takes is no failure, since machines are slow and shared."""
+"""What holds for every test: in which order files begin; and how long an example takes is no failure, on slow machines."""
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from hypothesis import settings
+
+LONGEST = {"test_policy_packs.py", "test_policies_tutorial.py"}
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's, which may be left out
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are cores: at any time some file waits for a process, a lease or a window to end."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest in one piece, so that none of them is what all others wait for at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
