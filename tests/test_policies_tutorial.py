@@ -23,7 +23,7 @@ VARYING = [
     (r" +", " "),
     (r" *\n", "\n"),
 ]
-START_S = 30.0
+START_S = 60.0
 
 
 class Block(NamedTuple):

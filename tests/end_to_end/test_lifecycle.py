@@ -71,7 +71,7 @@ async def test_the_first_start_prints_lines_that_work_as_they_stand_and_ctrl_c_e
             assert process.returncode is None, (tmp_path / "said").read_text()
             return "Ctrl-C ends" in (tmp_path / "said").read_text()
 
-        await until(welcomed, 30)
+        await until(welcomed)
         page = (tmp_path / "said").read_text()
         (curl,) = re.findall(r"^curl .*?\}'$", page, re.MULTILINE | re.DOTALL)
         snippets = re.findall(r"^from (?:openai|anthropic) .*?\.(?:content|text)\)$", page, re.MULTILINE | re.DOTALL)
