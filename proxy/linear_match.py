@@ -6,6 +6,7 @@ RE2 has no back-references and no look-around, so a pattern that needs exponenti
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import re2
 
@@ -13,10 +14,16 @@ _MAX_PATTERN_CHARS = 2_000
 _MAX_MEMORY_BYTES = 8 << 20  # of a compiled pattern: a counted repetition can ask for more
 # Of each group of patterns: their automaton is built as texts need it, and built anew once it fills this.
 _MAX_GROUP_MEMORY_BYTES = 32 << 20
-# The automaton remembers which patterns it has found, so hostile text that holds hundreds of them makes it ever new
-# states; automata for fewer patterns each make far fewer. A pass costs an ordinary prompt some 6 microseconds.
-_GROUP_PATTERNS = 48
-_ALL_OF_GROUP = (1 << _GROUP_PATTERNS) - 1
+# Automata for fewer patterns make fewer states of hostile text; but each group is one more pass over every prompt.
+_GROUP_PATTERNS = 128
+
+# Returns where the first match begins that begins at a place or after it, -1 if there is none.
+Search: TypeAlias = Callable[[bytes, int], int]
+
+
+def as_bytes(text: str) -> bytes:
+    """Return a text in UTF-8, as `Group` and `Search` read it; half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace")
 
 
 def compile_pattern(pattern: str) -> Callable[[str], bool]:
@@ -26,14 +33,7 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     """
     if len(pattern) > _MAX_PATTERN_CHARS:
         raise ValueError(f"the pattern is longer than {_MAX_PATTERN_CHARS:,} characters")
-    options = re2.Options()
-    options.max_mem = _MAX_MEMORY_BYTES
-    options.log_errors = False
-    try:
-        search = re2.compile(pattern, options=options).search
-    except re2.error as error:
-        reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error.args[0]
-        raise ValueError(f"the pattern cannot be used: {reason}") from None
+    search = _search(pattern)
 
     def found(text: str) -> bool:
         try:
@@ -42,6 +42,33 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
             return search(text.encode("utf-8", "replace").decode()) is not None
 
     return found
+
+
+def compile_search(pattern: str) -> Search:
+    """Return a function that finds the places of a pattern in bytes one by one; matches may overlap.
+
+    What stands before a place counts as context: a word begins where it does, wherever a search begins. Raises
+    ValueError as `compile_pattern` does.
+    """
+    search = _search(pattern)
+
+    def found(data: bytes, at: int) -> int:
+        match = search(data, at)
+        return -1 if match is None else match.start()
+
+    return found
+
+
+def _search(pattern: str) -> Callable[..., Any]:
+    options = re2.Options()
+    options.max_mem = _MAX_MEMORY_BYTES
+    options.log_errors = False
+    options.never_capture = True
+    try:
+        return re2.compile(pattern, options=options).search  # type: ignore[no-any-return]
+    except re2.error as error:
+        reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error.args[0]
+        raise ValueError(f"the pattern cannot be used: {reason}") from None
 
 
 class Group:
@@ -55,7 +82,7 @@ class Group:
         options = re2.Options()
         options.max_mem = _MAX_GROUP_MEMORY_BYTES
         options.log_errors = False
-        self._matches: list[_Match] = []
+        self._matches: list[tuple[int, Callable[[bytes], Sequence[int] | None]]] = []
         for start in range(0, len(patterns), _GROUP_PATTERNS):
             group = re2.Set.SearchSet(options)
             try:
@@ -66,23 +93,10 @@ class Group:
                 raise ValueError("these patterns together take too much memory") from None
             self._matches.append((start, group.Match))
 
-    def find(self, text: str) -> Sequence[int]:
+    def find(self, data: bytes) -> Sequence[int]:
         """Return the places of the patterns that are found."""
-        return _found(text, self._matches)
-
-    def finder(self, places: int) -> Callable[[str], Sequence[int]]:
-        """Return what finds the patterns at the places that `places` has as bits, and perhaps some others too."""
-        needed = [each for each in self._matches if places >> each[0] & _ALL_OF_GROUP]
-        return lambda text: _found(text, needed)
-
-
-_Match = tuple[int, Callable[[bytes], Sequence[int] | None]]
-
-
-def _found(text: str, matches: Sequence[_Match]) -> Sequence[int]:
-    data = text.encode("utf-8", "replace")
-    places: list[int] = []
-    for start, match in matches:
-        if hits := match(data):
-            places += [start + place for place in hits] if start else hits
-    return places
+        places: list[int] = []
+        for start, match in self._matches:
+            if hits := match(data):
+                places += [start + place for place in hits] if start else hits
+        return places

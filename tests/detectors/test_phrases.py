@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.detectors.phrases import OVERLAP_CHARS, PIECE_CHARS, PIECES, Phrases
+from proxy.detectors.phrases import REACH_CHARS, Phrases
 from proxy.pattern_sets import Pattern, PatternSet, Within
 
-PASSAGE = PIECES[Within.PASSAGE] * PIECE_CHARS
+PASSAGE = REACH_CHARS[Within.PASSAGE]
 
 
 def phrases(*patterns: Pattern) -> Phrases:
@@ -22,14 +22,21 @@ def found(group: Phrases, text: str) -> set[str]:
     return {hit.pattern.id for hit in group.find(text)[0]}
 
 
-@given(st.integers(0, 2000), st.integers(0, 2000), st.integers(1, PASSAGE - PIECE_CHARS - 8), st.booleans())
+@given(st.integers(0, 2000), st.integers(0, 2000), st.integers(0, PASSAGE - 4), st.booleans())
 def test_parts_close_together_are_found_wherever_they_stand(before: int, after: int, gap: int, turned: bool) -> None:
     first, second = ("beta", "alfa") if turned else ("alfa", "beta")
     text = "." * before + first + "." * gap + second + "." * after
     assert found(phrases(pattern("alfa", "beta")), text) == {"alfa-beta"}
 
 
-@given(st.integers(0, 2000), st.integers(PASSAGE + OVERLAP_CHARS, 3000))
+@pytest.mark.parametrize("filler", [".", "\u00e9", "\u4e2d", "\U0001f600"])
+def test_a_distance_is_told_in_characters_whatever_their_bytes(filler: str) -> None:
+    near, far = (f"{filler * 700}alfa{filler * (gap - 4)}beta" for gap in (PASSAGE, PASSAGE + 1))
+    assert found(phrases(pattern("alfa", "beta")), near) == {"alfa-beta"}
+    assert found(phrases(pattern("alfa", "beta")), far) == set()
+
+
+@given(st.integers(0, 2000), st.integers(PASSAGE - 3, 3000))
 def test_parts_far_apart_belong_together_only_within_the_prompt(before: int, gap: int) -> None:
     text = "." * before + "alfa" + "." * gap + "beta"
     near, anywhere = pattern("alfa", "beta"), pattern("beta", "alfa", within=Within.PROMPT)
@@ -37,13 +44,28 @@ def test_parts_far_apart_belong_together_only_within_the_prompt(before: int, gap
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("alfa", {"alfa"}), ("alfa but", set()), ("alfa" + "." * 900 + "but", {"alfa"})]
+    ("text", "expected"),
+    [
+        ("alfa", {"alfa"}),
+        ("alfa but", set()),
+        ("but alfa", set()),
+        ("alfa" + "." * 900 + "but", {"alfa"}),
+        ("but" + "." * 900 + "alfa", {"alfa"}),
+        ("alfa but" + "." * 900 + "alfa", {"alfa"}),
+        ("alfa but" + "." * 300 + "alfa", set()),
+    ],
 )
 def test_what_must_not_be_there_counts_where_the_rest_is(text: str, expected: set[str]) -> None:
     assert found(phrases(pattern("alfa", none=("but",))), text) == expected
 
 
-def test_marks_come_with_the_same_pass() -> None:
+def test_what_must_not_be_in_the_prompt_counts_wherever_it_stands() -> None:
+    group = phrases(pattern("alfa", none=("but",), within=Within.PROMPT))
+    assert found(group, "alfa" + "." * 2000) == {"alfa"}
+    assert found(group, "alfa" + "." * 2000 + "but") == set()
+
+
+def test_marks_come_with_the_patterns() -> None:
     assert phrases(pattern("alfa")).find("a mark") == ([], 1)
     assert phrases(pattern("alfa")).find("none") == ([], 0)
 
