@@ -39,6 +39,9 @@ _REFUSED = {
     "half a pair after a whole one": rb'{"a":"\ud83d\ude00\ud83d"}',
     "a key twice": b'{"a":1,"a":1}',
     "a key twice, once escaped": rb'{"model":1,"mod\u0065l":2}',
+    "a key twice, with spaces": b'{"a": 1, "b": 2, "a": 1}',
+    "a key twice, with quotes around": rb'{"a": "\\\"", "b": "\\", "b": "\\"}',
+    "2^64 after spaces": b'{"a": 18446744073709551616}',
     "a key twice, deeper": b'{"a":{"b":1,"b":2}}',
     "a key twice, in a list": b'{"a":[[{"b":1,"c":0,"b":2}]]}',
     "an empty key twice": b'{"":1,"":2}',
@@ -92,6 +95,8 @@ _REFUSED = {
     "undefined": b'{"a":undefined}',
     "65 levels": b'{"a":' + b"[" * 64 + b"]" * 64 + b"}",
     "65 levels of objects": b'{"a":' * 64 + b"{}" + b"}" * 64,
+    "300 closed levels": b'{"a":' + b"[" * 300 + b"]" * 300 + b"}",
+    "300 closed levels and spaces": b'{"a": ' + b"[" * 300 + b"]" * 300 + b"}",
     "100,000 brackets": b"[" * 100_000,
     "100,000 closed brackets": b"[" * 100_000 + b"]" * 100_000,
     "50,000 objects": b'{"a":' * 50_000,
@@ -105,6 +110,8 @@ _READ: dict[str, tuple[bytes, dict[str, Any]]] = {
     "an integer beyond a float": (b'{"a":9007199254740993}', {"a": 2**53 + 1}),
     "a float": (b'{"a":-1.5e-3}', {"a": -0.0015}),
     "zeros": (b'{"a":[0,-0.0,0e5,0.000E400]}', {"a": [0, 0.0, 0.0, 0.0]}),
+    "an exponent": (b'{"a": 1e5, "b": 1E-7}', {"a": 100_000.0, "b": 1e-7}),
+    "escapes": (rb'{"a": "\/\u0061\"\\", "\u0062": "\\\\\""}', {"a": '/a"\\', "b": '\\\\"'}),
     "a pair": (rb'{"a":"\ud83d\ude00"}', {"a": "😀"}),
     "an escaped backslash before ud800": (rb'{"a":"\\ud800"}', {"a": r"\ud800"}),
     "an escaped NUL": (rb'{"a":"\u0000"}', {"a": "\0"}),
@@ -147,6 +154,26 @@ def test_what_was_read_is_what_is_written(document: dict[str, Any], ascii_only: 
     read = strict_json.read(json.dumps(document, ensure_ascii=ascii_only).encode())
     assert read == document
     assert strict_json.read(strict_json.write(read)) == document
+
+
+@settings(deadline=None)
+@given(
+    _documents,
+    st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :\t")]),
+    st.text(alphabet='{}[]":,\\u ea1', max_size=3),
+)
+def test_a_document_is_read_alike_in_either_way(
+    document: dict[str, Any], separators: tuple[str, str], more: str
+) -> None:
+    """A member more may repeat a key, and what stands in it may look like the document's own signs."""
+    inner = json.dumps(document, separators=separators)
+    body = f'{{"a":{inner},{json.dumps(more)}:{json.dumps(more)}}}'
+    expected = {"a": document, more: more}
+    if more == "a":
+        with pytest.raises(BadRequest):
+            strict_json.read(body.encode())
+    else:
+        assert strict_json.read(body.encode()) == expected
 
 
 @settings(deadline=None)
