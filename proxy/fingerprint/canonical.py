@@ -24,6 +24,8 @@ Canonical: TypeAlias = NDArray[np.uint8] | NDArray[np.uint32]
 END = 0x33000  # no letter has a code as high as this
 _TABLE = Path(__file__).with_name("characters.txt")
 _ASCII = 128
+_ALL_OF_ASCII = bytes(range(_ASCII))
+_FEW_ONE_IN = 4  # bytes
 _SPELLED = 1 << 20  # added to the number of a row: what stands for several characters
 _MARK = 1 << 24  # added to a mark that counts after some letters only
 _LETTER = np.uint32(_MARK - 1)
@@ -42,11 +44,30 @@ class Alphabet:
         plain = [int(code) for code in self._table[:_ASCII]]
         self._ascii = bytes(plain) + bytes(_ASCII)
         self._dropped = bytes(code for code, stands in enumerate(plain) if not stands)
+        self._dropped_too = self._dropped + bytes(range(_ASCII, 2 * _ASCII))
+
+    def plain(self, text: str) -> bytes | None:
+        """Return the characters of a text that has no letters beyond ASCII, None for any other that has such.
+
+        Of such texts the characters of all together are those of each, one after the other. Typographic quotes, dashes
+        and emoji are no letters, and whoever writes English writes them.
+        """
+        if text.isascii():
+            return text.encode("ascii").translate(self._ascii, self._dropped)
+        data = text.encode("utf-8", "surrogatepass")
+        beyond = data.translate(None, _ALL_OF_ASCII)
+        if len(beyond) * _FEW_ONE_IN > len(data):  # another script
+            return None
+        codes = beyond.decode("utf-8", "surrogatepass").encode("utf-32-le", "surrogatepass")
+        if self._table.take(np.frombuffer(codes, "<u4"), mode="clip").any():
+            return None
+        return data.translate(self._ascii, self._dropped_too)
 
     def canonical(self, text: str) -> Canonical:
         """Return the characters that a text is made of."""
-        if text.isascii():
-            return np.frombuffer(text.encode("ascii").translate(self._ascii, self._dropped), np.uint8)
+        plain = self.plain(text)
+        if plain is not None:
+            return np.frombuffer(plain, np.uint8)
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         if codes.size <= _BLOCK:
             found = self._letters(codes)

@@ -24,6 +24,7 @@ RUN_SURE = WINDOW + GRAM - 1  # some 50 characters of English with their spaces
 _DOUBLINGS = (1, 2, 4, 8, 8)  # the least of 2, 4, 8, 16 and 24 grams, each of two of the one before, so far apart
 _REVERSED = np.dtype(np.uint64).newbyteorder()
 _BLOCK = 1 << 14  # characters at a time: what is made of them stays in the processor's cache
+_STEP = 256  # hashes: a call of numpy costs more than to work on so many
 _REACH = RUN_SURE - 1
 _MIDDLE_ONE_IN = 64  # grams
 _ASCII = 128
@@ -43,8 +44,9 @@ class Grams:
         self._bytes = np.frombuffer(secret[_WORD:], np.uint8) | np.uint8(_ASCII)
         self._bytes[:_ASCII] = np.arange(_ASCII)
         # Arrays of this size made anew for every step would cost more than the steps, in a heap that has been in use.
-        self._hashes, self._spare = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.uint64)
-        self._changed = np.empty(_BLOCK, np.bool_)
+        self._hashes, self._spare = np.empty(_BLOCK + _STEP, np.uint64), np.empty(_BLOCK + _STEP, np.uint64)
+        self._changed = np.empty(_BLOCK + _STEP, np.bool_)
+        self._views: dict[int, list[tuple[Hashes, Hashes, Hashes]]] = {}  # what `_least` works on, by its size
 
     def kept(self, characters: Canonical) -> Hashes:
         """Return the hashes of the grams that are kept, in the order of the text, which has `GRAM` characters or more.
@@ -92,15 +94,32 @@ class Grams:
 
     def _least(self, text: NDArray[np.uint8]) -> Hashes:
         """Return the least hash of every window of a block, once for windows in a row; of all if there is no window."""
-        hashes, spare = self._rolled(text), self._spare
-        if hashes.size < WINDOW:
+        hashes = self._rolled(text)
+        windows = hashes.size - WINDOW + 1
+        if windows < 1:
             return np.minimum.reduce(hashes, keepdims=True)
-        for step in _DOUBLINGS:
-            least = np.minimum(hashes[step:], hashes[:-step], out=spare[: hashes.size - step])
-            hashes, spare = least, hashes
-        # The steps are odd in number, so what they leave is in the spare array. After it stands what is less than any,
-        # so that the last one differs from the next as every other that is kept does.
-        hashes = self._spare[: hashes.size + 1]
-        hashes[-1] = 0
-        changed = np.not_equal(hashes[1:], hashes[:-1], out=self._changed[: hashes.size - 1])
-        return hashes.take(changed.nonzero()[0])
+        for earlier, later, least in self._views_of(hashes.size):
+            np.minimum(later, earlier, out=least)
+        # After the last one stands what is less than any, so that it differs from the next as every other that is kept.
+        self._spare[windows] = 0
+        found = self._spare[:windows]
+        changed = np.not_equal(self._spare[1 : windows + 1], found, out=self._changed[:windows])
+        return found.take(changed.nonzero()[0])
+
+    def _views_of(self, size: int) -> list[tuple[Hashes, Hashes, Hashes]]:
+        """Return two operands and the result for every doubling, made once for all sizes up to the next full step.
+
+        What stands after the hashes comes into no whole window. The doublings are odd in number, so what they leave is
+        in the spare array.
+        """
+        size = -(-size // _STEP) * _STEP
+        views = self._views.get(size)
+        if views is None:
+            views, left, result = [], size, (self._hashes, self._spare)
+            for step in _DOUBLINGS:
+                left -= step
+                hashes, spare = result
+                views.append((hashes[:left], hashes[step : step + left], spare[:left]))
+                result = spare, hashes
+            self._views[size] = views
+        return views

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from proxy.fingerprint.canonical import Alphabet, Canonical
 from proxy.fingerprint.grams import GRAM, Grams, Hashes
 
 KEY_BYTES = 32
+_STRING = attrgetter("text")
 _BLOCK_HASHES = 2  # a block of AES has room for so many; it is filled with the same one
 SAMPLE_MOST = 128
 CHARS_MOST = 1 << 16
@@ -62,9 +64,18 @@ class Fingerprinter:
 
     def of(self, texts: Sequence[Text]) -> Prints:
         """Return the prints of a prompt, whose texts are read as one."""
-        characters = self._alphabet.canonical("".join([text.text for text in texts]))
-        whole, asked = self._digest(characters), _last_of_user(texts)
-        question = whole if len(asked) == len(texts) else self._digest(self._alphabet.canonical("".join(asked)))
+        begin, end = _last_of_user(texts)
+        strings = list(map(_STRING, texts))
+        parts = ["".join(strings[:begin]), "".join(strings[begin:end]), "".join(strings[end:])]
+        plain = [letters for part in parts if (letters := self._alphabet.plain(part)) is not None]
+        characters: Canonical
+        asked: Canonical
+        if len(plain) == len(parts):
+            characters, asked = np.frombuffer(b"".join(plain), np.uint8), np.frombuffer(plain[1], np.uint8)
+        else:
+            characters, asked = self._alphabet.canonical("".join(parts)), self._alphabet.canonical(parts[1])
+        whole = self._digest(characters)
+        question = whole if end - begin == len(texts) else self._digest(asked)
         return Prints(_sample(self._every(characters, whole)), question, whole)
 
     def every(self, texts: Sequence[Text]) -> Hashes:
@@ -99,18 +110,17 @@ def _subkey(key: bytes, purpose: bytes) -> bytes:
     return blake2b(b"stillgate/prints/v1", digest_size=KEY_BYTES, key=key, person=purpose).digest()
 
 
-def _last_of_user(texts: Sequence[Text]) -> list[str]:
-    """Return the texts of the user's last message, whose places all begin alike."""
-    found: list[str] = []
-    message = ""
-    for text in reversed(texts):
-        place = text.where.partition("]")[0]
-        if text.role == "user" and (not found or place == message):
-            found.append(text.text)
-            message = place
-        elif found:
-            break
-    return found[::-1]
+def _last_of_user(texts: Sequence[Text]) -> tuple[int, int]:
+    """Return where the texts of the user's last message begin and end, whose places all begin alike."""
+    end = len(texts)
+    while end and texts[end - 1].role != "user":
+        end -= 1
+    if not end:
+        return 0, 0
+    begin, message = end - 1, texts[end - 1].where.partition("]")[0]
+    while begin and texts[begin - 1].role == "user" and texts[begin - 1].where.partition("]")[0] == message:
+        begin -= 1
+    return begin, end
 
 
 def _sample(prints: Hashes) -> Hashes:
@@ -129,5 +139,6 @@ def _sample(prints: Hashes) -> Hashes:
 
 def _distinct(prints: Hashes) -> Hashes:
     """Return prints sorted, each once."""
-    ordered = np.sort(prints)
-    return np.unique(ordered) if np.count_nonzero(ordered[1:] == ordered[:-1]) else ordered
+    ordered = prints.copy()
+    ordered.sort()
+    return np.unique(ordered) if (ordered[1:] == ordered[:-1]).any() else ordered

@@ -61,6 +61,19 @@ def test_what_reads_the_same_is_the_same(one: str, other: str) -> None:
     assert canonical(one) == canonical(other) != ""
 
 
+@given(st.text(st.sampled_from("abc XY019.-\u2019\u2014\U0001f600\u200b\ud83d\u00ab")))
+def test_what_has_no_letters_beyond_ascii_is_what_it_is_beside_one(text: str) -> None:
+    assert canonical(text) + "\u4e2d" == canonical(text + "\u4e2d")
+    plain = ALPHABET.plain("words " * 3 * (len(text) + 1) + text)
+    assert plain is not None
+    assert plain.decode() == canonical("words " * 3 * (len(text) + 1)) + canonical(text)
+
+
+@pytest.mark.parametrize("text", ["caf\u00e9 and more", "step \u0430 side", "\u4e2d", "one \uff41 wide"])
+def test_letters_beyond_ascii_are_not_plain(text: str) -> None:
+    assert ALPHABET.plain(text) is None
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
