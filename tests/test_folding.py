@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from proxy.folding import INVISIBLE, TAGS, fold, fold_pattern
@@ -44,6 +44,13 @@ def test_composed_and_decomposed_text_fold_alike(text: str) -> None:
 @given(st.text(st.characters(), min_size=1))
 def test_whatever_the_text_it_is_folded_and_at_most_some_times_as_long(text: str) -> None:
     assert len(fold(text)) <= 20 * len(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\u2019\u2026\u200b\u0301\u0430\u4e2dÉ")))
+def test_among_much_ascii_text_becomes_what_it_becomes_alone(text: str) -> None:
+    assume(len(unicodedata.normalize("NFKD", text)) <= 2 * len(text))  # else it is cut
+    around = "Words, " * (2 * len(text) + 1)
+    assert fold(around + text) == around.lower() + fold(text)
 
 
 @pytest.mark.parametrize(
