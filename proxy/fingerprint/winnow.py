@@ -141,4 +141,5 @@ def _distinct(prints: Hashes) -> Hashes:
     """Return prints sorted, each once."""
     ordered = prints.copy()
     ordered.sort()
-    return np.unique(ordered) if (ordered[1:] == ordered[:-1]).any() else ordered
+    new = ordered[1:] != ordered[:-1]
+    return ordered if new.all() else np.concatenate((ordered[:1], ordered[1:][new]))
