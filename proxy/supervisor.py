@@ -44,7 +44,7 @@ from proxy.pattern_copy import copy_patterns
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Purpose, load_or_create_master
-from proxy.store import open_store
+from proxy.store import PATIENTLY_S, open_store
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.telling import hunts
@@ -177,7 +177,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         if server is not None:
             store_url = await server.start()
             stack.push_async_callback(server.stop)
-        store = await open_store(store_url, clock=clock, password=store_password(settings))
+        store = await open_store(store_url, clock=clock, password=store_password(settings), deadline=PATIENTLY_S)
         stack.push_async_callback(store.close)
         master = load_or_create_master(settings.master_secret)
         registry = KeyRegistry(store, master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
