@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ _SHAPES = (0.3, 1.0)
 # So many ordinary accounts count beside those that were seen, so that a first day is not certain of anything.
 _DOUBT = 20.0
 _HALF = 0.5
+_LOWER = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Background:
     ordinary: NDArray[np.bool_]
     ages: NDArray[np.int16]
     ages_before: Floats
+    ages_common: Floats  # the usual share of each bin, the first being that of the unknown
     tokens: Mapping[str, NDArray[np.int32]]
     linked: Mapping[str, float]
     agents: NDArray[np.float64]  # the usual share of each agent, by its number
@@ -62,17 +65,18 @@ def background(
     counts = exchanges[ordinary]
     mean_log = mean_log_output(accounts)[ordinary]
     shares = rows["wishes"][ordinary] >= _HALF * counts[:, None]
-    agents = np.bincount(rows["agent"][ordinary], minlength=int(rows["agent"].max(initial=0)) + 1).astype(np.float64)
-    hours, first_hour = _hours(ledger, ordinary, now)
+    # Whatever clock an exchange was told by, there are so many hours at most.
+    hours, first_hour = ledger.active_hours(~ordinary, now - _HOURS_MOST * _HOUR_S, now + _HOUR_S)
     ages = _ages(rows["opened"], ordinary)
     return Background(
         now=now,
         ordinary=ordinary,
         ages=ages,
         ages_before=_ages_before(ages[ordinary]),
+        ages_common=_common(ages[ordinary] + 1, AGE_BINS + 1),
         tokens=tokens,
         linked={kind: _linked(token[ordinary], tenants[ordinary]) for kind, token in tokens.items()},
-        agents=(agents + 1) / (agents.sum() + len(agents)),
+        agents=_common(rows["agent"][ordinary], int(rows["agent"].max(initial=0)) + 1),
         log_output=(float(mean_log.mean()), max(0.3, float(mean_log.std()))),
         log_count=(float(np.log(counts).mean()), max(0.3, float(np.log(counts).std()))),
         shape=float(np.clip(shape_of(counts), *_SHAPES)),
@@ -86,11 +90,6 @@ def mean_log_output(accounts: Accounts) -> Floats:
     """Return each account's mean logarithm of output tokens."""
     mean: Floats = accounts.rows["log_output"] / np.maximum(accounts.rows["exchanges"], 1)
     return mean
-
-
-def hour_of(at: Floats) -> NDArray[np.int64]:
-    """Return the hours since the epoch."""
-    return np.floor_divide(at, _HOUR_S).astype(np.int64)
 
 
 def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Background) -> set[tuple[str, int]]:
@@ -128,12 +127,22 @@ def _ages_before(ages: NDArray[np.int16]) -> Floats:
     return np.concatenate([np.zeros(1), counts.cumsum() / counts.sum()])
 
 
+def _common(values: NDArray[np.signedinteger[Any]], kinds: int) -> Floats:
+    """Return the share of each value, as if each had been there once more."""
+    counts = np.bincount(values, minlength=kinds) + 1.0
+    shares: Floats = counts / counts.sum()
+    return shares
+
+
 def _token_of(links: Links, kind: str, count: int) -> NDArray[np.int32]:
     """Return one token of each account, 0 for none: the one that most accounts have, of several."""
     tokens, owners = links.of_kind(kind)
+    best = np.full(count, -1, np.int64)  # how many have it, and in the lower half its place: of equals the last
+    if len(tokens):
+        np.maximum.at(best, owners, np.bincount(tokens)[tokens] << 32 | np.arange(len(tokens)))
     chosen = np.zeros(count, np.int32)
-    popular = np.argsort(np.bincount(tokens)[tokens], kind="stable") if len(tokens) else tokens
-    chosen[owners[popular]] = tokens[popular]
+    known = best >= 0
+    chosen[known] = tokens[best[known] & _LOWER]
     return chosen
 
 
@@ -141,14 +150,3 @@ def _linked(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> float:
     """Return the share of tenants that have their token in common with another tenant, with some doubt added."""
     _, holders = tenants_of(tokens, tenants)
     return (float(holders[holders > 1].sum()) + 1.0) / (int(holders.sum()) + _DOUBT)
-
-
-def _hours(ledger: Ledger, ordinary: NDArray[np.bool_], now: float) -> tuple[Floats, int]:
-    rows = ledger.rows
-    # Whatever clock an exchange was told by, there are so many hours at most.
-    kept = ordinary[rows["account"]] & (rows["at"] > now - _HOURS_MOST * _HOUR_S) & (rows["at"] < now + _HOUR_S)
-    # An account counts once an hour: one busy job is not the rhythm of a deployment.
-    hours = np.unique(hour_of(rows["at"][kept]) << 32 | rows["account"][kept]) >> 32
-    if not len(hours):
-        return np.zeros(1), 0
-    return np.bincount(hours - hours[0]).astype(np.float64), int(hours[0])

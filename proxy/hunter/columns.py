@@ -30,14 +30,16 @@ class Columns:
         """Add rows; a column that is not named gets zeros."""
         start, end = self._count, self._count + count
         if end > len(next(iter(self._held.values()))):
-            self._held = {name: _grown(held, start, end) for name, held in self._held.items()}
+            for name, held in self._held.items():  # one after the other: never two of all columns
+                self._held[name] = _grown(held, start, end)
         self._count = end
         for name, held in self._held.items():
             held[start:end] = values.get(name, 0)
 
     def keep(self, rows: NDArray[Any]) -> None:
         """Keep these rows only, in the order given, or those where a mask says so."""
-        self._held = {name: held[: self._count][rows].copy() for name, held in self._held.items()}
+        for name, held in self._held.items():
+            self._held[name] = held[: self._count][rows]  # by numbers or a mask: a copy
         self._count = len(next(iter(self._held.values())))
 
     def arrays(self) -> dict[str, NDArray[Any]]:

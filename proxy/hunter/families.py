@@ -14,10 +14,11 @@ from collections.abc import Callable
 import numpy as np
 
 from proxy.hunter.accounts import WISHES
-from proxy.hunter.background import AGE_BINS, hour_of, mean_log_output, tenants_of
+from proxy.hunter.background import AGE_BINS, mean_log_output, tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import evenness, excess
 from proxy.hunter.finding import Evidence
+from proxy.hunter.hours import hour_of
 from proxy.hunter.links import PEER, PREFIX
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).

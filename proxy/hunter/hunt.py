@@ -27,7 +27,7 @@ from proxy.hunter.ids import Numbers
 from proxy.hunter.ledger import EXCHANGES_MOST, Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.postings import PAIRS_MOST, Postings
-from proxy.hunter.reporting import LookedAt, report
+from proxy.hunter.reporting import LookedAt, report, tells_more
 from proxy.hunter.suspects import Suspects
 from proxy.hunter.suspicions import suspicious_links, suspicious_prints
 from proxy.hunter.terms import Terms
@@ -40,9 +40,6 @@ _FORGET_EVERY_S = 6 * 3600.0
 _BEYOND = 1.1  # of what there may be: then the rest is forgotten at once
 _LINKS_EVERY = 6  # rounds: chains of links change slowly, and all have to be looked at
 _LIKELY = 0.5
-# A finding whose members stay the same is told again when it has grown by this part, or after this time.
-_GROWN = 0.25
-_TOLD_EVERY_S = 6 * 3600.0
 
 
 class Hunt:
@@ -170,12 +167,11 @@ class Hunt:
 
     def _rows_of(self, group_of: Numbers, count: int) -> list[Mapping[str, np.ndarray]]:
         """Return the ledger's rows of the accounts of each group."""
-        rows = self._ledger.rows
-        groups = group_of[rows["account"]]
-        mine = np.flatnonzero(groups >= 0)
-        mine = mine[np.argsort(groups[mine], kind="stable")]
-        ends = np.cumsum(np.bincount(groups[mine], minlength=count))
-        columns = rows.arrays()
+        mine = self._ledger.rows_of(group_of >= 0)
+        columns = self._ledger.rows.arrays()
+        groups = group_of[columns["account"][mine]]
+        mine = mine[np.argsort(groups, kind="stable")]
+        ends = np.cumsum(np.bincount(groups, minlength=count))
         return [{name: column[part] for name, column in columns.items()} for part in np.split(mine, ends[:-1]) if count]
 
     def _weigh(self, named: Named, rows: Mapping[str, np.ndarray], usual: Background, now: float) -> Finding | None:
@@ -193,11 +189,11 @@ class Hunt:
                 and (group.confirmed or group.confidence >= terms.min_confidence)
             ):
                 spared = frozenset(map(self._accounts.name, strangers.tolist()))
-                finding = report(group, used, case, evidence, LookedAt(ties, spared), terms.rule, now, self._links)
-                if not _tells_more(finding, group.finding):
+                if not tells_more(case, spared, group.finding, now):
                     return None
-                group.finding = finding
-                return finding
+                looked_at = LookedAt(ties, spared)
+                group.finding = report(group, used, case, evidence, looked_at, terms.rule, now, self._links)
+                return group.finding
         return None
 
     def _forget(self, now: float) -> None:
@@ -222,13 +218,3 @@ class Hunt:
         self._ledger.keep(numbers, since)
         self._postings.keep(numbers, since)
         self._suspects.keep(numbers)
-
-
-def _tells_more(finding: Finding, before: Finding | None) -> bool:
-    """Tell whether a finding is worth telling after what was told before."""
-    if before is None or finding.members.keys() != before.members.keys() or finding.reach.spared != before.reach.spared:
-        return True
-    if finding.last_at <= before.last_at:
-        return False
-    grown = finding.exposure.exchanges >= (1 + _GROWN) * before.exposure.exchanges
-    return grown or finding.updated_at - before.updated_at >= _TOLD_EVERY_S

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy.hunter.chance import Floats
 from proxy.hunter.columns import Columns
 from proxy.hunter.event import Event
+from proxy.hunter.grouped import Grouped
+from proxy.hunter.hours import ActiveHours, hour_of
 from proxy.hunter.ids import Numbers
 
-# At 33 bytes each; what is older is forgotten first.
+# At 33 bytes each, and four in the index by account; what is older is forgotten first.
 EXCHANGES_MOST = 10_000_000
 _SEEN_BITS = 21  # two million exchanges that are known again when they are told twice: 17 MB
 
@@ -32,6 +35,8 @@ class Ledger:
             }
         )
         self._seen = np.zeros(1 << _SEEN_BITS, np.uint64)
+        self._by_account = Grouped()
+        self._hours = ActiveHours()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,12 +62,31 @@ class Ledger:
             question=[event.question for event in events],
         )
 
+    def rows_of(self, wanted: NDArray[np.bool_]) -> Numbers:
+        """Return the rows of the accounts that are wanted, in the order told; `wanted` is by account."""
+        rows: Numbers = np.sort(self._by_account.rows_of(self.rows["account"], wanted))
+        return rows
+
+    def active_hours(self, left_out: NDArray[np.bool_], since: float, until: float) -> tuple[Floats, int]:
+        """Return how many accounts were active in each hour, and the first hour; those left out are not counted.
+
+        Times are Unix seconds, by whole hours.
+        """
+        at, accounts = self.rows["at"], self.rows["account"]
+        done = self._hours.rows
+        self._hours.take(at[done:], accounts[done:])
+        out = self.rows_of(left_out) if left_out.any() else np.zeros(0, np.int32)
+        first, last = hour_of(np.array([since, until])).tolist()
+        return self._hours.without(at[out], accounts[out], first, last)
+
     def keep(self, accounts: Numbers, since: float) -> None:
         """Forget what is older; `accounts` has the new number of every account, -1 for those that are gone."""
         rows = self.rows
         rows["account"][:] = accounts[rows["account"]]
         kept = np.flatnonzero((rows["account"] >= 0) & (rows["at"] >= since))
         rows.keep(kept[-EXCHANGES_MOST:])
+        self._by_account.forget()
+        self._hours = ActiveHours()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything, for a checkpoint."""

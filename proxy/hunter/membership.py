@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from proxy.hunter.accounts import Accounts
-from proxy.hunter.background import AGE_BINS, Background, mean_log_output
+from proxy.hunter.background import Background, mean_log_output
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
@@ -63,14 +63,12 @@ def _ties(
     candidates: Numbers, inside: np.ndarray, uses: Floats | None, accounts: Accounts, usual: Background
 ) -> list[Tie]:
     rows = accounts.rows
-    ties = [
-        Tie("age", _by_share(_near(usual.ages[candidates]), inside, _near(usual.ages[usual.ordinary]), AGE_BINS + 1))
-    ]
+    ties = [Tie("age", _by_share(usual.ages[candidates].astype(np.int64) + 1, inside, usual.ages_common))]
     for kind, tokens in usual.tokens.items():
         if kind != PREFIX:
             ties.append(Tie(kind, _by_link(tokens[candidates], inside, rows["tenant"][candidates], usual.linked[kind])))
     agents = rows["agent"][candidates]
-    ties.append(Tie("client", _by_share(agents, inside, rows["agent"][usual.ordinary], len(usual.agents))))
+    ties.append(Tie("client", _by_share(agents, inside, usual.agents)))
     ties.append(Tie("output", _by_size(mean_log_output(accounts)[candidates], inside, usual.log_output)))
     volume = np.log(np.maximum(1, rows["exchanges"][candidates]))
     ties.append(Tie(VOLUME, _by_size(volume, inside, usual.log_count)))
@@ -81,14 +79,8 @@ def _ties(
     return ties
 
 
-def _near(ages: np.ndarray) -> np.ndarray:
-    return ages.astype(np.int64) + 1  # 0 is unknown
-
-
-def _by_share(values: np.ndarray, inside: np.ndarray, usual: np.ndarray, kinds: int) -> Floats:
+def _by_share(values: np.ndarray, inside: np.ndarray, common: Floats) -> Floats:
     """Compare how common each one's value is among the members and among the others; a member does not count itself."""
-    counts = np.bincount(usual, minlength=kinds).astype(np.float64) + 1.0
-    common: Floats = counts / counts.sum()
     return _capped(np.log(_likely(values, inside, common) / common[values]))
 
 

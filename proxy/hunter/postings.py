@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy.hunter.columns import Columns
+from proxy.hunter.grouped import Grouped
 from proxy.hunter.ids import Ids, Keys, Numbers, joined
 
 _LONE_BITS = 23  # eight million prints that one tenant used so far: 67 MB
@@ -30,6 +31,7 @@ class Postings:
         self._lone_users = np.full(1 << _LONE_BITS, _NOBODY)
         self._print_ids = Ids()
         self._pair_ids = Ids()
+        self._by_print = Grouped()
         self.prints = Columns({"users": np.int32, "asked_at": np.int32})
         self.pairs = Columns({"print": np.int32, "account": np.int32, "times": np.int32, "last": np.float64})
 
@@ -43,7 +45,7 @@ class Postings:
         self._pair(numbers[shared], accounts[shared], at[shared])
 
     def print_keys(self) -> Keys:
-        """Return the prints themselves, by number."""
+        """Return the prints themselves, by number; not to be changed."""
         return self._print_ids.keys()
 
     def numbers(self, prints: Keys) -> Numbers:
@@ -52,11 +54,9 @@ class Postings:
 
     def users_of(self, marked: NDArray[np.bool_]) -> tuple[Numbers, Numbers, Numbers]:
         """Return print, account and times of every pair whose print is marked, in the order of the prints."""
-        rows = np.flatnonzero(marked[self.pairs["print"]])
-        prints = self.pairs["print"][rows]
-        order = np.argsort(prints, kind="stable")
-        rows = rows[order]
-        return prints[order], self.pairs["account"][rows], self.pairs["times"][rows]
+        pairs = self.pairs
+        rows = self._by_print.rows_of(pairs["print"], marked)
+        return pairs["print"][rows], pairs["account"][rows], pairs["times"][rows]
 
     def keep(self, accounts: Numbers, since: float) -> None:
         """Forget pairs not used since; `accounts` has the new number of every account, -1 for those that are gone."""
@@ -64,7 +64,9 @@ class Postings:
         rows = np.flatnonzero((accounts[pairs["account"]] >= 0) & (pairs["last"] >= since))
         if (beyond := len(rows) - PAIRS_MOST) > 0:
             rows = np.sort(rows[np.argpartition(pairs["last"][rows], beyond)[beyond:]])
-        used = np.unique(pairs["print"][rows])
+        held = np.zeros(len(self.prints), np.bool_)
+        held[pairs["print"][rows]] = True
+        used = np.flatnonzero(held)
         renumbered = np.full(len(self.prints), _NOBODY)
         renumbered[used] = np.arange(len(used), dtype=np.int32)
         pairs.keep(rows)
@@ -76,6 +78,7 @@ class Postings:
         # What many used once and few do now has to be looked at again when these grow.
         np.minimum(self.prints["asked_at"], users, out=self.prints["asked_at"])
         self._print_ids.keep(used)
+        self._by_print.forget()
         self._pair_ids = Ids()
         self._pair_ids.number_all(joined(pairs["print"], pairs["account"]))
         known = self._lone_users >= 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from proxy.hunter.background import tenants_of
 from proxy.hunter.case import Case
+from proxy.hunter.chance import Floats
 from proxy.hunter.evidence import confidence, sought
 from proxy.hunter.finding import CLIENT, OPENED, Evidence, Exposure, Finding, Member, Reach, Template
 from proxy.hunter.links import PEER, PREFIX, Links
@@ -24,6 +24,9 @@ PRINTS_MOST = 512
 # many prompts share are fewer.
 _MATCH_PART = 0.35
 _MATCH_LEAST, _MATCH_MOST = 4, 32
+# A finding whose members stay the same is told again when it has grown by this part, or after this time.
+_GROWN = 0.25
+_TOLD_EVERY_S = 6 * 3600.0
 _HOURS = 24
 _DAY_S = 86_400.0
 _TELLING = 0.5  # nats from which on a tie is worth a sentence
@@ -34,6 +37,18 @@ class LookedAt(NamedTuple):
 
     ties: Sequence[Tie]
     spared: frozenset[str]
+
+
+def tells_more(case: Case, spared: frozenset[str], before: Finding | None, now: float) -> bool:
+    """Tell whether a case is worth a new finding after what was told of it before; to put one together takes long."""
+    if before is None or before.reach.spared != spared or len(before.members) != len(case.members):
+        return True
+    if before.members.keys() != set(map(case.accounts.name, case.members.tolist())):
+        return True
+    if float(case.rows["at"].max()) <= before.last_at:
+        return False
+    exchanges = round(float(_shares(case).sum()))
+    return exchanges >= (1 + _GROWN) * before.exposure.exchanges or now - before.updated_at >= _TOLD_EVERY_S
 
 
 def report(
@@ -67,30 +82,32 @@ def report(
 
 
 def _members(case: Case, ties: Sequence[Tie], links: Links) -> Mapping[str, Member]:
-    rows, accounts = case.accounts.rows, case.accounts
-    weights = np.array([tie.weights for tie in ties]).reshape(len(ties), len(case.members))
-    holders = {kind: np.bincount(tokens[case.members]) for kind, tokens in case.usual.tokens.items()}
-    linked = _linked(case, links)
+    accounts = case.accounts
+    of = case.column("exchanges").tolist()
+    uses = case.uses.tolist() if case.has_text else of
+    sent = [min(most, max(1, round(used))) for most, used in zip(of, uses, strict=True)]
+    told: list[list[str]] = [[] for _ in of]
+    for tie in ties:
+        say = _words(tie.trait, case, sent)
+        for place in np.flatnonzero(tie.weights >= _TELLING).tolist():
+            if words := say(place):
+                told[place].append(words)
+    columns = (case.members.tolist(), case.column("first").tolist(), sent, of, case.column("output").tolist())
+    weights = np.array([tie.weights for tie in ties]).reshape(len(ties), len(of)).sum(axis=0).tolist()
     found: dict[str, Member] = {}
-    for place, (number, uses) in enumerate(zip(case.members.tolist(), case.uses.tolist(), strict=True)):
-        of = int(rows["exchanges"][number])
-        exchanges = min(of, max(1, round(uses))) if case.has_text else of
-        told = [
-            words
-            for tie, weight in zip(ties, weights[:, place].tolist(), strict=True)
-            if weight >= _TELLING
-            for words in _words(tie.trait, number, exchanges, case, holders)
-        ]
+    for number, first, exchanges, most, output, weight, words, linked in zip(
+        *columns, weights, told, _linked(case, links), strict=True
+    ):
         found[accounts.name(number)] = Member(
             account=accounts.name(number),
             tenant=accounts.tenant(number),
-            since=float(rows["first"][number]),
+            since=first,
             exchanges=exchanges,
-            of=of,
-            output_tokens=int(rows["output"][number] * exchanges / of),
-            weight=float(weights[:, place].sum()),
-            ties=tuple(told),
-            links=tuple(linked[place]),
+            of=most,
+            output_tokens=int(output * exchanges / most),
+            weight=weight,
+            ties=tuple(words),
+            links=tuple(linked),
         )
     return found
 
@@ -116,25 +133,30 @@ def _held_by_several(values: np.ndarray) -> list[int]:
     return np.flatnonzero((values != 0) & (times[place] > 1)).tolist()
 
 
-def _words(trait: str, number: int, exchanges: int, case: Case, holders: Mapping[str, np.ndarray]) -> Iterator[str]:
-    """Say what ties one account to the others by a trait."""
-    rows = case.accounts.rows
-    of = int(rows["exchanges"][number])
+def _words(trait: str, case: Case, sent: Sequence[int]) -> Callable[[int], str]:
+    """Return what says of a member, by its place, how a trait ties it to the others; nothing to say is empty."""
+    of = case.column("exchanges").tolist()
     match trait:
         case "age":
-            yield f"opened {_day(rows['opened'][number])}, when the others were"
+            opened = case.column("opened").tolist()
+            days = {int(at // _DAY_S): _day(at) for at in opened}
+            return lambda place: f"opened {days[int(opened[place] // _DAY_S)]}, when the others were"
         case "client":
-            yield "uses the client that the others use"
+            return lambda _: "uses the client that the others use"
         case "output":
-            yield f"gets answers of about {math.expm1(rows['log_output'][number] / of):.0f} tokens, as the others do"
+            tokens = np.expm1(case.column("log_output") / case.column("exchanges")).tolist()
+            return lambda place: f"gets answers of about {tokens[place]:.0f} tokens, as the others do"
         case "volume":
-            yield f"made {of} exchanges, about as many as the others"
+            return lambda place: f"made {of[place]} exchanges, about as many as the others"
         case "text":
-            yield f"sent the campaign's text in {exchanges} of {of} exchanges"
+            return lambda place: f"sent the campaign's text in {sent[place]} of {of[place]} exchanges"
         case _:
-            others = int(holders[trait][case.usual.tokens[trait][number]]) - 1
-            if others > 0:
-                yield f"has its {'address' if trait == PEER else trait} in common with {others} of the others"
+            what = "address" if trait == PEER else trait
+            held = case.usual.tokens[trait][case.members]
+            others = (np.bincount(held)[held] - 1).tolist()
+            return lambda place: (
+                f"has its {what} in common with {others[place]} of the others" if others[place] > 0 else ""
+            )
 
 
 def _templates(group: Suspect, used: Texts) -> tuple[Template, ...]:
@@ -145,11 +167,7 @@ def _templates(group: Suspect, used: Texts) -> tuple[Template, ...]:
 
 
 def _exposure(case: Case) -> Exposure:
-    rows = case.rows
-    part = np.clip(case.uses / case.column("exchanges"), 0, 1) if case.has_text else np.ones(len(case.members))
-    parts = np.zeros(len(case.accounts))
-    parts[case.members] = part
-    share = parts[rows["account"]]
+    rows, share = case.rows, _shares(case)
     delivered = rows["delivered"]
     return Exposure(
         exchanges=round(float(share.sum())),
@@ -158,6 +176,15 @@ def _exposure(case: Case) -> Exposure:
         output_tokens=round(float((share * rows["output"])[delivered].sum())),
         prompts=len(np.unique(rows["question"][delivered])),
     )
+
+
+def _shares(case: Case) -> Floats:
+    """Return of each exchange how much of its account's have the text."""
+    parts = np.zeros(len(case.accounts))
+    with_text = case.has_text
+    parts[case.members] = np.clip(case.uses / case.column("exchanges"), 0, 1) if with_text else 1.0
+    shares: Floats = parts[case.rows["account"]]
+    return shares
 
 
 def _reach(case: Case, links: Links, spared: frozenset[str]) -> Reach:
