@@ -51,7 +51,13 @@ def replay(  # noqa: PLR0913 - every option is an argument
         int, typer.Option("--jobs", min=0, max=_JOBS_MAX, help="Processes that read; 0: one for each core.")
     ] = 0,
     judge_every: Annotated[
-        str, typer.Option("--judge-every", metavar="TIME", help="How often, of virtual time, the hunter judges.")
+        str,
+        typer.Option(
+            "--judge-every",
+            metavar="TIME",
+            help="How often, of virtual time, the hunter judges at most: not before 1% of what it holds, or half an "
+            "hour, is new.",
+        ),
     ] = "3m",
     as_json: AsJson = False,
     config: Config = None,

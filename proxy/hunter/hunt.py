@@ -58,6 +58,11 @@ class Hunt:
         self._round = 0
 
     @property
+    def held(self) -> int:
+        """How many exchanges are looked at."""
+        return len(self._ledger)
+
+    @property
     def findings(self) -> Mapping[str, Finding]:
         """The campaigns as last reported, by id."""
         return {group.id: group.finding for group in self._suspects if group.finding is not None}

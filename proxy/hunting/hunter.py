@@ -96,8 +96,10 @@ class Hunter:
                 await chase.follow_pack(self._pack)
                 await chase.learn()
                 if now() >= judge_at:
+                    began = now()
                     await chase.judge()
-                    judge_at = now() + turn
+                    # A judging that takes longer than its turn leaves as much time to read what was told meanwhile.
+                    judge_at = now() + max(turn, now() - began)
                 if now() >= save_at:
                     save_at = now() + max(self._pace.checkpoint, await chase.save() / _CHECKPOINT_SHARE)
                 if now() >= sweep_at:

@@ -1,7 +1,8 @@
 """Hands exchanges to the hunter as events, asks it for findings every so often, and lets findings act.
 
 Laws: events come in the order of their moments and in batches; what the hunter finds at a moment acts on what comes
-after it; a campaign that goes on has its flags renewed, also where nothing else about it is new.
+after it; a campaign that goes on has its flags renewed, also where nothing else about it is new. When it is asked
+depends on the exchanges and their moments alone.
 """
 
 from __future__ import annotations
@@ -16,10 +17,21 @@ from proxy.replay.judging import Judged
 from proxy.telling import event
 
 _BATCH: Final = 2_048
+# A moment is skipped until so much of what the hunter holds is new. To judge costs some microseconds for each exchange
+# held: every few minutes of a large deployment that would soon be most of a replay, and grow with the square of the
+# traffic. So each new exchange pays for the judging of a hundred, however many there are.
+_NEW_PART: Final = 0.01
+# Not longer than this, so that flags that last an hour do not end where little is sent.
+_LONGEST_S: Final = 1_800.0
 
 
 class Hunter(Protocol):
     """What finds campaigns, as `proxy.hunter.hunt` does."""
+
+    @property
+    def held(self) -> int:
+        """How many exchanges it holds."""
+        ...
 
     @property
     def findings(self) -> Mapping[str, Finding]:
@@ -56,7 +68,7 @@ class Acting(NamedTuple):
 
 
 class Hunting:
-    """The hunter at work on virtual time, asked every `every_s` seconds of it."""
+    """The hunter at work on virtual time, asked every `every_s` seconds of it where enough is new."""
 
     def __init__(self, hunter: Hunter, names: LinkNames, acting: Acting, every_s: float) -> None:
         self._hunter = hunter
@@ -65,7 +77,8 @@ class Hunting:
         self._every_s = every_s
         self._due: float | None = None
         self._events: list[Event] = []
-        self._news = False  # whether there were events since the last judging
+        self._new = 0  # exchanges since the last judging
+        self._judged_at = 0.0
         self._members: dict[str, set[str]] = {}  # as told, by campaign
         self._published: dict[str, float] = {}  # campaign -> its last exchange
 
@@ -73,7 +86,7 @@ class Hunting:
         """Take one exchange that has ended."""
         exchange, decision, status, used = judged
         self._events.append(event(exchange, used, decision.effect, self._names, delivered=status == 200))
-        self._news = True
+        self._new += 1
         if len(self._events) >= _BATCH:
             self._flush()
 
@@ -82,19 +95,23 @@ class Hunting:
         due = self._due
         if due is not None and now < due:
             return
-        if due is not None and self._news:
+        if due is not None and self._new and self._worth(due):
             self._judge(due)
         self._acting.end(now)
         self._due = (now // self._every_s + 1) * self._every_s
 
     def finish(self, now: float) -> None:
         """Let the hunter judge once more, at the end."""
-        if self._news:
+        if self._new:
             self._judge(now)
+
+    def _worth(self, due: float) -> bool:
+        """Tell whether enough is new to look again."""
+        return self._new >= _NEW_PART * self._hunter.held or due - self._judged_at >= _LONGEST_S
 
     def _judge(self, now: float) -> None:
         self._flush()
-        self._news = False
+        self._new, self._judged_at = 0, now
         for finding in self._hunter.judge(now):
             self._act(finding, now)
         for finding in list(self._hunter.findings.values()):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -19,6 +20,7 @@ from proxy.hunter.wire import encode
 from proxy.hunting import chase as chase_module
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.hunting.checkpoints import Checkpoint, CheckpointLost, Checkpoints, FileCheckpoints, StoreCheckpoints
+from proxy.hunting.core import Kind
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import hunting
 from proxy.metrics import Snapshot
@@ -71,9 +73,9 @@ async def tell(store: Store, first: int, *accounts: str) -> None:
 
 @asynccontextmanager
 async def hunter_on(
-    store: Store, *, pace: Pace = QUICK, checkpoints: Checkpoints | None = None
+    store: Store, *, pace: Pace = QUICK, checkpoints: Checkpoints | None = None, kind: Kind = FakeHunt
 ) -> AsyncIterator[Hunter]:
-    how: dict[str, Any] = {"kind": FakeHunt, "pace": pace, "checkpoints": checkpoints, "max_mode": Mode.ENFORCE}
+    how: dict[str, Any] = {"kind": kind, "pace": pace, "checkpoints": checkpoints, "max_mode": Mode.ENFORCE}
     async with hunting(store, pack(), SystemClock(), **how) as hunter:
         yield hunter
 
@@ -115,6 +117,29 @@ async def test_what_was_told_is_seen_and_what_is_found_is_published(store: Cutta
         assert number(snapshot, "stillgate_hunter_events_total") == 6
         assert number(snapshot, "stillgate_findings", "open") == 1
         assert number(snapshot, "stillgate_hunter_lag_seconds") < 5
+
+
+class Slow(FakeHunt):
+    """A core that takes longer to judge than there is time between two judgings."""
+
+    judged: ClassVar[list[tuple[float, float]]] = []  # begin and end of each
+
+    def judge(self, now: float) -> list[Finding]:
+        began = time.monotonic()
+        while time.monotonic() < began + 0.1:
+            pass
+        self.judged.append((began, time.monotonic()))
+        return super().judge(now)
+
+
+async def test_a_judging_that_takes_longer_than_its_turn_leaves_as_much_time_for_the_rest(store: Cuttable) -> None:
+    async def four() -> bool:
+        return len(Slow.judged) >= 4
+
+    async with hunter_on(store, kind=Slow):
+        await until(four)
+    pairs = list(itertools.pairwise(Slow.judged[:4]))
+    assert [later - end >= end - began for (began, end), (later, _) in pairs] == [True] * 3
 
 
 async def test_of_two_one_is_active_and_a_stop_hands_over_at_once(store: Cuttable) -> None:

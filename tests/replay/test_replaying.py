@@ -17,6 +17,7 @@ from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.schema import AccountFixture, Fixtures, RequestFixture
 from proxy.policy_testing.world import World
 from proxy.replay import lines, pool
+from proxy.rules.pack import Mode, Pack
 from tests.hindsight.traffic import Proxy
 from tests.policy_testing.packs import runner
 from tests.replay.traffic import NOW, PACK, SharedText, as_bytes, campaign, line, pack_of, replayed
@@ -178,6 +179,33 @@ def test_the_hunter_is_told_what_the_answer_was(tmp_path: Path) -> None:
     assert events[0].asked.logprobs
     assert events[0].peer not in {"", "192.0.2.1"}
     assert [kind for kind, _ in events[0].links] == ["payment"]
+
+
+class Noting(SharedText):
+    """A hunter that finds nothing and notes when it was asked."""
+
+    def __init__(self, pack: Pack, max_mode: Mode) -> None:
+        super().__init__(pack, max_mode)
+        self.asked_at: list[float] = []
+
+    def judge(self, now: float) -> list[Finding]:
+        self.asked_at.append(now - NOW)
+        return []
+
+
+def test_the_hunter_is_asked_once_enough_is_new_or_half_an_hour_has_passed(tmp_path: Path) -> None:
+    hunters: list[Noting] = []
+
+    def made(*of: Any) -> Noting:
+        hunters.append(Noting(*of))
+        return hunters[-1]
+
+    many = [line(f"user-{n}", n / 10) for n in range(2_000)]
+    few = [line(f"user-{n}", 300.0 * n) for n in range(1, 15)]
+    some = [line(f"user-{n}", 4_400.0 + 5 * n) for n in range(60)]
+    replayed([written(tmp_path, [*many, *few, *some])], hunter=made)
+    # 2,000 by the first moment; six more in each half an hour; then 60, which are more than a hundredth.
+    assert hunters[0].asked_at == [400.0, 2_200.0, 4_000.0, 4_600.0, 4_695.0]
 
 
 async def test_it_agrees_with_the_world_of_pack_tests(tmp_path: Path) -> None:

@@ -105,6 +105,10 @@ class SharedText:
         self.events: list[Event] = []
         self.findings: dict[str, Finding] = {}
 
+    @property
+    def held(self) -> int:
+        return len(self.events)
+
     def see(self, events: Sequence[Event]) -> None:
         self.events += events
 
