@@ -61,9 +61,11 @@ class Postings:
     def keep(self, accounts: Numbers, since: float) -> None:
         """Forget pairs not used since; `accounts` has the new number of every account, -1 for those that are gone."""
         pairs = self.pairs
-        rows = np.flatnonzero((accounts[pairs["account"]] >= 0) & (pairs["last"] >= since))
+        self._by_print.forget()
+        self._pair_ids = Ids()
+        rows = np.flatnonzero((accounts[pairs["account"]] >= 0) & (pairs["last"] >= since)).astype(np.int32)
         if (beyond := len(rows) - PAIRS_MOST) > 0:
-            rows = np.sort(rows[np.argpartition(pairs["last"][rows], beyond)[beyond:]])
+            rows = _newest(rows, pairs["last"][rows], beyond)
         held = np.zeros(len(self.prints), np.bool_)
         held[pairs["print"][rows]] = True
         used = np.flatnonzero(held)
@@ -78,8 +80,6 @@ class Postings:
         # What many used once and few do now has to be looked at again when these grow.
         np.minimum(self.prints["asked_at"], users, out=self.prints["asked_at"])
         self._print_ids.keep(used)
-        self._by_print.forget()
-        self._pair_ids = Ids()
         self._pair_ids.number_all(joined(pairs["print"], pairs["account"]))
         known = self._lone_users >= 0
         self._lone_users[known] = accounts[self._lone_users[known]]
@@ -135,3 +135,11 @@ class Postings:
             np.add.at(self.prints["users"], prints[new], 1)
         np.add.at(self.pairs["times"], numbers, 1)
         np.maximum.at(self.pairs["last"], numbers, at)
+
+
+def _newest(rows: Numbers, last: NDArray[np.float64], beyond: int) -> Numbers:
+    """Return all rows but so many, of which none was used later than any that is returned, in their order."""
+    edge = np.partition(last, beyond)[beyond]
+    kept = last > edge
+    kept[np.flatnonzero(last == edge)[: len(rows) - beyond - int(kept.sum())]] = True
+    return rows[kept]

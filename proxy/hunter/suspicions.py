@@ -22,7 +22,8 @@ from proxy.hunter.postings import Postings
 # In nats. A thousand prints are looked at in a round of a busy deployment, each in some 300 windows of age.
 _LEAST = 10.0
 _GROWTH = 8
-_PRINTS_AT_ONCE = 4096
+# Of the prints that are looked at together: to look takes some 150 bytes a user, and a kilobyte a print, on the way.
+_USERS_AT_ONCE, _PRINTS_AT_ONCE = 1 << 20, 4096
 _WIDTHS = (1, 2, 4, 8, 16, 32)  # of windows, in bins of the age
 
 
@@ -52,12 +53,24 @@ def suspicious_prints(postings: Postings, tenants: Numbers, usual: Background, l
     numbers = np.flatnonzero(due)
     keys = postings.print_keys()
     found: list[Suspicion] = []
-    for start in range(0, len(numbers), _PRINTS_AT_ONCE):
+    for part in in_parts(numbers, users[numbers], _USERS_AT_ONCE, _PRINTS_AT_ONCE):
         marked = np.zeros(len(users), np.bool_)
-        marked[numbers[start : start + _PRINTS_AT_ONCE]] = True
+        marked[part] = True
         prints, owners, _ = postings.users_of(marked)
         found.extend(_suspicious(prints, owners, keys, tenants, usual, least))
     return sorted(found, key=lambda suspicion: (-round(suspicion.part, 1), -suspicion.weight))
+
+
+def in_parts(numbers: NDArray[np.intp], sizes: Numbers, most: int, most_numbers: int) -> Iterator[NDArray[np.intp]]:
+    """Yield numbers in their order, so many at once at most, and so many that their sizes are about that together."""
+    ends = sizes.cumsum(dtype=np.int64)
+    start = 0
+    while start < len(numbers):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        stop = min(stop, start + most_numbers)
+        yield numbers[start:stop]
+        start = stop
 
 
 def suspicious_links(tenants: Numbers, usual: Background, least: int) -> list[Suspicion]:

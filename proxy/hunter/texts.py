@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background
@@ -13,6 +14,7 @@ from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Keys, Numbers
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspects import Suspect
+from proxy.hunter.suspicions import in_parts
 
 # What an account has to have used to count as a user: half of what is typical for one exchange.
 _USED = 0.5
@@ -23,6 +25,10 @@ _HABIT_LEAST = 3
 # Of a print's users, how many are of the group, against the group's most own prints: public text that its accounts
 # send as well, as others do, is not what joins them.
 _OWN_PART = 0.5
+_USERS_AT_ONCE = 1 << 20  # of the prints of several groups, that are looked at together
+_FEW = 4  # times as many accounts as uses: then to sort the uses is less than to go through all accounts
+
+Uses = tuple[Numbers, Numbers, Numbers]  # prints, users and times
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +63,70 @@ def used_texts(
     """Return for each group who uses its prints; `owners` has the number of each print's group."""
     numbers = postings.numbers(keys)
     known = numbers >= 0
-    owner_of = np.full(len(postings.prints), -1, np.int32)
-    owner_of[numbers[known]] = owners[known]
-    prints, users, times = postings.users_of(owner_of >= 0)
-    group_of = owner_of[prints]
-    order = np.argsort(group_of, kind="stable")
-    ends = np.cumsum(np.bincount(group_of, minlength=len(groups))) if len(groups) else np.zeros(0, np.int64)
-    all_keys = postings.print_keys()
+    numbers, owners = numbers[known], owners[known]
+    order = np.argsort(owners, kind="stable")
+    numbers, owners = numbers[order], owners[order]
+    ends = np.searchsorted(owners, np.arange(len(groups) + 1))
+    sizes = np.add.reduceat(np.append(postings.prints["users"][numbers], 0), ends[:-1]) if len(groups) else ends[:0]
+    sizes[ends[:-1] == ends[1:]] = 0
+    in_core = np.zeros(len(accounts), np.bool_)
     found: list[Texts] = []
-    for group, rows in zip(groups, np.split(order, ends[:-1]) if len(groups) else [], strict=True):
-        found.append(_used(prints[rows], users[rows], times[rows], group, accounts, all_keys))
+    for part in in_parts(np.arange(len(groups)), sizes, _USERS_AT_ONCE, len(groups)):
+        first, last = int(part[0]), int(part[-1]) + 1
+        owner_of = np.full(len(postings.prints), -1, np.int32)
+        mine = slice(ends[first], ends[last])
+        owner_of[numbers[mine]] = owners[mine] - first
+        uses = postings.users_of(owner_of >= 0)
+        for group, used in zip(groups[first:last], _by_group(uses, owner_of, last - first), strict=True):
+            in_core[group.core] = True
+            found.append(_used(used, group, in_core, accounts, postings.print_keys()))
+            in_core[group.core] = False
     return found
 
 
-def _used(prints: Numbers, users: Numbers, times: Numbers, group: Suspect, accounts: Accounts, all_keys: Keys) -> Texts:
-    by_core = np.isin(users, group.core)
-    common, counts = np.unique(prints[by_core], return_counts=True)
-    used, users_of = np.unique(prints, return_counts=True)
-    part = counts / users_of[np.searchsorted(used, common)]
+def _by_group(uses: Uses, owner_of: Numbers, count: int) -> Iterator[Uses]:
+    """Return the uses of the prints of each group, in the order of the prints."""
+    if count == 1:
+        yield uses
+        return
+    group_of = owner_of[uses[0]]
+    ends = np.cumsum(np.bincount(group_of, minlength=count))
+    for rows in np.split(np.argsort(group_of, kind="stable"), ends[:-1]):
+        prints, users, times = uses
+        yield prints[rows], users[rows], times[rows]
+
+
+def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Accounts, all_keys: Keys) -> Texts:
+    prints, users, times = uses
+    starts = np.flatnonzero(np.diff(prints, prepend=-1))  # of each print's rows, which are together
+    used, users_of = prints[starts], np.diff(starts, append=len(prints))
+    by_core = np.add.reduceat(in_core[users], starts, dtype=np.int64) if len(starts) else users_of
+    common = np.flatnonzero(by_core)
+    counts = by_core[common]
+    part = counts / users_of[common]
     own = part >= _OWN_PART * np.quantile(part, 0.9) if len(common) else counts > 0
     order = np.argsort(-counts, kind="stable")
     order = order[(own & (counts >= max(_HABIT_LEAST, _HABIT_PART * len(group.core))))[order]]
     habits = common[order]
-    by_habit = np.isin(prints, habits)
-    who, place = np.unique(users[by_habit], return_inverse=True)
-    total = np.bincount(place, weights=times[by_habit], minlength=len(who))
+    of_habit = np.zeros(len(used), np.bool_)
+    of_habit[habits] = True
+    by_habit = np.repeat(of_habit, users_of)
+    who, total = _summed(users[by_habit], times[by_habit], len(accounts))
     exchanges = accounts.rows["exchanges"][who]
     mean = total / np.maximum(exchanges, 1)
-    core = np.isin(who, group.core)
+    core = in_core[who]
     typical = max(1.0, float(np.quantile(mean[core], 0.75))) if core.any() else 1.0
     times_used = np.minimum(total / typical, exchanges)
     enough = times_used >= _USED
-    keys = all_keys[habits]
     joins = bool(2 * int((core & enough).sum()) > len(group.core))
-    return Texts(who[enough].astype(np.int32), times_used[enough], typical, joins, keys)
+    return Texts(who[enough].astype(np.int32), times_used[enough], typical, joins, all_keys[used[habits]])
+
+
+def _summed(users: Numbers, times: Numbers, accounts: int) -> tuple[NDArray[np.intp], Floats]:
+    """Return who is among the users, in order, and the times of each together."""
+    if len(users) * _FEW < accounts:
+        who, place = np.unique(users, return_inverse=True)
+        return who, np.bincount(place, weights=times, minlength=len(who))
+    total = np.bincount(users, weights=times, minlength=accounts)
+    who = np.flatnonzero(total)  # an account used a print at least once
+    return who, total[who]
