@@ -55,8 +55,8 @@ def replay(  # noqa: PLR0913 - every option is an argument
         typer.Option(
             "--judge-every",
             metavar="TIME",
-            help="How often, of virtual time, the hunter judges at most: not before 1% of what it holds, or half an "
-            "hour, is new.",
+            help="How often, of virtual time, the hunter judges at most: not before 0.5% of what it holds, or half "
+            "an hour, is new.",
         ),
     ] = "3m",
     as_json: AsJson = False,

@@ -35,8 +35,9 @@ class Grouped:
         numbers = np.flatnonzero(wanted[: len(self._ends)])
         begins = np.concatenate([_FIRST, self._ends])[numbers]
         sizes = self._ends[numbers] - begins
-        places = np.arange(sizes.sum(), dtype=np.int32) + np.repeat(begins - (sizes.cumsum() - sizes), sizes)
-        rows = self._order[places]
+        places = np.repeat((begins - (sizes.cumsum() - sizes)).astype(np.int32), sizes)
+        places += np.arange(len(places), dtype=np.int32)
+        rows: Numbers = self._order[places]
         done = len(self._order)
         later = np.flatnonzero(wanted[column[done:]]).astype(np.int32) + np.int32(done)
         if not len(later):

@@ -19,8 +19,10 @@ from proxy.hunter.ids import Ids, Keys, Numbers, joined
 
 _LONE_BITS = 23  # eight million prints that one tenant used so far: 67 MB
 _NOBODY = np.int32(-1)
-# Sorted arrays of these are what reading is about; a row takes about 40 bytes with its place in the index.
-PAIRS_MOST = 16_000_000
+# A row takes about 45 bytes with its places in the indexes, and for a moment, when one text is most of them and its
+# users are counted, another 40.
+PAIRS_MOST = 12_000_000
+_INDEXED_AT_ONCE = 1 << 20  # rows
 
 
 class Postings:
@@ -80,7 +82,7 @@ class Postings:
         # What many used once and few do now has to be looked at again when these grow.
         np.minimum(self.prints["asked_at"], users, out=self.prints["asked_at"])
         self._print_ids.keep(used)
-        self._pair_ids.number_all(joined(pairs["print"], pairs["account"]))
+        self._index_pairs()
         known = self._lone_users >= 0
         self._lone_users[known] = accounts[self._lone_users[known]]
 
@@ -97,7 +99,13 @@ class Postings:
         self._print_ids.number_all(arrays["keys"])
         self.prints.restore(arrays)
         self.pairs.restore({name: arrays[f"pair_{name}"] for name in self.pairs.arrays()})
-        self._pair_ids.number_all(joined(self.pairs["print"], self.pairs["account"]))
+        self._index_pairs()
+
+    def _index_pairs(self) -> None:
+        prints, accounts = self.pairs["print"], self.pairs["account"]
+        for start in range(0, len(prints), _INDEXED_AT_ONCE):
+            part = slice(start, start + _INDEXED_AT_ONCE)
+            self._pair_ids.number_all(joined(prints[part], accounts[part]))
 
     def _meet(self, prints: Keys, accounts: Numbers, at: NDArray[np.float64], tenants: Numbers) -> Numbers:
         """Note prints that were not shared so far, and return the numbers of those that are now, -1 for the others."""
@@ -142,4 +150,5 @@ def _newest(rows: Numbers, last: NDArray[np.float64], beyond: int) -> Numbers:
     edge = np.partition(last, beyond)[beyond]
     kept = last > edge
     kept[np.flatnonzero(last == edge)[: len(rows) - beyond - int(kept.sum())]] = True
-    return rows[kept]
+    newest: Numbers = rows[kept]
+    return newest

@@ -67,8 +67,8 @@ def used_texts(
     order = np.argsort(owners, kind="stable")
     numbers, owners = numbers[order], owners[order]
     ends = np.searchsorted(owners, np.arange(len(groups) + 1))
-    sizes = np.add.reduceat(np.append(postings.prints["users"][numbers], 0), ends[:-1]) if len(groups) else ends[:0]
-    sizes[ends[:-1] == ends[1:]] = 0
+    users = np.concatenate([np.zeros(1, np.int64), postings.prints["users"][numbers].cumsum(dtype=np.int64)])
+    sizes = np.diff(users[ends]).astype(np.int32)
     in_core = np.zeros(len(accounts), np.bool_)
     found: list[Texts] = []
     for part in in_parts(np.arange(len(groups)), sizes, _USERS_AT_ONCE, len(groups)):
@@ -126,7 +126,7 @@ def _summed(users: Numbers, times: Numbers, accounts: int) -> tuple[NDArray[np.i
     """Return who is among the users, in order, and the times of each together."""
     if len(users) * _FEW < accounts:
         who, place = np.unique(users, return_inverse=True)
-        return who, np.bincount(place, weights=times, minlength=len(who))
-    total = np.bincount(users, weights=times, minlength=accounts)
-    who = np.flatnonzero(total)  # an account used a print at least once
-    return who, total[who]
+        return who.astype(np.intp), np.bincount(place, weights=times, minlength=len(who)).astype(np.float64)
+    total = np.bincount(users, weights=times, minlength=accounts).astype(np.float64)
+    used = np.flatnonzero(total)  # an account used a print at least once
+    return used, total[used]

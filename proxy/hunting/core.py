@@ -36,6 +36,11 @@ class Core(Protocol):
         ...
 
     @property
+    def held(self) -> int:
+        """How many exchanges are looked at."""
+        ...
+
+    @property
     def findings(self) -> Mapping[str, Finding]:
         """Every finding as it stands."""
         ...

@@ -62,6 +62,10 @@ class FakeHunt:
         self._found: dict[str, Finding] = {}
 
     @property
+    def held(self) -> int:
+        return sum(sum(accounts.values()) for accounts in self.seen.values())
+
+    @property
     def findings(self) -> Mapping[str, Finding]:
         return self._found
 

@@ -204,7 +204,7 @@ def test_the_hunter_is_asked_once_enough_is_new_or_half_an_hour_has_passed(tmp_p
     few = [line(f"user-{n}", 300.0 * n) for n in range(1, 15)]
     some = [line(f"user-{n}", 4_400.0 + 5 * n) for n in range(60)]
     replayed([written(tmp_path, [*many, *few, *some])], hunter=made)
-    # 2,000 by the first moment; six more in each half an hour; then 60, which are more than a hundredth.
+    # 2,000 by the first moment; six more in each half an hour; then enough.
     assert hunters[0].asked_at == [400.0, 2_200.0, 4_000.0, 4_600.0, 4_695.0]
 
 
