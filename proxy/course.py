@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from proxy.answering import Answering
 from proxy.deciding import Decider
 from proxy.decision import ALLOWED, Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.record import Ending
@@ -64,6 +65,7 @@ class Course:
     bytes_out: int = 0
     chunks: int = 0
     disclosed: bool = False  # whether the client is told that its answer was limited
+    answering: Answering | None = None  # the actions that change the answer
     cut: ProxyError | None = None  # set when we end the exchange: a shutdown, a total timeout
     closed: bool = False
 
@@ -124,7 +126,7 @@ def close(course: Course, now: float) -> Ending | None:
     sent, head = course.sent, course.head
     return Ending(  # in the order of its fields: naming them takes twice as long
         course.exchange,
-        course.verdict,
+        course.verdict if course.answering is None else course.answering.told(course.verdict),
         course.outcome,
         course.status,
         course.decider.pack.digest,

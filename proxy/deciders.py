@@ -9,9 +9,11 @@ import random
 import secrets
 import threading
 from collections.abc import Coroutine, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from proxy.actions.base import Tools
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.deciding import Decider
@@ -64,6 +66,7 @@ class Deciders:
             return f"{holder}-{next(numbers)}"
 
         key = master.derive(Purpose.MEMBERS)
+        self._tools = Tools(clock, cache(master.derive))
         self._clock = clock
         self._max_mode = Mode(settings.max_mode)
         self._first = self._quotas = Quotas(pack, store, clock, holder, op)
@@ -108,7 +111,7 @@ class Deciders:
         needed = [detector for detector in self._detectors if any(field.name in wanted for field in detector.fields)]
         containment = Containment(pack, self._campaigns, self._max_mode)
         fingerprint = self._fingerprint if told or containment.looks else None
-        return Decider(engine, self._quotas, needed, self._table, self._clock, containment, fingerprint, told)
+        return Decider(engine, self._quotas, needed, self._table, self._tools, containment, fingerprint, told)
 
     def _fingerprint(self, texts: Sequence[Text]) -> Prints:
         return self._prints.of(texts)

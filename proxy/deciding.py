@@ -14,8 +14,7 @@ from itertools import compress
 from operator import ne
 from typing import Any, NamedTuple, Protocol, cast
 
-from proxy.actions.base import Rejection
-from proxy.clock import Clock
+from proxy.actions.base import AnswerAction, Rejection, Tools
 from proxy.decision import Effect
 from proxy.detectors.base import Detector, Remembering
 from proxy.errors import StoreUnavailable
@@ -57,18 +56,27 @@ class Reserving(Protocol):
 _ALLOW = Effect.ALLOW
 
 
+class Acting(NamedTuple):
+    """An action that waits for the answer, by its name."""
+
+    name: str
+    action: AnswerAction
+
+
 class Decision(NamedTuple):
     """What was decided. `call` is what goes upstream; `actions` names what changed it.
 
-    A deny has the `denial` of a quota, or the rung and its `rejection`.
+    `acting` are the actions that may change the answer too, in the order of the ladder. A deny has the `denial` of a
+    quota, or the rung and its `rejection`.
     """
 
     effect: Effect
     judgement: Judgement = NO_JUDGEMENT
     call: Call | None = None
     actions: tuple[str, ...] = ()
+    acting: tuple[Acting, ...] = ()
     disclose: bool = False
-    rung: Rung | None = None  # the highest one that acted
+    rung: Rung | None = None  # the highest one that acted, or waits for the answer
     rejection: Rejection | None = None
     denial: Denial | None = None
     reservation: Reservation | None = None
@@ -86,6 +94,7 @@ class Decision(NamedTuple):
 class _Rewritten:
     call: Call
     actions: list[str] = field(default_factory=list)
+    acting: list[Acting] = field(default_factory=list)
     disclose: bool = False
     rung: Rung | None = None
     rejection: Rejection | None = None
@@ -104,7 +113,7 @@ class Decider:
         quotas: Reserving,
         detectors: Sequence[Detector],
         table: FieldTable,
-        clock: Clock,
+        tools: Tools,
         containment: Containment | None = None,
         fingerprint: Fingerprint | None = None,
         told: frozenset[str] = frozenset(),
@@ -112,7 +121,8 @@ class Decider:
         self.pack = engine.pack
         self.engine = engine
         self.quotas = quotas
-        self._clock = clock
+        self._clock = tools.clock
+        self._tools = tools
         self.fingerprint = fingerprint
         self._containment = containment
         self._detectors = tuple(detectors)
@@ -171,10 +181,11 @@ class Decider:
         if rewritten is None:
             return Decision(_ALLOW, judgement, call, reservation=result, shadow_denials=tuple(result.shadow))
         return Decision(
-            effect=Effect.DEGRADE if rewritten.actions else _ALLOW,
+            effect=Effect.DEGRADE if rewritten.actions or rewritten.acting else _ALLOW,
             judgement=judgement,
             call=call,
             actions=tuple(rewritten.actions),
+            acting=tuple(rewritten.acting),
             disclose=rewritten.disclose,
             rung=rewritten.rung,
             reservation=result,
@@ -199,16 +210,19 @@ class Decider:
             except Exception:  # noqa: BLE001 - a plug-in may be anybody's
                 self._failed(detector, exchange)
 
-    @staticmethod
-    async def _act(exchange: Exchange, call: Call, rungs: Sequence[Rung]) -> _Rewritten:
+    async def _act(self, exchange: Exchange, call: Call, rungs: Sequence[Rung]) -> _Rewritten:
         """Let the actions of the rungs change the call, the lowest rung first."""
         done = _Rewritten(call)
         for rung in rungs:
             for kind in rung.do:
-                result = await kind.begin(exchange).on_call(done.call)
+                action = kind.begin(exchange, self._tools)
+                result = await action.on_call(done.call)
                 if isinstance(result, Rejection):
                     done.rejection, done.rung = result, rung
                     return done
+                if isinstance(action, AnswerAction):
+                    done.acting.append(Acting(kind.name, action))
+                    done.disclose, done.rung = done.disclose or rung.disclose, rung
                 if result is not done.call:
                     done.call, done.rung = result, rung
                     done.disclose = done.disclose or rung.disclose

@@ -63,12 +63,14 @@ class Chunk:
 
     `raw` are its bytes with their framing, or None once it was changed and has to be encoded. `data` is the JSON
     document in it (None for what is no JSON object, and for events that need not be read); `event` the server-sent
-    event's name, empty if it has none or if the response is no stream.
+    event's name, empty if it has none or if the response is no stream. It may not go to the client before the moment
+    `not_before`, in monotonic seconds.
     """
 
     raw: bytes | None
     data: dict[str, Any] | None = None
     event: str = ""
+    not_before: float = 0.0
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from proxy.answering import Answering
 from proxy.answers import Answer, AnswerWriter, Reply
 from proxy.auth.credential import one_credential
 from proxy.counting import count_decision, count_ending, count_refusal
@@ -192,6 +193,7 @@ class Gateway:
             raise error
         if decision.effect is Effect.DEGRADE:
             course.disclosed = decision.disclose
+            course.answering = Answering(decision, parts.clock) if decision.acting else None
             try:
                 await parts.journal.begin(exchange, course.verdict, course.decider.pack.digest)
             except LogUnavailable:

@@ -58,7 +58,7 @@ def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
         error=error,
         rung=enforced.rung,
         score=enforced.score,
-        actions=decision.actions,
+        actions=tuple(dict.fromkeys([*decision.actions, *(name for name, _ in decision.acting)])),
         fired=judgement.fired,
         flags=tuple(flag.name for flag in enforced.flags),
         waiting=enforced.waiting,

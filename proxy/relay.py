@@ -6,11 +6,13 @@ dialect's own end marker is never passed off as complete.
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
+from proxy.answering import Answering
 from proxy.answers import Answer, AnswerWriter, Reply, Stream
 from proxy.course import Course
 from proxy.decision import Outcome
@@ -52,13 +54,12 @@ class Relay:
 
     async def relay(self, answer: UpstreamAnswer, call: Call, course: Course) -> Reply:
         """Pass an upstream's answer on as it comes. Raises UpstreamFailed, also after the stream began."""
-        kind = answer.content_type.partition(";")[0].strip().lower()
-        if kind not in (_JSON, _EVENTS) or answer.encoded:
-            raise UpstreamFailed("The model API gave an answer of another kind than was asked for.")
-        dialect = self._dialect
-        streamed = kind == _EVENTS
-        decoder = dialect.decoder(call, streamed=streamed)
+        dialect, answering = self._dialect, course.answering
+        streamed = _is_stream(answer)
+        decoder = dialect.decoder(call, streamed=streamed, every=answering is not None)
         course.progress = decoder.progress
+        if answering is not None:
+            answering.open(dialect.wire(streamed=streamed))
         if streamed:
             self._stream = self._opened(answer.content_type, course)
             course.status = 200
@@ -68,10 +69,11 @@ class Relay:
             chunks = decoder.feed(data) if data else decoder.finish()
             if streamed and not data and not course.progress.complete:
                 chunks = []  # a torn event, which the client could not read and should not trip over
-            if chunks:
-                out = self._encoded(chunks, course, streamed=streamed)
-                if self._stream is not None and out:
-                    await self._stream.send(out)
+            if answering is not None:
+                ended = not data and (not streamed or course.progress.complete)
+                out = await self._pass_on(answering.of(chunks, last=ended), answering, course)
+            elif chunks:
+                out = await self._send(chunks, course)
             if not data:
                 break
         if not course.progress.complete and not course.progress.failed:
@@ -88,7 +90,32 @@ class Relay:
             headers |= LIMITED
         return self._answers.stream(self._request, 200, content_type, headers)
 
-    def _encoded(self, chunks: list[Chunk], course: Course, *, streamed: bool) -> bytes:
+    async def _pass_on(self, chunks: Sequence[Chunk], answering: Answering, course: Course) -> bytes:
+        """Send what actions made of chunks, each not before its moment, and return the bytes that went last.
+
+        Nothing is read meanwhile, so the upstream is held up too.
+        """
+        ready: list[Chunk] = []
+        for chunk in chunks:
+            if (wait := answering.wait(chunk)) > 0:
+                await self._send(ready, course)
+                ready = []
+                if course.deadline is not None:
+                    course.deadline += wait  # the time is ours, and no answer is to be cut for it
+                await asyncio.sleep(wait)
+            ready.append(chunk)
+        return await self._send(ready, course)
+
+    async def _send(self, chunks: Sequence[Chunk], course: Course) -> bytes:
+        """Send chunks if the answer is a stream, and return their bytes."""
+        if not chunks:
+            return b""
+        out = self._encoded(chunks, course, streamed=self._stream is not None)
+        if self._stream is not None and out:
+            await self._stream.send(out)
+        return out
+
+    def _encoded(self, chunks: Sequence[Chunk], course: Course, *, streamed: bool) -> bytes:
         """Return chunks as bytes, and count them."""
         encode = self._dialect.encode
         if len(chunks) == 1:
@@ -119,3 +146,11 @@ class Relay:
         body = self._dialect.error(error, self._exchange_id)
         last = isinstance(error, Doubtful) or not self._request.content.at_eof()
         return self._answers.whole(self._request, error.status, _JSON, body, headers, close=last)
+
+
+def _is_stream(answer: UpstreamAnswer) -> bool:
+    """Tell whether an answer is a stream of events or one document. Raises UpstreamFailed if it is neither."""
+    kind = answer.content_type.partition(";")[0].strip().lower()
+    if kind not in (_JSON, _EVENTS) or answer.encoded:
+        raise UpstreamFailed("The model API gave an answer of another kind than was asked for.")
+    return kind == _EVENTS

@@ -30,6 +30,8 @@ class Purpose(StrEnum):
     SEALS = "seals"  # of reasoning blocks
     PRINTS = "prints"  # of prompts
     LINKS = "links"  # what links accounts
+    MARKS = "marks"  # in answers, by campaign
+    REASONING = "reasoning"  # that is withheld, and comes back sealed
     ADMIN_TOKEN_DIGEST = "admin-token-digest"  # noqa: S105 - a purpose's name, no secret
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from proxy.actions.base import Tools
 from proxy.actions.clamp import Clamp
 from proxy.actions.reject import Reject
 from proxy.clock import VirtualClock
@@ -113,7 +114,7 @@ class Bench:
         self.signals = ExactSignals()
         engine = Engine(pack, table, self.signals, ExactFlags(), Mode.ENFORCE)
         self.quotas = Quotas(pack, store, clock, "bench", lambda: f"op-{next(numbers)}")
-        self.decider = Decider(engine, self.quotas, (RequestShape(), AccountFacts(), self.moody), table, clock)
+        self.decider = Decider(engine, self.quotas, (RequestShape(), AccountFacts(), self.moody), table, Tools(clock))
 
     async def decide(self, **members: Any) -> tuple[Decision, Exchange]:
         call = Call("m", stream=False, body={"model": "m", "messages": [], **members}, max_output_tokens=100)
@@ -214,7 +215,7 @@ async def test_an_exchange_is_placed_among_known_campaigns_before_it_is_judged()
     book.hear(campaign(accounts=frozenset({"a"})))
     engine = campaigned.decider.engine
     containment = Containment(replace(engine.pack, campaigns=(entry,)), book, Mode.ENFORCE)
-    campaigned.decider = Decider(engine, campaigned.quotas, (), campaigned.table, VirtualClock(), containment)
+    campaigned.decider = Decider(engine, campaigned.quotas, (), campaigned.table, Tools(VirtualClock()), containment)
     _, exchange = await campaigned.decide()
     denied, _ = await campaigned.decide()
     assert (exchange.cluster, denied.by) == ("c-1", "campaign")
@@ -225,7 +226,7 @@ def test_prints_are_made_of_what_the_model_would_see_if_somebody_asks_for_them(*
     bench = Bench()
     engine, dialect = bench.decider.engine, dialects()["/v1/chat/completions"]
     fingerprint = (lambda texts: [text.text for text in texts]) if asked_for else None
-    decider = Decider(engine, bench.quotas, (), bench.table, VirtualClock(), None, fingerprint)
+    decider = Decider(engine, bench.quotas, (), bench.table, Tools(VirtualClock()), None, fingerprint)
     exchange = Exchange("x", "openai.chat", "", "", "", 0.0, Principal("k", "a", "t", "pro", 0.0, {}))
     body = (
         b'{"model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}'

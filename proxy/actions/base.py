@@ -6,9 +6,28 @@ was the exchange degraded; it never alters facts, code, tool arguments or safety
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
+from proxy.clock import Clock
 from proxy.exchange import Call, Exchange
+from proxy.secrets import Purpose
+from proxy.wire import Transform, Wire
+
+
+def _no_secret(purpose: Purpose) -> bytes:
+    return blake2b(purpose.encode(), digest_size=32).digest()
+
+
+class Tools(NamedTuple):
+    """What an action may use of the process that it works in.
+
+    `key` returns 32 secret bytes for a purpose, the same on every replica; where no customer is answered they are none.
+    """
+
+    clock: Clock
+    key: Callable[[Purpose], bytes] = _no_secret
 
 
 class Rejection(NamedTuple):
@@ -22,6 +41,15 @@ class Action(Protocol):
 
     async def on_call(self, call: Call) -> Call | Rejection:
         """Return the call to be made instead, the very same object if there is nothing to change."""
+        ...
+
+
+@runtime_checkable
+class AnswerAction(Protocol):
+    """What an action has besides if it works on answers too."""
+
+    def on_answer(self, wire: Wire) -> Transform:
+        """Return what changes the answer, chunk by chunk."""
         ...
 
 
@@ -42,6 +70,6 @@ class ActionKind(Protocol):
         """Make one of what the pack says."""
         ...
 
-    def begin(self, exchange: Exchange) -> Action:
+    def begin(self, exchange: Exchange, tools: Tools) -> Action:
         """Return the action for one exchange."""
         ...

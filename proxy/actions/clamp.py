@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from proxy.actions.base import Tools
 from proxy.actions.reading import members, whole
 from proxy.exchange import Call, Exchange
 
@@ -36,9 +37,9 @@ class Clamp:
             raise ValueError("should have max_output_tokens, n or both")
         return cls(whole(given, "max_output_tokens", 1, _MOST), whole(given, "n", 1, 128))
 
-    def begin(self, exchange: Exchange) -> Clamp:
+    def begin(self, exchange: Exchange, tools: Tools) -> Clamp:
         """Return the action for one exchange."""
-        del exchange
+        del exchange, tools
         return self
 
     async def on_call(self, call: Call) -> Call:

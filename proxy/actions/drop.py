@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from proxy.actions.base import Tools
 from proxy.actions.reading import one_of
 from proxy.exchange import Call, Exchange
 
@@ -36,9 +37,9 @@ class Drop:
         """Make one of what the pack says."""
         return cls(one_of(value, _MEMBERS, "what can be dropped"))
 
-    def begin(self, exchange: Exchange) -> Drop:
+    def begin(self, exchange: Exchange, tools: Tools) -> Drop:
         """Return the action for one exchange."""
-        del exchange
+        del exchange, tools
         return self
 
     async def on_call(self, call: Call) -> Call:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from proxy.actions.base import Rejection
+from proxy.actions.base import Rejection, Tools
 from proxy.actions.reading import members, whole
 from proxy.exchange import Call, Exchange
 
@@ -34,9 +34,9 @@ class Reject:
             raise ValueError("status should be 403 or 429")
         return cls(status)
 
-    def begin(self, exchange: Exchange) -> Reject:
+    def begin(self, exchange: Exchange, tools: Tools) -> Reject:
         """Return the action for one exchange."""
-        del exchange
+        del exchange, tools
         return self
 
     async def on_call(self, call: Call) -> Rejection:

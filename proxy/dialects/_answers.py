@@ -31,19 +31,23 @@ class StreamDecoder(ABC):
 
     Most events only carry text on. As many of them as come together are one chunk, unread but for a sample that tells
     how much of them is text; events that may hold usage, an error or the end are read one by one.
+    With `every`, all are.
     """
 
     # What an event contains that has to be read.
     _TELLING: ClassVar[tuple[bytes, ...]]
 
-    def __init__(self) -> None:
+    def __init__(self, *, every: bool = False) -> None:
         self.progress = Progress()
+        self._every = every
         self._events = EventSplitter()
         self._samples = 0
         self._envelope: int | None = None  # the bytes of an event that carries text, without the text
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks that are whole now."""
+        if self._every:
+            return self._chunks(self._events.feed(data))
         end = data.rfind(b"\n\n") + 2 if len(data) <= _MAX_UNREAD_BYTES and self._events.may_pass(data) else 0
         if end < 2:
             return self._chunks(self._events.feed(data))

@@ -27,8 +27,8 @@ class MessageStream(StreamDecoder):
         b'"redacted_thinking"',
     )
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, every: bool = False) -> None:
+        super().__init__(every=every)
         self._first: dict[str, Any] = {}
 
     def _chunks(self, events: list[Event]) -> list[Chunk]:

@@ -11,12 +11,14 @@ from proxy.dialects import strict_json
 from proxy.dialects._answers import DocumentDecoder, encode
 from proxy.dialects._anthropic_answer import MessageStream, observe_message
 from proxy.dialects._anthropic_request import KNOWN, SETTINGS, call_of
+from proxy.dialects._anthropic_wire import MessagesWire
 from proxy.dialects._failures import upstream_failure
 from proxy.dialects._request import accepted_names
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Chunk, Text
+from proxy.wire import Wire
 
 _ERROR_TYPES = {
     401: "authentication_error",
@@ -69,9 +71,14 @@ class AnthropicMessages:
         """Return the headers that carry our credential to the upstream."""
         return {"x-api-key": secret}
 
-    def decoder(self, call: Call, *, streamed: bool) -> ChunkDecoder:  # noqa: ARG002 - nothing of it was ours to ask
+    def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is a stream of events, or one JSON document."""
-        return MessageStream() if streamed else DocumentDecoder(observe_message)
+        del call  # nothing of it was ours to ask
+        return MessageStream(every=every) if streamed else DocumentDecoder(observe_message)
+
+    def wire(self, *, streamed: bool) -> Wire:
+        """Return what actions may know of an answer."""
+        return MessagesWire(streamed=streamed)
 
     def encode(self, chunk: Chunk, *, streamed: bool) -> bytes:
         """Return a chunk's bytes: as they came, or written anew if it was changed."""

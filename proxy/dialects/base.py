@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Chunk, Progress, Text
+from proxy.wire import Wire
 
 
 class ChunkDecoder(Protocol):
@@ -58,8 +59,15 @@ class Dialect(Protocol):
         """Return the headers that carry our credential to the upstream."""
         ...
 
-    def decoder(self, call: Call, *, streamed: bool) -> ChunkDecoder:
-        """Return a decoder for an answer that is a stream of events, or one JSON document."""
+    def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
+        """Return a decoder for an answer that is a stream of events, or one JSON document.
+
+        With `every`, each event is read and is a chunk of its own.
+        """
+        ...
+
+    def wire(self, *, streamed: bool) -> Wire:
+        """Return what actions may know of an answer."""
         ...
 
     def encode(self, chunk: Chunk, *, streamed: bool) -> bytes:

@@ -10,11 +10,13 @@ from proxy.dialects._answer_json import load
 from proxy.dialects._answers import DocumentDecoder, StreamDecoder, error_type, member, tokens, written_bytes
 from proxy.dialects._openai import OpenAIDialect
 from proxy.dialects._openai_chat_request import KNOWN, SETTINGS, call_of
+from proxy.dialects._openai_chat_wire import ChatWire
 from proxy.dialects._request import accepted_names
 from proxy.dialects._sse import Event
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Chunk, Progress, Text, Usage
+from proxy.wire import Wire
 
 
 class OpenAIChat(OpenAIDialect):
@@ -45,9 +47,13 @@ class OpenAIChat(OpenAIDialect):
         """Yield every string that the model would see."""
         return iter(texts(call.body, SETTINGS, KNOWN))
 
-    def decoder(self, call: Call, *, streamed: bool) -> ChunkDecoder:
+    def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is a stream of events, or one JSON document."""
-        return _ChatStream(hide_usage=call.hide_usage) if streamed else DocumentDecoder(_observe_document)
+        return _ChatStream(hide_usage=call.hide_usage, every=every) if streamed else DocumentDecoder(_observe_document)
+
+    def wire(self, *, streamed: bool) -> Wire:
+        """Return what actions may know of an answer."""
+        return ChatWire(streamed=streamed)
 
 
 class _ChatStream(StreamDecoder):
@@ -55,8 +61,8 @@ class _ChatStream(StreamDecoder):
 
     _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', b"[DONE]", b'"refusal":"', b"content_filter")
 
-    def __init__(self, *, hide_usage: bool) -> None:
-        super().__init__()
+    def __init__(self, *, hide_usage: bool, every: bool = False) -> None:
+        super().__init__(every=every)
         self._hide_usage = hide_usage
 
     def _trimmed(self, events: bytes) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
+from proxy.actions.base import Tools
 from proxy.clock import VirtualClock
 from proxy.course import BYTES_PER_TOKEN, Terms
 from proxy.deciding import Decider, Decision
@@ -125,7 +126,7 @@ class World:
         detectors = minds.detectors(store, released)
         needed = [each for each in detectors if any(field.name in engine.reads for field in each.fields)]
         containment = self._campaigns.containment
-        self._decider = Decider(engine, self._quotas, [*needed, self._given], table, self._clock, containment)
+        self._decider = Decider(engine, self._quotas, [*needed, self._given], table, Tools(self._clock), containment)
         self._open: list[_Open] = []
         self._sent = 0
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, cast
 
+from proxy.actions.base import Tools
 from proxy.clock import VirtualClock
 from proxy.deciding import Decider, Decision
 from proxy.decisions.logged import Logged
@@ -78,7 +79,7 @@ class RecordedJudging:
             made = None
             if by is not None:
                 seen = sight(by, by, self._pack, (FlagBook(), self._flags), self._table)
-                made = seen, Decider(seen.new.engine, self._quotas, (), self._table, self._clock)
+                made = seen, Decider(seen.new.engine, self._quotas, (), self._table, Tools(self._clock))
             self._sights[digest] = made
         return self._sights[digest]
 

@@ -9,6 +9,7 @@ from typing import IO, Final
 
 import orjson
 
+from proxy.actions.base import Tools
 from proxy.clock import VirtualClock
 from proxy.config import Model, Settings
 from proxy.course import Terms
@@ -83,7 +84,7 @@ def stage_of(scene: Scene, wants: Wants, decisions: IO[bytes] | None, findings: 
     book = CampaignBook(names)
     containment = Containment(pack, book, max_mode) if _hunts(scene) else None
     remembering = [each for each in made if any(field.name in engine.reads for field in each.fields)]
-    decider = Decider(engine, InstantQuotas(pack, clock), remembering, table, clock, containment)
+    decider = Decider(engine, InstantQuotas(pack, clock), remembering, table, Tools(clock), containment)
     models = {name: _terms(model) for name, model in settings.models.items()}
 
     def act(finding: Finding, now: float) -> None:

@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 
 from proxy.actions import ACTIONS
-from proxy.actions.base import Rejection
+from proxy.actions.base import Rejection, Tools
 from proxy.actions.clamp import Clamp
 from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
+from proxy.clock import VirtualClock
 from proxy.dialects import dialects
 from proxy.dialects.strict_json import write
 from proxy.exchange import Call, Exchange, Principal
 
 EXCHANGE = Exchange("ex_1", "openai.chat", "192.0.2.1", "", "", 0.0, Principal("k", "a", "t", "free", 0.0, {}))
+TOOLS = Tools(VirtualClock())
 CHAT, MESSAGES = dialects()["/v1/chat/completions"], dialects()["/v1/messages"]
 
 
@@ -45,7 +47,7 @@ PROBE = {"logprobs": True, "top_logprobs": 5, "logit_bias": {"1": 2}}
 )
 async def test_what_is_dropped_is_not_asked_of_the_model(what: Any, call: Call, left: set[str]) -> None:
     before = write(call.body)
-    changed = await Drop.read(what).begin(EXCHANGE).on_call(call)
+    changed = await Drop.read(what).begin(EXCHANGE, TOOLS).on_call(call)
     assert changed.body.keys() == {"model", "messages", *left}
     assert write(call.body) == before, "the call itself stays as it was"
 
@@ -72,7 +74,7 @@ async def test_what_is_dropped_is_not_asked_of_the_model(what: Any, call: Call, 
     ],
 )
 async def test_what_asks_for_more_gets_the_bound(parameters: Any, call: Call, changed: dict[str, Any]) -> None:
-    clamped = await Clamp.read(parameters).begin(EXCHANGE).on_call(call)
+    clamped = await Clamp.read(parameters).begin(EXCHANGE, TOOLS).on_call(call)
     assert clamped.body == {**call.body, **changed}
     assert clamped.max_output_tokens == changed.get("max_completion_tokens", changed.get("max_tokens"))
     assert clamped.choices == changed.get("n", call.choices)
@@ -90,12 +92,12 @@ async def test_what_asks_for_more_gets_the_bound(parameters: Any, call: Call, ch
     ],
 )
 async def test_a_call_that_needs_no_change_is_the_very_same(kind: Any, call: Call) -> None:
-    assert await kind.begin(EXCHANGE).on_call(call) is call
+    assert await kind.begin(EXCHANGE, TOOLS).on_call(call) is call
 
 
 async def test_a_rejection_has_the_status_of_the_pack() -> None:
-    assert await Reject.read({}).begin(EXCHANGE).on_call(chat()) == Rejection(403)
-    assert await Reject.read({"status": 429}).begin(EXCHANGE).on_call(chat()) == Rejection(429)
+    assert await Reject.read({}).begin(EXCHANGE, TOOLS).on_call(chat()) == Rejection(403)
+    assert await Reject.read({"status": 429}).begin(EXCHANGE, TOOLS).on_call(chat()) == Rejection(429)
 
 
 @pytest.mark.parametrize(

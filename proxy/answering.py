@@ -1,0 +1,48 @@
+"""Lets the actions of a decision change the answer, one after the other in the order of the ladder.
+
+Laws: what one action returns is what the next one sees; what the answer became is what the record says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from proxy.clock import Clock
+from proxy.deciding import Decision
+from proxy.decision import Effect, Verdict
+from proxy.exchange import Chunk
+from proxy.wire import Transform, Wire
+
+
+class Answering:
+    """The actions of one exchange that wait for its answer."""
+
+    def __init__(self, decision: Decision, clock: Clock) -> None:
+        self._clock = clock
+        self._acting = decision.acting
+        self._done = decision.actions
+        self._at_work: list[tuple[str, Transform]] = []
+
+    def open(self, wire: Wire) -> None:
+        """Let them begin, once the kind of the answer is known."""
+        self._at_work = [(name, action.on_answer(wire)) for name, action in self._acting]
+
+    def of(self, chunks: Iterable[Chunk], *, last: bool) -> Sequence[Chunk]:
+        """Return what comes of chunks; of the last ones, with all that was held back."""
+        for _, transform in self._at_work:
+            made = [each for chunk in chunks for each in transform.feed(chunk)]
+            chunks = [*made, *transform.end()] if last else made
+        return list(chunks)
+
+    def wait(self, chunk: Chunk) -> float:
+        """Return for how many seconds a chunk may not go yet."""
+        return chunk.not_before - self._clock.monotonic() if chunk.not_before else 0.0
+
+    def told(self, verdict: Verdict) -> Verdict:
+        """Return a verdict with what was really done: nothing changed is nothing degraded."""
+        if verdict.effect is not Effect.DEGRADE:
+            return verdict
+        changed = {name for name, transform in self._at_work if transform.changed}
+        actions = tuple(name for name in verdict.actions if name in self._done or name in changed)
+        return replace(verdict, actions=actions, effect=Effect.DEGRADE if actions else Effect.ALLOW)

@@ -1,0 +1,59 @@
+"""The parts of a message that answers, as a document or as an event of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from proxy.exchange import Chunk
+from proxy.wire import ALL_LANES, Kind, Part
+
+
+class MessagesWire:
+    """The wire; a lane is the number of a content block."""
+
+    def __init__(self, *, streamed: bool) -> None:
+        self.streamed = streamed
+
+    def parts(self, chunk: Chunk) -> Sequence[Part]:
+        """Return the parts of a chunk."""
+        if chunk.data is None:
+            return []
+        return list(_of_event(chunk.data) if self.streamed else _of_message(chunk.data, ()))
+
+    def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
+        """Return an event that carries on a text block."""
+        del like  # an event has nothing in common with the others
+        data = {"type": "content_block_delta", "index": lane, "delta": {"type": "text_delta", "text": text}}
+        return Chunk(None, data, "content_block_delta")
+
+
+def _of_message(message: dict[str, Any], where: tuple[str, ...]) -> Iterator[Part]:
+    if type(message.get("model")) is str:
+        yield Part(Kind.MODEL, ALL_LANES, (*where, "model"), message["model"])
+    content = message.get("content")
+    for place, block in enumerate(content if type(content) is list else ()):
+        if type(block) is dict and block.get("type") == "text" and type(block.get("text")) is str:
+            yield Part(Kind.TEXT, place, (*where, "content", place, "text"), block["text"])
+            yield Part(Kind.END, place, ())
+        elif type(block) is dict and block.get("type") in ("thinking", "redacted_thinking"):
+            yield Part(Kind.REASONING, place, (*where, "content", place))
+
+
+def _of_event(event: dict[str, Any]) -> Iterator[Part]:
+    kind, index = event.get("type"), event.get("index")
+    lane = index if type(index) is int else ALL_LANES
+    if kind == "message_start" and type(event.get("message")) is dict:
+        yield from _of_message(event["message"], ("message",))
+    elif kind == "content_block_start" and type(block := event.get("content_block")) is dict:
+        if block.get("type") == "text" and type(block.get("text")) is str:
+            yield Part(Kind.TEXT, lane, ("content_block", "text"), block["text"])
+    elif kind == "content_block_delta" and type(delta := event.get("delta")) is dict:
+        if delta.get("type") == "text_delta" and type(delta.get("text")) is str:
+            yield Part(Kind.TEXT, lane, ("delta", "text"), delta["text"], alone=True)
+        elif delta.get("type") == "thinking_delta" and type(delta.get("thinking")) is str:
+            yield Part(Kind.REASONING, lane, ("delta", "thinking"), delta["thinking"], alone=True)
+    elif kind == "content_block_stop":
+        yield Part(Kind.END, lane, ())
+    elif kind == "message_stop":
+        yield Part(Kind.END, ALL_LANES, ())

@@ -1,0 +1,72 @@
+"""The parts of a chat completion's answer, as a document or as a chunk of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from proxy.exchange import Chunk
+from proxy.wire import ALL_LANES, Kind, Part, Path
+
+# Members of an answer in which model servers show what the model thought; the API itself has none.
+REASONING = ("reasoning_content", "reasoning", "reasoning_details")
+_DONE = b"[DONE]"
+# What all chunks of a stream have in common.
+_COMMON = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
+
+
+class ChatWire:
+    """The wire; a lane is the number of a choice."""
+
+    def __init__(self, *, streamed: bool) -> None:
+        self.streamed = streamed
+        self._holder = "delta" if streamed else "message"
+
+    def parts(self, chunk: Chunk) -> Sequence[Part]:
+        """Return the parts of a chunk."""
+        if chunk.data is None:
+            return [Part(Kind.END, ALL_LANES, ())] if chunk.raw is not None and _DONE in chunk.raw else []
+        found: list[Part] = []
+        if type(chunk.data.get("model")) is str:
+            found.append(Part(Kind.MODEL, ALL_LANES, ("model",), chunk.data["model"]))
+        given = chunk.data.get("choices")
+        choices: list[Any] = given if type(given) is list else []
+        bare = len(choices) == 1 and not chunk.data.get("usage") and "error" not in chunk.data
+        for place, choice in enumerate(choices):
+            if type(choice) is dict:
+                found += self._of_choice(choice, place, bare=bare)
+        return found
+
+    def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
+        """Return a chunk that carries on a choice's text."""
+        common = {name: like.data[name] for name in _COMMON if name in like.data} if like.data is not None else {}
+        choice = {"index": lane, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
+        return Chunk(None, {**common, "choices": [choice]})
+
+    def _of_choice(self, choice: dict[str, Any], place: int, *, bare: bool) -> Iterator[Part]:
+        index = choice.get("index")
+        lane = index if type(index) is int else place
+        ended = not self.streamed or choice.get("finish_reason") is not None
+        holder, where = choice.get(self._holder), ("choices", place, self._holder)
+        if type(holder) is dict:
+            bare = bare and self.streamed and not ended and sum(value is not None for value in holder.values()) == 1
+            for name in REASONING:
+                if holder.get(name):
+                    text = holder[name] if type(holder[name]) is str else ""
+                    yield Part(Kind.REASONING, lane, (*where, name), text, bare)
+            yield from _content(holder.get("content"), lane, (*where, "content"), alone=bare)
+        if choice.get("logprobs") is not None:
+            yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
+        if ended:
+            yield Part(Kind.END, lane, ())
+
+
+def _content(content: object, lane: int, where: Path, *, alone: bool) -> Iterator[Part]:
+    """Yield what a content says: one text, or, with some model servers, a list of typed parts."""
+    if type(content) is str:
+        yield Part(Kind.TEXT, lane, where, content, alone)
+    for place, part in enumerate(content if type(content) is list else ()):
+        if type(part) is dict and type(part.get("text")) is str and part.get("type") == "text":
+            yield Part(Kind.TEXT, lane, (*where, place, "text"), part["text"])
+        elif type(part) is dict and part.get("type") in ("thinking", "reasoning"):
+            yield Part(Kind.REASONING, lane, (*where, place))
