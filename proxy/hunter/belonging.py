@@ -16,6 +16,7 @@ from proxy.hunter.background import Background, pooled
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
+from proxy.hunter.mixture import unlike_users
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspects import Suspect, Suspects
 from proxy.hunter.texts import Texts, used_texts
@@ -105,6 +106,8 @@ def _members(group: Suspect, used: Texts, accounts: Accounts, usual: Background)
     candidates = used.users if used.joins else group.core
     uses = used.of(candidates) if used.joins else None
     fits, ties = judge_members(candidates, group.core, uses, accounts, usual)
+    if uses is not None and ties:
+        fits = np.minimum(fits, unlike_users(candidates, fits >= LEAST, uses, accounts, usual))
     chosen = fits >= LEAST
     if group.finding is not None:
         chosen |= (fits > 0) & np.isin(candidates, group.core)

@@ -1,7 +1,7 @@
 """Who belongs to a case: an account is compared with those already in it and with everybody else, trait by trait.
 
-Text says who may belong; it never says who does. An honest user of the same prompt looks like the others in none of
-the traits. Each trait is capped, so that one coincidence makes nobody a member.
+Text says who may belong; it never says who does. Each trait is capped, so that one coincidence makes nobody a member.
+Honest users of the same prompt are told apart by `mixture`.
 """
 
 from __future__ import annotations

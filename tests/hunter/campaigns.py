@@ -67,13 +67,39 @@ def slow(world: World) -> None:
 
 def judges_among_judges(world: World) -> None:
     """Grading by a published prompt that 60 honest teams use as well."""
-    for n in range(60):
-        who = world.account(f"judge-{n}")
-        for at in world.by_day(world.rng.lognormal(1.3, 1.0), who.zone_h):
-            world.ask(who, at, ("judge", 26), output=120, asked=GRADES)
-    accounts = _accounts(world, 50, within_days=8, cards=12, proxies=10)
-    for number, at in world.by_turns(50, 18):
-        world.ask(accounts[number], at, ("judge", 26), output=120, asked=GRADES)
+    _honest_judges(world, 60)
+    _grade(world, _accounts(world, 50, within_days=8, cards=12, proxies=10))
+
+
+def judges_without_pools(world: World) -> None:
+    """The same, but only when they were opened and how evenly they work tells its accounts from the others."""
+    _honest_judges(world, 60)
+    _grade(world, _accounts(world, 50, within_days=8))
+
+
+def judges_among_many(world: World) -> None:
+    """The same again: one user of the prompt in four belongs to the campaign."""
+    _honest_judges(world, 150)
+    _grade(world, _accounts(world, 50, within_days=8))
+
+
+def judges_of_two_months(world: World) -> None:
+    """And opened over so long a time that every fourth honest user was opened within it as well."""
+    _honest_judges(world, 100)
+    _grade(world, _accounts(world, 50, within_days=60))
+
+
+def judges_in_two_batches(world: World) -> None:
+    """Half of the accounts were opened a month before the other half."""
+    _honest_judges(world, 60)
+    _grade(world, _two_batches(world))
+
+
+def two_batches(world: World) -> None:
+    """A template that nobody else has, sent by accounts of last week and others that had waited for a month."""
+    accounts = _two_batches(world)
+    for number, at in world.by_turns(60, 18):
+        world.ask(accounts[number], at, ("batches", 26), output=300)
 
 
 def victim(world: World) -> None:
@@ -95,15 +121,24 @@ def growing_pool(world: World) -> None:
             world.ask(accounts[number], at, output=1200)
 
 
-def _accounts(world: World, count: int, *, within_days: float, cards: int = 0, proxies: int = 0) -> Sequence[Account]:
+def _accounts(
+    world: World,
+    count: int,
+    *,
+    within_days: float,
+    before_days: float = 0.0,
+    cards: int = 0,
+    proxies: int = 0,
+    first: int = 0,
+) -> Sequence[Account]:
     """Open the accounts of a campaign, each a tenant of its own; with so many cards and addresses, 0 for one each."""
     found = []
-    for n in range(count):
+    for n in range(first, first + count):
         proxy = int(world.rng.integers(proxies)) if proxies else 0
         found.append(
             world.account(
                 f"guilty-{n}",
-                opened=START - DAY_S * float(world.rng.random() * within_days),
+                opened=START - DAY_S * (before_days + float(world.rng.random() * within_days)),
                 peer=f"proxy-{proxy}" if proxies else "",
                 payment=f"pool-{world.rng.integers(cards)}" if cards else "",
                 agent="sdk-a",
@@ -111,6 +146,23 @@ def _accounts(world: World, count: int, *, within_days: float, cards: int = 0, p
         )
     world.guilty |= {account.name for account in found}
     return found
+
+
+def _two_batches(world: World) -> Sequence[Account]:
+    late = _accounts(world, 30, within_days=6)
+    return [*late, *_accounts(world, 30, within_days=6, before_days=30, first=30)]
+
+
+def _honest_judges(world: World, count: int) -> None:
+    for n in range(count):
+        who = world.account(f"judge-{n}")
+        for at in world.by_day(world.rng.lognormal(1.3, 1.0), who.zone_h):
+            world.ask(who, at, ("judge", 26), output=120, asked=GRADES)
+
+
+def _grade(world: World, accounts: Sequence[Account]) -> None:
+    for number, at in world.by_turns(len(accounts), 18):
+        world.ask(accounts[number], at, ("judge", 26), output=120, asked=GRADES)
 
 
 CAMPAIGNS: tuple[Callable[[World], None], ...] = (
@@ -124,4 +176,12 @@ CAMPAIGNS: tuple[Callable[[World], None], ...] = (
     judges_among_judges,
     victim,
     growing_pool,
+    two_batches,
+)
+# Honest accounts send the same text, and some of them were opened in the same days and send about as much: with how
+# many of them may be named, one in twenty; two batches cover twice the days.
+AMONG_HONEST_USERS: tuple[tuple[Callable[[World], None], int], ...] = (
+    (judges_without_pools, 3),
+    (judges_among_many, 7),
+    (judges_in_two_batches, 6),
 )

@@ -112,6 +112,13 @@ def import_of_accounts(world: World) -> None:
             world.ask(who, at, ("framework", 22), (f"moved-{n}", 4), output=250)
 
 
+def one_off_flood(world: World) -> None:
+    """Thousands of accounts that are opened, ask once and are not seen again: most accounts, and hardly any use."""
+    for n in range(3_000):
+        who = world.account(f"once-{n}", opened=START + DAY_S * world.days * float(world.rng.random()))
+        world.ask(who, who.opened + HOUR_S * float(world.rng.random()), (f"once-{n}", 6))
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.hunter.campaigns import CAMPAIGNS
-from tests.hunter.look_alikes import LOOK_ALIKES
+from tests.hunter.campaigns import AMONG_HONEST_USERS, CAMPAIGNS, judges_of_two_months, victim
+from tests.hunter.look_alikes import LOOK_ALIKES, one_off_flood
 from tests.hunter.traffic import HOUR_S, START, TERMS, Outcome, World, in_order, ordinary, run
 
 # What is never in a finding has to hold for any seed; of the guilty some are missed where only links join them.
@@ -29,14 +29,34 @@ def test_a_campaign_is_found_with_its_accounts_and_nobody_else(make: Callable[[W
     _is_sound(outcome)
 
 
+@pytest.mark.parametrize(("make", "most"), AMONG_HONEST_USERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_campaign_is_told_from_the_honest_users_of_its_text(make: Callable[[World], None], most: int) -> None:
+    outcome = _hunted(make, 1)
+    assert outcome.recall >= _RECALL
+    assert len(outcome.innocent) <= most
+    _is_sound(outcome)
+
+
+def test_where_dates_tell_hardly_anything_hardly_anybody_innocent_is_named() -> None:
+    outcome = _hunted(judges_of_two_months, 1)
+    assert len(outcome.innocent) <= 5
+
+
 @pytest.mark.parametrize("make", LOOK_ALIKES, ids=lambda make: make.__name__)
 def test_honest_traffic_comes_out_clean(make: Callable[[World], None]) -> None:
     outcome = _hunted(make, 1)
     assert outcome.innocent == set()
 
 
+@pytest.mark.xfail(
+    reason="what is usual is counted by accounts, so offices look odd beside many that ask once", strict=True
+)
+def test_a_flood_of_accounts_that_ask_once_makes_nobody_else_look_odd() -> None:
+    assert _hunted(one_off_flood, 1).innocent == set()
+
+
 def test_those_who_send_a_victims_prompt_are_named_and_the_victims_are_spared() -> None:
-    outcome = _hunted(CAMPAIGNS[-2], 2)
+    outcome = _hunted(victim, 2)
     (finding,) = outcome.hunt.findings.values()
     assert finding.members.keys() == outcome.guilty
     assert len([name for name in finding.reach.spared if name.startswith("victim-")]) > 15

@@ -13,14 +13,16 @@ import pytest
 from proxy.hunter.accounts import WISHES, Accounts
 from proxy.hunter.background import AGE_BINS, Background, background
 from proxy.hunter.case import Case
-from proxy.hunter.chance import excess, ways_to_choose
+from proxy.hunter.chance import Floats, excess, ways_to_choose
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.evidence import OCCASION_MOST, PRIOR, confidence, sought, weigh
 from proxy.hunter.families import age, even_volume, fresh_payloads, pools, rhythm, text
 from proxy.hunter.finding import Evidence
+from proxy.hunter.ids import Numbers
 from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
-from proxy.hunter.membership import LEAST, VOLUME, judge_members
+from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
+from proxy.hunter.mixture import unlike_users
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import suspicious_links, suspicious_prints
 from tests.hunter.events import event
@@ -235,6 +237,11 @@ def test_what_the_choice_of_members_explains_is_taken_off() -> None:
     assert {entry.family for entry in chosen} < {entry.family for entry in alone}
 
 
+def _judged(scene: _Scene, users: Numbers, core: Numbers | None = None) -> tuple[Floats, list[Tie]]:
+    uses = scene.accounts.rows["exchanges"][users].astype(np.float64)
+    return judge_members(users, scene.members if core is None else core, uses, scene.accounts, scene.usual)
+
+
 def test_members_are_told_from_honest_users_of_the_same_text() -> None:
     scene = _Scene(lambda n: {"peer": f"of-{n % 4}", "agent": "one"}, each=12)
     honest = np.flatnonzero(scene.usual.ordinary).astype(np.int32)[:60]
@@ -244,6 +251,49 @@ def test_members_are_told_from_honest_users_of_the_same_text() -> None:
     assert candidates[fits >= LEAST].tolist() == scene.members.tolist()
     assert {tie.trait for tie in ties} >= {"age", "peer", "payment", "client", "output", VOLUME, "text"}
     assert np.allclose(sum(tie.weights for tie in ties), fits)
+
+
+def _apart(scene: _Scene, users: Numbers) -> Floats:
+    uses = scene.accounts.rows["exchanges"][users].astype(np.float64)
+    return unlike_users(users, np.isin(users, scene.members), uses, scene.accounts, scene.usual)
+
+
+def test_the_more_others_use_a_text_the_less_it_says_of_who_belongs() -> None:
+    scene = _Scene(lambda n: {"peer": f"of-{n % 4}", "agent": "one"}, each=12)
+    honest = np.flatnonzero(scene.usual.ordinary).astype(np.int32)
+    alone, among_few, among_many = (
+        float(np.median(_apart(scene, np.concatenate([honest[:others], scene.members]))[others:]))
+        for others in (0, 20, 100)
+    )
+    assert alone > among_few + 2
+    assert among_few > among_many + 1
+    assert among_many >= LEAST
+
+
+def test_what_other_users_of_the_text_have_as_well_joins_nobody() -> None:
+    scene = _Scene(lambda n: {"peer": f"of-{n % 4}"}, each=12)
+    honest = np.flatnonzero(scene.usual.ordinary).astype(np.int32)[:60]
+    rows = scene.accounts.rows
+    users = np.concatenate([honest, scene.members])
+    rows["agent"][users] = rows["agent"][scene.members[0]]
+    rows["log_output"][users] = rows["exchanges"][users] * math.log(5_000)
+    assert users[_apart(scene, users) >= LEAST].tolist() == scene.members.tolist()
+
+
+def test_a_batch_that_is_not_yet_in_the_core_belongs_by_what_it_has_in_common() -> None:
+    scene = _Scene(lambda _: {"agent": "one", "output_tokens": 2000}, each=12)
+    batch = scene.members[10:]
+    scene.usual.ages[batch] = 40
+    scene.usual.ages[scene.members[:10]] = AGE_BINS - 1
+    fits, _ = _judged(scene, scene.members, core=scene.members[:10])
+    assert (fits >= LEAST).all()
+
+
+def test_where_nobody_fits_there_is_no_tie() -> None:
+    scene = _Scene()
+    honest = np.flatnonzero(scene.usual.ordinary).astype(np.int32)[::9]
+    fits, ties = _judged(scene, honest, core=honest)
+    assert (fits.tolist(), ties) == ([0.0] * len(honest), [])
 
 
 def test_nobody_belongs_to_a_core_that_is_not_among_the_candidates() -> None:

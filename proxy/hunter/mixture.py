@@ -1,0 +1,191 @@
+"""Tells the users of one text apart into members of a case and others who merely use it too.
+
+Everybody who has the text is a member, whose traits are as those of the other members, or somebody else, whose traits
+are as is usual. How likely each is a member follows from what is known of the members, and that from how likely each
+is one: both are found in turns, by expectation and maximisation for a mixture of two (Dempster, Laird and Rubin 1977).
+
+This is a second opinion beside `membership`, which compares with everybody and so takes honest users of a public text
+for members, since they are in the case from the beginning. The mixture alone draws in strangers who are a little like
+many others; so whoever belongs has to be unlike strangers, and unlike other users of the text.
+
+Laws:
+- What goes with a text, its other users have as well: the client that has it built in, the length of its answers, how
+  much one sends. There an account is compared with what is usual or with the others, whichever is more like it.
+- What goes with an account (when it was opened, what it shares) is compared with what is usual only, and others are
+  never taken to be more even than people are: so they cannot take over a part of a campaign, as its second batch.
+- How much the text itself says follows from how many members there are for each other user of it: where there are no
+  others, who has the text belongs; where there are many, it says nothing or speaks against.
+- Each trait is capped, so that one coincidence makes nobody a member; nobody vouches for himself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from proxy.hunter.accounts import Accounts
+from proxy.hunter.background import Background, mean_log_output
+from proxy.hunter.chance import Floats
+from proxy.hunter.ids import Numbers
+from proxy.hunter.links import PREFIX
+
+_MOST_OF_TRAIT = 3.0  # nats
+# Text is why anybody is asked at all: who sends it much less than the members is most likely a passer-by.
+_MOST_BY_TEXT = 6.0
+# Enough for most cases to settle; the next judging goes on from the members of this one.
+_ROUNDS = 12
+_SETTLED = 0.02  # of a probability
+# In which part of its exchanges an account sends the case's text, and how often that is so of accounts that came by it:
+# by far most of them send it now and then. Those who do not belong to a case cannot be asked: the best of them do.
+_SHARES = np.array([0.1, 0.3, 0.6, 0.9])
+_PASSERS_BY = np.array([0.7, 0.15, 0.08, 0.04, 0.03])
+# Traits are known from few accounts: so many made-up usual ones keep small cases from being sure.
+_DOUBT = 2.0
+# A deviation of which part of the usual one is believed at least, however alike a few accounts are.
+_EVENEST = 0.25
+_AS_PEOPLE = 1.0
+_HALF = 0.5
+
+
+class _Parts(NamedTuple):
+    """How likely each candidate is a member, and how likely somebody else who sends the text as much as they do."""
+
+    member: Floats
+    other: Floats
+
+
+_Trait = Callable[[_Parts], Floats]
+
+
+def unlike_users(
+    candidates: Numbers, inside: np.ndarray, uses: Floats, accounts: Accounts, usual: Background
+) -> Floats:
+    """Return how much better each candidate fits the members than the other users of the text, in nats.
+
+    `uses` is how many exchanges of each candidate have the text. At first those `inside` are taken for the members and
+    the rest for the others, and nobody knows how many there are of each.
+    """
+    traits = _traits(candidates, accounts, usual)
+    share = _shares(uses, accounts.rows["exchanges"][candidates])
+    parts = _Parts(inside.astype(np.float64), (~inside).astype(np.float64))
+    fits = np.zeros(len(candidates))
+    for number in range(_ROUNDS):
+        text = _by_text(share, parts.member)
+        fits = np.minimum(text, _odds(parts) if number else 0.0)
+        for trait in traits:
+            fits += _capped(trait(parts))
+        before, belongs = parts.member, _likely(fits)
+        parts = _Parts(belongs, (1 - belongs) * _likely(text))
+        if number and np.abs(belongs - before).max() < _SETTLED:
+            break
+    return fits
+
+
+def _traits(candidates: Numbers, accounts: Accounts, usual: Background) -> list[_Trait]:
+    rows = accounts.rows
+    agents, volume = rows["agent"][candidates], np.log(np.maximum(1, rows["exchanges"][candidates]))
+    tenants = rows["tenant"][candidates]
+    return [
+        _by_kind(usual.ages[candidates].astype(np.int64) + 1, usual.ages_common),  # 0 is unknown
+        *(
+            _by_link(tokens[candidates], tenants, usual.linked[kind])
+            for kind, tokens in usual.tokens.items()
+            if kind != PREFIX
+        ),
+        _by_kind(agents, usual.agents, of_text=True),
+        _by_size(mean_log_output(accounts)[candidates], usual.log_output, evenest=_EVENEST),
+        _by_size(volume, usual.log_count, evenest=_AS_PEOPLE),
+    ]
+
+
+def _shares(uses: Floats, exchanges: np.ndarray) -> np.ndarray:
+    shares: np.ndarray = np.searchsorted(_SHARES, np.clip(uses / exchanges, 0, 1))
+    return shares
+
+
+def _by_kind(values: np.ndarray, common: Floats, *, of_text: bool = False) -> _Trait:
+    """Compare how common each one's value is among the members and among the others."""
+
+    def weights(parts: _Parts) -> Floats:
+        theirs = common[values]
+        if of_text:
+            theirs = np.maximum(theirs, _common(values, parts.other, common))
+        compared: Floats = np.log(_common(values, parts.member, common) / theirs)
+        return compared
+
+    return weights
+
+
+def _common(values: np.ndarray, part: Floats, usual: Floats) -> Floats:
+    """Return how common each one's value is in a part of the candidates, itself aside."""
+    same = np.bincount(values, part, minlength=len(usual))[values] - part
+    common: Floats = (same + _DOUBT * usual[values]) / (part.sum() - part + _DOUBT)
+    return common
+
+
+def _by_link(tokens: np.ndarray, tenants: np.ndarray, usual: float) -> _Trait:
+    """Compare how common it is among the members to have the token of a member of another tenant."""
+    known = tokens > 0
+    pairs, pair = np.unique(tokens[known].astype(np.int64) << 32 | tenants[known], return_inverse=True)
+    _, token = np.unique(pairs >> 32, return_inverse=True)
+
+    def weights(parts: _Parts) -> Floats:
+        found = np.zeros(len(tokens))
+        if not len(pairs):
+            return found
+        part = parts.member[known]
+        # How many members hold the pair, or the token with another tenant: many who hardly belong vouch for nobody.
+        holders = np.bincount(pair, part >= _HALF) > 0
+        linked = (np.bincount(token, holders)[token] - holders > 0)[pair].astype(np.float64)
+        share = ((part * linked).sum() + _DOUBT * usual) / (part.sum() + _DOUBT)
+        chance = min(usual, share)  # to share less than strangers do says nothing
+        found[known] = linked * np.log(share / chance) + (1 - linked) * np.log((1 - share) / (1 - chance))
+        return found
+
+    return weights
+
+
+def _by_size(values: Floats, usual: tuple[float, float], *, evenest: float) -> _Trait:
+    """Compare a size with the members' and the others', as normal distributions; `evenest` is of the others."""
+    usually = _normal(values, np.zeros(len(values)), usual, _AS_PEOPLE)
+
+    def weights(parts: _Parts) -> Floats:
+        theirs = np.maximum(usually, _normal(values, parts.other, usual, evenest))
+        return _normal(values, parts.member, usual, _EVENEST) - theirs
+
+    return weights
+
+
+def _normal(values: Floats, part: Floats, usual: tuple[float, float], evenest: float) -> Floats:
+    """Return the logarithm of the density of sizes as they are in a part of the candidates, a constant aside."""
+    total = part.sum() + _DOUBT
+    mean = float((part @ values + _DOUBT * usual[0]) / total)
+    spread = part @ (values - mean) ** 2 + _DOUBT * (usual[1] ** 2 + (usual[0] - mean) ** 2)
+    deviation = float(np.clip(np.sqrt(spread / total), evenest * usual[1], usual[1]))
+    density: Floats = -(((values - mean) / deviation) ** 2) / 2 - np.log(deviation)
+    return density
+
+
+def _by_text(share: np.ndarray, member: Floats) -> Floats:
+    """Compare how much of what each sends has the text with the members, and with those who came by it."""
+    compared = np.log(_common(share, member, _PASSERS_BY) / _PASSERS_BY[share])
+    weights: Floats = np.clip(compared, -_MOST_BY_TEXT, _MOST_OF_TRAIT)
+    return weights
+
+
+def _odds(parts: _Parts) -> float:
+    """Return the logarithm of how many members there are for each other user of the text; with Jeffreys' prior."""
+    odds = np.log((parts.member.sum() + 0.5) / (parts.other.sum() + 0.5))
+    return float(np.clip(odds, -_MOST_OF_TRAIT, _MOST_OF_TRAIT))
+
+
+def _likely(fits: Floats) -> Floats:
+    likely: Floats = 1 / (1 + np.exp(-fits))
+    return likely
+
+
+def _capped(weights: Floats) -> Floats:
+    capped: Floats = np.clip(weights, -_MOST_OF_TRAIT, _MOST_OF_TRAIT)
+    return capped
