@@ -4,6 +4,7 @@ Laws:
 - However a stream is cut, the text that comes out, joined, is what the filter makes of the text that goes in, joined.
 - What a filter holds back goes out before anything that ends its lane.
 - Log-probabilities tell the model's own words, so they go as soon as a lane is rewritten at all.
+- What a filter only held back for a while is no change.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Path, Wire, edited
 
@@ -27,6 +29,38 @@ class TextFilter(Protocol):
         ...
 
 
+# Lanes at once, eight times as many as there can be choices: each keeps a filter.
+_MAX_LANES = 1_024
+# What a filter may hold back at most; if more of a text has not come out, it will not come out as it was.
+_MAX_HELD_CHARS = 4_096
+
+
+class _Lane:
+    """One lane's filter; `changed` says whether it has given out anything else than it was given."""
+
+    __slots__ = ("_due", "_filter", "changed")
+
+    def __init__(self, filter_: TextFilter) -> None:
+        self.changed = False
+        self._filter = filter_
+        self._due = ""  # what went in and has not come out yet
+
+    def feed(self, text: str) -> str:
+        return self._noted(text, self._filter.feed(text))
+
+    def end(self) -> str:
+        rest = self._noted("", self._filter.end())
+        self.changed = self.changed or bool(self._due)
+        return rest
+
+    def _noted(self, text: str, written: str) -> str:
+        if not self.changed:
+            due = self._due + text
+            self._due = due.removeprefix(written)
+            self.changed = not due.startswith(written) or len(self._due) > _MAX_HELD_CHARS
+        return written
+
+
 class TextLanes:
     """A transform that runs one filter a lane."""
 
@@ -34,7 +68,7 @@ class TextLanes:
         self.changed = False
         self._wire = wire
         self._make = make
-        self._filters: dict[int, TextFilter] = {}
+        self._lanes: dict[int, _Lane] = {}
         self._last: Chunk | None = None  # that had a part
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
@@ -42,14 +76,16 @@ class TextLanes:
         parts = self._wire.parts(chunk)
         edits: dict[Path, Any] = {}
         dropped = False
+        last = {} if self._wire.streamed else {part.lane: part for part in parts if part.kind is Kind.TEXT}
         for part in parts:
             if part.kind is Kind.TEXT:
-                written = self._written(part, ends=not self._wire.streamed)
+                written = self._written(part, ends=last.get(part.lane) is part)
                 if written != part.text:
                     edits[part.path] = written
                     dropped = part.alone and not written
             elif part.kind is Kind.LOGPROBS:
                 edits[part.path] = None
+                self.changed = True
             elif part.kind is Kind.END and self._wire.streamed:
                 text_here = any(other.kind is Kind.TEXT and other.lane == part.lane for other in parts)
                 if text_here:
@@ -61,7 +97,6 @@ class TextLanes:
         if not edits:
             yield chunk
             return
-        self.changed = True
         if not dropped:
             yield edited(chunk, edits)
 
@@ -71,26 +106,32 @@ class TextLanes:
             yield from self._flushed(ALL_LANES, self._last)
 
     def _written(self, part: Part, *, ends: bool) -> str:
-        filter_ = self._filters.get(part.lane)
-        if filter_ is None:
-            filter_ = self._filters[part.lane] = self._make()
-        written = filter_.feed(part.text)
+        lane = self._lanes.get(part.lane)
+        if lane is None:
+            if len(self._lanes) >= _MAX_LANES:
+                raise UpstreamFailed("The model API sent more answers than were asked for.")
+            lane = self._lanes[part.lane] = _Lane(self._make())
+        written = lane.feed(part.text)
         if ends:
-            written += filter_.end()
-            del self._filters[part.lane]
+            written += self._end(part.lane)
+        self.changed = self.changed or lane.changed
         return written
+
+    def _end(self, number: int) -> str:
+        lane = self._lanes.pop(number, None)
+        if lane is None:
+            return ""
+        rest = lane.end()
+        self.changed = self.changed or lane.changed
+        return rest
 
     def _finish_in(self, parts: Sequence[Part], lane: int, edits: dict[Path, Any]) -> None:
         """Let what is held back out in the chunk that has the lane's last text and its end."""
         last = [part for part in parts if part.kind is Kind.TEXT and part.lane == lane][-1]
-        rest = self._filters.pop(lane).end() if lane in self._filters else ""
-        if rest:
+        if rest := self._end(lane):
             edits[last.path] = edits.get(last.path, last.text) + rest
 
     def _flushed(self, lane: int, like: Chunk) -> Iterator[Chunk]:
-        lanes = list(self._filters) if lane == ALL_LANES else [lane]
-        for each in lanes:
-            filter_ = self._filters.pop(each, None)
-            if filter_ is not None and (rest := filter_.end()):
-                self.changed = True
+        for each in list(self._lanes) if lane == ALL_LANES else [lane]:
+            if rest := self._end(each):
                 yield self._wire.delta(like if like.data is not None or self._last is None else self._last, each, rest)
