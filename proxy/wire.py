@@ -6,14 +6,15 @@ arguments, refusals and figures pass as they came.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum, StrEnum
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from proxy.exchange import Chunk
 
 Path = tuple[str | int, ...]  # names and places, from a chunk's document down to a value
+Seal = Callable[[Mapping[str, Any]], str]  # makes a handle of a block, raises UpstreamFailed for one that is too large
 
 
 class Kind(StrEnum):
@@ -71,9 +72,13 @@ class Transform(Protocol):
 
 
 class Wire(Protocol):
-    """One dialect's answers, as a stream of events or as one document."""
+    """One dialect's answers, as a stream of events or as one document.
+
+    `one_answer` says that its lanes are parts of one answer, read one after the other, and not answers side by side.
+    """
 
     streamed: bool
+    one_answer: bool
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
         """Return the parts of a chunk in the order in which they are read; none of what is no document."""
@@ -83,27 +88,42 @@ class Wire(Protocol):
         """Return a new chunk of a stream that carries on a lane's text; `like` is any chunk of that stream."""
         ...
 
+    def without_reasoning(self, seal: Seal) -> Transform:
+        """Return what takes out all that the API itself marks as reasoning, for a handle where it has a place for one.
+
+        Events that cannot be read go too, since a client may read them. It raises UpstreamFailed for an answer with
+        more reasoning than any model thinks.
+        """
+        ...
+
 
 def edited(chunk: Chunk, edits: Mapping[Path, object]) -> Chunk:
-    """Return a chunk with other values at some paths, or without them (`GONE`); it is written anew."""
-    data: Any = chunk.data
-    # The last item of a list first, so that the places of the others stay true.
-    for path in sorted(edits, key=_place, reverse=True):
-        data = _edited(data, path, edits[path])
-    return replace(chunk, raw=None, data=data)
+    """Return a chunk with other values at some paths, or without them (`GONE`); it is written anew.
+
+    However many edits there are, each container on their ways is copied once.
+    """
+    ways: _Ways = {}
+    for path, value in edits.items():
+        way = ways
+        for step in path[:-1]:
+            way = way.setdefault(step, ({}, None))[0]
+        way[path[-1]] = ({}, _Value(value))
+    return replace(chunk, raw=None, data=_edited(chunk.data, ways))
 
 
-def _place(path: Path) -> tuple[tuple[int, str], ...]:
-    return tuple((step, "") if isinstance(step, int) else (-1, step) for step in path)
+class _Value(NamedTuple):
+    of: object
 
 
-def _edited(node: Any, path: Path, value: object) -> Any:  # noqa: ANN401 - a part of a JSON document
-    step, rest = path[0], path[1:]
+# The edits as a tree: below each step the ways that go on, or the value that ends there.
+_Ways: TypeAlias = "dict[str | int, tuple[_Ways, _Value | None]]"
+
+
+def _edited(node: Any, ways: _Ways) -> Any:  # noqa: ANN401 - a part of a JSON document
     copy: Any = list(node) if isinstance(node, list) else dict(node)
-    if rest:
-        copy[step] = _edited(node[step], rest, value)
-    elif value is GONE:
-        del copy[step]
-    else:
-        copy[step] = value
-    return copy
+    for step, (below, value) in ways.items():
+        copy[step] = _edited(node[step], below) if value is None else value.of
+    # Only now, so that the places of a list stay true until all are edited.
+    if isinstance(copy, list):
+        return [item for item in copy if item is not GONE]
+    return {name: value for name, value in copy.items() if value is not GONE}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from proxy.dialects._anthropic_reasoning import MessageWithoutReasoning, StreamWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part
+from proxy.wire import ALL_LANES, Kind, Part, Seal, Transform
 
 
 class MessagesWire:
@@ -14,6 +15,7 @@ class MessagesWire:
 
     def __init__(self, *, streamed: bool) -> None:
         self.streamed = streamed
+        self.one_answer = True
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
         """Return the parts of a chunk."""
@@ -26,6 +28,10 @@ class MessagesWire:
         del like  # an event has nothing in common with the others
         data = {"type": "content_block_delta", "index": lane, "delta": {"type": "text_delta", "text": text}}
         return Chunk(None, data, "content_block_delta")
+
+    def without_reasoning(self, seal: Seal) -> Transform:
+        """Return what puts a handle in the place of each block of reasoning."""
+        return StreamWithoutReasoning(seal) if self.streamed else MessageWithoutReasoning(seal)
 
 
 def _of_message(message: dict[str, Any], where: tuple[str, ...]) -> Iterator[Part]:

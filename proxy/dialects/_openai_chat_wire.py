@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Path
+from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Transform
 
 # Members of an answer in which model servers show what the model thought; the API itself has none.
-REASONING = ("reasoning_content", "reasoning", "reasoning_details")
+REASONING = (
+    "reasoning_content",
+    "reasoning",
+    "reasoning_details",
+    "reasoning_opaque",
+    "reasoning_summary",
+    "reasoning_text",
+    "thinking",
+    "thinking_blocks",
+)
+_COPIES = "provider_specific_fields"  # in which some gateways repeat such members
+_THOUGHTS = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
 _DONE = b"[DONE]"
 # What all chunks of a stream have in common.
 _COMMON = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
@@ -20,7 +32,8 @@ class ChatWire:
 
     def __init__(self, *, streamed: bool) -> None:
         self.streamed = streamed
-        self._holder = "delta" if streamed else "message"
+        self.one_answer = False
+        self._holder, self._other = ("delta", "message") if streamed else ("message", "delta")
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
         """Return the parts of a chunk."""
@@ -43,6 +56,11 @@ class ChatWire:
         choice = {"index": lane, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
         return Chunk(None, {**common, "choices": [choice]})
 
+    def without_reasoning(self, seal: Seal) -> Transform:
+        """Return what takes the reasoning out; this API has no place for a handle."""
+        del seal
+        return ChatWithoutReasoning(self)
+
     def _of_choice(self, choice: dict[str, Any], place: int, *, bare: bool) -> Iterator[Part]:
         index = choice.get("index")
         lane = index if type(index) is int else place
@@ -50,15 +68,22 @@ class ChatWire:
         holder, where = choice.get(self._holder), ("choices", place, self._holder)
         if type(holder) is dict:
             bare = bare and self.streamed and not ended and sum(value is not None for value in holder.values()) == 1
-            for name in REASONING:
-                if holder.get(name):
-                    text = holder[name] if type(holder[name]) is str else ""
-                    yield Part(Kind.REASONING, lane, (*where, name), text, bare)
+            yield from _reasoning(holder, lane, where, alone=bare)
+            if type(copies := holder.get(_COPIES)) is dict:
+                yield from _reasoning(copies, lane, (*where, _COPIES))
             yield from _content(holder.get("content"), lane, (*where, "content"), alone=bare)
+        if type(other := choice.get(self._other)) is dict:  # no client looks there, but whoever reads bytes does
+            yield from _reasoning(other, lane, ("choices", place, self._other))
         if choice.get("logprobs") is not None:
             yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
         if ended:
             yield Part(Kind.END, lane, ())
+
+
+def _reasoning(holder: dict[str, Any], lane: int, where: Path, *, alone: bool = False) -> Iterator[Part]:
+    for name in REASONING:
+        if holder.get(name):
+            yield Part(Kind.REASONING, lane, (*where, name), holder[name] if type(holder[name]) is str else "", alone)
 
 
 def _content(content: object, lane: int, where: Path, *, alone: bool) -> Iterator[Part]:
@@ -68,5 +93,5 @@ def _content(content: object, lane: int, where: Path, *, alone: bool) -> Iterato
     for place, part in enumerate(content if type(content) is list else ()):
         if type(part) is dict and type(part.get("text")) is str and part.get("type") == "text":
             yield Part(Kind.TEXT, lane, (*where, place, "text"), part["text"])
-        elif type(part) is dict and part.get("type") in ("thinking", "reasoning"):
+        elif type(part) is dict and part.get("type") in _THOUGHTS:
             yield Part(Kind.REASONING, lane, (*where, place))

@@ -24,6 +24,11 @@ _USUAL = re.compile(rb"((?:event: ([^\n]*)\n)?data: ([^\n]*)\n\n)")
 _END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 
 
+def is_unread(raw: bytes | None) -> bool:
+    """Tell whether an event of which no document was read may have one all the same, for a client that reads it."""
+    return raw is not None and b"data" in raw and raw.strip().removeprefix(b"data:").strip() != b"[DONE]"
+
+
 class EventSplitter:
     """Cuts a stream of bytes after each blank line; one object per response.
 

@@ -1,0 +1,182 @@
+"""Puts a handle in the place of each block of reasoning in a message that answers, as a document or as a stream.
+
+Laws:
+- The block that the client sees is one `redacted_thinking` block, at the index of the original.
+- Of a stream, the start of such a block is held back until the original has stopped, and no more is kept than its text.
+- Text, tool calls and figures pass as they came; reasoning where no block of it is open passes nowhere.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from proxy.dialects._sse import is_unread
+from proxy.errors import UpstreamFailed
+from proxy.exchange import Chunk, text_bytes
+from proxy.wire import Path, Seal, edited
+
+BLOCKS = ("thinking", "redacted_thinking")
+_DELTAS = {"thinking_delta": "thinking", "signature_delta": "signature"}
+_MAX_BYTES = 2 << 20  # of reasoning in one answer, twice what one block may have
+_BLOCK_BYTES = 1_024  # what a block takes besides its text: a million empty ones are an attack too
+
+
+class _Budget:
+    """What is left of the reasoning that one answer may have."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_BYTES
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise UpstreamFailed("The model API sent more reasoning than can be passed on.")
+
+
+def _is_reasoning(block: object) -> bool:
+    return type(block) is dict and block.get("type") in BLOCKS
+
+
+def _replaced(content: object, where: Path, seal: Seal, budget: _Budget) -> dict[Path, Any]:
+    """Return the edits that put handles into a message's content."""
+    edits: dict[Path, Any] = {}
+    for place, block in enumerate(content if type(content) is list else ()):
+        if _is_reasoning(block):
+            budget.take(_BLOCK_BYTES + sum(text_bytes(value) for value in block.values() if type(value) is str))
+            edits[*where, place] = _handle(seal(block))
+    return edits
+
+
+def _handle(data: str) -> dict[str, Any]:
+    return {"type": "redacted_thinking", "data": data}
+
+
+class MessageWithoutReasoning:
+    """The transform of a message that comes as one document."""
+
+    def __init__(self, seal: Seal) -> None:
+        self.changed = False
+        self._seal = seal
+        self._budget = _Budget()
+
+    def feed(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Return the message with handles."""
+        content = chunk.data.get("content") if chunk.data is not None else None
+        edits = _replaced(content, ("content",), self._seal, self._budget)
+        self.changed = self.changed or bool(edits)
+        yield edited(chunk, edits) if edits else chunk
+
+    def end(self) -> Iterator[Chunk]:
+        """Return nothing: nothing was held back."""
+        yield from ()
+
+
+class _Held:
+    """A block whose start waits for its end."""
+
+    def __init__(self, start: Chunk, event: dict[str, Any], budget: _Budget) -> None:
+        self.start = start
+        self.event = event
+        self._block: dict[str, Any] = event["content_block"]
+        self._budget = budget
+        self._texts = {name: io.StringIO() for name in _DELTAS.values()}
+        budget.take(_BLOCK_BYTES)
+        for name, value in self._block.items():
+            if name in self._texts:
+                self.add(name, value)
+            elif type(value) is str:
+                budget.take(text_bytes(value))
+
+    def add(self, name: str, text: object) -> None:
+        if type(text) is str:
+            self._budget.take(text_bytes(text))
+            self._texts[name].write(text)
+
+    def whole(self) -> dict[str, Any]:
+        texts = {name: text.getvalue() for name, text in self._texts.items()}
+        return {**self._block, **{name: text for name, text in texts.items() if text or name in self._block}}
+
+
+class StreamWithoutReasoning:
+    """The transform of a message that comes as events."""
+
+    def __init__(self, seal: Seal) -> None:
+        self.changed = False
+        self._seal = seal
+        self._budget = _Budget()
+        self._held: dict[int, _Held] = {}
+
+    def feed(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Return what the client gets for an event: itself, nothing, or the handle before it."""
+        event = chunk.data
+        if event is None:
+            if is_unread(chunk.raw):
+                self.changed = True
+            else:
+                yield chunk
+            return
+        index = event.get("index")
+        key = index if type(index) is int else -1
+        match event.get("type"):
+            case "message_start":
+                yield self._begun(chunk, event)
+            case "content_block_start":
+                yield from self._started(chunk, event, key)
+            case "content_block_delta":
+                if self._passes(event.get("delta"), key):
+                    yield chunk
+            case "content_block_stop":
+                yield from self._stopped(key)
+                yield chunk
+            case "message_delta" | "message_stop":
+                for open_ in list(self._held):
+                    yield from self._closed(open_)
+                yield chunk
+            case _:
+                yield chunk
+
+    def end(self) -> Iterator[Chunk]:
+        """Return nothing: the event that ends a message has let everything out."""
+        yield from ()
+
+    def _begun(self, chunk: Chunk, event: dict[str, Any]) -> Chunk:
+        message = event.get("message")
+        content = message.get("content") if type(message) is dict else None
+        edits = _replaced(content, ("message", "content"), self._seal, self._budget)
+        self.changed = self.changed or bool(edits)
+        return edited(chunk, edits) if edits else chunk
+
+    def _started(self, chunk: Chunk, event: dict[str, Any], key: int) -> Iterator[Chunk]:
+        yield from self._closed(key)
+        if _is_reasoning(event.get("content_block")):
+            self.changed = True
+            self._held[key] = _Held(chunk, event, self._budget)
+        else:
+            yield chunk
+
+    def _passes(self, delta: object, key: int) -> bool:
+        """Tell whether a delta may go to the client; one of a block that is held is kept with it, or means nothing."""
+        kind = delta.get("type") if type(delta) is dict else None
+        name = _DELTAS.get(kind) if type(kind) is str else None
+        held = self._held.get(key)
+        if held is None and name is None:
+            return True
+        self.changed = True
+        if held is not None and name is not None and type(delta) is dict:
+            held.add(name, delta.get(name))
+        return False
+
+    def _stopped(self, key: int) -> Iterator[Chunk]:
+        held = self._held.pop(key, None)
+        if held is not None:
+            block = _handle(self._seal(held.whole()))
+            yield Chunk(None, {**held.event, "content_block": block}, held.start.event)
+
+    def _closed(self, key: int) -> Iterator[Chunk]:
+        """Let a block go that never stopped, with a stop of ours."""
+        if key in self._held:
+            index = self._held[key].event.get("index")
+            yield from self._stopped(key)
+            yield Chunk(None, {"type": "content_block_stop", "index": index}, "content_block_stop")
