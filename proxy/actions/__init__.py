@@ -6,5 +6,6 @@ from proxy.actions.base import ActionKind
 from proxy.actions.clamp import Clamp
 from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
+from proxy.actions.withhold import Withhold
 
-ACTIONS: dict[str, type[ActionKind]] = {kind.name: kind for kind in (Drop, Clamp, Reject)}
+ACTIONS: dict[str, type[ActionKind]] = {kind.name: kind for kind in (Drop, Clamp, Withhold, Reject)}

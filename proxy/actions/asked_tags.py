@@ -1,0 +1,125 @@
+"""Finds the tags inside of which a request asks for reasoning, and what of the answer it has written itself.
+
+What is found can be explained: a tag is one of reasoning if
+
+1. its own name says so, such as `<my_thoughts>`, or
+2. an example of it does: `<x>your reasoning here</x>`, or
+3. the words that explain it do. Those are the words behind it, if they begin with "for", "to", "is" or the like
+   (`<x> for your reasoning`), otherwise the words before it in its sentence, if they end with "in", "with" or the like
+   (`think step by step in <x>`). The word that stands nearest decides: one of reasoning, or one of answers.
+
+The names of answers and of HTML are never taken. It reads English only, and requests up to a length; a pack can name
+further tags.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+NAME: Final = r"[A-Za-z][A-Za-z0-9_.:-]{0,63}"
+_TAG = re.compile(rf"(?<!\w)<({NAME})\s*>")  # not List<String>
+_NOUNS = (
+    r"reasoning|rationale|thinking|thoughts?|chains?[ -]of[ -]thoughts?|step[ -]by[ -]step|scratch[ -]?pad|monologue"
+)
+_REASONING = (
+    rf"{_NOUNS}|think|reason|reflect|reflections?|ponder|deliberat\w+|brainstorm\w*|cot|work (?:it|this|things) out"
+    r"|your work(?:ing)?"
+)
+_ANSWER = r"answers?|final|results?|outputs?|conclusions?|solutions?|responses?|reply|summary|verdict|json|code"
+_EXAMPLE = re.compile(rf"\b(?:{_NOUNS})\b", re.IGNORECASE)
+_WORDS = re.compile(rf"\b(?:(?P<reasoning>{_REASONING})|(?P<answer>{_ANSWER}))\b", re.IGNORECASE)
+_EXPLAINED = re.compile(
+    r"[\s\"'`)]*(?:(?:xml )?(?:tags?|blocks?|elements?|sections?)\b)?[\s\"'`)]*"
+    r"(?:[:=]|-+\s|(?:for|to|is|are|contains?|holds?|has|as|where|with)\b)",
+    re.IGNORECASE,
+)
+_LEADS = re.compile(
+    r"(?::|\b(?:in|inside|within|into|between|using|with|by|as|under)\b)"
+    r"(?:\s+(?:an?|the|these|those|your|special|own|separate|xml|opening|tags?|blocks?|elements?|sections?)\b)*"
+    r"[\s\"'`(]*$",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(r"[.;!?\n<>]")
+_SAYING = re.compile(r"cot|monologue|rationale|reasoning|scratchpad|think|thinking|thoughts?")
+_NEVER = re.compile(
+    r"(?:final_?)?(?:answers?|outputs?|reply|responses?|results?|solutions?|summary)|code|conclusion|documents?|examples?"
+    r"|instructions|json|question|text"
+    r"|a|b|body|br|div|em|h[1-6]|head|html|i|input|li|ol|p|pre|span|strong|table|td|th|title|tr|u|ul"
+)
+_PARTS = re.compile(r"[_.:-]|(?<=[a-z])(?=[A-Z])")
+_AROUND_CHARS = 120
+_READ_CHARS = 65_536  # at the beginning of all texts, and as many at the end: 60 ms at the very worst
+_MAX_TAGS = 64
+_MAX_SEEN = 8  # times that one tag is looked at
+
+
+def asked_tags(body: Mapping[str, Any]) -> set[str]:
+    """Return the names, in lower case, of the tags in which a request asks for reasoning."""
+    found: set[str] = set()
+    seen: dict[str, int] = {}
+    # Where there is no tag there is nothing to read; images are long, and have none.
+    texts = "\n".join(text for text in _strings(body) if "<" in text)
+    if len(texts) > 2 * _READ_CHARS:
+        texts = texts[:_READ_CHARS] + "\n" + texts[-_READ_CHARS:]
+    for match in _TAG.finditer(texts):
+        name = match[1].casefold()
+        seen[name] = times = seen.get(name, 0) + 1
+        if name in found or _NEVER.fullmatch(name) or times > _MAX_SEEN or len(seen) > 4 * _MAX_TAGS:
+            continue
+        if _says_itself(match[1]) or _is_explained(texts, match):
+            found.add(name)
+            if len(found) == _MAX_TAGS:
+                break
+    return found
+
+
+def prefilled(body: Mapping[str, Any]) -> str:
+    """Return the beginning of the answer that a request gives: the last message, if it is the assistant's."""
+    messages = body.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    if not isinstance(last, dict) or last.get("role") != "assistant":
+        return ""
+    content = last.get("content")
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else ""
+
+
+def _says_itself(name: str) -> bool:
+    return any(_SAYING.fullmatch(part.casefold()) for part in _PARTS.split(name))
+
+
+def _is_explained(texts: str, match: re.Match[str]) -> bool:
+    behind = texts[match.end() : match.end() + _AROUND_CHARS]
+    inside, closing, after = behind.partition(f"</{match[1]}>")
+    if closing:
+        if _EXAMPLE.search(inside):
+            return True
+        behind = "" if inside.strip() else after
+    if explained := _EXPLAINED.match(behind):
+        words = behind[explained.end() :]
+        end = _ENDS.search(words)
+        if first := _WORDS.search(words, 0, end.start() if end else len(words)):
+            return first["reasoning"] is not None
+    before = texts[max(0, match.start() - _AROUND_CHARS) : match.start()]
+    if not _LEADS.search(before):
+        return False
+    ends = list(_ENDS.finditer(before.rstrip()))  # a tag may stand on a line of its own
+    found = list(_WORDS.finditer(before, ends[-1].end() if ends else 0))
+    return bool(found) and found[-1]["reasoning"] is not None
+
+
+def _strings(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every string of a request, in order."""
+    waiting: list[Any] = [body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, dict):
+            waiting += reversed(node.values())
+        elif isinstance(node, list):
+            waiting += reversed(node)

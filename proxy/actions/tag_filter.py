@@ -1,0 +1,109 @@
+"""Cuts what stands between certain tags out of a text, however the text is split.
+
+What counts as a tag, in any case of letters: `<think>`, `<think lang="en">`, `</think >`. Decisions:
+- Code is no shelter: a caller who wants to read on would only have to ask for a code block around it.
+- A tag that is never closed hides the rest: an answer that ends within its reasoning ends so too.
+- An element within one of the same name belongs to it. A closing tag without an opening one is text.
+- A tag that stands between two equal quotes or backticks is talked about, so it neither opens nor closes anything.
+
+Laws: no more is held back than the longest tag; the text that comes out depends on the text that goes in, not on how
+it was split.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+_MARKS = frozenset("\"'`")
+
+
+class TagFilter:
+    """The filter of one lane. `within` is the tag, in lower case, that is open: at the end, or already before it."""
+
+    def __init__(self, tags: Collection[str], within: str = "") -> None:
+        longest_first = sorted(map(str.casefold, tags), key=len, reverse=True)
+        self._names = tuple(longest_first)
+        self._pattern = re.compile(rf"<(/?)({'|'.join(map(re.escape, longest_first))})(?=[\s/>])", re.IGNORECASE)
+        self.within = within
+        self._depth = 1 if within else 0
+        self._tag = ""  # in a tag: "/" if it closes, "<" if it opens
+        self._slash = False  # whether the part of a tag that came so far ends in a slash
+        self._held = ""
+        self._before = ""  # the character before what is held
+        self._owed = 0  # how many characters of what is held stand before the lane
+
+    def follow(self, text: str) -> None:
+        """Go on as if the lane had begun with a text that its reader knows."""
+        self.feed(text)
+        self._owed = len(self._held)
+
+    def feed(self, text: str) -> str:
+        """Return what stands outside, as far as that is certain."""
+        data = self._held + text
+        out, at, certain = [], 0, len(data)
+        while at < certain:
+            if self._tag:
+                at = self._through_tag(data, at)
+                continue
+            match = self._pattern.search(data, at)
+            quoted = match is not None and self._is_quoted(data, match)
+            if match is None or quoted is None:
+                stop = certain = self._maybe_tag(data, at) if match is None else match.start()
+            else:
+                stop = match.end() if quoted or not self._counts(match) else match.start()
+            if not self._depth:
+                out.append(data[max(at, self._owed) : stop])
+            at = stop
+            if match is not None and stop == match.start() < certain:
+                at = self._enter(match)
+        self._owed = max(0, self._owed - certain)
+        self._before = data[certain - 1] if certain else self._before
+        self._held = data[certain:]
+        return "".join(out)
+
+    def end(self) -> str:
+        """Return the beginning of a tag that was none."""
+        held, self._held = self._held[self._owed :], ""
+        return "" if self._depth or self._pattern.match(held) else held
+
+    def _counts(self, match: re.Match[str]) -> bool:
+        """Tell whether a tag opens or closes anything here."""
+        return match[2].casefold() == self.within if self._depth else not match[1]
+
+    def _enter(self, match: re.Match[str]) -> int:
+        self.within = match[2].casefold()
+        self._tag, self._slash = match[1] or "<", False
+        return match.end()
+
+    def _through_tag(self, data: str, at: int) -> int:
+        """Go on behind the end of a tag, or to the end of what came of it."""
+        end = data.find(">", at)
+        if end < 0:
+            self._slash = data.endswith("/")
+            return len(data)
+        empty = data[end - 1] == "/" if end > at else self._slash
+        if self._tag == "/":
+            self._depth -= 1
+        elif not empty:
+            self._depth += 1
+        self._tag = ""
+        if not self._depth:
+            self.within = ""
+        return end + 1
+
+    def _is_quoted(self, data: str, match: re.Match[str]) -> bool | None:
+        """Tell whether a tag stands between two equal marks, None if that is still to come."""
+        mark = data[match.start() - 1] if match.start() else self._before
+        if mark not in _MARKS:
+            return False
+        after, quoting = data[match.end() : match.end() + 2], f">{mark}"
+        return after == quoting or (None if quoting.startswith(after) else False)
+
+    def _maybe_tag(self, data: str, at: int) -> int:
+        """Return where at the end of a text a tag may have begun, the end itself if none has."""
+        start = data.rfind("<", at)
+        if start < 0:
+            return len(data)
+        name = data[start + 1 :].removeprefix("/").casefold()
+        return start if any(known.startswith(name) for known in self._names) else len(data)

@@ -1,0 +1,132 @@
+"""Withholds what the model thought: marked as such by the API, or in tags that the caller asked for.
+
+Structured output, tool arguments, figures and everything that is no reasoning pass as they came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from proxy.actions.asked_tags import NAME, asked_tags, prefilled
+from proxy.actions.base import Tools
+from proxy.actions.reading import members, one_of
+from proxy.actions.tag_filter import TagFilter
+from proxy.actions.text_lanes import TextLanes
+from proxy.exchange import Call, Chunk, Exchange
+from proxy.sealed_reasoning import SealedReasoning
+from proxy.secrets import Purpose
+from proxy.wire import Transform, Wire
+
+# What models write of themselves, and what callers ask for most.
+TAGS: Final = ("think", "thinking", "thought", "reasoning", "scratchpad")
+_MAX_TAGS = 32
+_WHAT = ("reasoning",)
+
+
+@dataclass(frozen=True, slots=True)
+class Withhold:
+    """The action as a pack has it."""
+
+    tags: tuple[str, ...] = ()
+
+    name: ClassVar[str] = "withhold"
+    summary: ClassVar[str] = "Takes the model's reasoning out of answers; usage still counts it."
+    parameters: ClassVar[dict[str, str]] = {
+        "reasoning": "What the API marks as reasoning, and what stands in tags of reasoning.",
+        "tags": "Names of further tags, up to 32, besides the usual ones and those that the request itself asks for.",
+    }
+    discloses: ClassVar[str] = "answers have redacted blocks or no reasoning, and a stream rests while the model thinks"
+
+    @classmethod
+    def read(cls, value: Any) -> Withhold:  # noqa: ANN401 - a value of a YAML file
+        """Make one of what the pack says: `reasoning`, or a map with `reasoning: true` and perhaps `tags`."""
+        if not isinstance(value, dict):
+            one_of(value, _WHAT, "what can be withheld")
+            return cls()
+        given = members(value, cls.parameters)
+        if given.get("reasoning") is not True:
+            raise ValueError("should have reasoning: true")
+        tags = given.get("tags", [])
+        named = isinstance(tags, list) and all(isinstance(tag, str) and re.fullmatch(NAME, tag) for tag in tags)
+        if not named or len(tags) > _MAX_TAGS:
+            raise ValueError(f"tags should be a list of at most {_MAX_TAGS} names, such as plan for <plan>")
+        return cls(tuple(dict.fromkeys(tag.casefold() for tag in tags)))
+
+    def begin(self, exchange: Exchange, tools: Tools) -> _Withholding:
+        """Return the action for one exchange."""
+        return _Withholding(self.tags, exchange, tools)
+
+
+class _Withholding:
+    """The action at work."""
+
+    def __init__(self, tags: tuple[str, ...], exchange: Exchange, tools: Tools) -> None:
+        self._tags = tags
+        self._exchange = exchange
+        self._tools = tools
+
+    async def on_call(self, call: Call) -> Call:
+        """Return the call as it is: the model may think, and is to be paid for it."""
+        return call
+
+    def on_answer(self, wire: Wire) -> Transform:
+        """Return what takes the reasoning out."""
+        sealed = SealedReasoning(self._tools.key(Purpose.REASONING), self._exchange.principal.tenant)
+        marked = wire.without_reasoning(sealed.seal)
+        body = self._exchange.call.body if self._exchange.call is not None else {}
+        if _is_structured(body):
+            return marked
+        return _Both(marked, TextLanes(wire, _Filters(wire, {*TAGS, *self._tags, *asked_tags(body)}, prefilled(body))))
+
+
+class _Filters:
+    """Makes the filter of each lane: in an answer of several blocks, a tag that is still open goes on in the next."""
+
+    def __init__(self, wire: Wire, tags: set[str], prefill: str) -> None:
+        self._wire = wire
+        self._tags = tags
+        self._prefill = prefill
+        self._last: TagFilter | None = None
+
+    def __call__(self) -> TagFilter:
+        within = self._last.within if self._last is not None and self._wire.one_answer else ""
+        made = TagFilter(self._tags, within)
+        if self._prefill and (self._last is None or not self._wire.one_answer):
+            made.follow(self._prefill)
+        self._last = made
+        return made
+
+
+class _Both:
+    """What the API marks first, then what stands in tags."""
+
+    def __init__(self, marked: Transform, tagged: Transform) -> None:
+        self.changed = False
+        self._marked = marked
+        self._tagged = tagged
+
+    def feed(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Return what both leave of a chunk."""
+        return self._through(self._marked.feed(chunk))
+
+    def end(self) -> Iterator[Chunk]:
+        """Return what both held back."""
+        yield from self._through(self._marked.end())
+        yield from self._tagged.end()
+        self.changed = self.changed or self._tagged.changed
+
+    def _through(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        for chunk in chunks:
+            yield from self._tagged.feed(chunk)
+        self.changed = self._marked.changed or self._tagged.changed
+
+
+def _is_structured(body: Mapping[str, Any]) -> bool:
+    """Tell whether the request asks for JSON of a form: to cut anything out of that would be to break it."""
+    formats = [body.get("response_format")]
+    if isinstance(config := body.get("output_config"), dict):
+        formats.append(config.get("format"))
+    return any(isinstance(form, dict) and form.get("type") not in (None, "text") for form in formats)

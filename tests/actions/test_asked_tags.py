@@ -1,0 +1,70 @@
+"""Promises about the tags that a request asks to have reasoning in: found by its words, and no others."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from proxy.actions.asked_tags import asked_tags, prefilled
+
+
+def asking(*texts: str) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": text} for text in texts]}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Think step by step inside <x> tags, then answer in <y>.", {"x"}),
+        ("Put your reasoning in <r> and the result in <s>.", {"r"}),
+        ("Use <r> for your reasoning and <a1> for the answer.", {"r"}),
+        ("Use <r></r> for your reasoning.", {"r"}),
+        ("Use <ans1> for the answer, with your thoughts in <work>.", {"work"}),
+        ("Write all of your reasoning between <w> and </w>, please.", {"w"}),
+        ("Show your work within the XML tags `<w>`.", {"w"}),
+        ("Reply as <steps>your step-by-step reasoning</steps><out>the answer</out>", {"steps"}),
+        ("Your chain of thought:\n<notes>\n...\n</notes>\nYour reply:\n<say>\n...\n</say>", {"notes"}),
+        ("Fill <my_thoughts>, <innerMonologue> and <step.cot>.", {"my_thoughts", "innermonologue", "step.cot"}),
+        ("THINK OUT LOUD IN <Deep>", {"deep"}),
+        ("Before you answer, reflect in <r>.", {"r"}),
+        ("Think carefully, then give the answer in <answer>.", set()),
+        ("Give the final answer after thinking in <result>.", set()),
+        ("I think List<String> is right, and so is Map<K>.", set()),
+        ("I think <Foo> is a component.", set()),
+        ("Translate: <comment>I think your product is great</comment>", set()),
+        ("Write HTML with <b> for the reasoning.", set()),
+        ("Give me the numbers in <data>. I was thinking of primes.", set()),
+        ("Think. Then list the cities in <cities>.", set()),
+        ("No tags at all, only reasoning.", set()),
+    ],
+)
+def test_tags_are_found_by_the_words_that_explain_them(text: str, found: set[str]) -> None:
+    assert asked_tags(asking(text)) == found
+
+
+def test_every_text_of_a_request_is_read() -> None:
+    body = asking("Hello.") | {
+        "system": [{"type": "text", "text": "Reason in <a1>."}],
+        "tools": [{"name": "t", "description": "Call it after thinking in <a2>."}],
+    }
+    assert asked_tags(body) == {"a1", "a2"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<a " * 300_000, "<a>" * 300_000, "think in <a1>" * 100_000, "".join(f"think in <a{n}>" for n in range(60_000))],
+)
+def test_a_hostile_request_takes_no_longer_than_others(text: str) -> None:
+    began = time.process_time()
+    assert len(asked_tags(asking(text))) <= 64
+    assert time.process_time() - began < 0.1
+
+
+def test_the_answers_beginning_is_the_last_message_if_it_is_the_assistants() -> None:
+    assert prefilled(asking("<think>")) == ""
+    assert prefilled({"messages": [{"role": "assistant", "content": "a <think>"}]}) == "a <think>"
+    blocks = [{"type": "text", "text": "a "}, {"type": "tool_use", "input": {}}, {"type": "text", "text": "<think>"}]
+    assert prefilled({"messages": [{"role": "assistant", "content": blocks}]}) == "a <think>"
+    assert prefilled({"messages": []}) == prefilled({}) == prefilled({"messages": [1]}) == ""
