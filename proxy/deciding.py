@@ -25,6 +25,8 @@ from proxy.rules.containment import Containment
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.pack import Rung
 from proxy.rules.reservation import Amounts, Denial, Reservation
+from proxy.sealed_reasoning import SealedReasoning
+from proxy.secrets import Purpose
 
 Estimate = Callable[[Call], Amounts]  # what an exchange may use at most
 Fingerprint = Callable[[Sequence[Text]], Any]  # makes `Exchange.prints`; in whichever thread reads the request
@@ -134,6 +136,10 @@ class Decider:
         self._recorded_usual = tuple(self._usual[name] for name in engine.recorded)
         read = engine.reads | told
         self.reads_texts = fingerprint is not None or any(table[name].cost is Cost.TEXT for name in read)
+
+    def sealed(self, exchange: Exchange) -> SealedReasoning:
+        """Return what opens the handles of withheld reasoning that the caller's tenant was given."""
+        return SealedReasoning(self._tools.key(Purpose.REASONING), exchange.principal.tenant)
 
     def inspect(self, exchange: Exchange) -> None:
         """Fill in the fields that the request alone tells; needs no event loop."""

@@ -111,6 +111,7 @@ class Exchange:
     `proxy.fingerprint.winnow` makes them, None if nobody asks for them. `template` is the known template that the
     prompt matches, whoever sends it, and `cluster` the campaign that the account is a member of, empty if there is none
     in either world; `ties` are those that count in enforcement, `shadow_ties` those that count in shadow.
+    `foreign_handle` says that it returns a handle of reasoning which was withheld from another tenant.
     """
 
     id: str
@@ -129,6 +130,7 @@ class Exchange:
     cluster: str = ""
     ties: Ties = NO_TIES
     shadow_ties: Ties = NO_TIES
+    foreign_handle: bool = False
 
 
 class Answered(NamedTuple):

@@ -39,7 +39,7 @@ from proxy.log import get
 from proxy.metrics import Refusal
 from proxy.parts import Parts
 from proxy.peer import client_address
-from proxy.refusal import to_error, to_verdict
+from proxy.refusal import refused, to_error, to_verdict
 from proxy.relay import Relay
 from proxy.rules.reservation import Amounts
 from proxy.upstream import UpstreamAnswer
@@ -185,10 +185,13 @@ class Gateway:
         course.decided = parts.clock.monotonic()
         course.reservation = decision.reservation
         count_decision(parts.tally, decision)
-        error = None
+        error: ProxyError | None = None
         if decision.effect is Effect.DENY:
             error = to_error(decision, dialect, exchange.id, parts.clock.wall(), parts.links)
         course.verdict = to_verdict(decision, error)
+        if error is None and intake.flaw is not None:
+            error = intake.flaw
+            course.verdict = refused(course.verdict, error)
         if error is not None:
             raise error
         if decision.effect is Effect.DEGRADE:

@@ -14,6 +14,7 @@ from proxy.errors import BadRequest, TooLarge, Unavailable
 from proxy.exchange import Call, Exchange, text_bytes
 from proxy.framing import check_body_headers
 from proxy.listener import Connection, Deadlines
+from proxy.sealed_reasoning import PREFIX
 from proxy.turns import Turns
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -34,15 +35,21 @@ _SCANNED_COST = 100
 _VALUE_COST = 100
 # In smaller bodies nearly everything is text; in larger ones there may be images, which are no tokens by the byte.
 TEXT_ONLY_BYTES = 16_384
+# No writer of JSON escapes one of its characters; a client that does has its handle refused by the API.
+_HANDLE = PREFIX.encode()
 
 
 class Intake(NamedTuple):
-    """A call, the bytes to send for it if nothing changes it, and the sizes that are known of it."""
+    """A call, the bytes to send for it if nothing changes it, and the sizes that are known of it.
+
+    `flaw` is why it is refused once it was judged: what it returns was never given to this tenant.
+    """
 
     call: Call
     received: int  # bytes
     sent: bytes
     text_bytes: int
+    flaw: BadRequest | None = None
 
 
 class Reader:
@@ -138,8 +145,18 @@ class Reader:
 
 
 def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decider) -> Intake:
-    """Read a body, take its prints, let the detectors see it, and serialise it again; needs no event loop."""
-    call = exchange.call = dialect.read(body)
+    """Read a body, put withheld reasoning back, take its prints, let the detectors see it, and serialise it again.
+
+    Needs no event loop.
+    """
+    call, flaw = dialect.read(body), None
+    if _HANDLE in body:
+        sealed = decider.sealed(exchange)
+        try:
+            call = dialect.put_back(call, sealed)
+        except BadRequest as error:
+            flaw, exchange.foreign_handle = error, sealed.foreign
+    exchange.call = call
     size = len(body)
     if size > TEXT_ONLY_BYTES or decider.reads_texts:
         exchange.texts = list(dialect.texts(call))
@@ -148,4 +165,4 @@ def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decid
     if size > TEXT_ONLY_BYTES:
         size = sum([text_bytes(text) for _, _, text in exchange.texts])
     decider.inspect(exchange)
-    return Intake(call, len(body), dialect.write(call), size)
+    return Intake(call, len(body), dialect.write(call), size, flaw)

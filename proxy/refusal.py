@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from proxy.deciding import Decision
-from proxy.decision import ALLOWED, NO_SHADOW, Shadow, Verdict
+from proxy.decision import ALLOWED, NO_SHADOW, Effect, Shadow, Verdict
 from proxy.dialects.base import Dialect
 from proxy.errors import LimitReached, ProxyError
 from proxy.rules.engine import NO_JUDGEMENT
@@ -66,6 +67,15 @@ def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
         failed=judgement.failed,
         shadow=NO_SHADOW if world == NO_SHADOW else world,
     )
+
+
+def refused(verdict: Verdict, error: ProxyError) -> Verdict:
+    """Return the verdict about a request that was judged and is refused for what is wrong with it, whatever it came to.
+
+    Its flags stay: who sends such requests on purpose is to be found.
+    """
+    reasons = (error.message, *verdict.reasons)
+    return replace(verdict, effect=Effect.DENY, by="request", actions=(), reasons=reasons, error=error)
 
 
 def _limit_reached(

@@ -1,5 +1,8 @@
 """Whether a request returns a sealed block of reasoning that was issued to another tenant.
 
+Blocks that were withheld are here as if they had not been: their own seals are learned before a handle takes their
+place, and are there again before a request is judged. A handle itself tells whose it is.
+
 Laws: only keyed digests are kept, of seals and of tenants; a seal that nobody remembers is not foreign; `look_up` asks
 the store for a bounded number of them, and what `learn` notes is written by `flush`.
 """
@@ -64,6 +67,8 @@ class ForeignSignature:
 
     async def look_up(self, exchange: Exchange) -> Mapping[str, Value]:
         """Compare the request's seals with those that were issued; raises StoreUnavailable."""
+        if exchange.foreign_handle:
+            return {"content.foreign_signature": True}
         if exchange.call is None:
             return {}
         seals = _seals(exchange.call.body)

@@ -11,6 +11,7 @@ from proxy.dialects import strict_json
 from proxy.dialects._answers import DocumentDecoder, encode
 from proxy.dialects._anthropic_answer import MessageStream, observe_message
 from proxy.dialects._anthropic_request import KNOWN, SETTINGS, call_of
+from proxy.dialects._anthropic_returned import put_back
 from proxy.dialects._anthropic_wire import MessagesWire
 from proxy.dialects._failures import upstream_failure
 from proxy.dialects._request import accepted_names
@@ -18,6 +19,7 @@ from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Chunk, Text
+from proxy.sealed_reasoning import SealedReasoning
 from proxy.wire import Wire
 
 _ERROR_TYPES = {
@@ -62,6 +64,10 @@ class AnthropicMessages:
     def write(self, call: Call) -> bytes:
         """Serialise the call; this API always sends the usage."""
         return strict_json.write(call.body)
+
+    def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
+        """Return the call with the blocks that its handles stand for."""
+        return put_back(call, sealed)
 
     def texts(self, call: Call) -> Iterator[Text]:
         """Yield every string that the model would see."""

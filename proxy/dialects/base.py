@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Chunk, Progress, Text
+from proxy.sealed_reasoning import SealedReasoning
 from proxy.wire import Wire
 
 
@@ -49,6 +50,13 @@ class Dialect(Protocol):
 
     def write(self, call: Call) -> bytes:
         """Serialise the call for the upstream, asking for what the accounting needs."""
+        ...
+
+    def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
+        """Return the call with the blocks that its handles stand for, the very same object if it has none.
+
+        Raises BadRequest for a handle that this tenant was not given as it is, and TooLarge.
+        """
         ...
 
     def texts(self, call: Call) -> Iterator[Text]:

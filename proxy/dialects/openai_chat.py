@@ -16,6 +16,7 @@ from proxy.dialects._sse import Event
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Chunk, Progress, Text, Usage
+from proxy.sealed_reasoning import SealedReasoning
 from proxy.wire import Wire
 
 
@@ -42,6 +43,11 @@ class OpenAIChat(OpenAIDialect):
             return strict_json.write(call.body)
         options = {**(call.body.get("stream_options") or {}), "include_usage": True}
         return strict_json.write({**call.body, "stream_options": options})
+
+    def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
+        """Return the call: answers of this API have no handles."""
+        del sealed
+        return call
 
     def texts(self, call: Call) -> Iterator[Text]:
         """Yield every string that the model would see."""

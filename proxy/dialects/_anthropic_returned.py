@@ -1,0 +1,46 @@
+"""Puts blocks of reasoning back that were withheld, where a request returns the handles that stand for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from proxy.dialects._anthropic_reasoning import BLOCKS
+from proxy.errors import BadRequest
+from proxy.exchange import Call
+from proxy.sealed_reasoning import PREFIX, SealedReasoning
+
+
+def put_back(call: Call, sealed: SealedReasoning) -> Call:
+    """Return the call with the original blocks, the very same object if it has no handle.
+
+    Raises BadRequest for a handle that cannot be opened, as the API does for a block that it cannot verify: without it
+    a turn would be another than the model's, and with it the API would refuse the request.
+    """
+    messages = [_restored(message, f"messages[{place}]", sealed) for place, message in enumerate(call.body["messages"])]
+    if all(new is old for new, old in zip(messages, call.body["messages"], strict=True)):
+        return call
+    return replace(call, body={**call.body, "messages": messages})
+
+
+def _restored(message: dict[str, Any], where: str, sealed: SealedReasoning) -> dict[str, Any]:
+    content = message.get("content")
+    if type(content) is not list or not any(map(_is_handle, content)):
+        return message
+    blocks = [
+        _opened(block, f"{where}.content[{place}]", sealed) if _is_handle(block) else block
+        for place, block in enumerate(content)
+    ]
+    return {**message, "content": blocks}
+
+
+def _is_handle(block: dict[str, Any]) -> bool:
+    data = block.get("data")
+    return block.get("type") == "redacted_thinking" and type(data) is str and data.startswith(PREFIX)
+
+
+def _opened(block: dict[str, Any], where: str, sealed: SealedReasoning) -> dict[str, Any]:
+    opened = sealed.open(block["data"])
+    if opened is None or opened.get("type") not in BLOCKS:
+        raise BadRequest(f"`{where}.data` is no valid `data` of a `redacted_thinking` block.", param=f"{where}.data")
+    return opened
