@@ -149,15 +149,15 @@ def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decid
 
     Needs no event loop.
     """
-    call, flaw = dialect.read(body), None
+    call, flaw, size = dialect.read(body), None, len(body)
     if _HANDLE in body:
         sealed = decider.sealed(exchange)
         try:
             call = dialect.put_back(call, sealed)
         except BadRequest as error:
             flaw, exchange.foreign_handle = error, sealed.foreign
+        size = len(dialect.write(call))  # what the model reads is longer than its handle
     exchange.call = call
-    size = len(body)
     if size > TEXT_ONLY_BYTES or decider.reads_texts:
         exchange.texts = list(dialect.texts(call))
     if decider.fingerprint is not None:

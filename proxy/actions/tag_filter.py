@@ -4,6 +4,7 @@ What counts as a tag, in any case of letters: `<think>`, `<think lang="en">`, `<
 - Code is no shelter: a caller who wants to read on would only have to ask for a code block around it.
 - A tag that is never closed hides the rest: an answer that ends within its reasoning ends so too.
 - An element within one of the same name belongs to it. A closing tag without an opening one is text.
+- Where nothing else is left, `LEFT_OUT` stands: the APIs take no empty text back in the next turn.
 - A tag that stands between two equal quotes or backticks is talked about, so it neither opens nor closes anything.
 
 Laws: no more is held back than the longest tag; the text that comes out depends on the text that goes in, not on how
@@ -15,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+LEFT_OUT = "\N{HORIZONTAL ELLIPSIS}"
 _MARKS = frozenset("\"'`")
 
 
@@ -32,11 +34,13 @@ class TagFilter:
         self._held = ""
         self._before = ""  # the character before what is held
         self._owed = 0  # how many characters of what is held stand before the lane
+        self._cut = self._shown = False  # whether anything was cut, and whether anything visible was not
 
     def follow(self, text: str) -> None:
         """Go on as if the lane had begun with a text that its reader knows."""
         self.feed(text)
         self._owed = len(self._held)
+        self._cut = self._shown = False
 
     def feed(self, text: str) -> str:
         """Return what stands outside, as far as that is certain."""
@@ -57,15 +61,20 @@ class TagFilter:
             at = stop
             if match is not None and stop == match.start() < certain:
                 at = self._enter(match)
+        written = "".join(out)
+        self._cut = self._cut or len(written) < max(0, certain - self._owed)
+        self._shown = self._shown or not (not written or written.isspace())
         self._owed = max(0, self._owed - certain)
         self._before = data[certain - 1] if certain else self._before
         self._held = data[certain:]
-        return "".join(out)
+        return written
 
     def end(self) -> str:
-        """Return the beginning of a tag that was none."""
+        """Return the beginning of a tag that was none, or what stands for a text of which nothing is left."""
         held, self._held = self._held[self._owed :], ""
-        return "" if self._depth or self._pattern.match(held) else held
+        if held and (self._depth or self._pattern.match(held)):
+            held, self._cut = "", True
+        return held or (LEFT_OUT if self._cut and not self._shown else "")
 
     def _counts(self, match: re.Match[str]) -> bool:
         """Tell whether a tag opens or closes anything here."""

@@ -126,7 +126,7 @@ class _Both:
 
 def _is_structured(body: Mapping[str, Any]) -> bool:
     """Tell whether the request asks for JSON of a form: to cut anything out of that would be to break it."""
-    formats = [body.get("response_format")]
+    formats = [body.get("response_format"), body.get("output_format")]
     if isinstance(config := body.get("output_config"), dict):
         formats.append(config.get("format"))
     return any(isinstance(form, dict) and form.get("type") not in (None, "text") for form in formats)

@@ -72,6 +72,7 @@ class ChatWire:
             if type(copies := holder.get(_COPIES)) is dict:
                 yield from _reasoning(copies, lane, (*where, _COPIES))
             yield from _content(holder.get("content"), lane, (*where, "content"), alone=bare)
+        yield from _reasoning(choice, lane, ("choices", place))
         if type(other := choice.get(self._other)) is dict:  # no client looks there, but whoever reads bytes does
             yield from _reasoning(other, lane, ("choices", place, self._other))
         if choice.get("logprobs") is not None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.actions.tag_filter import TagFilter
+from proxy.actions.tag_filter import LEFT_OUT, TagFilter
 
 TAGS = ("think", "thinking", "plan-b")
 LONGEST_TAG = len("</thinking>")
@@ -46,6 +46,10 @@ def through(*pieces: str, within: str = "", known: str = "") -> str:
         ("`<think>b</think>", "`"),
         ("a`<think>", "a`"),
         ("<thin\N{KELVIN SIGN}>b</think>c", "c"),
+        ("<think>b</think>", LEFT_OUT),
+        ("\n<think>b", f"\n{LEFT_OUT}"),
+        ("", ""),
+        (" ", " "),
     ],
 )
 def test_what_stands_in_a_tag_is_cut_and_the_rest_stays(text: str, left: str) -> None:
@@ -60,6 +64,7 @@ def test_a_tag_that_the_request_opened_already_is_open() -> None:
     assert through(">b</think>c", known="<think") == "c"
     assert through("c", known="<think>b</think>") == "c"
     assert through("", known="<thi") == ""
+    assert through("b", known="Sure. <think>") == LEFT_OUT
     assert through("b</think>c", within="think") == "c"
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.actions.base import Tools
+from proxy.actions.tag_filter import LEFT_OUT
 from proxy.actions.withhold import Withhold
 from proxy.clock import VirtualClock
 from proxy.dialects import dialects
@@ -256,7 +257,7 @@ def test_a_message_stream_leaves_what_its_document_leaves(size: int, cuts: list[
     document, changed = seen(MESSAGES, call_of(MESSAGES, stream=False), [message_document()])
     assert changed
     whole = with_opened(json.loads(document))
-    visible = [{**block, "text": text} for block, text in zip(BLOCKS[4:], ["Done. ", ""], strict=True)]
+    visible = [{**block, "text": text} for block, text in zip(BLOCKS[4:], ["Done. ", LEFT_OUT], strict=True)]
     assert whole["content"] == [BLOCKS[0], {"type": "text", "text": LEFT}, *BLOCKS[2:4], *visible]
     assert whole["usage"]["output_tokens"] == 99
     streamed, changed = seen(MESSAGES, call_of(MESSAGES, stream=True), cut(message_stream(size), cuts))

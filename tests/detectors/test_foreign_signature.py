@@ -56,6 +56,12 @@ async def test_what_nobody_remembers_is_not_foreign(store: MemoryStore, body: di
     assert await ForeignSignature(store, KEY).look_up(exchange(body=body)) == {}
 
 
+async def test_a_handle_of_another_tenants_withheld_block_is_foreign(store: MemoryStore) -> None:
+    asking = exchange(account="eve")
+    asking.foreign_handle = True
+    assert await ForeignSignature(store, KEY).look_up(asking) == FOREIGN
+
+
 async def test_among_many_own_blocks_a_foreign_one_is_found(store: MemoryStore) -> None:
     issuer = ForeignSignature(store, KEY)
     issuer.learn(exchange(account="ada"), answered(signatures=["stolen"]))
