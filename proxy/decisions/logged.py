@@ -67,9 +67,10 @@ class Logged(NamedTuple):
         """Whether a pack decided about it, and the record says what it said.
 
         What is no request, or has no client any more, is denied without it, before or after it was asked. Only a quota
-        or rung can have such a name and these statuses.
+        or rung can have such a name and these statuses; 400 after it was asked is a request that returns a handle of
+        reasoning that is not its own.
         """
-        unasked = self.effect is Effect.DENY and self.by in {"request", "client"} and self.status not in {403, 429}
+        unasked = self.effect is Effect.DENY and self.by in {"request", "client"} and self.status not in {400, 403, 429}
         return self.decide_ms is not None and not unasked
 
     @property

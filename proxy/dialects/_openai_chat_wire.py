@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from proxy.dialects._names import names
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Transform
 
 # Members of an answer in which model servers show what the model thought; the API itself has none.
-REASONING = (
-    "reasoning_content",
-    "reasoning",
-    "reasoning_details",
-    "reasoning_opaque",
-    "reasoning_summary",
-    "reasoning_text",
-    "thinking",
-    "thinking_blocks",
+REASONING = names(
+    "reasoning reasoning_content reasoning_details reasoning_opaque reasoning_summary reasoning_text thinking "
+    "thinking_blocks"
 )
 _COPIES = "provider_specific_fields"  # in which some gateways repeat such members
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
@@ -82,9 +77,9 @@ class ChatWire:
 
 
 def _reasoning(holder: dict[str, Any], lane: int, where: Path, *, alone: bool = False) -> Iterator[Part]:
-    for name in REASONING:
-        if holder.get(name):
-            yield Part(Kind.REASONING, lane, (*where, name), holder[name] if type(holder[name]) is str else "", alone)
+    for name, value in holder.items():
+        if value and name in REASONING:
+            yield Part(Kind.REASONING, lane, (*where, name), value if type(value) is str else "", alone)
 
 
 def _content(content: object, lane: int, where: Path, *, alone: bool) -> Iterator[Part]:

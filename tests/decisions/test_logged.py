@@ -65,6 +65,7 @@ def test_ties_to_a_campaign_are_read_in_their_worlds_and_are_none_where_they_wer
         (Effect.ALLOW, "", 200, 0.001, True),
         (Effect.ALLOW, "", 200, None, False),  # the list of models
         (Effect.DENY, "request", 400, None, False),
+        (Effect.DENY, "request", 400, 0.001, True),  # it returns a handle that is not its own
         (Effect.DENY, "request", 503, 0.001, False),  # refused after the pack spoke, which the record then does not say
         (Effect.DENY, "client", 499, 0.001, False),
         (Effect.DENY, "request", 429, 0.001, True),  # a quota of that name

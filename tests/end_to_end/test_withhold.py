@@ -191,6 +191,26 @@ async def test_the_openai_client_reads_a_chat_without_reasoning(
     assert (record["effect"], record["by"], record["actions"]) == ("degrade", "withhold", ["withhold"])
 
 
+async def test_the_openai_client_calls_a_tool_over_two_turns_without_the_reasoning(
+    gate: Stillgate, people: People
+) -> None:
+    tools: Any = [{"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}]
+    how: Any = {"model": MODEL, "reasoning_effort": "high", "tools": tools}
+    async with openai_client(gate, await people.flagged()) as client:
+        async with client.chat.completions.stream(**how, messages=USING) as events:
+            answer = await events.get_final_completion()
+        message = answer.choices[0].message
+        assert answer.choices[0].finish_reason == "tool_calls"
+        assert not (message.model_extra or {}).get("reasoning_content")
+        assert message.tool_calls
+        assert json.loads(message.tool_calls[0].function.arguments)["city"]
+        said = message.model_dump(exclude_none=True, exclude={"parsed"})
+        result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "rain"}
+        after = await client.chat.completions.create(**how, messages=[*USING, said, result])
+    assert after.choices[0].message.content
+    assert not hasattr(after.choices[0].message, "reasoning_content")
+
+
 async def test_an_answer_without_reasoning_is_not_degraded(gate: Stillgate, people: People) -> None:
     async with anthropic_client(gate, await people.flagged()) as flagged:
         _, exchange = await asked(flagged, streamed=True, model=MODEL, max_tokens=99, messages=HELLO)
