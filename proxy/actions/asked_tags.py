@@ -6,7 +6,8 @@ What is found can be explained: a tag is one of reasoning if
 2. an example of it does: `<x>your reasoning here</x>`, or
 3. the words that explain it do. Those are the words behind it, if they begin with "for", "to", "is" or the like
    (`<x> for your reasoning`), otherwise the words before it in its sentence, if they end with "in", "with" or the like
-   (`think step by step in <x>`). The word that stands nearest decides: one of reasoning, or one of answers.
+   (`think step by step in <x>`). The word that stands nearest decides: one of reasoning, or one of answers. A verb
+   counts only where few words part it from the tag.
 
 The names of answers and of HTML are never taken. It reads English only, and requests up to a length; a pack can name
 further tags.
@@ -19,17 +20,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 NAME: Final = r"[A-Za-z][A-Za-z0-9_.:-]{0,63}"
-_TAG = re.compile(rf"(?<!\w)<({NAME})\s*>")  # not List<String>
+_TAG = re.compile(rf"(?<!\w)<({NAME})(?:\s[^<>]{{0,80}})?>")  # not List<String>
 _NOUNS = (
     r"reasoning|rationale|thinking|thoughts?|chains?[ -]of[ -]thoughts?|step[ -]by[ -]step|scratch[ -]?pad|monologue"
 )
-_REASONING = (
-    rf"{_NOUNS}|think|reason|reflect|reflections?|ponder|deliberat\w+|brainstorm\w*|cot|work (?:it|this|things) out"
-    r"|your work(?:ing)?"
-)
+_VERBS = r"think|reason|reflect|ponder|brainstorm"
+_MORE_NOUNS = r"reflections?|deliberations?|cot|your work(?:ing)?"
 _ANSWER = r"answers?|final|results?|outputs?|conclusions?|solutions?|responses?|reply|summary|verdict|json|code"
 _EXAMPLE = re.compile(rf"\b(?:{_NOUNS})\b", re.IGNORECASE)
-_WORDS = re.compile(rf"\b(?:(?P<reasoning>{_REASONING})|(?P<answer>{_ANSWER}))\b", re.IGNORECASE)
+_WORDS = re.compile(
+    rf"\b(?:(?P<noun>{_NOUNS}|{_MORE_NOUNS})|(?P<verb>{_VERBS})|(?P<answer>{_ANSWER}))\b", re.IGNORECASE
+)
 _EXPLAINED = re.compile(
     r"[\s\"'`)]*(?:(?:xml )?(?:tags?|blocks?|elements?|sections?)\b)?[\s\"'`)]*"
     r"(?:[:=]|-+\s|(?:for|to|is|are|contains?|holds?|has|as|where|with)\b)",
@@ -50,7 +51,8 @@ _NEVER = re.compile(
 )
 _PARTS = re.compile(r"[_.:-]|(?<=[a-z])(?=[A-Z])")
 _AROUND_CHARS = 120
-_READ_CHARS = 65_536  # at the beginning of all texts, and as many at the end: 60 ms at the very worst
+_VERB_WORDS = 3  # between a verb and what leads to the tag, as in "think about it carefully in <x>"
+_READ_CHARS = 32_768  # at the beginning of all texts that have a tag, and as many at the end: 40 ms at the very worst
 _MAX_TAGS = 64
 _MAX_SEEN = 8  # times that one tag is looked at
 
@@ -103,13 +105,18 @@ def _is_explained(texts: str, match: re.Match[str]) -> bool:
         words = behind[explained.end() :]
         end = _ENDS.search(words)
         if first := _WORDS.search(words, 0, end.start() if end else len(words)):
-            return first["reasoning"] is not None
+            return first["answer"] is None
     before = texts[max(0, match.start() - _AROUND_CHARS) : match.start()]
-    if not _LEADS.search(before):
+    lead = _LEADS.search(before)
+    if lead is None:
         return False
     ends = list(_ENDS.finditer(before.rstrip()))  # a tag may stand on a line of its own
     found = list(_WORDS.finditer(before, ends[-1].end() if ends else 0))
-    return bool(found) and found[-1]["reasoning"] is not None
+    if not found or found[-1]["answer"]:
+        return False
+    # "Think of a button that is wrapped in <Card>" asks for no reasoning in it.
+    between = before[found[-1].end() : lead.start()].split()
+    return found[-1]["verb"] is None or len(between) <= _VERB_WORDS
 
 
 def _strings(body: Mapping[str, Any]) -> Iterator[str]:
