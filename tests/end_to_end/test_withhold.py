@@ -206,7 +206,8 @@ async def test_the_openai_client_calls_a_tool_over_two_turns_without_the_reasoni
         assert json.loads(message.tool_calls[0].function.arguments)["city"]
         said = message.model_dump(exclude_none=True, exclude={"parsed"})
         result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "rain"}
-        after = await client.chat.completions.create(**how, messages=[*USING, said, result])
+        told: Any = [*USING, said, result]
+        after = await client.chat.completions.create(**how, messages=told)
     assert after.choices[0].message.content
     assert not hasattr(after.choices[0].message, "reasoning_content")
 
