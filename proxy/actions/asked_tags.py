@@ -6,8 +6,8 @@ What is found can be explained: a tag is one of reasoning if
 2. an example of it does: `<x>your reasoning here</x>`, or
 3. the words that explain it do. Those are the words behind it, if they begin with "for", "to", "is" or the like
    (`<x> for your reasoning`), otherwise the words before it in its sentence, if they end with "in", "with" or the like
-   (`think step by step in <x>`). The word that stands nearest decides: one of reasoning, or one of answers. A verb
-   counts only where few words part it from the tag.
+   (`think step by step in <x>`). The word that stands nearest decides: one of reasoning, or one of answers. A verb,
+   and any word before a colon, counts only where few words part it from the tag.
 
 The names of answers and of HTML are never taken. It reads English only, and requests up to a length; a pack can name
 further tags.
@@ -25,7 +25,7 @@ _NOUNS = (
     r"reasoning|rationale|thinking|thoughts?|chains?[ -]of[ -]thoughts?|step[ -]by[ -]step|scratch[ -]?pad|monologue"
 )
 _VERBS = r"think|reason|reflect|ponder|brainstorm"
-_MORE_NOUNS = r"reflections?|deliberations?|cot|your work(?:ing)?"
+_MORE_NOUNS = r"reflections?|deliberations?|cot|your work(?:ing)?|(?:clear|intermediate|logical|numbered) steps"
 _ANSWER = r"answers?|final|results?|outputs?|conclusions?|solutions?|responses?|reply|summary|verdict|json|code"
 _EXAMPLE = re.compile(rf"\b(?:{_NOUNS})\b", re.IGNORECASE)
 _WORDS = re.compile(
@@ -43,7 +43,7 @@ _LEADS = re.compile(
     re.IGNORECASE,
 )
 _ENDS = re.compile(r"[.;!?\n<>]")
-_SAYING = re.compile(r"cot|monologue|rationale|reasoning|scratchpad|think|thinking|thoughts?")
+_SAYING = re.compile(r"cot|monologue|rationale|reasoning|scratchpad|think|thinking|thoughts?|reflections?")
 _NEVER = re.compile(
     r"(?:final_?)?(?:answers?|outputs?|reply|responses?|results?|solutions?|summary)|code|conclusion|documents?|examples?"
     r"|instructions|json|question|text"
@@ -51,7 +51,7 @@ _NEVER = re.compile(
 )
 _PARTS = re.compile(r"[_.:-]|(?<=[a-z])(?=[A-Z])")
 _AROUND_CHARS = 120
-_VERB_WORDS = 3  # between a verb and what leads to the tag, as in "think about it carefully in <x>"
+_FEW_WORDS = 3  # as in "think about it carefully in <x>"
 _READ_CHARS = 32_768  # at the beginning of all texts that have a tag, and as many at the end: 40 ms at the very worst
 _MAX_TAGS = 64
 _MAX_SEEN = 8  # times that one tag is looked at
@@ -114,9 +114,9 @@ def _is_explained(texts: str, match: re.Match[str]) -> bool:
     found = list(_WORDS.finditer(before, ends[-1].end() if ends else 0))
     if not found or found[-1]["answer"]:
         return False
-    # "Think of a button that is wrapped in <Card>" asks for no reasoning in it.
-    between = before[found[-1].end() : lead.start()].split()
-    return found[-1]["verb"] is None or len(between) <= _VERB_WORDS
+    # "Think of a button that is wrapped in <Card>", "write your reasoning about the paper, and end with Grade: <x>".
+    near = len(before[found[-1].end() : lead.start()].split()) <= _FEW_WORDS
+    return near or (found[-1]["verb"] is None and not lead[0].startswith(":"))
 
 
 def _strings(body: Mapping[str, Any]) -> Iterator[str]:
