@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from proxy.clock import Clock
-from proxy.deciding import Decision
+from proxy.deciding import Acting, Decision
 from proxy.decision import Effect, Verdict
 from proxy.exchange import Chunk
+from proxy.rules.pack import Rung
 from proxy.wire import Transform, Wire
 
 
@@ -22,11 +23,12 @@ class Answering:
         self._clock = clock
         self._acting = decision.acting
         self._done = decision.actions
-        self._at_work: list[tuple[str, Transform]] = []
+        self._changed_by = decision.changed_by
+        self._at_work: list[tuple[Acting, Transform]] = []
 
     def open(self, wire: Wire) -> None:
         """Let them begin, once the kind of the answer is known."""
-        self._at_work = [(name, action.on_answer(wire)) for name, action in self._acting]
+        self._at_work = [(acting, acting.action.on_answer(wire)) for acting in self._acting]
 
     def of(self, chunks: Iterable[Chunk], *, last: bool) -> Sequence[Chunk]:
         """Return what comes of chunks; of the last ones, with all that was held back."""
@@ -43,6 +45,16 @@ class Answering:
         """Return a verdict with what was really done: nothing changed is nothing degraded."""
         if verdict.effect is not Effect.DEGRADE:
             return verdict
-        changed = {name for name, transform in self._at_work if transform.changed}
-        actions = tuple(name for name in verdict.actions if name in self._done or name in changed)
-        return replace(verdict, actions=actions, effect=Effect.DEGRADE if actions else Effect.ALLOW)
+        changed = [acting for acting, transform in self._at_work if transform.changed]
+        done = {*self._done, *(acting.name for acting in changed)}
+        rungs = [acting.rung for acting in changed] + ([self._changed_by] if self._changed_by is not None else [])
+        return replace(
+            verdict,
+            actions=tuple(name for name in verdict.actions if name in done),
+            effect=Effect.DEGRADE if rungs else Effect.ALLOW,
+            by=max(rungs, key=_score).name if rungs else "",
+        )
+
+
+def _score(rung: Rung) -> int:
+    return rung.score

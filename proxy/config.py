@@ -64,6 +64,9 @@ class Upstream(StrictModel):
 
     url: Origin = Field(description="Its http or https origin, with a base path if it has one.")
     credential_file: ExistingFile | None = Field(None, description="The file that holds our credential for it.")
+    dialects: tuple[Literal["openai.chat", "anthropic.messages"], ...] = Field(
+        (), description="The APIs that it speaks, so that no call in another is rerouted to it; without any, all."
+    )
     connect_seconds: Seconds = Field(5.0, description="How long a connection to it may take.")
     first_byte_seconds: Seconds = Field(600.0, description="How long its answer's head may take.")
     idle_seconds: Seconds = Field(120.0, description="How long its answer may pause.")

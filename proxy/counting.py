@@ -53,4 +53,4 @@ def count_ending(tally: Tally, ending: Ending) -> None:
     if ending.first_byte is not None:
         tally.observe("stillgate_upstream_first_byte_seconds", ending.first_byte)
     if exchange.call is not None and ending.usage != (0, 0):
-        tally.charged(exchange.call.model, ending.usage, ending.cost_microusd)
+        tally.charged(ending.model_used or exchange.call.model, ending.usage, ending.cost_microusd)

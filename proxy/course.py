@@ -15,12 +15,9 @@ from proxy.deciding import Decider
 from proxy.decision import ALLOWED, Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.record import Ending
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
-from proxy.exchange import Answered, Exchange, Progress, Usage
+from proxy.exchange import BYTES_PER_TOKEN, Answered, Exchange, Progress, Usage
 from proxy.rules.reservation import Amounts, Reservation
 
-# Text is taken to be this many UTF-8 bytes a token while nobody says how many tokens it is: English has about four,
-# so an estimate is rather too high than too low.
-BYTES_PER_TOKEN = 3
 # What a model can have produced per second before an answer that never came; faster ones are charged too little.
 _TOKENS_PER_SECOND = 100
 
@@ -56,6 +53,7 @@ class Course:
     reservation: Reservation | None = None
     terms: Terms | None = None
     upstream: str = ""
+    model: str = ""  # that was sent the call
     decided: float | None = None
     sent: float | None = None  # when the call went upstream
     head: float | None = None  # when the answer's head came
@@ -68,6 +66,11 @@ class Course:
     answering: Answering | None = None  # the actions that change the answer
     cut: ProxyError | None = None  # set when we end the exchange: a shutdown, a total timeout
     closed: bool = False
+
+    @property
+    def rerouted(self) -> bool:
+        """Whether another model answers than was asked for."""
+        return self.exchange.call is not None and self.model != self.exchange.call.model
 
     def end_with(self, error: ProxyError) -> None:
         """End the exchange from outside its task; the client is told in its own dialect, in the stream if it began."""
@@ -147,6 +150,7 @@ def close(course: Course, now: float) -> Ending | None:
         course.chunks,
         course.upstream,
         course.decider.read_fields(course.exchange),
+        course.model,
     )
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from proxy.actions.base import Tools
+from proxy.actions.base import ModelFacts, Tools
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.deciding import Decider
@@ -66,7 +66,7 @@ class Deciders:
             return f"{holder}-{next(numbers)}"
 
         key = master.derive(Purpose.MEMBERS)
-        self._tools = Tools(clock, cache(master.derive))
+        self._tools = Tools(clock, cache(master.derive), _facts(settings))
         self._clock = clock
         self._max_mode = Mode(settings.max_mode)
         self._first = self._quotas = Quotas(pack, store, clock, holder, op)
@@ -162,3 +162,11 @@ class Deciders:
                     for detector in self._detectors:
                         if isinstance(detector, Storing):
                             await detector.sweep(self._clock.wall())
+
+
+def _facts(settings: Settings) -> dict[str, ModelFacts]:
+    speaks = {name: frozenset[str](upstream.dialects) for name, upstream in settings.upstreams.items()}
+    return {
+        name: ModelFacts(model.max_output_tokens, speaks.get(model.upstream, frozenset()))
+        for name, model in settings.models.items()
+    }

@@ -59,10 +59,11 @@ _ALLOW = Effect.ALLOW
 
 
 class Acting(NamedTuple):
-    """An action that waits for the answer, by its name."""
+    """An action that waits for the answer, by its name and the rung that it belongs to."""
 
     name: str
     action: AnswerAction
+    rung: Rung
 
 
 class Decision(NamedTuple):
@@ -79,6 +80,7 @@ class Decision(NamedTuple):
     acting: tuple[Acting, ...] = ()
     disclose: bool = False
     rung: Rung | None = None  # the highest one that acted, or waits for the answer
+    changed_by: Rung | None = None  # the highest one that changed the call
     rejection: Rejection | None = None
     denial: Denial | None = None
     reservation: Reservation | None = None
@@ -99,6 +101,7 @@ class _Rewritten:
     acting: list[Acting] = field(default_factory=list)
     disclose: bool = False
     rung: Rung | None = None
+    changed_by: Rung | None = None
     rejection: Rejection | None = None
 
 
@@ -175,8 +178,9 @@ class Decider:
         if judgement.enforced.rungs:
             rewritten = await self._act(exchange, call, judgement.enforced.rungs)
             if rewritten.rejection is not None:
+                refusing = tuple(rewritten.actions[-1:])
                 return Decision(
-                    Effect.DENY, judgement, actions=("reject",), rung=rewritten.rung, rejection=rewritten.rejection
+                    Effect.DENY, judgement, actions=refusing, rung=rewritten.rung, rejection=rewritten.rejection
                 )
             call = rewritten.call
         result = await self.quotas.reserve(
@@ -194,6 +198,7 @@ class Decider:
             acting=tuple(rewritten.acting),
             disclose=rewritten.disclose,
             rung=rewritten.rung,
+            changed_by=rewritten.changed_by,
             reservation=result,
             shadow_denials=tuple(result.shadow),
         )
@@ -220,17 +225,19 @@ class Decider:
         """Let the actions of the rungs change the call, the lowest rung first."""
         done = _Rewritten(call)
         for rung in rungs:
+            tools = self._tools._replace(disclosed=rung.disclose)
             for kind in rung.do:
-                action = kind.begin(exchange, self._tools)
+                action = kind.begin(exchange, tools)
                 result = await action.on_call(done.call)
                 if isinstance(result, Rejection):
                     done.rejection, done.rung = result, rung
+                    done.actions.append(kind.name)
                     return done
                 if isinstance(action, AnswerAction):
-                    done.acting.append(Acting(kind.name, action))
+                    done.acting.append(Acting(kind.name, action, rung))
                     done.disclose, done.rung = done.disclose or rung.disclose, rung
                 if result is not done.call:
-                    done.call, done.rung = result, rung
+                    done.call, done.rung, done.changed_by = result, rung, rung
                     done.disclose = done.disclose or rung.disclose
                     if kind.name not in done.actions:
                         done.actions.append(kind.name)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+# Text is taken to be this many UTF-8 bytes a token while nobody says how many tokens it is: English has about four,
+# so an estimate is rather too high than too low.
+BYTES_PER_TOKEN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Call:
 class Chunk:
     """A piece of a response.
 
-    `raw` are its bytes with their framing, or None once it was changed and has to be encoded. `data` is the JSON
+    `raw` are its bytes with their framing, or None once it was changed and has to be encoded, in the manner of those
+    that it was made of: `like`. `data` is the JSON
     document in it (None for what is no JSON object, and for events that need not be read); `event` the server-sent
     event's name, empty if it has none or if the response is no stream. It may not go to the client before the moment
     `not_before`, in monotonic seconds.
@@ -71,6 +76,7 @@ class Chunk:
     data: dict[str, Any] | None = None
     event: str = ""
     not_before: float = 0.0
+    like: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -106,12 +112,13 @@ class Exchange:
     """One request and its response, from acceptance to the terminal record.
 
     `started` is wall time in seconds. `peer` is the client's address after trusted hops. `texts` is every string that
-    the model would see, if anybody reads it; `fields` are the typed facts that rules read (see `proxy.fields`),
-    `unknown` the names of those that a detector failed to tell. `prints` are those of the texts, as
-    `proxy.fingerprint.winnow` makes them, None if nobody asks for them. `template` is the known template that the
-    prompt matches, whoever sends it, and `cluster` the campaign that the account is a member of, empty if there is none
-    in either world; `ties` are those that count in enforcement, `shadow_ties` those that count in shadow.
-    `foreign_handle` says that it returns a handle of reasoning which was withheld from another tenant.
+    the model would see, if anybody reads it, and `text_bytes` about how long they are in UTF-8; `fields` are the typed
+    facts that rules read (see `proxy.fields`), `unknown` the names of those that a detector failed to tell. `prints`
+    are those of the texts, as `proxy.fingerprint.winnow` makes them, None if nobody asks for them. `template` is the
+    known template that the prompt matches, whoever sends it, and `cluster` the campaign that the account is a member
+    of, empty if there is none in either world; `ties` are those that count in enforcement, `shadow_ties` those that
+    count in shadow. `foreign_handle` says that it returns a handle of reasoning which was
+    withheld from another tenant.
     """
 
     id: str
@@ -131,6 +138,7 @@ class Exchange:
     ties: Ties = NO_TIES
     shadow_ties: Ties = NO_TIES
     foreign_handle: bool = False
+    text_bytes: int = 0
 
 
 class Answered(NamedTuple):

@@ -16,7 +16,7 @@ from proxy.answering import Answering
 from proxy.answers import Answer, AnswerWriter, Reply
 from proxy.auth.credential import one_credential
 from proxy.counting import count_decision, count_ending, count_refusal
-from proxy.course import BYTES_PER_TOKEN, Course, close, learn, leave, outcome_of
+from proxy.course import Course, close, learn, leave, outcome_of
 from proxy.deciding import Decider, Decision
 from proxy.decision import Effect, Outcome, Verdict
 from proxy.decisions.record import Ending
@@ -31,7 +31,7 @@ from proxy.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from proxy.exchange import Call, Exchange, Principal
+from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange, Principal
 from proxy.framing import check_framing
 from proxy.intake import Intake, Reader
 from proxy.listener import Connection
@@ -170,10 +170,10 @@ class Gateway:
     async def _decide(self, intake: Intake, dialect: Dialect, course: Course) -> Decision:
         """Let the pack decide; a denial is a value that becomes the client's error here."""
         parts, exchange = self._parts, course.exchange
-        model = course.terms = parts.models[intake.call.model]
         input_tokens = intake.text_bytes // BYTES_PER_TOKEN + 1
 
         def estimate(call: Call) -> Amounts:
+            model = course.terms = parts.models[call.model]  # of the one that answers
             most = min(call.max_output_tokens or model.max_output_tokens, model.max_output_tokens) * call.choices
             course.reserved = Amounts.of(input_tokens, most, model.cost_microusd(input_tokens, most))
             return course.reserved
@@ -211,7 +211,7 @@ class Gateway:
             if name in request.headers:
                 headers[name] = request.headers[name]
         now = self._parts.clock.monotonic
-        course.upstream = upstream.name
+        course.upstream, course.model = upstream.name, sent.call.model
         course.sent = now()
         course.deadline = course.sent + upstream.total_seconds
         answer = await upstream.post(dialect, headers, sent.body, stream=sent.call.stream)
@@ -219,7 +219,9 @@ class Gateway:
         if answer.status == 200:
             return answer
         try:
-            raise dialect.upstream_error(answer.status, await answer.read_at_most(_ERROR_BODY_BYTES))
+            words = await answer.read_at_most(_ERROR_BODY_BYTES)
+            # What another model says of a call is not for one who is to take it for the model that was asked for.
+            raise dialect.upstream_error(answer.status, words if course.disclosed or not course.rerouted else b"")
         finally:
             answer.close()
 

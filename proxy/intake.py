@@ -164,5 +164,6 @@ def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decid
         exchange.prints = decider.fingerprint(exchange.texts)
     if size > TEXT_ONLY_BYTES:
         size = sum([text_bytes(text) for _, _, text in exchange.texts])
+    exchange.text_bytes = size
     decider.inspect(exchange)
     return Intake(call, len(body), dialect.write(call), size, flaw)

@@ -59,7 +59,7 @@ class Activation:
         path = self._packs.path
 
         def write() -> None:
-            pack, problems = check_pack(data, str(path))
+            pack, problems = check_pack(data, str(path), models=self._packs.models)
             if pack is None:
                 raise YamlProblems(problems)
             put_in_place(path, data)

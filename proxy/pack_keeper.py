@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +41,8 @@ class PackKeeper:
     """The pack in force of one deployment.
 
     `switch` has every worker use the archived pack of a digest; it may be called again for the same one, for those that
-    could not. `patterns` is the digest of the pattern sets that they started with.
+    could not. `patterns` is the digest of the pattern sets that they started with, `models` are those of the settings:
+    a pack that names another cannot be used.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class PackKeeper:
         clock: Clock,
         switch: Callable[[str], Awaitable[None]],
         patterns: str = "",
+        models: Collection[str] | None = None,
     ) -> None:
         self.path = path
         self.pack = pack
         self.archive = archive
         self.failure: Failure | None = None
         self.patterns = patterns
+        self.models = models
         self._beside = patterns  # of those that lie beside the pack now
         self._place = sight.place
         self._tried = sight.digest  # what was seen last, good or bad
@@ -160,7 +163,7 @@ class PackKeeper:
             self._done(sight, Reload.UNCHANGED)
             return
         try:
-            pack = await asyncio.to_thread(pack_of, sight, self.path)
+            pack = await asyncio.to_thread(pack_of, sight, self.path, self.models)
             await asyncio.to_thread(self.archive.keep, pack, sight.data or b"", note)
         except YamlProblems as broken:
             self._fail(sight, note, tuple(problem.render() for problem in broken.problems))

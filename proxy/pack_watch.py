@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,11 +76,14 @@ async def look_until_still(path: Path, known: str) -> Sight:
     return sight
 
 
-def pack_of(sight: Sight, path: Path) -> Pack:
-    """Load what was seen. Raises YamlProblems with everything that is wrong with it."""
+def pack_of(sight: Sight, path: Path, models: Collection[str] | None = None) -> Pack:
+    """Load what was seen, to run with settings that list `models` if it is to run.
+
+    Raises YamlProblems with everything that is wrong with it.
+    """
     if sight.data is None:
         raise Unreadable(sight.problems)
-    pack, problems = check_pack(sight.data, str(path))
+    pack, problems = check_pack(sight.data, str(path), models=models)
     if pack is None:
         raise YamlProblems(problems)
     return pack

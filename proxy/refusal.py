@@ -14,18 +14,17 @@ from proxy.decision import ALLOWED, NO_SHADOW, Effect, Shadow, Verdict
 from proxy.dialects.base import Dialect
 from proxy.errors import LimitReached, ProxyError
 from proxy.rules.engine import NO_JUDGEMENT
-from proxy.rules.pack import ClientMessage, Measure
+from proxy.rules.pack import Measure
 from proxy.rules.reservation import Denial
 from proxy.rules.units import window_text
 
 # Beyond this a client had better not wait for its turn but tell a person.
 _RETRYABLE_MS = 3_600_000
-_PAUSED = ClientMessage(403, "access_paused", "Access paused (ref {exchange_id}).")
 
 
 def to_error(
     decision: Decision, dialect: Dialect, exchange_id: str, now: float, links: Mapping[str, str]
-) -> LimitReached:
+) -> ProxyError:
     """Return the client's error for a denial by a quota or a rung.
 
     `now` is wall time in seconds, `links` are the values of docs_url and appeal_url.
@@ -34,11 +33,15 @@ def to_error(
         return _limit_reached(decision.denial, dialect, exchange_id, now, links)
     if decision.rejection is None or decision.rung is None:
         raise RuntimeError("nothing was denied")
-    client = decision.rung.client or _PAUSED
+    rejection, client = decision.rejection, decision.rung.client
+    if rejection.error is not None:
+        return rejection.error
+    words = {**links, "exchange_id": exchange_id, "verify_url": rejection.verify_url}
+    message = rejection.message if client is None else client.message
     return LimitReached(
-        client.message.format(measure="", window="", retry_after="", exchange_id=exchange_id, **links),
-        status=decision.rejection.status,
-        code=client.code or _PAUSED.code,
+        message.format(measure="", window="", retry_after="", **words),
+        status=rejection.status,
+        code=rejection.code if client is None or client.code is None else client.code,
         # The official clients retry a 429 twice unless they are told not to.
         headers={"x-should-retry": "false"},
     )
@@ -59,7 +62,7 @@ def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
         error=error,
         rung=enforced.rung,
         score=enforced.score,
-        actions=tuple(dict.fromkeys([*decision.actions, *(name for name, _ in decision.acting)])),
+        actions=tuple(dict.fromkeys([*decision.actions, *(acting.name for acting in decision.acting)])),
         fired=judgement.fired,
         flags=tuple(flag.name for flag in enforced.flags),
         waiting=enforced.waiting,

@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     PRINTS = "prints"  # of prompts
     LINKS = "links"  # what links accounts
     MARKS = "marks"  # in answers, by campaign
+    PACE = "pace"  # the unevenness of answers that are slowed
     REASONING = "reasoning"  # that is withheld, and comes back sealed
     ADMIN_TOKEN_DIGEST = "admin-token-digest"  # noqa: S105 - a purpose's name, no secret
 

@@ -48,7 +48,7 @@ from proxy.store import PATIENTLY_S, open_store
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.telling import hunts
-from proxy.worker import Start
+from proxy.worker import Start, listed_models
 
 STATE_FILE = "serve.json"
 _PING_S = 0.5
@@ -167,7 +167,8 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
     settings = launch.settings
     async with AsyncExitStack() as stack:
         sight = look(settings.pack)
-        pack = pack_of(sight, settings.pack)
+        models = listed_models(settings)
+        pack = pack_of(sight, settings.pack, models)
         stack.enter_context(held(settings.data))
         host, port = stack.enter_context(_address(settings.listen.host, settings.listen.port))
         patterns = copy_patterns(settings.pack, settings.data)
@@ -205,7 +206,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             wanted = settings.hunter.run and hunts(packs.pack, Mode(settings.max_mode))
             await asyncio.gather(fleet.switch(digest), hunter.switch(digest, wanted=wanted))
 
-        packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns)
+        packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns, models)
         flags = FlagRegistry(store, clock)
         campaigns = CampaignRegistry(store, flags, clock)
         deployment = Deployment(settings, packs, registry, campaigns, fleet, hunter, stand_in=stand_in is not None)

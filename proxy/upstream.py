@@ -49,12 +49,13 @@ class UpstreamReset(UpstreamFailed):
 class UpstreamAnswer:
     """An answer whose head came; read its body with `read` until it returns nothing, then `close`."""
 
-    __slots__ = ("_connection", "_idle", "_pool", "content_type", "encoded", "status")
+    __slots__ = ("_closed", "_connection", "_idle", "_pool", "content_type", "encoded", "status")
 
     def __init__(self, head: AnswerHead, connection: UpstreamConnection, pool: Pool, idle: float) -> None:
         self._connection = connection
         self._pool = pool
         self._idle = idle
+        self._closed = False
         self.status = head.status
         kind, encoding = head.content_type, head.content_encoding
         self.content_type = kind if kind == _USUAL_TYPE or _CONTENT_TYPE.fullmatch(kind) else ""
@@ -64,18 +65,24 @@ class UpstreamAnswer:
     async def read(self) -> bytes:
         """Return what came since the last read, b"" at the end. Raises UpstreamTimeout or UpstreamReset.
 
-        Only the time that passes in here counts as the answer's pause.
+        Only the time that passes in here counts as the answer's pause. At the end the connection goes: however long
+        what came is held back then, it keeps no other call waiting.
         """
+        if self._closed:
+            return b""
         connection = self._connection
         connection.expect_within(self._idle)
         try:
-            return await connection.read()
+            data = await connection.read()
         except TimeoutError:
             raise UpstreamTimeout("The model API stopped answering.") from None
         except BrokenAnswer:
             raise UpstreamReset("The model API broke off its answer.") from None
         finally:
             connection.expect_nothing()
+        if not data:
+            self.close()
+        return data
 
     async def read_at_most(self, size: int) -> bytes:
         """Return up to about `size` bytes of the body: what an error's words need."""
@@ -86,8 +93,10 @@ class UpstreamAnswer:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Let the connection go: back to the pool if the answer was read to its end, closed otherwise."""
-        self._pool.give(self._connection)
+        """Let the connection go, once: back to the pool if the answer was read to its end, closed otherwise."""
+        if not self._closed:
+            self._closed = True
+            self._pool.give(self._connection)
 
 
 class Upstream:

@@ -84,6 +84,17 @@ class Wire(Protocol):
         """Return the parts of a chunk in the order in which they are read; none of what is no document."""
         ...
 
+    def written(self, chunk: Chunk) -> int:
+        """Return how many UTF-8 bytes of a chunk the model wrote: text, reasoning and arguments of tool calls."""
+        ...
+
+    def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
+        """Return the value of a LOGPROBS part with at most `most` alternatives a token and rounded figures.
+
+        None leaves the one or the other as it came.
+        """
+        ...
+
     def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
         """Return a new chunk of a stream that carries on a lane's text; `like` is any chunk of that stream."""
         ...
@@ -97,6 +108,14 @@ class Wire(Protocol):
         ...
 
 
+def value_at(chunk: Chunk, path: Path) -> Any:  # noqa: ANN401 - a part of a JSON document
+    """Return what stands at the path of a part."""
+    node: Any = chunk.data
+    for step in path:
+        node = node[step]
+    return node
+
+
 def edited(chunk: Chunk, edits: Mapping[Path, object]) -> Chunk:
     """Return a chunk with other values at some paths, or without them (`GONE`); it is written anew.
 
@@ -108,7 +127,8 @@ def edited(chunk: Chunk, edits: Mapping[Path, object]) -> Chunk:
         for step in path[:-1]:
             way = way.setdefault(step, ({}, None))[0]
         way[path[-1]] = ({}, _Value(value))
-    return replace(chunk, raw=None, data=_edited(chunk.data, ways))
+    like = chunk.like if chunk.raw is None else chunk.raw
+    return replace(chunk, raw=None, data=_edited(chunk.data, ways), like=like)
 
 
 class _Value(NamedTuple):

@@ -74,6 +74,11 @@ def with_stand_in(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"upstreams": {STAND_IN: Upstream(url=url)}, "models": models})
 
 
+def listed_models(settings: Settings) -> frozenset[str]:
+    """Return the models that customers may name, those of the stand-in if it answers."""
+    return frozenset(MODELS if settings.uses_stand_in else settings.models)
+
+
 def main(descriptor: int) -> int:
     """Run a worker whose control line is an inherited descriptor; return its exit code."""
     end = socket.socket(fileno=descriptor)

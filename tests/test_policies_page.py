@@ -123,6 +123,10 @@ def test_the_actions_and_their_parameters_say_what_the_code_says() -> None:
     assert sorted((name, text) for name, text in TABLES["action and parameter"]) == sorted(told)
 
 
+def test_what_actions_show_and_leave_alone_is_what_the_code_says() -> None:
+    assert TABLES["action"] == [[f"`{kind.name}`", kind.discloses, kind.never_touches] for kind in ACTIONS.values()]
+
+
 def test_every_operator_is_shown_with_the_types_it_applies_to() -> None:
     for name, kinds, _ in TABLES["operator"]:
         assert kinds.split(", ") == [

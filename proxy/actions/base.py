@@ -6,11 +6,13 @@ was the exchange degraded; it never alters facts, code, tool arguments or safety
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from proxy.clock import Clock
+from proxy.errors import ProxyError
 from proxy.exchange import Call, Exchange
 from proxy.secrets import Purpose
 from proxy.wire import Transform, Wire
@@ -20,20 +22,38 @@ def _no_secret(purpose: Purpose) -> bytes:
     return blake2b(purpose.encode(), digest_size=32).digest()
 
 
+class ModelFacts(NamedTuple):
+    """What is known of a model: its longest answer (None: any), and the APIs that its upstream speaks (none: all)."""
+
+    max_output_tokens: int | None = None
+    dialects: frozenset[str] = frozenset()
+
+
 class Tools(NamedTuple):
-    """What an action may use of the process that it works in.
+    """What an action may use of the process that it works in, and of the rung that it belongs to.
 
     `key` returns 32 secret bytes for a purpose, the same on every replica; where no customer is answered they are none.
+    `models` are those of the settings. `disclosed` says that the rung tells the caller that something was done.
     """
 
     clock: Clock
     key: Callable[[Purpose], bytes] = _no_secret
+    models: Mapping[str, ModelFacts] = MappingProxyType({})
+    disclosed: bool = False
 
 
 class Rejection(NamedTuple):
-    """The end of an exchange that is not to be answered; the rung says in which words."""
+    """The end of an exchange that is not to be answered.
+
+    The client is told the `error` if there is one; else what the rung's `client` says, or without that the `code` and
+    the `message` here, with the same variables.
+    """
 
     status: int
+    code: str = "access_paused"
+    message: str = "Access paused (ref {exchange_id})."
+    verify_url: str = ""
+    error: ProxyError | None = None
 
 
 class Action(Protocol):
@@ -64,6 +84,7 @@ class ActionKind(Protocol):
     summary: ClassVar[str]  # one sentence for the author's page
     parameters: ClassVar[dict[str, str]]  # each with its unit and meaning
     discloses: ClassVar[str]  # what the caller can notice
+    never_touches: ClassVar[str]  # what stays as it is, whatever the parameters
 
     @classmethod
     def read(cls, value: Any) -> ActionKind:  # noqa: ANN401 - a value of a YAML file

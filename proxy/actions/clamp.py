@@ -1,67 +1,149 @@
-"""Bounds how much one request may ask for; what asks for less is left as it is."""
+"""Bounds how much one request may ask for and bring; what asks for less is left as it is.
+
+Laws: a call that was valid stays valid; a conversation is never cut, as half of it says something else: one that is too
+long is refused, in the way in which its API refuses one that is too long for the model.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-from proxy.actions.base import Tools
-from proxy.actions.reading import members, whole
-from proxy.exchange import Call, Exchange
+from proxy.actions.base import Rejection, Tools
+from proxy.actions.length import shortened
+from proxy.actions.offers import fewer_images, fewer_tools
+from proxy.actions.reading import members, number, whole
+from proxy.errors import BadRequest
+from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange
 
 _MOST = 10_000_000
-_LENGTHS = ("max_completion_tokens", "max_tokens")
-_LEAST_BUDGET = 1024  # of reasoning tokens, that Anthropic's API accepts
+_MOST_CHOICES = 128
+_MOST_TOOLS = 256
+_MOST_IMAGES = 10_000
+
+
+class Span(NamedTuple):
+    """A range, both ends included."""
+
+    least: float
+    most: float
 
 
 @dataclass(frozen=True, slots=True)
 class Clamp:
-    """The action, and at work: it keeps nothing of an exchange."""
+    """The action; None: no bound."""
 
     max_output_tokens: int | None
     n: int | None
+    best_of: int | None = None
+    temperature: Span | None = None
+    tools: int | None = None
+    images: int | None = None
+    context_tokens: int | None = None
 
     name: ClassVar[str] = "clamp"
-    summary: ClassVar[str] = "Lowers what a request asks for to a bound; a request without a bound of its own gets it."
+    summary: ClassVar[str] = "Lowers what a request asks for or brings to a bound; what asks for less stays as it is."
     parameters: ClassVar[dict[str, str]] = {
-        "max_output_tokens": "The most tokens that an answer may have, reasoning included.",
+        "max_output_tokens": "The most tokens that an answer may have, reasoning included, asked for or not.",
         "n": "The most answers to one request.",
+        "best_of": "The most answers that the model may choose from.",
+        "temperature": "A map with min (0 to 1), max (0 to 2) or both: where a temperature that is given must lie.",
+        "tools": "The most tools that may be offered: the first ones, and one that tool_choice names.",
+        "images": "The most images that may be shown: the last ones; in another's place stands that it was left out.",
+        "context_tokens": "The most tokens of text in a request, three bytes a token; what is longer is refused: 400.",
     }
-    discloses: ClassVar[str] = "answers end early, with the finish reason that the API has for length"
+    discloses: ClassVar[str] = "answers that end early or are fewer; tools and images that the model does not see"
+    never_touches: ClassVar[str] = "texts, arguments of tool calls, and what the model answers"
 
     @classmethod
     def read(cls, value: Any) -> Clamp:  # noqa: ANN401 - a value of a YAML file
         """Make one of what the pack says."""
         given = members(value, cls.parameters)
-        if not given:
-            raise ValueError("should have max_output_tokens, n or both")
-        return cls(whole(given, "max_output_tokens", 1, _MOST), whole(given, "n", 1, 128))
+        clamp = cls(
+            max_output_tokens=whole(given, "max_output_tokens", 1, _MOST),
+            n=whole(given, "n", 1, _MOST_CHOICES),
+            best_of=whole(given, "best_of", 1, _MOST_CHOICES),
+            temperature=_span(given.get("temperature")),
+            tools=whole(given, "tools", 1, _MOST_TOOLS),
+            images=whole(given, "images", 0, _MOST_IMAGES),
+            context_tokens=whole(given, "context_tokens", 1, _MOST),
+        )
+        if all(value is None for value in given.values()):
+            raise ValueError(f"should have at least one of {', '.join(cls.parameters)}")
+        return clamp
 
-    def begin(self, exchange: Exchange, tools: Tools) -> Clamp:
+    def begin(self, exchange: Exchange, tools: Tools) -> Clamping:
         """Return the action for one exchange."""
-        del exchange, tools
-        return self
-
-    async def on_call(self, call: Call) -> Call:
-        """Return the call within its bounds."""
-        body, length, choices = call.body, call.max_output_tokens, call.choices
-        if self.max_output_tokens is not None and (length is None or length > self.max_output_tokens):
-            length = self.max_output_tokens
-            given = [name for name in _LENGTHS if body.get(name) is not None] or [call.length_member]
-            body = {**body, **dict.fromkeys(given, length), **_thinking_within(length, body.get("thinking"))}
-        if self.n is not None and choices > self.n:
-            choices = self.n
-            body = {**body, "n": choices}
-        if body is call.body:
-            return call
-        return replace(call, body=body, max_output_tokens=length, choices=choices)
+        del tools
+        return Clamping(self, exchange.text_bytes // BYTES_PER_TOKEN + 1)
 
 
-def _thinking_within(length: int, thinking: object) -> dict[str, Any]:
-    """Return the member that keeps a budget of reasoning below the length, as Anthropic's API wants it."""
-    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
-    if type(budget) is not int or budget < length:
+class Clamping:
+    """The action at work on a request with about so many tokens of text."""
+
+    def __init__(self, clamp: Clamp, tokens: int) -> None:
+        self._clamp = clamp
+        self._tokens = tokens
+
+    async def on_call(self, call: Call) -> Call | Rejection:
+        """Return the call within its bounds, or its refusal."""
+        clamp = self._clamp
+        if clamp.context_tokens is not None and self._tokens > clamp.context_tokens:
+            return Rejection(400, error=_too_long(self._tokens, clamp.context_tokens))
+        if clamp.max_output_tokens is not None:
+            call = shortened(call, clamp.max_output_tokens)
+        if clamp.n is not None and call.choices > clamp.n:
+            call = replace(call, body={**call.body, "n": clamp.n}, choices=clamp.n)
+        changed = self._changed(call)
+        return replace(call, body={**call.body, **changed}) if changed else call
+
+    def _changed(self, call: Call) -> dict[str, Any]:
+        """Return the members of the body that are beyond a bound, within it."""
+        clamp, body = self._clamp, call.body
+        changed = _tempered(body, clamp.temperature) if clamp.temperature is not None else {}
+        if clamp.best_of is not None:
+            most = max(clamp.best_of, call.choices)  # no API takes fewer than `n`
+            if type(given := body.get("best_of")) is int and given > most:
+                changed["best_of"] = most
+        if clamp.tools is not None:
+            changed |= fewer_tools(body, clamp.tools)
+        if clamp.images is not None:
+            changed |= fewer_images(body, clamp.images)
+        return changed
+
+
+def _span(value: Any) -> Span | None:  # noqa: ANN401 - a value of a YAML file
+    if value is None:
+        return None
+    try:
+        given = members(value, ("max", "min"))
+        # No API takes less than 0 or more than 2, and Anthropic's no more than 1.
+        least, most = number(given, "min", 0, 1), number(given, "max", 0, 2)
+    except ValueError as error:
+        raise ValueError(f"temperature: {error}") from None
+    if not given or (least or 0.0) > (2.0 if most is None else most):
+        raise ValueError("temperature: should have min, max or both, min being no more than max")
+    return Span(least or 0.0, 2.0 if most is None else most)
+
+
+def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
+    """Return the temperature within its range; one that is not given stays the API's own."""
+    given, thinking = body.get("temperature"), body.get("thinking")
+    reasons = body.get("reasoning_effort") is not None or (
+        type(thinking) is dict and thinking.get("type") != "disabled"
+    )
+    # A model that reasons takes no other temperature than its own.
+    if isinstance(given, bool) or not isinstance(given, int | float) or reasons:
         return {}
-    if length <= _LEAST_BUDGET:
-        return {"thinking": {"type": "disabled"}}
-    return {"thinking": {**thinking, "budget_tokens": length - 1}}  # type: ignore[dict-item]  # a dict, as seen above
+    if span.least <= given <= span.most:
+        return {}
+    return {"temperature": min(max(given, span.least), span.most)}
+
+
+def _too_long(tokens: int, most: int) -> BadRequest:
+    """Return the refusal that clients of either API know how to take: by the code, or by the first words."""
+    message = (
+        f"The prompt is too long: about {tokens} tokens, and at most {most} can be read. "
+        "Please reduce the length of the messages."
+    )
+    return BadRequest(message, code="context_length_exceeded", param="messages")

@@ -1,51 +1,133 @@
-"""Takes parameters out of a call that tell more of a model than its text does; the upstream never computes them."""
+"""Takes out of a call what tells more of a model than its text does, or leaves it with less detail.
+
+Law: what is no more asked for is not in the answer either, whatever the upstream sends.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-from proxy.actions.base import Tools
-from proxy.actions.reading import one_of
-from proxy.exchange import Call, Exchange
+from proxy.actions.base import Action, Tools
+from proxy.actions.reading import members, one_of, whole
+from proxy.exchange import Call, Chunk, Exchange
+from proxy.wire import Kind, Path, Wire, edited, value_at
 
+_LOGPROBS, _TOP = "logprobs", "top_logprobs"
 # What an author names, and the members of a request that it stands for.
-_MEMBERS = {
-    "logprobs": ("logprobs", "top_logprobs"),
-    "top_logprobs": ("top_logprobs",),
-    "logit_bias": ("logit_bias",),
-}
+_MEMBERS = {_LOGPROBS: (_LOGPROBS, _TOP), _TOP: (_TOP,), "logit_bias": ("logit_bias",)}
+_MOST_TOP = 20  # that the API gives
+_MOST_DECIMALS = 6
+
+
+class Detail(NamedTuple):
+    """How much of log-probabilities is left: alternatives a token and decimals of a figure; None: as they come."""
+
+    top: int | None
+    decimals: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The action, and at work: it keeps nothing of an exchange."""
+    """The action; `kept` is there if log-probabilities are only made coarse."""
 
     what: tuple[str, ...]
+    kept: Detail | None = None
 
     name: ClassVar[str] = "drop"
-    summary: ClassVar[str] = "Removes parameters from the call, so that the answer does not have what they ask for."
+    summary: ClassVar[str] = "Removes parameters from the call, and what they ask for from the answer."
     parameters: ClassVar[dict[str, str]] = {
         "logprobs": "Log-probabilities, and their alternatives.",
+        "logprobs.top": "Instead of removing them all: the most alternatives a token, 0 to 20; as asked if missing.",
+        "logprobs.decimals": "Instead of removing them all: the decimals of a figure, 0 to 6; all if missing.",
         "top_logprobs": "The alternatives only.",
         "logit_bias": "The bias on chosen tokens.",
     }
-    discloses: ClassVar[str] = "the answer lacks what was asked for"
+    discloses: ClassVar[str] = "the answer lacks what was asked for, or its figures are round"
+    never_touches: ClassVar[str] = "the answer itself, only figures beside it"
 
     @classmethod
     def read(cls, value: Any) -> Drop:  # noqa: ANN401 - a value of a YAML file
         """Make one of what the pack says."""
-        return cls(one_of(value, _MEMBERS, "what can be dropped"))
+        items = value if isinstance(value, list) else [value]
+        coarse = [item for item in items if isinstance(item, dict) and list(item) == [_LOGPROBS]]
+        names = [item for item in items if item not in coarse]
+        what = one_of(names, _MEMBERS, "what can be dropped") if names or not coarse else ()
+        if len(coarse) > 1 or (coarse and not {_LOGPROBS, _TOP}.isdisjoint(what)):
+            raise ValueError("log-probabilities are either removed or kept with less detail, and once")
+        return cls(what, _detail(coarse[0][_LOGPROBS]) if coarse else None)
 
-    def begin(self, exchange: Exchange, tools: Tools) -> Drop:
-        """Return the action for one exchange."""
-        del exchange, tools
-        return self
+    def begin(self, exchange: Exchange, tools: Tools) -> Action:
+        """Return the action for one exchange; it works on the answer too if figures were asked for."""
+        del tools
+        asked = exchange.call is not None and any(map(exchange.call.body.get, _MEMBERS[_LOGPROBS]))
+        if not asked or (self.kept is None and "logit_bias" in self.what and len(self.what) == 1):
+            return Dropping(self)
+        return DroppingFromAnswer(self)
+
+
+def _detail(value: Any) -> Detail:  # noqa: ANN401 - a value of a YAML file
+    try:
+        given = members(value, Detail._fields)
+        detail = Detail(whole(given, "top", 0, _MOST_TOP), whole(given, "decimals", 0, _MOST_DECIMALS))
+    except ValueError as error:
+        raise ValueError(f"logprobs: {error}") from None
+    if detail == (None, None):
+        raise ValueError("logprobs: should have top, decimals or both")
+    return detail
+
+
+class Dropping:
+    """The action at work on a call."""
+
+    def __init__(self, drop: Drop) -> None:
+        self._drop = drop
 
     async def on_call(self, call: Call) -> Call:
         """Return the call without what is dropped."""
+        drop, body = self._drop, call.body
         # With all that belongs to it: `top_logprobs: 0` without `logprobs` would be refused upstream.
-        gone = {member for name in self.what if any(map(call.body.get, _MEMBERS[name])) for member in _MEMBERS[name]}
-        if not gone:
-            return call
-        return replace(call, body={name: value for name, value in call.body.items() if name not in gone})
+        gone = {member for name in drop.what if any(map(body.get, _MEMBERS[name])) for member in _MEMBERS[name]}
+        if gone:
+            body = {name: value for name, value in body.items() if name not in gone}
+        most = drop.kept.top if drop.kept is not None else None
+        if most is not None and type(top := body.get(_TOP)) is int and top > most:
+            body = {**body, _TOP: most}
+        return replace(call, body=body) if body is not call.body else call
+
+
+class DroppingFromAnswer(Dropping):
+    """The action at work on a call that asks for figures, and on its answer."""
+
+    def on_answer(self, wire: Wire) -> FigureFilter:
+        """Return what takes the figures out of the answer."""
+        kept = self._drop.kept
+        if kept is None and _LOGPROBS not in self._drop.what:
+            kept = Detail(0, None)
+        return FigureFilter(wire, kept)
+
+
+class FigureFilter:
+    """The transform: without figures, or with the detail that is kept."""
+
+    def __init__(self, wire: Wire, kept: Detail | None) -> None:
+        self.changed = False
+        self._wire = wire
+        self._kept = kept
+
+    def feed(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Return the chunk with less in it."""
+        edits: dict[Path, Any] = {}
+        for part in self._wire.parts(chunk):
+            if part.kind is Kind.LOGPROBS:
+                value = value_at(chunk, part.path)
+                left = None if self._kept is None else self._wire.coarse(value, self._kept.top, self._kept.decimals)
+                if left != value:
+                    edits[part.path] = left
+        self.changed = self.changed or bool(edits)
+        yield edited(chunk, edits) if edits else chunk
+
+    def end(self) -> tuple[()]:
+        """Return nothing: nothing was kept."""
+        return ()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from proxy.problem import nearest
+
+# As in the rest of a pack, and milliseconds besides: what an answer takes is shorter than what is counted over.
+_DURATION = re.compile(r"([1-9][0-9]{0,6})(ms|s|m)")
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
 def members(value: Any, known: Iterable[str]) -> dict[str, Any]:  # noqa: ANN401 - a value of a YAML file
@@ -27,6 +32,32 @@ def whole(given: dict[str, Any], name: str, least: int, most: int, *, default: i
     if type(value) is not int or not least <= value <= most:
         raise ValueError(f"{name} should be a whole number from {least:,} to {most:,}")
     return value
+
+
+def number(given: dict[str, Any], name: str, least: float, most: float) -> float | None:
+    """Return a number within bounds, None if it is missing. Raises ValueError."""
+    value = given.get(name)
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not least <= value <= most:
+        raise ValueError(f"{name} should be a number from {least:g} to {most:g}")
+    return float(value)
+
+
+def duration(given: dict[str, Any], name: str, most: str) -> float | None:
+    """Return a time as packs write it in seconds, None if it is missing; `most` is a time too. Raises ValueError."""
+    value = given.get(name)
+    if value is None:
+        return None
+    seconds = _seconds(value)
+    if seconds is None or seconds > (_seconds(most) or 0.0):
+        raise ValueError(f"{name} should be a time such as 500ms, 2s or 1m, at most {most}")
+    return seconds
+
+
+def _seconds(time: Any) -> float | None:  # noqa: ANN401 - a value of a YAML file
+    found = _DURATION.fullmatch(time) if isinstance(time, str) else None
+    return int(found[1]) * _UNITS_S[found[2]] if found else None
 
 
 def one_of(names: Any, known: Iterable[str], what: str) -> tuple[str, ...]:  # noqa: ANN401 - a value of a YAML file

@@ -39,6 +39,7 @@ class Withhold:
         "tags": "Names of further tags, up to 32, besides the usual ones and those that the request itself asks for.",
     }
     discloses: ClassVar[str] = "answers have redacted blocks or no reasoning, and a stream rests while the model thinks"
+    never_touches: ClassVar[str] = "the answer itself, arguments of tool calls, structured output and figures of usage"
 
     @classmethod
     def read(cls, value: Any) -> Withhold:  # noqa: ANN401 - a value of a YAML file

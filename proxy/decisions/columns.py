@@ -75,6 +75,7 @@ EXCHANGE: Final = (
     Column("bytes_out", "integer", "Length of the answer's body."),
     Column("chunks", "integer", "Pieces of the answer that were passed on."),
     Column("upstream", "string", "Name of the upstream; empty if none was called."),
+    Column("model_used", "string", "The model that the upstream was asked for: another one if a rung reroutes."),
     Column("truncated", "boolean", "Whether columns were emptied to keep the line short."),
 )
 NOTICES: Final = {
@@ -116,6 +117,7 @@ DROPPED_FIRST: Final = (
     "actions",
     "client_request_id",
     "model",
+    "model_used",
     "upstream",
     "plan",
     "pack_name",

@@ -66,6 +66,7 @@ class Ending(NamedTuple):
     chunks: int = 0
     upstream: str = ""
     fields: Mapping[str, Value] = _NO_FIELDS
+    model_used: str = ""
 
 
 class Recorder:
@@ -136,6 +137,7 @@ class Recorder:
         row["bytes_out"] = ending.bytes_out
         row["chunks"] = ending.chunks
         row["upstream"] = ending.upstream
+        row["model_used"] = ending.model_used[:_CLAIM_CHARS]
         return to_line(row)
 
     def begin(self, exchange: Exchange, verdict: Verdict, pack_digest: str) -> bytes:

@@ -104,14 +104,22 @@ class StreamDecoder(ABC):
 
 
 class DocumentDecoder:
-    """Decodes an answer that is one JSON document; `observe` reads what it says into the progress."""
+    """Decodes an answer that is one JSON document; `observe` reads what it says into the progress.
+
+    With `exact`, every number is read so that it can be written again.
+    """
 
     def __init__(
-        self, observe: Callable[[Progress, dict[str, Any]], None], max_bytes: int = MAX_DOCUMENT_BYTES
+        self,
+        observe: Callable[[Progress, dict[str, Any]], None],
+        max_bytes: int = MAX_DOCUMENT_BYTES,
+        *,
+        exact: bool = False,
     ) -> None:
         self.progress = Progress()
         self._observe = observe
         self._left = max_bytes
+        self._exact = exact
         self._pieces: list[bytes] = []
 
     def feed(self, data: bytes) -> list[Chunk]:
@@ -125,7 +133,7 @@ class DocumentDecoder:
     def finish(self) -> list[Chunk]:
         """Return the document as one chunk. Raises UpstreamFailed if it is no JSON object."""
         raw = b"".join(self._pieces)
-        document = load(raw)
+        document = load(raw, exact=self._exact)
         if document is None:
             raise UpstreamFailed("The model API sent an answer that is not valid JSON.")
         self._observe(self.progress, document)
@@ -138,9 +146,10 @@ def encode(chunk: Chunk, *, streamed: bool) -> bytes:
         return chunk.raw
     if chunk.data is None:
         return b""
-    document = dump(chunk.data)
+    like = chunk.like or b""
+    document = dump(chunk.data, like)
     if not streamed:
-        return document
+        return document + like[len(like.rstrip()) :]
     name = b"event: %b\n" % chunk.event.encode() if chunk.event else b""
     return b"%bdata: %b\n\n" % (name, document)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from proxy.dialects._answers import written_bytes
 from proxy.dialects._anthropic_reasoning import MessageWithoutReasoning, StreamWithoutReasoning
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Seal, Transform
@@ -22,6 +23,17 @@ class MessagesWire:
         if chunk.data is None:
             return []
         return list(_of_event(chunk.data) if self.streamed else _of_message(chunk.data, ()))
+
+    def written(self, chunk: Chunk) -> int:
+        """Return how many UTF-8 bytes of a chunk the model wrote."""
+        if chunk.data is None:
+            return 0
+        return sum([written_bytes(chunk.data.get(name)) for name in ("content", "delta", "content_block")])
+
+    def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
+        """Return what came: this API has no log-probabilities."""
+        del most, decimals
+        return logprobs
 
     def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
         """Return an event that carries on a text block."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from proxy.dialects._answers import written_bytes
+from proxy.dialects._logprobs import coarse
 from proxy.dialects._names import names
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
@@ -44,6 +46,16 @@ class ChatWire:
             if type(choice) is dict:
                 found += self._of_choice(choice, place, bare=bare)
         return found
+
+    def written(self, chunk: Chunk) -> int:
+        """Return how many UTF-8 bytes of a chunk the model wrote."""
+        choices = chunk.data.get("choices") if chunk.data is not None else None
+        given = choices if type(choices) is list else []
+        return sum([written_bytes(choice.get(self._holder)) for choice in given if type(choice) is dict])
+
+    def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
+        """Return log-probabilities with less detail."""
+        return coarse(logprobs, most, decimals)
 
     def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
         """Return a chunk that carries on a choice's text."""

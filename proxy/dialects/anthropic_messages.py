@@ -80,7 +80,7 @@ class AnthropicMessages:
     def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is a stream of events, or one JSON document."""
         del call  # nothing of it was ours to ask
-        return MessageStream(every=every) if streamed else DocumentDecoder(observe_message)
+        return MessageStream(every=every) if streamed else DocumentDecoder(observe_message, exact=every)
 
     def wire(self, *, streamed: bool) -> Wire:
         """Return what actions may know of an answer."""

@@ -55,7 +55,11 @@ class OpenAIChat(OpenAIDialect):
 
     def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is a stream of events, or one JSON document."""
-        return _ChatStream(hide_usage=call.hide_usage, every=every) if streamed else DocumentDecoder(_observe_document)
+        return (
+            _ChatStream(hide_usage=call.hide_usage, every=every)
+            if streamed
+            else DocumentDecoder(_observe_document, exact=every)
+        )
 
     def wire(self, *, streamed: bool) -> Wire:
         """Return what actions may know of an answer."""

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
-from proxy.actions.base import Tools
+from proxy.actions.base import ModelFacts, Tools
 from proxy.clock import VirtualClock
-from proxy.course import BYTES_PER_TOKEN, Terms
+from proxy.course import Terms
 from proxy.deciding import Decider, Decision
 from proxy.decision import Effect
 from proxy.detectors.base import Detector
 from proxy.dialects import dialects
 from proxy.errors import ProxyError
-from proxy.exchange import Answered, Call, Exchange, Usage
+from proxy.exchange import BYTES_PER_TOKEN, Answered, Call, Exchange, Usage
 from proxy.fields import Field, FieldTable, Value
 from proxy.intake import understand
 from proxy.policy_testing.campaigns import KnownCampaigns
@@ -126,7 +126,9 @@ class World:
         detectors = minds.detectors(store, released)
         needed = [each for each in detectors if any(field.name in engine.reads for field in each.fields)]
         containment = self._campaigns.containment
-        self._decider = Decider(engine, self._quotas, [*needed, self._given], table, Tools(self._clock), containment)
+        facts = {name: ModelFacts(model.max_output_tokens) for name, model in self._models.items()}
+        tools = Tools(self._clock, models=facts)
+        self._decider = Decider(engine, self._quotas, [*needed, self._given], table, tools, containment)
         self._open: list[_Open] = []
         self._sent = 0
 
@@ -173,10 +175,10 @@ class World:
             intake = understand(dialect, asked.body(ordinal), exchange, self._decider)
         except ProxyError as error:
             return Observed(Effect.DENY, error.status, error.code, error.message, "request")
-        terms = self._terms(intake.call.model)
         input_tokens = intake.text_bytes // BYTES_PER_TOKEN + 1
 
         def estimate(call: Call) -> Amounts:
+            terms = self._terms(call.model)
             output = min(call.max_output_tokens or terms.max_output_tokens, terms.max_output_tokens) * call.choices
             return Amounts.of(input_tokens, output, terms.cost_microusd(input_tokens, output))
 

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from proxy.clock import VirtualClock
-from proxy.course import BYTES_PER_TOKEN, Terms
+from proxy.course import Terms
 from proxy.deciding import Decider, Decision
 from proxy.decision import Effect
 from proxy.dialects import dialects
-from proxy.exchange import Answered, Call, Exchange, Principal, Usage
+from proxy.exchange import BYTES_PER_TOKEN, Answered, Call, Exchange, Principal, Usage
 from proxy.fields import FieldTable
 from proxy.fingerprint.winnow import Prints
 from proxy.refusal import to_error
@@ -58,10 +58,10 @@ class Judging:
         """Decide about one exchange, settle it and let everybody learn from it."""
         exchange = self._exchange(seen, request)
         exchange.prints = prints
-        terms = self._models.get(request.model, self._usual)
         asked = request.text_bytes // BYTES_PER_TOKEN + 1
 
         def estimate(call: Call) -> Amounts:
+            terms = self._models.get(call.model, self._usual)
             most = min(call.max_output_tokens or terms.max_output_tokens, terms.max_output_tokens) * call.choices
             return Amounts.of(asked, most, terms.cost_microusd(asked, most))
 
@@ -74,7 +74,8 @@ class Judging:
         elif status >= 400:
             used = _NOTHING
         if decision.reservation is not None:
-            cost = terms.cost_microusd(used.input, used.output)
+            used_model = decision.call.model if decision.call is not None else request.model
+            cost = self._models.get(used_model, self._usual).cost_microusd(used.input, used.output)
             amounts = Amounts.of(used.input, used.output, cost, requests=int(status < 500))
             decider.quotas.settle(decision.reservation, amounts)
         decider.learn(exchange, Answered(status, used))
@@ -101,6 +102,7 @@ class Judging:
             (),
             {**self._defaults, **request.fields},
             request.unknown,
+            text_bytes=request.text_bytes,
         )
 
     def _principal(self, caller: Caller) -> Principal:

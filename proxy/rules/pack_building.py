@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.actions.reject import Reject
+from proxy.actions import REFUSING
 from proxy.rules.definitions import signal_digest
 from proxy.rules.pack import (
     AllOf,
@@ -94,7 +94,7 @@ def _rung(entry: RungEntry, parts: Parts, number: int) -> Rung:
     actions = parts.actions["ladder", number]
     client = None
     for action in actions:
-        if isinstance(action, Reject) and entry.client:
+        if isinstance(action, REFUSING) and entry.client and client is None:
             client = ClientMessage(action.status, entry.client.code, entry.client.message)
     return Rung(entry.rung, entry.score, actions, entry.disclose == "header", entry.approval, client)
 

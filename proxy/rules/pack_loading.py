@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from proxy.detectors import field_table
@@ -10,6 +11,7 @@ from proxy.problem import Problem, YamlProblems, has_errors, in_order
 from proxy.rules.pack import Pack
 from proxy.rules.pack_building import build
 from proxy.rules.pack_checks import find_faults
+from proxy.rules.pack_models import find_unlisted
 from proxy.rules.pack_reading import read_parts
 from proxy.rules.pack_schema import PackFile
 from proxy.rules.pack_warnings import find_warnings
@@ -33,10 +35,13 @@ def load_pack(path: Path) -> Pack:
     return pack
 
 
-def check_pack(data: bytes, file: str, now: float | None = None) -> tuple[Pack | None, list[Problem]]:
+def check_pack(
+    data: bytes, file: str, now: float | None = None, models: Collection[str] | None = None
+) -> tuple[Pack | None, list[Problem]]:
     """Return the pack, or None if it has an error, and every problem, warnings included, in the order of the file.
 
-    `now` is Unix seconds, to warn of what has expired; without it nothing has.
+    `now` is Unix seconds, to warn of what has expired; without it nothing has. `models` are those of the settings that
+    the pack is to run with, if they are known.
     """
     try:
         document = parse(data, file)
@@ -48,7 +53,8 @@ def check_pack(data: bytes, file: str, now: float | None = None) -> tuple[Pack |
     table = field_table()
     parts = read_parts(document, table)
     refused = {(problem.line, problem.column) for problem in document.problems}  # its meaning is no second fault
-    found = (*find_faults(document), *parts.problems)
+    unlisted = find_unlisted(document, models) if models is not None else ()
+    found = (*find_faults(document), *parts.problems, *unlisted)
     problems = in_order([*problems, *(fault for fault in found if (fault.line, fault.column) not in refused)])
     if entry is None or has_errors(problems):
         return None, problems

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.actions import ACTIONS
+from proxy.actions import ACTIONS, REFUSING
 from proxy.actions.base import ActionKind
 from proxy.actions.reject import Reject
 from proxy.document import Document, Steps
@@ -127,11 +127,13 @@ def _actions(reader: ConditionReader, rung: Steps) -> Iterator[ActionKind]:
 def _client(reader: ConditionReader, actions: tuple[ActionKind, ...], path: Steps, rung: dict[str, Any]) -> None:
     """Note a rung that refuses without words, and one that has words for nobody."""
     items = [item for _, item in reader.document.items((*path, "do"))]
-    named = any(isinstance(item, dict) and Reject.name in item for item in items)
-    if named and rung.get("client") is None:
+    named = {name for item in items if isinstance(item, dict) for name in item}
+    if Reject.name in named and rung.get("client") is None:
         reader.fault(path, "the key 'client' is missing here: what is a caller told whom reject refuses?")
-    if not named and rung.get("client") is not None and len(actions) == len(items):
-        reader.fault((*path, "client"), "nobody is told this: the rung has no reject in do", on_key=True)
+    refuses = not named.isdisjoint(kind.name for kind in REFUSING)
+    if not refuses and rung.get("client") is not None and len(actions) == len(items):
+        message = "nobody is told this: the rung has neither reject nor challenge in do"
+        reader.fault((*path, "client"), message, on_key=True)
 
 
 def _exemption(reader: ConditionReader, parts: Parts, path: Steps, exemption: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from proxy.actions.reject import Reject
+from proxy.actions import REFUSING
+from proxy.actions.challenge import Challenge
 from proxy.document import Document, Steps
 from proxy.problem import Problem, Severity
 from proxy.rules.conditions import fields_of, tests_of
@@ -30,6 +31,7 @@ def find_warnings(document: Document, pack: Pack, now: float | None) -> Iterator
         *_rungs(document, pack),
         *_uncounted(pack),
         *_blocks_on_error(pack),
+        *_nowhere(document, pack),
     ):
         yield document.problem(path, message, severity=Severity.WARNING)
 
@@ -124,7 +126,7 @@ def _most(pack: Pack) -> int:
 
 
 def _blocks_on_error(pack: Pack) -> _Found:
-    blocks = [rung for rung in pack.ladder if any(isinstance(action, Reject) for action in rung.do)]
+    blocks = [rung for rung in pack.ladder if any(isinstance(action, REFUSING) for action in rung.do)]
     for number, rule in enumerate(pack.rules):
         if rule.mode is Mode.ENFORCE and rule.on_error is OnError.TREAT_AS_MATCH and isinstance(rule.when, Cel):
             for rung in blocks[:1]:
@@ -133,3 +135,13 @@ def _blocks_on_error(pack: Pack) -> _Found:
                         f"an expression that fails counts as a match and so reaches the rung {rung.name}, which refuses"
                     )
                     yield ("rules", number, "when_cel"), message
+
+
+def _nowhere(document: Document, pack: Pack) -> _Found:
+    by_name = {document.get((*path, "rung")): path for path, _ in document.items(("ladder",))}
+    for rung in pack.ladder:
+        for action in rung.do:
+            said = rung.client.message if rung.client is not None else "{verify_url}"
+            if isinstance(action, Challenge) and action.url not in said and "{verify_url}" not in said:
+                message = "a challenged caller is not told where to go: it needs {verify_url}"
+                yield (*by_name[rung.name], "client", "message"), message

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from proxy.problem import nearest
 from proxy.rules.pack import Approval, Mode, OnError, Scope, Severity, Subject
-from proxy.rules.schema_types import Code, EndOfDay, Id, Lifetime, Line, Message, Name, Sentence, Window
+from proxy.rules.schema_types import Code, EndOfDay, Id, Lifetime, Line, Name, RungMessage, Sentence, Window
 from proxy.strict_model import StrictModel
 
 MAX_SCORE = 1_000  # of a flag
@@ -117,7 +117,7 @@ class RungClientEntry(StrictModel):
     """What a caller is told whom a rung refuses."""
 
     code: Code = Field(description="The machine-readable code.")
-    message: Message = Field(description="The sentence, with variables in braces.")
+    message: RungMessage = Field(description="The sentence, with variables in braces.")
 
 
 class RungEntry(StrictModel):
@@ -136,7 +136,9 @@ class RungEntry(StrictModel):
     approval: Approval = Field(
         Approval.NONE, description="How many people must have confirmed a flag before it counts here."
     )
-    client: RungClientEntry | None = Field(None, description="What a caller is told whom `reject` refuses.")
+    client: RungClientEntry | None = Field(
+        None, description="What a caller is told whom `reject` or `challenge` refuses."
+    )
 
 
 class ExemptionEntry(StrictModel):

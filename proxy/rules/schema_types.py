@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from proxy.rules.units import lifetime_ms, window_ms
 
 # What a message to a client may name; rules, thresholds and detectors must not leak through it.
 VARIABLES = ("measure", "window", "retry_after", "exchange_id", "docs_url", "appeal_url")
+# And that of a rung: where a challenged caller can be verified.
+RUNG_VARIABLES = (*VARIABLES, "verify_url")
 MAX_SENTENCE_CHARS = 500
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
@@ -46,7 +49,7 @@ def _line(text: str) -> str:
     return text
 
 
-def _message(text: str) -> str:
+def _message(text: str, variables: Sequence[str] = VARIABLES) -> str:
     """Check a message's variables: plain names from the fixed list, as str.format would read them, and no more."""
     _line(text)
     try:
@@ -58,11 +61,15 @@ def _message(text: str) -> str:
             continue
         if spec or conversion or not name.isidentifier():
             raise ValueError("variables are plain names in braces, such as {measure}")
-        if name not in VARIABLES:
-            close = nearest(name, VARIABLES)
-            hint = f" - did you mean {{{close}}}?" if close else f"; there are {', '.join(VARIABLES)}"
+        if name not in variables:
+            close = nearest(name, variables)
+            hint = f" - did you mean {{{close}}}?" if close else f"; there are {', '.join(variables)}"
             raise ValueError(f"unknown variable {quoted(name)}{hint}")
     return text
+
+
+def _rung_message(text: str) -> str:
+    return _message(text, RUNG_VARIABLES)
 
 
 def _end_of_day(date: object) -> float:
@@ -88,6 +95,7 @@ Code = Annotated[str, AfterValidator(_code), _NAME_SCHEMA]
 Line = Annotated[str, Field(max_length=128), AfterValidator(_line)]
 Sentence = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(_line)]
 Message = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(_message)]
+RungMessage = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(_rung_message)]
 Window = Annotated[int, BeforeValidator(window_ms), _TIME_SCHEMA]
 Lifetime = Annotated[int, BeforeValidator(lifetime_ms), _TIME_SCHEMA]
 EndOfDay = Annotated[float, BeforeValidator(_end_of_day), _DATE_SCHEMA]

@@ -194,9 +194,9 @@ MANY = tuple(f"{number:03d}" * 80 for number in range(40))
         ({"shadow"}, 3),
         ({"fields", "reasons"}, 4),
         ({"quotas"}, 5),
-        ({"upstream", "plan", "pack_name"}, 15),
-        ({"plan", "pack_name", "by"}, 16),
-        (set(DROPPED_FIRST), 19),
+        ({"upstream", "plan", "pack_name"}, 16),
+        ({"plan", "pack_name", "by"}, 17),
+        (set(DROPPED_FIRST), 20),
     ],
 )
 def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[str], emptied: int) -> None:
@@ -228,6 +228,7 @@ def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[
                 fields=dict.fromkeys("abc", LONG) if "fields" in large else {"a": 1},
                 quotas=MANY if "quotas" in large else ("-",),
                 upstream=text("upstream"),
+                model_used=text("model_used"),
                 pack_name=text("pack_name"),
                 code=text("code"),
             )

@@ -97,3 +97,33 @@ def test_an_error_answer_with_half_a_pair_keeps_its_words() -> None:
     error = DIALECT.upstream_error(400, body)
     assert isinstance(error, BadRequest)
     assert (error.message, error.code) == ("bad prompt: wörd", "bad")
+
+
+CHANGED = {"id": "c", "choices": [{"text": "w\u00f6rd", "n": 1, "none": None, "empty": [], "object": {}}]}
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize("manner", [{"separators": (",", ":")}, {}, {"indent": 2}], ids=str)
+@pytest.mark.parametrize("around", [b"%b", b"data: %b\n\n", b"event: x\ndata: %b\n\n", b" %b\n"])
+def test_what_was_changed_is_written_in_the_manner_of_what_came(
+    manner: dict[str, Any], around: bytes, *, escaped: bool
+) -> None:
+    came = json.dumps({"x": "\u00e9", **CHANGED}, ensure_ascii=escaped, **manner).encode()
+    wanted = json.dumps(CHANGED, ensure_ascii=escaped and "indent" not in manner, **manner).encode()
+    assert dump(CHANGED, around % came) == wanted
+
+
+@pytest.mark.parametrize("like", [b"", b"data: [DONE]", b"{}", b'{"a', b"\xff\xfe", b"{" * 10_000])
+def test_what_came_without_a_manner_is_written_compactly(like: bytes) -> None:
+    assert dump({"a": [1, 2]}, like) == b'{"a":[1,2]}'
+
+
+def test_half_a_character_is_kept_in_every_manner() -> None:
+    for like in (b'{"a":"b"}', b'{"a": "b"}', b'{\n  "a": "b"}', b'{"a": "\\u00e9"}'):
+        assert json.loads(dump({"cut": CUT}, like)) == {"cut": CUT}
+
+
+@pytest.mark.parametrize("number", ["18446744073709551616", "-123456789012345678901234567890", "18446744073709551615"])
+def test_a_number_that_no_machine_word_holds_is_written_as_it_came(number: str) -> None:
+    body = b'{"input":{"a":%b,"b":0.5}}' % number.encode()
+    assert dump(load(body, exact=True) or {}, body) == body

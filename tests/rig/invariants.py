@@ -150,7 +150,7 @@ def assert_accounts_settled(
     claimed: Counter[tuple[int, int]] = Counter()
     for record in records:
         tokens_in, tokens_out, source = (record["usage"][name] for name in ("input", "output", "source"))
-        price = models.get(record["model"], {})
+        price = models.get(record["model_used"] or record["model"], {})
         cost = tokens_in * price.get("input_usd_per_million", 0) + tokens_out * price.get("output_usd_per_million", 0)
         least = {"requests": 1, "input_tokens": tokens_in, "output_tokens": tokens_out}
         least |= {"total_tokens": tokens_in + tokens_out, "cost_usd": int(cost)}  # micro-dollars

@@ -1,0 +1,95 @@
+"""Lowers how much a request puts before the model: how many tools it offers, how many images it shows.
+
+Laws: a tool that `tool_choice` names stays, as far as there is room; in an image's place stands a sentence, so that the
+model knows of it and no list of parts is left empty; nothing else of a message changes, no argument of a call either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+# Where tools are offered, and where one of them is chosen; the second is what OpenAI's API had first.
+_OFFERED = (("tools", "tool_choice"), ("functions", "function_call"))
+_IMAGES = frozenset({"image", "image_url"})
+LEFT_OUT: Final = {"type": "text", "text": "[An image was left out here.]"}
+
+
+def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
+    """Return the members to change so that at most `most` tools are offered: the first ones."""
+    changed: dict[str, Any] = {}
+    for offered, chosen in _OFFERED:
+        tools, choice = body.get(offered), body.get(chosen)
+        if type(tools) is list and len(tools) > most:
+            kept = _kept(tools, most, set(_names(choice)))
+            changed[offered] = kept
+            if type(choice) is dict and type(allowed := choice.get("allowed_tools")) is dict:
+                left = set(_names(kept))
+                names = [tool for tool in allowed.get("tools") or () if not left.isdisjoint(_names(tool))]
+                changed[chosen] = {**choice, "allowed_tools": {**allowed, "tools": names}}
+    return changed
+
+
+def _kept(tools: list[Any], most: int, chosen: set[str]) -> list[Any]:
+    wanted = [place for place, tool in enumerate(tools) if not chosen.isdisjoint(_names(tool))][:most]
+    others = [place for place in range(len(tools)) if place not in wanted]
+    return [tools[place] for place in sorted([*wanted, *others[: most - len(wanted)]])]
+
+
+def _names(node: object) -> Iterator[str]:
+    """Yield the names of tools in a tool, a list of them or a choice; what parameters are called is none."""
+    if type(node) is list:
+        for item in node:
+            yield from _names(item)
+    elif type(node) is dict:
+        if type(name := node.get("name")) is str:
+            yield name
+        for member in ("function", "custom", "allowed_tools", "tools"):
+            yield from _names(node.get(member))
+
+
+def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
+    """Return the member to change so that at most `most` images are shown: the last ones."""
+    messages = body.get("messages")
+    given = messages if type(messages) is list else []
+    count = sum([_images_in(message.get("content")) for message in given if type(message) is dict])
+    if count <= most:
+        return {}
+    cut = _Cut(count - most)
+    return {"messages": [cut.within(message) if type(message) is dict else message for message in given]}
+
+
+def _images_in(parts: object) -> int:
+    count = 0
+    for part in parts if type(parts) is list else ():
+        if type(part) is dict:
+            source = part.get("source")
+            count += part.get("type") in _IMAGES
+            count += _images_in(part.get("content")) + (
+                _images_in(source.get("content")) if type(source) is dict else 0
+            )
+    return count
+
+
+class _Cut:
+    """Leaves the first images out; parts may lie in the result of a tool or in a document."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def within(self, holder: dict[str, Any]) -> dict[str, Any]:
+        """Return a message, a part or a source with fewer images in its content."""
+        content, source = holder.get("content"), holder.get("source")
+        if self._left and type(content) is list:
+            holder = {**holder, "content": [self._part(part) for part in content]}
+        if self._left and type(source) is dict:
+            holder = {**holder, "source": self.within(source)}
+        return holder
+
+    def _part(self, part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
+        if not self._left or type(part) is not dict:
+            return part
+        if part.get("type") in _IMAGES:
+            self._left -= 1
+            return LEFT_OUT
+        return self.within(part)

@@ -1,0 +1,112 @@
+"""Has another model answer: what a copier learns of is then not the model that he asked for.
+
+Laws:
+- Quotas, prices and the longest answer are those of the model that answers; the record has both names.
+- Never across dialects: a model behind an upstream that does not speak the caller's is not taken.
+- Where the rung does not disclose, the answer bears the name that was asked for; where it does, the upstream's own. Of
+  several rungs that reroute the highest names the model, and one that does not disclose is enough to hide it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from proxy.actions.base import Action, ModelFacts, Tools
+from proxy.actions.length import shortened
+from proxy.actions.reading import members
+from proxy.exchange import Call, Chunk, Exchange
+from proxy.wire import Kind, Wire, edited
+
+_MODEL_CHARS = 128
+_ANY = ModelFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class Reroute:
+    """The action."""
+
+    model: str
+
+    name: ClassVar[str] = "reroute"
+    summary: ClassVar[str] = "Has another model answer, with its upstream, price, quotas and longest answer."
+    parameters: ClassVar[dict[str, str]] = {
+        "model": "The model, by its name in the settings; if they do not list it, the pack does not come into force."
+    }
+    discloses: ClassVar[str] = "how another model writes; its name only with `disclose`"
+    never_touches: ClassVar[str] = "the conversation, and every byte of the answer but the model's name"
+
+    @classmethod
+    def read(cls, value: Any) -> Reroute:  # noqa: ANN401 - a value of a YAML file
+        """Make one of what the pack says."""
+        model = members(value, cls.parameters).get("model")
+        if not isinstance(model, str) or not 0 < len(model) <= _MODEL_CHARS:
+            raise ValueError("model should be the name of a model in the settings")
+        return cls(model)
+
+    def begin(self, exchange: Exchange, tools: Tools) -> Action:
+        """Return the action for one exchange."""
+        facts = tools.models.get(self.model, _ANY)
+        if facts.dialects and exchange.dialect not in facts.dialects:
+            return Staying()
+        asked = exchange.call.model if exchange.call is not None else self.model
+        if tools.disclosed or asked == self.model:
+            return Rerouting(self.model, facts)
+        return ReroutingUnsaid(self.model, facts, asked)
+
+
+class Staying:
+    """The action where it cannot be taken."""
+
+    async def on_call(self, call: Call) -> Call:
+        """Leave the call as it is."""
+        return call
+
+
+class Rerouting:
+    """The action at work on a call."""
+
+    def __init__(self, model: str, facts: ModelFacts) -> None:
+        self._model = model
+        self._facts = facts
+
+    async def on_call(self, call: Call) -> Call:
+        """Return the call to the other model, which is asked for no longer an answer than it gives."""
+        if call.model == self._model:
+            return call
+        most = self._facts.max_output_tokens
+        if most is not None and call.max_output_tokens is not None:
+            call = shortened(call, most)
+        return replace(call, model=self._model, body={**call.body, "model": self._model})
+
+
+class ReroutingUnsaid(Rerouting):
+    """The action at work on a call, and on its answer, which is to bear the name `asked` for."""
+
+    def __init__(self, model: str, facts: ModelFacts, asked: str) -> None:
+        super().__init__(model, facts)
+        self._asked = asked
+
+    def on_answer(self, wire: Wire) -> Renaming:
+        """Return what puts the name into the answer."""
+        return Renaming(wire, self._asked)
+
+
+class Renaming:
+    """The transform."""
+
+    def __init__(self, wire: Wire, model: str) -> None:
+        self.changed = False
+        self._wire = wire
+        self._model = model
+
+    def feed(self, chunk: Chunk) -> Iterator[Chunk]:
+        """Return the chunk with the name."""
+        others = [part for part in self._wire.parts(chunk) if part.kind is Kind.MODEL and part.text != self._model]
+        self.changed = self.changed or bool(others)
+        yield edited(chunk, {part.path: self._model for part in others}) if others else chunk
+
+    def end(self) -> tuple[()]:
+        """Return nothing: nothing was kept."""
+        return ()

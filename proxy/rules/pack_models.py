@@ -1,0 +1,20 @@
+"""Finds the models that a pack names and the settings do not list: with them it must not come into force."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from proxy.actions.reroute import Reroute
+from proxy.document import Document
+from proxy.problem import Problem, nearest, quoted
+
+
+def find_unlisted(document: Document, models: Collection[str]) -> Iterator[Problem]:
+    """Yield an error for each model that a rung reroutes to and that is not among those of the settings."""
+    for rung, _ in document.items(("ladder",)):
+        for item, _ in document.items((*rung, "do")):
+            path = (*item, Reroute.name, "model")
+            model = document.get(path)
+            if isinstance(model, str) and model not in models:
+                message = f"the settings list no model {quoted(model)}"
+                yield document.problem(path, message, suggestion=nearest(model, models))

@@ -1,0 +1,120 @@
+"""A ladder of actions over one exchange, as the gateway lets them work, on a clock that the waits move."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from proxy.actions import ACTIONS
+from proxy.actions.base import ModelFacts, Tools
+from proxy.answering import Answering
+from proxy.clock import VirtualClock
+from proxy.deciding import Decider
+from proxy.decision import Effect, Verdict
+from proxy.detectors import field_table
+from proxy.dialects.base import Dialect
+from proxy.exchange import Call
+from proxy.refusal import to_error, to_verdict
+from proxy.rules.engine import Engine
+from proxy.rules.instant_quotas import InstantQuotas
+from proxy.rules.pack import AllOf, Approval, FlagSpec, Mode, OnError, Pack, Rule, Rung, Severity, Subject
+from proxy.rules.reservation import Amounts
+from tests.actions.calls import CHAT, EXCHANGE
+from tests.dialects.streams import cut, read_by_a_client
+from tests.rules.books import ExactFlags, ExactSignals
+
+LINKS = {"docs_url": "", "appeal_url": ""}
+
+
+class Done(NamedTuple):
+    """What became of an exchange: what went upstream, the client's bytes, the verdict, how long we waited."""
+
+    sent: Call | None
+    body: bytes
+    verdict: Verdict
+    waited: float
+
+
+class Ladder:
+    """Rungs with one action each, from the lowest on, and a caller who stands on the highest; none: on no rung."""
+
+    def __init__(self, *actions: tuple[str, Any], disclose: bool = False) -> None:
+        self.clock = VirtualClock(1000.0)
+        flag = FlagSpec("f", (Subject.ACCOUNT,), 100, 86_400_000)
+        rule = Rule("r", Severity.LOW, Mode.ENFORCE, AllOf(()), flag, "why", OnError.SKIP)
+        rungs = tuple(
+            Rung(f"{number}-{name}", number, (ACTIONS[name].read(value),), disclose, Approval.NONE, None)
+            for number, (name, value) in enumerate(actions, 1)
+        )
+        pack = Pack("p", "1", "o", "0" * 64, (), rules=(rule,), ladder=rungs)
+        engine = Engine(pack, table := field_table(), ExactSignals(), ExactFlags(), Mode.ENFORCE)
+        tools = Tools(self.clock, models={"small": ModelFacts(3000)})
+        self.decider = Decider(engine, InstantQuotas(pack, self.clock), (), table, tools)
+        self._numbers = itertools.count()
+
+    async def answer(self, dialect: Dialect, call: Call, answer: bytes, *, streamed: bool) -> Done:
+        """Let an upstream answer a call."""
+        exchange = replace(EXCHANGE, id=f"ex_{next(self._numbers)}", dialect=dialect.name, call=call)
+        self.decider.inspect(exchange)
+        decision = await self.decider.decide(exchange, lambda call: Amounts.of(1, call.max_output_tokens or 0, 0))
+        if decision.effect is Effect.DENY:
+            error = to_error(decision, dialect, exchange.id, 0.0, LINKS)
+            return Done(None, dialect.error(error, exchange.id), to_verdict(decision, error), 0.0)
+        assert decision.call is not None
+        verdict = to_verdict(decision, None)
+        answering = Answering(decision, self.clock) if decision.acting else None
+        decoder = dialect.decoder(decision.call, streamed=streamed, every=answering is not None)
+        if answering is not None:
+            answering.open(dialect.wire(streamed=streamed))
+        body, began = b"", self.clock.monotonic()
+        for piece in [*cut(answer, [*range(0, len(answer), 700)]), b""]:
+            chunks = decoder.feed(piece) if piece else decoder.finish()
+            for chunk in chunks if answering is None else answering.of(chunks, last=not piece):
+                self.clock.advance(max(0.0, answering.wait(chunk)) if answering is not None else 0.0)
+                body += dialect.encode(chunk, streamed=streamed)
+        told = verdict if answering is None else answering.told(verdict)
+        return Done(decision.call, body, told, self.clock.monotonic() - began)
+
+
+@dataclass
+class Said:
+    """What a client reads in an answer, whether it came as a stream or as a document."""
+
+    models: set[str] = field(default_factory=set)
+    text: str = ""
+    arguments: str = ""
+    logprobs: list[Any] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    usage: dict[str, int] = field(default_factory=dict)
+
+
+def said(dialect: Dialect, body: bytes, *, streamed: bool) -> Said:
+    """Read an answer as a client does."""
+    found = Said()
+    for document in read_by_a_client(body) if streamed else [json.loads(body)]:
+        (_chat if dialect is CHAT else _message)(found, document)
+    return found
+
+
+def _chat(found: Said, document: dict[str, Any]) -> None:
+    found.models.add(document["model"])
+    found.usage |= document.get("usage") or {}
+    for choice in document["choices"]:
+        holder = choice.get("delta") or choice.get("message") or {}
+        found.text += holder.get("content") or ""
+        found.arguments += "".join(call["function"]["arguments"] for call in holder.get("tool_calls") or ())
+        found.logprobs += (choice.get("logprobs") or {}).get("content") or []
+        found.ends += [choice["finish_reason"]] if choice.get("finish_reason") else []
+
+
+def _message(found: Said, document: dict[str, Any]) -> None:
+    message = document.get("message", document)
+    found.models |= {message["model"]} if "model" in message else set()
+    found.usage |= message.get("usage") or {}
+    blocks = [*message.get("content", ()), document.get("delta", {})]
+    found.text += "".join(block.get("text", "") for block in blocks)
+    found.arguments += "".join(json.dumps(block["input"]) for block in blocks if "input" in block)
+    found.arguments += "".join(block.get("partial_json", "") for block in blocks)
+    found.ends += [block["stop_reason"] for block in (message, *blocks) if block.get("stop_reason")]

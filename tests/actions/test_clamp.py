@@ -1,0 +1,174 @@
+"""Bounds on a request: what goes beyond one is brought within it, and every call stays one that its API accepts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.actions.base import Rejection
+from proxy.actions.clamp import Clamp
+from proxy.actions.offers import LEFT_OUT
+from proxy.errors import BadRequest
+from proxy.exchange import Call
+from tests.actions.calls import CHAT, EXCHANGE, MESSAGES, TOOLS, acted, body, chat, message
+
+THINKING = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
+
+
+def function(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": {"properties": {"name": {"type": "string"}}}}}
+
+
+def tool(name: str) -> dict[str, Any]:
+    return {"name": name, "input_schema": {"type": "object"}}
+
+
+def image(number: int) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": f"https://example.com/{number}.png"}}
+
+
+def block(number: int) -> dict[str, Any]:
+    return {"type": "image", "source": {"type": "url", "url": f"https://example.com/{number}.png"}}
+
+
+def said(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
+    return {"role": role, "content": list(parts)}
+
+
+TEXT = {"type": "text", "text": "see"}
+A, B, C = function("a"), function("b"), function("c")
+CUSTOM = {"type": "custom", "custom": {"name": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "call", "changed"),
+    [
+        ({"best_of": 2}, Call("m", stream=False, body={"best_of": 5}), {"best_of": 2}),
+        ({"best_of": 2}, Call("m", stream=False, body={"best_of": 5, "n": 3}, choices=3), {"best_of": 3}),
+        (
+            {"best_of": 1, "n": 1},
+            Call("m", stream=False, body={"best_of": 5, "n": 3}, choices=3),
+            {"best_of": 1, "n": 1},
+        ),
+    ],
+)
+async def test_an_answer_is_chosen_from_no_fewer_than_are_asked_for(
+    bounds: Any, call: Call, changed: dict[str, Any]
+) -> None:
+    made = await Clamp.read(bounds).begin(EXCHANGE, TOOLS).on_call(call)
+    assert isinstance(made, Call)
+    assert made.body == {**call.body, **changed}
+
+
+@pytest.mark.parametrize(
+    ("span", "call", "changed"),
+    [
+        ({"min": 0.3, "max": 1}, chat(temperature=2), {"temperature": 1}),
+        ({"min": 0.3, "max": 1}, chat(temperature=0), {"temperature": 0.3}),
+        ({"max": 0.5}, message(temperature=1), {"temperature": 0.5}),
+        ({"min": 1}, message(temperature=0.2), {"temperature": 1}),
+        ({"min": 0.3, "max": 1}, chat(temperature=0.3), {}),
+        ({"max": 0.5}, chat(), {}),
+        ({"max": 0.5}, chat(temperature=None), {}),
+        ({"max": 0.5}, chat(temperature=True), {}),
+        ({"max": 0.5}, chat(temperature="hot"), {}),
+        ({"max": 0.5}, chat(temperature=1, reasoning_effort="low"), {}),
+        ({"max": 0.5}, message(temperature=1, **THINKING), {}),
+        ({"max": 0.5}, message(temperature=1, thinking={"type": "disabled"}), {"temperature": 0.5}),
+    ],
+)
+async def test_a_temperature_that_is_given_lies_within_the_range(
+    span: Any, call: Call, changed: dict[str, Any]
+) -> None:
+    assert await body("clamp", {"temperature": span}, call) == changed
+
+
+@pytest.mark.parametrize(
+    ("most", "call", "changed"),
+    [
+        (2, chat(tools=[A, B, C]), {"tools": [A, B]}),
+        (3, chat(tools=[A, B, C]), {}),
+        (2, chat(tools=[A, B, C], tool_choice="required"), {"tools": [A, B]}),
+        (2, chat(tools=[A, B, C], tool_choice={"type": "function", "function": {"name": "c"}}), {"tools": [A, C]}),
+        (1, chat(tools=[A, B, CUSTOM], tool_choice={"type": "custom", "custom": {"name": "c"}}), {"tools": [CUSTOM]}),
+        (
+            2,
+            chat(
+                tools=[A, B, C],
+                tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [A, B, C]}},
+            ),
+            {
+                "tools": [A, B],
+                "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [A, B]}},
+            },
+        ),
+        (1, chat(functions=[tool("a"), tool("b")], function_call={"name": "b"}), {"functions": [tool("b")]}),
+        (1, message(tools=[tool("a"), tool("b")]), {"tools": [tool("a")]}),
+        (1, message(tools=[tool("a"), tool("b")], tool_choice={"type": "tool", "name": "b"}), {"tools": [tool("b")]}),
+        (5, message(), {}),
+    ],
+)
+async def test_no_more_tools_are_offered_and_the_chosen_one_stays(
+    most: int, call: Call, changed: dict[str, Any]
+) -> None:
+    assert await body("clamp", {"tools": most}, call) == changed
+
+
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [TEXT, block(2)]}
+DOCUMENT = {"type": "document", "source": {"type": "content", "content": [block(1)]}}
+USE = {"type": "tool_use", "id": "t", "name": "f", "input": {"content": [{"type": "image"}]}}
+
+
+@pytest.mark.parametrize(
+    ("most", "call", "changed"),
+    [
+        (1, chat(messages=[said(image(1)), said(TEXT, image(2))]), [said(LEFT_OUT), said(TEXT, image(2))]),
+        (0, chat(messages=[said(image(1)), said(TEXT, image(2))]), [said(LEFT_OUT), said(TEXT, LEFT_OUT)]),
+        (2, chat(messages=[said(image(1)), said(TEXT, image(2))]), None),
+        (0, chat(), None),
+        (
+            1,
+            message(messages=[said(DOCUMENT), said(USE, role="assistant"), said(RESULT), said(block(3))]),
+            [
+                said({"type": "document", "source": {"type": "content", "content": [LEFT_OUT]}}),
+                said(USE, role="assistant"),
+                said({**RESULT, "content": [TEXT, LEFT_OUT]}),
+                said(block(3)),
+            ],
+        ),
+    ],
+)
+async def test_the_last_images_are_shown_and_the_model_knows_of_the_others(most: int, call: Call, changed: Any) -> None:
+    assert (await body("clamp", {"images": most}, call)).get("messages") == changed
+
+
+@pytest.mark.parametrize("call", [chat(), message()], ids=["chat", "message"])
+async def test_a_conversation_that_is_too_long_is_refused_as_its_api_refuses_one(call: Call) -> None:
+    assert await acted("clamp", {"context_tokens": 1000}, call, text_bytes=2999) is call
+    refused = await acted("clamp", {"context_tokens": 1000}, call, text_bytes=3000)
+    assert isinstance(refused, Rejection)
+    assert isinstance(refused.error, BadRequest)
+    assert (refused.error.status, refused.error.code, refused.error.param) == (
+        400,
+        "context_length_exceeded",
+        "messages",
+    )
+    for dialect in (CHAT, MESSAGES):
+        told = dialect.error(refused.error, "ex_1")
+        assert b"prompt is too long: about 1001 tokens, and at most 1000" in told
+        assert b'"invalid_request_error"' in told
+
+
+async def test_bounds_hold_together_and_what_is_within_all_of_them_is_the_very_same_call() -> None:
+    bounds = {"max_output_tokens": 512, "n": 1, "temperature": {"max": 1}, "tools": 1, "images": 0, "best_of": 1}
+    beyond = chat(n=3, temperature=2, tools=[A, B], messages=[said(image(1))])
+    assert await body("clamp", bounds, beyond) == {
+        "max_completion_tokens": 512,
+        "n": 1,
+        "temperature": 1,
+        "tools": [A],
+        "messages": [said(LEFT_OUT)],
+    }
+    within = chat(max_tokens=512, temperature=0.5, tools=[A])
+    assert await acted("clamp", bounds, within) is within
