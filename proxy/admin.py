@@ -18,6 +18,7 @@ from proxy.admin_side.documents import problems
 from proxy.admin_side.health import add_health, status
 from proxy.admin_side.local_only import local_only
 from proxy.admin_side.side import AdminSide, Route
+from proxy.admin_side.trace import trace
 from proxy.auth.admin import Role
 
 __all__ = ["ROUTES", "AdminSide", "Door", "admin_app"]
@@ -34,6 +35,7 @@ ROUTES: Final = (
     Route("GET", "/campaigns/{id}", Role.REVIEWER, campaigns.show),
     Route("POST", "/campaigns/{id}/dismiss", Role.REVIEWER, campaigns.dismiss),
     Route("POST", "/campaigns/{id}/confirm", Role.REVIEWER, campaigns.confirm),
+    Route("POST", "/trace", Role.REVIEWER, trace),
     Route("GET", "/keys", Role.REVIEWER, keys.list_all),
     Route("GET", "/keys/{id}", Role.REVIEWER, keys.show),
     Route("POST", "/keys", Role.OPERATOR, keys.create),

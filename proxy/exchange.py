@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -49,7 +49,8 @@ class Call:
     `body` is the strictly read document: it is what is judged, and what is serialised again and sent. `choices` is how
     many answers are asked for (`n`), `max_output_tokens` the client's own cap on each (None: not given),
     `hide_usage` says that the usage is asked of the upstream for our accounting and taken out of the stream again.
-    `length_member` is where the dialect has the cap on output tokens.
+    `length_member` is where the dialect has the cap on output tokens. `instruct` returns a body with one more
+    instruction for the model, None where no dialect knows how to give one.
     """
 
     model: str
@@ -59,6 +60,7 @@ class Call:
     choices: int = 1
     hide_usage: bool = False
     length_member: str = "max_tokens"
+    instruct: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
 
 
 @dataclass(slots=True)

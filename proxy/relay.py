@@ -26,6 +26,7 @@ _JSON = "application/json"
 _EVENTS = "text/event-stream"
 # Some eighty events, which three actions take about five milliseconds for.
 _SLICE_BYTES = 16_384
+_OFF_LOOP_BYTES = 2_048  # actions that read prose take ten microseconds a word: at most four milliseconds here
 _NO_HEADERS: Mapping[str, str] = {}
 # The one word to a client whose answer was limited, the same for every reason.
 LIMITED: Mapping[str, str] = {"stillgate-limited": "1"}
@@ -77,7 +78,7 @@ class Relay:
         if answering is None:
             out = await self._send(chunks, course)
         else:
-            out = await self._pass_on(answering.of(chunks, last=ended), answering, course)
+            out = await self._pass_on(await _made(answering, chunks, last=ended), answering, course)
         if not course.progress.complete and not course.progress.failed:
             raise UpstreamTruncated("The model API ended its answer too early.")
         course.outcome = Outcome.UPSTREAM_ERROR if course.progress.failed else Outcome.ANSWERED
@@ -162,6 +163,13 @@ def _is_limited(course: Course) -> bool:
     """Tell whether a whole answer was really limited and its caller is to know; a stream says so before it is known."""
     told = course.verdict if course.answering is None else course.answering.told(course.verdict)
     return course.disclosed and told.effect is Effect.DEGRADE
+
+
+async def _made(answering: Answering, chunks: Sequence[Chunk], *, last: bool) -> Sequence[Chunk]:
+    """Return what actions make of chunks; of a long document in a thread, since it comes all at once."""
+    if sum(len(chunk.raw or b"") for chunk in chunks) > _OFF_LOOP_BYTES:
+        return await asyncio.to_thread(answering.of, chunks, last=last)
+    return answering.of(chunks, last=last)
 
 
 def _is_stream(answer: UpstreamAnswer) -> bool:

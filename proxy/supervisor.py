@@ -224,6 +224,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             status=deployment.status,
             packs=packs,
             pack_status=deployment.pack_status,
+            marks=master.derive(Purpose.MARKS),
         )
         deployment.admin_url = await _open_admin(settings, side, stack)
         # Pushed last, so that it ends first: the admin side still tells of a drain.

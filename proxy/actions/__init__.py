@@ -6,13 +6,14 @@ from proxy.actions.base import ActionKind
 from proxy.actions.challenge import Challenge
 from proxy.actions.clamp import Clamp
 from proxy.actions.drop import Drop
+from proxy.actions.mark import Mark
 from proxy.actions.pace import Pace
 from proxy.actions.reject import Reject
 from proxy.actions.reroute import Reroute
 from proxy.actions.withhold import Withhold
 
 ACTIONS: dict[str, type[ActionKind]] = {
-    kind.name: kind for kind in (Drop, Clamp, Withhold, Pace, Reroute, Challenge, Reject)
+    kind.name: kind for kind in (Drop, Mark, Clamp, Withhold, Pace, Reroute, Challenge, Reject)
 }
 # Those that answer the caller themselves, in the words of their rung.
 REFUSING = (Challenge, Reject)

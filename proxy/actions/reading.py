@@ -60,6 +60,14 @@ def _seconds(time: Any) -> float | None:  # noqa: ANN401 - a value of a YAML fil
     return int(found[1]) * _UNITS_S[found[2]] if found else None
 
 
+def flag(given: dict[str, Any], name: str, *, default: bool) -> bool:
+    """Return true or false, the default if it is missing. Raises ValueError."""
+    value = given.get(name, default)
+    if type(value) is not bool:
+        raise ValueError(f"{name} should be true or false")
+    return value
+
+
 def one_of(names: Any, known: Iterable[str], what: str) -> tuple[str, ...]:  # noqa: ANN401 - a value of a YAML file
     """Return a list of known names, each once. Raises ValueError."""
     choices = sorted(known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -21,7 +21,7 @@ class AdminSide:
     """What the handlers need from the process they run in.
 
     `readiness` returns what keeps the proxy from taking requests, empty when nothing does; `metrics` the exposition
-    text; `pack_status` which pack is in force where, and how it got there.
+    text; `pack_status` which pack is in force where, and how it got there. `marks` is the secret of the marks.
     """
 
     keys: KeyRegistry
@@ -34,6 +34,7 @@ class AdminSide:
     status: Callable[[], Mapping[str, Any]]
     packs: PackKeeper
     pack_status: Callable[[], Mapping[str, Any]]
+    marks: bytes = field(repr=False)
 
 
 Handler = Callable[[AdminSide, Caller, web.Request], Awaitable[web.Response]]

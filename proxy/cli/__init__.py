@@ -15,6 +15,7 @@ app = group(
         "model": "proxy.cli.model:model",
         "health": "proxy.cli.health:health",
         "replay": "proxy.cli.replay:replay",
+        "trace": "proxy.cli.trace:trace",
         "keys": "proxy.cli.keys:keys",
         "admin": "proxy.cli.admin:admin",
         "flags": "proxy.cli.flags:flags",

@@ -56,7 +56,17 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
             raise request.wrong(f"tools[{index}].type", "a type of tool that this proxy knows")
     if "diagnostics" in document:  # compares with an earlier request, by its id
         request.check_state(document["diagnostics"], "diagnostics")
-    return Call(model, request.flag(document, "stream"), document, most)
+    return Call(model, request.flag(document, "stream"), document, most, instruct=instructed)
+
+
+def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return a body with one more instruction, after all others: what is cached of them stays what it was."""
+    system = body.get("system")
+    if not system:
+        return {**body, "system": text}
+    if type(system) is list:
+        return {**body, "system": [*system, {"type": "text", "text": text}]}
+    return {**body, "system": f"{system}\n\n{text}"}
 
 
 def _check_message(message: dict[str, Any], where: str) -> None:

@@ -24,6 +24,7 @@ KNOWN = SETTINGS | names(
     "function_call functions messages prediction response_format tool_choice tools web_search_options"
 )
 _ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
+_INSTRUCTING = frozenset({"developer", "system"})
 _PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
 _TOOLS = frozenset({"function", "custom"})
 # What is checked and few requests have: one look tells those of most requests that there is nothing to check.
@@ -60,7 +61,16 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
         choices,
         hide_usage=stream and not usage_asked,
         length_member="max_completion_tokens",
+        instruct=instructed,
     )
+
+
+def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return a body with one more instruction, after those at its beginning and in the role that they have."""
+    messages = body["messages"]
+    count = next((at for at, message in enumerate(messages) if message["role"] not in _INSTRUCTING), len(messages))
+    role = messages[count - 1]["role"] if count else "system"
+    return {**body, "messages": [*messages[:count], {"role": role, "content": text}, *messages[count:]]}
 
 
 def _check_message(message: dict[str, Any], index: int) -> None:

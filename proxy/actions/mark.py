@@ -1,0 +1,117 @@
+"""Marks answers for the campaign that gets them, so that texts which turn up elsewhere can be traced back to it.
+
+Laws: all who belong together have one key, so whoever compares the answers of two accounts sees no difference. Only
+prose is touched, and only where another wording says the same; see `proxy.marks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from proxy.actions.base import Action, Tools
+from proxy.actions.reading import flag, members
+from proxy.actions.text_lanes import TextFilter, TextLanes
+from proxy.exchange import Call, Chunk, Exchange
+from proxy.marks.keys import CampaignKey
+from proxy.marks.marking import MOST_CHARS, Marking
+from proxy.marks.style import instruction
+from proxy.secrets import Purpose
+from proxy.wire import Transform, Wire
+
+_MOST_LANES = 8  # of one answer that are marked: each costs up to 20 milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The action."""
+
+    words: bool
+    style: bool
+
+    name: ClassVar[str] = "mark"
+    summary: ClassVar[str] = "Marks answers, by campaign, so that `stillgate trace` knows texts that were made of them."
+    parameters: ClassVar[dict[str, str]] = {
+        "words": "Whether wordings of English prose are chosen where several say the same; true if missing.",
+        "style": "Whether the model is asked for habits of style, which costs some 100 input tokens; false if missing.",
+    }
+    discloses: ClassVar[str] = "nothing in one answer; in very many, that a wording always comes after the same word"
+    never_touches: ClassVar[str] = (
+        "code, JSON, tool arguments, quotations, figures, addresses, headings, tables, names and refusals"
+    )
+
+    @classmethod
+    def read(cls, value: Any) -> Mark:  # noqa: ANN401 - a value of a YAML file
+        """Make one of what the pack says."""
+        given = members(value, cls.parameters)
+        made = cls(flag(given, "words", default=True), flag(given, "style", default=False))
+        if not (made.words or made.style):
+            raise ValueError("should have words, style or both")
+        return made
+
+    def begin(self, exchange: Exchange, tools: Tools) -> Action:
+        """Return the action for one exchange, with the key of whom it belongs to."""
+        ties = exchange.ties
+        whose = ties.cluster or ties.template or exchange.principal.account
+        key = CampaignKey(tools.key(Purpose.MARKS), whose)
+        return _MarksWords(key, style=self.style) if self.words else _MarksStyle(key)
+
+
+class _MarksStyle:
+    """The action at work: asks for a style."""
+
+    def __init__(self, key: CampaignKey, *, style: bool = True) -> None:
+        self._key = key
+        self._style = style
+
+    async def on_call(self, call: Call) -> Call:
+        """Return the call with one more instruction, where the dialect has a place for it."""
+        if not self._style or call.instruct is None:
+            return call
+        return replace(call, body=call.instruct(call.body, instruction(self._key)))
+
+
+class _MarksWords(_MarksStyle):
+    """The action at work: chooses wordings too."""
+
+    def __init__(self, key: CampaignKey, *, style: bool) -> None:
+        super().__init__(key, style=style)
+        self._lanes = _MOST_LANES
+        self._chars = MOST_CHARS
+
+    async def on_call(self, call: Call) -> Call:
+        """Take note of how the answer will be, and return the call."""
+        # What the caller began for the model goes on in the middle of anything: JSON, code, a quotation.
+        if _begun(call.body.get("messages")):
+            self._lanes = 0
+        self._chars = MOST_CHARS // max(1, min(call.choices, _MOST_LANES))
+        return await super().on_call(call)
+
+    def on_answer(self, wire: Wire) -> Transform:
+        """Return what marks the answer."""
+        return TextLanes(wire, self._lane) if self._lanes else _AsItCame()
+
+    def _lane(self) -> TextFilter:
+        self._lanes -= 1
+        return Marking(self._key, self._chars if self._lanes >= 0 else 0)
+
+
+class _AsItCame:
+    """Leaves an answer alone."""
+
+    changed = False
+
+    def feed(self, chunk: Chunk) -> Iterable[Chunk]:
+        """Return the chunk."""
+        return (chunk,)
+
+    def end(self) -> Iterable[Chunk]:
+        """Return nothing: nothing was held back."""
+        return ()
+
+
+def _begun(messages: object) -> bool:
+    """Tell whether the last message is the beginning of the answer."""
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    return isinstance(last, dict) and last.get("role") == "assistant"

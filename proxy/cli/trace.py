@@ -1,0 +1,167 @@
+"""`stillgate trace`: whether texts were made of answers that were marked for a campaign, and for which.
+
+Laws: the texts stay here: only the wordings at places, each with the word before it, go to the proxy; its keys stay
+there. Without a proxy, whoever may read the master secret names the campaigns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from proxy.cli.admin_client import AdminClient
+from proxy.cli.options import AsJson, Config, Data
+from proxy.cli.printing import print_json
+from proxy.cli.trace_summary import print_trace, trace_document
+from proxy.config import load_settings
+from proxy.errors import ConfigurationError, StillgateError
+from proxy.marks.keys import CampaignKey
+from proxy.marks.marking import MOST_CHARS
+from proxy.marks.reading import Seen, agreement, read
+from proxy.marks.scanner import Place
+from proxy.marks.suspects import gathered, judged
+from proxy.secrets import Purpose, load_or_create_master
+
+_EXIT_NOTHING = 1
+_EXIT_UNUSABLE = 2
+_MAX_BYTES = 256 << 20  # of a file
+_BATCH_PLACES = 5_000  # in one question to the proxy: half a megabyte
+_PATIENT_S = 300.0  # 5,000 places of 10,000 campaigns take a minute
+
+Figures = dict[str, list[Seen]]
+
+
+def trace(
+    texts: Annotated[
+        list[Path],
+        typer.Option(
+            "--texts", metavar="FILE", help="Suspected texts: .jsonl with a member `text`, else one text a file."
+        ),
+    ],
+    *,
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="ID", help="A campaign, template or account to test too; can be given often."),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no proxy: test the ids of --key only, with the master secret.")
+    ] = False,
+    rate: Annotated[
+        float, typer.Option("--rate", min=1e-12, max=0.5, help="The chance of any finding in texts that nobody marked.")
+    ] = 0.01,
+    as_json: AsJson = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Test suspected texts for the marks of every known campaign, each for itself and all together.
+
+    A line of a .jsonl file is one answer and read as far as answers are marked; any other file is read to its end.
+
+    Exit: 0 a mark was found, 1 none was found, 2 wrong usage, or a file, the proxy or the secret cannot be used.
+    """
+    try:
+        if offline and not key:
+            raise ConfigurationError("--offline: which campaigns? Name them with --key")
+        found = _read(texts)
+        lists = gathered(list(found.values()))
+        figures = _offline(lists, key or [], config, data) if offline else _asked(lists, key or [], config, data)
+    except StillgateError as error:
+        typer.echo(f"stillgate: {error}", err=True)
+        raise typer.Exit(_EXIT_UNUSABLE) from None
+    result = judged(figures, rate)
+    names = list(found)
+    if as_json:
+        print_json(trace_document(result, names))
+    else:
+        print_trace(result, names)
+    raise typer.Exit(0 if result.found else _EXIT_NOTHING)
+
+
+def _read(files: Iterable[Path]) -> dict[str, list[Place]]:
+    """Return the places of each text by the text's name. Raises ConfigurationError."""
+    found = list(chain.from_iterable(map(_texts, files)))
+    if not found:
+        raise ConfigurationError("there is no text in these files")
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        return {name: read(text, most) for name, text, most in progress.track(found, description="texts")}
+
+
+def _texts(file: Path) -> Iterator[tuple[str, str, int]]:
+    """Yield the name and the text of each answer of a file, and how much of it is read."""
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise ConfigurationError(f"{file}: is larger than {_MAX_BYTES >> 20} MiB")
+        content = file.read_text("utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file}: is not UTF-8 text") from None
+    if file.suffix not in (".jsonl", ".ndjson"):
+        yield str(file), content, len(content)
+        return
+    for number, line in enumerate(content.splitlines(), 1):
+        if line.strip():
+            yield f"{file}:{number}", _text_of(line, f"{file}:{number}"), MOST_CHARS
+
+
+def _text_of(line: str, place: str) -> str:
+    try:
+        text = orjson.loads(line)["text"]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        text = None
+    if not isinstance(text, str):
+        raise ConfigurationError(f'{place}: should be an object such as {{"text": "..."}}')
+    return text
+
+
+def _offline(lists: list[list[Place]], keys: list[str], config: Path | None, data: Path | None) -> Figures:
+    secret = load_settings(config, {"data": data}).master_secret
+    if not secret.exists():
+        raise ConfigurationError(f"{secret}: there is no master secret")
+    master = load_or_create_master(secret).derive(Purpose.MARKS)
+    return {name: [agreement(places, CampaignKey(master, name)) for places in lists] for name in keys}
+
+
+def _asked(lists: list[list[Place]], keys: list[str], config: Path | None, data: Path | None) -> Figures:
+    client = AdminClient.of(config, data)
+    figures: Figures = {}
+    for batch in _batches(lists):
+        asked = {"keys": keys, "places": [list(map(list, places)) for _, places in batch]}
+        answer = client.ask("POST", "/trace", asked, seconds=_PATIENT_S)["agreed"]
+        if figures and answer.keys() != figures.keys():
+            raise ConfigurationError("another campaign was found meanwhile; try again")
+        for name, rows in answer.items():
+            seen = figures.setdefault(name, [Seen(0, 0)] * len(lists))
+            for (at, _), row in zip(batch, rows, strict=True):
+                seen[at] += Seen(*row)
+    if not figures:
+        raise ConfigurationError("no campaign is known, and --key names none")
+    return figures
+
+
+def _batches(lists: list[list[Place]]) -> Iterator[list[tuple[int, list[Place]]]]:
+    """Yield the lists and their numbers, a long one in parts, so many places at a time."""
+    batch: list[tuple[int, list[Place]]] = []
+    room = _BATCH_PLACES
+    for at, places in enumerate(lists):
+        rest = places
+        while True:
+            batch.append((at, rest[:room]))
+            rest, room = rest[room:], room - len(rest[:room])
+            if room:
+                break
+            yield batch
+            batch, room = [], _BATCH_PLACES
+            if not rest:
+                break
+    if batch:
+        yield batch

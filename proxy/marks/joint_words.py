@@ -1,0 +1,53 @@
+"""The words by which places between two words are known; see joints.py."""
+
+from __future__ import annotations
+
+from proxy.marks.words import phrases, words
+
+SUBJECTS = words("he she we they i he's she's we're they're we've they've we'll they'll")
+EITHER = words("it you there this these those")  # subjects, if a verb follows that has to have one
+CLAUSES = words("it's you're there's you'll you've it'll")
+VERBS = words(
+    "is are was were has have had can could will would may might must should cannot can't couldn't won't wouldn't "
+    "shouldn't isn't aren't wasn't weren't hasn't haven't hadn't do does did don't doesn't didn't need needs"
+)
+SAYING = words(
+    "say says said think thinks thought believe believes believed know knows knew suppose supposes supposed hope hopes "
+    "hoped feel feels felt assume assumes assumed ensure ensures ensuring ensured sure certain means meant realize "
+    "realizes realized claim claims claimed guess guessed imagine imagined everything anything something"
+)
+NESTING = words("if when because since although though while whereas unless until till where whether once as")
+CONCESSIONS = words("although though even whereas while")
+FOCUS = words("especially particularly")
+FOCUSED = words("when if in for the those as with on at to")
+OPENERS = words(
+    "then thus therefore hence consequently today now sometimes occasionally often frequently usually typically "
+    "generally normally currently recently lately eventually initially finally meanwhile traditionally historically "
+    "previously originally later afterward afterwards instead similarly likewise nowadays mostly"
+) | phrases(
+    "at first; in this case; in that case; in these cases; in those cases; in some cases; in many cases; "
+    "in most cases; in such cases; in practice; in theory; in principle; in the past; in the future; "
+    "in the meantime; in recent years; in this way; in this example; in this section; in this chapter; "
+    "in the end; in both cases; by default; at present; at times; at that time; at this point; at that point; "
+    "at the same time; after that; before that; after this; as a rule; as usual; by then; over time; with time; "
+    "over the years; for now; for this purpose; for this reason; because of this; at the beginning; at the end; "
+    "on average; once again; once more; in time; these days; in turn; to this end; in this context; "
+    "in other cases; for many years; in each case; in either case; in any case"
+)
+OPENED = (
+    SUBJECTS
+    | EITHER
+    | CLAUSES
+    | words(
+        "the a an that his her its our their my your each every all some many most several both no one any such another"
+    )
+)
+# A comma before one of these does not end what stands before it, as far as conditions go.
+UNSEEN_BEFORE = words("and or but yet although though even whereas while especially particularly including too as")
+GOING_ON = words("it they this these it's they're")
+# A subject that, with one of the verbs, shows that a phrase before it has ended.
+LED = SUBJECTS | words("it you there it's you're there's you'll it'll this")
+FINITE = words("can could will would should may might must is are was were cannot can't won't wouldn't isn't aren't")
+AND = words("and or")
+NO_COMMA_BEFORE_BUT = words("nothing anything all none everything not nobody no-one last can cannot can't")
+LEADING = words("in on at by for with from after before during under over within without among through despite to")

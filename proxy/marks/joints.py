@@ -1,0 +1,243 @@
+"""Finds the places between two words: a comma, the word "that", or a full stop for a semicolon, as one likes.
+
+Law: whether there is a place does not depend on what stands there now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from proxy.marks.joint_words import (
+    AND,
+    CLAUSES,
+    CONCESSIONS,
+    EITHER,
+    FINITE,
+    FOCUS,
+    FOCUSED,
+    GOING_ON,
+    LEADING,
+    LED,
+    NESTING,
+    NO_COMMA_BEFORE_BUT,
+    OPENED,
+    OPENERS,
+    SAYING,
+    SUBJECTS,
+    UNSEEN_BEFORE,
+    VERBS,
+)
+from proxy.marks.pieces import Piece
+
+THAT: Final = "that"
+COMMA: Final = ","
+STOP: Final = "."  # rather than a semicolon
+_PHRASE_WORDS = (2, 6)  # of an opening phrase
+_LEAST_WORDS = 4  # since the sentence began, before a comma is a matter of taste
+_SHORT_CHARS = 3  # of a word that may be a preposition or an abbreviation
+_AFTER_OPENING = OPENED | LED
+_LIST_WORDS = 3  # on the left of the last "and"
+
+
+class Joint(NamedTuple):
+    """A place after a word: whether `what` stands there."""
+
+    row: str
+    what: str
+    there: bool
+
+
+class Spot(NamedTuple):
+    """What there is around the end of a word: the pieces on either side, the nearest last and first.
+
+    `since` counts the words since the sentence began and `said` has them while they are few; `nested` says that a
+    clause of it depends on another.
+    """
+
+    left: Sequence[Piece]
+    ahead: Sequence[Piece]
+    since: int
+    said: Sequence[str]
+    nested: bool
+
+    @property
+    def last(self) -> Piece:
+        """The word that has ended."""
+        return self.left[-1]
+
+    @property
+    def word(self) -> str:
+        """The word that comes."""
+        return self.ahead[0].word
+
+    def commas(self, row: str) -> Joint:
+        """Return the place for a comma."""
+        return Joint(row, COMMA, bool(self.last.trail))
+
+
+def may_be(last: Piece, following: Piece, said: Sequence[str]) -> bool:
+    """Tell cheaply whether it is worth asking for a joint: mostly it is not."""
+    word = following.word
+    if last.trail and last.trail != COMMA:
+        return word in GOING_ON
+    return word in UNSEEN_BEFORE or last.word in SAYING or (bool(said) and word in _AFTER_OPENING)
+
+
+def joint(spot: Spot) -> Joint | None:
+    """Return the place at a spot, if there is one."""
+    ahead = spot.ahead
+    if not spot.last.word or not ahead or not ahead[0].word or ahead[0].lead or "\n\n" in ahead[0].gap:
+        return None
+    for rule in _COMMAS if spot.last.trail in ("", COMMA) else _STOPS:
+        found = rule(spot)
+        if found is not None:
+            return found
+    return None
+
+
+def opens(said: Sequence[str]) -> bool:
+    """Tell whether words at a sentence's beginning may have a comma after them."""
+    return " ".join(said) in OPENERS
+
+
+def unseen(piece: Piece, after: Piece | None, *, opened: bool) -> bool:
+    """Tell whether the comma after a piece is one that might as well not be there."""
+    if piece.trail != COMMA or after is None or after.lead:
+        return False
+    return after.word in UNSEEN_BEFORE or (opened and after.word in OPENED)
+
+
+def nests(word: str) -> bool:
+    """Tell whether a word begins a clause that depends on another."""
+    return word in NESTING
+
+
+def _that(spot: Spot) -> Joint | None:
+    """Find "I think that it is", "I think it is"."""
+    if spot.last.trail or spot.last.word not in SAYING:
+        return None
+    there = spot.word == THAT and not spot.ahead[0].trail
+    return Joint(f"{THAT} {_subject(spot.ahead[there])}", THAT, there) if _clause(spot.ahead, int(there)) else None
+
+
+def _stop(spot: Spot) -> Joint | None:
+    """Find "It rains. It is cold", "It rains; it is cold"."""
+    last, following = spot.last, spot.ahead[0]
+    if last.trail not in (STOP, ";") or spot.word not in GOING_ON or spot.since < _LEAST_WORDS:
+        return None
+    if following.core[0].isupper() is not (last.trail == STOP) or len(last.core) < _SHORT_CHARS:
+        return None
+    return Joint(f". {_subject(following)}", STOP, last.trail == STOP) if _clause(spot.ahead, 0) else None
+
+
+def _opening(spot: Spot) -> Joint | None:
+    """Find "Today, we", "Today we"."""
+    return spot.commas("opening,") if spot.said and opens(spot.said) and spot.word in OPENED else None
+
+
+def _phrase(spot: Spot) -> Joint | None:
+    """Find "In this mode, it is", "In this mode it is"."""
+    if not _PHRASE_WORDS[0] <= len(spot.said) <= _PHRASE_WORDS[1] or spot.said[0] not in LEADING:
+        return None
+    if spot.word not in LED or len(spot.last.word) <= _SHORT_CHARS or spot.last.word in NESTING | VERBS | AND:
+        return None
+    short = "'" in spot.word and not spot.word.endswith("'ve")
+    verb = len(spot.ahead) > 1 and spot.ahead[1].word in FINITE
+    return spot.commas("opening, ") if _clause(spot.ahead, 0) and (short or verb) else None
+
+
+def _contrast(spot: Spot) -> Joint | None:
+    """Find "It rains, but we", "It rains but we"."""
+    if spot.word not in ("but", "yet") or not _late(spot) or spot.last.word in NO_COMMA_BEFORE_BUT:
+        return None
+    definite = spot.word == "but" and len(spot.ahead) > 1 and spot.ahead[1].word == "the"
+    return spot.commas(f", {spot.word}") if definite or _clause(spot.ahead, 1) else None
+
+
+def _addition(spot: Spot) -> Joint | None:
+    """Find "red, green, and blue", "red, green and blue"; "it rains, and we", "it rains and we"."""
+    if spot.word not in AND or not _late(spot):
+        return None
+    if _in_a_list(spot.left, spot.ahead):
+        return spot.commas("serial,")
+    clause = not spot.nested and _clause(spot.ahead, 1) and spot.last.word not in VERBS
+    return spot.commas(f", {spot.word}") if clause else None
+
+
+def _too(spot: Spot) -> Joint | None:
+    """Find "this one, too", "this one too"; "as well" is like "too"."""
+    two = spot.word == "as" and len(spot.ahead) > 1 and spot.ahead[1].word == "well" and not spot.ahead[0].trail
+    if not (two or spot.word == "too") or spot.since < _LEAST_WORDS or spot.last.word in VERBS:
+        return None
+    return spot.commas(", too") if any(sign in ".;!?" for sign in spot.ahead[two].trail) else None
+
+
+def _concession(spot: Spot) -> Joint | None:
+    """Find "It rains, although it is", "It rains although it is"."""
+    if spot.word not in CONCESSIONS or not _late(spot) or spot.nested or spot.last.word in NESTING | AND:
+        return None
+    if spot.word != "even":
+        return spot.commas(", though") if _clause(spot.ahead, 1) else None
+    though = len(spot.ahead) > 1 and spot.ahead[1].word == "though"
+    return spot.commas(", though") if though and _clause(spot.ahead, 2) else None
+
+
+def _focus(spot: Spot) -> Joint | None:
+    """Find "all of them, especially in", "all of them especially in"; "cities, including", "cities including"."""
+    if spot.last.word in VERBS | AND or not _late(spot):
+        return None
+    if spot.word == "including":
+        return spot.commas(", including")
+    focused = spot.word in FOCUS and len(spot.ahead) > 1 and spot.ahead[1].word in FOCUSED
+    return spot.commas(", especially") if focused else None
+
+
+# The first that finds a place is the one that counts.
+_COMMAS: tuple[Callable[[Spot], Joint | None], ...] = (
+    _that,
+    _opening,
+    _phrase,
+    _contrast,
+    _addition,
+    _too,
+    _concession,
+    _focus,
+)
+_STOPS: tuple[Callable[[Spot], Joint | None], ...] = (_stop,)
+
+
+def _late(spot: Spot) -> bool:
+    return spot.since >= _LEAST_WORDS and not spot.ahead[0].trail
+
+
+def _clause(ahead: Sequence[Piece], at: int) -> bool:
+    """Tell whether a subject stands there, and not an object."""
+    if at >= len(ahead) or ahead[at].lead or ahead[at].trail:
+        return False
+    word = ahead[at].word
+    if word in SUBJECTS or word in CLAUSES:
+        return True
+    return word in EITHER and at + 1 < len(ahead) and ahead[at + 1].word in VERBS
+
+
+def _subject(piece: Piece) -> str:
+    """Return a subject without the verb that may be drawn to it."""
+    return piece.word.partition("'")[0]
+
+
+def _in_a_list(left: Sequence[Piece], ahead: Sequence[Piece]) -> bool:
+    """Tell whether the last piece is the last but one of at least three words of a list."""
+    if len(left) < _LIST_WORDS or len(ahead) <= 1:
+        return False
+    one, two, three, four = left[-3], left[-2], left[-1], ahead[1]
+    if two.trail != COMMA or not two.word or not four.word or not two.core.islower():
+        return False
+    if one.trail == COMMA and one.word:
+        return True
+    return not one.trail and bool(one.word) and _alike(two.word, three.word) and _alike(three.word, four.word)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Tell whether two words look like the same part of speech."""
+    return one[-2:] == other[-2:] or (one[-1] == other[-1] == "s" and "ss" not in (one[-2:], other[-2:]))

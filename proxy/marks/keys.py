@@ -1,0 +1,32 @@
+"""A campaign's key, and what it prefers at each place: a fair coin for whoever does not have it.
+
+Laws: every member of a campaign has one key; what it prefers depends on the place and its context only, so the same
+answer is marked alike for all of them, and no wording is preferred everywhere. That the choice depends on what stands
+before it, so that no word becomes more frequent, is from He et al., "CATER", 2022 (conditional watermarks).
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from proxy.marks.scanner import Place
+
+_KEY_BYTES = 16
+
+
+class CampaignKey:
+    """The key of one campaign, template or account, by its id; `master` is the secret of all marks."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, master: bytes, campaign: str) -> None:
+        self._key = blake2b(campaign.encode(), key=master, digest_size=_KEY_BYTES, person=b"campaign").digest()
+
+    def prefers(self, place: Place) -> int:
+        """Return which of a place's wordings is to stand there."""
+        return self.coin(place.row, place.context, place.sides)
+
+    def coin(self, row: str, context: str, sides: int) -> int:
+        """Return a number below `sides`, a power of two."""
+        spoken = f"{row}\0{context}".encode("utf-8", "replace")
+        return blake2b(spoken, key=self._key, digest_size=1, person=b"place").digest()[0] & (sides - 1)

@@ -1,0 +1,201 @@
+"""Cuts prose that comes in parts into pieces, each a run without white space with what stands before it.
+
+Laws:
+- However the text is cut, the same pieces come out; joined again, they are the text.
+- What is no plain prose is marked as such: code, tables, headings, quotations, formulas, figures, addresses, JSON.
+- What is held back is one run of at most `MOST_CHARS` and the white space before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+MOST_CHARS: Final = 96  # of a run, or of white space; what is longer is no prose
+_RUN = re.compile(r"(\s*)(\S+)(?=\s)")
+_SHAPE = re.compile(r"([(\[*_]*)([^\W\d_]+(?:['’][^\W\d_]+)?)([)\]*_.,;:!?…]*)")  # noqa: RUF001 - an apostrophe
+_OPENING = re.compile(r"[(\[*_]*[\"“‘'«]")  # noqa: RUF001 - quotation marks
+_CLOSING = re.compile(r"[\"”’'»][)\]*_.,;:!?…]*$")  # noqa: RUF001 - quotation marks
+_BULLET = re.compile(r"[-*+•]|\d{1,3}[.)]")
+_FENCE = re.compile(r"(```+|~~~+)")
+_ENDS = ".!?:;"  # after one of these a sentence, or what is like one, begins
+_INDENT = 4  # columns from which on a line is code
+# What begins a line that is a heading, a quotation, a table, markup, an image or a link, or data.
+_LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-")
+_FORMULAS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}
+_DATA_OPENERS = ("{", "[", "<")  # an answer that begins so is no prose
+
+
+class Piece:
+    """A run of characters; `word` is what matching sees, empty unless it is a plain word of prose."""
+
+    __slots__ = ("core", "gap", "lead", "starts", "trail", "word")
+
+    def __init__(self, gap: str, lead: str, core: str, trail: str) -> None:
+        self.gap, self.lead, self.core, self.trail = gap, lead, core, trail
+        self.word = ""
+        self.starts = False  # a sentence
+
+    def __str__(self) -> str:
+        return f"{self.gap}{self.lead}{self.core}{self.trail}"
+
+
+class Cutter:
+    """Cuts one text."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._raw = False  # within a run that is too long
+        self._blank = False  # the white space before was too long
+        self._zones = Zones()
+
+    def feed(self, text: str) -> Iterator[Piece | str]:
+        """Yield the pieces that are whole now; what is too long for one comes as a string."""
+        held = self._held + text
+        at = 0
+        while True:
+            if self._raw:
+                end = next((place for place in range(at, len(held)) if held[place].isspace()), len(held))
+                if end > at:
+                    yield held[at:end]
+                at = end
+                if at == len(held):
+                    break
+                self._raw = False
+            match = _RUN.match(held, at)
+            if match is not None and len(match[1]) <= MOST_CHARS >= len(match[2]) and not self._blank:
+                yield self._zones.piece(match[1], match[2])
+                at = match.end()
+                continue
+            rest = held[at:]
+            run = rest.lstrip()
+            gap = rest[: len(rest) - len(run)]
+            if len(gap) > MOST_CHARS or (gap and self._blank):
+                self._blank = True
+                self._zones.leave()
+                yield gap
+                at += len(gap)
+                continue
+            if match is None and len(run) <= MOST_CHARS and not (run and self._blank):
+                break
+            self._blank = False
+            self._zones.leave()
+            yield gap
+            at += len(gap)
+            self._raw = True
+        self._held = held[at:]
+
+    def stop(self) -> None:
+        """Let nothing be prose from here on."""
+        self._zones.stop()
+
+    def end(self) -> Iterator[Piece | str]:
+        """Yield what is left."""
+        rest, self._held = self._held, ""
+        run = rest.lstrip()
+        if run and not self._blank:
+            yield self._zones.piece(rest[: len(rest) - len(run)], run)
+        elif rest:
+            yield rest
+
+
+class Zones:
+    """Knows of each run whether it is plain prose, from what came before it."""
+
+    def __init__(self) -> None:
+        self._first = True
+        self._off = False  # for good
+        self._line = False  # until the end of the line
+        self._fence = ""
+        self._until = ""  # what ends a span: of code, a formula, a quotation, what is bold
+        self._starts = True
+
+    def leave(self) -> None:
+        """Take note of something that is too long to be prose."""
+        self._line, self._until, self._first = True, "", False
+
+    def stop(self) -> None:
+        """Let nothing be prose from here on."""
+        self._off = True
+
+    def piece(self, gap: str, run: str) -> Piece:
+        """Return a run as a piece."""
+        piece = Piece(gap, "", run, "")
+        if self._first:
+            self._first = False
+            self._off = self._off or run.startswith(_DATA_OPENERS)
+            begins = True
+        else:
+            begins = "\n" in gap
+        if begins and self._begin_line(gap, run):
+            return piece
+        if self._off or self._fence or self._line:
+            return piece
+        if self._until:
+            if self._ends(run):
+                self._until = ""
+                self._starts = run.rstrip("*_)\"”’'`")[-1:] in _ENDS  # noqa: RUF001 - quotation marks
+            return piece
+        if begins and _BULLET.fullmatch(run):
+            self._starts = True
+            return piece
+        if not run.isalpha() and not self._shape(piece, run):
+            self._starts = run[-1] in _ENDS
+            return piece
+        piece.starts = self._starts
+        piece.word = piece.core.lower().replace("’", "'")  # noqa: RUF001 - an apostrophe
+        self._starts = any(sign in _ENDS for sign in piece.trail)
+        return piece
+
+    def _shape(self, piece: Piece, run: str) -> bool:
+        """Take the signs around a word apart; False if the run is no plain word."""
+        match = _SHAPE.fullmatch(run)
+        if match is None:
+            self._open(run)
+            return False
+        if "**" in run or "__" in run:
+            if run.count("**") + run.count("__") == 1:
+                self._until = "**" if "**" in run else "__"
+            return False
+        piece.lead, piece.core, piece.trail = match[1], match[2], match[3]
+        return True
+
+    def _open(self, run: str) -> None:
+        """See whether a run begins a span that is left alone."""
+        for opener, closer in _FORMULAS.items():
+            if opener in run:
+                if closer not in run.partition(opener)[2]:
+                    self._until = closer
+                return
+        if "`" in run:
+            self._until = "`" if run.count("`") % 2 else ""
+        elif run.count("**") == 1:
+            self._until = "**"
+        elif run.count("$") == 1 and run.startswith("$") and not run[1:2].isdigit():
+            self._until = "$"
+        elif (match := _OPENING.match(run)) is not None and not _CLOSING.search(run, match.end()):
+            self._until = '"'
+
+    def _ends(self, run: str) -> bool:
+        return bool(_CLOSING.search(run)) if self._until == '"' else self._until in run
+
+    def _begin_line(self, gap: str, run: str) -> bool:
+        """Take note of a new line; True if its first run belongs to no prose."""
+        blank = gap.count("\n") > 1
+        if blank or self._until not in ("$$", r"\]", r"\)"):
+            self._until = "" if blank or self._until in ('"', "$", "**", "__") else self._until
+        if blank:
+            self._starts = True
+        fence = _FENCE.match(run)
+        if self._fence:
+            if run.strip("`~") == "" and run.startswith(self._fence):
+                self._fence = ""
+                self._line = True
+            return True
+        if fence is not None:
+            self._fence = fence[1]
+            return True
+        indent = len(gap.rpartition("\n")[2].expandtabs(_INDENT))
+        self._line = indent >= _INDENT or run.startswith(_LINE_OPENERS)
+        return self._line

@@ -1,0 +1,280 @@
+"""Finds the places in a text where one of several wordings stands, and puts there the one that is chosen.
+
+One scanner is the marker and the reader of marks: they differ in what chooses. Laws:
+- However the text is cut, the same comes out. What is held back is `AHEAD` runs without white space.
+- A place is known by its row and its context: the nearest content word before it that belongs to no place.
+- Nothing but the words of a place, a comma and an article before it is changed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from proxy.marks.joint_words import UNSEEN_BEFORE
+from proxy.marks.joints import COMMA, STOP, THAT, Spot, joint, may_be, nests, opens, unseen
+from proxy.marks.pieces import Cutter, Piece
+from proxy.marks.spared import Spared
+from proxy.marks.table import BEGINNING, PUNCTUATION, Table, Wording
+from proxy.marks.words import words
+from proxy.marks.writing import article_for, may_change, written
+
+AHEAD: Final = 8
+_LEFT = 6  # pieces that conditions can look back on
+_CONTEXT_CHARS = 4  # of the shortest word that is content
+_OPENING_WORDS = 6
+# The share of these among the words, with a memory of some twelve, that tells English from other languages.
+_ENGLISH = words("the and of that this with you are it is to for be not")
+_MEMORY = 0.92
+_LEAST = 0.75
+_FIRST = 0.88  # so that the first word may be a place, and the second if the first is English
+
+
+class Place(NamedTuple):
+    """Where a text could read otherwise: the wording `stands`, of so many `sides` of a coin, counted from 0."""
+
+    row: str
+    context: str
+    stands: int
+    sides: int
+
+
+Choose = Callable[[Place], int]
+
+
+class Scanner:
+    """Goes through one text."""
+
+    def __init__(self, table: Table, choose: Choose) -> None:
+        self._wordings = table.wordings
+        self._choose = choose
+        self._cutter = Cutter()
+        self._spared = Spared()
+        self._queue: deque[Piece] = deque()
+        self._left: deque[Piece] = deque(maxlen=_LEFT)
+        self._context = ""
+        self._english = _FIRST
+        self._since = 0  # words since the sentence began
+        self._nested = False  # whether a clause of the sentence depends on another
+        self._opening: list[str] = []  # the words of the sentence so far, while they are few
+        self._out: list[str] = []
+
+    def feed(self, text: str) -> str:
+        """Return what may go out now."""
+        queue = self._queue
+        for piece in self._cutter.feed(text):
+            if isinstance(piece, str):
+                self._drain()
+                self._out.append(piece)
+                self._left.clear()
+                continue
+            queue.append(piece)
+            if piece.word and self._spared.by(piece.word, starts=piece.starts):
+                self._spare()
+            while len(queue) > AHEAD:
+                self._step()
+        return self._taken()
+
+    def end(self) -> str:
+        """Return what was held back."""
+        for piece in self._cutter.end():
+            if isinstance(piece, str):
+                self._drain()
+                self._out.append(piece)
+            else:
+                self._queue.append(piece)
+                if piece.word and self._spared.by(piece.word, starts=piece.starts):
+                    self._spare()
+        self._drain()
+        return self._taken()
+
+    def _spare(self) -> None:
+        """Let no word be a place any more."""
+        self._cutter.stop()
+        for piece in self._queue:
+            piece.word = ""
+
+    def _taken(self) -> str:
+        out, self._out = "".join(self._out), []
+        return out
+
+    def _drain(self) -> None:
+        while self._queue:
+            self._step()
+
+    def _step(self) -> None:
+        """Let the first piece go, with the whole of a wording that begins there."""
+        head = self._queue[0]
+        word = head.word
+        if not word:
+            self._pass(self._queue.popleft())
+            return
+        self._english = self._english * _MEMORY + (word in _ENGLISH)
+        if self._english < _LEAST:
+            self._pass(self._queue.popleft())
+            return
+        if word in ("a", "an") and len(self._queue) > 1 and not head.trail:
+            found = self._find(1)
+            if found is not None:
+                article = self._queue.popleft()
+                chosen = self._chosen(found)
+                article.core = article_for(article.core, chosen)
+                self._pass(article)
+                self._emit(found, chosen)
+                return
+        found = self._find(0)
+        if found is None:
+            self._pass(self._queue.popleft())
+            return
+        self._emit(found, self._chosen(found))
+
+    def _find(self, at: int) -> Wording | None:
+        """Return the wording that begins at a piece, if it may be another."""
+        queue = self._queue
+        head = queue[at]
+        candidates = self._wordings.get(head.word)
+        if candidates is None or not may_change(head):
+            return None
+        following = queue[at + 1].word if at + 1 < len(queue) else ""
+        for wording in candidates:
+            if len(wording.words) > 1 and wording.words[1] != following:
+                continue
+            if self._stands(wording, at) and self._fits(wording, at):
+                return wording
+        return None
+
+    def _stands(self, wording: Wording, at: int) -> bool:
+        queue = self._queue
+        last = at + len(wording.words) - 1
+        if last >= len(queue):
+            return False
+        for place, word in enumerate(wording.words[1:], at + 1):
+            piece = queue[place]
+            if piece.word != word or piece.lead or queue[place - 1].trail or not piece.core.islower():
+                return False
+            if "\n\n" in piece.gap:
+                return False
+        return wording.row.comma is None or queue[last].trail == wording.row.comma[wording.number]
+
+    def _fits(self, wording: Wording, at: int) -> bool:
+        row, queue = wording.row, self._queue
+        if row.before is not None and not row.before.holds(self._before(at)):
+            return False
+        last = at + len(wording.words) - 1
+        after = queue[last + 1] if last + 1 < len(queue) else None
+        shown = (
+            PUNCTUATION if after is None or after.lead or self._ends(queue[last], after, wording, at) else after.word
+        )
+        if row.after is not None and not row.after.holds(shown):
+            return False
+        if row.second is not None:
+            second = queue[last + 2] if last + 2 < len(queue) else None
+            if second is None or after is None or after.trail or not row.second.holds(second.word):
+                return False
+        if queue[at].core[0].isupper() and after is not None and shown and after.core[:1].isupper():
+            return False  # most likely a name
+        return "|" not in [piece.core for piece in queue]
+
+    def _ends(self, last: Piece, after: Piece, wording: Wording, at: int) -> bool:
+        """Tell whether a sign ends a wording that is no mere matter of taste."""
+        if not last.trail or wording.row.comma is not None:
+            return False
+        opened = at == 0 and (self._queue[0].starts or bool(self._opening)) and opens([*self._opening, *wording.words])
+        return not unseen(last, after, opened=opened)
+
+    def _before(self, at: int) -> str:
+        """Return what stands before a piece, as conditions have it: a word, or the beginning, or a sign."""
+        piece = self._queue[at]
+        if at:
+            return self._queue[at - 1].word
+        if piece.starts:
+            return BEGINNING
+        if not self._left or piece.lead or self._left[-1].trail not in ("", COMMA):
+            return PUNCTUATION
+        if self._left[-1].trail and piece.word not in UNSEEN_BEFORE:
+            return PUNCTUATION
+        return self._left[-1].word
+
+    def _chosen(self, wording: Wording) -> Wording:
+        """Return the wording that is to stand in place of one."""
+        row = wording.row
+        number = self._choose(Place(row.name, self._context, wording.number, len(row.wordings)))
+        return Wording(row, number, row.wordings[number])
+
+    def _emit(self, found: Wording, chosen: Wording) -> None:
+        """Put a wording in place of another, with the case and the signs of the one that was there."""
+        taken = [self._queue.popleft() for _ in found.words]
+        if chosen.number != found.number:
+            taken = written(taken, chosen.words)
+            if chosen.row.comma is not None:
+                taken[-1].trail = chosen.row.comma[chosen.number]
+        for piece in taken[:-1]:
+            self._note(piece)
+            self._let_go(piece)
+        self._note(taken[-1])
+        self._leave(taken[-1])
+
+    def _pass(self, piece: Piece) -> None:
+        """Let a piece go that belongs to no wording."""
+        if piece.word:
+            self._note(piece)
+            if len(piece.word) >= _CONTEXT_CHARS:
+                self._context = piece.word
+        else:
+            self._opening = []
+            self._since += 1
+        self._leave(piece)
+
+    def _note(self, piece: Piece) -> None:
+        """Take note of a word for those that come after it in its sentence."""
+        if piece.starts:
+            self._since, self._nested, self._opening = 1, False, [piece.word]
+        else:
+            self._since += 1
+            if self._opening and self._left and self._left[-1].trail:
+                self._opening = []
+            elif self._opening:
+                self._opening = [*self._opening, piece.word] if len(self._opening) < _OPENING_WORDS else []
+        self._nested = self._nested or nests(piece.word)
+
+    def _leave(self, piece: Piece) -> None:
+        """Let a piece go, with what is chosen to stand between it and the next."""
+        self._left.append(piece)
+        found = None
+        if piece.word and self._queue and may_be(piece, self._queue[0], self._opening):
+            found = joint(Spot(self._left, self._queue, self._since, self._opening, self._nested))
+        if found is None:
+            self._out.append(str(piece))
+            return
+        wanted = self._choose(Place(found.row, self._context, int(found.there), 2)) == 1
+        if wanted is not found.there and found.what is COMMA:
+            piece.trail = COMMA if wanted else ""
+        elif wanted is not found.there and found.what is STOP:
+            piece.trail = "." if wanted else ";"
+            core = self._queue[0].core
+            self._queue[0].core = core[0].upper() + core[1:] if wanted else core[0].lower() + core[1:]
+        self._out.append(str(piece))
+        if found.what is THAT:
+            self._join(wanted=wanted, there=found.there)
+
+    def _join(self, *, wanted: bool, there: bool) -> None:
+        """Let "that" stand before the next piece, or not."""
+        if there:
+            that = self._queue.popleft()
+            if not wanted:
+                if self._queue:
+                    self._queue[0].gap = that.gap
+                return
+        elif wanted:
+            that = Piece(" ", "", THAT, "")
+            that.word = THAT
+        else:
+            return
+        self._left.append(that)
+        self._out.append(str(that))
+        self._since += 1
+
+    def _let_go(self, piece: Piece) -> None:
+        self._left.append(piece)
+        self._out.append(str(piece))

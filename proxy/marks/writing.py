@@ -1,0 +1,42 @@
+"""Writes one wording where another stood, as the one that was there was written."""
+
+from __future__ import annotations
+
+from proxy.marks.pieces import Piece
+from proxy.marks.table import Wording
+
+_VOWELS = frozenset("aeiou")
+# Words that do not sound as their first letter looks.
+_ONSETS = {"hour": True, "honest": True, "u": False, "one": False, "once": False, "use": False, "useful": False}
+
+
+def may_change(head: Piece) -> bool:
+    """Tell whether a word's case is the usual one where it stands: another is a name's, or shouted."""
+    core = head.core
+    return core.islower() or (head.starts and core[0].isupper() and (len(core) == 1 or core[1:].islower()))
+
+
+def written(taken: list[Piece], wanted: tuple[str, ...]) -> list[Piece]:
+    """Return a wording's words in place of the pieces of another, with their case, white space and signs."""
+    first, last = taken[0], taken[-1]
+    gaps = [piece.gap for piece in taken[1:]]
+    curly = any("’" in piece.core for piece in taken)  # noqa: RUF001 - an apostrophe
+    made = []
+    for place, word in enumerate(wanted):
+        gap = first.gap if place == 0 else gaps[place - 1] if place <= len(gaps) else " "
+        if place == 0 and first.core[0].isupper():
+            word = word[0].upper() + word[1:]  # noqa: PLW2901 - the same word
+        if curly:
+            word = word.replace("'", "’")  # noqa: PLW2901, RUF001 - the same word
+        made.append(Piece(gap, first.lead if place == 0 else "", word, last.trail if place == len(wanted) - 1 else ""))
+        made[-1].word = wanted[place]
+    made[0].starts = first.starts
+    return made
+
+
+def article_for(article: str, chosen: Wording) -> str:
+    """Return "a" or "an", as what follows sounds, in the case of the article that was there."""
+    word = chosen.words[0]
+    vowel = _ONSETS.get(word, word[0] in _VOWELS)
+    made = "an" if vowel else "a"
+    return made.capitalize() if article[0].isupper() else made

@@ -1,0 +1,211 @@
+"""Marks in answers: one key for all who belong together, in either API, streamed or not, and nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from proxy.actions.base import AnswerAction, Tools
+from proxy.actions.mark import Mark
+from proxy.clock import VirtualClock
+from proxy.dialects import dialects
+from proxy.dialects.strict_json import write
+from proxy.exchange import Call, Chunk, Exchange, Principal, Ties
+from proxy.marks.keys import CampaignKey
+from proxy.marks.reading import agreement, read
+from proxy.secrets import Purpose
+from tests.marks.texts import PROSE
+
+CHAT, MESSAGES = dialects()["/v1/chat/completions"], dialects()["/v1/messages"]
+DIALECTS = {"chat": CHAT, "messages": MESSAGES}
+MASTER = bytes(range(32))
+TOOLS = Tools(VirtualClock(), lambda purpose: MASTER if purpose is Purpose.MARKS else bytes(32))
+
+
+def exchange(account: str = "a", cluster: str = "", template: str = "") -> Exchange:
+    principal = Principal("k", account, "t", "free", 0.0, {})
+    return Exchange("ex_1", "openai.chat", "192.0.2.1", "", "", 0.0, principal, ties=Ties(template, cluster))
+
+
+def call(api: str, **members: Any) -> Call:
+    body = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}], **members}
+    return DIALECTS[api].read(write(body))
+
+
+def document(api: str, text: str) -> Chunk:
+    if api == "chat":
+        message = {"role": "assistant", "content": text, "tool_calls": [{"function": {"arguments": '{"a": "it is"}'}}]}
+        return Chunk(b"{}", {"model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+    tool = {"type": "tool_use", "input": {"a": "it is"}}
+    return Chunk(b"{}", {"model": "m", "content": [{"type": "text", "text": text}, tool], "stop_reason": "end_turn"})
+
+
+def events(api: str, pieces: list[str]) -> list[Chunk]:
+    if api == "chat":
+        head = {"id": "c", "model": "m"}
+        made: list[dict[str, Any]] = [
+            {**head, "choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces
+        ]
+        made.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        return [Chunk(b"x", each) for each in made] + [Chunk(b"data: [DONE]\n\n")]
+    made = [{"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}]
+    made += [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}} for piece in pieces
+    ]
+    made += [{"type": "content_block_stop", "index": 0}, {"type": "message_stop"}]
+    return [Chunk(b"x", each, str(each["type"])) for each in made]
+
+
+def text_of(api: str, chunks: list[Chunk], *, streamed: bool) -> str:
+    wire = DIALECTS[api].wire(streamed=streamed)
+    return "".join(part.text for chunk in chunks for part in wire.parts(chunk) if part.kind == "text")
+
+
+async def answered(
+    api: str, whose: Exchange, chunks: list[Chunk], *, streamed: bool, **members: Any
+) -> tuple[list[Chunk], bool]:
+    action = Mark.read({}).begin(whose, TOOLS)
+    await action.on_call(call(api, **members))
+    assert isinstance(action, AnswerAction)
+    transform = action.on_answer(DIALECTS[api].wire(streamed=streamed))
+    out = [each for chunk in chunks for each in transform.feed(chunk)]
+    return [*out, *transform.end()], transform.changed
+
+
+@pytest.mark.parametrize("api", DIALECTS)
+async def test_a_stream_and_a_document_get_the_same_mark_and_nothing_but_prose_is_changed(api: str) -> None:
+    whose = exchange(cluster="c-1")
+    whole, changed = await answered(api, whose, [document(api, PROSE)], streamed=False)
+    expected = text_of(api, whole, streamed=False)
+    assert changed
+    assert expected != PROSE
+    assert '"it is' in json.dumps(whole[0].data)
+    for seed in range(5):
+        rng = random.Random(seed)
+        cuts = sorted(rng.sample(range(len(PROSE)), 40))
+        pieces = [PROSE[start:end] for start, end in zip([0, *cuts], [*cuts, len(PROSE)], strict=True)]
+        streamed, _ = await answered(api, whose, events(api, pieces), streamed=True)
+        assert text_of(api, streamed, streamed=True) == expected
+
+
+async def test_who_belongs_together_gets_the_same_answer_and_others_another() -> None:
+    async def text(**whose: str) -> str:
+        out, _ = await answered("chat", exchange(**whose), [document("chat", PROSE)], streamed=False)
+        return text_of("chat", out, streamed=False)
+
+    member = await text(account="a", cluster="c-1", template="t-1")
+    assert member == await text(account="b", cluster="c-1")
+    contained = await text(account="c", template="t-1")
+    assert contained == await text(account="d", template="t-1")
+    assert len({member, contained, await text(account="a"), await text(account="b")}) == 4
+    seen = agreement(read(member), CampaignKey(MASTER, "c-1"))
+    assert seen.agree >= seen.places - 1
+    assert seen.agree >= 30
+
+
+async def test_what_the_caller_began_for_the_model_is_left_alone() -> None:
+    begun = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": '{"text": "'}]
+    chunks = [document("messages", PROSE)]
+    out, changed = await answered("messages", exchange(), chunks, streamed=False, messages=begun)
+    assert out == chunks
+    assert not changed
+
+
+async def test_an_answer_without_a_place_is_not_changed_and_so_not_degraded() -> None:
+    chunks = [document("chat", "```\nit is\n```")]
+    out, changed = await answered("chat", exchange(), chunks, streamed=False)
+    assert out == chunks
+    assert not changed
+
+
+async def test_many_answers_share_what_one_may_cost() -> None:
+    action = Mark.read({}).begin(exchange(), TOOLS)
+    await action.on_call(call("chat", n=4))
+    assert isinstance(action, AnswerAction)
+    transform = action.on_answer(CHAT.wire(streamed=False))
+    long = PROSE * 8
+    choices = [{"index": at, "message": {"content": long}, "finish_reason": "stop"} for at in range(4)]
+    (out,) = transform.feed(Chunk(b"{}", {"choices": choices}))
+    assert out.data
+    texts = [choice["message"]["content"] for choice in out.data["choices"]]
+    assert len(set(texts)) == 1
+    assert texts[0].endswith(PROSE * 5)
+
+
+@pytest.mark.parametrize(
+    ("api", "members", "roles"),
+    [
+        ("chat", {}, ["system", "user"]),
+        (
+            "chat",
+            {"messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "hi"}]},
+            None,
+        ),
+    ],
+)
+async def test_a_style_is_asked_for_after_the_instructions_that_are_there(
+    api: str, members: dict[str, Any], roles: list[str] | None
+) -> None:
+    action = Mark.read({"style": True, "words": False}).begin(exchange(cluster="c-1"), TOOLS)
+    assert not isinstance(action, AnswerAction)
+    before = call(api, **members)
+    changed = await action.on_call(before)
+    assert isinstance(changed, Call)
+    assert [message["role"] for message in changed.body["messages"]] == (roles or ["developer", "developer", "user"])
+    assert CHAT.read(CHAT.write(changed)).body["messages"] == changed.body["messages"]
+    assert before.body["messages"][-1] == changed.body["messages"][-1]
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        None,
+        "Be brief.",
+        [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+    ],
+)
+async def test_a_style_leaves_what_is_cached_of_the_instructions_as_it_was(system: Any) -> None:
+    members = {} if system is None else {"system": system}
+    action = Mark.read({"style": True}).begin(exchange(cluster="c-1"), TOOLS)
+    changed = await action.on_call(call("messages", **members))
+    assert isinstance(changed, Call)
+    made = changed.body["system"]
+    if isinstance(system, list):
+        assert made[:-1] == system
+        assert made[-1].keys() == {"type", "text"}
+    else:
+        assert made.startswith(system or "Where")
+    assert MESSAGES.read(MESSAGES.write(changed)).body["system"] == made
+
+
+async def test_styles_differ_by_campaign_and_not_within_one() -> None:
+    async def style(whose: Exchange) -> str:
+        changed = await Mark.read({"style": True}).begin(whose, TOOLS).on_call(call("chat"))
+        assert isinstance(changed, Call)
+        return str(changed.body["messages"][0]["content"])
+
+    styles = [await style(exchange(account=f"a-{at}", cluster=f"c-{at % 20}")) for at in range(40)]
+    assert styles[:20] == styles[20:]
+    assert len(set(styles)) > 15
+
+
+async def test_without_a_dialect_nothing_is_asked_for() -> None:
+    plain = Call("m", stream=False, body={"messages": []})
+    assert await Mark.read({"style": True}).begin(exchange(), TOOLS).on_call(plain) is plain
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"words": 1}, "words should be true or false"),
+        ({"words": False}, "should have words, style or both"),
+        ({"color": True}, "unknown key 'color'; there is style and words"),
+        (True, "should be a map with style and words"),
+    ],
+)
+def test_a_pack_that_says_nonsense_is_told_what_there_is(value: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Mark.read(value)

@@ -1,0 +1,95 @@
+"""`stillgate trace` without a proxy: files in, a verdict out, and exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from proxy.cli import app
+from proxy.marks.keys import CampaignKey
+from proxy.marks.marking import Marking
+from proxy.secrets import Purpose, load_or_create_master
+from tests.marks.texts import PROSE
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    load_or_create_master(tmp_path / "data" / "master.secret")
+    return tmp_path / "data"
+
+
+def marks(data: Path) -> bytes:
+    return load_or_create_master(data / "master.secret").derive(Purpose.MARKS)
+
+
+def marked(data: Path, name: str) -> str:
+    marking = Marking(CampaignKey(marks(data), name))
+    return marking.feed(PROSE) + marking.end()
+
+
+def jsonl(file: Path, *texts: str) -> Path:
+    file.write_text("".join(json.dumps({"text": text, "id": 7}) + "\n" for text in texts))
+    return file
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["trace", *map(str, words)])
+
+
+def test_a_marked_text_is_found_without_a_proxy(tmp_path: Path, data: Path) -> None:
+    file = jsonl(tmp_path / "texts.jsonl", PROSE, marked(data, "c-2"))
+    words = ("--texts", file, "--offline", "--key", "c-1", "--key", "c-2", "--data", data)
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert (said["found"], said["keys"], said["tests"]) == (True, 2, 6)
+    assert [entry["campaign"] for entry in said["texts"]] == [None, "c-2"]
+    assert said["texts"][1]["text"] == f"{file}:2"
+    assert said["texts"][1]["places"] > said["places_needed_if_damaged"] > said["places_needed"]
+    assert said["texts"][1]["chance"] <= said["rate"] == 0.01
+    told = run(*words)
+    assert told.exit_code == 0
+    for part in ("2 texts, 2 keys", "all together", "c-2", "1 texts bear a mark by themselves", "a finding takes"):
+        assert part in told.stdout
+    assert told.stderr == ""  # no progress where nobody watches
+
+
+def test_nothing_found_is_exit_code_1(tmp_path: Path, data: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text(PROSE)
+    result = run("--texts", file, "--offline", "--key", "c-1", "--data", data)
+    assert result.exit_code == 1
+    assert "1 texts, 1 keys" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "says"),
+    [
+        ('{"text": 3}\n', [], 'should be an object such as {"text": "..."}'),
+        ("nonsense\n", [], "texts.jsonl:1: should be an object"),
+        ("", [], "there is no text in these files"),
+        (None, [], "texts.jsonl: cannot be read: No such file or directory"),
+        ('{"text": "x"}', ["no key"], "--offline: which campaigns?"),
+        ('{"text": "x"}', ["no secret"], "there is no master secret"),
+    ],
+)
+def test_what_cannot_be_used_is_exit_code_2(
+    tmp_path: Path, data: Path, content: str | None, words: list[str], says: str
+) -> None:
+    file = tmp_path / "texts.jsonl"
+    if content is not None:
+        file.write_text(content)
+    folder = tmp_path / "none" if words == ["no secret"] else data
+    keys = [] if words == ["no key"] else ["--key", "c-1"]
+    result = run("--texts", file, "--offline", *keys, "--data", folder)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_without_a_proxy_and_without_offline_it_says_so(tmp_path: Path, data: Path) -> None:
+    result = run("--texts", jsonl(tmp_path / "t.jsonl", PROSE), "--data", data)
+    assert result.exit_code == 2
+    assert "no proxy answers" in result.stderr

@@ -1,0 +1,195 @@
+"""Marks in prose: what is changed and what is not, however the text is cut."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.marks.marking import MOST_CHARS, Marking
+from proxy.marks.scanner import AHEAD
+from tests.marks.texts import MASTER, PROSE, key, marked
+
+SHAPES = st.sampled_from(
+    [
+        *PROSE.split(),
+        *[
+            "\n",
+            "\n\n",
+            " ",
+            "  ",
+            "\t",
+            "    ",
+            "```",
+            "```py\n",
+            "~~~",
+            "`",
+            "``",
+            "$",
+            "$$",
+            "\\[",
+            "\\]",
+            '"',
+            "“",
+            "”",
+        ],
+        *[
+            "'",
+            "‘",
+            "’",
+            "**",
+            "*",
+            "# ",
+            "> ",
+            "| ",
+            "{",
+            "[",
+            "(",
+            ")",
+            "...",
+            ";",
+            "—",
+            "a" * 120,
+            " " * 120,
+            "é",
+            "日本",
+        ],
+        *[
+            "I'm sorry",
+            "overdose",
+            "however, ",
+            "for example",
+            "it is",
+            "an hour",
+            "a useful",
+            "don’t",
+            "https://x.y/it's",
+        ],
+    ]
+)
+TEXTS = st.lists(SHAPES, max_size=60).map(" ".join) | st.lists(SHAPES, max_size=60).map("".join)
+
+
+@given(TEXTS, st.lists(st.integers(0, 4000), max_size=12), st.integers(0, 400))
+def test_however_a_text_is_cut_the_same_comes_out(text: str, cuts: list[int], most: int) -> None:
+    whole = Marking(key("c-1"), most)
+    expected = whole.feed(text) + whole.end()
+    pieces = Marking(key("c-1"), most)
+    places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    out = "".join(pieces.feed(text[start:end]) for start, end in pairwise(places)) + pieces.end()
+    assert out == expected
+
+
+@given(TEXTS)
+def test_letter_by_letter_it_is_the_same_and_little_is_held_back(text: str) -> None:
+    marking, out = Marking(key("c-1")), ""
+    for at, letter in enumerate(text):
+        out += marking.feed(letter)
+        assert at - len(out) < 200 * (AHEAD + 2)
+    assert out + marking.end() == marked(text, "c-1")
+
+
+def test_each_key_has_wordings_of_its_own_and_always_the_same() -> None:
+    texts = {marked(PROSE, f"c-{number}") for number in range(20)}
+    assert len(texts) == 20
+    assert marked(PROSE, "c-7") == marked(PROSE, "c-7", pieces=90)
+    assert PROSE not in texts
+
+
+def test_a_marked_text_is_not_changed_by_marking_it_again() -> None:
+    for number in range(40):
+        once = marked(PROSE, f"c-{number}")
+        assert marked(once, f"c-{number}") == once
+
+
+def test_no_wording_is_preferred_everywhere() -> None:
+    words = sorted({word for word in PROSE.lower().split() if word.isalpha() and len(word) > 3})
+    for one, other in (("for example", "for instance"), ("does not", "doesn't"), ("often", "frequently")):
+        text = " ".join(f"The {word} {one} is the thing of this." for word in words)
+        made = marked(text[:MOST_CHARS], "c-3")
+        share = made.count(one) / (made.count(one) + made.count(other))
+        assert 0.35 < share < 0.65, one
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The code:\n\n```python\n# it is used because it does not fail, for example here\nfoo()\n```\n",
+        "~~~\nit is often used because it does not fail\n~~~\n",
+        "The call `it is often used because it does not fail` ends.",
+        "The code:\n\n    it is often used because it does not fail\n\tit is\n",
+        '{"text": "it is often used because it does not fail"}',
+        '[{"it is": "because it does not fail"}]\n\nit is often',
+        "<answer>\nit is often used because it does not fail, and you are\n</answer>",
+        "She said: “it is often used because it does not fail, for example here.”",
+        'She said "it is often used because it does not fail, for example here" to him.',
+        "She said 'it is often used because it does not fail' to him.",
+        "> it is often used because it does not fail\n",
+        "# Why it is often used, and usually does not fail\n",
+        "| it is often used | because it does not fail |\n|---|---|\n| for example | usually |\n",
+        "it is | often\n---|---\nusually | because\n",
+        "$it is often used because it does not fail$",
+        "$$\nit is often used because it does not fail\n$$\n",
+        "\\[ it is often used because it does not fail \\]",
+        "The **it is often used because it does not fail** part.",
+        "https://example.com/it_is/often?because=it&for=example",
+        "1,000 2.5 10% 3x 2024-01-01",
+        "I'm sorry, but I can't help with that because it is often used to harm people, for example here.",
+        "I cannot help with this. It is often used because it does not fail.",
+        "This is about an overdose. It is crucial that you do not wait, and it is often used because it does not fail.",
+        "Warning: it is often used because it does not fail, for example here.",
+        "Es ist fast immer so, weil es often ist. Das ist usually nicht because of it.",
+        "Il est often vrai que usually ce because it n'est pas.",
+        "The Big Often And Usually Because For Example",
+        "IT IS OFTEN USED BECAUSE IT DOES NOT FAIL",
+    ],
+)
+def test_what_is_no_plain_prose_is_never_touched(text: str) -> None:
+    for number in range(25):
+        assert marked(text, f"c-{number}") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "either"),
+    [
+        ("It is an important thing that the people know.", {"It is", "It's"}),
+        (
+            "The people often do it that way and it is an essential part.",
+            {"a crucial", "a vital", "a critical", "an essential"},
+        ),
+        ("For example, the thing is this.", {"For example,", "For instance,"}),
+        ("“Well,” said the one that doesn’t know.", {"doesn’t", "does not"}),
+        ("The tools are red, green, blue, and white.", {"blue, and", "blue and"}),
+        ("I think that he is right about the thing.", {"think that he", "think he"}),
+        ("However, the thing is the same.", {"However, the", "But the"}),
+        (
+            "The thing is the same as it was. It is still the one.",
+            {"was. It is", "was; it is", "was. It's", "was; it's"},
+        ),
+    ],
+)
+def test_what_is_chosen_is_written_as_it_should_be(text: str, either: set[str]) -> None:
+    found = {next((words for words in either if words in marked(text, f"c-{number}")), None) for number in range(60)}
+    assert found == either
+
+
+def test_articles_capitals_and_spaces_stay_right() -> None:
+    for number in range(60):
+        text = marked(PROSE, f"c-{number}")
+        assert not re.search(r"\ba (?=[aeio])|\ban (?=[bcdfgjklmnpqrstvwxyz])", text.replace("a one", ""))
+        assert not re.search(r"[.!?] [a-z]", text)
+        assert not re.search(r"; [A-Z]", text)
+        assert text.count("\n\n") == PROSE.count("\n\n")
+        assert "  " not in text
+        assert " ," not in text
+
+
+def test_of_a_long_answer_the_beginning_is_marked_and_the_rest_comes_as_it_is() -> None:
+    long = PROSE * 40
+    made = marked(long, "c-1", pieces=70)
+    assert made == marked(long, "c-1")
+    assert made.endswith(PROSE * 20)
+    assert MASTER  # the same secret on every replica
