@@ -648,7 +648,7 @@ def record(key: str = "x1", **columns: Any) -> dict[str, Any]:
     units = {"reserved": {"output_tokens": 16}, "settled": {"output_tokens": 7}}
     return {
         "kind": "exchange", "id": key, "effect": "allow", "outcome": "answered", "status": 200,
-        "model": "m-large", "usage": usage, "quotas": ["q"], "code": "", **units, **columns,
+        "model": "m-large", "model_used": "", "usage": usage, "quotas": ["q"], "code": "", **units, **columns,
     }  # fmt: skip
 
 
