@@ -7,7 +7,9 @@ else. Errors are problem documents (RFC 9457).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Final
 
 from aiohttp import web
@@ -17,11 +19,15 @@ from proxy.admin_side.access import Door, answer_if_allowed
 from proxy.admin_side.documents import problems
 from proxy.admin_side.health import add_health, status
 from proxy.admin_side.local_only import local_only
+from proxy.admin_side.patience import cut_the_slow
 from proxy.admin_side.side import AdminSide, Route
 from proxy.admin_side.trace import trace
 from proxy.auth.admin import Role
+from proxy.config import Settings
+from proxy.data_folder import ADMIN_SOCKET, socket_place
+from proxy.errors import ConfigurationError
 
-__all__ = ["ROUTES", "AdminSide", "Door", "admin_app"]
+__all__ = ["ROUTES", "AdminSide", "Door", "admin_app", "open_admin"]
 
 _BODY_BYTES = 4 * 1024 * 1024
 
@@ -49,6 +55,31 @@ ROUTES: Final = (
     Route("POST", "/policy/activate", Role.AUTHOR, packs.activate),
     Route("POST", "/policy/rollback", Role.AUTHOR, packs.rollback),
 )
+
+
+async def open_admin(settings: Settings, side: AdminSide, stack: AsyncExitStack) -> str:
+    """Open the Unix socket and the loopback port; return the port's URL. Raises ConfigurationError if it cannot."""
+    try:
+        path = stack.enter_context(socket_place(settings.data / ADMIN_SOCKET))
+        for app, make in (
+            (admin_app(side, Door.SOCKET), lambda runner: web.UnixSite(runner, str(path))),
+            (
+                admin_app(side, Door.PORT),
+                lambda runner: web.TCPSite(runner, settings.admin.host, settings.admin.port),
+            ),
+        ):
+            runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await make(runner).start()
+            slow = asyncio.create_task(cut_the_slow(runner.server))
+            stack.callback(slow.cancel)
+        path.chmod(0o600)
+    except OSError as error:
+        place = f"{error.filename}: the admin side cannot use it" if error.filename else "the admin side cannot listen"
+        raise ConfigurationError(f"{place}: {error.strerror}") from None
+    host, port = runner.addresses[0][:2]
+    return f"http://{host}:{port}"
 
 
 def admin_app(side: AdminSide, door: Door) -> web.Application:

@@ -17,17 +17,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiohttp import web
-
-from proxy.admin import AdminSide, Door, admin_app
-from proxy.admin_side.patience import cut_the_slow
+from proxy.admin import AdminSide, open_admin
 from proxy.app import listening_socket, store_password
 from proxy.auth.admin import TokenRegistry
 from proxy.auth.key_registry import KeyRegistry
 from proxy.children import StandIn
 from proxy.clock import Clock
 from proxy.config import Settings
-from proxy.data_folder import ADMIN_SOCKET, announced, held, socket_place
+from proxy.data_folder import announced, held
 from proxy.decisions.change_log import ADMIN_LOG, ChangeLog
 from proxy.decisions.target import FileTarget
 from proxy.errors import ConfigurationError, StoreUnavailable
@@ -226,7 +223,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             pack_status=deployment.pack_status,
             marks=master.derive(Purpose.MARKS),
         )
-        deployment.admin_url = await _open_admin(settings, side, stack)
+        deployment.admin_url = await open_admin(settings, side, stack)
         # Pushed last, so that it ends first: the admin side still tells of a drain.
         stack.push_async_callback(deployment.close)
         await fleet.open()
@@ -246,31 +243,6 @@ def _open_change_log(settings: Settings, clock: Clock) -> ChangeLog:
     return ChangeLog(
         target, f"{socket.gethostname()}-admin", version("stillgate"), clock, partial(secrets.token_hex, 8)
     )
-
-
-async def _open_admin(settings: Settings, side: AdminSide, stack: AsyncExitStack) -> str:
-    """Open the Unix socket and the loopback port; return the port's URL."""
-    try:
-        path = stack.enter_context(socket_place(settings.data / ADMIN_SOCKET))
-        for app, make in (
-            (admin_app(side, Door.SOCKET), lambda runner: web.UnixSite(runner, str(path))),
-            (
-                admin_app(side, Door.PORT),
-                lambda runner: web.TCPSite(runner, settings.admin.host, settings.admin.port),
-            ),
-        ):
-            runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await make(runner).start()
-            slow = asyncio.create_task(cut_the_slow(runner.server))
-            stack.callback(slow.cancel)
-        path.chmod(0o600)
-    except OSError as error:
-        place = f"{error.filename}: the admin side cannot use it" if error.filename else "the admin side cannot listen"
-        raise ConfigurationError(f"{place}: {error.strerror}") from None
-    host, port = runner.addresses[0][:2]
-    return f"http://{host}:{port}"
 
 
 def _archived(settings: Settings, pack: Pack, data: bytes, clock: Clock) -> PackArchive:
