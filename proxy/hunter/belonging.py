@@ -115,4 +115,5 @@ def _members(group: Suspect, used: Texts, accounts: Accounts, usual: Background)
     strangers = candidates[~chosen & (((fits < _STRANGE) & (sent >= _SENT_TWICE)) | (sent >= _SENT_OFTEN))]
     volume = sum(tie.weights for tie in ties if tie.trait == VOLUME)
     alike = (accounts.rows["exchanges"][candidates] if uses is None else uses)[fits - volume >= LEAST]
-    return Named(group, used, candidates, len(candidates), ties, alike, strangers[:_SPARED_MOST]).of(chosen)
+    pool = len(candidates) if used.joins else group.among
+    return Named(group, used, candidates, pool, ties, alike, strangers[:_SPARED_MOST]).of(chosen)

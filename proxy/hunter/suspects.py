@@ -27,10 +27,14 @@ _NOBODY = np.int32(-1)
 
 @dataclass(slots=True, eq=False)
 class Suspect:
-    """One group: the numbers of its accounts, its prints, and what was last made of it."""
+    """One group: the numbers of its accounts, its prints, and what was last made of it.
+
+    `among` is how many accounts those were chosen from: who looks for ten that are alike finds them in any hundred.
+    """
 
     id: str
     core: Numbers
+    among: int = 0
     keys: set[int] = field(default_factory=set)
     touched_at: float = 0.0
     confidence: float = 0.0
@@ -93,6 +97,7 @@ class Suspects:
             else:
                 continue
             group.core = np.concatenate([group.core, free])
+            group.among = max(group.among, suspicion.users, len(group.core))
             owners[free] = best
             group.touched_at = now
             if key and key not in self._owner_of_key:
@@ -103,6 +108,7 @@ class Suspects:
     def merge(self, into: Suspect, other: Suspect) -> None:
         """Make one group of two."""
         into.core = np.union1d(into.core, other.core)
+        into.among = max(into.among, other.among, len(into.core))
         into.keys |= other.keys
         into.confirmed |= other.confirmed
         self._owner_of_key.update(dict.fromkeys(other.keys, into.id))
@@ -150,7 +156,9 @@ class Suspects:
         groups = list(self._known.values())
         found: dict[str, NDArray[Any]] = {
             "ids": np.array([group.id for group in groups], np.str_),
-            "numbers": np.array([[group.touched_at, group.confidence, group.confirmed] for group in groups]),
+            "numbers": np.array(
+                [[group.among, group.touched_at, group.confidence, group.confirmed] for group in groups]
+            ),
             "honest": _sorted(self._honest_keys),
         }
         for number, group in enumerate(groups):
@@ -170,10 +178,11 @@ class Suspects:
                 id=name,
                 core=arrays[f"core{number}"],
                 keys=keys,
-                touched_at=numbers[0],
-                confidence=numbers[1],
+                among=int(numbers[0]),
+                touched_at=numbers[1],
+                confidence=numbers[2],
                 finding=None if finding is None else read_finding(finding.tobytes()),
-                confirmed=bool(numbers[2]),
+                confirmed=bool(numbers[3]),
             )
             self._owner_of_key.update(dict.fromkeys(keys, name))
 

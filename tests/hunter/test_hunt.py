@@ -209,6 +209,27 @@ def test_a_dismissed_finding_does_not_come_back_with_its_accounts_or_its_text(wo
     assert hunt.findings == {}
 
 
+@pytest.mark.parametrize("restored", [False, True])
+def test_to_ask_again_makes_nobody_surer_of_the_few_that_were_chosen_among_many(restored: bool) -> None:
+    world = World(2, days=1)
+    ordinary(world)
+    for n in range(100):  # chained by buildings and a dealer; sixteen are about as new and as busy as each other
+        opened = START - 12 * DAY_S * float(1 + world.rng.random() / 6) if n < 16 else None
+        dealer = "dealer" if n % 3 == 0 else ""
+        who = world.account(f"neighbour-{n}", opened=opened, peer=f"building-{n // 2 % 25}", payment=dealer)
+        for at in world.by_day(6 if n < 16 else world.rng.lognormal(0.8, 1.0), who.zone_h):
+            world.ask(who, at, (f"neighbour-{n}", 8))
+    hunt = Hunt(TERMS)
+    hunt.see(in_order(world))
+    for minute in range(8):
+        hunt.judge(START + DAY_S + 60 * minute)
+        if restored:
+            hunt = Hunt.from_bytes(hunt.to_bytes(), TERMS)
+        assert hunt.findings == {}
+    (group,) = hunt._suspects
+    assert len(group.core) >= TERMS[0].min_accounts
+
+
 def test_to_dismiss_or_confirm_what_is_no_finding_is_a_key_error(world: World) -> None:
     hunt, finding = _dismissed(world)
     for decide in (hunt.dismiss, hunt.confirm):
