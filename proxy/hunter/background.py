@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,30 +60,37 @@ def background(
     ordinary = ~suspected
     if not ordinary.any():
         ordinary = np.ones(len(suspected), np.bool_)
-    tenants, exchanges = rows["tenant"], rows["exchanges"]
-    tokens = {kind: _token_of(links, kind, len(accounts)) for kind in links.kinds}
-    counts = exchanges[ordinary]
-    mean_log = mean_log_output(accounts)[ordinary]
-    shares = rows["wishes"][ordinary] >= _HALF * counts[:, None]
+    counts = rows["exchanges"][ordinary]
     # Whatever clock an exchange was told by, there are so many hours at most.
     hours, first_hour = ledger.active_hours(~ordinary, now - _HOURS_MOST * _HOUR_S, now + _HOUR_S)
-    ages = _ages(rows["opened"], ordinary)
+    tokens = {kind: _token_of(links, kind, len(accounts)) for kind in links.kinds}
     return Background(
         now=now,
         ordinary=ordinary,
-        ages=ages,
-        ages_before=_ages_before(ages[ordinary]),
-        ages_common=_common(ages[ordinary] + 1, AGE_BINS + 1),
         tokens=tokens,
-        linked={kind: _linked(token[ordinary], tenants[ordinary]) for kind, token in tokens.items()},
-        agents=_common(rows["agent"][ordinary], int(rows["agent"].max(initial=0)) + 1),
-        log_output=(float(mean_log.mean()), max(0.3, float(mean_log.std()))),
         log_count=(float(np.log(counts).mean()), max(0.3, float(np.log(counts).std()))),
         shape=float(np.clip(shape_of(counts), *_SHAPES)),
-        wishes=(shares.sum(axis=0) + 1.0) / (len(counts) + _DOUBT),
         hours=hours,
         first_hour=first_hour,
+        **_habits(accounts, ordinary, ordinary.astype(np.float64), tokens),
     )
+
+
+def as_busy(members: NDArray[np.int32], accounts: Accounts, usual: Background) -> Background:
+    """Return what is usual among ordinary accounts of which as many send this or that much as of these members.
+
+    Most accounts may be of people who had a look once: beside them whoever uses the thing every day, from an office,
+    with an account of last year, is alike. How much one sends, and when, stays compared with everybody.
+    """
+    busy = np.log2(accounts.rows["exchanges"]).astype(np.int64)
+    have = np.bincount(busy[usual.ordinary], minlength=int(busy.max()) + 1)
+    wanted = np.bincount(busy[members], minlength=len(have)) / np.maximum(have, 1)
+    weights = np.where(usual.ordinary, wanted[busy], 0.0)
+    if not weights.any():
+        return usual
+    # As many as an even choice that tells as much would have (Kish 1965).
+    weights *= weights.sum() / (weights**2).sum()
+    return replace(usual, **_habits(accounts, usual.ordinary, weights, usual.tokens))
 
 
 def mean_log_output(accounts: Accounts) -> Floats:
@@ -109,27 +116,57 @@ def tenants_of(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> tuple[N
     return values, holders
 
 
-def _ages(opened: Floats, ordinary: NDArray[np.bool_]) -> NDArray[np.int16]:
+def _habits(
+    accounts: Accounts, ordinary: NDArray[np.bool_], weights: Floats, tokens: Mapping[str, NDArray[np.int32]]
+) -> dict[str, Any]:
+    """Return what is usual of accounts themselves, by the name that `Background` has for it.
+
+    `weights` says how much each account counts, 0 for those that are not ordinary.
+    """
+    rows = accounts.rows
+    ages = _ages(rows["opened"], weights)
+    mean_log = mean_log_output(accounts)
+    mean = float(np.average(mean_log, weights=weights))
+    deviation = float(np.sqrt(np.average((mean_log - mean) ** 2, weights=weights)))
+    asking = rows["wishes"] >= _HALF * rows["exchanges"][:, None]
+    return {
+        "ages": ages,
+        "ages_before": _ages_before(ages, weights),
+        "ages_common": _common(ages + 1, AGE_BINS + 1, weights),
+        "linked": {
+            kind: _linked(token[ordinary], rows["tenant"][ordinary], weights[ordinary])
+            for kind, token in tokens.items()
+        },
+        "agents": _common(rows["agent"], int(rows["agent"].max(initial=0)) + 1, weights),
+        "log_output": (mean, max(0.3, deviation)),
+        "wishes": (weights @ asking + 1.0) / (weights.sum() + _DOUBT),
+    }
+
+
+def _ages(opened: Floats, weights: Floats) -> NDArray[np.int16]:
     """Return in which part of the ordinary openings each falls; the bins hold the same number of accounts, if they can.
 
     A campaign's accounts would make everybody else look as if opened in what they leave over.
     """
     known = opened > 0
     bins = np.full(len(opened), -1, np.int16)
-    edges = np.sort(opened[known & ordinary])
-    places = np.searchsorted(edges, opened[known]) * AGE_BINS // max(1, len(edges))
+    chosen = np.flatnonzero(known & (weights > 0))
+    chosen = chosen[np.argsort(opened[chosen], kind="stable")]
+    before = np.concatenate([np.zeros(1), weights[chosen].cumsum()])
+    places = before[np.searchsorted(opened[chosen], opened[known])] * AGE_BINS // max(before[-1], 1e-9)
     bins[known] = np.minimum(places, AGE_BINS - 1)
     return bins
 
 
-def _ages_before(ages: NDArray[np.int16]) -> Floats:
-    counts = np.bincount(ages[ages >= 0], minlength=AGE_BINS) + _DOUBT / AGE_BINS
+def _ages_before(ages: NDArray[np.int16], weights: Floats) -> Floats:
+    known = ages >= 0
+    counts = np.bincount(ages[known], weights[known], minlength=AGE_BINS) + _DOUBT / AGE_BINS
     return np.concatenate([np.zeros(1), counts.cumsum() / counts.sum()])
 
 
-def _common(values: NDArray[np.signedinteger[Any]], kinds: int) -> Floats:
+def _common(values: NDArray[np.signedinteger[Any]], kinds: int, weights: Floats) -> Floats:
     """Return the share of each value, as if each had been there once more."""
-    counts = np.bincount(values, minlength=kinds) + 1.0
+    counts = np.bincount(values, weights, minlength=kinds) + 1.0
     shares: Floats = counts / counts.sum()
     return shares
 
@@ -146,7 +183,10 @@ def _token_of(links: Links, kind: str, count: int) -> NDArray[np.int32]:
     return chosen
 
 
-def _linked(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> float:
+def _linked(tokens: NDArray[np.int32], tenants: NDArray[np.int32], weights: Floats) -> float:
     """Return the share of tenants that have their token in common with another tenant, with some doubt added."""
-    _, holders = tenants_of(tokens, tenants)
-    return (float(holders[holders > 1].sum()) + 1.0) / (int(holders.sum()) + _DOUBT)
+    has = tokens > 0
+    pairs, pair = np.unique(tokens[has].astype(np.int64) << 32 | tenants[has], return_inverse=True)
+    _, token, holders = np.unique(pairs >> 32, return_inverse=True, return_counts=True)
+    counts = np.bincount(pair, weights[has], minlength=len(pairs)) / np.bincount(pair, minlength=len(pairs))
+    return (float(counts[holders[token] > 1].sum()) + 1.0) / (float(counts.sum()) + _DOUBT)

@@ -12,12 +12,13 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.archive import pack_arrays, pack_names, unpack_arrays, unpack_names
-from proxy.hunter.background import Background, background
+from proxy.hunter.background import Background, as_busy, background
 from proxy.hunter.belonging import LEAST_ACCOUNTS, Named, who_belongs
 from proxy.hunter.case import Case
 from proxy.hunter.event import Event
@@ -185,6 +186,10 @@ class Hunt:
         outsiders = used.outsiders(members, usual)
         case = Case(members, used.of(members), used.joins, alike, pool, outsiders, rows, self._accounts, usual)
         evidence = weigh(case)
+        if group.finding is None and confidence(evidence) >= min(terms.min_confidence for terms in self._terms):
+            # To accuse somebody takes more than to go on: they also have to stand out from those who are as busy.
+            peers = weigh(replace(case, usual=as_busy(members, self._accounts, usual)))
+            evidence = min(evidence, peers, key=confidence)
         group.confidence = confidence(evidence)
         tenants = len(np.unique(case.column("tenant")))
         for terms in self._terms:

@@ -114,9 +114,19 @@ def import_of_accounts(world: World) -> None:
 
 def one_off_flood(world: World) -> None:
     """Thousands of accounts that are opened, ask once and are not seen again: most accounts, and hardly any use."""
+    _flood(world, 1)
+
+
+def flood(world: World) -> None:
+    """The same, but they ask as often as many people do, so that they are most of the use as well."""
+    _flood(world, 4)
+
+
+def _flood(world: World, times: int) -> None:
     for n in range(3_000):
         who = world.account(f"once-{n}", opened=START + DAY_S * world.days * float(world.rng.random()))
-        world.ask(who, who.opened + HOUR_S * float(world.rng.random()), (f"once-{n}", 6))
+        for _ in range(times):
+            world.ask(who, who.opened + HOUR_S * float(world.rng.random()), (f"once-{n}", 6))
 
 
 def nothing(_: World) -> None:
@@ -135,4 +145,6 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     many_keys,
     judges,
     import_of_accounts,
+    one_off_flood,
+    flood,
 )
