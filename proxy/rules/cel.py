@@ -64,8 +64,9 @@ class BadExpression(ValueError):
 class Givens:
     """What the expressions of one pack are given: their fields, signals and lists, put up once an exchange for all."""
 
-    def __init__(self, make: Callable[..., Any], lists: Mapping[str, Any]) -> None:
-        self._make = make
+    def __init__(self, environment: Any, lists: Mapping[str, Any]) -> None:  # noqa: ANN401 - the engine has no types
+        self.compile: Callable[[str], Any] = environment.compile
+        self._make = environment.Activation
         self._lists = lists
         self._kinds: dict[str, type] = {}
         self._fields: Mapping[str, Any] | None = None
@@ -93,21 +94,26 @@ class Givens:
             data={**self._lists, **{name: _given(fields[name], kind) for name, kind in self._kinds.items()}}
         )
 
+    def value(self, evaluate: Callable[..., Any], fields: Mapping[str, Any]) -> object:
+        """Return what an expression comes to, which may be one of the engine's errors. Raises ConditionFailed."""
+        try:
+            return evaluate(activation=self.of(fields)).value()
+        except Exception as error:  # noqa: BLE001 - whatever the engine raises, the condition failed
+            raise ConditionFailed(str(error)) from None
+
 
 class CelCondition:
-    """A compiled expression; `names` are the fields and signals that it reads."""
+    """A compiled expression; `source` is as the engine takes it, `names` are the fields and signals that it reads."""
 
-    def __init__(self, evaluate: Callable[..., Any], names: Iterable[str], givens: Givens) -> None:
+    def __init__(self, source: str, evaluate: Callable[..., Any], names: Iterable[str], givens: Givens) -> None:
+        self.source = source
         self.names = tuple(names)
         self.givens = givens
         self._evaluate = evaluate
 
     def __call__(self, fields: Mapping[str, Any]) -> bool:
         """Tell whether the expression is true. Raises ConditionFailed for anything but true and false."""
-        try:
-            found = self._evaluate(activation=self.givens.of(fields)).value()
-        except Exception as error:  # noqa: BLE001 - whatever the engine raises, the condition failed
-            raise ConditionFailed(str(error)) from None
+        found = self.givens.value(self._evaluate, fields)
         if found is True:
             return True
         if found is False:
@@ -137,8 +143,9 @@ class Expressions:
         for quote in quoted_names(source):
             raise BadExpression("names are written without backquotes", quote.line, quote.column)
         types, environment = self._engine
+        sound = _sound(source)
         try:
-            expression = environment.compile(_sound(source))
+            expression = environment.compile(sound)
         except Exception as error:  # noqa: BLE001 - whatever the engine raises, the expression cannot be used
             raise _bad(str(error)) from None
         if expression.return_type() != types.BOOL:
@@ -146,12 +153,12 @@ class Expressions:
         named = dict.fromkeys(reference.name for reference in references(source))
         kinds = {name: type(self._fields[name].default) for name in named if name in self._fields}
         self._givens.read(kinds)
-        return CelCondition(expression.eval, kinds, self._givens)
+        return CelCondition(sound, expression.eval, kinds, self._givens)
 
     @cached_property
     def _givens(self) -> Givens:
         _, environment = self._engine
-        return Givens(environment.Activation, self._lists)
+        return Givens(environment, self._lists)
 
     @cached_property
     def _engine(self) -> tuple[Any, Any]:

@@ -10,13 +10,14 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from proxy.exchange import Exchange, Ties
 from proxy.fields import Cost, FieldTable
 from proxy.rules.cel import CelCondition, ConditionFailed
+from proxy.rules.cel_together import Together
 from proxy.rules.conditions import Holds, compile_condition, fields_of
 from proxy.rules.flags import Flag, Flags, World
 from proxy.rules.ladder import NOWHERE, Ladder, Standing
@@ -80,9 +81,12 @@ class Engine:
             for rule in pack.rules
             if capped(rule.mode, max_mode) is not Mode.OFF
         )
-        self._conditions = tuple((compiled, compiled.holds) for compiled in self._rules)
-        expressions = [holds for _, holds in self._conditions if isinstance(holds, CelCondition)]
-        self._givens = tuple(dict.fromkeys(expression.givens for expression in expressions))
+        self._conditions = tuple(
+            (compiled, compiled.holds) for compiled in self._rules if not isinstance(compiled.holds, CelCondition)
+        )
+        expressions = [(rule, rule.holds) for rule in self._rules if isinstance(rule.holds, CelCondition)]
+        self._expressions = tuple(rule for rule, _ in expressions)
+        self._together = Together([holds for _, holds in expressions])
         self._first_expiry = min((rule.expires for rule in pack.rules if rule.expires is not None), default=_NEVER)
         self._signals = SignalCounts(pack.signals, table, signals)
         self._exemptions = tuple(
@@ -119,12 +123,11 @@ class Engine:
 
     def _met(self, exchange: Exchange, now: float) -> tuple[list[_Rule], list[str]]:
         """Return the rules whose condition holds, or counts as if it did, and the ids of those that failed."""
-        fields = exchange.fields
-        for givens in self._givens:
-            givens.put_up(fields)
+        if self._expressions:
+            self._together.put_up(exchange.fields)
         if not exchange.unknown and now < self._first_expiry:
             try:
-                return [compiled for compiled, holds in self._conditions if holds(fields)], []
+                return self._all_met(exchange.fields), []
             except ConditionFailed:
                 pass  # one of them fails: then each is asked by itself
         met: list[_Rule] = []
@@ -142,6 +145,14 @@ class Engine:
                     continue
             met.append(compiled)
         return met, failed
+
+    def _all_met(self, fields: Mapping[str, Any]) -> list[_Rule]:
+        """Return the rules whose condition holds. Raises ConditionFailed if any condition fails."""
+        met = [compiled for compiled, holds in self._conditions if holds(fields)]
+        if self._expressions and (bits := self._together(fields)):
+            met += (compiled for bit, compiled in enumerate(self._expressions) if bits >> bit & 1)
+            met.sort(key=self._rules.index)
+        return met
 
     def _stand(
         self,

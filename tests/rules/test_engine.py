@@ -15,12 +15,14 @@ from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
 from proxy.detectors import field_table
 from proxy.exchange import NO_TIES, Call, Exchange, Principal
+from proxy.rules.cel import Expressions
 from proxy.rules.engine import Engine, Judgement
 from proxy.rules.flags import Flag, World
 from proxy.rules.pack import (
     AllOf,
     AnyOf,
     Approval,
+    Cel,
     Exemption,
     FlagSpec,
     Mode,
@@ -229,6 +231,24 @@ def test_a_field_that_a_detector_could_not_tell_is_no_false(on_error: OnError, f
     judged = bench.judge(given)
     assert judged.failed == ("a",)
     assert judged.fired == (*fired, "b")
+
+
+def test_expressions_and_comparisons_fire_in_the_order_of_the_pack_and_one_that_fails_stops_no_other() -> None:
+    compiled = Expressions([], {}).compile
+
+    def expression(identity: str, source: str) -> Rule:
+        return rule(identity, 10, Cel(source, (), compiled(source)))
+
+    rules = [
+        rule("a", 10),
+        expression("b", "request.logprobs"),
+        expression("c", "request.stream"),
+        rule("d", 10),
+        expression("e", "!request.stream"),
+    ]
+    assert Bench(pack(*rules)).judge().fired == ("a", "b", "d", "e")
+    judged = Bench(pack(*rules, expression("f", "1 / (request.turns - request.turns) > 1"))).judge()
+    assert (judged.fired, judged.failed) == (("a", "b", "d", "e"), ("f",))
 
 
 @pytest.mark.parametrize("most", [Mode.SHADOW, Mode.OFF])
