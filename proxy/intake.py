@@ -35,8 +35,8 @@ _SCANNED_COST = 100
 _VALUE_COST = 100
 # In smaller bodies nearly everything is text; in larger ones there may be images, which are no tokens by the byte.
 TEXT_ONLY_BYTES = 16_384
-# No writer of JSON escapes one of its characters; a client that does has its handle refused by the API.
-_HANDLE = PREFIX.encode()
+# Without one of these no value of a body holds a handle: JSON has no other way to write one of its characters.
+_HANDLE, _ESCAPED = PREFIX.encode(), rb"\u00"
 
 
 class Intake(NamedTuple):
@@ -150,13 +150,14 @@ def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decid
     Needs no event loop.
     """
     call, flaw, size = dialect.read(body), None, len(body)
-    if _HANDLE in body:
-        sealed = decider.sealed(exchange)
+    if _HANDLE in body or _ESCAPED in body:
+        sealed, given = decider.sealed(exchange), call
         try:
             call = dialect.put_back(call, sealed)
         except BadRequest as error:
             flaw, exchange.foreign_handle = error, sealed.foreign
-        size = len(dialect.write(call))  # what the model reads is longer than its handle
+        if call is not given:
+            size = len(dialect.write(call))  # what the model reads is longer than its handle
     exchange.call = call
     if size > TEXT_ONLY_BYTES or decider.reads_texts:
         exchange.texts = list(dialect.texts(call))
