@@ -87,6 +87,11 @@ class Decision(NamedTuple):
     shadow_denials: tuple[Denial, ...] = ()
 
     @property
+    def applied(self) -> tuple[str, ...]:
+        """The names of all actions at work: those that changed the call, then those that wait for the answer."""
+        return tuple(dict.fromkeys([*self.actions, *(acting.name for acting in self.acting)]))
+
+    @property
     def by(self) -> str:
         """The quota or rung that decided, empty for a plain allow."""
         if self.denial is not None:

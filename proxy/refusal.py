@@ -62,7 +62,7 @@ def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
         error=error,
         rung=enforced.rung,
         score=enforced.score,
-        actions=tuple(dict.fromkeys([*decision.actions, *(acting.name for acting in decision.acting)])),
+        actions=decision.applied,
         fired=judgement.fired,
         flags=tuple(flag.name for flag in enforced.flags),
         waiting=enforced.waiting,

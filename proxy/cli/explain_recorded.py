@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 import typer
 
-from proxy.cli.explanation import decided, flag_lines, judgement_document, pack_document, rule_lines
+from proxy.cli.explanation import decision_lines, flag_lines, judgement_document, pack_document, rule_lines
 from proxy.cli.reading_logs import read_with_progress, unread
 from proxy.config import Settings, load_settings
 from proxy.decisions.logged import Logged, read_logged
@@ -106,9 +106,7 @@ def _print_why_not(exchange_id: str, logged: Logged | None, why: str, *, as_json
 
 def _as_text(pack: Pack, logged: Logged, again: Again) -> Iterator[str]:
     yield f"{logged.id}: {logged.stamp}, by {pack.name} {pack.version} ({pack.digest})"
-    yield decided(logged.effect, logged.by, again.explanation)
-    if logged.actions:
-        yield f"actions: {', '.join(logged.actions)}"
+    yield from decision_lines(logged.effect, logged.by, logged.actions, again.explanation)
     if logged.by in {quota.id for quota in pack.quotas} and logged.reasons:
         yield f"quota {logged.by}: {logged.reasons[0]}"
     if logged.shadow.denied_by:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from proxy.rules.engine import Judgement
@@ -12,12 +12,14 @@ from proxy.rules.pack import Pack
 _SIGNS = {Outcome.MET: "+", Outcome.NOT_MET: "-", Outcome.FAILED: "!"}
 
 
-def decided(effect: str, by: str, explanation: Explanation) -> str:
-    """Return in one line what was decided and where that stands on the ladder."""
+def decision_lines(effect: str, by: str, actions: Sequence[str], explanation: Explanation) -> Iterator[str]:
+    """Yield what was decided, where that stands on the ladder, and what is done."""
     standing, above = explanation.judgement.enforced, explanation.next_rung
     line = f"{effect}, by {by}" if by else effect
     line += f"; score {standing.score}, rung {standing.rung or 'none'}"
-    return f"{line}; {above[1]} more reach {above[0]}" if above else line
+    yield f"{line}; {above[1]} more reach {above[0]}" if above else line
+    if actions:
+        yield f"actions: {', '.join(actions)}"
 
 
 def flag_lines(judgement: Judgement) -> Iterator[str]:

@@ -11,7 +11,7 @@ import orjson
 import typer
 
 from proxy.cli.explain_recorded import explain_recorded
-from proxy.cli.explanation import decided, flag_lines, judgement_document, pack_document, rule_lines
+from proxy.cli.explanation import decision_lines, flag_lines, judgement_document, pack_document, rule_lines
 from proxy.cli.options import AsJson, Config, Data
 from proxy.clock import SystemClock
 from proxy.config import load_settings
@@ -134,8 +134,9 @@ def _body(file: Path) -> dict[str, Any]:
 
 def _as_text(file: Path, pack: Pack, answer: Answer) -> Iterator[str]:
     yield f"{file}: {pack.name} {pack.version}"
-    yield decided(answer.observed.effect, answer.observed.by, answer.explanation)
-    yield from flag_lines(answer.observed.judgement)
+    observed = answer.observed
+    yield from decision_lines(observed.effect, observed.by, observed.actions, answer.explanation)
+    yield from flag_lines(observed.judgement)
     yield from rule_lines(answer.explanation)
 
 

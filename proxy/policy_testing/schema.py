@@ -143,7 +143,7 @@ class Expect(StrictModel):
     shadow_denied: Names | None = Field(None, description="Exactly the quotas in shadow that would deny.")
     failed: Names = Field((), description="Exactly the rules whose condition fails.")
     flags: Names | None = Field(None, description="Exactly the names of the live flags.")
-    actions: Names | None = Field(None, description="Exactly the actions that changed something.")
+    actions: Names | None = Field(None, description="Exactly the actions that change the call or wait for the answer.")
     exempt: Names | None = Field(None, description="Exactly the exemptions that were used.")
     waiting: Names | None = Field(None, description="Exactly the rungs that wait for an approval.")
     shadow_waiting: Names | None = Field(None, description="The same if rules in shadow counted.")

@@ -44,7 +44,8 @@ _LINKS = {"docs_url": "", "appeal_url": ""}
 class Observed:
     """What became of one send.
 
-    `denials` are those of quotas, in shadow included; `quotas` those that applied, None if a denial left that open;
+    `actions` are those that changed the call and those that wait for its answer;
+    `denials` those of quotas, in shadow included; `quotas` those that applied, None if a denial left that open;
     `fields` what the rules read, empty if the request was not understood; `unknown` what detectors failed to tell;
     `campaign` whether the account or the prompt is of a known campaign.
     """
@@ -200,7 +201,7 @@ class World:
             message=message,
             by=decision.by,
             judgement=decision.judgement,
-            actions=decision.actions,
+            actions=decision.applied,
             denials=shadow if decision.denial is None else (decision.denial, *shadow),
             shadow_denied=tuple(denial.quota.id for denial in shadow),
             quotas=None if decision.reservation is None else decision.reservation.plan.quotas,

@@ -36,7 +36,7 @@ def decision_row(exchange: Exchange, decision: Decision) -> dict[str, Any]:
     row: dict[str, Any] = {
         "account": exchange.principal.account,
         "effect": decision.effect.value,
-        "actions": decision.actions,
+        "actions": decision.applied,
         "by": by_of(decision),
     }
     if exchange.template:

@@ -61,6 +61,7 @@ def test_each_condition_is_shown_with_its_value_and_what_one_step_more_would_tri
 def test_a_rule_that_fires_is_shown_with_what_came_of_it(files: tuple[Path, Path]) -> None:
     output = run(files, "--plan", "free", "--set", "signals.probes=20").output
     assert "degrade, by strip; score 45, rung strip" in output
+    assert "actions: drop\n" in output
     assert "flag probing: 45, 20 probes" in output
     assert "probing (enforce): fires, probing on account, score 45" in output
 
