@@ -1,11 +1,14 @@
 """Lets the actions of a decision change the answer, one after the other in the order of the ladder.
 
-Laws: what one action returns is what the next one sees; what the answer became is what the record says.
+Laws: what one action returns is what the next one sees; what the answer became is what the record says. A gap is filled
+once all actions have seen its chunk, so that none of them has to wait, and what is in it is changed by none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from proxy.clock import Clock
@@ -13,7 +16,7 @@ from proxy.deciding import Acting, Decision
 from proxy.decision import Effect, Verdict
 from proxy.exchange import Chunk
 from proxy.rules.pack import Rung
-from proxy.wire import Transform, Wire
+from proxy.wire import Transform, Wire, filled
 
 
 class Answering:
@@ -25,6 +28,7 @@ class Answering:
         self._done = decision.actions
         self._changed_by = decision.changed_by
         self._at_work: list[tuple[Acting, Transform]] = []
+        self._helped: Counter[str] = Counter()
 
     def open(self, wire: Wire) -> None:
         """Let them begin, once the kind of the answer is known."""
@@ -40,6 +44,18 @@ class Answering:
     def wait(self, chunk: Chunk) -> float:
         """Return for how many seconds a chunk may not go yet."""
         return chunk.not_before - self._clock.monotonic() if chunk.not_before else 0.0
+
+    async def filled(self, chunk: Chunk) -> Sequence[Chunk]:
+        """Return what the client gets of a chunk with gaps, once everybody was asked who can fill one."""
+        answers = await asyncio.gather(*(gap.ask() for gap in chunk.gaps))
+        for answer in answers:
+            self._helped += Counter({answer.how.value: 1, "input": answer.usage.input, "output": answer.usage.output})
+        return filled(chunk, [answer.text for answer in answers])
+
+    @property
+    def helped(self) -> Mapping[str, int]:
+        """What came of asking helper models: how often what, and the tokens that it took; empty if none was asked."""
+        return self._helped
 
     def told(self, verdict: Verdict) -> Verdict:
         """Return a verdict with what was really done: nothing changed is nothing degraded."""

@@ -28,6 +28,7 @@ from proxy.decisions.target import DescriptorTarget, FileTarget, Target
 from proxy.dialects import dialects
 from proxy.errors import StoreUnavailable
 from proxy.gateway import Gateway
+from proxy.helper_model import HelperModels
 from proxy.intake import Reader
 from proxy.link_names import LinkNames
 from proxy.listener import Caps, Deadlines, Listener, Refused
@@ -84,7 +85,8 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         parts = _parts(settings, clock, tally, journal, keys, teller)
         for upstream in parts.upstreams.values():
             stack.callback(upstream.close)
-        deciders = await Deciders.open(settings, pack, store, clock, master, place.patterns)
+        ask = _helper_models(settings, parts).ask
+        deciders = await Deciders.open(settings, pack, store, clock, master, place.patterns, ask)
         stack.push_async_callback(deciders.close)
         deadlines = _deadlines(settings)
         reader = Reader(deadlines, settings.limits.body_bytes)
@@ -135,6 +137,17 @@ def _parts(settings: Settings, clock: Clock, tally: Tally, journal: Journal, key
         max_exchanges=settings.limits.exchanges,
         links={"docs_url": settings.docs_url, "appeal_url": settings.appeal_url},
     )
+
+
+def _helper_models(settings: Settings, parts: Parts) -> HelperModels:
+    """Return the models as helpers, each asked in the first of our dialects that its upstream speaks."""
+    speaks = {
+        name: next(
+            dialect for dialect in parts.dialects.values() if not entry.dialects or dialect.name in entry.dialects
+        )
+        for name, entry in settings.upstreams.items()
+    }
+    return HelperModels(parts.models, parts.upstreams, speaks, parts.tally, parts.clock)
 
 
 async def _recorder(place: Place, store: Store, clock: Clock) -> Recorder:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from proxy.actions.base import ModelFacts, Tools
+from proxy.actions.base import Ask, ModelFacts, Tools
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.deciding import Decider
@@ -59,6 +59,7 @@ class Deciders:
         clock: Clock,
         master: Master,
         patterns: Path | None,
+        ask: Ask | None = None,
     ) -> None:
         holder, numbers = secrets.token_hex(6), itertools.count()
 
@@ -66,7 +67,7 @@ class Deciders:
             return f"{holder}-{next(numbers)}"
 
         key = master.derive(Purpose.MEMBERS)
-        self._tools = Tools(clock, cache(master.derive), _facts(settings))
+        self._tools = Tools(clock, cache(master.derive), _facts(settings), ask=ask)
         self._clock = clock
         self._max_mode = Mode(settings.max_mode)
         self._first = self._quotas = Quotas(pack, store, clock, holder, op)
@@ -90,9 +91,13 @@ class Deciders:
         clock: Clock,
         master: Master,
         patterns: Path | None,
+        ask: Ask | None = None,
     ) -> Deciders:
-        """Make it with the flags and campaigns that are in the store. Raises StoreUnavailable or ConfigurationError."""
-        made = cls(settings, pack, store, clock, master, patterns)
+        """Make it with the flags and campaigns that are in the store; `ask` asks helper models.
+
+        Raises StoreUnavailable or ConfigurationError.
+        """
+        made = cls(settings, pack, store, clock, master, patterns, ask)
         await made._flag_sync.begin()
         await made._campaign_sync.begin()
         return made

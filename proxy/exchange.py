@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 # Text is taken to be this many UTF-8 bytes a token while nobody says how many tokens it is: English has about four,
@@ -63,6 +64,38 @@ class Call:
     instruct: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
 
 
+class Help(StrEnum):
+    """What came of asking a helper model."""
+
+    MADE = "made"
+    LATE = "late"
+    FAILED = "failed"  # it could not be reached, or gave no valid answer
+    DECLINED = "declined"  # it said nothing, or that it would not
+    TOO_LONG = "too_long"
+    RESTING = "resting"  # it was not asked, since it has failed several times on end
+
+
+class Helped(NamedTuple):
+    """The answer of a helper model; `text` is empty unless there is one to be used."""
+
+    how: Help
+    text: str = ""
+    usage: Usage = Usage(0, 0)
+
+
+Asking = Callable[[], Awaitable[Helped]]  # raises nothing but the cancellation of its caller
+
+
+class Gap(NamedTuple):
+    """What is missing of a chunk until somebody was asked.
+
+    `fill` returns what the client gets in the chunk's place; without a text, what it gets of an answer that has none.
+    """
+
+    ask: Asking
+    fill: Callable[[Chunk, str], Sequence[Chunk]]
+
+
 @dataclass(slots=True)
 class Chunk:
     """A piece of a response.
@@ -71,7 +104,7 @@ class Chunk:
     that it was made of: `like`. `data` is the JSON
     document in it (None for what is no JSON object, and for events that need not be read); `event` the server-sent
     event's name, empty if it has none or if the response is no stream. It may not go to the client before the moment
-    `not_before`, in monotonic seconds.
+    `not_before`, in monotonic seconds, nor with `gaps` in it: the gateway waits and has them filled, no action does.
     """
 
     raw: bytes | None
@@ -79,6 +112,7 @@ class Chunk:
     event: str = ""
     not_before: float = 0.0
     like: bytes | None = None
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(slots=True)

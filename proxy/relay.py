@@ -102,7 +102,7 @@ class Relay:
             await self._pass_on(answering.of(chunks, last=False), answering, course)
 
     async def _pass_on(self, chunks: Sequence[Chunk], answering: Answering, course: Course) -> bytes:
-        """Send what actions made of chunks, each not before its moment, and return the bytes that went last.
+        """Send what actions made of chunks, each not before its moment and whole, and return the bytes that went last.
 
         Nothing is read meanwhile, so the upstream is held up too.
         """
@@ -114,8 +114,22 @@ class Relay:
                 if course.deadline is not None:
                     course.deadline += wait  # the time is ours, and no answer is to be cut for it
                 await asyncio.sleep(wait)
-            ready.append(chunk)
+            if chunk.gaps:
+                await self._send(ready, course)
+                ready = list(await self._filled(chunk, answering, course))
+            else:
+                ready.append(chunk)
         return await self._send(ready, course)
+
+    @staticmethod
+    async def _filled(chunk: Chunk, answering: Answering, course: Course) -> Sequence[Chunk]:
+        """Return a chunk once its gaps are filled, which takes no longer than the pack allows."""
+        clock = asyncio.get_running_loop().time
+        deadline, course.deadline, began = course.deadline, None, clock()
+        chunks = await answering.filled(chunk)
+        if deadline is not None:
+            course.deadline = deadline + clock() - began  # as above
+        return chunks
 
     async def _send(self, chunks: Sequence[Chunk], course: Course) -> bytes:
         """Send chunks if the answer is a stream, and return their bytes."""

@@ -11,10 +11,13 @@ from dataclasses import replace
 from enum import Enum, StrEnum
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from proxy.exchange import Chunk
+from proxy.exchange import Asking, Chunk
 
 Path = tuple[str | int, ...]  # names and places, from a chunk's document down to a value
 Seal = Callable[[Mapping[str, Any]], str]  # makes a handle of a block, raises UpstreamFailed for one that is too large
+Summarise = Callable[[str], Asking | None]  # says how to ask for a summary of reasoning, None if there is to be none
+
+SUMMED_BYTES: Final = 65_536  # of reasoning that are kept for a summary, from its beginning
 
 
 class Kind(StrEnum):
@@ -99,9 +102,10 @@ class Wire(Protocol):
         """Return a new chunk of a stream that carries on a lane's text; `like` is any chunk of that stream."""
         ...
 
-    def without_reasoning(self, seal: Seal) -> Transform:
+    def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
         """Return what takes out all that the API itself marks as reasoning, for a handle where it has a place for one.
 
+        Where reasoning that is text was, a chunk has a gap for its summary, if there is to be one; None: there is none.
         Events that cannot be read go too, since a client may read them. It raises UpstreamFailed for an answer with
         more reasoning than any model thinks.
         """
@@ -129,6 +133,14 @@ def edited(chunk: Chunk, edits: Mapping[Path, object]) -> Chunk:
         way[path[-1]] = ({}, _Value(value))
     like = chunk.like if chunk.raw is None else chunk.raw
     return replace(chunk, raw=None, data=_edited(chunk.data, ways), like=like)
+
+
+def filled(chunk: Chunk, texts: Sequence[str]) -> list[Chunk]:
+    """Return what the client gets of a chunk with these texts, which may be empty, in its gaps."""
+    chunks = [replace(chunk, gaps=())]
+    for gap, text in zip(chunk.gaps, texts, strict=True):
+        chunks = [made for each in chunks for made in gap.fill(each, text)]
+    return chunks
 
 
 class _Value(NamedTuple):

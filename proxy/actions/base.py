@@ -6,14 +6,14 @@ was the exchange degraded; it never alters facts, code, tool arguments or safety
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from proxy.clock import Clock
 from proxy.errors import ProxyError
-from proxy.exchange import Call, Exchange
+from proxy.exchange import Call, Exchange, Helped
 from proxy.secrets import Purpose
 from proxy.wire import Transform, Wire
 
@@ -29,17 +29,33 @@ class ModelFacts(NamedTuple):
     dialects: frozenset[str] = frozenset()
 
 
+class Question(NamedTuple):
+    """What a helper model is asked: what to do with a text, in how many tokens, and within how many seconds."""
+
+    model: str
+    instruction: str
+    text: str
+    tokens: int
+    within: float
+
+
+Ask = Callable[[Question], Awaitable[Helped]]  # raises nothing but the cancellation of its caller
+
+
 class Tools(NamedTuple):
     """What an action may use of the process that it works in, and of the rung that it belongs to.
 
     `key` returns 32 secret bytes for a purpose, the same on every replica; where no customer is answered they are none.
-    `models` are those of the settings. `disclosed` says that the rung tells the caller that something was done.
+    `models` are those of the settings. `ask` asks one of them for help, None where no customer is answered: an action
+    does not await it, it leaves a gap in a chunk for the gateway to have filled. `disclosed` says that the rung tells
+    the caller that something was done.
     """
 
     clock: Clock
     key: Callable[[Purpose], bytes] = _no_secret
     models: Mapping[str, ModelFacts] = MappingProxyType({})
     disclosed: bool = False
+    ask: Ask | None = None
 
 
 class Rejection(NamedTuple):

@@ -10,6 +10,7 @@ from proxy.problem import nearest
 
 # As in the rest of a pack, and milliseconds besides: what an answer takes is shorter than what is counted over.
 _DURATION = re.compile(r"([1-9][0-9]{0,6})(ms|s|m)")
+_MODEL_CHARS = 128
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
@@ -58,6 +59,14 @@ def duration(given: dict[str, Any], name: str, most: str) -> float | None:
 def _seconds(time: Any) -> float | None:  # noqa: ANN401 - a value of a YAML file
     found = _DURATION.fullmatch(time) if isinstance(time, str) else None
     return int(found[1]) * _UNITS_S[found[2]] if found else None
+
+
+def model_name(given: dict[str, Any]) -> str:
+    """Return the name of a model that the settings should list. Raises ValueError."""
+    model = given.get("model")
+    if not isinstance(model, str) or not 0 < len(model) <= _MODEL_CHARS:
+        raise ValueError("model should be the name of a model in the settings")
+    return model
 
 
 def flag(given: dict[str, Any], name: str, *, default: bool) -> bool:

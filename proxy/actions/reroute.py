@@ -15,11 +15,10 @@ from typing import Any, ClassVar
 
 from proxy.actions.base import Action, ModelFacts, Tools
 from proxy.actions.length import shortened
-from proxy.actions.reading import members
+from proxy.actions.reading import members, model_name
 from proxy.exchange import Call, Chunk, Exchange
 from proxy.wire import Kind, Wire, edited
 
-_MODEL_CHARS = 128
 _ANY = ModelFacts()
 
 
@@ -40,10 +39,7 @@ class Reroute:
     @classmethod
     def read(cls, value: Any) -> Reroute:  # noqa: ANN401 - a value of a YAML file
         """Make one of what the pack says."""
-        model = members(value, cls.parameters).get("model")
-        if not isinstance(model, str) or not 0 < len(model) <= _MODEL_CHARS:
-            raise ValueError("model should be the name of a model in the settings")
-        return cls(model)
+        return cls(model_name(members(value, cls.parameters)))
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:
         """Return the action for one exchange."""

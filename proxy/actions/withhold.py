@@ -1,29 +1,32 @@
 """Withholds what the model thought: marked as such by the API, or in tags that the caller asked for.
 
+What the API marks can be replaced by a summary; of several rungs that withhold, one without is enough to have none.
 Structured output, tool arguments, figures and everything that is no reasoning pass as they came.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from proxy.actions.asked_tags import NAME, asked_tags, prefilled
 from proxy.actions.base import Tools
 from proxy.actions.reading import members, one_of
+from proxy.actions.summary import Summary
 from proxy.actions.tag_filter import TagFilter
 from proxy.actions.text_lanes import TextLanes
 from proxy.exchange import Call, Chunk, Exchange
 from proxy.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose
-from proxy.wire import Transform, Wire
+from proxy.wire import Transform, Wire, filled
 
 # What models write of themselves, and what callers ask for most.
 TAGS: Final = ("think", "thinking", "thought", "reasoning", "scratchpad")
 _MAX_TAGS = 32
 _WHAT = ("reasoning",)
+_MEMBERS = ("reasoning", "tags", "summary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,41 +34,49 @@ class Withhold:
     """The action as a pack has it."""
 
     tags: tuple[str, ...] = ()
+    summed: Summary | None = None
 
     name: ClassVar[str] = "withhold"
     summary: ClassVar[str] = "Takes the model's reasoning out of answers; usage still counts it."
     parameters: ClassVar[dict[str, str]] = {
         "reasoning": "What the API marks as reasoning, and what stands in tags of reasoning.",
         "tags": "Names of further tags, up to 32, besides the usual ones and those that the request itself asks for.",
+        "summary": "A map: has a helper model sum up what the API marks as reasoning, and puts that in its place.",
+        **{f"summary.{name}": meaning for name, meaning in Summary.parameters.items()},
     }
-    discloses: ClassVar[str] = "answers have redacted blocks or no reasoning, and a stream rests while the model thinks"
+    discloses: ClassVar[str] = (
+        "answers have redacted blocks, a summary or no reasoning, and a stream rests while the model thinks"
+    )
     never_touches: ClassVar[str] = "the answer itself, arguments of tool calls, structured output and figures of usage"
 
     @classmethod
     def read(cls, value: Any) -> Withhold:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says: `reasoning`, or a map with `reasoning: true` and perhaps `tags`."""
+        """Make one of what the pack says: `reasoning`, or a map with `reasoning: true` and perhaps more."""
         if not isinstance(value, dict):
             one_of(value, _WHAT, "what can be withheld")
             return cls()
-        given = members(value, cls.parameters)
+        given = members(value, _MEMBERS)
         if given.get("reasoning") is not True:
             raise ValueError("should have reasoning: true")
         tags = given.get("tags", [])
         named = isinstance(tags, list) and all(isinstance(tag, str) and re.fullmatch(NAME, tag) for tag in tags)
         if not named or len(tags) > _MAX_TAGS:
             raise ValueError(f"tags should be a list of at most {_MAX_TAGS} names, such as plan for <plan>")
-        return cls(tuple(dict.fromkeys(tag.casefold() for tag in tags)))
+        summary = given.get("summary")
+        return cls(
+            tuple(dict.fromkeys(tag.casefold() for tag in tags)), None if summary is None else Summary.read(summary)
+        )
 
     def begin(self, exchange: Exchange, tools: Tools) -> _Withholding:
         """Return the action for one exchange."""
-        return _Withholding(self.tags, exchange, tools)
+        return _Withholding(self, exchange, tools)
 
 
 class _Withholding:
     """The action at work."""
 
-    def __init__(self, tags: tuple[str, ...], exchange: Exchange, tools: Tools) -> None:
-        self._tags = tags
+    def __init__(self, withhold: Withhold, exchange: Exchange, tools: Tools) -> None:
+        self._tags, self._summed = withhold.tags, withhold.summed
         self._exchange = exchange
         self._tools = tools
 
@@ -76,11 +87,16 @@ class _Withholding:
     def on_answer(self, wire: Wire) -> Transform:
         """Return what takes the reasoning out."""
         sealed = SealedReasoning(self._tools.key(Purpose.REASONING), self._exchange.principal.tenant)
-        marked = wire.without_reasoning(sealed.seal)
+        summarise = None if self._summed is None else self._summed.of_one_answer(self._tools)
+        marked = wire.without_reasoning(sealed.seal, summarise)
+        if summarise is None:
+            marked = _InTurn(_WithoutSummaries(), marked)
         body = self._exchange.call.body if self._exchange.call is not None else {}
         if _is_structured(body):
             return marked
-        return _Both(marked, TextLanes(wire, _Filters(wire, {*TAGS, *self._tags, *asked_tags(body)}, prefilled(body))))
+        return _InTurn(
+            marked, TextLanes(wire, _Filters(wire, {*TAGS, *self._tags, *asked_tags(body)}, prefilled(body)))
+        )
 
 
 class _Filters:
@@ -101,28 +117,41 @@ class _Filters:
         return made
 
 
-class _Both:
-    """What the API marks first, then what stands in tags."""
+class _InTurn:
+    """Several transforms as one, each of which gets what the one before returns."""
 
-    def __init__(self, marked: Transform, tagged: Transform) -> None:
+    def __init__(self, *transforms: Transform) -> None:
         self.changed = False
-        self._marked = marked
-        self._tagged = tagged
+        self._transforms = transforms
 
-    def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return what both leave of a chunk."""
-        return self._through(self._marked.feed(chunk))
+    def feed(self, chunk: Chunk) -> Iterable[Chunk]:
+        """Return what all leave of a chunk."""
+        return self._through([chunk], last=False)
 
-    def end(self) -> Iterator[Chunk]:
-        """Return what both held back."""
-        yield from self._through(self._marked.end())
-        yield from self._tagged.end()
-        self.changed = self.changed or self._tagged.changed
+    def end(self) -> Iterable[Chunk]:
+        """Return what all held back."""
+        return self._through((), last=True)
 
-    def _through(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        for chunk in chunks:
-            yield from self._tagged.feed(chunk)
-        self.changed = self._marked.changed or self._tagged.changed
+    def _through(self, chunks: Iterable[Chunk], *, last: bool) -> Iterable[Chunk]:
+        for transform in self._transforms:
+            made = [each for chunk in chunks for each in transform.feed(chunk)]
+            chunks = [*made, *transform.end()] if last else made
+        self.changed = any(transform.changed for transform in self._transforms)
+        return chunks
+
+
+class _WithoutSummaries:
+    """Takes out the gaps for summaries that a lower rung has left."""
+
+    changed = False
+
+    def feed(self, chunk: Chunk) -> Iterable[Chunk]:
+        """Return what is left of a chunk without them."""
+        return filled(chunk, [""] * len(chunk.gaps)) if chunk.gaps else (chunk,)
+
+    def end(self) -> Iterable[Chunk]:
+        """Return nothing: nothing was held back."""
+        return ()
 
 
 def _is_structured(body: Mapping[str, Any]) -> bool:

@@ -76,6 +76,12 @@ EXCHANGE: Final = (
     Column("chunks", "integer", "Pieces of the answer that were passed on."),
     Column("upstream", "string", "Name of the upstream; empty if none was called."),
     Column("model_used", "string", "The model that the upstream was asked for: another one if a rung reroutes."),
+    Column(
+        "helper",
+        "object",
+        "What came of asking helper models: {made, late, failed, declined, too_long, resting}, each if it was, and the "
+        "tokens {input, output} that they reported, which are charged to nobody; empty if none was asked.",
+    ),
     Column("truncated", "boolean", "Whether columns were emptied to keep the line short."),
 )
 NOTICES: Final = {

@@ -67,6 +67,7 @@ class Ending(NamedTuple):
     upstream: str = ""
     fields: Mapping[str, Value] = _NO_FIELDS
     model_used: str = ""
+    helper: Mapping[str, int] = _NONE
 
 
 class Recorder:
@@ -91,6 +92,7 @@ class Recorder:
             "kind": "exchange",
             "writer": self._writer,
             "stillgate": self._version,
+            "helper": _NONE,
             "truncated": False,
         }
 
@@ -138,6 +140,7 @@ class Recorder:
         row["chunks"] = ending.chunks
         row["upstream"] = ending.upstream
         row["model_used"] = ending.model_used[:_CLAIM_CHARS]
+        row["helper"] = ending.helper
         return to_line(row)
 
     def begin(self, exchange: Exchange, verdict: Verdict, pack_digest: str) -> bytes:

@@ -1,8 +1,10 @@
 """Puts a handle in the place of each block of reasoning in a message that answers, as a document or as a stream.
 
 Laws:
-- The block that the client sees is one `redacted_thinking` block, at the index of the original.
+- The block that the client sees is one `redacted_thinking` block, at the index of the original; or, with a summary, one
+  `thinking` block whose signature is the handle.
 - Of a stream, the start of such a block is held back until the original has stopped, and no more is kept than its text.
+- A block whose summary is to come has been withheld already, on a lower rung, and passes.
 - Text, tool calls and figures pass as they came; reasoning where no block of it is open passes nowhere.
 """
 
@@ -10,12 +12,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+from proxy.dialects._anthropic_summary import in_message, in_stream
 from proxy.dialects._sse import is_unread
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, text_bytes
-from proxy.wire import Path, Seal, edited
+from proxy.wire import Path, Seal, Summarise, edited, value_at
 
 BLOCKS = ("thinking", "redacted_thinking")
 _DELTAS = {"thinking_delta": "thinking", "signature_delta": "signature"}
@@ -56,17 +60,24 @@ def _handle(data: str) -> dict[str, Any]:
 class MessageWithoutReasoning:
     """The transform of a message that comes as one document."""
 
-    def __init__(self, seal: Seal) -> None:
+    def __init__(self, seal: Seal, summarise: Summarise | None) -> None:
         self.changed = False
         self._seal = seal
+        self._summarise = summarise
         self._budget = _Budget()
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return the message with handles."""
+        """Return the message with handles; one with gaps has them already."""
+        if chunk.gaps:
+            yield chunk
+            return
         content = chunk.data.get("content") if chunk.data is not None else None
         edits = _replaced(content, ("content",), self._seal, self._budget)
-        self.changed = self.changed or bool(edits)
-        yield edited(chunk, edits) if edits else chunk
+        if edits:
+            self.changed = True
+            gaps = [in_message(path, value_at(chunk, path), edits[path]["data"], self._summarise) for path in edits]
+            chunk = replace(edited(chunk, edits), gaps=(*chunk.gaps, *(gap for gap in gaps if gap is not None)))
+        yield chunk
 
     def end(self) -> Iterator[Chunk]:
         """Return nothing: nothing was held back."""
@@ -102,9 +113,10 @@ class _Held:
 class StreamWithoutReasoning:
     """The transform of a message that comes as events."""
 
-    def __init__(self, seal: Seal) -> None:
+    def __init__(self, seal: Seal, summarise: Summarise | None) -> None:
         self.changed = False
         self._seal = seal
+        self._summarise = summarise
         self._budget = _Budget()
         self._held: dict[int, _Held] = {}
 
@@ -150,7 +162,7 @@ class StreamWithoutReasoning:
 
     def _started(self, chunk: Chunk, event: dict[str, Any], key: int) -> Iterator[Chunk]:
         yield from self._closed(key)
-        if _is_reasoning(event.get("content_block")):
+        if not chunk.gaps and _is_reasoning(event.get("content_block")):
             self.changed = True
             self._held[key] = _Held(chunk, event, self._budget)
         else:
@@ -171,8 +183,11 @@ class StreamWithoutReasoning:
     def _stopped(self, key: int) -> Iterator[Chunk]:
         held = self._held.pop(key, None)
         if held is not None:
-            block = _handle(self._seal(held.whole()))
-            yield Chunk(None, {**held.event, "content_block": block}, held.start.event)
+            block = held.whole()
+            handle = self._seal(block)
+            gap = in_stream(held.event, block, handle, self._summarise)
+            event = {**held.event, "content_block": _handle(handle)}
+            yield Chunk(None, event, held.start.event, gaps=() if gap is None else (gap,))
 
     def _closed(self, key: int) -> Iterator[Chunk]:
         """Let a block go that never stopped, with a stop of ours."""

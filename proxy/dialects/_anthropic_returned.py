@@ -10,6 +10,9 @@ from proxy.errors import BadRequest
 from proxy.exchange import Call
 from proxy.sealed_reasoning import PREFIX, SealedReasoning
 
+# Where a handle stands: for a block that is gone, and for one with a summary in its place.
+_PLACES = {"redacted_thinking": "data", "thinking": "signature"}
+
 
 def put_back(call: Call, sealed: SealedReasoning) -> Call:
     """Return the call with the original blocks, the very same object if it has no handle.
@@ -35,12 +38,23 @@ def _restored(message: dict[str, Any], where: str, sealed: SealedReasoning) -> d
 
 
 def _is_handle(block: dict[str, Any]) -> bool:
-    data = block.get("data")
-    return block.get("type") == "redacted_thinking" and type(data) is str and data.startswith(PREFIX)
+    handle = _handle_of(block)
+    return type(handle) is str and handle.startswith(PREFIX)
+
+
+def _handle_of(block: dict[str, Any]) -> Any:  # noqa: ANN401 - a member of a block
+    place = _PLACES.get(block.get("type", ""))
+    return None if place is None else block.get(place)
 
 
 def _opened(block: dict[str, Any], where: str, sealed: SealedReasoning) -> dict[str, Any]:
-    opened = sealed.open(block["data"])
+    kind = block["type"]
+    place = _PLACES[kind]
+    opened = sealed.open(_handle_of(block))
+    # Where two rungs withhold, the second has sealed the first one's handle. A handle of other making stays one: the
+    # model API may be behind a proxy like this.
+    while opened is not None and _is_handle(opened) and (inner := sealed.open(_handle_of(opened))) is not None:
+        opened = inner
     if opened is None or opened.get("type") not in BLOCKS:
-        raise BadRequest(f"`{where}.data` is no valid `data` of a `redacted_thinking` block.", param=f"{where}.data")
+        raise BadRequest(f"`{where}.{place}` is no valid `{place}` of a `{kind}` block.", param=f"{where}.{place}")
     return opened

@@ -8,7 +8,7 @@ from typing import Any
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._anthropic_reasoning import MessageWithoutReasoning, StreamWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Seal, Transform
+from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform
 
 
 class MessagesWire:
@@ -41,9 +41,10 @@ class MessagesWire:
         data = {"type": "content_block_delta", "index": lane, "delta": {"type": "text_delta", "text": text}}
         return Chunk(None, data, "content_block_delta")
 
-    def without_reasoning(self, seal: Seal) -> Transform:
-        """Return what puts a handle in the place of each block of reasoning."""
-        return StreamWithoutReasoning(seal) if self.streamed else MessageWithoutReasoning(seal)
+    def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
+        """Return what puts a handle in the place of each block of reasoning, and a summary if there is to be one."""
+        made = StreamWithoutReasoning if self.streamed else MessageWithoutReasoning
+        return made(seal, summarise)
 
 
 def _of_message(message: dict[str, Any], where: tuple[str, ...]) -> Iterator[Part]:

@@ -10,7 +10,7 @@ from proxy.dialects._logprobs import coarse
 from proxy.dialects._names import names
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Transform
+from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform
 
 # Members of an answer in which model servers show what the model thought; the API itself has none.
 REASONING = names(
@@ -57,16 +57,16 @@ class ChatWire:
         """Return log-probabilities with less detail."""
         return coarse(logprobs, most, decimals)
 
-    def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
-        """Return a chunk that carries on a choice's text."""
+    def delta(self, like: Chunk, lane: int, text: str, name: str = "content") -> Chunk:
+        """Return a chunk that carries on a choice's text, or another member of that name."""
         common = {name: like.data[name] for name in _COMMON if name in like.data} if like.data is not None else {}
-        choice = {"index": lane, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
+        choice = {"index": lane, "delta": {name: text}, "logprobs": None, "finish_reason": None}
         return Chunk(None, {**common, "choices": [choice]})
 
-    def without_reasoning(self, seal: Seal) -> Transform:
-        """Return what takes the reasoning out; this API has no place for a handle."""
+    def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
+        """Return what takes the reasoning out, or has a summary in its place; this API has no place for a handle."""
         del seal
-        return ChatWithoutReasoning(self)
+        return ChatWithoutReasoning(self, summarise)
 
     def _of_choice(self, choice: dict[str, Any], place: int, *, bare: bool) -> Iterator[Part]:
         index = choice.get("index")

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from proxy.actions.reroute import Reroute
+from proxy.actions.withhold import Withhold
 from proxy.document import Document
 from proxy.problem import Problem, nearest, quoted
 
 
 def find_unlisted(document: Document, models: Collection[str]) -> Iterator[Problem]:
-    """Yield an error for each model that a rung reroutes to and that is not among those of the settings."""
+    """Yield an error for each model that an action of a rung names and that is not among those of the settings."""
     for rung, _ in document.items(("ladder",)):
         for item, _ in document.items((*rung, "do")):
-            path = (*item, Reroute.name, "model")
-            model = document.get(path)
-            if isinstance(model, str) and model not in models:
-                message = f"the settings list no model {quoted(model)}"
-                yield document.problem(path, message, suggestion=nearest(model, models))
+            for where in ((Reroute.name, "model"), (Withhold.name, "summary", "model")):
+                path = (*item, *where)
+                model = document.get(path)
+                if isinstance(model, str) and model not in models:
+                    message = f"the settings list no model {quoted(model)}"
+                    yield document.problem(path, message, suggestion=nearest(model, models))

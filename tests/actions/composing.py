@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from proxy.actions import ACTIONS
-from proxy.actions.base import ModelFacts, Tools
+from proxy.actions.base import Ask, ModelFacts, Tools
 from proxy.answering import Answering
 from proxy.clock import VirtualClock
 from proxy.deciding import Decider
@@ -35,12 +36,13 @@ class Done(NamedTuple):
     body: bytes
     verdict: Verdict
     waited: float
+    helped: Mapping[str, int]
 
 
 class Ladder:
     """Rungs with one action each, from the lowest on, and a caller who stands on the highest; none: on no rung."""
 
-    def __init__(self, *actions: tuple[str, Any], disclose: bool = False) -> None:
+    def __init__(self, *actions: tuple[str, Any], disclose: bool = False, ask: Ask | None = None) -> None:
         self.clock = VirtualClock(1000.0)
         flag = FlagSpec("f", (Subject.ACCOUNT,), 100, 86_400_000)
         rule = Rule("r", Severity.LOW, Mode.ENFORCE, AllOf(()), flag, "why", OnError.SKIP)
@@ -50,7 +52,7 @@ class Ladder:
         )
         pack = Pack("p", "1", "o", "0" * 64, (), rules=(rule,), ladder=rungs)
         engine = Engine(pack, table := field_table(), ExactSignals(), ExactFlags(), Mode.ENFORCE)
-        tools = Tools(self.clock, models={"small": ModelFacts(3000)})
+        tools = Tools(self.clock, models={"small": ModelFacts(3000)}, ask=ask)
         self.decider = Decider(engine, InstantQuotas(pack, self.clock), (), table, tools)
         self._numbers = itertools.count()
 
@@ -61,7 +63,7 @@ class Ladder:
         decision = await self.decider.decide(exchange, lambda call: Amounts.of(1, call.max_output_tokens or 0, 0))
         if decision.effect is Effect.DENY:
             error = to_error(decision, dialect, exchange.id, 0.0, LINKS)
-            return Done(None, dialect.error(error, exchange.id), to_verdict(decision, error), 0.0)
+            return Done(None, dialect.error(error, exchange.id), to_verdict(decision, error), 0.0, {})
         assert decision.call is not None
         verdict = to_verdict(decision, None)
         answering = Answering(decision, self.clock) if decision.acting else None
@@ -73,9 +75,11 @@ class Ladder:
             chunks = decoder.feed(piece) if piece else decoder.finish()
             for chunk in chunks if answering is None else answering.of(chunks, last=not piece):
                 self.clock.advance(max(0.0, answering.wait(chunk)) if answering is not None else 0.0)
-                body += dialect.encode(chunk, streamed=streamed)
+                whole = await answering.filled(chunk) if answering is not None and chunk.gaps else [chunk]
+                body += b"".join(dialect.encode(each, streamed=streamed) for each in whole)
         told = verdict if answering is None else answering.told(verdict)
-        return Done(decision.call, body, told, self.clock.monotonic() - began)
+        helped = {} if answering is None else answering.helped
+        return Done(decision.call, body, told, self.clock.monotonic() - began, helped)
 
 
 @dataclass

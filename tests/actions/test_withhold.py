@@ -226,10 +226,9 @@ def assembled_message(body: bytes) -> dict[str, Any]:
             case "content_block_delta":
                 assert document["index"] == len(blocks) - 1
                 delta = document["delta"]
-                if delta["type"] == "text_delta":
-                    blocks[-1]["text"] += delta["text"]
-                else:
-                    arguments += delta["partial_json"]
+                for name in delta.keys() & {"text", "thinking", "signature"}:
+                    blocks[-1][name] += delta[name]
+                arguments += delta.get("partial_json", "")
             case "content_block_stop":
                 assert document["index"] == len(blocks) - 1
                 if arguments:

@@ -39,6 +39,18 @@ def test_each_handle_becomes_the_block_that_it_stands_for() -> None:
     assert DIALECT.write(restored) == write(call_of(THOUGHT, TEXT, REDACTED, REDACTED).body)
 
 
+def test_a_summary_that_bears_a_handle_becomes_the_block_that_it_sums_up() -> None:
+    summary = {**THOUGHT, "thinking": "in short", "signature": SEALED.seal(THOUGHT)}
+    restored = DIALECT.put_back(call_of(summary, TEXT), SEALED)
+    assert restored.body == call_of(THOUGHT, TEXT).body
+
+
+def test_what_two_rungs_withheld_comes_back_and_what_another_proxy_did_stays() -> None:
+    theirs = handle(THOUGHT, SealedReasoning(b"x" * 32, "acme"))
+    restored = DIALECT.put_back(call_of(handle(handle(THOUGHT)), handle(theirs)), SEALED)
+    assert restored.body == call_of(THOUGHT, theirs).body
+
+
 @pytest.mark.parametrize("blocks", [[TEXT], [REDACTED], [THOUGHT], [{**TEXT, "text": handle(THOUGHT)["data"]}]])
 def test_a_call_without_a_handle_is_the_very_same(blocks: list[dict[str, Any]]) -> None:
     asked = call_of(*blocks)

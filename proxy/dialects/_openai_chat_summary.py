@@ -1,0 +1,97 @@
+"""Has summaries stand in the place of a chat completion's reasoning, where that is text under one of the usual names.
+
+Law: of all reasoning that waits for its end, no more than `SUMMED_BYTES` characters are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxy.exchange import Chunk, Gap, text_bytes
+from proxy.wire import SUMMED_BYTES, Part, Path, Summarise, edited
+
+_NAMES = ("reasoning_content", "reasoning")
+_STEPS = 4  # choices, a place, message or delta, and the name
+
+
+class _Delta(Protocol):
+    def __call__(self, like: Chunk, lane: int, text: str, name: str = ...) -> Chunk: ...
+
+
+@dataclass(slots=True)
+class _Thought:
+    name: str  # that it came under first: some servers send the same text under two
+    like: Chunk
+    texts: list[str] = field(default_factory=list)
+
+
+def _name_of(part: Part) -> str:
+    """Return the name of reasoning that is text, empty if it is none of the usual."""
+    name = part.path[-1]
+    return name if part.text and len(part.path) == _STEPS and name in _NAMES and type(name) is str else ""
+
+
+def in_document(parts: Iterable[Part], summarise: Summarise | None) -> Iterator[Gap]:
+    """Yield a gap for each answer of a document whose reasoning is text."""
+    if summarise is None:
+        return
+    lanes: set[int] = set()
+    for part in parts:
+        if _name_of(part) and part.lane not in lanes:
+            lanes.add(part.lane)
+            if (asking := summarise(part.text)) is not None:
+                yield Gap(asking, _Filling(part.path, alone=False))
+
+
+class _Filling:
+    """Puts a summary at its path; a chunk that is there for it alone goes if there is none."""
+
+    def __init__(self, path: Path, *, alone: bool) -> None:
+        self._path = path
+        self._alone = alone
+
+    def __call__(self, chunk: Chunk, summary: str) -> Sequence[Chunk]:
+        if summary:
+            return [edited(chunk, {self._path: summary})]
+        return [] if self._alone else [chunk]
+
+
+class Thoughts:
+    """The reasoning of a stream's lanes that has not ended yet."""
+
+    def __init__(self, delta: _Delta, summarise: Summarise | None) -> None:
+        self._delta = delta
+        self._summarise = summarise
+        self._lanes: dict[int, _Thought] = {}
+        self._room = SUMMED_BYTES
+
+    def note(self, part: Part, chunk: Chunk) -> None:
+        """Keep what a part of a chunk says."""
+        if self._summarise is None or not (name := _name_of(part)):
+            return
+        thought = self._lanes.setdefault(part.lane, _Thought(name, chunk))
+        if thought.name == name and self._room > 0:
+            text = part.text[: self._room]
+            self._room -= text_bytes(text)
+            thought.texts.append(text)
+
+    def told(self, lane: int) -> Iterator[Chunk]:
+        """Yield the chunk of a lane's summary, if it has reasoned and there is to be one."""
+        thought = self._lanes.pop(lane, None)
+        if thought is None:
+            return
+        text = "".join(thought.texts)
+        self._room += text_bytes(text)
+        if self._summarise is not None and (asking := self._summarise(text)) is not None:
+            path = ("choices", 0, "delta", thought.name)
+            gap = Gap(asking, _Filling(path, alone=True))
+            chunk = self._delta(thought.like, lane, "", thought.name)
+            chunk.gaps = (gap,)
+            yield chunk
+
+    def all_told(self) -> Iterator[Chunk]:
+        """Yield the chunks of all lanes."""
+        for lane in list(self._lanes):
+            yield from self.told(lane)

@@ -1,0 +1,140 @@
+"""Asks configured models for help with an answer, such as a summary of what was thought.
+
+Laws:
+- Whatever goes wrong is a `Helped` that says so, within the time allowed; nobody else waits for it.
+- What is asked goes to the model's own upstream and into no log; what comes back is text that prints, within a length.
+- A model that fails several times on end is left alone for a while, then asked once to see whether it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from proxy.actions.base import Question
+from proxy.clock import Clock
+from proxy.course import Terms
+from proxy.dialects.base import Dialect
+from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
+from proxy.exchange import BYTES_PER_TOKEN, Call, Help, Helped, Progress, Usage, text_bytes
+from proxy.metrics import Tally
+from proxy.upstream import Upstream, UpstreamAnswer
+from proxy.wire import Kind
+
+_JSON = "application/json"
+_ANSWER_BYTES = 65_536  # a thousand tokens are a tenth of that
+_MOST_BYTES_PER_TOKEN = 8  # English has about four
+_FAILURES, _REST_S = 5, 10.0
+
+
+class _Breaker:
+    """Whether one model is asked; seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._until = 0.0
+
+    def lets_through(self) -> bool:
+        if self._failures < _FAILURES:
+            return True
+        now = self._clock.monotonic()
+        if now < self._until:
+            return False
+        self._until = now + _REST_S  # this one goes to see, and nobody with it
+        return True
+
+    def note(self, *, failed: bool) -> None:
+        self._failures = self._failures + 1 if failed else 0
+        if self._failures == _FAILURES:
+            self._until = self._clock.monotonic() + _REST_S
+
+
+class HelperModels:
+    """The models of one process as helpers; `speaks` are the dialects of each upstream, the preferred one first."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Terms],
+        upstreams: Mapping[str, Upstream],
+        speaks: Mapping[str, Dialect],
+        tally: Tally,
+        clock: Clock,
+    ) -> None:
+        self._models = models
+        self._upstreams = upstreams
+        self._speaks = speaks
+        self._tally = tally
+        self._breakers = {name: _Breaker(clock) for name in models}
+
+    async def ask(self, question: Question) -> Helped:
+        """Return what the model says."""
+        breaker = self._breakers[question.model]
+        if breaker.lets_through():
+            helped = await self._asked(question)
+            breaker.note(failed=helped.how in (Help.LATE, Help.FAILED))
+        else:
+            helped = Helped(Help.RESTING)
+        self._tally.count("stillgate_helper_calls_total", (question.model, helped.how.value))
+        for direction, tokens in zip(Usage._fields, helped.usage, strict=True):
+            self._tally.count("stillgate_helper_tokens_total", (question.model, direction), tokens)
+        return helped
+
+    async def _asked(self, question: Question) -> Helped:
+        try:
+            async with asyncio.timeout(question.within):
+                return await self._answered(question)
+        except (TimeoutError, UpstreamTimeout):
+            return Helped(Help.LATE)
+        except ProxyError:
+            return Helped(Help.FAILED)
+
+    async def _answered(self, question: Question) -> Helped:
+        upstream = self._upstreams[self._models[question.model].upstream]
+        dialect = self._speaks[upstream.name]
+        call = _call(question, dialect)
+        answer = await upstream.post(dialect, dialect.default_headers, dialect.write(call), stream=False)
+        try:
+            body = await _body(answer)
+        finally:
+            answer.close()
+        decoder = dialect.decoder(call, streamed=False, every=True)
+        chunks = [*decoder.feed(body), *decoder.finish()]
+        wire = dialect.wire(streamed=False)
+        said = [part.text for chunk in chunks for part in wire.parts(chunk) if part.kind is Kind.TEXT]
+        return _judged(question, "".join(said), decoder.progress)
+
+
+def _call(question: Question, dialect: Dialect) -> Call:
+    """Return a question as a call in a dialect; all of them know these members."""
+    length = question.tokens
+    asked = [{"role": "user", "content": question.text}]
+    call = dialect.call({"model": question.model, "max_tokens": length, "messages": asked})
+    if call.length_member != "max_tokens":
+        call = dialect.call({"model": question.model, call.length_member: length, "messages": asked})
+    if call.instruct is None:
+        raise UpstreamFailed("The model cannot be told what to do.")
+    call.body = call.instruct(call.body, question.instruction)
+    return call
+
+
+async def _body(answer: UpstreamAnswer) -> bytes:
+    kind = answer.content_type.partition(";")[0].strip().lower()
+    if answer.status != 200 or answer.encoded or kind != _JSON:
+        raise UpstreamFailed("The model API gave another answer than was asked for.")
+    return await answer.read_at_most(_ANSWER_BYTES)
+
+
+def _judged(question: Question, text: str, progress: Progress) -> Helped:
+    """Return what a model said, if it can be used."""
+    if progress.failed or not progress.complete:
+        return Helped(Help.FAILED)
+    text = "".join([char if char.isprintable() or char == "\n" else " " for char in text]).strip()
+    size = text_bytes(text)
+    usage = progress.usage or Usage(text_bytes(question.text) // BYTES_PER_TOKEN + 1, size // BYTES_PER_TOKEN + 1)
+    if progress.refused or not text:
+        return Helped(Help.DECLINED, usage=usage)
+    # One that was cut off ends in the middle of a word, and says so by its length alone in every dialect.
+    if usage.output >= question.tokens or size > question.tokens * _MOST_BYTES_PER_TOKEN:
+        return Helped(Help.TOO_LONG, usage=usage)
+    return Helped(Help.MADE, text, usage)

@@ -1,0 +1,289 @@
+"""Withheld reasoning summed up by a helper model in a running proxy: what goes where, what waits, and what a failure costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import pytest
+import pytest_asyncio
+
+from proxy.sealed_reasoning import PREFIX
+from tests.end_to_end.customers import HELLO, anthropic_client, record_of
+from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
+from tests.rig.raw_client import Response, post
+from tests.rig.scripted_upstream import Pause, Script, ScriptedUpstream, event, json_answer, sse_answer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SECRET = "The canary sings of seventeen hidden steps, one after another."
+SEAL = "c2VhbGVkLWNhbmFyeS1zaWduYXR1cmU="
+SUMMARY = "It counted the steps."
+THINKING = {"type": "thinking", "thinking": SECRET, "signature": SEAL}
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m-large", "stop_reason": None}
+USAGE = {"input_tokens": 3, "output_tokens": 2}
+FORMS = [(path, stream) for path in (CHAT, MESSAGES) for stream in (True, False)]
+IDS = [f"{path}-{'stream' if stream else 'document'}" for path, stream in FORMS]
+
+
+def pack(within: str) -> dict[str, Any]:
+    summary = {"model": "m-helper", "within": within, "tokens": 40}
+    return {
+        "apiVersion": "stillgate/v1",
+        "kind": "PolicyPack",
+        "metadata": {"name": "summary", "version": "1.0.0", "owner": "tests"},
+        "defaults": {"mode": "enforce"},
+        "rules": [
+            {
+                "id": "free",
+                "when": {"account.plan": "free"},
+                "flag": {"name": "free", "on": "account", "score": 60, "ttl": "1d"},
+            }
+        ],
+        "ladder": [{"rung": "withhold", "score": 60, "do": [{"withhold": {"reasoning": True, "summary": summary}}]}],
+    }
+
+
+@dataclass
+class Stage:
+    """A proxy with its upstream, and the helper behind another one; `flagged` and `plain` are keys of one organisation."""
+
+    scene: Scene
+    helper: ScriptedUpstream
+    flagged: str
+    plain: str
+
+
+@asynccontextmanager
+async def prepared(folder: Path, within: str, **upstream: Any) -> AsyncIterator[Stage]:
+    async with ScriptedUpstream() as helper:
+        settings = {
+            "upstreams": {"default": upstream, "cheap": {"url": helper.url, "credential_file": "upstream.key"}},
+            "models": {"m-helper": {"upstream": "cheap"}},
+        }
+        async with staged(folder, settings, pack=pack(within)) as scene:
+            flagged = await scene.gate.create_key(account="flagged", tenant="acme", plan="free")
+            plain = await scene.gate.create_key(account="plain", tenant="acme", plan="pro")
+            yield Stage(scene, helper, flagged, plain)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with prepared(tmp_path_factory.mktemp("summary"), "1500ms") as stage:
+        yield stage
+
+
+def request(stage: Stage, path: str, *, stream: bool, key: str = "") -> bytes:
+    body = {"model": "m-large", "max_tokens": 99, "messages": HELLO, "stream": stream}
+    secret = key or stage.flagged
+    head = [("Authorization", f"Bearer {secret}")] if path == CHAT else [("x-api-key", secret)]
+    return post(path, body, head)
+
+
+def chat_delta(**delta: str) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": None}
+    return event({"id": "c-1", "object": "chat.completion.chunk", "model": "m-large", "choices": [choice]})
+
+
+def named(document: Any) -> bytes:
+    return event(document, document["type"])
+
+
+def events(path: str) -> list[bytes]:
+    """Return the pieces of a stream: a beginning, reasoning, and an answer."""
+    if path == CHAT:
+        thoughts = [chat_delta(reasoning_content=letter) for letter in SECRET]
+        return [chat_delta(role="assistant", content=""), *thoughts, chat_delta(content="Four."), event("[DONE]")]
+    block = {"type": "thinking", "thinking": "", "signature": ""}
+    deltas: list[dict[str, Any]] = [{"type": "thinking_delta", "thinking": letter} for letter in SECRET]
+    deltas.append({"type": "signature_delta", "signature": SEAL})
+    documents: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**MESSAGE, "content": [], "usage": USAGE}},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Four."}},
+        {"type": "content_block_stop", "index": 1},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+        {"type": "message_stop"},
+    ]
+    return [named(document) for document in documents]
+
+
+def script(path: str, *, stream: bool) -> Script:
+    if stream:
+        return sse_answer(events(path))
+    if path == CHAT:
+        message = {"role": "assistant", "content": "Four.", "reasoning_content": SECRET}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+        return json_answer(200, {"id": "c-1", "model": "m-large", "choices": [choice], "usage": usage})
+    content = [THINKING, {"type": "text", "text": "Four."}]
+    return json_answer(200, {**MESSAGE, "content": content, "stop_reason": "end_turn", "usage": USAGE})
+
+
+def help_with(text: str, tokens: int = 6) -> Script:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return json_answer(200, {"choices": [choice], "usage": {"prompt_tokens": 50, "completion_tokens": tokens}})
+
+
+async def ask(stage: Stage, path: str, *, stream: bool) -> tuple[Response, dict[str, Any]]:
+    stage.scene.upstream.script(script(path, stream=stream))
+    dialect: Any = "openai" if path == CHAT else "anthropic"
+    answer = await stage.scene.ask(request(stage, path, stream=stream), accepted=True, dialect=dialect)
+    record = await record_of(stage.scene.gate, answer.header("x-request-id") or answer.header("request-id"))
+    return answer, record
+
+
+def thinking_of(path: str, answer: Response, *, stream: bool) -> str:
+    """Return what a client takes for the reasoning."""
+    lines = [line.removeprefix("data: ") for line in answer.body.decode().split("\n")]
+    documents = [json.loads(line) for line in lines if line.startswith("{")]
+    if path == CHAT:
+        choices = [choice for document in documents for choice in document["choices"]]
+        return "".join(choice["delta" if stream else "message"].get("reasoning_content", "") for choice in choices)
+    if stream:
+        return "".join(document.get("delta", {}).get("thinking", "") for document in documents)
+    return "".join(block.get("thinking", "") for block in documents[0]["content"])
+
+
+def assert_nowhere(stage: Stage, *raw: bytes) -> None:
+    """Assert that no piece of the reasoning stands in what clients got, nor in anything that was written down."""
+    folder = stage.scene.gate.folder
+    written = [path.read_bytes() for path in folder.rglob("*.jsonl")] + [
+        path.read_bytes() for path in folder.glob("*.log")
+    ]
+    assert written
+    for place in (*raw, *written):
+        for canary in (SECRET, SEAL):
+            assert not [at for at in range(len(canary) - 11) if canary[at : at + 12].encode() in place]
+
+
+@pytest.mark.parametrize(("path", "stream"), FORMS, ids=IDS)
+async def test_the_answer_has_the_summary_and_the_record_what_it_took(stage: Stage, path: str, *, stream: bool) -> None:
+    before, asked = await stage.scene.gate.metrics(), len(stage.helper.requests)
+    stage.helper.script(help_with(SUMMARY))
+    answer, record = await ask(stage, path, stream=stream)
+    assert thinking_of(path, answer, stream=stream) == SUMMARY
+    assert b"Four." in answer.body
+    sent = stage.helper.requests[asked].json()
+    assert (sent["model"], sent["messages"][-1]) == ("m-helper", {"role": "user", "content": SECRET})
+    assert "authorization" in {name.lower() for name, _ in stage.helper.requests[asked].headers}
+    assert record["helper"] == {"made": 1, "input": 50, "output": 6}
+    assert (record["effect"], record["actions"], record["model_used"]) == ("degrade", ["withhold"], "m-large")
+    assert record["usage"]["output"] < 50, "the helper's tokens are not the caller's"
+    after = await stage.scene.gate.metrics()
+    made = 'stillgate_helper_calls_total{model="m-helper",result="made"}'
+    taken = 'stillgate_helper_tokens_total{direction="input",model="m-helper"}'
+    assert [after[name] - before.get(name, 0) for name in (made, taken)] == [1, 50]
+    assert_nowhere(stage, answer.raw)
+    await stage.scene.at_peace()
+
+
+FAILURES: dict[str, tuple[Script, str]] = {
+    "late": ((Pause(3600),), "late"),
+    "an error": (json_answer(500, {"error": {"message": SECRET}}), "failed"),
+    "too long": (help_with("word " * 200), "too_long"),
+    "cut off": (help_with("It coun", tokens=40), "too_long"),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+@pytest.mark.parametrize(("path", "stream"), FORMS, ids=IDS)
+async def test_without_a_summary_the_reasoning_is_withheld_and_the_record_says_why(
+    stage: Stage, path: str, what: str, *, stream: bool
+) -> None:
+    helped, result = FAILURES[what]
+    stage.helper.script(helped)
+    answer, record = await ask(stage, path, stream=stream)
+    assert (answer.status, thinking_of(path, answer, stream=stream)) == (200, "")
+    assert b"Four." in answer.body
+    assert (PREFIX.encode() in answer.body) is (path == MESSAGES)
+    assert record["helper"][result] == 1
+    assert record["outcome"] == "answered"
+    assert_nowhere(stage, answer.raw)
+    stage.helper.script(help_with(SUMMARY))  # so that the next failure is not the fifth on end
+    answer, _ = await ask(stage, path, stream=stream)
+    assert thinking_of(path, answer, stream=stream) == SUMMARY
+    await stage.scene.at_peace()
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+async def test_only_what_comes_after_the_reasoning_waits_for_its_summary(stage: Stage, path: str) -> None:
+    """The helper is let go only once the stream has begun and another customer was answered."""
+    go_on, asked = asyncio.Event(), len(stage.helper.requests)
+    stage.helper.script((Pause(go_on), *help_with(SUMMARY)))
+    stage.scene.upstream.script(script(path, stream=True))
+    async with await stage.scene.connect() as client:
+        await client.send(request(stage, path, stream=True))
+        assert (await client.head()).status == 200
+        begun = await client.chunk()
+        assert b"assistant" in begun
+        await stage.helper.wait_for_requests(asked + 1)
+        stage.scene.upstream.script(script(CHAT, stream=False))
+        other = await stage.scene.ask(request(stage, CHAT, stream=False, key=stage.plain), accepted=True)
+        assert SECRET in other.body.decode()
+        go_on.set()
+        rest = b""
+        while piece := await client.chunk():
+            rest += piece
+    assert rest.index(SUMMARY.encode()) < rest.index(b"Four.")
+    assert_nowhere(stage, begun, rest)
+    await stage.scene.at_peace()
+
+
+async def test_a_client_that_leaves_ends_the_question_too(stage: Stage) -> None:
+    """P4."""
+    asked = len(stage.helper.requests)
+    stage.helper.script((Pause(3600),))
+    stage.scene.upstream.script((*sse_answer(events(CHAT), end=False), Pause(3600)))
+    calls = stage.scene.calls
+    async with await stage.scene.connect() as client:
+        await client.send(request(stage, CHAT, stream=True))
+        sent = (await stage.scene.upstream.wait_for_requests(calls + 1))[-1]
+        question = (await stage.helper.wait_for_requests(asked + 1))[-1]
+    await stage.helper.wait_closed(question.connection, within=1.0)
+    await stage.scene.upstream.wait_closed(sent.connection, within=1.0)
+    await stage.scene.goes_on()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_official_client_reads_the_summary_and_returns_the_original_block(
+    stage: Stage, *, stream: bool
+) -> None:
+    stage.helper.script(help_with(SUMMARY))
+    stage.scene.upstream.script(script(MESSAGES, stream=stream))
+    how: Any = {"model": "m-large", "max_tokens": 99}
+    async with anthropic_client(stage.scene.gate, stage.flagged) as client:
+        message = await _message(client, stream=stream, **how, messages=HELLO)
+        assert (message.content[0].type, message.content[0].thinking) == ("thinking", SUMMARY)
+        assert message.content[0].signature.startswith(PREFIX)
+        turn = {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in message.content]}
+        await _message(client, stream=False, **how, messages=[*HELLO, turn, *HELLO])
+        assert stage.scene.upstream.requests[-1].json()["messages"][1]["content"][0] == THINKING
+        turn["content"][0]["signature"] = PREFIX + "Zm9yZ2Vk"
+        with pytest.raises(anthropic.BadRequestError, match="signature"):
+            await _message(client, stream=False, **how, messages=[*HELLO, turn, *HELLO])
+
+
+async def _message(client: anthropic.AsyncAnthropic, *, stream: bool, **how: Any) -> Any:
+    if not stream:
+        return await client.messages.create(**how)
+    async with client.messages.stream(**how) as events:
+        return await events.get_final_message()
+
+
+async def test_no_answer_is_cut_for_the_time_that_its_summary_takes(tmp_path: Path) -> None:
+    async with prepared(tmp_path, "20s", total_seconds=1) as stage:
+        stage.helper.script(
+            (Pause(2.5), *help_with(SUMMARY))
+        )  # longer than an exchange may take, and a look at the clock
+        answer, record = await ask(stage, CHAT, stream=True)
+        assert thinking_of(CHAT, answer, stream=True) == SUMMARY
+        assert record["outcome"] == "answered"
