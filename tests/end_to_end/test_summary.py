@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +62,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def prepared(folder: Path, within: str, **upstream: Any) -> AsyncIterator[Stage]:
+async def prepared(
+    folder: Path, within: str, *, limits: Mapping[str, Any] | None = None, **upstream: Any
+) -> AsyncIterator[Stage]:
     async with ScriptedUpstream() as helper:
         settings = {
             "upstreams": {"default": upstream, "cheap": {"url": helper.url, "credential_file": "upstream.key"}},
             "models": {"m-helper": {"upstream": "cheap"}},
+            "limits": limits or {},
         }
         async with staged(folder, settings, pack=pack(within)) as scene:
             flagged = await scene.gate.create_key(account="flagged", tenant="acme", plan="free")
@@ -287,3 +292,23 @@ async def test_no_answer_is_cut_for_the_time_that_its_summary_takes(tmp_path: Pa
         answer, record = await ask(stage, CHAT, stream=True)
         assert thinking_of(CHAT, answer, stream=True) == SUMMARY
         assert record["outcome"] == "answered"
+
+
+async def test_a_shutdown_ends_an_answer_that_waits_for_its_summary(tmp_path: Path) -> None:
+    """P5, L-01."""
+    async with prepared(tmp_path, "20s", limits={"drain_seconds": 0.5}) as stage:
+        gate = stage.scene.gate
+        stage.helper.script((Pause(3600),))
+        stage.scene.upstream.script(script(CHAT, stream=True))
+        async with await stage.scene.connect() as client:
+            await client.send(request(stage, CHAT, stream=True))
+            assert (await client.head()).status == 200
+            await stage.helper.wait_for_requests(1)
+            os.kill(gate.pid, signal.SIGTERM)
+            rest = await client.to_end()
+        assert b"shutting down" in rest
+        assert rest.endswith(b"0\r\n\r\n")
+        assert await gate.exit_code() == 0
+        (record,) = gate.records("exchange")
+        assert (record["outcome"], record["effect"], record["helper"]) == ("shutdown", "degrade", {})
+        assert_nowhere(stage, rest)
