@@ -130,7 +130,7 @@ async def _settling(request: web.BaseRequest, decider: Decider, journal: Journal
         await reserve_and_settle()
     course = begin()
     understand(dialects()[PATH], request_body(stream=False), course.exchange, decider)
-    course.terms, course.upstream = Terms("default", 16_384, 2_500_000, 10_000_000), "default"
+    course.terms, course.upstream = Terms(16_384, 2_500_000, 10_000_000), "default"
     course.sent = course.head = course.decided = clock.monotonic()
     course.status, course.outcome = 200, Outcome.ANSWERED
     course.reserved, course.reservation = _RESERVED, await reserve()

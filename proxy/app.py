@@ -8,7 +8,7 @@ import random
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -38,6 +38,7 @@ from proxy.metrics import Refusal, Tally
 from proxy.parts import Parts
 from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
+from proxy.served_model import ServedModel
 from proxy.serving import Serving
 from proxy.store import open_store
 from proxy.store.base import Store
@@ -121,12 +122,13 @@ def _teller(settings: Settings, store: Store, clock: Clock, master: Master) -> T
 
 def _parts(settings: Settings, clock: Clock, tally: Tally, journal: Journal, keys: KeyCache, teller: Teller) -> Parts:
     known = dialects(frozenset(settings.allow_parameters))
+    upstreams = {name: Upstream(_origin(name, entry)) for name, entry in settings.upstreams.items()}
     return Parts(
         dialects=known,
         openai=known["/v1/chat/completions"],
         anthropic=known["/v1/messages"],
-        models={name: _terms(model) for name, model in settings.models.items()},
-        upstreams={name: Upstream(_origin(name, entry)) for name, entry in settings.upstreams.items()},
+        models={name: _served(name, model, upstreams, tally, clock) for name, model in settings.models.items()},
+        upstreams=upstreams,
         keys=keys,
         journal=journal,
         tally=tally,
@@ -147,7 +149,7 @@ def _helper_models(settings: Settings, parts: Parts) -> HelperModels:
         )
         for name, entry in settings.upstreams.items()
     }
-    return HelperModels(parts.models, parts.upstreams, speaks, parts.tally, parts.clock)
+    return HelperModels(parts.models, speaks, parts.tally, parts.clock)
 
 
 async def _recorder(place: Place, store: Store, clock: Clock) -> Recorder:
@@ -168,6 +170,9 @@ def _origin(name: str, entry: UpstreamSettings) -> Origin:
         idle=entry.idle_seconds,
         total=entry.total_seconds,
         connections=entry.connections,
+        connections_of_one=entry.connections_per_tenant,
+        waiting_of_one=entry.waiting_per_tenant,
+        patience=entry.waiting_seconds,
     )
 
 
@@ -181,8 +186,13 @@ def _exchange_ids() -> Callable[[], str]:
     return new_id
 
 
-def _terms(model: Model) -> Terms:
-    return Terms(model.upstream, model.max_output_tokens, model.input_picodollars, model.output_picodollars)
+def _served(name: str, model: Model, upstreams: Mapping[str, Upstream], tally: Tally, clock: Clock) -> ServedModel:
+    terms = Terms(model.max_output_tokens, model.input_picodollars, model.output_picodollars)
+
+    def on_rest() -> None:
+        tally.count("stillgate_upstream_rests_total", (name,))
+
+    return ServedModel(terms, upstreams[model.upstream], model.known_as or name, clock, on_rest)
 
 
 def store_password(settings: Settings) -> str | None:

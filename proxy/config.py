@@ -72,12 +72,25 @@ class Upstream(StrictModel):
     idle_seconds: Seconds = Field(120.0, description="How long its answer may pause.")
     total_seconds: Seconds = Field(1800.0, description="How long an exchange with it may take in all.")
     connections: int = Field(1024, ge=1, le=65_536, description="Connections to it at once, for each worker.")
+    connections_per_tenant: int | None = Field(
+        None, ge=1, le=65_536, description="Of these, how many one tenant may have; without it, all."
+    )
+    waiting_per_tenant: int = Field(
+        256,
+        ge=0,
+        le=65_536,
+        description="Exchanges of one tenant that may wait for a connection; more are answered 503.",
+    )
+    waiting_seconds: Seconds = Field(
+        30.0, description="How long an exchange may wait for a connection; then it is answered 503."
+    )
 
 
 class Model(StrictModel):
     """One model that customers may name."""
 
     upstream: UpstreamName = Field("default", description="The upstream that serves it.")
+    known_as: ModelName | None = Field(None, description="What its upstream calls it; without it, as customers do.")
     max_output_tokens: int = Field(
         16_384,
         ge=1,

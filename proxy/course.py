@@ -25,9 +25,8 @@ _LEFT = 499  # the status, in the record only, of a client that left before it w
 
 
 class Terms(NamedTuple):
-    """What serving one model takes: the upstream's name, the longest answer, and prices in picodollars a token."""
+    """What serving one model takes: the longest answer, and prices in picodollars a token."""
 
-    upstream: str
     max_output_tokens: int
     input_picodollars: int
     output_picodollars: int

@@ -173,9 +173,9 @@ class Gateway:
         input_tokens = intake.text_bytes // BYTES_PER_TOKEN + 1
 
         def estimate(call: Call) -> Amounts:
-            model = course.terms = parts.models[call.model]  # of the one that answers
-            most = min(call.max_output_tokens or model.max_output_tokens, model.max_output_tokens) * call.choices
-            course.reserved = Amounts.of(input_tokens, most, model.cost_microusd(input_tokens, most))
+            terms = course.terms = parts.models[call.model].terms  # of the one that answers
+            most = min(call.max_output_tokens or terms.max_output_tokens, terms.max_output_tokens) * call.choices
+            course.reserved = Amounts.of(input_tokens, most, terms.cost_microusd(input_tokens, most))
             return course.reserved
 
         try:
@@ -205,16 +205,19 @@ class Gateway:
 
     async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, sent: Sent) -> UpstreamAnswer:
         """Send the call upstream; return once the answer's head is there and promises an answer."""
-        upstream = self._parts.upstreams[self._parts.models[sent.call.model].upstream]
+        model = self._parts.models[sent.call.model]
         headers = {"x-request-id": course.exchange.id, **dialect.default_headers}
         for name in dialect.forwarded_headers:
             if name in request.headers:
                 headers[name] = request.headers[name]
         now = self._parts.clock.monotonic
-        course.upstream, course.model = upstream.name, sent.call.model
-        course.sent = now()
-        course.deadline = course.sent + upstream.total_seconds
-        answer = await upstream.post(dialect, headers, sent.body, stream=sent.call.stream)
+        course.upstream, course.model = model.upstream.name, sent.call.model
+
+        def begun() -> None:
+            course.sent = now()
+            course.deadline = course.sent + model.upstream.total_seconds
+
+        answer = await model.post(course.exchange.principal.tenant, dialect, headers, *sent, begun)
         course.head = now()
         if answer.status == 200:
             return answer

@@ -12,42 +12,19 @@ import asyncio
 from collections.abc import Mapping
 
 from proxy.actions.base import Question
+from proxy.breaker import Breaker
 from proxy.clock import Clock
-from proxy.course import Terms
 from proxy.dialects.base import Dialect
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import BYTES_PER_TOKEN, Call, Help, Helped, Progress, Usage, text_bytes
 from proxy.metrics import Tally
-from proxy.upstream import Upstream, UpstreamAnswer
+from proxy.served_model import ServedModel
+from proxy.upstream import UpstreamAnswer
 from proxy.wire import Kind
 
 _JSON = "application/json"
 _ANSWER_BYTES = 65_536  # a thousand tokens are a tenth of that
 _MOST_BYTES_PER_TOKEN = 8  # English has about four
-_FAILURES, _REST_S = 5, 10.0
-
-
-class _Breaker:
-    """Whether one model is asked; seconds."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._failures = 0
-        self._until = 0.0
-
-    def lets_through(self) -> bool:
-        if self._failures < _FAILURES:
-            return True
-        now = self._clock.monotonic()
-        if now < self._until:
-            return False
-        self._until = now + _REST_S  # this one goes to see, and nobody with it
-        return True
-
-    def note(self, *, failed: bool) -> None:
-        self._failures = self._failures + 1 if failed else 0
-        if self._failures == _FAILURES:
-            self._until = self._clock.monotonic() + _REST_S
 
 
 class HelperModels:
@@ -55,24 +32,25 @@ class HelperModels:
 
     def __init__(
         self,
-        models: Mapping[str, Terms],
-        upstreams: Mapping[str, Upstream],
+        models: Mapping[str, ServedModel],
         speaks: Mapping[str, Dialect],
         tally: Tally,
         clock: Clock,
     ) -> None:
         self._models = models
-        self._upstreams = upstreams
         self._speaks = speaks
         self._tally = tally
-        self._breakers = {name: _Breaker(clock) for name in models}
+        self._breakers = {name: Breaker(clock) for name in models}
 
     async def ask(self, question: Question) -> Helped:
         """Return what the model says."""
         breaker = self._breakers[question.model]
         if breaker.lets_through():
             helped = await self._asked(question)
-            breaker.note(failed=helped.how in (Help.LATE, Help.FAILED))
+            if helped.how in (Help.LATE, Help.FAILED):
+                breaker.failed()
+            else:
+                breaker.worked()
         else:
             helped = Helped(Help.RESTING)
         self._tally.count("stillgate_helper_calls_total", (question.model, helped.how.value))
@@ -90,10 +68,10 @@ class HelperModels:
             return Helped(Help.FAILED)
 
     async def _answered(self, question: Question) -> Helped:
-        upstream = self._upstreams[self._models[question.model].upstream]
-        dialect = self._speaks[upstream.name]
+        model = self._models[question.model]
+        dialect = self._speaks[model.upstream.name]
         call = _call(question, dialect)
-        answer = await upstream.post(dialect, dialect.default_headers, dialect.write(call), stream=False)
+        answer = await model.post("", dialect, dialect.default_headers, call, dialect.write(call), _nothing)
         try:
             body = await _body(answer)
         finally:
@@ -138,3 +116,7 @@ def _judged(question: Question, text: str, progress: Progress) -> Helped:
     if usage.output >= question.tokens or size > question.tokens * _MOST_BYTES_PER_TOKEN:
         return Helped(Help.TOO_LONG, usage=usage)
     return Helped(Help.MADE, text, usage)
+
+
+def _nothing() -> None:
+    pass

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
-from proxy.course import Terms
 from proxy.decisions.journal import Journal
 from proxy.dialects.base import Dialect
 from proxy.metrics import Tally
+from proxy.served_model import ServedModel
 from proxy.telling import Teller
 from proxy.upstream import Upstream
 
@@ -22,7 +22,7 @@ class Parts:
     dialects: Mapping[str, Dialect]  # by path
     openai: Dialect  # words errors where the path names no dialect,
     anthropic: Dialect  # this one if `anthropic-version` is there
-    models: Mapping[str, Terms]
+    models: Mapping[str, ServedModel]
     upstreams: Mapping[str, Upstream]
     keys: KeyCache
     journal: Journal

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from yarl import URL
 
 from proxy.answers import VIA
 from proxy.dialects.base import Dialect
-from proxy.errors import UpstreamFailed, UpstreamTimeout
+from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
+from proxy.room import NoRoom, Room
 from proxy.upstream_connection import AnswerHead, BrokenAnswer, UpstreamConnection
 from proxy.upstream_pool import Pool
 
@@ -24,11 +25,19 @@ _USUAL_TYPE = "application/json"
 # A value with anything else in it is left out: it could end its line, or be read in two ways.
 _SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
 _SWEEP_S = 0.25
+_RETRY_S = 1
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where one upstream is and how long it may take; seconds."""
+    """Where one upstream is, how long it may take in seconds, and how many connections to it there may be at once.
+
+    Of one tenant there may be `connections_of_one`, and besides `waiting_of_one` that wait for `patience` at most.
+    """
 
     name: str
     url: str
@@ -38,6 +47,13 @@ class Origin:
     idle: float
     total: float
     connections: int
+    connections_of_one: int | None = None  # all
+    waiting_of_one: int = 256
+    patience: float = 30.0
+
+
+class UpstreamUnreachable(UpstreamFailed):
+    """No connection to the upstream can be had."""
 
 
 class UpstreamReset(UpstreamFailed):
@@ -105,8 +121,10 @@ class Upstream:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._url = URL(origin.url, encoded=True)
-        self._pool = Pool(self._url, origin.connections, origin.connect)
-        self._clock = asyncio.get_running_loop().time
+        room = Room(
+            origin.connections, origin.connections_of_one or origin.connections, origin.waiting_of_one, origin.patience
+        )
+        self._pool = Pool(self._url, room, origin.connect)
         self._heads: dict[tuple[str, bool], str] = {}
 
     @property
@@ -129,23 +147,37 @@ class Upstream:
         """Close every connection."""
         self._pool.close()
 
-    async def post(self, dialect: Dialect, headers: Mapping[str, str], body: bytes, *, stream: bool) -> UpstreamAnswer:
-        """Send a call and return once the answer's head is there.
+    async def post(
+        self,
+        dialect: Dialect,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        stream: bool,
+        tenant: str = "",
+        begun: Callable[[], None] = _nothing,
+    ) -> UpstreamAnswer:
+        """Send a tenant's call and return once the answer's head is there.
 
-        `headers` are sent besides our own. Raises UpstreamTimeout or UpstreamFailed, in words that name no host.
+        `headers` are sent besides our own; `begun` is called once there is room for the call. Raises Unavailable if
+        there is no room for it, UpstreamTimeout or UpstreamFailed, in words that name no host.
         """
         head = self._head(dialect, stream=stream) + "".join(
             [f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)]
         )
         call = f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
-        # One limit for all of it: the wait for a free connection, the body's way up, a head that comes in drops.
-        deadline = self._clock() + self._origin.connect + self._origin.first_byte
+        # One limit for all of it once there is room: the body's way up, a head that comes in drops.
+        within = self._origin.connect + self._origin.first_byte
         try:
-            connection = await self._pool.take(deadline)
+            connection = await self._pool.take(tenant, within, begun)
+        except NoRoom:
+            raise Unavailable(
+                "Too many requests wait for the model right now.", code="overloaded", retry_after=_RETRY_S
+            ) from None
         except TimeoutError:
             raise UpstreamTimeout("The model API did not answer in time.") from None
         except (OSError, ValueError):
-            raise UpstreamFailed("The model API cannot be reached.") from None
+            raise UpstreamUnreachable("The model API cannot be reached.") from None
         try:
             connection.send(call)
             answer = UpstreamAnswer(await connection.head(), connection, self._pool, self._origin.idle)

@@ -46,6 +46,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.deadline = _NEVER  # loop time, until when the next bytes must be there
         self.idle_since = 0.0
+        self.lent_to = ""  # the tenant whose exchange it belongs to
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._parser = HttpResponseParser(self)

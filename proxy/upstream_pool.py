@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 
 from aiohappyeyeballs import start_connection
 from yarl import URL
 
+from proxy.room import Room
 from proxy.upstream_connection import UpstreamConnection
 
 # Model APIs close idle connections after a minute or more; a call on one that is just being closed would fail.
@@ -21,39 +23,40 @@ _NEXT_ADDRESS_S = 0.25
 
 
 class Pool:
-    """At most `most` connections at once; the last one used is used first, so that the others can rest."""
+    """As many connections at once as there is room; the last one used is used first, so that the others can rest."""
 
-    def __init__(self, url: URL, most: int, connect_seconds: float) -> None:
+    def __init__(self, url: URL, room: Room, connect_seconds: float) -> None:
         self._host = url.raw_host or ""
         self._port = url.port or 0
         self._connect_seconds = connect_seconds
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Semaphore(most)
+        self._room = room
         self._idle: list[UpstreamConnection] = []
         self._busy: set[UpstreamConnection] = set()
         self._closed = False
 
-    async def take(self, deadline: float) -> UpstreamConnection:
-        """Return a connection, to be given back. Raises OSError or TimeoutError if none can be had by `deadline`."""
-        if self._room.locked():
-            async with asyncio.timeout_at(deadline):
-                await self._room.acquire()
-        else:
-            await self._room.acquire()
+    async def take(self, tenant: str, within: float, begun: Callable[[], None]) -> UpstreamConnection:
+        """Return a connection, to be given back, whose answer has to begin `within` seconds.
+
+        `begun` is called once there is room for it. Raises NoRoom, and OSError or TimeoutError if none can be opened.
+        """
+        await self._room.enter(tenant)
         try:
+            begun()
+            deadline = self._loop.time() + within
             connection = self._rested() or await self._open(deadline)
         except BaseException:
-            self._room.release()
+            self._room.leave(tenant)
             raise
-        connection.deadline = deadline
+        connection.deadline, connection.lent_to = deadline, tenant
         self._busy.add(connection)
         return connection
 
     def give(self, connection: UpstreamConnection) -> None:
         """Take a connection back; it is used again if its answer was read to the end and all is well with it."""
         self._busy.discard(connection)
-        self._room.release()
+        self._room.leave(connection.lent_to)
         connection.expect_nothing()
         if connection.usable and connection.read_to_end and not self._closed:
             connection.idle_since = self._loop.time()

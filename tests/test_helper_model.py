@@ -17,6 +17,7 @@ from proxy.dialects.base import Dialect
 from proxy.exchange import Help, Usage
 from proxy.helper_model import HelperModels
 from proxy.metrics import Tally
+from proxy.served_model import ServedModel
 from proxy.upstream import Origin, Upstream
 from tests.rig.scripted_upstream import (
     Close,
@@ -56,8 +57,8 @@ class Setting:
         self.behind = behind
         self.clock = VirtualClock()
         self.tally = Tally(["small"])
-        terms = {"small": Terms("cheap", 1000, 0, 0)}
-        self.models = HelperModels(terms, {"cheap": upstream}, {"cheap": dialect}, self.tally, self.clock)
+        small = ServedModel(Terms(1000, 0, 0), upstream, "small", self.clock, lambda: None)
+        self.models = HelperModels({"small": small}, {"cheap": dialect}, self.tally, self.clock)
 
     def counted(self) -> dict[str, float]:
         """Return the numbers of both metrics, by their last label."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -16,6 +17,7 @@ from yarl import URL
 
 from proxy.dialects import dialects
 from proxy.errors import UpstreamFailed, UpstreamTimeout
+from proxy.room import NoRoom, Room
 from proxy.upstream import Origin, Upstream, UpstreamReset
 from proxy.upstream_connection import AnswerHead, UpstreamConnection
 from proxy.upstream_pool import Pool
@@ -50,8 +52,8 @@ def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 
 @contextmanager
-def pool_to(url: str, most: int = 2, connect_seconds: float = 5) -> Iterator[Pool]:
-    pool = Pool(URL(url), most, connect_seconds)
+def pool_to(url: str, most: int = 2, connect_seconds: float = 5, patience: float = 5) -> Iterator[Pool]:
+    pool = Pool(URL(url), Room(most, most, waiting=1000, patience=patience), connect_seconds)
     try:
         yield pool
     finally:
@@ -68,9 +70,13 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def take(pool: Pool, within: float) -> UpstreamConnection:
+    return await pool.take("", within, lambda: None)
+
+
 async def ask(pool: Pool, within: float = 5) -> UpstreamConnection:
     """Take a connection, make a call and read the answer; the connection is still to be given back."""
-    connection = await pool.take(now() + within)
+    connection = await take(pool, within)
     connection.send(CALL)
     assert await connection.head() == AnswerHead(200, "application/json", "")
     assert (await connection.read(), await connection.read()) == (b"{}", b"")
@@ -123,11 +129,11 @@ async def test_the_connection_that_was_used_last_is_used_first(upstream: Scripte
 
 
 @on_uvloop
-async def test_a_wait_for_a_connection_has_a_deadline(upstream: ScriptedUpstream) -> None:
-    with pool_to(upstream.url, most=1) as pool:
+async def test_a_wait_for_a_connection_ends(upstream: ScriptedUpstream) -> None:
+    with pool_to(upstream.url, most=1, patience=0.01) as pool:
         held = await ask(pool)
-        with pytest.raises(TimeoutError):
-            await pool.take(now() + 0.01)
+        with pytest.raises(NoRoom):
+            await take(pool, 60)
         pool.give(held)
         assert await ask(pool) is held
 
@@ -139,7 +145,7 @@ async def test_to_connect_counts_towards_the_same_deadline() -> None:
         with pool_to(f"https://127.0.0.1:{listener.getsockname()[1]}", connect_seconds=60) as pool:
             async with asyncio.timeout(5):
                 with pytest.raises(TimeoutError):
-                    await pool.take(now() + 0.05)
+                    await take(pool, 0.05)
 
 
 @on_uvloop
@@ -148,7 +154,7 @@ async def test_to_connect_has_a_time_of_its_own() -> None:
         with pool_to(f"https://127.0.0.1:{listener.getsockname()[1]}", connect_seconds=0.05) as pool:
             async with asyncio.timeout(5):
                 with pytest.raises(TimeoutError):
-                    await pool.take(now() + 60)
+                    await take(pool, 60)
 
 
 @on_uvloop
@@ -158,7 +164,7 @@ async def test_what_cannot_be_connected_to_leaves_its_place_to_others() -> None:
     with pool_to(f"http://127.0.0.1:{port}", most=1) as pool:
         for _ in range(3):
             with pytest.raises(OSError, match="Connect call failed"):
-                await pool.take(now() + 5)
+                await take(pool, 5)
 
 
 @on_uvloop
@@ -213,7 +219,7 @@ async def test_a_connection_that_is_given_back_in_the_middle_of_an_answer_is_clo
 ) -> None:
     upstream.script((*HALF[name], NEVER))
     with pool_to(upstream.url, most=1) as pool:
-        connection = await pool.take(now() + 5)
+        connection = await take(pool, 5)
         connection.send(CALL)
         if name in ("the body, taken by nobody", "two answers"):
             assert (await connection.head()).status == 200
@@ -227,7 +233,7 @@ async def test_a_connection_that_is_given_back_in_the_middle_of_an_answer_is_clo
 async def test_close_leaves_no_connection_whoever_has_it(upstream: ScriptedUpstream) -> None:
     """Also what is given back afterwards, when its exchange has ended too."""
     with pool_to(upstream.url, most=3) as pool:
-        resting, lent, read = await ask(pool), await pool.take(now() + 5), await ask(pool)
+        resting, lent, read = await ask(pool), await take(pool, 5), await ask(pool)
         pool.give(resting)
         pool.close()
         pool.give(read)
@@ -239,7 +245,7 @@ async def test_close_leaves_no_connection_whoever_has_it(upstream: ScriptedUpstr
 @on_uvloop
 async def test_a_connection_that_opens_after_close_is_closed(upstream: ScriptedUpstream) -> None:
     with pool_to(upstream.url) as pool:
-        opening = asyncio.create_task(pool.take(now() + 5))
+        opening = asyncio.create_task(take(pool, 5))
         await asyncio.sleep(0)
         pool.close()
         connection = await opening
@@ -256,8 +262,8 @@ async def test_a_connection_that_opens_after_close_is_closed(upstream: ScriptedU
 @asynccontextmanager
 async def calling(url: str, **times: float) -> AsyncIterator[Upstream]:
     """Yield an upstream with two connections."""
-    seconds = {"connect": 5.0, "first_byte": 5.0, "idle": 5.0, "total": 60.0, **times}
-    upstream = Upstream(Origin("default", url, "canary-secret", connections=2, **seconds))
+    usual = Origin("default", url, "canary-secret", 5.0, 5.0, 5.0, 60.0, connections=2)
+    upstream = Upstream(dataclasses.replace(usual, **times))  # type: ignore[arg-type]
     watching = asyncio.create_task(upstream.watch())
     try:
         yield upstream

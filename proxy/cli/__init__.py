@@ -21,6 +21,7 @@ app = group(
         "flags": "proxy.cli.flags:flags",
         "campaigns": "proxy.cli.campaigns:campaigns",
         "policy": "proxy.cli.policy:policy",
+        "config": "proxy.cli.config:config",
     },
     name="stillgate",
     help="A reverse proxy that makes a model expensive to copy through its API.",

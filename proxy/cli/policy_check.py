@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from proxy.cli.policy_patterns import pattern_problems
+from proxy.cli.problems import Format, rendered
 from proxy.clock import SystemClock
 from proxy.problem import Problem, Unreadable, has_errors
 from proxy.rules.pack import Mode, Pack, Quota, Rule
@@ -19,14 +18,6 @@ from proxy.strict_yaml import read
 
 _EXIT_PROBLEMS = 1
 _EXIT_UNREADABLE = 2
-
-
-class Format(StrEnum):
-    """How problems are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    GITHUB = "github"
 
 
 def check(
@@ -57,7 +48,7 @@ def check(
         if found and output is Format.TEXT:
             typer.echo(_summary(str(file), found))
         problems += wrong
-    if shown := _render(problems, output):
+    if shown := rendered(problems, output):
         typer.echo(shown)
     raise typer.Exit(exit_code)
 
@@ -70,34 +61,3 @@ def _summary(file: str, pack: Pack) -> str:
 def _modes(entries: Sequence[Quota | Rule]) -> str:
     modes = [entry.mode for entry in entries]
     return ", ".join(f"{modes.count(mode)} {mode}" for mode in Mode if mode in modes) or "none"
-
-
-def _render(problems: Sequence[Problem], output: Format) -> str:
-    if output is Format.JSON:
-        return json.dumps([_as_document(problem) for problem in problems], indent=2)
-    if output is Format.GITHUB:
-        return "\n".join(_annotation(problem) for problem in problems)
-    return "\n".join(problem.render() for problem in problems)
-
-
-def _as_document(problem: Problem) -> dict[str, str | int]:
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "severity": problem.severity.value,
-        "message": problem.message,
-        "suggestion": problem.suggestion,
-    }
-
-
-def _annotation(problem: Problem) -> str:
-    """Return a workflow command; GitHub wants the percent sign, line ends, colons and commas escaped."""
-    place = f"file={_escaped(problem.file, ':,')},line={max(problem.line, 1)},col={max(problem.column, 1)}"
-    return f"::{problem.severity} {place}::{_escaped(problem.sentence(), ())}"
-
-
-def _escaped(text: str, also: Iterable[str]) -> str:
-    for char in ("%", "\r", "\n", *also):
-        text = text.replace(char, f"%{ord(char):02X}")
-    return text

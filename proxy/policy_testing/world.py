@@ -236,7 +236,7 @@ class World:
 
     def _terms(self, model: str) -> Terms:
         known = self._models.get(model) or _ANY_MODEL
-        return Terms(known.upstream, known.max_output_tokens, known.input_picodollars, known.output_picodollars)
+        return Terms(known.max_output_tokens, known.input_picodollars, known.output_picodollars)
 
 
 _ANY_MODEL = ModelFixture()

@@ -114,7 +114,7 @@ def _hunts(scene: Scene) -> bool:
 
 
 def _terms(model: Model) -> Terms:
-    return Terms(model.upstream, model.max_output_tokens, model.input_picodollars, model.output_picodollars)
+    return Terms(model.max_output_tokens, model.input_picodollars, model.output_picodollars)
 
 
 def _archive(folder: Path) -> Callable[[str], Pack | None]:

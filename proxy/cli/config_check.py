@@ -1,0 +1,75 @@
+"""`stillgate config check`: everything that would keep a proxy from starting, but for the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from proxy.cli.options import Config
+from proxy.cli.policy_patterns import pattern_problems
+from proxy.cli.problems import Format, rendered
+from proxy.clock import SystemClock
+from proxy.config import Settings, load_settings
+from proxy.errors import ConfigurationError
+from proxy.problem import Problem, Unreadable, YamlProblems, has_errors
+from proxy.rules.pack_loading import check_pack
+from proxy.secrets import read_secret_file
+from proxy.strict_yaml import read
+from proxy.worker import listed_models
+
+_EXIT_PROBLEMS = 1
+_EXIT_UNREADABLE = 2
+
+
+def check(
+    config: Config = None,
+    *,
+    output: Annotated[Format, typer.Option("--format", help="github prints annotations for a workflow.")] = Format.TEXT,
+) -> None:
+    """Show everything that is wrong with the settings, the secrets that they name, and their pack.
+
+    Nothing is started, written or connected to. Exit: 0 nothing but warnings, 1 problems, 2 a file cannot be read.
+    """
+    exit_code, settings = 0, None
+    try:
+        settings = load_settings(config, {})
+        problems = [*_of_secrets(settings), *_of_pack(settings)]
+    except YamlProblems as wrong:
+        problems = list(wrong.problems)
+        exit_code = _EXIT_UNREADABLE if isinstance(wrong, Unreadable) else _EXIT_PROBLEMS
+    if has_errors(problems):
+        exit_code = max(exit_code, _EXIT_PROBLEMS)
+    if settings is not None and output is Format.TEXT:
+        typer.echo(_summary(settings))
+    if shown := rendered(problems, output):
+        typer.echo(shown)
+    raise typer.Exit(exit_code)
+
+
+def _of_secrets(settings: Settings) -> Iterator[Problem]:
+    files = [upstream.credential_file for upstream in settings.upstreams.values()]
+    for file in dict.fromkeys(file for file in (*files, settings.store_password_file) if file is not None):
+        try:
+            read_secret_file(file)
+        except ConfigurationError as error:
+            yield Problem(str(file), 0, 0, str(error).removeprefix(f"{file}: "))
+
+
+def _of_pack(settings: Settings) -> Iterator[Problem]:
+    file = settings.pack
+    pack, problems = check_pack(read(file), str(file), SystemClock().wall(), listed_models(settings))
+    yield from problems
+    if pack is not None:
+        yield from pattern_problems(file, pack)
+
+
+def _summary(settings: Settings) -> str:
+    upstreams = ", ".join(f"{name} at {upstream.url}" for name, upstream in settings.upstreams.items())
+    models = ", ".join(settings.models)
+    store = f"{settings.store}".partition("://")[0]
+    return (
+        f"upstreams: {upstreams or 'the stand-in model'}; models: {models or 'those of the stand-in'}; store: {store}; "
+        f"pack: {settings.pack}"
+    )

@@ -1,0 +1,82 @@
+"""Who may be inside at once: so many in all and so many of each tenant; whoever waits comes in in fair turns.
+
+Law: a place that is free goes to the tenant that has the fewest, of equals to the one that has waited longest; so one
+that asks for much makes itself wait, and others for one place at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from contextlib import suppress
+
+
+class NoRoom(Exception):
+    """There was no place in time, or too many of the same tenant wait already."""
+
+
+class Room:
+    """Places; `waiting` is how many of one tenant may wait, and `patience` for how long, in seconds."""
+
+    def __init__(self, most: int, most_of_one: int, waiting: int, patience: float) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._most_waiting = waiting
+        self._patience = patience
+        self._free = most
+        self._inside: Counter[str] = Counter()
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by tenant, the one that was served last at the end
+
+    async def enter(self, tenant: str) -> None:
+        """Come in, to leave again; raises NoRoom."""
+        if self._free and self._inside[tenant] < self._most_of_one and tenant not in self._waiting:
+            self._let_in(tenant)
+            return
+        queue = self._waiting.setdefault(tenant, deque())
+        if len(queue) >= self._most_waiting:
+            if not queue:
+                del self._waiting[tenant]
+            raise NoRoom
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        try:
+            async with asyncio.timeout(self._patience):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self.leave(tenant)  # it was given a place and cannot use it
+            else:
+                self._give_up(tenant, turn)
+            if isinstance(error, TimeoutError):
+                raise NoRoom from None
+            raise
+
+    def leave(self, tenant: str) -> None:
+        """Free a place, for whoever is next."""
+        self._free += 1
+        self._inside[tenant] -= 1
+        if not self._inside[tenant]:
+            del self._inside[tenant]
+        while self._free and (chosen := self._next()) is not None:
+            queue = self._waiting.pop(chosen)
+            turn = queue.popleft()
+            if queue:
+                self._waiting[chosen] = queue
+            if not turn.done():  # else whoever waited has gone in this very moment
+                self._let_in(chosen)
+                turn.set_result(None)
+
+    def _let_in(self, tenant: str) -> None:
+        self._free -= 1
+        self._inside[tenant] += 1
+
+    def _next(self) -> str | None:
+        may = (tenant for tenant in self._waiting if self._inside[tenant] < self._most_of_one)
+        return min(may, key=self._inside.__getitem__, default=None)
+
+    def _give_up(self, tenant: str, turn: asyncio.Future[None]) -> None:
+        queue = self._waiting.get(tenant, deque())
+        with suppress(ValueError):
+            queue.remove(turn)
+            if not queue:
+                del self._waiting[tenant]

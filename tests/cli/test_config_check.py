@@ -1,0 +1,90 @@
+"""`stillgate config check`: what would keep a proxy from starting, in all files at once, without starting anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from proxy.cli.config import config
+
+ROOT = Path(__file__).parents[2]
+GOOD = """
+apiVersion: stillgate/v1
+kind: Settings
+pack: pack.yaml
+upstreams:
+  main: {url: "https://api.example.com", credential_file: key.txt}
+models:
+  large: {upstream: main}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "stillgate.yaml").write_text(GOOD)
+    (tmp_path / "key.txt").write_text("canary-secret\n")
+    (tmp_path / "pack.yaml").write_bytes((ROOT / "policies" / "observe.yaml").read_bytes())
+    (tmp_path / "patterns").symlink_to(ROOT / "policies" / "patterns")
+    return tmp_path
+
+
+def run(folder: Path, *words: str) -> Result:
+    return CliRunner().invoke(config, ["check", "--config", str(folder / "stillgate.yaml"), *words])
+
+
+def change(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_good_settings_are_summed_up_and_nothing_is_made(folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    result = run(folder)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "main at https://api.example.com" in result.stdout
+    assert "canary" not in result.stdout
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_mistake_is_shown_with_its_line_its_column_and_what_was_meant(folder: Path) -> None:
+    change(folder / "stillgate.yaml", "upstream: main", "upstream: mian")
+    result = run(folder, "--format", "json")
+    assert result.exit_code == 1
+    (problem,) = json.loads(result.stdout)
+    assert (problem["line"], problem["column"], problem["suggestion"]) == (8, 21, "main")
+
+
+def test_secrets_and_the_pack_are_checked_in_one_go(folder: Path) -> None:
+    (folder / "key.txt").write_text("")
+    change(folder / "pack.yaml", "ladder:", "lader:")
+    result = run(folder)
+    assert result.exit_code == 1
+    assert f"{folder / 'key.txt'}: error: is empty" in result.stdout
+    assert "ladder" in result.stdout
+
+
+def test_a_model_that_only_the_pack_names_is_an_error_here_too(folder: Path) -> None:
+    (folder / "pack.yaml").write_text(
+        """
+apiVersion: stillgate/v1
+kind: PolicyPack
+metadata: {name: p, version: "1", owner: o}
+ladder:
+  - {rung: small, score: 10, do: [{reroute: {model: larg}}]}
+"""
+    )
+    result = run(folder)
+    assert result.exit_code == 1
+    assert "the settings list no model 'larg' - did you mean 'large'?" in result.stdout
+
+
+@pytest.mark.parametrize("missing", ["stillgate.yaml", "pack.yaml"])
+def test_a_file_that_is_not_there_has_an_exit_code_of_its_own(folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
+    result = run(folder)
+    assert result.exit_code == 2
+    assert missing in result.stdout
