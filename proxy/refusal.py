@@ -14,12 +14,20 @@ from proxy.decision import ALLOWED, NO_SHADOW, Effect, Shadow, Verdict
 from proxy.dialects.base import Dialect
 from proxy.errors import LimitReached, ProxyError
 from proxy.rules.engine import NO_JUDGEMENT
-from proxy.rules.pack import Measure
+from proxy.rules.leases import Refusal
+from proxy.rules.pack import Limit, Measure
 from proxy.rules.reservation import Denial
 from proxy.rules.units import window_text
 
 # Beyond this a client had better not wait for its turn but tell a person.
 _RETRYABLE_MS = 3_600_000
+_UNITS = {
+    Measure.REQUESTS: "requests",
+    Measure.CONCURRENCY: "concurrent-requests",
+    Measure.INPUT_TOKENS: "tokens",
+    Measure.OUTPUT_TOKENS: "tokens",
+    Measure.TOTAL_TOKENS: "tokens",
+}
 
 
 def to_error(
@@ -97,6 +105,7 @@ def _limit_reached(
         **links,
     )
     headers = dialect.limit_headers(limit.measure, limit.max, refusal.remaining, max(0.0, refusal.reset), now)
+    headers |= _standard_headers(limit, refusal)
     if not retryable:
         headers["x-should-retry"] = "false"
     return LimitReached(
@@ -106,6 +115,24 @@ def _limit_reached(
         retry_after=retry_after,
         headers=headers,
     )
+
+
+def _standard_headers(limit: Limit, refusal: Refusal) -> dict[str, str]:
+    """Return the headers of draft-ietf-httpapi-ratelimit-headers-09, structured fields (RFC 9651) in whole seconds.
+
+    Money has no unit there. What is counted is the policy's name: a quota's own would tell of the pack.
+    """
+    unit = _UNITS.get(limit.measure)
+    if unit is None:
+        return {}
+    name = limit.measure.replace("_", "-")
+    policy = f'"{name}";q={limit.max};qu="{unit}"'
+    if limit.measure is Measure.CONCURRENCY:
+        return {"ratelimit-policy": policy, "ratelimit": f'"{name}";r={max(0, refusal.remaining)}'}
+    return {
+        "ratelimit-policy": f"{policy};w={-(-limit.window_ms // 1000)}",
+        "ratelimit": f'"{name}";r={max(0, refusal.remaining)};t={math.ceil(max(0.0, refusal.reset))}',
+    }
 
 
 def _reason(denial: Denial) -> str:

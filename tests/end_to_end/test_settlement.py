@@ -166,6 +166,14 @@ async def test_a_client_that_waits_as_long_as_it_was_told_is_admitted(scene: Sce
         reset_at = datetime.fromisoformat(told["reset"]).replace(tzinfo=None)
         assert 0 <= (reset_at - date).total_seconds() <= wait + 1
     assert int(told["limit"]) == IN_BRIEF
+    standard = [refused.header(name) or "" for name in ("ratelimit-policy", "ratelimit")]
+    policy = re.fullmatch(rf'"([a-z-]+)";q={IN_BRIEF};qu="tokens";w=(\d+)', standard[0])
+    left = re.fullmatch(r'"([a-z-]+)";r=(\d+);t=(\d+)', standard[1])
+    assert policy is not None, standard
+    assert left is not None, standard
+    assert policy[1] == left[1]
+    assert int(left[2]) == int(told["remaining"])
+    assert 1 <= int(left[3]) <= wait <= int(policy[2])
     assert 0 <= int(told["remaining"]) <= IN_BRIEF - 690
     await asyncio.sleep(wait)
     assert (await ask(scene, dialect, messages=LONG)).status == 200
