@@ -12,12 +12,12 @@ from proxy.standin.reading import Json, a_flag, a_string, an_integer, an_object,
 
 _ROLES = frozenset({"developer", "system", "user", "assistant", "tool"})
 _PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
-_EFFORT_TOKENS = {"none": 0, "minimal": 0, "low": 24, "medium": 72, "high": 160, "xhigh": 320}
+EFFORT_TOKENS = {"none": 0, "minimal": 0, "low": 24, "medium": 72, "high": 160, "xhigh": 320}
 _DECIDING = ("messages", "tools", "response_format", "seed")  # what an answer depends on beside the model
 _MESSAGE_TOKENS = 4  # what the envelope of a message costs
 _MOST_CHOICES = 128
 _MOST_STOPS = 4
-_ANY_OBJECT: Json = {
+ANY_OBJECT: Json = {
     "type": "object",
     "properties": {
         "answer": {"type": "string"},
@@ -50,8 +50,8 @@ def read(body: bytes, server_seed: int) -> ChatRequest:
     tools = [_tool(place, tool) for place, tool in objects(document, "tools")]
     prompt_tokens += sum(tokens.count_document(tool) for tool in document.get("tools") or ())
     effort = document.get("reasoning_effort")
-    if effort is not None and not (isinstance(effort, str) and effort in _EFFORT_TOKENS):
-        wrong("reasoning_effort", f"must be one of {', '.join(_EFFORT_TOKENS)}")
+    if effort is not None and not (isinstance(effort, str) and effort in EFFORT_TOKENS):
+        wrong("reasoning_effort", f"must be one of {', '.join(EFFORT_TOKENS)}")
     for member, low, high in (("temperature", 0, 2), ("top_p", 0, 1), ("presence_penalty", -2, 2)):
         reading.check_number(document, member, low, high)
     stream = a_flag(document, "stream")
@@ -59,7 +59,7 @@ def read(body: bytes, server_seed: int) -> ChatRequest:
         seed=reading.canonical(server_seed, name, *(document.get(member) for member in _DECIDING)),
         max_tokens=_max_tokens(document, model),
         stop=_stop(document),
-        reasoning=_EFFORT_TOKENS[effort or ("medium" if model.reasons else "none")],
+        reasoning=EFFORT_TOKENS[effort or ("medium" if model.reasons else "none")],
         tool=_tool_to_call(document, tools, asked),
         shape=_shape(document),
     )
@@ -150,12 +150,12 @@ def _shape(document: Json) -> Json | None:
     if kind == "text":
         return None
     if kind == "json_object":
-        return _ANY_OBJECT
+        return ANY_OBJECT
     if kind != "json_schema":
         wrong("response_format.type", "must be text, json_object or json_schema")
     spec = an_object(wanted, "json_schema", "response_format.") or {}
     a_string(spec, "name", "response_format.json_schema.")
-    return an_object(spec, "schema", "response_format.json_schema.") or _ANY_OBJECT
+    return an_object(spec, "schema", "response_format.json_schema.") or ANY_OBJECT
 
 
 def _max_tokens(document: Json, model: Model) -> int | None:

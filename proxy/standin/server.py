@@ -17,7 +17,7 @@ from proxy.errors import MethodNotAllowed, NotFound, ProxyError, TooLarge, Unsup
 from proxy.standin.event_stream import EventStream
 from proxy.standin.pace import Frame, Pace, Sink, Sleep
 from proxy.standin.prose import Prose
-from proxy.standin.speakers import AnthropicSpeaker, NewId, OpenAISpeaker, Speaker
+from proxy.standin.speakers import AnthropicSpeaker, NewId, OpenAISpeaker, ResponsesSpeaker, Speaker
 
 _BODY_BYTES = 32 << 20  # what the real APIs take
 _SHUTDOWN_S = 0.1  # aiohttp grants it twice: to end by itself, then to end when cancelled
@@ -50,21 +50,31 @@ def make_app(
     new_id = new_id or _random_id
     prose = Prose(options.seed)
     openai = OpenAISpeaker(seed=options.seed, prose=prose, clock=clock, new_id=new_id, credential=options.credential)
+    signing_key = signing_key or secrets.token_bytes(32)
+    responses = ResponsesSpeaker(
+        seed=options.seed,
+        prose=prose,
+        clock=clock,
+        new_id=new_id,
+        credential=options.credential,
+        signing_key=signing_key,
+    )
     anthropic = AnthropicSpeaker(
         seed=options.seed,
         prose=prose,
         clock=clock,
         new_id=new_id,
         credential=options.credential,
-        signing_key=signing_key or secrets.token_bytes(32),
+        signing_key=signing_key,
     )
     pace = Pace(options.first_token_ms / 1000, options.tokens_per_second, clock, sleep)
-    desk = _Desk(openai, anthropic, pace, new_id)
+    desk = _Desk(openai, responses, anthropic, pace, new_id)
     app = web.Application(client_max_size=_BODY_BYTES)
     app.router.add_post("/v1/chat/completions", desk.chat_completions)
+    app.router.add_post("/v1/responses", desk.responses)
     app.router.add_post("/v1/messages", desk.messages)
     app.router.add_get("/v1/models", desk.models, allow_head=False)
-    for path in ("/v1/chat/completions", "/v1/messages", "/v1/models"):
+    for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/models"):
         app.router.add_route("*", path, desk.wrong_method)
     app.router.add_route("*", "/{path:.*}", desk.no_such_path)
     return app
@@ -98,14 +108,18 @@ async def serve(
 class _Desk:
     """The handlers, one a route."""
 
-    def __init__(self, openai: Speaker, anthropic: Speaker, pace: Pace, new_id: NewId) -> None:
+    def __init__(self, openai: Speaker, responses: Speaker, anthropic: Speaker, pace: Pace, new_id: NewId) -> None:
         self._openai = openai
+        self._responses = responses
         self._anthropic = anthropic
         self._pace = pace
         self._new_id = new_id
 
     async def chat_completions(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, self._openai)
+
+    async def responses(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, self._responses)
 
     async def messages(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, self._anthropic)

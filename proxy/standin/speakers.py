@@ -1,4 +1,4 @@
-"""The two APIs behind one face: who may ask, what to say, how to refuse."""
+"""The APIs behind one face: who may ask, what to say, how to refuse."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ import orjson
 
 from proxy.clock import Clock
 from proxy.errors import BadRequest, ProxyError, Unauthenticated
-from proxy.standin import anthropic_answer, anthropic_request, openai_answer, openai_request
+from proxy.standin import (
+    anthropic_answer,
+    anthropic_request,
+    openai_answer,
+    openai_request,
+    responses_answer,
+    responses_request,
+)
 from proxy.standin.answer import compose
 from proxy.standin.catalog import MODELS
 from proxy.standin.pace import Frame
 from proxy.standin.prompt_cache import PromptCache
 from proxy.standin.prose import Prose
+from proxy.standin.responses_store import ResponseStore
 from proxy.standin.signing import ThoughtSigner
 
 NewId = Callable[[str], str]  # takes a prefix, returns an id that was never given before
@@ -93,6 +101,36 @@ class OpenAISpeaker:
     def refusal(self, error: ProxyError, request_id: str) -> bytes:  # noqa: ARG002 - here the id is in a header only
         """Word an error."""
         return openai_answer.error_body(error)
+
+
+class ResponsesSpeaker(OpenAISpeaker):
+    """Responses, which are kept unless the request says otherwise."""
+
+    def __init__(
+        self, *, seed: int, prose: Prose, clock: Clock, new_id: NewId, credential: str | None, signing_key: bytes
+    ) -> None:
+        super().__init__(seed=seed, prose=prose, clock=clock, new_id=new_id, credential=credential)
+        self._store = ResponseStore()
+        self._signer = ThoughtSigner(signing_key)
+
+    def answer(self, body: bytes) -> Reply:
+        """Answer a responses request."""
+        request = responses_request.read(body, self._seed, self._store, self._signer)
+        answer = compose(request.wish, self._prose)
+        stamp = responses_answer.Stamp(
+            id=self._new_id("resp_"),
+            item_id=self._new_id("msg_" if answer.tool is None else "fc_"),
+            reasoning_id=self._new_id("rs_"),
+            call_id=self._new_id("call_") if answer.tool is not None else "",
+            sealed=responses_request.encrypted(answer.reasoning, self._signer),
+            created=int(self._clock.wall()),
+        )
+        output = responses_answer.items(request, answer, stamp)
+        if request.store:
+            self._store.keep(stamp.id, [*request.conversation, *output])
+        if request.stream:
+            return Reply(answer.output_tokens, frames=responses_answer.frames(request, answer, output, stamp))
+        return Reply(answer.output_tokens, body=responses_answer.document(request, answer, output, stamp))
 
 
 class AnthropicSpeaker:
