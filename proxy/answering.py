@@ -14,32 +14,43 @@ from dataclasses import replace
 from proxy.clock import Clock
 from proxy.deciding import Acting, Decision
 from proxy.decision import Effect, Verdict
-from proxy.exchange import Chunk
+from proxy.dialects.base import Dialect, RetellingDialect
+from proxy.exchange import Call, Chunk
 from proxy.rules.pack import Rung
-from proxy.wire import Transform, Wire, filled
+from proxy.wire import Retelling, Transform, filled
 
 
 class Answering:
     """The actions of one exchange that wait for its answer."""
 
     def __init__(self, decision: Decision, clock: Clock) -> None:
+        self._sent = decision.call
         self._clock = clock
         self._acting = decision.acting
         self._done = decision.actions
         self._changed_by = decision.changed_by
         self._at_work: list[tuple[Acting, Transform]] = []
         self._helped: Counter[str] = Counter()
+        self._retelling: Retelling | None = None
 
-    def open(self, wire: Wire) -> None:
-        """Let them begin, once the kind of the answer is known."""
+    def open(self, dialect: Dialect, asked: Call, *, streamed: bool) -> None:
+        """Let them begin, once the kind of the answer to what was asked is known."""
+        wire = dialect.wire(streamed=streamed)
+        if isinstance(dialect, RetellingDialect):
+            self._retelling = dialect.retelling(asked, self._sent or asked, streamed=streamed)
         self._at_work = [(acting, acting.action.on_answer(wire)) for acting in self._acting]
 
     def of(self, chunks: Iterable[Chunk], *, last: bool) -> Sequence[Chunk]:
         """Return what comes of chunks; of the last ones, with all that was held back."""
+        retelling = self._retelling
+        if retelling is not None:
+            chunks = list(chunks)
+            for chunk in chunks:
+                retelling.note(chunk)
         for _, transform in self._at_work:
             made = [each for chunk in chunks for each in transform.feed(chunk)]
             chunks = [*made, *transform.end()] if last else made
-        return list(chunks)
+        return list(chunks) if retelling is None else [retelling.put(chunk) for chunk in chunks]
 
     def wait(self, chunk: Chunk) -> float:
         """Return for how many seconds a chunk may not go yet."""

@@ -27,6 +27,7 @@ from proxy.settings_types import (
     Origin,
     ParameterName,
     Port,
+    PublicId,
     Seconds,
     Store,
     StoreAddress,
@@ -64,7 +65,7 @@ class Upstream(StrictModel):
 
     url: Origin = Field(description="Its http or https origin, with a base path if it has one.")
     credential_file: ExistingFile | None = Field(None, description="The file that holds our credential for it.")
-    dialects: tuple[Literal["openai.chat", "anthropic.messages"], ...] = Field(
+    dialects: tuple[Literal["openai.chat", "openai.responses", "anthropic.messages"], ...] = Field(
         (), description="The APIs that it speaks, so that no call in another is rerouted to it; without any, all."
     )
     connect_seconds: Seconds = Field(5.0, description="How long a connection to it may take.")
@@ -210,6 +211,9 @@ class Settings(StrictModel):
     trusted_hops: int = Field(0, ge=0, le=16, description="Proxies in front whose X-Forwarded-For entry is believed.")
     allow_parameters: Annotated[tuple[ParameterName, ...], Field(max_length=256)] = Field(
         (), description="Request keys to let through beyond those that each dialect knows."
+    )
+    public_ids: Annotated[tuple[PublicId, ...], Field(max_length=4096)] = Field(
+        (), description="Ids of what the upstreams keep that every customer may name: stored prompts, files and such."
     )
     auth_stale_max_seconds: Seconds = Field(
         60.0, description="How long known keys still work while the store is away, and so a revocation's longest delay."

@@ -67,7 +67,7 @@ class Deciders:
             return f"{holder}-{next(numbers)}"
 
         key = master.derive(Purpose.MEMBERS)
-        self._tools = Tools(clock, cache(master.derive), _facts(settings), ask=ask)
+        self._tools = Tools(clock, cache(master.derive), _facts(settings), frozenset(settings.public_ids), ask=ask)
         self._clock = clock
         self._max_mode = Mode(settings.max_mode)
         self._first = self._quotas = Quotas(pack, store, clock, holder, op)
@@ -172,6 +172,6 @@ class Deciders:
 def _facts(settings: Settings) -> dict[str, ModelFacts]:
     speaks = {name: frozenset[str](upstream.dialects) for name, upstream in settings.upstreams.items()}
     return {
-        name: ModelFacts(model.max_output_tokens, speaks.get(model.upstream, frozenset()))
+        name: ModelFacts(model.max_output_tokens, speaks.get(model.upstream, frozenset()), model.upstream)
         for name, model in settings.models.items()
     }

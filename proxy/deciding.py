@@ -20,6 +20,7 @@ from proxy.detectors.base import Detector, Remembering
 from proxy.errors import StoreUnavailable
 from proxy.exchange import NO_TIES, Answered, Call, Exchange, Principal, Text, Ties
 from proxy.fields import Cost, Fields, FieldTable
+from proxy.issued_ids import IssuedIds
 from proxy.log import get
 from proxy.rules.containment import Containment
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
@@ -148,6 +149,12 @@ class Decider:
     def sealed(self, exchange: Exchange) -> SealedReasoning:
         """Return what opens the handles of withheld reasoning that the caller's tenant was given."""
         return SealedReasoning(self._tools.key(Purpose.REASONING), exchange.principal.tenant)
+
+    def ids(self, exchange: Exchange, model: str) -> IssuedIds:
+        """Return the ids of what is kept where a model is served, as the caller's tenant is given them."""
+        facts = self._tools.models.get(model)
+        where = facts.upstream if facts is not None else ""
+        return IssuedIds(self._tools.key(Purpose.ISSUED_IDS), exchange.principal.tenant, where, self._tools.public_ids)
 
     def inspect(self, exchange: Exchange) -> None:
         """Fill in the fields that the request alone tells; needs no event loop."""

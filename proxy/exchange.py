@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -43,6 +43,16 @@ class Text(NamedTuple):
     text: str
 
 
+class Kept(NamedTuple):
+    """Where a body names what an upstream keeps, by an id.
+
+    `instead` is what stands there where the id was not given to this tenant; without it such a request is refused.
+    """
+
+    path: tuple[str | int, ...]
+    instead: object = ...
+
+
 @dataclass(slots=True)
 class Call:
     """The neutral view of one request.
@@ -51,7 +61,8 @@ class Call:
     many answers are asked for (`n`), `max_output_tokens` the client's own cap on each (None: not given),
     `hide_usage` says that the usage is asked of the upstream for our accounting and taken out of the stream again.
     `length_member` is where the dialect has the cap on output tokens. `instruct` returns a body with one more
-    instruction for the model, None where no dialect knows how to give one.
+    instruction for the model, None where no dialect knows how to give one. `kept` are the ids of what the upstream
+    keeps; `gives` returns those that a document of the answer gives out, None where answers give none.
     """
 
     model: str
@@ -62,6 +73,8 @@ class Call:
     hide_usage: bool = False
     length_member: str = "max_tokens"
     instruct: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
+    kept: tuple[Kept, ...] = ()
+    gives: Callable[[dict[str, Any]], Iterable[str]] | None = None
 
 
 class Help(StrEnum):

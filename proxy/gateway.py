@@ -21,7 +21,7 @@ from proxy.deciding import Decider, Decision
 from proxy.decision import Effect, Outcome, Verdict
 from proxy.decisions.record import Ending
 from proxy.decisions.writer import LogUnavailable
-from proxy.dialects.base import Dialect
+from proxy.dialects.base import Dialect, RetellingDialect
 from proxy.errors import (
     BadRequest,
     MethodNotAllowed,
@@ -196,7 +196,9 @@ class Gateway:
             raise error
         if decision.effect is Effect.DEGRADE:
             course.disclosed = decision.disclose
-            course.answering = Answering(decision, parts.clock) if decision.acting else None
+            # Where answers tell what was asked, also an action that only changed the call has to look at them.
+            if decision.acting or isinstance(dialect, RetellingDialect):
+                course.answering = Answering(decision, parts.clock)
             try:
                 await parts.journal.begin(exchange, course.verdict, course.decider.pack.digest)
             except LogUnavailable:

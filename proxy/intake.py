@@ -13,6 +13,7 @@ from proxy.dialects.base import Dialect
 from proxy.errors import BadRequest, TooLarge, Unavailable
 from proxy.exchange import Call, Exchange, text_bytes
 from proxy.framing import check_body_headers
+from proxy.issued_ids import taken
 from proxy.listener import Connection, Deadlines
 from proxy.sealed_reasoning import PREFIX
 from proxy.turns import Turns
@@ -145,7 +146,7 @@ class Reader:
 
 
 def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decider) -> Intake:
-    """Read a body, put withheld reasoning back, take its prints, let the detectors see it, and serialise it again.
+    """Read a body, put back what it returns in our words, take its prints, let the detectors see it, and serialise it.
 
     Needs no event loop.
     """
@@ -158,6 +159,11 @@ def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decid
             flaw, exchange.foreign_handle = error, sealed.foreign
         if call is not given:
             size = len(dialect.write(call))  # what the model reads is longer than its handle
+    if call.kept and flaw is None:
+        try:
+            call = taken(call, decider.ids(exchange, call.model))
+        except BadRequest as error:
+            flaw = error
     exchange.call = call
     if size > TEXT_ONLY_BYTES or decider.reads_texts:
         exchange.texts = list(dialect.texts(call))

@@ -17,6 +17,7 @@ from proxy.answers import Answer, AnswerWriter, Reply, Stream
 from proxy.course import Course
 from proxy.decision import Effect, Outcome
 from proxy.dialects.base import ChunkDecoder, Dialect
+from proxy.dialects.tagged import TaggedDecoder
 from proxy.errors import ProxyError, UpstreamFailed
 from proxy.exchange import Call, Chunk
 from proxy.framing import Doubtful
@@ -60,9 +61,12 @@ class Relay:
         dialect, answering = self._dialect, course.answering
         streamed = _is_stream(answer)
         decoder = dialect.decoder(call, streamed=streamed, every=answering is not None)
+        if call.gives is not None:
+            ids = course.decider.ids(course.exchange, course.model)
+            decoder = TaggedDecoder(decoder, call.gives, ids, exact=answering is not None)
         course.progress = decoder.progress
         if answering is not None:
-            answering.open(dialect.wire(streamed=streamed))
+            answering.open(dialect, call, streamed=streamed)
         if streamed:
             self._stream = self._opened(answer.content_type, course)
             course.status = 200

@@ -33,6 +33,7 @@ class Purpose(StrEnum):
     MARKS = "marks"  # in answers, by campaign
     PACE = "pace"  # the unevenness of answers that are slowed
     REASONING = "reasoning"  # that is withheld, and comes back sealed
+    ISSUED_IDS = "issued-ids"  # of what upstreams keep
     ADMIN_TOKEN_DIGEST = "admin-token-digest"  # noqa: S105 - a purpose's name, no secret
 
 

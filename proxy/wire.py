@@ -74,6 +74,18 @@ class Transform(Protocol):
         ...
 
 
+class Retelling(Protocol):
+    """What brings an answer into line with itself, behind all actions, where its API tells things again."""
+
+    def note(self, chunk: Chunk) -> None:
+        """Take note of a chunk before any action has seen it."""
+        ...
+
+    def put(self, chunk: Chunk) -> Chunk:
+        """Return a chunk that says again what the client was really told."""
+        ...
+
+
 class Wire(Protocol):
     """One dialect's answers, as a stream of events or as one document.
 
@@ -125,14 +137,19 @@ def edited(chunk: Chunk, edits: Mapping[Path, object]) -> Chunk:
 
     However many edits there are, each container on their ways is copied once.
     """
+    like = chunk.like if chunk.raw is None else chunk.raw
+    return replace(chunk, raw=None, data=rewritten(chunk.data, edits), like=like)
+
+
+def rewritten(document: Any, edits: Mapping[Path, object]) -> Any:  # noqa: ANN401 - a JSON document
+    """Return a document with other values at some paths, or without them (`GONE`)."""
     ways: _Ways = {}
     for path, value in edits.items():
         way = ways
         for step in path[:-1]:
             way = way.setdefault(step, ({}, None))[0]
         way[path[-1]] = ({}, _Value(value))
-    like = chunk.like if chunk.raw is None else chunk.raw
-    return replace(chunk, raw=None, data=_edited(chunk.data, ways), like=like)
+    return _edited(document, ways)
 
 
 def filled(chunk: Chunk, texts: Sequence[str]) -> list[Chunk]:

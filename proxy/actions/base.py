@@ -23,10 +23,11 @@ def _no_secret(purpose: Purpose) -> bytes:
 
 
 class ModelFacts(NamedTuple):
-    """What is known of a model: its longest answer (None: any), and the APIs that its upstream speaks (none: all)."""
+    """What is known of a model: its longest answer (None: any), its upstream, and the APIs it speaks (none: all)."""
 
     max_output_tokens: int | None = None
     dialects: frozenset[str] = frozenset()
+    upstream: str = ""
 
 
 class Question(NamedTuple):
@@ -46,14 +47,15 @@ class Tools(NamedTuple):
     """What an action may use of the process that it works in, and of the rung that it belongs to.
 
     `key` returns 32 secret bytes for a purpose, the same on every replica; where no customer is answered they are none.
-    `models` are those of the settings. `ask` asks one of them for help, None where no customer is answered: an action
-    does not await it, it leaves a gap in a chunk for the gateway to have filled. `disclosed` says that the rung tells
-    the caller that something was done.
+    `models` are those of the settings, as are the `public_ids` of what upstreams keep. `ask` asks one of the models for
+    help, None where no customer is answered: an action does not await it, it leaves a gap in a chunk for the gateway to
+    have filled. `disclosed` says that the rung tells the caller that something was done.
     """
 
     clock: Clock
     key: Callable[[Purpose], bytes] = _no_secret
     models: Mapping[str, ModelFacts] = MappingProxyType({})
+    public_ids: frozenset[str] = frozenset()
     disclosed: bool = False
     ask: Ask | None = None
 

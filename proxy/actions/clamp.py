@@ -89,7 +89,8 @@ class Clamping:
         """Return the call within its bounds, or its refusal."""
         clamp = self._clamp
         if clamp.context_tokens is not None and self._tokens > clamp.context_tokens:
-            return Rejection(400, error=_too_long(self._tokens, clamp.context_tokens))
+            where = "messages" if "messages" in call.body else "input"
+            return Rejection(400, error=_too_long(self._tokens, clamp.context_tokens, where))
         if clamp.max_output_tokens is not None:
             call = shortened(call, clamp.max_output_tokens)
         if clamp.n is not None and call.choices > clamp.n:
@@ -128,9 +129,11 @@ def _span(value: Any) -> Span | None:  # noqa: ANN401 - a value of a YAML file
 
 def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
     """Return the temperature within its range; one that is not given stays the API's own."""
-    given, thinking = body.get("temperature"), body.get("thinking")
-    reasons = body.get("reasoning_effort") is not None or (
-        type(thinking) is dict and thinking.get("type") != "disabled"
+    given, thinking, reasoning = body.get("temperature"), body.get("thinking"), body.get("reasoning")
+    reasons = (
+        body.get("reasoning_effort") is not None
+        or (type(thinking) is dict and thinking.get("type") != "disabled")
+        or (type(reasoning) is dict and reasoning.get("effort") is not None)
     )
     # A model that reasons takes no other temperature than its own.
     if isinstance(given, bool) or not isinstance(given, int | float) or reasons:
@@ -140,10 +143,10 @@ def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
     return {"temperature": min(max(given, span.least), span.most)}
 
 
-def _too_long(tokens: int, most: int) -> BadRequest:
+def _too_long(tokens: int, most: int, where: str) -> BadRequest:
     """Return the refusal that clients of either API know how to take: by the code, or by the first words."""
     message = (
         f"The prompt is too long: about {tokens} tokens, and at most {most} can be read. "
         "Please reduce the length of the messages."
     )
-    return BadRequest(message, code="context_length_exceeded", param="messages")
+    return BadRequest(message, code="context_length_exceeded", param=where)

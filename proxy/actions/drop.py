@@ -17,6 +17,8 @@ from proxy.wire import Kind, Path, Wire, edited, value_at
 _LOGPROBS, _TOP = "logprobs", "top_logprobs"
 # What an author names, and the members of a request that it stands for.
 _MEMBERS = {_LOGPROBS: (_LOGPROBS, _TOP), _TOP: (_TOP,), "logit_bias": ("logit_bias",)}
+# Where OpenAI's responses ask for them: a member that lists what else the answer is to have.
+_INCLUDE, _INCLUDED = "include", "message.output_text.logprobs"
 _MOST_TOP = 20  # that the API gives
 _MOST_DECIMALS = 6
 
@@ -61,7 +63,8 @@ class Drop:
     def begin(self, exchange: Exchange, tools: Tools) -> Action:
         """Return the action for one exchange; it works on the answer too if figures were asked for."""
         del tools
-        asked = exchange.call is not None and any(map(exchange.call.body.get, _MEMBERS[_LOGPROBS]))
+        body = exchange.call.body if exchange.call is not None else {}
+        asked = any(map(body.get, _MEMBERS[_LOGPROBS])) or _INCLUDED in (body.get(_INCLUDE) or ())
         if not asked or (self.kept is None and "logit_bias" in self.what and len(self.what) == 1):
             return Dropping(self)
         return DroppingFromAnswer(self)
@@ -91,6 +94,8 @@ class Dropping:
         gone = {member for name in drop.what if any(map(body.get, _MEMBERS[name])) for member in _MEMBERS[name]}
         if gone:
             body = {name: value for name, value in body.items() if name not in gone}
+        if _LOGPROBS in drop.what and _INCLUDED in (body.get(_INCLUDE) or ()):
+            body = {**body, _INCLUDE: [name for name in body[_INCLUDE] if name != _INCLUDED]}
         most = drop.kept.top if drop.kept is not None else None
         if most is not None and type(top := body.get(_TOP)) is int and top > most:
             body = {**body, _TOP: most}

@@ -8,6 +8,7 @@ from typing import Any
 from proxy.exchange import Call
 
 _LENGTHS = ("max_completion_tokens", "max_tokens")
+_LEAST = {"max_output_tokens": 16}  # that an API accepts
 _LEAST_BUDGET = 1024  # of reasoning tokens, that Anthropic's API accepts
 
 
@@ -16,6 +17,7 @@ def shortened(call: Call, most: int) -> Call:
     if call.max_output_tokens is not None and call.max_output_tokens <= most:
         return call
     given = [name for name in _LENGTHS if call.body.get(name) is not None] or [call.length_member]
+    most = max(most, _LEAST.get(call.length_member, 1))
     body = {**call.body, **dict.fromkeys(given, most), **_thinking_within(most, call.body.get("thinking"))}
     return replace(call, body=body, max_output_tokens=most)
 

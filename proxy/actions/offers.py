@@ -11,8 +11,12 @@ from typing import Any, Final
 
 # Where tools are offered, and where one of them is chosen; the second is what OpenAI's API had first.
 _OFFERED = (("tools", "tool_choice"), ("functions", "function_call"))
-_IMAGES = frozenset({"image", "image_url"})
+_UNNAMED = frozenset({"allowed_tools", "custom", "function"})  # types whose tools have names; others are their names
+# Types of image parts, with the type of a text beside them.
+_IMAGES = {"image": "text", "image_url": "text", "input_image": "input_text"}
 LEFT_OUT: Final = {"type": "text", "text": "[An image was left out here.]"}
+_CONVERSATIONS = ("messages", "input")
+_HOLDERS = ("content", "output")  # members of a message or a tool's output that hold parts
 
 
 def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
@@ -24,10 +28,16 @@ def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
             kept = _kept(tools, most, set(_names(choice)))
             changed[offered] = kept
             if type(choice) is dict and type(allowed := choice.get("allowed_tools")) is dict:
-                left = set(_names(kept))
-                names = [tool for tool in allowed.get("tools") or () if not left.isdisjoint(_names(tool))]
-                changed[chosen] = {**choice, "allowed_tools": {**allowed, "tools": names}}
+                changed[chosen] = {**choice, "allowed_tools": _only(allowed, kept)}
+            elif type(choice) is dict and type(choice.get("tools")) is list:
+                changed[chosen] = _only(choice, kept)
     return changed
+
+
+def _only(allowed: dict[str, Any], kept: list[Any]) -> dict[str, Any]:
+    """Return what allows some tools, without those that are not there any more."""
+    left = set(_names(kept))
+    return {**allowed, "tools": [tool for tool in allowed.get("tools") or () if not left.isdisjoint(_names(tool))]}
 
 
 def _kept(tools: list[Any], most: int, chosen: set[str]) -> list[Any]:
@@ -44,19 +54,23 @@ def _names(node: object) -> Iterator[str]:
     elif type(node) is dict:
         if type(name := node.get("name")) is str:
             yield name
+        elif type(kind := node.get("type")) is str and kind not in _UNNAMED:
+            yield kind
         for member in ("function", "custom", "allowed_tools", "tools"):
             yield from _names(node.get(member))
 
 
 def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
     """Return the member to change so that at most `most` images are shown: the last ones."""
-    messages = body.get("messages")
-    given = messages if type(messages) is list else []
-    count = sum([_images_in(message.get("content")) for message in given if type(message) is dict])
+    name = next((name for name in _CONVERSATIONS if type(body.get(name)) is list), None)
+    if name is None:
+        return {}
+    given = [message for message in body[name] if type(message) is dict]
+    count = sum([_images_in(message.get(holder)) for message in given for holder in _HOLDERS])
     if count <= most:
         return {}
     cut = _Cut(count - most)
-    return {"messages": [cut.within(message) if type(message) is dict else message for message in given]}
+    return {name: [cut.within(message) if type(message) is dict else message for message in body[name]]}
 
 
 def _images_in(parts: object) -> int:
@@ -79,9 +93,10 @@ class _Cut:
 
     def within(self, holder: dict[str, Any]) -> dict[str, Any]:
         """Return a message, a part or a source with fewer images in its content."""
-        content, source = holder.get("content"), holder.get("source")
-        if self._left and type(content) is list:
-            holder = {**holder, "content": [self._part(part) for part in content]}
+        source = holder.get("source")
+        for name in _HOLDERS:
+            if self._left and type(parts := holder.get(name)) is list:
+                holder = {**holder, name: [self._part(part) for part in parts]}
         if self._left and type(source) is dict:
             holder = {**holder, "source": self.within(source)}
         return holder
@@ -89,7 +104,7 @@ class _Cut:
     def _part(self, part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
         if not self._left or type(part) is not dict:
             return part
-        if part.get("type") in _IMAGES:
+        if (kind := part.get("type")) in _IMAGES:
             self._left -= 1
-            return LEFT_OUT
+            return {**LEFT_OUT, "type": _IMAGES[kind]}
         return self.within(part)

@@ -2,7 +2,8 @@
 
 Laws:
 - Quotas, prices and the longest answer are those of the model that answers; the record has both names.
-- Never across dialects: a model behind an upstream that does not speak the caller's is not taken.
+- Never across dialects: a model behind an upstream that does not speak the caller's is not taken. Nor is one at another
+  upstream than the asked model's where the call goes on from what that one keeps.
 - Where the rung does not disclose, the answer bears the name that was asked for; where it does, the upstream's own. Of
   several rungs that reroute the highest names the model, and one that does not disclose is enough to hide it.
 """
@@ -17,7 +18,7 @@ from proxy.actions.base import Action, ModelFacts, Tools
 from proxy.actions.length import shortened
 from proxy.actions.reading import members, model_name
 from proxy.exchange import Call, Chunk, Exchange
-from proxy.wire import Kind, Wire, edited
+from proxy.wire import Kind, Wire, edited, rewritten
 
 _ANY = ModelFacts()
 
@@ -47,9 +48,12 @@ class Reroute:
         if facts.dialects and exchange.dialect not in facts.dialects:
             return Staying()
         asked = exchange.call.model if exchange.call is not None else self.model
+        elsewhere = tools.models.get(asked, _ANY).upstream != facts.upstream
+        if elsewhere and exchange.call is not None and any(kept.instead is ... for kept in exchange.call.kept):
+            return Staying()
         if tools.disclosed or asked == self.model:
-            return Rerouting(self.model, facts)
-        return ReroutingUnsaid(self.model, facts, asked)
+            return Rerouting(self.model, facts, elsewhere=elsewhere)
+        return ReroutingUnsaid(self.model, facts, asked, elsewhere=elsewhere)
 
 
 class Staying:
@@ -63,9 +67,10 @@ class Staying:
 class Rerouting:
     """The action at work on a call."""
 
-    def __init__(self, model: str, facts: ModelFacts) -> None:
+    def __init__(self, model: str, facts: ModelFacts, *, elsewhere: bool) -> None:
         self._model = model
         self._facts = facts
+        self._elsewhere = elsewhere  # at another upstream, which knows no id of the one that was asked
 
     async def on_call(self, call: Call) -> Call:
         """Return the call to the other model, which is asked for no longer an answer than it gives."""
@@ -74,14 +79,17 @@ class Rerouting:
         most = self._facts.max_output_tokens
         if most is not None and call.max_output_tokens is not None:
             call = shortened(call, most)
-        return replace(call, model=self._model, body={**call.body, "model": self._model})
+        body = {**call.body, "model": self._model}
+        if self._elsewhere and call.kept:
+            body = rewritten(body, {kept.path: kept.instead for kept in call.kept})
+        return replace(call, model=self._model, body=body)
 
 
 class ReroutingUnsaid(Rerouting):
     """The action at work on a call, and on its answer, which is to bear the name `asked` for."""
 
-    def __init__(self, model: str, facts: ModelFacts, asked: str) -> None:
-        super().__init__(model, facts)
+    def __init__(self, model: str, facts: ModelFacts, asked: str, *, elsewhere: bool) -> None:
+        super().__init__(model, facts, elsewhere=elsewhere)
         self._asked = asked
 
     def on_answer(self, wire: Wire) -> Renaming:

@@ -27,6 +27,7 @@ TAGS: Final = ("think", "thinking", "thought", "reasoning", "scratchpad")
 _MAX_TAGS = 32
 _WHAT = ("reasoning",)
 _MEMBERS = ("reasoning", "tags", "summary")
+_CONFIGS = ("output_config", "text")  # members of a request that hold the form of the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,5 @@ class _WithoutSummaries:
 def _is_structured(body: Mapping[str, Any]) -> bool:
     """Tell whether the request asks for JSON of a form: to cut anything out of that would be to break it."""
     formats = [body.get("response_format"), body.get("output_format")]
-    if isinstance(config := body.get("output_config"), dict):
-        formats.append(config.get("format"))
+    formats += [config.get("format") for name in _CONFIGS if isinstance(config := body.get(name), dict)]
     return any(isinstance(form, dict) and form.get("type") not in (None, "text") for form in formats)

@@ -26,7 +26,7 @@ from proxy.strict_model import validate
 from proxy.strict_yaml import parse, read
 
 _EXIT_UNREADABLE = 2
-_DIALECTS = ("openai.chat", "anthropic.messages")
+_DIALECTS = ("openai.chat", "openai.responses", "anthropic.messages")
 
 
 def explain(  # noqa: PLR0913 - every option is an argument

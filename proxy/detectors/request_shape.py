@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from proxy.exchange import Exchange, text_bytes
 from proxy.fields import Field, Value
 
+_LOGPROBS = "message.output_text.logprobs"  # as OpenAI's responses ask for them, among what an answer is to include
 _MAX_KEYS = 1024
 _MAX_KEY_CHARS = 32  # a token's number has ten digits at most
 _STRING = attrgetter("text")
@@ -50,11 +51,16 @@ class RequestShape:
             "request.max_output_tokens": call.max_output_tokens or 0,
             "request.text_bytes": _bytes(list(map(_STRING, exchange.texts))),
             "request.tools": _size(body.get("tools")) + _size(body.get("functions")),
-            "request.turns": _size(body.get("messages")),
-            "request.images": _images(body.get("messages")),
         }
+        if type(messages := body.get("messages")) is list:
+            found["request.turns"] = len(messages)
+            found["request.images"] = _images(messages, "content")
+        elif type(body.get("input")) is list:
+            items = [item for item in body["input"] if type(item) is dict]
+            found["request.turns"] = len([item for item in items if "role" in item])
+            found["request.images"] = _images(items, "content") + _images(items, "output")
         top = body.get("top_logprobs")
-        if body.get("logprobs") or top:
+        if body.get("logprobs") or top or _LOGPROBS in (body.get("include") or ()):
             found["request.logprobs"] = True
             found["request.top_logprobs"] = top if type(top) is int else 0
         bias = body.get("logit_bias")
@@ -78,12 +84,10 @@ def _size(items: object) -> int:
     return len(items) if type(items) is list else 0
 
 
-def _images(messages: Any) -> int:  # noqa: ANN401 - a part of a JSON document
-    """Count image parts in messages and in the tool results among their parts."""
+def _images(messages: list[Any], holder: str) -> int:
+    """Count image parts in a member of messages or of other items, and in the tool results among their parts."""
     count = 0
-    if type(messages) is not list:
-        return count
-    waiting = [content for message in messages if type(content := message.get("content")) is list]
+    waiting = [parts for message in messages if type(parts := message.get(holder)) is list]
     for parts in waiting:
         for part in parts:
             if type(part) is not dict:

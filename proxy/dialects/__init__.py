@@ -5,6 +5,7 @@ from __future__ import annotations
 from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.dialects.base import Dialect
 from proxy.dialects.openai_chat import OpenAIChat
+from proxy.dialects.openai_responses import OpenAIResponses
 
 
 def dialects(allow: frozenset[str] = frozenset()) -> dict[str, Dialect]:
@@ -12,5 +13,5 @@ def dialects(allow: frozenset[str] = frozenset()) -> dict[str, Dialect]:
 
     Raises ConfigurationError if one of those names is none that may be allowed.
     """
-    table: tuple[Dialect, ...] = (OpenAIChat(allow), AnthropicMessages(allow))
+    table: tuple[Dialect, ...] = (OpenAIChat(allow), OpenAIResponses(allow), AnthropicMessages(allow))
     return {dialect.path: dialect for dialect in table}

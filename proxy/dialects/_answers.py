@@ -68,15 +68,19 @@ class StreamDecoder(ABC):
         size = events.rfind(b"\n\n", 0, telling) + 2
         if size < 2:
             return 0
+        return size if self._counted(events, size) else 0
+
+    def _counted(self, events: bytes, size: int) -> bool:
+        """Count the text in events that are not read, up to `size` bytes; return whether that could be told."""
         count = events.count(b"\n\n", 0, size)
         if self._samples < _SAMPLES:
             self._take_sample(events, size)
             if count <= _FEW_EVENTS:
-                return 0
+                return False
         if self._envelope is None:
-            return 0
+            return False
         self.progress.output_bytes += max(0, size - count * self._envelope)
-        return size
+        return True
 
     def _take_sample(self, events: bytes, size: int) -> None:
         """Read one event, the last or else one in the middle: the first and the last of a stream often have no text."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from proxy.dialects._names import names
 from proxy.errors import BadRequest, ConfigurationError
+from proxy.exchange import Kept
 
 # Members that steer a client library or another gateway; to an upstream behind one they would mean another origin or
 # another credential.
@@ -21,13 +22,21 @@ ROUTING = names(
 )
 # Members that name what an upstream keeps. All tenants share one upstream credential, so an id proves no ownership.
 STATE = names(
-    "assistant_id background container container_id conversation conversation_id file_id file_ids mcp_servers "
-    "previous_interaction_id previous_message_id previous_response_id prompt prompt_id session_id skill_id skills "
-    "thread thread_id vector_store_id vector_store_ids"
+    "assistant_id background comparison_response_id container container_id conversation conversation_id file_id "
+    "file_ids mcp_servers previous_interaction_id previous_message_id previous_response_id prompt prompt_id session_id "
+    "skill_id skills thread thread_id vector_store_id vector_store_ids"
 )
+# Those of them whose value is an id, or a list of some: one may be given to a tenant, or be public.
+_IDS = names(
+    "comparison_response_id container container_id conversation conversation_id file_id file_ids previous_response_id "
+    "vector_store_id vector_store_ids"
+)
+_OBJECTS = frozenset({"container", "conversation"})  # that may be given as an object with an id
 _MODEL = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 _SHOWN_NAME_CHARS = 64
 _MAX_MESSAGES = 10_000
+
+Path = tuple[str | int, ...]
 
 
 def accepted_names(known: frozenset[str], allow: frozenset[str]) -> frozenset[str]:
@@ -85,6 +94,41 @@ def check_state(node: object, where: str, free: frozenset[str] = frozenset()) ->
                     waiting.append(value)
         elif type(node) is list:
             waiting += node
+
+
+def kept_ids(node: object, where: Path, free: frozenset[str] = frozenset()) -> list[Kept]:
+    """Return the ids of what the upstream keeps, at any depth but under members that hold free documents.
+
+    Refuses members that name upstream state in another way than by ids.
+    """
+    found: list[Kept] = []
+    waiting = [(node, where)]
+    while waiting:
+        node, where = waiting.pop()
+        if type(node) is dict:
+            for name, value in node.items():
+                if name in STATE and value is not None:
+                    found += _named(name, value, (*where, name))
+                if name not in free:
+                    waiting.append((value, (*where, name)))
+        elif type(node) is list:
+            waiting += [(item, (*where, index)) for index, item in enumerate(node)]
+    return found
+
+
+def _named(name: str, value: object, path: Path) -> list[Kept]:
+    if name in _IDS and type(value) is str:
+        return [Kept(path)]
+    if name in _IDS and type(value) is list and all(type(item) is str for item in value):
+        return [Kept((*path, index)) for index in range(len(value))]
+    if name in _OBJECTS and type(value) is dict:  # without an id it is made for this request
+        return [Kept((*path, "id"))] if type(value.get("id")) is str else []
+    raise state_refused(place(path))
+
+
+def place(path: Path) -> str:
+    """Return a path as clients write it: `input[2].content[0].file_id`."""
+    return "".join(f"[{step}]" if type(step) is int else f".{step}" for step in path).removeprefix(".")
 
 
 def state_refused(where: str) -> BadRequest:

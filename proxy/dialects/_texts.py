@@ -13,8 +13,8 @@ from proxy.exchange import Text
 
 # Identifiers and choices among fixed words. They are left out only while they look like one.
 _LABELS = names(
-    "detail effort format function_call id media_type mode role search_context_size syntax tool_call_id tool_choice "
-    "tool_use_id ttl type"
+    "call_id container_id detail effort format function_call id media_type mode phase role search_context_size status "
+    "syntax tool_call_id tool_choice tool_use_id ttl type verbosity"
 )
 _MAX_LABEL_CHARS = 64
 # Encoded bytes and seals, unless the object says that it is plain text.
@@ -46,11 +46,23 @@ def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str])
                     found.append(Text(message["role"], f"messages[{index}].content", content))
                 elif not _plain_parts(message, index, found):
                     _seen(message, message["role"], f"messages[{index}]", found)
+        elif name == "input" and name in known:
+            _items(value, found)
         elif name in known:
             _seen({name: value}, name, "", found)
         else:
             _free(value, name, name, found)
     return found
+
+
+def _items(value: object, found: list[Text]) -> None:
+    """Collect the texts of an input: one string of the user's, or items, of which those of messages have a role."""
+    if type(value) is not list:
+        _seen(value, "user", "input", found)
+        return
+    for index, item in enumerate(value):
+        role = item.get("role") if type(item) is dict else "user"
+        _seen(item, role if type(role) is str else "tool", f"input[{index}]", found)
 
 
 def _plain_parts(message: dict[str, Any], index: int, found: list[Text]) -> bool:
@@ -111,6 +123,8 @@ def _hidden(name: str, value: str, kind: object, within: str) -> bool:
         return len(value) <= _MAX_LABEL_CHARS and value.isascii() and " " not in value
     if name == "url":  # of an image or a document; other addresses are shown to the model as text
         return kind == "url" or within == "image_url"
+    if name == "image_url":
+        return kind in ("computer_screenshot", "input_image")
     return name in _OPAQUE and kind != "text"
 
 

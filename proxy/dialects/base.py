@@ -6,12 +6,12 @@ Laws: nothing here awaits or opens anything; bytes split anywhere give the same 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Chunk, Progress, Text
 from proxy.sealed_reasoning import SealedReasoning
-from proxy.wire import Wire
+from proxy.wire import Retelling, Wire
 
 
 class ChunkDecoder(Protocol):
@@ -107,4 +107,13 @@ class Dialect(Protocol):
         none for a measure that this API has no word for. `now` is Unix seconds. Several measures may share a name:
         the caller keeps the tightest.
         """
+        ...
+
+
+@runtime_checkable
+class RetellingDialect(Protocol):
+    """What a dialect has besides if its answers say things again: texts that came in pieces, and what was asked."""
+
+    def retelling(self, asked: Call, sent: Call, *, streamed: bool) -> Retelling:
+        """Return what brings an answer into line with itself behind all actions."""
         ...

@@ -14,6 +14,7 @@ _DAY_S = 86_400
 _LENGTH = 1_024  # what an Anthropic request must say, where the test does not
 _BIAS = -100
 _SAYS = "Hello."
+_RESPONSE_NAMES = {"messages": "input", "max_completion_tokens": "max_output_tokens"}
 
 Fill = Callable[[Any], Any]
 
@@ -118,4 +119,15 @@ def _body(fixture: RequestFixture) -> dict[str, Any]:
         ]
         or None,
     }
-    return {**body, **{name: value for name, value in optional.items() if value is not None}}
+    body |= {name: value for name, value in optional.items() if value is not None}
+    return _as_response(body) if fixture.dialect == "openai.responses" else body
+
+
+def _as_response(chat: dict[str, Any]) -> dict[str, Any]:
+    """Return a chat request as one for a response; what that API does not have stays, and is refused."""
+    body = {_RESPONSE_NAMES.get(name, name): value for name, value in chat.items() if name != "logprobs"}
+    if "logprobs" in chat:
+        body["include"] = ["message.output_text.logprobs"]
+    if "tools" in chat:
+        body["tools"] = [{"type": "function", **tool["function"]} for tool in chat["tools"]]
+    return body

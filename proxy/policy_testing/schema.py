@@ -84,7 +84,9 @@ class Message(StrictModel):
 class RequestFixture(StrictModel):
     """What is asked, and what the answer would take; `{n}` in any text is the ordinal of the send in its step."""
 
-    dialect: Literal["openai.chat", "anthropic.messages"] = Field("openai.chat", description="The API that is called.")
+    dialect: Literal["openai.chat", "openai.responses", "anthropic.messages"] = Field(
+        "openai.chat", description="The API that is called."
+    )
     model: str = Field("test-model", description="The model.")
     text: str | None = Field(None, description="The user's message.")
     system: str | None = Field(None, description="The system prompt.")

@@ -1,4 +1,4 @@
-"""Calls as the two dialects read them, and what an action makes of them."""
+"""Calls as the dialects read them, and what an action makes of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from proxy.exchange import Call, Exchange, Principal
 EXCHANGE = Exchange("ex_1", "openai.chat", "192.0.2.1", "", "", 0.0, Principal("k", "a", "t", "free", 0.0, {}))
 TOOLS = Tools(VirtualClock())
 CHAT, MESSAGES = dialects()["/v1/chat/completions"], dialects()["/v1/messages"]
+RESPONSES = dialects()["/v1/responses"]
+BY_LENGTH = {"max_completion_tokens": CHAT, "max_output_tokens": RESPONSES, "max_tokens": MESSAGES}
 HI = [{"role": "user", "content": "hi"}]
 
 
@@ -26,6 +28,10 @@ def message(**members: Any) -> Call:
     return MESSAGES.read(write({"model": "m", "max_tokens": 4000, "messages": HI, **members}))
 
 
+def response(**members: Any) -> Call:
+    return RESPONSES.read(write({"model": "m", "input": HI, **members}))
+
+
 async def acted(name: str, value: Any, call: Call, **exchange: Any) -> Call | Rejection:
     """Return what an action makes of a call; it must leave the call itself as it is, and valid in its dialect."""
     before = write(call.body)
@@ -33,7 +39,7 @@ async def acted(name: str, value: Any, call: Call, **exchange: Any) -> Call | Re
     made = await ACTIONS[name].read(value).begin(of, TOOLS).on_call(call)
     assert write(call.body) == before, "the call itself stays as it was"
     if isinstance(made, Call):
-        dialect = MESSAGES if call.length_member == "max_tokens" else CHAT
+        dialect = BY_LENGTH[call.length_member]
         read = dialect.read(write(made.body))
         assert (read.max_output_tokens, read.choices, read.model) == (made.max_output_tokens, made.choices, made.model)
     return made

@@ -15,14 +15,14 @@ from proxy.clock import VirtualClock
 from proxy.deciding import Decider
 from proxy.decision import Effect, Verdict
 from proxy.detectors import field_table
-from proxy.dialects.base import Dialect
+from proxy.dialects.base import Dialect, RetellingDialect
 from proxy.exchange import Call
 from proxy.refusal import to_error, to_verdict
 from proxy.rules.engine import Engine
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack import AllOf, Approval, FlagSpec, Mode, OnError, Pack, Rule, Rung, Severity, Subject
 from proxy.rules.reservation import Amounts
-from tests.actions.calls import CHAT, EXCHANGE
+from tests.actions.calls import CHAT, EXCHANGE, MESSAGES, RESPONSES
 from tests.dialects.streams import cut, read_by_a_client
 from tests.rules.books import ExactFlags, ExactSignals
 
@@ -66,10 +66,11 @@ class Ladder:
             return Done(None, dialect.error(error, exchange.id), to_verdict(decision, error), 0.0, {})
         assert decision.call is not None
         verdict = to_verdict(decision, None)
-        answering = Answering(decision, self.clock) if decision.acting else None
+        retells = decision.effect is Effect.DEGRADE and isinstance(dialect, RetellingDialect)
+        answering = Answering(decision, self.clock) if decision.acting or retells else None
         decoder = dialect.decoder(decision.call, streamed=streamed, every=answering is not None)
         if answering is not None:
-            answering.open(dialect.wire(streamed=streamed))
+            answering.open(dialect, call, streamed=streamed)
         body, began = b"", self.clock.monotonic()
         for piece in [*cut(answer, [*range(0, len(answer), 700)]), b""]:
             chunks = decoder.feed(piece) if piece else decoder.finish()
@@ -98,7 +99,7 @@ def said(dialect: Dialect, body: bytes, *, streamed: bool) -> Said:
     """Read an answer as a client does."""
     found = Said()
     for document in read_by_a_client(body) if streamed else [json.loads(body)]:
-        (_chat if dialect is CHAT else _message)(found, document)
+        {CHAT: _chat, MESSAGES: _message, RESPONSES: _response}[dialect](found, document)
     return found
 
 
@@ -122,3 +123,22 @@ def _message(found: Said, document: dict[str, Any]) -> None:
     found.arguments += "".join(json.dumps(block["input"]) for block in blocks if "input" in block)
     found.arguments += "".join(block.get("partial_json", "") for block in blocks)
     found.ends += [block["stop_reason"] for block in (message, *blocks) if block.get("stop_reason")]
+
+
+def _response(found: Said, document: dict[str, Any]) -> None:
+    response = document.get("response", document)
+    found.models |= {response["model"]} if "model" in response else set()
+    found.usage |= response.get("usage") or {}
+    if document.get("type") == "response.output_text.delta":
+        found.text += document["delta"]
+        found.logprobs += document["logprobs"]
+    elif document.get("type") == "response.function_call_arguments.delta":
+        found.arguments += document["delta"]
+    if response.get("status") == "completed" and "output" in response:
+        found.ends.append("completed")
+        if "type" not in document:
+            for item in response["output"]:
+                found.arguments += item.get("arguments", "")
+                for part in item.get("content", ()):
+                    found.text += part["text"]
+                    found.logprobs += part["logprobs"] or []

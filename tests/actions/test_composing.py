@@ -12,8 +12,10 @@ from proxy.actions import ACTIONS, REFUSING
 from proxy.decision import Effect
 from proxy.dialects.base import Dialect
 from proxy.exchange import Call
-from tests.actions.calls import CHAT, HI, MESSAGES, chat, message
+from tests.actions.calls import CHAT, HI, MESSAGES, RESPONSES, chat, message, response
 from tests.actions.composing import Ladder, Said, said
+from tests.dialects.responses import called, document, stream
+from tests.dialects.responses import said as said_in
 from tests.dialects.streams import chat_chunk, data, event
 
 # Every action that there is, so that a new one is tried with all the others.
@@ -31,7 +33,7 @@ REFUSE = {kind.name for kind in REFUSING}
 # They read all prose, which takes log-probabilities away; what they make of it has tests of its own.
 READ_PROSE = {"mark", "withhold"}
 PAIRS = list(itertools.permutations(EXAMPLES, 2))
-FORMS = [(dialect, streamed) for dialect in (CHAT, MESSAGES) for streamed in (True, False)]
+FORMS = [(dialect, streamed) for dialect in (CHAT, MESSAGES, RESPONSES) for streamed in (True, False)]
 NAMES = [f"{dialect.name}-{'stream' if streamed else 'document'}" for dialect, streamed in FORMS]
 
 TEXTS = ["The capital of France", " is Paris.", " Its mayor is not me."]
@@ -47,6 +49,11 @@ def call_of(dialect: Dialect) -> Call:
         functions = [{"type": "function", "function": {"name": name}} for name in tools]
         image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/1"}}]}
         return chat(**asked, tools=functions, max_tokens=9000, messages=[image, *HI])
+    if dialect is RESPONSES:
+        functions = [{"type": "function", "name": name} for name in tools]
+        image = {"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/1"}]}
+        figures = {"include": ["message.output_text.logprobs"], "top_logprobs": 3}
+        return response(**figures, tools=functions, max_output_tokens=9000, temperature=2, input=[image, *HI])
     image = {"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "https://example.com/1"}}]}
     offered = [{"name": name, "input_schema": {}} for name in tools]
     return message(max_tokens=9000, tools=offered, temperature=1, messages=[image, *HI])
@@ -66,6 +73,11 @@ def answer_of(dialect: Dialect, *, streamed: bool) -> bytes:
         chunks[-1]["choices"][0]["finish_reason"] = "stop"
         chunks.append(chat_chunk(usage=usage))
         return b"".join(data({**chunk, "model": "small-9"}) for chunk in chunks) + b"data: [DONE]\n\n"
+    if dialect is RESPONSES:
+        output = [said_in(TEXTS), called()]
+        output[0]["content"][0]["logprobs"] = [FINE]
+        told = {"model": "small-9", "max_output_tokens": 2000, "temperature": 1}
+        return stream(output, TEXTS, **told) if streamed else document(output, **told)
     head = {"id": "m", "type": "message", "role": "assistant", "model": "small-9"}
     use = {"type": "tool_use", "id": "t", "name": "a"}
     usage = {"input_tokens": 9, "output_tokens": 30}
@@ -108,12 +120,15 @@ async def test_two_actions_do_what_each_does_alone(first: str, second: str, dial
     asked, body = call.body, done.sent.body
     assert (done.sent.model, body["model"]) == (("small", "small") if "reroute" in at_work else ("m", "m"))
     longest = 2000 if "clamp" in at_work else 3000 if "reroute" in at_work else 9000
-    assert (done.sent.max_output_tokens, body["max_tokens"]) == (longest, longest)
+    name = "max_output_tokens" if dialect is RESPONSES else "max_tokens"
+    assert (done.sent.max_output_tokens, body[name]) == (longest, longest)
     assert len(body["tools"]) == (1 if "clamp" in at_work else 2)
-    assert (body["messages"] == asked["messages"]) == ("clamp" not in at_work)
-    dropped = dialect is CHAT and "drop" in at_work
-    if dialect is CHAT:
+    name = "input" if dialect is RESPONSES else "messages"
+    assert (body[name] == asked[name]) == ("clamp" not in at_work)
+    dropped = dialect is not MESSAGES and "drop" in at_work
+    if dialect is not MESSAGES:
         assert body["top_logprobs"] == (1 if dropped else 3)
+    if dialect is CHAT:
         assert ("logit_bias" in body) != dropped
         assert (body["n"], body["temperature"]) == ((1, 1) if "clamp" in at_work else (2, 2))
     # To the other side, what is answered: all of it, but for figures, name, time and wordings.
@@ -132,7 +147,7 @@ async def test_two_actions_do_what_each_does_alone(first: str, second: str, dial
     assert (done.waited > 0) == ("pace" in at_work)
     # And the record: what changed something, by the highest rung that did.
     reading = {"mark"} if marked != "".join(TEXTS) else set()
-    if dialect is CHAT:  # the first to read prose takes the figures away
+    if dialect is not MESSAGES:  # the first to read prose takes the figures away
         reading |= {first} if first in READ_PROSE else {second}
     changing = [name for name in (first, second) if name != "drop" or dropped]
     changing = [name for name in changing if name not in READ_PROSE or name in reading]
@@ -168,7 +183,7 @@ async def test_readers_of_prose_leave_the_same_words_in_any_order(dialect: Diale
     assert outcomes[0].logprobs == []
 
 
-@pytest.mark.parametrize("dialect", [CHAT, MESSAGES], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", [CHAT, MESSAGES, RESPONSES], ids=lambda dialect: dialect.name)
 async def test_a_document_takes_as_long_as_a_stream(dialect: Dialect) -> None:
     ladder = [(name, EXAMPLES[name]) for name in EXAMPLES if name not in REFUSE]
     took = []
@@ -176,7 +191,7 @@ async def test_a_document_takes_as_long_as_a_stream(dialect: Dialect) -> None:
         upstream = answer_of(dialect, streamed=streamed)
         took.append((await Ladder(*ladder).answer(dialect, call_of(dialect), upstream, streamed=streamed)).waited)
     # A document of the one API holds arguments as an object, whose size is that of its values.
-    assert took[0] == pytest.approx(took[1], abs=0.01 if dialect is CHAT else 1.0)
+    assert took[0] == pytest.approx(took[1], abs=1.0 if dialect is MESSAGES else 0.01)
 
 
 @pytest.mark.parametrize(("dialect", "streamed"), FORMS, ids=NAMES)
@@ -190,7 +205,11 @@ async def test_who_stands_on_no_rung_gets_the_upstreams_bytes(dialect: Dialect, 
 
 @pytest.mark.parametrize(("dialect", "streamed"), FORMS, ids=NAMES)
 async def test_a_ladder_that_finds_nothing_to_change_degrades_nothing(dialect: Dialect, streamed: bool) -> None:
-    small = chat(model="small", max_tokens=9) if dialect is CHAT else message(model="small", max_tokens=9)
+    small = {
+        CHAT: lambda: chat(model="small", max_tokens=9),
+        MESSAGES: lambda: message(model="small", max_tokens=9),
+        RESPONSES: lambda: response(model="small", max_output_tokens=9),
+    }[dialect]()
     small.hide_usage = False
     # Without the pace: on a clock that stands still every answer is too early.
     ladder = Ladder(*[(name, EXAMPLES[name]) for name in EXAMPLES if name not in {"pace", *REFUSE, *READ_PROSE}])

@@ -22,6 +22,7 @@ def test_each_dialect_has_its_path() -> None:
     table = dialects()
     assert {path: dialect.name for path, dialect in table.items()} == {
         "/v1/chat/completions": "openai.chat",
+        "/v1/responses": "openai.responses",
         "/v1/messages": "anthropic.messages",
     }
     assert table["/v1/chat/completions"].request_id_header == "x-request-id"
@@ -36,8 +37,10 @@ def test_only_the_version_of_the_api_may_come_from_the_client() -> None:
 
 
 def test_what_is_allowed_is_allowed_in_every_dialect() -> None:
-    body: dict[str, Any] = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "a"}], "top_x": 1}
+    chat: dict[str, Any] = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "a"}], "top_x": 1}
+    bodies = {"openai.responses": {"model": "m", "input": "a", "top_x": 1}}
     for dialect in dialects(frozenset({"top_x"})).values():
+        body = bodies.get(dialect.name, chat)
         assert dialect.read(json.dumps(body).encode()).body == body
     with pytest.raises(ConfigurationError, match="Model"):
         dialects(frozenset({"Model"}))

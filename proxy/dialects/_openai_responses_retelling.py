@@ -1,0 +1,101 @@
+"""Brings a response into line with itself after actions have worked on it.
+
+This API says everything several times: a text piece by piece, then whole with its part, with its item and with the
+response; and what was asked with every response.
+
+Laws: what is said again is what the client was told before; of what was asked the client reads its own words, whatever
+was sent; events are numbered without a gap. What no action has changed is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from proxy.dialects._answers import MAX_DOCUMENT_BYTES
+from proxy.dialects._openai_responses_wire import lane_of, lanes, lanes_of_item
+from proxy.errors import UpstreamFailed
+from proxy.exchange import Call, Chunk
+from proxy.wire import Path, edited
+
+_TOLD = ("instructions", "max_output_tokens", "temperature", "top_logprobs")  # of the request, in each response
+
+
+class ResponseRetelling:
+    """The response to one call, `asked` by the client and `sent` to the model."""
+
+    def __init__(self, asked: Call, sent: Call, *, streamed: bool) -> None:
+        self._streamed = streamed
+        self._asked = {name: asked.body.get(name) for name in _TOLD if asked.body.get(name) != sent.body.get(name)}
+        self._came: set[int] = set()  # lanes of text that came in pieces
+        self._told: dict[int, list[str]] = {}  # what went out of each
+        self._left = MAX_DOCUMENT_BYTES
+        self._number: int | None = None  # of the next event
+
+    def note(self, chunk: Chunk) -> None:
+        """Take note of which texts come in pieces."""
+        if self._streamed and chunk.data is not None and chunk.data.get("type") == "response.output_text.delta":
+            self._came.add(lane_of(chunk.data))
+
+    def put(self, chunk: Chunk) -> Chunk:
+        """Return a chunk that agrees with what went before."""
+        if chunk.data is None:
+            return chunk
+        edits = dict(self._of_event(chunk.data) if self._streamed else self._of_response(chunk.data, ()))
+        return edited(chunk, edits) if edits else chunk
+
+    def _of_event(self, event: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
+        yield from self._numbered(event)
+        yield from _no_null(event, ())
+        kind = event.get("type")
+        if kind == "response.output_text.delta":
+            self._tell(lane_of(event), event.get("delta"))
+        elif kind == "response.output_text.done":
+            yield from self._again(lane_of(event), (), event)
+        elif kind == "response.content_part.done":
+            part = event.get("part")
+            if type(part) is dict and part.get("type") == "output_text":
+                yield from self._again(lane_of(event), ("part",), part)
+        elif kind == "response.output_item.done":
+            number = event.get("output_index")
+            for lane, path, part in lanes_of_item(event.get("item"), number if type(number) is int else 0, ("item",)):
+                yield from self._again(lane, path, part)
+        elif type(response := event.get("response")) is dict:
+            yield from self._of_response(response, ("response",))
+
+    def _of_response(self, response: dict[str, Any], where: Path) -> Iterator[tuple[Path, Any]]:
+        for name, value in self._asked.items():
+            if name in response and response[name] != value:
+                yield (*where, name), value
+        for lane, path, part in lanes(response.get("output"), (*where, "output")):
+            yield from self._again(lane, path, part)
+
+    def _numbered(self, event: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
+        number = event.get("sequence_number")
+        if type(number) is int:
+            self._number = number if self._number is None else self._number + 1
+            if number != self._number:
+                yield ("sequence_number",), self._number
+
+    def _tell(self, lane: int, text: object) -> None:
+        if type(text) is str:
+            self._left -= len(text)
+            if self._left < 0:
+                raise UpstreamFailed("The model API sent an answer that is too large.")
+            self._told.setdefault(lane, []).append(text)
+
+    def _again(self, lane: int, path: Path, holder: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
+        """Yield the text that went out of a lane, if its holder says another, and no null for its figures."""
+        if path:
+            yield from _no_null(holder, path)
+        if lane in self._came:
+            told = "".join(self._told.get(lane, ()))
+            self._told[lane] = [told]
+            if holder.get("text") != told:
+                yield (*path, "text"), told
+
+
+def _no_null(holder: dict[str, Any], where: Path) -> Iterator[tuple[Path, Any]]:
+    """Yield an empty list for figures that an action took away: in this API they are a list."""
+    if "logprobs" in holder and holder["logprobs"] is None:
+        yield (*where, "logprobs"), []

@@ -1,0 +1,135 @@
+"""The parts of a response, as a document or as a typed event of a stream.
+
+What an event only says again is no part: `_openai_responses_retelling` lets it say what was really told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from proxy.dialects._logprobs import coarse
+from proxy.dialects._openai_responses_answer import written_by, written_in
+from proxy.dialects._openai_responses_reasoning import ResponseWithoutReasoning
+from proxy.exchange import Chunk
+from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Transform
+
+_PARTS = 1 << 12  # more than an item has parts; a lane is the number of the item times this and that of the part
+_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_TEXT_EVENT = "response.output_text.delta"
+
+
+class ResponsesWire:
+    """The wire; a lane is a part of an item."""
+
+    def __init__(self, *, streamed: bool) -> None:
+        self.streamed = streamed
+        self.one_answer = True
+        self._items: dict[int, str] = {}  # ids of the items, by their number
+
+    def parts(self, chunk: Chunk) -> Sequence[Part]:
+        """Return the parts of a chunk."""
+        if chunk.data is None:
+            return []
+        return list(self._of_event(chunk.data) if self.streamed else _of_response(chunk.data, ()))
+
+    def written(self, chunk: Chunk) -> int:
+        """Return how many UTF-8 bytes of a chunk the model wrote."""
+        if chunk.data is None:
+            return 0
+        return written_by(chunk.data) if self.streamed else written_in(chunk.data.get("output"))
+
+    def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
+        """Return log-probabilities with less detail."""
+        return coarse(logprobs, most, decimals)
+
+    def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
+        """Return an event that carries on the text of a part; its number is put right behind all actions."""
+        item, part = divmod(lane, _PARTS)
+        data: dict[str, Any] = {
+            "type": _TEXT_EVENT,
+            "item_id": self._items.get(item, ""),
+            "output_index": item,
+            "content_index": part,
+            "delta": text,
+            "logprobs": [],
+        }
+        if like.data is not None and "sequence_number" in like.data:
+            data["sequence_number"] = like.data["sequence_number"]
+        return Chunk(None, data, _TEXT_EVENT, like=like.raw)
+
+    def without_reasoning(self, seal: Seal) -> Transform:
+        """Return what takes the reasoning out of each item, for a handle where it comes back."""
+        return ResponseWithoutReasoning(seal)
+
+    def _of_event(self, event: dict[str, Any]) -> Iterator[Part]:
+        kind = event.get("type")
+        if kind == _TEXT_EVENT:
+            lane = lane_of(event)
+            if type(item := event.get("item_id")) is str and lane // _PARTS not in self._items:
+                self._items[lane // _PARTS] = item
+            yield from _logprobs(event, lane, ())
+            if type(event.get("delta")) is str:
+                yield Part(Kind.TEXT, lane, ("delta",), event["delta"], alone=True)
+        elif kind in ("response.output_text.done", "response.content_part.done"):
+            lane = lane_of(event)
+            yield from _logprobs(event, lane, ())
+            if type(part := event.get("part")) is dict:
+                yield from _logprobs(part, lane, ("part",))
+            yield Part(Kind.END, lane, ())
+        elif kind == "response.output_item.done":
+            yield from (part for part in _of_item(event.get("item"), _index(event), ("item",)) if _is_no_text(part))
+        elif type(response := event.get("response")) is dict:
+            yield from (part for part in _of_response(response, ("response",)) if _is_no_text(part))
+            if kind in _ENDS:
+                yield Part(Kind.END, ALL_LANES, ())
+
+
+def lane_of(event: dict[str, Any]) -> int:
+    """Return the lane of an event that belongs to a part of an item."""
+    part = event.get("content_index")
+    return _index(event) * _PARTS + (part if type(part) is int and 0 <= part < _PARTS else 0)
+
+
+def lanes(output: object, where: Path) -> Iterator[tuple[int, Path, dict[str, Any]]]:
+    """Yield each part of text in the items of a response: its lane, its place, and itself."""
+    for number, item in enumerate(output if type(output) is list else ()):
+        yield from lanes_of_item(item, number, (*where, number))
+
+
+def lanes_of_item(item: object, number: int, where: Path) -> Iterator[tuple[int, Path, dict[str, Any]]]:
+    """Yield each part of text in an item."""
+    if type(item) is dict and item.get("type") == "message" and type(content := item.get("content")) is list:
+        for place, part in enumerate(content[:_PARTS]):
+            if type(part) is dict and part.get("type") == "output_text" and type(part.get("text")) is str:
+                yield number * _PARTS + place, (*where, "content", place), part
+
+
+def _index(event: dict[str, Any]) -> int:
+    number = event.get("output_index")
+    return number if type(number) is int and number >= 0 else 0
+
+
+def _is_no_text(part: Part) -> bool:
+    """Tell whether a part of an event that says again what came in pieces is none of those pieces."""
+    return part.kind is not Kind.TEXT
+
+
+def _of_response(response: dict[str, Any], where: Path) -> Iterator[Part]:
+    if type(response.get("model")) is str:
+        yield Part(Kind.MODEL, ALL_LANES, (*where, "model"), response["model"])
+    output = response.get("output")
+    for number, item in enumerate(output if type(output) is list else ()):
+        yield from _of_item(item, number, (*where, "output", number))
+
+
+def _of_item(item: object, number: int, where: Path) -> Iterator[Part]:
+    for lane, place, part in lanes_of_item(item, number, where):
+        yield from _logprobs(part, lane, place)
+        yield Part(Kind.TEXT, lane, (*place, "text"), part["text"])
+        yield Part(Kind.END, lane, ())
+
+
+def _logprobs(holder: dict[str, Any], lane: int, where: Path) -> Iterator[Part]:
+    if holder.get("logprobs"):
+        yield Part(Kind.LOGPROBS, lane, (*where, "logprobs"))

@@ -1,0 +1,70 @@
+"""Puts the tags of their tenant behind the ids that an answer gives out, see `proxy.issued_ids`.
+
+Laws: an id is known once a document gave it, and from then on wherever it is the whole value of a member, in bytes
+that nobody reads too; inside of texts the quotes around it would be escaped. Every other byte stays as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from proxy.dialects._answer_json import load
+from proxy.dialects.base import ChunkDecoder
+from proxy.exchange import Chunk, Progress
+from proxy.issued_ids import IssuedIds
+
+Gives = Callable[[dict[str, Any]], Iterable[str]]
+
+_MAX_KNOWN = 256  # an answer has a few items; ids beyond are given without a tag, and are of no use
+_AROUND = ((b':"', b'"'), (b': "', b'"'))  # how a value stands in JSON
+
+
+class TaggedDecoder:
+    """A decoder of one answer; `gives` returns the ids that a document gives out."""
+
+    progress: Progress
+
+    def __init__(self, inner: ChunkDecoder, gives: Gives, ids: IssuedIds, *, exact: bool) -> None:
+        self.progress = inner.progress
+        self._inner = inner
+        self._gives = gives
+        self._ids = ids
+        self._exact = exact
+        self._spelled: dict[bytes, bytes] = {}  # how the ids came, and what takes their place
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Return the chunks that are whole now."""
+        return [self._tagged(chunk) for chunk in self._inner.feed(data)]
+
+    def finish(self) -> list[Chunk]:
+        """Return what is left."""
+        return [self._tagged(chunk) for chunk in self._inner.finish()]
+
+    def _tagged(self, chunk: Chunk) -> Chunk:
+        if chunk.data is not None:
+            self._learn(chunk.data)
+        raw = chunk.raw
+        if raw is None:
+            return chunk
+        for given, shown in self._spelled.items():
+            raw = raw.replace(given, shown)
+        if raw == chunk.raw:
+            return chunk
+        data = chunk.data and (load(_document_in(raw), exact=self._exact) or chunk.data)
+        return replace(chunk, raw=raw, data=data)
+
+    def _learn(self, document: dict[str, Any]) -> None:
+        for given in self._gives(document):
+            shown = self._ids.give(given)
+            if shown != given and len(self._spelled) < _MAX_KNOWN * len(_AROUND):
+                for before, behind in _AROUND:
+                    self._spelled[before + given.encode() + behind] = before + shown.encode() + behind
+
+
+def _document_in(raw: bytes) -> bytes:
+    """Return the JSON of an event, or of what is no event."""
+    lines = raw.splitlines()
+    data = [line.removeprefix(b"data:") for line in lines if line.startswith(b"data:")]
+    return b"\n".join(data) if data else raw

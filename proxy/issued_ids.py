@@ -1,0 +1,95 @@
+"""Ids of what an upstream keeps: given out with a tag of their tenant, and taken back from nobody else.
+
+All tenants share one credential at an upstream, so that an id alone proves nothing. Nothing is stored here: an id
+goes to the client with a keyed digest of tenant, upstream and id behind it. So it is known on every replica before the
+client sees it, no outage of the store loses a conversation or opens somebody else's, and it costs no round trip. How
+long an id is good is the upstream's to say; revoking a tenant's keys ends it here.
+
+Laws:
+- An id without its tag is refused, as is one with another tenant's, in the words for one that never was.
+- What is sent upstream is the id itself; the tag never leaves to there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, Final
+
+from proxy.errors import BadRequest
+from proxy.exchange import Call, Kept
+from proxy.wire import rewritten
+
+_MARK: Final = "_sg"  # between an id and its tag, so that people see what the end is
+_TAG_BYTES = 15  # 20 characters; a forger has one guess in 2^120
+_TAG_CHARS = 20
+_ID = re.compile(r"[A-Za-z0-9._:-]{6,128}")  # as APIs make them; what is shorter could be any word of an answer
+_MAX_SHOWN = 80
+
+
+class IssuedIds:
+    """The ids that one tenant was given by one upstream; those in `public` are everybody's, and never changed."""
+
+    def __init__(self, key: bytes, tenant: str, upstream: str, public: frozenset[str]) -> None:
+        self._keyed = blake2b(digest_size=_TAG_BYTES, key=key, person=b"issued ids")
+        for name in (tenant, upstream):  # with their lengths, so that no two pairs read alike
+            data = name.encode("utf-8", "surrogatepass")
+            self._keyed.update(len(data).to_bytes(8) + data)
+        self._public = public
+
+    def give(self, given: str) -> str:
+        """Return what the client is given for an upstream's id; what does not look like one stays as it is."""
+        if given in self._public or not _ID.fullmatch(given):
+            return given
+        return given + self._tag(given)
+
+    def take(self, shown: str) -> str | None:
+        """Return the upstream's id for what a client says, None if this tenant was not given it."""
+        if shown in self._public:
+            return shown
+        given, tag = shown[: -len(_MARK) - _TAG_CHARS], shown[-len(_MARK) - _TAG_CHARS :]
+        if not tag.isascii() or not _ID.fullmatch(given) or not hmac.compare_digest(tag, self._tag(given)):
+            return None
+        return given
+
+    def _tag(self, given: str) -> str:
+        digest = self._keyed.copy()
+        digest.update(given.encode())
+        return _MARK + base64.urlsafe_b64encode(digest.digest()).decode()
+
+
+def taken(call: Call, ids: IssuedIds) -> Call:
+    """Return the call with the upstream's ids in place of those that the client was given.
+
+    Raises BadRequest, in the words for what is not there, for one that this tenant was not given.
+    """
+    edits: dict[tuple[str | int, ...], object] = {}
+    for kept in call.kept:
+        shown = _at(call.body, kept.path)
+        given = ids.take(shown) if type(shown) is str else None
+        if given is not None:
+            edits[kept.path] = given
+        elif kept.instead is not ...:
+            edits[kept.path] = kept.instead
+        else:
+            raise _unknown(kept, shown)
+    return replace(call, body=rewritten(call.body, edits)) if edits else call
+
+
+def _unknown(kept: Kept, shown: object) -> BadRequest:
+    """Return the refusal that OpenAI gives for a response that is not there, and its like for everything else."""
+    where = "".join(f"[{step}]" if type(step) is int else f".{step}" for step in kept.path)[1:]
+    name = shown[:_MAX_SHOWN] if type(shown) is str and shown[:_MAX_SHOWN].isprintable() else ""
+    if kept.path == ("previous_response_id",):
+        message = f"Previous response with id '{name}' not found."
+        return BadRequest(message, code="previous_response_not_found", param=where)
+    return BadRequest(f"`{where}` with id '{name}' not found.", code="not_found", param=where)
+
+
+def _at(body: Any, path: tuple[str | int, ...]) -> object:  # noqa: ANN401 - a JSON document
+    for step in path:
+        body = body[step]
+    return body

@@ -1,0 +1,307 @@
+"""What actions do to responses: all that this API tells twice agrees, and what was withheld is nowhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.actions.base import ModelFacts, Rejection, Tools
+from proxy.actions.offers import LEFT_OUT
+from proxy.actions.reroute import Reroute
+from proxy.clock import VirtualClock
+from proxy.dialects.strict_json import write
+from proxy.errors import BadRequest
+from proxy.exchange import Call
+from proxy.sealed_reasoning import PREFIX, SealedReasoning
+from proxy.secrets import Purpose
+from tests.actions.calls import EXCHANGE, RESPONSES, acted, body, response
+from tests.actions.composing import Ladder
+from tests.dialects import responses
+from tests.dialects.streams import cut, event, read_by_a_client
+from tests.marks.texts import PROSE
+
+SEALED = SealedReasoning(Tools(VirtualClock()).key(Purpose.REASONING), EXCHANGE.principal.tenant)
+TAGGED = ["<thi", "nk>The can", "ary</thi", "nk>", "Four", "."]
+SECRETS = (b"seventeen", responses.SEAL.encode())
+
+
+def output(texts: list[str], *, figures: bool = False) -> list[dict[str, Any]]:
+    return [responses.thought(), responses.said(texts, figures=figures), responses.called()]
+
+
+async def answered(
+    ladder: Ladder, texts: list[str], call: Call | None = None, *, streamed: bool, figures: bool = False, **members: Any
+) -> tuple[dict[str, Any], bytes]:
+    """Return the response that a client reads, and its bytes."""
+    made = responses.stream if streamed else lambda items, _, **more: responses.document(items, **more)
+    upstream = made(output(texts, figures=figures), texts, **members)
+    done = await ladder.answer(RESPONSES, call or response(stream=streamed), upstream, streamed=streamed)
+    return responses.assembled(done.body) if streamed else json.loads(done.body), done.body
+
+
+def pieces(text: str, size: int) -> list[str]:
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+async def test_a_marked_text_is_the_same_wherever_it_is_told(size: int) -> None:
+    ladder = Ladder(("mark", {}))
+    whole, _ = await answered(ladder, [PROSE], streamed=False)
+    marked = whole["output"][1]["content"][0]["text"]
+    assert marked != PROSE
+    final, _ = await answered(ladder, pieces(PROSE, size), streamed=True)
+    assert final["output"][1]["content"][0]["text"] == marked
+    assert final["output"][2] == responses.called()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_withheld_reasoning_is_nowhere_and_its_handle_is_the_same_everywhere(streamed: bool) -> None:
+    final, sent = await answered(Ladder(("withhold", "reasoning")), TAGGED, streamed=streamed, figures=True)
+    assert not [secret for secret in (*SECRETS, b"canary", b"think") if secret in sent]
+    thought, said, called = final["output"]
+    assert thought.keys() == {"id", "type", "summary", "encrypted_content"}
+    assert (thought["id"], thought["summary"]) == (responses.THOUGHT_ID, [])
+    assert thought["encrypted_content"].startswith(PREFIX)
+    assert (said["content"][0]["text"], said["content"][0]["logprobs"] or []) == ("Four.", [])
+    assert called == responses.called()
+    assert final["usage"] == responses.USAGE
+    if streamed:
+        assert not [each for each in read_by_a_client(sent) if each["type"].startswith("response.reasoning")]
+        added = [each["item"] for each in read_by_a_client(sent) if each["type"] == "response.output_item.added"]
+        assert added[0] == {"id": responses.THOUGHT_ID, "type": "reasoning", "summary": []}
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 100_000), max_size=30))
+def test_however_a_stream_is_split_the_same_is_withheld(cuts: list[int]) -> None:
+    wire = RESPONSES.wire(streamed=True)
+    transform = wire.without_reasoning(lambda _: PREFIX)
+    decoder = RESPONSES.decoder(response(), streamed=True, every=True)
+    stream = responses.stream(output(["Four."]), ["Four."])
+    chunks = [chunk for piece in cut(stream, cuts) for chunk in decoder.feed(piece)] + decoder.finish()
+    sent = b"".join(RESPONSES.encode(each, streamed=True) for chunk in chunks for each in transform.feed(chunk))
+    assert not [secret for secret in SECRETS if secret in sent]
+    assert [each["type"] for each in read_by_a_client(sent)][-1] == "response.completed"
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        b"event: response.reasoning_text.delta\ndata: {nothing\n\n",
+        event({"type": "response.reasoning_text.delta", "delta": "seventeen"}),
+        event({"type": "response.reasoning.delta", "delta": {"text": "seventeen"}}),
+        event({"type": "response.content_part.added", "part": {"type": "reasoning_text", "text": "seventeen"}}),
+        event({"type": "response.anything", "output_index": 0, "text": "seventeen"}),
+    ],
+)
+async def test_reasoning_in_events_that_nobody_knows_is_withheld(unread: bytes) -> None:
+    begun = {"type": "response.output_item.added", "output_index": 0, "item": responses.thought(summary=[], content=[])}
+    last = {"type": "response.completed", "response": responses.response([])}
+    ladder = Ladder(("withhold", "reasoning"))
+    done = await ladder.answer(RESPONSES, response(), event(begun) + unread + event(last), streamed=True)
+    assert not [secret for secret in SECRETS if secret in done.body]
+    assert [each["type"] for each in read_by_a_client(done.body)] == [begun["type"], last["type"]]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        responses.thought(),
+        {**responses.thought(), "summary": []},
+        {name: value for name, value in responses.thought().items() if name != "content"},
+        {name: value for name, value in responses.thought().items() if name != "encrypted_content"},
+    ],
+)
+@pytest.mark.parametrize("with_id", [True, False])
+async def test_a_handle_that_comes_back_is_what_it_stands_for(item: dict[str, Any], with_id: bool) -> None:
+    ladder = Ladder(("withhold", "reasoning"))
+    done = await ladder.answer(RESPONSES, response(), responses.document([item]), streamed=False)
+    (handle,) = json.loads(done.body)["output"]
+    assert handle != item
+    if not with_id:
+        handle.pop("id")
+        item = {name: value for name, value in item.items() if name != "id"}
+    asked = response(input=[handle, {"role": "user", "content": "Go on."}])
+    restored = RESPONSES.put_back(asked, SEALED)
+    assert restored.body["input"][0] == item
+    assert asked.body["input"][0] == handle
+    assert RESPONSES.put_back(restored, SEALED) is restored
+
+
+async def test_a_summary_alone_is_withheld_for_nothing() -> None:
+    bare = {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "seventeen"}]}
+    done = await Ladder(("withhold", "reasoning")).answer(
+        RESPONSES, response(), responses.document([bare]), streamed=False
+    )
+    assert json.loads(done.body)["output"] == [{**bare, "summary": []}]
+
+
+@pytest.mark.parametrize("seal", [PREFIX, PREFIX + "AAAA", SEALED.seal({"type": "thinking", "held": "{}"}),
+                                  SealedReasoning(b"x" * 32, "t").seal({"type": "reasoning", "held": "{}"}),
+                                  SEALED.seal({"type": "reasoning", "held": '{"content":"\\ud83d"}'})])  # fmt: skip
+def test_a_handle_that_this_tenant_was_not_given_is_refused(seal: str) -> None:
+    asked = response(input=[{"type": "reasoning", "summary": [], "encrypted_content": seal}])
+    with pytest.raises(BadRequest) as refused:
+        RESPONSES.put_back(asked, SEALED)
+    assert (refused.value.code, refused.value.param) == ("invalid_encrypted_content", "input[0].encrypted_content")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("actions", "told"),
+    [
+        ([("clamp", {"max_output_tokens": 40, "temperature": {"max": 0.5}})], {"max_output_tokens", "temperature"}),
+        ([("drop", ["logprobs"])], {"top_logprobs"}),
+        ([("mark", {"style": True, "words": False})], {"instructions"}),
+    ],
+)
+async def test_what_was_asked_is_told_in_the_callers_own_words(
+    actions: list[Any], told: set[str], streamed: bool
+) -> None:
+    asked: dict[str, Any] = {"instructions": "Rhyme.", "temperature": 1.5, "top_logprobs": 5}
+    sent: dict[str, Any] = {"instructions": "Rhyme. And so on.", "temperature": 0.5, "max_output_tokens": 40}
+    sent |= {"top_logprobs": 0}
+    final, bytes_ = await answered(Ladder(*actions), ["a"], response(**asked), streamed=streamed, **sent)
+    names = ("instructions", "max_output_tokens", "temperature", "top_logprobs")
+    assert {name: final[name] for name in names} == {
+        name: asked.get(name) if name in told else sent[name] for name in names
+    }
+    for each in read_by_a_client(bytes_):
+        assert {name: each.get("response", final)[name] for name in names} == {name: final[name] for name in names}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_without_figures_a_list_of_them_is_empty(streamed: bool) -> None:
+    asked = response(include=["message.output_text.logprobs"], top_logprobs=3)
+    final, sent = await answered(Ladder(("drop", ["logprobs"])), ["a", "b"], asked, streamed=streamed, figures=True)
+    assert not final["output"][1]["content"][0]["logprobs"]
+    assert b"-0.1234" not in sent
+    if streamed:
+        assert b'"logprobs":null' not in sent
+
+
+@pytest.mark.parametrize(
+    ("what", "call", "changed"),
+    [
+        (["logprobs"], response(top_logprobs=5), {"top_logprobs": None}),
+        (
+            ["logprobs"],
+            response(include=["message.output_text.logprobs", "reasoning.encrypted_content"]),
+            {"include": ["reasoning.encrypted_content"]},
+        ),
+        (["top_logprobs"], response(top_logprobs=5, include=["message.output_text.logprobs"]), {"top_logprobs": None}),
+        ([{"logprobs": {"top": 1}}], response(top_logprobs=5), {"top_logprobs": 1}),
+        (["logprobs"], response(include=None), {}),
+    ],
+)
+async def test_figures_are_not_asked_for(what: Any, call: Call, changed: dict[str, Any]) -> None:
+    assert await body("drop", what, call) == changed
+
+
+def named(*names: str) -> list[dict[str, Any]]:
+    return [{"type": "function", "name": name} for name in names]
+
+
+WEB = {"type": "web_search"}
+IMAGE = {"type": "input_image", "image_url": "https://example.com/1.png"}
+SHOWN = {"type": "function_call_output", "call_id": "c", "output": [IMAGE]}
+GONE_IMAGE = {**LEFT_OUT, "type": "input_text"}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "call", "changed"),
+    [
+        ({"max_output_tokens": 100}, response(), {"max_output_tokens": 100}),
+        ({"max_output_tokens": 100}, response(max_output_tokens=99), {}),
+        ({"max_output_tokens": 3}, response(), {"max_output_tokens": 16}),
+        ({"temperature": {"max": 0.5}}, response(temperature=1), {"temperature": 0.5}),
+        ({"temperature": {"max": 0.5}}, response(temperature=1, reasoning={"effort": "low"}), {}),
+        ({"tools": 1}, response(tools=named("a", "b")), {"tools": named("a")}),
+        (
+            {"tools": 1},
+            response(tools=named("a", "b"), tool_choice={"type": "function", "name": "b"}),
+            {"tools": named("b")},
+        ),
+        ({"tools": 1}, response(tools=[*named("a"), WEB], tool_choice=WEB), {"tools": [WEB]}),
+        (
+            {"tools": 1},
+            response(
+                tools=named("a", "b", "c"),
+                tool_choice={"type": "allowed_tools", "mode": "auto", "tools": named("a", "c")},
+            ),
+            {
+                "tools": named("a"),
+                "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": named("a")},
+            },
+        ),
+        ({"images": 0}, response(input=[SHOWN]), {"input": [{**SHOWN, "output": [GONE_IMAGE]}]}),
+        (
+            {"images": 1},
+            response(input=[{"role": "user", "content": [IMAGE]}, SHOWN]),
+            {"input": [{"role": "user", "content": [GONE_IMAGE]}, SHOWN]},
+        ),
+        ({"images": 0}, response(input="an image"), {}),
+    ],
+)
+async def test_what_is_beyond_a_bound_is_brought_within_it(bounds: Any, call: Call, changed: dict[str, Any]) -> None:
+    assert await body("clamp", bounds, call) == changed
+
+
+async def test_an_input_that_is_too_long_is_refused_where_it_stands() -> None:
+    refused = await acted("clamp", {"context_tokens": 1000}, response(), text_bytes=3000)
+    assert isinstance(refused, Rejection)
+    assert refused.error is not None
+    assert (refused.error.code, refused.error.param) == ("context_length_exceeded", "input")
+
+
+@pytest.mark.parametrize(
+    ("members", "upstream", "sent"),
+    [
+        ({}, "second", {"model": "small"}),
+        ({"previous_response_id": "resp_1"}, "default", {"model": "small"}),
+        ({"previous_response_id": "resp_1"}, "second", {}),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "second", {}),
+        (
+            {"input": [{"type": "message", "id": "msg_1", "role": "assistant", "content": "a"}]},
+            "second",
+            {"model": "small", "input": [{"type": "message", "role": "assistant", "content": "a"}]},
+        ),
+        (
+            {"input": [{"type": "message", "id": "msg_1", "role": "assistant", "content": "a"}]},
+            "default",
+            {"model": "small"},
+        ),
+    ],
+)
+async def test_a_call_goes_to_another_upstream_only_without_what_the_first_one_keeps(
+    members: dict[str, Any], upstream: str, sent: dict[str, Any]
+) -> None:
+    models = {"m": ModelFacts(upstream="default"), "small": ModelFacts(upstream=upstream)}
+    call = response(**members)
+    action = Reroute("small").begin(replace(EXCHANGE, call=call), Tools(VirtualClock(), models=models))
+    made = await action.on_call(call)
+    assert isinstance(made, Call)
+    assert made.body == {**call.body, **sent}
+    RESPONSES.read(write(made.body))
+
+
+async def test_structured_output_is_left_whole() -> None:
+    asked = response(text={"format": {"type": "json_schema", "name": "n", "schema": {}}})
+    text = '{"a": "<think>b</think>"}'
+    final, _ = await answered(Ladder(("withhold", "reasoning")), [text], asked, streamed=True)
+    assert final["output"][1]["content"][0]["text"] == text
+
+
+async def test_a_server_that_sends_a_text_only_whole_is_believed() -> None:
+    said = responses.said(["Four."])
+    events = [
+        {"type": "response.output_item.done", "output_index": 0, "item": said},
+        {"type": "response.completed", "response": responses.response([said])},
+    ]
+    done = await Ladder(("mark", {})).answer(RESPONSES, response(), b"".join(map(event, events)), streamed=True)
+    assert read_by_a_client(done.body) == events

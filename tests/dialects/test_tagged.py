@@ -1,0 +1,117 @@
+"""Promises about the ids in an answer: the client reads them with their tag wherever they stand, and nothing else new."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.dialects.openai_responses import OpenAIResponses
+from proxy.dialects.tagged import TaggedDecoder
+from proxy.exchange import Call, Chunk
+from proxy.issued_ids import IssuedIds
+from tests.dialects import responses
+from tests.dialects.streams import cut, read_by_a_client, sent
+
+DIALECT = OpenAIResponses()
+CALL = DIALECT.read(b'{"model":"m","input":"hi"}')
+IDS = IssuedIds(b"k" * 32, "acme", "default", frozenset())
+TEXTS = [f"word{number} " for number in range(40)]
+OUTPUT = [responses.thought(), responses.said(TEXTS), responses.called()]
+GIVEN = (responses.RESPONSE_ID, responses.THOUGHT_ID, responses.MESSAGE_ID, responses.CALL_ID)
+
+
+def through(pieces: list[bytes], *, streamed: bool, every: bool = False) -> list[Chunk]:
+    assert CALL.gives is not None
+    inner = DIALECT.decoder(CALL, streamed=streamed, every=every)
+    decoder = TaggedDecoder(inner, CALL.gives, IDS, exact=every)
+    return [chunk for piece in pieces for chunk in decoder.feed(piece)] + decoder.finish()
+
+
+def shown(body: bytes) -> bytes:
+    """Return an answer with a tag behind each id, wherever it is a value."""
+    for each in GIVEN:
+        body = body.replace(json.dumps(each).encode(), json.dumps(IDS.give(each)).encode())
+    return body
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 100_000), max_size=30), st.booleans())
+def test_every_id_of_a_stream_has_its_tag_however_it_is_split(cuts: list[int], every: bool) -> None:
+    stream = responses.stream(OUTPUT, TEXTS)
+    chunks = through(cut(stream, cuts), streamed=True, every=every)
+    assert sent(DIALECT, chunks, streamed=True) == shown(stream)
+    for chunk in chunks:
+        if chunk.data is not None:
+            assert [chunk.data] == read_by_a_client(chunk.raw or b"")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_every_id_of_a_document_has_its_tag(indent: int | None) -> None:
+    document = json.dumps(json.loads(responses.document(OUTPUT)), indent=indent).encode()
+    (chunk,) = through([document], streamed=False)
+    assert chunk.raw == shown(document)
+    assert chunk.data == json.loads(shown(document))
+
+
+def test_a_text_that_names_an_id_stays_as_it_is() -> None:
+    text = f'{{"id":"{responses.RESPONSE_ID}"}} and {responses.MESSAGE_ID}, "x":"{responses.CALL_ID}'
+    stream = responses.stream([responses.said([text])], [text])
+    documents = read_by_a_client(sent(DIALECT, through([stream], streamed=True), streamed=True))
+    assert documents[-1]["response"]["output"][0]["content"][0]["text"] == text
+    assert [each["delta"] for each in documents if "delta" in each] == [text]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"metadata": {"id": "resp_ofsomebody"}},
+        {"tools": [{"type": "function", "name": "f", "parameters": {"id": "resp_ofsomebody"}}]},
+        {"user": "resp_ofsomebody"},
+    ],
+)
+def test_what_the_client_made_up_is_given_no_tag(members: dict[str, Any]) -> None:
+    (chunk,) = through([responses.document([], **members)], streamed=False)
+    assert IDS.give("resp_ofsomebody") not in (chunk.raw or b"").decode()
+
+
+def test_the_response_before_is_named_as_the_client_named_it() -> None:
+    (chunk,) = through([responses.document([], previous_response_id="resp_before")], streamed=False)
+    assert chunk.data is not None
+    assert chunk.data["previous_response_id"] == IDS.give("resp_before")
+
+
+def test_a_container_is_given_with_its_item() -> None:
+    item = {
+        "id": "ci_0a1b2c",
+        "type": "code_interpreter_call",
+        "container_id": "cntr_0a1b2c",
+        "code": "1",
+        "outputs": [],
+    }
+    (chunk,) = through([responses.document([item])], streamed=False)
+    assert chunk.data is not None
+    (out,) = chunk.data["output"]
+    assert (out["id"], out["container_id"]) == (IDS.give("ci_0a1b2c"), IDS.give("cntr_0a1b2c"))
+
+
+@pytest.mark.parametrize("id_", [5, None, [], "x", "a" * 500, 'quo"te" quo"te'])
+def test_an_id_of_another_shape_is_passed_on_as_it_is(id_: Any) -> None:
+    document = responses.document([{**responses.said(["a"]), "id": id_}], id=id_)
+    (chunk,) = through([document], streamed=False)
+    assert chunk.raw == document
+
+
+def test_the_ids_of_one_answer_are_bounded() -> None:
+    items = [{**responses.said(["a"]), "id": f"msg_{number:06}"} for number in range(400)]
+    (chunk,) = through([responses.document(items)], streamed=False)
+    assert chunk.data is not None
+    tagged = [item for item in chunk.data["output"] if IDS.take(item["id"]) is not None]
+    assert len(tagged) == 255  # and the response itself
+
+
+def test_calls_of_other_apis_give_no_ids() -> None:
+    assert Call("m", stream=False, body={}).gives is None

@@ -1,0 +1,139 @@
+"""Promises about ids of what an upstream keeps: a tenant gets back what it was given, and nobody else's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.dialects.openai_responses import OpenAIResponses
+from proxy.dialects.strict_json import write
+from proxy.errors import BadRequest
+from proxy.exchange import Call
+from proxy.issued_ids import IssuedIds, taken
+
+KEY = b"k" * 32
+IDS = IssuedIds(KEY, "acme", "default", frozenset({"pmpt_public"}))
+OTHERS = {
+    "another tenant": IssuedIds(KEY, "eve", "default", frozenset()),
+    "another upstream": IssuedIds(KEY, "acme", "second", frozenset()),
+    "names that join alike": IssuedIds(KEY, "acmed", "efault", frozenset()),
+    "another key": IssuedIds(b"x" * 32, "acme", "default", frozenset()),
+}
+DIALECT = OpenAIResponses()
+
+
+def call_of(**members: Any) -> Call:
+    return DIALECT.read(write({"model": "m", "input": "hi", **members}))
+
+
+@given(st.from_regex(r"[A-Za-z0-9._:-]{6,128}", fullmatch=True))
+def test_what_a_tenant_was_given_it_can_return(given_id: str) -> None:
+    shown = IDS.give(given_id)
+    assert shown.startswith(given_id)
+    assert IDS.take(shown) == given_id
+    assert IDS.give(given_id) == shown  # on every replica and in every event
+
+
+@pytest.mark.parametrize("ids", OTHERS.values(), ids=OTHERS)
+def test_what_it_was_not_given_it_cannot(ids: IssuedIds) -> None:
+    assert IDS.take(ids.give("resp_0a1b2c")) is None
+
+
+_GIVEN = IDS.give("resp_0a1b2c")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "",
+        "resp_0a1b2c",
+        _GIVEN[:-1],
+        _GIVEN + "A",
+        _GIVEN[:-1] + ("A" if _GIVEN[-1] != "A" else "B"),
+        "r" + _GIVEN,
+        _GIVEN.replace("resp", "resq"),
+        IDS.give(_GIVEN) + _GIVEN,
+        _GIVEN[-23:],
+        "résp_0a1b2c" + _GIVEN[-23:],
+        "resp_0a1b2c_sgéééééééééééééééééééé",
+        "resp_0a1b2c\ud800" + _GIVEN[-23:],
+        "x" * 10_000,
+    ],
+)
+def test_what_was_changed_is_nothing(shown: str) -> None:
+    assert IDS.take(shown) is None
+
+
+def test_a_public_id_is_everybodys_and_stays_as_it_is() -> None:
+    assert IDS.give("pmpt_public") == IDS.take("pmpt_public") == "pmpt_public"
+    assert OTHERS["another tenant"].take("pmpt_public") is None
+
+
+@pytest.mark.parametrize("given_id", ["", "five5", "a b c d e f", "é" * 9, "x" * 129, 'a"b"c"d'])
+def test_what_looks_like_no_id_is_passed_on_as_it_is(given_id: str) -> None:
+    assert IDS.give(given_id) == given_id
+
+
+def test_a_call_goes_upstream_with_the_upstreams_own_ids() -> None:
+    item = {"type": "message", "role": "assistant", "content": "yes"}
+    asked = call_of(
+        previous_response_id=_GIVEN,
+        prompt={"id": "pmpt_public"},
+        input=[
+            {"type": "item_reference", "id": IDS.give("msg_0a1b2c")},
+            {**item, "id": IDS.give("msg_9a8b7c")},
+            {**item, "id": "made-up-elsewhere"},
+            {"role": "user", "content": "hi"},
+        ],
+    )
+    before = write(asked.body)
+    sent = taken(asked, IDS).body
+    assert sent["previous_response_id"] == "resp_0a1b2c"
+    assert sent["prompt"] == {"id": "pmpt_public"}
+    assert [each.get("id") for each in sent["input"]] == ["msg_0a1b2c", "msg_9a8b7c", None, None]
+    assert sent["input"][2] == item
+    assert write(asked.body) == before, "the call itself stays as it was"
+
+
+@pytest.mark.parametrize(
+    ("members", "param", "code"),
+    [
+        ({"previous_response_id": "{}"}, "previous_response_id", "previous_response_not_found"),
+        ({"conversation": "{}"}, "conversation", "not_found"),
+        ({"conversation": {"id": "{}"}}, "conversation.id", "not_found"),
+        ({"prompt": {"id": "{}"}}, "prompt.id", "not_found"),
+        ({"input": [{"type": "item_reference", "id": "{}"}]}, "input[0].id", "not_found"),
+        ({"input": [{"type": "reasoning", "id": "{}", "summary": []}]}, "input[0].id", "not_found"),
+        ({"tools": [{"type": "file_search", "vector_store_ids": ["{}"]}]}, "tools[0].vector_store_ids[0]", "not_found"),
+        ({"tools": [{"type": "code_interpreter", "container": "{}"}]}, "tools[0].container", "not_found"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "{}"}]}]},
+            "input[0].content[0].file_id",
+            "not_found",
+        ),
+    ],
+)
+def test_somebody_elses_id_is_refused_in_the_words_for_one_that_never_was(
+    members: dict[str, Any], param: str, code: str
+) -> None:
+    def refusal(shown: str) -> BadRequest:
+        body = write({"model": "m", "input": "hi", **members}).replace(b"{}", shown.encode())
+        with pytest.raises(BadRequest) as refused:
+            taken(DIALECT.read(body), IDS)
+        return refused.value
+
+    foreign = refusal(OTHERS["another tenant"].give("resp_0a1b2c"))
+    never = refusal(IDS.give("resp_0a1b2c")[:-4] + "AAAA")
+    bare = refusal("resp_0a1b2c")
+    for error in (foreign, never, bare):
+        assert (error.status, error.code, error.param) == (400, code, param)
+        assert error.message.partition("'")[0] == foreign.message.partition("'")[0]
+        assert error.message.endswith("' not found.")
+
+
+def test_a_call_that_names_nothing_is_the_very_same() -> None:
+    asked = call_of()
+    assert taken(asked, IDS) is asked
