@@ -22,6 +22,7 @@ from proxy.decision import Effect, Outcome, Verdict
 from proxy.decisions.record import Ending
 from proxy.decisions.writer import LogUnavailable
 from proxy.dialects.base import Dialect, RetellingDialect
+from proxy.dialects.elsewhere import why_not
 from proxy.errors import (
     BadRequest,
     MethodNotAllowed,
@@ -102,7 +103,7 @@ class Gateway:
         path = request.raw_path.partition("?")[0]
         dialect = self._parts.dialects.get(path)
         if dialect is None and path != MODELS_PATH:
-            raise NotFound("There is nothing here.")
+            raise NotFound(why_not(path))
         allowed = "POST" if dialect is not None else "GET"
         if request.method != allowed:
             raise MethodNotAllowed("This method is not allowed here.", headers={"allow": allowed})

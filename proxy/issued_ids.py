@@ -27,7 +27,6 @@ _MARK: Final = "_sg"  # between an id and its tag, so that people see what the e
 _TAG_BYTES = 15  # 20 characters; a forger has one guess in 2^120
 _TAG_CHARS = 20
 _ID = re.compile(r"[A-Za-z0-9._:-]{6,128}")  # as APIs make them; what is shorter could be any word of an answer
-_MAX_SHOWN = 80
 
 
 class IssuedIds:
@@ -79,14 +78,27 @@ def taken(call: Call, ids: IssuedIds) -> Call:
     return replace(call, body=rewritten(call.body, edits)) if edits else call
 
 
+def place(path: tuple[str | int, ...]) -> str:
+    """Return a path as clients write it: `input[2].content[0].file_id`."""
+    return "".join(f"[{step}]" if type(step) is int else f".{step}" for step in path).removeprefix(".")
+
+
+class StateRefused(BadRequest):
+    """The refusal of what the upstream keeps, at a place in the body."""
+
+    def __init__(self, where: str) -> None:
+        message = f"`{where}` refers to state kept at the upstream, which is not available through this proxy."
+        super().__init__(message, code="upstream_state", param=where)
+
+
 def _unknown(kept: Kept, shown: object) -> BadRequest:
-    """Return the refusal that OpenAI gives for a response that is not there, and its like for everything else."""
-    where = "".join(f"[{step}]" if type(step) is int else f".{step}" for step in kept.path)[1:]
-    name = shown[:_MAX_SHOWN] if type(shown) is str and shown[:_MAX_SHOWN].isprintable() else ""
-    if kept.path == ("previous_response_id",):
-        message = f"Previous response with id '{name}' not found."
-        return BadRequest(message, code="previous_response_not_found", param=where)
-    return BadRequest(f"`{where}` with id '{name}' not found.", code="not_found", param=where)
+    """Return the refusal of an id that this tenant was not given; a response is not there, in OpenAI's words."""
+    where = place(kept.path)
+    if where != "previous_response_id":
+        return StateRefused(where)
+    name = shown if type(shown) is str and _ID.fullmatch(shown) else ""  # no text of a client's gets into a record
+    message = f"Previous response with id '{name}' not found."
+    return BadRequest(message, code="previous_response_not_found", param=where)
 
 
 def _at(body: Any, path: tuple[str | int, ...]) -> object:  # noqa: ANN401 - a JSON document

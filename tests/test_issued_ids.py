@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dialects.anthropic_messages import AnthropicMessages
+from proxy.dialects.base import Dialect
+from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.openai_responses import OpenAIResponses
 from proxy.dialects.strict_json import write
 from proxy.errors import BadRequest
@@ -23,6 +27,7 @@ OTHERS = {
     "another key": IssuedIds(b"x" * 32, "acme", "default", frozenset()),
 }
 DIALECT = OpenAIResponses()
+CHAT, MESSAGES = OpenAIChat(), AnthropicMessages()
 
 
 def call_of(**members: Any) -> Call:
@@ -102,17 +107,21 @@ def test_a_call_goes_upstream_with_the_upstreams_own_ids() -> None:
     ("members", "param", "code"),
     [
         ({"previous_response_id": "{}"}, "previous_response_id", "previous_response_not_found"),
-        ({"conversation": "{}"}, "conversation", "not_found"),
-        ({"conversation": {"id": "{}"}}, "conversation.id", "not_found"),
-        ({"prompt": {"id": "{}"}}, "prompt.id", "not_found"),
-        ({"input": [{"type": "item_reference", "id": "{}"}]}, "input[0].id", "not_found"),
-        ({"input": [{"type": "reasoning", "id": "{}", "summary": []}]}, "input[0].id", "not_found"),
-        ({"tools": [{"type": "file_search", "vector_store_ids": ["{}"]}]}, "tools[0].vector_store_ids[0]", "not_found"),
-        ({"tools": [{"type": "code_interpreter", "container": "{}"}]}, "tools[0].container", "not_found"),
+        ({"conversation": "{}"}, "conversation", "upstream_state"),
+        ({"conversation": {"id": "{}"}}, "conversation.id", "upstream_state"),
+        ({"prompt": {"id": "{}"}}, "prompt.id", "upstream_state"),
+        ({"input": [{"type": "item_reference", "id": "{}"}]}, "input[0].id", "upstream_state"),
+        ({"input": [{"type": "reasoning", "id": "{}", "summary": []}]}, "input[0].id", "upstream_state"),
+        (
+            {"tools": [{"type": "file_search", "vector_store_ids": ["{}"]}]},
+            "tools[0].vector_store_ids[0]",
+            "upstream_state",
+        ),
+        ({"tools": [{"type": "code_interpreter", "container": "{}"}]}, "tools[0].container", "upstream_state"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "{}"}]}]},
             "input[0].content[0].file_id",
-            "not_found",
+            "upstream_state",
         ),
     ],
 )
@@ -130,10 +139,57 @@ def test_somebody_elses_id_is_refused_in_the_words_for_one_that_never_was(
     bare = refusal("resp_0a1b2c")
     for error in (foreign, never, bare):
         assert (error.status, error.code, error.param) == (400, code, param)
-        assert error.message.partition("'")[0] == foreign.message.partition("'")[0]
-        assert error.message.endswith("' not found.")
+        assert re.sub("'.*'", "", error.message) == re.sub("'.*'", "", foreign.message)
 
 
 def test_a_call_that_names_nothing_is_the_very_same() -> None:
     asked = call_of()
     assert taken(asked, IDS) is asked
+
+
+FILE = {"type": "file", "file_id": "file-public"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "{}"}}]}]}),
+        (
+            MESSAGES,
+            {"messages": [{"role": "user", "content": [{"type": "image", "source": {**FILE, "file_id": "{}"}}]}]},
+        ),
+        (MESSAGES, {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "{}"}]}]}),
+        (MESSAGES, {"container": "{}"}),
+        (MESSAGES, {"container": {"id": "{}"}}),
+    ],
+)
+def test_what_settings_list_as_public_may_be_named_in_every_api(dialect: Dialect, body: dict[str, Any]) -> None:
+    ids = IssuedIds(KEY, "acme", "default", frozenset({"file-public"}))
+    asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], **body}
+
+    def read(shown: str) -> Call:
+        return dialect.read(write(asked).replace(b"{}", shown.encode()))
+
+    assert taken(read("file-public"), ids).body == read("file-public").body
+    assert taken(read(ids.give("file-own")), ids).body == read("file-own").body
+    for shown in ("file-own", OTHERS["another tenant"].give("file-own")):
+        with pytest.raises(BadRequest, match="state kept at the upstream"):
+            taken(read(shown), ids)
+
+
+def test_a_container_in_which_code_ran_is_given_to_its_tenant() -> None:
+    code = [{"type": "code_execution_20250825", "name": "code_execution"}]
+    asked: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    assert MESSAGES.read(write(asked)).gives is None
+    for members in ({"tools": code}, {"container": "container_0a1b2c"}):
+        gives = MESSAGES.read(write({**asked, **members})).gives
+        assert gives is not None
+        container = {"id": "container_0a1b2c", "expires_at": "2026-01-01T00:00:00Z"}
+        for document in (
+            {"type": "message", "id": "msg_1", "container": container},
+            {"type": "message_start", "message": {"id": "msg_1", "container": container}},
+            {"type": "message_delta", "delta": {"container": container}},
+        ):
+            assert list(gives(document)) == ["container_0a1b2c"]
+        for odd in ({}, {"container": None}, {"delta": 5}, {"message": {"container": {"id": 5}}}):
+            assert list(gives(odd)) == []

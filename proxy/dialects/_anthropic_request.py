@@ -11,27 +11,30 @@ from typing import Any
 from proxy.dialects import _request as request
 from proxy.dialects._names import names
 from proxy.dialects._texts import FREE
-from proxy.exchange import Call
+from proxy.exchange import Call, Kept
 
 # The top-level members of the API, as of 2026: those that no model sees, and all.
 SETTINGS = names(
-    "cache_control diagnostics inference_geo max_tokens metadata model service_tier speed stop_sequences stream "
-    "temperature thinking top_k top_p"
+    "cache_control container diagnostics inference_geo max_tokens metadata model service_tier speed stop_sequences "
+    "stream temperature thinking top_k top_p"
 )
 KNOWN = SETTINGS | names("messages output_config system tool_choice tools")
 _ROLES = frozenset({"user", "assistant", "system"})
 _BLOCKS = names(
-    "bash_code_execution_tool_result browser_state code_execution_tool_result document image redacted_thinking "
-    "search_result server_tool_use text text_editor_code_execution_tool_result thinking tool_reference tool_result "
-    "tool_search_tool_result tool_use web_fetch_tool_result web_search_result web_search_tool_result"
+    "bash_code_execution_tool_result browser_state code_execution_tool_result container_upload document image "
+    "redacted_thinking search_result server_tool_use text text_editor_code_execution_tool_result thinking "
+    "tool_reference tool_result tool_search_tool_result tool_use web_fetch_tool_result web_search_result "
+    "web_search_tool_result"
 )
-_SOURCES = frozenset({"base64", "content", "text", "url"})
+_SOURCES = frozenset({"base64", "content", "file", "text", "url"})
 # Client tools, and server tools whose type ends in the day of their version. What is not here may keep state, or reach
 # another server with a credential out of the body.
 _TOOL = re.compile(
     r"custom|(?:bash|browser_toolset|code_execution|computer|computer_toolset|memory|text_editor|tool_search_tool_bm25"
     r"|tool_search_tool_regex|web_fetch|web_search)_\d{8}|tool_search_tool_(?:bm25|regex)"
 )
+# Members besides the messages in which an id may stand; diagnostics compares with an earlier request.
+_NAMING = frozenset({"container", "diagnostics", "system"})
 _MAX_STOPS = 1024
 _MAX_TOOLS = 256
 
@@ -40,12 +43,13 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
     """Check a document that was read strictly; `accepted` are the top-level names that may occur."""
     request.check_names(document, accepted)
     model = request.model(document)
+    kept: list[Kept] = []
     for index, message in enumerate(request.messages(document, _ROLES)):
-        _check_message(message, f"messages[{index}]")
-    system = document.get("system")
-    if system is not None:
-        request.check_state(system, "system")
-        _check_content(system, "system")
+        kept += _check_message(message, index)
+    for name in _NAMING & document.keys():
+        kept += request.kept_ids({name: document[name]}, ())
+    if document.get("system") is not None:
+        _check_content(document["system"], "system")
     most = request.whole(document, "max_tokens", 0)  # 0 warms the prompt cache and generates nothing
     if most is None:
         raise request.wrong("max_tokens", "an integer of at least 0")
@@ -54,9 +58,10 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
         kind = tool.get("type")
         if kind is not None and (type(kind) is not str or not _TOOL.fullmatch(kind)):
             raise request.wrong(f"tools[{index}].type", "a type of tool that this proxy knows")
-    if "diagnostics" in document:  # compares with an earlier request, by its id
-        request.check_state(document["diagnostics"], "diagnostics")
-    return Call(model, request.flag(document, "stream"), document, most, instruct=instructed)
+    call = Call(model, request.flag(document, "stream"), document, most, instruct=instructed, kept=tuple(kept))
+    if document.get("container") is not None or _runs_code(document):
+        call.gives = given_ids
+    return call
 
 
 def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
@@ -69,12 +74,27 @@ def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
     return {**body, "system": f"{system}\n\n{text}"}
 
 
-def _check_message(message: dict[str, Any], where: str) -> None:
+def given_ids(document: dict[str, Any]) -> list[str]:
+    """Return the ids that a document of the answer gives out: that of the container in which code ran."""
+    holders = [document, document.get("message"), document.get("delta")]
+    containers = [holder.get("container") for holder in holders if type(holder) is dict]
+    ids = [container.get("id") for container in containers if type(container) is dict]
+    return [each for each in ids if type(each) is str]
+
+
+def _runs_code(document: dict[str, Any]) -> bool:
+    tools = document.get("tools") or ()
+    return any(str(tool.get("type")).startswith("code_execution") for tool in tools)
+
+
+def _check_message(message: dict[str, Any], index: int) -> list[Kept]:
+    """Return the ids in it of what the upstream keeps."""
     content = message.get("content")
     if type(content) is str and len(message) == 2:
-        return
-    request.check_state(message, where, FREE)
-    _check_content(content, f"{where}.content")
+        return []
+    kept = request.kept_ids(message, ("messages", index), FREE)
+    _check_content(content, f"messages[{index}].content")
+    return kept
 
 
 def _check_content(content: object, where: str) -> None:

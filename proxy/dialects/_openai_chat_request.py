@@ -11,7 +11,7 @@ from proxy.dialects import _request as request
 from proxy.dialects._names import names
 from proxy.dialects._texts import FREE
 from proxy.errors import BadRequest
-from proxy.exchange import Call
+from proxy.exchange import Call, Kept
 
 # The top-level members of the API, as of 2026: those that no model sees, and all.
 SETTINGS = names(
@@ -40,9 +40,10 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
     """Check a document that was read strictly; `accepted` are the top-level names that may occur."""
     request.check_names(document, accepted)
     model = request.model(document)
+    kept: list[Kept] = []
     for index, message in enumerate(request.messages(document, _ROLES)):
         if len(message) != 2 or type(message.get("content")) is not str:  # most are a role and a text
-            _check_message(message, index)
+            kept += _check_message(message, index)
     seldom = not _SELDOM.isdisjoint(document)
     if seldom and request.flag(document, "store"):
         raise request.state_refused("store")
@@ -62,6 +63,7 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
         hide_usage=stream and not usage_asked,
         length_member="max_completion_tokens",
         instruct=instructed,
+        kept=tuple(kept),
     )
 
 
@@ -73,7 +75,8 @@ def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
     return {**body, "messages": [*messages[:count], {"role": role, "content": text}, *messages[count:]]}
 
 
-def _check_message(message: dict[str, Any], index: int) -> None:
+def _check_message(message: dict[str, Any], index: int) -> list[Kept]:
+    """Return the ids in it of what the upstream keeps."""
     content = message.get("content")
     plain = content is None or type(content) is str
     if type(content) is list:
@@ -81,10 +84,10 @@ def _check_message(message: dict[str, Any], index: int) -> None:
     elif not plain:
         raise request.wrong(f"messages[{index}].content", "a string or a list of parts")
     if plain and len(message) == 2:  # a role and text: there is nothing more to look at
-        return
+        return []
     if message.get("audio") is not None:  # an earlier spoken answer, by its id
         raise request.state_refused(f"messages[{index}].audio")
-    request.check_state(message, f"messages[{index}]", FREE)
+    return request.kept_ids(message, ("messages", index), FREE)
 
 
 def _check_parts(parts: list[Any], message: int) -> bool:

@@ -12,6 +12,7 @@ from proxy.dialects import _request as request
 from proxy.dialects._names import names
 from proxy.dialects._texts import FREE
 from proxy.exchange import Kept
+from proxy.issued_ids import place
 from proxy.wire import GONE, Path
 
 _ROLES = frozenset({"assistant", "developer", "system", "user"})
@@ -47,10 +48,10 @@ def items_kept(body: dict[str, Any]) -> list[Kept]:
 
 
 def _of_item(item: dict[str, Any], path: Path) -> list[Kept]:
-    where = request.place(path)
-    kind = item.get("type", "message" if "role" in item else "item_reference")
+    where = place(path)
+    kind = item.get("type")
     if kind is None:
-        kind = "item_reference"
+        kind = "message" if "role" in item else "item_reference"
     if type(kind) is not str or kind not in _KINDS:
         raise request.wrong(f"{where}.type", "a type of item that this proxy knows")
     if kind == "message":

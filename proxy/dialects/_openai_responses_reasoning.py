@@ -69,7 +69,8 @@ class ResponseWithoutReasoning:
         if type(kind) is not str:
             return False
         if kind.startswith("response.output_item."):
-            if type(item) is dict and item.get("type") == _REASONING and type(number) is int:
+            reasons = type(item) is dict and item.get("type") == _REASONING
+            if reasons and type(number) is int and number not in self._thinking:
                 self._take(_ITEM_BYTES)
                 self._thinking.add(number)
             return False

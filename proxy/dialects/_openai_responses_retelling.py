@@ -18,6 +18,7 @@ from proxy.errors import UpstreamFailed
 from proxy.exchange import Call, Chunk
 from proxy.wire import Path, edited
 
+_MAX_LANES = 1 << 14
 _TOLD = ("instructions", "max_output_tokens", "temperature", "top_logprobs")  # of the request, in each response
 
 
@@ -36,6 +37,8 @@ class ResponseRetelling:
         """Take note of which texts come in pieces."""
         if self._streamed and chunk.data is not None and chunk.data.get("type") == "response.output_text.delta":
             self._came.add(lane_of(chunk.data))
+            if len(self._came) > _MAX_LANES:
+                raise UpstreamFailed("The model API sent more texts than an answer has.")
 
     def put(self, chunk: Chunk) -> Chunk:
         """Return a chunk that agrees with what went before."""

@@ -66,7 +66,7 @@ class ResponsesWire:
         kind = event.get("type")
         if kind == _TEXT_EVENT:
             lane = lane_of(event)
-            if type(item := event.get("item_id")) is str and lane // _PARTS not in self._items:
+            if type(item := event.get("item_id")) is str and len(self._items) < _PARTS:
                 self._items[lane // _PARTS] = item
             yield from _logprobs(event, lane, ())
             if type(event.get("delta")) is str:

@@ -12,6 +12,7 @@ from typing import Any
 from proxy.dialects._names import names
 from proxy.errors import BadRequest, ConfigurationError
 from proxy.exchange import Kept
+from proxy.issued_ids import StateRefused, place
 
 # Members that steer a client library or another gateway; to an upstream behind one they would mean another origin or
 # another credential.
@@ -81,26 +82,13 @@ def check_names(body: dict[str, Any], accepted: frozenset[str]) -> None:
             raise state_refused(name)
 
 
-def check_state(node: object, where: str, free: frozenset[str] = frozenset()) -> None:
-    """Refuse a member at any depth that names upstream state, except under members that hold free documents."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if type(node) is dict:
-            for name, value in node.items():
-                if name in STATE and value is not None:
-                    raise state_refused(f"{where}.{name}")
-                if name not in free:
-                    waiting.append(value)
-        elif type(node) is list:
-            waiting += node
-
-
 def kept_ids(node: object, where: Path, free: frozenset[str] = frozenset()) -> list[Kept]:
     """Return the ids of what the upstream keeps, at any depth but under members that hold free documents.
 
     Refuses members that name upstream state in another way than by ids.
     """
+    if not _names_state(node, free):  # as nearly always, which takes half the time to see
+        return []
     found: list[Kept] = []
     waiting = [(node, where)]
     while waiting:
@@ -116,6 +104,21 @@ def kept_ids(node: object, where: Path, free: frozenset[str] = frozenset()) -> l
     return found
 
 
+def _names_state(node: object, free: frozenset[str]) -> bool:
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is dict:
+            for name, value in node.items():
+                if name in STATE and value is not None:
+                    return True
+                if name not in free:
+                    waiting.append(value)
+        elif type(node) is list:
+            waiting += node
+    return False
+
+
 def _named(name: str, value: object, path: Path) -> list[Kept]:
     if name in _IDS and type(value) is str:
         return [Kept(path)]
@@ -126,15 +129,9 @@ def _named(name: str, value: object, path: Path) -> list[Kept]:
     raise state_refused(place(path))
 
 
-def place(path: Path) -> str:
-    """Return a path as clients write it: `input[2].content[0].file_id`."""
-    return "".join(f"[{step}]" if type(step) is int else f".{step}" for step in path).removeprefix(".")
-
-
 def state_refused(where: str) -> BadRequest:
     """Return the refusal of what the upstream keeps, at a place in the body."""
-    message = f"`{where}` refers to state kept at the upstream, which is not available through this proxy."
-    return BadRequest(message, code="upstream_state", param=where)
+    return StateRefused(where)
 
 
 def wrong(where: str, must: str) -> BadRequest:

@@ -30,10 +30,11 @@ _WORDS = names(
 _MAX_PLACE_CHARS = 128  # deeper places are cut off: a body can have many strings, each far down
 
 
-def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str]) -> list[Text]:
+def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str], items: str = "") -> list[Text]:
     """Return every string of a checked request that the model would see, in the order of the body.
 
-    `settings` are the top-level members that no model sees, `known` those that the dialect knows. The role of a text
+    `settings` are the top-level members that no model sees, `known` those that the dialect knows, `items` the one that
+    holds a conversation in items. The role of a text
     outside the messages is the name of the member that it stands in.
     """
     found: list[Text] = []
@@ -46,8 +47,8 @@ def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str])
                     found.append(Text(message["role"], f"messages[{index}].content", content))
                 elif not _plain_parts(message, index, found):
                     _seen(message, message["role"], f"messages[{index}]", found)
-        elif name == "input" and name in known:
-            _items(value, found)
+        elif name == items:
+            _items(value, name, found)
         elif name in known:
             _seen({name: value}, name, "", found)
         else:
@@ -55,14 +56,14 @@ def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str])
     return found
 
 
-def _items(value: object, found: list[Text]) -> None:
-    """Collect the texts of an input: one string of the user's, or items, of which those of messages have a role."""
+def _items(value: object, name: str, found: list[Text]) -> None:
+    """Collect the texts of a conversation in items: one string of the user's, or items, some with a role."""
     if type(value) is not list:
-        _seen(value, "user", "input", found)
+        _seen(value, "user", name, found)
         return
     for index, item in enumerate(value):
         role = item.get("role") if type(item) is dict else "user"
-        _seen(item, role if type(role) is str else "tool", f"input[{index}]", found)
+        _seen(item, role if type(role) is str else "tool", f"{name}[{index}]", found)
 
 
 def _plain_parts(message: dict[str, Any], index: int, found: list[Text]) -> bool:

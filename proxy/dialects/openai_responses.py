@@ -49,7 +49,7 @@ class OpenAIResponses(OpenAIDialect):
 
     def texts(self, call: Call) -> Iterator[Text]:
         """Yield every string that the model would see."""
-        return iter(texts(call.body, SETTINGS, KNOWN))
+        return iter(texts(call.body, SETTINGS, KNOWN, items="input"))
 
     def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is a stream of events, or one JSON document."""

@@ -10,6 +10,7 @@ from anthropic.types.message_create_params import MessageCreateParamsBase
 
 from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.errors import BadRequest, ConfigurationError
+from proxy.issued_ids import IssuedIds, taken
 
 DIALECT = AnthropicMessages()
 _BASE = {"model": "claude-x", "max_tokens": 16, "messages": [{"role": "user", "content": "hi"}]}
@@ -134,7 +135,7 @@ def test_what_the_api_does_not_know_is_refused_with_its_place(members: dict[str,
 @pytest.mark.parametrize("members", _STATE.values(), ids=_STATE.keys())
 def test_state_kept_at_the_upstream_is_out_of_reach(members: dict[str, Any]) -> None:
     with pytest.raises(BadRequest, match="state kept at the upstream") as caught:
-        DIALECT.read(_body(**members))
+        taken(DIALECT.read(_body(**members)), IssuedIds(b"k" * 32, "acme", "default", frozenset()))
     assert caught.value.code == "upstream_state"
 
 

@@ -10,6 +10,7 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsBas
 
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.errors import BadRequest, ConfigurationError
+from proxy.issued_ids import IssuedIds, taken
 
 DIALECT = OpenAIChat()
 _BASE = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
@@ -162,7 +163,7 @@ def test_what_the_api_does_not_know_is_refused_with_its_place(members: dict[str,
 @pytest.mark.parametrize("members", _STATE.values(), ids=_STATE.keys())
 def test_state_kept_at_the_upstream_is_out_of_reach(members: dict[str, Any]) -> None:
     with pytest.raises(BadRequest, match="state kept at the upstream") as caught:
-        DIALECT.read(_body(**members))
+        taken(DIALECT.read(_body(**members)), IssuedIds(b"k" * 32, "acme", "default", frozenset()))
     assert caught.value.code == "upstream_state"
 
 

@@ -106,11 +106,11 @@ def test_an_id_of_another_shape_is_passed_on_as_it_is(id_: Any) -> None:
 
 
 def test_the_ids_of_one_answer_are_bounded() -> None:
-    items = [{**responses.said(["a"]), "id": f"msg_{number:06}"} for number in range(400)]
+    items = [{**responses.said(["a"]), "id": f"msg_{number:06}"} for number in range(5_000)]
     (chunk,) = through([responses.document(items)], streamed=False)
     assert chunk.data is not None
     tagged = [item for item in chunk.data["output"] if IDS.take(item["id"]) is not None]
-    assert len(tagged) == 255  # and the response itself
+    assert len(tagged) == 4_095  # and the response itself
 
 
 def test_calls_of_other_apis_give_no_ids() -> None:

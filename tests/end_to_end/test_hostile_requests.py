@@ -33,7 +33,7 @@ PATHS = [
     *("/v1/chat/../chat/completions", "/v1/%2e%2e/v1/chat/completions", "/v1/chat%2fcompletions", "/v1/models/"),
     *("/v1/chat/completions;x", "/v1/chat/completions%00", "/v1/chat/completions%20", "/v1/chat/completions."),
     *("/v1/chat/completion\xc0\xb3", "/%76%31/chat/completions", "/v1/chat\\completions", "/./v1/chat/completions"),
-    *("/v1/chat/completions#x", "/v1/embeddings", "/v1/files", "/v1/batches", "/v1/responses", "/v1/models/m-large"),
+    *("/v1/chat/completions#x", "/v1/embeddings", "/v1/files", "/v1/batches", "/v1/responses/r", "/v1/models/m-large"),
     *("/metrics", "/healthz", "/readyz", "/keys", "/keys/import", "/status", "/debug", "/docs", "/openapi.json"),
     *("/admin", "/config", "/.env", "/server-status", "/v1/admin/keys", "/%2e%2e/keys", "/v1/../keys"),
     *sorted({route.path.replace("{", "").replace("}", "") for route in ROUTES} - {"/keys", "/keys/import", "/status"}),
