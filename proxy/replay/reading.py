@@ -34,6 +34,7 @@ from proxy.replay.seen import Batch, Caller, Line, Other, Request, Seen, Unreada
 from proxy.store.memory import MemoryStore
 
 _SHORT_CHARS: Final = 256
+_TEXTS: Final = frozenset({"input", "instructions", "system"})  # members that may be a short text of a prompt
 _LATEST: Final = 253_402_300_800.0  # the year 10000
 _NO_PRINTS: Final = np.empty(0, np.uint64)
 _NOBODY: Final = Principal("", "", "", "", 0.0, {})
@@ -141,7 +142,7 @@ class Reader:
         prints = _NO_PRINTS
         if self._fingerprinter is not None:
             prints, question, whole = self._fingerprinter.of(texts)
-        settings = {name: value for name, value in body.items() if _is_short(value)}
+        settings = {name: value for name, value in body.items() if name not in _TEXTS and _is_short(value)}
         request = Request(
             call.model,
             call.stream,

@@ -159,3 +159,36 @@ def test_everything_comes_once_and_the_clock_never_goes_back(moments: list[float
     assert [at for at, _, _ in came] == sorted(at for at, _, _ in came)
     if not order.jumped:
         assert [item for _, _, item in came] == sorted(moments)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/messages", {"model": "m", "max_tokens": 9, "messages": [], "system": "my secret plan"}),
+        ("/v1/responses", {"model": "m", "input": "my secret plan", "instructions": "my secret way"}),
+    ],
+)
+def test_a_short_text_never_leaves_the_reading_process_either(path: str, body: dict[str, Any]) -> None:
+    if "messages" in body:
+        body["messages"] = [{"role": "user", "content": "my secret question"}]
+    [found] = READER.read(as_bytes([{**line(), "path": path, "body": body}])).lines
+    assert isinstance(found, Seen)
+    assert found.request is not None
+    assert "secret" not in repr(found)
+
+
+def test_a_response_is_read_with_what_it_asks_for_and_used_and_goes_on_from() -> None:
+    body = {
+        "model": "m",
+        "input": [{"role": "user", "content": "Hi."}, {"type": "item_reference", "id": "msg_1"}],
+        "previous_response_id": "resp_1",
+        "max_output_tokens": 50,
+        "stream": True,
+    }
+    usage = {"input_tokens": 10, "output_tokens": 20}
+    row = {**line(), "path": "/v1/responses", "body": body, "response": {"status": 200, "usage": usage}}
+    [found] = READER.read(as_bytes([row])).lines
+    assert isinstance(found, Seen)
+    assert found.request is not None
+    assert (found.dialect, found.refused, found.usage) == ("openai.responses", "", (10, 20))
+    assert found.request.fields == {"request.turns": 1}
