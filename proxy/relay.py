@@ -63,7 +63,7 @@ class Relay:
         decoder = dialect.decoder(call, streamed=streamed, every=answering is not None)
         if call.gives is not None:
             ids = course.decider.ids(course.exchange, course.model)
-            decoder = TaggedDecoder(decoder, call.gives, ids, exact=answering is not None)
+            decoder = TaggedDecoder(decoder, call.gives, ids, every=answering is not None)
         course.progress = decoder.progress
         if answering is not None:
             answering.open(dialect, call, streamed=streamed)

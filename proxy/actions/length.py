@@ -14,10 +14,10 @@ _LEAST_BUDGET = 1024  # of reasoning tokens, that Anthropic's API accepts
 
 def shortened(call: Call, most: int) -> Call:
     """Return a call that asks for at most `most` output tokens, the very same object if it does already."""
+    most = max(most, _LEAST.get(call.length_member, 1))
     if call.max_output_tokens is not None and call.max_output_tokens <= most:
         return call
     given = [name for name in _LENGTHS if call.body.get(name) is not None] or [call.length_member]
-    most = max(most, _LEAST.get(call.length_member, 1))
     body = {**call.body, **dict.fromkeys(given, most), **_thinking_within(most, call.body.get("thinking"))}
     return replace(call, body=body, max_output_tokens=most)
 

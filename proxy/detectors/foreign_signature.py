@@ -32,7 +32,7 @@ _MAX_ASKED = 32  # round trips for one request, all at once
 _MAX_SEALS = 4_096  # of one request that are looked at
 _UNKNOWN_S = 60.0  # how long a seal that the store does not know is not asked for again
 _MEMBERS = ("signature", "data", "encrypted_content")
-_SEALED = ("thinking", "redacted_thinking", "reasoning", "reasoning.encrypted")
+_SEALED = ("thinking", "redacted_thinking", "reasoning", "reasoning.encrypted", "compaction")
 _WHEN = struct.Struct(">Q")
 
 

@@ -32,7 +32,7 @@ class ResponseStream(StreamDecoder):
         b"response.refusal",
     )
     # The last event holds everything once more, and a picture that was made is some five megabytes.
-    _MAX_EVENT_BYTES: ClassVar[int] = 8 << 20
+    _MAX_EVENT_BYTES: ClassVar[int] = 6 << 20
 
     def _counted(self, events: bytes, size: int) -> bool:
         # Events of many kinds and with padding of any length have no envelope in common, but text in one place only.
@@ -117,8 +117,8 @@ def _refuses(item: object) -> bool:
 
 
 def _note_seal(progress: Progress, item: object) -> None:
-    """Note the seal of a reasoning item, a few at most."""
-    if member(item, "type") != "reasoning":
+    """Note the seal of reasoning, or of a conversation that was made shorter, a few at most."""
+    if member(item, "type") not in ("reasoning", "compaction"):
         return
     seal = member(item, "encrypted_content")
     if type(seal) is str and seal and len(progress.signatures) < _MAX_SEALS:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from proxy.dialects._answer_json import load
@@ -24,16 +23,16 @@ _MEMBER = re.compile(rb'id"\s*:\s*"([^"\\]{1,128})"')  # `id`, `item_id` and the
 
 
 class TaggedDecoder:
-    """A decoder of one answer; `gives` returns the ids that a document gives out."""
+    """A decoder of one answer; `gives` returns the ids that a document gives out, `every` is the inner one's."""
 
     progress: Progress
 
-    def __init__(self, inner: ChunkDecoder, gives: Gives, ids: IssuedIds, *, exact: bool) -> None:
+    def __init__(self, inner: ChunkDecoder, gives: Gives, ids: IssuedIds, *, every: bool) -> None:
         self.progress = inner.progress
         self._inner = inner
         self._gives = gives
         self._ids = ids
-        self._exact = exact
+        self._every = every
         self._known: dict[bytes, bytes] = {}  # the ids as they came, and what takes their place
 
     def feed(self, data: bytes) -> list[Chunk]:
@@ -53,8 +52,9 @@ class TaggedDecoder:
         raw = _MEMBER.sub(self._shown, raw)
         if raw == chunk.raw:
             return chunk
-        data = chunk.data and (load(_document_in(raw), exact=self._exact) or chunk.data)
-        return replace(chunk, raw=raw, data=data)
+        # Where nobody asks for every document, nobody reads the one that this was.
+        data = load(_document_in(raw), exact=True) if self._every and chunk.data is not None else None
+        return Chunk(raw, data, chunk.event)
 
     def _learn(self, document: dict[str, Any]) -> None:
         for given in self._gives(document):

@@ -219,6 +219,7 @@ GONE_IMAGE = {**LEFT_OUT, "type": "input_text"}
         ({"max_output_tokens": 100}, response(), {"max_output_tokens": 100}),
         ({"max_output_tokens": 100}, response(max_output_tokens=99), {}),
         ({"max_output_tokens": 3}, response(), {"max_output_tokens": 16}),
+        ({"max_output_tokens": 3}, response(max_output_tokens=16), {}),
         ({"temperature": {"max": 0.5}}, response(temperature=1), {"temperature": 0.5}),
         ({"temperature": {"max": 0.5}}, response(temperature=1, reasoning={"effort": "low"}), {}),
         ({"tools": 1}, response(tools=named("a", "b")), {"tools": named("a")}),

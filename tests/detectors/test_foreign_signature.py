@@ -31,6 +31,7 @@ def thinking(*seals: str) -> dict[str, Any]:
         thinking("seal"),
         {"messages": [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "seal"}]}]},
         {"input": [{"type": "reasoning", "encrypted_content": "seal"}]},
+        {"input": [{"type": "compaction", "encrypted_content": "seal"}]},
         {"messages": [{"role": "assistant", "reasoning_details": [{"type": "reasoning.encrypted", "data": "seal"}]}]},
     ],
 )

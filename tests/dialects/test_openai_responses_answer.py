@@ -134,6 +134,12 @@ def test_a_document_says_that_it_failed_or_that_the_model_declined() -> None:
     assert not known_of(b'{"object":"list","data":[]}', streamed=False).complete
 
 
+def test_the_seal_of_a_conversation_that_was_made_shorter_is_noted_too() -> None:
+    item = {"type": "compaction", "id": "cmp_0a1b2c", "encrypted_content": "c2VhbA=="}
+    assert known_of(responses.document([item]), streamed=False).signatures == ["c2VhbA=="]
+    assert known_of(event({"type": "response.output_item.done", "item": item})).signatures == ["c2VhbA=="]
+
+
 @pytest.mark.parametrize("count", [-1, 1.5, "5", True, None, 10**9 + 1])
 @pytest.mark.parametrize("name", ["input_tokens", "output_tokens"])
 def test_a_figure_that_cannot_be_true_counts_as_not_sent(name: str, count: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +18,7 @@ from tests.end_to_end.customers import openai_client, record_of
 from tests.end_to_end.scene import Scene, staged
 from tests.marks.texts import PROSE
 from tests.rig.raw_client import Response, post
-from tests.rig.scripted_upstream import Close, Script, body_answer, json_answer, sse_answer
+from tests.rig.scripted_upstream import Close, Pause, Script, body_answer, json_answer, sse_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATH = "/v1/responses"
@@ -178,6 +179,25 @@ async def test_a_stream_that_breaks_off_ends_with_an_error_that_clients_raise_an
     record = await record_of(scene.gate, stream.response.headers["x-request-id"])
     assert (record["outcome"], record["usage"]["source"]) == ("upstream_truncated", "estimate")
     assert record["usage"]["output"] >= min(len(PROSE) // 3, 64 if customer == "flagged" else 10**6)
+
+
+async def test_a_client_that_leaves_in_mid_stream_is_charged_what_it_got(scene: Scene, plain: Customer) -> None:
+    """P4, Q-03."""
+    at = {"item_id": responses.MESSAGE_ID, "output_index": 0, "content_index": 0, "logprobs": []}
+    pieces = [event({"type": "response.output_text.delta", **at, "delta": "x" * 600, "obfuscation": "pad"})] * 5
+    scene.upstream.script((*sse_answer(pieces, end=False), Pause(asyncio.Event())))
+    before, calls = len(scene.gate.records("exchange")), scene.calls
+    asked = {"model": "m-large", "input": "hi", "stream": True, "max_output_tokens": 4000}
+    async with await scene.connect() as client:
+        await client.send(post(PATH, asked, [("Authorization", f"Bearer {plain.secret}")]))
+        sent = (await scene.upstream.wait_for_requests(calls + 1))[-1]
+        for _ in pieces:
+            await client.until(b'"obfuscation":"pad"}')
+        client.close()
+        await scene.upstream.wait_closed(sent.connection, within=1.0)
+    record = (await scene.gate.wait_for_records(before + 1))[-1]
+    assert (record["outcome"], record["usage"]["source"]) == ("client_left", "estimate")
+    assert record["usage"]["output"] == 1000, "three bytes a token"
 
 
 @pytest.mark.parametrize(
