@@ -142,11 +142,9 @@ def _parts(settings: Settings, clock: Clock, tally: Tally, journal: Journal, key
 
 
 def _helper_models(settings: Settings, parts: Parts) -> HelperModels:
-    """Return the models as helpers, each asked in the first of our dialects that its upstream speaks."""
+    """Return the models as helpers, each asked for a chat completion, or for a message if its upstream has no such."""
     speaks = {
-        name: next(
-            dialect for dialect in parts.dialects.values() if not entry.dialects or dialect.name in entry.dialects
-        )
+        name: parts.anthropic if entry.dialects and parts.openai.name not in entry.dialects else parts.openai
         for name, entry in settings.upstreams.items()
     }
     return HelperModels(parts.models, speaks, parts.tally, parts.clock)

@@ -22,10 +22,8 @@ from proxy.decision import Effect, Outcome, Verdict
 from proxy.decisions.record import Ending
 from proxy.decisions.writer import LogUnavailable
 from proxy.dialects.base import Dialect, RetellingDialect
-from proxy.dialects.elsewhere import why_not
 from proxy.errors import (
     BadRequest,
-    MethodNotAllowed,
     NotFound,
     ProxyError,
     StoreUnavailable,
@@ -42,10 +40,10 @@ from proxy.parts import Parts
 from proxy.peer import client_address
 from proxy.refusal import refused, to_error, to_verdict
 from proxy.relay import Relay
+from proxy.routing import route
 from proxy.rules.reservation import Amounts
 from proxy.upstream import UpstreamAnswer
 
-MODELS_PATH = "/v1/models"
 _ERROR_BODY_BYTES = 65_536
 _CLIENT_ID_CHARS = 128
 _WATCH_S = 1.0
@@ -83,7 +81,7 @@ class Gateway:
         dialect = parts.anthropic if "anthropic-version" in request.headers else parts.openai
         try:
             check_framing(request)
-            dialect = self._route(request) or dialect
+            dialect = route(request, parts.dialects) or dialect
             principal = await self._admit(request)
         except ProxyError as error:
             count_refusal(parts.tally, error)
@@ -97,17 +95,6 @@ class Gateway:
             self._reader.release(principal.account, course.bytes_in)
             if (ending := self._close(course)) is not None:
                 parts.journal.record(ending)
-
-    def _route(self, request: web.BaseRequest) -> Dialect | None:
-        """Return the dialect of the exact path, None for the list of models. Raises NotFound, MethodNotAllowed."""
-        path = request.raw_path.partition("?")[0]
-        dialect = self._parts.dialects.get(path)
-        if dialect is None and path != MODELS_PATH:
-            raise NotFound(why_not(path))
-        allowed = "POST" if dialect is not None else "GET"
-        if request.method != allowed:
-            raise MethodNotAllowed("This method is not allowed here.", headers={"allow": allowed})
-        return dialect
 
     async def _admit(self, request: web.BaseRequest) -> Principal:
         """Return who calls, if there is room for another exchange."""

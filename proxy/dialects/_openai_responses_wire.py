@@ -12,7 +12,7 @@ from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_responses_answer import written_by, written_in
 from proxy.dialects._openai_responses_reasoning import ResponseWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Transform
+from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform
 
 _PARTS = 1 << 12  # more than an item has parts; a lane is the number of the item times this and that of the part
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -58,8 +58,9 @@ class ResponsesWire:
             data["sequence_number"] = like.data["sequence_number"]
         return Chunk(None, data, _TEXT_EVENT, like=like.raw)
 
-    def without_reasoning(self, seal: Seal) -> Transform:
-        """Return what takes the reasoning out of each item, for a handle where it comes back."""
+    def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
+        """Return what takes the reasoning out of each item, for a handle where it comes back; without summaries."""
+        del summarise
         return ResponseWithoutReasoning(seal)
 
     def _of_event(self, event: dict[str, Any]) -> Iterator[Part]:

@@ -80,7 +80,7 @@ async def test_withheld_reasoning_is_nowhere_and_its_handle_is_the_same_everywhe
 @given(st.lists(st.integers(0, 100_000), max_size=30))
 def test_however_a_stream_is_split_the_same_is_withheld(cuts: list[int]) -> None:
     wire = RESPONSES.wire(streamed=True)
-    transform = wire.without_reasoning(lambda _: PREFIX)
+    transform = wire.without_reasoning(lambda _: PREFIX, None)
     decoder = RESPONSES.decoder(response(), streamed=True, every=True)
     stream = responses.stream(output(["Four."]), ["Four."])
     chunks = [chunk for piece in cut(stream, cuts) for chunk in decoder.feed(piece)] + decoder.finish()
