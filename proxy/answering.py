@@ -33,6 +33,14 @@ class Answering:
         self._helped: Counter[str] = Counter()
         self._retelling: Retelling | None = None
 
+    @classmethod
+    def of_decision(cls, decision: Decision, dialect: Dialect, clock: Clock) -> Answering | None:
+        """Return the actions of a degradation, None if the answer is not their business.
+
+        Where answers tell what was asked, it is also that of an action which only changed the call.
+        """
+        return cls(decision, clock) if decision.acting or isinstance(dialect, RetellingDialect) else None
+
     def open(self, dialect: Dialect, asked: Call, *, streamed: bool) -> None:
         """Let them begin, once the kind of the answer to what was asked is known."""
         wire = dialect.wire(streamed=streamed)

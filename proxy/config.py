@@ -17,6 +17,7 @@ from proxy.settings_checks import find_contradictions
 from proxy.settings_types import (
     PICODOLLARS_PER_TOKEN,
     Date,
+    DialectName,
     Dollars,
     ExistingFile,
     FilePath,
@@ -65,7 +66,7 @@ class Upstream(StrictModel):
 
     url: Origin = Field(description="Its http or https origin, with a base path if it has one.")
     credential_file: ExistingFile | None = Field(None, description="The file that holds our credential for it.")
-    dialects: tuple[Literal["openai.chat", "openai.responses", "anthropic.messages"], ...] = Field(
+    dialects: tuple[DialectName, ...] = Field(
         (), description="The APIs that it speaks, so that no call in another is rerouted to it; without any, all."
     )
     connect_seconds: Seconds = Field(5.0, description="How long a connection to it may take.")

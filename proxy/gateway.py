@@ -21,7 +21,7 @@ from proxy.deciding import Decider, Decision
 from proxy.decision import Effect, Outcome, Verdict
 from proxy.decisions.record import Ending
 from proxy.decisions.writer import LogUnavailable
-from proxy.dialects.base import Dialect, RetellingDialect
+from proxy.dialects.base import Dialect
 from proxy.errors import (
     BadRequest,
     NotFound,
@@ -184,9 +184,7 @@ class Gateway:
             raise error
         if decision.effect is Effect.DEGRADE:
             course.disclosed = decision.disclose
-            # Where answers tell what was asked, also an action that only changed the call has to look at them.
-            if decision.acting or isinstance(dialect, RetellingDialect):
-                course.answering = Answering(decision, parts.clock)
+            course.answering = Answering.of_decision(decision, dialect, parts.clock)
             try:
                 await parts.journal.begin(exchange, course.verdict, course.decider.pack.digest)
             except LogUnavailable:

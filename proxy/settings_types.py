@@ -8,11 +8,13 @@ from datetime import date
 from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
 
+# The built-in dialects, in the order in which they are shown.
+DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages"]
 # Six decimals of a dollar for a million tokens are one picodollar (10^-12 dollars) for a token.
 PICODOLLARS_PER_TOKEN = 1_000_000
 _MODEL = re.compile(r"[!-~]{1,128}")

@@ -74,18 +74,6 @@ class Transform(Protocol):
         ...
 
 
-class Retelling(Protocol):
-    """What brings an answer into line with itself, behind all actions, where its API tells things again."""
-
-    def note(self, chunk: Chunk) -> None:
-        """Take note of a chunk before any action has seen it."""
-        ...
-
-    def put(self, chunk: Chunk) -> Chunk:
-        """Return a chunk that says again what the client was really told."""
-        ...
-
-
 class Wire(Protocol):
     """One dialect's answers, as a stream of events or as one document.
 
@@ -121,6 +109,18 @@ class Wire(Protocol):
         Events that cannot be read go too, since a client may read them. It raises UpstreamFailed for an answer with
         more reasoning than any model thinks.
         """
+        ...
+
+
+class Retelling(Protocol):
+    """What brings an answer into line with itself, behind all actions, where its API tells things again."""
+
+    def note(self, chunk: Chunk) -> None:
+        """Take note of a chunk before any action has seen it."""
+        ...
+
+    def put(self, chunk: Chunk) -> Chunk:
+        """Return a chunk that says again what the client was really told."""
         ...
 
 

@@ -79,7 +79,7 @@ def asked_tags(body: Mapping[str, Any]) -> set[str]:
 
 def prefilled(body: Mapping[str, Any]) -> str:
     """Return the beginning of the answer that a request gives: the last message, if it is the assistant's."""
-    messages = body.get("messages", body.get("input"))
+    messages = body.get("messages")
     last = messages[-1] if isinstance(messages, list) and messages else None
     if not isinstance(last, dict) or last.get("role") != "assistant":
         return ""

@@ -20,6 +20,7 @@ _MOST = 10_000_000
 _MOST_CHOICES = 128
 _MOST_TOOLS = 256
 _MOST_IMAGES = 10_000
+_READ = ("messages", "input")  # members that hold what the model reads
 
 
 class Span(NamedTuple):
@@ -89,8 +90,7 @@ class Clamping:
         """Return the call within its bounds, or its refusal."""
         clamp = self._clamp
         if clamp.context_tokens is not None and self._tokens > clamp.context_tokens:
-            where = "messages" if "messages" in call.body else "input"
-            return Rejection(400, error=_too_long(self._tokens, clamp.context_tokens, where))
+            return Rejection(400, error=_too_long(call, self._tokens, clamp.context_tokens))
         if clamp.max_output_tokens is not None:
             call = shortened(call, clamp.max_output_tokens)
         if clamp.n is not None and call.choices > clamp.n:
@@ -143,10 +143,11 @@ def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
     return {"temperature": min(max(given, span.least), span.most)}
 
 
-def _too_long(tokens: int, most: int, where: str) -> BadRequest:
+def _too_long(call: Call, tokens: int, most: int) -> BadRequest:
     """Return the refusal that clients of either API know how to take: by the code, or by the first words."""
+    place = next((name for name in _READ if name in call.body), None)
     message = (
         f"The prompt is too long: about {tokens} tokens, and at most {most} can be read. "
         "Please reduce the length of the messages."
     )
-    return BadRequest(message, code="context_length_exceeded", param=where)
+    return BadRequest(message, code="context_length_exceeded", param=place)

@@ -64,7 +64,7 @@ class Drop:
         """Return the action for one exchange; it works on the answer too if figures were asked for."""
         del tools
         body = exchange.call.body if exchange.call is not None else {}
-        asked = any(map(body.get, _MEMBERS[_LOGPROBS])) or _INCLUDED in (body.get(_INCLUDE) or ())
+        asked = any(map(body.get, _MEMBERS[_LOGPROBS])) or _includes(body)
         if not asked or (self.kept is None and "logit_bias" in self.what and len(self.what) == 1):
             return Dropping(self)
         return DroppingFromAnswer(self)
@@ -81,6 +81,10 @@ def _detail(value: Any) -> Detail:  # noqa: ANN401 - a value of a YAML file
     return detail
 
 
+def _includes(body: dict[str, Any]) -> bool:
+    return type(included := body.get(_INCLUDE)) is list and _INCLUDED in included
+
+
 class Dropping:
     """The action at work on a call."""
 
@@ -94,7 +98,7 @@ class Dropping:
         gone = {member for name in drop.what if any(map(body.get, _MEMBERS[name])) for member in _MEMBERS[name]}
         if gone:
             body = {name: value for name, value in body.items() if name not in gone}
-        if _LOGPROBS in drop.what and _INCLUDED in (body.get(_INCLUDE) or ()):
+        if _LOGPROBS in drop.what and _includes(body):
             body = {**body, _INCLUDE: [name for name in body[_INCLUDE] if name != _INCLUDED]}
         most = drop.kept.top if drop.kept is not None else None
         if most is not None and type(top := body.get(_TOP)) is int and top > most:

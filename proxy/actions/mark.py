@@ -83,7 +83,7 @@ class _MarksWords(_MarksStyle):
     async def on_call(self, call: Call) -> Call:
         """Take note of how the answer will be, and return the call."""
         # What the caller began for the model goes on in the middle of anything: JSON, code, a quotation.
-        if _begun(call.body.get("messages", call.body.get("input"))):
+        if _begun(call.body.get("messages")):
             self._lanes = 0
         self._chars = MOST_CHARS // max(1, min(call.choices, _MOST_LANES))
         return await super().on_call(call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import orjson
 import typer
@@ -22,11 +22,13 @@ from proxy.policy_testing.single import Answer, Question, ask, read_given
 from proxy.problem import YamlProblems
 from proxy.rules.pack import Pack
 from proxy.rules.pack_loading import load_pack
+from proxy.settings_types import DialectName
 from proxy.strict_model import validate
 from proxy.strict_yaml import parse, read
 
 _EXIT_UNREADABLE = 2
-_DIALECTS = ("openai.chat", "openai.responses", "anthropic.messages")
+_DIALECTS = get_args(DialectName)
+_SHOWN = f"{', '.join(_DIALECTS[:-1])} or {_DIALECTS[-1]}"
 
 
 def explain(  # noqa: PLR0913 - every option is an argument
@@ -54,9 +56,7 @@ def explain(  # noqa: PLR0913 - every option is an argument
         typer.Option("--set", metavar="NAME=VALUE", help="A field, or a signal as the rules are to see it."),
     ] = None,
     flags: Annotated[list[str] | None, typer.Option("--flag", metavar="NAME", help="A flag on the account.")] = None,
-    dialect: Annotated[
-        str | None, typer.Option("--dialect", help=f"{' or '.join(_DIALECTS)}; the first by default.")
-    ] = None,
+    dialect: Annotated[str | None, typer.Option("--dialect", help=f"{_SHOWN}; the first by default.")] = None,
     as_json: AsJson = False,
     config: Config = None,
     data: Data = None,
@@ -80,7 +80,7 @@ def explain(  # noqa: PLR0913 - every option is an argument
     _refuse({"log": log, "data": data}, "says nothing about a request")
     dialect = dialect or _DIALECTS[0]
     if dialect not in _DIALECTS:
-        raise typer.BadParameter(f"should be {' or '.join(_DIALECTS)}", param_hint="--dialect")
+        raise typer.BadParameter(f"should be {_SHOWN}", param_hint="--dialect")
     try:
         file = pack or load_settings(config, {}).pack
         loaded = load_pack(file)

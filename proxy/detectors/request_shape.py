@@ -51,16 +51,11 @@ class RequestShape:
             "request.max_output_tokens": call.max_output_tokens or 0,
             "request.text_bytes": _bytes(list(map(_STRING, exchange.texts))),
             "request.tools": _size(body.get("tools")) + _size(body.get("functions")),
+            "request.turns": _size(body.get("messages")),
+            "request.images": _images(body.get("messages")),
         }
-        if type(messages := body.get("messages")) is list:
-            found["request.turns"] = len(messages)
-            found["request.images"] = _images(messages, "content")
-        elif type(body.get("input")) is list:
-            items = [item for item in body["input"] if type(item) is dict]
-            found["request.turns"] = len([item for item in items if "role" in item])
-            found["request.images"] = _images(items, "content") + _images(items, "output")
         top = body.get("top_logprobs")
-        if body.get("logprobs") or top or _LOGPROBS in (body.get("include") or ()):
+        if body.get("logprobs") or top:
             found["request.logprobs"] = True
             found["request.top_logprobs"] = top if type(top) is int else 0
         bias = body.get("logit_bias")
@@ -73,7 +68,18 @@ class RequestShape:
         temperature = body.get("temperature")
         if isinstance(temperature, int | float):
             found["request.temperature"] = float(temperature)
+        if type(items := body.get("input")) is list:
+            found |= _of_items([item for item in items if type(item) is dict])
+        if type(included := body.get("include")) is list and _LOGPROBS in included:
+            found["request.logprobs"] = True
         return found
+
+
+def _of_items(items: list[dict[str, Any]]) -> dict[str, Value]:
+    """Return the numbers of a conversation in items, of which messages have a role, and results of tools an output."""
+    turns = [item for item in items if "role" in item]
+    outputs = [{"content": item.get("output")} for item in items]
+    return {"request.turns": len(turns), "request.images": _images([*turns, *outputs])}
 
 
 def _bytes(strings: list[str]) -> int:
@@ -84,10 +90,12 @@ def _size(items: object) -> int:
     return len(items) if type(items) is list else 0
 
 
-def _images(messages: list[Any], holder: str) -> int:
-    """Count image parts in a member of messages or of other items, and in the tool results among their parts."""
+def _images(messages: Any) -> int:  # noqa: ANN401 - a part of a JSON document
+    """Count image parts in messages and in the tool results among their parts."""
     count = 0
-    waiting = [parts for message in messages if type(parts := message.get(holder)) is list]
+    if type(messages) is not list:
+        return count
+    waiting = [content for message in messages if type(content := message.get("content")) is list]
     for parts in waiting:
         for part in parts:
             if type(part) is not dict:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from proxy.config import Model
 from proxy.decision import Effect
 from proxy.rules.schema_types import Line
+from proxy.settings_types import DialectName
 from proxy.strict_model import StrictModel
 
 DEFAULT_START = "2026-01-15T12:00:00Z"
@@ -84,9 +85,7 @@ class Message(StrictModel):
 class RequestFixture(StrictModel):
     """What is asked, and what the answer would take; `{n}` in any text is the ordinal of the send in its step."""
 
-    dialect: Literal["openai.chat", "openai.responses", "anthropic.messages"] = Field(
-        "openai.chat", description="The API that is called."
-    )
+    dialect: DialectName = Field("openai.chat", description="The API that is called.")
     model: str = Field("test-model", description="The model.")
     text: str | None = Field(None, description="The user's message.")
     system: str | None = Field(None, description="The system prompt.")

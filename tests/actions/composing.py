@@ -15,7 +15,7 @@ from proxy.clock import VirtualClock
 from proxy.deciding import Decider
 from proxy.decision import Effect, Verdict
 from proxy.detectors import field_table
-from proxy.dialects.base import Dialect, RetellingDialect
+from proxy.dialects.base import Dialect
 from proxy.exchange import Call
 from proxy.refusal import to_error, to_verdict
 from proxy.rules.engine import Engine
@@ -66,8 +66,8 @@ class Ladder:
             return Done(None, dialect.error(error, exchange.id), to_verdict(decision, error), 0.0, {})
         assert decision.call is not None
         verdict = to_verdict(decision, None)
-        retells = decision.effect is Effect.DEGRADE and isinstance(dialect, RetellingDialect)
-        answering = Answering(decision, self.clock) if decision.acting or retells else None
+        degraded = decision.effect is Effect.DEGRADE
+        answering = Answering.of_decision(decision, dialect, self.clock) if degraded else None
         decoder = dialect.decoder(decision.call, streamed=streamed, every=answering is not None)
         if answering is not None:
             answering.open(dialect, call, streamed=streamed)

@@ -10,6 +10,8 @@ from proxy.detectors.request_shape import RequestShape
 from tests.detectors.exchanges import exchange
 
 IMAGE = {"type": "image", "source": {"type": "base64"}}
+SHOWN = {"type": "input_image", "image_url": "https://example.com/1.png"}
+OUTPUT = {"type": "function_call_output", "output": [SHOWN]}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -17,6 +19,8 @@ JSON = st.recursive(
 )
 MEMBERS = (
     "messages",
+    "input",
+    "include",
     "tools",
     "functions",
     "logprobs",
@@ -43,6 +47,11 @@ MEMBERS = (
         ({"messages": [{"content": "x"}, {"content": "y"}]}, "request.turns", 2),
         ({"messages": [{"content": [IMAGE, {"type": "image_url"}, {"type": "text"}]}]}, "request.images", 2),
         ({"messages": [{"content": [{"type": "tool_result", "content": [IMAGE]}]}]}, "request.images", 1),
+        ({"include": ["message.output_text.logprobs"]}, "request.logprobs", True),
+        ({"include": ["reasoning.encrypted_content"], "top_logprobs": 3}, "request.top_logprobs", 3),
+        ({"input": "x"}, "request.turns", 0),
+        ({"input": [{"role": "user", "content": "x"}, {"type": "reasoning"}, OUTPUT]}, "request.turns", 1),
+        ({"input": [{"role": "user", "content": [SHOWN, {"type": "input_text"}]}, OUTPUT]}, "request.images", 2),
     ],
 )
 def test_what_a_request_asks_for_is_counted(body: dict[str, Any], field: str, value: object) -> None:
