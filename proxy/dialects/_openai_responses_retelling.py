@@ -70,8 +70,12 @@ class ResponseRetelling:
         for name, value in self._asked.items():
             if name in response and response[name] != value:
                 yield (*where, name), value
+        texts: list[str] = []
         for lane, path, part in lanes(response.get("output"), (*where, "output")):
             yield from self._again(lane, path, part)
+            texts.append(self._of_lane(lane) if lane in self._came else part["text"])
+        if type(whole := response.get("output_text")) is str and whole != (told := "".join(texts)):
+            yield (*where, "output_text"), told  # which some servers have besides
 
     def _numbered(self, event: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
         number = event.get("sequence_number")
@@ -91,11 +95,14 @@ class ResponseRetelling:
         """Yield the text that went out of a lane, if its holder says another, and no null for its figures."""
         if path:
             yield from _no_null(holder, path)
-        if lane in self._came:
-            told = "".join(self._told.get(lane, ()))
-            self._told[lane] = [told]
-            if holder.get("text") != told:
-                yield (*path, "text"), told
+        if lane in self._came and holder.get("text") != (told := self._of_lane(lane)):
+            yield (*path, "text"), told
+
+    def _of_lane(self, lane: int) -> str:
+        """Return the text that went out of a lane."""
+        told = "".join(self._told.get(lane, ()))
+        self._told[lane] = [told]
+        return told
 
 
 def _no_null(holder: dict[str, Any], where: Path) -> Iterator[tuple[Path, Any]]:

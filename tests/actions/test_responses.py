@@ -176,6 +176,15 @@ async def test_what_was_asked_is_told_in_the_callers_own_words(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
+async def test_a_servers_own_sum_of_all_texts_agrees_too(streamed: bool) -> None:
+    final, sent = await answered(
+        Ladder(("withhold", "reasoning")), TAGGED, streamed=streamed, output_text="<think>The canary</think>Four."
+    )
+    assert final["output_text"] == "Four."
+    assert b"canary" not in sent
+
+
+@pytest.mark.parametrize("streamed", [False, True])
 async def test_without_figures_a_list_of_them_is_empty(streamed: bool) -> None:
     asked = response(include=["message.output_text.logprobs"], top_logprobs=3)
     final, sent = await answered(Ladder(("drop", ["logprobs"])), ["a", "b"], asked, streamed=streamed, figures=True)

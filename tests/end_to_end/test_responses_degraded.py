@@ -261,5 +261,5 @@ async def test_what_cannot_be_accounted_never_goes_upstream(
 async def test_what_lies_below_is_not_there_and_says_why(scene: Scene, plain: Customer) -> None:
     async with openai_client(scene.gate, plain.secret) as client:
         for ask in (client.responses.retrieve, client.responses.delete, client.responses.cancel):
-            with pytest.raises(openai.NotFoundError, match="given once"):
+            with pytest.raises(openai.NotFoundError, match="given once, as an answer"):
                 await ask("resp_0a1b2c")
