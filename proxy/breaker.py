@@ -21,7 +21,7 @@ class Breaker:
         self._tenants = tenants
         self._on_rest = on_rest
         self._failures = 0
-        self._failed_for: set[str] = set()
+        self._failed_for: set[str | None] = set()
         self._until: float | None = None  # it rests
 
     def lets_through(self) -> bool:
@@ -46,12 +46,12 @@ class Breaker:
             self._failed_for.clear()
             self._until = None
 
-    def failed(self, tenant: str = "") -> None:
+    def failed(self, tenant: str | None = None) -> None:
         """Note that it failed; without a tenant, through nothing that anybody asked for."""
         self._failures = min(self._failures + 1, _FAILURES)
         if len(self._failed_for) < self._tenants:
             self._failed_for.add(tenant)
-        others = "" in self._failed_for or len(self._failed_for) >= self._tenants
+        others = None in self._failed_for or len(self._failed_for) >= self._tenants
         if self._failures == _FAILURES and others and self._until is None:
             self._until = self._clock.monotonic() + _REST_S
             if self._on_rest is not None:
