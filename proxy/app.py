@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
 from proxy.config import Model, Settings
@@ -80,10 +81,11 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         tally.put("stillgate_build_info", 1, (version("stillgate"),))
         tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
         keys = KeyCache(store, master.derive(Purpose.KEY_DIGEST), clock, settings.auth_stale_max_seconds)
+        tokens = Tokens(settings.issuers, store, clock, secrets.token_bytes(32), secrets.SystemRandom().random)
         teller = _teller(settings, store, clock, master)
         teller.adopt(pack)
         stack.push_async_callback(teller.close)
-        parts = _parts(settings, clock, tally, journal, keys, teller)
+        parts = _parts(settings, clock, tally, journal, keys, tokens, teller)
         for upstream in parts.upstreams.values():
             stack.callback(upstream.close)
         ask = _helper_models(settings, parts).ask
@@ -101,6 +103,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         serving = Serving(parts, deciders, gateway, listener, server)
         work = (
             keys.follow(),
+            *tokens.work(),
             *deciders.work(),
             teller.run(),
             listener.sweep(),
@@ -120,7 +123,9 @@ def _teller(settings: Settings, store: Store, clock: Clock, master: Master) -> T
     return Teller(store, names, clock, lambda: f"{holder}-{next(numbers)}", keep_bytes, max_mode)
 
 
-def _parts(settings: Settings, clock: Clock, tally: Tally, journal: Journal, keys: KeyCache, teller: Teller) -> Parts:
+def _parts(
+    settings: Settings, clock: Clock, tally: Tally, journal: Journal, keys: KeyCache, tokens: Tokens, teller: Teller
+) -> Parts:
     known = dialects(frozenset(settings.allow_parameters))
     upstreams = {name: Upstream(_origin(name, entry)) for name, entry in settings.upstreams.items()}
     return Parts(
@@ -130,6 +135,7 @@ def _parts(settings: Settings, clock: Clock, tally: Tally, journal: Journal, key
         models={name: _served(name, model, upstreams, tally, clock) for name, model in settings.models.items()},
         upstreams=upstreams,
         keys=keys,
+        tokens=tokens,
         journal=journal,
         tally=tally,
         teller=teller,

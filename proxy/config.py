@@ -14,6 +14,7 @@ from pydantic import Field
 from proxy.document import Document, Steps, Value
 from proxy.problem import YamlProblems, has_errors, in_order
 from proxy.settings_checks import find_contradictions
+from proxy.settings_issuers import Issuer, issuer_contradictions
 from proxy.settings_types import (
     PICODOLLARS_PER_TOKEN,
     Date,
@@ -22,6 +23,7 @@ from proxy.settings_types import (
     ExistingFile,
     FilePath,
     Host,
+    IssuerName,
     Link,
     LoopbackHost,
     ModelName,
@@ -204,6 +206,9 @@ class Settings(StrictModel):
     )
     upstreams: dict[UpstreamName, Upstream] = Field({}, description="The model APIs, by a name of your own.")
     models: dict[ModelName, Model] = Field({}, description="The models that customers may name.")
+    issuers: dict[IssuerName, Issuer] = Field(
+        {}, description="Whose tokens (JWT) open the door besides our API keys, by a name of your own."
+    )
     decision_log: DecisionLog = Field(DecisionLog(), description="Where the decision records go.")
     hunter: Hunter = Field(Hunter(), description="How campaigns are looked for, where the pack has some.")
     docs_url: Link = Field("", description="The page about limits, for {docs_url} in a pack's messages.")
@@ -254,7 +259,7 @@ def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Setting
         kept = {steps: place for steps, place in file.marks.items() if steps not in said}
         file = replace(file, value=_with(file.value, said), marks=kept)
     settings, in_file = validate(file, Settings, {"folder": folder})
-    problems = in_order([*problems, *in_file, *find_contradictions(file, folder)])
+    problems = in_order([*problems, *in_file, *find_contradictions(file, folder), *issuer_contradictions(file)])
     if settings is None or has_errors(problems):
         raise YamlProblems(problems)
     return settings

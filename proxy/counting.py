@@ -13,6 +13,8 @@ _REFUSALS = {
     "missing_api_key": Refusal.NO_CREDENTIAL,
     "ambiguous_credentials": Refusal.SEVERAL_CREDENTIALS,
     "invalid_api_key": Refusal.UNKNOWN_KEY,
+    "invalid_token": Refusal.BAD_TOKEN,
+    "issuer_unavailable": Refusal.ISSUER_UNAVAILABLE,
     "keys_unavailable": Refusal.KEYS_UNAVAILABLE,
     "not_found": Refusal.BAD_PATH,
     "method_not_allowed": Refusal.BAD_METHOD,

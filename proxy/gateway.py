@@ -102,7 +102,9 @@ class Gateway:
             raise Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1)
         if len(self._courses) >= self._parts.max_exchanges:
             raise Unavailable("Too many requests are being answered right now.", code="overloaded", retry_after=1)
-        return await self._parts.keys.authenticate(one_credential(request.headers))
+        secret = one_credential(request.headers)
+        tokens = self._parts.tokens
+        return await (tokens if tokens.takes(secret) else self._parts.keys).authenticate(secret)
 
     def _accept(self, request: web.BaseRequest, dialect: Dialect, exchange_id: str, principal: Principal) -> Course:
         now = self._parts.clock.monotonic()

@@ -75,6 +75,10 @@ METRICS: Final = {
         Metric("stillgate_log_failing", "gauge", "1 while the decision log cannot be written.", join="max"),
         Metric("stillgate_loop_lag_seconds", "gauge", "Longest stall of the loop in the last interval.", join="max"),
         Metric("stillgate_keys_cached", "gauge", "Keys known without asking the store."),
+        Metric("stillgate_tokens_cached", "gauge", "Tokens (JWT) that are known to be good."),
+        Metric("stillgate_token_refusals_total", "counter", "Tokens refused, by why.", ("issuer", "reason")),
+        Metric("stillgate_issuer_loads_total", "counter", "Loads of an issuer's keys.", ("issuer", "result")),
+        Metric("stillgate_issuer_keys_age_seconds", "gauge", "How old an issuer's keys are.", ("issuer",), join="max"),
         Metric("stillgate_leases", "gauge", "Slices of quotas held in the process."),
         Metric("stillgate_signal_keys", "gauge", "Accounts, tenants and others that signals count in the process."),
         Metric("stillgate_signals_dropped_total", "counter", "Counts that found no room to be told to the store."),
@@ -108,6 +112,8 @@ class Refusal(StrEnum):
     NO_CREDENTIAL = "no_credential"
     SEVERAL_CREDENTIALS = "several_credentials"
     UNKNOWN_KEY = "unknown_key"
+    BAD_TOKEN = "bad_token"  # noqa: S105 - a reason's name, no secret
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
     KEYS_UNAVAILABLE = "keys_unavailable"
     BAD_HOST = "bad_host"
     BAD_PATH = "bad_path"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
 from proxy.decisions.journal import Journal
@@ -25,6 +26,7 @@ class Parts:
     models: Mapping[str, ServedModel]
     upstreams: Mapping[str, Upstream]
     keys: KeyCache
+    tokens: Tokens
     journal: Journal
     tally: Tally
     teller: Teller

@@ -27,6 +27,7 @@ class Serving:
         self._listener = listener
         self._server = server
         self._keys = parts.keys
+        self._tokens = parts.tokens
         self._journal = parts.journal
         self._tally = parts.tally
         self._teller = parts.teller
@@ -56,6 +57,8 @@ class Serving:
         put("stillgate_leases", len(self._gateway.decider.quotas))
         for name, value in (self._deciders.numbers() | self._teller.numbers()).items():
             put(name, value)
+        for (name, labels), value in self._tokens.numbers().items():
+            put(name, value, labels)
         put("stillgate_log_lost_total", self._journal.log.lost)
         put("stillgate_log_truncations_total", self._journal.log.truncations)
         put("stillgate_log_failing", float(self._journal.log.failing))

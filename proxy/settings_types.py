@@ -177,6 +177,7 @@ LoopbackHost = Annotated[Host, AfterValidator(_loopback)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 UpstreamName = Annotated[str, _named(_NAME, "should be 1 to 64 lower-case letters, digits, - and _")]
+IssuerName = UpstreamName
 ModelName = Annotated[str, _named(_MODEL, "should be 1 to 128 visible ASCII characters")]
 PublicId = Annotated[str, _named(_PUBLIC_ID, "should be an id as the upstream wrote it")]
 ParameterName = Annotated[str, _named(_PARAMETER, "should be the name of a request's top-level key")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from typer.main import get_command
@@ -45,3 +46,10 @@ def test_the_settings_file_of_the_readme_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "stillgate.yaml"
     file.write_text(example.replace("/run/secrets/openai", str(credential)))
     assert load_settings(file, {}).models.keys() == {"gpt-large"}
+
+
+def test_the_recipe_for_tokens_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"  ```yaml\n(  issuers:.*?)  ```", README, re.DOTALL)
+    file = tmp_path / "stillgate.yaml"
+    file.write_text("apiVersion: stillgate/v1\nkind: Settings\n" + dedent(example))
+    assert load_settings(file, {}).issuers.keys() == {"corp"}

@@ -1,1 +1,1 @@
-"""Who is calling: keys, and the credential in a request's headers."""
+"""Who is calling: keys, the tokens of issuers, and the credential in a request's headers."""

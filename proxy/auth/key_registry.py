@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from proxy.auth.api_key import KeyRecord, KeyRequest, Random, digest, mint, new_key_id
+from proxy.auth.first_seen import first_seen
 from proxy.auth.key_cache import KEY_IDS_TABLE, KEYS_TABLE
 from proxy.clock import Clock
 from proxy.errors import ConfigurationError
 from proxy.store.base import Row, Store
 
-ACCOUNTS_TABLE = "accounts"  # account -> when it was first seen, for accounts whose opening nobody told us
 _BATCH = 500
 
 
@@ -85,7 +85,7 @@ class KeyRegistry:
     async def _prepare(self, request: KeyRequest) -> Minted:
         created_at = request.created_at
         if created_at is None:
-            created_at = await self._first_seen(request.account)
+            created_at = await first_seen(self._store, request.account, self._clock.wall())
         record = KeyRecord(
             id=new_key_id(self._random_bytes),
             account=request.account,
@@ -102,14 +102,6 @@ class KeyRegistry:
     @staticmethod
     def _mint_for(record: KeyRecord, secret: str) -> Minted:
         return Minted(replace(record, hint=secret[-4:]), secret)
-
-    async def _first_seen(self, account: str) -> float:
-        """Return when the account was first seen, so that a second key does not make an old account young."""
-        now = round(self._clock.wall(), 3)
-        if await self._store.write([Row(ACCOUNTS_TABLE, account, b"%.3f" % now)], only_new=True):
-            return now
-        value = await self._store.read(ACCOUNTS_TABLE, account)
-        return float(value) if value is not None else now
 
     async def _find(self, key_id: str) -> tuple[str, KeyRecord]:
         name = await self._store.read(KEY_IDS_TABLE, key_id)

@@ -22,7 +22,7 @@ class AccountFacts:
         Field("account.tenant", "", "The organisation that the account belongs to.", private=True),
         Field("account.plan", "", "The account's plan."),
         Field("account.age_days", 0.0, "How long ago the account was opened, or first seen.", unit="days"),
-        Field("account.key", "", "The id of the key that was used.", private=True),
+        Field("account.key", "", "The id of the key that was used, or of a token's caller.", private=True),
         Field("time.hour", "", "The hour of the day in UTC, 00 to 23, as text: for counting distinct hours."),
         Field("time.weekday", "", "The day of the week in UTC, mon to sun."),
     )

@@ -1,0 +1,156 @@
+"""Keeps the keys of one issuer: loaded by one task, again every while, and sooner when a token names an unknown one.
+
+Laws:
+- One attempt at a time, whoever wants keys: requests wait for the task's next attempt and never load anything.
+- Unknown names make at most one attempt a minute, so that invented ones cannot make us hammer the issuer.
+- The last good keys stay until they are too old; from then on nothing is verified: 503, since the token may be good.
+- A document that did not change leaves the very same `KeySet`, by which caches know that what they hold is still true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import jwt
+
+from proxy.auth.jwk_set import KeySet, Unusable
+from proxy.auth.key_source import Source, SourceFailed
+from proxy.auth.token_reading import Fault, Refused
+from proxy.clock import Clock
+from proxy.errors import Unavailable
+from proxy.log import get
+
+_ATTEMPT_S = 10.0
+_ASK_AGAIN_S = 60.0
+_FIRST_BACKOFF_S = 1.0
+_LONGEST_BACKOFF_S = 60.0
+_RETRY_AFTER_S = 5
+
+
+class Pace(NamedTuple):
+    """How often keys are loaded, and how long they are used at most without; seconds."""
+
+    refresh: float
+    max_age: float
+
+
+class IssuerKeys:
+    """The keys of one issuer; `run` must run as long as they are used."""
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        read: Callable[[bytes], KeySet],
+        pace: Pace,
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> None:
+        self.loads: Counter[str] = Counter()  # by what came of them: loaded, unchanged, failed
+        self._name = name
+        self._source = source
+        self._read = read
+        self._pace = pace
+        self._clock = clock
+        self._random = random  # from 0 to 1
+        self._document = b""
+        self._keys: KeySet | None = None
+        self._loaded_at = float("-inf")  # monotonic
+        self._failures = 0  # on end
+        self._busy = True  # with an attempt, or about to make the first
+        self._tried = asyncio.Event()  # the attempt that is made or comes next is over
+        self._wanted = asyncio.Event()  # an attempt is, before its time
+        self._ask_again_at = float("-inf")  # monotonic
+        self._logger = get("issuers")
+
+    @property
+    def current(self) -> KeySet | None:
+        """The keys, None if there are none or they are too old."""
+        return self._keys if self.age <= self._pace.max_age else None
+
+    @property
+    def age(self) -> float:
+        """How long ago the keys were known to be the issuer's, in seconds."""
+        return self._clock.monotonic() - self._loaded_at
+
+    async def key(self, algorithm: str, kid: str | None) -> tuple[KeySet, jwt.PyJWK]:
+        """Return the key for a token, and the set it is of.
+
+        Raises Refused if the issuer has no such key, Unavailable if that cannot be told now.
+        """
+        keys = self.current
+        found = None if keys is None else keys.find(algorithm, kid)
+        if found is None and (self._busy or self._ask()):
+            await self._tried.wait()
+            keys = self.current
+            found = None if keys is None else keys.find(algorithm, kid)
+        if keys is not None and found is not None:
+            return keys, found
+        if keys is None or self._failures:
+            raise Unavailable(
+                "Tokens cannot be checked right now.", code="issuer_unavailable", retry_after=_RETRY_AFTER_S
+            )
+        raise Refused(Fault.UNKNOWN_KEY)
+
+    async def run(self) -> None:
+        """Load the keys, again and again, until cancelled; survives whatever is wrong with them."""
+        while True:
+            self._busy = True
+            try:
+                await self._attempt()
+            finally:
+                self._busy = False
+                tried, self._tried = self._tried, asyncio.Event()
+                tried.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._wanted.wait()
+            self._wanted.clear()
+
+    def _ask(self) -> bool:
+        """Ask for an attempt before its time, unless one was asked for lately or the last one failed."""
+        now = self._clock.monotonic()
+        if self._failures or now < self._ask_again_at:
+            return self._wanted.is_set()
+        self._ask_again_at = now + _ASK_AGAIN_S
+        self._wanted.set()
+        return True
+
+    async def _attempt(self) -> None:
+        began = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(_ATTEMPT_S):
+                document = await self._source.load()
+                changed = self._keys is None or document != self._document
+                if changed:
+                    self._keys = await asyncio.to_thread(self._read, document)
+        except (SourceFailed, Unusable, TimeoutError) as error:
+            self._failed(str(error) or "took too long")
+        except Exception as error:  # noqa: BLE001 - whatever a foreign document does, the last good keys stay
+            self._failed(type(error).__name__)  # its words may quote the document
+        else:
+            self._document, self._loaded_at = document, began
+            self.loads["loaded" if changed else "unchanged"] += 1
+            if changed or self._failures:
+                self._logger.info("an issuer's keys are loaded", issuer=self._name, keys=len(self._keys or ()))
+            self._failures = 0
+
+    def _failed(self, why: str) -> None:
+        self.loads["failed"] += 1
+        self._failures += 1
+        if self._failures == 1:  # once, until it is well again
+            self._logger.error(
+                "an issuer's keys cannot be loaded; the last good ones go on", issuer=self._name, why=why
+            )
+
+    def _pause(self) -> float:
+        """Return how long to wait before the next attempt: uneven, so that replicas do not ask all at once."""
+        if not self._failures:
+            return self._pace.refresh * (0.9 + 0.2 * self._random())
+        doubled = float(_FIRST_BACKOFF_S * 2 ** min(self._failures - 1, 10))
+        backoff = min(doubled, _LONGEST_BACKOFF_S, self._pace.refresh)
+        return backoff * (0.5 + 0.5 * self._random())

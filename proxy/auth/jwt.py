@@ -1,0 +1,184 @@
+"""From a JWT to a principal: who issued it, with which key, for whom, until when.
+
+Laws (RFC 8725):
+- The settings say which algorithms an issuer signs with, a token only which of them; a key verifies no other. What a
+  header says about keys beyond a name to look up (jku, jwk, x5u, x5c) is not even read.
+- What is cached is keyed on the digest of the whole token and holds until the token ends, while the issuer's keys are
+  the same and not too old. Refusals are remembered apart from it and briefly, so that a flood of them evicts nobody.
+- A client learns that the token is not valid and never why; the reason is counted.
+
+Verifying takes some tens of microseconds, with the slowest curve one millisecond, so it is done on the event loop.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jwt
+
+from proxy.auth.api_key import digest
+from proxy.auth.first_seen import first_seen
+from proxy.auth.issuer_keys import IssuerKeys, Pace
+from proxy.auth.jwk_set import KeySet, read_jwks, read_secret
+from proxy.auth.key_source import FileSource, Source, WebSource
+from proxy.auth.token_claims import check_claims, read_caller
+from proxy.auth.token_reading import Fault, Refused, looks_like_token, read_token
+from proxy.clock import Clock
+from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
+from proxy.exchange import Principal
+from proxy.settings_issuers import Issuer
+from proxy.store.base import Store
+
+_KNOWN_LIMIT = 20_000
+_REFUSED_LIMIT = 10_000
+_REFUSED_S = 10.0
+_FILE_REFRESH_S = 2.0
+# Neither time nor the issuer's next keys make these good.
+_LASTING = frozenset(Fault) - {Fault.NOT_YET, Fault.UNKNOWN_KEY}
+
+
+class _Trusted(NamedTuple):
+    name: str
+    issuer: Issuer
+    keys: IssuerKeys
+
+
+class _Known(NamedTuple):
+    principal: Principal
+    ends: float  # Unix seconds
+    trusted: _Trusted
+    keys: KeySet
+
+
+class Tokens:
+    """The issuers of one process, and the tokens it has seen; `work` must run as long as it is used."""
+
+    def __init__(
+        self,
+        issuers: Mapping[str, Issuer],
+        store: Store,
+        clock: Clock,
+        digest_key: bytes,
+        random: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._digest_key = digest_key
+        self._trusted = {entry.issuer: _trusted(name, entry, clock, random) for name, entry in issuers.items()}
+        self._verifier = jwt.PyJWS()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._refused: OrderedDict[str, tuple[float, Refused]] = OrderedDict()
+        self._refusals: Counter[tuple[str, str]] = Counter()
+
+    def takes(self, secret: str) -> bool:
+        """Say whether a credential is to be read as a token: it has that form, and there are issuers."""
+        return bool(self._trusted) and looks_like_token(secret)
+
+    async def authenticate(self, token: str) -> Principal:
+        """Return whom the token stands for.
+
+        Raises Unauthenticated for whatever is wrong with it, in the same words; Unavailable when its issuer's keys
+        cannot be had, or the store is needed and away.
+        """
+        name = digest(token, self._digest_key)
+        known = self._known.get(name)
+        if known is not None:
+            if self._clock.wall() < known.ends and known.keys is known.trusted.keys.current:
+                self._known.move_to_end(name)
+                return known.principal
+            del self._known[name]
+        try:
+            self._check_refused(name)
+            known = await self._verified(token)
+        except Refused as refused:
+            self._refusals[refused.trusted, refused.fault] += 1
+            if refused.fault in _LASTING and name not in self._refused:
+                _remember(self._refused, name, (self._clock.monotonic() + _REFUSED_S, refused), _REFUSED_LIMIT)
+            raise Unauthenticated("The token is not valid.", code="invalid_token") from None
+        _remember(self._known, name, known, _KNOWN_LIMIT)
+        return known.principal
+
+    def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Return what has to run: each issuer's keys are kept."""
+        return tuple(trusted.keys.run() for trusted in self._trusted.values())
+
+    def numbers(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """Return what was counted, by the names of the metrics and their labels."""
+        found: dict[tuple[str, tuple[str, ...]], float] = {("stillgate_tokens_cached", ()): len(self._known)}
+        for labels, count in self._refusals.items():
+            found["stillgate_token_refusals_total", labels] = count
+        for name, _, keys in self._trusted.values():
+            for result, count in keys.loads.items():
+                found["stillgate_issuer_loads_total", (name, result)] = count
+            if keys.age != float("inf"):
+                found["stillgate_issuer_keys_age_seconds", (name,)] = keys.age
+        return found
+
+    def _check_refused(self, name: str) -> None:
+        until, refused = self._refused.get(name, (0.0, None))
+        if refused is not None:
+            if self._clock.monotonic() < until:
+                raise refused
+            del self._refused[name]
+
+    async def _verified(self, token: str) -> _Known:
+        header, claims = read_token(token)
+        issuer = claims.get("iss")
+        trusted = self._trusted.get(issuer) if isinstance(issuer, str) else None
+        if trusted is None:
+            raise Refused(Fault.ISSUER)
+        try:
+            return await self._verified_by(trusted, token, header, claims)
+        except Refused as refused:
+            raise Refused(refused.fault, trusted.name) from None
+
+    async def _verified_by(
+        self, trusted: _Trusted, token: str, header: Mapping[str, Any], claims: Mapping[str, Any]
+    ) -> _Known:
+        algorithm = header.get("alg")
+        if algorithm not in trusted.issuer.algorithms:
+            raise Refused(Fault.ALGORITHM)
+        # The cheap checks first; nothing that they tell is believed before the signature is.
+        ends = check_claims(claims, trusted.issuer, self._clock.wall())
+        caller = read_caller(claims, trusted.name, trusted.issuer)
+        keys, key = await trusted.keys.key(algorithm, header.get("kid"))
+        try:
+            self._verifier.decode_complete(token, key, [algorithm])
+        except jwt.PyJWTError:
+            raise Refused(Fault.SIGNATURE) from None
+        created_at = caller.created_at
+        if created_at is None:
+            try:
+                created_at = await first_seen(self._store, caller.account, self._clock.wall())
+            except StoreUnavailable:
+                raise Unavailable(
+                    "Tokens cannot be checked right now.", code="keys_unavailable", retry_after=2
+                ) from None
+        return _Known(caller.principal(created_at), ends, trusted, keys)
+
+
+def _trusted(name: str, issuer: Issuer, clock: Clock, random: Callable[[], float]) -> _Trusted:
+    source: Source
+    refresh = _FILE_REFRESH_S
+    if issuer.jwks_url is not None:
+        source, refresh = WebSource(issuer.jwks_url), issuer.refresh_seconds
+    elif (path := issuer.jwks_file or issuer.secret_file) is not None:
+        source = FileSource(path)
+    else:
+        raise ConfigurationError(f"issuers.{name}: has no keys")
+    read = read_jwks if issuer.secret_file is None else read_secret
+
+    def keys_in(document: bytes, algorithms: Sequence[str] = issuer.algorithms) -> KeySet:
+        return read(document, algorithms)
+
+    return _Trusted(
+        name, issuer, IssuerKeys(name, source, keys_in, Pace(refresh, issuer.max_age_seconds), clock, random)
+    )
+
+
+def _remember(cache: OrderedDict[str, Any], name: str, value: object, limit: int) -> None:
+    cache[name] = value
+    if len(cache) > limit:
+        cache.popitem(last=False)

@@ -1,0 +1,31 @@
+"""An issuer as the settings have it, and a source of its keys that a test holds in its hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from proxy.auth.key_source import SourceFailed
+from proxy.settings_issuers import Issuer
+from tests.auth.tokens import AUDIENCE, ISS
+
+
+def issuer(folder: Path = Path(), **settings: Any) -> Issuer:
+    """Return the settings of an issuer, with `settings` on top; relative paths belong to `folder`."""
+    plain = {"issuer": ISS, "audience": [AUDIENCE], "algorithms": ["RS256"], **settings}
+    return Issuer.model_validate_json(json.dumps(plain), context={"folder": folder})
+
+
+class Held:
+    """A source of keys; `document` is what it has, None while it fails."""
+
+    def __init__(self, document: bytes | None = None) -> None:
+        self.document = document
+        self.loads = 0
+
+    async def load(self) -> bytes:
+        self.loads += 1
+        if self.document is None:
+            raise SourceFailed("away")
+        return self.document
