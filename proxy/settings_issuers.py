@@ -74,7 +74,8 @@ class Claims(StrictModel):
         None, description="The claim with the account's opening in Unix seconds; without one, when it was first seen."
     )
     attributes: Annotated[dict[Name, Text], Field(max_length=16)] = Field(
-        {}, description="Names of attributes that link accounts, and the claims that hold them."
+        {},
+        description="Attributes that link accounts, and the claims that hold them; none of a claim that is false.",
     )
 
 

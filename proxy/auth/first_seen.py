@@ -12,10 +12,8 @@ async def first_seen(store: Store, account: str, now: float) -> float:
 
     So a second key, or another token, does not make an old account young.
     """
+    now = round(now, 3)
+    if await store.write([Row(ACCOUNTS_TABLE, account, b"%.3f" % now)], only_new=True):
+        return now
     value = await store.read(ACCOUNTS_TABLE, account)
-    if value is None:
-        now = round(now, 3)
-        if await store.write([Row(ACCOUNTS_TABLE, account, b"%.3f" % now)], only_new=True):
-            return now
-        value = await store.read(ACCOUNTS_TABLE, account)
     return float(value) if value is not None else now

@@ -24,7 +24,8 @@ from proxy.clock import Clock
 from proxy.errors import Unavailable
 from proxy.log import get
 
-_ATTEMPT_S = 10.0
+# A request waits no longer; an attempt may hang, on a file system that is gone, and then holds one thread, not many.
+_WAIT_S = 10.0
 _ASK_AGAIN_S = 60.0
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 60.0
@@ -85,12 +86,14 @@ class IssuerKeys:
         keys = self.current
         found = None if keys is None else keys.find(algorithm, kid)
         if found is None and (self._busy or self._ask()):
-            await self._tried.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WAIT_S):
+                    await self._tried.wait()
             keys = self.current
             found = None if keys is None else keys.find(algorithm, kid)
         if keys is not None and found is not None:
             return keys, found
-        if keys is None or self._failures:
+        if keys is None or self._failures or self._busy:
             raise Unavailable(
                 "Tokens cannot be checked right now.", code="issuer_unavailable", retry_after=_RETRY_AFTER_S
             )
@@ -123,13 +126,12 @@ class IssuerKeys:
     async def _attempt(self) -> None:
         began = self._clock.monotonic()
         try:
-            async with asyncio.timeout(_ATTEMPT_S):
-                document = await self._source.load()
-                changed = self._keys is None or document != self._document
-                if changed:
-                    self._keys = await asyncio.to_thread(self._read, document)
-        except (SourceFailed, Unusable, TimeoutError) as error:
-            self._failed(str(error) or "took too long")
+            document = await self._source.load()
+            changed = self._keys is None or document != self._document
+            if changed:
+                self._keys = await asyncio.to_thread(self._read, document)
+        except (SourceFailed, Unusable) as error:
+            self._failed(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a foreign document does, the last good keys stay
             self._failed(type(error).__name__)  # its words may quote the document
         else:

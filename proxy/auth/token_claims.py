@@ -74,7 +74,8 @@ def read_caller(claims: Mapping[str, Any], name: str, issuer: Issuer) -> Caller:
         raise Refused(Fault.CLAIM)
     created_at = None if wanted.created_at is None else _moment(claims, wanted.created_at, Fault.CLAIM)
     found = ((key, _claim(claims, path)) for key, path in wanted.attributes.items())
-    attributes = {key: _attribute(value) for key, value in found if value is not None}
+    # Without one that is false: packs ask whether an account has an attribute, such as one that says it was verified.
+    attributes = {key: _attribute(value) for key, value in found if value is not None and value is not False}
     return Caller(f"{name} {account} {tenant}", account, tenant, plan, created_at, attributes)
 
 
@@ -87,8 +88,8 @@ def _name(claims: Mapping[str, Any], path: str, issuer_name: str, issuer: Issuer
 
 
 def _attribute(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if value is True:
+        return "true"
     text = value if isinstance(value, str) else repr(value) if isinstance(value, int | float) else None
     if text is None or len(text) > _ATTRIBUTE_CHARS or not text.isprintable():
         raise Refused(Fault.CLAIM)

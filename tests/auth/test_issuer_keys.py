@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from proxy.auth import issuer_keys
 from proxy.auth.issuer_keys import IssuerKeys, Pace
 from proxy.auth.jwk_set import KeySet, read_jwks
 from proxy.auth.token_reading import Fault, Refused
@@ -134,6 +135,24 @@ async def test_without_any_keys_it_is_unavailable_and_well_again_by_itself() -> 
         await until(keys, "loaded")
         assert await outcome(keys, "old") == "old"
         assert keys.age == 0.0
+
+
+async def test_a_source_that_hangs_keeps_nobody_waiting_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issuer_keys, "_WAIT_S", 0.05)
+
+    class Hanging(Held):
+        async def load(self) -> bytes:
+            if self.loads:
+                await asyncio.Event().wait()
+            return await super().load()
+
+    clock = VirtualClock()
+    async with kept(Hanging(jwks(OLD)), clock, max_age=100) as keys:
+        assert await outcome(keys, "old") == "old"
+        assert await outcome(keys, "new") == AWAY
+        assert await outcome(keys, "old") == "old"
+        clock.advance(101)
+        assert await outcome(keys, "old") == AWAY
 
 
 async def test_keys_are_refreshed_in_time_without_anybody_asking() -> None:

@@ -87,9 +87,9 @@ def test_a_claim_that_the_settings_require_has_one_of_their_values(value: Any, e
 
 MAPPED = {
     "account": "user.id", "tenant": "https://example.com/org", "plan": "plan", "created_at": "user.opened",
-    "attributes": {"payment": "user.card", "age": "user.age", "verified": "user.verified", "other": "user.other"},
+    "attributes": {"payment": "user.card", "age": "user.age", "verified": "user.verified", "adult": "user.adult", "other": "user.other"},
 }  # fmt: skip
-USER = {"id": "u-1", "opened": 1_600_000_000, "card": "card_9", "age": 4.5, "verified": True}
+USER = {"id": "u-1", "opened": 1_600_000_000, "card": "card_9", "age": 4.5, "verified": True, "adult": False}
 
 
 def test_claims_name_account_tenant_plan_opening_and_attributes() -> None:
