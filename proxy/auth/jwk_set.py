@@ -127,6 +127,7 @@ def _bound(entry: Mapping[str, Any], algorithm: str) -> jwt.PyJWK | None:
         return None
     try:
         key = jwt.PyJWK(dict(entry), algorithm)
+        key.Algorithm.prepare_key(key.key)  # refuses a key that is not the algorithm's
     except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError):
         return None
     public = key.key

@@ -16,15 +16,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jwt
-
 from proxy.auth.api_key import digest
 from proxy.auth.first_seen import first_seen
 from proxy.auth.issuer_keys import IssuerKeys, Pace
 from proxy.auth.jwk_set import KeySet, read_jwks, read_secret
 from proxy.auth.key_source import FileSource, Source, WebSource
 from proxy.auth.token_claims import check_claims, read_caller
-from proxy.auth.token_reading import Fault, Refused, looks_like_token, read_token
+from proxy.auth.token_reading import Fault, Refused, Token, looks_like_token, read_token
 from proxy.clock import Clock
 from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
 from proxy.exchange import Principal
@@ -67,7 +65,6 @@ class Tokens:
         self._clock = clock
         self._digest_key = digest_key
         self._trusted = {entry.issuer: _trusted(name, entry, clock, random) for name, entry in issuers.items()}
-        self._verifier = jwt.PyJWS()
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._refused: OrderedDict[str, tuple[float, Refused]] = OrderedDict()
         self._refusals: Counter[tuple[str, str]] = Counter()
@@ -124,30 +121,27 @@ class Tokens:
             del self._refused[name]
 
     async def _verified(self, token: str) -> _Known:
-        header, claims = read_token(token)
-        issuer = claims.get("iss")
+        read = read_token(token)
+        issuer = read.claims.get("iss")
         trusted = self._trusted.get(issuer) if isinstance(issuer, str) else None
         if trusted is None:
             raise Refused(Fault.ISSUER)
         try:
-            return await self._verified_by(trusted, token, header, claims)
+            return await self._verified_by(trusted, read)
         except Refused as refused:
             raise Refused(refused.fault, trusted.name) from None
 
-    async def _verified_by(
-        self, trusted: _Trusted, token: str, header: Mapping[str, Any], claims: Mapping[str, Any]
-    ) -> _Known:
-        algorithm = header.get("alg")
+    async def _verified_by(self, trusted: _Trusted, token: Token) -> _Known:
+        algorithm = token.header.get("alg")
         if algorithm not in trusted.issuer.algorithms:
             raise Refused(Fault.ALGORITHM)
         # The cheap checks first; nothing that they tell is believed before the signature is.
-        ends = check_claims(claims, trusted.issuer, self._clock.wall())
-        caller = read_caller(claims, trusted.name, trusted.issuer)
-        keys, key = await trusted.keys.key(algorithm, header.get("kid"))
-        try:
-            self._verifier.decode_complete(token, key, [algorithm])
-        except jwt.PyJWTError:
-            raise Refused(Fault.SIGNATURE) from None
+        ends = check_claims(token.claims, trusted.issuer, self._clock.wall())
+        caller = read_caller(token.claims, trusted.name, trusted.issuer)
+        keys, key = await trusted.keys.key(algorithm, token.header.get("kid"))
+        # Not by way of the library's decoder, which reads all of it again, letter by letter: a millisecond for 8 kB.
+        if not key.Algorithm.verify(token.signed, key.key, token.signature):
+            raise Refused(Fault.SIGNATURE)
         created_at = caller.created_at
         if created_at is None:
             try:

@@ -44,10 +44,12 @@ class Refused(Exception):
 
 
 class Token(NamedTuple):
-    """A token's parts; nothing of them is believed yet."""
+    """A token's parts, and what its signature is of; nothing of them is believed yet."""
 
     header: dict[str, Any]
     claims: dict[str, Any]
+    signed: bytes
+    signature: bytes
 
 
 def looks_like_token(secret: str) -> bool:
@@ -56,7 +58,7 @@ def looks_like_token(secret: str) -> bool:
 
 
 def read_token(token: str) -> Token:
-    """Return a token's header and claims. Raises Refused if it is no JSON web signature in compact form."""
+    """Return a token's parts. Raises Refused if it is no JSON web signature in compact form."""
     segments = token.split(".")
     if len(segments) != 3 or not all(map(_SEGMENT.fullmatch, segments)):
         raise Refused(Fault.MALFORMED)
@@ -64,13 +66,24 @@ def read_token(token: str) -> Token:
     # `crit` names extensions that we would have to know, and without `b64` another text is signed (RFC 7797).
     if "crit" in header or "b64" in header or not isinstance(header.get("kid", ""), str):
         raise Refused(Fault.HEADER)
-    return Token(header, claims)
+    return Token(header, claims, token.rpartition(".")[0].encode(), _bytes(segments[2]))
+
+
+def _bytes(segment: str) -> bytes:
+    """Decode base 64; of the texts that stand for the same bytes only the usual one will do."""
+    try:
+        data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except ValueError:
+        raise Refused(Fault.MALFORMED) from None
+    if base64.urlsafe_b64encode(data).rstrip(b"=") != segment.encode():
+        raise Refused(Fault.MALFORMED)
+    return data
 
 
 def _object(segment: str) -> dict[str, Any]:
     try:
-        found = _DECODER.decode(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode())
-    except (ValueError, RecursionError):  # of base 64, UTF-8 and JSON alike
+        found = _DECODER.decode(_bytes(segment).decode())
+    except (ValueError, RecursionError):  # of UTF-8 and JSON alike
         raise Refused(Fault.MALFORMED) from None
     if not isinstance(found, dict):
         raise Refused(Fault.MALFORMED)

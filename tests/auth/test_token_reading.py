@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from contextlib import suppress
 
 import pytest
@@ -21,8 +22,10 @@ def fault(token: str) -> Fault:
 
 
 def test_a_tokens_parts_are_read() -> None:
-    token = read_token(sign(GOOD, rsa_key(), jku="https://evil.example.com/jwks.json", jwk={"kty": "oct", "k": "eA"}))
+    text = sign(GOOD, rsa_key(), jku="https://evil.example.com/jwks.json", jwk={"kty": "oct", "k": "eA"})
+    token = read_token(text)
     assert token.claims == GOOD
+    assert token.signed + b"." + urlsafe_b64encode(token.signature).rstrip(b"=") == text.encode()
     assert (token.header["alg"], token.header["kid"]) == ("RS256", "k1")
 
 
@@ -44,6 +47,9 @@ def test_no_key_of_ours_looks_like_a_token_and_every_token_does() -> None:
         ("eyJhIjoxfQ==.e30.c2ln", Fault.MALFORMED),
         ("eyJhIjoxfQ.e3+/.c2ln", Fault.MALFORMED),
         ("eyJhIjoxf.e.c2ln", Fault.MALFORMED),
+        ("eyJhIjoxfR.e30.c2ln", Fault.MALFORMED),  # the same bytes in other letters
+        ("eyJhIjoxfQ.e30.c2l", Fault.MALFORMED),
+        ("eyJhIjoxfQ.e30.c", Fault.MALFORMED),
         (craft(b"[]", GOOD, rsa_key()), Fault.MALFORMED),
         (craft(HEAD, b'"text"', rsa_key()), Fault.MALFORMED),
         (craft(HEAD, b'{"sub":"a","sub":"b"}', rsa_key()), Fault.MALFORMED),  # K-03
