@@ -206,7 +206,7 @@ class Settings(StrictModel):
     )
     upstreams: dict[UpstreamName, Upstream] = Field({}, description="The model APIs, by a name of your own.")
     models: dict[ModelName, Model] = Field({}, description="The models that customers may name.")
-    issuers: dict[IssuerName, Issuer] = Field(
+    issuers: Annotated[dict[IssuerName, Issuer], Field(max_length=64)] = Field(
         {}, description="Whose tokens (JWT) open the door besides our API keys, by a name of your own."
     )
     decision_log: DecisionLog = Field(DecisionLog(), description="Where the decision records go.")
