@@ -13,7 +13,8 @@ Verifying takes some tens of microseconds, with the slowest curve one millisecon
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from proxy.auth.api_key import digest
@@ -66,7 +67,7 @@ class Tokens:
         self._digest_key = digest_key
         self._trusted = {entry.issuer: _trusted(name, entry, clock, random) for name, entry in issuers.items()}
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._refused: OrderedDict[str, tuple[float, Refused]] = OrderedDict()
+        self._refused: OrderedDict[str, tuple[float, Fault, str]] = OrderedDict()  # monotonic until when, and why
         self._refusals: Counter[tuple[str, str]] = Counter()
 
     def takes(self, secret: str) -> bool:
@@ -92,7 +93,8 @@ class Tokens:
         except Refused as refused:
             self._refusals[refused.trusted, refused.fault] += 1
             if refused.fault in _LASTING and name not in self._refused:
-                _remember(self._refused, name, (self._clock.monotonic() + _REFUSED_S, refused), _REFUSED_LIMIT)
+                entry = (self._clock.monotonic() + _REFUSED_S, refused.fault, refused.trusted)
+                _remember(self._refused, name, entry, _REFUSED_LIMIT)
             raise Unauthenticated("The token is not valid.", code="invalid_token") from None
         _remember(self._known, name, known, _KNOWN_LIMIT)
         return known.principal
@@ -114,10 +116,11 @@ class Tokens:
         return found
 
     def _check_refused(self, name: str) -> None:
-        until, refused = self._refused.get(name, (0.0, None))
-        if refused is not None:
+        entry = self._refused.get(name)
+        if entry is not None:
+            until, fault, trusted = entry
             if self._clock.monotonic() < until:
-                raise refused
+                raise Refused(fault, trusted)
             del self._refused[name]
 
     async def _verified(self, token: str) -> _Known:
@@ -162,14 +165,9 @@ def _trusted(name: str, issuer: Issuer, clock: Clock, random: Callable[[], float
         source = FileSource(path)
     else:
         raise ConfigurationError(f"issuers.{name}: has no keys")
-    read = read_jwks if issuer.secret_file is None else read_secret
-
-    def keys_in(document: bytes, algorithms: Sequence[str] = issuer.algorithms) -> KeySet:
-        return read(document, algorithms)
-
-    return _Trusted(
-        name, issuer, IssuerKeys(name, source, keys_in, Pace(refresh, issuer.max_age_seconds), clock, random)
-    )
+    read = partial(read_jwks if issuer.secret_file is None else read_secret, algorithms=issuer.algorithms)
+    keys = IssuerKeys(name, source, read, Pace(refresh, issuer.max_age_seconds), clock, random)
+    return _Trusted(name, issuer, keys)
 
 
 def _remember(cache: OrderedDict[str, Any], name: str, value: object, limit: int) -> None:

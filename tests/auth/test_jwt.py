@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import pytest
@@ -181,6 +182,17 @@ async def test_a_refusal_carries_nothing_of_the_token(ground: Ground) -> None:
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__
         assert not any(part in repr(caught.value) + str(caught.value.__context__) for part in token.split("."))
+
+
+async def test_refusing_again_and_again_keeps_nothing_more(ground: Ground) -> None:
+    bad = sign(GOOD, rsa_key(1))
+    depths = []
+    for _ in range(5):
+        with pytest.raises(ProxyError) as caught:
+            await ground.tokens.authenticate(bad)
+        assert caught.value.__context__ is not None
+        depths.append(len(extract_tb(caught.value.__context__.__traceback__)))
+    assert depths[1:] == depths[1:2] * 4
 
 
 async def test_a_repeated_token_is_verified_once(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
