@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from proxy.auth.jwk_set import Unusable, read_jwks, read_secret
 from proxy.cli.options import Config
 from proxy.cli.policy_patterns import pattern_problems
 from proxy.cli.problems import Format, rendered
@@ -35,7 +36,7 @@ def check(
     exit_code, settings = 0, None
     try:
         settings = load_settings(config, {})
-        problems = [*_of_secrets(settings), *_of_pack(settings)]
+        problems = [*_of_secrets(settings), *_of_issuers(settings), *_of_pack(settings)]
     except YamlProblems as wrong:
         problems = list(wrong.problems)
         exit_code = _EXIT_UNREADABLE if isinstance(wrong, Unreadable) else _EXIT_PROBLEMS
@@ -55,6 +56,16 @@ def _of_secrets(settings: Settings) -> Iterator[Problem]:
             read_secret_file(file)
         except ConfigurationError as error:
             yield Problem(str(file), 0, 0, str(error).removeprefix(f"{file}: "))
+
+
+def _of_issuers(settings: Settings) -> Iterator[Problem]:
+    for issuer in settings.issuers.values():
+        for file, keys_of in ((issuer.jwks_file, read_jwks), (issuer.secret_file, read_secret)):
+            if file is not None:
+                try:
+                    keys_of(file.read_bytes(), issuer.algorithms)
+                except (Unusable, OSError) as error:
+                    yield Problem(str(file), 0, 0, str(error))
 
 
 def _of_pack(settings: Settings) -> Iterator[Problem]:

@@ -67,6 +67,17 @@ def test_secrets_and_the_pack_are_checked_in_one_go(folder: Path) -> None:
     assert "ladder" in result.stdout
 
 
+def test_a_file_of_an_issuers_keys_without_a_key_that_can_be_used_is_shown(folder: Path) -> None:
+    (folder / "stillgate.yaml").write_text(
+        GOOD
+        + "issuers:\n  login: {issuer: 'https://login.example.com', audience: [me], jwks_file: keys.json, algorithms: [RS256]}\n"
+    )
+    (folder / "keys.json").write_text('{"keys": []}')
+    result = run(folder)
+    assert result.exit_code == 1
+    assert f"{folder / 'keys.json'}: error: no key in it that the algorithms allow" in result.stdout
+
+
 def test_a_model_that_only_the_pack_names_is_an_error_here_too(folder: Path) -> None:
     (folder / "pack.yaml").write_text(
         """
