@@ -19,13 +19,13 @@ from bench.traffic import MODEL
 from proxy.detectors import field_table
 from proxy.exchange import Call, Exchange, Principal
 from proxy.link_names import LinkNames
-from proxy.rules.campaign_book import CampaignBook, KnownCampaign
+from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
+from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack import Mode, Pack
 from proxy.rules.pack_loading import check_pack
 from proxy.rules.signal_book import SignalBook
-from proxy.rules.template_index import KnownTemplate
 
 _KEY = b"k" * 32
 _BATCHES = 200

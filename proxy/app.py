@@ -41,6 +41,7 @@ from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
 from proxy.served_model import ServedModel
 from proxy.serving import Serving
+from proxy.start import listening_socket, store_password
 from proxy.store import open_store
 from proxy.store.base import Store
 from proxy.telling import Teller
@@ -199,11 +200,6 @@ def _served(name: str, model: Model, upstreams: Mapping[str, Upstream], tally: T
     return ServedModel(terms, upstreams[model.upstream], model.known_as or name, clock, on_rest)
 
 
-def store_password(settings: Settings) -> str | None:
-    """Return the password of a shared store, None if it has none."""
-    return None if settings.store_password_file is None else read_secret_file(settings.store_password_file)
-
-
 def _target(settings: Settings, worker: int) -> Target:
     if settings.decision_log.to == "stdout":
         return DescriptorTarget(sys.stdout.fileno(), settings.decisions_folder / f"stdout-{worker}.running")
@@ -235,22 +231,6 @@ def _listener(settings: Settings, gateway: Gateway, deadlines: Deadlines, tally:
         # Behind a trusted proxy every connection comes from the same few addresses.
         caps=Caps(limits.connections, limits.connections if settings.trusted_hops else limits.connections_per_peer),
     )
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a bound socket that shares its address with those of other workers."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from proxy.control import Line, LineClosed
 from proxy.errors import ConfigurationError
 from proxy.log import get
 from proxy.metrics import Snapshot
-from proxy.worker import Start
+from proxy.start import Start
 
 _START_S = 30.0
 _SNAPSHOT_S = 2.0

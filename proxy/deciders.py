@@ -29,13 +29,13 @@ from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_sync import FlagSync
-from proxy.rules.pack import Mode, Pack
+from proxy.rules.pack import Mode, Pack, hunts
 from proxy.rules.quotas import Quotas
 from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_sync import SignalSync
 from proxy.secrets import Master, Purpose
 from proxy.store.base import Store
-from proxy.telling import TOLD_FIELDS, hunts
+from proxy.telling import TOLD_FIELDS
 
 _FLUSH_S = 1.0
 _SWEEP_S = 3600.0

@@ -9,7 +9,7 @@ from proxy.children import Worker
 from proxy.errors import ConfigurationError
 from proxy.log import get
 from proxy.metrics import Snapshot, merge
-from proxy.worker import Start
+from proxy.start import Start
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0

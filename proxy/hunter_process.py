@@ -16,7 +16,6 @@ from pathlib import Path
 
 import uvloop
 
-from proxy.app import store_password
 from proxy.clock import SystemClock
 from proxy.config import Settings
 from proxy.control import Line, LineClosed, answer_parent
@@ -27,8 +26,8 @@ from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
 from proxy.pack_archive import PACKS_FOLDER, load_archived
 from proxy.rules.pack import Mode
+from proxy.start import Start, store_password
 from proxy.store import open_store
-from proxy.worker import Start
 
 _EX_CONFIG = 78  # sysexits.h: something is wrong that starting again will not mend
 

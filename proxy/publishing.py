@@ -6,11 +6,11 @@ Law: what the pack says of an entry holds at the moment of publishing; one that 
 from __future__ import annotations
 
 from proxy.hunter.finding import Finding
-from proxy.rules.campaign_book import CampaignBook, KnownCampaign
+from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.flags import Flags
+from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack import Campaign, Mode, Pack
-from proxy.rules.template_index import KnownTemplate
 
 
 def publish(

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from proxy.admin import AdminSide, open_admin
-from proxy.app import listening_socket, store_password
 from proxy.auth.admin import TokenRegistry
 from proxy.auth.key_registry import KeyRegistry
 from proxy.children import StandIn
@@ -39,13 +38,12 @@ from proxy.pack_keeper import PackKeeper
 from proxy.pack_watch import look, pack_of
 from proxy.pattern_copy import copy_patterns
 from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.pack import Mode, Pack
+from proxy.rules.pack import Mode, Pack, hunts
 from proxy.secrets import Purpose, load_or_create_master
+from proxy.start import Start, listed_models, listening_socket, store_password
 from proxy.store import PATIENTLY_S, open_store
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
-from proxy.telling import hunts
-from proxy.worker import Start, listed_models
 
 STATE_FILE = "serve.json"
 _PING_S = 0.5

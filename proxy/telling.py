@@ -26,7 +26,7 @@ from proxy.exchange import Exchange, Usage
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.wire import encode
 from proxy.link_names import LinkNames
-from proxy.rules.pack import Mode, Pack
+from proxy.rules.pack import Mode, Pack, hunts
 from proxy.store.base import Store
 
 EVENTS_STREAM: Final = "events"
@@ -56,11 +56,6 @@ class _Batch(NamedTuple):
     op: str
     data: bytes
     events: int
-
-
-def hunts(pack: Pack, max_mode: Mode = Mode.ENFORCE) -> bool:
-    """Tell whether there are campaigns to look for."""
-    return max_mode is not Mode.OFF and any(campaign.mode is not Mode.OFF for campaign in pack.campaigns)
 
 
 class Teller:

@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,60 +22,20 @@ import uvloop
 
 from proxy.app import Place, serve
 from proxy.clock import SystemClock
-from proxy.config import Model, Settings, Upstream, load_settings
 from proxy.control import Line, LineClosed, answer_parent
 from proxy.errors import StillgateError
 from proxy.log import configure, get
 from proxy.pack_archive import PACKS_FOLDER, load_archived
 from proxy.pattern_copy import copied_patterns
 from proxy.serving import Serving
-from proxy.standin.catalog import MODELS
+from proxy.start import Start
 
-STAND_IN = "stand-in"
 _DRAIN_AS_ORPHAN_S = 2.0
 _EX_CONFIG = 78  # sysexits.h: something is wrong that starting again will not mend
 # How soon a thread that reads a body or loads a pack lets the loop go on; five milliseconds, Python's own, are as long
 # as an exchange, and one turn of the loop after the other would wait for them.
 _YIELD_S = 0.0005
 _COLLECT_EVERY = 50_000  # allocations between two collections: most of ours are freed by their count
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What a worker needs to know: how to read the settings, and what the parent has set up itself."""
-
-    config: str | None
-    overrides: dict[str, Any]
-    log_level: str
-    worker: int
-    store_url: str
-    pack_digest: str
-    patterns_digest: str
-    stand_in_url: str | None
-    host: str
-    port: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `Start(**...)` reads."""
-        return asdict(self)
-
-    def settings(self) -> Settings:
-        """Read the settings as the parent did, with the stand-in model as the upstream if it runs."""
-        settings = load_settings(Path(self.config) if self.config else None, self.overrides)
-        return settings if self.stand_in_url is None else with_stand_in(settings, self.stand_in_url)
-
-
-def with_stand_in(settings: Settings, url: str) -> Settings:
-    """Return the settings of a proxy in front of the stand-in model."""
-    models = {
-        name: Model(upstream=STAND_IN, max_output_tokens=model.max_output_tokens) for name, model in MODELS.items()
-    }
-    return settings.model_copy(update={"upstreams": {STAND_IN: Upstream(url=url)}, "models": models})
-
-
-def listed_models(settings: Settings) -> frozenset[str]:
-    """Return the models that customers may name, those of the stand-in if it answers."""
-    return frozenset(MODELS if settings.uses_stand_in else settings.models)
 
 
 def main(descriptor: int) -> int:

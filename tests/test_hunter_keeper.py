@@ -10,7 +10,7 @@ import pytest
 from proxy import hunter_keeper
 from proxy.children import Program
 from proxy.hunter_keeper import HunterKeeper
-from proxy.worker import Start
+from proxy.start import Start
 
 START = Start(None, {}, "info", 0, "memory", "0" * 64, "", None, "127.0.0.1", 0)
 BROKEN = Program("hunter", (sys.executable, "-c", "raise SystemExit(78)"))

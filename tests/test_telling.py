@@ -22,9 +22,9 @@ from proxy.exchange import Call, Exchange, Principal, Usage
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.wire import decode
 from proxy.link_names import LinkNames
-from proxy.rules.pack import Campaign, FlagSpec, Mode, Pack, Subject
+from proxy.rules.pack import Campaign, FlagSpec, Mode, Pack, Subject, hunts
 from proxy.store.memory import MemoryStore
-from proxy.telling import EVENTS_STREAM, Teller, event_of, hunts
+from proxy.telling import EVENTS_STREAM, Teller, event_of
 
 NAMES = LinkNames(b"k" * 32)
 ALLOWED = Verdict(Effect.ALLOW)

@@ -13,7 +13,6 @@ import typer
 import uvloop
 from aiohttp import web
 
-from proxy.app import store_password
 from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.serve import LogLevel
 from proxy.clock import SystemClock
@@ -28,6 +27,7 @@ from proxy.log import configure, get
 from proxy.pack_watch import POLL_S, look, look_until_still, pack_of
 from proxy.problem import YamlProblems
 from proxy.rules.pack import Mode
+from proxy.start import store_password
 from proxy.store import open_store
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -8,12 +8,12 @@ from typing import Final
 
 from proxy.link_names import LinkNames
 from proxy.policy_testing.schema import CampaignFixture
-from proxy.rules.campaign_book import CampaignBook, KnownCampaign
+from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.containment import Containment
 from proxy.rules.flags import Flags
+from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack import Mode, Pack
-from proxy.rules.template_index import KnownTemplate
 
 _DAY_S: Final = 86_400
 _KEY: Final = b"pack tests: nothing is secret..."

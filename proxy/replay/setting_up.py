@@ -33,10 +33,10 @@ from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.instant_quotas import InstantQuotas
-from proxy.rules.pack import Mode, Pack
+from proxy.rules.pack import Mode, Pack, hunts
 from proxy.rules.signal_book import SignalBook
 from proxy.store.memory import MemoryStore
-from proxy.telling import TOLD_FIELDS, hunts
+from proxy.telling import TOLD_FIELDS
 
 # Of each purpose its own, 32 bytes: traffic is replayed with the text at hand, so nothing is secret here, and the same
 # traffic gives the same prints again.

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from proxy.rules.campaign_book import KnownCampaign
 from proxy.rules.engine import capped
 from proxy.rules.flags import Flag, Flags, World
+from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack import Campaign, Mode, Subject
 
 

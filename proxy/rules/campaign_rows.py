@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-import numpy as np
-
-from proxy.rules.campaign_book import KnownCampaign
+from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.row_values import read_value, written
-from proxy.rules.template_index import KnownTemplate
 from proxy.store.base import Row
 
 CAMPAIGNS_TABLE: Final = "campaigns"  # by id: the heads
@@ -33,6 +31,7 @@ LINKS_MAX: Final = 100_000
 _NAMES_OF_A_PART: Final = 1_000
 _PRINTS_OF_A_TEMPLATE: Final = 4_096
 _DIGEST_BYTES: Final = 10
+_PRINT_BYTES: Final = 8
 
 
 class Part(NamedTuple):
@@ -176,11 +175,15 @@ def _part_name(campaign: str, value: bytes) -> str:
 
 
 def _packed(prints: Iterable[int]) -> str:
-    return base64.b64encode(np.array(sorted(prints), "<u8").tobytes()).decode()
+    in_order = sorted(prints)
+    return base64.b64encode(struct.pack(f"<{len(in_order)}Q", *in_order)).decode()
 
 
 def _unpacked(packed: object) -> tuple[int, ...]:
-    return tuple(np.frombuffer(base64.b64decode(str(packed), validate=True), "<u8").tolist())
+    data = base64.b64decode(str(packed), validate=True)
+    if len(data) % _PRINT_BYTES:
+        raise ValueError("holds a part of a print")
+    return struct.unpack(f"<{len(data) // _PRINT_BYTES}Q", data)
 
 
 def _texts(found: object) -> tuple[str, ...]:

@@ -285,3 +285,8 @@ class Pack:
     campaigns: tuple[Campaign, ...] = ()
     ladder: tuple[Rung, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
+
+
+def hunts(pack: Pack, max_mode: Mode = Mode.ENFORCE) -> bool:
+    """Tell whether there are campaigns to look for."""
+    return max_mode is not Mode.OFF and any(campaign.mode is not Mode.OFF for campaign in pack.campaigns)

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-class KnownTemplate(NamedTuple):
-    """The prints of one template, and how many of them a prompt must have to match it."""
-
-    id: str
-    prints: tuple[int, ...]
-    least: int
+from proxy.rules.known_campaign import KnownTemplate
 
 
 class TemplateIndex:

@@ -15,14 +15,13 @@ from proxy.data_folder import socket_path
 from proxy.exchange import Text
 from proxy.fingerprint.winnow import Fingerprinter
 from proxy.link_names import LinkNames
-from proxy.rules.campaign_book import KnownCampaign
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_sync import FlagSync
+from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack import Mode
 from proxy.rules.pack_loading import load_pack
-from proxy.rules.template_index import KnownTemplate
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.store.redis import RedisStore
 from tests.end_to_end.customers import record_of

@@ -12,15 +12,16 @@ import pytest
 from proxy.link_names import LinkNames
 from proxy.rules import campaign_book
 from proxy.rules.campaign_book import CampaignBook
+from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack import Contain
-from proxy.rules.template_index import KnownTemplate, TemplateIndex
+from proxy.rules.template_index import TemplateIndex
 from tests.rules.campaigns import DAY_S, NAMES_KEY, NOW, caller, campaign, prints, sample, template
 
 NAMES = LinkNames(NAMES_KEY)
 MONTH = Contain(30 * DAY_S * 1000, ())
 
 
-def book(*known: campaign_book.KnownCampaign) -> CampaignBook:
+def book(*known: KnownCampaign) -> CampaignBook:
     made = CampaignBook(NAMES)
     for each in known:
         made.hear(each)

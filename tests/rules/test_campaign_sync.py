@@ -18,7 +18,7 @@ from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
 from proxy.link_names import LinkNames
 from proxy.rules import campaign_book, campaign_rows
-from proxy.rules.campaign_book import CampaignBook, KnownCampaign
+from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_rows import (
     CAMPAIGNS_TABLE,
     PARTS_TABLE,
@@ -31,7 +31,7 @@ from proxy.rules.campaign_rows import (
 )
 from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.campaign_sync import CampaignSync
-from proxy.rules.template_index import KnownTemplate
+from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.store.base import FEED_ROWS, Row, Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.store.memory import MemoryStore
@@ -275,13 +275,20 @@ async def test_what_cannot_be_read_is_counted_and_leaves_what_is_known(store: Co
     row = rows_of(campaign())[-1]
     assert row.value is not None
     named = {**json.loads(row.value), "parts": ["bad"]}
-    for value in (b"\xff", b'{"template": "t", "least": 1, "prints": "?"}', b'{"shared": "x", "names": 1}', b"{}"):
+    part = b'{"template": "t", "least": 1, "prints": "AAAA"}'  # three bytes, which are no print
+    for value in (
+        b"\xff",
+        part,
+        b'{"template": "t", "least": 1, "prints": "?"}',
+        b'{"shared": "x", "names": 1}',
+        b"{}",
+    ):
         await store.write([Row(PARTS_TABLE, "bad", value), Row(CAMPAIGNS_TABLE, "c-1", json.dumps(named).encode())])
         await replica.hear()
     for value in heads:
         await store.write([Row(CAMPAIGNS_TABLE, "c-1", value)])
         await replica.hear()
-    assert replica.sync.unreadable == 8
+    assert replica.sync.unreadable == 9
     assert replica.known() == campaign()
     await CampaignStore(store).publish(campaign(updated_at=NOW + 1))
     await replica.hear()

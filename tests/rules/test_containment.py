@@ -10,11 +10,12 @@ import pytest
 
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.link_names import LinkNames
-from proxy.rules.campaign_book import CampaignBook, KnownCampaign
+from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.containment import Containment
 from proxy.rules.flag_book import FLAGS_MAX, FlagBook
 from proxy.rules.flags import Flag, World
+from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack import Campaign, Contain, FlagSpec, Mode, Pack, Subject
 from tests.rules.books import ExactFlags
 from tests.rules.campaigns import DAY_S, NAMES_KEY, NOW, caller, campaign, prints, sample, template

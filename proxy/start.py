@@ -1,0 +1,76 @@
+"""How the processes of a deployment start: what the parent tells its children, and what each of them does alike.
+
+Law: nothing of what a worker is made of is imported here: the parent and the hunter start without it.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from proxy.config import Model, Settings, Upstream, load_settings
+from proxy.secrets import read_secret_file
+from proxy.standin.catalog import MODELS
+
+STAND_IN = "stand-in"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a child needs to know: how to read the settings, and what the parent has set up itself."""
+
+    config: str | None
+    overrides: dict[str, Any]
+    log_level: str
+    worker: int
+    store_url: str
+    pack_digest: str
+    patterns_digest: str
+    stand_in_url: str | None
+    host: str
+    port: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `Start(**...)` reads."""
+        return asdict(self)
+
+    def settings(self) -> Settings:
+        """Read the settings as the parent did, with the stand-in model as the upstream if it runs."""
+        settings = load_settings(Path(self.config) if self.config else None, self.overrides)
+        return settings if self.stand_in_url is None else with_stand_in(settings, self.stand_in_url)
+
+
+def with_stand_in(settings: Settings, url: str) -> Settings:
+    """Return the settings of a proxy in front of the stand-in model."""
+    models = {
+        name: Model(upstream=STAND_IN, max_output_tokens=model.max_output_tokens) for name, model in MODELS.items()
+    }
+    return settings.model_copy(update={"upstreams": {STAND_IN: Upstream(url=url)}, "models": models})
+
+
+def listed_models(settings: Settings) -> frozenset[str]:
+    """Return the models that customers may name, those of the stand-in if it answers."""
+    return frozenset(MODELS if settings.uses_stand_in else settings.models)
+
+
+def store_password(settings: Settings) -> str | None:
+    """Return the password of a shared store, None if it has none."""
+    return None if settings.store_password_file is None else read_secret_file(settings.store_password_file)
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a bound socket that shares its address with those of other workers."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
