@@ -13,9 +13,10 @@ demo: $(STAMP)
 	$(BIN)/stillgate demo
 
 # A file stays in one process, so that the proxy that its tests share is started once; in the order of the folders,
-# since by number of tests, as is the default, the few that take longest would come last.
+# since by number of tests, as is the default, the few that take longest would come last. What Python compiles is kept,
+# whatever the caller's shell says of that: else each process that the tests start would compile everything anew.
 test: $(STAMP)
-	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
