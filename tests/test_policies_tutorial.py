@@ -89,8 +89,10 @@ class Reader:
                 words, cwd=self._folder, env=self._environment, stdout=quiet, stderr=quiet
             )
             until = time.monotonic() + START_S
-            while not {"in force", "worker"} <= set(re.findall("in force|worker", self.run("stillgate policy status"))):
+            while not (self._folder / ".stillgate" / "serve.json").exists():  # it is written once the proxy is ready
                 assert time.monotonic() < until, "the proxy does not start"
+                time.sleep(0.02)
+            assert {"in force", "worker"} <= set(re.findall("in force|worker", self.run("stillgate policy status")))
 
     def leave(self) -> None:
         if self._proxy is not None:
