@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -44,12 +44,14 @@ def build(
     patterns: Path | None,
     *,
     content: Content | None = None,
+    others: Sequence[type[Detector]] | None = None,
 ) -> tuple[Detector, ...]:
     """Make every detector, once for a process.
 
     `secret_key` keys what is remembered of reasoning blocks, the same on every replica; `models_released` is Unix
     seconds by model name, and without any there is nothing to tell of new models; `patterns` is the folder of pattern
-    sets, None if there is none. `content` is used in their place if it is there: compiling them takes half a second.
+    sets, None if there is none. `content` is used in their place if it is there: compiling them takes half a second;
+    and `others` for what `joined` returns, which takes milliseconds to find.
     Raises ConfigurationError for patterns that cannot be used, and for a joined detector that fails.
     """
     made: list[Detector] = [
@@ -61,7 +63,7 @@ def build(
         content or Content(_pattern_sets(patterns)),
         ForeignSignature(store, secret_key),
     ]
-    for kind in joined():
+    for kind in joined() if others is None else others:
         try:
             made.append(kind())
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from proxy.detectors import build, field_table, patterns_beside
+from proxy.detectors import build, field_table, joined, patterns_beside
 from proxy.detectors.base import Detector
 from proxy.detectors.content import Content
 from proxy.pattern_sets import load_pattern_sets
@@ -25,9 +25,10 @@ def production_minds(pack_file: Path) -> Minds:
     """
     folder = patterns_beside(pack_file)
     content = Content(load_pattern_sets(folder) if folder is not None else ())  # for all worlds: it remembers nothing
+    others = joined()
 
     def detectors(store: Store, released: Mapping[str, float]) -> Sequence[Detector]:
-        return build(store, _KEY, released, folder, content=content)
+        return build(store, _KEY, released, folder, content=content, others=others)
 
     return Minds(field_table(), detectors, lambda: SignalBook(_KEY), FlagBook)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from proxy.rules.pack import Pack
 class Case:
     """One case with the file that it stands in; each is only itself."""
 
-    suite: Suite
+    # Left out of the repr, which asyncio makes of a task's result at each signal handler: a file of tests is long.
+    suite: Suite = field(repr=False)
     number: int  # in its file, from 0
 
     @property
