@@ -17,8 +17,8 @@ from proxy.errors import ConfigurationError
 from proxy.problem import Problem, Unreadable, YamlProblems, has_errors
 from proxy.rules.pack_loading import check_pack
 from proxy.secrets import read_secret_file
+from proxy.start import listed_models
 from proxy.strict_yaml import read
-from proxy.worker import listed_models
 
 _EXIT_PROBLEMS = 1
 _EXIT_UNREADABLE = 2
