@@ -53,6 +53,14 @@ class Kept(NamedTuple):
     instead: object = ...
 
 
+class Work(StrEnum):
+    """What a call has the model do."""
+
+    ANSWER = "answer"  # write
+    EMBED = "embed"  # turn texts into vectors: nothing is written, what is read is billed
+    COUNT = "count"  # tell how many tokens a request has: nothing is billed
+
+
 @dataclass(slots=True)
 class Call:
     """The neutral view of one request.
@@ -62,7 +70,9 @@ class Call:
     `hide_usage` says that the usage is asked of the upstream for our accounting and taken out of the stream again.
     `length_member` is where the dialect has the cap on output tokens. `instruct` returns a body with one more
     instruction for the model, None where no dialect knows how to give one. `kept` are the ids of what the upstream
-    keeps; `gives` returns those that a document of the answer gives out, None where answers give none.
+    keeps; `gives` returns those that a document of the answer gives out, None where answers give none. `prompts` is how
+    many prompts it has, each with `choices` answers, taken of at most `best_of` that are written; `token_ids` is how
+    many tokens of the prompts are given as numbers, in which nobody here can read.
     """
 
     model: str
@@ -75,6 +85,19 @@ class Call:
     instruct: Callable[[dict[str, Any], str], dict[str, Any]] | None = None
     kept: tuple[Kept, ...] = ()
     gives: Callable[[dict[str, Any]], Iterable[str]] | None = None
+    prompts: int = 1
+    best_of: int = 1
+    token_ids: int = 0
+    work: Work = Work.ANSWER
+
+    def most_input(self, text_bytes: int) -> int:
+        """Return about how many tokens it is billed for that the model reads, of texts of this length."""
+        return 0 if self.work is Work.COUNT else text_bytes // BYTES_PER_TOKEN + 1
+
+    def most_output(self, longest: int) -> int:
+        """Return how many tokens the model may write for it at most, if its longest answer has `longest`."""
+        most = longest if self.max_output_tokens is None else min(self.max_output_tokens, longest)
+        return most * max(self.choices, self.best_of) * self.prompts
 
 
 class Help(StrEnum):
@@ -114,10 +137,10 @@ class Chunk:
     """A piece of a response.
 
     `raw` are its bytes with their framing, or None once it was changed and has to be encoded, in the manner of those
-    that it was made of: `like`. `data` is the JSON
-    document in it (None for what is no JSON object, and for events that need not be read); `event` the server-sent
-    event's name, empty if it has none or if the response is no stream. It may not go to the client before the moment
-    `not_before`, in monotonic seconds, nor with `gaps` in it: the gateway waits and has them filled, no action does.
+    that it was made of: `like`. `data` is the JSON document in it (None for what is no JSON object, and for events that
+    need not be read); `event` the server-sent event's name, empty if it has none or if the response is no stream. It
+    may not go to the client before the moment `not_before`, in monotonic seconds, nor with `gaps` in it: the gateway
+    waits and has them filled, no action does.
     """
 
     raw: bytes | None

@@ -30,7 +30,7 @@ from proxy.errors import (
     Unavailable,
     UpstreamTimeout,
 )
-from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange, Principal
+from proxy.exchange import Call, Exchange, Principal
 from proxy.framing import check_framing
 from proxy.intake import Intake, Reader
 from proxy.listener import Connection
@@ -160,11 +160,10 @@ class Gateway:
     async def _decide(self, intake: Intake, dialect: Dialect, course: Course) -> Decision:
         """Let the pack decide; a denial is a value that becomes the client's error here."""
         parts, exchange = self._parts, course.exchange
-        input_tokens = intake.text_bytes // BYTES_PER_TOKEN + 1
 
         def estimate(call: Call) -> Amounts:
             terms = course.terms = parts.models[call.model].terms  # of the one that answers
-            most = min(call.max_output_tokens or terms.max_output_tokens, terms.max_output_tokens) * call.choices
+            input_tokens, most = call.most_input(intake.text_bytes), call.most_output(terms.max_output_tokens)
             course.reserved = Amounts.of(input_tokens, most, terms.cost_microusd(input_tokens, most))
             return course.reserved
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from aiohttp import web
 from proxy.deciding import Decider
 from proxy.dialects.base import Dialect
 from proxy.errors import BadRequest, TooLarge, Unavailable
-from proxy.exchange import Call, Exchange, text_bytes
+from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange, Text, text_bytes
 from proxy.framing import check_body_headers
 from proxy.issued_ids import taken
 from proxy.listener import Connection, Deadlines
@@ -165,12 +166,17 @@ def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decid
         except BadRequest as error:
             flaw = error
     exchange.call = call
-    if size > TEXT_ONLY_BYTES or decider.reads_texts:
+    if size > TEXT_ONLY_BYTES or decider.reads_texts or call.token_ids:
         exchange.texts = list(dialect.texts(call))
     if decider.fingerprint is not None:
         exchange.prints = decider.fingerprint(exchange.texts)
-    if size > TEXT_ONLY_BYTES:
-        size = sum([text_bytes(text) for _, _, text in exchange.texts])
-    exchange.text_bytes = size
+    exchange.text_bytes = size = read_bytes(call, size, exchange.texts)
     decider.inspect(exchange)
     return Intake(call, len(body), dialect.write(call), size, flaw)
+
+
+def read_bytes(call: Call, size: int, texts: Sequence[Text]) -> int:
+    """Return about how many bytes of text the model reads in a body of `size` bytes that has these texts."""
+    if size <= TEXT_ONLY_BYTES and not call.token_ids:
+        return size
+    return sum([text_bytes(text) for _, _, text in texts]) + BYTES_PER_TOKEN * call.token_ids

@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     PRINTS = "prints"  # of prompts
     LINKS = "links"  # what links accounts
     MARKS = "marks"  # in answers, by campaign
+    VECTORS = "vectors"  # how they are turned, by campaign
     PACE = "pace"  # the unevenness of answers that are slowed
     REASONING = "reasoning"  # that is withheld, and comes back sealed
     ISSUED_IDS = "issued-ids"  # of what upstreams keep

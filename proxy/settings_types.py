@@ -14,7 +14,14 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
 
 # The built-in dialects, in the order in which they are shown.
-DialectName = Literal["openai.chat", "openai.responses", "anthropic.messages"]
+DialectName = Literal[
+    "openai.chat",
+    "openai.responses",
+    "openai.completions",
+    "openai.embeddings",
+    "anthropic.messages",
+    "anthropic.count_tokens",
+]
 # Six decimals of a dollar for a million tokens are one picodollar (10^-12 dollars) for a token.
 PICODOLLARS_PER_TOKEN = 1_000_000
 _MODEL = re.compile(r"[!-~]{1,128}")

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     TEXT = "text"  # prose that the caller reads
     REASONING = "reasoning"  # what the model thought, shown to the caller
     LOGPROBS = "logprobs"
+    VECTOR = "vector"  # what a text was turned into: figures, or bytes in base64
     MODEL = "model"  # the name of the model that answered
     END = "end"  # no more text of its lane comes
 
@@ -72,6 +73,20 @@ class Transform(Protocol):
     def end(self) -> Iterable[Chunk]:
         """Return what was held back until the end of the answer."""
         ...
+
+
+class AsItCame:
+    """The transform that leaves an answer alone."""
+
+    changed = False
+
+    def feed(self, chunk: Chunk) -> Iterable[Chunk]:
+        """Return the chunk."""
+        return (chunk,)
+
+    def end(self) -> Iterable[Chunk]:
+        """Return nothing: nothing was held back."""
+        return ()
 
 
 class Wire(Protocol):

@@ -50,6 +50,8 @@ _NEVER = re.compile(
     r"|a|b|body|br|div|em|h[1-6]|head|html|i|input|li|ol|p|pre|span|strong|table|td|th|title|tr|u|ul"
 )
 _PARTS = re.compile(r"[_.:-]|(?<=[a-z])(?=[A-Z])")
+# Where a prompt that is to be carried on opens a tag: at the beginning of a line, behind a label, or at its very end.
+_OPENED = re.compile(rf"(?:^(?:[\w #*-]{{0,40}}:)?[ \t]*(?=<{NAME}[\s>])|(?=<{NAME}>\s*\Z))", re.MULTILINE)
 _AROUND_CHARS = 120
 _FEW_WORDS = 3  # as in "think about it carefully in <x>"
 _READ_CHARS = 32_768  # at the beginning of all texts that have a tag, and as many at the end: 40 ms at the very worst
@@ -78,7 +80,15 @@ def asked_tags(body: Mapping[str, Any]) -> set[str]:
 
 
 def prefilled(body: Mapping[str, Any]) -> str:
-    """Return the beginning of the answer that a request gives: the last message, if it is the assistant's."""
+    """Return the beginning of the answer that a request gives: the last message, if it is the assistant's.
+
+    A completion goes on where its prompt ends; of that, what stands behind the last tag that it seems to open. Of
+    several prompts the first that does so stands for all; where the prompt is repeated, the answer itself has it.
+    """
+    given = body.get("prompt")
+    if isinstance(given, str | list):  # a stored prompt is an object
+        prompts = [given] if isinstance(given, str) else given
+        return "" if body.get("echo") else next(filter(None, map(_opened, prompts)), "")
     messages = body.get("messages")
     last = messages[-1] if isinstance(messages, list) and messages else None
     if not isinstance(last, dict) or last.get("role") != "assistant":
@@ -88,6 +98,11 @@ def prefilled(body: Mapping[str, Any]) -> str:
         texts = [part.get("text") for part in content if isinstance(part, dict)]
         return "".join(text for text in texts if isinstance(text, str))
     return content if isinstance(content, str) else ""
+
+
+def _opened(prompt: object) -> str:
+    found = list(_OPENED.finditer(prompt[-_READ_CHARS:])) if isinstance(prompt, str) else []
+    return found[-1].string[found[-1].end() :] if found else ""
 
 
 def _says_itself(name: str) -> bool:

@@ -22,6 +22,11 @@ def _no_secret(purpose: Purpose) -> bytes:
     return blake2b(purpose.encode(), digest_size=32).digest()
 
 
+def whose(exchange: Exchange) -> str:
+    """Return the id of those who get answers changed alike: the cluster's, else the template's or the account's."""
+    return exchange.ties.cluster or exchange.ties.template or exchange.principal.account
+
+
 class ModelFacts(NamedTuple):
     """What is known of a model: its longest answer (None: any), its upstream, and the APIs it speaks (none: all)."""
 
@@ -80,6 +85,14 @@ class Action(Protocol):
     async def on_call(self, call: Call) -> Call | Rejection:
         """Return the call to be made instead, the very same object if there is nothing to change."""
         ...
+
+
+class Idle:
+    """An action where there is nothing for it to do."""
+
+    async def on_call(self, call: Call) -> Call:
+        """Leave the call as it is."""
+        return call
 
 
 @runtime_checkable

@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
-from proxy.actions.base import Rejection, Tools
+from proxy.actions.base import Action, Idle, Rejection, Tools
 from proxy.actions.length import shortened
 from proxy.actions.offers import fewer_images, fewer_tools
 from proxy.actions.reading import members, number, whole
 from proxy.errors import BadRequest
-from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange
+from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange, Work
 
 _MOST = 10_000_000
 _MOST_CHOICES = 128
 _MOST_TOOLS = 256
 _MOST_IMAGES = 10_000
-_READ = ("messages", "input")  # members that hold what the model reads
+_READ = ("messages", "input", "prompt")  # members that hold what the model reads; a stored prompt is the last
 
 
 class Span(NamedTuple):
@@ -73,9 +73,11 @@ class Clamp:
             raise ValueError(f"should have at least one of {', '.join(cls.parameters)}")
         return clamp
 
-    def begin(self, exchange: Exchange, tools: Tools) -> Clamping:
-        """Return the action for one exchange."""
+    def begin(self, exchange: Exchange, tools: Tools) -> Action:
+        """Return the action for one exchange; of a count of tokens nothing is too long."""
         del tools
+        if exchange.call is not None and exchange.call.work is Work.COUNT:
+            return Idle()
         return Clamping(self, exchange.text_bytes // BYTES_PER_TOKEN + 1)
 
 
@@ -95,6 +97,8 @@ class Clamping:
             call = shortened(call, clamp.max_output_tokens)
         if clamp.n is not None and call.choices > clamp.n:
             call = replace(call, body={**call.body, "n": clamp.n}, choices=clamp.n)
+        if clamp.best_of is not None and call.best_of > (most := max(clamp.best_of, call.choices)):
+            call = replace(call, body={**call.body, "best_of": most}, best_of=most)
         changed = self._changed(call)
         return replace(call, body={**call.body, **changed}) if changed else call
 
@@ -102,10 +106,6 @@ class Clamping:
         """Return the members of the body that are beyond a bound, within it."""
         clamp, body = self._clamp, call.body
         changed = _tempered(body, clamp.temperature) if clamp.temperature is not None else {}
-        if clamp.best_of is not None:
-            most = max(clamp.best_of, call.choices)  # no API takes fewer than `n`
-            if type(given := body.get("best_of")) is int and given > most:
-                changed["best_of"] = most
         if clamp.tools is not None:
             changed |= fewer_tools(body, clamp.tools)
         if clamp.images is not None:
@@ -144,7 +144,7 @@ def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
 
 
 def _too_long(call: Call, tokens: int, most: int) -> BadRequest:
-    """Return the refusal that clients of either API know how to take: by the code, or by the first words."""
+    """Return the refusal that clients of each API know how to take: by the code, or by the first words."""
     place = next((name for name in _READ if name in call.body), None)
     message = (
         f"The prompt is too long: about {tokens} tokens, and at most {most} can be read. "

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any, ClassVar, NamedTuple
 
-from proxy.actions.base import Action, Tools
+from proxy.actions.base import Action, Tools, whose
+from proxy.actions.blur import Blur, VectorFilter, read_blur
 from proxy.actions.reading import members, one_of, whole
-from proxy.exchange import Call, Chunk, Exchange
+from proxy.exchange import Call, Chunk, Exchange, Work
+from proxy.secrets import Purpose
 from proxy.wire import Kind, Path, Wire, edited, value_at
 
-_LOGPROBS, _TOP = "logprobs", "top_logprobs"
+_LOGPROBS, _TOP, _EMBEDDINGS = "logprobs", "top_logprobs", "embeddings"
 # What an author names, and the members of a request that it stands for.
 _MEMBERS = {_LOGPROBS: (_LOGPROBS, _TOP), _TOP: (_TOP,), "logit_bias": ("logit_bias",)}
 # Where OpenAI's responses ask for them: a member that lists what else the answer is to have.
 _INCLUDE, _INCLUDED = "include", "message.output_text.logprobs"
 _MOST_TOP = 20  # that the API gives
 _MOST_DECIMALS = 6
+_KEY_BYTES = 32
 
 
 class Detail(NamedTuple):
@@ -32,10 +36,11 @@ class Detail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The action; `kept` is there if log-probabilities are only made coarse."""
+    """The action; `kept` is there if log-probabilities are only made coarse, `blur` if embeddings are."""
 
     what: tuple[str, ...]
     kept: Detail | None = None
+    blur: Blur | None = None
 
     name: ClassVar[str] = "drop"
     summary: ClassVar[str] = "Removes parameters from the call, and what they ask for from the answer."
@@ -45,29 +50,54 @@ class Drop:
         "logprobs.decimals": "Instead of removing them all: the decimals of a figure, 0 to 6; all if missing.",
         "top_logprobs": "The alternatives only.",
         "logit_bias": "The bias on chosen tokens.",
+        "embeddings.decimals": "The decimals of a vector's figures, 1 to 8; all if missing.",
+        "embeddings.degrees": "The angle by which each vector is turned aside, 0.1 to 45 degrees; 0 if missing.",
     }
-    discloses: ClassVar[str] = "the answer lacks what was asked for, or its figures are round"
-    never_touches: ClassVar[str] = "the answer itself, only figures beside it"
+    discloses: ClassVar[str] = "the answer lacks what was asked for, or its figures are round or lie a little aside"
+    never_touches: ClassVar[str] = "what the model wrote, only figures beside it; the length of a vector that is turned"
 
     @classmethod
     def read(cls, value: Any) -> Drop:  # noqa: ANN401 - a value of a YAML file
         """Make one of what the pack says."""
         items = value if isinstance(value, list) else [value]
         coarse = [item for item in items if isinstance(item, dict) and list(item) == [_LOGPROBS]]
-        names = [item for item in items if item not in coarse]
-        what = one_of(names, _MEMBERS, "what can be dropped") if names or not coarse else ()
+        blurred = [item for item in items if isinstance(item, dict) and list(item) == [_EMBEDDINGS]]
+        names = [item for item in items if item not in coarse and item not in blurred]
+        what = one_of(names, _MEMBERS, "what can be dropped") if names or not (coarse or blurred) else ()
         if len(coarse) > 1 or (coarse and not {_LOGPROBS, _TOP}.isdisjoint(what)):
             raise ValueError("log-probabilities are either removed or kept with less detail, and once")
-        return cls(what, _detail(coarse[0][_LOGPROBS]) if coarse else None)
+        if len(blurred) > 1:
+            raise ValueError("embeddings are kept with less detail once")
+        return cls(
+            what,
+            _detail(coarse[0][_LOGPROBS]) if coarse else None,
+            _blur(blurred[0][_EMBEDDINGS]) if blurred else None,
+        )
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:
-        """Return the action for one exchange; it works on the answer too if figures were asked for."""
-        del tools
-        body = exchange.call.body if exchange.call is not None else {}
-        asked = any(map(body.get, _MEMBERS[_LOGPROBS])) or _includes(body)
-        if not asked or (self.kept is None and "logit_bias" in self.what and len(self.what) == 1):
+        """Return the action for one exchange; it works on the answer too if it has figures that are to change."""
+        call = exchange.call
+        if self.blur is not None and call is not None and call.work is Work.EMBED:
+            key = blake2b(whose(exchange).encode(), key=tools.key(Purpose.VECTORS), digest_size=_KEY_BYTES).digest()
+            return Blurring(self.blur, key)
+        body = call.body if call is not None else {}
+        asked = any(_asks(body, name) for name in _MEMBERS[_LOGPROBS]) or _includes(body)
+        if not asked or (self.kept is None and _LOGPROBS not in self.what and _TOP not in self.what):
             return Dropping(self)
         return DroppingFromAnswer(self)
+
+
+def _asks(body: dict[str, Any], name: str) -> bool:
+    """Tell whether a member asks for anything: of a text's completion, 0 log-probabilities are its own tokens'."""
+    value = body.get(name)
+    return bool(value) or (name == _LOGPROBS and type(value) is int)
+
+
+def _blur(value: Any) -> Blur:  # noqa: ANN401 - a value of a YAML file
+    try:
+        return read_blur(value)
+    except ValueError as error:
+        raise ValueError(f"embeddings: {error}") from None
 
 
 def _detail(value: Any) -> Detail:  # noqa: ANN401 - a value of a YAML file
@@ -95,15 +125,34 @@ class Dropping:
         """Return the call without what is dropped."""
         drop, body = self._drop, call.body
         # With all that belongs to it: `top_logprobs: 0` without `logprobs` would be refused upstream.
-        gone = {member for name in drop.what if any(map(body.get, _MEMBERS[name])) for member in _MEMBERS[name]}
-        if gone:
+        asked = [name for name in drop.what if any(_asks(body, member) for member in _MEMBERS[name])]
+        gone = {member for name in asked for member in _MEMBERS[name]}
+        if gone & body.keys():
             body = {name: value for name, value in body.items() if name not in gone}
         if _LOGPROBS in drop.what and _includes(body):
             body = {**body, _INCLUDE: [name for name in body[_INCLUDE] if name != _INCLUDED]}
-        most = drop.kept.top if drop.kept is not None else None
-        if most is not None and type(top := body.get(_TOP)) is int and top > most:
-            body = {**body, _TOP: most}
+        most = drop.kept.top if drop.kept is not None else 0 if _TOP in drop.what else None
+        # Where the one is no switch but a number, it is that of the alternatives.
+        for name in (_TOP, _LOGPROBS):
+            if most is not None and type(top := body.get(name)) is int and top > most:
+                body = {**body, name: most}
         return replace(call, body=body) if body is not call.body else call
+
+
+class Blurring:
+    """The action at work on embeddings, which are asked for as they were and change in the answer."""
+
+    def __init__(self, blur: Blur, key: bytes) -> None:
+        self._blur = blur
+        self._key = key
+
+    async def on_call(self, call: Call) -> Call:
+        """Leave the call as it is."""
+        return call
+
+    def on_answer(self, wire: Wire) -> VectorFilter:
+        """Return what takes the detail out of the answer."""
+        return VectorFilter(wire, self._blur, self._key)
 
 
 class DroppingFromAnswer(Dropping):

@@ -6,20 +6,24 @@ prose is touched, and only where another wording says the same; see `proxy.marks
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from proxy.actions.base import Action, Tools
+from proxy.actions.base import Action, Idle, Tools, whose
 from proxy.actions.reading import flag, members
 from proxy.actions.text_lanes import TextFilter, TextLanes
-from proxy.exchange import Call, Chunk, Exchange
+from proxy.exchange import Call, Exchange, Work
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import MOST_CHARS, Marking
 from proxy.marks.style import instruction
 from proxy.secrets import Purpose
-from proxy.wire import Transform, Wire
+from proxy.wire import AsItCame, Transform, Wire
 
+# Four words or more without a sign of code, and the end of a sentence.
+_SENTENCE = re.compile(r"(?:^|\s)(?:[\w'\u2019,;:-]+\s+){3,}[\w'\u2019-]+[.?!][\"'\u201d\u2019)]*$")
+_LABEL = re.compile(r"[^\w\n]{0,4}[A-Z][\w -]{0,40}:")
+_END_CHARS = 256
 _MOST_LANES = 8  # of one answer that are marked: each costs up to 20 milliseconds
 
 
@@ -52,9 +56,9 @@ class Mark:
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:
         """Return the action for one exchange, with the key of whom it belongs to."""
-        ties = exchange.ties
-        whose = ties.cluster or ties.template or exchange.principal.account
-        key = CampaignKey(tools.key(Purpose.MARKS), whose)
+        if exchange.call is not None and exchange.call.work is not Work.ANSWER:
+            return Idle()
+        key = CampaignKey(tools.key(Purpose.MARKS), whose(exchange))
         return _MarksWords(key, style=self.style) if self.words else _MarksStyle(key)
 
 
@@ -83,35 +87,39 @@ class _MarksWords(_MarksStyle):
     async def on_call(self, call: Call) -> Call:
         """Take note of how the answer will be, and return the call."""
         # What the caller began for the model goes on in the middle of anything: JSON, code, a quotation.
-        if _begun(call.body.get("messages")):
+        if _begun(call):
             self._lanes = 0
-        self._chars = MOST_CHARS // max(1, min(call.choices, _MOST_LANES))
+        self._chars = MOST_CHARS // max(1, min(call.choices * call.prompts, _MOST_LANES))
         return await super().on_call(call)
 
     def on_answer(self, wire: Wire) -> Transform:
         """Return what marks the answer."""
-        return TextLanes(wire, self._lane) if self._lanes else _AsItCame()
+        return TextLanes(wire, self._lane) if self._lanes else AsItCame()
 
     def _lane(self) -> TextFilter:
         self._lanes -= 1
         return Marking(self._key, self._chars if self._lanes >= 0 else 0)
 
 
-class _AsItCame:
-    """Leaves an answer alone."""
+def _begun(call: Call) -> bool:
+    """Tell whether the answer may begin in the middle of anything, or does not begin with the model's own words.
 
-    changed = False
-
-    def feed(self, chunk: Chunk) -> Iterable[Chunk]:
-        """Return the chunk."""
-        return (chunk,)
-
-    def end(self) -> Iterable[Chunk]:
-        """Return nothing: nothing was held back."""
-        return ()
-
-
-def _begun(messages: object) -> bool:
-    """Tell whether the last message is the beginning of the answer."""
+    The last message may be the assistant's. A text that is to be completed is taken to be over only where it ends with
+    a sentence or with a label such as `Answer:`; of what is given as tokens, or filled into a text, nobody can tell.
+    """
+    body = call.body
+    if call.instruct is None:  # no conversation, whose `prompt` could be a stored one
+        given = body.get("prompt")
+        prompts = [given] if isinstance(given, str) else given
+        if body.get("suffix") or body.get("echo") or not isinstance(prompts, list):
+            return True
+        return not all(isinstance(prompt, str) and _is_over(prompt) for prompt in prompts)
+    messages = body.get("messages")
     last = messages[-1] if isinstance(messages, list) and messages else None
     return isinstance(last, dict) and last.get("role") == "assistant"
+
+
+def _is_over(prompt: str) -> bool:
+    """Tell whether a prompt ends with a sentence or a label, outside of code."""
+    last = prompt[-_END_CHARS:].rstrip().rpartition("\n")[2]
+    return prompt.count("```") % 2 == 0 and (_SENTENCE.search(last) or _LABEL.fullmatch(last)) is not None

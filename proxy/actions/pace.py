@@ -15,10 +15,10 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, ClassVar
 
-from proxy.actions.base import Tools
+from proxy.actions.base import Idle, Tools
 from proxy.actions.reading import duration, members, number
 from proxy.clock import Clock
-from proxy.exchange import BYTES_PER_TOKEN, Call, Chunk, Exchange
+from proxy.exchange import BYTES_PER_TOKEN, Call, Chunk, Exchange, Work
 from proxy.secrets import Purpose
 from proxy.wire import Wire
 
@@ -56,8 +56,10 @@ class Pace:
         jitter, hold = number(given, "jitter", 0, 0.5), duration(given, "hold", "5m")
         return cls(first or 0.0, rate, _JITTER if jitter is None else jitter, hold or _HOLD_S)
 
-    def begin(self, exchange: Exchange, tools: Tools) -> Pacing:
-        """Return the action for one exchange; its pace is counted from now on."""
+    def begin(self, exchange: Exchange, tools: Tools) -> Pacing | Idle:
+        """Return the action for one exchange; its pace is counted from now on. Nothing written is nothing to pace."""
+        if exchange.call is not None and exchange.call.work is not Work.ANSWER:
+            return Idle()
         seed = blake2b(exchange.id.encode(), key=tools.key(Purpose.PACE)).digest()
         return Pacing(self, tools.clock, Random(seed))  # noqa: S311 - the seed is keyed
 

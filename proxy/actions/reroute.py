@@ -4,6 +4,7 @@ Laws:
 - Quotas, prices and the longest answer are those of the model that answers; the record has both names.
 - Never across dialects: a model behind an upstream that does not speak the caller's is not taken. Nor is one at another
   upstream than the asked model's where the call goes on from what that one keeps.
+- Never for embeddings, which say nothing beside another model's, nor for a count of tokens, which would be false.
 - Where the rung does not disclose, the answer bears the name that was asked for; where it does, the upstream's own. Of
   several rungs that reroute the highest names the model, and one that does not disclose is enough to hide it.
 """
@@ -14,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from proxy.actions.base import Action, ModelFacts, Tools
+from proxy.actions.base import Action, Idle, ModelFacts, Tools
 from proxy.actions.length import shortened
 from proxy.actions.reading import members, model_name
-from proxy.exchange import Call, Chunk, Exchange
+from proxy.exchange import Call, Chunk, Exchange, Work
 from proxy.wire import Kind, Wire, edited, rewritten
 
 _ANY = ModelFacts()
@@ -35,7 +36,9 @@ class Reroute:
         "model": "The model, by its name in the settings; if they do not list it, the pack does not come into force."
     }
     discloses: ClassVar[str] = "how another model writes; its name only with `disclose`"
-    never_touches: ClassVar[str] = "the conversation, and every byte of the answer but the model's name"
+    never_touches: ClassVar[str] = (
+        "the conversation, every byte of the answer but the model's name, embeddings and counts of tokens"
+    )
 
     @classmethod
     def read(cls, value: Any) -> Reroute:  # noqa: ANN401 - a value of a YAML file
@@ -45,23 +48,16 @@ class Reroute:
     def begin(self, exchange: Exchange, tools: Tools) -> Action:
         """Return the action for one exchange."""
         facts = tools.models.get(self.model, _ANY)
-        if facts.dialects and exchange.dialect not in facts.dialects:
-            return Staying()
-        asked = exchange.call.model if exchange.call is not None else self.model
+        call = exchange.call
+        if (facts.dialects and exchange.dialect not in facts.dialects) or (call and call.work is not Work.ANSWER):
+            return Idle()
+        asked = call.model if call is not None else self.model
         elsewhere = tools.models.get(asked, _ANY).upstream != facts.upstream
-        if elsewhere and exchange.call is not None and any(kept.instead is ... for kept in exchange.call.kept):
-            return Staying()
+        if elsewhere and call is not None and any(kept.instead is ... for kept in call.kept):
+            return Idle()
         if tools.disclosed or asked == self.model:
             return Rerouting(self.model, facts, elsewhere=elsewhere)
         return ReroutingUnsaid(self.model, facts, asked, elsewhere=elsewhere)
-
-
-class Staying:
-    """The action where it cannot be taken."""
-
-    async def on_call(self, call: Call) -> Call:
-        """Leave the call as it is."""
-        return call
 
 
 class Rerouting:

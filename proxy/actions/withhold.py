@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from proxy.actions.asked_tags import NAME, asked_tags, prefilled
-from proxy.actions.base import Tools
+from proxy.actions.base import Idle, Tools
 from proxy.actions.reading import members, one_of
 from proxy.actions.summary import Summary
 from proxy.actions.tag_filter import TagFilter
 from proxy.actions.text_lanes import TextLanes
-from proxy.exchange import Call, Chunk, Exchange
+from proxy.exchange import Call, Chunk, Exchange, Work
 from proxy.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose
 from proxy.wire import Transform, Wire, filled
@@ -68,8 +68,10 @@ class Withhold:
             tuple(dict.fromkeys(tag.casefold() for tag in tags)), None if summary is None else Summary.read(summary)
         )
 
-    def begin(self, exchange: Exchange, tools: Tools) -> _Withholding:
+    def begin(self, exchange: Exchange, tools: Tools) -> _Withholding | Idle:
         """Return the action for one exchange."""
+        if exchange.call is not None and exchange.call.work is not Work.ANSWER:
+            return Idle()
         return _Withholding(self, exchange, tools)
 
 

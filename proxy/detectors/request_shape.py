@@ -24,6 +24,8 @@ class RequestShape:
         Field("request.dialect", "", "The API's wire format, such as openai.chat."),
         Field("request.stream", False, "Whether a stream of server-sent events was asked for."),
         Field("request.choices", 1, "How many answers were asked for (`n`)."),
+        Field("request.prompts", 1, "How many prompts or texts it has; several in completions and embeddings."),
+        Field("request.token_ids", 0, "How many tokens the prompts are given as numbers, which no detector reads."),
         Field("request.max_output_tokens", 0, "The client's own cap on output tokens; 0 if it gave none."),
         Field("request.text_bytes", 0, "UTF-8 bytes of text that the model would see.", unit="bytes"),
         Field("request.tools", 0, "How many tools the request offers to the model."),
@@ -54,10 +56,15 @@ class RequestShape:
             "request.turns": _size(body.get("messages")),
             "request.images": _images(body.get("messages")),
         }
-        top = body.get("top_logprobs")
-        if body.get("logprobs") or top:
+        logprobs, top = body.get("logprobs"), body.get("top_logprobs")
+        if logprobs or top or type(logprobs) is int:  # of a text's completion, 0 are its own tokens'
+            top = logprobs if type(logprobs) is int else top
             found["request.logprobs"] = True
             found["request.top_logprobs"] = top if type(top) is int else 0
+        if call.prompts > 1:
+            found["request.prompts"] = call.prompts
+        if call.token_ids:
+            found["request.token_ids"] = call.token_ids
         bias = body.get("logit_bias")
         if type(bias) is dict and bias:
             found["request.logit_bias_size"] = len(bias)

@@ -11,7 +11,8 @@ from typing import Any
 from proxy.dialects import _request as request
 from proxy.dialects._names import names
 from proxy.dialects._texts import FREE
-from proxy.exchange import Call, Kept
+from proxy.errors import BadRequest
+from proxy.exchange import Call, Kept, Work
 
 # The top-level members of the API, as of 2026: those that no model sees, and all.
 SETTINGS = names(
@@ -19,6 +20,8 @@ SETTINGS = names(
     "stream temperature thinking top_k top_p"
 )
 KNOWN = SETTINGS | names("messages output_config system tool_choice tools")
+# Those of a request that only asks how many tokens another would have.
+COUNTED = names("cache_control messages model output_config speed stream system thinking tool_choice tools")
 _ROLES = frozenset({"user", "assistant", "system"})
 _BLOCKS = names(
     "bash_code_execution_tool_result browser_state code_execution_tool_result container_upload document image "
@@ -41,27 +44,23 @@ _MAX_TOOLS = 256
 
 def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
     """Check a document that was read strictly; `accepted` are the top-level names that may occur."""
-    request.check_names(document, accepted)
-    model = request.model(document)
-    kept: list[Kept] = []
-    for index, message in enumerate(request.messages(document, _ROLES)):
-        kept += _check_message(message, index)
-    for name in _NAMING & document.keys():
-        kept += request.kept_ids({name: document[name]}, ())
-    if document.get("system") is not None:
-        _check_content(document["system"], "system")
+    model, kept = _prompt(document, accepted)
     most = request.whole(document, "max_tokens", 0)  # 0 warms the prompt cache and generates nothing
     if most is None:
         raise request.wrong("max_tokens", "an integer of at least 0")
     request.stops(document, "stop_sequences", _MAX_STOPS)
-    for index, tool in enumerate(request.objects(document, "tools", _MAX_TOOLS)):
-        kind = tool.get("type")
-        if kind is not None and (type(kind) is not str or not _TOOL.fullmatch(kind)):
-            raise request.wrong(f"tools[{index}].type", "a type of tool that this proxy knows")
-    call = Call(model, request.flag(document, "stream"), document, most, instruct=instructed, kept=tuple(kept))
+    call = Call(model, request.flag(document, "stream"), document, most, instruct=instructed, kept=kept)
     if document.get("container") is not None or _runs_code(document):
         call.gives = given_ids
     return call
+
+
+def count_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
+    """Check a document that asks for a count; what it counts is read as strictly as if it was to be answered."""
+    model, kept = _prompt(document, accepted)
+    if request.flag(document, "stream"):
+        raise BadRequest("`stream` must not be true: a count of tokens is one number.", param="stream")
+    return Call(model, False, document, 0, kept=kept, work=Work.COUNT)
 
 
 def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
@@ -85,6 +84,24 @@ def given_ids(document: dict[str, Any]) -> list[str]:
 def _runs_code(document: dict[str, Any]) -> bool:
     tools = document.get("tools") or ()
     return any(str(tool.get("type")).startswith("code_execution") for tool in tools)
+
+
+def _prompt(document: dict[str, Any], accepted: frozenset[str]) -> tuple[str, tuple[Kept, ...]]:
+    """Check all that the model reads; return the model's name, and the ids of what the upstream keeps."""
+    request.check_names(document, accepted)
+    model = request.model(document)
+    kept: list[Kept] = []
+    for index, message in enumerate(request.messages(document, _ROLES)):
+        kept += _check_message(message, index)
+    for name in _NAMING & document.keys():
+        kept += request.kept_ids({name: document[name]}, ())
+    if document.get("system") is not None:
+        _check_content(document["system"], "system")
+    for index, tool in enumerate(request.objects(document, "tools", _MAX_TOOLS)):
+        kind = tool.get("type")
+        if kind is not None and (type(kind) is not str or not _TOOL.fullmatch(kind)):
+            raise request.wrong(f"tools[{index}].type", "a type of tool that this proxy knows")
+    return model, tuple(kept)
 
 
 def _check_message(message: dict[str, Any], index: int) -> list[Kept]:

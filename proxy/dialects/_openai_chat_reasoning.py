@@ -1,4 +1,4 @@
-"""Takes the reasoning out of a chat completion's answer, as a document or as a stream of chunks.
+"""Takes the reasoning out of a completion's answer, as a document or as a stream of chunks.
 
 Laws: a summary stands where the reasoning was, under the same name; in a stream it comes before what the model says
 next, as one chunk. What is kept for summaries is bounded.

@@ -9,6 +9,7 @@ from typing import Any
 
 from proxy.dialects import _request as request
 from proxy.dialects._names import names
+from proxy.dialects._openai_request import MAX_CHOICES, check_sampling, usage_asked
 from proxy.dialects._texts import FREE
 from proxy.errors import BadRequest
 from proxy.exchange import Call, Kept
@@ -29,11 +30,7 @@ _PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
 _TOOLS = frozenset({"function", "custom"})
 # What is checked and few requests have: one look tells those of most requests that there is nothing to check.
 _SELDOM = names("audio functions logit_bias n stop store stream_options tools")
-_STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
-_MAX_CHOICES = 128
-_MAX_STOPS = 16
 _MAX_TOOLS = 256
-_MAX_BIASES = 1024
 
 
 def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
@@ -48,11 +45,11 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
     if seldom and request.flag(document, "store"):
         raise request.state_refused("store")
     stream = request.flag(document, "stream")
-    usage_asked = seldom and _check_stream_options(document, stream=stream)
+    asked = seldom and usage_asked(document, stream=stream)
     most = _max_output_tokens(document)
     choices = 1
     if seldom:
-        choices = request.whole(document, "n", 1, _MAX_CHOICES) or 1
+        choices = request.whole(document, "n", 1, MAX_CHOICES) or 1
         _check_settings(document)
     return Call(
         model,
@@ -60,7 +57,7 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
         document,
         most,
         choices,
-        hide_usage=stream and not usage_asked,
+        hide_usage=stream and not asked,
         length_member="max_completion_tokens",
         instruct=instructed,
         kept=tuple(kept),
@@ -102,19 +99,6 @@ def _check_parts(parts: list[Any], message: int) -> bool:
     return plain
 
 
-def _check_stream_options(body: dict[str, Any], *, stream: bool) -> bool:
-    """Return whether the client itself asks for the usage."""
-    options = body.get("stream_options")
-    if options is None:
-        return False
-    if not stream:
-        raise BadRequest("`stream_options` is only allowed when `stream` is true.", param="stream_options")
-    if type(options) is not dict or not options.keys() <= _STREAM_OPTIONS:
-        raise request.wrong("stream_options", f"an object with {' and '.join(sorted(_STREAM_OPTIONS))} only")
-    request.flag(options, "include_obfuscation", "stream_options.")
-    return request.flag(options, "include_usage", "stream_options.")
-
-
 def _max_output_tokens(body: dict[str, Any]) -> int | None:
     old = request.whole(body, "max_tokens", 1)
     new = request.whole(body, "max_completion_tokens", 1)
@@ -124,11 +108,7 @@ def _max_output_tokens(body: dict[str, Any]) -> int | None:
 
 
 def _check_settings(body: dict[str, Any]) -> None:
-    if type(body.get("stop")) is not str:
-        request.stops(body, "stop", _MAX_STOPS)
-    bias = body.get("logit_bias")
-    if bias is not None and (type(bias) is not dict or len(bias) > _MAX_BIASES):
-        raise request.wrong("logit_bias", f"an object with at most {_MAX_BIASES:,} members")
+    check_sampling(body)
     request.objects(body, "functions", _MAX_TOOLS)
     for index, tool in enumerate(request.objects(body, "tools", _MAX_TOOLS)):
         kind = tool.get("type")

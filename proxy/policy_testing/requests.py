@@ -14,7 +14,7 @@ _DAY_S = 86_400
 _LENGTH = 1_024  # what an Anthropic request must say, where the test does not
 _BIAS = -100
 _SAYS = "Hello."
-_RESPONSE_NAMES = {"messages": "input", "max_completion_tokens": "max_output_tokens"}
+_LENGTH_MEMBERS = {"openai.chat": "max_completion_tokens", "openai.responses": "max_output_tokens"}
 
 Fill = Callable[[Any], Any]
 
@@ -88,46 +88,59 @@ def filler(**values: str) -> Fill:
 
 
 def _body(fixture: RequestFixture) -> dict[str, Any]:
-    messages = [{"role": message.role, "content": message.content} for message in fixture.messages or ()]
-    if fixture.messages is None:
-        messages = [{"role": "user", "content": _SAYS if fixture.text is None else fixture.text}]
-    body: dict[str, Any] = {"model": fixture.model, "messages": messages}
-    anthropic = fixture.dialect == "anthropic.messages"
-    if fixture.system is not None:
-        if anthropic:
-            body["system"] = fixture.system
-        else:
-            messages.insert(0, {"role": "system", "content": fixture.system})
-    if anthropic:
-        body["max_tokens"] = fixture.max_output_tokens or _LENGTH
-    elif fixture.max_output_tokens is not None:
-        body["max_completion_tokens"] = fixture.max_output_tokens
-    schema = {"type": "object", "properties": {}}
+    """Make the body; what the dialect has no member for is in it all the same if it was given, and is refused."""
+    anthropic = fixture.dialect.startswith("anthropic.")
     optional = {
+        **_prompt(fixture),
+        **_length(fixture),
+        **_logprobs(fixture),
         "stream": fixture.stream or None,
         "n": fixture.n,
-        "logprobs": fixture.logprobs or None,
-        "top_logprobs": fixture.top_logprobs,
         "logit_bias": dict.fromkeys(fixture.logit_bias_keys, _BIAS) or None,
         "stop_sequences" if anthropic else "stop": list(fixture.stop) or None,
         "temperature": fixture.temperature,
-        "tools": [
-            {"name": name, "input_schema": schema}
-            if anthropic
-            else {"type": "function", "function": {"name": name, "parameters": schema}}
-            for name in fixture.tools
-        ]
-        or None,
+        "tools": [_tool(fixture, name) for name in fixture.tools] or None,
     }
-    body |= {name: value for name, value in optional.items() if value is not None}
-    return _as_response(body) if fixture.dialect == "openai.responses" else body
+    return {"model": fixture.model, **{name: value for name, value in optional.items() if value is not None}}
 
 
-def _as_response(chat: dict[str, Any]) -> dict[str, Any]:
-    """Return a chat request as one for a response; what that API does not have stays, and is refused."""
-    body = {_RESPONSE_NAMES.get(name, name): value for name, value in chat.items() if name != "logprobs"}
-    if "logprobs" in chat:
-        body["include"] = ["message.output_text.logprobs"]
-    if "tools" in chat:
-        body["tools"] = [{"type": "function", **tool["function"]} for tool in chat["tools"]]
-    return body
+def _prompt(fixture: RequestFixture) -> dict[str, Any]:
+    messages = [{"role": message.role, "content": message.content} for message in fixture.messages or ()]
+    if fixture.messages is None:
+        messages = [{"role": "user", "content": _SAYS if fixture.text is None else fixture.text}]
+    if fixture.dialect.startswith("anthropic."):
+        return {"messages": messages, "system": fixture.system}
+    if fixture.system is not None:
+        messages.insert(0, {"role": "system", "content": fixture.system})
+    if fixture.dialect == "openai.chat":
+        return {"messages": messages}
+    if fixture.dialect == "openai.responses":
+        return {"input": messages}
+    text = "\n\n".join(message["content"] for message in messages)
+    return {"input" if fixture.dialect == "openai.embeddings" else "prompt": text}
+
+
+def _length(fixture: RequestFixture) -> dict[str, Any]:
+    most = fixture.max_output_tokens
+    if fixture.dialect == "anthropic.messages":
+        return {"max_tokens": most or _LENGTH}
+    return {_LENGTH_MEMBERS.get(fixture.dialect, "max_tokens"): most}
+
+
+def _logprobs(fixture: RequestFixture) -> dict[str, Any]:
+    if fixture.dialect == "openai.completions":
+        return {"logprobs": fixture.top_logprobs or 0 if fixture.logprobs else fixture.top_logprobs}
+    if fixture.dialect == "openai.responses":
+        included = ["message.output_text.logprobs"] if fixture.logprobs else None
+        return {"include": included, "top_logprobs": fixture.top_logprobs}
+    return {"logprobs": fixture.logprobs or None, "top_logprobs": fixture.top_logprobs}
+
+
+def _tool(fixture: RequestFixture, name: str) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {}}
+    if fixture.dialect.startswith("anthropic."):
+        return {"name": name, "input_schema": schema}
+    function = {"name": name, "parameters": schema}
+    if fixture.dialect == "openai.responses":
+        return {"type": "function", **function}
+    return {"type": "function", "function": function}

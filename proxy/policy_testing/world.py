@@ -19,7 +19,7 @@ from proxy.decision import Effect
 from proxy.detectors.base import Detector
 from proxy.dialects import dialects
 from proxy.errors import ProxyError
-from proxy.exchange import BYTES_PER_TOKEN, Answered, Call, Exchange, Usage
+from proxy.exchange import Answered, Call, Exchange, Usage, Work
 from proxy.fields import Field, FieldTable, Value
 from proxy.intake import understand
 from proxy.policy_testing.campaigns import KnownCampaigns
@@ -176,15 +176,16 @@ class World:
             intake = understand(dialect, asked.body(ordinal), exchange, self._decider)
         except ProxyError as error:
             return Observed(Effect.DENY, error.status, error.code, error.message, "request")
-        input_tokens = intake.text_bytes // BYTES_PER_TOKEN + 1
+        input_tokens = intake.call.most_input(intake.text_bytes)
 
         def estimate(call: Call) -> Amounts:
             terms = self._terms(call.model)
-            output = min(call.max_output_tokens or terms.max_output_tokens, terms.max_output_tokens) * call.choices
+            output = call.most_output(terms.max_output_tokens)
             return Amounts.of(input_tokens, output, terms.cost_microusd(input_tokens, output))
 
         decision = await self._decider.decide(exchange, estimate)
-        used = Usage(input_tokens if fixture.input_tokens is None else fixture.input_tokens, fixture.output_tokens)
+        written = fixture.output_tokens if intake.call.work is Work.ANSWER else 0
+        used = Usage(input_tokens if fixture.input_tokens is None else fixture.input_tokens, written)
         return await self._note(exchange, decision, Answered(200, used, fixture.refused, fixture.signatures), takes)
 
     async def _note(self, exchange: Exchange, decision: Decision, answered: Answered, takes: float) -> Observed:

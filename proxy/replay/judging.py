@@ -17,7 +17,7 @@ from proxy.course import Terms
 from proxy.deciding import Decider, Decision
 from proxy.decision import Effect
 from proxy.dialects import dialects
-from proxy.exchange import BYTES_PER_TOKEN, Answered, Call, Exchange, Principal, Usage
+from proxy.exchange import Answered, Call, Exchange, Principal, Usage
 from proxy.fields import FieldTable
 from proxy.fingerprint.winnow import Prints
 from proxy.refusal import to_error
@@ -58,11 +58,11 @@ class Judging:
         """Decide about one exchange, settle it and let everybody learn from it."""
         exchange = self._exchange(seen, request)
         exchange.prints = prints
-        asked = request.text_bytes // BYTES_PER_TOKEN + 1
+        asked = request.call.most_input(request.text_bytes)
 
         def estimate(call: Call) -> Amounts:
             terms = self._models.get(call.model, self._usual)
-            most = min(call.max_output_tokens or terms.max_output_tokens, terms.max_output_tokens) * call.choices
+            most = call.most_output(terms.max_output_tokens)
             return Amounts.of(asked, most, terms.cost_microusd(asked, most))
 
         decider = self._decider
@@ -74,7 +74,7 @@ class Judging:
         elif status >= 400:
             used = _NOTHING
         if decision.reservation is not None:
-            used_model = decision.call.model if decision.call is not None else request.model
+            used_model = decision.call.model if decision.call is not None else request.call.model
             cost = self._models.get(used_model, self._usual).cost_microusd(used.input, used.output)
             amounts = Amounts.of(used.input, used.output, cost, requests=int(status < 500))
             decider.quotas.settle(decision.reservation, amounts)
@@ -82,14 +82,6 @@ class Judging:
         return Judged(exchange, decision, status, used)
 
     def _exchange(self, seen: Seen, request: Request) -> Exchange:
-        call = Call(
-            request.model,
-            request.stream,
-            request.settings,
-            request.max_output_tokens,
-            request.choices,
-            length_member=request.length_member,
-        )
         return Exchange(
             f"replay-{next(self._numbers)}",
             seen.dialect,
@@ -98,7 +90,7 @@ class Judging:
             "",
             self._clock.wall(),
             self._principal(seen.caller),
-            call,
+            request.call,
             (),
             {**self._defaults, **request.fields},
             request.unknown,

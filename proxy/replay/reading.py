@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -25,16 +25,18 @@ from proxy.detectors.content import Content
 from proxy.dialects import dialects, strict_json
 from proxy.dialects.base import Dialect
 from proxy.errors import ProxyError
-from proxy.exchange import Exchange, Principal, Usage, text_bytes
+from proxy.exchange import Call, Exchange, Principal, Usage
 from proxy.fields import Value
 from proxy.fingerprint.winnow import Fingerprinter
-from proxy.intake import TEXT_ONLY_BYTES
+from proxy.intake import read_bytes
 from proxy.pattern_sets import load_pattern_sets
 from proxy.replay.seen import Batch, Caller, Line, Other, Request, Seen, Unreadable
 from proxy.store.memory import MemoryStore
 
 _SHORT_CHARS: Final = 256
-_TEXTS: Final = frozenset({"input", "instructions", "system"})  # members that may be a short text of a prompt
+# Members that may be a short text of a prompt.
+_TEXTS: Final = frozenset({"input", "instructions", "prompt", "suffix", "system"})
+_LISTS: Final = frozenset({"include"})  # members that are lists and yet no texts
 _LATEST: Final = 253_402_300_800.0  # the year 10000
 _NO_PRINTS: Final = np.empty(0, np.uint64)
 _NOBODY: Final = Principal("", "", "", "", 0.0, {})
@@ -129,9 +131,7 @@ class Reader:
     ) -> _Looked:
         call = dialect.call(body)
         texts = list(dialect.texts(call))
-        size = len(orjson.dumps(body))
-        if size > TEXT_ONLY_BYTES:
-            size = sum([text_bytes(text) for _, _, text in texts])
+        size = read_bytes(call, len(orjson.dumps(body)), texts)
         fields: dict[str, Value] = {}
         unknown: frozenset[str] = frozenset()
         if self._detectors:
@@ -142,21 +142,7 @@ class Reader:
         prints = _NO_PRINTS
         if self._fingerprinter is not None:
             prints, question, whole = self._fingerprinter.of(texts)
-        settings = {name: value for name, value in body.items() if name not in _TEXTS and _is_short(value)}
-        request = Request(
-            call.model,
-            call.stream,
-            call.max_output_tokens,
-            call.choices,
-            call.length_member,
-            settings,
-            size,
-            fields,
-            unknown,
-            question,
-            whole,
-        )
-        return _Looked(request, prints)
+        return _Looked(Request(_without_texts(call), size, fields, unknown, question, whole), prints)
 
     def _inspect(self, exchange: Exchange) -> tuple[dict[str, Value], frozenset[str]]:
         """Return the fields that the request tells, and those that a detector failed to tell."""
@@ -237,6 +223,22 @@ def _count(row: dict[str, Any], name: str, default: int, within: str) -> int:
     if type(value) is not int or value < 0:
         raise _Wrong(f"{within}{name}: should be a whole number")
     return value
+
+
+def _without_texts(call: Call) -> Call:
+    """Return a call with what actions change of it, and of the ids that it names one that no other upstream knows."""
+    body = {
+        name: value for name, value in call.body.items() if name in _LISTS or (name not in _TEXTS and _is_short(value))
+    }
+    kept = next(((each,) for each in call.kept if each.instead is ...), ())
+    instruct = None if call.instruct is None else _instructed
+    return replace(call, body=body, instruct=instruct, kept=kept, gives=None)
+
+
+def _instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return what is left of a body once it has one more instruction: another, without it as without all texts."""
+    del text
+    return {**body}
 
 
 def _is_short(value: object) -> bool:

@@ -7,13 +7,13 @@ answer is checked for its type, once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from proxy.decisions.logged import Logged
-from proxy.exchange import Usage
+from proxy.exchange import Call, Usage
 from proxy.fields import Value
 
 
@@ -29,18 +29,13 @@ class Caller(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What was asked for. `settings` are the members of the body that actions change: all but texts and lists.
+    """What was asked for. The body of the `call` has the members that actions change: all but texts and lists.
 
     `fields` are those that the request tells and that somebody wants, `unknown` those that a detector failed to tell.
     `question` and `whole` are prints.
     """
 
-    model: str
-    stream: bool
-    max_output_tokens: int | None
-    choices: int
-    length_member: str
-    settings: dict[str, Any]
+    call: Call
     text_bytes: int
     fields: Mapping[str, Value]
     unknown: frozenset[str]

@@ -35,10 +35,7 @@ def read(body: bytes, server_seed: int, signer: ThoughtSigner, cache: PromptCach
     document = reading.read_object(body)
     name = a_string(document, "model")
     model = find_model(name, f"model: {name}")
-    prompt_tokens, asked = _messages(document, signer)
-    prompt_tokens += _system_tokens(document, signer)
-    tools = [_tool(place, tool) for place, tool in objects(document, "tools")]
-    prompt_tokens += sum(tokens.count_document(tool) for tool in document.get("tools") or ())
+    prompt_tokens, asked, tools = _prompt(document, signer)
     max_tokens = an_integer(document, "max_tokens", 1, model.max_output_tokens)
     if max_tokens is None:
         missing("max_tokens")
@@ -54,6 +51,26 @@ def read(body: bytes, server_seed: int, signer: ThoughtSigner, cache: PromptCach
     )
     cached = cache.use(marks_of(document)) if b'"cache_control"' in body else CacheUse(0, 0)
     return MessagesRequest(model, a_flag(document, "stream"), prompt_tokens, cached, wish)
+
+
+def count(body: bytes, signer: ThoughtSigner) -> int:
+    """Return how many tokens the prompt of a request in `body` has. Raises BadRequest or NotFound."""
+    document = reading.read_object(body)
+    name = a_string(document, "model")
+    find_model(name, f"model: {name}")
+    for unknown in ("max_tokens", "stream"):
+        if unknown in document:
+            wrong(unknown, "Extra inputs are not permitted")
+    return _prompt(document, signer)[0]
+
+
+def _prompt(document: Json, signer: ThoughtSigner) -> tuple[int, str | None, list[Tool | None]]:
+    """Return the prompt's tokens, what `_messages` says of the last message, and the tools."""
+    prompt_tokens, asked = _messages(document, signer)
+    prompt_tokens += _system_tokens(document, signer)
+    tools = [_tool(place, tool) for place, tool in objects(document, "tools")]
+    prompt_tokens += sum(tokens.count_document(tool) for tool in document.get("tools") or ())
+    return prompt_tokens, asked, tools
 
 
 def _messages(document: Json, signer: ThoughtSigner) -> tuple[int, str | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import HttpVersion11, web
@@ -17,7 +17,17 @@ from proxy.errors import MethodNotAllowed, NotFound, ProxyError, TooLarge, Unsup
 from proxy.standin.event_stream import EventStream
 from proxy.standin.pace import Frame, Pace, Sink, Sleep
 from proxy.standin.prose import Prose
-from proxy.standin.speakers import AnthropicSpeaker, NewId, OpenAISpeaker, ResponsesSpeaker, Speaker
+from proxy.standin.speakers import (
+    AnthropicSpeaker,
+    CompletionsSpeaker,
+    CountSpeaker,
+    EmbeddingsSpeaker,
+    Means,
+    NewId,
+    OpenAISpeaker,
+    ResponsesSpeaker,
+    Speaker,
+)
 
 _BODY_BYTES = 32 << 20  # what the real APIs take
 _SHUTDOWN_S = 0.1  # aiohttp grants it twice: to end by itself, then to end when cancelled
@@ -49,33 +59,23 @@ def make_app(
     clock = clock or SystemClock()
     new_id = new_id or _random_id
     prose = Prose(options.seed)
-    openai = OpenAISpeaker(seed=options.seed, prose=prose, clock=clock, new_id=new_id, credential=options.credential)
-    signing_key = signing_key or secrets.token_bytes(32)
-    responses = ResponsesSpeaker(
-        seed=options.seed,
-        prose=prose,
-        clock=clock,
-        new_id=new_id,
-        credential=options.credential,
-        signing_key=signing_key,
-    )
-    anthropic = AnthropicSpeaker(
-        seed=options.seed,
-        prose=prose,
-        clock=clock,
-        new_id=new_id,
-        credential=options.credential,
-        signing_key=signing_key,
-    )
+    means = Means(options.seed, prose, clock, new_id, options.credential, signing_key or secrets.token_bytes(32))
+    speakers: dict[str, Speaker] = {
+        "/v1/chat/completions": OpenAISpeaker(means),
+        "/v1/responses": ResponsesSpeaker(means),
+        "/v1/completions": CompletionsSpeaker(means),
+        "/v1/embeddings": EmbeddingsSpeaker(means),
+        "/v1/messages": AnthropicSpeaker(means),
+        "/v1/messages/count_tokens": CountSpeaker(means),
+    }
     pace = Pace(options.first_token_ms / 1000, options.tokens_per_second, clock, sleep)
-    desk = _Desk(openai, responses, anthropic, pace, new_id)
+    desk = _Desk(speakers, pace, new_id)
     app = web.Application(client_max_size=_BODY_BYTES)
-    app.router.add_post("/v1/chat/completions", desk.chat_completions)
-    app.router.add_post("/v1/responses", desk.responses)
-    app.router.add_post("/v1/messages", desk.messages)
-    app.router.add_get("/v1/models", desk.models, allow_head=False)
-    for path in ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/models"):
+    for path in speakers:
+        app.router.add_post(path, desk.answer)
         app.router.add_route("*", path, desk.wrong_method)
+    app.router.add_get("/v1/models", desk.models, allow_head=False)
+    app.router.add_route("*", "/v1/models", desk.wrong_method)
     app.router.add_route("*", "/{path:.*}", desk.no_such_path)
     return app
 
@@ -108,21 +108,10 @@ async def serve(
 class _Desk:
     """The handlers, one a route."""
 
-    def __init__(self, openai: Speaker, responses: Speaker, anthropic: Speaker, pace: Pace, new_id: NewId) -> None:
-        self._openai = openai
-        self._responses = responses
-        self._anthropic = anthropic
+    def __init__(self, speakers: Mapping[str, Speaker], pace: Pace, new_id: NewId) -> None:
+        self._speakers = speakers
         self._pace = pace
         self._new_id = new_id
-
-    async def chat_completions(self, request: web.Request) -> web.StreamResponse:
-        return await self._answer(request, self._openai)
-
-    async def responses(self, request: web.Request) -> web.StreamResponse:
-        return await self._answer(request, self._responses)
-
-    async def messages(self, request: web.Request) -> web.StreamResponse:
-        return await self._answer(request, self._anthropic)
 
     async def models(self, request: web.Request) -> web.Response:
         speaker = self._asked(request)
@@ -140,7 +129,8 @@ class _Desk:
         error = NotFound(f"Invalid URL ({request.method} {request.path}).")
         return self._refuse(self._asked(request), error)
 
-    async def _answer(self, request: web.Request, speaker: Speaker) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        speaker = self._speakers[request.path]
         try:
             speaker.admit(request.headers)
             reply = speaker.answer(await _body(request))
@@ -169,7 +159,7 @@ class _Desk:
 
     def _asked(self, request: web.Request) -> Speaker:
         """Return the API that a request outside both must mean."""
-        return self._anthropic if "anthropic-version" in request.headers else self._openai
+        return self._speakers["/v1/messages" if "anthropic-version" in request.headers else "/v1/chat/completions"]
 
     def _headers(self, speaker: Speaker, content_type: str) -> dict[str, str]:
         return {"Content-Type": content_type, speaker.request_id_header: self._new_id("req_")}

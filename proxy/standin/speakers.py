@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import orjson
@@ -15,6 +15,9 @@ from proxy.errors import BadRequest, ProxyError, Unauthenticated
 from proxy.standin import (
     anthropic_answer,
     anthropic_request,
+    completions_answer,
+    completions_request,
+    embeddings,
     openai_answer,
     openai_request,
     responses_answer,
@@ -29,6 +32,18 @@ from proxy.standin.responses_store import ResponseStore
 from proxy.standin.signing import ThoughtSigner
 
 NewId = Callable[[str], str]  # takes a prefix, returns an id that was never given before
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every speaker has to work with; without a `credential` anyone may ask."""
+
+    seed: int
+    prose: Prose
+    clock: Clock
+    new_id: NewId
+    credential: str | None = field(repr=False)
+    signing_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +82,12 @@ class OpenAISpeaker:
 
     request_id_header = "x-request-id"
 
-    def __init__(self, *, seed: int, prose: Prose, clock: Clock, new_id: NewId, credential: str | None) -> None:
-        self._seed = seed
-        self._prose = prose
-        self._clock = clock
-        self._new_id = new_id
-        self._credential = credential
+    def __init__(self, means: Means) -> None:
+        self._seed = means.seed
+        self._prose = means.prose
+        self._clock = means.clock
+        self._new_id = means.new_id
+        self._credential = means.credential
 
     def admit(self, headers: Mapping[str, str]) -> None:
         """Check the bearer token."""
@@ -106,12 +121,10 @@ class OpenAISpeaker:
 class ResponsesSpeaker(OpenAISpeaker):
     """Responses, which are kept unless the request says otherwise."""
 
-    def __init__(
-        self, *, seed: int, prose: Prose, clock: Clock, new_id: NewId, credential: str | None, signing_key: bytes
-    ) -> None:
-        super().__init__(seed=seed, prose=prose, clock=clock, new_id=new_id, credential=credential)
+    def __init__(self, means: Means) -> None:
+        super().__init__(means)
         self._store = ResponseStore()
-        self._signer = ThoughtSigner(signing_key)
+        self._signer = ThoughtSigner(means.signing_key)
 
     def answer(self, body: bytes) -> Reply:
         """Answer a responses request."""
@@ -133,20 +146,39 @@ class ResponsesSpeaker(OpenAISpeaker):
         return Reply(answer.output_tokens, body=responses_answer.document(request, answer, output, stamp))
 
 
+class CompletionsSpeaker(OpenAISpeaker):
+    """Completions of texts."""
+
+    def answer(self, body: bytes) -> Reply:
+        """Carry texts on."""
+        request = completions_request.read(body, self._seed)
+        written = completions_answer.write(request, self._prose)
+        stamp = completions_answer.Stamp(self._new_id("cmpl-"), int(self._clock.wall()))
+        if request.stream:
+            return Reply(written.longest, frames=completions_answer.frames(request, written, stamp))
+        return Reply(written.longest, body=completions_answer.document(request, written, stamp))
+
+
+class EmbeddingsSpeaker(OpenAISpeaker):
+    """Embeddings."""
+
+    def answer(self, body: bytes) -> Reply:
+        """Turn texts into vectors."""
+        return Reply(1, body=embeddings.answer(body, self._seed))
+
+
 class AnthropicSpeaker:
     """Messages. A version and some credential must be there; which one matters only if `credential` is given."""
 
     request_id_header = "request-id"
 
-    def __init__(
-        self, *, seed: int, prose: Prose, clock: Clock, new_id: NewId, credential: str | None, signing_key: bytes
-    ) -> None:
-        self._seed = seed
-        self._prose = prose
-        self._new_id = new_id
-        self._credential = credential
-        self._signer = ThoughtSigner(signing_key)
-        self._cache = PromptCache(clock)
+    def __init__(self, means: Means) -> None:
+        self._seed = means.seed
+        self._prose = means.prose
+        self._new_id = means.new_id
+        self._credential = means.credential
+        self._signer = ThoughtSigner(means.signing_key)
+        self._cache = PromptCache(means.clock)
 
     def admit(self, headers: Mapping[str, str]) -> None:
         """Check the key first and the version second, as the real API does."""
@@ -183,6 +215,15 @@ class AnthropicSpeaker:
     def refusal(self, error: ProxyError, request_id: str) -> bytes:
         """Word an error."""
         return anthropic_answer.error_body(error, request_id)
+
+
+class CountSpeaker(AnthropicSpeaker):
+    """Counts of tokens."""
+
+    def answer(self, body: bytes) -> Reply:
+        """Count the tokens of a request."""
+        count = anthropic_request.count(body, self._signer)
+        return Reply(1, body=orjson.dumps({"input_tokens": count}))
 
 
 def _bearer(headers: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from proxy.rules.engine import Engine
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack import AllOf, Approval, FlagSpec, Mode, OnError, Pack, Rule, Rung, Severity, Subject
 from proxy.rules.reservation import Amounts
-from tests.actions.calls import CHAT, EXCHANGE, MESSAGES, RESPONSES
+from tests.actions.calls import EXCHANGE
 from tests.dialects.streams import cut, read_by_a_client
 from tests.rules.books import ExactFlags, ExactSignals
 
@@ -99,7 +99,7 @@ def said(dialect: Dialect, body: bytes, *, streamed: bool) -> Said:
     """Read an answer as a client does."""
     found = Said()
     for document in read_by_a_client(body) if streamed else [json.loads(body)]:
-        {CHAT: _chat, MESSAGES: _message, RESPONSES: _response}[dialect](found, document)
+        _READERS[dialect.name](found, document)
     return found
 
 
@@ -142,3 +142,20 @@ def _response(found: Said, document: dict[str, Any]) -> None:
                 for part in item.get("content", ()):
                     found.text += part["text"]
                     found.logprobs += part["logprobs"] or []
+
+
+def _completion(found: Said, document: dict[str, Any]) -> None:
+    found.models.add(document["model"])
+    found.usage |= document.get("usage") or {}
+    for choice in document["choices"]:
+        found.text += choice["text"]
+        found.logprobs += [choice["logprobs"]] if choice.get("logprobs") else []
+        found.ends += [choice["finish_reason"]] if choice.get("finish_reason") else []
+
+
+_READERS = {
+    "openai.chat": _chat,
+    "openai.responses": _response,
+    "openai.completions": _completion,
+    "anthropic.messages": _message,
+}

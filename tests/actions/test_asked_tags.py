@@ -74,3 +74,29 @@ def test_the_answers_beginning_is_the_last_message_if_it_is_the_assistants() -> 
     blocks = [{"type": "text", "text": "a "}, {"type": "tool_use", "input": {}}, {"type": "text", "text": "<think>"}]
     assert prefilled({"messages": [{"role": "assistant", "content": blocks}]}) == "a <think>"
     assert prefilled({"messages": []}) == prefilled({}) == prefilled({"messages": [1]}) == ""
+
+
+@pytest.mark.parametrize(
+    ("members", "begun"),
+    [
+        ({"prompt": "Q: 2+2?\nA: <think>\n"}, "<think>\n"),
+        ({"prompt": "Solve it.\n<think>Let me see"}, "<think>Let me see"),
+        ({"prompt": "Solve it. <r>"}, "<r>"),
+        ({"prompt": "Think in <r> and then answer."}, ""),
+        ({"prompt": "<r>old</r>\nNow go on:\n<r> so"}, "<r> so"),
+        ({"prompt": "Solve it."}, ""),
+        ({"prompt": ["Solve it.", "Solve that. <r>"]}, "<r>"),
+        ({"prompt": [1, 2, 3]}, ""),
+        ({"prompt": [[1, 2], [3]]}, ""),
+        ({"prompt": "Solve it. <r>", "echo": True}, ""),
+    ],
+)
+def test_a_completion_goes_on_in_the_tag_that_its_prompt_ends_in(members: dict[str, Any], begun: str) -> None:
+    assert prefilled(members) == begun
+
+
+def test_a_long_prompt_is_searched_for_its_last_tag_in_no_time() -> None:
+    began = time.process_time()
+    for hostile in ("<a> " * 100_000, "a" * 400_000, "\n \t" * 100_000, "<" * 400_000, "a:\n" * 100_000):
+        prefilled({"prompt": hostile})
+    assert time.process_time() - began < 1

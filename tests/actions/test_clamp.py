@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from proxy.actions.base import Rejection
-from proxy.actions.clamp import Clamp
 from proxy.actions.offers import LEFT_OUT
 from proxy.errors import BadRequest
 from proxy.exchange import Call
-from tests.actions.calls import CHAT, EXCHANGE, MESSAGES, TOOLS, acted, body, chat, message
+from tests.actions.calls import CHAT, MESSAGES, acted, body, chat, completion, message
 
 THINKING = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
 
@@ -44,21 +43,17 @@ CUSTOM = {"type": "custom", "custom": {"name": "c"}}
 @pytest.mark.parametrize(
     ("bounds", "call", "changed"),
     [
-        ({"best_of": 2}, Call("m", stream=False, body={"best_of": 5}), {"best_of": 2}),
-        ({"best_of": 2}, Call("m", stream=False, body={"best_of": 5, "n": 3}, choices=3), {"best_of": 3}),
-        (
-            {"best_of": 1, "n": 1},
-            Call("m", stream=False, body={"best_of": 5, "n": 3}, choices=3),
-            {"best_of": 1, "n": 1},
-        ),
+        ({"best_of": 2}, completion(best_of=5), {"best_of": 2}),
+        ({"best_of": 2}, completion(best_of=5, n=3), {"best_of": 3}),
+        ({"best_of": 1, "n": 1}, completion(best_of=5, n=3), {"best_of": 1, "n": 1}),
+        ({"best_of": 1}, completion(n=3), {}),
+        ({"n": 1}, completion(best_of=5, n=3), {"n": 1}),
     ],
 )
 async def test_an_answer_is_chosen_from_no_fewer_than_are_asked_for(
     bounds: Any, call: Call, changed: dict[str, Any]
 ) -> None:
-    made = await Clamp.read(bounds).begin(EXCHANGE, TOOLS).on_call(call)
-    assert isinstance(made, Call)
-    assert made.body == {**call.body, **changed}
+    assert await body("clamp", bounds, call) == changed
 
 
 @pytest.mark.parametrize(

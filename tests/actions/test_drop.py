@@ -11,7 +11,7 @@ import pytest
 from proxy.actions.base import Action, AnswerAction
 from proxy.actions.drop import Drop
 from proxy.exchange import Call, Chunk
-from tests.actions.calls import CHAT, EXCHANGE, MESSAGES, TOOLS, body, chat, message
+from tests.actions.calls import CHAT, EXCHANGE, MESSAGES, TOOLS, body, chat, completion, embedding, message
 from tests.dialects.streams import chat_chunk
 
 COARSE = [{"logprobs": {"top": 1, "decimals": 1}}]
@@ -77,6 +77,12 @@ def document(logprobs: Any, *, streamed: bool) -> dict[str, Any]:
         ([{"logprobs": {"decimals": 2}}], chat(logprobs=True, top_logprobs=5), {}),
         (["logit_bias", *COARSE], chat(logprobs=True, logit_bias={"1": 2}), {"logit_bias": None}),
         (["logprobs"], message(), {}),
+        (COARSE, completion(logprobs=5), {"logprobs": 1}),
+        (COARSE, completion(logprobs=0), {}),
+        (["top_logprobs"], completion(logprobs=5), {"logprobs": 0}),
+        (["logprobs"], completion(logprobs=0), {"logprobs": None}),
+        (["logprobs", "logit_bias"], completion(logit_bias={"1": 2}), {"logit_bias": None}),
+        ([{"embeddings": {"decimals": 2}}], embedding(), {}),
     ],
 )
 async def test_no_more_alternatives_are_asked_for_than_are_kept(value: Any, call: Call, changed: Any) -> None:
@@ -125,7 +131,15 @@ def test_whatever_stands_in_place_of_figures_does_no_harm(strange: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "call"),
-    [(["logprobs"], chat()), (COARSE, chat(logit_bias={"1": 2})), (["logit_bias"], PROBE), (["logprobs"], message())],
+    [
+        (["logprobs"], chat()),
+        (COARSE, chat(logit_bias={"1": 2})),
+        (["logit_bias"], PROBE),
+        (["logprobs"], message()),
+        (["logprobs"], completion()),
+        (["logprobs"], embedding()),
+        ([{"embeddings": {"decimals": 2}}], PROBE),
+    ],
 )
 def test_an_answer_without_figures_asked_for_is_not_even_read(value: Any, call: Call) -> None:
     assert not isinstance(begun(value, call), AnswerAction)

@@ -17,6 +17,8 @@ from proxy.exchange import Call, Chunk, Exchange, Principal, Ties
 from proxy.marks.keys import CampaignKey
 from proxy.marks.reading import agreement, read
 from proxy.secrets import Purpose
+from proxy.wire import AsItCame
+from tests.actions.calls import chat, message, response
 from tests.marks.texts import PROSE
 
 CHAT, MESSAGES = dialects()["/v1/chat/completions"], dialects()["/v1/messages"]
@@ -112,6 +114,16 @@ async def test_what_the_caller_began_for_the_model_is_left_alone() -> None:
     out, changed = await answered("messages", exchange(), chunks, streamed=False, messages=begun)
     assert out == chunks
     assert not changed
+
+
+@pytest.mark.parametrize(
+    "asked", [chat(prompt=None), message(prompt=None), response(prompt=None), response(prompt={"id": "pmpt_1"})]
+)
+async def test_a_conversation_is_marked_whatever_prompt_stands_beside_it(asked: Call) -> None:
+    action = Mark.read({}).begin(exchange(), TOOLS)
+    await action.on_call(asked)
+    assert isinstance(action, AnswerAction)
+    assert not isinstance(action.on_answer(CHAT.wire(streamed=False)), AsItCame)
 
 
 async def test_an_answer_without_a_place_is_not_changed_and_so_not_degraded() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
 
 from proxy.actions.base import AnswerAction, Tools
-from proxy.actions.pace import Pace
+from proxy.actions.pace import Pace, Pacing
 from proxy.clock import VirtualClock
 from proxy.dialects.base import Dialect
 from proxy.exchange import Chunk
@@ -144,7 +145,7 @@ def test_the_pace_is_uneven_within_its_share_and_differs_from_exchange_to_exchan
 def test_of_two_paces_the_slower_holds() -> None:
     clock = VirtualClock(1000.0)
     slow, fast = (
-        Pace.read({"first_token": time, "jitter": 0}).begin(EXCHANGE, Tools(clock)).on_answer(CHAT.wire(streamed=True))
+        Pacing(Pace.read({"first_token": time, "jitter": 0}), clock, Random(0)).on_answer(CHAT.wire(streamed=True))
         for time in ("5s", "1s")
     )
     (between,) = slow.feed(said(CHAT, SECOND))

@@ -263,7 +263,7 @@ async def test_what_is_beyond_a_bound_is_brought_within_it(bounds: Any, call: Ca
 
 
 async def test_an_input_that_is_too_long_is_refused_where_it_stands() -> None:
-    refused = await acted("clamp", {"context_tokens": 1000}, response(), text_bytes=3000)
+    refused = await acted("clamp", {"context_tokens": 1000}, response(prompt={"id": "pmpt_1"}), text_bytes=3000)
     assert isinstance(refused, Rejection)
     assert refused.error is not None
     assert (refused.error.code, refused.error.param) == ("context_length_exceeded", "input")

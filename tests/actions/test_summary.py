@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.actions.base import Question, Tools
+from proxy.actions.base import AnswerAction, Question, Tools
 from proxy.actions.withhold import Withhold
 from proxy.clock import VirtualClock
 from proxy.dialects.base import Dialect
@@ -68,7 +68,9 @@ def got(dialect: Dialect, call: Call, pieces: list[bytes], helper: Helper | None
         principal = Principal("k", "a", "acme", "free", 0.0, {})
         exchange = Exchange("ex", dialect.name, "192.0.2.1", "", "", 0.0, principal, call)
         tools = Tools(VirtualClock(), ask=helper)
-        transform = Withhold.read(WANTED).begin(exchange, tools).on_answer(dialect.wire(streamed=call.stream))
+        action = Withhold.read(WANTED).begin(exchange, tools)
+        assert isinstance(action, AnswerAction)
+        transform = action.on_answer(dialect.wire(streamed=call.stream))
         decoder = dialect.decoder(call, streamed=call.stream, every=True)
         chunks = [chunk for piece in [*pieces, b""] for chunk in (decoder.feed(piece) if piece else decoder.finish())]
         left = [*(made for chunk in chunks for made in transform.feed(chunk)), *transform.end()]

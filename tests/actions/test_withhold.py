@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.actions.base import Tools
+from proxy.actions.base import AnswerAction, Tools
 from proxy.actions.tag_filter import LEFT_OUT
 from proxy.actions.withhold import Withhold
 from proxy.clock import VirtualClock
@@ -39,7 +39,9 @@ def began(call: Call, dialect: Dialect, value: Any = "reasoning") -> Transform:
     exchange = Exchange(
         "ex", dialect.name, "192.0.2.1", "", "", 0.0, Principal("k", "a", "acme", "free", 0.0, {}), call
     )
-    return Withhold.read(value).begin(exchange, TOOLS).on_answer(dialect.wire(streamed=call.stream))
+    action = Withhold.read(value).begin(exchange, TOOLS)
+    assert isinstance(action, AnswerAction)
+    return action.on_answer(dialect.wire(streamed=call.stream))
 
 
 def seen(dialect: Dialect, call: Call, pieces: list[bytes], transform: Transform | None = None) -> tuple[bytes, bool]:

@@ -97,7 +97,7 @@ def test_programs_get_the_tree(files: tuple[Path, Path]) -> None:
         (["--as", "missing.yaml"], "cannot be read"),
         (["--pack", "missing.yaml"], "cannot be read"),
         (["--request", "missing.json"], "cannot be read"),
-        (["--dialect", "smoke.signals"], "should be openai.chat, openai.responses or"),
+        (["--dialect", "smoke.signals"], "openai.embeddings, anthropic.messages or"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(files: tuple[Path, Path], words: list[str], message: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +38,10 @@ MEMBERS = (
     [
         ({"logprobs": True, "top_logprobs": 5}, "request.logprobs", True),
         ({"logprobs": True, "top_logprobs": 5}, "request.top_logprobs", 5),
+        ({"logprobs": 3}, "request.logprobs", True),
+        ({"logprobs": 3}, "request.top_logprobs", 3),
+        ({"logprobs": 0}, "request.logprobs", True),
+        ({"logprobs": 0}, "request.top_logprobs", 0),
         ({"logit_bias": {"1": 100, "2": -100}}, "request.logit_bias_keys", ("1", "2")),
         ({"logit_bias": {"1": 100}}, "request.logit_bias_size", 1),
         ({"logit_bias": {"1" * 9000: 100}}, "request.logit_bias_keys", ("1" * 32,)),
@@ -56,6 +61,22 @@ MEMBERS = (
 )
 def test_what_a_request_asks_for_is_counted(body: dict[str, Any], field: str, value: object) -> None:
     assert RequestShape().inspect(exchange(body=body))[field] == value
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [
+        ({}, (None, None)),
+        ({"prompts": 3}, (3, None)),
+        ({"prompts": 2, "token_ids": 50}, (2, 50)),
+    ],
+)
+def test_prompts_and_what_is_given_as_tokens_are_counted(counts: dict[str, int], found: tuple[object, ...]) -> None:
+    asked = exchange(body={})
+    assert asked.call is not None
+    asked.call = replace(asked.call, **counts)  # type: ignore[arg-type] # two of its fields
+    fields = RequestShape().inspect(asked)
+    assert (fields.get("request.prompts"), fields.get("request.token_ids")) == found
 
 
 @given(st.text())

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proxy.dialects.anthropic_count_tokens import AnthropicCountTokens
 from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.strict_json import write
@@ -49,6 +50,15 @@ def test_what_two_rungs_withheld_comes_back_and_what_another_proxy_did_stays() -
     theirs = handle(THOUGHT, SealedReasoning(b"x" * 32, "acme"))
     restored = DIALECT.put_back(call_of(handle(handle(THOUGHT)), handle(theirs)), SEALED)
     assert restored.body == call_of(THOUGHT, theirs).body
+
+
+def test_what_is_counted_has_its_blocks_back_too() -> None:
+    counting = AnthropicCountTokens()
+    asked, plain = (
+        counting.read(write({"model": "m", "messages": [{"role": "assistant", "content": [block]}]}))
+        for block in (handle(THOUGHT), THOUGHT)
+    )
+    assert counting.put_back(asked, SEALED) == plain
 
 
 @pytest.mark.parametrize("blocks", [[TEXT], [REDACTED], [THOUGHT], [{**TEXT, "text": handle(THOUGHT)["data"]}]])

@@ -150,6 +150,20 @@ def test_what_carries_no_usage_is_left_as_it_came_while_hiding() -> None:
     assert sent(DIALECT, chunks, streamed=True) == first + b"".join(_TEXTS) + _DONE
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("written", [{}, {"separators": (",", ":")}, {"ensure_ascii": False}])
+def test_what_is_left_is_written_as_it_came_whether_it_is_read_event_by_event_or_not(
+    together: bool, written: dict[str, Any]
+) -> None:
+    def stream(**usage: Any) -> bytes:
+        events = [json.dumps(chat_chunk({"content": text}, **usage), **written) for text in ("Hé", "llo", "!")]
+        return "".join(f"data: {event}\n\n" for event in events).encode() + _DONE
+
+    decoder = DIALECT.decoder(HIDDEN, streamed=True, every=not together)
+    chunks = [*decoder.feed(stream(usage=None)), *decoder.finish()]
+    assert sent(DIALECT, chunks, streamed=True) == stream()
+
+
 def test_an_error_is_never_hidden() -> None:
     chunks, progress = decode(DIALECT, HIDDEN, [data({"error": {"type": "e"}, "usage": _USAGE})], streamed=True)
     assert sent(DIALECT, chunks, streamed=True) == data({"error": {"type": "e"}})

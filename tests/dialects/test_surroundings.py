@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import get_args
 
 import pytest
 from anthropic.types import ModelInfo
@@ -14,6 +14,8 @@ from proxy.dialects import dialects
 from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.errors import ConfigurationError
+from proxy.settings_types import DialectName
+from tests.rig.speech import BY_PATH
 
 _NOW = 1_700_000_000.25
 
@@ -23,32 +25,36 @@ def test_each_dialect_has_its_path() -> None:
     assert {path: dialect.name for path, dialect in table.items()} == {
         "/v1/chat/completions": "openai.chat",
         "/v1/responses": "openai.responses",
+        "/v1/completions": "openai.completions",
+        "/v1/embeddings": "openai.embeddings",
         "/v1/messages": "anthropic.messages",
+        "/v1/messages/count_tokens": "anthropic.count_tokens",
     }
-    assert table["/v1/chat/completions"].request_id_header == "x-request-id"
-    assert table["/v1/messages"].request_id_header == "request-id"
+    assert tuple(dialect.name for dialect in table.values()) == get_args(DialectName)
+    assert table.keys() == BY_PATH.keys(), "each goes through the scenes that all have to pass"
+    for path, speech in BY_PATH.items():
+        assert (table[path].name, table[path].request_id_header) == (speech.name, speech.request_id)
 
 
 def test_only_the_version_of_the_api_may_come_from_the_client() -> None:
-    table = dialects()
-    assert table["/v1/chat/completions"].forwarded_headers == frozenset()
-    assert table["/v1/messages"].forwarded_headers == {"anthropic-version"}
-    assert table["/v1/messages"].default_headers == {"anthropic-version": "2023-06-01"}
+    for path, dialect in dialects().items():
+        anthropic = BY_PATH[path].family == "anthropic"
+        assert dialect.forwarded_headers == ({"anthropic-version"} if anthropic else frozenset())
+        assert dialect.default_headers == ({"anthropic-version": "2023-06-01"} if anthropic else {})
 
 
 def test_what_is_allowed_is_allowed_in_every_dialect() -> None:
-    chat: dict[str, Any] = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "a"}], "top_x": 1}
-    bodies = {"openai.responses": {"model": "m", "input": "a", "top_x": 1}}
-    for dialect in dialects(frozenset({"top_x"})).values():
-        body = bodies.get(dialect.name, chat)
+    for path, dialect in dialects(frozenset({"top_x"})).items():
+        body = {**BY_PATH[path].ask("a"), "top_x": 1}
         assert dialect.read(json.dumps(body).encode()).body == body
     with pytest.raises(ConfigurationError, match="Model"):
         dialects(frozenset({"Model"}))
 
 
 def test_our_credential_travels_as_each_api_wants_it() -> None:
-    assert OpenAIChat().credential_headers("s3cret") == {"authorization": "Bearer s3cret"}
-    assert AnthropicMessages().credential_headers("s3cret") == {"x-api-key": "s3cret"}
+    for path, dialect in dialects().items():
+        wanted = {"openai": {"authorization": "Bearer s3cret"}, "anthropic": {"x-api-key": "s3cret"}}
+        assert dialect.credential_headers("s3cret") == wanted[BY_PATH[path].family]
 
 
 def test_models_are_listed_as_openai_lists_them() -> None:

@@ -209,6 +209,51 @@ async def test_a_tool_use_comes_back_with_its_result(claude: anthropic.AsyncAnth
     assert [block.type for block in second.content] == ["text"]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_text_is_completed_and_charged_what_was_written(
+    gate: Stillgate, chat: openai.AsyncOpenAI, streamed: bool
+) -> None:
+    wanted: Any = {"model": MODEL, "prompt": ["One day", "One night"], "max_tokens": 20, "logprobs": 2}
+    whole = await chat.completions.create(**wanted)
+    exchange_id = whole._request_id
+    if streamed:
+        stream = await chat.completions.create(**wanted, stream=True)
+        chunks = [chunk async for chunk in stream]
+        assert all(chunk.choices and "usage" not in chunk.model_fields_set for chunk in chunks)
+        texts = ["", ""]
+        for chunk in chunks:
+            texts[chunk.choices[0].index] += chunk.choices[0].text
+        assert texts == [choice.text for choice in whole.choices]
+        exchange_id = stream.response.headers["x-request-id"]
+    assert whole.usage is not None
+    record = await record_of(gate, exchange_id)
+    assert usage_of(record) == (whole.usage.prompt_tokens, whole.usage.completion_tokens, "upstream")
+    assert (record["dialect"], record["outcome"]) == ("openai.completions", "answered")
+
+
+@pytest.mark.parametrize("how", [{}, {"encoding_format": "float"}, {"encoding_format": "base64", "dimensions": 64}])
+async def test_texts_are_embedded_and_charged_what_was_read(
+    gate: Stillgate, chat: openai.AsyncOpenAI, how: dict[str, Any]
+) -> None:
+    answer = await chat.embeddings.create(model=MODEL, input=["a harbour", "a mill"], **how)
+    # Asked for by name, base64 is what the client hands on: 64 figures of four bytes.
+    assert {len(item.embedding) for item in answer.data} == {344 if "dimensions" in how else 256}
+    record = await record_of(gate, answer._request_id)
+    assert usage_of(record) == (answer.usage.prompt_tokens, 0, "upstream")
+    assert (record["dialect"], record["outcome"]) == ("openai.embeddings", "answered")
+
+
+async def test_a_count_of_tokens_is_what_the_message_is_charged_for_and_free(
+    gate: Stillgate, claude: anthropic.AsyncAnthropic
+) -> None:
+    counted = await claude.messages.count_tokens(model=MODEL, messages=HELLO, system="Be brief.")
+    message = await claude.messages.create(model=MODEL, messages=HELLO, system="Be brief.", max_tokens=9)
+    assert counted.input_tokens == message.usage.input_tokens
+    record = await record_of(gate, counted._request_id)
+    assert (usage_of(record), record["cost_microusd"]) == ((0, 0, "upstream"), 0)
+    assert (record["dialect"], record["outcome"]) == ("anthropic.count_tokens", "answered")
+
+
 async def test_both_clients_list_the_models(
     gate: Stillgate, chat: openai.AsyncOpenAI, claude: anthropic.AsyncAnthropic
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from proxy.replay.lines import Files
 from proxy.replay.order import InOrder
 from proxy.replay.reading import Reader, Wants
 from proxy.replay.seen import Seen, Unreadable
-from tests.replay.traffic import as_bytes, line, replayed
+from tests.replay.traffic import PACK, TEMPLATE, as_bytes, line, replayed
+from tests.rig.speech import SPEECHES, Speech
 
 READER = Reader(Wants(frozenset({"request.turns"}), None, {}, frozenset(), b"k" * 32, None))
 
@@ -60,6 +62,75 @@ def test_a_text_never_leaves_the_reading_process() -> None:
     assert "secret" not in repr(found)
     assert "mine" not in repr(found)
     assert found.request.fields == {"request.turns": 1}
+
+
+@pytest.mark.parametrize("speech", SPEECHES, ids=lambda speech: speech.name)
+def test_traffic_of_every_api_is_read_with_its_fields_and_prints_and_without_its_texts(speech: Speech) -> None:
+    reader = Reader(
+        Wants(frozenset({"request.dialect", "request.prompts"}), None, {}, frozenset(), b"k" * 32, b"p" * 32)
+    )
+    body = speech.ask(f"my secret plan. {TEMPLATE}")
+    batch = reader.read(
+        as_bytes([line(path=speech.path, body={**body, "user": "u"} if speech.family == "openai" else body)])
+    )
+    (found,) = batch.lines
+    assert isinstance(found, Seen)
+    assert (found.refused, found.dialect) == ("", speech.name)
+    assert found.request is not None
+    assert found.request.fields["request.dialect"] == speech.name
+    assert found.request.call.model == "m-large"
+    assert "secret" not in repr(found)
+    assert batch.prints is not None
+    chat = reader.read(as_bytes([line(text=f"my secret plan. {TEMPLATE}")]))
+    assert chat.prints is not None
+    assert list(batch.prints) == list(chat.prints)
+
+
+def test_of_a_response_what_actions_change_is_kept_and_that_it_goes_on_from_another() -> None:
+    items = [{"type": "message", "id": "msg_own", "role": "user", "content": "my secret plan"}]
+    figures = {"include": ["message.output_text.logprobs"], "top_logprobs": 5, "temperature": 1}
+    going_on = {"previous_response_id": "resp_1", "prompt": {"id": "pmpt_1", "variables": {"x": "my secret plan"}}}
+    body = {"model": "m", "input": items, "instructions": "my secret plan", **figures, **going_on}
+    (found,) = READER.read(as_bytes([line(path="/v1/responses", body=body)])).lines
+    assert isinstance(found, Seen)
+    assert found.request is not None
+    call = pickle.loads(pickle.dumps(found.request)).call  # noqa: S301 - as it goes to the process that judges
+    assert call.body == {"model": "m", "previous_response_id": "resp_1", **figures}
+    assert [kept.instead for kept in call.kept] == [...]
+
+
+@pytest.mark.parametrize("speech", SPEECHES, ids=lambda speech: speech.name)
+def test_every_action_can_work_on_what_is_left_of_a_call(tmp_path: Path, speech: Speech) -> None:
+    """The record names the action that changes the call, also where it only adds to the texts that were left out."""
+    actions = "[{drop: [logprobs]}, {mark: {words: false, style: true}}, {reroute: {model: m-large}}]"
+    flagged = PACK.partition("ladder:")[0].replace("{signals.probes: {gte: 2}}", "{account.plan: pro}")
+    pack = f"{flagged}ladder:\n  - {{rung: first, score: 40, do: {actions}}}\n"
+    file = tmp_path / "traffic.jsonl"
+    file.write_bytes(as_bytes([line(path=speech.path, body=speech.ask("hi"))]))
+    (row,) = replayed([file], pack=pack, hunter=None).decisions
+    assert row["actions"] == (
+        ["mark"] if speech.name in {"openai.chat", "openai.responses", "anthropic.messages"} else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "amounts"),
+    [
+        ("/v1/completions", {"prompt": ["a", "b"], "n": 2, "best_of": 3, "max_tokens": 5}, (True, 30)),
+        ("/v1/completions", {"prompt": [7] * 9_000, "max_tokens": 5}, (9_001, 5)),
+        ("/v1/embeddings", {"input": [[7] * 9_000] * 2}, (18_001, 0)),
+        ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": "a"}]}, (0, 0)),
+    ],
+)
+def test_what_a_recorded_call_would_have_reserved_is_what_a_live_one_does(
+    path: str, body: dict[str, Any], amounts: tuple[int, int]
+) -> None:
+    (found,) = READER.read(as_bytes([line(path=path, body={"model": "m", **body})])).lines
+    assert isinstance(found, Seen)
+    assert found.request is not None
+    call, size = found.request.call, found.request.text_bytes
+    read = call.most_input(size)
+    assert (read > 0 if amounts[0] is True else read, call.most_output(1_000)) == amounts
 
 
 _JUNK = st.one_of(

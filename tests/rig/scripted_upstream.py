@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from tests.rig.raw_client import BrokenError, Head, MalformedError, Wire, chunk
+from tests.rig.speech import BY_PATH
 
 Headers = Sequence[tuple[str, str]]
+WORDS = ("Hello", " from", " upstream")
 POISON: Headers = (
     ("Set-Cookie", "session=canary-upstream-cookie"),
     ("Server", "canary-upstream-server"),
@@ -241,11 +243,14 @@ class ScriptedUpstream:
         return answer(request) if callable(answer) else answer
 
     def _usual(self, request: Recorded) -> Script:
-        make = {"/v1/chat/completions": _chat_completion, "/v1/messages": _message}.get(request.target)
-        if make is None or request.method != "POST":
+        speech = BY_PATH.get(request.target)
+        if speech is None or request.method != "POST":
             return json_answer(404, {"error": {"message": "no such path", "type": "invalid_request_error"}}, POISON)
-        self.reported.append(self.usage)
-        return make(request.json(), *self.usage)
+        asked = request.json()
+        self.reported.append(speech.charges(self.usage))
+        if not asked.get("stream") or speech.events is None:
+            return json_answer(200, speech.document("".join(WORDS), asked["model"], self.usage), POISON)
+        return sse_answer(speech.events(WORDS, asked["model"], self.usage), headers=POISON)
 
 
 def http(status: int | str, headers: Headers = (), body: bytes = b"") -> bytes:
@@ -304,42 +309,3 @@ def truncated(body: bytes, missing: int = 10, content_type: str = "application/j
     """Announce more bytes than come, then close."""
     headers = [("Content-Type", content_type), ("Content-Length", str(len(body) + missing))]
     return (Send(http(200, headers, body)), Close())
-
-
-def _chat_completion(asked: dict[str, Any], tokens_in: int, tokens_out: int) -> Script:
-    model, words = asked["model"], ["Hello", " from", " upstream"]
-    base = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": model}
-    usage = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
-    if not asked.get("stream"):
-        message = {"role": "assistant", "content": "".join(words), "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-        return json_answer(200, {**base, "object": "chat.completion", "choices": [choice], "usage": usage}, POISON)
-    counted = bool((asked.get("stream_options") or {}).get("include_usage"))
-    base |= {"object": "chat.completion.chunk"} | ({"usage": None} if counted else {})
-    deltas = [{"role": "assistant", "content": ""}, *({"content": word} for word in words), {}]
-    choices = [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"} for delta in deltas]
-    documents = [{**base, "choices": [choice]} for choice in choices]
-    documents += [{**base, "choices": [], "usage": usage}] if counted else []
-    return sse_answer([*map(event, documents), event("[DONE]")], headers=POISON)
-
-
-def _message(asked: dict[str, Any], tokens_in: int, tokens_out: int) -> Script:
-    words = ["Hello", " from", " upstream"]
-    base = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"], "stop_sequence": None}
-    if not asked.get("stream"):
-        usage = {"input_tokens": tokens_in, "output_tokens": tokens_out}
-        content = [{"type": "text", "text": "".join(words)}]
-        return json_answer(200, {**base, "content": content, "stop_reason": "end_turn", "usage": usage}, POISON)
-    usage = {"input_tokens": tokens_in, "output_tokens": 1}
-    deltas = [{"index": 0, "delta": {"type": "text_delta", "text": word}} for word in words]
-    end = {"delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": tokens_out}}
-    steps: list[tuple[str, dict[str, Any]]] = [
-        ("message_start", {"message": {**base, "content": [], "stop_reason": None, "usage": usage}}),
-        ("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}),
-        ("ping", {}),
-        *(("content_block_delta", delta) for delta in deltas),
-        ("content_block_stop", {"index": 0}),
-        ("message_delta", end),
-        ("message_stop", {}),
-    ]
-    return sse_answer([event({"type": name, **data}, name) for name, data in steps], headers=POISON)

@@ -11,9 +11,10 @@ from tests.standin.conftest import StartModel
 from tests.standin.wire import ANTHROPIC, CHAT, MESSAGES, ask, chat
 
 PATHS = ["/v1/chat/completions", "/v1/messages"]
+ALL_PATHS = [*PATHS, "/v1/completions", "/v1/embeddings", "/v1/messages/count_tokens"]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", ALL_PATHS)
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"model": "standin-large", "messages": NaN}', b"[" * 100_000]
 )

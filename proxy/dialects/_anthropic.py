@@ -1,0 +1,95 @@
+"""What Anthropic's dialects have in common: credential, version, error shape, list of models, limit headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import ceil
+from typing import ClassVar
+
+from proxy.dialects import strict_json
+from proxy.dialects._answers import encode
+from proxy.dialects._anthropic_returned import put_back
+from proxy.dialects._failures import upstream_failure
+from proxy.errors import ProxyError
+from proxy.exchange import Call, Chunk
+from proxy.sealed_reasoning import SealedReasoning
+
+_ERROR_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_LIMITED = {
+    "requests": "requests",
+    "input_tokens": "input-tokens",
+    "output_tokens": "output-tokens",
+    "total_tokens": "tokens",
+}
+
+
+class AnthropicDialect:
+    """The parts of the Dialect protocol that do not depend on the endpoint."""
+
+    request_id_header: ClassVar[str] = "request-id"
+    forwarded_headers: ClassVar[frozenset[str]] = frozenset({"anthropic-version"})
+    default_headers: ClassVar[Mapping[str, str]] = {"anthropic-version": "2023-06-01"}
+
+    def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
+        """Return the call with the blocks that its handles stand for."""
+        return put_back(call, sealed)
+
+    def credential_headers(self, secret: str) -> Mapping[str, str]:
+        """Return the headers that carry our credential to the upstream."""
+        return {"x-api-key": secret}
+
+    def encode(self, chunk: Chunk, *, streamed: bool) -> bytes:
+        """Return a chunk's bytes: as they came, or written anew if it was changed."""
+        return encode(chunk, streamed=streamed)
+
+    def error(self, error: ProxyError, exchange_id: str) -> bytes:
+        """Return the JSON error body."""
+        unnamed = "api_error" if error.status >= 500 else "invalid_request_error"
+        shape = {"type": _ERROR_TYPES.get(error.status, unnamed), "message": error.message}
+        return strict_json.write({"type": "error", "error": shape, "request_id": exchange_id})
+
+    def error_event(self, error: ProxyError, exchange_id: str) -> bytes:
+        """Return the error as the event that ends a stream; the blank line first ends an event that broke off."""
+        return b"\n\nevent: error\ndata: %b\n\n" % self.error(error, exchange_id)
+
+    def upstream_error(self, status: int, body: bytes) -> ProxyError:
+        """Turn an upstream's error answer into one that may be passed on."""
+        return upstream_failure(status, body, code="type")
+
+    def models(self, models: list[str], created: int) -> bytes:
+        """Return the list of models in this API's shape, all on one page."""
+        moment = _moment(created)
+        data = [
+            {"type": "model", "id": name, "display_name": name, "created_at": moment, "lifecycle": "active"}
+            for name in models
+        ]
+        first, last = (models[0], models[-1]) if models else (None, None)
+        return strict_json.write({"data": data, "has_more": False, "first_id": first, "last_id": last})
+
+    def limit_headers(
+        self, measure: str, limit: int, remaining: int, reset_seconds: float, now: float
+    ) -> dict[str, str]:
+        """Return the headers that tell a client about one limit, none if this API has no word for the measure."""
+        limited = _LIMITED.get(measure)
+        if limited is None:
+            return {}
+        return {
+            f"anthropic-ratelimit-{limited}-limit": str(limit),
+            f"anthropic-ratelimit-{limited}-remaining": str(max(0, remaining)),
+            f"anthropic-ratelimit-{limited}-reset": _moment(ceil(now + max(0.0, reset_seconds))),
+        }
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,97 @@
+"""Decodes completions of chats and of texts: answers with several choices, as a stream of chunks or one document."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from proxy.dialects._answer_json import load
+from proxy.dialects._answers import StreamDecoder, error_type, member, tokens, written_bytes
+from proxy.dialects._sse import Event
+from proxy.exchange import Chunk, Progress, Usage
+
+
+class ChoiceStream(StreamDecoder):
+    """Decodes a stream of completion chunks; `hide_usage` takes the usage out again that only we asked for.
+
+    `holder` names the member of a choice that has what the model wrote; empty if that is the choice itself.
+    """
+
+    _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', b"[DONE]", b'"refusal":"', b"content_filter")
+
+    def __init__(self, holder: str, *, hide_usage: bool, every: bool = False) -> None:
+        super().__init__(every=every)
+        self._holder = holder
+        self._hide_usage = hide_usage
+
+    def _trimmed(self, events: bytes) -> bytes:
+        # Inside a string the quotes would be escaped, so these bytes are always a member, unless a line begins with
+        # them. Those and other spellings are left to `_chunks`.
+        if not self._hide_usage or b'\n,"usage":null' in events or events.startswith(b',"usage":null'):
+            return events
+        return events.replace(b',"usage":null', b"")
+
+    def _written(self, document: dict[str, Any]) -> int:
+        return _written_bytes(document.get("choices"), self._holder)
+
+    def _chunks(self, events: list[Event]) -> list[Chunk]:
+        chunks = []
+        progress = self.progress
+        for raw, name, data in events:
+            document = load(data)
+            kept: bytes | None = raw
+            if document is None:
+                progress.complete = progress.complete or data == b"[DONE]"
+            else:
+                choices = document.get("choices")
+                if choices:
+                    progress.output_bytes += _written_bytes(choices, self._holder)
+                    progress.refused = progress.refused or _refused(choices, self._holder)
+                if "usage" in document or "error" in document:
+                    _observe_extras(progress, document)
+                    if self._hide_usage and "usage" in document:
+                        if document.pop("usage") is not None and not choices and "error" not in document:
+                            continue
+                        kept = None
+            event = name.decode(errors="replace") if name else ""
+            chunks.append(Chunk(kept, document, event, like=raw if kept is None else None))
+        return chunks
+
+
+def observe_choices(progress: Progress, document: dict[str, Any], holder: str) -> None:
+    """Read a whole completion into the progress."""
+    choices = document.get("choices")
+    progress.complete = type(choices) is list
+    progress.refused = _refused(choices, holder)
+    _observe_extras(progress, document)
+    if progress.usage is None:  # only then is there anything to estimate
+        progress.output_bytes += _written_bytes(choices, holder)
+
+
+def _written_bytes(choices: object, holder: str) -> int:
+    count = 0
+    if type(choices) is list:
+        for choice in choices:
+            if type(choice) is dict:
+                count += written_bytes(choice.get(holder) if holder else choice)
+    return count
+
+
+def _refused(choices: object, holder: str) -> bool:
+    """Tell whether the model declined in any of the choices."""
+    if type(choices) is list:
+        for choice in choices:
+            if type(choice) is dict and (
+                choice.get("finish_reason") == "content_filter" or member(choice.get(holder), "refusal")
+            ):
+                return True
+    return False
+
+
+def _observe_extras(progress: Progress, document: dict[str, Any]) -> None:
+    usage = document.get("usage")
+    prompt, completion = tokens(usage, "prompt_tokens"), tokens(usage, "completion_tokens")
+    if prompt is not None and completion is not None:
+        progress.usage = Usage(prompt, completion)
+    error = document.get("error")
+    if error:
+        progress.failed = error_type(error)

@@ -1,0 +1,86 @@
+"""The parts of a text's completion, as a document or as a chunk of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import nlargest
+from typing import Any
+
+from proxy.dialects._answers import written_bytes
+from proxy.dialects._logprobs import coarse
+from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
+from proxy.dialects._openai_chat_wire import REASONING
+from proxy.exchange import Chunk
+from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform
+
+_DONE = b"[DONE]"
+# What all chunks of a stream have in common.
+_COMMON = ("id", "object", "created", "model", "system_fingerprint")
+_TOP = "top_logprobs"
+
+
+class CompletionsWire:
+    """The wire; a lane is the number of a choice, counted on from prompt to prompt."""
+
+    def __init__(self, *, streamed: bool) -> None:
+        self.streamed = streamed
+        self.one_answer = False
+
+    def parts(self, chunk: Chunk) -> Sequence[Part]:
+        """Return the parts of a chunk."""
+        if chunk.data is None:
+            return [Part(Kind.END, ALL_LANES, ())] if chunk.raw is not None and _DONE in chunk.raw else []
+        found: list[Part] = []
+        if type(chunk.data.get("model")) is str:
+            found.append(Part(Kind.MODEL, ALL_LANES, ("model",), chunk.data["model"]))
+        given = chunk.data.get("choices")
+        choices: list[Any] = given if type(given) is list else []
+        bare = self.streamed and len(choices) == 1 and not chunk.data.get("usage") and "error" not in chunk.data
+        for place, choice in enumerate(choices):
+            if type(choice) is dict:
+                found += self._of_choice(choice, place, bare=bare)
+        return found
+
+    def written(self, chunk: Chunk) -> int:
+        """Return how many UTF-8 bytes of a chunk the model wrote, or repeated for one who asked for an echo."""
+        return written_bytes(chunk.data.get("choices")) if chunk.data is not None else 0
+
+    def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
+        """Return log-probabilities with less detail; a token's alternatives are an object here, by their texts."""
+        if most is not None and type(logprobs) is dict and type(tops := logprobs.get(_TOP)) is list:
+            logprobs = {**logprobs, _TOP: [_likeliest(top, most) for top in tops] if most else None}
+        return coarse(logprobs, None, decimals)
+
+    def delta(self, like: Chunk, lane: int, text: str, name: str = "text") -> Chunk:
+        """Return a chunk that carries on a choice's text, or another member of that name."""
+        common = {name: like.data[name] for name in _COMMON if name in like.data} if like.data is not None else {}
+        choice = {name: text, "index": lane, "logprobs": None, "finish_reason": None}
+        return Chunk(None, {**common, "choices": [choice]})
+
+    def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
+        """Return what takes out members of reasoning, which the API itself has not; without summaries."""
+        del seal, summarise
+        return ChatWithoutReasoning(self, None)
+
+    def _of_choice(self, choice: dict[str, Any], place: int, *, bare: bool) -> Iterator[Part]:
+        index = choice.get("index")
+        lane = index if type(index) is int else place
+        ended = not self.streamed or choice.get("finish_reason") is not None
+        for name, value in choice.items():
+            if value and name in REASONING:
+                yield Part(Kind.REASONING, lane, ("choices", place, name), value if type(value) is str else "")
+        if type(text := choice.get("text")) is str:
+            alone = bare and not ended and choice.get("logprobs") is None
+            yield Part(Kind.TEXT, lane, ("choices", place, "text"), text, alone)
+        if choice.get("logprobs") is not None:
+            yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
+        if ended:
+            yield Part(Kind.END, lane, ())
+
+
+def _likeliest(top: Any, most: int) -> Any:  # noqa: ANN401 - a part of a JSON document
+    if not isinstance(top, Mapping):
+        return top
+    known = {token: figure for token, figure in top.items() if type(figure) in (int, float)}
+    kept = set(nlargest(most, known, key=known.__getitem__))
+    return {token: figure for token, figure in top.items() if token in kept}
