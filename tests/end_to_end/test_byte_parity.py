@@ -10,24 +10,27 @@ import pytest
 import pytest_asyncio
 
 from tests.end_to_end.scene import Scene, staged
-from tests.rig.invariants import Dialect
 from tests.rig.raw_client import chunk, post
 from tests.rig.scripted_upstream import Close, Script, Send, body_answer, http, sse_answer
+from tests.rig.speech import CHAT, COMPLETIONS, COUNT, EMBEDDINGS, MESSAGES, RESPONSES, Speech
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PATHS: dict[Dialect, str] = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
-ASKED: Any = {"model": "m-large", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 16}
-DOCUMENTS: list[tuple[Dialect, bytes]] = [
-    ("openai", b'{"choices":[]}'),
-    ("openai", b' \r\n{ "choices" : [ ] ,\t"usage":{"prompt_tokens":1,"completion_tokens":2} }\n\n'),
-    ("openai", rb'{"choices":[{"message":{"content":"\u00e9\uD83D\uDE00\/ <b>","extra":1.0e+2}}],"x":[],"x":{}}'),
-    ("openai", '{"choices":[{"message":{"content":"æøå 漢字 \u2028 \x7f"}}],"n":12345678901234567890}'.encode()),
-    ("openai", rb'{"choices":[{"message":{"content":"cut off in an emoji \ud83d"},"finish_reason":"length"}]}'),
-    ("openai", b'{"choices":[{"message":{"content":"' + b"long " * 60_000 + b'"}}]}'),
-    ("anthropic", b'{"type":"message","content":[{"type":"thinking","thinking":"hm","signature":"Eq+/="}]}'),
-    ("anthropic", rb'{"type":"message","content":[{"type":"text","text":"\ud83d"}],"stop_reason":"max_tokens"}'),
-    ("anthropic", b'{\n  "type": "message",\n  "content": [],\n  "usage": {"input_tokens": 1, "output_tokens": 0}\n}'),
+DOCUMENTS: list[tuple[Speech, bytes]] = [
+    (CHAT, b'{"choices":[]}'),
+    (CHAT, b' \r\n{ "choices" : [ ] ,\t"usage":{"prompt_tokens":1,"completion_tokens":2} }\n\n'),
+    (CHAT, rb'{"choices":[{"message":{"content":"\u00e9\uD83D\uDE00\/ <b>","extra":1.0e+2}}],"x":[],"x":{}}'),
+    (CHAT, '{"choices":[{"message":{"content":"æøå 漢字 \u2028 \x7f"}}],"n":12345678901234567890}'.encode()),
+    (CHAT, rb'{"choices":[{"message":{"content":"cut off in an emoji \ud83d"},"finish_reason":"length"}]}'),
+    (CHAT, b'{"choices":[{"message":{"content":"' + b"long " * 60_000 + b'"}}]}'),
+    (MESSAGES, b'{"type":"message","content":[{"type":"thinking","thinking":"hm","signature":"Eq+/="}]}'),
+    (MESSAGES, rb'{"type":"message","content":[{"type":"text","text":"\ud83d"}],"stop_reason":"max_tokens"}'),
+    (COMPLETIONS, rb'{"choices":[{"text":"\u00e9\ud83d","logprobs":{"tokens":["a"],"top_logprobs":[{"a":-1.0e+2}]}}]}'),
+    (RESPONSES, rb'{"id":"r", "status":"completed","output":[{"content":[{"text":"\u00e9\/"}]}],"x":[],"n":1.0e+2}'),
+    (EMBEDDINGS, b'{ "data" : [{"embedding":[1,-0.0,1.0e-5]}],"usage":{"prompt_tokens":1}}\n'),
+    (EMBEDDINGS, b'{"data":[{"embedding":"' + b"AAAA" * 99_000 + b'"}],"usage":{"prompt_tokens": 1}}'),
+    (COUNT, b'{"input_tokens": 2095,\r\n"context_management":null}'),
+    (MESSAGES, b'{\n  "type": "message",\n  "content": [],\n  "usage": {"input_tokens": 1, "output_tokens": 0}\n}'),
 ]
 CHAT_EVENTS = [
     b'data: {"choices":[{"index":0,"delta":{"role":"assistant"}}],"usage":null}\n\n',
@@ -45,10 +48,25 @@ MESSAGE_EVENTS = [
     b'event: message_delta\ndata: {"type":"message_delta","delta":{},"usage":{"output_tokens":7}}\n\n',
     b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
 ]
-STREAMS: list[tuple[Dialect, dict[str, Any], Sequence[bytes]]] = [
-    ("openai", {"stream_options": {"include_usage": True}}, CHAT_EVENTS),
-    ("openai", {}, [CHAT_EVENTS[1], CHAT_EVENTS[2], CHAT_EVENTS[3], CHAT_EVENTS[5]]),
-    ("anthropic", {}, MESSAGE_EVENTS),
+RESPONSE_EVENTS = [
+    b'event: response.created\ndata: {"type":"response.created", "response":{"id":"r","usage":null},"sequence_number":0}\n\n',
+    b": keep-alive\n\n",
+    b'event:response.output_text.delta\ndata:{"type":"response.output_text.delta","delta":"\xc3\xa9\\u00e9"}\r\n\r\n',
+    b'event: something_new\ndata: {"type":"something_new","a":  1}\n\n',
+    b'event: x\ndata: {"type":"response.completed","response":{"usage":{"input_tokens":11,"output_tokens": 7}}}\n\n',
+]
+TEXT_EVENTS = [
+    b'data: {"choices":[{"index":0,"text":"\xc3\xa9\\u00e9"}],"usage":null}\n\n',
+    b": keep-alive\n\n",
+    b'data:{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}\r\n\r\n',
+    b"data: [DONE]\n\n",
+]
+STREAMS: list[tuple[Speech, dict[str, Any], Sequence[bytes]]] = [
+    (CHAT, {"stream_options": {"include_usage": True}}, CHAT_EVENTS),
+    (CHAT, {}, [CHAT_EVENTS[1], CHAT_EVENTS[2], CHAT_EVENTS[3], CHAT_EVENTS[5]]),
+    (COMPLETIONS, {"stream_options": {"include_usage": True}}, TEXT_EVENTS),
+    (MESSAGES, {}, MESSAGE_EVENTS),
+    (RESPONSES, {}, RESPONSE_EVENTS),
 ]
 
 
@@ -73,10 +91,10 @@ def with_a_length(body: bytes) -> Script:
 
 
 @pytest.mark.parametrize("framed", [with_a_length, in_two_chunks, to_the_close])
-@pytest.mark.parametrize(("dialect", "body"), DOCUMENTS)
-async def test_a_document_is_passed_on_byte_for_byte(scene: Scene, dialect: Dialect, body: bytes, framed: Any) -> None:
+@pytest.mark.parametrize(("speech", "body"), DOCUMENTS)
+async def test_a_document_is_passed_on_byte_for_byte(scene: Scene, speech: Speech, body: bytes, framed: Any) -> None:
     scene.upstream.script(framed(body))
-    answer = await scene.ask(post(PATHS[dialect], ASKED, [scene.bearer]), dialect=dialect)
+    answer = await scene.ask(post(speech.path, speech.ask("hi"), [scene.bearer]), dialect=speech.family)
     assert answer.status == 200
     assert answer.body == body
     assert answer.header("content-length") == str(len(body))
@@ -84,22 +102,23 @@ async def test_a_document_is_passed_on_byte_for_byte(scene: Scene, dialect: Dial
 
 
 @pytest.mark.parametrize("size", [1, 7, 1_000_000])
-@pytest.mark.parametrize(("dialect", "asked", "events"), STREAMS)
+@pytest.mark.parametrize(("speech", "asked", "events"), STREAMS)
 async def test_a_stream_is_passed_on_byte_for_byte_wherever_it_was_cut(
-    scene: Scene, dialect: Dialect, asked: dict[str, Any], events: Sequence[bytes], size: int
+    scene: Scene, speech: Speech, asked: dict[str, Any], events: Sequence[bytes], size: int
 ) -> None:
     body = b"".join(events)
     scene.upstream.script(sse_answer([body[start : start + size] for start in range(0, len(body), size)]))
-    answer = await scene.ask(post(PATHS[dialect], {**ASKED, **asked, "stream": True}, [scene.bearer]), dialect=dialect)
+    body_of = {**speech.ask("hi"), **asked, "stream": True}
+    answer = await scene.ask(post(speech.path, body_of, [scene.bearer]), dialect=speech.family)
     assert answer.status == 200
     assert answer.body == body
 
 
 async def test_what_was_taken_out_of_a_stream_is_the_usage_and_nothing_else(scene: Scene) -> None:
     scene.upstream.script(sse_answer(CHAT_EVENTS))
-    answer = await scene.ask(post(PATHS["openai"], {**ASKED, "stream": True}, [scene.bearer]))
+    answer = await scene.ask(post(CHAT.path, {**CHAT.ask("hi"), "stream": True}, [scene.bearer]))
     sent = scene.upstream.requests[-1].json()
-    assert sent == {**ASKED, "stream": True, "stream_options": {"include_usage": True}}
+    assert sent == {**CHAT.ask("hi"), "stream": True, "stream_options": {"include_usage": True}}
     first, *rest = CHAT_EVENTS
     written = json.dumps({"choices": json.loads(first[6:])["choices"]}, separators=(",", ":"))
     assert answer.body == b"".join([f"data: {written}\n\n".encode(), *rest[:3], rest[-1]])

@@ -12,8 +12,9 @@ from json import dumps
 import pytest
 import pytest_asyncio
 
-from tests.end_to_end.scene import CHAT, MESSAGES, Scene, chat, staged
+from tests.end_to_end.scene import CHAT, Scene, chat, staged
 from tests.rig.raw_client import chunk, post, request
+from tests.rig.speech import SPEECHES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 10 << 20
@@ -194,10 +195,10 @@ async def test_a_body_that_is_no_json_is_refused(scene: Scene) -> None:
 @pytest.mark.parametrize("name", NASTY)
 async def test_json_that_readers_disagree_about_is_refused(scene: Scene, name: str) -> None:
     calls = scene.calls
-    answer = await scene.ask(sized(scene, NASTY[name], JSON), accepted=True)
-    assert answer.status == 400, answer
-    anthropic = await scene.ask(sized(scene, NASTY[name], JSON, path=MESSAGES), dialect="anthropic", accepted=True)
-    assert anthropic.status == 400, anthropic
+    for speech in SPEECHES:
+        raw = sized(scene, NASTY[name], JSON, path=speech.path)
+        answer = await scene.ask(raw, dialect=speech.family, accepted=True)
+        assert answer.status == 400, answer
     assert scene.calls == calls
     await scene.at_peace()
 
