@@ -12,6 +12,7 @@ from proxy.exchange import Text
 # read; it also bounds what the longest prompt costs.
 HEAD_CHARS = 24_576
 TAIL_CHARS = 8_192
+_CONVERSATIONS = ("messages", "input", "prompt")
 _STRING = attrgetter("text")
 
 
@@ -21,7 +22,7 @@ def scanned(texts: Sequence[Text]) -> str:
     if sum(map(len, pieces)) <= HEAD_CHARS + TAIL_CHARS:
         return "\n\n".join(pieces)
     # Tool definitions may stand after the messages: the newest message is to be the end.
-    ordered = sorted(texts, key=lambda text: text.where.startswith("messages"))
+    ordered = sorted(texts, key=lambda text: text.where.startswith(_CONVERSATIONS))
     return f"{_head(ordered)}\n\n{_tail(ordered)}"
 
 

@@ -12,6 +12,7 @@ from proxy.detectors.content import Content
 from proxy.detectors.encoded import CODECS
 from proxy.detectors.reading import HEAD_CHARS, TAIL_CHARS
 from proxy.errors import ConfigurationError
+from proxy.exchange import Text
 from proxy.pattern_sets import PatternSet, load_pattern_sets
 from tests.detectors.exchanges import exchange
 
@@ -158,6 +159,14 @@ def test_whatever_the_prompt_holds_nothing_is_raised(texts: list[str]) -> None:
 )
 def test_of_a_long_prompt_its_head_and_its_tail_are_read(before: int, after: int, seen: bool) -> None:
     assert (score(TRACE, "x " * (before // 2), ASK, "x " * (after // 2)) > 0) is seen
+
+
+@pytest.mark.parametrize("where", ["messages[1].content", "input[1].content", "input", "prompt"])
+def test_what_was_said_last_is_the_tail_though_tools_stand_behind_it(where: str) -> None:
+    of = exchange()
+    long = "x " * HEAD_CHARS
+    of.texts = [Text("", "system", long), Text("user", where, ASK), Text("", "tools[0].description", long)]
+    assert DETECTOR.inspect(of).get(TRACE, 0) != 0
 
 
 def test_without_pattern_sets_codes_are_still_named() -> None:
