@@ -11,11 +11,11 @@ from hashlib import blake2b
 from typing import Any, ClassVar, NamedTuple
 
 from proxy.actions.base import Action, Tools, whose
-from proxy.actions.blur import Blur, VectorFilter, read_blur
+from proxy.actions.blur import Blur, read_blur
 from proxy.actions.reading import members, one_of, whole
 from proxy.exchange import Call, Chunk, Exchange, Work
 from proxy.secrets import Purpose
-from proxy.wire import Kind, Path, Wire, edited, value_at
+from proxy.wire import Kind, Path, Transform, Wire, edited, value_at
 
 _LOGPROBS, _TOP, _EMBEDDINGS = "logprobs", "top_logprobs", "embeddings"
 # What an author names, and the members of a request that it stands for.
@@ -150,8 +150,11 @@ class Blurring:
         """Leave the call as it is."""
         return call
 
-    def on_answer(self, wire: Wire) -> VectorFilter:
+    def on_answer(self, wire: Wire) -> Transform:
         """Return what takes the detail out of the answer."""
+        # Loaded here because of what NumPy costs: packs are also read where nobody is answered.
+        from proxy.actions.vector_filter import VectorFilter  # noqa: PLC0415 - see above
+
         return VectorFilter(wire, self._blur, self._key)
 
 
