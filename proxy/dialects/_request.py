@@ -122,7 +122,7 @@ def _names_state(node: object, free: frozenset[str]) -> bool:
 def _named(name: str, value: object, path: Path) -> list[Kept]:
     if name in _IDS and type(value) is str:
         return [Kept(path)]
-    if name in _IDS and type(value) is list and all(type(item) is str for item in value):
+    if name in _IDS and name.endswith("_ids") and type(value) is list and all(type(item) is str for item in value):
         return [Kept((*path, index)) for index in range(len(value))]
     if name in _OBJECTS and type(value) is dict:  # without an id it is made for this request
         return [Kept((*path, "id"))] if type(value.get("id")) is str else []

@@ -105,6 +105,7 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown options": ({"stream": True, "stream_options": {"include_usage": True}}, "stream_options"),
     "a prompt without an id": ({"prompt": {"version": "1"}}, "prompt"),
     "a state of another type": ({"previous_response_id": 5}, "previous_response_id"),
+    "a state in a list": ({"previous_response_id": ["resp_123456"]}, "previous_response_id"),
     "reasoning of another type": ({"reasoning": "low"}, "reasoning"),
     "chat's messages": ({"messages": [HI]}, "messages"),
     "a key that folds to a known one": ({"Input": "a"}, "Input"),
