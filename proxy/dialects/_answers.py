@@ -108,6 +108,23 @@ class StreamDecoder(ABC):
         """Read events into chunks, and what they say into the progress."""
 
 
+class ObservedStream(StreamDecoder):
+    """A stream of which each event that is read is a chunk as it came."""
+
+    def _chunks(self, events: list[Event]) -> list[Chunk]:
+        chunks = []
+        for raw, name, data in events:
+            document = load(data)
+            if document is not None:
+                self._observe(document)
+            chunks.append(Chunk(raw, document, name.decode(errors="replace")))
+        return chunks
+
+    @abstractmethod
+    def _observe(self, document: dict[str, Any]) -> None:
+        """Read what an event says into the progress."""
+
+
 class DocumentDecoder:
     """Decodes an answer that is one JSON document; `observe` reads what it says into the progress.
 

@@ -8,11 +8,11 @@ from math import ceil
 from typing import ClassVar
 
 from proxy.dialects import strict_json
-from proxy.dialects._answers import encode
 from proxy.dialects._anthropic_returned import put_back
+from proxy.dialects._endpoint import Endpoint
 from proxy.dialects._failures import upstream_failure
 from proxy.errors import ProxyError
-from proxy.exchange import Call, Chunk
+from proxy.exchange import Call
 from proxy.sealed_reasoning import SealedReasoning
 
 _ERROR_TYPES = {
@@ -34,7 +34,7 @@ _LIMITED = {
 }
 
 
-class AnthropicDialect:
+class AnthropicDialect(Endpoint):
     """The parts of the Dialect protocol that do not depend on the endpoint."""
 
     request_id_header: ClassVar[str] = "request-id"
@@ -48,10 +48,6 @@ class AnthropicDialect:
     def credential_headers(self, secret: str) -> Mapping[str, str]:
         """Return the headers that carry our credential to the upstream."""
         return {"x-api-key": secret}
-
-    def encode(self, chunk: Chunk, *, streamed: bool) -> bytes:
-        """Return a chunk's bytes: as they came, or written anew if it was changed."""
-        return encode(chunk, streamed=streamed)
 
     def error(self, error: ProxyError, exchange_id: str) -> bytes:
         """Return the JSON error body."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from proxy.dialects._answer_json import load
-from proxy.dialects._answers import StreamDecoder, error_type, member, tokens, written_bytes
-from proxy.dialects._sse import Event
-from proxy.exchange import Chunk, Progress, Usage
+from proxy.dialects._answers import ObservedStream, error_type, member, tokens, written_bytes
+from proxy.exchange import Progress, Usage
 
 _MAX_SEALS = 64
 
 
-class MessageStream(StreamDecoder):
+class MessageStream(ObservedStream):
     """Decodes the events of one message.
 
     The tokens read are known with the first event, those written with the last but one. There is no usage before that:
@@ -30,15 +28,6 @@ class MessageStream(StreamDecoder):
     def __init__(self, *, every: bool = False) -> None:
         super().__init__(every=every)
         self._first: dict[str, Any] = {}
-
-    def _chunks(self, events: list[Event]) -> list[Chunk]:
-        chunks = []
-        for raw, name, data in events:
-            document = load(data)
-            if document is not None:
-                self._observe(document)
-            chunks.append(Chunk(raw, document, name.decode(errors="replace")))
-        return chunks
 
     def _written(self, document: dict[str, Any]) -> int:
         return written_bytes(document.get("delta"))

@@ -7,16 +7,15 @@ from math import ceil
 from typing import ClassVar
 
 from proxy.dialects import strict_json
-from proxy.dialects._answers import encode
+from proxy.dialects._endpoint import Endpoint
 from proxy.dialects._failures import upstream_failure
 from proxy.errors import ProxyError
-from proxy.exchange import Chunk
 
 # This API limits requests and tokens only, and does not tell tokens in from tokens out.
 _LIMITED = {"requests": "requests", "input_tokens": "tokens", "output_tokens": "tokens", "total_tokens": "tokens"}
 
 
-class OpenAIDialect:
+class OpenAIDialect(Endpoint):
     """The parts of the Dialect protocol that do not depend on the endpoint."""
 
     request_id_header: ClassVar[str] = "x-request-id"
@@ -26,10 +25,6 @@ class OpenAIDialect:
     def credential_headers(self, secret: str) -> Mapping[str, str]:
         """Return the headers that carry our credential to the upstream."""
         return {"authorization": f"Bearer {secret}"}
-
-    def encode(self, chunk: Chunk, *, streamed: bool) -> bytes:
-        """Return a chunk's bytes: as they came, or written anew if it was changed."""
-        return encode(chunk, streamed=streamed)
 
     def error(self, error: ProxyError, exchange_id: str) -> bytes:  # noqa: ARG002 - this API gives the id in a header
         """Return the JSON error body."""

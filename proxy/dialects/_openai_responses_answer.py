@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from proxy.dialects._answer_json import load
-from proxy.dialects._answers import StreamDecoder, error_type, member, tokens, written_bytes
-from proxy.dialects._sse import Event
-from proxy.exchange import Chunk, Progress, Usage, text_bytes
+from proxy.dialects._answers import ObservedStream, error_type, member, tokens, written_bytes
+from proxy.exchange import Progress, Usage, text_bytes
 
 _MAX_SEALS = 64
 _ENDS = ("response.completed", "response.incomplete")
@@ -17,7 +15,7 @@ _DELTA = re.compile(rb'"delta": ?"([^"\\]*(?:\\.[^"\\]*)*)"')
 _ESCAPE_BYTES = 3  # that an escaped character takes more than most of those do in UTF-8
 
 
-class ResponseStream(StreamDecoder):
+class ResponseStream(ObservedStream):
     """Decodes the events of one response.
 
     Events that say again what came in pieces before, or hold the response as it is so far, are read.
@@ -42,15 +40,6 @@ class ResponseStream(StreamDecoder):
 
     def _written(self, document: dict[str, Any]) -> int:
         return written_by(document)
-
-    def _chunks(self, events: list[Event]) -> list[Chunk]:
-        chunks = []
-        for raw, name, data in events:
-            document = load(data)
-            if document is not None:
-                self._observe(document)
-            chunks.append(Chunk(raw, document, name.decode(errors="replace")))
-        return chunks
 
     def _observe(self, document: dict[str, Any]) -> None:
         progress = self.progress

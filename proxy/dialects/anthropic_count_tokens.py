@@ -9,7 +9,6 @@ from proxy.dialects import strict_json
 from proxy.dialects._answers import DocumentDecoder, tokens
 from proxy.dialects._anthropic import AnthropicDialect
 from proxy.dialects._anthropic_request import COUNTED, SETTINGS, count_of
-from proxy.dialects._request import accepted_names
 from proxy.dialects._texts import texts
 from proxy.dialects._wordless import WordlessWire, refuse_stream
 from proxy.dialects.base import ChunkDecoder
@@ -24,13 +23,7 @@ class AnthropicCountTokens(AnthropicDialect):
 
     name: ClassVar[str] = "anthropic.count_tokens"
     path: ClassVar[str] = "/v1/messages/count_tokens"
-
-    def __init__(self, allow: frozenset[str] = frozenset()) -> None:
-        self._accepted = accepted_names(COUNTED, allow)
-
-    def read(self, body: bytes) -> Call:
-        """Read a request strictly."""
-        return self.call(strict_json.read(body))
+    known: ClassVar[frozenset[str]] = COUNTED
 
     def call(self, document: dict[str, Any]) -> Call:
         """Check a document that was read strictly."""

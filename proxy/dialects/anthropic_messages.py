@@ -11,7 +11,6 @@ from proxy.dialects._anthropic import AnthropicDialect
 from proxy.dialects._anthropic_answer import MessageStream, observe_message
 from proxy.dialects._anthropic_request import KNOWN, SETTINGS, call_of
 from proxy.dialects._anthropic_wire import MessagesWire
-from proxy.dialects._request import accepted_names
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Text
@@ -23,13 +22,7 @@ class AnthropicMessages(AnthropicDialect):
 
     name: ClassVar[str] = "anthropic.messages"
     path: ClassVar[str] = "/v1/messages"
-
-    def __init__(self, allow: frozenset[str] = frozenset()) -> None:
-        self._accepted = accepted_names(KNOWN, allow)
-
-    def read(self, body: bytes) -> Call:
-        """Read a request strictly."""
-        return self.call(strict_json.read(body))
+    known: ClassVar[frozenset[str]] = KNOWN
 
     def call(self, document: dict[str, Any]) -> Call:
         """Check a document that was read strictly."""

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from proxy.dialects import strict_json
 from proxy.dialects._answers import DocumentDecoder
 from proxy.dialects._openai import OpenAIDialect
 from proxy.dialects._openai_choices import ChoiceStream, observe_choices
 from proxy.dialects._openai_completions_request import KNOWN, SETTINGS, USUAL_TOKENS, call_of
 from proxy.dialects._openai_completions_wire import CompletionsWire
 from proxy.dialects._openai_request import written
-from proxy.dialects._request import accepted_names
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Progress, Text
@@ -26,13 +24,7 @@ class OpenAICompletions(OpenAIDialect):
 
     name: ClassVar[str] = "openai.completions"
     path: ClassVar[str] = "/v1/completions"
-
-    def __init__(self, allow: frozenset[str] = frozenset()) -> None:
-        self._accepted = accepted_names(KNOWN, allow)
-
-    def read(self, body: bytes) -> Call:
-        """Read a request strictly."""
-        return self.call(strict_json.read(body))
+    known: ClassVar[frozenset[str]] = KNOWN
 
     def call(self, document: dict[str, Any]) -> Call:
         """Check a document that was read strictly."""

@@ -11,7 +11,6 @@ from proxy.dialects._names import names
 from proxy.dialects._openai import OpenAIDialect
 from proxy.dialects._openai_embeddings_answer import EmbeddingsDecoder, EmbeddingsWire
 from proxy.dialects._openai_request import prompt_tokens
-from proxy.dialects._request import accepted_names
 from proxy.dialects._texts import texts
 from proxy.dialects._wordless import refuse_stream
 from proxy.dialects.base import ChunkDecoder
@@ -34,13 +33,7 @@ class OpenAIEmbeddings(OpenAIDialect):
 
     name: ClassVar[str] = "openai.embeddings"
     path: ClassVar[str] = "/v1/embeddings"
-
-    def __init__(self, allow: frozenset[str] = frozenset()) -> None:
-        self._accepted = accepted_names(_KNOWN, allow)
-
-    def read(self, body: bytes) -> Call:
-        """Read a request strictly."""
-        return self.call(strict_json.read(body))
+    known: ClassVar[frozenset[str]] = _KNOWN
 
     def call(self, document: dict[str, Any]) -> Call:
         """Check a document that was read strictly."""

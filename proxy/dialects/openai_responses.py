@@ -13,7 +13,6 @@ from proxy.dialects._openai_responses_reasoning import put_back
 from proxy.dialects._openai_responses_request import KNOWN, SETTINGS, call_of
 from proxy.dialects._openai_responses_retelling import ResponseRetelling
 from proxy.dialects._openai_responses_wire import ResponsesWire
-from proxy.dialects._request import accepted_names
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.errors import ProxyError
@@ -27,13 +26,7 @@ class OpenAIResponses(OpenAIDialect):
 
     name: ClassVar[str] = "openai.responses"
     path: ClassVar[str] = "/v1/responses"
-
-    def __init__(self, allow: frozenset[str] = frozenset()) -> None:
-        self._accepted = accepted_names(KNOWN, allow)
-
-    def read(self, body: bytes) -> Call:
-        """Read a request strictly."""
-        return self.call(strict_json.read(body))
+    known: ClassVar[frozenset[str]] = KNOWN
 
     def call(self, document: dict[str, Any]) -> Call:
         """Check a document that was read strictly."""
