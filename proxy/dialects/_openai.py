@@ -10,6 +10,8 @@ from proxy.dialects import strict_json
 from proxy.dialects._endpoint import Endpoint
 from proxy.dialects._failures import upstream_failure
 from proxy.errors import ProxyError
+from proxy.exchange import Call
+from proxy.sealed_reasoning import SealedReasoning
 
 # This API limits requests and tokens only, and does not tell tokens in from tokens out.
 _LIMITED = {"requests": "requests", "input_tokens": "tokens", "output_tokens": "tokens", "total_tokens": "tokens"}
@@ -21,6 +23,11 @@ class OpenAIDialect(Endpoint):
     request_id_header: ClassVar[str] = "x-request-id"
     forwarded_headers: ClassVar[frozenset[str]] = frozenset()
     default_headers: ClassVar[Mapping[str, str]] = {}
+
+    def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
+        """Return the call: most of these APIs' answers have no handles."""
+        del sealed
+        return call
 
     def credential_headers(self, secret: str) -> Mapping[str, str]:
         """Return the headers that carry our credential to the upstream."""

@@ -14,7 +14,6 @@ from proxy.dialects._openai_request import written
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Progress, Text
-from proxy.sealed_reasoning import SealedReasoning
 from proxy.wire import Wire
 
 
@@ -32,11 +31,6 @@ class OpenAIChat(OpenAIDialect):
     def write(self, call: Call) -> bytes:
         """Serialise the call, asking for the usage of a stream whether the client did or not."""
         return written(call)
-
-    def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
-        """Return the call: answers of this API have no handles."""
-        del sealed
-        return call
 
     def texts(self, call: Call) -> Iterator[Text]:
         """Yield every string that the model would see."""

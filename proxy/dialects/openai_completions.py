@@ -15,7 +15,6 @@ from proxy.dialects._openai_request import written
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Progress, Text
-from proxy.sealed_reasoning import SealedReasoning
 from proxy.wire import Wire
 
 
@@ -35,11 +34,6 @@ class OpenAICompletions(OpenAIDialect):
         if call.body.get("max_tokens") is not None:
             return written(call)
         return written(replace(call, body={**call.body, "max_tokens": USUAL_TOKENS}))
-
-    def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
-        """Return the call: answers of this API have no handles."""
-        del sealed
-        return call
 
     def texts(self, call: Call) -> Iterator[Text]:
         """Yield every string that the model would see; nobody here can read what is given as tokens."""

@@ -16,7 +16,6 @@ from proxy.dialects._wordless import refuse_stream
 from proxy.dialects.base import ChunkDecoder
 from proxy.errors import BadRequest
 from proxy.exchange import Call, Text, Work
-from proxy.sealed_reasoning import SealedReasoning
 from proxy.wire import Wire
 
 # The top-level members of the API, as of 2026: those that no model sees, and all.
@@ -53,11 +52,6 @@ class OpenAIEmbeddings(OpenAIDialect):
         if "stream" in call.body:
             return strict_json.write({name: value for name, value in call.body.items() if name != "stream"})
         return strict_json.write(call.body)
-
-    def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
-        """Return the call: answers of this API have no handles."""
-        del sealed
-        return call
 
     def texts(self, call: Call) -> Iterator[Text]:
         """Yield every text; nobody here can read what is given as tokens."""
