@@ -43,6 +43,7 @@ class Worker:
         self._line = line
         self.pid = process.pid
         self.pack_digest = ""  # what it has in force
+        self._told_full = False
         self.last: Snapshot = {}
 
     @classmethod
@@ -92,6 +93,13 @@ class Worker:
             return
         self.pack_digest = answer["pack_digest"]
 
+    async def note_memory(self, *, full: bool) -> None:
+        """Tell the worker whether memory is full, if that is news to it."""
+        if full != self._told_full:
+            self._told_full = full
+            with contextlib.suppress(LineClosed):
+                await self._line.send({"ask": "memory", "full": full})
+
     async def drain(self, seconds: float) -> None:
         """Ask the worker to end, and return once it has."""
         with contextlib.suppress(LineClosed):
@@ -126,6 +134,7 @@ class StandIn:
 
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
         self._process = process
+        self.pid = process.pid
         self.url = url
 
     @classmethod

@@ -155,6 +155,13 @@ class Limits(StrictModel):
         1000, ge=1, le=1_000_000, description="Client connections at once from one address."
     )
     exchanges: int = Field(2048, ge=1, le=1_000_000, description="Exchanges at once; more are answered 503.")
+    memory_bytes: int | None = Field(
+        None,
+        ge=64 << 20,
+        le=1 << 50,
+        description="Memory for all processes together, besides the limits of the control group and of the process; "
+        "from 90 % of the nearest limit on new work is turned away.",
+    )
     drain_seconds: Seconds = Field(30.0, description="How long running answers may go on after a stop was asked for.")
 
 

@@ -15,6 +15,10 @@ import orjson
 _LINE_BYTES = 4 * 1024 * 1024
 
 
+def _nothing(_: bool) -> None:
+    pass
+
+
 class LineClosed(ConnectionError):
     """The process at the other end has ended."""
 
@@ -68,18 +72,24 @@ class Line:
 
 
 async def answer_parent(
-    line: Line, snapshot: Callable[[], object], switch: Callable[[str], Awaitable[str]]
+    line: Line,
+    snapshot: Callable[[], object],
+    switch: Callable[[str], Awaitable[str]],
+    note_memory: Callable[[bool], None] = _nothing,
 ) -> float | None:
     """Answer the parent until it says drain; return how many seconds to drain, None if the parent is gone.
 
     `snapshot` returns the numbers; `switch` takes the digest of an archived pack and returns that of the pack in force
-    afterwards.
+    afterwards; `note_memory` is told whether memory is full, which is no question.
     """
     try:
         while True:
             question = await line.receive()
             if question["ask"] == "drain":
                 return float(question["seconds"])
+            if question["ask"] == "memory":
+                note_memory(question["full"])
+                continue
             answer: dict[str, Any] = {"number": question["number"]}
             if question["ask"] == "switch":
                 answer["pack_digest"] = await switch(question["pack_digest"])

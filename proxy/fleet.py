@@ -62,6 +62,10 @@ class Fleet:
         behind = [worker for worker in self._workers.values() if worker.alive and worker.pack_digest != pack_digest]
         await asyncio.gather(*(worker.switch(pack_digest) for worker in behind))
 
+    async def note_memory(self, full: bool) -> None:
+        """Tell every worker whether memory is full, those included that were started since."""
+        await asyncio.gather(*(worker.note_memory(full=full) for worker in self._workers.values() if worker.alive))
+
     async def keep(self) -> None:
         """Start workers again that die, until cancelled."""
         async with asyncio.TaskGroup() as tasks:

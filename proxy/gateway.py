@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from proxy.admission import Admission
 from proxy.answering import Answering
 from proxy.answers import Answer, AnswerWriter, Reply
-from proxy.auth.credential import one_credential
 from proxy.counting import count_decision, count_ending, count_refusal
 from proxy.course import Course, close, learn, leave, outcome_of
 from proxy.deciding import Decider, Decision
@@ -66,7 +66,7 @@ class Gateway:
         self._answers = AnswerWriter(parts.clock)
         self._logger = get("gateway")
         self._courses: set[Course] = set()
-        self._draining = False
+        self._admission = Admission(parts)
 
     def __len__(self) -> int:
         return len(self._courses)
@@ -82,7 +82,7 @@ class Gateway:
         try:
             check_framing(request)
             dialect = route(request, parts.dialects) or dialect
-            principal = await self._admit(request)
+            principal = await self._admission.admit(request, dialect, len(self._courses))
         except ProxyError as error:
             count_refusal(parts.tally, error)
             return Relay(self._answers, request, dialect, exchange_id).fail(error)
@@ -95,16 +95,6 @@ class Gateway:
             self._reader.release(principal.account, course.bytes_in)
             if (ending := self._close(course)) is not None:
                 parts.journal.record(ending)
-
-    async def _admit(self, request: web.BaseRequest) -> Principal:
-        """Return who calls, if there is room for another exchange."""
-        if self._draining:
-            raise Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1)
-        if len(self._courses) >= self._parts.max_exchanges:
-            raise Unavailable("Too many requests are being answered right now.", code="overloaded", retry_after=1)
-        secret = one_credential(request.headers)
-        tokens = self._parts.tokens
-        return await (tokens if tokens.takes(secret) else self._parts.keys).authenticate(secret)
 
     def _accept(self, request: web.BaseRequest, dialect: Dialect, exchange_id: str, principal: Principal) -> Course:
         now = self._parts.clock.monotonic()
@@ -275,7 +265,11 @@ class Gateway:
 
     def drain(self) -> None:
         """Take no new work."""
-        self._draining = True
+        self._admission.draining = True
+
+    def note_memory(self, *, full: bool) -> None:
+        """Take no new work while memory is full; what runs goes on."""
+        self._admission.memory_full = full
 
     def end_all(self) -> None:
         """End what still runs with an error in its own dialect."""

@@ -75,7 +75,7 @@ class Reader:
         if "Expect" in request.headers and request.version >= (1, 1) and request.transport is not None:
             request.transport.write(_CONTINUE)
         try:
-            body = await self.read_body(request, exchange.principal.account)
+            body = await self.read_body(request, exchange.principal.account, dialect.overloaded_status)
         except web.RequestPayloadError:
             raise BadRequest("The request body ended early or was badly framed.") from None
         if body is None:
@@ -97,7 +97,7 @@ class Reader:
         cost = len(body) + _SCANNED_COST * min(len(body), _SCANNED_BYTES) + _VALUE_COST * body.count(b",")
         return await self._turns.run(exchange.principal.account, cost, understand, dialect, body, exchange, decider)
 
-    async def read_body(self, request: web.BaseRequest, account: str) -> bytes | None:
+    async def read_body(self, request: web.BaseRequest, account: str, overloaded_status: int = 503) -> bytes | None:
         """Return the request's body, or None if it is too long.
 
         Raises RequestTimeout when the client is slower than the body deadline, which the listener's sweep watches, and
@@ -120,7 +120,8 @@ class Reader:
                 if size > self._body_bytes:
                     return None
                 if self._held > _HELD_BYTES or self._held_by[account] > _HELD_OF_ACCOUNT_BYTES:
-                    raise Unavailable("Too many large requests are arriving.", code="overloaded", retry_after=1)
+                    message = "Too many large requests are arriving."
+                    raise Unavailable(message, code="overloaded", status=overloaded_status, retry_after=1)
                 parts.append(part)
                 # A byte buys time, but none is saved up: who sent ten megabytes at once may not rest for hours.
                 bought = len(part) / self._deadlines.body_bytes_per_second

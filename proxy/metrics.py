@@ -74,6 +74,8 @@ METRICS: Final = {
         Metric("stillgate_log_truncations_total", "counter", "Times the decision log was cut by somebody else."),
         Metric("stillgate_log_failing", "gauge", "1 while the decision log cannot be written.", join="max"),
         Metric("stillgate_loop_lag_seconds", "gauge", "Longest stall of the loop in the last interval.", join="max"),
+        Metric("stillgate_memory_share", "gauge", "How much of the nearest memory limit is used.", join="max"),
+        Metric("stillgate_memory_full", "gauge", "1 while new work is turned away for want of memory.", join="max"),
         Metric("stillgate_keys_cached", "gauge", "Keys known without asking the store."),
         Metric("stillgate_tokens_cached", "gauge", "Tokens (JWT) that are known to be good."),
         Metric("stillgate_token_refusals_total", "counter", "Tokens refused, by why.", ("issuer", "reason")),

@@ -66,6 +66,10 @@ class Serving:
         self._worst_lag = 0.0
         return self._tally.snapshot()
 
+    def note_memory(self, full: bool) -> None:
+        """Turn new work away while memory is full."""
+        self._gateway.note_memory(full=full)
+
     async def measure_lag(self) -> None:
         """Note how late the loop wakes up, until cancelled; the worst since the last snapshot counts."""
         clock = asyncio.get_running_loop().time

@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -32,6 +32,8 @@ from proxy.fleet import Fleet
 from proxy.hunter_keeper import HunterKeeper
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.log import get
+from proxy.memory import Memory
+from proxy.memory_watch import MemoryWatch
 from proxy.metrics import merge
 from proxy.pack_archive import PACKS_FOLDER, Note, PackArchive
 from proxy.pack_keeper import PackKeeper
@@ -70,6 +72,7 @@ class Deployment:
         campaigns: CampaignRegistry,
         fleet: Fleet,
         hunter: HunterKeeper,
+        memory: MemoryWatch,
         *,
         stand_in: bool,
     ) -> None:
@@ -81,6 +84,7 @@ class Deployment:
         self.admin_url = ""
         self._fleet = fleet
         self._hunter = hunter
+        self._memory = memory
         self._drain_seconds = settings.limits.drain_seconds
         self._stopping = False
         self._hurrying: asyncio.Future[None] | None = None  # kept, or it could be collected before it has run
@@ -97,13 +101,14 @@ class Deployment:
 
     def missing(self) -> list[str]:
         """Return what keeps the proxy from taking requests."""
-        return ["stopping"] * self._stopping + ["store"] * self._store_away + self._fleet.missing()
+        full = ["memory"] * self._memory.full
+        return ["stopping"] * self._stopping + ["store"] * self._store_away + full + self._fleet.missing()
 
     async def metrics(self) -> bytes:
         """Return the numbers of every worker and of the hunter together."""
         living = await asyncio.gather(self._fleet.snapshots(), self._hunter.snapshots())
         dead = merge([snapshot for snapshot in (self._fleet.dead, self._hunter.dead) if snapshot])
-        return render([self.packs.snapshot(), *living[0], *living[1]], dead)
+        return render([self.packs.snapshot(), self._memory.snapshot(), *living[0], *living[1]], dead)
 
     def status(self) -> dict[str, Any]:
         """Return what runs, for a person."""
@@ -204,7 +209,10 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns, models)
         flags = FlagRegistry(store, clock)
         campaigns = CampaignRegistry(store, flags, clock)
-        deployment = Deployment(settings, packs, registry, campaigns, fleet, hunter, stand_in=stand_in is not None)
+        memory = _memory_watch(settings, fleet, (hunter, server, stand_in))
+        deployment = Deployment(
+            settings, packs, registry, campaigns, fleet, hunter, memory, stand_in=stand_in is not None
+        )
         deployment.data_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         changes = _open_change_log(settings, clock)
         stack.push_async_callback(changes.close)
@@ -226,7 +234,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         stack.push_async_callback(deployment.close)
         await fleet.open()
         async with asyncio.TaskGroup() as tasks:
-            work = (fleet.keep(), hunter.keep(), deployment.watch_store(store, server), packs.run())
+            work = (fleet.keep(), hunter.keep(), deployment.watch_store(store, server), packs.run(), memory.run())
             background = [tasks.create_task(coroutine) for coroutine in work]
             with announced(settings.data / STATE_FILE, {**deployment.status(), "ready": True}):
                 get("parent").info("serving", address=deployment.data_url, workers=settings.workers, pack=pack.name)
@@ -234,6 +242,17 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             get("parent").info("stopping")
             for task in background:
                 task.cancel()
+
+
+def _memory_watch(
+    settings: Settings, fleet: Fleet, others: Iterable[HunterKeeper | EmbeddedServer | StandIn | None]
+) -> MemoryWatch:
+    """Return what watches the memory of every process of this deployment, the workers and `others`."""
+
+    def pids() -> list[int]:
+        return [os.getpid(), *fleet.pids, *(other.pid for other in others if other is not None and other.pid)]
+
+    return MemoryWatch(Memory(settings.limits.memory_bytes), pids, fleet.note_memory)
 
 
 def _open_change_log(settings: Settings, clock: Clock) -> ChangeLog:

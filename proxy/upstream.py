@@ -171,9 +171,8 @@ class Upstream:
         try:
             connection = await self._pool.take(tenant, within, begun)
         except NoRoom:
-            raise Unavailable(
-                "Too many requests wait for the model right now.", code="overloaded", retry_after=_RETRY_S
-            ) from None
+            message, status = "Too many requests wait for the model right now.", dialect.overloaded_status
+            raise Unavailable(message, code="overloaded", status=status, retry_after=_RETRY_S) from None
         except TimeoutError:
             raise UpstreamTimeout("The model API did not answer in time.") from None
         except (OSError, ValueError):

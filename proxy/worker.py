@@ -82,7 +82,9 @@ async def _obey(line: Line, serving: Serving, packs: Path, drain_seconds: float)
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    listening = asyncio.create_task(answer_parent(line, serving.snapshot, partial(_switch, serving, packs)))
+    listening = asyncio.create_task(
+        answer_parent(line, serving.snapshot, partial(_switch, serving, packs), serving.note_memory)
+    )
     stopping = asyncio.create_task(stop.wait())
     first: set[asyncio.Future[Any]] = {listening, stopping, serving.failed}
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)

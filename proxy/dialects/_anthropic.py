@@ -40,6 +40,7 @@ class AnthropicDialect(Endpoint):
     request_id_header: ClassVar[str] = "request-id"
     forwarded_headers: ClassVar[frozenset[str]] = frozenset({"anthropic-version"})
     default_headers: ClassVar[Mapping[str, str]] = {"anthropic-version": "2023-06-01"}
+    overloaded_status: ClassVar[int] = 529
 
     def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
         """Return the call with the blocks that its handles stand for."""

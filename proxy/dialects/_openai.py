@@ -23,6 +23,7 @@ class OpenAIDialect(Endpoint):
     request_id_header: ClassVar[str] = "x-request-id"
     forwarded_headers: ClassVar[frozenset[str]] = frozenset()
     default_headers: ClassVar[Mapping[str, str]] = {}
+    overloaded_status: ClassVar[int] = 503
 
     def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
         """Return the call: most of these APIs' answers have no handles."""

@@ -39,6 +39,7 @@ class Dialect(Protocol):
     request_id_header: ClassVar[str]  # where this API's clients look for the exchange id
     forwarded_headers: ClassVar[frozenset[str]]  # lower-case names of the client's headers that may go upstream
     default_headers: ClassVar[Mapping[str, str]]  # headers that the upstream needs and the client may leave out
+    overloaded_status: ClassVar[int]  # what this API answers with when there is too much to do
 
     def read(self, body: bytes) -> Call:
         """Read a request strictly. Raises BadRequest or TooLarge in words for the client."""

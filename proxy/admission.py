@@ -1,0 +1,41 @@
+"""Who may begin an exchange: a caller that we know, while we are not ending and there is room and memory for it.
+
+Law: what turns somebody away for our own sake is looked at first, since asking who it is costs more.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from proxy.auth.credential import one_credential
+from proxy.dialects.base import Dialect
+from proxy.errors import Unavailable
+from proxy.exchange import Principal
+from proxy.parts import Parts
+
+_FULL_RETRY_S = 5  # memory is looked at once a second, and what runs needs a moment to end
+
+
+class Admission:
+    """The door of one process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.draining = False  # new work is not taken any more
+        self.memory_full = False
+        self._parts = parts
+
+    async def admit(self, request: web.BaseRequest, dialect: Dialect, running: int) -> Principal:
+        """Return who calls, with `running` exchanges inside. Raises ProxyError if there may be no other."""
+        if self.draining:
+            raise Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1)
+        if self.memory_full:
+            raise _overloaded("There is no memory for another request right now.", dialect, _FULL_RETRY_S)
+        if running >= self._parts.max_exchanges:
+            raise _overloaded("Too many requests are being answered right now.", dialect, 1)
+        secret = one_credential(request.headers)
+        tokens = self._parts.tokens
+        return await (tokens if tokens.takes(secret) else self._parts.keys).authenticate(secret)
+
+
+def _overloaded(message: str, dialect: Dialect, retry_after: int) -> Unavailable:
+    return Unavailable(message, code="overloaded", status=dialect.overloaded_status, retry_after=retry_after)

@@ -1,0 +1,54 @@
+"""Looks once a second how full memory is, and has new work turned away while that is too full: row D-10.
+
+Turning work away early is what leaves the exchanges that run the room to end; the kernel would end them all at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from proxy.log import get
+from proxy.memory import Memory
+from proxy.metrics import Sample, Snapshot
+
+FULL_SHARE = 0.90
+# Lower, so that an exchange that ends does not let the next one in which fills it again.
+ROOM_SHARE = 0.85
+_LOOK_S = 1.0
+
+
+class MemoryWatch:
+    """`pids` returns the processes that count together; `tell` is told every time whether memory is full."""
+
+    def __init__(
+        self, memory: Memory, pids: Callable[[], Iterable[int]], tell: Callable[[bool], Awaitable[None]]
+    ) -> None:
+        self.full = False
+        self._memory = memory
+        self._pids = pids
+        self._tell = tell
+        self._share: float | None = None
+
+    async def run(self) -> None:
+        """Look and tell until cancelled."""
+        while True:
+            self.look()
+            await self._tell(self.full)
+            await asyncio.sleep(_LOOK_S)
+
+    def look(self) -> None:
+        """Look once."""
+        share = self._share = self._memory.share(self._pids())
+        full = share is not None and share >= (ROOM_SHARE if self.full else FULL_SHARE)
+        if full != self.full:
+            say = get("parent").error if full else get("parent").info
+            say("memory is full: new work is turned away" if full else "memory has room again", share=share)
+        self.full = full
+
+    def snapshot(self) -> Snapshot:
+        """Return what the metrics say of it."""
+        return {
+            "stillgate_memory_share": [Sample((), self._share or 0.0)],
+            "stillgate_memory_full": [Sample((), float(self.full))],
+        }

@@ -1,0 +1,64 @@
+"""Memory of the deployment runs full and has room again: row D-10."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from redis import Redis
+
+from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
+from tests.rig.scripted_upstream import Pause
+
+LIMIT_BYTES = 384 << 20  # about three times what parent, worker and store take
+
+
+async def until(true: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
+    async with asyncio.timeout(within):
+        while not await true():
+            await asyncio.sleep(0.05)  # the kernel's figures are looked at once a second
+
+
+async def unready(scene: Scene) -> bool:
+    status, said = await scene.gate.admin_request("GET", "/readyz")
+    assert said["missing"] in ([], ["memory"])
+    return bool(status == 503)
+
+
+async def test_while_memory_is_full_new_work_is_turned_away_and_what_runs_goes_on(tmp_path: Path) -> None:
+    """D-10: the store's memory counts too, so that is what is filled; each dialect has its own word for it."""
+    async with staged(tmp_path, {"limits": {"memory_bytes": LIMIT_BYTES}}) as scene:
+        store = Redis(unix_socket_path=str((scene.gate.data / "store" / "valkey.sock").resolve()))
+        usual, door = scene.upstream.default, asyncio.Event()
+        assert callable(usual)
+        assert 0 < (await scene.gate.metrics())["stillgate_memory_share"] < 0.8
+        scene.upstream.default = lambda asked: (Pause(door), *usual(asked))
+        running = asyncio.create_task(scene.ask(scene.ordinary(), accepted=True))
+        await scene.upstream.wait_for_requests(1)
+        await asyncio.to_thread(store.setrange, "ballast", LIMIT_BYTES - 1, "x")
+        await until(lambda: unready(scene))
+        for path, status, dialect in ((CHAT, 503, "openai"), (MESSAGES, 529, "anthropic")):
+            asked = scene.ordinary(("anthropic-version", "2023-06-01"), path=path)
+            turned = await scene.ask(asked, accepted=False, dialect=dialect)  # type: ignore[arg-type]  # of two words
+            assert (turned.status, turned.header("retry-after")) == (status, "5")
+            assert b"overloaded_error" in turned.body or dialect == "openai"
+        assert (await scene.gate.admin("GET", "/healthz"))[0] == 200
+        metrics = await scene.gate.metrics()
+        assert metrics["stillgate_memory_full"] == 1
+        assert metrics["stillgate_memory_share"] > 0.9
+        assert metrics['stillgate_refusals_total{reason="overloaded"}'] == 2
+        door.set()
+        assert (await running).status == 200
+        scene.upstream.default = usual
+        await asyncio.to_thread(store.delete, "ballast")
+        await asyncio.to_thread(store.execute_command, "MEMORY PURGE")
+
+        async def ready() -> bool:
+            return not await unready(scene)
+
+        await until(ready)
+        assert (await scene.ask(scene.ordinary(), accepted=True)).status == 200
+        assert (await scene.gate.metrics())["stillgate_memory_full"] == 0
+        store.close()
+        await scene.at_peace()
