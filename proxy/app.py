@@ -45,6 +45,7 @@ from proxy.start import listening_socket, store_password
 from proxy.store import open_store
 from proxy.store.base import Store
 from proxy.telling import Teller
+from proxy.trace_context import Tracing
 from proxy.upstream import Origin, Upstream
 
 _BACKLOG = 1024
@@ -128,6 +129,8 @@ def _parts(
     settings: Settings, clock: Clock, tally: Tally, journal: Journal, keys: KeyCache, tokens: Tokens, teller: Teller
 ) -> Parts:
     known = dialects(frozenset(settings.allow_parameters))
+    # Ids are names, not secrets, so the kernel is asked for a seed only.
+    bits = random.Random(secrets.token_bytes(32)).getrandbits  # noqa: S311 - see above
     upstreams = {name: Upstream(_origin(name, entry)) for name, entry in settings.upstreams.items()}
     return Parts(
         dialects=known,
@@ -141,7 +144,8 @@ def _parts(
         tally=tally,
         teller=teller,
         clock=clock,
-        new_id=_exchange_ids(),
+        new_id=_exchange_ids(bits),
+        tracing=Tracing(trust_clients=settings.trace.trust_clients, sample=settings.trace.sample, bits=bits),
         trusted_hops=settings.trusted_hops,
         max_exchanges=settings.limits.exchanges,
         links={"docs_url": settings.docs_url, "appeal_url": settings.appeal_url},
@@ -181,9 +185,8 @@ def _origin(name: str, entry: UpstreamSettings) -> Origin:
     )
 
 
-def _exchange_ids() -> Callable[[], str]:
-    """Return a maker of ids that meet nowhere. They are names, not secrets, so the kernel is asked for a seed only."""
-    bits = random.Random(secrets.token_bytes(32)).getrandbits  # noqa: S311 - names, not secrets
+def _exchange_ids(bits: Callable[[int], int]) -> Callable[[], str]:
+    """Return a maker of ids that meet nowhere."""
 
     def new_id() -> str:
         return f"ex_{bits(96):024x}"

@@ -15,6 +15,7 @@ from proxy.document import Document, Steps, Value
 from proxy.problem import YamlProblems, has_errors, in_order
 from proxy.settings_checks import find_contradictions
 from proxy.settings_issuers import Issuer, issuer_contradictions
+from proxy.settings_trace import TraceSettings
 from proxy.settings_types import (
     PICODOLLARS_PER_TOKEN,
     Date,
@@ -217,6 +218,7 @@ class Settings(StrictModel):
         {}, description="Whose tokens (JWT) open the door besides our API keys, by a name of your own."
     )
     decision_log: DecisionLog = Field(DecisionLog(), description="Where the decision records go.")
+    trace: TraceSettings = Field(TraceSettings(), description="Distributed traces, W3C Trace Context.")
     hunter: Hunter = Field(Hunter(), description="How campaigns are looked for, where the pack has some.")
     docs_url: Link = Field("", description="The page about limits, for {docs_url} in a pack's messages.")
     appeal_url: Link = Field("", description="Where a customer can object, for {appeal_url} in a pack's messages.")

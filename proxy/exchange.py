@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from proxy.trace_context import NO_TRACE, Trace
+
 # Text is taken to be this many UTF-8 bytes a token while nobody says how many tokens it is: English has about four,
 # so an estimate is rather too high than too low.
 BYTES_PER_TOKEN: Final = 3
@@ -190,7 +192,7 @@ class Exchange:
     known template that the prompt matches, whoever sends it, and `cluster` the campaign that the account is a member
     of, empty if there is none in either world; `ties` are those that count in enforcement, `shadow_ties` those that
     count in shadow. `foreign_handle` says that it returns a handle of reasoning which was
-    withheld from another tenant.
+    withheld from another tenant. `trace` is where it stands in a distributed trace.
     """
 
     id: str
@@ -211,6 +213,7 @@ class Exchange:
     shadow_ties: Ties = NO_TIES
     foreign_handle: bool = False
     text_bytes: int = 0
+    trace: Trace = NO_TRACE
 
 
 class Answered(NamedTuple):

@@ -107,6 +107,9 @@ class Gateway:
             client_request_id=request.headers.get("X-Request-Id", "")[:_CLIENT_ID_CHARS],
             started=self._parts.clock.wall(),
             principal=principal,
+            trace=self._parts.tracing.begin(
+                request.headers.getall("traceparent", ()), request.headers.getall("tracestate", ())
+            ),
         )
         return Course(exchange, self._decider, request.task, now)
 
@@ -185,7 +188,7 @@ class Gateway:
     async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, sent: Sent) -> UpstreamAnswer:
         """Send the call upstream; return once the answer's head is there and promises an answer."""
         model = self._parts.models[sent.call.model]
-        headers = {"x-request-id": course.exchange.id, **dialect.default_headers}
+        headers = {"x-request-id": course.exchange.id, **course.exchange.trace.headers(), **dialect.default_headers}
         for name in dialect.forwarded_headers:
             if name in request.headers:
                 headers[name] = request.headers[name]

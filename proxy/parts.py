@@ -13,6 +13,7 @@ from proxy.dialects.base import Dialect
 from proxy.metrics import Tally
 from proxy.served_model import ServedModel
 from proxy.telling import Teller
+from proxy.trace_context import Tracing
 from proxy.upstream import Upstream
 
 
@@ -32,6 +33,7 @@ class Parts:
     teller: Teller
     clock: Clock
     new_id: Callable[[], str]
+    tracing: Tracing
     trusted_hops: int
     max_exchanges: int
     links: Mapping[str, str]  # docs_url and appeal_url

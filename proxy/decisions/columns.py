@@ -36,6 +36,7 @@ EXCHANGE: Final = (
     Column("user_agent", "string", "Pseudonym of the client's User-Agent header."),
     Column("plan", "string", "The account's plan."),
     Column("client_request_id", "string", "The id that the client sent along; its own claim."),
+    Column("trace_id", "string", "The distributed trace that it belongs to, in 32 hexadecimal digits (W3C)."),
     Column("model", "string", "The model asked for; empty if the request could not be read."),
     Column(
         "fields",

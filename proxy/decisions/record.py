@@ -31,6 +31,7 @@ TEXT_CHARS: Final = 256
 LIST_ITEMS: Final = 128  # few enough that a line of many long lists is cleaned in a millisecond
 _CLAIM_CHARS: Final = 128  # what a client may write into a line at will
 _NAME_CHARS: Final = 80  # columns that are never dropped: five of them, six bytes a character at worst
+_TRACE_CHARS: Final = 32
 _INT_MAX: Final = 2**63 - 1
 
 
@@ -114,6 +115,7 @@ class Recorder:
         row["key"], row["account"], row["tenant"], row["peer"], row["user_agent"] = names
         row["plan"] = exchange.principal.plan
         row["client_request_id"] = exchange.client_request_id[:_CLAIM_CHARS]
+        row["trace_id"] = exchange.trace.trace_id[:_TRACE_CHARS]
         row["model"] = call.model[:_CLAIM_CHARS] if call else ""
         row["fields"] = ending.fields
         row["template"] = exchange.template[:_NAME_CHARS]

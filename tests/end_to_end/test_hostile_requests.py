@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from json import dumps
@@ -78,12 +79,28 @@ async def test_what_a_client_says_about_itself_goes_nowhere(scene: Scene) -> Non
         *[("OpenAI-Organization", "org-1"), ("OpenAI-Project", "p"), ("anthropic-beta", "b"), ("x-goog-user", "u")],
         *[("Cookie", "a=b"), ("Forwarded", "for=1.2.3.4"), ("X-Forwarded-For", "1.2.3.4"), ("X-Real-IP", "1.2.3.4")],
         *[("X-Original-URL", "/admin"), ("X-Rewrite-URL", "/admin"), ("X-HTTP-Method-Override", "DELETE")],
-        *[("X-Request-Id", "mine"), ("traceparent", "00-a-b-01"), ("Via", "1.0 evil"), ("User-Agent", "me")],
+        *[
+            ("X-Request-Id", "mine"),
+            ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"),
+            ("tracestate", "a=b"),
+            ("Via", "1.0 evil"),
+            ("User-Agent", "me"),
+        ],
         *[("Proxy-Authorization", "Basic x"), ("TE", "trailers"), ("Keep-Alive", "5"), ("Accept-Encoding", "gzip")],
         *[("Idempotency-Key", "k"), ("X-Stainless-Lang", "python"), ("Accept", "text/html"), ("Range", "bytes=0-1")],
         *[("If-None-Match", "*"), ("Max-Forwards", "0"), ("Proxy-Connection", "keep-alive"), ("HTTP2-Settings", "A")],
     ]
-    ours = {"host", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "via", "x-request-id"}
+    ours = {
+        "traceparent",
+        "host",
+        "accept",
+        "accept-encoding",
+        "content-type",
+        "content-length",
+        "user-agent",
+        "via",
+        "x-request-id",
+    }
     for path, bearer, extra in (
         (CHAT, ("authorization", f"Bearer {scene.gate.credential}"), set[str]()),
         (MESSAGES, ("x-api-key", scene.gate.credential), {"anthropic-version"}),
@@ -96,6 +113,8 @@ async def test_what_a_client_says_about_itself_goes_nowhere(scene: Scene) -> Non
         assert sent.header("host") == scene.upstream.url.removeprefix("http://")
         assert sent.header("via") == "1.1 stillgate"
         assert sent.header("x-request-id") not in {None, "mine"}
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", parent := sent.header("traceparent") or "")
+        assert {"a" * 32, "b" * 16}.isdisjoint(parent.split("-"))
         assert sent.header("accept-encoding") == "identity"
         assert sent.header("user-agent") == "stillgate"
         names = {name.lower() for name, _ in answer.head.headers}

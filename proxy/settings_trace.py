@@ -1,0 +1,20 @@
+"""The settings of distributed traces."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from proxy.strict_model import StrictModel
+
+
+class TraceSettings(StrictModel):
+    """How exchanges take part in distributed traces."""
+
+    trust_clients: bool = Field(
+        False,
+        description="Whether a client's traceparent is carried on; else it is only linked to, since anybody can name "
+        "somebody else's trace and have all of it sampled.",
+    )
+    sample: float = Field(
+        1.0, ge=0, le=1, description="The share of traces begun here that are sampled; one carried on keeps its mark."
+    )
