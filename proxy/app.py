@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KeyCache
@@ -45,8 +45,11 @@ from proxy.start import listening_socket, store_password
 from proxy.store import open_store
 from proxy.store.base import Store
 from proxy.telling import Teller
-from proxy.trace_context import Tracing
+from proxy.tracing import spans_of, tracing_of
 from proxy.upstream import Origin, Upstream
+
+if TYPE_CHECKING:
+    from proxy.telemetry import Spans
 
 _BACKLOG = 1024
 _EPOCH_CHECK_S = 20.0
@@ -87,7 +90,10 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         teller = _teller(settings, store, clock, master)
         teller.adopt(pack)
         stack.push_async_callback(teller.close)
-        parts = _parts(settings, clock, tally, journal, keys, tokens, teller)
+        spans = spans_of(settings, place.worker, recorder)
+        if spans is not None:
+            stack.push_async_callback(spans.close)
+        parts = _parts(settings, clock, tally, journal, keys, tokens, teller, spans)
         for upstream in parts.upstreams.values():
             stack.callback(upstream.close)
         ask = _helper_models(settings, parts).ask
@@ -126,7 +132,14 @@ def _teller(settings: Settings, store: Store, clock: Clock, master: Master) -> T
 
 
 def _parts(
-    settings: Settings, clock: Clock, tally: Tally, journal: Journal, keys: KeyCache, tokens: Tokens, teller: Teller
+    settings: Settings,
+    clock: Clock,
+    tally: Tally,
+    journal: Journal,
+    keys: KeyCache,
+    tokens: Tokens,
+    teller: Teller,
+    spans: Spans | None,
 ) -> Parts:
     known = dialects(frozenset(settings.allow_parameters))
     # Ids are names, not secrets, so the kernel is asked for a seed only.
@@ -145,7 +158,8 @@ def _parts(
         teller=teller,
         clock=clock,
         new_id=_exchange_ids(bits),
-        tracing=Tracing(trust_clients=settings.trace.trust_clients, sample=settings.trace.sample, bits=bits),
+        spans=spans,
+        tracing=tracing_of(settings.trace, bits),
         trusted_hops=settings.trusted_hops,
         max_exchanges=settings.limits.exchanges,
         links={"docs_url": settings.docs_url, "appeal_url": settings.appeal_url},

@@ -151,6 +151,7 @@ def close(course: Course, now: float) -> Ending | None:
         course.decider.read_fields(course.exchange),
         course.model,
         {} if course.answering is None else course.answering.helped,
+        course.progress.model,
     )
 
 

@@ -160,7 +160,8 @@ class Progress:
     `usage` is the upstream's own figure (None until it came, or if it was absurd). `output_bytes` counts the UTF-8
     bytes of text, reasoning and tool arguments that came, for an estimate when the stream breaks. `complete` is true
     once the dialect's own end marker was seen. `failed` is the error type of an in-band error, empty otherwise.
-    `refused` is true if the model declined to answer. `signatures` are the seals of reasoning blocks that came.
+    `refused` is true if the model declined to answer. `signatures` are the seals of reasoning blocks that came. `model`
+    is the one that the answer says it is of.
     """
 
     usage: Usage | None = None
@@ -169,6 +170,7 @@ class Progress:
     failed: str = ""
     refused: bool = False
     signatures: list[str] = field(default_factory=list)
+    model: str = ""
 
 
 class Ties(NamedTuple):

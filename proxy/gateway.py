@@ -234,6 +234,8 @@ class Gateway:
         if ending is not None:
             count_ending(self._parts.tally, ending)
             self._parts.teller.tell(ending)
+            if self._parts.spans is not None:
+                self._parts.spans.tell(ending)
         return ending
 
     def on_error(self, connection: Connection, status: int, error: BaseException | None) -> Answer:

@@ -76,6 +76,10 @@ METRICS: Final = {
         Metric("stillgate_loop_lag_seconds", "gauge", "Longest stall of the loop in the last interval.", join="max"),
         Metric("stillgate_memory_share", "gauge", "How much of the nearest memory limit is used.", join="max"),
         Metric("stillgate_memory_full", "gauge", "1 while new work is turned away for want of memory.", join="max"),
+        Metric("stillgate_spans_sent_total", "counter", "Spans that the collector took."),
+        Metric(
+            "stillgate_spans_lost_total", "counter", "Spans that found no room, or that the collector did not take."
+        ),
         Metric("stillgate_keys_cached", "gauge", "Keys known without asking the store."),
         Metric("stillgate_tokens_cached", "gauge", "Tokens (JWT) that are known to be good."),
         Metric("stillgate_token_refusals_total", "counter", "Tokens refused, by why.", ("issuer", "reason")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KeyCache
@@ -15,6 +16,9 @@ from proxy.served_model import ServedModel
 from proxy.telling import Teller
 from proxy.trace_context import Tracing
 from proxy.upstream import Upstream
+
+if TYPE_CHECKING:  # its libraries need not be there
+    from proxy.telemetry import Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Parts:
     clock: Clock
     new_id: Callable[[], str]
     tracing: Tracing
+    spans: Spans | None  # None if there is no collector
     trusted_hops: int
     max_exchanges: int
     links: Mapping[str, str]  # docs_url and appeal_url

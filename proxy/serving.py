@@ -31,6 +31,7 @@ class Serving:
         self._journal = parts.journal
         self._tally = parts.tally
         self._teller = parts.teller
+        self._spans = parts.spans
         self._worst_lag = 0.0
         # Done when a background task has failed: the worker must not go on without it.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -57,6 +58,9 @@ class Serving:
         put("stillgate_leases", len(self._gateway.decider.quotas))
         for name, value in (self._deciders.numbers() | self._teller.numbers()).items():
             put(name, value)
+        if self._spans is not None:
+            for name, value in self._spans.numbers().items():
+                put(name, value)
         for (name, labels), value in self._tokens.numbers().items():
             put(name, value, labels)
         put("stillgate_log_lost_total", self._journal.log.lost)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from proxy.settings_types import Origin
 from proxy.strict_model import StrictModel
+
+NO_OTEL = "trace.otlp_url needs further libraries; install them with: pip install 'stillgate[otel]'"
 
 
 class TraceSettings(StrictModel):
@@ -14,6 +17,11 @@ class TraceSettings(StrictModel):
         False,
         description="Whether a client's traceparent is carried on; else it is only linked to, since anybody can name "
         "somebody else's trace and have all of it sampled.",
+    )
+    otlp_url: Origin | None = Field(
+        None,
+        description="Where spans are sent by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; needs "
+        "stillgate[otel].",
     )
     sample: float = Field(
         1.0, ge=0, le=1, description="The share of traces begun here that are sampled; one carried on keeps its mark."

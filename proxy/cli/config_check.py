@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from proxy.errors import ConfigurationError
 from proxy.problem import Problem, Unreadable, YamlProblems, has_errors
 from proxy.rules.pack_loading import check_pack
 from proxy.secrets import read_secret_file
+from proxy.settings_trace import NO_OTEL
 from proxy.start import listed_models
 from proxy.strict_yaml import read
 
@@ -36,7 +38,7 @@ def check(
     exit_code, settings = 0, None
     try:
         settings = load_settings(config, {})
-        problems = [*_of_secrets(settings), *_of_issuers(settings), *_of_pack(settings)]
+        problems = [*_of_secrets(settings), *_of_issuers(settings), *_of_trace(settings), *_of_pack(settings)]
     except YamlProblems as wrong:
         problems = list(wrong.problems)
         exit_code = _EXIT_UNREADABLE if isinstance(wrong, Unreadable) else _EXIT_PROBLEMS
@@ -56,6 +58,11 @@ def _of_secrets(settings: Settings) -> Iterator[Problem]:
             read_secret_file(file)
         except ConfigurationError as error:
             yield Problem(str(file), 0, 0, str(error).removeprefix(f"{file}: "))
+
+
+def _of_trace(settings: Settings) -> Iterator[Problem]:
+    if settings.trace.otlp_url is not None and find_spec("opentelemetry") is None:
+        yield Problem("settings", 0, 0, NO_OTEL)
 
 
 def _of_issuers(settings: Settings) -> Iterator[Problem]:

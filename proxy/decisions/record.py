@@ -69,6 +69,7 @@ class Ending(NamedTuple):
     fields: Mapping[str, Value] = _NO_FIELDS
     model_used: str = ""
     helper: Mapping[str, int] = _NONE
+    model_said: str = ""  # by the answer; not recorded
 
 
 class Recorder:

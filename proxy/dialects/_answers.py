@@ -22,6 +22,7 @@ _FEW_EVENTS = 4  # until then so few that come together are all read: a short an
 _MAX_UNREAD_BYTES = 262_144  # far more than one read brings, and less than an event may have
 _MAX_TOKENS = 10**9
 _MAX_ERROR_TYPE_CHARS = 64
+_MAX_MODEL_CHARS = 128
 # Members that hold what the model wrote. `input` holds the arguments of a call, as a string or as an object.
 _WRITTEN = names("arguments content input partial_json reasoning reasoning_content refusal text thinking transcript")
 
@@ -185,6 +186,13 @@ def tokens(node: object, name: str) -> int | None:
     """Return a number of tokens, None if it is missing or cannot be true."""
     count = node.get(name) if type(node) is dict else None
     return count if type(count) is int and 0 <= count <= _MAX_TOKENS else None
+
+
+def note_model(progress: Progress, node: object) -> None:
+    """Note which model an answer says that it is of."""
+    model = node.get("model") if type(node) is dict else None
+    if type(model) is str and len(model) <= _MAX_MODEL_CHARS and model.isprintable():
+        progress.model = model
 
 
 def error_type(error: object) -> str:

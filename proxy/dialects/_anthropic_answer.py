@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from proxy.dialects._answers import ObservedStream, error_type, member, tokens, written_bytes
+from proxy.dialects._answers import ObservedStream, error_type, member, note_model, tokens, written_bytes
 from proxy.exchange import Progress, Usage
 
 _MAX_SEALS = 64
@@ -44,6 +44,7 @@ class MessageStream(ObservedStream):
             progress.output_bytes += written_bytes(block)
             _note_seal(progress, member(block, "data"))
         elif kind == "message_start":
+            note_model(progress, document.get("message"))
             usage = member(document.get("message"), "usage")
             self._first = usage if type(usage) is dict else {}
         elif kind == "message_delta":
@@ -69,6 +70,7 @@ def observe_message(progress: Progress, document: dict[str, Any]) -> None:
         sealed = member(block, "type")
         if sealed in ("thinking", "redacted_thinking"):
             _note_seal(progress, member(block, "signature" if sealed == "thinking" else "data"))
+    note_model(progress, document)
     progress.usage = _usage(document.get("usage"))
     if progress.usage is None:  # only then is there anything to estimate
         progress.output_bytes += written_bytes(document.get("content"))

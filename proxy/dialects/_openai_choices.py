@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from proxy.dialects._answer_json import load
-from proxy.dialects._answers import StreamDecoder, error_type, member, tokens, written_bytes
+from proxy.dialects._answers import StreamDecoder, error_type, member, note_model, tokens, written_bytes
 from proxy.dialects._sse import Event
 from proxy.exchange import Chunk, Progress, Usage
 
@@ -88,6 +88,7 @@ def _refused(choices: object, holder: str) -> bool:
 
 
 def _observe_extras(progress: Progress, document: dict[str, Any]) -> None:
+    note_model(progress, document)
     usage = document.get("usage")
     prompt, completion = tokens(usage, "prompt_tokens"), tokens(usage, "completion_tokens")
     if prompt is not None and completion is not None:

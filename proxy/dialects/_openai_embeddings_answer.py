@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from proxy.dialects._answers import DocumentDecoder, error_type, tokens
+from proxy.dialects._answers import DocumentDecoder, error_type, note_model, tokens
 from proxy.dialects._wordless import WordlessWire
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, Usage
@@ -57,6 +57,7 @@ class EmbeddingsWire(WordlessWire):
 
 def _observe(progress: Progress, document: dict[str, Any]) -> None:
     progress.complete = type(document.get("data")) is list
+    note_model(progress, document)
     progress.usage = _usage(document.get("usage"))
     if error := document.get("error"):
         progress.failed = error_type(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from proxy.dialects._answers import ObservedStream, error_type, member, tokens, written_bytes
+from proxy.dialects._answers import ObservedStream, error_type, member, note_model, tokens, written_bytes
 from proxy.exchange import Progress, Usage, text_bytes
 
 _MAX_SEALS = 64
@@ -90,6 +90,7 @@ def observe_response(progress: Progress, document: dict[str, Any]) -> None:
 
 
 def _observe_end(progress: Progress, response: object) -> None:
+    note_model(progress, response)
     usage = member(response, "usage")
     read, written = tokens(usage, "input_tokens"), tokens(usage, "output_tokens")
     if read is not None and written is not None:
