@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -61,25 +62,38 @@ async def open_admin(settings: Settings, side: AdminSide, stack: AsyncExitStack)
     """Open the Unix socket and the loopback port; return the port's URL. Raises ConfigurationError if it cannot."""
     try:
         path = stack.enter_context(socket_place(settings.data / ADMIN_SOCKET))
-        for app, make in (
-            (admin_app(side, Door.SOCKET), lambda runner: web.UnixSite(runner, str(path))),
-            (
-                admin_app(side, Door.PORT),
-                lambda runner: web.TCPSite(runner, settings.admin.host, settings.admin.port),
-            ),
-        ):
-            runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await make(runner).start()
-            slow = asyncio.create_task(cut_the_slow(runner.server))
-            stack.callback(slow.cancel)
+        await _open(admin_app(side, Door.SOCKET), lambda runner: web.UnixSite(runner, str(path)), stack)
         path.chmod(0o600)
+        if settings.health.port is not None:
+            health = partial(web.TCPSite, host=settings.health.host, port=settings.health.port)
+            await _open(health_app(side), health, stack)
+        port_site = partial(web.TCPSite, host=settings.admin.host, port=settings.admin.port)
+        host, port = await _open(admin_app(side, Door.PORT), port_site, stack)
     except OSError as error:
         place = f"{error.filename}: the admin side cannot use it" if error.filename else "the admin side cannot listen"
         raise ConfigurationError(f"{place}: {error.strerror}") from None
-    host, port = runner.addresses[0][:2]
     return f"http://{host}:{port}"
+
+
+async def _open(
+    app: web.Application, site: Callable[[web.AppRunner], web.BaseSite], stack: AsyncExitStack
+) -> tuple[str, int]:
+    """Serve an application until the stack ends; return where, if that is a port."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await site(runner).start()
+    slow = asyncio.create_task(cut_the_slow(runner.server))
+    stack.callback(slow.cancel)
+    (address,) = runner.addresses[:1]
+    return (address[0], address[1]) if isinstance(address, tuple) else ("", 0)
+
+
+def health_app(side: AdminSide) -> web.Application:
+    """Return the application of those who only look: health and metrics, and no other route."""
+    app = web.Application(middlewares=[problems], client_max_size=0)
+    add_health(app, side)
+    return app
 
 
 def admin_app(side: AdminSide, door: Door) -> web.Application:

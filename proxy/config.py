@@ -15,6 +15,7 @@ from proxy.document import Document, Steps, Value
 from proxy.problem import YamlProblems, has_errors, in_order
 from proxy.settings_checks import find_contradictions
 from proxy.settings_issuers import Issuer, issuer_contradictions
+from proxy.settings_listeners import Admin, Health, Listen
 from proxy.settings_trace import TraceSettings
 from proxy.settings_types import (
     PICODOLLARS_PER_TOKEN,
@@ -23,14 +24,11 @@ from proxy.settings_types import (
     Dollars,
     ExistingFile,
     FilePath,
-    Host,
     IssuerName,
     Link,
-    LoopbackHost,
     ModelName,
     Origin,
     ParameterName,
-    Port,
     PublicId,
     Seconds,
     Store,
@@ -48,20 +46,6 @@ _SHIPPED = tuple(Path(__file__).parents[1] / folder for folder in ("stillgate-po
 _PACKS = (_OWN_PACK, _INSTALLED_PACK, *(folder / "default.yaml" for folder in _SHIPPED))
 _SHORT_NAMES = {"host": "listen.host", "port": "listen.port"}
 _HEAD = {"apiVersion": "stillgate/v1", "kind": "Settings"}
-
-
-class Listen(StrictModel):
-    """Where customers connect."""
-
-    host: Host = Field("127.0.0.1", description="The address that customers connect to.")
-    port: Port = Field(8080, description="Its port; 0 takes a free one.")
-
-
-class Admin(StrictModel):
-    """Where health, metrics and the command line are served."""
-
-    host: LoopbackHost = Field("127.0.0.1", description="The address of the admin side; loopback only.")
-    port: Port = Field(9090, description="Its port; 0 takes a free one.")
 
 
 class Upstream(StrictModel):
@@ -163,6 +147,13 @@ class Limits(StrictModel):
         description="Memory for all processes together, besides the limits of the control group and of the process; "
         "from 90 % of the nearest limit on new work is turned away.",
     )
+    stop_delay_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=600,
+        description="How long new work is still taken after a SIGTERM, when readiness is off already, so that "
+        "balancers see that first.",
+    )
     drain_seconds: Seconds = Field(30.0, description="How long running answers may go on after a stop was asked for.")
 
 
@@ -195,6 +186,7 @@ class Settings(StrictModel):
     kind: Literal["Settings"] = Field(description="What the file is.")
     listen: Listen = Field(Listen(), description="Where customers connect.")
     admin: Admin = Field(Admin(), description="Where health, metrics and the command line are served.")
+    health: Health = Field(Health(), description="Health and metrics, and nothing else, for those not on this machine.")
     data: FilePath = Field(Path(".stillgate"), description="The folder for everything that is kept.")
     workers: int = Field(1, ge=1, le=64, description="Processes that serve customers.")
     pack: FilePath = Field(

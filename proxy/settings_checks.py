@@ -21,6 +21,8 @@ def find_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
     admin = [document.get(("admin", key), default) for key, default in (("host", "127.0.0.1"), ("port", 9090))]
     if listen == admin and listen[1] != 0:
         yield document.problem(("admin", "port"), "customers and the admin side cannot share one address and port")
+    if (port := document.get(("health", "port"))) in (listen[1], admin[1]) and port not in (0, None):
+        yield document.problem(("health", "port"), "customers or the admin side have this port already")
     total, per_peer = (document.get(("limits", key)) for key in ("connections", "connections_per_peer"))
     if isinstance(total, int) and total < (per_peer if isinstance(per_peer, int) else 1000):
         message = "one address may have more connections than there are: lower connections_per_peer too"

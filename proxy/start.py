@@ -6,11 +6,14 @@ Law: nothing of what a worker is made of is imported here: the parent and the hu
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from proxy.config import Model, Settings, Upstream, load_settings
+from proxy.errors import ConfigurationError
 from proxy.secrets import read_secret_file
 from proxy.standin.catalog import MODELS
 
@@ -74,3 +77,19 @@ def listening_socket(host: str, port: int) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+@contextmanager
+def held_address(host: str, port: int) -> Iterator[tuple[str, int]]:
+    """Hold the address that the workers share; nobody else may be listening on it already."""
+    try:
+        if port:
+            # Without SO_REUSEPORT this fails if anybody listens there, another Stillgate included.
+            with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+                pass
+        held = listening_socket(host, port)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    with held:
+        address = held.getsockname()
+        yield address[0], address[1]

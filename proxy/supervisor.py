@@ -10,8 +10,8 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -42,7 +42,7 @@ from proxy.pattern_copy import copy_patterns
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.pack import Mode, Pack, hunts
 from proxy.secrets import Purpose, load_or_create_master
-from proxy.start import Start, listed_models, listening_socket, store_password
+from proxy.start import Start, held_address, listed_models, store_password
 from proxy.store import PATIENTLY_S, open_store
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
@@ -86,7 +86,9 @@ class Deployment:
         self._hunter = hunter
         self._memory = memory
         self._drain_seconds = settings.limits.drain_seconds
-        self._stopping = False
+        self._delay_seconds = settings.limits.stop_delay_seconds
+        self._hurried = asyncio.Event()
+        self._stopping = self._draining = False
         self._hurrying: asyncio.Future[None] | None = None  # kept, or it could be collected before it has run
         self._store_away = False
 
@@ -95,9 +97,18 @@ class Deployment:
         self._stopping = True
         self._drain_seconds = self._drain_seconds if seconds is None else seconds
 
+    async def linger(self) -> None:
+        """Go on for a while with readiness off: whoever sends work here has to see that before the door closes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._delay_seconds):
+                await self._hurried.wait()
+
     def hurry(self) -> None:
         """End what still runs at once; for a signal handler."""
-        self._hurrying = asyncio.ensure_future(self._fleet.hurry())
+        self._drain_seconds = 0
+        self._hurried.set()
+        if self._draining:
+            self._hurrying = asyncio.ensure_future(self._fleet.hurry())
 
     def missing(self) -> list[str]:
         """Return what keeps the proxy from taking requests."""
@@ -131,7 +142,7 @@ class Deployment:
 
     async def close(self) -> None:
         """Drain the workers, and let the hunter make safe what it knows."""
-        self._stopping = True
+        self._stopping = self._draining = True
         await asyncio.gather(self._fleet.close(self._drain_seconds), self._hunter.close(self._drain_seconds))
 
     async def watch_store(self, store: Store, server: EmbeddedServer | None) -> None:
@@ -170,7 +181,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         models = listed_models(settings)
         pack = pack_of(sight, settings.pack, models)
         stack.enter_context(held(settings.data))
-        host, port = stack.enter_context(_address(settings.listen.host, settings.listen.port))
+        host, port = stack.enter_context(held_address(settings.listen.host, settings.listen.port))
         patterns = copy_patterns(settings.pack, settings.data)
         archive = _archived(settings, pack, sight.data or b"", clock)
         server = None if settings.store.shared else EmbeddedServer(settings.data)
@@ -272,19 +283,3 @@ def _archived(settings: Settings, pack: Pack, data: bytes, clock: Clock) -> Pack
     except OSError as error:
         raise ConfigurationError(f"{error.filename}: the pack cannot be archived: {error.strerror}") from None
     return archive
-
-
-@contextmanager
-def _address(host: str, port: int) -> Iterator[tuple[str, int]]:
-    """Hold the address that the workers share; nobody else may be listening on it already."""
-    try:
-        if port:
-            # Without SO_REUSEPORT this fails if anybody listens there, another Stillgate included.
-            with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-                pass
-        held = listening_socket(host, port)
-    except OSError as error:
-        raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    with held:
-        address = held.getsockname()
-        yield address[0], address[1]

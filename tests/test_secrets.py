@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,20 @@ def test_a_master_secret_that_others_may_touch_is_refused_with_the_fix(tmp_path:
     path.write_bytes(base64.b64encode(CANARY))
     path.chmod(mode)
     with pytest.raises(ConfigurationError, match=f"chmod 600 {path}"):
+        load_or_create_master(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of root's")
+@pytest.mark.parametrize(("mode", "taken"), [(0o440, True), (0o400, True), (0o460, False), (0o444, False)])
+def test_a_secret_of_roots_that_the_groups_members_may_read_is_taken_from_whoever_is_not_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, *, taken: bool
+) -> None:
+    """As Kubernetes mounts secrets, with `fsGroup`."""
+    path = tmp_path / "master.secret"
+    path.write_bytes(base64.b64encode(CANARY))
+    path.chmod(mode)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    with nullcontext() if taken else pytest.raises(ConfigurationError, match="chmod 600"):
         load_or_create_master(path)
 
 

@@ -106,6 +106,8 @@ async def _serve(launch: Launch) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, deployment.hurry)
         deployment.stop(_INTERACTIVE_DRAIN_S if interactive else None)
+        if not interactive:
+            await deployment.linger()
 
 
 def _check_versions() -> None:
