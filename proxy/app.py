@@ -26,6 +26,7 @@ from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import Pseudonyms, ensure_epoch, epoch_of
 from proxy.decisions.record import Recorder
 from proxy.decisions.target import DescriptorTarget, FileTarget, Target
+from proxy.descriptors import connections_within
 from proxy.dialects import dialects
 from proxy.errors import StoreUnavailable
 from proxy.gateway import Gateway
@@ -240,13 +241,16 @@ def _listener(settings: Settings, gateway: Gateway, deadlines: Deadlines, tally:
     def on_refused(refused: Refused) -> None:
         tally.refused(Refusal.TOO_MANY_CONNECTIONS if refused.reason == "too_many_connections" else Refusal.TOO_SLOW)
 
+    total = connections_within(limits.connections, sum(entry.connections for entry in settings.upstreams.values()))
+    if total < limits.connections:
+        get("worker").warning("the limit of open files leaves fewer client connections than are allowed", most=total)
     return Listener(
         gateway.handle,
         on_error=gateway.on_error,
         on_refused=on_refused,
         deadlines=deadlines,
         # Behind a trusted proxy every connection comes from the same few addresses.
-        caps=Caps(limits.connections, limits.connections if settings.trusted_hops else limits.connections_per_peer),
+        caps=Caps(total, total if settings.trusted_hops else limits.connections_per_peer),
     )
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 it could not be done, with the reason on stderr; 2 wrong u
 from __future__ import annotations
 
 from proxy.cli.verbs import group
+from proxy.descriptors import hold_standard_streams
 
 app = group(
     {
@@ -30,4 +31,5 @@ app = group(
 
 def main() -> None:
     """Run the command line."""
+    hold_standard_streams()
     app()

@@ -1,0 +1,75 @@
+"""Nobody reads standard output, and standard input is closed: row L-04."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from tests.end_to_end.scene import Scene
+from tests.rig.process import GENEROUS_PACK, START_S, Stillgate
+from tests.rig.scripted_upstream import ScriptedUpstream
+
+# What runs for a request is allowed without a record, a denial needs one.
+PACK = {
+    **GENEROUS_PACK,
+    "quotas": [{"id": "few", "per": "account", "limits": [{"measure": "requests", "max": 2, "window": "1h"}]}],
+}
+DEAF = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "proxy.cli"]
+
+
+class Clogged(Stillgate):
+    """An installation whose standard output is a pipe that is full, and whose standard input is closed."""
+
+    reader = writer = -1
+
+    async def run(self, within: float = START_S) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.writer, False)
+        size = 0
+        try:
+            while True:
+                size += os.write(self.writer, b"\n" * 4096)
+        except BlockingIOError:
+            os.set_blocking(self.writer, True)  # as the process gets it
+        with (self.folder / "stdout.log").open("ab"), (self.folder / "stderr.log").open("ab") as err:
+            self._process = await self._spawn("serve", stdout=self.writer, stderr=err, start_new_session=True)
+        os.close(self.writer)
+        await self._until(self._ready, within, "ready")
+
+
+async def test_a_full_pipe_and_a_closed_input_hold_up_nobody_and_lose_no_denial(tmp_path: Path) -> None:
+    """L-04: allowed exchanges go on, denials are 503, and once somebody reads the records come, whole and in order."""
+    async with (
+        ScriptedUpstream() as upstream,
+        Clogged.start(
+            tmp_path, {"decision_log": {"to": "stdout"}}, upstream_url=upstream.url, pack=PACK, command=DEAF
+        ) as gate,
+    ):
+        assert isinstance(gate, Clogged)
+        scene = Scene(upstream, gate, await gate.create_key())
+        assert [(await scene.ask(scene.ordinary())).status for _ in range(2)] == [200, 200]
+        began = asyncio.get_running_loop().time()
+        assert (await scene.ask(scene.ordinary())).status == 503
+        assert asyncio.get_running_loop().time() - began < 5
+        assert (await gate.admin("GET", "/readyz"))[0] == 200
+        got = bytearray()
+        reading = asyncio.create_task(asyncio.to_thread(_read_all, gate.reader, got))
+        async with asyncio.timeout(10):
+            while (denied := (await scene.ask(scene.ordinary())).status) != 429:
+                assert denied == 503
+                await asyncio.sleep(0.1)
+        assert await gate.terminate() == 0
+        await reading
+        records = [json.loads(line) for line in got.split(b"\n") if line]
+        assert [record["kind"] for record in records][0 :: len(records) - 1] == ["start", "stop"]
+        assert [record["seq"] for record in records] == [*range(1, len(records) + 1)]
+        assert [record["effect"] for record in records[1:4]] == ["allow", "allow", "deny"]
+
+
+def _read_all(reader: int, got: bytearray) -> None:
+    while data := os.read(reader, 65_536):
+        got += data
+    os.close(reader)
