@@ -73,6 +73,8 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
         return _EX_CONFIG
     except LineClosed:
         return 0
+    finally:
+        line.close()
     return 0
 
 

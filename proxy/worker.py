@@ -72,6 +72,8 @@ async def _run(end: socket.socket) -> int:
         return _EX_CONFIG
     except LineClosed:
         return 0
+    finally:
+        line.close()
 
 
 async def _obey(line: Line, serving: Serving, packs: Path, drain_seconds: float) -> int:

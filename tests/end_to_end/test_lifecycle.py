@@ -1,4 +1,4 @@
-"""Starts, stops and deaths of the real thing: promises P2 and P5, rows L-01 to L-04 and L-13."""
+"""Starts and deaths of the real thing: promise P2, rows L-03, L-04 and L-13."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ from tests.end_to_end.scene import CHAT, chat
 from tests.rig.invariants import Witness, assert_invariants
 from tests.rig.process import GENEROUS_PACK, NOBODY, Stillgate
 from tests.rig.raw_client import BrokenError, RawClient, get, post
-from tests.rig.scripted_upstream import Close, Pause, ScriptedUpstream, Send, event, http
+from tests.rig.scripted_upstream import ScriptedUpstream
 
 LIMIT = 20
 FEW: dict[str, Any] = {
@@ -49,13 +48,6 @@ async def status(gate: Stillgate, key: str) -> int:
         async with await RawClient.connect(gate.port) as client:
             return (await client.ask(post(CHAT, chat(), [("Authorization", f"Bearer {key}")]))).status
     return 0
-
-
-def hanging_stream() -> tuple[Any, ...]:
-    """Return an answer that begins and then waits for ever."""
-    head = http(200, [("Content-Type", "text/event-stream"), ("Connection", "close")])
-    first = event({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "a"}}]})
-    return (Send(head + first), Pause(60.0), Close())
 
 
 async def test_the_first_start_prints_lines_that_work_as_they_stand_and_ctrl_c_ends_it(tmp_path: Path) -> None:
@@ -112,56 +104,6 @@ async def test_a_second_start_finds_keys_and_quotas_as_they_were(
         assert len(gate.records("gap")) == (how == "kill -9")
         assert await status(gate, key) == 429
         await assert_invariants(Witness(), upstream, gate)
-
-
-async def test_sigterm_turns_readiness_off_at_once_and_ends_a_stream_with_an_error_event(
-    tmp_path: Path, upstream: ScriptedUpstream
-) -> None:
-    """P5, L-01."""
-    limits = {"limits": {"drain_seconds": 1.0}}
-    async with Stillgate.start(tmp_path, limits, upstream_url=upstream.url) as gate:
-        key = await gate.create_key()
-        upstream.script(hanging_stream())
-        async with await RawClient.connect(gate.port, within=20) as client:
-            await client.send(post(CHAT, chat(stream=True), [("Authorization", f"Bearer {key}")]))
-            head = await client.head()
-            assert head.status == 200
-            await client.chunk()
-            began = time.monotonic()
-            os.kill(gate.pid, signal.SIGTERM)
-
-            async def unready() -> bool:
-                return (await gate.admin("GET", "/readyz"))[0] == 503
-
-            await until(unready, 1.0)
-            assert time.monotonic() - began < 0.5
-            rest = await client.to_end()
-        assert b"shutting down" in rest
-        assert rest.endswith(b"0\r\n\r\n")
-        assert await gate.exit_code() == 0
-        (record,) = gate.records("exchange")
-        assert (record["outcome"], record["effect"], record["status"]) == ("shutdown", "allow", 200)
-        assert len(gate.records("stop")) == 1
-        await upstream.wait_closed(0)
-
-
-async def test_a_second_signal_ends_a_drain_at_once(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    """L-02."""
-    async with Stillgate.start(tmp_path, upstream_url=upstream.url) as gate:
-        key = await gate.create_key()
-        upstream.script(hanging_stream())
-        async with await RawClient.connect(gate.port, within=20) as client:
-            await client.send(post(CHAT, chat(stream=True), [("Authorization", f"Bearer {key}")]))
-            await client.head()
-            os.kill(gate.pid, signal.SIGTERM)
-
-            async def unready() -> bool:
-                return (await gate.admin("GET", "/readyz"))[0] == 503
-
-            await until(unready, 2.0)
-            os.kill(gate.pid, signal.SIGTERM)
-            assert b"shutting down" in await client.to_end()
-        assert await gate.exit_code(10) == 0
 
 
 async def test_a_worker_that_is_killed_is_started_again(tmp_path: Path, upstream: ScriptedUpstream) -> None:
@@ -256,13 +198,26 @@ def open_secret(folder: Path) -> str:
     return "chmod 600"
 
 
+def missing_credential(folder: Path) -> str:
+    (folder / "upstream.key").unlink()
+    return "there is no such file"
+
+
+def missing_master(folder: Path) -> str:
+    text = (folder / "settings.yaml").read_text()
+    (folder / "settings.yaml").write_text(text.replace('"embedded"', '"redis://127.0.0.1:9"'))
+    return "a shared store needs a secret_file that exists"
+
+
 def unknown_setting(folder: Path) -> str:
     text = (folder / "settings.yaml").read_text()
     (folder / "settings.yaml").write_text(text.replace('"workers"', '"wrokers"'))
     return "workers"
 
 
-@pytest.mark.parametrize("break_it", [broken_pack, missing_pack, open_secret, unknown_setting])
+@pytest.mark.parametrize(
+    "break_it", [broken_pack, missing_pack, open_secret, missing_credential, missing_master, unknown_setting]
+)
 async def test_a_start_that_cannot_be_says_why_in_plain_words(tmp_path: Path, break_it: Callable[[Path], str]) -> None:
     """L-13."""
     gate = Stillgate.installed(tmp_path, upstream_url=NOBODY)
@@ -275,6 +230,7 @@ async def test_a_start_that_cannot_be_says_why_in_plain_words(tmp_path: Path, br
 
 
 async def test_a_second_start_on_the_same_port_is_refused(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    """L-13."""
     async with Stillgate.start(tmp_path, upstream_url=upstream.url) as gate:
         same_port = await gate.cli("serve", "--data", str(tmp_path / "other"), "--port", str(gate.port))
         assert (same_port.returncode, str(gate.port) in same_port.stderr) == (1, True)

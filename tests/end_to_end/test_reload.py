@@ -92,7 +92,7 @@ async def test_a_rename_an_edit_in_place_and_a_touch_are_each_seen_for_what_they
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_pack_that_is_written_in_pieces_is_taken_once_it_is_whole(shared: Scene) -> None:
-    """Each of its first pieces is a broken pack, and none is told of."""
+    """L-05: each of its first pieces is a broken pack, and none is told of."""
     before = len(said(shared))
     data = content("slow")
     with path_of(shared).open("wb") as file:
@@ -107,6 +107,7 @@ async def test_a_pack_that_is_written_in_pieces_is_taken_once_it_is_whole(shared
 async def test_a_config_map_that_swaps_its_links_is_followed_and_a_folder_that_vanishes_is_survived(
     tmp_path: Path,
 ) -> None:
+    """L-05."""
     mount = tmp_path / "policies"
 
     def swap(name: str, data: bytes) -> None:
@@ -137,6 +138,7 @@ async def test_a_config_map_that_swaps_its_links_is_followed_and_a_folder_that_v
 
 
 async def test_a_broken_pack_is_told_once_with_its_places_and_changes_nothing_until_it_is_mended(scene: Scene) -> None:
+    """L-05: one error in the log, one metric."""
     path = path_of(scene)
     rename_over(path, BROKEN)
     found = await fails(scene, "metadata")
@@ -180,6 +182,7 @@ async def test_a_broken_pack_is_told_once_with_its_places_and_changes_nothing_un
     ids=["empty", "half written", "5 MB", "not UTF-8", "aliases", "deep", "duplicates", "a folder"],
 )
 async def test_no_kind_of_broken_pack_gets_in(shared: Scene, data: bytes | None, saying: str) -> None:
+    """L-05."""
     path = path_of(shared)
     if data is None:
         path.unlink()
@@ -192,6 +195,7 @@ async def test_no_kind_of_broken_pack_gets_in(shared: Scene, data: bytes | None,
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_pack_that_is_deleted_goes_on_until_there_is_another(shared: Scene) -> None:
+    """L-05."""
     path_of(shared).unlink()
     await fails(shared, "No such file")
     assert await served_by(shared) == "first"
@@ -204,6 +208,7 @@ async def test_a_pack_that_is_deleted_goes_on_until_there_is_another(shared: Sce
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_exchange_keeps_the_pack_it_began_with_to_its_end(shared: Scene) -> None:
+    """L-06: and its record names it."""
     go_on = asyncio.Event()
     head = http(200, [("Content-Type", "text/event-stream"), ("Connection", "close")])
     end = event({"id": "c-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + event("[DONE]")
@@ -279,6 +284,7 @@ async def test_counts_go_on_when_a_limit_is_raised(tmp_path: Path) -> None:
 
 
 async def test_ten_reloads_a_second_of_good_and_broken_packs_neither_crash_nor_leak(scene: Scene) -> None:
+    """L-05."""
     parent = psutil.Process(scene.gate.pid)
 
     def size() -> tuple[int, int, int, int]:

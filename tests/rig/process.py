@@ -31,6 +31,7 @@ START_S = 60.0
 STOP_S = 45.0
 _POLL_S = 0.02
 _SHOWN_BYTES = 4000
+_UNSEEN = ("exception was never retrieved", "was never awaited", "was destroyed but it is pending")
 
 _AMPLE = (("requests", "1m"), ("input_tokens", "1m"), ("output_tokens", "1m"), ("cost_usd", "1h"))
 _LIMITS: list[dict[str, Any]] = [{"measure": name, "max": 1_000_000, "window": window} for name, window in _AMPLE]
@@ -111,6 +112,7 @@ class Stillgate:
             yield gate
             if gate.running:
                 await gate.terminate()
+            gate.assert_nothing_failed_unseen()
         finally:
             await gate.kill_everything()
 
@@ -167,6 +169,11 @@ class Stillgate:
                 return await self._process.wait()
         except TimeoutError:
             raise AssertionError(f"still running {within} s later; {self._said()}") from None
+
+    def assert_nothing_failed_unseen(self) -> None:
+        """L-14: no process told, at its end or before, of a task or a coroutine that nobody looked after."""
+        said = (self.folder / "stderr.log").read_text(errors="replace")
+        assert not [line for line in said.splitlines() if any(words in line for words in _UNSEEN)]
 
     async def kill_everything(self) -> None:
         """Send SIGKILL to the whole tree: parent, workers, stand-in model, embedded store."""
