@@ -26,10 +26,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from proxy.decision import Outcome, UsageSource
+from proxy.decision import Effect, Outcome, UsageSource
 from proxy.decisions.pseudonyms import Names
 from proxy.decisions.record import Ending
-from proxy.exchange import Exchange
+from proxy.exchange import Call, Exchange
 from proxy.log import get
 
 _BOUND: Final = 4096  # spans, of about two kilobytes each
@@ -197,12 +197,15 @@ class Spans:
         }
         if exchange.call is not None:
             said["gen_ai.request.model"] = exchange.call.model[:_CLAIM_CHARS]
+            said |= _longest(exchange.call)
         if ending.verdict.rung:
             said["stillgate.rung"] = ending.verdict.rung
         return said
 
     def _of_call(self, ending: Ending) -> dict[str, Any]:
         said: dict[str, Any] = {"gen_ai.request.model": ending.model_used}
+        if ending.exchange.call is not None and ending.verdict.effect is Effect.ALLOW:  # else it may have been lowered
+            said |= _longest(ending.exchange.call)
         if (address := self._addresses.get(ending.upstream)) is not None:
             said["server.address"], said["server.port"] = address
         if ending.model_said:
@@ -255,12 +258,13 @@ def _shared(ending: Ending) -> dict[str, Any]:
         "gen_ai.operation.name": _WORK.get(endpoint, "chat"),
         "gen_ai.provider.name": family,
     }
-    call = ending.exchange.call
-    if call is not None and call.max_output_tokens is not None:
-        said["gen_ai.request.max_tokens"] = call.max_output_tokens
     if ending.code or ending.outcome in _FAILED:
         said["error.type"] = ending.code or ending.outcome.value
     return said
+
+
+def _longest(call: Call) -> dict[str, Any]:
+    return {} if call.max_output_tokens is None else {"gen_ai.request.max_tokens": call.max_output_tokens}
 
 
 def _context(trace_id: str, span_id: str, *, theirs: bool = False) -> SpanContext:

@@ -132,6 +132,13 @@ def test_every_price_of_six_decimals_is_exact(picodollars: int) -> None:
         ("listen: {host: yes, port: true}\n", ["3:27: should be a whole number"]),
         ("listen: null\n", ["3:9: should be a map of keys and values"]),
         ("admin: {port: 8080}\n", ["3:15: customers and the admin side cannot share one address and port"]),
+        ("health: {port: 9090}\n", ["3:16: customers or the admin side have this port already"]),
+        ("health: {port: 0}\n", ["3:16: should be at least 1"]),
+        ("trace: {otlp_url: collector}\n", [
+            "3:19: should be an http or https origin with an optional path, such as https://api.example.com"
+        ]),
+        ("trace: {sample: 2}\n", ["3:17: should be at most 1"]),
+        ("limits: {memory_bytes: 1000}\n", ["3:24: should be at least 67108864"]),
         ("workers: 65\n", ["3:10: should be at most 64"]),
         ("workers: 2.0\n", ["3:10: should be a whole number"]),
         ("workers: 2\nworkers: 3\n", ["4:1: duplicate key 'workers', first on line 3"]),

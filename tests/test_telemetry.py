@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from proxy import telemetry
-from proxy.decision import Outcome, UsageSource
+from proxy.decision import Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.record import Ending
+from proxy.exchange import Call
 from proxy.telemetry import Address, Spans, address_of
 from proxy.trace_context import Remote, Trace
 from tests.decisions.endings import STARTED, ending, exchange, recorder
@@ -130,6 +131,19 @@ async def test_an_error_is_named_and_told_from_what_the_client_did(
     assert {span.attributes.get("error.type") for span in spans} == {error}
     assert tuple(span.failed for span in spans) == failed
     assert "gen_ai.usage.input_tokens" not in spans[-1].attributes
+
+
+async def test_the_longest_answer_that_was_asked_for_is_told_of_a_call_only_if_nothing_changed_it(
+    collector: Collector,
+) -> None:
+    call = Call("large", stream=False, body={}, max_output_tokens=77)
+    spans = []
+    for number, effect in ((1, Effect.ALLOW), (2, Effect.DEGRADE)):
+        trace = Trace(f"{number:032x}", f"{number:015x}1", f"{number:015x}2", sampled=True)
+        spans.append(ending(exchange(trace=trace, call=call), verdict=Verdict(effect, rung="lowered")))
+    told = [span.attributes.get("gen_ai.request.max_tokens") for span in await sent(collector, *spans)]
+    assert told == [77, 77, 77, None]
+    assert [span.attributes.get("stillgate.rung") for span in collector.spans] == ["lowered", None] * 2
 
 
 async def test_a_trusted_client_is_the_parent_and_another_one_is_linked_to(collector: Collector) -> None:

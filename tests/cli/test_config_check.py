@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from proxy.cli import config_check
 from proxy.cli.config import config
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,18 @@ def test_good_settings_are_summed_up_and_nothing_is_made(folder: Path) -> None:
     assert "main at https://api.example.com" in result.stdout
     assert "canary" not in result.stdout
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_collector_without_the_libraries_that_speak_to_it_is_shown_with_the_fix(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (folder / "stillgate.yaml").open("a") as file:
+        file.write("trace: {otlp_url: 'http://127.0.0.1:4318/v1/traces'}\n")
+    assert run(folder).exit_code == 0
+    monkeypatch.setattr(config_check, "find_spec", lambda _: None)
+    result = run(folder)
+    assert result.exit_code == 1
+    assert "pip install 'stillgate[otel]'" in result.stdout
 
 
 def test_a_mistake_is_shown_with_its_line_its_column_and_what_was_meant(folder: Path) -> None:

@@ -17,14 +17,16 @@ from tests.rig.process import GENEROUS_PACK, Stillgate
 from tests.rig.raw_client import BrokenError, RawClient, post
 from tests.rig.scripted_upstream import Pause, ScriptedUpstream
 
-LIMIT, SLOTS, CLIENTS = 60, 6, 6
-PACK: dict[str, Any] = {
-    **GENEROUS_PACK,
-    "quotas": [
-        {"id": "few", "per": "account", "limits": [{"measure": "requests", "max": LIMIT, "window": "1d"}]},
+SLOTS = CLIENTS = 6
+ASKED = 20  # at least, in each round
+
+
+def pack(most: int) -> dict[str, Any]:
+    quotas = [
+        {"id": "few", "per": "account", "limits": [{"measure": "requests", "max": most, "window": "1d"}]},
         {"id": "slots", "per": "key", "limits": [{"measure": "concurrency", "max": SLOTS}]},
-    ],
-}
+    ]
+    return {**GENEROUS_PACK, "quotas": quotas}
 
 
 @pytest.fixture
@@ -49,12 +51,13 @@ async def test_no_kill_admits_more_or_hides_what_it_cost(
     tmp_path: Path, upstream: ScriptedUpstream, rounds: int
 ) -> None:
     """L-03: the quota holds over all of them, ids are unique, each gap is on record, and slots come back."""
-    async with Stillgate.start(tmp_path, upstream_url=upstream.url, pack=PACK) as gate:
+    most = rounds * ASKED * 3 // 4
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url, pack=pack(most)) as gate:
         scene = Scene(upstream, gate, await gate.create_key())
         seen: Counter[int] = Counter()
         for number in range(rounds):
             enough = asyncio.Event()
-            until = 20 * (number + 1)
+            until = ASKED * (number + 1)
             clients = [asyncio.create_task(ask_on_and_on(scene, seen, enough, until)) for _ in range(CLIENTS)]
             async with asyncio.timeout(30):
                 await enough.wait()
@@ -62,7 +65,7 @@ async def test_no_kill_admits_more_or_hides_what_it_cost(
             await asyncio.gather(*clients)
             await gate.run()
         assert set(seen) <= {200, 429}
-        assert seen[200] <= len(upstream.requests) <= LIMIT
+        assert seen[200] <= len(upstream.requests) <= most
         records = gate.records("exchange")
         assert len({record["id"] for record in records}) == len(records)
         asked = {request.header("x-request-id") for request in upstream.requests}
