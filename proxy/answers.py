@@ -98,26 +98,32 @@ class AnswerWriter:
         content_type: str,
         body: bytes,
         headers: Mapping[str, str],
+        lines: str = "",
         *,
         close: bool = False,
     ) -> Answer:
         """Return an answer with a known body; with `close`, or without a readable request, the connection ends.
 
+        `lines` are further headers as they stand on the wire, of our own words and numbers alone.
         An answer to HEAD says how long the body would be and leaves it out.
         """
         keep = request is not None and not close and _may_keep(request)
-        head = self._head(status, content_type, headers, f"content-length: {len(body)}", keep=keep)
+        head = self._head(status, content_type, headers, f"content-length: {len(body)}", lines, keep=keep)
         bodiless = request is not None and request.method == "HEAD"
         return Answer(head if bodiless else head + body, keep=keep)
 
-    def stream(self, request: web.BaseRequest, status: int, content_type: str, headers: Mapping[str, str]) -> Stream:
-        """Return an answer to be sent piece by piece."""
+    def stream(
+        self, request: web.BaseRequest, status: int, content_type: str, headers: Mapping[str, str], lines: str = ""
+    ) -> Stream:
+        """Return an answer to be sent piece by piece; `lines` as above."""
         chunked = request.version >= (1, 1)
         keep = chunked and _may_keep(request)
         framing = "transfer-encoding: chunked" if chunked else "x-accel-buffering: no"
-        return Stream(request, self._head(status, content_type, headers, framing, keep=keep), keep=keep)
+        return Stream(request, self._head(status, content_type, headers, framing, lines, keep=keep), keep=keep)
 
-    def _head(self, status: int, content_type: str, headers: Mapping[str, str], framing: str, *, keep: bool) -> bytes:
+    def _head(
+        self, status: int, content_type: str, headers: Mapping[str, str], framing: str, lines: str, *, keep: bool
+    ) -> bytes:
         second = int(self._clock.wall())
         if second != self._second:
             self._second = second
@@ -125,7 +131,9 @@ class AnswerWriter:
         more = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)])
         end = "\r\n" if keep else "connection: close\r\n\r\n"
         reason = _REASONS.get(status, "")
-        head = f"HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\n{framing}\r\n{more}{self._date}{end}"
+        head = (
+            f"HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\n{framing}\r\n{more}{lines}{self._date}{end}"
+        )
         return head.encode("ascii")
 
 

@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from proxy.decision import ALLOWED, Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.record import Ending
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import BYTES_PER_TOKEN, Answered, Exchange, Progress, Usage
-from proxy.rules.reservation import Amounts, Reservation
+from proxy.rules.reservation import NO_PLAN, NOTHING, Amounts, Denial, Plan, Reservation
 
 # What a model can have produced per second before an answer that never came; faster ones are charged too little.
 _TOKENS_PER_SECOND = 100
@@ -49,7 +50,10 @@ class Course:
     status: int = 0
     code: str = ""
     reserved: Amounts | None = None
+    unseen: Sequence[int] = NOTHING  # how much less that is than what was asked for would take
     reservation: Reservation | None = None
+    plan: Plan = NO_PLAN
+    met: Denial | None = None  # the limit that refused
     terms: Terms | None = None
     upstream: str = ""
     model: str = ""  # that was sent the call

@@ -25,7 +25,7 @@ from proxy.log import get
 from proxy.rules.containment import Containment
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.pack import Rung
-from proxy.rules.reservation import Amounts, Denial, Reservation
+from proxy.rules.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation
 from proxy.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose
 
@@ -91,6 +91,12 @@ class Decision(NamedTuple):
     def applied(self) -> tuple[str, ...]:
         """The names of all actions at work: those that changed the call, then those that wait for the answer."""
         return tuple(dict.fromkeys([*self.actions, *(acting.name for acting in self.acting)]))
+
+    @property
+    def plan(self) -> Plan:
+        """What quotas apply to the caller, as far as they were asked."""
+        made = self.reservation if self.denial is None else self.denial
+        return NO_PLAN if made is None else made.plan
 
     @property
     def by(self) -> str:

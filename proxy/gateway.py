@@ -33,6 +33,7 @@ from proxy.errors import (
 from proxy.exchange import Call, Exchange, Principal
 from proxy.framing import check_framing
 from proxy.intake import Intake, Reader
+from proxy.limit_headers import LimitHeaders
 from proxy.listener import Connection
 from proxy.log import get
 from proxy.metrics import Refusal
@@ -41,7 +42,7 @@ from proxy.peer import client_address
 from proxy.refusal import refused, to_error, to_verdict
 from proxy.relay import Relay
 from proxy.routing import route
-from proxy.rules.reservation import Amounts
+from proxy.rules.reservation import NOTHING, Amounts
 from proxy.upstream import UpstreamAnswer
 
 _ERROR_BODY_BYTES = 65_536
@@ -64,6 +65,7 @@ class Gateway:
         self._decider = decider
         self._reader = reader
         self._answers = AnswerWriter(parts.clock)
+        self._limits = LimitHeaders(parts.clock)
         self._logger = get("gateway")
         self._courses: set[Course] = set()
         self._admission = Admission(parts)
@@ -85,7 +87,7 @@ class Gateway:
             principal = await self._admission.admit(request, dialect, len(self._courses))
         except ProxyError as error:
             count_refusal(parts.tally, error)
-            return Relay(self._answers, request, dialect, exchange_id).fail(error)
+            return Relay(self._answers, self._limits, request, dialect, exchange_id).fail(error)
         course = self._accept(request, dialect, exchange_id, principal)
         self._courses.add(course)
         try:
@@ -115,7 +117,7 @@ class Gateway:
 
     async def _conduct(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> Reply:
         """Decide, send and relay; turn whatever goes wrong into an answer in the dialect."""
-        relay = Relay(self._answers, request, dialect, course.exchange.id)
+        relay = Relay(self._answers, self._limits, request, dialect, course.exchange.id)
         try:
             if dialect.path != request.raw_path.partition("?")[0]:
                 course.status, course.outcome = 200, Outcome.LOCAL
@@ -154,22 +156,27 @@ class Gateway:
         """Let the pack decide; a denial is a value that becomes the client's error here."""
         parts, exchange = self._parts, course.exchange
 
+        def amounts(call: Call) -> Amounts:
+            terms = course.terms = parts.models[call.model].terms
+            tokens_in, tokens_out = call.most_input(intake.text_bytes), call.most_output(terms.max_output_tokens)
+            return Amounts.of(tokens_in, tokens_out, terms.cost_microusd(tokens_in, tokens_out))
+
         def estimate(call: Call) -> Amounts:
-            terms = course.terms = parts.models[call.model].terms  # of the one that answers
-            input_tokens, most = call.most_input(intake.text_bytes), call.most_output(terms.max_output_tokens)
-            course.reserved = Amounts.of(input_tokens, most, terms.cost_microusd(input_tokens, most))
-            return course.reserved
+            asked = None if call is intake.call else amounts(intake.call)
+            reserved = course.reserved = amounts(call)  # last, since the terms are those of the model that answers
+            course.unseen = NOTHING if asked is None else asked.beyond(reserved)
+            return reserved
 
         try:
             decision = await course.decider.decide(exchange, estimate)
         except StoreUnavailable:
             raise Unavailable("Limits cannot be checked right now.", retry_after=2) from None
         course.decided = parts.clock.monotonic()
-        course.reservation = decision.reservation
+        course.reservation, course.plan, course.met = decision.reservation, decision.plan, decision.denial
         count_decision(parts.tally, decision)
         error: ProxyError | None = None
         if decision.effect is Effect.DENY:
-            error = to_error(decision, dialect, exchange.id, parts.clock.wall(), parts.links)
+            error = to_error(decision, exchange.id, parts.links)
         course.verdict = to_verdict(decision, error)
         if error is None and intake.flaw is not None:
             error = intake.flaw
@@ -225,7 +232,7 @@ class Gateway:
                     await self._parts.journal.record_first(ending)
                 except LogUnavailable:
                     error = Unavailable("The decision cannot be recorded right now.", retry_after=5)
-        return relay.fail(error)
+        return relay.fail(error, course)
 
     def _close(self, course: Course) -> Ending | None:
         if not course.closed:

@@ -1,6 +1,6 @@
 """Puts a denial into the words that the pack's author chose, and a decision into those of the record.
 
-Law: a client learns neither rule nor rung nor any other limit than the one that it met.
+Law: a client learns neither rule nor rung, and of limits his own (see `limit_headers`) and what the author says of one.
 """
 
 from __future__ import annotations
@@ -11,34 +11,20 @@ from dataclasses import replace
 
 from proxy.deciding import Decision
 from proxy.decision import ALLOWED, NO_SHADOW, Effect, Shadow, Verdict
-from proxy.dialects.base import Dialect
 from proxy.errors import LimitReached, ProxyError
 from proxy.rules.engine import NO_JUDGEMENT
-from proxy.rules.leases import Refusal
-from proxy.rules.pack import Limit, Measure
+from proxy.rules.pack import Measure
 from proxy.rules.reservation import Denial
 from proxy.rules.units import window_text
 
 # Beyond this a client had better not wait for its turn but tell a person.
 _RETRYABLE_MS = 3_600_000
-_UNITS = {
-    Measure.REQUESTS: "requests",
-    Measure.CONCURRENCY: "concurrent-requests",
-    Measure.INPUT_TOKENS: "tokens",
-    Measure.OUTPUT_TOKENS: "tokens",
-    Measure.TOTAL_TOKENS: "tokens",
-}
 
 
-def to_error(
-    decision: Decision, dialect: Dialect, exchange_id: str, now: float, links: Mapping[str, str]
-) -> ProxyError:
-    """Return the client's error for a denial by a quota or a rung.
-
-    `now` is wall time in seconds, `links` are the values of docs_url and appeal_url.
-    """
+def to_error(decision: Decision, exchange_id: str, links: Mapping[str, str]) -> ProxyError:
+    """Return the client's error for a denial by a quota or a rung; `links` has values for docs_url and appeal_url."""
     if decision.denial is not None:
-        return _limit_reached(decision.denial, dialect, exchange_id, now, links)
+        return _limit_reached(decision.denial, exchange_id, links)
     if decision.rejection is None or decision.rung is None:
         raise RuntimeError("nothing was denied")
     rejection, client = decision.rejection, decision.rung.client
@@ -89,9 +75,7 @@ def refused(verdict: Verdict, error: ProxyError) -> Verdict:
     return replace(verdict, effect=Effect.DENY, by="request", actions=(), reasons=reasons, error=error)
 
 
-def _limit_reached(
-    denial: Denial, dialect: Dialect, exchange_id: str, now: float, links: Mapping[str, str]
-) -> LimitReached:
+def _limit_reached(denial: Denial, exchange_id: str, links: Mapping[str, str]) -> LimitReached:
     """Return the error in the quota's words; its code is the pack's, or says whether a retry makes sense."""
     limit, refusal, client = denial.limit, denial.refusal, denial.quota.client
     never = refusal.retry_after < 0
@@ -104,35 +88,13 @@ def _limit_reached(
         exchange_id=exchange_id,
         **links,
     )
-    headers = dialect.limit_headers(limit.measure, limit.max, refusal.remaining, max(0.0, refusal.reset), now)
-    headers |= _standard_headers(limit, refusal)
-    if not retryable:
-        headers["x-should-retry"] = "false"
     return LimitReached(
         message,
         status=client.status,
         code=client.code or ("rate_limit_exceeded" if retryable else "insufficient_quota"),
         retry_after=retry_after,
-        headers=headers,
+        headers={} if retryable else {"x-should-retry": "false"},
     )
-
-
-def _standard_headers(limit: Limit, refusal: Refusal) -> dict[str, str]:
-    """Return the headers of draft-ietf-httpapi-ratelimit-headers-09, structured fields (RFC 9651) in whole seconds.
-
-    Money has no unit there. What is counted is the policy's name: a quota's own would tell of the pack.
-    """
-    unit = _UNITS.get(limit.measure)
-    if unit is None:
-        return {}
-    name = limit.measure.replace("_", "-")
-    policy = f'"{name}";q={limit.max};qu="{unit}"'
-    if limit.measure is Measure.CONCURRENCY:
-        return {"ratelimit-policy": policy, "ratelimit": f'"{name}";r={max(0, refusal.remaining)}'}
-    return {
-        "ratelimit-policy": f"{policy};w={-(-limit.window_ms // 1000)}",
-        "ratelimit": f'"{name}";r={max(0, refusal.remaining)};t={math.ceil(max(0.0, refusal.reset))}',
-    }
 
 
 def _reason(denial: Denial) -> str:

@@ -21,6 +21,7 @@ from proxy.dialects.tagged import TaggedDecoder
 from proxy.errors import ProxyError, UpstreamFailed
 from proxy.exchange import Call, Chunk
 from proxy.framing import Doubtful
+from proxy.limit_headers import LimitHeaders
 from proxy.upstream import UpstreamAnswer
 
 _JSON = "application/json"
@@ -42,19 +43,27 @@ class UpstreamTruncated(UpstreamFailed):
 class Relay:
     """The answer to one request."""
 
-    __slots__ = ("_answers", "_dialect", "_exchange_id", "_request", "_stream")
+    __slots__ = ("_answers", "_dialect", "_exchange_id", "_limits", "_request", "_stream")
 
-    def __init__(self, answers: AnswerWriter, request: web.BaseRequest, dialect: Dialect, exchange_id: str) -> None:
+    def __init__(
+        self,
+        answers: AnswerWriter,
+        limits: LimitHeaders,
+        request: web.BaseRequest,
+        dialect: Dialect,
+        exchange_id: str,
+    ) -> None:
         self._answers = answers
+        self._limits = limits
         self._request = request
         self._dialect = dialect
         self._exchange_id = exchange_id
         self._stream: Stream | None = None
 
-    def whole(self, body: bytes, headers: Mapping[str, str] = _NO_HEADERS) -> Answer:
+    def whole(self, body: bytes, headers: Mapping[str, str] = _NO_HEADERS, lines: str = "") -> Answer:
         """Return a successful answer."""
         named = {self._dialect.request_id_header: self._exchange_id, **headers}
-        return self._answers.whole(self._request, 200, _JSON, body, named)
+        return self._answers.whole(self._request, 200, _JSON, body, named, lines)
 
     async def relay(self, answer: UpstreamAnswer, call: Call, course: Course) -> Reply:
         """Pass an upstream's answer on as it comes. Raises UpstreamFailed, also after the stream began."""
@@ -89,13 +98,19 @@ class Relay:
         if self._stream is not None:
             return self._stream
         course.status = 200
-        return self.whole(out, LIMITED if _is_limited(course) else {})
+        return self.whole(out, LIMITED if _is_limited(course) else {}, self._limits_of(course))
 
     def _opened(self, content_type: str, course: Course) -> Stream:
         headers = {self._dialect.request_id_header: self._exchange_id, "cache-control": "no-cache"}
         if course.disclosed:
             headers |= LIMITED
-        return self._answers.stream(self._request, 200, content_type, headers)
+        return self._answers.stream(self._request, 200, content_type, headers, self._limits_of(course))
+
+    def _limits_of(self, course: Course) -> str:
+        """Return the lines that tell what is left of the caller's limits at this moment."""
+        if course.reserved is None:
+            return ""
+        return self._limits.lines(self._dialect, course.plan, course.reserved, course.met, course.unseen)
 
     async def _work_on(self, data: bytes, decoder: ChunkDecoder, answering: Answering, course: Course) -> None:
         """Let actions work on what came, a little at a time: others are served in between."""
@@ -167,14 +182,18 @@ class Relay:
         await self._stream.send(self._dialect.error_event(error, self._exchange_id))
         return self._stream
 
-    def fail(self, error: ProxyError) -> Answer:
-        """Answer with an error; doubtful framing or a body that was not read to its end ends the connection too."""
+    def fail(self, error: ProxyError, course: Course | None = None) -> Answer:
+        """Answer with an error; doubtful framing or a body that was not read to its end ends the connection too.
+
+        Without a course, nobody knows who asks.
+        """
         headers = {self._dialect.request_id_header: self._exchange_id, **error.headers}
         if error.retry_after is not None:
             headers["retry-after"] = str(math.ceil(error.retry_after))
         body = self._dialect.error(error, self._exchange_id)
+        lines = "" if course is None else self._limits_of(course)
         last = isinstance(error, Doubtful) or not self._request.content.at_eof()
-        return self._answers.whole(self._request, error.status, _JSON, body, headers, close=last)
+        return self._answers.whole(self._request, error.status, _JSON, body, headers, lines, close=last)
 
 
 def _is_limited(course: Course) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import ceil
 from typing import ClassVar
 
@@ -32,6 +33,7 @@ _LIMITED = {
     "output_tokens": "output-tokens",
     "total_tokens": "tokens",
 }
+_CACHED = 4096
 
 
 class AnthropicDialect(Endpoint):
@@ -60,9 +62,9 @@ class AnthropicDialect(Endpoint):
         """Return the error as the event that ends a stream; the blank line first ends an event that broke off."""
         return b"\n\nevent: error\ndata: %b\n\n" % self.error(error, exchange_id)
 
-    def upstream_error(self, status: int, body: bytes) -> ProxyError:
+    def upstream_error(self, status: int, body: bytes, wait: float | None = None) -> ProxyError:
         """Turn an upstream's error answer into one that may be passed on."""
-        return upstream_failure(status, body, code="type")
+        return upstream_failure(status, body, wait, code="type")
 
     def models(self, models: list[str], created: int) -> bytes:
         """Return the list of models in this API's shape, all on one page."""
@@ -74,19 +76,19 @@ class AnthropicDialect(Endpoint):
         first, last = (models[0], models[-1]) if models else (None, None)
         return strict_json.write({"data": data, "has_more": False, "first_id": first, "last_id": last})
 
-    def limit_headers(
-        self, measure: str, limit: int, remaining: int, reset_seconds: float, now: float
-    ) -> dict[str, str]:
-        """Return the headers that tell a client about one limit, none if this API has no word for the measure."""
-        limited = _LIMITED.get(measure)
-        if limited is None:
-            return {}
-        return {
-            f"anthropic-ratelimit-{limited}-limit": str(limit),
-            f"anthropic-ratelimit-{limited}-remaining": str(max(0, remaining)),
-            f"anthropic-ratelimit-{limited}-reset": _moment(ceil(now + max(0.0, reset_seconds))),
-        }
+    def limit_names(self, measure: str) -> tuple[str, str, str] | None:
+        """Return the headers that tell a client of a limit, None if this API has no word for the measure."""
+        word = _LIMITED.get(measure)
+        if word is None:
+            return None
+        name = f"anthropic-ratelimit-{word}"
+        return f"{name}-limit", f"{name}-remaining", f"{name}-reset"
+
+    def limit_reset(self, seconds: int, now: float) -> str:
+        """Return the moment as this API does, rounded up to a whole second."""
+        return _moment(ceil(now + seconds))
 
 
+@lru_cache(_CACHED)
 def _moment(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -20,17 +20,21 @@ _THE_CLIENTS: dict[int, type[ProxyError]] = {400: BadRequest, 404: NotFound, 413
 _KEPT = frozenset({500, 502, 503, 529})
 
 
-def upstream_failure(status: int, body: bytes, *, code: str) -> ProxyError:
-    """Return what to tell the client; `code` names the member of the error object that says which error it is."""
+def upstream_failure(status: int, body: bytes, wait: float | None = None, *, code: str) -> ProxyError:
+    """Return what to tell the client; `code` names the member of the error object that says which error it is.
+
+    `wait` is how many seconds the upstream asked to be left alone, if it did: the client is asked for as much.
+    """
     if status in _THE_CLIENTS:
         return _with_words(_THE_CLIENTS[status], status, body, code)
     if status == 429:
         # The limit is that of our credential: to the client it is an outage, and no quota of its own.
         message = "The model API is busy. Try again shortly."
-        return Unavailable(message, code="upstream_rate_limited", retry_after=1)
+        return Unavailable(message, code="upstream_rate_limited", retry_after=max(1.0, wait or 0.0))
     if status in (408, 504):
         return UpstreamTimeout("The model API took too long.")
-    return UpstreamFailed("The model API could not answer.", status=status if status in _KEPT else 502)
+    kept = status if status in _KEPT else 502
+    return UpstreamFailed("The model API could not answer.", status=kept, retry_after=wait)
 
 
 def _with_words(kind: type[ProxyError], status: int, body: bytes, code: str) -> ProxyError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
+from functools import lru_cache
 from typing import ClassVar
 
 from proxy.dialects import strict_json
@@ -15,6 +15,7 @@ from proxy.sealed_reasoning import SealedReasoning
 
 # This API limits requests and tokens only, and does not tell tokens in from tokens out.
 _LIMITED = {"requests": "requests", "input_tokens": "tokens", "output_tokens": "tokens", "total_tokens": "tokens"}
+_CACHED = 4096
 
 
 class OpenAIDialect(Endpoint):
@@ -48,32 +49,25 @@ class OpenAIDialect(Endpoint):
         """Return the error as the event that ends a stream; the blank line first ends an event that broke off."""
         return b"\n\ndata: %b\n\n" % self.error(error, exchange_id)
 
-    def upstream_error(self, status: int, body: bytes) -> ProxyError:
+    def upstream_error(self, status: int, body: bytes, wait: float | None = None) -> ProxyError:
         """Turn an upstream's error answer into one that may be passed on."""
-        return upstream_failure(status, body, code="code")
+        return upstream_failure(status, body, wait, code="code")
 
     def models(self, models: list[str], created: int) -> bytes:
         """Return the list of models in this API's shape."""
         data = [{"id": name, "object": "model", "created": created, "owned_by": "stillgate"} for name in models]
         return strict_json.write({"object": "list", "data": data})
 
-    def limit_headers(
-        self,
-        measure: str,
-        limit: int,
-        remaining: int,
-        reset_seconds: float,
-        now: float,  # noqa: ARG002 - this API says how long, not until when
-    ) -> dict[str, str]:
-        """Return the headers that tell a client about one limit, none if this API has no word for the measure."""
-        limited = _LIMITED.get(measure)
-        if limited is None:
-            return {}
-        return {
-            f"x-ratelimit-limit-{limited}": str(limit),
-            f"x-ratelimit-remaining-{limited}": str(max(0, remaining)),
-            f"x-ratelimit-reset-{limited}": _duration(reset_seconds),
-        }
+    def limit_names(self, measure: str) -> tuple[str, str, str] | None:
+        """Return the headers that tell a client of a limit, None if this API has no word for the measure."""
+        word = _LIMITED.get(measure)
+        if word is None:
+            return None
+        return f"x-ratelimit-limit-{word}", f"x-ratelimit-remaining-{word}", f"x-ratelimit-reset-{word}"
+
+    def limit_reset(self, seconds: int, now: float) -> str:  # noqa: ARG002 - this API says how long, not until when
+        """Write a duration as this API does: `6m0s`."""
+        return _duration(seconds)
 
 
 def _error_type(error: ProxyError) -> str:
@@ -84,16 +78,10 @@ def _error_type(error: ProxyError) -> str:
     return "server_error" if error.status >= 500 else "invalid_request_error"
 
 
-def _duration(seconds: float) -> str:
-    """Write a duration as this API does: `6m0s`, `1.2s`, `120ms`; rounded up, so that waiting for it is enough."""
-    milliseconds = max(0, ceil(seconds * 1000))
-    if milliseconds == 0:
-        return "0s"
-    if milliseconds < 1000:
-        return f"{milliseconds}ms"
-    minutes, milliseconds = divmod(milliseconds, 60_000)
+@lru_cache(_CACHED)
+def _duration(seconds: int) -> str:
+    minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    text = f"{milliseconds / 1000:.3f}".rstrip("0").rstrip(".") + "s"
     if hours:
-        return f"{hours}h{minutes}m{text}"
-    return f"{minutes}m{text}" if minutes else text
+        return f"{hours}h{minutes}m{seconds}s"
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

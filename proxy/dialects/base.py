@@ -91,23 +91,27 @@ class Dialect(Protocol):
         """Return the error as the event that ends a stream which already began, even in the middle of an event."""
         ...
 
-    def upstream_error(self, status: int, body: bytes) -> ProxyError:
-        """Turn an upstream's error answer into one that may be passed on: its own words where they are well-formed."""
+    def upstream_error(self, status: int, body: bytes, wait: float | None = None) -> ProxyError:
+        """Turn an upstream's error answer into one that may be passed on: its own words where they are well-formed.
+
+        `wait` is how many seconds it asked us to leave it alone, if it did.
+        """
         ...
 
     def models(self, models: list[str], created: int) -> bytes:
         """Return the list of models in this API's shape; `created` is Unix seconds."""
         ...
 
-    def limit_headers(
-        self, measure: str, limit: int, remaining: int, reset_seconds: float, now: float
-    ) -> dict[str, str]:
-        """Return the headers, names in lower case, that tell a client about one limit.
+    def limit_names(self, measure: str) -> tuple[str, str, str] | None:
+        """Return the headers, in lower case, that tell a client of a limit: how much, what is left, until when.
 
-        `measure` is one of requests, input_tokens, output_tokens, total_tokens, cost_usd and concurrency; there are
-        none for a measure that this API has no word for. `now` is Unix seconds. Several measures may share a name:
-        the caller keeps the tightest.
+        `measure` is one of requests, input_tokens, output_tokens, total_tokens, cost_usd and concurrency; None for one
+        that this API has no word for. Several measures may share names: the caller keeps the tightest.
         """
+        ...
+
+    def limit_reset(self, seconds: int, now: float) -> str:
+        """Return how this API says that all of a limit is back in so many seconds; `now` is Unix seconds."""
         ...
 
 

@@ -191,7 +191,7 @@ class World:
     async def _note(self, exchange: Exchange, decision: Decision, answered: Answered, takes: float) -> Observed:
         status, code, message = answered.status, "", ""
         if decision.effect is Effect.DENY:
-            error = to_error(decision, self._dialects[exchange.dialect], exchange.id, self.now, _LINKS)
+            error = to_error(decision, exchange.id, _LINKS)
             status, code, message = error.status, error.code, error.message
             answered = Answered(status, Usage(0, 0))
         shadow = decision.shadow_denials

@@ -16,7 +16,6 @@ from proxy.clock import VirtualClock
 from proxy.course import Terms
 from proxy.deciding import Decider, Decision
 from proxy.decision import Effect
-from proxy.dialects import dialects
 from proxy.exchange import Answered, Call, Exchange, Principal, Usage
 from proxy.fields import FieldTable
 from proxy.fingerprint.winnow import Prints
@@ -50,7 +49,6 @@ class Judging:
         self._defaults = dict(table.defaults)
         self._models = models
         self._usual = usual
-        self._dialects = {dialect.name: dialect for dialect in dialects().values()}
         self._principals: dict[Caller, Principal] = {}
         self._numbers = itertools.count()
 
@@ -69,7 +67,7 @@ class Judging:
         decision = await decider.decide(exchange, estimate)
         status, used = seen.status, seen.usage
         if decision.effect is Effect.DENY:
-            error = to_error(decision, self._dialects[exchange.dialect], exchange.id, self._clock.wall(), _LINKS)
+            error = to_error(decision, exchange.id, _LINKS)
             status, used = error.status, _NOTHING
         elif status >= 400:
             used = _NOTHING

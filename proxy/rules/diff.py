@@ -87,7 +87,7 @@ def _quota(old: Quota, new: Quota) -> _Found:
             yield _grown(one.max, other.max, Kind.LOOSENED), f"{_limit(one)} -> {_limit(other)}"
         if one.exact != other.exact:
             yield Kind.CHANGED, f"{_limit(other)}: exact {str(other.exact).lower()}"
-    yield from _changed(old, new, "client")
+    yield from _changed(old, new, "disclose", "client")
 
 
 def _limit(limit: Limit) -> str:

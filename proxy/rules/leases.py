@@ -57,8 +57,10 @@ class Lease(ABC, Generic[Question, Reply]):
         "_refused_until",
         "_rounds",
         "_waiting",
+        "all_back",
         "busy",
         "key",
+        "left",
         "slot",
         "spare",
         "touched",
@@ -74,6 +76,10 @@ class Lease(ABC, Generic[Question, Reply]):
         self.slot = NO_SLOT  # of this slot,
         self.until = float("-inf")  # before this moment
         self.touched = 0.0  # when it was used last
+        # What the store had left for everybody when it was asked last, less what was charged since beyond what is held.
+        # What went back counts as used until it is asked again. It says nothing any more once all is back.
+        self.left = 0
+        self.all_back = float("-inf")
         self._exact = exact
         self._limit = limit
         self._ask = ask
@@ -102,10 +108,6 @@ class Lease(ABC, Generic[Question, Reply]):
     def _give_back_spare(self) -> None:
         """Give back what is held idle, because less may be held than was thought."""
 
-    @abstractmethod
-    def _known(self, now: float) -> tuple[int, float]:
-        """Return what is left of the limit and in how many seconds all is back, as far as this process has heard."""
-
     def adapt(self, limit: int, *, exact: bool) -> None:
         """Hold to another limit from now on; what is counted stays counted.
 
@@ -123,8 +125,9 @@ class Lease(ABC, Generic[Question, Reply]):
         """Return the refusal of what is more than the limit, which no waiting helps; None for what may fit one day."""
         if units <= self._limit:
             return None
-        remaining, reset = self._known(now)
-        return Refusal(remaining, -1.0, reset)
+        if now >= self.all_back:
+            return Refusal(self._limit, -1.0, 0.0)
+        return Refusal(min(self.left + max(0, self.spare), self._limit), -1.0, self.all_back - now)
 
     def want(self, units: int, now: float) -> asyncio.Future[Answer]:
         """Ask the store; the future gives the slot once the units are taken, a Refusal, or raises StoreUnavailable."""

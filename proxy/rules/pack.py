@@ -118,13 +118,17 @@ class ClientMessage:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Limits that hold together, for each key, account, tenant, model or for all."""
+    """Limits that hold together, for each key, account, tenant, model or for all.
+
+    `disclose` says whether a caller may be told of what is left of his own.
+    """
 
     id: str
     per: Scope
     mode: Mode
     limits: tuple[Limit, ...]
     client: ClientMessage
+    disclose: bool = True
 
 
 @dataclass(frozen=True, slots=True)

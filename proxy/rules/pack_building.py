@@ -49,7 +49,7 @@ def _quota(entry: QuotaEntry, defaults: Defaults) -> Quota:
         Limit(limit.measure, units(limit.max, limit.measure), limit.window, limit.exact) for limit in entry.limits
     )
     client = ClientMessage(entry.client.status, entry.client.code, entry.client.message)
-    return Quota(entry.id, entry.per, entry.mode or defaults.mode, limits, client)
+    return Quota(entry.id, entry.per, entry.mode or defaults.mode, limits, client, entry.disclose == "header")
 
 
 def _signal(name: str, entry: SignalEntry, parts: Parts) -> Signal:

@@ -85,6 +85,9 @@ class QuotaEntry(StrictModel):
         description="All of them must have room for a request to pass."
     )
     client: ClientEntry = Field(ClientEntry(), description="What a refused client is told.")
+    disclose: Literal["header", "none"] = Field(
+        "header", description="header: answers tell a caller what is left of his own limits. none: they do not."
+    )
 
 
 class PackFile(StrictModel):

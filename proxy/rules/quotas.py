@@ -21,6 +21,7 @@ from proxy.rules.leases import Refusal, take_each
 from proxy.rules.pack import Measure, Mode, Pack, Quota, Scope
 from proxy.rules.reservation import NOTHING, Amounts, Counter, Denial, Measured, Plan, Reservation
 from proxy.rules.returns import Returns
+from proxy.rules.shown_limits import shown
 from proxy.store.base import Store
 
 _PLANS_LIMIT = 10_000  # some 3 kB each
@@ -95,7 +96,7 @@ class Quotas:
             raise
         if denial is not None:
             self.refund(reservation)
-            return denial
+            return denial._replace(plan=plan)
         return reservation
 
     async def _ask_enforced(
@@ -187,12 +188,14 @@ class Quotas:
                 for limit in quota.limits
             ]
             measures = {counter.measure for counter in counters}
+            enforced = _by_measure([counter for counter in counters if counter.quota.mode is Mode.ENFORCE])
             plan = Plan(
-                enforced=_by_measure([counter for counter in counters if counter.quota.mode is Mode.ENFORCE]),
+                enforced=enforced,
                 shadow=_by_measure([counter for counter in counters if counter.quota.mode is Mode.SHADOW]),
                 quotas=tuple(dict.fromkeys(counter.quota.id for counter in counters)),
                 units=tuple(str(measure) for index, measure in enumerate(_MEASURES) if index in measures),
                 places=tuple(sorted(measures)),
+                shown=shown(enforced),
             )
             self._plans[key] = plan
             if len(self._plans) > _PLANS_LIMIT:

@@ -25,6 +25,10 @@ class Amounts(NamedTuple):
         """Return what one exchange takes; its concurrency slot is given back whole, whatever it settles."""
         return cls(requests, input_tokens, output_tokens, input_tokens + output_tokens, cost_microusd, 1)
 
+    def beyond(self, other: Amounts) -> tuple[int, ...]:
+        """Return what is more than in another, of each measure."""
+        return tuple([max(0, mine - theirs) for mine, theirs in zip(self, other, strict=True)])
+
     def less(self, used: Amounts) -> tuple[int, ...]:
         """Return what of it was not used; a concurrency slot comes back whole."""
         return *map(sub, self[:-1], used), self.concurrency
@@ -50,6 +54,10 @@ class Measured(NamedTuple):
     counters: tuple[Counter, ...]
 
 
+# The limits that a caller is told of, by measure (an index into Amounts), each with the lease that counts it.
+Shown = tuple[tuple[int, tuple[tuple[AnyLease, Limit], ...]], ...]
+
+
 class Plan(NamedTuple):
     """What applies to one caller and model; made once, so that the record of an exchange can share its parts."""
 
@@ -58,18 +66,23 @@ class Plan(NamedTuple):
     quotas: tuple[str, ...]  # ids
     units: tuple[str, ...]  # the measures counted, by name and
     places: tuple[int, ...]  # by index into Amounts
+    shown: Shown = ()
 
     def by_unit(self, amounts: Amounts) -> dict[str, int]:
         """Return what is counted of `amounts`, by the measure's name."""
         return dict(zip(self.units, map(amounts.__getitem__, self.places), strict=True))
 
 
+NO_PLAN = Plan((), (), (), (), ())
+
+
 class Denial(NamedTuple):
-    """The limit that refuses, and what its lease said."""
+    """The limit that refuses, what its lease said, and what else applies to the caller."""
 
     quota: Quota
     limit: Limit
     refusal: Refusal
+    plan: Plan = NO_PLAN
 
 
 # What granted an exchange its amount of one measure: the lease, the measure's index, and the slot that it goes back to.

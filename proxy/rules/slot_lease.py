@@ -29,7 +29,6 @@ class SlotLease(Lease[Hold, Held]):
         "_mine",
         "_name",
         "_renewed",
-        "_rest",
     )
 
     def __init__(self, name: str, limit: int, *, exact: bool, ask: Callable[[SlotLease], None], holder: str) -> None:
@@ -37,7 +36,6 @@ class SlotLease(Lease[Hold, Held]):
         self._name = name
         self._holder = holder
         self._mine = 0  # spare or in use; fewer than are in use if the limit was lowered meanwhile
-        self._rest = 0  # what the store had left for everybody
         self._least = 0  # what the question on its way needs
         self._keep = 0  # what it keeps of the spare slots if nobody waits
         self._renewed = float("-inf")
@@ -48,7 +46,7 @@ class SlotLease(Lease[Hold, Held]):
         self.spare = spare = self.spare + units
         self.touched = now
         self._refused = None
-        if spare > (0 if self._exact else (self._rest + spare) // _MOST_IDLE_PART) and not self.busy:
+        if spare > (0 if self._exact else (self.left + spare) // _MOST_IDLE_PART) and not self.busy:
             self._renew(keep=0)
 
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
@@ -65,7 +63,7 @@ class SlotLease(Lease[Hold, Held]):
         in_use = self._mine - self.spare
         if self._waiting:
             self._least = in_use + self._waiting[0][0]
-            spare = 0 if self._exact else min(_MAX_SPARE, self._rest // SHARE_OF_REST)
+            spare = 0 if self._exact else min(_MAX_SPARE, self.left // SHARE_OF_REST)
             wanted = in_use + sum(units for units, _ in self._waiting) + spare
         else:
             self._least = 0
@@ -78,17 +76,12 @@ class SlotLease(Lease[Hold, Held]):
         """Take what the store says this process holds, and serve or refuse those who wait."""
         self.spare += reply.mine - self._mine
         self._mine = reply.mine
-        self._rest = max(0, self._limit - reply.total)
+        self.left = max(0, self._limit - reply.total)
         self._renewed = asked
-        self.until = asked + TTL_S
+        self.until = self.all_back = asked + TTL_S
         if reply.mine < self._least:
             self._refuse_waiting(Refusal(max(0, self.spare), _RETRY_AFTER_S, _RETRY_AFTER_S), now)
         self._serve_waiting(now)
-
-    def _known(self, now: float) -> tuple[int, float]:
-        if now >= self.until:
-            return self._limit, 0.0
-        return self._rest + max(0, self.spare), _RETRY_AFTER_S
 
     def _give_back_spare(self) -> None:
         if self.spare > 0 and not self.busy:

@@ -27,8 +27,6 @@ class WindowLease(Lease[Ask, Grant]):
         "_name",
         "_on_return",
         "_overdrafts",
-        "_remaining",
-        "_reset_at",
         "_stride",
         "_window_ms",
     )
@@ -50,8 +48,6 @@ class WindowLease(Lease[Ask, Grant]):
         self._overdrafts = 0  # how often more was charged than was held
         self._behind_asked = 0  # how many of them the last question came after
         self._behind_granted = 0  # and the last grant
-        self._remaining = 0
-        self._reset_at = 0.0
         self._stride = 0
 
     def give(self, units: int, slot: int, now: float) -> None:
@@ -70,6 +66,7 @@ class WindowLease(Lease[Ask, Grant]):
             self.spare -= paid
             if paid < -units:
                 self._overdrafts += 1
+                self.left = max(0, self.left + units + paid)
             if slot == self.slot:
                 units += paid
             elif paid:
@@ -80,7 +77,7 @@ class WindowLease(Lease[Ask, Grant]):
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
         """Give back what is idle or expired; True if nothing is held any more."""
         if self.spare:
-            patience = IDLE_S if self.spare <= self._remaining // SHARE_OF_REST else _NEAR_LIMIT_IDLE_S
+            patience = IDLE_S if self.spare <= self.left // SHARE_OF_REST else _NEAR_LIMIT_IDLE_S
             if closing or now >= self.until or now - self.touched >= patience:
                 self._stride //= 2
                 self._give_back_spare()
@@ -96,13 +93,13 @@ class WindowLease(Lease[Ask, Grant]):
         self._behind_asked = self._overdrafts
         least = max(1, self._waiting[0][0] - self.spare)
         wanted = sum(units for units, _ in self._waiting) - self.spare
-        extra = 0 if self._exact else min(self._stride, self._remaining // SHARE_OF_REST)
+        extra = 0 if self._exact else min(self._stride, self.left // SHARE_OF_REST)
         return Ask(self._name, self._limit, self._window_ms, least, max(least, wanted + extra))
 
     def hear(self, reply: Grant, asked: float, now: float) -> None:
         """Take the grant and serve those who wait, or refuse them."""
-        self._remaining = reply.remaining
-        self._reset_at = now + reply.reset_ms / 1000
+        self.left = reply.remaining
+        self.all_back = now + reply.reset_ms / 1000
         if not reply.granted:
             refusal = Refusal(reply.remaining + self.spare, reply.retry_after_ms / 1000, reply.reset_ms / 1000)
             self._refuse_waiting(refusal, now)
@@ -122,11 +119,6 @@ class WindowLease(Lease[Ask, Grant]):
         self.until = asked + reply.lease_ms / 1000
         if self._exact:
             self._give_back_spare()
-
-    def _known(self, now: float) -> tuple[int, float]:
-        if now >= self._reset_at:
-            return self._limit, 0.0
-        return min(self._remaining + self.spare, self._limit), self._reset_at - now
 
     def _give_back_spare(self) -> None:
         if self.spare:

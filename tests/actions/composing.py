@@ -62,7 +62,7 @@ class Ladder:
         self.decider.inspect(exchange)
         decision = await self.decider.decide(exchange, lambda call: Amounts.of(1, call.max_output_tokens or 0, 0))
         if decision.effect is Effect.DENY:
-            error = to_error(decision, dialect, exchange.id, 0.0, LINKS)
+            error = to_error(decision, exchange.id, LINKS)
             return Done(None, dialect.error(error, exchange.id), to_verdict(decision, error), 0.0, {})
         assert decision.call is not None
         verdict = to_verdict(decision, None)

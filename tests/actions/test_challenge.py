@@ -13,7 +13,7 @@ from proxy.deciding import Decision
 from proxy.decision import Effect
 from proxy.refusal import to_error
 from proxy.rules.pack import Approval, ClientMessage, Rung
-from tests.actions.calls import CHAT, EXCHANGE, TOOLS, acted, chat
+from tests.actions.calls import EXCHANGE, TOOLS, acted, chat
 
 URL = "https://verify.example.com/start?for=you"
 LINKS = {"docs_url": "https://docs.example.com", "appeal_url": "https://appeal.example.com"}
@@ -24,7 +24,7 @@ async def refused(client: ClientMessage | None) -> Any:
     assert isinstance(rejection, Rejection)
     challenge = Challenge.read({"url": URL})
     rung = Rung("check", 50, (challenge,), disclose=False, approval=Approval.NONE, client=client)
-    return to_error(Decision(Effect.DENY, rung=rung, rejection=rejection), CHAT, "ex_7", 0.0, LINKS)
+    return to_error(Decision(Effect.DENY, rung=rung, rejection=rejection), "ex_7", LINKS)
 
 
 async def test_a_caller_is_told_the_page_and_the_reference_and_not_to_try_again() -> None:

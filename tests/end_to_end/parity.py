@@ -6,6 +6,7 @@ What an API is like stands in `tests/rig/speech.py`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -119,8 +120,26 @@ def body_of(speech: Speech, *, streamed: bool, model: str = "m-large") -> bytes:
     return json.dumps(speech.document("".join(TEXTS), model, TOKENS), indent=2).encode()
 
 
-def script_of(body: bytes, *, streamed: bool) -> Script:
-    return sse_answer([body]) if streamed else body_answer(200, body, "application/json")
+def script_of(body: bytes, *, streamed: bool, headers: Sequence[tuple[str, str]] = ()) -> Script:
+    if streamed:
+        return sse_answer([body], headers=headers)
+    return body_answer(200, body, "application/json", headers)
+
+
+def limits_of(answer: Response, speech: Speech) -> dict[str, tuple[int, int]]:
+    """Return what an answer tells in the words of its API: of each measure how much, and what is left."""
+    told: dict[str, dict[str, str]] = {}
+    for name, value in answer.head.headers:
+        if speech.family == "openai" and name.startswith("x-ratelimit-"):
+            _, _, which, measure = name.split("-")
+        elif speech.family == "anthropic" and name.startswith("anthropic-ratelimit-"):
+            measure, _, which = name.removeprefix("anthropic-ratelimit-").rpartition("-")
+        else:
+            assert "ratelimit-" not in name or name == "ratelimit-policy", f"a word of another API: {name}"
+            continue
+        told.setdefault(measure, {})[which] = value
+    assert all(each.keys() == {"limit", "remaining", "reset"} for each in told.values())
+    return {measure: (int(each["limit"]), int(each["remaining"])) for measure, each in told.items()}
 
 
 def documents(body: bytes, *, streamed: bool) -> list[dict[str, Any]]:

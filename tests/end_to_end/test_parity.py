@@ -24,6 +24,7 @@ from tests.end_to_end.parity import (
     Customer,
     body_of,
     documents,
+    limits_of,
     script_of,
     without_usage,
 )
@@ -40,6 +41,7 @@ from tests.rig.scripted_upstream import (
     truncated,
 )
 from tests.rig.speech import COUNT, EMBEDDINGS, SPEECHES, Speech
+from tests.rig.structured_fields import read_list
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -225,19 +227,36 @@ async def test_a_text_is_missed_where_it_has_to_be(scene: Scene, speech: Speech)
 async def test_a_limit_holds_in_every_api_and_is_told_in_its_headers(
     scene: Scene, speech: Speech, streamed: bool
 ) -> None:
+    """Q-16: answers tell beforehand what is left, and the upstream's own figures pass nowhere."""
     customer = await Customer.of(scene, speech, streamed=streamed)
-    for _ in range(PER_KEY):
-        assert (await customer.ask())[0].status == 200
+    theirs = [
+        ("x-ratelimit-limit-requests", "9"),
+        ("anthropic-ratelimit-requests-limit", "9"),
+        ("ratelimit", '"x";r=9'),
+    ]
+    for number in range(PER_KEY):
+        script = script_of(body_of(speech, streamed=streamed), streamed=streamed, headers=theirs)
+        answer, _ = await customer.ask(script)
+        assert answer.status == 200
+        assert limits_of(answer, speech)["requests"] == (PER_KEY, PER_KEY - 1 - number)
+        counted = {
+            "requests",
+            *(["input-tokens"] if speech is not COUNT else []),
+            *(["output-tokens"] if speech.length else []),
+        }
+        policies, left = (dict(read_list(answer.header(name) or "")) for name in ("ratelimit-policy", "ratelimit"))
+        assert policies.keys() == left.keys() == counted
+        assert policies["requests"] == {"q": PER_KEY, "qu": "requests", "w": 3_600}
+        assert left["requests"]["r"] == PER_KEY - 1 - number
     calls = scene.calls
     refused, record = await customer.ask()
     assert (refused.status, scene.calls, record["by"], record["effect"]) == (429, calls, "each", "deny")
     assert int(refused.header("retry-after") or 0) > 0
-    told = {name.lower(): value for name, value in refused.head.headers}
     if speech.family == "openai":
-        assert told["x-ratelimit-remaining-requests"] == "0"
+        assert limits_of(refused, speech)["requests"] == (PER_KEY, 0)
         assert refused.json()["error"]["code"] == "rate_limit_exceeded"
     else:
-        assert told["anthropic-ratelimit-requests-remaining"] == "0"
+        assert limits_of(refused, speech)["requests"] == (PER_KEY, 0)
         assert refused.json()["error"]["type"] == "rate_limit_error"
     # Another API of the same caller is no way around it.
     other = next(each for each in SPEECHES if each.family == speech.family and each is not speech)

@@ -21,12 +21,14 @@ from tests.end_to_end.parity import (
     Customer,
     body_of,
     documents,
+    limits_of,
     script_of,
     without_usage,
 )
 from tests.end_to_end.scene import Scene, staged
 from tests.rig.scripted_upstream import json_answer
 from tests.rig.speech import CHAT, COMPLETIONS, COUNT, EMBEDDINGS, FORMS, MESSAGES, RESPONSES, VECTOR, Speech
+from tests.rig.structured_fields import read_list
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,6 +107,11 @@ async def test_a_flagged_caller_gets_what_the_ladder_leaves_and_it_is_on_record(
     assert (record["effect"], record["rung"]) == (("degrade", "limited") if actions else ("allow", "limited"))
     assert (record["model"], record["model_used"]) == ("m-large", sent["model"])
     assert (answer.status, answer.header("stillgate-limited")) == (200, "1" if actions else None)
+    anybody = await Customer.of(scene, speech, streamed=streamed)
+    plain, _ = await anybody.ask(script_of(body, streamed=streamed), **PROBING.get(speech, {}))
+    assert limits_of(answer, speech) == limits_of(plain, speech) != {}  # E-15: nor does what is left tell of the clamp
+    policies = [read_list(each.header("ratelimit-policy") or "") for each in (answer, plain)]
+    assert policies[0] == policies[1] != []
     assert record["usage"]["source"] == "upstream"
     read = documents(answer.body, streamed=streamed)
     whole = documents(body, streamed=streamed)

@@ -6,6 +6,7 @@ One proxy serves the file; each test brings a key of its own, so that no quota o
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from tests.end_to_end.customers import (
 from tests.rig.invariants import Witness, assert_invariants
 from tests.rig.process import Stillgate
 from tests.rig.scripted_upstream import ScriptedUpstream, json_answer
+from tests.rig.structured_fields import read_list
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -212,6 +214,30 @@ async def test_a_quota_of_a_short_window_is_a_rate_limit_error_that_says_when_to
         assert "x-should-retry" not in error.response.headers
     record = await recorded(scene.gate, theirs, ours)
     assert (record["effect"], record["by"], record["outcome"]) == ("deny", "burst", "refused")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_what_is_left_of_a_limit_is_in_the_headers_that_a_client_shows(
+    chat: openai.AsyncOpenAI, claude: anthropic.AsyncAnthropic, streamed: bool
+) -> None:
+    """Q-16, S-06: of each measure the tightest of his own; what a quota on dollars says stays here."""
+    how: Any = {"model": "m-large", "messages": said(30), "max_tokens": 16, "stream": streamed}
+    theirs = (await chat.chat.completions.with_raw_response.create(**how)).headers
+    ours = (await claude.messages.with_raw_response.create(**how)).headers
+    assert theirs["x-ratelimit-limit-tokens"] == "5000"  # the least share left: of what it reads
+    assert 4_900 < int(theirs["x-ratelimit-remaining-tokens"]) < 5_000
+    assert re.fullmatch(r"1h0m[0-9]+s|1h1m0s", theirs["x-ratelimit-reset-tokens"])
+    for name, most in (("input-tokens", 5_000), ("output-tokens", 50_000)):
+        told = {which: ours[f"anthropic-ratelimit-{name}-{which}"] for which in ("limit", "remaining", "reset")}
+        assert (int(told["limit"]), most - 100 < int(told["remaining"]) < most) == (most, True)
+        assert re.fullmatch(r"20[0-9-]{8}T[0-9:]{8}Z", told["reset"])
+    for headers in (theirs, ours):
+        policies, left = (dict(read_list(headers[name])) for name in ("ratelimit-policy", "ratelimit"))
+        assert policies == {
+            "input-tokens": {"q": 5_000, "qu": "tokens", "w": 3_600},
+            "output-tokens": {"q": 50_000, "qu": "tokens", "w": 86_400},
+        }
+        assert [0 < int(left[name]["r"]) < int(policies[name]["q"]) for name in policies] == [True, True]
 
 
 async def test_a_client_that_retries_as_it_was_told_is_served(scene: Scene, key: str) -> None:

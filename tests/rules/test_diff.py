@@ -36,6 +36,11 @@ def pack(text: str = TEXT) -> Pack:
         ("per: cluster\n", "per: template\n", Change("quotas", "campaign-budget", Kind.RESET, "per cluster -> template: all its counts start again")),
         ("max: 80,   window: 1m}", "max: 80,   window: 1m, exact: true}", Change("quotas", "key-quota", Kind.CHANGED, "requests 80 per 1m: exact true")),
         ("code: quota_exceeded", "code: too_much", Change("quotas", "key-quota", Kind.CHANGED, "client changed")),
+        (
+            "per: key\n    mode: enforce",
+            "per: key\n    disclose: none\n    mode: enforce",
+            Change("quotas", "key-quota", Kind.CHANGED, "disclose True -> False"),
+        ),
         ("{gte: 100000}", "{gte: 200000}", Change("signals", "long_asks", Kind.RESET, "where changed: counted anew")),
         ("request.logit_bias_keys, per: account", "request.logit_bias_keys, per: tenant", Change("signals", "probe_tokens", Kind.RESET, "per changed: counted anew")),
         ("{gte: 20}", "{gte: 30}", Change("rules", "long-asks", Kind.LOOSENED, "when holds less often")),

@@ -1,0 +1,105 @@
+"""Writes the headers that tell a client what is left of his own limits: his API's own, and the standard ones.
+
+The standard ones are those of draft-ietf-httpapi-ratelimit-headers-09, structured fields (RFC 9651) in whole seconds.
+What is counted is the policy's name there: a quota's own would tell of the pack. It is all one text, with a line for
+each header, since making and checking ten headers one by one would cost more than all of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from proxy.clock import Clock
+from proxy.dialects.base import Dialect
+from proxy.rules.pack import Limit, Measure
+from proxy.rules.reservation import NOTHING, Amounts, Denial, Plan
+from proxy.rules.shown_limits import binding
+
+_UNITS = {
+    Measure.REQUESTS: "requests",
+    Measure.INPUT_TOKENS: "tokens",
+    Measure.OUTPUT_TOKENS: "tokens",
+    Measure.TOTAL_TOKENS: "tokens",
+    Measure.CONCURRENCY: "concurrent-requests",
+}
+_MOST_CACHED = 4096  # packs that come and go leave theirs behind
+_Key = tuple[str | int, ...]  # a dialect's name, and the identities of limits
+
+
+class _Form(NamedTuple):
+    """What stays the same as long as the same limits are told."""
+
+    fixed: list[str]
+    order: itemgetter[Any]  # of the values, and what is fixed behind them, on the wire
+    limits: list[Limit]  # kept, so that no other has the identity of one
+
+
+class LimitHeaders:
+    """Writes them for one process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._forms: dict[_Key, _Form] = {}
+
+    def lines(
+        self,
+        dialect: Dialect,
+        plan: Plan,
+        asked: Amounts,
+        met: Denial | None = None,
+        hidden: Sequence[int] = NOTHING,
+    ) -> str:
+        """Return the lines, each with its end; none if nothing of the plan is told.
+
+        `asked` is what the exchange reserves, `met` the limit that refused it. `hidden` is what it reserves less than
+        its caller thinks: he is not to learn from what is left that something was done to his request.
+        """
+        clock = self._clock
+        told = binding(plan, asked, clock.monotonic(), met)
+        if not told:
+            return ""
+        parts: list[str | int] = [dialect.name]
+        values: list[str] = []
+        now, reset_text = clock.wall(), dialect.limit_reset
+        for _, measure, limit, remaining, reset in told:
+            parts.append(id(limit))
+            seconds = ceil(reset)
+            left = remaining - hidden[measure]
+            values += (str(left) if left > 0 else "0", str(seconds), reset_text(seconds, now))
+        key = tuple(parts)
+        form = self._forms.get(key) or self._form(key, dialect, [limit for _, _, limit, _, _ in told])
+        return "".join(form.order(values + form.fixed))
+
+    def _form(self, key: _Key, dialect: Dialect, limits: list[Limit]) -> _Form:
+        if len(self._forms) >= _MOST_CACHED:
+            self._forms.clear()
+        pieces = _text(dialect, limits).split("\0")  # what is fixed, and between two such the number of a value
+        values = 3 * len(limits)
+        order = [int(piece) if place % 2 else values + place // 2 for place, piece in enumerate(pieces)]
+        form = self._forms[key] = _Form(pieces[::2], itemgetter(*order), limits)
+        return form
+
+
+def _text(dialect: Dialect, limits: Sequence[Limit]) -> str:
+    """Return the lines, with the numbers of the values in them between NULs.
+
+    There are three a limit: what is left, and the reset in seconds and as the API says it.
+    """
+    own: dict[tuple[str, str, str], str] = {}
+    policies, lefts = [], []
+    for number, limit in enumerate(limits):
+        left, seconds, reset = (f"\0{3 * number + place}\0" for place in range(3))
+        name = limit.measure.replace("_", "-")
+        policy, remaining = f'"{name}";q={limit.max};qu="{_UNITS[limit.measure]}"', f'"{name}";r={left}'
+        if limit.window_ms:  # concurrency has none
+            policy, remaining = f"{policy};w={-(-limit.window_ms // 1000)}", f"{remaining};t={seconds}"
+        policies.append(policy)
+        lefts.append(remaining)
+        names = dialect.limit_names(limit.measure)
+        if names is not None:  # of those that share names the first is the tightest
+            lines = zip(names, (limit.max, left, reset), strict=True)
+            own.setdefault(names, "".join([f"{header}: {value}\r\n" for header, value in lines]))
+    return f"{''.join(own.values())}ratelimit-policy: {', '.join(policies)}\r\nratelimit: {', '.join(lefts)}\r\n"

@@ -1,0 +1,64 @@
+"""Which limits a caller is told of, and of each measure the one that binds him most.
+
+Laws:
+- Only a caller's own limits are told: those of his key, account or organisation. What is counted over a template or a
+  cluster would tell a campaign that it is known, and what is counted over everybody what others use. So it does not
+  matter for what is told whether a caller is tied to a campaign, in either world.
+- What is told is what this process has heard from the store and not used since; nobody asks the store for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from proxy.rules.pack import Limit, Measure, Quota, Scope
+from proxy.rules.reservation import Amounts, Denial, Measured, Plan, Shown
+
+_NONE = float("inf")
+_OWN = frozenset({Scope.KEY, Scope.ACCOUNT, Scope.TENANT})
+_MEASURES = tuple(Measure)
+# No header has a word for money. How many more may run at this moment is another number before it is read.
+_UNTOLD = frozenset({_MEASURES.index(Measure.COST_USD), _MEASURES.index(Measure.CONCURRENCY)})
+
+# The share of a limit that is left, its measure as an index into Amounts, the limit, how much is left, and in how many
+# seconds all is back. A plain tuple: some are made for every exchange, and a named one takes eight times as long.
+Binding = tuple[float, int, Limit, int, float]
+
+
+def shown(enforced: Iterable[Measured]) -> Shown:
+    """Return those of the limits that apply to a caller of which he is told."""
+    own = [
+        (measure, tuple((counter.lease, counter.limit) for counter in counters if _is_own(counter.quota)))
+        for measure, _, counters in enforced
+        if measure not in _UNTOLD
+    ]
+    return tuple((measure, limits) for measure, limits in own if limits)
+
+
+def binding(plan: Plan, asked: Amounts, now: float, met: Denial | None = None) -> list[Binding]:
+    """Return the limits that an exchange `asked` for units, of each measure the one with the least share left.
+
+    The least comes first, and before all others one that the exchange `met`. `now` is monotonic seconds.
+    """
+    found: list[Binding] = []
+    met_measure = -1
+    if met is not None and _is_own(met.quota) and met.limit.measure is not Measure.COST_USD:
+        met_measure = _MEASURES.index(met.limit.measure)
+        found.append((-1.0, met_measure, met.limit, max(0, met.refusal.remaining), max(0.0, met.refusal.reset)))
+    for measure, limits in plan.shown:
+        if not asked[measure] or measure == met_measure:
+            continue  # what nobody asked for now may have changed since somebody did
+        least = _NONE
+        for lease, limit in limits:
+            if now < lease.all_back and (share := (lease.left + lease.spare) / limit.max) < least:
+                least, tightest, its_lease = share, limit, lease
+        if least < _NONE:
+            # More than the limit is left where the lease follows a newer pack.
+            left = min(its_lease.left + its_lease.spare, tightest.max)
+            found.append((least, measure, tightest, left, its_lease.all_back - now))
+    found.sort()
+    return found
+
+
+def _is_own(quota: Quota) -> bool:
+    return quota.disclose and quota.per in _OWN
