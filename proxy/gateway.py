@@ -213,7 +213,8 @@ class Gateway:
         try:
             words = await answer.read_at_most(_ERROR_BODY_BYTES)
             # What another model says of a call is not for one who is to take it for the model that was asked for.
-            raise dialect.upstream_error(answer.status, words if course.disclosed or not course.rerouted else b"")
+            wait = answer.wait(self._parts.clock.wall())
+            raise dialect.upstream_error(answer.status, words if course.disclosed or not course.rerouted else b"", wait)
         finally:
             answer.close()
 

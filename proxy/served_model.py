@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from proxy.asked_rest import AskedRest
 from proxy.breaker import Breaker
 from proxy.clock import Clock
 from proxy.course import Terms
@@ -15,6 +16,9 @@ from proxy.upstream import Upstream, UpstreamAnswer, UpstreamUnreachable
 
 # What an upstream says of itself or of what is behind it, whatever the request is; 500 may be the request's doing.
 _AWAY = frozenset({502, 503, 504, 529})
+# What may ask to be left alone; a limit is that of our credential, which all tenants share.
+_ASKING = frozenset({429, 503, 529})
+_SUCCESS = 200
 _TENANTS = 2
 
 
@@ -27,7 +31,10 @@ class ServedModel:
         self.terms = terms
         self.upstream = upstream
         self._known_as = known_as
+        self._clock = clock
+        self._on_rest = on_rest
         self._breaker = Breaker(clock, tenants=_TENANTS, on_rest=on_rest)
+        self._asked = AskedRest(clock)
 
     async def post(
         self,
@@ -39,13 +46,19 @@ class ServedModel:
         begun: Callable[[], None],
     ) -> UpstreamAnswer:
         """Send a call, which is `body` as it is, as `Upstream.post` does. Raises Unavailable also while it rests."""
+
+        def go() -> None:
+            self._check(tenant)  # once more: it may have been asked to rest while the call waited for its turn
+            begun()
+
+        self._check(tenant)
         if not self._breaker.lets_through():
-            message = "The model is not answering right now. Try again shortly."
-            raise Unavailable(message, code="upstream_resting", retry_after=max(1.0, self._breaker.rest))
+            raise _resting(self._breaker.rest)
+        sent = self._clock.monotonic()
         if self._known_as != call.model:
             body = dialect.write(replace(call, body={**call.body, "model": self._known_as}))
         try:
-            answer = await self.upstream.post(dialect, headers, body, stream=call.stream, tenant=tenant, begun=begun)
+            answer = await self.upstream.post(dialect, headers, body, stream=call.stream, tenant=tenant, begun=go)
         except UpstreamUnreachable:
             self._breaker.failed()
             raise
@@ -56,4 +69,18 @@ class ServedModel:
             self._breaker.failed(tenant)
         else:
             self._breaker.worked()
+        if answer.status in _ASKING:
+            if (wait := answer.wait(self._clock.wall())) and self._asked.asked(tenant, wait):
+                self._on_rest()
+        elif answer.status == _SUCCESS:
+            self._asked.worked(sent)
         return answer
+
+    def _check(self, tenant: str) -> None:
+        if rest := self._asked.rest(tenant):
+            raise _resting(rest)
+
+
+def _resting(seconds: float) -> Unavailable:
+    message = "The model is not answering right now. Try again shortly."
+    return Unavailable(message, code="upstream_resting", retry_after=max(1.0, seconds))

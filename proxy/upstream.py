@@ -15,6 +15,7 @@ from yarl import URL
 from proxy.answers import VIA
 from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
+from proxy.retry_after import wait_asked
 from proxy.room import NoRoom, Room
 from proxy.upstream_connection import AnswerHead, BrokenAnswer, UpstreamConnection
 from proxy.upstream_pool import Pool
@@ -65,18 +66,23 @@ class UpstreamReset(UpstreamFailed):
 class UpstreamAnswer:
     """An answer whose head came; read its body with `read` until it returns nothing, then `close`."""
 
-    __slots__ = ("_closed", "_connection", "_idle", "_pool", "content_type", "encoded", "status")
+    __slots__ = ("_closed", "_connection", "_head", "_idle", "_pool", "content_type", "encoded", "status")
 
     def __init__(self, head: AnswerHead, connection: UpstreamConnection, pool: Pool, idle: float) -> None:
         self._connection = connection
         self._pool = pool
         self._idle = idle
         self._closed = False
+        self._head = head
         self.status = head.status
         kind, encoding = head.content_type, head.content_encoding
         self.content_type = kind if kind == _USUAL_TYPE or _CONTENT_TYPE.fullmatch(kind) else ""
         # Whether the body is compressed, although identity was asked for.
         self.encoded = bool(encoding) and encoding.strip().lower() not in ("identity", "")
+
+    def wait(self, now: float) -> float | None:
+        """Return how many seconds an error asks us to leave the upstream alone, bounded; None if it does not."""
+        return wait_asked(self._head.retry_after, self._head.retry_after_ms, now)
 
     async def read(self) -> bytes:
         """Return what came since the last read, b"" at the end. Raises UpstreamTimeout or UpstreamReset.

@@ -24,7 +24,11 @@ _MAX_BARE_BYTES = 65_536
 READ_BYTES = 65_536
 _SWITCHING_PROTOCOLS = 101
 _INTERIM, _FINAL = 100, 200  # codes between them announce another head
+_ERRORS = 400
 _WITHOUT_BODY = (204, 304)
+# What is read of a head, in the order of `AnswerHead`.
+_NAMES = (b"content-type", b"content-encoding")
+_NAMES_OF_ERRORS = (*_NAMES, b"retry-after", b"retry-after-ms")
 _NEVER = float("inf")
 
 
@@ -38,6 +42,8 @@ class AnswerHead(NamedTuple):
     status: int
     content_type: str
     content_encoding: str
+    retry_after: str = ""
+    retry_after_ms: str = ""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -220,8 +226,8 @@ class UpstreamConnection(asyncio.Protocol):
             raise BrokenAnswer("another version of HTTP, or no status of it")
         if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
             raise BrokenAnswer("another coding than chunked, or one that the version does not know")
-        kind, encoding = get(b"content-type", b""), get(b"content-encoding", b"")
-        self._head = AnswerHead(status, kind.decode("latin-1"), encoding.decode("latin-1"))
+        texts = [get(name, b"").decode("latin-1") for name in (_NAMES if status < _ERRORS else _NAMES_OF_ERRORS)]
+        self._head = AnswerHead(status, *texts)
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body until it is taken."""

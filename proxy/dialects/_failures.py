@@ -34,7 +34,7 @@ def upstream_failure(status: int, body: bytes, wait: float | None = None, *, cod
     if status in (408, 504):
         return UpstreamTimeout("The model API took too long.")
     kept = status if status in _KEPT else 502
-    return UpstreamFailed("The model API could not answer.", status=kept, retry_after=wait)
+    return UpstreamFailed("The model API could not answer.", status=kept, retry_after=wait or None)
 
 
 def _with_words(kind: type[ProxyError], status: int, body: bytes, code: str) -> ProxyError:

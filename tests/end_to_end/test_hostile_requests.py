@@ -117,7 +117,7 @@ async def test_what_a_client_says_about_itself_goes_nowhere(scene: Scene) -> Non
         assert {"a" * 32, "b" * 16}.isdisjoint(parent.split("-"))
         assert sent.header("accept-encoding") == "identity"
         assert sent.header("user-agent") == "stillgate"
-        names = {name.lower() for name, _ in answer.head.headers}
+        names = {name.lower() for name, _ in answer.head.headers if "ratelimit" not in name}
         assert names <= {"content-type", "content-length", "x-request-id", "request-id", "via", "date"}
         assert answer.header("via") == "1.1 stillgate"
     await scene.at_peace()
