@@ -171,7 +171,13 @@ class Deciders:
 
 def _facts(settings: Settings) -> dict[str, ModelFacts]:
     speaks = {name: frozenset[str](upstream.dialects) for name, upstream in settings.upstreams.items()}
+    first: dict[tuple[str, str], str] = {}  # the first name of each model that an upstream has
     return {
-        name: ModelFacts(model.max_output_tokens, speaks.get(model.upstream, frozenset()), model.upstream)
-        for name, model in settings.models.items()
+        name: ModelFacts(
+            model.max_output_tokens,
+            speaks.get(model.upstream, frozenset()),
+            model.upstream,
+            first.setdefault((model.upstream, model.known_as or name), name),
+        )
+        for name, model in sorted(settings.models.items())
     }

@@ -201,8 +201,10 @@ class Decider:
                     Effect.DENY, judgement, actions=refusing, rung=rewritten.rung, rejection=rewritten.rejection
                 )
             call = rewritten.call
+        facts = self._tools.models.get(call.model)
+        counted_as = call.model if facts is None else facts.counted_as or call.model
         result = await self.quotas.reserve(
-            exchange.principal, call.model, estimate(call), exchange.ties, exchange.shadow_ties
+            exchange.principal, counted_as, estimate(call), exchange.ties, exchange.shadow_ties
         )
         if isinstance(result, Denial):
             return Decision(Effect.DENY, judgement, denial=result)

@@ -28,11 +28,15 @@ def whose(exchange: Exchange) -> str:
 
 
 class ModelFacts(NamedTuple):
-    """What is known of a model: its longest answer (None: any), its upstream, and the APIs it speaks (none: all)."""
+    """What is known of a model: its longest answer (None: any), its upstream, and the APIs it speaks (none: all).
+
+    `counted_as` is the name under which quotas per model count it: one for all names of the same model.
+    """
 
     max_output_tokens: int | None = None
     dialects: frozenset[str] = frozenset()
     upstream: str = ""
+    counted_as: str = ""
 
 
 class Question(NamedTuple):

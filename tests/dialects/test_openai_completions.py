@@ -46,6 +46,7 @@ def _chunk(*texts: str, **members: Any) -> dict[str, Any]:
     ],
 )
 def test_every_form_of_prompt_is_taken_and_counted(members: dict[str, Any], counts: tuple[int, ...]) -> None:
+    """Q-06."""
     call = DIALECT.read(_body(**members))
     assert (call.prompts, call.choices, call.best_of, call.token_ids, call.max_output_tokens) == counts
     assert call.body == {**_BASE, **members}
@@ -55,6 +56,7 @@ def test_every_form_of_prompt_is_taken_and_counted(members: dict[str, Any], coun
     ("members", "most"), [({}, 16), ({"n": 3}, 48), ({"n": 2, "best_of": 5}, 80), ({"prompt": ["a"] * 7, "n": 2}, 224)]
 )
 def test_what_may_be_written_counts_every_answer_kept_or_not(members: dict[str, Any], most: int) -> None:
+    """Q-05, Q-06."""
     assert DIALECT.read(_body(**members)).most_output(1_000) == most
     assert DIALECT.read(_body(**members)).most_output(8) == most / 2
 
@@ -92,6 +94,7 @@ def test_what_may_be_written_counts_every_answer_kept_or_not(members: dict[str, 
     ],
 )
 def test_what_could_be_read_in_two_ways_or_costs_too_much_is_refused(members: dict[str, Any], place: str) -> None:
+    """Q-05, Q-06."""
     with pytest.raises(BadRequest) as refused:
         DIALECT.read(_body(**members))
     assert refused.value.param == place

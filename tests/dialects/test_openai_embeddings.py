@@ -35,6 +35,7 @@ def _body(**members: Any) -> bytes:
     ],
 )
 def test_every_form_of_input_is_taken_and_counted(members: dict[str, Any], counts: tuple[int, int]) -> None:
+    """Q-06."""
     call = DIALECT.read(_body(**members))
     assert (call.prompts, call.token_ids) == counts
     assert (call.work, call.stream, call.most_output(1_000)) == (Work.EMBED, False, 0)
@@ -61,6 +62,7 @@ def test_every_form_of_input_is_taken_and_counted(members: dict[str, Any], count
     ],
 )
 def test_what_this_api_does_not_know_is_refused(members: dict[str, Any], place: str) -> None:
+    """Q-06: at most 2,048 texts, each a text or tokens."""
     with pytest.raises(BadRequest) as refused:
         DIALECT.read(_body(**members))
     assert refused.value.param == place

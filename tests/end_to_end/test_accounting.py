@@ -73,7 +73,7 @@ async def replicas(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
 async def test_two_replicas_admit_exactly_the_limit_of_two_hundred_at_once(
     replicas: Replicas, quota: str, limit: int, shared: dict[str, str], left: str
 ) -> None:
-    """With `left` all, nobody has seen the account before."""
+    """Q-01, Q-12: by forty keys of it. With `left` all, nobody has seen the account before."""
     keys = await replicas.keys(40, **{name: f"{value}-{left}" for name, value in shared.items()})
     spent = limit - 1 if left == "one" else 0
     await replicas.spend(keys, spent)

@@ -93,6 +93,23 @@ async def test_what_passes_both_ways_is_what_each_api_needs_and_nothing_of_anybo
     assert theirs.isdisjoint(name.lower() for name, _ in answer.head.headers)
 
 
+@IN_EACH_STREAM
+async def test_whether_a_client_sees_the_usage_changes_nothing_of_its_charge(scene: Scene, speech: Speech) -> None:
+    """Q-02."""
+    customer = await Customer.of(scene, speech, streamed=True)
+    ways: list[dict[str, Any]] = [{}]
+    if speech.usage_asked:
+        ways += [speech.usage_asked, {"stream_options": {"include_usage": False}}]
+    records = []
+    for streamed, members in [(False, {}), *((True, each) for each in ways)]:
+        customer.streamed = streamed
+        script = script_of(body_of(speech, streamed=streamed), streamed=streamed)
+        records.append((await customer.ask(script, **members))[1])
+    charges = [(record["usage"], record["cost_microusd"], record["settled"]) for record in records]
+    assert charges[0][0] == {"input": TOKENS[0], "output": TOKENS[1], "source": "upstream"}
+    assert charges == charges[:1] * len(charges)
+
+
 @IN_EACH_FORM
 async def test_what_an_upstream_does_not_say_is_estimated(scene: Scene, speech: Speech, streamed: bool) -> None:
     customer = await Customer.of(scene, speech, streamed=streamed)

@@ -57,6 +57,7 @@ async def test_a_prompt_has_the_same_prints_whatever_api_it_comes_by(scene: Scen
 
 
 async def test_a_prompt_of_tokens_has_no_prints_and_is_charged_all_the_same(scene: Scene) -> None:
+    """Q-06."""
     for speech in (COMPLETIONS, EMBEDDINGS):
         customer = await Customer.of(scene, speech)
         body = without_usage(body_of(speech, streamed=False), streamed=False)
@@ -106,6 +107,7 @@ async def test_a_flagged_caller_gets_what_the_ladder_leaves_and_it_is_on_record(
     assert set(record["actions"]) == actions
     assert (record["effect"], record["rung"]) == (("degrade", "limited") if actions else ("allow", "limited"))
     assert (record["model"], record["model_used"]) == ("m-large", sent["model"])
+    assert record["reserved"]["output_tokens"] == sent.get(speech.length, 0)  # Q-07: no more than the policy's cap
     assert (answer.status, answer.header("stillgate-limited")) == (200, "1" if actions else None)
     anybody = await Customer.of(scene, speech, streamed=streamed)
     plain, _ = await anybody.ask(script_of(body, streamed=streamed), **PROBING.get(speech, {}))

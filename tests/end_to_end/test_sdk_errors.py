@@ -206,6 +206,7 @@ async def test_a_quota_that_says_403_is_a_permission_denied_error_with_the_packs
 async def test_a_quota_of_a_short_window_is_a_rate_limit_error_that_says_when_to_come_back(
     scene: Scene, chat: openai.AsyncOpenAI, claude: anthropic.AsyncAnthropic
 ) -> None:
+    """Q-17."""
     await ask(chat, model="m-dear", max_tokens=8)
     theirs, ours = await both_raise("RateLimitError", chat, claude, model="m-dear", max_tokens=9)
     assert (theirs.code, theirs.type, ours.type) == ("rate_limit_exceeded", "rate_limit_error", "rate_limit_error")
@@ -241,6 +242,7 @@ async def test_what_is_left_of_a_limit_is_in_the_headers_that_a_client_shows(
 
 
 async def test_a_client_that_retries_as_it_was_told_is_served(scene: Scene, key: str) -> None:
+    """Q-10, Q-16: and what was refused meanwhile is not charged."""
     other = await scene.gate.create_key(account="retrying", tenant="retrying")
     async with (
         openai_client(scene.gate, key, max_retries=2) as chat,
@@ -259,9 +261,11 @@ async def test_a_client_that_retries_as_it_was_told_is_served(scene: Scene, key:
                 if record["key"] == first["key"] and record["status"] == 429
             ]
             assert 1 <= len(refused) <= 2
+            assert [record["settled"] for record in refused] == [{}] * len(refused)
 
 
 async def test_a_quota_of_a_day_is_a_rate_limit_error_that_a_client_does_not_retry(scene: Scene, key: str) -> None:
+    """Q-17."""
     usage = {"prompt_tokens": 1, "completion_tokens": 49_990, "total_tokens": 49_991}
     choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
     answer = {"id": "c", "object": "chat.completion", "choices": [choice], "usage": usage}

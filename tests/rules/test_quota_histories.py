@@ -1,4 +1,4 @@
-"""Random histories of replicas that come, reserve, settle, crash and go, against the one thing that must hold."""
+"""Q-15, Q-13: random histories of replicas that come, reserve, settle, crash and go, against what must hold of each."""
 
 from __future__ import annotations
 

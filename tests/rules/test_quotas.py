@@ -71,6 +71,7 @@ ONE = Amounts.of(10, 100, 5)
 async def test_two_replicas_admit_exactly_the_limit_under_200_at_once(
     replica: Make, measure: Measure, exact: bool
 ) -> None:
+    """Q-01."""
     replicas = [replica(quota(measure, 100, exact=exact)), replica(quota(measure, 100, exact=exact))]
     held = [await replicas[number % 2].reserve(principal(), "m", ONE) for number in range(99)]
     assert all(isinstance(one, Reservation) for one in held)
@@ -154,6 +155,7 @@ async def test_each_scope_counts_for_itself(replica: Make, per: Scope, others: l
 async def test_members_share_the_budget_of_their_cluster_and_who_has_no_ties_pays_nothing_into_it(
     replica: Make,
 ) -> None:
+    """Q-12."""
     quotas = replica(quota(Measure.REQUESTS, 2, per=Scope.CLUSTER), quota(Measure.REQUESTS, 3, per=Scope.TEMPLATE))
     cluster, template = Ties("", "c-1"), Ties("t-1", "")
     for number in (1, 2):
