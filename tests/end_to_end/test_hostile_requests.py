@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from json import dumps
 
@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 
 from proxy.admin import ROUTES
-from tests.end_to_end.scene import CHAT, MESSAGES, Scene, chat, staged
-from tests.rig.raw_client import chunk, get, post, request
+from tests.end_to_end.scene import CHAT, MESSAGES, Scene, answer, chat, staged
+from tests.rig.raw_client import Response, chunk, get, post, request
+from tests.rig.scripted_upstream import Recorded, after_interim, json_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 65_536
@@ -121,6 +122,81 @@ async def test_what_a_client_says_about_itself_goes_nowhere(scene: Scene) -> Non
         assert names <= {"content-type", "content-length", "x-request-id", "request-id", "via", "date"}
         assert answer.header("via") == "1.1 stillgate"
     await scene.at_peace()
+
+
+# What RFC 9110 and 9112 ask of a proxy: what a client sends, and what must then be true of the two requests and answers.
+DUTIES: dict[str, tuple[list[tuple[str, str]], Callable[[Recorded, Response], bool]]] = {
+    "S-04 Connection and what it names": (
+        [("Connection", "X-Mine, keep-alive"), ("X-Mine", "1"), ("Keep-Alive", "timeout=5")],
+        lambda sent, _: not {"connection", "x-mine", "keep-alive"} & names_of(sent.headers),
+    ),
+    "S-04 the other hop-by-hop fields": (
+        [("TE", "trailers"), ("Trailer", "X-A"), ("Proxy-Connection", "close"), ("Proxy-Authorization", "Basic eA==")],
+        lambda sent, _: not {"te", "trailer", "proxy-connection", "proxy-authorization"} & names_of(sent.headers),
+    ),
+    "S-04 Via, both ways": (
+        [("Via", "1.0 before")],
+        lambda sent, got: sent.header("via") == "1.1 stillgate" == got.header("via"),
+    ),
+    "S-04 the proxy's own version": (
+        [],
+        lambda sent, got: sent.head.start.endswith(" HTTP/1.1") and got.head.start.startswith("HTTP/1.1 "),
+    ),
+    "S-04 its own framing": (
+        [],
+        lambda sent, got: (
+            sent.header("content-length") == str(len(sent.body)) and got.header("content-length") == str(len(got.body))
+        ),
+    ),
+    "S-04 its own host": ([], lambda sent, _: (sent.header("host") or "").startswith("127.0.0.1:")),
+    "S-04 a date": ([], lambda _, got: (got.header("date") or "").endswith(" GMT")),
+    "S-04 Expect is answered here": ([("Expect", "100-continue")], lambda sent, _: sent.header("expect") is None),
+    "S-04 Max-Forwards is for TRACE and OPTIONS": (
+        [("Max-Forwards", "0")],
+        lambda sent, _: sent.header("max-forwards") is None,
+    ),
+}
+
+
+def names_of(headers: Sequence[tuple[str, str]]) -> set[str]:
+    return {name.lower() for name, _ in headers}
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
+@pytest.mark.parametrize("duty", DUTIES)
+async def test_a_proxy_does_what_the_standards_ask_of_one(scene: Scene, duty: str, version: str) -> None:
+    """S-04; whatever the upstream answers before and besides: interim answers and fields of its own connection."""
+    headers, holds = DUTIES[duty]
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    theirs = [
+        ("Connection", "X-Theirs"),
+        ("X-Theirs", "1"),
+        ("Keep-Alive", "timeout=9"),
+        ("Proxy-Authenticate", "Basic"),
+    ]
+    scene.upstream.script(after_interim(json_answer(200, answer(usage=usage), theirs), 100, 103))
+    raw = scene.ordinary(*headers).replace(b"HTTP/1.1", version.encode(), 1)
+    async with await scene.connect() as client:
+        await client.send(raw)
+        got = await client.response()
+        if got.status == 100:  # asked for by Expect, and by HTTP/1.1 only
+            assert (dict(headers).get("Expect"), version) == ("100-continue", "HTTP/1.1")
+            got = await client.response()
+    assert scene.witness.saw(got, accepted=True).status == 200
+    assert got.header("connection") in (None, "close")  # our own
+    assert not {"x-theirs", "keep-alive", "proxy-authenticate"} & names_of(got.head.headers)
+    assert holds(scene.upstream.requests[-1], got)
+
+
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS"])
+@pytest.mark.parametrize("target", [CHAT, "*"])
+async def test_a_request_that_may_go_no_further_goes_no_further(scene: Scene, method: str, target: str) -> None:
+    """S-04: with `Max-Forwards: 0` or without."""
+    calls = scene.calls
+    for forwards in ([("Max-Forwards", "0")], []):
+        answered = await scene.ask(request(method, target, [("Host", "a"), scene.bearer, *forwards]), accepted=False)
+        assert answered.status in (400, 404, 405)
+    assert scene.calls == calls
 
 
 ODD_VALUES = ["\xe4\xff", "a" * 8000, "{{7*7}} ${x} {0.__class__}", '"}{"', "\u2028".encode().decode("latin-1")]
