@@ -41,6 +41,7 @@ from proxy.dialects import dialects
 from proxy.exchange import Exchange, Principal
 from proxy.framing import check_body_headers, check_framing
 from proxy.intake import understand
+from proxy.limit_headers import LimitHeaders
 from proxy.metrics import Tally
 from proxy.peer import client_address
 from proxy.rules.pack_loading import load_pack
@@ -147,11 +148,13 @@ async def _settling(request: web.BaseRequest, decider: Decider, journal: Journal
         tally.observe("stillgate_upstream_first_byte_seconds", 0.0005)
         tally.charged(MODEL, ending.usage, ending.cost_microusd)
 
-    exchange = course.exchange
+    exchange, limits, dialect = course.exchange, LimitHeaders(clock), dialects()[PATH]
+    plan = course.reservation.plan
     return {
         "facts: detectors": lambda: decider.inspect(exchange),
         "rules: signals, conditions, flags": lambda: decider.engine.judge(exchange, exchange.started),
         "quotas: reserve and settle": reserve_and_settle,
+        "answer: headers of limits": lambda: limits.lines(dialect, plan, _RESERVED),
         "exchange: begin": begin,
         "exchange: end": end,
         "metrics": count,

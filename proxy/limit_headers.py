@@ -61,17 +61,20 @@ class LimitHeaders:
         told = binding(plan, asked, clock.monotonic(), met)
         if not told:
             return ""
-        parts: list[str | int] = [dialect.name]
+        identities: list[str | int] = [dialect.name]
         values: list[str] = []
         now, reset_text = clock.wall(), dialect.limit_reset
         for _, measure, limit, remaining, reset in told:
-            parts.append(id(limit))
+            identities.append(id(limit))
             seconds = ceil(reset)
             left = remaining - hidden[measure]
             values += (str(left) if left > 0 else "0", str(seconds), reset_text(seconds, now))
-        key = tuple(parts)
-        form = self._forms.get(key) or self._form(key, dialect, [limit for _, _, limit, _, _ in told])
-        return "".join(form.order(values + form.fixed))
+        key = tuple(identities)
+        form = self._forms.get(key)
+        if form is None:
+            form = self._form(key, dialect, [limit for _, _, limit, _, _ in told])
+        fixed, order, _ = form
+        return "".join(order(values + fixed))
 
     def _form(self, key: _Key, dialect: Dialect, limits: list[Limit]) -> _Form:
         if len(self._forms) >= _MOST_CACHED:

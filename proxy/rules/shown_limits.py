@@ -54,7 +54,7 @@ def binding(plan: Plan, asked: Amounts, now: float, met: Denial | None = None) -
                 least, tightest, its_lease = share, limit, lease
         if least < _NONE:
             # More than the limit is left where the lease follows a newer pack.
-            left = min(its_lease.left + its_lease.spare, tightest.max)
+            left = its_lease.left + its_lease.spare if least <= 1.0 else tightest.max
             found.append((least, measure, tightest, left, its_lease.all_back - now))
     found.sort()
     return found
