@@ -31,6 +31,7 @@ def test_each_dialect_has_its_path() -> None:
         "/v1/messages/count_tokens": "anthropic.count_tokens",
     }
     assert tuple(dialect.name for dialect in table.values()) == get_args(DialectName)
+    # those scenes have what each is charged, so what is served is metered.
     assert table.keys() == BY_PATH.keys(), "each goes through the scenes that all have to pass"
     for path, speech in BY_PATH.items():
         assert (table[path].name, table[path].request_id_header) == (speech.name, speech.request_id)

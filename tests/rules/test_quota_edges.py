@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from proxy.auth.token_claims import read_caller
 from proxy.clock import Clock, VirtualClock
 from proxy.course import Terms
 from proxy.exchange import Principal
@@ -18,15 +19,18 @@ from proxy.rules.shown_limits import binding
 from proxy.store.base import MAX_UNITS, SLOTS
 from proxy.store.memory import MemoryStore
 from proxy.store.unit_window import UnitWindow
+from tests.auth.issuers import issuer
+from tests.auth.tokens import claims
 
 CALLER = Principal("key_1", "acme", "acme-org", "pro", 0.0, {})
 ONE = Amounts.of(1, 1, 0)
 MINUTE = 60_000
 NUMBERS = itertools.count()
+CLIENT = ClientMessage(429, None, "no")
 
 
 def quotas_of(limit: Limit, store: MemoryStore, clock: Clock) -> Quotas:
-    quota = Quota("q", Scope.KEY, Mode.ENFORCE, (limit,), ClientMessage(429, None, "no"))
+    quota = Quota("q", Scope.KEY, Mode.ENFORCE, (limit,), CLIENT)
     name = f"r{next(NUMBERS)}"
     return Quotas(Pack("t", "1", "t", "0" * 64, (quota,)), store, clock, name, lambda: f"{name}-{next(NUMBERS)}")
 
@@ -152,3 +156,19 @@ async def test_many_at_once_of_an_account_that_nobody_has_seen_share_its_one_pla
     replicas = [quotas_of(limit, store, clock) for _ in range(2)]
     results = await asyncio.gather(*(replicas[n % 2].reserve(CALLER, "m", ONE) for n in range(200)))
     assert sum(isinstance(result, Reservation) for result in results) == 1
+
+
+async def test_callers_of_one_account_share_its_count_however_many_subjects_their_tokens_name() -> None:
+    """Q-12: and those of one organisation share that of the organisation."""
+    clock = VirtualClock()
+    corp = issuer(claims={"account": "team", "tenant": "org"})
+    callers = [
+        read_caller(claims(0.0, sub=f"person-{n}", team=f"team-{n // 10}", org="acme"), "corp", corp) for n in range(40)
+    ]
+    people = [Principal(caller.key_id, caller.account, caller.tenant, "pro", 0.0, {}) for caller in callers]
+    for per, most, groups in ((Scope.KEY, 2, 4), (Scope.ACCOUNT, 3, 4), (Scope.TENANT, 5, 1)):
+        quota = Quota("q", per, Mode.ENFORCE, (Limit(Measure.REQUESTS, most, MINUTE, False),), CLIENT)
+        pack = Pack("t", "1", "t", "0" * 64, (quota,))
+        quotas = Quotas(pack, MemoryStore(clock), clock, "r", lambda: f"op-{next(NUMBERS)}")
+        answers = [await quotas.reserve(person, "m", ONE) for person in people]
+        assert sum(isinstance(answer, Reservation) for answer in answers) == most * groups
