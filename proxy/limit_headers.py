@@ -25,6 +25,7 @@ _UNITS = {
     Measure.TOTAL_TOKENS: "tokens",
     Measure.CONCURRENCY: "concurrent-requests",
 }
+_MOST_SHOWN = 999_999_999_999_999  # the largest integer of a structured field
 _MOST_CACHED = 4096  # packs that come and go leave theirs behind
 _Key = tuple[str | int, ...]  # a dialect's name, and the identities of limits
 
@@ -68,7 +69,8 @@ class LimitHeaders:
             identities.append(id(limit))
             seconds = ceil(reset)
             left = remaining - hidden[measure]
-            values += (str(left) if left > 0 else "0", str(seconds), reset_text(seconds, now))
+            shown = str(left) if 0 < left < _MOST_SHOWN else _at_the_end(left)
+            values += (shown, str(seconds), reset_text(seconds, now))
         key = tuple(identities)
         form = self._forms.get(key)
         if form is None:
@@ -86,6 +88,10 @@ class LimitHeaders:
         return form
 
 
+def _at_the_end(left: int) -> str:
+    return str(_MOST_SHOWN) if left > 0 else "0"
+
+
 def _text(dialect: Dialect, limits: Sequence[Limit]) -> str:
     """Return the lines, with the numbers of the values in them between NULs.
 
@@ -96,7 +102,8 @@ def _text(dialect: Dialect, limits: Sequence[Limit]) -> str:
     for number, limit in enumerate(limits):
         left, seconds, reset = (f"\0{3 * number + place}\0" for place in range(3))
         name = limit.measure.replace("_", "-")
-        policy, remaining = f'"{name}";q={limit.max};qu="{_UNITS[limit.measure]}"', f'"{name}";r={left}'
+        most = min(limit.max, _MOST_SHOWN)
+        policy, remaining = f'"{name}";q={most};qu="{_UNITS[limit.measure]}"', f'"{name}";r={left}'
         if limit.window_ms:  # concurrency has none
             policy, remaining = f"{policy};w={-(-limit.window_ms // 1000)}", f"{remaining};t={seconds}"
         policies.append(policy)

@@ -53,7 +53,10 @@ METRICS: Final = {
         Metric("stillgate_upstream_first_byte_seconds", "histogram", "Time to the upstream's first byte.", (), _MODEL),
         Metric("stillgate_exchange_seconds", "histogram", "Time from acceptance to the end.", (), _MODEL),
         Metric(
-            "stillgate_upstream_rests_total", "counter", "Times a model was let alone: it kept failing.", ("model",)
+            "stillgate_upstream_rests_total",
+            "counter",
+            "Times a model was let alone: it kept failing, or asked for it.",
+            ("model",),
         ),
         Metric("stillgate_helper_calls_total", "counter", "What came of asking helper models.", ("model", "result")),
         Metric("stillgate_helper_tokens_total", "counter", "Tokens that helper models took.", ("model", "direction")),

@@ -99,6 +99,14 @@ async def test_the_standard_headers_are_structured_fields_that_name_what_is_coun
     assert dict(left)["total-tokens"].keys() == {"r", "t"}
 
 
+async def test_a_number_that_is_too_long_for_a_structured_field_is_the_largest(clock: VirtualClock) -> None:
+    """S-06, Q-08."""
+    answer = await reserved(clock, Limit(Measure.OUTPUT_TOKENS, 2**53 - 1, 60_000, False))
+    told = written(LimitHeaders(clock).lines(dialects()["/v1/messages"], answer.plan, ASKED))
+    assert read_list(told["ratelimit-policy"])[0][1]["q"] == read_list(told["ratelimit"])[0][1]["r"] == 10**15 - 1
+    assert told["anthropic-ratelimit-output-tokens-limit"] == str(2**53 - 1)
+
+
 @pytest.mark.parametrize("wrong", ['"a";r', "a;r=1", '"a";R=1', '"a" "b"', '"a";r=1,', '"a";r=1.5', '"\n";r=1', ""])
 def test_what_is_no_structured_field_is_noticed(wrong: str) -> None:
     with pytest.raises(ValueError, match="at"):

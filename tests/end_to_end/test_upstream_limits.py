@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import cycle
 
 import pytest
 import pytest_asyncio
@@ -29,8 +30,8 @@ ASKS: dict[str, tuple[int, Headers, int | None]] = {
     "503 alone": (503, [], None),
     "529 in seconds": (529, [("Retry-After", "3600")], 60),
 }
-BY_ASKING: dict[str, dict[str, str]] = {f"asking-{number}": {} for number in range(2 * len(ASKS))}
-MODELS = {"sick": {}, "busy": {}, "m-fine": {"known_as": "vendor/fine-2026-01-31"}, **BY_ASKING}
+BY_ASKING: dict[str, dict[str, str]] = {f"asking-{number}": {} for number in range(len(ASKS))}
+MODELS = {"sick": {}, "busy": {}, "queued": {}, "m-fine": {"known_as": "vendor/fine-2026-01-31"}, **BY_ASKING}
 UPSTREAM = {"connections": 3, "connections_per_tenant": 2, "waiting_per_tenant": 1, "waiting_seconds": 1.5}
 
 
@@ -70,14 +71,13 @@ async def test_a_model_that_keeps_failing_for_several_tenants_is_let_alone_and_o
     await scene.at_peace()
 
 
-@pytest.mark.parametrize("path", [CHAT, MESSAGES])
-@pytest.mark.parametrize("name", ASKS)
+@pytest.mark.parametrize(("name", "path"), list(zip(ASKS, cycle([CHAT, MESSAGES]))))
 async def test_an_upstream_that_asks_to_be_left_alone_is_by_whom_it_told_and_no_quota_is_blamed(
     scene: Scene, name: str, path: str
 ) -> None:
     """U-05: for as long as it asked, a minute at most; another tenant is not kept from trying."""
     status, headers, wait = ASKS[name]
-    model = f"asking-{2 * list(ASKS).index(name) + (path == MESSAGES)}"
+    model = f"asking-{list(ASKS).index(name)}"
     dialect: Dialect = "openai" if path == CHAT else "anthropic"
     told, other = [await scene.gate.create_key(account=who + model, tenant=who + model) for who in ("told-", "other-")]
     scene.upstream.script(json_answer(status, {"error": {"message": "limit of org-canary-upstream"}}, headers))
@@ -136,6 +136,26 @@ async def test_a_model_whose_upstream_asks_two_tenants_to_wait_is_let_alone_by_a
         while (await of(scene, keys[4], model="busy")).status == 503:
             await asyncio.sleep(0.2)  # the proxy's clock decides
     assert [await code_of(scene, key, model="busy") for key in keys] == [(200, "")] * 5
+    await scene.at_peace()
+
+
+async def test_who_waits_for_room_when_the_upstream_asks_is_not_sent_either(scene: Scene) -> None:
+    """U-05."""
+    key = await scene.gate.create_key(account="queued", tenant="queued")
+    gate = asyncio.Event()
+    limited = json_answer(429, {"error": {"message": "no"}}, [("Retry-After", "30")])
+    scene.upstream.script(*[(Pause(gate), *limited)] * 2)
+    calls = scene.calls
+    held = [asyncio.create_task(code_of(scene, key, model="queued")) for _ in range(2)]
+    async with asyncio.timeout(5):
+        while scene.calls < calls + 2:
+            await asyncio.sleep(0.01)  # another process asks
+    waiting = asyncio.create_task(code_of(scene, key, model="queued"))
+    await scene.gate.metrics()  # a turn of the proxy, in which the third comes to wait
+    gate.set()
+    assert [await task for task in held] == [(503, "upstream_rate_limited")] * 2
+    assert await waiting == (503, "upstream_resting")
+    assert scene.calls == calls + 2
     await scene.at_peace()
 
 
