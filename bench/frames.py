@@ -20,10 +20,11 @@ from bench.pass_through import client_session, web_server
 from bench.traffic import PATH, answer_body, request_body, stream_events
 from bench.upstream import canned_upstream
 from proxy.answers import AnswerWriter, Reply
+from proxy.client_connection import Deadlines
 from proxy.clock import SystemClock
 from proxy.dialects import dialects
 from proxy.intake import Reader
-from proxy.listener import Caps, Deadlines, Listener
+from proxy.listener import Caps, Listener
 from proxy.upstream import Origin, Upstream
 
 _CONCURRENCY = 16

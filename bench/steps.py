@@ -92,7 +92,7 @@ def _taking_in(request: web.BaseRequest, keys: KeyCache, secret: str) -> dict[st
     call = dialect.read(body)
 
     def framing() -> None:
-        check_framing(request)
+        check_framing(request, frozenset())
         check_body_headers(request)
 
     async def key() -> None:

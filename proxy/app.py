@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KeyCache
+from proxy.client_connection import Deadlines
 from proxy.clock import Clock
 from proxy.config import Model, Settings
 from proxy.config import Upstream as UpstreamSettings
@@ -33,7 +34,7 @@ from proxy.gateway import Gateway
 from proxy.helper_model import HelperModels
 from proxy.intake import Reader
 from proxy.link_names import LinkNames
-from proxy.listener import Caps, Deadlines, Listener, Refused
+from proxy.listener import Caps, Listener, Refused
 from proxy.log import get
 from proxy.metered_store import MeteredStore
 from proxy.metrics import Refusal, Tally
@@ -162,6 +163,7 @@ def _parts(
         spans=spans,
         tracing=tracing_of(settings.trace, bits),
         trusted_hops=settings.trusted_hops,
+        hosts=frozenset(settings.listen.hosts),
         max_exchanges=settings.limits.exchanges,
         links={"docs_url": settings.docs_url, "appeal_url": settings.appeal_url},
     )

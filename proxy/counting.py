@@ -16,6 +16,7 @@ _REFUSALS = {
     "invalid_token": Refusal.BAD_TOKEN,
     "issuer_unavailable": Refusal.ISSUER_UNAVAILABLE,
     "keys_unavailable": Refusal.KEYS_UNAVAILABLE,
+    "misdirected_request": Refusal.BAD_HOST,
     "not_found": Refusal.BAD_PATH,
     "method_not_allowed": Refusal.BAD_METHOD,
     "overloaded": Refusal.OVERLOADED,

@@ -12,8 +12,11 @@ from aiohttp import web
 
 from proxy.errors import ProxyError, UnsupportedMedia
 
-# RFC 9110: host or host:port; also what IPv6 literals need.
-_HOST = re.compile(r"[A-Za-z0-9._~:\[\]-]{1,261}")
+# RFC 9110: a name or an address, IPv6 in brackets, and perhaps a port.
+_HOST = re.compile(r"([A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+# Longer lines than 8 kB the parser refuses, so only with more than eight of them can a head be larger than this.
+_MAX_HEAD_BYTES = 65_536
+_FEW_HEADERS = 8
 _JSON_TYPE = re.compile(r"application/json(\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 _VERSIONS = ((1, 0), (1, 1))
 
@@ -32,6 +35,13 @@ class WrongVersion(Doubtful):
     code = "http_version_not_supported"
 
 
+class Misdirected(Doubtful):
+    """A request for another host than those that the settings name."""
+
+    status = 421
+    code = "misdirected_request"
+
+
 class ExpectationFailed(ProxyError):
     """An `Expect` other than `100-continue`."""
 
@@ -39,8 +49,11 @@ class ExpectationFailed(ProxyError):
     code = "expectation_failed"
 
 
-def check_framing(request: web.BaseRequest) -> None:
-    """Raise for a request that has to be answered with an error and its connection closed."""
+def check_framing(request: web.BaseRequest, names: frozenset[str]) -> None:
+    """Raise for a request that has to be answered with an error and its connection closed.
+
+    `names` are the hosts that may be asked for, in lower case; if there are none, every host may.
+    """
     headers = request.headers
     if request.version not in _VERSIONS:
         raise WrongVersion("Only HTTP/1.1 is spoken here.")
@@ -49,8 +62,14 @@ def check_framing(request: web.BaseRequest) -> None:
     if request.method == "CONNECT":
         raise Doubtful("There is no tunnel through here.")
     hosts = headers.getall("Host", ())
-    if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])) or (not hosts and request.version == (1, 1)):
+    host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    if host is None and (hosts or request.version == (1, 1)):
         raise Doubtful("Exactly one valid Host is needed.")
+    if names and (host is None or host[1].lower() not in names):
+        raise Misdirected("This host is not served here.")
+    lines = request.raw_headers
+    if len(lines) > _FEW_HEADERS and sum([len(name) + len(value) for name, value in lines]) > _MAX_HEAD_BYTES:
+        raise Doubtful("The request's headers are too large.")
     codings = headers.getall("Transfer-Encoding", None)
     if codings is not None and (codings != ["chunked"] or "Content-Length" in headers or request.version == (1, 0)):
         raise Doubtful("The body's length is not clear.")

@@ -15,6 +15,7 @@ from aiohttp import web
 from proxy.admission import Admission
 from proxy.answering import Answering
 from proxy.answers import Answer, AnswerWriter, Reply
+from proxy.client_connection import Connection
 from proxy.counting import count_decision, count_ending, count_refusal
 from proxy.course import Course, close, learn, leave, outcome_of
 from proxy.deciding import Decider, Decision
@@ -34,7 +35,6 @@ from proxy.exchange import Call, Exchange, Principal
 from proxy.framing import check_framing
 from proxy.intake import Intake, Reader
 from proxy.limit_headers import LimitHeaders
-from proxy.listener import Connection
 from proxy.log import get
 from proxy.metrics import Refusal
 from proxy.parts import Parts
@@ -82,7 +82,7 @@ class Gateway:
         exchange_id = parts.new_id()
         dialect = parts.anthropic if "anthropic-version" in request.headers else parts.openai
         try:
-            check_framing(request)
+            check_framing(request, parts.hosts)
             dialect = route(request, parts.dialects) or dialect
             principal = await self._admission.admit(request, dialect, len(self._courses))
         except ProxyError as error:

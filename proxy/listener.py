@@ -1,48 +1,21 @@
-"""The HTTP side that faces clients: aiohttp's parser with deadlines, caps and answers of our own.
+"""The HTTP side that faces clients: its connections, how many there may be, and their deadlines.
 
-Laws:
-- Nothing waits for a client for ever: header, body, idle and write-stall deadlines, swept once a second.
-- Every answer is HTTP/1.1, carries our own headers only, and head and body go to the transport in one write.
-- A connection whose framing was doubtful, or whose body was not read to its end, is closed after the answer.
-
-aiohttp gives a server no receive deadlines, answers parse errors as plain-text HTTP/1.0 and builds a response in some
-25 microseconds; so its protocol class is subclassed here, the one place that touches its internals.
+Law: nothing waits for a client for ever: header, body, idle and write-stall deadlines are looked at once a second.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
-from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from proxy.answers import STREAM, Answer, Reply
-from proxy.errors import RequestTimeout
+from proxy.answers import Answer, Reply
+from proxy.client_connection import Connection, Deadlines
 
 _SWEEP_S = 1.0
-_MAX_LINE_BYTES = 8190
-_MAX_HEADERS = 128
-# Of a head that is not complete: the parser's own limits would let each connection keep a megabyte.
-_MAX_HEAD_BYTES = 65_536
-_LINGER_S = 1.0
-
-
-class Deadlines(NamedTuple):
-    """Seconds a client may take: for a request's head, for its body (plus one for every `body_bytes_per_second` of
-    it), between requests, and to take what was written to it.
-    """
-
-    header: float
-    body: float
-    body_bytes_per_second: int
-    idle: float
-    write_stall: float
 
 
 class Caps(NamedTuple):
@@ -57,179 +30,6 @@ class Refused(NamedTuple):
 
     reason: str
     peer: str
-
-
-class Connection(RequestHandler):
-    """One client connection."""
-
-    __slots__ = ("_head_bytes", "_listener", "_wire", "body_deadline", "header_since", "peer", "stalled_since")
-
-    def __init__(self, listener: Listener, keepalive_timeout: float) -> None:
-        super().__init__(
-            listener,
-            loop=asyncio.get_running_loop(),
-            auto_decompress=False,
-            access_log=None,  # type: ignore[arg-type]  # None turns it off, as aiohttp's own runner does
-            keepalive_timeout=keepalive_timeout,
-            max_line_size=_MAX_LINE_BYTES,
-            max_field_size=_MAX_LINE_BYTES,
-            max_headers=_MAX_HEADERS,
-        )
-        self._listener = listener
-        self._wire: asyncio.Transport | None = None  # aiohttp lets go of its own as soon as it has asked for the end
-        self.peer = ""
-        self._head_bytes = 0  # of the head that is not complete yet
-        self.header_since: float | None = None  # when the first byte of a head was awaited
-        self.body_deadline: float | None = None  # when the body that is being read must be complete
-        self.stalled_since: float | None = None  # since when the client takes nothing of what was written
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take or refuse a new connection."""
-        address = transport.get_extra_info("peername")
-        self.peer = address[0] if isinstance(address, tuple) else "local"
-        if not self._listener.admit(self):
-            transport.abort()  # type: ignore[attr-defined]  # every transport of a stream server has it
-            return
-        super().connection_made(transport)
-        self._wire = self.transport
-        self.header_since = self._loop.time()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the connection; aiohttp cancels its handler."""
-        self._listener.forget(self)
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser; a head that is not complete has a deadline from its first byte on, and a largest size."""
-        super().data_received(data)
-        if not self.idle:
-            self._head_bytes = 0
-            return
-        self._head_bytes += len(data)
-        if self.header_since is None:
-            self.header_since = self._loop.time()
-        if self._head_bytes > _MAX_HEAD_BYTES and self.transport is not None:
-            self.transport.write(bytes(self._listener.on_error(self, 431, None)))
-            self.force_close()
-
-    def pause_writing(self) -> None:
-        """Start the write-stall deadline."""
-        super().pause_writing()
-        self.stalled_since = self._loop.time()
-
-    def resume_writing(self) -> None:
-        """Stop the write-stall deadline."""
-        self.stalled_since = None
-        super().resume_writing()
-
-    async def start(self) -> None:
-        """Answer one request after the other, all in this task, until either side ends the connection.
-
-        aiohttp's own loop makes a task, a writer and a response for each request; its contracts are kept: `_waiter` is
-        there while the next request is awaited, `_current_request` while one is answered.
-        """
-        try:
-            while self._keepalive and not self._force_close:
-                if not self._messages:
-                    await self._next_message()
-                await self._answer_one(*self._messages.popleft())
-        except ConnectionError:
-            pass  # the client has left: there is nobody to answer, and nothing of ours went wrong
-        except asyncio.CancelledError:
-            self.force_close()
-            raise
-        finally:
-            self._task_handler = None
-            if self.transport is not None:
-                self.transport.close()
-
-    async def _next_message(self) -> None:
-        self._waiter = self._loop.create_future()
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    async def _answer_one(self, message: RawRequestMessage | _ErrInfo, body: StreamReader) -> None:
-        """Answer a request, or in our own words what aiohttp's parser refused and what a handler let escape."""
-        self._message_taken()
-        reply: Reply
-        if isinstance(message, _ErrInfo):
-            reply = self._listener.on_error(self, message.status, message.exc)
-        else:
-            task = self._task_handler or asyncio.current_task()
-            request = web.BaseRequest(message, body, self, None, task, self._loop)  # type: ignore[arg-type]  # no writer
-            self._current_request = request
-            try:
-                reply = await self._listener.handler(request)
-            except ConnectionError:
-                raise
-            except Exception as error:  # whatever it is, the client gets an answer and we go on
-                reply = self._listener.on_error(self, 500, error)
-                if STREAM in request and request[STREAM].begun:
-                    raise ConnectionAbortedError("a second head would be read as more of the stream") from error
-            finally:
-                self._current_request = None
-        await reply.finish(self)
-        if not body.is_eof():
-            await self._read_over(body)
-        if not reply.keep_alive:
-            self._keepalive = False
-
-    def _message_taken(self) -> None:
-        if self._parser is not None:
-            self._parser.message_consumed()
-        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
-            self._resume_reading_if_drained()
-
-    async def _read_over(self, body: StreamReader) -> None:
-        """Take what a client still sends, for a moment: closing at once could cost it the answer on its way."""
-        with contextlib.suppress(TimeoutError, RequestTimeout, web.RequestPayloadError):
-            async with asyncio.timeout(_LINGER_S):
-                while await body.readany():
-                    pass
-        if not body.is_eof():
-            self._keepalive = False
-
-    def close(self) -> None:
-        """End the connection after the answer that is due; aiohttp's own would drop the rest of the request for it."""
-        self._keepalive = False
-        if self._waiter is not None:
-            self._waiter.cancel()
-
-    def overdue(self, now: float, deadlines: Deadlines) -> str | None:
-        """Return which deadline has passed, if any."""
-        if self.stalled_since is None and self._wire is not None and self._wire.is_closing():
-            # What is left to be written keeps it open, and too little of it never makes the transport pause.
-            self.stalled_since = now
-        if self.stalled_since is not None and now - self.stalled_since > deadlines.write_stall:
-            return "write_stall"
-        if self.body_deadline is not None:
-            return "body" if now > self.body_deadline else None
-        if self.idle and self.header_since is not None and now - self.header_since > deadlines.header:
-            return "header"
-        return None
-
-    def cut(self) -> None:
-        """End what is overdue: a body that is still awaited becomes an error its reader can answer, else no word."""
-        if self.body_deadline is not None and self._current_request is not None:
-            self.body_deadline = None
-            self._current_request.content.set_exception(RequestTimeout("The request body took too long."))
-        else:
-            self.abort()
-
-    def abort(self) -> None:
-        """End the connection, whatever is still to be written."""
-        if self._wire is not None:
-            self._wire.abort()
-
-    @property
-    def idle(self) -> bool:
-        """Whether the next request is awaited: none is being answered, waits for its turn or has its body read over."""
-        return self._waiter is not None and not self._messages
 
 
 class Listener(web.Server):

@@ -40,5 +40,6 @@ class Parts:
     tracing: Tracing
     spans: Spans | None  # None if there is no collector
     trusted_hops: int
+    hosts: frozenset[str]  # that may be asked for; none: every one
     max_exchanges: int
     links: Mapping[str, str]  # docs_url and appeal_url

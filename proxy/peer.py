@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from multidict import CIMultiDictProxy
 
@@ -20,7 +20,18 @@ def client_address(headers: CIMultiDictProxy[str], peer: str, trusted_hops: int)
     entries = ",".join(headers.getall("X-Forwarded-For", ())).rsplit(",", _ENTRIES)
     if len(entries) < trusted_hops:
         return peer
+    return plain_address(entries[-trusted_hops].strip()) or peer
+
+
+def plain_address(text: str) -> str:
+    """Return an address in the one form in which it counts, empty if it is none.
+
+    IPv4 within IPv6, as sockets for both tell it, is IPv4; a zone means something on one machine only.
+    """
     try:
-        return str(ip_address(entries[-trusted_hops].strip()))
+        address = ip_address(text)
     except ValueError:
-        return peer
+        return ""
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Address(int(address)))
+    return str(address)

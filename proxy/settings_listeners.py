@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from proxy.settings_types import Host, LoopbackHost, Port
+from proxy.settings_types import Host, LoopbackHost, Port, ServedHost
 from proxy.strict_model import StrictModel
 
 
@@ -13,6 +13,10 @@ class Listen(StrictModel):
 
     host: Host = Field("127.0.0.1", description="The address that customers connect to.")
     port: Port = Field(8080, description="Its port; 0 takes a free one.")
+    hosts: tuple[ServedHost, ...] = Field(
+        (),
+        description="The hosts that customers may ask for; others are answered 421. Without any, all may.",
+    )
 
 
 class Admin(StrictModel):

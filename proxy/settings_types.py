@@ -162,6 +162,11 @@ def _host(host: str) -> str:
     return host
 
 
+def _served_host(host: str) -> str:
+    """Return a host as a request names it, without its port: IPv6 has brackets there."""
+    return f"[{host}]" if ":" in _host(host) else host.lower()
+
+
 def _named(pattern: re.Pattern[str], sentence: str) -> AfterValidator:
     def check(text: str) -> str:
         if not pattern.fullmatch(text):
@@ -180,6 +185,7 @@ ExistingFile = Annotated[FilePath, AfterValidator(_existing)]
 Date = Annotated[date, PlainValidator(_date)]
 Dollars = Annotated[Decimal, PlainValidator(_dollars)]
 Host = Annotated[str, AfterValidator(_host)]
+ServedHost = Annotated[str, AfterValidator(_served_host)]
 LoopbackHost = Annotated[Host, AfterValidator(_loopback)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]

@@ -16,9 +16,10 @@ import uvloop
 from aiohttp import web
 
 from proxy.answers import AnswerWriter, Reply
+from proxy.client_connection import Deadlines
 from proxy.clock import SystemClock
 from proxy.errors import RequestTimeout
-from proxy.listener import Caps, Deadlines, Listener, Refused
+from proxy.listener import Caps, Listener, Refused
 from tests.rig.raw_client import RawClient, get, post
 
 DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=0.1, write_stall=0.1)
@@ -152,6 +153,62 @@ async def test_a_connection_whose_last_answer_came_before_the_body_ends_with_the
         await client.send(asked[-200_000:] + get("/never"))
         assert await client.to_end() == b""
         await until(lambda: not len(listener))
+
+
+@on_uvloop
+async def test_a_client_that_sends_on_does_not_lose_its_last_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """H-06, D-07: closed with something unread, the kernel would answer with a reset; nor is what it sends read."""
+    monkeypatch.setattr("proxy.client_connection._LINGER_REST_S", 0.3)
+    asked: list[str] = []
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        asked.append(request.raw_path)
+        return WRITER.whole(request, 413, "text/plain", b"too much", {}, close=True)
+
+    async with listening(handler, PATIENT) as (listener, port, _):
+        async with await RawClient.connect(port) as client:
+            rest = (get("/smuggled") * 30_000)[:1_000_000]
+            await client.send(post("/", bytes(1_500_000))[:-1_500_000])
+            for start in range(0, len(rest), 100_000):
+                await client.send(rest[start : start + 100_000])
+                await asyncio.sleep(0.1)  # what is tested: in all much longer than a client may rest
+            assert (await client.response()).body == b"too much"
+            assert await client.to_end() == b""
+            await until(lambda: not len(listener))  # although the client is still there: it rests
+    assert asked == ["/"]
+
+
+@pytest.mark.parametrize("bound", ["_LINGER_BYTES", "_LINGER_S"])
+@on_uvloop
+async def test_a_client_that_never_stops_sending_is_cut(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"proxy.client_connection.{bound}", 0.5)
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        return WRITER.whole(request, 413, "text/plain", b"", {}, close=True)
+
+    async with listening(handler, PATIENT) as (listener, port, _), await RawClient.connect(port) as client:
+        await client.send(post("/", bytes(1000))[:-1000])
+        assert (await client.response()).status == 413
+        with pytest.raises(ConnectionError):
+            await send_for_ever(client)
+        await until(lambda: not len(listener))
+
+
+async def send_for_ever(client: RawClient) -> None:
+    while True:
+        await client.send(bytes(100))
+        await asyncio.sleep(0.01)  # so slowly that it never sends as much as may be read over
+
+
+@on_uvloop
+async def test_a_head_that_never_ends_is_answered_and_the_answer_arrives() -> None:
+    """B-10: although the client sends on, and whatever the pieces are."""
+    async with listening(echo, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
+        endless = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: %b\r\n" % (n, b"b" * 8000) for n in range(120))
+        for start in range(0, len(endless), 1000):
+            await client.send(endless[start : start + 1000])
+        assert (await client.response()).status == 431
+        assert await client.to_end() == b""
 
 
 @on_uvloop
