@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from yarl import URL
 
@@ -42,7 +42,7 @@ class Origin:
 
     name: str
     url: str
-    secret: str
+    secret: str = field(repr=False)
     connect: float
     first_byte: float
     idle: float

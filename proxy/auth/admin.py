@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -105,11 +105,12 @@ class TokenRequest(NamedTuple):
         return cls(name, Role(role), float(expires_at))
 
 
-class MintedToken(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MintedToken:
     """A new token with its secret, which is nowhere else and will not be shown again."""
 
     token: AdminToken
-    secret: str
+    secret: str = field(repr=False)
 
 
 class TokenRegistry:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -130,7 +130,7 @@ class KeyRequest:
     created_at: float | None = None
     expires_at: float | None = None
     attributes: tuple[tuple[str, str], ...] = ()
-    secret: str | None = None
+    secret: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> KeyRequest:

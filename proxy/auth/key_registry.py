@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 from proxy.auth.api_key import KeyRecord, KeyRequest, Random, digest, mint, new_key_id
 from proxy.auth.first_seen import first_seen
@@ -16,11 +15,12 @@ from proxy.store.base import Row, Store
 _BATCH = 500
 
 
-class Minted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Minted:
     """A new key with its secret, which is nowhere else and will not be shown again."""
 
     record: KeyRecord
-    secret: str
+    secret: str = field(repr=False)
 
 
 class KeyRegistry:
@@ -113,11 +113,11 @@ class KeyRegistry:
     async def _write_new(self, minted: Sequence[Minted], *others: Row) -> None:
         """Write keys that must not exist yet, and then rows that may."""
         rows: list[Row] = []
-        for record, secret in minted:
-            name = digest(secret, self._digest_key)
+        for new in minted:
+            name = digest(new.secret, self._digest_key)
             rows += [
-                Row(KEYS_TABLE, name, record.to_bytes()),
-                Row(KEY_IDS_TABLE, record.id, name.encode()),
+                Row(KEYS_TABLE, name, new.record.to_bytes()),
+                Row(KEY_IDS_TABLE, new.record.id, name.encode()),
             ]
         distinct = len({row.name for row in rows}) == len(rows)
         if not distinct or not await self._store.write(rows, only_new=True):

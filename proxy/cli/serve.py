@@ -12,18 +12,16 @@ from typing import Annotated
 
 import typer
 import uvloop
-from aiohttp import __version__ as aiohttp_version
 
 from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.welcome import first_key, welcome
 from proxy.clock import SystemClock
 from proxy.config import load_settings
-from proxy.errors import ConfigurationError
 from proxy.log import configure
+from proxy.runtime import check_runtime, leave_no_core
 from proxy.supervisor import Launch, deploy
 
 _INTERACTIVE_DRAIN_S = 2.0
-_LEAST_AIOHTTP = (3, 14, 4)
 
 
 class LogLevel(StrEnum):
@@ -61,7 +59,8 @@ def serve(
         "pack": pack,
     }
     with told_plainly():
-        _check_versions()
+        check_runtime()
+        leave_no_core()
         settings = load_settings(config, overrides)
         configure(log_level, sys.stderr)
         # As workers get them, over a line of JSON and from another working directory perhaps.
@@ -108,11 +107,3 @@ async def _serve(launch: Launch) -> None:
         deployment.stop(_INTERACTIVE_DRAIN_S if interactive else None)
         if not interactive:
             await deployment.linger()
-
-
-def _check_versions() -> None:
-    """Refuse an aiohttp whose parser lets through what the listener relies on being refused."""
-    found = tuple(int(part) for part in aiohttp_version.split(".")[:3] if part.isdigit())
-    if found < _LEAST_AIOHTTP:
-        least = ".".join(map(str, _LEAST_AIOHTTP))
-        raise ConfigurationError(f"aiohttp {least} or newer is needed, this is {aiohttp_version}")

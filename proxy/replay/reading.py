@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -54,8 +54,8 @@ class Wants:
     patterns: Path | None
     released: Mapping[str, float]
     allow: frozenset[str]
-    seals_key: bytes
-    prints_key: bytes | None
+    seals_key: bytes = field(repr=False)
+    prints_key: bytes | None = field(repr=False)
 
 
 class _Wrong(ValueError):
