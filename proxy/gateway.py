@@ -80,7 +80,10 @@ class Gateway:
         if isinstance(connection, Connection):
             connection.header_since = None
         exchange_id = parts.new_id()
-        dialect = parts.anthropic if "anthropic-version" in request.headers else parts.openai
+        # Also for whatever is wrong with the framing, where the path is a known one.
+        dialect = parts.dialects.get(request.raw_path.partition("?")[0]) or (
+            parts.anthropic if "anthropic-version" in request.headers else parts.openai
+        )
         try:
             check_framing(request, parts.hosts)
             dialect = route(request, parts.dialects) or dialect

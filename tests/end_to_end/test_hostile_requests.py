@@ -12,17 +12,19 @@ import pytest_asyncio
 
 from proxy.admin import ROUTES
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, answer, chat, staged
+from tests.rig.invariants import Dialect
 from tests.rig.raw_client import Response, chunk, get, post, request
 from tests.rig.scripted_upstream import Recorded, after_interim, json_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LIMIT = 65_536
 JSON = ("Content-Type", "application/json")
+SETTINGS = {"limits": {"body_bytes": LIMIT}, "listen": {"hosts": ["a", "127.0.0.1", "Api.Example.com", "::1"]}}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
-    async with staged(tmp_path_factory.mktemp("requests"), {"limits": {"body_bytes": LIMIT}}) as scene:
+    async with staged(tmp_path_factory.mktemp("requests"), SETTINGS) as scene:
         yield scene
 
 
@@ -51,6 +53,120 @@ async def test_a_path_that_is_not_in_the_table_is_not_found(scene: Scene, path: 
         answer = await scene.ask(raw, accepted=False)
         assert answer.status == (404 if path.isascii() else 400)
     assert scene.calls == calls
+
+
+HOSTS = {
+    "b.example": 421,
+    "127.0.0.2": 421,
+    "a.b.example": 421,
+    "b.a": 421,
+    "a.": 421,
+    "[::2]": 421,
+    "API.example.COM:8443": 200,
+    "a:1": 200,
+    "[::1]:80": 200,
+    "127.0.0.1": 200,
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_only_hosts_that_the_settings_name_are_served(scene: Scene, host: str) -> None:
+    """B-05."""
+    raw = scene.ordinary().replace(b"Host: 127.0.0.1", f"Host: {host}".encode())
+    families: list[tuple[str, Dialect]] = [(CHAT, "openai"), (MESSAGES, "anthropic")]
+    for path, dialect in families:
+        asked = raw.replace(CHAT.encode(), path.encode())
+        if HOSTS[host] == 200:
+            assert (await scene.ask(asked, dialect=dialect)).status == 200
+            continue
+        refused = await scene.refused(asked, at_once=True, dialect=dialect, accepted=False)
+        assert refused.status == 421
+        assert host.encode() not in refused.body
+    await scene.at_peace()
+
+
+EDGES: dict[str, tuple[list[tuple[str, str]], bool]] = {
+    "128 headers": ([(f"X-{number}", "b") for number in range(124)], True),
+    "129 headers": ([(f"X-{number}", "b") for number in range(125)], False),
+    "a value of 8 kB": ([("X-A", "b" * 8000)], True),
+    "a value of 9 kB": ([("X-A", "b" * 9000)], False),
+    "64 kB in all": ([(f"X-{number}", "b" * 8000) for number in range(8)] + [("X-A", "b" * 1300)], True),
+    "66 kB in all": ([(f"X-{number}", "b" * 8000) for number in range(8)] + [("X-A", "b" * 2000)], False),
+}
+
+
+@pytest.mark.parametrize("name", EDGES)
+async def test_a_head_may_be_so_large_and_no_larger_however_it_comes(scene: Scene, name: str) -> None:
+    """B-10, H-17: in one segment or in many of a byte."""
+    extra, taken = EDGES[name]
+    raw = scene.ordinary(*extra)
+    for pieces_of in (None, 1000, 1) if len(raw) < 20_000 else (None, 7000):
+        async with await scene.connect() as client:
+            with suppress(ConnectionError):
+                await client.send(raw, pieces_of=pieces_of)
+            answer = scene.witness.saw(await client.response(), accepted=taken)
+        assert answer.status == 200 if taken else answer.status in {400, 431}, (pieces_of, answer)
+    await scene.at_peace()
+
+
+SEGMENTED = ["GET", "POST", "POST chunked", "a bad length", "two hosts", "no version"]
+
+
+@pytest.mark.parametrize("name", SEGMENTED)
+async def test_a_request_in_segments_of_a_byte_is_what_it_is_in_one(scene: Scene, name: str) -> None:
+    """H-17."""
+    body = dumps(chat()).encode()
+    whole = {
+        "GET": get("/v1/models", [scene.bearer]),
+        "POST": scene.ordinary(),
+        "POST chunked": request(
+            "POST",
+            CHAT,
+            [("Host", "a"), scene.bearer, JSON, ("Transfer-Encoding", "chunked")],
+            chunk(body) + chunk(b""),
+        ),
+        "a bad length": request("POST", CHAT, [("Host", "a"), scene.bearer, JSON, ("Content-Length", "+1")], b"{"),
+        "two hosts": get("/v1/models", [("Host", "a"), scene.bearer]),
+        "no version": b"GET /v1/models\r\n\r\n",
+    }[name]
+    statuses = []
+    for pieces_of in (None, 1):
+        async with await scene.connect() as client:
+            with suppress(ConnectionError):
+                await client.send(whole, pieces_of=pieces_of)
+            statuses.append(scene.witness.saw(await client.response()).status)
+    assert statuses == ([200, 200] if name in SEGMENTED[:3] else [505, 505] if name == "no version" else [400, 400])
+    await scene.at_peace()
+
+
+MULTIPART = {
+    "ordinary": (b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm-large\r\n--b--\r\n', "boundary=b"),
+    "no boundary": (b"--\r\n\r\n", ""),
+    "dashes": (b"-" * 60_000, f"boundary={'-' * 70}"),
+    "10,000 parts": (b"--b\r\n\r\n\r\n" * 6_000, "boundary=b"),
+    "a file outside": (
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="../../../../tmp/canary"\r\n\r\nx\r\n--b--\r\n',
+        "boundary=b",
+    ),
+    "a charset": (b'--b\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\nutf-7\r\n--b--\r\n', "boundary=b"),
+    "in itself": (b"--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" * 900, "boundary=b"),
+}
+
+
+@pytest.mark.parametrize("name", MULTIPART)
+async def test_forms_are_read_nowhere(scene: Scene, name: str) -> None:
+    """J-13: no path takes one, so none is parsed, and no name in one is a path."""
+    body, parameters = MULTIPART[name]
+    calls = scene.calls
+    for path, status in (
+        *[(path, 415) for path in (CHAT, MESSAGES)],
+        *[(f"/v1/{path}", 404) for path in ("audio/transcriptions", "files", "images/edits", "uploads")],
+    ):
+        raw = sized(scene, body, ("Content-Type", f"multipart/form-data; {parameters}"), path=path)
+        answer = await scene.ask(raw, dialect="anthropic" if path == MESSAGES else "openai")
+        assert answer.status == status
+    assert scene.calls == calls
+    await scene.at_peace()
 
 
 METHODS = ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "PURGE", "QUERY", "M-SEARCH"]

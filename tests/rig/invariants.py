@@ -12,8 +12,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import psutil
 
 from tests.rig.process import CANARY, Stillgate
 from tests.rig.raw_client import Response
@@ -94,9 +98,22 @@ async def assert_invariants(
     await _eventually(books)
     assert_errors_are_shaped(witness, [part for gate in gates for part in (str(gate.folder), upstream.url[7:])])
     for gate in gates:
+        assert_reaches_nobody_else(gate)
         await assert_alive(gate)
         await assert_no_secret_left(gate, witness, upstream)
         await assert_at_rest(gate, upstream, (before or {}).get(gate))
+
+
+def assert_reaches_nobody_else(gate: Stillgate) -> None:
+    """C-08, G-01: whatever clients sent, a worker is connected to whom its settings name and to its clients only."""
+    named = [entry["url"] for entry in gate.settings.get("upstreams", {}).values()]
+    named += [entry["jwks_url"] for entry in gate.settings.get("issuers", {}).values() if "jwks_url" in entry]
+    allowed = {urlsplit(url).port for url in [*named, str(gate.settings["store"])]}
+    for pid in gate.workers if named else ():  # without upstreams it asks its own model, wherever that listens
+        with suppress(psutil.NoSuchProcess):
+            reached = [one for one in psutil.Process(pid).net_connections("inet") if one.laddr.port != gate.port]
+            others = [one for one in reached if getattr(one.raddr, "port", None) not in {None, *allowed}]
+            assert not others, f"C-08: connected to somebody else: {others}"
 
 
 def assert_upstream_calls_equal_decisions(records: list[dict[str, Any]], upstream: ScriptedUpstream) -> None:
