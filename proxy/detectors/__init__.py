@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from proxy.detectors.account import AccountFacts
+from proxy.detectors.addresses import Addresses
 from proxy.detectors.answer import AnswerFacts
 from proxy.detectors.base import Detector
 from proxy.detectors.content import Content
@@ -26,6 +27,7 @@ GROUP = "stillgate.detectors"
 DETECTORS: tuple[type[Detector], ...] = (
     RequestShape,
     RequestText,
+    Addresses,
     AccountFacts,
     AnswerFacts,
     NewModel,
@@ -59,6 +61,7 @@ def build(
     made: list[Detector] = [
         RequestShape(),
         RequestText(),
+        Addresses(),
         AccountFacts(),
         AnswerFacts(),
         *([NewModel(models_released)] if models_released else []),

@@ -118,7 +118,8 @@ class Clients(RuleBasedStateMachine):
         """Assert what must be true of an answer whatever else was sent; return whether the connection goes on."""
         # Bytes that are no HTTP have no path, and so no dialect but one.
         dialect = "openai" if b'"type":"error"' not in answer.body else spec.dialect
-        self.scene.witness.saw(answer, dialect)
+        if b"not valid JSON at line" not in answer.body:  # of the client's own body, which I6 takes for one of ours
+            self.scene.witness.saw(answer, dialect)
         assert answer.head.start.startswith("HTTP/1.1 "), answer
         closes = answer.header("connection") == "close"
         assert not closes or answer.status != 200, answer

@@ -1,0 +1,94 @@
+"""Addresses in a request that its upstream would fetch: pictures, sounds, files and documents given by URL.
+
+Nothing is fetched or looked up here. Which host a name stands for is the upstream's to find out, and may be another at
+each look; what the address itself says is told, so that a pack can be strict where the upstream is one of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv6Address, ip_address
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from proxy.exchange import Exchange
+from proxy.fields import Field, Value
+
+# Members that hold an address, or an object with it as `url`, in what a conversation is made of.
+_MEMBERS = frozenset({"url", "image_url", "file_url", "audio_url", "video_url"})
+_CONVERSATIONS = ("messages", "input", "system")
+_MOST = 1_000  # addresses that are looked at: what is beyond counts as inner
+_INNER_NAMES = re.compile(r"[^.]+|.*\.(?:local|localhost|internal|intranet|lan|corp|home|arpa|test|invalid)")
+# What readers of numbers take for an address, in as many ways as there are: 2130706433, 0x7f.1, 127.1.
+_NUMBER = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)")
+_HOST = re.compile(r"[a-z0-9._-]+")
+_EMBEDDING = [(IPv6Address("64:ff9b::"), 96), (IPv6Address("64:ff9b:1::"), 48), (IPv6Address("::"), 96)]
+
+
+class Addresses:
+    """Adds `request.urls` and `request.inner_urls`."""
+
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("request.urls", 0, "How many addresses of pictures, files and such it has, for the upstream to fetch."),
+        Field(
+            "request.inner_urls",
+            0,
+            "How many of these name no public host by https: inner names, odd or private addresses, other ports.",
+        ),
+    )
+
+    def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
+        """Return how many addresses there are."""
+        if exchange.call is None:
+            return {}
+        found = [url for name in _CONVERSATIONS for url in _addresses(exchange.call.body.get(name))]
+        if not found:
+            return {}
+        inner = sum(not _is_public(url) for url in found[:_MOST]) + max(0, len(found) - _MOST)
+        return {"request.urls": len(found), "request.inner_urls": inner}
+
+
+def _addresses(conversation: Any) -> Iterator[str]:  # noqa: ANN401 - a part of a JSON document
+    """Yield every address in a conversation's parts, wherever they stand; texts and data are none."""
+    waiting: list[Any] = [conversation] if type(conversation) is list else []
+    for node in waiting:
+        if type(node) is list:
+            waiting += [item for item in node if type(item) is dict or type(item) is list]
+        else:
+            for name, value in node.items():
+                if type(value) is dict or type(value) is list:
+                    waiting.append(value)
+                elif name in _MEMBERS and type(value) is str and value[:5].lower() != "data:":
+                    yield value
+
+
+def _is_public(url: str) -> bool:
+    """Tell whether an address names a public host by https and nothing odd besides."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if parts.scheme != "https" or port not in (None, 443):
+        return False
+    if "@" in parts.netloc or "\\" in url or not url.isprintable():
+        return False
+    if host.startswith("[") or ":" in host:
+        return _is_public_ip(host)
+    host = host.removesuffix(".")
+    if _NUMBER.fullmatch(host):
+        return _is_public_ip(host)
+    return _HOST.fullmatch(host) is not None and _INNER_NAMES.fullmatch(host) is None
+
+
+def _is_public_ip(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address):
+        embeds = any(int(address) >> 128 - bits == int(net) >> 128 - bits for net, bits in _EMBEDDING)
+        if embeds or address.ipv4_mapped or address.sixtofour or address.teredo:
+            return False  # another address stands in it
+    return address.is_global and not address.is_multicast
