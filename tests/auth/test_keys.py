@@ -24,6 +24,7 @@ class Cuttable(MemoryStore):
     """The reference store with a line that can be cut."""
 
     away = False
+    deaf = False  # to changes only
     reads = 0
 
     async def read(self, table: str, name: str) -> bytes | None:
@@ -33,9 +34,12 @@ class Cuttable(MemoryStore):
         return await super().read(table, name)
 
     async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
-        if self.away:
+        if self.away or self.deaf:
             raise StoreUnavailable("cut")
-        return await super().changes(cursor, wait_ms)
+        found = await super().changes(cursor, wait_ms)
+        if self.deaf:  # cut while it waited
+            raise StoreUnavailable("cut")
+        return found
 
 
 @pytest.fixture
@@ -126,6 +130,7 @@ async def test_a_store_that_is_away_is_503_for_unknown_keys_and_nothing_for_know
 
 
 async def test_the_stored_digest_opens_nothing(registry: KeyRegistry, cache: KeyCache) -> None:
+    """K-08."""
     minted = await registry.create(KeyRequest("acme", "org"))
     assert await refused(cache, digest(minted.secret, DIGEST_KEY))
 
@@ -133,6 +138,7 @@ async def test_the_stored_digest_opens_nothing(registry: KeyRegistry, cache: Key
 async def test_rotation_keeps_both_keys_until_the_old_one_dies(
     registry: KeyRegistry, cache: KeyCache, clock: VirtualClock
 ) -> None:
+    """K-11."""
     old = await registry.create(KeyRequest("acme", "org", "pro"))
     new = await registry.rotate(old.record.id, grace_s=100)
     assert (await cache.authenticate(old.secret)).account == (await cache.authenticate(new.secret)).account
@@ -168,3 +174,45 @@ async def test_unknown_ids_are_a_key_error(registry: KeyRegistry) -> None:
     for verb in (registry.show, registry.revoke):
         with pytest.raises(KeyError):
             await verb("key_nobody")
+
+
+async def test_a_revocation_is_known_within_seconds_under_load(registry: KeyRegistry, cache: KeyCache) -> None:
+    """K-10: p99 within five seconds, while all keys are asked for all the time."""
+    minted = [await registry.create(KeyRequest(f"acme-{number}", "org")) for number in range(200)]
+    loop = asyncio.get_running_loop()
+    revoked: dict[str, float] = {}
+    known: dict[str, float] = {}
+
+    async def ask() -> None:
+        while len(known) < len(minted):
+            for each in minted:
+                shut = await refused(cache, each.secret)
+                assert shut is False or each.secret in revoked
+                if shut:
+                    known.setdefault(each.secret, loop.time())
+            await asyncio.sleep(0)
+
+    asking = asyncio.create_task(ask())
+    for each in minted:
+        revoked[each.secret] = loop.time()
+        await registry.revoke(each.record.id)
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await asking
+    delays = sorted(known[secret] - at for secret, at in revoked.items())
+    assert delays[len(delays) * 99 // 100 - 1] < 5
+
+
+async def test_a_revocation_is_known_at_the_latest_when_news_are_too_old(
+    store: Cuttable, registry: KeyRegistry, cache: KeyCache, clock: VirtualClock
+) -> None:
+    """K-10: only the feed is cut, so the key itself can be asked for, and is, once nothing cached may be believed."""
+    minted = await registry.create(KeyRequest("acme", "org"))
+    await asyncio.sleep(0.01)
+    await cache.authenticate(minted.secret)
+    store.deaf = True
+    await registry.revoke(minted.record.id)
+    clock.advance(STALE_S - 1)
+    assert (await cache.authenticate(minted.secret)).account == "acme"
+    clock.advance(2)
+    assert await refused(cache, minted.secret)

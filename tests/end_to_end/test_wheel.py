@@ -13,6 +13,7 @@ import pytest
 
 from tests.rig.process import Stillgate
 from tests.rig.raw_client import RawClient, get
+from tests.test_supply import leaks
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +38,7 @@ def test_the_wheel_carries_the_packs_and_no_code_beside_the_package(site: Path) 
     folder = ROOT / "policies"
     assert carried == {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert not list(shipped.rglob("*.py"))
+    assert leaks(path.read_bytes() for path in site.rglob("*") if path.is_file()) == []  # C-05
 
 
 async def test_the_wheel_serves_with_its_own_pack_where_there_is_no_other(tmp_path: Path, site: Path) -> None:
