@@ -76,6 +76,7 @@ class Connection(RequestHandler):
         "_read_over_bytes",
         "_wire",
         "body_deadline",
+        "bytes_received",
         "header_since",
         "peer",
         "stalled_since",
@@ -99,6 +100,7 @@ class Connection(RequestHandler):
         self._lingering: asyncio.Timeout | None = None  # until when a client that rests is waited for
         self._linger_end = 0.0
         self._read_over_bytes = 0
+        self.bytes_received = 0
         self.header_since: float | None = None  # when the first byte of a head was awaited
         self.body_deadline: float | None = None  # when the body that is being read must be complete
         self.stalled_since: float | None = None  # since when the client takes nothing of what was written
@@ -124,6 +126,7 @@ class Connection(RequestHandler):
         if self._lingering is not None:
             self._read_past(len(data), self._lingering)
             return
+        self.bytes_received += len(data)
         super().data_received(data)
         if not self.idle:
             self._head_bytes = 0

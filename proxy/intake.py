@@ -31,6 +31,11 @@ _FEW_BYTES = 4_096
 # it, more of them are refused before they take all memory. A body takes up to five times its length.
 _HELD_BYTES = 512 << 20
 _HELD_OF_ACCOUNT_BYTES = 128 << 20
+# Each chunk costs the parser a microsecond, however small it is, and takes five bytes besides its own; beyond so many
+# chunks they have to be this large on average.
+_CRUMBS = 131_072
+_CRUMB_BYTES = 16
+_LEAST_AROUND_CHUNK = 5
 # What reading costs, in bytes that are only copied: detectors read about so much of a text, each byte at this cost.
 _SCANNED_BYTES = 40_000
 _SCANNED_COST = 100
@@ -113,9 +118,13 @@ class Reader:
         connection.body_deadline = clock() + most
         parts: list[bytes] = []
         size = 0
+        began = connection.bytes_received
         try:
             while part := await content.readany():
                 size += len(part)
+                crumbs = (connection.bytes_received - began - size) // _LEAST_AROUND_CHUNK
+                if crumbs > _CRUMBS and size < _CRUMB_BYTES * crumbs:
+                    raise BadRequest("The request body comes in too many small chunks.")
                 self._hold(account, len(part))
                 if size > self._body_bytes:
                     return None

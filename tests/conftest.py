@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+# Under `python -O` only what is rewritten asserts anything; test files are, their helpers have to be named.
+HELPERS = [path for path in Path(__file__).parent.rglob("*.py") if not path.name.startswith(("test_", "__"))]
+pytest.register_assert_rewrite(
+    *(".".join(("tests", *path.relative_to(Path(__file__).parent).with_suffix("").parts)) for path in HELPERS)
+)
 LONGEST = {"test_policy_packs.py", "test_policies_tutorial.py"}
 
 settings.register_profile("untimed", deadline=None)

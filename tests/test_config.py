@@ -206,6 +206,7 @@ def test_the_admin_side_may_listen_on_loopback(tmp_path: Path, host: str) -> Non
     "host", ["0.0.0.0", "::", "10.0.0.1", "example.com", "127.0.0.1.example.com", "::ffff:8.8.8.8"]
 )
 def test_the_admin_side_listens_nowhere_else(tmp_path: Path, host: str) -> None:
+    """G-12."""
     assert refused(tmp_path, f"admin: {{host: '{host}'}}\n") == [
         "3:15: the admin side listens on loopback only in this release, such as 127.0.0.1"
     ]

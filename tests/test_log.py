@@ -88,6 +88,7 @@ def test_a_terminal_gets_text_for_people() -> None:
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["pipe", "terminal"])
 def test_a_traceback_shows_neither_credentials_nor_local_variables(stream: io.StringIO) -> None:
+    """G-14, G-15."""
     configure("info", stream)
 
     def fail() -> None:
@@ -125,6 +126,7 @@ SECRETS = {
 
 @pytest.mark.parametrize(("text", "masked"), SECRETS.values(), ids=SECRETS.keys())
 def test_what_looks_like_a_credential_is_masked_wherever_it_stands(text: str, masked: str) -> None:
+    """G-14."""
     stream = io.StringIO()
     configure("info", stream)
     get("a").info(text, value=text, nested={"list": [text, (text,)]}, raw=text.encode())

@@ -150,6 +150,7 @@ def test_the_pack_that_was_in_force_before_is_forgotten() -> None:
 
 
 def test_a_million_invented_models_are_one_label() -> None:
+    """D-11."""
     tally = Tally(["large"])
     process = psutil.Process()
     before = process.memory_info().rss
@@ -161,6 +162,7 @@ def test_a_million_invented_models_are_one_label() -> None:
 
 
 def test_any_other_label_is_bounded_as_well_and_nothing_goes_uncounted() -> None:
+    """D-11."""
     tally = Tally([])
     for number in range(5_000):
         tally.count("stillgate_quota_denials_total", (f"quota-{number}", "requests", "enforce"))

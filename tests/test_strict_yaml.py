@@ -87,6 +87,7 @@ def test_scalars_mean_what_the_core_schema_says(scalar: str, value: object) -> N
     ],
 )  # fmt: skip
 def test_every_trap_is_a_problem_at_its_place(text: str | bytes, expected: list[str]) -> None:
+    """G-07."""
     assert problems_of(text) == expected
 
 
@@ -97,6 +98,7 @@ def test_all_traps_of_a_file_are_found_in_one_pass_up_to_the_syntax_error() -> N
 
 
 def test_a_bomb_of_aliases_costs_nothing() -> None:
+    """G-07."""
     levels = "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(8))
     assert len(problems_of("a: &a [x]\n" + levels)) == 1 + 8 + 72
 
@@ -172,6 +174,7 @@ yaml_text = st.lists(
 
 @given(yaml_text)
 def test_nothing_but_problems_comes_out_of_any_mixture_of_yaml(text: str) -> None:
+    """G-07."""
     assert all(not problem.endswith(": ") for problem in problems_of(text))
 
 

@@ -234,6 +234,7 @@ LENGTHY = {name for name in BROKEN if "long" in name and "longer" not in name}
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("eager", [True, False])
 def test_what_is_malformed_is_no_answer(run: Run, name: str, eager: bool) -> None:
+    """H-21."""
     raw = BROKEN[name]
     most = 50_000 if name in LENGTHY else max(len(raw), 1)
     with pytest.raises(BrokenAnswer):
@@ -269,6 +270,8 @@ LATER = {
 @pytest.mark.parametrize("name", LATER)
 @pytest.mark.parametrize("answer", [ONE, CHUNKED + chunk(b"{}") + chunk(b"")])
 def test_what_comes_behind_an_answer_ends_the_use_of_its_connection(run: Run, answer: bytes, name: str) -> None:
+    """H-21."""
+
     async def scenario() -> None:
         async with connected() as (ours, _):
             ours.data_received(answer)

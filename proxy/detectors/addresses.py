@@ -22,6 +22,7 @@ _MOST = 1_000  # addresses that are looked at: what is beyond counts as inner
 _INNER_NAMES = re.compile(r"[^.]+|.*\.(?:local|localhost|internal|intranet|lan|corp|home|arpa|test|invalid)")
 # What readers of numbers take for an address, in as many ways as there are: 2130706433, 0x7f.1, 127.1.
 _NUMBER = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)")
+_HOST_CHARS = 253
 _HOST = re.compile(r"[a-z0-9._-]+")
 _EMBEDDING = [(IPv6Address("64:ff9b::"), 96), (IPv6Address("64:ff9b:1::"), 48), (IPv6Address("::"), 96)]
 
@@ -72,7 +73,7 @@ def _is_public(url: str) -> bool:
         return False
     if parts.scheme != "https" or port not in (None, 443):
         return False
-    if "@" in parts.netloc or "\\" in url or not url.isprintable():
+    if len(host) > _HOST_CHARS or "@" in parts.netloc or "\\" in url or not url.isprintable():
         return False
     if host.startswith("[") or ":" in host:
         return _is_public_ip(host)

@@ -43,6 +43,7 @@ def test_what_cannot_be_a_key_is_not_looked_up(secret: str) -> None:
 
 
 def test_secrets_that_share_a_long_beginning_have_different_digests() -> None:
+    """K-07."""
     assert digest("a" * 64 + "1", KEY) != digest("a" * 64 + "2", KEY)
     assert digest("same", KEY) != digest("same", b"other" * 8)
 

@@ -43,6 +43,7 @@ def test_either_header_carries_the_credential(pairs: list[tuple[str, str]]) -> N
     ],
 )
 def test_anything_but_one_clean_credential_is_refused(pairs: list[tuple[str, str]], status: int) -> None:
+    """B-01, K-09."""
     with pytest.raises(ProxyError) as caught:
         one_credential(headers(*pairs))
     assert caught.value.status == status

@@ -76,8 +76,8 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no messages": ({"messages": []}, "messages"),
     "a role of another API": ({"messages": [{"role": "developer", "content": "hi"}]}, "messages[0].role"),
     "no content": ({"messages": [{"role": "user"}]}, "messages[0].content"),
-    "content as null": ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
-    "an unknown block": (_block({"type": "video"}), "messages[0].content[1].type"),
+    "J-10 content as null": ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
+    "J-10 an unknown block": (_block({"type": "video"}), "messages[0].content[1].type"),
     "a block without a type": (_block({"text": "hi"}), "messages[0].content[1].type"),
     "a block as a string": (_block("hi"), "messages[0].content[1]"),
     "an unknown source": (_document({"type": "magic"}), "messages[0].content[1].source.type"),
@@ -86,7 +86,7 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         _document({"type": "content", "content": [{"type": "video"}]}),
         "messages[0].content[1].source.content[0].type",
     ),
-    "an unknown block in a tool result": (_result([{"type": "video"}]), "messages[0].content[1].content[0].type"),
+    "J-10 an unknown block in a tool result": (_result([{"type": "video"}]), "messages[0].content[1].content[0].type"),
     "a tool result as a number": (_result(1), "messages[0].content[1].content"),
     "an unknown block in the system prompt": ({"system": [{"type": "video"}]}, "system[0].type"),
     "a system prompt as an object": ({"system": {}}, "system"),
@@ -98,8 +98,8 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown member": ({"surprise": 1}, "surprise"),
     "a member of another API": ({"n": 2}, "n"),
     "another case": ({"Max_Tokens": 1}, "Max_Tokens"),
-    "another workspace": ({"workspace_id": "w"}, "workspace_id"),
-    "fallbacks": ({"fallbacks": []}, "fallbacks"),
+    "J-11 another workspace": ({"workspace_id": "w"}, "workspace_id"),
+    "J-11 fallbacks": ({"fallbacks": []}, "fallbacks"),
 }
 
 _STATE: dict[str, dict[str, Any]] = {

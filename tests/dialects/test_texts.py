@@ -223,12 +223,14 @@ def _assert_complete(dialect: Dialect, request: dict[str, Any]) -> None:
 @settings(deadline=None)
 @given(_openai_request)
 def test_every_string_that_a_model_would_see_is_found_in_a_chat_request(request: dict[str, Any]) -> None:
+    """J-10."""
     _assert_complete(OpenAIChat(frozenset({"template_arguments"})), request)
 
 
 @settings(deadline=None)
 @given(_anthropic_request)
 def test_every_string_that_a_model_would_see_is_found_in_a_messages_request(request: dict[str, Any]) -> None:
+    """J-10."""
     _assert_complete(AnthropicMessages(frozenset({"template_arguments"})), request)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -93,6 +94,7 @@ def with_a_length(body: bytes) -> Script:
 @pytest.mark.parametrize("framed", [with_a_length, in_two_chunks, to_the_close])
 @pytest.mark.parametrize(("speech", "body"), DOCUMENTS)
 async def test_a_document_is_passed_on_byte_for_byte(scene: Scene, speech: Speech, body: bytes, framed: Any) -> None:
+    """S-02."""
     scene.upstream.script(framed(body))
     answer = await scene.ask(post(speech.path, speech.ask("hi"), [scene.bearer]), dialect=speech.family)
     assert answer.status == 200
@@ -106,6 +108,7 @@ async def test_a_document_is_passed_on_byte_for_byte(scene: Scene, speech: Speec
 async def test_a_stream_is_passed_on_byte_for_byte_wherever_it_was_cut(
     scene: Scene, speech: Speech, asked: dict[str, Any], events: Sequence[bytes], size: int
 ) -> None:
+    """S-02."""
     body = b"".join(events)
     scene.upstream.script(sse_answer([body[start : start + size] for start in range(0, len(body), size)]))
     body_of = {**speech.ask("hi"), **asked, "stream": True}
@@ -122,3 +125,89 @@ async def test_what_was_taken_out_of_a_stream_is_the_usage_and_nothing_else(scen
     first, *rest = CHAT_EVENTS
     written = json.dumps({"choices": json.loads(first[6:])["choices"]}, separators=(",", ":"))
     assert answer.body == b"".join([f"data: {written}\n\n".encode(), *rest[:3], rest[-1]])
+
+
+def any_value(dice: random.Random, depth: int) -> str:
+    """Write a JSON value as somebody's printer might: spaces, escapes and numbers in any of their forms."""
+    space = dice.choice(["", "", " ", "\n  ", "\t", "\r\n"])
+    kind = dice.randrange(8 if depth else 6)
+    if kind == 6:
+        return (
+            f"[{space}" + f",{space}".join(any_value(dice, depth - 1) for _ in range(dice.randrange(4))) + f"{space}]"
+        )
+    if kind == 7:
+        members = [f"{any_text(dice)}{space}:{space}{any_value(dice, depth - 1)}" for _ in range(dice.randrange(4))]
+        return f"{{{space}" + f",{space}".join(members) + f"{space}}}"
+    numbers = ["0", "-0.0", "1E+2", "1.50", "12345678901234567890", "1e-7", "0.1000"]
+    return dice.choice([any_text(dice), any_text(dice), dice.choice(numbers), "true", "null"])
+
+
+def any_text(dice: random.Random) -> str:
+    pieces = [
+        "a",
+        "é",
+        "漢",
+        "\U0001f600",
+        r"\u00e9",
+        r"\uD83D\uDE00",
+        r"\/",
+        r"\"",
+        r"\\",
+        r"\n",
+        "\u2028",
+        "\x7f",
+        "<b>",
+        "data: x",
+    ]
+    return '"' + "".join(dice.choice(pieces) for _ in range(dice.randrange(12))) + '"'
+
+
+async def assert_any_shape_is_passed_on(scene: Scene, seed: int) -> None:
+    """Pass a document or a stream of a shape on that nobody has thought of; what the API needs is in it somewhere."""
+    dice = random.Random(seed)
+    needed = {
+        CHAT: '"choices":[]',
+        MESSAGES: '"type":"message","content":[]',
+        RESPONSES: '"output":[],"status":"completed"',
+    }
+    speech = dice.choice(list(needed))
+    ends = {CHAT: "data: [DONE]", MESSAGES: 'data: {"type":"message_stop"}'}
+    ends[RESPONSES] = 'data: {"type":"response.completed","response":{"usage":null}}'
+    asked = speech.ask("hi")
+    if dice.random() < 0.5:
+        more = "".join(f",{any_text(dice)}: {any_value(dice, 3)}" for _ in range(dice.randrange(4)))
+        body = f"{{ {needed[speech]}{more} }}{dice.choice(['', ' ', chr(10)])}".encode()
+        scene.upstream.script(dice.choice([with_a_length, in_two_chunks, to_the_close])(body))
+    else:
+        asked["stream"] = True
+        if speech is CHAT:
+            asked["stream_options"] = {"include_usage": True}
+        end = dice.choice(["\n", "\r\n"])
+        lines = [
+            *(
+                f"{dice.choice(['data: ', 'data:', 'id: ', ': ', 'event: x', 'retry: 1'])}"
+                for _ in range(dice.randrange(9))
+            ),
+            "",
+        ]
+        events = [f'data: {{"x":{any_value(dice, 2)}}}'.replace("\n", " ").replace("\r", " ") + end * 2 for _ in lines]
+        whole = [line + end * 2 + told for line, told in zip(lines, events, strict=True)]
+        body = ("".join(whole) + ends[speech] + end * 2).encode()
+        cuts = sorted(dice.randrange(len(body) + 1) for _ in range(dice.randrange(6)))
+        pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True) if a < b]
+        scene.upstream.script(sse_answer(pieces))
+    answer = await scene.ask(post(speech.path, asked, [scene.bearer]), dialect=speech.family)
+    assert (answer.status, answer.body) == (200, body), seed
+
+
+async def test_answers_of_any_shape_are_passed_on_byte_for_byte(scene: Scene) -> None:
+    """S-02."""
+    for seed in range(120):
+        await assert_any_shape_is_passed_on(scene, seed)
+
+
+@pytest.mark.soak
+async def test_very_many_answers_of_any_shape_are_passed_on_byte_for_byte(scene: Scene) -> None:
+    """S-02."""
+    for seed in range(1_000, 4_000):
+        await assert_any_shape_is_passed_on(scene, seed)

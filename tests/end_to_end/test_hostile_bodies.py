@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import cache
 from json import dumps
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -129,6 +130,20 @@ async def test_a_body_of_100_000_chunks_of_a_byte_is_read_without_a_stall(scene:
     headers = [("Host", "a"), scene.bearer, ("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]
     answer = await scene.ask(request("POST", CHAT, headers, framed), accepted=True)
     assert answer.status == 200
+    await scene.at_peace()
+
+
+async def test_a_body_of_a_million_chunks_of_a_byte_costs_less_than_a_second(scene: Scene) -> None:
+    """D-06: of the worker's time: before its end it is refused; and the invariants look at the loop's lag."""
+    (worker,) = scene.gate.workers
+    before = psutil.Process(worker).cpu_times()
+    body = dumps(chat(user="a" * 999_900)).encode()
+    framed = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + chunk(b"")
+    headers = [("Host", "a"), scene.bearer, JSON, ("Transfer-Encoding", "chunked")]
+    answer = await scene.ask(request("POST", CHAT, headers, framed), accepted=True, within=60)
+    assert answer.status == 400
+    after = psutil.Process(worker).cpu_times()
+    assert after.user + after.system - before.user - before.system < 1
     await scene.at_peace()
 
 

@@ -1,4 +1,4 @@
-"""Requests that two parsers could read in two ways: one error each, then the connection ends (H-01 to H-17, B-01).
+"""Requests that two parsers could read in two ways: one error each, then the connection ends (H-01, H-05 to H-16, B-01).
 
 Every row is sent with a good key, and a good request in the same write behind it: nothing of either may go upstream.
 """

@@ -99,6 +99,7 @@ async def claude(scene: Scene, key: str) -> AsyncIterator[anthropic.AsyncAnthrop
 
 @pytest.mark.parametrize("wrong", ["of no key", "of somewhere else", "expired", "revoked"])
 async def test_whatever_is_wrong_with_a_key_is_the_same_authentication_error(scene: Scene, wrong: str) -> None:
+    """S-01."""
     gate, calls = scene.gate, len(scene.upstream.requests)
     match wrong:
         case "of no key":
@@ -133,6 +134,7 @@ async def test_no_key_at_all_is_an_authentication_error_that_says_how_to_send_on
 async def test_a_model_that_is_not_listed_is_a_not_found_error(
     scene: Scene, chat: openai.AsyncOpenAI, claude: anthropic.AsyncAnthropic
 ) -> None:
+    """S-01."""
     theirs, ours = await both_raise("NotFoundError", chat, claude, model="m-larg")
     assert (theirs.code, theirs.param) == ("model_not_found", "model")
     assert ours.type == "not_found_error"
@@ -163,6 +165,7 @@ async def test_a_path_that_is_not_served_is_a_not_found_error(
 async def test_a_request_that_cannot_be_read_is_a_bad_request_error(
     scene: Scene, chat: openai.AsyncOpenAI, claude: anthropic.AsyncAnthropic, how: dict[str, Any], param: str, code: str
 ) -> None:
+    """S-01."""
     calls = len(scene.upstream.requests)
     theirs, ours = await both_raise("BadRequestError", chat, claude, **how)
     assert (theirs.param, theirs.code) == (param, code)
@@ -206,7 +209,7 @@ async def test_a_quota_that_says_403_is_a_permission_denied_error_with_the_packs
 async def test_a_quota_of_a_short_window_is_a_rate_limit_error_that_says_when_to_come_back(
     scene: Scene, chat: openai.AsyncOpenAI, claude: anthropic.AsyncAnthropic
 ) -> None:
-    """Q-17."""
+    """Q-17, S-01."""
     await ask(chat, model="m-dear", max_tokens=8)
     theirs, ours = await both_raise("RateLimitError", chat, claude, model="m-dear", max_tokens=9)
     assert (theirs.code, theirs.type, ours.type) == ("rate_limit_exceeded", "rate_limit_error", "rate_limit_error")
@@ -242,7 +245,7 @@ async def test_what_is_left_of_a_limit_is_in_the_headers_that_a_client_shows(
 
 
 async def test_a_client_that_retries_as_it_was_told_is_served(scene: Scene, key: str) -> None:
-    """Q-10, Q-16: and what was refused meanwhile is not charged."""
+    """Q-10, Q-16, S-01: and what was refused meanwhile is not charged."""
     other = await scene.gate.create_key(account="retrying", tenant="retrying")
     async with (
         openai_client(scene.gate, key, max_retries=2) as chat,
@@ -265,7 +268,7 @@ async def test_a_client_that_retries_as_it_was_told_is_served(scene: Scene, key:
 
 
 async def test_a_quota_of_a_day_is_a_rate_limit_error_that_a_client_does_not_retry(scene: Scene, key: str) -> None:
-    """Q-17."""
+    """Q-17, S-01."""
     usage = {"prompt_tokens": 1, "completion_tokens": 49_990, "total_tokens": 49_991}
     choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
     answer = {"id": "c", "object": "chat.completion", "choices": [choice], "usage": usage}

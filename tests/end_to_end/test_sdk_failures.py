@@ -113,6 +113,7 @@ async def until_it_breaks(stream: Any, pieces: list[Any]) -> None:
 async def test_an_upstream_that_fails_is_an_internal_server_error_that_costs_nothing(
     scene: Scene, answer: Script, status: int, code: str, anthropic_type: str, outcome: str
 ) -> None:
+    """S-01."""
     scene.upstream.script(answer, answer)
     theirs, ours = await both_raise("InternalServerError", scene.chat, scene.claude)
     assert (theirs.status_code, theirs.code, theirs.type, ours.type) == (status, code, "server_error", anthropic_type)
@@ -135,6 +136,7 @@ async def test_an_upstream_that_fails_is_an_internal_server_error_that_costs_not
 async def test_a_chat_stream_that_breaks_raises_in_the_middle(
     scene: Scene, ending: Script, code: str, outcome: str
 ) -> None:
+    """S-01."""
     scene.upstream.script((*CHAT_BEGUN, *ending))
     stream = await ask(scene.chat, stream=True)
     pieces: list[Any] = []
@@ -158,6 +160,7 @@ async def test_a_chat_stream_that_breaks_raises_in_the_middle(
 async def test_a_message_stream_that_breaks_raises_in_the_middle(
     scene: Scene, ending: Script, kind: str, outcome: str
 ) -> None:
+    """S-01."""
     scene.upstream.script((*MESSAGE_BEGUN, *ending))
     pieces: list[Any] = []
     with pytest.raises(anthropic.APIStatusError) as error:
@@ -166,3 +169,14 @@ async def test_a_message_stream_that_breaks_raises_in_the_middle(
     assert error.value.type == kind
     record = await record_of(scene.gate, error.value.request_id)
     assert (record["outcome"], record["status"], record["usage"]["source"]) == (outcome, 200, "estimate")
+
+
+async def test_a_client_that_stops_waiting_raises_its_timeout_and_ends_the_call(scene: Scene) -> None:
+    """S-01."""
+    for client, kind in ((scene.chat, openai.APITimeoutError), (scene.claude, anthropic.APITimeoutError)):
+        before, calls = len(scene.gate.records("exchange")), len(scene.upstream.requests)
+        scene.upstream.script((Pause(asyncio.Event()),))
+        with pytest.raises(kind):
+            await ask(client, timeout=0.3)
+        record = (await scene.gate.wait_for_records(before + 1))[-1]
+        assert (record["outcome"], len(scene.upstream.requests)) == ("client_left", calls + 1)
