@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from proxy.auth.admin import AdminToken, MintedToken, Role
+from proxy.auth.api_key import KeyRecord, KeyRequest
+from proxy.auth.key_registry import Minted
 from proxy.errors import ConfigurationError
+from proxy.replay.reading import Wants
 from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
+from proxy.upstream import Origin
 
 CANARY = bytes(range(32))
 
@@ -75,6 +80,7 @@ def test_a_secret_of_roots_that_the_groups_members_may_read_is_taken_from_whoeve
      b"not base64 at all, and long enough to be a secret", b"\xff" * 64, base64.b64encode(CANARY) + b"\nmore"],
 )  # fmt: skip
 def test_what_is_no_master_secret_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
+    """G-12: a default or a pattern is none either."""
     path = tmp_path / "master.secret"
     path.write_bytes(content)
     path.chmod(0o600)
@@ -89,6 +95,26 @@ def test_a_place_where_no_secret_can_be_made_is_an_error_with_its_name(tmp_path:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"file/master\.secret: the master secret cannot be read or made"):
         load_or_create_master(tmp_path / "file" / "master.secret")
+
+
+RECORD = KeyRecord("key_1", "a", "t", "p", 0, 0, "nary")
+TOKEN = AdminToken("alice", Role.REVIEWER, 0, "digest")
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        Origin("default", "https://a", "sk-canary", 1, 1, 1, 1, 1),
+        KeyRequest("acme", "acme", secret="sk-canary"),
+        Minted(RECORD, "sk-canary"),
+        MintedToken(TOKEN, "sk-canary"),
+        Wants(frozenset(), None, {}, frozenset(), b"sk-canary", b"sk-canary"),
+    ],
+    ids=lambda holder: type(holder).__name__,
+)
+def test_whatever_holds_a_secret_does_not_show_it(holder: object) -> None:
+    """G-15: neither in a message nor in a traceback that shows its arguments."""
+    assert "sk-canary" not in f"{holder!r} {holder}"
 
 
 def test_a_master_shows_nothing_of_itself() -> None:

@@ -27,6 +27,7 @@ from proxy.log import configure, get
 from proxy.pack_watch import POLL_S, look, look_until_still, pack_of
 from proxy.problem import YamlProblems
 from proxy.rules.pack import Mode
+from proxy.runtime import check_runtime, leave_no_core
 from proxy.start import store_password
 from proxy.store import open_store
 
@@ -47,6 +48,8 @@ def hunter(
     what to look for, and is followed when it changes. Ctrl-C or SIGTERM ends it with everything safe.
     """
     with told_plainly():
+        check_runtime()
+        leave_no_core()
         settings = load_settings(config, {"data": data})
         if not settings.store.shared:
             raise ConfigurationError(
