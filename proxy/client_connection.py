@@ -32,7 +32,8 @@ _MAX_HEADERS = 128
 _MAX_HEAD_BYTES = 65_536
 # How long the rest of a body that nobody wanted is awaited, so that the connection can serve another request.
 _READ_OVER_S = 1.0
-# What is read over of a client that still sends when its last answer is written: as long, as much, and until it rests.
+# What is read over of a client that still sends when its last answer is written: as long, as much, and until it rests;
+# one that was too slow before has no more time than another may rest.
 _LINGER_S = 30.0
 _LINGER_REST_S = 2.0
 _LINGER_BYTES = 128 << 20
@@ -74,6 +75,7 @@ class Connection(RequestHandler):
         "_lingering",
         "_owner",
         "_read_over_bytes",
+        "_slow",
         "_wire",
         "body_deadline",
         "bytes_received",
@@ -100,6 +102,7 @@ class Connection(RequestHandler):
         self._lingering: asyncio.Timeout | None = None  # until when a client that rests is waited for
         self._linger_end = 0.0
         self._read_over_bytes = 0
+        self._slow = False  # its body was overdue
         self.bytes_received = 0
         self.header_since: float | None = None  # when the first byte of a head was awaited
         self.body_deadline: float | None = None  # when the body that is being read must be complete
@@ -229,7 +232,7 @@ class Connection(RequestHandler):
         if self._wire is None or self._wire.is_closing():
             return
         self._messages.clear()
-        self._linger_end = self._loop.time() + _LINGER_S
+        self._linger_end = self._loop.time() + (_LINGER_REST_S if self._slow else _LINGER_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_REST_S) as self._lingering:
                 self._wire.write_eof()
@@ -265,7 +268,7 @@ class Connection(RequestHandler):
     def cut(self) -> None:
         """End what is overdue: a body that is still awaited becomes an error its reader can answer, else no word."""
         if self.body_deadline is not None and self._current_request is not None:
-            self.body_deadline = None
+            self.body_deadline, self._slow = None, True
             self._current_request.content.set_exception(RequestTimeout("The request body took too long."))
         else:
             self.abort()

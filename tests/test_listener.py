@@ -224,6 +224,9 @@ async def test_a_body_that_comes_too_slowly_is_answered_and_nothing_else_is_told
         await client.send(post("/", bytes(1000))[:-1])
         assert (await client.response()).status == 408
         assert await client.to_end() == b""
+        async with asyncio.timeout(4):
+            with pytest.raises(ConnectionError):
+                await send_for_ever(client)  # D-03: having been too slow it is not waited for as others are
         await until(lambda: not len(listener))
     assert [why.reason for why in refused] == ["slow_body"]
 

@@ -113,6 +113,47 @@ async def test_clients_that_keep_a_request_back_are_ended(strict: Scene) -> None
     await strict.at_peace()
 
 
+@pytest.mark.soak
+async def test_1_500_slow_clients_slow_nobody_down_and_are_all_ended(tmp_path: Path) -> None:
+    """D-03: 500 that rest, 500 heads and 500 bodies in drops; honest ones wait at most twice as long as without them."""
+    limits = {"header_seconds": 5, "body_seconds": 5, "idle_seconds": 5, "connections_per_peer": 2_000}
+    async with staged(tmp_path, {"limits": limits}) as scene:
+        head, body = scene.ordinary().split(b"\r\n\r\n")
+        usual = await _slowest(scene)
+        begun = [b""] * 500 + [b"GET / HTTP/1.1\r\nX-A: "] * 500 + [head + b"\r\n\r\n"] * 500
+        slow = [await scene.connect(30) for _ in begun]
+        for client, start in zip(slow, begun, strict=True):
+            await client.send(start)
+        async with asyncio.TaskGroup() as dripping:
+            for client, start in zip(slow, begun, strict=True):
+                if start:
+                    dripping.create_task(_drops(client, body))
+            meanwhile = await _slowest(scene)
+            await _until_connections(scene, 0, within=5 + ENDED_S)
+        for client in slow:
+            client.close()
+        assert meanwhile < 2 * usual + 0.01
+        await scene.at_peace()
+
+
+async def _drops(client: RawClient, data: bytes) -> None:
+    with suppress(OSError):
+        for byte in data:
+            await client.send(bytes([byte]))
+            await asyncio.sleep(2)  # the attack itself: a byte in two seconds
+
+
+async def _slowest(scene: Scene) -> float:
+    """Return the 99th percentile of how long honest requests take, in seconds."""
+    took = []
+    clock = asyncio.get_running_loop().time
+    for _ in range(200):
+        began = clock()
+        assert (await scene.ask(scene.ordinary(), accepted=True)).status == 200
+        took.append(clock() - began)
+    return sorted(took)[197]
+
+
 async def test_a_client_that_never_takes_its_answer_is_ended(strict: Scene) -> None:
     """D-04: with its call upstream, and so is one that asks on and on and reads nothing."""
     before, calls = len(strict.gate.records("exchange")), strict.calls
