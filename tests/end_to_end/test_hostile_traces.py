@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
+import shutil
+import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -270,3 +273,28 @@ async def test_secrets_are_in_no_environment_and_on_no_page(scene: Scene) -> Non
     _, shown = await scene.gate.admin_request("GET", f"/keys/{scene.gate.keys[0]['id']}")
     assert shown["hint"] == f"…{secret[-4:]}"
     assert secret[-5:] not in json.dumps(shown)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+async def test_no_process_ever_connects_to_anybody_else(tmp_path: Path) -> None:
+    """C-08, G-01: as the kernel saw it, from the start to the end, whatever was over in a moment."""
+    log = tmp_path / "connects.log"
+    command = ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-e", "signal=none", "-o", str(log)]
+    async with ScriptedUpstream() as elsewhere:
+        python = [sys.executable, "-m", "proxy.cli"]
+        async with staged(tmp_path, within=120, command=[*command, *python]) as scene:
+            url = f"{elsewhere.url}/{CANARY}"
+            for raw in (keyed(raw, scene) for raw in spread(url)):
+                async with await scene.connect(60) as client:
+                    await client.ask(raw)
+            ours = {scene.upstream.port}
+            await scene.gate.kill_everything()  # strace keeps signals to itself
+        assert not elsewhere.connections
+    lines = log.read_text(errors="replace").splitlines()
+    ports = {int(port) for line in lines for port in re.findall(r"sin6?_port=htons\((\d+)\)", line)}
+    assert ports == ours, ports - ours
+    paths = {path for line in lines if " connect(" in line for path in re.findall(r'sun_path=@?"([^"]*)"', line)}
+    assert {Path(path).name for path in paths} <= {"valkey.sock", "admin.sock", "socket"}, (
+        paths
+    )  # the last one is nscd's

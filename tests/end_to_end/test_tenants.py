@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.end_to_end.scene import Scene, chat, staged
-from tests.rig.raw_client import RawClient, Response, post
+from tests.rig.raw_client import Response, post
 from tests.rig.scripted_upstream import Recorded, Script, ScriptedUpstream, json_answer, sse_answer
 from tests.rig.speech import CHAT, MESSAGES, Speech
 
@@ -46,24 +46,19 @@ async def customer(scene: Scene, number: int, turns: int) -> int:
     """Ask again and again as one tenant, and leave now and then in the middle; return how many answers came."""
     dice = random.Random(number)
     secret = await scene.gate.create_key(account=f"account-{number}", tenant=f"tenant-{number}")
-    client: RawClient | None = None
-    got = 0
-    for turn in range(turns):
-        text = f"mark-{number}-{turn}-{'x' * dice.randrange(2000)}"
-        speech = dice.choice([CHAT, MESSAGES])
-        raw = asked(speech, text, secret, stream=dice.random() < 0.5)
-        client = client or await scene.connect(60)
-        await client.send(raw)
-        if dice.random() < 0.1:
-            await asyncio.sleep(dice.random() / 100)  # somewhere on the way
-            client.reset()
-            client = None
-            continue
-        answer = await client.response()
-        judge(answer, number, turn)
-        got += 1
-    if client is not None:
-        client.close()
+    got = turn = 0
+    while turn < turns:
+        async with await scene.connect(60) as client:
+            while turn < turns:
+                turn += 1
+                text = f"mark-{number}-{turn}-{'x' * dice.randrange(2000)}"
+                await client.send(asked(dice.choice([CHAT, MESSAGES]), text, secret, stream=dice.random() < 0.5))
+                if dice.random() < 0.1:
+                    await asyncio.sleep(dice.random() / 100)  # somewhere on the way
+                    client.reset()
+                    break
+                judge(await client.response(), number, turn)
+                got += 1
     return got
 
 
