@@ -57,8 +57,7 @@ async def customer(scene: Scene, number: int, turns: int) -> int:
                     await asyncio.sleep(dice.random() / 100)  # somewhere on the way
                     client.reset()
                     break
-                judge(await client.response(), number, turn)
-                got += 1
+                got += judge(await client.response(), number, turn)
     return got
 
 
@@ -67,11 +66,16 @@ def asked(speech: Speech, text: str, secret: str, *, stream: bool) -> bytes:
     return post(speech.path, chat(messages=said, stream=stream), [("Authorization", f"Bearer {secret}")])
 
 
-def judge(answer: Response, number: int, turn: int) -> None:
+def judge(answer: Response, number: int, turn: int) -> bool:
+    """Require this turn's own answer, or 503 from a machine that is too busy for its store; return whether it came."""
+    if answer.status == 503:
+        assert b"mark-" not in answer.raw, answer
+        return False
     assert answer.status == 200, answer
     told = set(re.findall(rb"(?:mark-|^|\W)(1\d{3}-\d+)-", answer.raw))
     assert told == {f"{number}-{turn}".encode()}, answer
     assert b"session=" not in answer.raw
+    return True
 
 
 async def play(scene: Scene, turns: int) -> int:
@@ -84,4 +88,4 @@ async def test_nobody_gets_what_is_another_tenants(scene: Scene) -> None:
 
 @pytest.mark.soak
 async def test_nobody_gets_what_is_another_tenants_in_50_000_answers(scene: Scene) -> None:
-    assert await play(scene, 280) > 50_000
+    assert await play(scene, 300) > 50_000
