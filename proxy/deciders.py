@@ -67,6 +67,7 @@ class Deciders:
             return f"{holder}-{next(numbers)}"
 
         key = master.derive(Purpose.MEMBERS)
+        self._store = store
         self._tools = Tools(clock, cache(master.derive), _facts(settings), frozenset(settings.public_ids), ask=ask)
         self._clock = clock
         self._max_mode = Mode(settings.max_mode)
@@ -122,8 +123,9 @@ class Deciders:
         return self._prints.of(texts)
 
     def numbers(self) -> dict[str, float]:
-        """Return what is remembered, by the names of the metrics."""
+        """Return what is remembered and how the store fares, by the names of the metrics."""
         return {
+            **self._store.numbers(),
             "stillgate_signal_keys": self._signals.keys,
             "stillgate_signals_dropped_total": self._signals.dropped,
             "stillgate_flags": len(self._flags),

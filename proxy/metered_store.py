@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from time import perf_counter
 from typing import TypeVar
 
@@ -75,6 +75,10 @@ class MeteredStore:
     async def close(self) -> None:
         """See `Store.close`."""
         await self._store.close()
+
+    def numbers(self) -> Mapping[str, float]:
+        """See `Store.numbers`."""
+        return self._store.numbers()
 
     async def _timed(self, operation: str, answer: Awaitable[T]) -> T:
         began = perf_counter()

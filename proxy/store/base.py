@@ -7,12 +7,13 @@ Laws:
 - A grant may be used until its slot ends (`lease_ms`), so that use and count fall into the same slot.
 - An operation that is sent again with the same id within `REMEMBERED_MS` has one effect, and what it was granted is
   answered again. A refusal has no effect and leaves nothing behind: it is asked anew.
-- Every failure is `StoreUnavailable`, within the deadline, with no hidden retry.
+- Every failure is `StoreUnavailable`, within the deadline, with no hidden retry; while a store is known to be away, at
+  once.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 SLOTS = 60
@@ -203,4 +204,8 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let every connection go; the store can be used no more."""
+        ...
+
+    def numbers(self) -> Mapping[str, float]:
+        """Return how the way to the store fares, by the names of the metrics."""
         ...

@@ -46,14 +46,29 @@ class Wire(Protocol):
 class _Batch:
     """The commands of one call, and its replies as they come in."""
 
-    __slots__ = ("commands", "expected", "expires", "future", "replies")
+    __slots__ = ("commands", "expected", "expires", "future", "replies", "since")
 
-    def __init__(self, commands: Sequence[bytes], expires: float, future: asyncio.Future[list[Any]]) -> None:
+    def __init__(
+        self, commands: Sequence[bytes], since: float, expires: float, future: asyncio.Future[list[Any]]
+    ) -> None:
         self.commands = commands
         self.expected = len(commands)
+        self.since = since
         self.expires = expires
         self.future = future
         self.replies: list[Any] = []
+
+
+class Watcher(Protocol):
+    """One who is told how a lane fares."""
+
+    def answered(self, seconds: float) -> None:
+        """Take note that a call was answered so long after it came."""
+        ...
+
+    def failed(self) -> None:
+        """Take note that a call was not answered in time, or that the lane broke before it answered any."""
+        ...
 
 
 class Lane:
@@ -62,12 +77,13 @@ class Lane:
     `open_seconds` bounds connecting and the handshake. Calls wait for it, each no longer than its own deadline.
     """
 
-    def __init__(self, wire: Wire, open_seconds: float) -> None:
+    def __init__(self, wire: Wire, open_seconds: float, watcher: Watcher | None = None) -> None:
         self.answered = False
         self.broken_at: float | None = None
         self._cause: BaseException | None = None
         self._why = ""
         self._wire = wire
+        self.watcher = watcher
         self._open_seconds = open_seconds
         self._loop = asyncio.get_running_loop()
         self._unsent: list[_Batch] = []
@@ -85,7 +101,7 @@ class Lane:
         if self.broken_at is not None:
             future.set_exception(self._error())
             return future
-        self._unsent.append(_Batch(commands, expires, future))
+        self._unsent.append(_Batch(commands, self._loop.time(), expires, future))
         self._work.set()
         if self._timer is None or expires < self._timer.when():
             self._arm(expires)
@@ -123,6 +139,8 @@ class Lane:
                 both.create_task(self._read())
         except Exception as error:  # noqa: BLE001 - sockets, TLS, the parser and the server fail in ways nobody can list
             first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            if not self.answered:
+                self._failed()
             self._break("the connection to the store failed" if self.answered else "the store cannot be reached", first)
         finally:
             self._break("the connection to the store was closed")
@@ -158,17 +176,21 @@ class Lane:
             batch.replies.append(reply)
             if len(batch.replies) == batch.expected:
                 sent.popleft()
+                if self.watcher is not None:
+                    self.watcher.answered(self._loop.time() - batch.since)
                 if not batch.future.done():
                     batch.future.set_result(batch.replies)
 
     def _expire(self) -> None:
         now = self._loop.time()
         if any(batch.expires <= now for batch in self._sent):
+            self._failed()
             self._stop("the store did not answer in time")
             return
         for batch in self._unsent:
             if batch.expires <= now and not batch.future.done():
                 batch.future.set_exception(StoreUnavailable("the store could not be reached in time"))
+                self._failed()
         self._unsent = [batch for batch in self._unsent if not batch.future.done()]
         self._arm(min((batch.expires for batch in chain(self._unsent, self._sent)), default=None))
 
@@ -176,6 +198,10 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if when is None else self._loop.call_at(when, self._expire)
+
+    def _failed(self) -> None:
+        if self.watcher is not None and self.broken_at is None:
+            self.watcher.failed()
 
     def _stop(self, why: str) -> None:
         self._break(why)

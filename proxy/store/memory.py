@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 from proxy.clock import Clock
@@ -164,6 +164,10 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Do nothing: there are no connections, and what is stored goes with the object."""
+
+    def numbers(self) -> Mapping[str, float]:
+        """Return nothing: there is no way to it."""
+        return {}
 
     def _now(self) -> int:
         # Rounded to microseconds first: as a float, a moment that is a whole millisecond may lie just under it.

@@ -7,25 +7,19 @@ used again without a restart. What must be atomic is one Lua script over one has
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
 
 from redis.exceptions import NoScriptError
 
-from proxy.errors import StoreUnavailable
 from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Tail
 from proxy.store.feed import FEED, feed_after, feed_end
 from proxy.store.lane import Lane, Wire
+from proxy.store.link import OPEN_S, Link
 from proxy.store.resp import nonsense, numbers, packed, page, raise_first_error, table_key
 from proxy.store.scripts import Script, Scripts, read_scripts
 from proxy.store.server import check_server, wires
 from proxy.store.streams import TRIM_PAGE, is_position, stream_keys, tail
-
-# Connecting may take longer than an answer: a TLS handshake over a network needs several round trips.
-_OPEN_S = 2.0
-
-# After a connection that never answered, calls fail at once for so long: a dead store is not flooded with attempts.
-_PAUSE_S = 0.1
 
 # Rows that one step of a scan asks for: a server is busy with it for well under a millisecond.
 _PAGE = 1000
@@ -38,13 +32,10 @@ class RedisStore:
     """
 
     def __init__(self, wire: Callable[[], Wire], scripts: Scripts, deadline: float) -> None:
-        self._wire = wire
         self._scripts = scripts
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
-        self._closed = False
-        self._lanes: set[Lane] = set()
-        self._lane = self._open()
+        self._link = Link(wire, deadline)
         self._idle: list[Lane] = []  # for `changes`, which keeps a lane to itself while it waits
 
     @classmethod
@@ -56,8 +47,8 @@ class RedisStore:
         wire = wires(url, password)
         store = cls(wire, await asyncio.to_thread(read_scripts), deadline)
         try:
-            expires = store._loop.time() + _OPEN_S
-            await check_server(lambda *command: store._lane.ask([packed(*command)], expires))
+            expires = store._loop.time() + OPEN_S
+            await check_server(lambda *command: store._link.current().ask([packed(*command)], expires))
         except BaseException:
             await store.close()
             raise
@@ -109,7 +100,7 @@ class RedisStore:
 
     async def read(self, table: str, name: str) -> bytes | None:
         """Return one row's value."""
-        (value,) = await self._current().ask([packed("HGET", table_key(table), name)], self._expires())
+        (value,) = await self._link.current().ask([packed("HGET", table_key(table), name)], self._expires())
         if value is not None and not isinstance(value, bytes):
             raise nonsense()
         return value
@@ -128,7 +119,7 @@ class RedisStore:
 
         A scan keeps to its connection: the cursor of one server means nothing to the one that takes over.
         """
-        lane, cursor = self._current(), b"0"
+        lane, cursor = self._link.current(), b"0"
         seen: set[str] = set()
         while True:
             (reply,) = await lane.ask([packed("HSCAN", table_key(table), cursor, "COUNT", _PAGE)], self._expires())
@@ -143,9 +134,9 @@ class RedisStore:
     async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
         """Return what changed after `cursor`, waiting on a connection that no other call uses."""
         if cursor is None:
-            return Changes(await feed_end(self._current(), self._deadline), (), lost=False)
+            return Changes(await feed_end(self._link.current(), self._deadline), (), lost=False)
         self._idle = [lane for lane in self._idle if lane.broken_at is None]
-        lane = self._idle.pop() if self._idle else self._open()
+        lane = self._idle.pop() if self._idle else self._link.another()
         try:
             found = await feed_after(lane, cursor, wait_ms, self._deadline)
         except BaseException:
@@ -178,33 +169,20 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Return once the server answered."""
-        replies = await self._current().ask([packed("PING")], self._expires())
+        replies = await self._link.current().ask([packed("PING")], self._expires())
         if replies != [b"PONG"]:
             raise nonsense()
 
     async def close(self) -> None:
         """Wait for the calls in flight, end what waits for changes, and let every connection go."""
-        self._closed = True
-        await self._lane.close()
-        for lane in list(self._lanes):
-            await lane.abort()
+        await self._link.close()
 
-    def _open(self) -> Lane:
-        if self._closed:
-            raise StoreUnavailable("the store was closed")
-        self._lanes = {lane for lane in self._lanes if not lane.ended}
-        lane = Lane(self._wire(), max(_OPEN_S, self._deadline))
-        self._lanes.add(lane)
-        return lane
-
-    def _current(self) -> Lane:
-        """Return the lane of all calls, made anew if it broke."""
-        lane = self._lane
-        if self._closed:
-            raise StoreUnavailable("the store was closed")
-        if lane.broken_at is not None and (lane.answered or lane.broken_at + _PAUSE_S <= self._loop.time()):
-            lane = self._lane = self._open()
-        return lane
+    def numbers(self) -> Mapping[str, float]:
+        """See `Store.numbers`."""
+        return {
+            "stillgate_store_breaker_open": float(self._link.away),
+            "stillgate_store_breaker_opens_total": self._link.opens,
+        }
 
     def _expires(self) -> float:
         return self._loop.time() + self._deadline
@@ -213,7 +191,7 @@ class RedisStore:
         """Run a script once for each call. One that the server does not know did not run there: load it and go on."""
         if not calls:
             return []
-        lane, expires = self._current(), self._expires()
+        lane, expires = self._link.current(), self._expires()
         commands = [packed("EVALSHA", script.digest, *call) for call in calls]
         replies = await lane.submit(commands, expires)
         unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
