@@ -201,6 +201,12 @@ class Settings(StrictModel):
         description="embedded, or the redis://, rediss:// or unix:// URL of a server that replicas share.",
     )
     store_password_file: ExistingFile | None = Field(None, description="The file that holds a shared store's password.")
+    replicas: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        description="How many of these share the store; while it is away, each process admits by its part of a limit.",
+    )
     secret_file: FilePath | None = Field(
         None, description="The master secret; without one, master.secret in the data folder is made."
     )

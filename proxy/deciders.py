@@ -71,7 +71,9 @@ class Deciders:
         self._tools = Tools(clock, cache(master.derive), _facts(settings), frozenset(settings.public_ids), ask=ask)
         self._clock = clock
         self._max_mode = Mode(settings.max_mode)
-        self._first = self._quotas = Quotas(pack, store, clock, holder, op)
+        self._first = self._quotas = Quotas(
+            pack, store, clock, holder, op, processes=settings.replicas * settings.workers
+        )
         self._signals = SignalBook(key, shared=True)
         self._signal_sync = SignalSync(self._signals, store, clock, op)
         self._flags = FlagBook(shared=True)
@@ -133,6 +135,10 @@ class Deciders:
             "stillgate_campaigns": len(self._campaigns),
             "stillgate_campaigns_evicted_total": self._campaigns.evicted,
         }
+
+    def local_answers(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """Return how often limits were asked for without the store, by the metric's name and its labels."""
+        return {("stillgate_local_limits_total", key): count for key, count in self._first.local_answers.items()}
 
     def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return what has to run: the exchange with the store of leases, counts, flags and campaigns."""

@@ -123,5 +123,9 @@ class StoreUnavailable(StillgateError):
     """The store did not answer in time, answered with an error, or answered with nonsense."""
 
 
+class StoreAway(StoreUnavailable):
+    """The store was not asked at all: it is known to be away."""
+
+
 class ConfigurationError(StillgateError):
     """Settings, a pack or a secret that cannot be used; the text is for the operator, with places and fixes."""

@@ -68,6 +68,12 @@ METRICS: Final = {
             "Exchanges that a quota denied, or in shadow would have denied.",
             ("quota", "measure", "mode"),
         ),
+        Metric(
+            "stillgate_local_limits_total",
+            "counter",
+            "Limits asked for while the store was away: granted, refused by this process's share, or closed.",
+            ("measure", "result"),
+        ),
         Metric("stillgate_rules_fired_total", "counter", "Exchanges for which a rule raised a flag.", ("rule", "mode")),
         Metric("stillgate_rule_failures_total", "counter", "Conditions that could not be told.", ("rule",)),
         Metric("stillgate_rungs_total", "counter", "Exchanges by the highest rung they stood on.", ("rung",)),
@@ -86,6 +92,7 @@ METRICS: Final = {
             "stillgate_spans_lost_total", "counter", "Spans that found no room, or that the collector did not take."
         ),
         Metric("stillgate_keys_cached", "gauge", "Keys known without asking the store."),
+        Metric("stillgate_keys_age_seconds", "gauge", "Since when a revoked key may go unnoticed.", join="max"),
         Metric("stillgate_tokens_cached", "gauge", "Tokens (JWT) that are known to be good."),
         Metric("stillgate_token_refusals_total", "counter", "Tokens refused, by why.", ("issuer", "reason")),
         Metric("stillgate_issuer_loads_total", "counter", "Loads of an issuer's keys.", ("issuer", "result")),

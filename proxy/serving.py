@@ -55,13 +55,14 @@ class Serving:
         put("stillgate_inflight", len(self._gateway))
         put("stillgate_connections", len(self._listener))
         put("stillgate_keys_cached", len(self._keys))
+        put("stillgate_keys_age_seconds", self._keys.age)
         put("stillgate_leases", len(self._gateway.decider.quotas))
         for name, value in (self._deciders.numbers() | self._teller.numbers()).items():
             put(name, value)
         if self._spans is not None:
             for name, value in self._spans.numbers().items():
                 put(name, value)
-        for (name, labels), value in self._tokens.numbers().items():
+        for (name, labels), value in (self._tokens.numbers() | self._deciders.local_answers()).items():
             put(name, value, labels)
         put("stillgate_log_lost_total", self._journal.log.lost)
         put("stillgate_log_truncations_total", self._journal.log.truncations)

@@ -36,10 +36,16 @@ class KeyCache:
         self._known: OrderedDict[str, tuple[KeyRecord, Principal]] = OrderedDict()
         self._unknown: OrderedDict[str, None] = OrderedDict()
         self._fresh_at = float("-inf")  # monotonic time at which the feed was last known to be complete
+        self._since = clock.monotonic()
         self._generation = 0  # counts drops, so that a read that overlapped one is not kept
 
     def __len__(self) -> int:
         return len(self._known)
+
+    @property
+    def age(self) -> float:
+        """How long ago it was last known that no key had changed, in seconds."""
+        return self._clock.monotonic() - max(self._fresh_at, self._since)
 
     async def authenticate(self, secret: str) -> Principal:
         """Return whom the secret stands for.

@@ -12,16 +12,19 @@ import asyncio
 import contextlib
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
-from proxy.rules.leases import Lease, Questions
+from proxy.rules.leases import Lease
+from proxy.rules.local_limits import LocalLimits, LocalSlots
 from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota
+from proxy.rules.questions import Questions
 from proxy.rules.returns import Returns
 from proxy.rules.slot_lease import SlotLease
+from proxy.rules.store_time import StoreTime
 from proxy.rules.window_lease import WindowLease
 from proxy.store.base import Ask, Grant, Held, Hold, Store
 
@@ -35,12 +38,18 @@ AnyLease = Lease[Any, Any]
 class LeasePool:
     """The leases of one process; `run` must run as long as they are used."""
 
-    def __init__(self, store: Store, clock: Clock, holder: str, op: Callable[[], str]) -> None:
+    def __init__(self, store: Store, clock: Clock, holder: str, op: Callable[[], str], processes: int) -> None:
         self._now = clock.monotonic
         self._holder = holder
-        self._windows: Questions[Ask, Grant] = Questions(lambda asks: store.reserve(asks, op()), clock.monotonic)
-        self._slots: Questions[Hold, Held] = Questions(store.hold, clock.monotonic)
-        self.returns = Returns(store, clock, op)
+        self._store = store
+        self._op = op
+        time = StoreTime(clock)
+        self.returns = Returns(store, clock, op, time)
+        self.local = LocalLimits(clock, processes, self.returns, time)
+        self._windows: Questions[Ask, Grant] = Questions(self._reserve, clock.monotonic, self.local)
+        self._slots: Questions[Hold, Held] = Questions(
+            store.hold, clock.monotonic, LocalSlots(processes, self.local.counts)
+        )
         # One lease a name, for as long as a plan, an exchange or the sweep holds on to it: two would each renew the
         # same concurrency slots with half the total.
         self._leases: WeakValueDictionary[str, AnyLease] = WeakValueDictionary()
@@ -72,7 +81,7 @@ class LeasePool:
             lease = SlotLease(name, limit.max, exact=limit.exact, ask=self._slots.add, holder=self._holder)
         else:
             lease = WindowLease(
-                name, limit.max, limit.window_ms, exact=limit.exact, ask=self._windows.add, on_return=self.returns.add
+                name, limit.max, limit.window_ms, exact=limit.exact, ask=self._windows.add, on_return=self._give_back
             )
         lease.key = key
         self._leases[name] = lease
@@ -118,6 +127,17 @@ class LeasePool:
         await self._slots.quiet()
         with contextlib.suppress(StoreUnavailable):
             await self.returns.flush()
+
+    async def _reserve(self, asks: Sequence[Ask]) -> Sequence[Grant]:
+        """Ask the store, once it knows of what was admitted without it."""
+        if self.local.owes:
+            await self.returns.flush()
+            self.local.owes = False
+        return await self._store.reserve(asks, self._op())
+
+    def _give_back(self, bucket: str, window_ms: int, slot: int, units: int) -> None:
+        self.returns.add(bucket, window_ms, slot, units)
+        self.local.give_back(bucket, slot, units)
 
     async def _sweep_again_and_again(self) -> None:
         while True:

@@ -3,8 +3,7 @@
 Laws:
 - Nothing over-admits: a unit is used only if the store granted it.
 - Nothing is lost for long: what is idle or expired goes back, and a crash costs at most what was then held.
-- One question per lease is on its way at a time; whoever needs more meanwhile waits for that answer. The questions of
-  all leases that come up in one turn of the event loop travel together.
+- One question per lease is on its way at a time; whoever needs more meanwhile waits for that answer.
 - What is more than the limit itself is refused without a question, and that refusal is nobody else's.
 - Times are the clock's monotonic seconds: uvloop's own are whole milliseconds, read once a turn of the loop.
 """
@@ -13,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -87,6 +86,16 @@ class Lease(ABC, Generic[Question, Reply]):
         self._rounds = 0
         self._refused: Refusal | None = None
         self._refused_until = 0.0
+
+    @property
+    def measure(self) -> str:
+        """What is counted."""
+        return self.key[2] if self.key else ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether only the store counts it."""
+        return self._exact
 
     @abstractmethod
     def give(self, units: int, slot: int, now: float) -> None:
@@ -213,54 +222,3 @@ def take_each(leases: Sequence[Lease[Any, Any]], units: int, now: float) -> list
             lease.touched = now
             slots.append(lease.slot)
     return slots
-
-
-class Questions(Generic[Question, Reply]):
-    """Gathers the questions of one turn of the event loop, sends them in one round trip and hands the replies out."""
-
-    def __init__(
-        self, send: Callable[[Sequence[Question]], Awaitable[Sequence[Reply]]], now: Callable[[], float]
-    ) -> None:
-        self._send = send
-        self._now = now
-        self._asking: list[Lease[Question, Reply]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def add(self, lease: Lease[Question, Reply]) -> None:
-        """Ask for this lease with the others of this turn."""
-        self._asking.append(lease)
-        if len(self._asking) == 1:
-            task = asyncio.get_running_loop().create_task(self._flush())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def quiet(self) -> None:
-        """Wait until no question is on its way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-    async def _flush(self) -> None:
-        leases, self._asking = self._asking, []
-        asked = self._now()
-        questions = []
-        asking = []
-        for lease in leases:
-            question = lease.question(asked)
-            if question is not None:
-                asking.append(lease)
-                questions.append(question)
-            elif lease.again():
-                self.add(lease)
-        if not questions:
-            return
-        try:
-            replies = await self._send(questions)
-        except StoreUnavailable as error:
-            for lease in asking:
-                lease.fail(error)
-            return
-        now = self._now()
-        for lease, reply in zip(asking, replies, strict=True):
-            lease.hear(reply, asked, now)
-            if lease.again():
-                self.add(lease)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
@@ -29,7 +29,10 @@ _MEASURES = tuple(Measure)
 
 
 class Quotas:
-    """The quotas of one pack in one process; `run` must run as long as they, or those that `adopt` made, are used."""
+    """The quotas of one pack in one process; `run` must run as long as they, or those that `adopt` made, are used.
+
+    `processes` share the limits: while the store is away each goes on with its part of them, see `local_limits`.
+    """
 
     def __init__(
         self,
@@ -39,12 +42,13 @@ class Quotas:
         holder: str,
         op: Callable[[], str],
         *,
+        processes: int = 1,
         pool: LeasePool | None = None,
     ) -> None:
         self.pack = pack
         self._quotas = tuple(quota for quota in pack.quotas if quota.mode is not Mode.OFF)
         self._made_of = (store, clock, holder, op)
-        self._pool = LeasePool(*self._made_of) if pool is None else pool
+        self._pool = LeasePool(*self._made_of, processes) if pool is None else pool
         self._pool.follow(pack)
         self._now = clock.monotonic
         self._plans: OrderedDict[tuple[str, str, Ties, Ties], Plan] = OrderedDict()
@@ -68,6 +72,11 @@ class Quotas:
         """What waits to go back to the store."""
         return self._pool.returns
 
+    @property
+    def local_answers(self) -> Mapping[tuple[str, str], int]:
+        """How often limits were asked for while the store was away, by measure and what came of it."""
+        return self._pool.local.counts
+
     async def reserve(
         self,
         principal: Principal,
@@ -80,8 +89,8 @@ class Quotas:
 
         Limits per template or cluster apply to what has ties to one: those in shadow go by `shadow_ties`.
 
-        Raises StoreUnavailable when an enforced limit had to ask the store and could not. Whenever this does not
-        return a reservation, nothing is held.
+        Raises StoreUnavailable when an enforced limit had to ask the store, could not, and is closed without it.
+        Whenever this does not return a reservation, nothing is held.
         """
         plan = self._plan(principal, model, ties, shadow_ties)
         reservation = Reservation(plan, amounts)

@@ -1,27 +1,35 @@
 """Write-behind: what goes back to the store, or is charged afterwards, gathered and sent in few round trips.
 
-Laws: a charge is never dropped, and waits for no company: until the store knows of it, others are granted what is used
-up; a return is dropped when too many wait or when it is not known any more whether it arrived, which refuses too early
-but never admits too much; a batch whose answer was lost is sent again under the same operation id and so counts once.
+Laws: a charge is never dropped while it counts, and waits for no company: until the store knows of it, others are
+granted what is used up; a return is dropped when too many wait or when it is not known any more whether it arrived,
+which refuses too early but never admits too much; a batch whose answer was lost is sent again under the same operation
+id and so counts once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
 from proxy.clock import Clock
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreAway, StoreUnavailable
+from proxy.rules.store_time import StoreTime
 from proxy.store.base import REMEMBERED_MS, Credit, Store
 
 _PAUSE_S = 0.05
 _PAUSE_AFTER_FAILURE_S = 0.5
 _BATCH = 256
 _QUEUE_LIMIT = 100_000
+# Charges that wait, of some 200 bytes each: beyond the first number those are dropped whose slot has left its window,
+# beyond the second nothing more is admitted that would have to be charged.
+_MANY_CHARGES, _CHARGES_LIMIT = 10_000, 300_000
 # Well within the time for which the store knows an operation again.
 _RESEND_S = REMEMBERED_MS / 1000 * 0.8
+
+_Slot = tuple[str, int]  # a bucket, and a slot of its window
 
 
 class _Batch(NamedTuple):
@@ -33,28 +41,33 @@ class _Batch(NamedTuple):
 class Returns:
     """The queue of one process; `run` must run as long as it is used, `flush` empties it at the end."""
 
-    def __init__(self, store: Store, clock: Clock, op: Callable[[], str]) -> None:
+    def __init__(self, store: Store, clock: Clock, op: Callable[[], str], time: StoreTime) -> None:
         self._now = clock.monotonic
+        self._time = time
         self._store = store
         self._op = op
-        self._charges: dict[tuple[str, int, int], int] = {}  # (bucket, window_ms, slot) -> units, here below zero
-        self._returns: dict[tuple[str, int, int], int] = {}
+        # By the window's length, those that wait for longest first -> units, here below zero.
+        self._charges: dict[int, OrderedDict[_Slot, int]] = {}
+        self._charged = 0  # how many there are
+        self._returns: dict[tuple[str, int, int], int] = {}  # (bucket, window_ms, slot) -> units
         self._unsent: _Batch | None = None  # whose outcome is unknown
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._sending = asyncio.Lock()
         self.dropped = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether too many charges wait to admit what would be charged afterwards."""
+        return self._charged >= _CHARGES_LIMIT
+
     def add(self, bucket: str, window_ms: int, slot: int, units: int) -> None:
         """Queue units for one slot; units for the same slot add up."""
-        key = (bucket, window_ms, slot)
         if units < 0:
-            self._charges[key] = self._charges.get(key, 0) + units
+            self._charge(bucket, window_ms, slot, units)
             self._hurry.set()
-        elif key in self._returns or len(self._returns) < _QUEUE_LIMIT:
-            self._returns[key] = self._returns.get(key, 0) + units
         else:
-            self.dropped += units
+            self._give_back(bucket, window_ms, slot, self._set_off(bucket, window_ms, slot, units))
         self._wake.set()
 
     async def run(self) -> None:
@@ -77,27 +90,80 @@ class Returns:
         """Send everything now. Raises StoreUnavailable; what was not sent stays queued."""
         async with self._sending:
             while self._unsent is not None or self._charges or self._returns:
-                if self._unsent is None:
-                    self._unsent = self._next_batch()
-                elif self._now() - self._unsent.since > _RESEND_S:
-                    self._give_up(self._unsent)
+                fresh = self._unsent is None
+                batch = self._unsent = self._next_batch() if self._unsent is None else self._unsent
+                if self._now() - batch.since > _RESEND_S:
                     self._unsent = None
+                    self._queue_again(batch, arrived=None)
                     continue
-                await self._store.credit(self._unsent.amounts, self._unsent.op)
+                try:
+                    await self._store.credit(batch.amounts, batch.op)
+                except StoreAway:
+                    if fresh:
+                        self._unsent = None
+                        self._queue_again(batch, arrived=False)
+                    raise
                 self._unsent = None
+
+    def _charge(self, bucket: str, window_ms: int, slot: int, units: int) -> None:
+        charges = self._charges.setdefault(window_ms, OrderedDict())
+        if self._charged >= _MANY_CHARGES:
+            for old in [key for key, _ in zip(charges, range(2), strict=False)]:
+                if self._time.has_left(old[1], window_ms):
+                    del charges[old]
+                    self._charged -= 1
+        key = (bucket, slot)
+        if key not in charges:
+            self._charged += 1
+        charges[key] = charges.get(key, 0) + units
+
+    def _set_off(self, bucket: str, window_ms: int, slot: int, units: int) -> int:
+        """Let units that come back pay a charge for their slot that still waits; return what is left of them."""
+        charges = self._charges.get(window_ms)
+        owed = 0 if charges is None else -charges.get((bucket, slot), 0)
+        if charges is None or not owed:
+            return units
+        if units < owed:
+            charges[bucket, slot] += units
+            return 0
+        del charges[bucket, slot]
+        self._charged -= 1
+        if not charges:
+            del self._charges[window_ms]
+        return units - owed
+
+    def _give_back(self, bucket: str, window_ms: int, slot: int, units: int) -> None:
+        key = (bucket, window_ms, slot)
+        if units and (key in self._returns or len(self._returns) < _QUEUE_LIMIT):
+            self._returns[key] = self._returns.get(key, 0) + units
+        else:
+            self.dropped += units
 
     def _next_batch(self) -> _Batch:
         amounts: list[Credit] = []
-        for waiting in (self._charges, self._returns):
-            while waiting and len(amounts) < _BATCH:
-                (bucket, window_ms, slot), units = waiting.popitem()
+        for window_ms in list(self._charges):
+            charges = self._charges[window_ms]
+            while charges and len(amounts) < _BATCH:
+                (bucket, slot), units = charges.popitem(last=False)
+                self._charged -= 1
                 amounts.append(Credit(bucket, window_ms, slot, units))
+            if not charges:
+                del self._charges[window_ms]
+        while self._returns and len(amounts) < _BATCH:
+            (bucket, window_ms, slot), units = self._returns.popitem()
+            amounts.append(Credit(bucket, window_ms, slot, units))
         return _Batch(self._op(), amounts, self._now())
 
-    def _give_up(self, batch: _Batch) -> None:
-        """Queue the charges of a batch that may have arrived anew: counted twice at worst; its returns are lost."""
-        for bucket, window_ms, slot, units in batch.amounts:
+    def _queue_again(self, batch: _Batch, *, arrived: bool | None) -> None:
+        """Queue a batch that did not arrive anew, first of all; if that is not known, its charges only.
+
+        Those may be counted twice then.
+        """
+        for bucket, window_ms, slot, units in reversed(batch.amounts):
             if units < 0:
-                self.add(bucket, window_ms, slot, units)
-            else:
+                self._charge(bucket, window_ms, slot, units)
+                self._charges[window_ms].move_to_end((bucket, slot), last=False)
+            elif arrived is None:
                 self.dropped += units
+            else:
+                self._give_back(bucket, window_ms, slot, units)

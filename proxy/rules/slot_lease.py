@@ -29,6 +29,7 @@ class SlotLease(Lease[Hold, Held]):
         "_mine",
         "_name",
         "_renewed",
+        "alone",
     )
 
     def __init__(self, name: str, limit: int, *, exact: bool, ask: Callable[[SlotLease], None], holder: str) -> None:
@@ -39,6 +40,12 @@ class SlotLease(Lease[Hold, Held]):
         self._least = 0  # what the question on its way needs
         self._keep = 0  # what it keeps of the spare slots if nobody waits
         self._renewed = float("-inf")
+        self.alone = False  # whether the store has not heard of what is held: then it is told as soon as it can be
+
+    @property
+    def mine(self) -> int:
+        """How many slots this process was told that it holds."""
+        return self._mine
 
     def give(self, units: int, slot: int, now: float) -> None:
         """Return slots that are in use; what is too much to hold idle goes back to the store at once."""
@@ -52,7 +59,7 @@ class SlotLease(Lease[Hold, Held]):
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
         """Give back idle slots and renew the rest in good time; True if nothing is held any more."""
         idle = self.spare > 0 and (closing or now - self.touched >= IDLE_S)
-        due = self._mine > 0 and now - self._renewed >= _RENEW_S
+        due = self._mine > 0 and (self.alone or now - self._renewed >= _RENEW_S)
         if (idle or due) and not self.busy:
             self._renew(keep=0 if idle else self.spare)
         return self._mine == 0 and self.spare == 0 and not self.busy

@@ -7,6 +7,7 @@ is unused at the slot's end goes back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from proxy.rules.leases import IDLE_S, SHARE_OF_REST, Lease, Refusal
 from proxy.store.base import Ask, Grant
@@ -18,17 +19,26 @@ _NEAR_LIMIT_IDLE_S = 0.5
 OnReturn = Callable[[str, int, int, int], None]
 
 
+class Known(NamedTuple):
+    """What the store said last of a window: what was left, in which slot, and when it was asked (monotonic)."""
+
+    remaining: int
+    slot: int
+    at: float
+
+
 class WindowLease(Lease[Ask, Grant]):
     """The part of one sliding window that this process holds; with `exact` nothing beyond what is asked for."""
 
     __slots__ = (
         "_behind_asked",
         "_behind_granted",
-        "_name",
         "_on_return",
         "_overdrafts",
         "_stride",
-        "_window_ms",
+        "known",
+        "name",
+        "window_ms",
     )
 
     def __init__(
@@ -42,9 +52,10 @@ class WindowLease(Lease[Ask, Grant]):
         on_return: OnReturn,
     ) -> None:
         super().__init__(limit, ask, exact=exact)
-        self._name = name
-        self._window_ms = window_ms
+        self.name = name
+        self.window_ms = window_ms
         self._on_return = on_return
+        self.known: Known | None = None
         self._overdrafts = 0  # how often more was charged than was held
         self._behind_asked = 0  # how many of them the last question came after
         self._behind_granted = 0  # and the last grant
@@ -70,9 +81,9 @@ class WindowLease(Lease[Ask, Grant]):
             if slot == self.slot:
                 units += paid
             elif paid:
-                self._on_return(self._name, self._window_ms, self.slot, paid)
+                self._on_return(self.name, self.window_ms, self.slot, paid)
         if units:
-            self._on_return(self._name, self._window_ms, slot, units)
+            self._on_return(self.name, self.window_ms, slot, units)
 
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
         """Give back what is idle or expired; True if nothing is held any more."""
@@ -94,7 +105,7 @@ class WindowLease(Lease[Ask, Grant]):
         least = max(1, self._waiting[0][0] - self.spare)
         wanted = sum(units for units, _ in self._waiting) - self.spare
         extra = 0 if self._exact else min(self._stride, self.left // SHARE_OF_REST)
-        return Ask(self._name, self._limit, self._window_ms, least, max(least, wanted + extra))
+        return Ask(self.name, self._limit, self.window_ms, least, max(least, wanted + extra))
 
     def hear(self, reply: Grant, asked: float, now: float) -> None:
         """Take the grant and serve those who wait, or refuse them."""
@@ -122,5 +133,5 @@ class WindowLease(Lease[Ask, Grant]):
 
     def _give_back_spare(self) -> None:
         if self.spare:
-            self._on_return(self._name, self._window_ms, self.slot, self.spare)
+            self._on_return(self.name, self.window_ms, self.slot, self.spare)
             self.spare = 0

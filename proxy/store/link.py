@@ -15,7 +15,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreAway, StoreUnavailable
 from proxy.store.lane import Lane, Wire
 from proxy.store.resp import nonsense, packed
 
@@ -30,8 +30,6 @@ _SLOW_LEAST = 3  # one or two may be our own loop's fault
 # How long a probe may take, and how long it waits for the next one: a server that is back is found within two seconds.
 _PROBE_S = 0.7
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
-
-_AWAY = "the store is away"
 
 
 class Link:
@@ -105,7 +103,7 @@ class Link:
         if self._closed:
             raise StoreUnavailable("the store was closed")
         if self._probe is not None:
-            raise StoreUnavailable(_AWAY)
+            raise StoreAway("the store is away")
 
     def _made(self, watcher: Link | None) -> Lane:
         self._lanes = {lane for lane in self._lanes if not lane.ended}

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from proxy.clock import VirtualClock
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreAway, StoreUnavailable
 from proxy.rules.returns import Returns
-from proxy.store.base import Credit
+from proxy.rules.store_time import StoreTime
+from proxy.store.base import REMEMBERED_MS, Credit
 from proxy.store.memory import MemoryStore
 
 MINUTE = 60_000
@@ -22,6 +23,7 @@ class Watched(MemoryStore):
     """The reference store, keeping the credits it was sent, and away when told to be."""
 
     away = False
+    left_alone = False
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock)
@@ -29,7 +31,7 @@ class Watched(MemoryStore):
 
     async def credit(self, amounts: Sequence[Credit], op: str) -> None:
         if self.away:
-            raise StoreUnavailable("away")
+            raise StoreAway("away") if self.left_alone else StoreUnavailable("away")
         self.sent.append(list(amounts))
         await super().credit(amounts, op)
 
@@ -43,7 +45,8 @@ def store() -> Watched:
 async def returns(store: Watched) -> AsyncIterator[Returns]:
     """The queue of a process, sending."""
     numbers = itertools.count()
-    returns = Returns(store, VirtualClock(), lambda: f"op-{next(numbers)}")
+    clock = VirtualClock()
+    returns = Returns(store, clock, lambda: f"op-{next(numbers)}", StoreTime(clock))
     running = asyncio.create_task(returns.run())
     await a_turn()
     yield returns
@@ -104,3 +107,29 @@ async def test_a_charge_waits_for_a_store_that_is_away_and_then_comes_first(retu
     store.away = False
     await sent(store)
     assert store.sent == [[credit(0, -5)], [credit(0, -2), credit(1, 1)]]
+
+
+async def test_what_was_not_sent_at_all_is_sent_as_it_is_by_then(store: Watched) -> None:
+    clock = VirtualClock()
+    returns = Returns(store, clock, iter(NAMES).__next__, StoreTime(clock))
+    store.away = store.left_alone = True
+    returns.add(*credit(0, -5))
+    returns.add(*credit(1, 4))
+    for _ in range(3):
+        with pytest.raises(StoreAway):
+            await returns.flush()
+        clock.advance(REMEMBERED_MS / 1000)
+    returns.add(*credit(0, 3))
+    store.away = False
+    await returns.flush()
+    assert store.sent == [[credit(0, -2), credit(1, 4)]]
+    assert returns.dropped == 0
+
+
+async def test_what_comes_back_pays_what_is_owed_and_not_more(store: Watched) -> None:
+    clock = VirtualClock()
+    returns = Returns(store, clock, iter(NAMES).__next__, StoreTime(clock))
+    for units in (-5, 5, -5, 7, -1):
+        returns.add(*credit(0, units))
+    await returns.flush()
+    assert store.sent == [[credit(0, -1), credit(0, 2)]]

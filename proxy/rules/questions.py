@@ -1,0 +1,88 @@
+"""What leases ask the store: the questions of all that come up in one turn of the event loop travel together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, Protocol
+
+from proxy.errors import StoreUnavailable
+from proxy.rules.leases import Lease, Question, Reply
+
+
+class StandIn(Protocol[Reply]):
+    """One who answers in the store's place while it is away."""
+
+    def heard(self, lease: Any, reply: Reply, asked: float) -> None:  # noqa: ANN401 - of either kind
+        """Take note of what the store answered to a question of the moment `asked`."""
+        ...
+
+    def answer(self, lease: Any, question: Any) -> Reply | None:  # noqa: ANN401 - of either kind
+        """Return the answer, None if there is none without the store."""
+        ...
+
+
+class Questions(Generic[Question, Reply]):
+    """Gathers the questions of one turn of the event loop, sends them in one round trip and hands the replies out.
+
+    Without a stand-in, or an answer of its, a store that is away fails those who wait.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Sequence[Question]], Awaitable[Sequence[Reply]]],
+        now: Callable[[], float],
+        stand_in: StandIn[Reply] | None = None,
+    ) -> None:
+        self._send = send
+        self._now = now
+        self._stand_in = stand_in
+        self._asking: list[Lease[Question, Reply]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, lease: Lease[Question, Reply]) -> None:
+        """Ask for this lease with the others of this turn."""
+        self._asking.append(lease)
+        if len(self._asking) == 1:
+            task = asyncio.get_running_loop().create_task(self._flush())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def quiet(self) -> None:
+        """Wait until no question is on its way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _flush(self) -> None:
+        leases, self._asking = self._asking, []
+        asked = self._now()
+        questions = []
+        asking = []
+        for lease in leases:
+            question = lease.question(asked)
+            if question is not None:
+                asking.append(lease)
+                questions.append(question)
+            elif lease.again():
+                self.add(lease)
+        if not questions:
+            return
+        try:
+            replies = await self._send(questions)
+        except StoreUnavailable as error:
+            for lease, question in zip(asking, questions, strict=True):
+                answer = None if self._stand_in is None else self._stand_in.answer(lease, question)
+                if answer is None:
+                    lease.fail(error)
+                else:
+                    self._hand_out(lease, answer, self._now())
+            return
+        for lease, reply in zip(asking, replies, strict=True):
+            if self._stand_in is not None:
+                self._stand_in.heard(lease, reply, asked)
+            self._hand_out(lease, reply, asked)
+
+    def _hand_out(self, lease: Lease[Question, Reply], reply: Reply, asked: float) -> None:
+        lease.hear(reply, asked, self._now())
+        if lease.again():
+            self.add(lease)
