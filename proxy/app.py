@@ -43,7 +43,7 @@ from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
 from proxy.served_model import ServedModel
 from proxy.serving import Serving
-from proxy.start import listening_socket, store_password
+from proxy.start import listening_socket, store_access
 from proxy.store import open_store
 from proxy.store.base import Store
 from proxy.telling import Teller
@@ -79,7 +79,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
     """
     async with AsyncExitStack() as stack:
         tally = Tally(settings.models)
-        store = MeteredStore(await open_store(place.store_url, clock=clock, password=store_password(settings)), tally)
+        store = MeteredStore(await open_store(place.store_url, clock=clock, access=store_access(settings)), tally)
         stack.push_async_callback(store.close)
         recorder = await _recorder(place, store, clock)
         master = load_or_create_master(settings.master_secret)

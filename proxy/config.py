@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, time
@@ -12,10 +12,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from proxy.document import Document, Steps, Value
-from proxy.problem import YamlProblems, has_errors, in_order
+from proxy.problem import Problem, YamlProblems, has_errors, in_order
 from proxy.settings_checks import find_contradictions
 from proxy.settings_issuers import Issuer, issuer_contradictions
 from proxy.settings_listeners import Admin, Health, Listen
+from proxy.settings_store import StoreTls, store_contradictions
 from proxy.settings_trace import TraceSettings
 from proxy.settings_types import (
     PICODOLLARS_PER_TOKEN,
@@ -32,10 +33,10 @@ from proxy.settings_types import (
     PublicId,
     Seconds,
     Store,
-    StoreAddress,
     UpstreamName,
     is_file,
 )
+from proxy.store_address import StoreAddress
 from proxy.strict_model import Key, StrictModel, keys, validate
 from proxy.strict_yaml import parse, read
 
@@ -201,6 +202,7 @@ class Settings(StrictModel):
         description="embedded, or the redis://, rediss:// or unix:// URL of a server that replicas share.",
     )
     store_password_file: ExistingFile | None = Field(None, description="The file that holds a shared store's password.")
+    store_tls: StoreTls = Field(StoreTls(), description="How a store behind TLS (rediss://) is verified.")
     replicas: int = Field(
         1,
         ge=1,
@@ -266,10 +268,16 @@ def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Setting
         kept = {steps: place for steps, place in file.marks.items() if steps not in said}
         file = replace(file, value=_with(file.value, said), marks=kept)
     settings, in_file = validate(file, Settings, {"folder": folder})
-    problems = in_order([*problems, *in_file, *find_contradictions(file, folder), *issuer_contradictions(file)])
+    problems = in_order([*problems, *in_file, *_contradictions(file, folder)])
     if settings is None or has_errors(problems):
         raise YamlProblems(problems)
     return settings
+
+
+def _contradictions(file: Document, folder: Path) -> Iterator[Problem]:
+    yield from store_contradictions(file, folder)
+    yield from find_contradictions(file)
+    yield from issuer_contradictions(file)
 
 
 def setting_keys() -> list[Key]:

@@ -26,7 +26,7 @@ from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
 from proxy.pack_archive import PACKS_FOLDER, load_archived
 from proxy.rules.pack import Mode
-from proxy.start import Start, store_password
+from proxy.start import Start, store_access
 from proxy.store import open_store
 
 _EX_CONFIG = 78  # sysexits.h: something is wrong that starting again will not mend
@@ -53,7 +53,7 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
         settings = start.settings()
         packs = settings.data / PACKS_FOLDER
         pack = load_archived(packs, start.pack_digest)
-        store = await open_store(start.store_url, clock=clock, password=store_password(settings))
+        store = await open_store(start.store_url, clock=clock, access=store_access(settings))
         try:
             async with hunting(
                 store,

@@ -6,16 +6,13 @@ It reads the bare document and skips what has the wrong shape, so that its probl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from proxy.document import Document
 from proxy.problem import Problem, nearest, quoted
-from proxy.settings_types import StoreAddress, is_file
 
 
-def find_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
-    """Yield every contradiction; `folder` is where relative paths start."""
-    yield from _store_contradictions(document, folder)
+def find_contradictions(document: Document) -> Iterator[Problem]:
+    """Yield every contradiction."""
     yield from _model_contradictions(document)
     listen = [document.get(("listen", key), default) for key, default in (("host", "127.0.0.1"), ("port", 8080))]
     admin = [document.get(("admin", key), default) for key, default in (("host", "127.0.0.1"), ("port", 9090))]
@@ -27,22 +24,6 @@ def find_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
     if isinstance(total, int) and total < (per_peer if isinstance(per_peer, int) else 1000):
         message = "one address may have more connections than there are: lower connections_per_peer too"
         yield document.problem(("limits", "connections"), message)
-
-
-def _store_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
-    store = document.get(("store",), "embedded")
-    shared = isinstance(store, str) and "://" in store
-    secret = document.get(("secret_file",))
-    if shared and not (isinstance(secret, str) and is_file(folder / secret)):
-        message = (
-            "a shared store needs a secret_file that exists, the same for every replica; make it once with "
-            "(umask 077; head -c 32 /dev/urandom | base64 > FILE)"
-        )
-        yield document.problem(("store",), message)
-    if document.get(("store_password_file",)) is not None and not shared:
-        yield document.problem(("store_password_file",), "only a shared store, named by its URL, has a password")
-    elif document.get(("store_password_file",)) is not None and StoreAddress(str(store)).has_password:
-        yield document.problem(("store",), "has a password besides the one in store_password_file: take it out")
 
 
 def _model_contradictions(document: Document) -> Iterator[Problem]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
+
+from proxy.store_address import StoreAddress, read_place
 
 # The built-in dialects, in the order in which they are shown.
 DialectName = Literal[
@@ -29,47 +30,13 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_STORE_SCHEMES = ("redis", "rediss", "unix")
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class StoreAddress:
-    """Which store: `embedded`, or the URL of a shared one, whose credentials are never shown."""
-
-    url: str
-
-    @property
-    def shared(self) -> bool:
-        """Whether other replicas may use the same store."""
-        return "://" in self.url
-
-    @property
-    def has_password(self) -> bool:
-        """Whether the URL itself carries a password."""
-        return self.shared and "@" in urlsplit(self.url).netloc
-
-    def __str__(self) -> str:
-        scheme, separator, rest = self.url.partition("://")
-        return f"{scheme}://***@{rest.rpartition('@')[2]}" if "@" in rest else f"{scheme}{separator}{rest}"
-
-    __repr__ = __str__
 
 
 def _store(address: object) -> StoreAddress:
     if not isinstance(address, str):
         raise ValueError("should be embedded or a URL")  # noqa: TRY004 - pydantic collects ValueErrors only
-    if address == "embedded":
-        return StoreAddress(address)
-    wrong = ValueError("should be embedded, or a URL such as redis://host:6379/0 or unix:///run/valkey.sock")
-    try:
-        parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise wrong from None
-    if parts.scheme not in _STORE_SCHEMES or not (parts.path if parts.scheme == "unix" else host) or parts.fragment:
-        raise wrong
-    if any(name != "db" for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise ValueError("a store's URL takes no option but db; a password goes into store_password_file")
+    if address != "embedded":
+        read_place(address)
     return StoreAddress(address)
 
 

@@ -16,6 +16,7 @@ from proxy.config import Model, Settings, Upstream, load_settings
 from proxy.errors import ConfigurationError
 from proxy.secrets import read_secret_file
 from proxy.standin.catalog import MODELS
+from proxy.store_address import Access
 
 STAND_IN = "stand-in"
 
@@ -58,9 +59,16 @@ def listed_models(settings: Settings) -> frozenset[str]:
     return frozenset(MODELS if settings.uses_stand_in else settings.models)
 
 
-def store_password(settings: Settings) -> str | None:
-    """Return the password of a shared store, None if it has none."""
-    return None if settings.store_password_file is None else read_secret_file(settings.store_password_file)
+def store_access(settings: Settings) -> Access:
+    """Return what opens the way to a shared store."""
+    password, tls = settings.store_password_file, settings.store_tls
+    return Access(
+        password=None if password is None else read_secret_file(password),
+        ca_file=tls.ca_file,
+        certificate_file=tls.certificate_file,
+        key_file=tls.key_file,
+        server_name=tls.server_name,
+    )
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

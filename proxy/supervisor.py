@@ -42,7 +42,7 @@ from proxy.pattern_copy import copy_patterns
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.pack import Mode, Pack, hunts
 from proxy.secrets import Purpose, load_or_create_master
-from proxy.start import Start, held_address, listed_models, store_password
+from proxy.start import Start, held_address, listed_models, store_access
 from proxy.store import PATIENTLY_S, open_store
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
@@ -189,7 +189,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         if server is not None:
             store_url = await server.start()
             stack.push_async_callback(server.stop)
-        store = await open_store(store_url, clock=clock, password=store_password(settings), deadline=PATIENTLY_S)
+        store = await _opened(settings, store_url, clock)
         stack.push_async_callback(store.close)
         master = load_or_create_master(settings.master_secret)
         registry = KeyRegistry(store, master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
@@ -264,6 +264,13 @@ def _memory_watch(
         return [os.getpid(), *fleet.pids, *(other.pid for other in others if other is not None and other.pid)]
 
     return MemoryWatch(Memory(settings.limits.memory_bytes), pids, fleet.note_memory)
+
+
+async def _opened(settings: Settings, url: str, clock: Clock) -> Store:
+    store = await open_store(url, clock=clock, access=store_access(settings), deadline=PATIENTLY_S)
+    if store.numbers().get("stillgate_store_append_only") == 0:
+        get("parent").warning("the store keeps no append-only file: keys, quotas and flags end with its process")
+    return store
 
 
 def _open_change_log(settings: Settings, clock: Clock) -> ChangeLog:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from proxy import config
 from proxy.config import Model, Settings, load_settings, setting_keys
 from proxy.problem import YamlProblems
-from proxy.settings_types import StoreAddress
+from proxy.store_address import StoreAddress
 
 HEAD = "apiVersion: stillgate/v1\nkind: Settings\n"
 UPSTREAM = "upstreams: {default: {url: https://api.example.com}}\n"

@@ -20,6 +20,7 @@ from proxy.rules.pack_loading import check_pack
 from proxy.secrets import read_secret_file
 from proxy.settings_trace import NO_OTEL
 from proxy.start import listed_models
+from proxy.store_address import Access, read_place
 from proxy.strict_yaml import read
 
 _EXIT_PROBLEMS = 1
@@ -38,7 +39,8 @@ def check(
     exit_code, settings = 0, None
     try:
         settings = load_settings(config, {})
-        problems = [*_of_secrets(settings), *_of_issuers(settings), *_of_trace(settings), *_of_pack(settings)]
+        checks = (_of_secrets, _of_store, _of_issuers, _of_trace, _of_pack)
+        problems = [problem for check_of in checks for problem in check_of(settings)]
     except YamlProblems as wrong:
         problems = list(wrong.problems)
         exit_code = _EXIT_UNREADABLE if isinstance(wrong, Unreadable) else _EXIT_PROBLEMS
@@ -63,6 +65,18 @@ def _of_secrets(settings: Settings) -> Iterator[Problem]:
 def _of_trace(settings: Settings) -> Iterator[Problem]:
     if settings.trace.otlp_url is not None and find_spec("opentelemetry") is None:
         yield Problem("settings", 0, 0, NO_OTEL)
+
+
+def _of_store(settings: Settings) -> Iterator[Problem]:
+    if settings.store.shared and (place := read_place(settings.store.url)).tls:
+        from proxy.store.wires import Wires  # noqa: PLC0415 - the driver takes longer to load than all else here
+
+        tls = settings.store_tls
+        try:
+            Wires(place, Access(None, tls.ca_file, tls.certificate_file, tls.key_file))
+        except ConfigurationError as error:
+            file, _, message = str(error).partition(": ")
+            yield Problem(file, 0, 0, message)
 
 
 def _of_issuers(settings: Settings) -> Iterator[Problem]:

@@ -28,7 +28,7 @@ from proxy.pack_watch import POLL_S, look, look_until_still, pack_of
 from proxy.problem import YamlProblems
 from proxy.rules.pack import Mode
 from proxy.runtime import check_runtime, leave_no_core
-from proxy.start import store_password
+from proxy.start import store_access
 from proxy.store import open_store
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -66,7 +66,7 @@ async def _hunt(settings: Settings, port: int | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         sight = look(settings.pack)
-        store = await open_store(settings.store.url, clock=clock, password=store_password(settings))
+        store = await open_store(settings.store.url, clock=clock, access=store_access(settings))
         stack.push_async_callback(store.close)
         one = await stack.enter_async_context(
             hunting(

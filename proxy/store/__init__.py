@@ -5,12 +5,13 @@ from __future__ import annotations
 from proxy.clock import Clock
 from proxy.store.base import Store
 from proxy.store.memory import MemoryStore
+from proxy.store_address import NO_ACCESS, Access
 
 # How long a customer's request waits for the store, in seconds; and how long a person does, who changes much at once.
 SOON_S, PATIENTLY_S = 0.25, 1.0
 
 
-async def open_store(url_or_kind: str, *, clock: Clock, password: str | None = None, deadline: float = SOON_S) -> Store:
+async def open_store(url_or_kind: str, *, clock: Clock, access: Access = NO_ACCESS, deadline: float = SOON_S) -> Store:
     """Open a store: `memory`, on this clock, or a URL (redis://, rediss://, unix://), on the server's own time.
 
     The embedded store is started by the parent process (`proxy.store.embedded`); workers open its unix:// URL.
@@ -21,4 +22,4 @@ async def open_store(url_or_kind: str, *, clock: Clock, password: str | None = N
     # Loaded here and not above: it takes as long as all else that a verb needs, and most verbs open no store.
     from proxy.store.redis import RedisStore  # noqa: PLC0415 - see above
 
-    return await RedisStore.connect(url_or_kind, password=password, deadline=deadline)
+    return await RedisStore.connect(url_or_kind, access=access, deadline=deadline)

@@ -28,7 +28,7 @@ from proxy.data_folder import is_free, open_lock, socket_path, try_lock
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.store.lane import Lane
 from proxy.store.resp import packed
-from proxy.store.server import wires
+from proxy.store.wires import socket_wire
 
 _OWNER_LOCK = "owner.lock"
 _SERVER_LOCK = "server.lock"
@@ -241,7 +241,7 @@ class EmbeddedServer:
         return _Found(int(facts[b"process_id"]), ready=facts[b"loading"] == b"0")
 
     async def _ask(self, *commands: bytes) -> list[Any]:
-        lane = Lane(wires(f"unix://{quote(str(self._socket))}", None)(), _ASK_S)
+        lane = Lane(socket_wire(self._socket), _ASK_S)
         try:
             return await lane.ask(commands, asyncio.get_running_loop().time() + _ASK_S)
         finally:

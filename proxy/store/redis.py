@@ -12,14 +12,17 @@ from typing import Any, Self
 
 from redis.exceptions import NoScriptError
 
+from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Tail
 from proxy.store.feed import FEED, feed_after, feed_end
 from proxy.store.lane import Lane, Wire
 from proxy.store.link import OPEN_S, Link
 from proxy.store.resp import nonsense, numbers, packed, page, raise_first_error, table_key
 from proxy.store.scripts import Script, Scripts, read_scripts
-from proxy.store.server import check_server, wires
+from proxy.store.server import Fitness, FitWire
 from proxy.store.streams import TRIM_PAGE, is_position, stream_keys, tail
+from proxy.store.wires import Wires
+from proxy.store_address import NO_ACCESS, Access, Place, read_place
 
 # Rows that one step of a scan asks for: a server is busy with it for well under a millisecond.
 _PAGE = 1000
@@ -31,26 +34,36 @@ class RedisStore:
     `deadline` is in seconds and counts for every call, connecting included. `changes` may take its own wait longer.
     """
 
-    def __init__(self, wire: Callable[[], Wire], scripts: Scripts, deadline: float) -> None:
+    def __init__(self, wire: Callable[[], Wire], fitness: Fitness, scripts: Scripts, deadline: float) -> None:
         self._scripts = scripts
+        self._fitness = fitness
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._link = Link(wire, deadline)
         self._idle: list[Lane] = []  # for `changes`, which keeps a lane to itself while it waits
 
     @classmethod
-    async def connect(cls, url: str, *, password: str | None = None, deadline: float = 0.25) -> Self:
+    async def connect(cls, url: str, *, access: Access = NO_ACCESS, deadline: float = 0.25) -> Self:
         """Connect to redis://, rediss:// or unix:// and look whether the server is fit to be a store.
 
         Raises StoreUnavailable if it cannot be reached, ConfigurationError if it must not be used as it is.
         """
-        wire = wires(url, password)
-        store = cls(wire, await asyncio.to_thread(read_scripts), deadline)
         try:
-            expires = store._loop.time() + OPEN_S
-            await check_server(lambda *command: store._link.current().ask([packed(*command)], expires))
-        except BaseException:
+            place = read_place(url)
+        except ValueError as error:
+            raise ConfigurationError(f"the store's URL {error}") from None
+        wires = await asyncio.to_thread(Wires, place, access)
+        fitness = Fitness()
+        store = cls(_finding(place, wires, fitness), fitness, await asyncio.to_thread(read_scripts), deadline)
+        try:
+            await store._link.current().ask([packed("PING")], store._loop.time() + OPEN_S)
+        except BaseException as error:
             await store.close()
+            cause = error.__cause__
+            if isinstance(cause, ConfigurationError):
+                raise cause from None
+            if isinstance(error, StoreUnavailable) and cause is not None:
+                raise StoreUnavailable(f"{error}: {cause}") from cause
             raise
         return store
 
@@ -182,6 +195,7 @@ class RedisStore:
         return {
             "stillgate_store_breaker_open": float(self._link.away),
             "stillgate_store_breaker_opens_total": self._link.opens,
+            "stillgate_store_append_only": float(self._fitness.append_only is not False),
         }
 
     def _expires(self) -> float:
@@ -202,3 +216,12 @@ class RedisStore:
                 replies[index] = reply
         raise_first_error(replies)
         return replies
+
+
+def _finding(place: Place, wires: Wires, fitness: Fitness) -> Callable[[], Wire]:
+    """Return what makes a new connection to the place's server each time."""
+
+    async def find() -> Wire:
+        return wires.to_socket() if place.kind == "socket" else wires.to(place.hosts[0])
+
+    return lambda: FitWire(find, fitness.check)

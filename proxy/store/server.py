@@ -1,96 +1,104 @@
-"""Where a store's server is, how to get a connection to it, and whether it is fit to be a store."""
+"""Whether a server is fit to be a store: looked at on every connection, since another may have taken its place."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from redis.asyncio.connection import Connection, UnixDomainSocketConnection, parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 
-from proxy.errors import ConfigurationError, StoreUnavailable
-from proxy.store.bounded_parser import BoundedParser
+from proxy.errors import ConfigurationError
 from proxy.store.lane import Wire
-from proxy.store.resp import nonsense
+from proxy.store.resp import nonsense, packed
 
 # Scripts with a first line of flags, and `PEXPIREAT` from scripts that read the time, need 7.0.
 _OLDEST_MAJOR = 7
 
-# What a URL may carry; everything else (retries, timeouts, pools) is decided here and would be a surprise.
-_URL_PARTS = frozenset(
-    {"connection_class", "username", "password", "host", "port", "db", "path"}
-    | {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"}
-)
+
+class Fitness:
+    """What was found out about the servers that were connected to; `append_only` is None while that is not known."""
+
+    def __init__(self, mode: str = "standalone") -> None:
+        self.append_only: bool | None = None
+        self._mode = mode
+
+    async def check(self, wire: Wire) -> None:
+        """Raise ConfigurationError if the server must not be used as it is.
+
+        A server that keeps its settings to itself is taken as it is.
+        """
+        await _ask(wire, "PING")  # a server that still reads its data answers INFO already, but not this
+        info = b"\n".join(await _permitted(wire, "INFO", "server", "persistence"))
+        if (version := re.search(rb"^redis_version:((\d+)\S*)", info, re.MULTILINE)) and int(
+            version[2]
+        ) < _OLDEST_MAJOR:
+            found = version[1].decode("ascii", "replace")
+            raise ConfigurationError(
+                f"the store's server is version {found}; it must be Redis 7 or Valkey 7.2 at least"
+            )
+        mode = re.search(rb"^(?:redis|server)_mode:(\w+)", info, re.MULTILINE)
+        if mode and mode[1].decode() != self._mode:
+            raise ConfigurationError(f"the store's URL leads to a {mode[1].decode()} node; name a {self._mode} server")
+        if append_only := re.search(rb"^aof_enabled:([01])", info, re.MULTILINE):
+            self.append_only = append_only[1] == b"1"
+        setting = await _permitted(wire, "CONFIG", "GET", "maxmemory-policy")
+        if len(setting) == 2 and setting[1] != b"noeviction":
+            policy = setting[1].decode("ascii", "replace")
+            raise ConfigurationError(
+                f"the store's server has maxmemory-policy {policy}: with its memory full it would forget keys and"
+                " quotas; set maxmemory-policy noeviction"
+            )
 
 
-def wires(url: str, password: str | None) -> Callable[[], Wire]:
-    """Return what makes a new connection to the URL's server each time; `password` stands in for one in the URL.
+class FitWire:
+    """A connection that opens only to a server that passes a check; `find` says which one it is to."""
 
-    No deadline is set on the connection: its lane has one for each call. Nothing is tried again.
-    """
-    try:
-        parts: dict[str, Any] = dict(parse_url(url))
-    except ValueError as error:
-        raise ConfigurationError("the store's URL must begin with redis://, rediss:// or unix://") from error
-    unknown = sorted(parts.keys() - _URL_PARTS)
-    if unknown:
-        raise ConfigurationError(f"the store's URL has options that are not known: {', '.join(unknown)}")
-    make: Any = parts.pop("connection_class", Connection)
-    if make is UnixDomainSocketConnection and not parts.get("path"):
-        raise ConfigurationError("the store's URL must name a socket: unix:///path/to/socket")
-    if password is not None:
-        parts["password"] = password
+    def __init__(self, find: Callable[[], Awaitable[Wire]], check: Callable[[Wire], Awaitable[None]]) -> None:
+        self._find = find
+        self._check = check
+        self._wire: Wire | None = None
 
-    def wire() -> Wire:
-        connection: Wire = make(
-            **parts,
-            protocol=2,  # no push messages: every reply answers a command
-            parser_class=BoundedParser,
-            driver_info=None,  # one round trip less, and nothing about us in the server's client list
-            retry=Retry(NoBackoff(), 0),
-            retry_on_error=[],
-            socket_timeout=None,
-            socket_connect_timeout=None,
-        )
-        return connection
+    async def connect(self) -> None:
+        """Find the server, connect and look at it."""
+        self._wire = await self._find()
+        await self._wire.connect()
+        await self._check(self._wire)
 
-    return wire
+    async def send_packed_command(self, command: bytes, check_health: bool = True) -> None:
+        """See `Wire`."""
+        await self._opened.send_packed_command(command, check_health)
 
+    async def read_response(self) -> object:
+        """See `Wire`."""
+        return await self._opened.read_response()
 
-async def check_server(ask: Callable[..., Awaitable[list[Any]]]) -> None:
-    """Raise ConfigurationError if the server must not be used as it is; `ask` runs one command.
+    async def disconnect(self) -> None:
+        """See `Wire`."""
+        if self._wire is not None:
+            await self._wire.disconnect()
 
-    A server that keeps its settings to itself is taken as it is.
-    """
-    await ask("PING")  # a server that still reads its data answers INFO already, but not this
-    info = await _permitted(ask, "INFO", "server")
-    version = re.search(rb"^redis_version:((\d+)\S*)", info[0], re.MULTILINE) if info else None
-    if version and int(version[2]) < _OLDEST_MAJOR:
-        found = version[1].decode("ascii", "replace")
-        raise ConfigurationError(f"the store's server is version {found}; it must be Redis 7 or Valkey 7.2 at least")
-    mode = re.search(rb"^(?:redis|server)_mode:(\w+)", info[0], re.MULTILINE) if info else None
-    if mode and mode[1] != b"standalone":
-        raise ConfigurationError(f"the store's URL leads to a {mode[1].decode()} node; name a standalone server")
-    setting = await _permitted(ask, "CONFIG", "GET", "maxmemory-policy")
-    if len(setting) == 2 and setting[1] != b"noeviction":
-        policy = setting[1].decode("ascii", "replace")
-        raise ConfigurationError(
-            f"the store's server has maxmemory-policy {policy}: with its memory full it would forget keys and quotas;"
-            " set maxmemory-policy noeviction"
-        )
+    @property
+    def _opened(self) -> Wire:
+        if self._wire is None:
+            raise ConnectionError("the connection was never opened")
+        return self._wire
 
 
-async def _permitted(ask: Callable[..., Awaitable[list[Any]]], *command: str) -> list[bytes]:
+async def _ask(wire: Wire, *command: str) -> object:
+    await wire.send_packed_command(packed(*command), check_health=False)
+    return await wire.read_response()
+
+
+async def _permitted(wire: Wire, *command: str) -> list[bytes]:
     """Return the parts of the command's reply, none if the server answered that we may not ask."""
     try:
-        (reply,) = await ask(*command)
-    except StoreUnavailable as error:
-        if getattr(error.__cause__, "status_code", None) == "NOPERM":
+        reply = await _ask(wire, *command)
+    except ResponseError as error:
+        if error.status_code == "NOPERM":
             return []
         raise
-    parts = reply if isinstance(reply, list) else [reply]
-    if not all(isinstance(part, bytes) for part in parts):
+    replies = reply if isinstance(reply, list) else [reply]
+    parts = [part for part in replies if isinstance(part, bytes)]
+    if len(parts) != len(replies):
         raise nonsense()
     return parts

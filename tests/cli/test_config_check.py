@@ -91,6 +91,40 @@ def test_a_file_of_an_issuers_keys_without_a_key_that_can_be_used_is_shown(folde
     assert f"{folder / 'keys.json'}: error: no key in it that the algorithms allow" in result.stdout
 
 
+STORE = "store: {store}\nsecret_file: key.txt\nstore_tls: {tls}\n"
+
+
+@pytest.mark.parametrize(
+    ("store", "tls", "line", "column", "says"),
+    [
+        ("redis://host", "{server_name: host}", 11, 1, "the store's address is not one with TLS"),
+        ("rediss://host", "{certificate_file: key.txt}", 11, 31, "a certificate and its key come together"),
+        ("rediss://host", "{key_file: key.txt}", 11, 23, "a certificate and its key come together"),
+        ("rediss://host", "{ca_file: none.pem}", 11, 22, "there is no such file"),
+        ("rediss://host", "{verify: false}", 11, 13, "unknown key 'verify'"),
+        ("rediss://host:port", "{}", 9, 8, "should name a host and its port"),
+        ("redis://one,two", "{}", 9, 8, "names several servers"),
+        ("rediss://host?ssl_cert_reqs=none", "{}", 9, 8, "takes no option but db"),
+    ],
+)
+def test_a_mistake_about_a_store_behind_tls_is_shown_where_it_stands(
+    folder: Path, store: str, tls: str, line: int, column: int, says: str
+) -> None:
+    (folder / "stillgate.yaml").write_text(GOOD + STORE.format(store=store, tls=tls))
+    result = run(folder, "--format", "json")
+    assert result.exit_code == 1
+    (problem,) = json.loads(result.stdout)
+    assert says in problem["message"]
+    assert (problem["line"], problem["column"]) == (line, column)
+
+
+def test_a_file_that_holds_no_certificates_is_shown(folder: Path) -> None:
+    (folder / "stillgate.yaml").write_text(GOOD + STORE.format(store="rediss://host", tls="{ca_file: key.txt}"))
+    result = run(folder)
+    assert result.exit_code == 1
+    assert f"{folder / 'key.txt'}: error: cannot be used for TLS to the store" in result.stdout
+
+
 def test_a_model_that_only_the_pack_names_is_an_error_here_too(folder: Path) -> None:
     (folder / "pack.yaml").write_text(
         """

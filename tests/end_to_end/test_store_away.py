@@ -42,9 +42,9 @@ async def sharing(folder: Path, store_url: str, **how: Any) -> AsyncIterator[Sce
 
 
 @asynccontextmanager
-async def away(folder: Path, **how: Any) -> AsyncIterator[tuple[Scene, FaultProxy]]:
+async def away(folder: Path, appendonly: str = "yes", **how: Any) -> AsyncIterator[tuple[Scene, FaultProxy]]:
     """Start a proxy on a shared store that is reached through a proxy of faults."""
-    with Valkey(folder / "valkey") as valkey:
+    with Valkey(folder / "valkey", settings={"appendonly": appendonly}) as valkey:
         async with FaultProxy(valkey.url) as store, sharing(folder, store.url, **how) as scene:
             yield scene, store
 
@@ -54,7 +54,7 @@ Stage = tuple[Scene, FaultProxy]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with away(tmp_path_factory.mktemp("away")) as stage:
+    async with away(tmp_path_factory.mktemp("away"), appendonly="no") as stage:
         yield stage
 
 
@@ -149,6 +149,13 @@ async def test_no_reply_of_the_store_is_more_than_an_outage(stage: Stage) -> Non
         await until(partial(status, scene, raw), 200)
         await until(lambda: ready(scene), {"ready": True, "missing": [], "notes": []})
     await scene.at_peace()
+
+
+async def test_a_store_that_keeps_no_file_is_warned_of(stage: Stage) -> None:
+    """R-15."""
+    scene, _ = stage
+    assert "the store keeps no append-only file" in (scene.gate.folder / "stderr.log").read_text()
+    assert (await scene.gate.metrics())["stillgate_store_append_only"] == 0
 
 
 async def ready(scene: Scene) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from proxy.errors import StoreUnavailable
 from proxy.store.base import Ask, Credit, Hold, Note, Row, Store
 from proxy.store.redis import RedisStore
+from proxy.store_address import Access
 
 BUCKET = "0123456789abcdef"
 ASK = Ask(BUCKET, 10, 60_000, 1, 1)
@@ -50,7 +51,7 @@ each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @asynccontextmanager
 async def connected(url: str, *, deadline: float = PATIENT_S, password: str | None = None) -> AsyncIterator[RedisStore]:
     """A store that is closed at the end."""
-    store = await RedisStore.connect(url, deadline=deadline, password=password)
+    store = await RedisStore.connect(url, deadline=deadline, access=Access(password))
     try:
         yield store
     finally:

@@ -14,6 +14,7 @@ from proxy.store import open_store
 from proxy.store.base import Ask, Credit, Hold, Note, Row
 from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
+from proxy.store_address import Access
 from tests.rig.fault_proxy import FaultProxy, Latency, LostReply
 from tests.rig.valkey import Valkey
 from tests.store.redis_calls import (
@@ -175,7 +176,7 @@ async def test_a_password_is_taken_from_the_settings_or_the_url(short_folder: Pa
             await store.ping()
         for password in (None, "wrong"):
             with pytest.raises(StoreUnavailable) as failed:
-                await RedisStore.connect(server.url, password=password)
+                await RedisStore.connect(server.url, access=Access(password))
             assert "s3cret" not in str(failed.value)
 
 

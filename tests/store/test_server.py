@@ -15,12 +15,15 @@ from tests.rig.valkey import Valkey
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("", "must begin with"),
-        ("http://127.0.0.1", "must begin with"),
-        ("127.0.0.1:6379", "must begin with"),
+        ("", "should be embedded, or a URL"),
+        ("http://127.0.0.1", "should be embedded, or a URL"),
+        ("127.0.0.1:6379", "should be embedded, or a URL"),
         ("unix://", "must name a socket"),
-        ("redis://127.0.0.1?retry_on_timeout=yes", "retry_on_timeout"),
-        ("redis://127.0.0.1?max_connections=x", "must begin with"),
+        ("redis://127.0.0.1?retry_on_timeout=yes", "takes no option but db"),
+        ("redis://127.0.0.1?max_connections=x", "takes no option but db"),
+        ("redis://127.0.0.1/x", "should end with the number of a database"),
+        ("redis://127.0.0.1:x", "should name a host and its port"),
+        ("redis://one,two", "names several servers"),
     ],
 )
 async def test_a_url_that_cannot_be_used_is_explained(url: str, says: str) -> None:

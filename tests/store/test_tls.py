@@ -1,0 +1,120 @@
+"""A store behind TLS: its certificate and name are verified before it hears anything, and it can ask for ours."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.store.redis import RedisStore
+from proxy.store_address import Access
+from tests.rig.authority import DAY, HERE, NOW, Authority, pem
+from tests.rig.tls_front import TlsFront
+from tests.rig.valkey import Valkey
+from tests.store.redis_calls import ASK, PATIENT_S, until
+
+OTHER = x509.DNSName("store.example")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Authority, Path]:
+    authority = Authority("an authority that is trusted")
+    file = tmp_path_factory.mktemp("authority") / "ca.pem"
+    file.write_bytes(pem(authority.certificate))
+    return authority, file
+
+
+@pytest.fixture
+async def front(clean: Valkey, authority: tuple[Authority, Path], tmp_path: Path) -> AsyncIterator[TlsFront]:
+    async with TlsFront(clean.url) as front:
+        front.context.load_cert_chain(authority[0].issue(tmp_path, HERE))
+        yield front
+
+
+def url(front: TlsFront) -> str:
+    return f"rediss://127.0.0.1:{front.port}/0"
+
+
+async def works(front: TlsFront, access: Access) -> None:
+    store = await RedisStore.connect(url(front), access=access, deadline=PATIENT_S)
+    try:
+        assert (await store.reserve([ASK], "op"))[0].granted == 1
+        await store.changes((await store.changes(None, 0)).cursor, 1)
+    finally:
+        await store.close()
+
+
+async def test_a_store_is_reached_through_tls_by_an_authority_that_the_settings_name(
+    front: TlsFront, authority: tuple[Authority, Path]
+) -> None:
+    await works(front, Access(ca_file=authority[1]))
+
+
+async def test_a_store_is_found_again_through_tls(
+    front: TlsFront, clean: Valkey, authority: tuple[Authority, Path]
+) -> None:
+    store = await RedisStore.connect(url(front), access=Access(ca_file=authority[1]), deadline=PATIENT_S)
+    try:
+        for _ in range(2):
+            clean.command("CLIENT", "KILL", "TYPE", "normal")
+            await until(lambda: store._link._lane.broken_at is not None)
+            await store.ping()
+        assert front.accepted == 3
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("wrong", ["no authority named", "another authority", "another name", "expired"])
+async def test_a_store_with_a_wrong_certificate_hears_nothing(
+    front: TlsFront, clean: Valkey, authority: tuple[Authority, Path], tmp_path: Path, wrong: str
+) -> None:
+    """R-12."""
+    access = Access(password="canary-password", ca_file=authority[1])
+    if wrong == "no authority named":
+        access = access._replace(ca_file=None)
+    elif wrong == "another authority":
+        front.context.load_cert_chain(Authority("an authority that is trusted").issue(tmp_path, HERE))
+    elif wrong == "another name":
+        front.context.load_cert_chain(authority[0].issue(tmp_path, OTHER))
+    else:
+        front.context.load_cert_chain(authority[0].issue(tmp_path, HERE, NOW - DAY))
+    before = clean.command("INFO", "stats").split(b"total_commands_processed:")[1].split(b"\r\n")[0]
+    with pytest.raises(StoreUnavailable, match="certificate") as failed:
+        await RedisStore.connect(url(front), access=access)
+    assert "canary" not in str(failed.value)
+    after = clean.command("INFO", "stats").split(b"total_commands_processed:")[1].split(b"\r\n")[0]
+    assert int(after) == int(before) + 1  # our own question
+
+
+async def test_a_store_may_have_another_name_than_its_address(
+    front: TlsFront, authority: tuple[Authority, Path], tmp_path: Path
+) -> None:
+    front.context.load_cert_chain(authority[0].issue(tmp_path, OTHER))
+    await works(front, Access(ca_file=authority[1], server_name="store.example"))
+
+
+async def test_a_store_that_asks_who_we_are_is_shown_our_certificate(
+    front: TlsFront, authority: tuple[Authority, Path], tmp_path: Path
+) -> None:
+    front.context.load_verify_locations(authority[1])
+    front.context.verify_mode = ssl.CERT_REQUIRED
+    ours = authority[0].issue(tmp_path, x509.DNSName("stillgate"))
+    access = Access(ca_file=authority[1], certificate_file=ours, key_file=ours)
+    await works(front, access)
+    with pytest.raises(StoreUnavailable):
+        await RedisStore.connect(url(front), access=access._replace(certificate_file=None))
+
+
+async def test_files_that_are_no_certificates_are_named(authority: tuple[Authority, Path], tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing.pem"
+    nothing.write_text("nothing")
+    for access in (
+        Access(ca_file=nothing),
+        Access(ca_file=authority[1], certificate_file=authority[1], key_file=nothing),
+    ):
+        with pytest.raises(ConfigurationError, match="cannot be used for TLS to the store"):
+            await RedisStore.connect("rediss://127.0.0.1:1", access=access)
