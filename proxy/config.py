@@ -199,9 +199,12 @@ class Settings(StrictModel):
     )
     store: Store = Field(
         StoreAddress("embedded"),
-        description="embedded, or the redis://, rediss:// or unix:// URL of a server that replicas share.",
+        description="embedded, or the URL of what replicas share: redis://, rediss://, unix:// or redis+sentinel://.",
     )
     store_password_file: ExistingFile | None = Field(None, description="The file that holds a shared store's password.")
+    sentinel_password_file: ExistingFile | None = Field(
+        None, description="The file that holds the sentinels' password, if they ask for one; it may be the same file."
+    )
     store_tls: StoreTls = Field(StoreTls(), description="How a store behind TLS (rediss://) is verified.")
     replicas: int = Field(
         1,

@@ -81,6 +81,7 @@ METRICS: Final = {
         Metric("stillgate_store_seconds", "histogram", "Time of one store operation.", ("operation",), _OURS),
         Metric("stillgate_store_breaker_open", "gauge", "1 while the store is away and left alone.", join="max"),
         Metric("stillgate_store_breaker_opens_total", "counter", "Times the store was found to be away."),
+        Metric("stillgate_store_failovers_total", "counter", "Times another server was the store's primary."),
         Metric("stillgate_store_append_only", "gauge", "0 if the store's server keeps no append-only file."),
         Metric("stillgate_log_lost_total", "counter", "Decision records that found no room in the queue."),
         Metric("stillgate_log_truncations_total", "counter", "Times the decision log was cut by somebody else."),

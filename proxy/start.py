@@ -61,9 +61,14 @@ def listed_models(settings: Settings) -> frozenset[str]:
 
 def store_access(settings: Settings) -> Access:
     """Return what opens the way to a shared store."""
-    password, tls = settings.store_password_file, settings.store_tls
+    tls = settings.store_tls
+    password, sentinel_password = (
+        None if file is None else read_secret_file(file)
+        for file in (settings.store_password_file, settings.sentinel_password_file)
+    )
     return Access(
-        password=None if password is None else read_secret_file(password),
+        password=password,
+        sentinel_password=sentinel_password,
         ca_file=tls.ca_file,
         certificate_file=tls.certificate_file,
         key_file=tls.key_file,

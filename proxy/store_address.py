@@ -15,6 +15,8 @@ _SCHEMES: dict[str, tuple[Kind, bool, int]] = {  # -> what it is, whether it tak
     "redis": ("server", False, 6379),
     "rediss": ("server", True, 6379),
     "unix": ("socket", False, 0),
+    "redis+sentinel": ("sentinel", False, 26379),
+    "rediss+sentinel": ("sentinel", True, 26379),
 }
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _FORMS = (
@@ -26,6 +28,7 @@ class Access(NamedTuple):
     """What opens the way to a store: passwords, and the files of TLS; verified against the system's CAs without any."""
 
     password: str | None = None
+    sentinel_password: str | None = None
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None

@@ -55,7 +55,8 @@ def check(
 
 def _of_secrets(settings: Settings) -> Iterator[Problem]:
     files = [upstream.credential_file for upstream in settings.upstreams.values()]
-    for file in dict.fromkeys(file for file in (*files, settings.store_password_file) if file is not None):
+    passwords = (settings.store_password_file, settings.sentinel_password_file)
+    for file in dict.fromkeys(file for file in (*files, *passwords) if file is not None):
         try:
             read_secret_file(file)
         except ConfigurationError as error:
@@ -73,7 +74,7 @@ def _of_store(settings: Settings) -> Iterator[Problem]:
 
         tls = settings.store_tls
         try:
-            Wires(place, Access(None, tls.ca_file, tls.certificate_file, tls.key_file))
+            Wires(place, Access(ca_file=tls.ca_file, certificate_file=tls.certificate_file, key_file=tls.key_file))
         except ConfigurationError as error:
             file, _, message = str(error).partition(": ")
             yield Problem(file, 0, 0, message)

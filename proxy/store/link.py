@@ -29,6 +29,7 @@ _SLOW_LEAST = 3  # one or two may be our own loop's fault
 
 # How long a probe may take, and how long it waits for the next one: a server that is back is found within two seconds.
 _PROBE_S = 0.7
+_RENEW_S = 0.25
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 
 
@@ -37,6 +38,8 @@ class Link:
 
     def __init__(self, wire: Callable[[], Wire], deadline: float) -> None:
         self.opens = 0  # how often the breaker opened
+        self.renewals = 0  # how often the server was no longer the right one
+        self._renewed = float("-inf")
         self._wire = wire
         self._slow = deadline * _SLOW_PART
         self._open_s = max(OPEN_S, deadline)
@@ -66,8 +69,11 @@ class Link:
         return self._made(None)
 
     async def renew(self) -> None:
-        """Let the connection of all calls go, because another server may be the right one now."""
-        if not self.away:
+        """Let the connection of all calls go, because another server may be the right one now; not again and again."""
+        now = self._loop.time()
+        if not self.away and now - self._renewed >= _RENEW_S:
+            self._renewed = now
+            self.renewals += 1
             await self._lane.abort()
 
     def answered(self, seconds: float) -> None:

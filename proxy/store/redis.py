@@ -7,10 +7,10 @@ used again without a restart. What must be atomic is one Lua script over one has
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Tail
@@ -19,6 +19,7 @@ from proxy.store.lane import Lane, Wire
 from proxy.store.link import OPEN_S, Link
 from proxy.store.resp import nonsense, numbers, packed, page, raise_first_error, table_key
 from proxy.store.scripts import Script, Scripts, read_scripts
+from proxy.store.sentinel import Sentinels
 from proxy.store.server import Fitness, FitWire
 from proxy.store.streams import TRIM_PAGE, is_position, stream_keys, tail
 from proxy.store.wires import Wires
@@ -34,17 +35,20 @@ class RedisStore:
     `deadline` is in seconds and counts for every call, connecting included. `changes` may take its own wait longer.
     """
 
-    def __init__(self, wire: Callable[[], Wire], fitness: Fitness, scripts: Scripts, deadline: float) -> None:
+    def __init__(
+        self, find: Callable[[], Awaitable[Wire]], fitness: Fitness, scripts: Scripts, deadline: float
+    ) -> None:
         self._scripts = scripts
         self._fitness = fitness
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
-        self._link = Link(wire, deadline)
+        self._link = Link(lambda: FitWire(find, fitness.check), deadline)
+        self._sentinels: Sentinels | None = None
         self._idle: list[Lane] = []  # for `changes`, which keeps a lane to itself while it waits
 
     @classmethod
     async def connect(cls, url: str, *, access: Access = NO_ACCESS, deadline: float = 0.25) -> Self:
-        """Connect to redis://, rediss:// or unix:// and look whether the server is fit to be a store.
+        """Connect to what the URL names (see `store_address`) and look whether the server is fit to be a store.
 
         Raises StoreUnavailable if it cannot be reached, ConfigurationError if it must not be used as it is.
         """
@@ -53,8 +57,14 @@ class RedisStore:
         except ValueError as error:
             raise ConfigurationError(f"the store's URL {error}") from None
         wires = await asyncio.to_thread(Wires, place, access)
-        fitness = Fitness()
-        store = cls(_finding(place, wires, fitness), fitness, await asyncio.to_thread(read_scripts), deadline)
+        sentinels = Sentinels(wires, place.hosts, place.name) if place.kind == "sentinel" else None
+        store = cls(
+            _finding(place, wires) if sentinels is None else sentinels.find,
+            Fitness(primary=sentinels is not None),
+            await asyncio.to_thread(read_scripts),
+            deadline,
+        )
+        store._sentinels = sentinels
         try:
             await store._link.current().ask([packed("PING")], store._loop.time() + OPEN_S)
         except BaseException as error:
@@ -195,6 +205,7 @@ class RedisStore:
         return {
             "stillgate_store_breaker_open": float(self._link.away),
             "stillgate_store_breaker_opens_total": self._link.opens,
+            "stillgate_store_failovers_total": self._sentinels.moves if self._sentinels else self._link.renewals,
             "stillgate_store_append_only": float(self._fitness.append_only is not False),
         }
 
@@ -214,14 +225,16 @@ class RedisStore:
             again = await lane.ask([load, *(commands[index] for index in unknown)], expires)
             for index, reply in zip(unknown, again[1:], strict=True):
                 replies[index] = reply
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            await self._link.renew()
         raise_first_error(replies)
         return replies
 
 
-def _finding(place: Place, wires: Wires, fitness: Fitness) -> Callable[[], Wire]:
-    """Return what makes a new connection to the place's server each time."""
+def _finding(place: Place, wires: Wires) -> Callable[[], Awaitable[Wire]]:
+    """Return what says which server of a place to connect to."""
 
     async def find() -> Wire:
         return wires.to_socket() if place.kind == "socket" else wires.to(place.hosts[0])
 
-    return lambda: FitWire(find, fitness.check)
+    return find

@@ -18,9 +18,10 @@ _OLDEST_MAJOR = 7
 class Fitness:
     """What was found out about the servers that were connected to; `append_only` is None while that is not known."""
 
-    def __init__(self, mode: str = "standalone") -> None:
+    def __init__(self, mode: str = "standalone", *, primary: bool = False) -> None:
         self.append_only: bool | None = None
         self._mode = mode
+        self._primary = primary  # whether nothing but a primary will do
 
     async def check(self, wire: Wire) -> None:
         """Raise ConfigurationError if the server must not be used as it is.
@@ -28,7 +29,7 @@ class Fitness:
         A server that keeps its settings to itself is taken as it is.
         """
         await _ask(wire, "PING")  # a server that still reads its data answers INFO already, but not this
-        info = b"\n".join(await _permitted(wire, "INFO", "server", "persistence"))
+        info = b"\n".join(await _permitted(wire, "INFO", "server", "persistence", "replication"))
         if (version := re.search(rb"^redis_version:((\d+)\S*)", info, re.MULTILINE)) and int(
             version[2]
         ) < _OLDEST_MAJOR:
@@ -39,6 +40,9 @@ class Fitness:
         mode = re.search(rb"^(?:redis|server)_mode:(\w+)", info, re.MULTILINE)
         if mode and mode[1].decode() != self._mode:
             raise ConfigurationError(f"the store's URL leads to a {mode[1].decode()} node; name a {self._mode} server")
+        role = re.search(rb"^role:(\w+)", info, re.MULTILINE)
+        if self._primary and role and role[1] != b"master":
+            raise ConnectionError("the server that should be the primary is a replica")
         if append_only := re.search(rb"^aof_enabled:([01])", info, re.MULTILINE):
             self.append_only = append_only[1] == b"1"
         setting = await _permitted(wire, "CONFIG", "GET", "maxmemory-policy")

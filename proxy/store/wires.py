@@ -49,6 +49,10 @@ class Wires:
         login = {"username": self._place.username, "password": self._place.password or self._access.password}
         return self._made(host, db=self._place.db, **login)
 
+    def to_sentinel(self, host: Host) -> Wire:
+        """Return a new connection to a sentinel, which has a password of its own."""
+        return self._made(host, password=self._access.sentinel_password)
+
     def to_socket(self) -> Wire:
         """Return a new connection to the server of a socket."""
         password = self._place.password or self._access.password

@@ -104,6 +104,10 @@ STORE = "store: {store}\nsecret_file: key.txt\nstore_tls: {tls}\n"
         ("rediss://host", "{verify: false}", 11, 13, "unknown key 'verify'"),
         ("rediss://host:port", "{}", 9, 8, "should name a host and its port"),
         ("redis://one,two", "{}", 9, 8, "names several servers"),
+        ("redis+sentinel://one,two:26380", "{}", 9, 8, "must say by which name the sentinels know the server"),
+        ("redis+sentinel://one,:1/main", "{}", 9, 8, "should name a host and its port"),
+        ("redis+sentinel://one/main/first", "{}", 9, 8, "should end with the number of a database"),
+        ("redis+sentinel://one/main", "{server_name: one}", 11, 1, "the store's address is not one with TLS"),
         ("rediss://host?ssl_cert_reqs=none", "{}", 9, 8, "takes no option but db"),
     ],
 )
@@ -116,6 +120,16 @@ def test_a_mistake_about_a_store_behind_tls_is_shown_where_it_stands(
     (problem,) = json.loads(result.stdout)
     assert says in problem["message"]
     assert (problem["line"], problem["column"]) == (line, column)
+
+
+def test_a_password_of_sentinels_that_there_are_none_of_is_shown(folder: Path) -> None:
+    (folder / "stillgate.yaml").write_text(
+        f"{GOOD}store: redis://one\nsecret_file: key.txt\nsentinel_password_file: key.txt\n"
+    )
+    result = run(folder, "--format", "json")
+    (problem,) = json.loads(result.stdout)
+    assert problem["message"].startswith("only a store at redis+sentinel://")
+    assert (problem["line"], problem["column"]) == (11, 25)
 
 
 def test_a_file_that_holds_no_certificates_is_shown(folder: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -49,20 +50,10 @@ class Valkey:
 
     def start(self) -> Self:
         """Start the server and return once it answers with its data read."""
-        settings = {
-            "port": str(self.port or 0),
-            "bind": "127.0.0.1",
-            "dir": str(self.folder),
-            "save": "",
-            "appendonly": "yes",
-            "appendfsync": "no",
-            **({"unixsocket": str(self.socket_path)} if self.port is None else {}),
-            **self.settings,
-        }
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the binary of a dependency, with the test's own arguments
-                [str(server_binary()), *(part for name, value in settings.items() for part in (f"--{name}", value))],
+                self._command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -96,11 +87,28 @@ class Valkey:
         """Send one command on a connection of its own; return the first 64 kB of the raw reply."""
         return command(self.url, *parts)
 
+    def commands(self, *each: Sequence[str]) -> bytes:
+        """Send commands on one connection; return the first 64 kB of the last raw reply."""
+        return commands(self.url, *each)
+
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+    def _command(self) -> list[str]:
+        settings = {
+            "port": str(self.port or 0),
+            "bind": "127.0.0.1",
+            "dir": str(self.folder),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "no",
+            **({"unixsocket": str(self.socket_path)} if self.port is None else {}),
+            **self.settings,
+        }
+        return [str(server_binary()), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
@@ -117,15 +125,45 @@ class Valkey:
             return False
 
 
+class Sentinel(Valkey):
+    """A sentinel that watches one primary by a name; it gives a primary up that is silent for 300 ms."""
+
+    def __init__(self, folder: Path, primary: Valkey, name: str, *, quorum: int = 1, password: str = "") -> None:
+        super().__init__(folder, settings={"requirepass": password} if password else {})
+        self.name = name
+        self._watched = (
+            f"sentinel monitor {name} 127.0.0.1 {primary.port} {quorum}\n"
+            f"sentinel down-after-milliseconds {name} 300\nsentinel failover-timeout {name} 1000\n"
+        )
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def _command(self) -> list[str]:
+        """A sentinel keeps what it knows in its settings' file."""
+        file = self.folder / "sentinel.conf"
+        more = "".join(f"{name} {value}\n" for name, value in self.settings.items())
+        file.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n{self._watched}{more}")
+        return [str(server_binary()), str(file), "--sentinel"]
+
+
 def command(url: str, *parts: str) -> bytes:
     """Send one command to the server of a URL, on a connection of its own; return the first 64 kB of the raw reply."""
+    return commands(url, parts)
+
+
+def commands(url: str, *each: Sequence[str]) -> bytes:
+    """Send commands one after the other, on a connection of their own; return the first 64 kB of the last raw reply."""
     where = urlsplit(url)
     with socket.socket(socket.AF_UNIX if where.scheme == "unix" else socket.AF_INET) as connection:
         connection.settimeout(_READY_S)
         connection.connect(unquote(where.path) if where.scheme == "unix" else (where.hostname, where.port))
-        line = "".join(f"${len(part.encode())}\r\n{part}\r\n" for part in parts)
-        connection.sendall(f"*{len(parts)}\r\n{line}".encode())
-        reply: bytes = connection.recv(65536)
+        reply = b""
+        for parts in each:
+            line = "".join(f"${len(part.encode())}\r\n{part}\r\n" for part in parts)
+            connection.sendall(f"*{len(parts)}\r\n{line}".encode())
+            reply = connection.recv(65536)
         return reply
 
 

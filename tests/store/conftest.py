@@ -11,7 +11,7 @@ from proxy.clock import VirtualClock
 from proxy.store.embedded import EmbeddedServer
 from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
-from tests.rig.valkey import Valkey
+from tests.rig.valkey import Sentinel, Valkey
 from tests.store.ground import Ground, MemoryGround, ServerGround
 
 
@@ -23,9 +23,15 @@ def short_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def tcp_url(short_folder: Path) -> Iterator[str]:
+def tcp_server(short_folder: Path) -> Iterator[Valkey]:
     with Valkey(short_folder / "tcp") as server:
-        yield server.url
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sentinel_url(short_folder: Path, tcp_server: Valkey) -> Iterator[str]:
+    with Sentinel(short_folder / "watching", tcp_server, "main") as sentinel:
+        yield f"redis+sentinel://{sentinel.place}/main"
 
 
 @pytest.fixture(scope="session")
@@ -48,16 +54,22 @@ async def embedded_url(short_folder: Path) -> AsyncIterator[str]:
     await server.stop()
 
 
-@pytest.fixture(params=["memory", "redis", "embedded"])
-async def ground(request: pytest.FixtureRequest, tcp_url: str, embedded_url: str) -> AsyncIterator[Ground]:
+@pytest.fixture(params=["memory", "redis", "embedded", "sentinel"])
+async def ground(
+    request: pytest.FixtureRequest, tcp_server: Valkey, embedded_url: str, sentinel_url: str
+) -> AsyncIterator[Ground]:
     """A store of each kind, empty, and a second store object on the same data."""
     if request.param == "memory":
         clock = VirtualClock(start=1000.0)
         store = MemoryStore(clock)
         yield MemoryGround(store, store, clock)
         return
-    url = tcp_url if request.param == "redis" else embedded_url
-    ground = ServerGround(await _connected(url), await _connected(url), url)
+    url, server = {
+        "redis": (tcp_server.url, tcp_server.url),
+        "sentinel": (sentinel_url, tcp_server.url),
+        "embedded": (embedded_url, embedded_url),
+    }[request.param]
+    ground = ServerGround(await _connected(url), await _connected(url), server)
     ground.flush()
     yield ground
     await ground.store.close()

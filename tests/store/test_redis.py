@@ -122,6 +122,24 @@ async def test_closing_waits_for_what_is_in_flight_and_leaves_no_task(clean: Val
     assert asyncio.all_tasks() == before
 
 
+async def test_a_primary_that_became_a_replica_is_looked_for_anew_and_that_is_counted(clean: Valkey) -> None:
+    """R-05: behind an address that moves with the primary."""
+    async with FaultProxy(clean.url) as way, connected(way.url) as store:
+        await store.ping()
+        begun = asyncio.get_running_loop().time()
+        clean.command("REPLICAOF", "127.0.0.1", "9")
+        try:
+            for _ in range(20):
+                with pytest.raises(StoreUnavailable, match="READONLY"):
+                    await store.reserve([ASK], "op")
+        finally:
+            clean.command("REPLICAOF", "NO", "ONE")
+        at_most = 1 + (asyncio.get_running_loop().time() - begun) / 0.25  # not at every call
+        assert 1 <= store.numbers()["stillgate_store_failovers_total"] <= at_most
+        assert (await store.reserve([ASK], "op"))[0].remaining == 9
+        assert way.connections <= 1 + at_most
+
+
 @pytest.mark.parametrize("written_again", [True, False])
 async def test_a_flush_is_told_as_lost_also_when_the_feed_has_begun_anew(clean: Valkey, *, written_again: bool) -> None:
     async with connected(clean.url) as store:
