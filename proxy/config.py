@@ -199,7 +199,7 @@ class Settings(StrictModel):
     )
     store: Store = Field(
         StoreAddress("embedded"),
-        description="embedded, or the URL of what replicas share: redis://, rediss://, unix:// or redis+sentinel://.",
+        description="embedded, or the URL of what replicas share: redis:// or with +sentinel, +cluster; unix://.",
     )
     store_password_file: ExistingFile | None = Field(None, description="The file that holds a shared store's password.")
     sentinel_password_file: ExistingFile | None = Field(

@@ -17,6 +17,8 @@ _SCHEMES: dict[str, tuple[Kind, bool, int]] = {  # -> what it is, whether it tak
     "unix": ("socket", False, 0),
     "redis+sentinel": ("sentinel", False, 26379),
     "rediss+sentinel": ("sentinel", True, 26379),
+    "redis+cluster": ("cluster", False, 6379),
+    "rediss+cluster": ("cluster", True, 6379),
 }
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _FORMS = (

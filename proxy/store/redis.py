@@ -1,4 +1,4 @@
-"""The store on a Redis 7 or Valkey server that replicas share.
+"""The store on a Redis 7 or Valkey server that replicas share, or on a cluster of them.
 
 Laws: every command has a deadline and is sent once; every failure is `StoreUnavailable`; a server that came back is
 used again without a restart. What must be atomic is one Lua script over one hash tag, so that a cluster can run it.
@@ -7,23 +7,22 @@ used again without a restart. What must be atomic is one Lua script over one has
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
-
-from redis.exceptions import NoScriptError, ReadOnlyError
 
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Tail
 from proxy.store.feed import FEED, feed_after, feed_end
-from proxy.store.lane import Lane, Wire
-from proxy.store.link import OPEN_S, Link
+from proxy.store.lane import Lane
+from proxy.store.link import OPEN_S
 from proxy.store.resp import nonsense, numbers, packed, page, raise_first_error, table_key
 from proxy.store.scripts import Script, Scripts, read_scripts
-from proxy.store.sentinel import Sentinels
-from proxy.store.server import Fitness, FitWire
+from proxy.store.server import Fitness
 from proxy.store.streams import TRIM_PAGE, is_position, stream_keys, tail
+from proxy.store.way import Command, Way
+from proxy.store.ways import way_to
 from proxy.store.wires import Wires
-from proxy.store_address import NO_ACCESS, Access, Place, read_place
+from proxy.store_address import NO_ACCESS, Access, read_place
 
 # Rows that one step of a scan asks for: a server is busy with it for well under a millisecond.
 _PAGE = 1000
@@ -35,15 +34,12 @@ class RedisStore:
     `deadline` is in seconds and counts for every call, connecting included. `changes` may take its own wait longer.
     """
 
-    def __init__(
-        self, find: Callable[[], Awaitable[Wire]], fitness: Fitness, scripts: Scripts, deadline: float
-    ) -> None:
-        self._scripts = scripts
+    def __init__(self, way: Way, fitness: Fitness, scripts: Scripts, deadline: float) -> None:
+        self._way = way
         self._fitness = fitness
+        self._scripts = scripts
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
-        self._link = Link(lambda: FitWire(find, fitness.check), deadline)
-        self._sentinels: Sentinels | None = None
         self._idle: list[Lane] = []  # for `changes`, which keeps a lane to itself while it waits
 
     @classmethod
@@ -57,16 +53,11 @@ class RedisStore:
         except ValueError as error:
             raise ConfigurationError(f"the store's URL {error}") from None
         wires = await asyncio.to_thread(Wires, place, access)
-        sentinels = Sentinels(wires, place.hosts, place.name) if place.kind == "sentinel" else None
-        store = cls(
-            _finding(place, wires) if sentinels is None else sentinels.find,
-            Fitness(primary=sentinels is not None),
-            await asyncio.to_thread(read_scripts),
-            deadline,
-        )
-        store._sentinels = sentinels
+        scripts = await asyncio.to_thread(read_scripts)
+        way, fitness = way_to(place, wires, deadline)
+        store = cls(way, fitness, scripts, deadline)
         try:
-            await store._link.current().ask([packed("PING")], store._loop.time() + OPEN_S)
+            await way.open(store._loop.time() + OPEN_S)
         except BaseException as error:
             await store.close()
             cause = error.__cause__
@@ -123,7 +114,9 @@ class RedisStore:
 
     async def read(self, table: str, name: str) -> bytes | None:
         """Return one row's value."""
-        (value,) = await self._link.current().ask([packed("HGET", table_key(table), name)], self._expires())
+        key = table_key(table)
+        (value,) = await self._way.run([Command(key, packed("HGET", key, name))], self._expires())
+        raise_first_error([value])
         if value is not None and not isinstance(value, bytes):
             raise nonsense()
         return value
@@ -142,10 +135,12 @@ class RedisStore:
 
         A scan keeps to its connection: the cursor of one server means nothing to the one that takes over.
         """
-        lane, cursor = self._link.current(), b"0"
+        key, cursor = table_key(table), b"0"
+        lane = self._way.link(key).current()
         seen: set[str] = set()
         while True:
-            (reply,) = await lane.ask([packed("HSCAN", table_key(table), cursor, "COUNT", _PAGE)], self._expires())
+            with self._way.watched():
+                (reply,) = await lane.ask([packed("HSCAN", key, cursor, "COUNT", _PAGE)], self._expires())
             cursor, rows = page(reply)
             for name, value in rows:
                 if name not in seen:
@@ -156,12 +151,15 @@ class RedisStore:
 
     async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
         """Return what changed after `cursor`, waiting on a connection that no other call uses."""
+        link = self._way.link(FEED)
         if cursor is None:
-            return Changes(await feed_end(self._link.current(), self._deadline), (), lost=False)
+            with self._way.watched():
+                return Changes(await feed_end(link.current(), self._deadline), (), lost=False)
         self._idle = [lane for lane in self._idle if lane.broken_at is None]
-        lane = self._idle.pop() if self._idle else self._link.another()
+        lane = self._idle.pop() if self._idle else link.another()
         try:
-            found = await feed_after(lane, cursor, wait_ms, self._deadline)
+            with self._way.watched():
+                found = await feed_after(lane, cursor, wait_ms, self._deadline)
         except BaseException:
             # A server that still waits for us would answer into the next call.
             await lane.abort()
@@ -191,21 +189,23 @@ class RedisStore:
                 pass
 
     async def ping(self) -> None:
-        """Return once the server answered."""
-        replies = await self._link.current().ask([packed("PING")], self._expires())
-        if replies != [b"PONG"]:
+        """Return once every server answered."""
+        expires = self._expires()
+        lanes = [link.current() for link in self._way.links]
+        replies = await asyncio.gather(*(lane.ask([packed("PING")], expires) for lane in lanes))
+        if any(reply != [b"PONG"] for reply in replies):
             raise nonsense()
 
     async def close(self) -> None:
         """Wait for the calls in flight, end what waits for changes, and let every connection go."""
-        await self._link.close()
+        await self._way.close()
 
     def numbers(self) -> Mapping[str, float]:
         """See `Store.numbers`."""
         return {
-            "stillgate_store_breaker_open": float(self._link.away),
-            "stillgate_store_breaker_opens_total": self._link.opens,
-            "stillgate_store_failovers_total": self._sentinels.moves if self._sentinels else self._link.renewals,
+            "stillgate_store_breaker_open": float(any(link.away for link in self._way.links)),
+            "stillgate_store_breaker_opens_total": sum(link.opens for link in self._way.links),
+            "stillgate_store_failovers_total": self._way.moves,
             "stillgate_store_append_only": float(self._fitness.append_only is not False),
         }
 
@@ -213,28 +213,10 @@ class RedisStore:
         return self._loop.time() + self._deadline
 
     async def _call(self, script: Script, calls: list[tuple[str | bytes | int, ...]]) -> list[Any]:
-        """Run a script once for each call. One that the server does not know did not run there: load it and go on."""
+        """Run a script once for each call, whose first key says where; all its keys have one hash tag."""
         if not calls:
             return []
-        lane, expires = self._link.current(), self._expires()
-        commands = [packed("EVALSHA", script.digest, *call) for call in calls]
-        replies = await lane.submit(commands, expires)
-        unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:
-            load = packed("SCRIPT", "LOAD", script.source)
-            again = await lane.ask([load, *(commands[index] for index in unknown)], expires)
-            for index, reply in zip(unknown, again[1:], strict=True):
-                replies[index] = reply
-        if any(isinstance(reply, ReadOnlyError) for reply in replies):
-            await self._link.renew()
+        commands = [Command(str(call[1]), packed("EVALSHA", script.digest, *call)) for call in calls]
+        replies = await self._way.run(commands, self._expires(), script.source)
         raise_first_error(replies)
         return replies
-
-
-def _finding(place: Place, wires: Wires) -> Callable[[], Awaitable[Wire]]:
-    """Return what says which server of a place to connect to."""
-
-    async def find() -> Wire:
-        return wires.to_socket() if place.kind == "socket" else wires.to(place.hosts[0])
-
-    return find

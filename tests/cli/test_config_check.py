@@ -107,6 +107,7 @@ STORE = "store: {store}\nsecret_file: key.txt\nstore_tls: {tls}\n"
         ("redis+sentinel://one,two:26380", "{}", 9, 8, "must say by which name the sentinels know the server"),
         ("redis+sentinel://one,:1/main", "{}", 9, 8, "should name a host and its port"),
         ("redis+sentinel://one/main/first", "{}", 9, 8, "should end with the number of a database"),
+        ("redis+cluster://one,two/1", "{}", 9, 8, "a cluster has no other database than 0"),
         ("redis+sentinel://one/main", "{server_name: one}", 11, 1, "the store's address is not one with TLS"),
         ("rediss://host?ssl_cert_reqs=none", "{}", 9, 8, "takes no option but db"),
     ],

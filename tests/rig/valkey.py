@@ -28,7 +28,7 @@ class Valkey:
 
     def __init__(self, folder: Path, *, port: int | None = 0, settings: dict[str, str] | None = None) -> None:
         self.folder = folder
-        self.port = _free_port() if port == 0 else port
+        self.port = free_port() if port == 0 else port
         self.settings = settings or {}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -167,7 +167,7 @@ def commands(url: str, *each: Sequence[str]) -> bytes:
         return reply
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

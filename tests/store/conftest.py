@@ -12,6 +12,7 @@ from proxy.store.embedded import EmbeddedServer
 from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
 from tests.rig.valkey import Sentinel, Valkey
+from tests.rig.valkey_cluster import ValkeyCluster
 from tests.store.ground import Ground, MemoryGround, ServerGround
 
 
@@ -54,9 +55,15 @@ async def embedded_url(short_folder: Path) -> AsyncIterator[str]:
     await server.stop()
 
 
-@pytest.fixture(params=["memory", "redis", "embedded", "sentinel"])
+@pytest.fixture(scope="session")
+def cluster(short_folder: Path) -> Iterator[ValkeyCluster]:
+    with ValkeyCluster(short_folder / "cluster") as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["memory", "redis", "embedded", "sentinel", "cluster"])
 async def ground(
-    request: pytest.FixtureRequest, tcp_server: Valkey, embedded_url: str, sentinel_url: str
+    request: pytest.FixtureRequest, tcp_server: Valkey, embedded_url: str, sentinel_url: str, cluster: ValkeyCluster
 ) -> AsyncIterator[Ground]:
     """A store of each kind, empty, and a second store object on the same data."""
     if request.param == "memory":
@@ -64,12 +71,13 @@ async def ground(
         store = MemoryStore(clock)
         yield MemoryGround(store, store, clock)
         return
-    url, server = {
+    url, *servers = {
         "redis": (tcp_server.url, tcp_server.url),
         "sentinel": (sentinel_url, tcp_server.url),
         "embedded": (embedded_url, embedded_url),
+        "cluster": (cluster.url, *(server.url for server in cluster.servers)),
     }[request.param]
-    ground = ServerGround(await _connected(url), await _connected(url), server)
+    ground = ServerGround(await _connected(url), await _connected(url), servers)
     ground.flush()
     yield ground
     await ground.store.close()

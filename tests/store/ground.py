@@ -38,11 +38,11 @@ class MemoryGround:
 
 @dataclass
 class ServerGround:
-    """A store on a server; its time is watched until it has passed."""
+    """A store on one server or several; the time of the first is watched until it has passed."""
 
     store: Store
     other: Store
-    url: str
+    urls: list[str]
 
     async def pass_time(self, ms: int) -> None:
         until = self._now_ms() + ms
@@ -53,8 +53,9 @@ class ServerGround:
         raise AssertionError("the store's clock stands still")
 
     def flush(self) -> None:
-        command(self.url, "FLUSHALL")
+        for url in self.urls:
+            command(url, "FLUSHALL")
 
     def _now_ms(self) -> float:
-        seconds, micros = (int(part) for part in command(self.url, "TIME").split(b"\r\n")[2::2] if part)
+        seconds, micros = (int(part) for part in command(self.urls[0], "TIME").split(b"\r\n")[2::2] if part)
         return seconds * 1000 + micros / 1000

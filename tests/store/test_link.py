@@ -88,7 +88,7 @@ async def test_a_connection_that_worked_and_was_closed_is_made_anew_before_the_s
         for _ in range(3):
             await store.ping()
             clean.command("CLIENT", "KILL", "TYPE", "normal")
-            await until(lambda: store._link._lane.broken_at is not None)
+            await until(lambda: store._way.links[0]._lane.broken_at is not None)
             await store.ping()
         assert store.numbers()["stillgate_store_breaker_opens_total"] == 0
 

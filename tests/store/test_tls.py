@@ -61,7 +61,7 @@ async def test_a_store_is_found_again_through_tls(
     try:
         for _ in range(2):
             clean.command("CLIENT", "KILL", "TYPE", "normal")
-            await until(lambda: store._link._lane.broken_at is not None)
+            await until(lambda: store._way.links[0]._lane.broken_at is not None)
             await store.ping()
         assert front.accepted == 3
     finally:

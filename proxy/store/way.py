@@ -1,0 +1,120 @@
+"""The way to the server of a key: one server for all of them, or, in `cluster`, one for each slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, Protocol
+
+from redis.exceptions import NoScriptError, ReadOnlyError
+
+from proxy.store.lane import Wire
+from proxy.store.link import Link
+from proxy.store.resp import packed, raise_first_error
+
+
+class Command(NamedTuple):
+    """A command as bytes, and a key that says which server it is for."""
+
+    key: str
+    data: bytes
+
+
+class Way(Protocol):
+    """Sends commands to where their keys are."""
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """The links to all servers."""
+        ...
+
+    @property
+    def moves(self) -> int:
+        """How often another server was the primary."""
+        ...
+
+    def link(self, key: str) -> Link:
+        """Return the link to a key's server. Raises StoreUnavailable if there is none."""
+        ...
+
+    async def run(self, commands: Sequence[Command], expires: float, script: bytes | None = None) -> list[Any]:
+        """Return one reply for each command, error replies as values; a script that is not known is loaded."""
+        ...
+
+    async def open(self, expires: float) -> None:
+        """Return once there is a way. Raises StoreUnavailable."""
+        ...
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Take note of what a server says about its keys to who asks it on a lane of his own."""
+        ...
+
+    async def close(self) -> None:
+        """Wait for the calls in flight and let every connection go."""
+        ...
+
+
+class OneServer:
+    """The way to a single server; `moves` tells how often another one took its place, if anybody knows."""
+
+    def __init__(self, wire: Callable[[], Wire], deadline: float, moves: Callable[[], int] | None) -> None:
+        self._link = Link(wire, deadline)
+        self._moves = moves
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """See `Way.links`."""
+        return (self._link,)
+
+    @property
+    def moves(self) -> int:
+        """See `Way.moves`."""
+        return self._link.renewals if self._moves is None else self._moves()
+
+    def link(self, key: str) -> Link:
+        """See `Way.link`."""
+        del key
+        return self._link
+
+    async def run(self, commands: Sequence[Command], expires: float, script: bytes | None = None) -> list[Any]:
+        """See `Way.run`."""
+        return await run_on(self._link, [command.data for command in commands], expires, script)
+
+    async def open(self, expires: float) -> None:
+        """See `Way.open`."""
+        await self._link.current().ask([packed("PING")], expires)
+
+    def watched(self) -> AbstractContextManager[None]:
+        """See `Way.watched`."""
+        return nullcontext()
+
+    async def close(self) -> None:
+        """See `Way.close`."""
+        await self._link.close()
+
+
+async def run_on(
+    link: Link, commands: Sequence[bytes], expires: float, script: bytes | None, *, asking: bool = False
+) -> list[Any]:
+    """Return one reply for each command; `asking` says that the server does not have their slot yet.
+
+    A script that the server does not know did not run there: load it and go on.
+    """
+    lane = link.current()
+    each = [packed("ASKING"), b""] if asking else [b""]
+    replies = (await lane.submit(_filled(each, commands), expires))[len(each) - 1 :: len(each)]
+    unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if unknown and script is not None:
+        load = packed("SCRIPT", "LOAD", script)
+        loaded, *again = await lane.submit([load, *_filled(each, [commands[index] for index in unknown])], expires)
+        raise_first_error([loaded])
+        for index, reply in zip(unknown, again[len(each) - 1 :: len(each)], strict=True):
+            replies[index] = reply
+    if any(isinstance(reply, ReadOnlyError) for reply in replies):
+        await link.renew()
+    return replies
+
+
+def _filled(each: Sequence[bytes], commands: Sequence[bytes]) -> list[bytes]:
+    """Return the commands, each with what goes before it."""
+    return [part or command for command in commands for part in each]
