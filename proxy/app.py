@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxy.auth.jwt import Tokens
-from proxy.auth.key_cache import KeyCache
+from proxy.auth.key_cache import KEYS_TABLE, KeyCache
 from proxy.client_connection import Deadlines
 from proxy.clock import Clock
 from proxy.config import Model, Settings
@@ -24,7 +24,7 @@ from proxy.config import Upstream as UpstreamSettings
 from proxy.course import Terms
 from proxy.deciders import Deciders
 from proxy.decisions.journal import Journal
-from proxy.decisions.pseudonyms import Pseudonyms, ensure_epoch, epoch_of
+from proxy.decisions.pseudonyms import KEY_BYTES, Pseudonyms, ensure_epoch, epoch_of
 from proxy.decisions.record import Recorder
 from proxy.decisions.target import DescriptorTarget, FileTarget, Target
 from proxy.descriptors import connections_within
@@ -43,6 +43,8 @@ from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
 from proxy.served_model import ServedModel
 from proxy.serving import Serving
+from proxy.snapshot import Remembered, Unusable
+from proxy.snapshot import read as read_snapshot
 from proxy.start import listening_socket, store_access
 from proxy.store import open_store
 from proxy.store.base import Store
@@ -79,15 +81,22 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
     """
     async with AsyncExitStack() as stack:
         tally = Tally(settings.models)
-        store = MeteredStore(await open_store(place.store_url, clock=clock, access=store_access(settings)), tally)
+        required = not settings.starts_without_store
+        opened = await open_store(place.store_url, clock=clock, access=store_access(settings), required=required)
+        store = MeteredStore(opened, tally)
         stack.push_async_callback(store.close)
-        recorder = await _recorder(place, store, clock)
+        is_away = opened.numbers().get("stillgate_store_breaker_open") == 1
+        remembered = await asyncio.to_thread(_remembered, settings, clock) if is_away else None
+        recorder = await _recorder(place, store, clock, required=required)
         master = load_or_create_master(settings.master_secret)
         journal = Journal.open(_target(settings, place.worker), recorder, clock, pack.digest)
         stack.push_async_callback(journal.close)
         tally.put("stillgate_build_info", 1, (version("stillgate"),))
         tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
         keys = KeyCache(store, master.derive(Purpose.KEY_DIGEST), clock, settings.auth_stale_max_seconds)
+        if remembered is not None:
+            known = [(row.name, row.value or b"") for row in remembered.of(KEYS_TABLE)]
+            keys.recall(known, clock.wall() - remembered.at)
         tokens = Tokens(settings.issuers, store, clock, secrets.token_bytes(32), secrets.SystemRandom().random)
         teller = _teller(settings, store, clock, master)
         teller.adopt(pack)
@@ -99,7 +108,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         for upstream in parts.upstreams.values():
             stack.callback(upstream.close)
         ask = _helper_models(settings, parts).ask
-        deciders = await Deciders.open(settings, pack, store, clock, master, place.patterns, ask)
+        deciders = await Deciders.open(settings, pack, store, clock, master, place.patterns, ask, remembered)
         stack.push_async_callback(deciders.close)
         deadlines = _deadlines(settings)
         reader = Reader(deadlines, settings.limits.body_bytes)
@@ -178,9 +187,24 @@ def _helper_models(settings: Settings, parts: Parts) -> HelperModels:
     return HelperModels(parts.models, speaks, parts.tally, parts.clock)
 
 
-async def _recorder(place: Place, store: Store, clock: Clock) -> Recorder:
+def _remembered(settings: Settings, clock: Clock) -> Remembered:
+    """Return what is remembered of the store; nothing of 1970, and a message, if that cannot be used."""
+    try:
+        return read_snapshot(settings.snapshot_folder, clock.wall())
+    except Unusable as error:
+        get("worker").warning("there is no snapshot of the store to start from", why=str(error))
+        return Remembered((), 0.0)
+
+
+async def _recorder(place: Place, store: Store, clock: Clock, *, required: bool) -> Recorder:
     epoch = epoch_of(clock.wall())
-    pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
+    try:
+        pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
+    except StoreUnavailable:
+        if required:
+            raise
+        # Under a key of its own, which is forgotten: nobody can tell later who that was.
+        pseudonyms = Pseudonyms(f"{epoch} without the store", secrets.token_bytes(KEY_BYTES))
     return Recorder(f"{socket.gethostname()}-{place.worker}", version("stillgate"), pseudonyms, clock)
 
 

@@ -16,7 +16,7 @@ from proxy.problem import Problem, YamlProblems, has_errors, in_order
 from proxy.settings_checks import find_contradictions
 from proxy.settings_issuers import Issuer, issuer_contradictions
 from proxy.settings_listeners import Admin, Health, Listen
-from proxy.settings_store import StoreTls, store_contradictions
+from proxy.settings_store import StoreSettings, store_contradictions
 from proxy.settings_trace import TraceSettings
 from proxy.settings_types import (
     PICODOLLARS_PER_TOKEN,
@@ -32,11 +32,9 @@ from proxy.settings_types import (
     ParameterName,
     PublicId,
     Seconds,
-    Store,
     UpstreamName,
     is_file,
 )
-from proxy.store_address import StoreAddress
 from proxy.strict_model import Key, StrictModel, keys, validate
 from proxy.strict_yaml import parse, read
 
@@ -180,7 +178,7 @@ def shipped_pack(name: str) -> Path:
     return next(filter(is_file, files), files[0])
 
 
-class Settings(StrictModel):
+class Settings(StoreSettings):
     """Everything that an operator decides outside the pack."""
 
     apiVersion: Literal["stillgate/v1"] = Field(description="The version of this language.")  # noqa: N815 - the file's key
@@ -196,21 +194,6 @@ class Settings(StrictModel):
     )
     max_mode: Literal["off", "shadow", "enforce"] = Field(
         "enforce", description="What rules and the ladder may do at most, whatever the pack says; quotas go on."
-    )
-    store: Store = Field(
-        StoreAddress("embedded"),
-        description="embedded, or the URL of what replicas share: redis:// or with +sentinel, +cluster; unix://.",
-    )
-    store_password_file: ExistingFile | None = Field(None, description="The file that holds a shared store's password.")
-    sentinel_password_file: ExistingFile | None = Field(
-        None, description="The file that holds the sentinels' password, if they ask for one; it may be the same file."
-    )
-    store_tls: StoreTls = Field(StoreTls(), description="How a store behind TLS (rediss://) is verified.")
-    replicas: int = Field(
-        1,
-        ge=1,
-        le=10_000,
-        description="How many of these share the store; while it is away, each process admits by its part of a limit.",
     )
     secret_file: FilePath | None = Field(
         None, description="The master secret; without one, master.secret in the data folder is made."
@@ -246,6 +229,11 @@ class Settings(StrictModel):
     def master_secret(self) -> Path:
         """The file of the master secret."""
         return self.secret_file or self.data / "master.secret"
+
+    @property
+    def snapshot_folder(self) -> Path:
+        """The folder of what a start without the store begins from."""
+        return self.data / "snapshot"
 
     @property
     def decisions_folder(self) -> Path:

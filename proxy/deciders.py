@@ -34,7 +34,9 @@ from proxy.rules.quotas import Quotas
 from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_sync import SignalSync
 from proxy.secrets import Master, Purpose
+from proxy.snapshot import Remembered
 from proxy.store.base import Store
+from proxy.store.memory import MemoryStore
 from proxy.telling import TOLD_FIELDS
 
 _FLUSH_S = 1.0
@@ -82,6 +84,7 @@ class Deciders:
         self._campaign_sync = CampaignSync(self._campaigns, store, clock)
         self._prints = _Prints(master.derive(Purpose.PRINTS))
         self._table = field_table()
+        self._remembered_at: float | None = None
         released = {name: at for name, model in settings.models.items() if (at := model.released_at) is not None}
         self._detectors = build(store, master.derive(Purpose.SEALS), released, patterns)
 
@@ -95,14 +98,24 @@ class Deciders:
         master: Master,
         patterns: Path | None,
         ask: Ask | None = None,
+        remembered: Remembered | None = None,
     ) -> Deciders:
         """Make it with the flags and campaigns that are in the store; `ask` asks helper models.
 
-        Raises StoreUnavailable or ConfigurationError.
+        If something is remembered, it will do. Raises StoreUnavailable or ConfigurationError.
         """
         made = cls(settings, pack, store, clock, master, patterns, ask)
-        await made._flag_sync.begin()
-        await made._campaign_sync.begin()
+        try:
+            await made._flag_sync.begin()
+            await made._campaign_sync.begin()
+        except StoreUnavailable:
+            if remembered is None:
+                raise
+            made._remembered_at = remembered.at
+            past = MemoryStore(clock)
+            await past.write(remembered.rows)
+            await made._flag_sync.recall(past)
+            await made._campaign_sync.recall(past)
         return made
 
     def compile(self, pack: Pack) -> Engine:
@@ -128,6 +141,7 @@ class Deciders:
         """Return what is remembered and how the store fares, by the names of the metrics."""
         return {
             **self._store.numbers(),
+            "stillgate_snapshot_age_seconds": self._age_of_what_is_remembered(),
             "stillgate_signal_keys": self._signals.keys,
             "stillgate_signals_dropped_total": self._signals.dropped,
             "stillgate_flags": len(self._flags),
@@ -135,6 +149,11 @@ class Deciders:
             "stillgate_campaigns": len(self._campaigns),
             "stillgate_campaigns_evicted_total": self._campaigns.evicted,
         }
+
+    def _age_of_what_is_remembered(self) -> float:
+        if self._remembered_at is None or self._flag_sync.in_step:
+            return 0.0
+        return self._clock.wall() - self._remembered_at
 
     def local_answers(self) -> dict[tuple[str, tuple[str, ...]], float]:
         """Return how often limits were asked for without the store, by the metric's name and its labels."""

@@ -104,6 +104,12 @@ METRICS: Final = {
         Metric("stillgate_signals_dropped_total", "counter", "Counts that found no room to be told to the store."),
         Metric("stillgate_flags", "gauge", "Flags that are known, of both worlds.", join="max"),
         Metric("stillgate_flags_evicted_total", "counter", "Flags let go early: there were too many."),
+        Metric(
+            "stillgate_snapshot_age_seconds",
+            "gauge",
+            "How old the flags and campaigns are that a start without the store goes by; 0 once it is there.",
+            join="max",
+        ),
         Metric("stillgate_campaigns", "gauge", "Campaigns that are known.", join="max"),
         Metric("stillgate_campaigns_evicted_total", "counter", "Campaigns let go early: there were too many."),
         Metric("stillgate_events_told_total", "counter", "Exchanges that the hunter was told of."),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from proxy.document import Document
 from proxy.problem import Problem
-from proxy.settings_types import ExistingFile, Host, is_file
+from proxy.settings_types import ExistingFile, Host, Store, is_file
 from proxy.store_address import Place, StoreAddress, read_place
 from proxy.strict_model import StrictModel
 
@@ -27,6 +28,35 @@ class StoreTls(StrictModel):
     server_name: Host | None = Field(
         None, description="The name that its certificate must be for, where that is not the host of its address."
     )
+
+
+class StoreSettings(StrictModel):
+    """Which store, and how to get on with it."""
+
+    store: Store = Field(
+        StoreAddress("embedded"),
+        description="embedded, or the URL of what replicas share: redis:// or with +sentinel, +cluster; unix://.",
+    )
+    store_password_file: ExistingFile | None = Field(None, description="The file that holds a shared store's password.")
+    sentinel_password_file: ExistingFile | None = Field(
+        None, description="The file that holds the sentinels' password, if they ask for one; it may be the same file."
+    )
+    store_tls: StoreTls = Field(StoreTls(), description="How a store behind TLS (rediss://) is verified.")
+    replicas: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        description="How many of these share the store; while it is away, each process admits by its part of a limit.",
+    )
+    store_away_at_start: Literal["refuse", "serve"] = Field(
+        "refuse",
+        description="What a start does while a shared store is away: end, or serve from a snapshot of it.",
+    )
+
+    @property
+    def starts_without_store(self) -> bool:
+        """Whether a start goes on while the store is away."""
+        return self.store.shared and self.store_away_at_start == "serve"
 
 
 def store_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
@@ -47,6 +77,9 @@ def store_contradictions(document: Document, folder: Path) -> Iterator[Problem]:
     if document.get(("sentinel_password_file",)) is not None and (place is None or place.kind != "sentinel"):
         message = "only a store at redis+sentinel:// or rediss+sentinel:// has sentinels"
         yield document.problem(("sentinel_password_file",), message)
+    if document.get(("store_away_at_start",)) == "serve" and place is None:
+        message = "only a shared store can be away: the embedded one is started with the rest"
+        yield document.problem(("store_away_at_start",), message)
     yield from _tls_contradictions(document, place)
 
 

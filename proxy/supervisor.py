@@ -42,6 +42,7 @@ from proxy.pattern_copy import copy_patterns
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.pack import Mode, Pack, hunts
 from proxy.secrets import Purpose, load_or_create_master
+from proxy.snapshot_keeper import SnapshotKeeper
 from proxy.start import Start, held_address, listed_models, store_access
 from proxy.store import PATIENTLY_S, open_store
 from proxy.store.base import Store
@@ -147,7 +148,7 @@ class Deployment:
 
     async def watch_store(self, store: Store, server: EmbeddedServer | None) -> None:
         """Ask the store whether it is there, and start our own again if it died, until cancelled."""
-        missed = 0
+        missed = _MISSED_PINGS - 1  # at the start nobody has seen it yet
         while True:
             try:
                 await store.ping()
@@ -245,7 +246,14 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         stack.push_async_callback(deployment.close)
         await fleet.open()
         async with asyncio.TaskGroup() as tasks:
-            work = (fleet.keep(), hunter.keep(), deployment.watch_store(store, server), packs.run(), memory.run())
+            work = (
+                fleet.keep(),
+                hunter.keep(),
+                deployment.watch_store(store, server),
+                packs.run(),
+                memory.run(),
+                _keep_snapshot(settings, store, clock),
+            )
             background = [tasks.create_task(coroutine) for coroutine in work]
             with announced(settings.data / STATE_FILE, {**deployment.status(), "ready": True}):
                 get("parent").info("serving", address=deployment.data_url, workers=settings.workers, pack=pack.name)
@@ -267,10 +275,16 @@ def _memory_watch(
 
 
 async def _opened(settings: Settings, url: str, clock: Clock) -> Store:
-    store = await open_store(url, clock=clock, access=store_access(settings), deadline=PATIENTLY_S)
+    required = not settings.starts_without_store
+    store = await open_store(url, clock=clock, access=store_access(settings), deadline=PATIENTLY_S, required=required)
     if store.numbers().get("stillgate_store_append_only") == 0:
         get("parent").warning("the store keeps no append-only file: keys, quotas and flags end with its process")
     return store
+
+
+async def _keep_snapshot(settings: Settings, store: Store, clock: Clock) -> None:
+    if settings.starts_without_store:
+        await SnapshotKeeper(store, settings.snapshot_folder, clock).run()
 
 
 def _open_change_log(settings: Settings, clock: Clock) -> ChangeLog:

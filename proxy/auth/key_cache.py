@@ -9,7 +9,7 @@ Laws:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from proxy.auth.api_key import KeyRecord, digest, well_formed
@@ -45,7 +45,7 @@ class KeyCache:
     @property
     def age(self) -> float:
         """How long ago it was last known that no key had changed, in seconds."""
-        return self._clock.monotonic() - max(self._fresh_at, self._since)
+        return self._clock.monotonic() - (self._fresh_at if self._fresh_at > float("-inf") else self._since)
 
     async def authenticate(self, secret: str) -> Principal:
         """Return whom the secret stands for.
@@ -64,6 +64,16 @@ class KeyCache:
         if not record.usable_at(self._clock.wall()):
             raise Unauthenticated("The API key is not valid.")
         return principal
+
+    def recall(self, records: Iterable[tuple[str, bytes]], age: float) -> None:
+        """Take what was known of keys so many seconds ago: it is good until it is too old, as if it had been read then.
+
+        Raises ValueError for what is no record.
+        """
+        for name, value in records:
+            record = KeyRecord.from_bytes(value)
+            _remember(self._known, name, (record, record.principal()), _KNOWN_LIMIT)
+        self._fresh_at = self._clock.monotonic() - age
 
     async def _look_up(self, name: str) -> tuple[KeyRecord, Principal]:
         generation = self._generation

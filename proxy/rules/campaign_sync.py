@@ -45,9 +45,13 @@ class CampaignSync:
 
     async def begin(self) -> None:
         """Read all campaigns. Raises StoreUnavailable; what is known by then stays known."""
-        heads = {campaign: value async for campaign, value in self._store.scan(CAMPAIGNS_TABLE)}
+        await self.recall(self._store)
+
+    async def recall(self, store: Store) -> None:
+        """Read all campaigns from a store, which may be what is remembered of ours."""
+        heads = {campaign: value async for campaign, value in store.scan(CAMPAIGNS_TABLE)}
         for campaign, value in heads.items():
-            await self._load(campaign, value)
+            await self._load(campaign, value, store)
         for campaign in self._parts.keys() - heads.keys():
             self._forget(campaign)
 
@@ -58,7 +62,7 @@ class CampaignSync:
             if value is None:
                 self._forget(campaign)
             else:
-                await self._load(campaign, value)
+                await self._load(campaign, value, self._store)
 
     def caught_up(self, at: float) -> None:
         """Do nothing: what is known stays known however old it is."""
@@ -79,7 +83,7 @@ class CampaignSync:
             await asyncio.sleep(_TURN_S)
             self.tend()
 
-    async def _load(self, campaign: str, value: bytes) -> None:
+    async def _load(self, campaign: str, value: bytes, store: Store) -> None:
         """Take a campaign as its head says, if all its parts are there.
 
         One that is missing was replaced since: then the feed tells of the head again.
@@ -90,7 +94,7 @@ class CampaignSync:
             parts: dict[str, Part] = {}
             for name in head.parts:  # one at a time: exchanges wait in the same line
                 if (part := before.get(name)) is None:
-                    if (found := await self._store.read(PARTS_TABLE, name)) is None:
+                    if (found := await store.read(PARTS_TABLE, name)) is None:
                         return
                     part = read_part(found)
                 parts[name] = part

@@ -50,6 +50,7 @@ class FlagSync:
 
     def __init__(self, book: FlagBook, store: Store, clock: Clock) -> None:
         self.unreadable = 0  # rows that are not what we write
+        self.in_step = False  # whether the store's flags are known, and not only what was remembered of them
         self._book = book
         self._store = store
         self._clock = clock
@@ -64,9 +65,14 @@ class FlagSync:
 
     async def begin(self) -> None:
         """Read all flags. Raises StoreUnavailable; what was read by then is in force."""
+        await self.recall(self._store)
+        self.in_step = True
+
+    async def recall(self, store: Store) -> None:
+        """Read all flags from a store, which may be what is remembered of ours."""
         present: set[tuple[FlagKey, str]] = set()
         for table in _TABLES:
-            async for name, value in self._store.scan(table):
+            async for name, value in store.scan(table):
                 named = self._hear(table, name, value)
                 if table != LIFTS_TABLE and named is not None:
                     present.add(named)

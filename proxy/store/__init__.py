@@ -11,15 +11,23 @@ from proxy.store_address import NO_ACCESS, Access
 SOON_S, PATIENTLY_S = 0.25, 1.0
 
 
-async def open_store(url_or_kind: str, *, clock: Clock, access: Access = NO_ACCESS, deadline: float = SOON_S) -> Store:
-    """Open a store: `memory`, on this clock, or a URL (redis://, rediss://, unix://), on the server's own time.
+async def open_store(
+    url_or_kind: str,
+    *,
+    clock: Clock,
+    access: Access = NO_ACCESS,
+    deadline: float = SOON_S,
+    required: bool = True,
+) -> Store:
+    """Open a store: `memory`, on this clock, or a URL (see `store_address`), on the server's own time.
 
     The embedded store is started by the parent process (`proxy.store.embedded`); workers open its unix:// URL.
-    Raises StoreUnavailable if the server cannot be reached, ConfigurationError if it must not be used as it is.
+    Raises ConfigurationError if the server must not be used as it is, StoreUnavailable if it cannot be reached. Where
+    it is not `required`, it is looked for again and again instead.
     """
     if url_or_kind == "memory":
         return MemoryStore(clock)
     # Loaded here and not above: it takes as long as all else that a verb needs, and most verbs open no store.
     from proxy.store.redis import RedisStore  # noqa: PLC0415 - see above
 
-    return await RedisStore.connect(url_or_kind, access=access, deadline=deadline)
+    return await RedisStore.connect(url_or_kind, access=access, deadline=deadline, required=required)

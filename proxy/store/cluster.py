@@ -74,6 +74,7 @@ class Cluster:
 
     async def open(self, expires: float) -> None:
         """See `Way.open`; every server must be there and fit."""
+        self._doubt.set()  # until it is there, also if it is not yet
         await self._look(expires)
         lanes = [link.current() for link in self.links]
         await asyncio.gather(*(lane.ask([packed("PING")], expires) for lane in lanes))

@@ -43,10 +43,13 @@ class RedisStore:
         self._idle: list[Lane] = []  # for `changes`, which keeps a lane to itself while it waits
 
     @classmethod
-    async def connect(cls, url: str, *, access: Access = NO_ACCESS, deadline: float = 0.25) -> Self:
+    async def connect(
+        cls, url: str, *, access: Access = NO_ACCESS, deadline: float = 0.25, required: bool = True
+    ) -> Self:
         """Connect to what the URL names (see `store_address`) and look whether the server is fit to be a store.
 
-        Raises StoreUnavailable if it cannot be reached, ConfigurationError if it must not be used as it is.
+        Raises StoreUnavailable if it cannot be reached and is `required`, ConfigurationError if it must not be used as
+        it is.
         """
         try:
             place = read_place(url)
@@ -59,8 +62,10 @@ class RedisStore:
         try:
             await way.open(store._loop.time() + OPEN_S)
         except BaseException as error:
-            await store.close()
             cause = error.__cause__
+            if isinstance(error, StoreUnavailable) and not required and not isinstance(cause, ConfigurationError):
+                return store  # it looks by itself whether it is there
+            await store.close()
             if isinstance(cause, ConfigurationError):
                 raise cause from None
             if isinstance(error, StoreUnavailable) and cause is not None:
@@ -200,10 +205,16 @@ class RedisStore:
         """Wait for the calls in flight, end what waits for changes, and let every connection go."""
         await self._way.close()
 
+    @property
+    def away(self) -> bool:
+        """Whether a server is known to be away, or none has been found yet."""
+        links = self._way.links
+        return not links or any(link.away for link in links)
+
     def numbers(self) -> Mapping[str, float]:
         """See `Store.numbers`."""
         return {
-            "stillgate_store_breaker_open": float(any(link.away for link in self._way.links)),
+            "stillgate_store_breaker_open": float(self.away),
             "stillgate_store_breaker_opens_total": sum(link.opens for link in self._way.links),
             "stillgate_store_failovers_total": self._way.moves,
             "stillgate_store_append_only": float(self._fitness.append_only is not False),

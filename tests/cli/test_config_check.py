@@ -133,6 +133,14 @@ def test_a_password_of_sentinels_that_there_are_none_of_is_shown(folder: Path) -
     assert (problem["line"], problem["column"]) == (11, 25)
 
 
+def test_only_a_shared_store_can_be_away_at_the_start(folder: Path) -> None:
+    (folder / "stillgate.yaml").write_text(f"{GOOD}store_away_at_start: serve\n")
+    result = run(folder, "--format", "json")
+    (problem,) = json.loads(result.stdout)
+    assert problem["message"].startswith("only a shared store can be away")
+    assert (problem["line"], problem["column"]) == (9, 22)
+
+
 def test_a_file_that_holds_no_certificates_is_shown(folder: Path) -> None:
     (folder / "stillgate.yaml").write_text(GOOD + STORE.format(store="rediss://host", tls="{ca_file: key.txt}"))
     result = run(folder)

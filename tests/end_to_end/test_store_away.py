@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -31,13 +31,15 @@ LEASE_S = 1.5  # a second a slot of the minute, and what the last call before th
 
 
 @asynccontextmanager
-async def sharing(folder: Path, store_url: str, **how: Any) -> AsyncIterator[Scene]:
+async def sharing(
+    folder: Path, store_url: str, more: Mapping[str, Any] | None = None, **how: Any
+) -> AsyncIterator[Scene]:
     """Start a proxy on a shared store."""
     (folder / "data").mkdir(mode=0o700)
     master = folder / "shared.master"
     master.touch(mode=0o600)
     master.write_text(secrets.token_hex(32))
-    async with staged(folder, {"store": store_url, "secret_file": master.name}, **how) as scene:
+    async with staged(folder, {"store": store_url, "secret_file": master.name, **(more or {})}, **how) as scene:
         yield scene
 
 

@@ -88,6 +88,7 @@ class Stillgate:
         self.announced: dict[str, Any] = {}
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
+        self._without_store = False
 
     @classmethod
     @asynccontextmanager
@@ -141,9 +142,10 @@ class Stillgate:
     def write_pack(self, pack: Mapping[str, Any]) -> None:
         _write(self.folder / self.settings.get("pack", "pack.yaml"), dumps(pack, indent=1))
 
-    async def run(self, within: float = START_S) -> None:
-        """Start the process and return once it is ready."""
+    async def run(self, within: float = START_S, *, without_store: bool = False) -> None:
+        """Start the process and return once it is ready, `without_store` also if nothing but that is missing."""
         self.announced = {}
+        self._without_store = without_store
         (self.data / "serve.json").unlink(missing_ok=True)  # a run that was killed leaves its own
         with (self.folder / "stdout.log").open("ab") as out, (self.folder / "stderr.log").open("ab") as err:
             self._process = await self._spawn("serve", stdout=out, stderr=err, start_new_session=True)
@@ -288,9 +290,10 @@ class Stillgate:
         assert self._process is not None
         assert self._process.returncode is None, f"ended with {self._process.returncode} at once; {self._said()}"
         with suppress(OSError, BrokenError, TimeoutError, ValueError):
-            status, _ = await self.admin("GET", "/readyz", within=1.0)
+            status, said = await self.admin("GET", "/readyz", within=1.0)
             announced = loads((self.data / "serve.json").read_text())
-            if status == 200 and announced["ready"]:
+            ready = status == 200 or (self._without_store and loads(said)["missing"] == ["store"])
+            if ready and announced["ready"]:
                 self.announced = announced
                 return True
         return False

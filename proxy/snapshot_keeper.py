@@ -1,0 +1,89 @@
+"""Keeps the snapshot that a start without the store begins from; the parent process runs it.
+
+Law: what it writes was read while nothing of it changed, or it was read again; nothing is written while that is not so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from proxy.clock import Clock
+from proxy.errors import StoreUnavailable
+from proxy.log import get
+from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE, read_head
+from proxy.snapshot import TABLES, Unusable, digest_of, encoded, write_as_of, write_rows
+from proxy.store.base import Row, Store
+
+_TURN_S = 10.0
+_ATTEMPTS = 3  # a campaign that is published while it is read
+
+
+class SnapshotKeeper:
+    """The one of a deployment; `folder` holds nothing else."""
+
+    def __init__(self, store: Store, folder: Path, clock: Clock) -> None:
+        self._store = store
+        self._folder = folder
+        self._clock = clock
+        self._cursor: str | None = None
+        self._written = ""  # the digest of what is in the file
+        self._complained = False
+
+    async def run(self) -> None:
+        """Keep it until cancelled; survives a store that is away and a disk that is full."""
+        while True:
+            try:
+                await self.keep()
+                self._complained = False
+            except StoreUnavailable:
+                pass  # it is as old as it is
+            except (OSError, Unusable) as error:
+                if not self._complained:
+                    get("parent").error("the snapshot for a start without the store cannot be kept", error=str(error))
+                self._complained = True
+            await asyncio.sleep(_TURN_S)
+
+    async def keep(self) -> None:
+        """Bring the snapshot up to date. Raises StoreUnavailable, OSError, Unusable."""
+        at = self._clock.wall()
+        cursor, changed = await self._news()
+        if changed or not self._written:
+            data = await asyncio.to_thread(encoded, await self._read_all())
+            digest = digest_of(data)
+            if digest != self._written:
+                await asyncio.to_thread(write_rows, self._folder, data)
+                self._written = digest
+        await asyncio.to_thread(write_as_of, self._folder, self._written, at)
+        self._cursor = cursor
+
+    async def _news(self) -> tuple[str, bool]:
+        """Return the end of the feed, and whether anything changed that belongs into a snapshot."""
+        changed, cursor = self._cursor is None, self._cursor
+        while True:
+            changes = await self._store.changes(cursor, 0)
+            cursor = changes.cursor
+            changed = changed or changes.lost or any(table in TABLES for table, _ in changes.rows)
+            if not changes.rows:
+                return cursor, changed
+
+    async def _read_all(self) -> list[Row]:
+        for _ in range(_ATTEMPTS):
+            rows = [Row(table, name, value) for table in TABLES async for name, value in self._store.scan(table)]
+            if _campaigns_are_whole(rows):
+                return rows
+        raise StoreUnavailable("campaigns change faster than they can be read")
+
+
+def _campaigns_are_whole(rows: list[Row]) -> bool:
+    """Tell whether all parts are there of each campaign; one that cannot be read is nobody's business here."""
+    parts = {row.name for row in rows if row.table == PARTS_TABLE}
+    for row in rows:
+        if row.table == CAMPAIGNS_TABLE:
+            try:
+                head = read_head(row.name, row.value or b"")
+            except ValueError:
+                continue
+            if not parts.issuperset(head.parts):
+                return False
+    return True
