@@ -268,3 +268,28 @@ async def test_concurrency_goes_back_to_what_the_store_says(process: Make, store
     store.away = False
     await one.tend()
     assert len(await admitted(other, 9)) == 4
+
+
+@pytest.mark.parametrize("skew", [-300.0, 0.0, 300.0])
+async def test_what_is_counted_meanwhile_is_counted_by_the_stores_clock(
+    process: Make, store: Cuttable, clock: VirtualClock, skew: float
+) -> None:
+    """Q-18: a process whose clock is wrong charges what it admitted to the slots in which it did."""
+    numbers = itertools.count()
+    limits = (Limit(Measure.REQUESTS, 10, int(MINUTE_S * 1000), exact=False),)
+    pack = Pack(
+        "p", "1", "o", "0" * 64, (Quota("q", Scope.ACCOUNT, Mode.ENFORCE, limits, ClientMessage(429, None, "")),)
+    )
+    wrong = VirtualClock(clock.wall() + skew)
+    quotas = Quotas(pack, store, wrong, "wrong", lambda: f"wrong-{next(numbers)}")
+    await admitted(quotas, 1)
+    store.away = True
+    for each in (clock, wrong):
+        each.advance(MINUTE_S / 2)
+    assert len(await admitted(quotas, 9)) == 9
+    store.away = False
+    for each in (clock, wrong):
+        each.advance(MINUTE_S / 2 + 2 * MINUTE_S / SLOTS)
+    await quotas.close()
+    other = process(Measure.REQUESTS, 10)
+    assert len(await admitted(other, 10)) == 1, "the first one has left, the others count on"

@@ -253,3 +253,31 @@ async def test_closing_gives_every_unused_unit_back(replica: Make) -> None:
         second.settle(one, Amounts.of(1, 1, 1))
         admitted += 1
     assert admitted == 60
+
+
+@pytest.mark.parametrize("exact", [False, True])
+async def test_clocks_that_are_minutes_apart_decide_nothing(exact: bool) -> None:
+    """Q-18: replicas whose clocks differ by up to ten minutes admit what replicas with one clock do."""
+
+    async def admitted(*skews: float) -> list[bool]:
+        time = VirtualClock()
+        store, numbers = MemoryStore(time), itertools.count()
+        clocks = [VirtualClock(time.wall() + skew) for skew in skews]
+        made = pack(quota(Measure.REQUESTS, 10, exact=exact), quota(Measure.OUTPUT_TOKENS, 900, exact=exact))
+        replicas = [
+            Quotas(made, store, clock, f"{number}", lambda: f"op-{next(numbers)}")
+            for number, clock in enumerate(clocks)
+        ]
+        results = []
+        for turn in range(400):
+            result = await replicas[turn % len(replicas)].reserve(principal(), "m", ONE)
+            results.append(isinstance(result, Reservation))
+            for clock in (time, *clocks):
+                clock.advance(HOUR / 1000 / 150)
+            for quotas in replicas:
+                await quotas.tend()
+        return results
+
+    alike = await admitted(0.0, 0.0, 0.0)
+    assert 20 < sum(alike) < 60
+    assert await admitted(-300.0, 0.0, 300.0) == alike

@@ -55,6 +55,7 @@ async def test_a_server_that_says_nothing_is_given_up_at_the_deadline(clean: Val
     ],
 )
 async def test_garbage_instead_of_replies_is_a_failure_of_the_store(clean: Valkey, garbage: bytes) -> None:
+    """R-12."""
     async with FaultProxy(clean.url) as way, connected(way.url, deadline=DEADLINE_S) as store:
         way.fault = Garbage(garbage)
         for call in CALLS.values():
@@ -93,6 +94,7 @@ async def test_a_reply_of_another_shape_is_a_failure_of_the_store(clean: Valkey,
     ],
 )
 async def test_every_error_of_a_server_is_a_failure_of_the_store(clean: Valkey, error: str) -> None:
+    """R-08."""
     async with FaultProxy(clean.url) as way, connected(way.url, deadline=DEADLINE_S) as store:
         way.fault = Garbage(f"-{error}\r\n".encode("latin-1"))
         for call in CALLS.values():
@@ -115,7 +117,9 @@ async def test_replies_cut_into_single_bytes_are_read(clean: Valkey) -> None:
 
 
 async def test_a_server_that_is_out_of_memory_grants_and_writes_nothing_and_reads_on(clean: Valkey) -> None:
+    """R-06, Q-14: and frees nothing of what was counted, for it evicts nothing."""
     async with connected(clean.url) as store:
+        assert (await store.reserve([ASK._replace(least=3, most=3)], "before"))[0].remaining == 7
         await store.write([Row("keys", "a", b"x"), Row("keys", "b", b"x")])
         clean.command("CONFIG", "SET", "maxmemory", "1")
         try:
@@ -127,7 +131,7 @@ async def test_a_server_that_is_out_of_memory_grants_and_writes_nothing_and_read
             assert await scanned(store) == [("a", b"x"), ("b", b"x")]
         finally:
             clean.command("CONFIG", "SET", "maxmemory", "0")
-        assert (await store.reserve([ASK], "op"))[0].remaining == 9
+        assert (await store.reserve([ASK], "op"))[0].remaining == 6
 
 
 async def test_a_read_only_replica_takes_no_write(short_folder: Path) -> None:
@@ -167,5 +171,6 @@ async def test_a_store_that_is_not_there_is_a_failure_at_once(url: str, short_fo
 
 
 async def test_a_plain_server_behind_a_tls_url_is_a_failure_of_the_store(clean: Valkey) -> None:
+    """R-12."""
     with pytest.raises(StoreUnavailable):
         await RedisStore.connect(clean.url.replace("redis://", "rediss://"))

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy.errors import ConfigurationError
+from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.store.base import Row
 from proxy.store.redis import RedisStore
 from tests.rig.fault_proxy import FaultProxy, Garbage
 from tests.rig.valkey import Valkey
+from tests.store.redis_calls import PATIENT_S, until, works_again
 
 
 @pytest.mark.parametrize(
@@ -54,9 +55,26 @@ async def test_a_server_of_another_kind_is_refused_with_a_reason(answering: Faul
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru", "volatile-ttl", "allkeys-random"])
 async def test_a_server_that_would_forget_quotas_is_refused_with_the_cure(short_folder: Path, policy: str) -> None:
+    """Q-14."""
     server = Valkey(short_folder / "evicts", settings={"maxmemory-policy": policy})
     with server, pytest.raises(ConfigurationError, match=f"{policy}.*set maxmemory-policy noeviction"):
         await RedisStore.connect(server.url)
+
+
+async def test_a_server_that_would_forget_quotas_by_now_is_as_good_as_away(short_folder: Path) -> None:
+    """Q-14: it may be another one than at the start."""
+    with Valkey(short_folder / "changes") as server:
+        store = await RedisStore.connect(server.url, deadline=PATIENT_S)
+        try:
+            server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            server.command("CLIENT", "KILL", "TYPE", "normal")
+            await until(lambda: store._way.links[0]._lane.broken_at is not None)
+            with pytest.raises(StoreUnavailable):
+                await store.ping()
+            server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+            await works_again(store)
+        finally:
+            await store.close()
 
 
 async def test_a_server_that_keeps_its_settings_to_itself_is_taken_as_it_is(short_folder: Path) -> None:
