@@ -93,7 +93,8 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         stack.push_async_callback(journal.close)
         tally.put("stillgate_build_info", 1, (version("stillgate"),))
         tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
-        keys = KeyCache(store, master.derive(Purpose.KEY_DIGEST), clock, settings.auth_stale_max_seconds)
+        digest_key = master.derive(Purpose.KEY_DIGEST)
+        keys = KeyCache(store, digest_key, clock, settings.auth_stale_max_seconds, marked=True)
         if remembered is not None:
             known = [(row.name, row.value or b"") for row in remembered.of(KEYS_TABLE)]
             keys.recall(known, clock.wall() - remembered.at)

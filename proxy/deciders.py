@@ -36,7 +36,9 @@ from proxy.rules.signal_sync import SignalSync
 from proxy.secrets import Master, Purpose
 from proxy.snapshot import Remembered
 from proxy.store.base import Store
+from proxy.store.feed_follower import follow_feed
 from proxy.store.memory import MemoryStore
+from proxy.store_loss import StoreLoss
 from proxy.telling import TOLD_FIELDS
 
 _FLUSH_S = 1.0
@@ -76,6 +78,7 @@ class Deciders:
         self._first = self._quotas = Quotas(
             pack, store, clock, holder, op, processes=settings.replicas * settings.workers
         )
+        self._loss = StoreLoss(store, self._first.rebuild)
         self._signals = SignalBook(key, shared=True)
         self._signal_sync = SignalSync(self._signals, store, clock, op)
         self._flags = FlagBook(shared=True)
@@ -141,6 +144,7 @@ class Deciders:
         """Return what is remembered and how the store fares, by the names of the metrics."""
         return {
             **self._store.numbers(),
+            **self._loss.numbers(),
             "stillgate_snapshot_age_seconds": self._age_of_what_is_remembered(),
             "stillgate_signal_keys": self._signals.keys,
             "stillgate_signals_dropped_total": self._signals.dropped,
@@ -163,6 +167,7 @@ class Deciders:
         """Return what has to run: the exchange with the store of leases, counts, flags and campaigns."""
         return (
             self._first.run(),
+            follow_feed(self._store, self._clock, self._loss),
             self._signal_sync.run(),
             self._flag_sync.run(),
             self._campaign_sync.run(),

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +47,7 @@ from proxy.start import Start, held_address, listed_models, store_access
 from proxy.store import PATIENTLY_S, open_store
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
+from proxy.store.mark import ensure_mark
 
 STATE_FILE = "serve.json"
 _PING_S = 0.5
@@ -279,6 +280,8 @@ async def _opened(settings: Settings, url: str, clock: Clock) -> Store:
     store = await open_store(url, clock=clock, access=store_access(settings), deadline=PATIENTLY_S, required=required)
     if store.numbers().get("stillgate_store_append_only") == 0:
         get("parent").warning("the store keeps no append-only file: keys, quotas and flags end with its process")
+    with nullcontext() if required else suppress(StoreUnavailable):
+        await ensure_mark(store, secrets.token_bytes)
     return store
 
 

@@ -3,11 +3,13 @@
 Laws:
 - What is cached is as fresh as the store's change feed: every change drops its row, a feed that lost its place drops
   everything, and a feed that has been silent for longer than `stale_max_s` closes the door with 503, not 401.
+- A store that lost everything (`proxy.store.mark`) knows of no key, and so tells nothing about one: 503, not 401.
 - Unknown keys are remembered apart from known ones, so that a flood of guesses evicts no customer.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,6 +20,7 @@ from proxy.errors import StoreUnavailable, Unauthenticated, Unavailable
 from proxy.exchange import Principal
 from proxy.store.base import Store
 from proxy.store.feed_follower import follow_feed
+from proxy.store.mark import MARK, read_mark
 
 KEYS_TABLE = "keys"  # digest of the secret -> record
 KEY_IDS_TABLE = "key_ids"  # key id -> digest
@@ -28,7 +31,9 @@ _UNKNOWN_LIMIT = 10_000
 class KeyCache:
     """The keys that this process has seen; `follow` must run as long as it is used."""
 
-    def __init__(self, store: Store, digest_key: bytes, clock: Clock, stale_max_s: float) -> None:
+    def __init__(
+        self, store: Store, digest_key: bytes, clock: Clock, stale_max_s: float, *, marked: bool = False
+    ) -> None:
         self._store = store
         self._digest_key = digest_key
         self._clock = clock
@@ -37,6 +42,8 @@ class KeyCache:
         self._unknown: OrderedDict[str, None] = OrderedDict()
         self._fresh_at = float("-inf")  # monotonic time at which the feed was last known to be complete
         self._since = clock.monotonic()
+        self._marked = marked  # whether a store without its mark has lost its keys
+        self._lost = False
         self._generation = 0  # counts drops, so that a read that overlapped one is not kept
 
     def __len__(self) -> int:
@@ -78,9 +85,11 @@ class KeyCache:
     async def _look_up(self, name: str) -> tuple[KeyRecord, Principal]:
         generation = self._generation
         try:
-            value = await self._store.read(KEYS_TABLE, name)
+            value, lost = await asyncio.gather(self._store.read(KEYS_TABLE, name), self._has_lost_everything())
         except StoreUnavailable:
-            raise Unavailable("Keys cannot be checked right now.", code="keys_unavailable", retry_after=2) from None
+            raise _unavailable() from None
+        if value is None and lost:
+            raise _unavailable()
         if value is None:
             if generation == self._generation:
                 _remember(self._unknown, name, None, _UNKNOWN_LIMIT)
@@ -96,13 +105,19 @@ class KeyCache:
         await follow_feed(self._store, self._clock, self)
 
     async def begin(self) -> None:
-        """Drop everything: nothing is known of what changed before."""
-        self._generation += 1
-        self._known.clear()
-        self._unknown.clear()
+        """Drop everything: nothing is known of what changed before.
+
+        From a store that lost everything nothing can be learnt: then what is known is as good as while it is away.
+        """
+        self._lost = await self._has_lost_everything()
+        if not self._lost:
+            self._drop()
 
     async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
         """Drop the keys that changed."""
+        if self._lost and MARK in rows:
+            self._lost = await self._has_lost_everything()
+            self._drop()
         for table, name in rows:
             if table == KEYS_TABLE:
                 self._generation += 1
@@ -111,7 +126,20 @@ class KeyCache:
 
     def caught_up(self, at: float) -> None:
         """Take note that nothing is cached that had changed before `at`."""
-        self._fresh_at = at
+        if not self._lost:
+            self._fresh_at = at
+
+    def _drop(self) -> None:
+        self._generation += 1
+        self._known.clear()
+        self._unknown.clear()
+
+    async def _has_lost_everything(self) -> bool:
+        return self._marked and await read_mark(self._store) is None
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("Keys cannot be checked right now.", code="keys_unavailable", retry_after=2)
 
 
 def _remember(cache: OrderedDict[str, Any], name: str, value: object, limit: int) -> None:

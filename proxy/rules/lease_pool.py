@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
 from proxy.rules.leases import Lease
+from proxy.rules.ledger import Ledger
 from proxy.rules.local_limits import LocalLimits, LocalSlots
 from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota
 from proxy.rules.questions import Questions
@@ -45,7 +46,8 @@ class LeasePool:
         self._op = op
         time = StoreTime(clock)
         self.returns = Returns(store, clock, op, time)
-        self.local = LocalLimits(clock, processes, self.returns, time)
+        self.ledger = Ledger(time)
+        self.local = LocalLimits(clock, processes, self.returns, time, self.ledger)
         self._windows: Questions[Ask, Grant] = Questions(self._reserve, clock.monotonic, self.local)
         self._slots: Questions[Hold, Held] = Questions(
             store.hold, clock.monotonic, LocalSlots(processes, self.local.counts)
@@ -119,6 +121,22 @@ class LeasePool:
         await self._slots.quiet()
         await self.returns.flush()
 
+    async def rebuild(self) -> None:
+        """Tell a store that lost everything what this process was granted and has not given back.
+
+        What waits to be told is in there.
+        """
+        self.returns.forget()
+        for number, (bucket, window_ms, slot, units) in enumerate(self.ledger.take(), 1):
+            self.returns.add(bucket, window_ms, slot, -units)
+            self.ledger.note(bucket, window_ms, slot, units)
+            if number % _SWEEP_BATCH == 0:
+                await asyncio.sleep(0)
+        self.local.owes = True
+        for lease in list(self._leases.values()):
+            if isinstance(lease, SlotLease):
+                lease.alone = True
+
     async def close(self) -> None:
         """Give every lease back to the store, as far as it can be reached."""
         now = self._now()
@@ -138,6 +156,7 @@ class LeasePool:
     def _give_back(self, bucket: str, window_ms: int, slot: int, units: int) -> None:
         self.returns.add(bucket, window_ms, slot, units)
         self.local.give_back(bucket, slot, units)
+        self.ledger.note(bucket, window_ms, slot, -units)
 
     async def _sweep_again_and_again(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from collections import Counter
 from typing import Final
 
 from proxy.clock import Clock
+from proxy.rules.ledger import Ledger
 from proxy.rules.pack import Measure
 from proxy.rules.returns import Returns
 from proxy.rules.slot_lease import SlotLease
@@ -44,19 +45,22 @@ class _Share:
 class LocalLimits:
     """One process's shares; `processes` have one each. `owes` says that the store has yet to be told of their use."""
 
-    def __init__(self, clock: Clock, processes: int, returns: Returns, time: StoreTime) -> None:
+    def __init__(self, clock: Clock, processes: int, returns: Returns, time: StoreTime, ledger: Ledger) -> None:
         self.owes = False
         self.counts: Counter[tuple[str, str]] = Counter()  # answers by measure and result
         self._now = clock.monotonic
         self._processes = processes
         self._returns = returns
         self._time = time
+        self._ledger = ledger
         self._shares: dict[str, _Share] = {}  # by bucket, until the store is heard about it again
 
     def heard(self, lease: WindowLease, reply: Grant, asked: float) -> None:
         """Take note of what the store says of a limit; it has been told of what was counted here meanwhile."""
         self._time.hear(reply, lease.window_ms, asked)
         lease.known = Known(reply.remaining, reply.slot, asked)
+        if reply.granted:
+            self._ledger.note(lease.name, lease.window_ms, reply.slot, reply.granted)
         if self._shares:
             self._shares.pop(lease.name, None)
 
@@ -76,6 +80,7 @@ class LocalLimits:
             return None if spent else window.refusal(question.least, most, slot, now)
         window.charge(slot, granted)
         self._returns.add(lease.name, lease.window_ms, slot, -granted)
+        self._ledger.note(lease.name, lease.window_ms, slot, granted)
         self.owes = True
         self.counts[lease.measure, GRANTED] += 1
         lease_ms = max((slot + 1) * lease.window_ms // SLOTS - now - 1, 0)

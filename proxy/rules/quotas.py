@@ -120,6 +120,10 @@ class Quotas:
             raise StoreUnavailable("a limit could not be asked for")
         return max(denials, key=_severity, default=None)
 
+    async def rebuild(self) -> None:
+        """Tell a store that lost everything what is used by this process's doing."""
+        await self._pool.rebuild()
+
     def settle(self, reservation: Reservation, used: Amounts) -> None:
         """Replace the reserve by what was really used; a second call does nothing."""
         if reservation.settled is not None:

@@ -103,7 +103,15 @@ class Returns:
                         self._unsent = None
                         self._queue_again(batch, arrived=False)
                     raise
-                self._unsent = None
+                if self._unsent is batch:  # else it was all forgotten meanwhile
+                    self._unsent = None
+
+    def forget(self) -> None:
+        """Let go of all that waits: the store has lost what it would belong to."""
+        self._charges.clear()
+        self._charged = 0
+        self._returns.clear()
+        self._unsent = None
 
     def _charge(self, bucket: str, window_ms: int, slot: int, units: int) -> None:
         charges = self._charges.setdefault(window_ms, OrderedDict())

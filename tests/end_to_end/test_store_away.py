@@ -17,11 +17,14 @@ import pytest
 import pytest_asyncio
 
 from proxy.auth.api_key import mint
+from proxy.clock import SystemClock
+from proxy.store import open_store
+from proxy.store.base import Row
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, chat, staged
 from tests.rig.fault_proxy import BlackHole, Fault, FaultProxy, Garbage, LostReply, Refuse, ResetAfter
 from tests.rig.process import GENEROUS_PACK
 from tests.rig.raw_client import Response, get, post
-from tests.rig.valkey import Valkey
+from tests.rig.valkey import Valkey, command
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 # A store call may take 0.25 s; a request makes two at most, and the machine does other things too.
@@ -158,6 +161,34 @@ async def test_a_store_that_keeps_no_file_is_warned_of(stage: Stage) -> None:
     scene, _ = stage
     assert "the store keeps no append-only file" in (scene.gate.folder / "stderr.log").read_text()
     assert (await scene.gate.metrics())["stillgate_store_append_only"] == 0
+
+
+async def test_a_store_that_was_flushed_looks_like_an_outage_until_it_is_restored(stage: Stage) -> None:
+    """R-10, R-14: who is known goes on, nobody is told that his key is wrong, and an operator is told what happened."""
+    scene, way = stage
+    await until(lambda: status(scene, scene.ordinary()), 200)
+    fresh = await scene.gate.create_key(account="fresh", tenant="fresh")
+    unasked = post(CHAT, chat(), [("Authorization", f"Bearer {fresh}")])
+    store = await open_store(way.url, clock=SystemClock(), deadline=5.0)
+    try:
+        tables = ("keys", "key_ids", "epochs", "store")
+        backup = [Row(table, name, value) for table in tables async for name, value in store.scan(table)]
+        await asyncio.to_thread(command, way.url, "FLUSHALL")
+        assert (await scene.ask(unasked, accepted=False)).status == 503
+        await until(lambda: lost(scene), 1.0)
+        assert "the store has lost everything it held" in (scene.gate.folder / "stderr.log").read_text()
+        assert await status(scene, scene.ordinary()) == 200
+        assert (await scene.ask(unasked, accepted=False)).status == 503
+        await store.write(backup)
+        await until(lambda: lost(scene), 0.0)
+        assert await status(scene, unasked) == await status(scene, scene.ordinary()) == 200
+    finally:
+        await store.close()
+    await scene.at_peace()
+
+
+async def lost(scene: Scene) -> float:
+    return (await scene.gate.metrics())["stillgate_store_lost"]
 
 
 async def ready(scene: Scene) -> Any:

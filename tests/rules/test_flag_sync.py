@@ -326,6 +326,7 @@ async def test_while_the_store_is_away_flags_stay_and_new_ones_are_told_later(cl
 
 
 async def test_a_store_that_lost_its_rows_is_told_them_again(clock: VirtualClock) -> None:
+    """R-11, R-14: flags are not lost."""
     store = MemoryStore(clock)
     a = Replica(store, clock)
     a.put()

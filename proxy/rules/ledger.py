@@ -1,0 +1,52 @@
+"""What one process was granted of each limit and has not given back: a store that lost it is told it again.
+
+Law: memory is bounded; the limits that were used least recently are let go first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from proxy.rules.store_time import StoreTime
+from proxy.store.unit_window import UnitWindow
+
+# At up to 10 kB for a limit that is used all the time; most take some hundred bytes.
+_WINDOWS_MAX = 50_000
+# Windows that are looked at for having run empty whenever one is written: more than are added, so none pile up.
+_SWEEP = 2
+
+
+class Ledger:
+    """The windows of one process, by bucket."""
+
+    def __init__(self, time: StoreTime) -> None:
+        self._time = time
+        self._windows: OrderedDict[str, UnitWindow] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def note(self, bucket: str, window_ms: int, slot: int, units: int) -> None:
+        """Note units that were granted in a slot, or given back to it (negative)."""
+        now = int(self._time.monotonic() * 1000)
+        for name in [name for name, _ in zip(self._windows, range(_SWEEP), strict=False)]:
+            window = self._windows[name]
+            window.advance(now)
+            if not window.total:
+                del self._windows[name]
+        window = self._windows.setdefault(bucket, UnitWindow(window_ms))
+        self._windows.move_to_end(bucket)
+        window.advance(now)
+        if not self._time.has_left(slot, window_ms):
+            window.charge(slot, units)
+        if len(self._windows) > _WINDOWS_MAX:
+            self._windows.popitem(last=False)
+
+    def take(self) -> Iterator[tuple[str, int, int, int]]:
+        """Begin anew, and yield what there was as (bucket, window_ms, slot, units)."""
+        windows, self._windows = self._windows, OrderedDict()
+        for bucket, window in windows.items():
+            for slot, units in window.slots.items():
+                if units and not self._time.has_left(slot, window.window_ms):
+                    yield bucket, window.window_ms, slot, units
