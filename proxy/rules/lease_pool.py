@@ -149,8 +149,12 @@ class LeasePool:
     async def _reserve(self, asks: Sequence[Ask]) -> Sequence[Grant]:
         """Ask the store, once it knows of what was admitted without it."""
         if self.local.owes:
-            await self.returns.flush()
             self.local.owes = False
+            try:
+                await self.returns.flush()
+            except BaseException:
+                self.local.owes = True
+                raise
         return await self._store.reserve(asks, self._op())
 
     def _give_back(self, bucket: str, window_ms: int, slot: int, units: int) -> None:

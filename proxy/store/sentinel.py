@@ -57,8 +57,7 @@ class Sentinels:
         finally:
             for one in asking:
                 one.cancel()
-            if asking:
-                await asyncio.wait(asking)
+            await asyncio.gather(*asking, return_exceptions=True)
         if not said:
             raise ConnectionError(f"no sentinel knows where {self._name} is: {failed!r}") from failed
         return max(said)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from redis.exceptions import ResponseError
 
 from proxy.errors import ConfigurationError
+from proxy.log import get
 from proxy.store.lane import Wire
 from proxy.store.resp import nonsense, packed
 
@@ -22,12 +23,25 @@ class Fitness:
         self.append_only: bool | None = None
         self._mode = mode
         self._primary = primary  # whether nothing but a primary will do
+        self._was_fit = False
+        self._told = ""
 
     async def check(self, wire: Wire) -> None:
         """Raise ConfigurationError if the server must not be used as it is.
 
-        A server that keeps its settings to itself is taken as it is.
+        A server that keeps its settings to itself is taken as it is. Of one that took a fit one's place nobody who
+        needs the store can tell more than that it is away, so the log says why.
         """
+        try:
+            await self._check(wire)
+        except ConfigurationError as error:
+            if self._was_fit and str(error) != self._told:
+                self._told = str(error)
+                get("store").error("the store must not be used as it is now", why=self._told)
+            raise
+        self._was_fit, self._told = True, ""
+
+    async def _check(self, wire: Wire) -> None:
         await _ask(wire, "PING")  # a server that still reads its data answers INFO already, but not this
         info = b"\n".join(await _permitted(wire, "INFO", "server", "persistence", "replication"))
         if (version := re.search(rb"^redis_version:((\d+)\S*)", info, re.MULTILINE)) and int(

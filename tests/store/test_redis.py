@@ -170,6 +170,7 @@ async def test_a_flush_is_told_to_who_waits_already_with_the_next_write(clean: V
 
 
 async def test_a_feed_that_fell_back_to_an_older_state_is_told_as_lost(clean: Valkey) -> None:
+    """R-11."""
     async with connected(clean.url) as store:
         await store.write([Row("keys", "a", b"x")])
         await store.write([Row("keys", "b", b"x")])
