@@ -191,10 +191,13 @@ def _helper_models(settings: Settings, parts: Parts) -> HelperModels:
 def _remembered(settings: Settings, clock: Clock) -> Remembered:
     """Return what is remembered of the store; nothing of 1970, and a message, if that cannot be used."""
     try:
-        return read_snapshot(settings.snapshot_folder, clock.wall())
+        remembered = read_snapshot(settings.snapshot_folder, clock.wall())
     except Unusable as error:
         get("worker").warning("there is no snapshot of the store to start from", why=str(error))
         return Remembered((), 0.0)
+    age = round(clock.wall() - remembered.at)
+    get("worker").warning("the store is away; flags, campaigns and keys are those of a snapshot", age_seconds=age)
+    return remembered
 
 
 async def _recorder(place: Place, store: Store, clock: Clock, *, required: bool) -> Recorder:

@@ -48,6 +48,7 @@ async def test_a_proxy_starts_without_its_store_and_is_ready_once_that_is_there(
             assert await status(scene, scene.ordinary()) == 200
             assert (await scene.ask(as_key(scene, copier))).status == 403
             assert (await scene.gate.metrics())["stillgate_snapshot_age_seconds"] > 0
+            assert "are those of a snapshot" in (scene.gate.folder / "stderr.log").read_text()
             valkey.start()
             await until(lambda: ready(scene), {"ready": True, "missing": [], "notes": []})
             await until(lambda: age(scene), 0.0)

@@ -46,7 +46,10 @@ async def tls(folder: Path) -> AsyncIterator[Made]:
             yield f"rediss://127.0.0.1:{front.port}/0", {"store_tls": {"ca_file": "ca.pem"}}
 
 
-@pytest.mark.parametrize("kind", [cluster, sentinel, tls])
+SOAK = pytest.mark.soak  # a start each, of what is tested from the store upwards elsewhere
+
+
+@pytest.mark.parametrize("kind", [cluster, pytest.param(sentinel, marks=SOAK), pytest.param(tls, marks=SOAK)])
 async def test_a_proxy_runs_on_every_kind_of_store(
     tmp_path: Path, kind: Callable[[Path], AbstractAsyncContextManager[Made]]
 ) -> None:
