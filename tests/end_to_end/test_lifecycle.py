@@ -163,17 +163,17 @@ async def test_an_embedded_store_that_is_killed_is_started_again_with_all_it_hel
         (store,) = [pid for pid in gate.pids() if psutil.Process(pid).name() == "valkey-server"]
         os.kill(store, signal.SIGKILL)
 
+        async def back() -> bool:
+            return (await gate.admin("GET", "/keys"))[0] == 200
+
+        assert await status(gate, key) == 200, "by this process's share meanwhile"
+        await until(back)
+        made = await gate.create_key(account="after")
+
         async def served() -> bool:
-            return await status(gate, key) == 200
+            return await status(gate, made) == 200
 
         await until(served)
-
-        async def ready() -> bool:
-            return (await gate.admin("GET", "/readyz"))[0] == 200
-
-        await until(ready)
-        made = await gate.create_key(account="after")
-        assert await status(gate, made) == 200
         while await status(gate, key) == 200:
             pass
         allowed = [record for record in gate.records("exchange") if record["effect"] == "allow"]
