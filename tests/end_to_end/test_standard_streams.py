@@ -25,7 +25,8 @@ class Clogged(Stillgate):
 
     reader = writer = -1
 
-    async def run(self, within: float = START_S) -> None:
+    async def run(self, within: float = START_S, *, without_store: bool = False) -> None:
+        assert not without_store
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.writer, False)
         size = 0
