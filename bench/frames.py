@@ -125,7 +125,7 @@ async def _our_server() -> AsyncIterator[int]:
 
 async def _callers(stack: AsyncExitStack) -> Callable[[str], Awaitable[float]]:
     """Return what calls the upstream both ways, many times in a row, and says what one call cost."""
-    url = await stack.enter_async_context(canned_upstream())
+    url = (await stack.enter_async_context(canned_upstream())).url
     session = await stack.enter_async_context(client_session())
     origin = Origin("default", url, "sk-none", connect=5, first_byte=600, idle=120, total=1800, connections=1024)
     upstream = Upstream(origin)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import operator
+from array import array
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter_ns
@@ -52,6 +53,7 @@ class Flow:
         self.requests = script.requests
         self.exchanges = 0
         self.pieces = 0  # reads that the answers took
+        self.gaps_ns = array("q")  # between two reads of one answer
         self.durations_ns: list[int] = []
         self.stopping = False
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -74,7 +76,7 @@ class _Client(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._tail = b""
         self._chunked = False
-        self._began = 0
+        self._began = self._last = 0
         self._transport: asyncio.Transport | None = None
         self.left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -88,8 +90,12 @@ class _Client(asyncio.Protocol):
         self.left.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        if not self._pieces:
+        now = perf_counter_ns()
+        if self._pieces:
+            self._flow.gaps_ns.append(now - self._last)
+        else:
             self._chunked = is_chunked(data)
+        self._last = now
         self._pieces.append(data)
         self._tail = (self._tail + data[-len(LAST_CHUNK) :])[-len(LAST_CHUNK) :]
         if self._chunked and self._tail != LAST_CHUNK:
@@ -119,14 +125,18 @@ class _Client(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def flowing(port: int, script: Script, concurrency: int) -> AsyncIterator[Flow]:
-    """Keep `concurrency` clients at work on a port of the loopback; at the end each gets its last answer."""
+async def flowing(port: int, script: Script, concurrency: int, *, apart: float = 0.0) -> AsyncIterator[Flow]:
+    """Keep `concurrency` clients at work on a port of the loopback; at the end each gets its last answer.
+
+    Each begins so many seconds after the one before.
+    """
     loop = asyncio.get_running_loop()
     flow = Flow(script)
     clients: list[_Client] = []
     for _ in range(concurrency):
         _, client = await loop.create_connection(lambda: _Client(flow), "127.0.0.1", port)
         clients.append(client)
+        await asyncio.sleep(apart)
     try:
         yield flow
     finally:

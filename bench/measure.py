@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.crowd import CROWD_TURNS, crowd
 from bench.frames import frame_differences_us
 from bench.hunt import hunt_costs
 from bench.load import BenchError, Script
@@ -28,13 +29,15 @@ _STEP_BATCHES = 200
 _FRAME_ROUNDS = 7
 _FRAME_S = 0.3
 _KINDS = 4
-_OTHER_STAGES = 6
+_CROWD_PART = 5.0  # a stream takes more than a second
+_OTHER_STAGES = 6 + len(CROWD_TURNS)
 
 OnStage = Callable[[str], None]
 
 
 class _Loaded(NamedTuple):
     turns: Turns
+    crowd: dict[str, Any]
     memory: dict[str, float]
 
 
@@ -45,7 +48,7 @@ def stages(rounds: int) -> int:
 
 async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) -> dict[str, Any]:
     """Return the results of a run. Raises BenchError, OSError or TimeoutError if something could not be measured."""
-    turns, memory = await _loaded(rounds, seconds, cores, on_stage)
+    turns, many, memory = await _loaded(rounds, seconds, cores, on_stage)
     json, stream = throughput(turns, "json"), streamed(turns, "stream")
     on_stage("frames")
     frames = await frame_differences_us(_FRAME_ROUNDS, _FRAME_S)
@@ -66,6 +69,7 @@ async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
         "stream": stream,
         "cold": throughput(turns, "cold"),
         "latency": latency(turns, "latency"),
+        "crowd": many,
         "waterfall": {
             "json": waterfall({name: us[name] for name in steps.every | steps.plain} | plain | client, json),
             "stream": waterfall({name: us[name] for name in steps.every | steps.streamed} | streaming | client, stream),
@@ -85,9 +89,9 @@ async def _loaded(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
     with tempfile.TemporaryDirectory(prefix="stillgate-bench-") as name:
         folder = Path(name)
         async with (
-            canned_upstream() as url,
-            bare(folder, url, cores) as plain,
-            stillgate(folder, url, cores) as ours,
+            canned_upstream() as upstream,
+            bare(folder, upstream.url, cores) as plain,
+            stillgate(folder, upstream.url, cores) as ours,
         ):
             memory = {"rss_mb": ours.rss_mb(), "bare_rss_mb": plain.rss_mb()}
             busy = await import_keys(folder, "busy", _BUSY_KEYS)
@@ -98,9 +102,12 @@ async def _loaded(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
                 Kind("latency", Script.of(busy, stream=False), 1, part=0.5),
                 Kind("cold", Script.of(cold, stream=False), _CLIENTS, part=0.5),
             ]
-            turns, answered = await run_rounds(kinds, {BARE: plain, OURS: ours}, rounds, seconds, on_stage)
+            proxies = {BARE: plain, OURS: ours}
+            turns, answered = await run_rounds(kinds, proxies, rounds, seconds, on_stage)
+            streams = Script.of(busy, stream=True)
+            many, exchanges = await crowd(proxies, upstream, streams, seconds * _CROWD_PART, on_stage)
             memory |= {"rss_after_load_mb": ours.rss_mb(), "bare_rss_after_load_mb": plain.rss_mb()}
         recorded = recorded_exchanges(folder)
-    if recorded != answered[OURS]:
-        raise BenchError(f"{answered[OURS]} exchanges were answered, {recorded} stand in the decision log")
-    return _Loaded(turns, memory)
+    if recorded != answered[OURS] + exchanges:
+        raise BenchError(f"{answered[OURS] + exchanges} exchanges were answered, {recorded} stand in the decision log")
+    return _Loaded(turns, many, memory)

@@ -9,6 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.rounds import BARE, OURS
+
 _WIDTH_IN_A_PIPE = 100
 _FULL_SHARE = 0.9
 
@@ -32,6 +34,7 @@ def _tables(results: dict[str, Any]) -> Iterable[Table]:
     yield _throughput("Streams of 64 chunks, 16 clients", "chunks per second", "stream", results["stream"])
     yield _throughput("JSON, 16 clients, every key after a rest", "exchanges per second", "exchange", results["cold"])
     yield _latency(results["latency"])
+    yield _crowd(results["crowd"])
     yield _waterfall("Where the added microseconds of a JSON exchange go", results["waterfall"]["json"])
     yield _waterfall("Where the added microseconds of a stream go", results["waterfall"]["stream"])
     yield _rules(results["rules"])
@@ -82,6 +85,18 @@ def _latency(found: dict[str, Any]) -> Table:
     table = _table("Latency of JSON in µs, one client", "", "bare", "ours", "added")
     for name, label in (("p50_us", "p50"), ("p99_us", "p99")):
         table.add_row(label, *(f"{found[column][name]:,.0f}" for column in ("bare", "ours", "added")))
+    return table
+
+
+def _crowd(found: dict[str, Any]) -> Table:
+    table = _table(
+        f"{found['streams']} streams at once, a chunk every 20 ms: from one piece to the next", "", BARE, OURS
+    )
+    for name, label in (("gap_p50_ms", "p50"), ("gap_p99_ms", "p99"), ("gap_max_ms", "longest")):
+        table.add_row(label, *(f"{found[proxy][name]:,.0f} ms" for proxy in (BARE, OURS)))
+    table.add_row("over 100 ms", *(f"{found[p]['stalls']:,} of {found[p]['gaps']:,}" for p in (BARE, OURS)))
+    table.add_row("streams per second", *(f"{found[proxy]['per_second']:,.0f}" for proxy in (BARE, OURS)))
+    table.add_row("share of its core", *(f"{found[proxy]['core_share']:.0%}" for proxy in (BARE, OURS)))
     return table
 
 

@@ -1,7 +1,8 @@
 """A model API made of canned bytes, much cheaper than any proxy in front of it.
 
 Laws: it parses nothing but lengths; every chunk of a stream goes out in a turn of the loop of its own, since a model
-writes its tokens one by one and the loop would join what is written in one turn.
+writes its tokens one by one and the loop would join what is written in one turn. With a `pause` each has its moment,
+which one that went out late does not put off.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ from bench.traffic import ASKS_FOR_STREAM, ASKS_FOR_USAGE, answer_body, stream_e
 from bench.wire import LAST_CHUNK, body_of, chunk
 
 
-class CannedAnswers:
-    """What goes out, framed once: a whole answer, and the pieces of a stream with and without usage."""
+class CannedUpstream:
+    """What goes out, framed once: a whole answer, and the pieces of a stream with and without usage.
+
+    `url` is the origin's. `pause` is the time between two pieces of a stream that begins from now on, in seconds.
+    """
 
     def __init__(self) -> None:
+        self.url = ""
+        self.pause = 0.0
         body = answer_body()
         self.whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
         self.whole += body
@@ -27,8 +33,8 @@ class CannedAnswers:
 
 
 class _Conversation(asyncio.Protocol):
-    def __init__(self, answers: CannedAnswers) -> None:
-        self._answers = answers
+    def __init__(self, canned: CannedUpstream) -> None:
+        self._canned = canned
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._received = b""
@@ -47,24 +53,29 @@ class _Conversation(asyncio.Protocol):
             return
         self._received = b""
         if ASKS_FOR_STREAM not in body:
-            self._transport.write(self._answers.whole)
+            self._transport.write(self._canned.whole)
             return
-        self._stream(iter(self._answers.counted if ASKS_FOR_USAGE in body else self._answers.plain))
+        pieces = iter(self._canned.counted if ASKS_FOR_USAGE in body else self._canned.plain)
+        self._stream(pieces, self._loop.time(), self._canned.pause)
 
-    def _stream(self, pieces: Iterator[bytes]) -> None:
+    def _stream(self, pieces: Iterator[bytes], moment: float, pause: float) -> None:
         piece = next(pieces, None)
         if piece is not None and self._transport is not None:
             self._transport.write(piece)
-            self._loop.call_soon(self._stream, pieces)
+            if pause:
+                self._loop.call_at(moment + pause, self._stream, pieces, moment + pause, pause)
+            else:
+                self._loop.call_soon(self._stream, pieces, moment, pause)
 
 
 @asynccontextmanager
-async def canned_upstream() -> AsyncIterator[str]:
-    """Serve on a free port of the loopback and yield the origin's URL."""
-    answers = CannedAnswers()
-    server = await asyncio.get_running_loop().create_server(lambda: _Conversation(answers), "127.0.0.1", 0)
+async def canned_upstream() -> AsyncIterator[CannedUpstream]:
+    """Serve on a free port of the loopback."""
+    canned = CannedUpstream()
+    server = await asyncio.get_running_loop().create_server(lambda: _Conversation(canned), "127.0.0.1", 0)
+    canned.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield canned
 
 
 def _pieces(events: list[bytes]) -> tuple[bytes, ...]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
+from bench.crowd import crowd
 from bench.frames import serving
 from bench.hunt import hunt_costs
 from bench.load import BenchError, Script, flowing
 from bench.meter import medians_us
 from bench.pass_through import client_session, pass_through
 from bench.prints import prints_costs
+from bench.rounds import BARE, OURS
 from bench.rules import rules_costs
+from bench.stage import Proxy
 from bench.steps import gateway_steps
 from bench.traffic import CHUNKS, PATH, answer_body, request_body, stream_events
 from bench.upstream import canned_upstream
@@ -34,18 +38,30 @@ async def test_the_canned_upstream_sends_the_usage_of_a_stream_only_when_asked(a
     body = request_body(stream=True)
     if asked:
         body = body.removesuffix(b"}") + b',"stream_options":{"include_usage":true}}'
-    async with canned_upstream() as url, client_session() as session, session.post(url + PATH, data=body) as answer:
-        assert await answer.read() == b"".join(stream_events(usage=asked))
+    async with canned_upstream() as upstream, client_session() as session:
+        async with session.post(upstream.url + PATH, data=body) as answer:
+            assert await answer.read() == b"".join(stream_events(usage=asked))
 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_load_gets_the_right_answers_through_the_bare_pass_through(stream: bool) -> None:
     script = Script.of(["sk-1", "sk-2"], stream=stream)
-    async with canned_upstream() as url, pass_through(url) as port, flowing(port, script, concurrency=4) as flow:
-        await flow.go_on(_LOAD_S)
+    async with canned_upstream() as upstream, pass_through(upstream.url) as port:
+        async with flowing(port, script, concurrency=4) as flow:
+            await flow.go_on(_LOAD_S)
     assert flow.exchanges >= 4
     assert flow.exchanges == len(flow.durations_ns)
     assert flow.pieces >= flow.exchanges
+
+
+async def test_a_crowd_of_streams_is_measured_at_the_pace_of_a_model() -> None:
+    async with canned_upstream() as upstream, pass_through(upstream.url) as port:
+        script = Script.of(["sk-1"], stream=True)
+        proxies = dict.fromkeys((BARE, OURS), Proxy(os.getpid(), port))
+        found, answered = await crowd(proxies, upstream, script, 0.3, print, streams=20, pause=0.005)
+    assert answered >= 2 * 20
+    assert found[OURS]["gaps"] >= 200
+    assert found[OURS]["gap_p50_ms"] >= 2.5  # half of the pause: two pieces may be read late, never all of them
 
 
 @pytest.mark.parametrize(

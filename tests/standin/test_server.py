@@ -81,9 +81,10 @@ async def test_with_a_credential_every_route_asks_for_it(start_model: StartModel
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_client_that_leaves_ends_its_answer_at_once(start_model: StartModel, path: str) -> None:
-    ended = asyncio.Event()
+    waiting, ended = asyncio.Event(), asyncio.Event()
 
     async def never(_seconds: float) -> None:
+        waiting.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -93,8 +94,9 @@ async def test_a_client_that_leaves_ends_its_answer_at_once(start_model: StartMo
     async with aiohttp.ClientSession() as session:
         response = await session.post(url + path, json={**MESSAGES, "stream": True}, headers=ANTHROPIC)
         assert await response.content.readany()
+        await waiting.wait()
         response.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await ended.wait()
 
 
