@@ -37,12 +37,13 @@ lock: $(STAMP)
 	echo 'hatchling>=1.27' | $(LOCK) - -o requirements-build.lock
 	$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 
-$(STAMP): pyproject.toml requirements-dev.lock
+$(STAMP): pyproject.toml requirements-dev.lock tests/node/package-lock.json
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stillgate needs Python 3.11 or newer; say make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/npm ci --silent --prefix tests/node
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache tests/node/node_modules

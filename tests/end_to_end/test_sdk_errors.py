@@ -26,38 +26,13 @@ from tests.end_to_end.customers import (
     record_of,
     recorded,
 )
+from tests.end_to_end.small_quotas import PACK, SETTINGS
 from tests.rig.invariants import Witness, assert_invariants
 from tests.rig.process import Stillgate
 from tests.rig.scripted_upstream import ScriptedUpstream, json_answer
 from tests.rig.structured_fields import read_list
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-SETTINGS: dict[str, Any] = {
-    "limits": {"body_bytes": 65_536},
-    "models": {
-        # A dollar a token makes the quota on cost small, while it is ample for the other models.
-        "m-dear": {"max_output_tokens": 4096, "output_usd_per_million": 1_000_000},
-        "m-long": {"max_output_tokens": 50_000},
-    },
-}
-PACK: dict[str, Any] = {
-    "apiVersion": "stillgate/v1",
-    "kind": "PolicyPack",
-    "metadata": {"name": "sdk-errors", "version": "1", "owner": "tests"},
-    "defaults": {"mode": "enforce"},
-    "quotas": [
-        # Beside an answer of 7 tokens there is room for one of 8 more.
-        {"id": "burst", "per": "key", "limits": [{"measure": "cost_usd", "max": 15, "window": "2s"}]},
-        {"id": "daily", "per": "account", "limits": [{"measure": "output_tokens", "max": 50_000, "window": "1d"}]},
-        {
-            "id": "paused",
-            "per": "tenant",
-            "limits": [{"measure": "input_tokens", "max": 5_000, "window": "1h"}],
-            "client": {"status": 403, "code": "access_paused", "message": "Paused (ref {exchange_id})."},
-        },
-    ],
-}
 
 
 def said(size: int) -> Any:
