@@ -23,6 +23,7 @@ import psutil
 import pytest
 
 from tests.rig import invariants
+from tests.rig.decision_log import DecisionLog
 from tests.rig.fault_proxy import (
     BlackHole,
     FaultProxy,
@@ -46,7 +47,7 @@ from tests.rig.invariants import (
     assert_one_record_each,
     assert_upstream_calls_equal_decisions,
 )
-from tests.rig.process import CANARY, GENEROUS_PACK, Stillgate, parse_metrics, read_records, settings_for
+from tests.rig.process import CANARY, GENEROUS_PACK, Stillgate, parse_metrics, settings_for
 from tests.rig.raw_client import BrokenError, MalformedError, RawClient, chunk, get, post, request
 from tests.rig.scripted_upstream import (
     Close,
@@ -629,10 +630,10 @@ def test_a_torn_line_needs_its_repair_record(tmp_path: Path) -> None:
     log = tmp_path / "w1.jsonl"
     log.write_bytes(b'{"kind": "start"}\n{"kind": "exch\n{"kind": "exchange"}\n{"kind": "ex')
     with pytest.raises(AssertionError, match="1 torn lines and 0 repair records"):
-        read_records(tmp_path)
+        DecisionLog(tmp_path).records()
     with log.open("ab") as file:
         file.write(b'\n{"kind": "repair"}\n{"kind": "repair"}\n')
-    assert read_records(tmp_path, "exchange") == [{"kind": "exchange"}]
+    assert DecisionLog(tmp_path).records("exchange") == [{"kind": "exchange"}]
 
 
 def test_a_metric_is_found_by_its_labels_in_order() -> None:
@@ -787,7 +788,7 @@ async def test_i3_a_secret_is_found_wherever_it_leaked(
     async with running(tmp_path, upstream.url) as gate:
         await gate.create_key()
         witness = Witness()
-        await assert_no_secret_left(gate, witness, upstream)
+        await assert_no_secret_left(gate, gate.log(), witness, upstream)
         if place == "witness":
             witness.saw_bytes(text.encode())
         elif place == "upstream":
@@ -796,7 +797,7 @@ async def test_i3_a_secret_is_found_wherever_it_leaked(
         else:
             (tmp_path / place).write_text(text)
         with pytest.raises(AssertionError, match="I3"):
-            await assert_no_secret_left(gate, witness, upstream)
+            await assert_no_secret_left(gate, gate.log(), witness, upstream)
 
 
 async def test_i8_a_worker_that_is_gone_is_missed(tmp_path: Path) -> None:

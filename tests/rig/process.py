@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.rig.decision_log import DecisionLog
 from tests.rig.raw_client import BrokenError, RawClient, request
 
 CANARY = "canary-upstream-"
@@ -268,7 +269,11 @@ class Stillgate:
         return parse_metrics(body.decode())
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
-        return read_records(self.data / "decisions", kind)
+        return self.log().records(kind)
+
+    def log(self) -> DecisionLog:
+        """Return the decision log as it lies there."""
+        return DecisionLog(self.data / "decisions")
 
     async def wait_for_records(self, count: int, within: float = 20.0) -> list[dict[str, Any]]:
         """Return the records of exchanges once there are `count`; more than that is left to the caller's assert."""
@@ -338,19 +343,3 @@ def parse_metrics(text: str) -> dict[str, float]:
         labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
         metrics[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
     return metrics
-
-
-def read_records(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    """Read every whole line of a decision log. A line that is torn must have its repair record; else AssertionError."""
-    records: list[dict[str, Any]] = []
-    torn: list[bytes] = []
-    for path in sorted(folder.glob("*.jsonl")):
-        *lines, _unfinished = path.read_bytes().split(b"\n")
-        for line in lines:
-            try:
-                records.append(loads(line))
-            except ValueError:
-                torn.append(line)
-    repairs = sum(record["kind"] == "repair" for record in records)
-    assert len(torn) <= repairs, f"{len(torn)} torn lines and {repairs} repair records: {torn}"
-    return [record for record in records if kind in {None, record["kind"]}]

@@ -180,6 +180,11 @@ class Wire:
             return [await self.exactly(int(length))]
         return [await self.to_end()] if to_end else []
 
+    def forget(self) -> None:
+        """Let go of the bytes that somebody read."""
+        del self.received[: self.taken]
+        self.taken = 0
+
     def half_close(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)
 

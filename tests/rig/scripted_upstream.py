@@ -144,6 +144,14 @@ class ScriptedUpstream:
         """Queue answers, one for each of the next requests on whatever connection."""
         self._answers.extend(answers)
 
+    def forget(self) -> None:
+        """Let go of what was seen so far; no request may be on its way."""
+        for kept in (self.requests, self.reported, self.malformed):
+            kept.clear()
+        self.scripted = 0
+        for connection in self.connections:
+            connection.wire.forget()
+
     def script_connection(self, *openings: Script) -> None:
         """Queue what the next connections do when accepted, before any request of theirs is answered."""
         self._openings.extend(openings)
@@ -198,8 +206,9 @@ class ScriptedUpstream:
         wire = connection.wire
         try:
             while True:
-                start = wire.taken
-                request = Recorded(connection.index, await wire.head())
+                head = await wire.head()
+                start = wire.taken - len(head.raw)
+                request = Recorded(connection.index, head)
                 self.requests.append(request)
                 try:
                     request.body = b"".join(await wire.body(request.head, to_end=False))

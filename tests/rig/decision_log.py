@@ -1,0 +1,47 @@
+"""The files of a decision log, whole or from some moment on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from json import loads
+from pathlib import Path
+from typing import Any
+
+
+class DecisionLog:
+    """What stands in the files of a folder behind the places where they `begin`, in bytes."""
+
+    def __init__(self, folder: Path, begin: Mapping[Path, int] | None = None) -> None:
+        self._folder = folder
+        self._begin = begin or {}
+
+    def from_now(self) -> DecisionLog:
+        """Return what comes to stand there."""
+        return DecisionLog(self._folder, {path: path.stat().st_size for path in self._files()})
+
+    def contents(self) -> dict[Path, bytes]:
+        """Return the bytes of each file."""
+        found = {}
+        for path in self._files():
+            with path.open("rb") as file:
+                file.seek(self._begin.get(path, 0))
+                found[path] = file.read()
+        return found
+
+    def records(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Read every whole line. A line that is torn must have its repair record; else AssertionError."""
+        records: list[dict[str, Any]] = []
+        torn: list[bytes] = []
+        for content in self.contents().values():
+            *lines, _unfinished = content.split(b"\n")
+            for line in lines:
+                try:
+                    records.append(loads(line))
+                except ValueError:
+                    torn.append(line)
+        repairs = sum(record["kind"] == "repair" for record in records)
+        assert len(torn) <= repairs, f"{len(torn)} torn lines and {repairs} repair records: {torn}"
+        return [record for record in records if kind in {None, record["kind"]}]
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("*.jsonl"))
