@@ -35,6 +35,7 @@ from proxy.decision import Effect, Outcome
 from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import KEY_BYTES, Pseudonyms
 from proxy.decisions.record import Recorder
+from proxy.decisions.sealing import seal_of
 from proxy.decisions.target import FileTarget
 from proxy.detectors import patterns_beside
 from proxy.dialects import dialects
@@ -80,8 +81,11 @@ async def gateway_steps() -> AsyncIterator[Steps]:
         for work in (keys.follow(), *deciders.work()):
             await stack.enter_async_context(_owned(work))
         with tempfile.TemporaryDirectory() as folder:
-            recorder = Recorder("bench-0", "0", Pseudonyms("2026-01", _KEY), clock)
-            journal = Journal.open(FileTarget(Path(folder) / "decisions.jsonl"), recorder, clock, "0" * 64)
+            recorder = Recorder("0", Pseudonyms("2026-01", _KEY), clock)
+            path = Path(folder) / "decisions.jsonl"
+            log_settings = settings.model_copy(update={"data": Path(folder)})
+            binding = seal_of(log_settings, path, "bench", clock)
+            journal = Journal.open(FileTarget(path), binding, recorder, clock, "0" * 64)
             every = _taking_in(request, keys, secret) | await _settling(request, decider, journal)
             yield Steps(every, _plain_answer(request), _streamed_answer())
             await journal.close()

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import random
 import secrets
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,6 +25,7 @@ from proxy.deciders import Deciders
 from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import KEY_BYTES, Pseudonyms, ensure_epoch, epoch_of
 from proxy.decisions.record import Recorder
+from proxy.decisions.sealing import seal_of
 from proxy.decisions.target import DescriptorTarget, FileTarget, Target
 from proxy.descriptors import connections_within
 from proxy.dialects import dialects
@@ -87,9 +87,9 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         stack.push_async_callback(store.close)
         is_away = opened.numbers().get("stillgate_store_breaker_open") == 1
         remembered = await asyncio.to_thread(_remembered, settings, clock) if is_away else None
-        recorder = await _recorder(place, store, clock, required=required)
+        recorder = await _recorder(store, clock, required=required)
         master = load_or_create_master(settings.master_secret)
-        journal = Journal.open(_target(settings, place.worker), recorder, clock, pack.digest)
+        journal = _journal(settings, place.worker, recorder, clock, pack.digest)
         stack.push_async_callback(journal.close)
         tally.put("stillgate_build_info", 1, (version("stillgate"),))
         tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
@@ -200,7 +200,7 @@ def _remembered(settings: Settings, clock: Clock) -> Remembered:
     return remembered
 
 
-async def _recorder(place: Place, store: Store, clock: Clock, *, required: bool) -> Recorder:
+async def _recorder(store: Store, clock: Clock, *, required: bool) -> Recorder:
     epoch = epoch_of(clock.wall())
     try:
         pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
@@ -209,7 +209,7 @@ async def _recorder(place: Place, store: Store, clock: Clock, *, required: bool)
             raise
         # Under a key of its own, which is forgotten: nobody can tell later who that was.
         pseudonyms = Pseudonyms(f"{epoch} without the store", secrets.token_bytes(KEY_BYTES))
-    return Recorder(f"{socket.gethostname()}-{place.worker}", version("stillgate"), pseudonyms, clock)
+    return Recorder(version("stillgate"), pseudonyms, clock)
 
 
 def _origin(name: str, entry: UpstreamSettings) -> Origin:
@@ -248,10 +248,15 @@ def _served(name: str, model: Model, upstreams: Mapping[str, Upstream], tally: T
     return ServedModel(terms, upstreams[model.upstream], model.known_as or name, clock, on_rest)
 
 
-def _target(settings: Settings, worker: int) -> Target:
+def _journal(settings: Settings, worker: int, recorder: Recorder, clock: Clock, pack_digest: str) -> Journal:
+    target: Target
     if settings.decision_log.to == "stdout":
-        return DescriptorTarget(sys.stdout.fileno(), settings.decisions_folder / f"stdout-{worker}.running")
-    return FileTarget(settings.decisions_folder / f"decisions-{worker}.jsonl")
+        path = settings.decisions_folder / f"stdout-{worker}.running"
+        target = DescriptorTarget(sys.stdout.fileno(), path)
+    else:
+        path = settings.decisions_folder / f"decisions-{worker}.jsonl"
+        target = FileTarget(path)
+    return Journal.open(target, seal_of(settings, path, str(worker), clock), recorder, clock, pack_digest)
 
 
 def _deadlines(settings: Settings) -> Deadlines:

@@ -16,6 +16,7 @@ from proxy.problem import Problem, YamlProblems, has_errors, in_order
 from proxy.settings_checks import find_contradictions
 from proxy.settings_issuers import Issuer, issuer_contradictions
 from proxy.settings_listeners import Admin, Health, Listen
+from proxy.settings_log import DecisionLog
 from proxy.settings_store import StoreSettings, store_contradictions
 from proxy.settings_trace import TraceSettings
 from proxy.settings_types import (
@@ -110,15 +111,6 @@ class Model(StrictModel):
     def output_picodollars(self) -> int:
         """What one output token costs, in picodollars."""
         return int(self.output_usd_per_million * PICODOLLARS_PER_TOKEN)
-
-
-class DecisionLog(StrictModel):
-    """Where the decision records go."""
-
-    to: Literal["file", "stdout"] = Field("file", description="A file in the folder, or standard output.")
-    folder: FilePath | None = Field(
-        None, description="The folder of the files; without one, decisions in the data folder."
-    )
 
 
 class Limits(StrictModel):
@@ -234,6 +226,11 @@ class Settings(StoreSettings):
     def snapshot_folder(self) -> Path:
         """The folder of what a start without the store begins from."""
         return self.data / "snapshot"
+
+    @property
+    def log_key(self) -> Path:
+        """The file of the key that signs the decision log's checkpoints."""
+        return self.decision_log.key_file or self.data / "log.key"
 
     @property
     def decisions_folder(self) -> Path:

@@ -63,7 +63,7 @@ def load_or_create_master(path: Path) -> Master:
     """
     try:
         if not path.exists():
-            _create(path)
+            make_secret_file(path, base64.b64encode(secrets.token_bytes(_MASTER_BYTES)) + b"\n")
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             data = file.read(_MAX_FILE_BYTES + 1)
@@ -105,14 +105,16 @@ def read_secret_file(path: Path) -> str:
     return secret
 
 
-def _create(path: Path) -> None:
-    """Write a new secret beside `path` and link it into place whole: whoever comes second uses the first one's."""
+def make_secret_file(path: Path, content: bytes) -> None:
+    """Make a file with mode 0600, written beside its place and linked into it whole: whoever comes second keeps the
+    first one's. Raises OSError.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(secrets.token_bytes(_MASTER_BYTES)) + b"\n")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):

@@ -25,6 +25,7 @@ from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.data_folder import announced, held
 from proxy.decisions.change_log import ADMIN_LOG, ChangeLog
+from proxy.decisions.sealing import seal_of
 from proxy.decisions.target import FileTarget
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.exposition import render
@@ -291,10 +292,9 @@ async def _keep_snapshot(settings: Settings, store: Store, clock: Clock) -> None
 
 
 def _open_change_log(settings: Settings, clock: Clock) -> ChangeLog:
-    target = FileTarget(settings.decisions_folder / ADMIN_LOG)
-    return ChangeLog(
-        target, f"{socket.gethostname()}-admin", version("stillgate"), clock, partial(secrets.token_hex, 8)
-    )
+    path = settings.decisions_folder / ADMIN_LOG
+    binding = seal_of(settings, path, "admin", clock)
+    return ChangeLog(FileTarget(path), binding, version("stillgate"), clock, partial(secrets.token_hex, 8))
 
 
 def _archived(settings: Settings, pack: Pack, data: bytes, clock: Clock) -> PackArchive:

@@ -23,6 +23,7 @@ app = group(
         "campaigns": "proxy.cli.campaigns:campaigns",
         "policy": "proxy.cli.policy:policy",
         "config": "proxy.cli.config:config",
+        "log": "proxy.cli.log:log",
     },
     name="stillgate",
     help="A reverse proxy that makes a model expensive to copy through its API.",

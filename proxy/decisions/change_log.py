@@ -3,6 +3,7 @@
 Laws:
 - A change begins only once the line that announces it is on the disk; a second line with its result follows it there
   before anybody is answered.
+- Each line is followed by a checkpoint: people wait for a change, and what they did is vouched for at once.
 - A line goes in whole or is not counted on: after a failed write the next one first ends what is unfinished.
 - One thread touches the file, and the event loop never waits for it without a deadline.
 """
@@ -20,7 +21,7 @@ from proxy.clock import Clock
 from proxy.decisions.columns import SCHEMA
 from proxy.decisions.record import to_line
 from proxy.decisions.target import FileTarget
-from proxy.decisions.writer import DURABLE_SECONDS, LogUnavailable
+from proxy.decisions.writer import DURABLE_SECONDS, Binding, LogUnavailable
 from proxy.errors import StillgateError, StoreUnavailable
 from proxy.log import get
 
@@ -46,20 +47,21 @@ class ChangeLog:
     def __init__(
         self,
         target: FileTarget,
-        writer: str,
+        binding: Binding,
         version: str,
         clock: Clock,
         new_id: Callable[[], str],
         deadline: float = DURABLE_SECONDS,
     ) -> None:
         self._target = target
-        self._head = {"writer": writer, "stillgate": version}
+        self._binding = binding
+        self._version = version
+        self._writer = ""
         self._clock = clock
         self._new_id = new_id
         self._deadline = deadline
         self._thread = ThreadPoolExecutor(1, "admin-log")
         self._is_open = False
-        self._seq = 0
 
     async def make(
         self, change: Change, do: Callable[[], Awaitable[_Made]], named: Callable[[_Made], str] | None = None
@@ -111,10 +113,14 @@ class ChangeLog:
             else:
                 torn_bytes = self._target.open()
                 self._is_open = True
+                self._writer = self._binding.open(self._target.last_line)
                 if torn_bytes:
                     self._append(self._line("repair", {"torn_bytes": torn_bytes}))
             self._append(self._line("admin", columns))
+            self._append(self._binding.checkpoint())
             self._target.sync()
+            self._binding.written()
+            self._binding.remember()
         except OSError:
             self._let_go()  # opened again, the file tells whether it ends in the middle of a line
             raise
@@ -125,10 +131,10 @@ class ChangeLog:
             rest = rest[self._target.write(rest) :]
 
     def _line(self, kind: str, columns: dict[str, str] | dict[str, int]) -> bytes:
-        self._seq += 1
         moment = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC)
         time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return to_line({"v": SCHEMA, "kind": kind, "seq": self._seq, "time": time, **self._head, **columns})
+        head = {"v": SCHEMA, "kind": kind, "time": time, "writer": self._writer, "stillgate": self._version}
+        return self._binding.bind(to_line(head | columns), 0)
 
     def _let_go(self) -> None:
         if self._is_open:

@@ -1,4 +1,7 @@
-"""The columns of the decision log, in their order: what the recorder writes and what readers may rely on."""
+"""The columns of the decision log, in their order: what the recorder writes and what readers may rely on.
+
+A line has `HEAD`, the columns of its kind, and `LINK`.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,9 @@ class Column(NamedTuple):
 
 HEAD: Final = (
     Column("v", "integer", "Version of this schema."),
-    Column("kind", "string", "exchange | begin | start | stop | gap | repair | admin"),
-    Column("seq", "integer", "Position among this writer's lines since its start, from 1; a jump is a lost line."),
+    Column("kind", "string", "exchange | begin | start | stop | gap | repair | checkpoint | admin"),
     Column("time", "string", "When the exchange was accepted, or the line about the log written; RFC 3339, UTC, ms."),
-    Column("writer", "string", "The process that wrote the line."),
+    Column("writer", "string", "Whose chain the line belongs to; a process goes on with that of the one before it."),
     Column("stillgate", "string", "Version of the program."),
 )
 EXCHANGE: Final = (
@@ -85,7 +87,19 @@ EXCHANGE: Final = (
     ),
     Column("truncated", "boolean", "Whether columns were emptied to keep the line short."),
 )
+LINK: Final = (
+    Column(
+        "seq",
+        "integer",
+        "Position in the writer's chain, from 1; a jump leaves out lines that found no room.",
+    ),
+    Column("prev", "string", "SHA-256 of the line before it, without its newline, in hexadecimal."),
+)
 NOTICES: Final = {
+    "checkpoint": (
+        Column("note", "string", "Where this chain and those of other writers stand, signed (a C2SP signed note)."),
+        Column("handover", "string", "The note with which the key before vouched for this one; empty for the first."),
+    ),
     "begin": (
         Column("id", "string", "The id of a degraded exchange that goes upstream now."),
         Column("pack_digest", "string", "Digest of the pack in force."),

@@ -6,7 +6,14 @@ from proxy.clock import Clock
 from proxy.decision import Verdict
 from proxy.decisions.record import Ending, Recorder
 from proxy.decisions.target import Target
-from proxy.decisions.writer import BOUND_BYTES, CLOSE_SECONDS, DURABLE_SECONDS, DecisionLog, LogUnavailable
+from proxy.decisions.writer import (
+    BOUND_BYTES,
+    CLOSE_SECONDS,
+    DURABLE_SECONDS,
+    Binding,
+    DecisionLog,
+    LogUnavailable,
+)
 from proxy.errors import Unavailable
 from proxy.exchange import Exchange
 
@@ -20,13 +27,21 @@ class Journal:
 
     @classmethod
     def open(
-        cls, target: Target, recorder: Recorder, clock: Clock, pack_digest: str, *, bound: int = BOUND_BYTES
+        cls,
+        target: Target,
+        binding: Binding,
+        recorder: Recorder,
+        clock: Clock,
+        pack_digest: str,
+        *,
+        bound: int = BOUND_BYTES,
     ) -> Journal:
         """Open the log and write down what was found there, before anything else.
 
         Raises ConfigurationError as `DecisionLog.open` does.
         """
-        log = DecisionLog.open(target, clock, bound=bound)
+        log = DecisionLog.open(target, binding, clock, bound=bound)
+        recorder.writer = log.writer
         if log.found.gap:
             log.append(recorder.gap(log.found.gap.started, log.found.gap.last))
         if log.found.torn_bytes:

@@ -1,5 +1,7 @@
 """Builds the decision record: the one JSON line of an exchange, and the few lines about the log itself.
 
+What links a line to the one before it is added when it is written: see `chain`.
+
 Laws:
 - Content-free: facts, numbers and pseudonyms, never text of a prompt or an answer, never an address or an account id.
 - One line of valid UTF-8 JSON, under `LINE_BYTES` with its newline, whatever the values hold: JSON escapes the control
@@ -26,7 +28,7 @@ from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.exchange import NO_TIES, Exchange, Usage
 from proxy.fields import Value
 
-LINE_BYTES: Final = 4_000  # a write to a pipe is whole up to 4,096 bytes (PIPE_BUF)
+LINE_BYTES: Final = 3_980  # a write to a pipe is whole up to 4,096 bytes (PIPE_BUF), and the link is still to come
 TEXT_CHARS: Final = 256
 LIST_ITEMS: Final = 128  # few enough that a line of many long lists is cleaned in a millisecond
 _CLAIM_CHARS: Final = 128  # what a client may write into a line at will
@@ -73,17 +75,16 @@ class Ending(NamedTuple):
 
 
 class Recorder:
-    """Turns endings into lines and numbers them; one object per writer.
+    """Turns endings into lines; one object per writer, whose name the log tells when it is opened.
 
     `pseudonyms` may be replaced at any time: a new month brings new ones.
     """
 
-    def __init__(self, writer: str, version: str, pseudonyms: Pseudonyms, clock: Clock) -> None:
+    def __init__(self, version: str, pseudonyms: Pseudonyms, clock: Clock) -> None:
+        self.writer = ""
         self.pseudonyms = pseudonyms
-        self._writer = writer[:_NAME_CHARS]
         self._version = version[:_NAME_CHARS]
         self._clock = clock
-        self._seq = 0
         self._second = -1
         self._stamp = ""
         # Every column in its order, with what a plain allow has: filling in a copy takes half as long as a new row.
@@ -92,7 +93,6 @@ class Recorder:
             **_verdict_columns(ALLOWED),
             "v": SCHEMA,
             "kind": "exchange",
-            "writer": self._writer,
             "stillgate": self._version,
             "helper": _NONE,
             "truncated": False,
@@ -102,11 +102,10 @@ class Recorder:
         """Return the terminal record of an exchange, newline included."""
         exchange, verdict, call = ending.exchange, ending.verdict, ending.exchange.call
         names = self.pseudonyms.names(exchange.principal, exchange.peer, exchange.user_agent)
-        self._seq += 1
         row = self._plain.copy()
         if verdict is not ALLOWED:
             row |= _verdict_columns(verdict)
-        row["seq"] = self._seq
+        row["writer"] = self.writer
         row["time"] = self._rfc3339(exchange.started)
         row["id"] = exchange.id[:_NAME_CHARS]
         row["pack_digest"] = ending.pack_digest[:_NAME_CHARS]
@@ -169,13 +168,11 @@ class Recorder:
         return self._notice("repair", torn_bytes=torn_bytes)
 
     def _notice(self, kind: str, **columns: str | int | tuple[str, ...]) -> bytes:
-        self._seq += 1
         head = {
             "v": SCHEMA,
             "kind": kind,
-            "seq": self._seq,
             "time": self._rfc3339(self._clock.wall()),
-            "writer": self._writer,
+            "writer": self.writer,
             "stillgate": self._version,
         }
         return to_line(head | columns)

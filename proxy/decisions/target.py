@@ -28,6 +28,8 @@ class Target(Protocol):
 
     batch_bytes: int  # how much one write may hold
     mark: Path  # where the running mark stands
+    last_line: bytes  # the last whole one that `open` found
+    forgetful: bool  # whether nobody can read what was written, so that `last_line` is always empty
 
     def open(self) -> int:
         """Make ready to write and return the length of an unfinished line at the end."""
@@ -50,8 +52,10 @@ class FileTarget:
     """A file of our own, mode 0600, in a folder that is made with mode 0700."""
 
     batch_bytes = 65_536
+    forgetful = False
 
     def __init__(self, path: Path) -> None:
+        self.last_line = b""
         self.mark = path.with_name(path.name + ".running")
         self._path = path
         self._descriptor = -1
@@ -69,7 +73,9 @@ class FileTarget:
         except OSError:
             os.close(descriptor)
             raise
-        torn_bytes = len(tail) - (tail.rfind(b"\n") + 1)
+        end = tail.rfind(b"\n") + 1
+        self.last_line = tail[tail.rfind(b"\n", 0, max(0, end - 1)) + 1 : end]
+        torn_bytes = len(tail) - end
         self._descriptor, self._torn = descriptor, torn_bytes > 0
         self._inode, self._size = (facts.st_dev, facts.st_ino), facts.st_size
         return torn_bytes
@@ -118,6 +124,8 @@ class DescriptorTarget:
 
     # A write of up to 4,096 bytes (PIPE_BUF) to a pipe is whole or not at all, so lines of several workers do not mix.
     batch_bytes = 4_096
+    forgetful = True
+    last_line = b""
 
     def __init__(self, descriptor: int, mark: Path) -> None:
         self.mark = mark

@@ -6,6 +6,7 @@ Laws:
   changed meanwhile, the unfinished line is written again from its start in the new place.
 - At most `bound` bytes wait; a line that finds no room is refused and counted.
 - Each counter has one writer: `_queued` belongs to the loop, `_written` to the thread. There is no other locking.
+- Lines are bound into a chain as they are taken out of the queue, so that none that was lost leaves a hole in it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from proxy.clock import Clock
+from proxy.decisions.chain import LINK_BYTES
 from proxy.decisions.running import Gap, RunningMark
 from proxy.decisions.target import Change, Target
 from proxy.errors import ConfigurationError, StillgateError
@@ -43,15 +45,47 @@ class Found(NamedTuple):
     torn_bytes: int
 
 
+class Binding(Protocol):
+    """What makes one chain of the lines, and vouches for it; called at the start, then by the thread only."""
+
+    def open(self, last_line: bytes) -> str:
+        """Go on behind the last line of the log, and return the name of its writer."""
+        ...
+
+    def bind(self, line: bytes, lost: int) -> bytes:
+        """Return a line as it is to be written; so many were lost since the start."""
+        ...
+
+    def due_in(self) -> float | None:
+        """Return in how many seconds a checkpoint is due, 0 for now; None if there is nothing to vouch for."""
+        ...
+
+    def checkpoint(self) -> bytes:
+        """Return a checkpoint as it is to be written."""
+        ...
+
+    def written(self) -> None:
+        """Take note that all that was bound is written."""
+        ...
+
+    def remember(self) -> None:
+        """Note where what is written ends, for a start that cannot read it, and for others."""
+        ...
+
+
 class DecisionLog:
     """One log and its thread; made by `open` inside a running event loop, ended by `close`."""
 
-    def __init__(self, target: Target, mark: RunningMark, found: Found, clock: Clock, bound: int) -> None:
+    def __init__(
+        self, target: Target, mark: RunningMark, binding: Binding, found: Found, clock: Clock, bound: int
+    ) -> None:
         self.found = found
+        self.writer = binding.open(target.last_line)
         self.lost = 0
         self.truncations = 0
         self._target = target
         self._mark = mark
+        self._binding = binding
         self._clock = clock
         self._bound = bound
         self._loop = asyncio.get_running_loop()
@@ -66,13 +100,15 @@ class DecisionLog:
         self._abandoned = threading.Event()
         self._ended: asyncio.Future[bool] = self._loop.create_future()
         self._batch = b""
+        self._remembering = False  # once the batch is written
+        self._taken = 0  # bytes of the queue that the batch is made of
         self._offset = 0
         self._looked = clock.monotonic()
         self._operators = get("decisions")
         self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
 
     @classmethod
-    def open(cls, target: Target, clock: Clock, *, bound: int = BOUND_BYTES) -> DecisionLog:
+    def open(cls, target: Target, binding: Binding, clock: Clock, *, bound: int = BOUND_BYTES) -> DecisionLog:
         """Open the target and start the thread. Blocks on the disk: called at a start, not while serving.
 
         Raises ConfigurationError if the place cannot be used or another process writes there.
@@ -86,7 +122,7 @@ class DecisionLog:
                 raise
         except OSError as error:
             raise ConfigurationError(f"the decision log cannot be opened: {error}") from error
-        log = cls(target, mark, found, clock, bound)
+        log = cls(target, mark, binding, found, clock, bound)
         log._thread.start()
         return log
 
@@ -139,8 +175,9 @@ class DecisionLog:
 
         What was not written by `deadline` seconds is given up, and the next start reports a gap.
         """
-        self._lines.append(last)
-        self._queued += len(last)
+        if last:
+            self._lines.append(last)
+            self._queued += len(last)
         self._bound = 0
         self._closing = True
         self._awake.set()
@@ -171,21 +208,23 @@ class DecisionLog:
     def _run(self) -> None:
         closing = False
         while not closing:
-            self._awake.wait()
+            self._awake.wait(self._binding.due_in())
             self._awake.clear()
             closing = self._closing  # read before draining, so that what was queued before it is drained
-            self._drain()
+            self._drain(last=closing)
         clean = not self._batch and not self._lines
+        if clean:
+            self._binding.remember()
         self._target.close()
         self._mark.release(clean=clean)
         self._on_loop(self._ended.set_result, clean)
 
-    def _drain(self) -> None:
+    def _drain(self, *, last: bool) -> None:
+        """Write what waits, and a checkpoint if one is due, as it is behind the last line."""
         pause = _FIRST_PAUSE_SECONDS
-        while (self._batch or self._lines) and not self._abandoned.is_set():
+        while (self._batch or self._next_batch(last=last)) and not self._abandoned.is_set():
             try:
                 self._look()
-                self._batch = self._batch or self._next_batch()
                 self._offset += self._target.write(memoryview(self._batch)[self._offset :])
             except OSError as error:
                 self._fail(error)
@@ -197,19 +236,31 @@ class DecisionLog:
                 self._failing = False
                 self._operators.info("decision log is writing again")
             if self._offset == len(self._batch):
-                self._written += self._offset
-                self._batch, self._offset = b"", 0
+                self._written += self._taken
+                self._batch, self._taken, self._offset = b"", 0, 0
+                self._binding.written()
+                if self._remembering or self._target.forgetful:
+                    self._remembering = False
+                    self._binding.remember()
                 if self._waiters:
                     self._on_loop(self._settle)
 
-    def _next_batch(self) -> bytes:
-        lines = self._lines
-        batch = [lines.popleft()]
-        size = len(batch[0])
-        while lines and size + len(lines[0]) <= self._target.batch_bytes:
-            batch.append(lines.popleft())
+    def _next_batch(self, *, last: bool) -> bool:
+        """Take what is to be written next; return False if there is nothing."""
+        lines, binding = self._lines, self._binding
+        due = binding.due_in()
+        if due == 0 or (last and not lines and due is not None):
+            self._batch, self._remembering = binding.checkpoint(), True
+            return True
+        batch: list[bytes] = []
+        size = 0
+        while lines and (not batch or size + len(lines[0]) + LINK_BYTES <= self._target.batch_bytes):
+            line = lines.popleft()
+            self._taken += len(line)
+            batch.append(binding.bind(line, self.lost))
             size += len(batch[-1])
-        return b"".join(batch)
+        self._batch = b"".join(batch)
+        return bool(batch)
 
     def _look(self) -> None:
         """See to a target that was changed under us, at most once in `_LOOK_SECONDS`."""
@@ -224,8 +275,9 @@ class DecisionLog:
             self._operators.error("decision log was cut by somebody else; records are missing")
         if change is not Change.NONE and self._offset:
             line_start = self._batch.rfind(b"\n", 0, self._offset) + 1
-            self._written += line_start
             self._batch, self._offset = self._batch[line_start:], 0
+        if change is Change.REOPENED:
+            self._binding.remember()
 
     def _fail(self, error: OSError) -> None:
         if not self._failing:

@@ -34,6 +34,7 @@ from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.pack import Mode, Subject
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
+from tests.decisions.bindings import sealed
 from tests.hunting.fake_hunt import finding
 from tests.rig.raw_client import RawClient, Response, request
 from tests.rules.books import ExactFlags
@@ -88,7 +89,9 @@ class Ground(NamedTuple):
         return {table: dict(found) for table, found in self.store._tables.items()}
 
     def changes(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_bytes().splitlines()] if self.log.exists() else []
+        """Return what was recorded of changes; the checkpoints between them are the log's own business."""
+        found = [json.loads(line) for line in self.log.read_bytes().splitlines()] if self.log.exists() else []
+        return [line for line in found if line["kind"] != "checkpoint"]
 
 
 @asynccontextmanager
@@ -99,7 +102,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Ground]:
     tokens = TokenRegistry(store, b"t" * 32, clock, random.Random(2).randbytes)
     numbers = itertools.count(1)
     log = tmp_path / "decisions" / "admin.jsonl"
-    changes = ChangeLog(FileTarget(log), "w", "1", clock, lambda: f"id-{next(numbers)}")
+    changes = ChangeLog(FileTarget(log), sealed(log, clock), "1", clock, lambda: f"id-{next(numbers)}")
 
     async def metrics() -> bytes:
         return b"up 1\n"

@@ -15,7 +15,9 @@ STARTED = 1_764_000_000.25  # 2025-11-24T16:00:00.250Z
 
 
 def recorder(clock: Clock | None = None) -> Recorder:
-    return Recorder("host-1", "0.1.0", Pseudonyms("2025-11", KEY), clock or VirtualClock(STARTED))
+    made = Recorder("0.1.0", Pseudonyms("2025-11", KEY), clock or VirtualClock(STARTED))
+    made.writer = "host-1"
+    return made
 
 
 def exchange(**changes: Any) -> Exchange:

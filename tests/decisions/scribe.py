@@ -17,6 +17,7 @@ from proxy.clock import SystemClock, VirtualClock
 from proxy.decisions.journal import Journal
 from proxy.decisions.target import FileTarget
 from proxy.decisions.writer import DecisionLog, LogUnavailable
+from tests.decisions.bindings import Loose, sealed
 from tests.decisions.endings import ending, recorder
 
 LIMIT_BYTES = 10_000
@@ -25,7 +26,8 @@ LINES = [f"{number:05d} {'x' * 300}\n".encode() for number in range(100)]
 
 async def endless(folder: Path) -> None:
     clock = SystemClock()
-    journal = Journal.open(FileTarget(folder / "log.jsonl"), recorder(clock), clock, "sha256:0")
+    path = folder / "log.jsonl"
+    journal = Journal.open(FileTarget(path), sealed(path, clock), recorder(clock), clock, "sha256:0")
     for _ in range(99):
         journal.record(ending())
     await journal.record_first(ending())
@@ -38,7 +40,7 @@ async def endless(folder: Path) -> None:
 
 async def limited(folder: Path, *, renamed: bool) -> None:
     clock = VirtualClock()
-    log = DecisionLog.open(FileTarget(folder / "log"), clock)
+    log = DecisionLog.open(FileTarget(folder / "log"), Loose(), clock)
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, unlimited[1]))
     for line in LINES[:-1]:

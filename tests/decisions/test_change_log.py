@@ -16,10 +16,11 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.decisions.change_log import Change, ChangeLog
-from proxy.decisions.columns import ADMIN, HEAD, NOTICES
+from proxy.decisions.columns import ADMIN, HEAD, LINK, NOTICES
 from proxy.decisions.target import FileTarget
 from proxy.decisions.writer import LogUnavailable
 from proxy.errors import ConfigurationError, StoreUnavailable
+from tests.decisions.bindings import sealed
 
 CHANGE = Change("alice", "reviewer", "token", "flags.lift", "account acme-7 relay", "a false alarm")
 
@@ -31,7 +32,9 @@ def path(tmp_path: Path) -> Path:
 
 def log_at(path: Path, deadline: float = 5.0) -> ChangeLog:
     numbers = itertools.count(1)
-    return ChangeLog(FileTarget(path), "w", "1", VirtualClock(), lambda: f"id-{next(numbers)}", deadline)
+    return ChangeLog(
+        FileTarget(path), sealed(path, VirtualClock()), "1", VirtualClock(), lambda: f"id-{next(numbers)}", deadline
+    )
 
 
 @pytest.fixture
@@ -60,7 +63,9 @@ def mode(path: Path) -> int:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+    """Return what was written but the checkpoints."""
+    found = [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+    return [line for line in found if line["kind"] != "checkpoint"]
 
 
 async def test_a_change_is_two_lines_with_who_what_why_when_and_the_first_is_there_before_it_is_made(
@@ -73,13 +78,14 @@ async def test_a_change_is_two_lines_with_who_what_why_when_and_the_first_is_the
     assert await log.make(CHANGE, make, lambda made: f"number {made}") == 7
     begun, done = lines(path)
     assert (begun["result"], done["result"]) == ("begun", "done")
-    assert (begun["id"], begun["seq"], done["id"], done["seq"]) == ("id-1", 1, "id-1", 2)
+    assert (begun["id"], begun["seq"], done["id"], done["seq"]) == ("id-1", 1, "id-1", 3)
     assert {name: begun[name] for name in Change._fields} == CHANGE._asdict()
     assert done["object"] == "number 7"
     assert begun["time"] == "2023-11-14T22:13:20.000Z"
     for line in (begun, done):
         assert line["kind"] == "admin"
-        assert list(line) == [column.name for column in HEAD + ADMIN]
+        assert list(line) == [column.name for column in HEAD + ADMIN + LINK]
+    assert [json.loads(line)["kind"] for line in raw_lines(path)] == ["admin", "checkpoint"] * 2
 
 
 @pytest.mark.parametrize(
@@ -129,7 +135,14 @@ async def test_a_disk_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> 
             with (tmp_path / "admin.jsonl").open("rb"):  # until somebody opens the other end
                 raise OSError("let go")
 
-    log = ChangeLog(Stuck(tmp_path / "other.jsonl"), "w", "1", VirtualClock(), lambda: "id", deadline=0.05)
+    log = ChangeLog(
+        Stuck(tmp_path / "other.jsonl"),
+        sealed(tmp_path / "other.jsonl", VirtualClock()),
+        "1",
+        VirtualClock(),
+        lambda: "id",
+        deadline=0.05,
+    )
     try:
         with pytest.raises(LogUnavailable):
             await log.make(CHANGE, never)
@@ -154,8 +167,8 @@ async def test_a_torn_line_is_ended_and_told_of_before_the_next_change(path: Pat
     assert torn == before
     repair, *changes = map(json.loads, others)
     assert (repair["kind"], repair["torn_bytes"]) == ("repair", len(torn))
-    assert list(repair) == [column.name for column in HEAD + NOTICES["repair"]]
-    assert [line["result"] for line in changes] == ["begun", "done"]
+    assert list(repair) == [column.name for column in HEAD + NOTICES["repair"] + LINK]
+    assert [line["result"] for line in changes if line["kind"] == "admin"] == ["begun", "done"]
 
 
 async def test_a_write_that_failed_half_way_costs_that_change_only(path: Path) -> None:
@@ -170,7 +183,7 @@ async def test_a_write_that_failed_half_way_costs_that_change_only(path: Path) -
             return written
 
     target = Full(path)
-    log = ChangeLog(target, "w", "1", VirtualClock(), lambda: "id", 5.0)
+    log = ChangeLog(target, sealed(target.mark, VirtualClock()), "1", VirtualClock(), lambda: "id", 5.0)
     with pytest.raises(LogUnavailable):
         await log.make(CHANGE, never)
     target.room = 1_000_000
@@ -182,7 +195,7 @@ async def test_a_write_that_failed_half_way_costs_that_change_only(path: Path) -
     await log.close()
     torn, *others = raw_lines(path)
     assert len(torn) == 40
-    assert [json.loads(line)["kind"] for line in others] == ["repair", "admin", "admin"]
+    assert [json.loads(line)["kind"] for line in others] == ["repair", *["admin", "checkpoint"] * 2]
 
 
 async def test_a_file_that_was_rotated_away_is_made_anew(log: ChangeLog, path: Path) -> None:
@@ -192,7 +205,7 @@ async def test_a_file_that_was_rotated_away_is_made_anew(log: ChangeLog, path: P
     await log.make(CHANGE, make)
     rotate(path)
     await log.make(CHANGE, make)
-    assert [line["seq"] for line in lines(path)] == [3, 4]
+    assert [line["seq"] for line in lines(path)] == [5, 7]
     assert mode(path) == 0o600
 
 
@@ -202,5 +215,5 @@ async def test_the_lines_of_changes_at_once_stay_whole(log: ChangeLog, path: Pat
 
     await asyncio.gather(*(log.make(CHANGE, make) for _ in range(50)))
     found = lines(path)
-    assert [line["seq"] for line in found] == list(range(1, 101))
+    assert [line["seq"] for line in found] == list(range(1, 201, 2))
     assert {line["id"] for line in found} == {f"id-{number}" for number in range(1, 51)}

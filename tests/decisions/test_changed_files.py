@@ -12,6 +12,7 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.decisions.target import FileTarget
 from proxy.decisions.writer import DecisionLog
+from tests.decisions.bindings import Loose
 from tests.decisions.scribe import LIMIT_BYTES, LINES
 
 LOOK_AGAIN = 2.0  # seconds after which the writer looks at its file again
@@ -24,7 +25,7 @@ def rotated(folder: Path) -> list[Path]:
 async def test_renaming_the_file_under_load_loses_and_tears_nothing(tmp_path: Path) -> None:
     clock, path = VirtualClock(), tmp_path / "log"
     descriptors = psutil.Process().num_fds()
-    log = DecisionLog.open(FileTarget(path), clock)
+    log = DecisionLog.open(FileTarget(path), Loose(), clock)
     sent: list[bytes] = []
     for round_number in range(25):
         for number in range(100):
@@ -47,7 +48,7 @@ async def test_renaming_the_file_under_load_loses_and_tears_nothing(tmp_path: Pa
 
 async def test_a_rename_in_the_middle_of_what_waits_keeps_order_and_lines(tmp_path: Path) -> None:
     clock, path = VirtualClock(), tmp_path / "log"
-    log = DecisionLog.open(FileTarget(path), clock)
+    log = DecisionLog.open(FileTarget(path), Loose(), clock)
     sent = [f"{number} {'x' * 900}\n".encode() for number in range(3_000)]
     await log.append_durable(sent[0])
     renaming = asyncio.create_task(asyncio.to_thread(path.rename, tmp_path / "log.1"))
@@ -66,7 +67,7 @@ async def test_a_rename_in_the_middle_of_what_waits_keeps_order_and_lines(tmp_pa
 
 async def test_a_removed_file_is_made_anew_folder_and_all(tmp_path: Path) -> None:
     clock, path = VirtualClock(), tmp_path / "logs" / "log"
-    log = DecisionLog.open(FileTarget(path), clock)
+    log = DecisionLog.open(FileTarget(path), Loose(), clock)
     await log.append_durable(b"before\n")
     path.unlink()
     FileTarget(path).mark.unlink()
@@ -81,7 +82,7 @@ async def test_a_file_cut_in_place_is_noticed_counted_and_continued(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock, path = VirtualClock(), tmp_path / "log"
-    log = DecisionLog.open(FileTarget(path), clock)
+    log = DecisionLog.open(FileTarget(path), Loose(), clock)
     await log.append_durable(b"before\n" * 100)
     with path.open("r+b") as file:
         file.truncate(0)

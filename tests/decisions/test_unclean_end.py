@@ -15,11 +15,12 @@ from proxy.clock import SystemClock, VirtualClock
 from proxy.decisions.journal import Journal
 from proxy.decisions.target import DescriptorTarget, FileTarget
 from proxy.decisions.writer import LogUnavailable
+from tests.decisions.bindings import sealed
 from tests.decisions.endings import STARTED, ending, recorder
 
 
 def open_journal(target: FileTarget | DescriptorTarget, clock: VirtualClock | SystemClock) -> Journal:
-    return Journal.open(target, recorder(clock), clock, "sha256:0")
+    return Journal.open(target, sealed(target.mark, clock), recorder(clock), clock, "sha256:0")
 
 
 def rows(content: bytes) -> list[dict[str, Any]]:
@@ -50,7 +51,7 @@ async def test_after_kill_9_the_next_start_records_the_gap_first(tmp_path: Path)
     assert len(rows(complete)) >= 101
     new = rows(content[len(before) :].lstrip(b"\n"))
     kinds = [row["kind"] for row in new]
-    assert kinds == ["gap", *(["repair"] if complete != before else []), "start", "exchange", "stop"]
+    assert kinds == ["gap", *(["repair"] if complete != before else []), "start", "exchange", "stop", "checkpoint"]
     assert new[0]["started"] <= new[0]["last"] <= new[0]["time"]
     assert rows(complete)[0]["time"] >= new[0]["started"]
 
@@ -60,7 +61,7 @@ async def test_a_clean_stop_leaves_no_gap(tmp_path: Path) -> None:
         journal = open_journal(FileTarget(tmp_path / "log"), VirtualClock(STARTED))
         assert journal.log.found == (None, 0)
         assert await journal.close()
-    assert [row["kind"] for row in rows((tmp_path / "log").read_bytes())] == ["start", "stop"] * 2
+    assert [row["kind"] for row in rows((tmp_path / "log").read_bytes())] == ["start", "stop", "checkpoint"] * 2
 
 
 async def test_the_gap_reaches_from_the_last_sign_of_life(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ async def test_standard_output_has_gaps_too(tmp_path: Path) -> None:
     journal = open_journal(DescriptorTarget(writer, mark), VirtualClock(STARTED))
     await journal.close()
     os.close(writer)
-    assert [row["kind"] for row in rows(os.read(reader, 65_536))] == ["gap", "start", "stop"]
+    assert [row["kind"] for row in rows(os.read(reader, 65_536))] == ["gap", "start", "stop", "checkpoint"]
     os.close(reader)
     assert not mark.exists()
 
@@ -118,7 +119,7 @@ async def test_a_torn_line_is_ended_before_the_next_record(tmp_path: Path, whole
     await journal.close()
     content = path.read_bytes()
     assert content.startswith(whole + torn + b"\n"), "nothing is deleted"
-    repair, start, _ = rows(content[len(whole + torn) + 1 :])
+    repair, start, _, _ = rows(content[len(whole + torn) + 1 :])
     assert (repair["kind"], repair["torn_bytes"], start["kind"]) == ("repair", len(torn), "start")
 
 
@@ -146,7 +147,7 @@ async def test_a_denial_that_a_failing_log_takes_for_later_says_what_the_client_
     assert await journal.close()
     for descriptor in (full, spare, writer):
         os.close(descriptor)
-    start, intended, told, stop = rows(os.read(reader, 65_536))
+    start, intended, told, stop, _ = rows(os.read(reader, 65_536))
     os.close(reader)
     assert (start["kind"], stop["kind"]) == ("start", "stop")
     assert (intended["status"], intended["code"]) == (429, "rate_limit_exceeded")

@@ -16,6 +16,7 @@ from proxy.clock import SystemClock
 from proxy.decisions.target import DescriptorTarget, FileTarget
 from proxy.decisions.writer import DecisionLog, LogUnavailable
 from proxy.errors import ConfigurationError
+from tests.decisions.bindings import Loose
 
 
 def numbered(count: int, mark: str = "line") -> list[bytes]:
@@ -52,7 +53,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def open_log(target: FileTarget | DescriptorTarget, bound: int = 1_000_000) -> DecisionLog:
-    return DecisionLog.open(target, SystemClock(), bound=bound)
+    return DecisionLog.open(target, Loose(), SystemClock(), bound=bound)
 
 
 async def read_all(descriptor: int) -> bytes:

@@ -68,7 +68,7 @@ class Proxy:
     def __post_init__(self) -> None:
         self.signals, self.flags = SignalBook(b"k" * 32), FlagBook()
         self.load(self.pack)
-        self.recorder = Recorder("host", "0", Pseudonyms("2026-09", b"k" * 32), VirtualClock(NOW))
+        self.recorder = Recorder("0", Pseudonyms("2026-09", b"k" * 32), VirtualClock(NOW))
 
     def load(self, pack: Pack) -> None:
         self.pack = pack

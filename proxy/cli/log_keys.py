@@ -1,0 +1,45 @@
+"""`stillgate log keygen | rotate | key`: the key that signs the decision log's checkpoints."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proxy.cli.options import Config, Data, told_plainly
+from proxy.config import load_settings
+from proxy.decisions import signing
+from proxy.errors import ConfigurationError
+
+
+def keygen(
+    file: Annotated[Path, typer.Argument(help="Where the private key goes, with mode 0600; nothing may be there.")],
+    name: Annotated[str, typer.Option(help="Its name in the signatures.")] = f"stillgate/{socket.gethostname()}",
+) -> None:
+    """Make a private key for `decision_log.key_file`, and print the public one, which verifies what it signs.
+
+    Exit code 1 if something is there already or nothing can be written.
+    """
+    with told_plainly():
+        if file.exists():
+            raise ConfigurationError(f"{file}: is there already; a key in use is replaced with: stillgate log rotate")
+        typer.echo(signing.load_or_create_signer(file, name).public)
+
+
+def rotate(config: Config = None, data: Data = None) -> None:
+    """Replace the key by a new one that the old one vouches for; running processes take it with their next checkpoint.
+
+    Prints the new public key. Keep the old public one: what was signed before is verified with it, and it introduces
+    the new one to the verifier.
+    """
+    with told_plainly():
+        _, new = signing.rotate(load_settings(config, {"data": data}).log_key)
+        typer.echo(new.public)
+
+
+def key(config: Config = None, data: Data = None) -> None:
+    """Print the public key of the one in use. Keep it where nobody who can change the log can change it."""
+    with told_plainly():
+        typer.echo(signing.load_signer(load_settings(config, {"data": data}).log_key).public)

@@ -1,0 +1,94 @@
+"""`stillgate log verify`: whether a decision log is what was written.
+
+Exit codes: 0 it is, as far as its last checkpoints reach; 1 it is not; 2 wrong usage, or a file that cannot be read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from proxy.cli.options import AsJson, told_plainly
+from proxy.cli.printing import cell, print_json, print_table
+from proxy.decisions.reading import log_files
+from proxy.verifying.findings import Report
+from proxy.verifying.notes import Keys, NoteError
+from proxy.verifying.verify import verify as verified
+
+_SHOWN = 50
+
+
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="Files of logs, or folders of them; all of one deployment.")],
+    key: Annotated[list[str], typer.Option(help="A public key that is trusted, or a file that holds one.")],
+    checkpoints: Annotated[
+        list[Path] | None, typer.Option(help="A file of checkpoints that was kept elsewhere: shows a cut tail.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify that nothing in a decision log was changed, taken out, put in, moved or made anew.
+
+    Names the first bad line, what was done to it, and how many lines no checkpoint vouches for yet. Exit code 1 if
+    something is wrong.
+    """
+    with told_plainly():
+        files = log_files(paths)
+    keys = Keys()
+    for text in key:
+        _trust(keys, text)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("decision log", total=sum(file.stat().st_size for file in files))
+        try:
+            report = verified(files, keys, checkpoints or [], lambda read: progress.advance(task, read))
+        except OSError as error:
+            raise typer.BadParameter(f"{error.filename}: cannot be read: {error.strerror}") from None
+    if as_json:
+        print_json(_document(report))
+    else:
+        _show(report)
+    if report.findings:
+        raise typer.Exit(1)
+
+
+def _trust(keys: Keys, text: str) -> None:
+    try:
+        keys.trust(Path(text).read_text(encoding="utf-8") if "+" not in text and Path(text).is_file() else text)
+    except (NoteError, OSError, UnicodeDecodeError):
+        raise typer.BadParameter(f"{text}: is no public key of a log; `stillgate log key` prints it") from None
+
+
+def _document(report: Report) -> dict[str, Any]:
+    findings = [
+        {
+            "damage": finding.damage,
+            "file": str(finding.place.file) if finding.place else "",
+            "line": finding.place.line if finding.place else 0,
+            "writer": finding.writer,
+            "seq": finding.seq,
+            "sentence": finding.sentence,
+        }
+        for finding in report.findings
+    ]
+    return {"lines": report.lines, "chains": [chain._asdict() for chain in report.chains], "findings": findings}
+
+
+def _show(report: Report) -> None:
+    table = Table("writer", "lines", "from", "to", "lost", "checkpoints", "vouched for to", "behind it")
+    for chain in report.chains:
+        table.add_row(*(cell(value) for value in chain))
+    print_table(table)
+    for finding in report.findings[:_SHOWN]:
+        where = f"{finding.place}: " if finding.place else ""
+        whose = f" ({finding.writer} {finding.seq})" if finding.writer else ""
+        typer.echo(f"{where}{finding.damage}: {finding.sentence}{whose}")
+    if len(report.findings) > _SHOWN:
+        typer.echo(f"and {len(report.findings) - _SHOWN} more")
+    if not report.findings:
+        typer.echo(f"{report.lines} lines, nothing wrong")

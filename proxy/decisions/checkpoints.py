@@ -1,0 +1,141 @@
+"""Signed checkpoints: every so many lines or seconds, where a chain stands and where those of other writers do.
+
+Laws:
+- A checkpoint is a line of its chain whose columns say nothing that its signed note does not say, so that it vouches
+  for itself as well.
+- It also goes where the log's owner cannot reach it, if there is such a place: a file, standard output. If that fails
+  it is told, and the log goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import orjson
+
+from proxy.clock import Clock
+from proxy.decisions.chain import Chain, Head, HeadFile
+from proxy.decisions.columns import SCHEMA
+from proxy.decisions.signing import handover_file, load_signer
+from proxy.errors import ConfigurationError
+from proxy.log import get
+
+BODY: Final = "stillgate.log/v1"
+HEADS: Final = "*.head"
+# With 24 other heads of up to 170 bytes a line is still written to a pipe in one piece.
+_OTHERS: Final = 12
+
+
+class Terms(NamedTuple):
+    """How often a checkpoint is made, and where it goes besides the log."""
+
+    lines: int = 1000
+    seconds: float = 10.0
+    file: Path | None = None
+    descriptor: int | None = None
+
+
+class Checkpoints:
+    """Makes the checkpoints of one chain; belongs to the thread that writes it.
+
+    `key` is the file of the signing key, which may be replaced at any time; `folder` is where the other writers of
+    this place remember their heads.
+    """
+
+    def __init__(self, key: Path, folder: Path, version: str, clock: Clock, terms: Terms) -> None:
+        self._key = key
+        self._folder = folder
+        self._version = version
+        self._clock = clock
+        self._terms = terms
+        self._signer = load_signer(key)
+        self._handover = _read(handover_file(key))
+        self._seen = _identity(key)
+        self._covered = 0  # the number of the last line that needs no checkpoint any more
+        self._since: float | None = None  # when the first line was seen behind it
+        self._turn = 0
+
+    def due_in(self, chain: Chain) -> float | None:
+        """Return in how many seconds a checkpoint is due, 0 for now; None if nothing is to be vouched for."""
+        if chain.seq == self._covered:
+            return None
+        now = self._clock.monotonic()
+        if self._since is None:
+            self._since = now
+        if chain.seq - self._covered >= self._terms.lines:
+            return 0.0
+        return max(0.0, self._since + self._terms.seconds - now)
+
+    def line(self, chain: Chain) -> bytes:
+        """Return a checkpoint as the chain's next line, having sent it to the other places."""
+        self._follow_key()
+        head, wall = chain.head, self._clock.wall()
+        stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(wall))}.{int(wall * 1000) % 1000:03d}Z"
+        facts = [BODY, f"writer {chain.writer}", f"seq {chain.seq + 1}", f"prev {head.digest}", f"time {stamp}"]
+        facts.append(f"version {self._version}")
+        facts += [f"other {other.writer} {other.seq} {other.digest}" for other in self._others(chain)]
+        note = self._signer.sign("\n".join(facts) + "\n")
+        row = {
+            "v": SCHEMA,
+            "kind": "checkpoint",
+            "time": stamp,
+            "writer": chain.writer,
+            "stillgate": self._version,
+            "note": note,
+            "handover": self._handover,
+        }
+        self._send(note)
+        line = chain.link(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        self.covered(chain)
+        return line
+
+    def covered(self, chain: Chain) -> None:
+        """Take note that what the chain has by now needs no checkpoint."""
+        self._covered, self._since = chain.seq, None
+
+    def _others(self, chain: Chain) -> Sequence[Head]:
+        """Return the heads of other writers, a part of them each time if there are many."""
+        found = [head for path in sorted(self._folder.glob(HEADS)) if (head := HeadFile(path).read()) is not None]
+        others = [head for head in found if head.writer != chain.writer]
+        if len(others) > _OTHERS:
+            self._turn = (self._turn + _OTHERS) % len(others)
+            others = (others[self._turn :] + others[: self._turn])[:_OTHERS]
+        return others
+
+    def _follow_key(self) -> None:
+        identity = _identity(self._key)
+        if identity == self._seen:
+            return
+        try:
+            self._signer = load_signer(self._key)
+        except ConfigurationError as error:
+            get("decisions").error("the log's new key cannot be used; the old one goes on", error=str(error))
+        self._handover, self._seen = _read(handover_file(self._key)), identity
+
+    def _send(self, note: str) -> None:
+        try:
+            if self._terms.file is not None:
+                with self._terms.file.open("a", encoding="utf-8") as file:
+                    file.write(note + "\n")
+            if self._terms.descriptor is not None:
+                os.write(self._terms.descriptor, orjson.dumps({"checkpoint": note}, option=orjson.OPT_APPEND_NEWLINE))
+        except OSError as error:
+            get("decisions").error("a checkpoint could not be kept elsewhere", error=error.strerror)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        facts = path.stat()
+        return facts.st_ino, facts.st_mtime_ns
+    return None
+
+
+def _read(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text(encoding="utf-8")
+    return ""

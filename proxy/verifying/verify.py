@@ -1,0 +1,231 @@
+"""Verifies the files of logs together: links, checkpoints, what other writers and other places say, begun and ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from proxy.verifying.breaks import breaks
+from proxy.verifying.chains import Chain, shortened
+from proxy.verifying.findings import Damage, Finding, Place, Report, Told
+from proxy.verifying.lines import Line, read_lines
+from proxy.verifying.notes import Keys, NoteError, Position, UnknownKey, read_checkpoint, split_notes
+
+
+class Verifier:
+    """Takes files in, one after the other, and tells at the end what they are worth.
+
+    `keys` are the public keys that are trusted at first; a log may hand over to others.
+    """
+
+    def __init__(self, keys: Keys, on_bytes: Callable[[int], None] = lambda _: None) -> None:
+        self._keys = keys
+        self._on_bytes = on_bytes
+        self._chains: dict[bytes, Chain] = {}
+        self._findings: list[Finding] = []
+        self._vouching: dict[str, set[int]] = {}
+        self._said: list[tuple[Position, Place]] = []
+        self._begun: dict[str, dict[str, tuple[Place, int]]] = {}  # by writer, then by exchange
+        self._doubtful: list[Finding] = []  # checkpoints that are not what was signed
+        self._unsigned: set[str] = set()
+
+    def read(self, file: Path) -> None:
+        """Take a file of a log in."""
+        strays: list[tuple[Place, Line]] = []
+        since: dict[bytes, list[tuple[Place, Line]]] = {}
+        try:
+            for line in read_lines(file, self._on_bytes):
+                if not line.seq:
+                    place = Place(file, line.number)
+                    strays.append((place, line))
+                    for waiting in since.values():
+                        waiting.append((place, line))
+                    continue
+                chain = self._chains.get(line.writer)
+                if chain is None:
+                    chain = self._chains[line.writer] = Chain(line.writer.decode(errors="replace"))
+                if line.kind == "repair":
+                    _repaired(line, strays, since)
+                if not strays:
+                    chain.take(line, file, [])
+                else:
+                    chain.take(line, file, since.get(line.writer, list(strays)))
+                    since[line.writer] = []
+                if line.kind != "exchange" or self._begun.get(chain.writer):
+                    self._look(line, Place(file, line.number), chain)
+        except OSError as error:
+            why = f"it cannot be read: {error.strerror}"
+            self._findings.append(Finding(Damage.UNREADABLE, Place(file, 0), "", 0, why))
+        self._strays(strays)
+
+    def compare(self, file: Path) -> None:
+        """Take checkpoints in that were kept elsewhere. Raises OSError."""
+        for number, note in enumerate(split_notes(file.read_text(encoding="utf-8", errors="replace")), start=1):
+            place = Place(file, number)
+            try:
+                said = read_checkpoint(self._keys.opened(note))
+            except NoteError as error:
+                self._findings.append(Finding(Damage.REWRITTEN, place, "", 0, f"note {number}: {error}"))
+                continue
+            self._said += [(other, place) for other in said.others]
+            self._said.append((Position(said.writer, said.seq - 1, said.prev), place))
+
+    def report(self) -> Report:
+        """Return what all of it comes to."""
+        renamed = list(self._renamed())
+        found = [*self._findings, *renamed]
+        for chain in self._chains.values():
+            numbers = frozenset(finding.seq for finding in renamed if finding.writer == chain.writer)
+            found += breaks(chain, frozenset(self._vouching.get(chain.writer, ())), numbers)
+        found += self._forged({finding.place for finding in found})
+        found += self._differing()
+        return Report(tuple(map(_told, self._chains.values())), tuple(sorted(dict.fromkeys(found), key=_order)))
+
+    def _look(self, line: Line, place: Place, chain: Chain) -> None:
+        """See to what a line says beyond its link."""
+        begun = self._begun.get(chain.writer, {})
+        match line.kind:
+            case "checkpoint":
+                self._checkpoint(line, place, chain)
+            case "begin":
+                self._begun.setdefault(chain.writer, {})[_exchange(line)] = (place, line.seq)
+            case "exchange" if begun:
+                begun.pop(_exchange(line), None)
+            case "start" | "gap":  # another process goes on
+                for exchange, (where, seq) in begun.items():
+                    what = f"the degraded exchange {exchange} has no end: its process was killed"
+                    self._findings.append(Finding(Damage.UNENDED, where, chain.writer, seq, what))
+                begun.clear()
+
+    def _checkpoint(self, line: Line, place: Place, chain: Chain) -> None:
+        try:
+            row = json.loads(line.data)
+            if row["handover"]:
+                self._keys.hand_over(row["handover"])
+            said = read_checkpoint(self._keys.opened(row["note"]))
+            if _as_written(row) != line.data or (said.writer, said.seq, said.prev) != (
+                chain.writer,
+                line.seq,
+                line.prev.hex(),
+            ):
+                raise NoteError("the line says something else than its note")
+            if (said.time, said.version) != (row["time"], row["stillgate"]):
+                raise NoteError("the line says something else than its note")
+        except UnknownKey as error:
+            if chain.writer not in self._unsigned:
+                self._unsigned.add(chain.writer)
+                self._findings.append(Finding(Damage.REWRITTEN, place, chain.writer, line.seq, str(error)))
+            return
+        except (ValueError, KeyError, TypeError) as error:
+            why = str(error) if isinstance(error, NoteError) else "it is no checkpoint as it was written"
+            self._doubtful.append(Finding(Damage.EDITED, place, chain.writer, line.seq, why))
+            return
+        self._vouching.setdefault(chain.writer, set()).add(line.seq)
+        chain.checkpoints += 1
+        chain.vouched = max(chain.vouched, line.seq)
+        self._said += [(other, place) for other in said.others]
+
+    def _forged(self, broken: set[Place | None]) -> Iterator[Finding]:
+        """Yield checkpoints that nobody signed so: where lines behind one hang on to it, they were all made anew."""
+        last = {chain.stretches[-1].last_place for chain in self._chains.values()}
+        for finding in self._doubtful:
+            changed = finding.place in broken or finding.place in last
+            yield finding if changed else finding._replace(damage=Damage.REWRITTEN)
+
+    def _strays(self, strays: list[tuple[Place, Line]]) -> None:
+        """Report lines without a link that no break explains; the others are found there."""
+        stretches = [stretch for chain in self._chains.values() for stretch in chain.stretches]
+        explained = {place for stretch in stretches for place, _ in stretch.strays}
+        for place, line in strays:
+            if not line.ended:
+                self._findings.append(Finding(Damage.TORN, place, "", 0, "the file ends in the middle of a line"))
+            elif place not in explained:
+                self._findings.append(Finding(Damage.INSERTED, place, "", 0, "this is no line of a log"))
+
+    def _renamed(self) -> Iterator[Finding]:
+        """Yield lines that hang on to another writer's: their writer's name was changed."""
+        ends = {stretch.last_digest: chain for chain in self._chains.values() for stretch in chain.stretches}
+        for chain in list(self._chains.values()):
+            first = chain.stretches[0]
+            owner = ends.get(first.first.prev)
+            if owner is not None and owner is not chain and first.lines == 1 and len(chain.stretches) == 1:
+                del self._chains[first.first.writer]
+                yield Finding(Damage.EDITED, first.place, owner.writer, first.first.seq, "this line was changed")
+
+    def _differing(self) -> Iterator[Finding]:
+        """Yield where the log is not what a checkpoint of another writer, or one that was kept elsewhere, says."""
+        chains = {chain.writer: chain for chain in self._chains.values()}
+        told: set[tuple[str, Damage]] = set()
+        for said, place in self._said:
+            if said.seq == 0:
+                continue
+            chain = chains.get(said.writer)
+            finding = _missing(said, place) if chain is None else _compared(said, place, chain)
+            if finding is not None and (said.writer, finding.damage) not in told:
+                told.add((said.writer, finding.damage))
+                yield finding
+
+
+def verify(files: Sequence[Path], keys: Keys, kept: Sequence[Path], on_bytes: Callable[[int], None]) -> Report:
+    """Verify files together, and against files of checkpoints that were kept elsewhere. Raises OSError for those."""
+    verifier = Verifier(keys, on_bytes)
+    for file in files:
+        verifier.read(file)
+    for file in kept:
+        verifier.compare(file)
+    return verifier.report()
+
+
+def _missing(said: Position, place: Place) -> Finding:
+    what = f"{said.writer} had come to number {said.seq}, and nothing of it is here"
+    return Finding(Damage.WRITER_MISSING, place, said.writer, said.seq, what)
+
+
+def _compared(said: Position, place: Place, chain: Chain) -> Finding | None:
+    last = max(stretch.last_seq for stretch in chain.stretches)
+    if said.seq > last:
+        what = f"it ends at number {last}, and a checkpoint ({place}) knows of number {said.seq}"
+        return Finding(Damage.CUT, chain.stretches[-1].last_place, chain.writer, last, what)
+    found = chain.digest_of(said.seq)
+    if found is not None and found != shortened(bytes.fromhex(said.digest)):
+        what = f"number {said.seq} is not the line that a checkpoint ({place}) vouches for"
+        return Finding(Damage.REWRITTEN, chain.stretches[0].place, chain.writer, said.seq, what)
+    return None
+
+
+def _repaired(line: Line, strays: list[tuple[Place, Line]], since: dict[bytes, list[tuple[Place, Line]]]) -> None:
+    """Forgive the unfinished line that a repair record tells of."""
+    try:
+        size = json.loads(line.data)["torn_bytes"]
+    except (ValueError, KeyError):
+        return
+    for stray in reversed(strays):
+        if len(stray[1].data) == size:
+            strays.remove(stray)
+            for waiting in since.values():
+                if stray in waiting:
+                    waiting.remove(stray)
+            return
+
+
+def _exchange(line: Line) -> str:
+    start = line.data.find(b'"id":"') + len(b'"id":"')
+    return line.data[start : line.data.find(b'"', start)].decode(errors="replace")
+
+
+def _as_written(row: object) -> bytes:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _told(chain: Chain) -> Told:
+    first, last = chain.stretches[0].first.seq, max(stretch.last_seq for stretch in chain.stretches)
+    tail = sum(seq > chain.vouched for seq in chain.seqs) if last > chain.vouched else 0
+    return Told(chain.writer, len(chain.seqs), first, last, chain.lost, chain.checkpoints, chain.vouched, tail)
+
+
+def _order(finding: Finding) -> tuple[bool, str, int, str]:
+    """Order by place; an exchange without an end comes last, since it may be only what another damage left."""
+    place = finding.place
+    unended = finding.damage is Damage.UNENDED
+    return (unended, str(place.file) if place else "", place.line if place else 0, finding.damage)

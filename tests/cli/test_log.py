@@ -1,0 +1,73 @@
+"""`stillgate log`: what a reviewer or a judge is told about a decision log, and the keys that vouch for it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from proxy.cli import app
+from tests.decisions.chained import write_log
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["log", *map(str, arguments)])
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> tuple[Path, str]:
+    folder = tmp_path / "decisions"
+    folder.mkdir()
+    return folder, await write_log(folder / "decisions-0.jsonl", 60)
+
+
+def test_a_whole_log_is_said_to_be_one(log: tuple[Path, str]) -> None:
+    folder, key = log
+    result = run("verify", folder, "--key", key)
+    assert (result.exit_code, "nothing wrong" in result.stdout) == (0, True)
+    found = json.loads(run("verify", folder, "--key", key, "--json").stdout)
+    assert (found["findings"], [chain["tail"] for chain in found["chains"]]) == ([], [0])
+
+
+def test_damage_is_told_with_its_file_and_line_and_ends_with_1(log: tuple[Path, str], tmp_path: Path) -> None:
+    folder, key = log
+    file = folder / "decisions-0.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:9], *lines[12:]]))
+    public = tmp_path / "public"
+    public.write_text(key + "\n")
+    result = run("verify", file, "--key", public)
+    assert result.exit_code == 1
+    assert f"{file}:10: deleted: numbers 10 to 12 are missing before this line" in result.stdout
+    (finding,) = json.loads(run("verify", file, "--key", public, "--json").stdout)["findings"]
+    assert (finding["damage"], finding["line"], finding["seq"]) == ("deleted", 10, 13)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["verify", "nowhere", "--key", "x"], ["verify", "."], ["verify", ".", "--key", "x+y+z"]]
+)
+def test_what_cannot_be_verified_is_no_verdict(arguments: list[str], tmp_path: Path) -> None:
+    result = run(*(tmp_path if argument == "." else argument for argument in arguments))
+    assert result.exit_code in {1, 2}
+    assert result.stdout == ""
+
+
+def test_keys_are_made_shown_and_replaced(tmp_path: Path) -> None:
+    key = tmp_path / "log.key"
+    made = run("keygen", key, "--name", "acme/log").stdout.strip()
+    assert made.startswith("acme/log+")
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert run("keygen", key).exit_code == 1
+    assert run("key", "--data", tmp_path).stdout.strip() == made
+    replaced = run("rotate", "--data", tmp_path).stdout.strip()
+    assert replaced != made
+    assert run("key", "--data", tmp_path).stdout.strip() == replaced
+    secret = key.read_text().split("+")[-1].strip()
+    assert secret not in made + replaced
+    key.write_text(key.read_text().replace("acme/log", "evil/log"))
+    refused = run("rotate", "--data", tmp_path)
+    assert refused.exit_code == 1
+    assert secret not in refused.output
