@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import random
 import secrets
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,13 +22,8 @@ from proxy.config import Upstream as UpstreamSettings
 from proxy.course import Terms
 from proxy.deciders import Deciders
 from proxy.decisions.journal import Journal
-from proxy.decisions.pseudonyms import KEY_BYTES, Pseudonyms, ensure_epoch, epoch_of
-from proxy.decisions.record import Recorder
-from proxy.decisions.sealing import seal_of
-from proxy.decisions.target import DescriptorTarget, FileTarget, Target
 from proxy.descriptors import connections_within
 from proxy.dialects import dialects
-from proxy.errors import StoreUnavailable
 from proxy.gateway import Gateway
 from proxy.helper_model import HelperModels
 from proxy.intake import Reader
@@ -39,6 +33,7 @@ from proxy.log import get
 from proxy.metered_store import MeteredStore
 from proxy.metrics import Refusal, Tally
 from proxy.parts import Parts
+from proxy.recording import follow_epochs, open_journal, open_recorder
 from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
 from proxy.served_model import ServedModel
@@ -56,7 +51,6 @@ if TYPE_CHECKING:
     from proxy.telemetry import Spans
 
 _BACKLOG = 1024
-_EPOCH_CHECK_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +81,9 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         stack.push_async_callback(store.close)
         is_away = opened.numbers().get("stillgate_store_breaker_open") == 1
         remembered = await asyncio.to_thread(_remembered, settings, clock) if is_away else None
-        recorder = await _recorder(store, clock, required=required)
+        recorder = await open_recorder(store, clock, required=required)
         master = load_or_create_master(settings.master_secret)
-        journal = _journal(settings, place.worker, recorder, clock, pack.digest)
+        journal = open_journal(settings, place.worker, recorder, clock, pack.digest)
         stack.push_async_callback(journal.close)
         tally.put("stillgate_build_info", 1, (version("stillgate"),))
         tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
@@ -130,7 +124,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
             gateway.watch(),
             *(upstream.watch() for upstream in parts.upstreams.values()),
             serving.measure_lag(),
-            _follow_epochs(recorder, store, clock),
+            follow_epochs(recorder, store, clock),
         )
         await stack.enter_async_context(_background(work, serving.failed))
         yield serving
@@ -200,18 +194,6 @@ def _remembered(settings: Settings, clock: Clock) -> Remembered:
     return remembered
 
 
-async def _recorder(store: Store, clock: Clock, *, required: bool) -> Recorder:
-    epoch = epoch_of(clock.wall())
-    try:
-        pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
-    except StoreUnavailable:
-        if required:
-            raise
-        # Under a key of its own, which is forgotten: nobody can tell later who that was.
-        pseudonyms = Pseudonyms(f"{epoch} without the store", secrets.token_bytes(KEY_BYTES))
-    return Recorder(version("stillgate"), pseudonyms, clock)
-
-
 def _origin(name: str, entry: UpstreamSettings) -> Origin:
     # Without a credential the header still has to say something: the stand-in, like any local server, wants one there.
     secret = read_secret_file(entry.credential_file) if entry.credential_file is not None else "none"
@@ -246,17 +228,6 @@ def _served(name: str, model: Model, upstreams: Mapping[str, Upstream], tally: T
         tally.count("stillgate_upstream_rests_total", (name,))
 
     return ServedModel(terms, upstreams[model.upstream], model.known_as or name, clock, on_rest)
-
-
-def _journal(settings: Settings, worker: int, recorder: Recorder, clock: Clock, pack_digest: str) -> Journal:
-    target: Target
-    if settings.decision_log.to == "stdout":
-        path = settings.decisions_folder / f"stdout-{worker}.running"
-        target = DescriptorTarget(sys.stdout.fileno(), path)
-    else:
-        path = settings.decisions_folder / f"decisions-{worker}.jsonl"
-        target = FileTarget(path)
-    return Journal.open(target, seal_of(settings, path, str(worker), clock), recorder, clock, pack_digest)
 
 
 def _deadlines(settings: Settings) -> Deadlines:
@@ -307,15 +278,3 @@ async def _background(work: Iterable[Coroutine[Any, Any, None]], failed: asyncio
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _follow_epochs(recorder: Recorder, store: Store, clock: Clock) -> None:
-    """Change the pseudonyms' key when a new month begins, until cancelled."""
-    while True:
-        await asyncio.sleep(_EPOCH_CHECK_S)
-        epoch = epoch_of(clock.wall())
-        if epoch != recorder.pseudonyms.epoch:
-            try:
-                recorder.pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
-            except StoreUnavailable:
-                continue

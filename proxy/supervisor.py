@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,9 +22,6 @@ from proxy.children import StandIn
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.data_folder import announced, held
-from proxy.decisions.change_log import ADMIN_LOG, ChangeLog
-from proxy.decisions.sealing import seal_of
-from proxy.decisions.target import FileTarget
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.exposition import render
 from proxy.fleet import Fleet
@@ -40,6 +35,7 @@ from proxy.pack_archive import PACKS_FOLDER, Note, PackArchive
 from proxy.pack_keeper import PackKeeper
 from proxy.pack_watch import look, pack_of
 from proxy.pattern_copy import copy_patterns
+from proxy.recording import open_change_log
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.pack import Mode, Pack, hunts
 from proxy.secrets import Purpose, load_or_create_master
@@ -228,7 +224,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             settings, packs, registry, campaigns, fleet, hunter, memory, stand_in=stand_in is not None
         )
         deployment.data_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        changes = _open_change_log(settings, clock)
+        changes = open_change_log(settings, clock)
         stack.push_async_callback(changes.close)
         side = AdminSide(
             registry,
@@ -289,12 +285,6 @@ async def _opened(settings: Settings, url: str, clock: Clock) -> Store:
 async def _keep_snapshot(settings: Settings, store: Store, clock: Clock) -> None:
     if settings.starts_without_store:
         await SnapshotKeeper(store, settings.snapshot_folder, clock).run()
-
-
-def _open_change_log(settings: Settings, clock: Clock) -> ChangeLog:
-    path = settings.decisions_folder / ADMIN_LOG
-    binding = seal_of(settings, path, "admin", clock)
-    return ChangeLog(FileTarget(path), binding, version("stillgate"), clock, partial(secrets.token_hex, 8))
 
 
 def _archived(settings: Settings, pack: Pack, data: bytes, clock: Clock) -> PackArchive:

@@ -22,7 +22,8 @@ from proxy.rules.pack_loading import load_pack
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.store.memory import MemoryStore
 from tests.end_to_end.scene import CHAT, chat, delta
-from tests.rig.process import GENEROUS_PACK, read_records, settings_for
+from tests.rig.decision_log import DecisionLog
+from tests.rig.process import GENEROUS_PACK, settings_for
 from tests.rig.raw_client import RawClient, Response, post
 from tests.rig.scripted_upstream import Close, Pause, ScriptedUpstream, Send, event, http
 
@@ -100,7 +101,7 @@ async def test_quotas_durations_keys_and_the_order_of_records_do_not_hang_on_the
         denied = await ask()
         assert denied.status == 429
         assert 0 < int(denied.header("retry-after") or 0) <= 2 * HOUR
-    records = read_records(tmp_path / "data" / "decisions")
+    records = DecisionLog(tmp_path / "data" / "decisions").records()
     assert [record["seq"] for record in records] == [*range(1, len(records) + 1)]
     exchanges = [record for record in records if record["kind"] == "exchange"]
     assert [record["status"] for record in exchanges] == [200, 200, 200, 200, 429, 429]

@@ -1,0 +1,69 @@
+"""Opens the logs of a deployment as the settings say: a worker's decisions, and what people change."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from functools import partial
+from importlib.metadata import version
+
+from proxy.clock import Clock
+from proxy.config import Settings
+from proxy.decisions.change_log import ADMIN_LOG, ChangeLog
+from proxy.decisions.journal import Journal
+from proxy.decisions.pseudonyms import KEY_BYTES, Pseudonyms, ensure_epoch, epoch_of
+from proxy.decisions.record import Recorder
+from proxy.decisions.sealing import seal_of
+from proxy.decisions.target import DescriptorTarget, FileTarget, Target
+from proxy.errors import StoreUnavailable
+from proxy.store.base import Store
+
+_EPOCH_CHECK_S = 20.0
+
+
+async def open_recorder(store: Store, clock: Clock, *, required: bool) -> Recorder:
+    """Return what writes records, under the pseudonyms of this month.
+
+    Raises StoreUnavailable if their key is `required` and cannot be had.
+    """
+    epoch = epoch_of(clock.wall())
+    try:
+        pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
+    except StoreUnavailable:
+        if required:
+            raise
+        # Under a key of its own, which is forgotten: nobody can tell later who that was.
+        pseudonyms = Pseudonyms(f"{epoch} without the store", secrets.token_bytes(KEY_BYTES))
+    return Recorder(version("stillgate"), pseudonyms, clock)
+
+
+def open_journal(settings: Settings, worker: int, recorder: Recorder, clock: Clock, pack_digest: str) -> Journal:
+    """Open a worker's decision log. Raises ConfigurationError."""
+    target: Target
+    if settings.decision_log.to == "stdout":
+        path = settings.decisions_folder / f"stdout-{worker}.running"
+        target = DescriptorTarget(sys.stdout.fileno(), path)
+    else:
+        path = settings.decisions_folder / f"decisions-{worker}.jsonl"
+        target = FileTarget(path)
+    return Journal.open(target, seal_of(settings, path, str(worker), clock), recorder, clock, pack_digest)
+
+
+def open_change_log(settings: Settings, clock: Clock) -> ChangeLog:
+    """Return the log of what people change. Raises ConfigurationError if its key cannot be used."""
+    path = settings.decisions_folder / ADMIN_LOG
+    binding = seal_of(settings, path, "admin", clock)
+    return ChangeLog(FileTarget(path), binding, version("stillgate"), clock, partial(secrets.token_hex, 8))
+
+
+async def follow_epochs(recorder: Recorder, store: Store, clock: Clock) -> None:
+    """Change the pseudonyms' key when a new month begins, until cancelled."""
+    while True:
+        await asyncio.sleep(_EPOCH_CHECK_S)
+        epoch = epoch_of(clock.wall())
+        if epoch != recorder.pseudonyms.epoch:
+            try:
+                recorder.pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
+            except StoreUnavailable:
+                continue
