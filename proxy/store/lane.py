@@ -22,6 +22,10 @@ from redis.exceptions import InvalidResponse, ResponseError
 from proxy.errors import StoreUnavailable
 from proxy.store.resp import raise_first_error
 
+# Between two looks at what is late: event loops run what is due before they read what came, and so after a long turn
+# replies that are here would count as missing.
+_LOOK_S = 0.005
+
 
 class Wire(Protocol):
     """What a lane needs of redis-py's connection: the handshake, framing, the hiredis parser."""
@@ -86,6 +90,7 @@ class Lane:
         self.watcher = watcher
         self._open_seconds = open_seconds
         self._loop = asyncio.get_running_loop()
+        self._looked = False  # whether sockets were read since the first deadline passed
         self._unsent: list[_Batch] = []
         self._sent: deque[_Batch] = deque()
         self._work = asyncio.Event()
@@ -182,7 +187,12 @@ class Lane:
                     batch.future.set_result(batch.replies)
 
     def _expire(self) -> None:
+        """Give up what is late, but not for our own lateness: what came while the loop was busy is read first."""
         now = self._loop.time()
+        if not self._looked:
+            self._looked = True
+            self._timer = self._loop.call_later(_LOOK_S, self._expire)
+            return
         if any(batch.expires <= now for batch in self._sent):
             self._failed()
             self._stop("the store did not answer in time")
@@ -197,6 +207,7 @@ class Lane:
     def _arm(self, when: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._looked = False
         self._timer = None if when is None else self._loop.call_at(when, self._expire)
 
     def _failed(self) -> None:

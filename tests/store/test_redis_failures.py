@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from proxy.errors import StoreUnavailable
 from proxy.store.base import Row
@@ -174,3 +176,21 @@ async def test_a_plain_server_behind_a_tls_url_is_a_failure_of_the_store(clean: 
     """R-12."""
     with pytest.raises(StoreUnavailable):
         await RedisStore.connect(clean.url.replace("redis://", "rediss://"))
+
+
+def test_a_reply_that_came_while_the_loop_was_busy_is_not_late(clean: Valkey) -> None:
+    """What blocks here is us; uvloop, which production runs on, looks at deadlines before it reads."""
+
+    async def busy() -> bytes | None:
+        async with connected(clean.url, deadline=DEADLINE_S) as store:
+            assert await store.write([Row("t", "name", b"value")])
+            clean.pause()
+            reading = asyncio.ensure_future(store.read("t", "name"))
+            await asyncio.sleep(0.01)  # the question is on its way
+            clean.resume()
+            time.sleep(2 * DEADLINE_S)  # noqa: ASYNC251 - what another task may do to us
+            return await reading
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for _ in range(5):
+            assert runner.run(busy()) == b"value"
