@@ -21,6 +21,7 @@ app = group(
         "admin": "proxy.cli.admin:admin",
         "flags": "proxy.cli.flags:flags",
         "campaigns": "proxy.cli.campaigns:campaigns",
+        "log": "proxy.cli.log:log",
         "policy": "proxy.cli.policy:policy",
         "config": "proxy.cli.config:config",
         "log": "proxy.cli.log:log",
