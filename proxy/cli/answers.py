@@ -13,14 +13,15 @@ import typer
 from rich.table import Column, Table
 
 from proxy.cli.printing import cell, print_table
+from proxy.review.values import shown
 
 _TABLE_ROWS = 1_000  # more are for programs
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def print_answer(names: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+def print_answer(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows as a table."""
-    table = Table(*(Column(cell(name)) for name in names), title=title or None, title_justify="left")
+    table = Table(*(Column(cell(name)) for name in names))
     more = 0
     for number, row in enumerate(rows):
         if number < _TABLE_ROWS:
@@ -48,23 +49,6 @@ def as_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[dict[st
 def print_document(document: object) -> None:
     """Print one line of JSON, in ASCII: nothing in it is for a terminal to obey."""
     sys.stdout.write(json.dumps(document, default=str) + "\n")
-
-
-def shown(value: object) -> str:
-    """Return a value as people read it."""
-    match value:
-        case None:
-            return ""
-        case int():
-            return f"{value:,}"
-        case float():
-            return f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}"
-        case dt.datetime():
-            return value.strftime("%Y-%m-%d %H:%M:%S")
-        case list() | tuple():
-            return "; ".join(map(shown, value))
-        case _:
-            return str(value)
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - a JSON value

@@ -8,10 +8,11 @@ log = group(
     {
         "verify": "proxy.cli.log_verify:verify",
         "query": "proxy.cli.log_query:query",
+        "report": "proxy.cli.log_report:report",
         "export": "proxy.cli.log_export:export",
         "keygen": "proxy.cli.log_keys:keygen",
         "rotate": "proxy.cli.log_keys:rotate",
         "key": "proxy.cli.log_keys:key",
     },
-    help="Verify, ask and keep the decision log, and the key that vouches for it.",
+    help="Verify, ask, show and keep the decision log, and the key that vouches for it.",
 )

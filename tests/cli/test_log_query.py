@@ -101,13 +101,16 @@ def test_time_goes_by_intervals(log: Path) -> None:
 
 async def test_false_positives_join_what_reviewers_said_with_what_was_flagged(log: Path) -> None:
     ids = iter("abcdefgh")
-    changes = ChangeLog(FileTarget(log.parent / "admin.jsonl"), "w", "0", VirtualClock(STARTED), lambda: next(ids))
+    changes = ChangeLog(FileTarget(log.parent / "admin.jsonl"), "w", "0", VirtualClock(STARTED), ids.__next__)
 
     async def nothing() -> None:
         return None
 
     def named(what: str) -> Callable[[None], str]:
-        return lambda _: what
+        def name(_: None) -> str:
+            return what
+
+        return name
 
     for action, what, end in (
         ("flags.confirm", "probing on account acct-1", " (enforced)"),
@@ -116,9 +119,7 @@ async def test_false_positives_join_what_reviewers_said_with_what_was_flagged(lo
         ("campaigns.dismiss", "c-1", " (3 flags lifted)"),
         ("keys.create", "probing on account acct-9", ""),
     ):
-        await changes.make(
-            Change("alice", "reviewer", "token", action, what, "why"), nothing, lambda _, t=what + end: t
-        )
+        await changes.make(Change("alice", "reviewer", "token", action, what, "why"), nothing, named(what + end))
     await changes.close()
     found = {(row["about"], row["name"]): row for row in rows(log.parent, "--view", "false-positives")}
     flag, campaign = found["flag", "probing"], found["campaign", "c-1"]
