@@ -154,7 +154,8 @@ class Log:
                 while not reading.done():
                     with suppress(NotYet):
                         reading.result(_LOOK_SECONDS)
-                    watch(max(0.0, self._connection.query_progress()) / 100)
+                    if (percent := self._connection.query_progress()) > 0:
+                        watch(percent / 100)
             except BaseException:
                 self._connection.interrupt()
                 raise

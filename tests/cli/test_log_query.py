@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,11 @@ def test_an_export_is_its_owners_alone_and_is_asked_like_the_log(tmp_path: Path)
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
     for view in VIEWS:
         assert rows(log, "--view", view) == rows(to, "--view", view)
+
+
+def test_without_the_extra_it_says_what_is_missing(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "proxy.review.log", raising=False)
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    result = run("query", log)
+    assert result.exit_code == 2
+    assert result.stderr == "this needs the extra: pip install 'stillgate[review]'\n"
