@@ -24,7 +24,6 @@ app = group(
         "log": "proxy.cli.log:log",
         "policy": "proxy.cli.policy:policy",
         "config": "proxy.cli.config:config",
-        "log": "proxy.cli.log:log",
     },
     name="stillgate",
     help="A reverse proxy that makes a model expensive to copy through its API.",

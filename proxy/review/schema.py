@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Final
 
 from proxy.decision import Effect
-from proxy.decisions.columns import ADMIN, EXCHANGE, HEAD, NOTICES, SCHEMA, Column
+from proxy.decisions.columns import ADMIN, EXCHANGE, HEAD, LINK, NOTICES, SCHEMA, Column
 
 _SCALARS: Final = {"integer": "BIGINT", "string": "VARCHAR", "array": "VARCHAR[]", "boolean": "BOOLEAN"}
 _UNITS: Final = "MAP(VARCHAR, BIGINT)"
@@ -40,7 +40,7 @@ def _type(column: Column) -> str:
 
 def _columns() -> dict[str, str]:
     found: dict[str, str] = {}
-    for column in chain(HEAD, EXCHANGE, *NOTICES.values(), ADMIN):
+    for column in chain(HEAD, EXCHANGE, *NOTICES.values(), ADMIN, LINK):
         if found.setdefault(column.name, _type(column)) != _type(column):
             found[column.name] = "VARCHAR"  # lines of two kinds use one name for two things
     return found

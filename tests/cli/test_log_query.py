@@ -19,6 +19,7 @@ from proxy.decision import Effect, Shadow, Verdict
 from proxy.decisions.change_log import Change, ChangeLog
 from proxy.decisions.target import FileTarget
 from proxy.review.views import BY, VIEWS
+from tests.decisions.bindings import sealed
 from tests.decisions.endings import STARTED, ending, exchange, recorder
 from tests.review.traffic import write
 
@@ -102,7 +103,8 @@ def test_time_goes_by_intervals(log: Path) -> None:
 
 async def test_false_positives_join_what_reviewers_said_with_what_was_flagged(log: Path) -> None:
     ids = iter("abcdefgh")
-    changes = ChangeLog(FileTarget(log.parent / "admin.jsonl"), "w", "0", VirtualClock(STARTED), ids.__next__)
+    path, clock = log.parent / "admin.jsonl", VirtualClock(STARTED)
+    changes = ChangeLog(FileTarget(path), sealed(path, clock), "0", clock, ids.__next__)
 
     async def nothing() -> None:
         return None

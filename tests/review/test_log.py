@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from proxy.decisions.columns import ADMIN, EXCHANGE, HEAD, NOTICES
+from proxy.decisions.columns import ADMIN, EXCHANGE, HEAD, LINK, NOTICES
 from proxy.errors import ConfigurationError
 from proxy.review.files import sources
 from proxy.review.log import Bounds, open_log
@@ -38,7 +38,8 @@ def exported(tmp_path: Path) -> Path:
 
 
 def test_every_column_of_the_log_is_a_column_of_the_table() -> None:
-    assert list(COLUMNS) == list(dict.fromkeys(c.name for c in (*HEAD, *EXCHANGE, *sum(NOTICES.values(), ()), *ADMIN)))
+    columns = (*HEAD, *EXCHANGE, *sum(NOTICES.values(), ()), *ADMIN, *LINK)
+    assert list(COLUMNS) == list(dict.fromkeys(column.name for column in columns))
     assert [name for name, kind in AS_READ.items() if kind == "JSON"][:1] == ["fields"]
 
 

@@ -27,7 +27,8 @@ _CHUNK = 4_096
 def lines(count: int, seed: int = 1) -> Iterator[bytes]:
     """Yield so many terminal records, half a second apart."""
     chance = random.Random(seed)
-    scribe = Recorder("host-1", "0.1.0", Pseudonyms("2025-11", KEY), VirtualClock(STARTED))
+    scribe = Recorder("0.1.0", Pseudonyms("2025-11", KEY), VirtualClock(STARTED))
+    scribe.writer = "host-1"
     endings = [_ending(chance) for _ in range(min(count, _ENDINGS))]
     callers = [
         Principal(f"key_{number}", f"acct-{number}", f"org-{number % 700}", "pro", 1.7e9, {})
