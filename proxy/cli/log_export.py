@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from proxy.cli.ending import cleared_on_sigterm
 from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
 from proxy.errors import ConfigurationError
 from proxy.review.schema import COLUMNS
 
 
+@cleared_on_sigterm()
 def export(
     paths: Paths,
     *,
@@ -28,9 +31,8 @@ def export(
     The rows are in no particular order. Exit: 0 done, 1 done but some lines could not be read, 2 wrong usage, or a
     file cannot be used; then FILE is as it was.
     """
-    part = to.absolute().with_name(f".{to.name}.part")
     try:
-        _begin(part)
+        part = _begun(to.absolute())
         try:
             with opened_log(paths, COLUMNS, memory, threads, temp, written=[part]) as log:
                 log.write(part)
@@ -44,11 +46,14 @@ def export(
     leave(not_read)
 
 
-def _begin(part: Path) -> None:
+def _begun(to: Path) -> Path:
+    """Make an empty file beside it, under a name of its own: one that a killed export left is in nobody's way."""
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        descriptor, part = tempfile.mkstemp(prefix=f".{to.name}.", suffix=".part", dir=to.parent)
     except OSError as error:
-        raise ConfigurationError(f"{part}: cannot be written: {error.strerror}") from None
+        raise ConfigurationError(f"{to}: cannot be written: {error.strerror}") from None
+    os.close(descriptor)
+    return Path(part)
 
 
 def _finish(part: Path, to: Path) -> None:

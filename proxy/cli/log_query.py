@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from proxy.cli.answers import as_rows, print_answer, print_csv, print_document
+from proxy.cli.ending import cleared_on_sigterm
 from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
 from proxy.cli.moments import past, period
 from proxy.cli.options import AsJson
@@ -21,6 +22,7 @@ _VIEWS_HELP = "; ".join(f"{name}: {view.says}" for name, view in VIEWS.items()) 
 _BY_HELP = f"Group the view by this too: {', '.join(BY)}."
 
 
+@cleared_on_sigterm()
 def query(  # noqa: PLR0913 - every option is an argument
     paths: Paths,
     *,

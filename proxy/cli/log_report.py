@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from proxy.cli.answers import as_rows, print_answer, print_document
+from proxy.cli.ending import cleared_on_sigterm
 from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
 from proxy.cli.moments import now, past
 from proxy.cli.options import AsJson
@@ -18,6 +19,7 @@ from proxy.review.page import page
 from proxy.review.report import parts, questions
 
 
+@cleared_on_sigterm()
 def report(  # noqa: PLR0913 - every option is an argument
     paths: Paths,
     *,

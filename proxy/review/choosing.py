@@ -89,7 +89,10 @@ class Question(NamedTuple):
 
     def ask(self, log: Log) -> Answer:
         """Ask a log that has these columns."""
+        view = VIEWS[self.view]
         by = self.by or ("effect" if self.view == "counts" else None)
+        if by in view.grouped:
+            by = None
         values: dict[str, object] = {
             name: _moment(value) if name in {"since", "until"} else value
             for name, value in self.choice._asdict().items()
@@ -102,11 +105,12 @@ class Question(NamedTuple):
         if self.view == "false-positives":
             values = {"since": _EARLIEST, "until": _LATEST, **values}
         where = "".join(f" AND {condition}" for name, condition in _CONDITIONS.items() if name in values)
-        view = VIEWS[self.view].query.replace("{by}", f'grouped AS "{by}",' if by else "")
+        query = view.query.replace("{by}", f'grouped AS "{by}",' if by else "")
+        query = query.replace("{grouped}", "grouped," if by else "").strip()
         grouped = f", {BY[by][0]} AS grouped" if by else ""
         # A view that begins with tables of its own goes on where the one of the chosen exchanges ends.
-        joint = ", " + view.strip().removeprefix("WITH ") if view.strip().startswith("WITH ") else view
-        return log.ask(f"WITH chosen AS (SELECT *{grouped} FROM log WHERE kind = 'exchange'{where}){joint}", values)
+        joint = ", " + query.removeprefix("WITH ") if query.startswith("WITH ") else query
+        return log.ask(f"WITH chosen AS (SELECT *{grouped} FROM log WHERE kind = 'exchange'{where}) {joint}", values)
 
 
 def _every(log: Log) -> int:

@@ -57,6 +57,7 @@ class Log:
         self._connection = connection
         self._folder = folder
         self._names: dict[str, Path] = {}
+        self._whole: Path | None = None  # the file of columns that holds all there is, if one does
         self.rows = 0
         self.malformed = 0
         self.broken: list[Path] = []
@@ -87,6 +88,12 @@ class Log:
 
     def write(self, to: Path) -> None:
         """Write all records into a file that is there already, one that was named as `written` at the start."""
+        if self._whole is not None and not self.malformed:
+            try:
+                shutil.copyfile(self._whole, to)
+            except OSError as error:
+                raise ConfigurationError(f"{to}: cannot be written: {error.strerror}") from None
+            return
         with self._plainly():
             self._connection.execute(
                 f"COPY log TO {_text(to)} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
@@ -107,6 +114,7 @@ class Log:
                 if not self.broken:
                     raise
                 self._keep(lines, wanted, kept, watch)
+            self._whole = None if parts else kept
             parts.append(f"SELECT * FROM read_parquet({_text(kept)})")
         self._connection.execute(f"CREATE VIEW everything AS {' UNION ALL '.join(parts)}")
         self._connection.execute(f"CREATE VIEW log AS SELECT * FROM everything WHERE {IS_RECORD}")

@@ -1,7 +1,8 @@
 """The views: what a reviewer usually asks, each as one query over the exchanges that were chosen.
 
 Laws: values that somebody chose are parameters, never part of a query; what comes out has its columns named for people
-and programs alike; times are UTC.
+and programs alike; times are UTC. What is told of single rules, quotas and reasons first counts exchanges that are
+alike, so that ten million of them become few before lists are taken apart and accounts counted.
 """
 
 from __future__ import annotations
@@ -33,16 +34,26 @@ _COUNTS: Final = (
     "count(*) AS exchanges, count(*) FILTER (effect = 'degrade') AS degraded, "
     "count(*) FILTER (effect = 'deny') AS denied"
 )
+_TIMES: Final = "sum(times)::BIGINT"
 # A rung that rejects has an action, the checks of requests have names of their own: what else denies is a quota.
 _QUOTA_DENIED: Final = "effect = 'deny' AND len(actions) = 0 AND \"by\" NOT IN ('', 'request', 'client')"
 
 
+def _times(condition: str) -> str:
+    return f"coalesce(sum(times) FILTER ({condition}), 0)::BIGINT"
+
+
 class View(NamedTuple):
-    """One view: what it says, the columns it reads, its query; `{by}` there is one more column to group by."""
+    """One view: what it says, the columns it reads, its query, and what it is grouped by in any case.
+
+    In the query `{by}` is one more column to group by, under the name that it has in the answer, `{grouped}` under the
+    one that it has in the table `chosen`.
+    """
 
     says: str
     columns: tuple[str, ...]
     query: str
+    grouped: frozenset[str] = frozenset()
 
 
 VIEWS: Final[Mapping[str, View]] = {
@@ -59,13 +70,19 @@ VIEWS: Final[Mapping[str, View]] = {
     "top-reasons": View(
         "why exchanges were flagged, degraded and denied; numbers in a reason are taken together as #",
         ("account", "by", "reasons"),
-        """
-        SELECT {by} effect, "by" AS decider, regexp_replace(reason, '[0-9]+([.,][0-9]+)*', '#', 'g') AS reason,
-            count(*) AS exchanges, count(DISTINCT account) AS accounts, min(reason) AS example,
-            min(time) AS first, max(time) AS last
-        FROM (SELECT *, unnest(reasons) AS reason FROM chosen)
+        f"""
+        WITH alike AS MATERIALIZED (
+            SELECT {{grouped}} account, effect, "by" AS decider, reasons, count(*) AS times,
+                min(time) AS first, max(time) AS last
+            FROM chosen WHERE len(reasons) > 0 GROUP BY ALL
+        )
+        SELECT {{by}} effect, decider, regexp_replace(reason, '[0-9]+([.,][0-9]+)*', '#', 'g') AS reason,
+            {_TIMES} AS exchanges, count(DISTINCT account) AS accounts, min(reason) AS example,
+            min(first) AS first, max(last) AS last
+        FROM (SELECT *, unnest(reasons) AS reason FROM alike)
         GROUP BY ALL ORDER BY exchanges DESC, effect, decider, reason, 1 LIMIT $top
         """,
+        frozenset({"effect", "decider"}),
     ),
     "over-time": View(
         "effects in each interval of --every",
@@ -79,18 +96,24 @@ VIEWS: Final[Mapping[str, View]] = {
         "by quota: exchanges that it counted and their charge, its denials, those that it would make in shadow",
         ("account", "by", "actions", "quotas", "settled", "cost_microusd", "shadow"),
         f"""
-        SELECT {{by}} quota, count(*) FILTER (what = 'counted') AS counted,
+        WITH alike AS MATERIALIZED (
+            SELECT {{grouped}} account, quotas, if({_QUOTA_DENIED}, "by", NULL) AS denied_by,
+                shadow.denied_by AS would_deny, count(*) AS times,
+                sum(settled['tokens']) AS tokens, sum(cost_microusd) AS cost_microusd
+            FROM chosen GROUP BY ALL
+        )
+        SELECT {{by}} quota, {_times("what = 'counted'")} AS counted,
             count(DISTINCT account) FILTER (what = 'counted') AS accounts,
             coalesce(sum(tokens) FILTER (what = 'counted'), 0)::BIGINT AS tokens,
             coalesce(sum(cost_microusd) FILTER (what = 'counted'), 0)::BIGINT / 1e6 AS cost_usd,
-            count(*) FILTER (what = 'denied') AS denied,
+            {_times("what = 'denied'")} AS denied,
             count(DISTINCT account) FILTER (what = 'denied') AS denied_accounts,
-            count(*) FILTER (what = 'shadow') AS would_deny,
+            {_times("what = 'shadow'")} AS would_deny,
             count(DISTINCT account) FILTER (what = 'shadow') AS would_deny_accounts
         FROM (
-            SELECT *, unnest(quotas) AS quota, 'counted' AS what, settled['tokens'] AS tokens FROM chosen
-            UNION ALL SELECT *, "by", 'denied', NULL FROM chosen WHERE {_QUOTA_DENIED}
-            UNION ALL SELECT *, unnest(shadow.denied_by), 'shadow', NULL FROM chosen
+            SELECT *, unnest(quotas) AS quota, 'counted' AS what FROM alike
+            UNION ALL SELECT *, denied_by, 'denied' FROM alike WHERE denied_by IS NOT NULL
+            UNION ALL SELECT *, unnest(would_deny), 'shadow' FROM alike
         ) GROUP BY ALL ORDER BY denied DESC, counted DESC, quota, 1 LIMIT $top
         """,
     ),
@@ -107,24 +130,30 @@ VIEWS: Final[Mapping[str, View]] = {
     "rules": View(
         "by rule: exchanges in which it fired, or in shadow only, and how many of these would stand on another rung",
         ("account", "rung", "fired", "failed", "shadow"),
-        """
-        SELECT {by} rule, count(*) FILTER (what = 'fired') AS fired,
+        f"""
+        WITH alike AS MATERIALIZED (
+            SELECT {{grouped}} account, effect, rung, fired, failed, shadow.fired AS shadow_fired,
+                shadow.rung AS shadow_rung, count(*) AS times
+            FROM chosen WHERE len(fired) > 0 OR len(failed) > 0 OR len(shadow.fired) > 0 GROUP BY ALL
+        )
+        SELECT {{by}} rule, {_times("what = 'fired'")} AS fired,
             count(DISTINCT account) FILTER (what = 'fired') AS accounts,
-            count(*) FILTER (what = 'fired' AND effect = 'degrade') AS degraded,
-            count(*) FILTER (what = 'fired' AND effect = 'deny') AS denied,
-            count(*) FILTER (what = 'shadow') AS shadow_fired,
+            {_times("what = 'fired' AND effect = 'degrade'")} AS degraded,
+            {_times("what = 'fired' AND effect = 'deny'")} AS denied,
+            {_times("what = 'shadow'")} AS shadow_fired,
             count(DISTINCT account) FILTER (what = 'shadow') AS shadow_accounts,
-            count(*) FILTER (what = 'shadow' AND shadow.rung <> rung) AS would_change_rung,
-            coalesce(list_sort(list_distinct(list(shadow.rung) FILTER (what = 'shadow' AND shadow.rung <> rung))), [])
+            {_times("what = 'shadow' AND shadow_rung <> rung")} AS would_change_rung,
+            coalesce(list_sort(list(DISTINCT shadow_rung) FILTER (what = 'shadow' AND shadow_rung <> rung)), [])
                 AS would_stand_on,
-            count(*) FILTER (what = 'failed') AS could_not_tell
+            {_times("what = 'failed'")} AS could_not_tell
         FROM (
-            SELECT *, unnest(fired) AS rule, 'fired' AS what FROM chosen
-            UNION ALL SELECT *, unnest(list_filter(shadow.fired, lambda one: NOT list_contains(fired, one))), 'shadow'
-                FROM chosen
-            UNION ALL SELECT *, unnest(failed), 'failed' FROM chosen
+            SELECT *, unnest(fired) AS rule, 'fired' AS what FROM alike
+            UNION ALL SELECT *, unnest(list_filter(shadow_fired, lambda one: NOT list_contains(fired, one))), 'shadow'
+                FROM alike
+            UNION ALL SELECT *, unnest(failed), 'failed' FROM alike
         ) GROUP BY ALL ORDER BY fired DESC, shadow_fired DESC, rule, 1 LIMIT $top
         """,
+        frozenset({"rule"}),
     ),
     "campaigns": View(
         "by campaign: accounts seen as its members, and what was done to their exchanges",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import stat
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.cli import app
+from proxy.cli.ending import EXIT_TERMINATED
 from proxy.clock import VirtualClock
 from proxy.decision import Effect, Shadow, Verdict
 from proxy.decisions.change_log import Change, ChangeLog
@@ -21,8 +26,9 @@ from proxy.decisions.target import FileTarget
 from proxy.review.views import BY, VIEWS
 from tests.decisions.bindings import sealed
 from tests.decisions.endings import STARTED, ending, exchange, recorder
-from tests.review.traffic import write
+from tests.review.traffic import lines, write
 
+ROOT = Path(__file__).parents[2]
 HOSTILE = "=cmd()\n\x1b[31m<script>\u202e[red]\u2028'; DROP VIEW log; --"
 
 
@@ -191,6 +197,51 @@ def test_an_export_is_its_owners_alone_and_is_asked_like_the_log(tmp_path: Path)
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
     for view in VIEWS:
         assert rows(log, "--view", view) == rows(to, "--view", view)
+
+
+def test_a_file_that_a_killed_export_left_is_in_nobodys_way(tmp_path: Path, log: Path) -> None:
+    (tmp_path / ".a.parquet.part").touch()
+    for _ in range(2):
+        assert run("export", log, "--to", tmp_path / "a.parquet").exit_code == 0
+    assert {file.name for file in tmp_path.iterdir()} == {".a.parquet.part", "a.parquet", "decisions"}
+
+
+def test_an_export_has_the_records_alone_where_there_is_noise(tmp_path: Path, log: Path) -> None:
+    with log.open("ab") as file:
+        file.write(b"noise\n")
+    assert run("export", log, "--to", tmp_path / "a.parquet").exit_code == 1
+    assert run("export", log, tmp_path / "a.parquet", "--to", tmp_path / "b.parquet").exit_code == 1
+    for name, records in (("a.parquet", 4), ("b.parquet", 8)):
+        result = run("query", tmp_path / name, "--json")
+        assert (result.exit_code, json.loads(result.stdout)["lines"]) == (0, records)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["query", "LOG", "--sql", "select count(*) from range(1000000000000)"],
+        ["export", "LOG", "--to", "out.parquet"],
+    ],
+)
+def test_sigterm_ends_it_with_its_own_files_removed(tmp_path: Path, words: list[str]) -> None:
+    log, temp = tmp_path / "log.jsonl", tmp_path / "temp"
+    log.write_bytes(b"".join(lines(500)) * 100)
+    temp.mkdir()
+    words = [str(log) if word == "LOG" else word for word in words]
+    command = [sys.executable, "-m", "proxy.cli", "log", *words, "--temp", str(temp), "--threads", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment) as running:  # noqa: S603 - words of our own
+        while running.poll() is None and not any(temp.glob("*/*")):
+            time.sleep(0.01)  # nothing tells of a file
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(30) == EXIT_TERMINATED
+    assert {file.name for file in tmp_path.iterdir()} == {"log.jsonl", "temp"}
+    assert list(temp.iterdir()) == []
+
+
+@pytest.mark.parametrize(("view", "by"), [("top-reasons", "effect"), ("top-reasons", "decider"), ("rules", "rule")])
+def test_what_a_view_is_grouped_by_anyhow_is_named_once(log: Path, view: str, by: str) -> None:
+    assert rows(log, "--view", view, "--by", by) == rows(log, "--view", view) != []
 
 
 def test_without_the_extra_it_says_what_is_missing(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
