@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from proxy.campaign_page.groups import Group, Groups, what
-from proxy.campaign_page.markup import Html, joined, number, short, tag
+from proxy.pages.markup import Html, joined, number, short, tag
 
 DOTS_MOST = 400
 _DOT = 4.0  # radius

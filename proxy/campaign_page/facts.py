@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -66,11 +65,6 @@ def read_facts(shown: Mapping[str, Any]) -> Facts:
         ),
         members=tuple(_member(entry) for entry in shown["members"]),
     )
-
-
-def moment(seconds: float, pattern: str = "%Y-%m-%d %H:%M") -> str:
-    """Return a moment in UTC."""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime(pattern)
 
 
 def percent(share: float) -> str:

@@ -1,61 +1,40 @@
-"""Puts the page together.
+"""Puts the page of a campaign together.
 
-Laws: one file that needs nothing else: no script, no font, no image and no address from elsewhere, and a policy in its
-head that forbids them; its size is bounded however large the campaign is.
+Law: its size is bounded however large the campaign is.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 from proxy.campaign_page import charts
 from proxy.campaign_page.drawing import DOTS_MOST, accounts_of_dot, draw
-from proxy.campaign_page.facts import Facts, moment, percent
+from proxy.campaign_page.facts import Facts, percent
 from proxy.campaign_page.groups import Groups, group, what
-from proxy.campaign_page.markup import Html, joined, named, number, short, tag
 from proxy.campaign_page.words import family, listed, summary
 from proxy.hunter.finding import Member
+from proxy.pages.markup import Html, joined, moment, named, number, short, tag
+from proxy.pages.whole import figures, section, table, whole
 
 ROWS_MOST: Final = 200
 _WHY_CHARS = 500
-_STYLE: Final = Path(__file__).with_name("page.css").read_text()
-# Nothing but the style below may load or run, whatever got into the page.
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def page(facts: Facts, made_at: float) -> str:
     """Return the page of a campaign; `made_at` is Unix seconds."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"Campaign {short(facts.id)}"),
-        tag("style", Html(_STYLE)),
+    main = (
+        *_top(facts),
+        section("When", *_when(facts)),
+        section("Why these accounts are taken for one", *_evidence(facts)),
+        section("Who hangs together with whom", *_graph(facts)),
+        section("Members", *_members(facts)),
+        section("Templates", *_templates(facts)),
+        section("What to do next", *_next(facts)),
     )
-    body = tag(
-        "body",
-        tag(
-            "main",
-            *_top(facts),
-            _section("When", *_when(facts)),
-            _section("Why these accounts are taken for one", *_evidence(facts)),
-            _section("Who hangs together with whom", *_graph(facts)),
-            _section("Members", *_members(facts)),
-            _section("Templates", *_templates(facts)),
-            _section("What to do next", *_next(facts)),
-        ),
-        tag("footer", f"Made by Stillgate, {moment(made_at)} UTC. It names customers: hand it on with care."),
-    )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
-
-
-def _section(title: str, *children: str) -> Html:
-    return tag("section", tag("h2", title), *children)
+    footer = f"Made by Stillgate, {moment(made_at)} UTC. It names customers: hand it on with care."
+    return whole(f"Campaign {short(facts.id)}", main, footer)
 
 
 def _top(facts: Facts) -> Iterable[Html]:
@@ -72,21 +51,16 @@ def _top(facts: Facts) -> Iterable[Html]:
     )
     yield tag("p", first, " ", second, class_="lead")
     exposure = facts.exposure
-    yield tag(
-        "dl",
-        *(
-            tag("div", tag("dt", name), tag("dd", value))
-            for name, value in (
-                ("confidence", percent(facts.confidence)),
-                ("accounts", f"{facts.accounts:,}"),
-                ("customers", f"{facts.tenants:,}"),
-                ("exchanges", f"{exposure.exchanges:,}"),
-                ("answers delivered", f"{exposure.delivered:,}"),
-                ("output tokens", f"{exposure.output_tokens:,}"),
-                ("distinct prompts answered", f"{exposure.prompts:,}"),
-            )
-        ),
-        class_="figures",
+    yield figures(
+        (
+            ("confidence", percent(facts.confidence)),
+            ("accounts", f"{facts.accounts:,}"),
+            ("customers", f"{facts.tenants:,}"),
+            ("exchanges", f"{exposure.exchanges:,}"),
+            ("answers delivered", f"{exposure.delivered:,}"),
+            ("output tokens", f"{exposure.output_tokens:,}"),
+            ("distinct prompts answered", f"{exposure.prompts:,}"),
+        )
     )
     yield tag("p", tag("b", "What they are after: "), f"{facts.sought}.")
     for said in facts.decisions:
@@ -116,7 +90,7 @@ def _evidence(facts: Facts) -> Iterable[Html]:
         )
         for entry in facts.evidence
     )
-    yield _table(("what it is about", "weight", "what was seen"), rows, "evidence")
+    yield table(("what it is about", "weight", "what was seen"), rows, "evidence")
 
 
 def _graph(facts: Facts) -> Iterable[Html]:
@@ -139,7 +113,7 @@ def _graph(facts: Facts) -> Iterable[Html]:
         (what(share.kind), f"{share.accounts:,}", f"{share.values:,}", f"{share.largest:,}") for share in groups.sharing
     )
     yield tag("h3", "What is shared")
-    yield _table(("what", "accounts that share theirs", "values", "most accounts on one value"), rows)
+    yield table(("what", "accounts that share theirs", "values", "most accounts on one value"), rows)
     if groups.groups:
         yield tag("h3", "The numbered groups")
         listed = (
@@ -153,7 +127,7 @@ def _graph(facts: Facts) -> Iterable[Html]:
             for place, entry in enumerate(groups.groups, 1)
             if entry.link is not None
         )
-        yield _table(("no.", "shared", "keyed name", "accounts", "such as"), listed)
+        yield table(("no.", "shared", "keyed name", "accounts", "such as"), listed)
 
 
 def _common(groups: Groups) -> Iterable[Html]:
@@ -191,7 +165,7 @@ def _members(facts: Facts) -> Iterable[Html]:
         "fit",
         "ties to the others",
     )
-    yield _table(names, rows, "members")
+    yield table(names, rows, "members")
     if len(facts.members) > len(shown):
         yield tag(
             "p",
@@ -219,7 +193,7 @@ def _templates(facts: Facts) -> Iterable[Html]:
         return
     yield tag("p", "The text that their prompts share, known by its prints; the text itself is kept nowhere.")
     rows = ((tag("code", short(entry.id)), f"{entry.prints:,}", f"{entry.least:,}") for entry in facts.templates)
-    yield _table(("template", "prints", "prints that make a prompt match"), rows)
+    yield table(("template", "prints", "prints that make a prompt match"), rows)
 
 
 def _next(facts: Facts) -> Iterable[Html]:
@@ -231,14 +205,3 @@ def _next(facts: Facts) -> Iterable[Html]:
     ):
         yield tag("p", words)
         yield tag("pre", tag("code", f"stillgate campaigns {command}"))
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]], class_: str | None = None) -> Html:
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
-    body = tag("tbody", *(tag("tr", *(tag("td", cell, class_=_kind(cell)) for cell in row)) for row in rows))
-    return tag("div", tag("table", head, body, class_=class_), class_="scroll")
-
-
-def _kind(cell: str) -> str | None:
-    """Return the class of a cell that holds a number."""
-    return "n" if not isinstance(cell, Html) and cell.replace(",", "").replace(".", "").isdigit() else None

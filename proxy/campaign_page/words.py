@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proxy.campaign_page.facts import Facts, moment
+from proxy.campaign_page.facts import Facts
 from proxy.hunter.finding_rows import Said
+from proxy.pages.markup import moment
 
 # What gives a campaign away, by family of evidence; an attribute that an operator named has its own name.
 _GIVEN_AWAY = {

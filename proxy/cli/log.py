@@ -1,4 +1,4 @@
-"""`stillgate log`: what is done with the decision log; every verb in one table."""
+"""`stillgate log`: everything about the decision log; every verb in one table."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from proxy.cli.verbs import group
 log = group(
     {
         "verify": "proxy.cli.log_verify:verify",
+        "query": "proxy.cli.log_query:query",
+        "report": "proxy.cli.log_report:report",
+        "export": "proxy.cli.log_export:export",
         "keygen": "proxy.cli.log_keys:keygen",
         "rotate": "proxy.cli.log_keys:rotate",
         "key": "proxy.cli.log_keys:key",
     },
-    help="Verify the decision log, and keep the key that vouches for it.",
+    help="Verify, ask, show and keep the decision log, and the key that vouches for it.",
 )

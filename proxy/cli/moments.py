@@ -30,6 +30,11 @@ def moment(text: str) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp()
 
 
+def past(text: str) -> float:
+    """Return Unix seconds for a date, a time with its zone, or a period that ends now. Raises ConfigurationError."""
+    return now() - period(text) if _PERIOD.fullmatch(text) else moment(text)
+
+
 def end(text: str) -> float:
     """Return the moment that `--expires` means. Raises ConfigurationError if it is past."""
     found = moment(text)

@@ -6,6 +6,7 @@ character, or would turn the text around with, becomes a replacement character: 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from html import escape
 
@@ -55,3 +56,8 @@ def short(words: str, most: int = 64) -> str:
 def number(value: float) -> str:
     """Return a number for a drawing, as short as it can be."""
     return f"{value:.1f}".removesuffix(".0")
+
+
+def moment(seconds: float, pattern: str = "%Y-%m-%d %H:%M") -> str:
+    """Return a moment in UTC."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime(pattern)

@@ -1,0 +1,94 @@
+"""How the verbs that review a decision log open it: bounds, progress, and what they say of what could not be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from proxy.cli.printing import cell
+from proxy.errors import ConfigurationError
+from proxy.review.files import sources
+
+if TYPE_CHECKING:
+    from proxy.review.log import Log
+
+EXIT_UNREAD = 1
+EXIT_UNUSABLE = 2
+_EXTRA = "this needs the extra: pip install 'stillgate[review]'"
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(metavar="PATHS...", help="Decision logs, plain, .gz or exported as Parquet, or folders of them."),
+]
+Memory = Annotated[
+    str, typer.Option("--memory", metavar="SIZE", help="What it may hold in memory; the rest is spilled.")
+]
+Threads = Annotated[int, typer.Option("--threads", min=0, max=64, help="0: one for each core.")]
+Temp = Annotated[
+    Path | None,
+    typer.Option("--temp", metavar="FOLDER", help="Where a private folder for its own files is made, and removed."),
+]
+MEMORY = "2GB"
+
+
+@contextmanager
+def opened_log(
+    paths: Sequence[Path],
+    wanted: Collection[str],
+    memory: str,
+    threads: int,
+    temp: Path | None,
+    *,
+    written: Sequence[Path] = (),
+    apart: bool = False,
+) -> Iterator[Log]:
+    """Yield a log; see `open_log`. Progress shows on stderr, if that is a terminal."""
+    try:
+        from proxy.review.log import Bounds, open_log  # noqa: PLC0415 - only who asks a log needs the extra
+    except ImportError:
+        raise ConfigurationError(_EXTRA) from None
+    files = sources(paths)
+    bounds = Bounds(memory, threads or os.cpu_count() or 1, temp)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("decision log", total=1.0)
+        with open_log(
+            files,
+            wanted,
+            bounds,
+            lambda share: progress.update(task, completed=share),
+            written=written,
+            apart=apart,
+        ) as log:
+            progress.stop()
+            yield log
+
+
+def unread(log: Log) -> list[str]:
+    """Return in words what could not be read of a log; nothing if all could."""
+    said = [f"{cell(file)}: ends in the middle of its compressed data" for file in log.broken]
+    if log.malformed:
+        said.append(f"{log.malformed:,} of {log.rows:,} lines are no records of this version and were passed over")
+    return said
+
+
+def leave(log_unread: Sequence[str]) -> None:
+    """Say what could not be read, and end with the exit code for that if there was something."""
+    for line in log_unread:
+        typer.echo(line, err=True)
+    if log_unread:
+        raise typer.Exit(EXIT_UNREAD)
+
+
+def give_up(error: Exception) -> NoReturn:
+    """Say what is wrong and end."""
+    typer.echo(str(error), err=True)
+    raise typer.Exit(EXIT_UNUSABLE)

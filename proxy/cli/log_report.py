@@ -1,0 +1,68 @@
+"""`stillgate log report`: the usual views of a decision log together, on the terminal or as one page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from proxy.cli.answers import as_rows, print_answer, print_document
+from proxy.cli.ending import cleared_on_sigterm
+from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
+from proxy.cli.moments import now, past
+from proxy.cli.options import AsJson
+from proxy.errors import ConfigurationError
+from proxy.review.choosing import Choice
+from proxy.review.page import page
+from proxy.review.report import parts, questions
+
+
+@cleared_on_sigterm()
+def report(  # noqa: PLR0913 - every option is an argument
+    paths: Paths,
+    *,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page.")] = None,
+    campaign: Annotated[str | None, typer.Option("--campaign", metavar="ID", help="Of its members only.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="A date, a time, or a period up to now, such as 7d.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="The same; itself not included.")] = None,
+    top: Annotated[int, typer.Option("--top", min=1, max=1_000, help="Rows of a table at most.")] = 20,
+    as_json: AsJson = False,
+    memory: Memory = MEMORY,
+    threads: Threads = 0,
+    temp: Temp = None,
+) -> None:
+    """Show effects over time, reasons, rules with what shadow would have done, quotas, campaigns, false positives.
+
+    Exit: 0 done, 1 done but some lines could not be read, 2 wrong usage, or a file cannot be used.
+    """
+    try:
+        choice = Choice(campaign=campaign, since=past(since) if since else None, until=past(until) if until else None)
+        wanted = {column for _, question in questions(choice, top) for column in question.columns}
+        with opened_log(paths, wanted, memory, threads, temp) as log:
+            made, not_read = list(parts(log, choice, top)), unread(log)
+        if html is not None:
+            _write(html, page(made, not_read, now()))
+    except ConfigurationError as error:
+        give_up(error)
+    if html is not None:
+        typer.echo(f"wrote {html}")
+    elif as_json:
+        print_document({part.view: as_rows(part.names, part.rows) for part in made})
+    else:
+        for part in made:
+            typer.echo(f"\n{part.title}:")
+            print_answer(part.names, part.rows)
+    leave(not_read)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a page that only its owner can read."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,123 @@
+"""Which exchanges are asked about, and the whole query of a view over them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from proxy.decision import Effect
+from proxy.errors import ConfigurationError
+from proxy.review.views import BY, VIEWS, WITHOUT_BY
+
+if TYPE_CHECKING:
+    from proxy.review.log import Answer, Log
+
+_PSEUDONYM: Final = re.compile(r"([akt])_[0-9a-f]{32}")
+_INTERVALS_S: Final = (60, 300, 900, 3_600, 21_600, 86_400, 604_800)
+_INTERVALS: Final = 60  # about so many of them make a readable chart
+_EARLIEST, _LATEST = dt.datetime(1, 1, 1), dt.datetime(9999, 1, 1)  # noqa: DTZ001 - the table's times have no zone
+
+
+class Choice(NamedTuple):
+    """Which exchanges: those that fulfil all that is named; moments in Unix seconds, `until` itself not included."""
+
+    account: str | None = None
+    tenant: str | None = None
+    key: str | None = None
+    campaign: str | None = None
+    rule: str | None = None
+    effect: Effect | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+_CONDITIONS: Final[Mapping[str, str]] = {
+    "account": "account = $account",
+    "tenant": "tenant = $tenant",
+    "key": "key = $key",
+    "campaign": "(cluster = $campaign OR ties.shadow_cluster = $campaign)",
+    "rule": "(list_contains(fired, $rule) OR list_contains(shadow.fired, $rule) OR list_contains(failed, $rule))",
+    "effect": "effect = $effect",
+    "since": "time >= $since",
+    "until": "time < $until",
+}
+_READ: Final[Mapping[str, tuple[str, ...]]] = {
+    "campaign": ("cluster", "ties"),
+    "rule": ("fired", "shadow", "failed"),
+    "since": ("time",),
+    "until": ("time",),
+}
+_ONE_PERSON: Final = ("account", "tenant", "key", "rule", "effect")
+
+
+class Question(NamedTuple):
+    """A view of what was chosen; `every` is the length of an interval in seconds, by default what suits the time."""
+
+    view: str
+    choice: Choice = Choice()
+    by: str | None = None
+    every: int | None = None
+    top: int = 20
+
+    def check(self) -> None:
+        """Raise ConfigurationError for what can have no answer."""
+        if self.view not in VIEWS:
+            raise ConfigurationError(f"--view: must be one of {', '.join(VIEWS)}")
+        if self.by is not None and self.by not in BY:
+            raise ConfigurationError(f"--by: must be one of {', '.join(BY)}")
+        for option in ("account", "tenant", "key"):
+            name = getattr(self.choice, option)
+            if name is not None and ((match := _PSEUDONYM.fullmatch(name)) is None or match[1] != option[0]):
+                raise ConfigurationError(
+                    f"--{option}: must be as the log has it: {option[0]}_ and 32 hexadecimal digits"
+                )
+        if self.by is not None and self.view in WITHOUT_BY:
+            raise ConfigurationError(f"--by: {self.view} cannot be grouped")
+        if self.view == "false-positives" and any(getattr(self.choice, name) is not None for name in _ONE_PERSON):
+            raise ConfigurationError(
+                "false-positives: the admin log names no pseudonyms; choose by --campaign, --since and --until alone"
+            )
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns of the log that it reads."""
+        chosen = [name for name, value in self.choice._asdict().items() if value is not None]
+        read = {column for name in chosen for column in _READ.get(name, (name,))}
+        return read | {*VIEWS[self.view].columns, *(BY[self.by][1] if self.by else ())}
+
+    def ask(self, log: Log) -> Answer:
+        """Ask a log that has these columns."""
+        view = VIEWS[self.view]
+        by = self.by or ("effect" if self.view == "counts" else None)
+        if by in view.grouped:
+            by = None
+        values: dict[str, object] = {
+            name: _moment(value) if name in {"since", "until"} else value
+            for name, value in self.choice._asdict().items()
+            if value is not None
+        }
+        if self.view == "over-time":
+            values["every"] = self.every or _every(log)
+        else:
+            values["top"] = self.top
+        if self.view == "false-positives":
+            values = {"since": _EARLIEST, "until": _LATEST, **values}
+        where = "".join(f" AND {condition}" for name, condition in _CONDITIONS.items() if name in values)
+        query = view.query.replace("{by}", f'grouped AS "{by}",' if by else "")
+        query = query.replace("{grouped}", "grouped," if by else "").strip()
+        grouped = f", {BY[by][0]} AS grouped" if by else ""
+        # A view that begins with tables of its own goes on where the one of the chosen exchanges ends.
+        joint = ", " + query.removeprefix("WITH ") if query.startswith("WITH ") else query
+        return log.ask(f"WITH chosen AS (SELECT *{grouped} FROM log WHERE kind = 'exchange'{where}) {joint}", values)
+
+
+def _every(log: Log) -> int:
+    [(first, last)] = log.ask("SELECT min(time), max(time) FROM log WHERE kind = 'exchange'").rows
+    seconds = (last - first).total_seconds() if first is not None else 0
+    return next((length for length in _INTERVALS_S if seconds <= _INTERVALS * length), _INTERVALS_S[-1])
+
+
+def _moment(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).replace(tzinfo=None)
