@@ -60,10 +60,11 @@ async def test_a_file_that_changes_is_looked_at_until_it_holds_still(tmp_path: P
 
 async def test_a_file_that_never_holds_still_is_taken_as_it_is_after_a_while(tmp_path: Path) -> None:
     file = tmp_path / "pack"
-    file.write_bytes(b"")
+    file.write_bytes(b"x")
     looking = asyncio.create_task(look_until_still(file, "known"))
     async with asyncio.timeout(10):
         while not looking.done():
-            file.write_bytes(file.read_bytes() + b"x")
+            with file.open("ab") as growing:
+                growing.write(b"x")
             await asyncio.sleep(0.01)
     assert looking.result().data

@@ -110,5 +110,6 @@ def _settings() -> dict[str, object]:
         "data": "data",
         "pack": str(shipped_pack(PACK)),
         "hunter": {"judge_seconds": JUDGE_SECONDS},
+        "decision_log": {"checkpoints_to_stdout": False},  # where the demonstration's own words go
         "trusted_hops": 1,
     }

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import psutil
 
@@ -36,6 +35,7 @@ _TELLTALE = re.compile(
         /(?:home|tmp|usr|var|etc|root|opt|proc|private|Users)/""",
     re.VERBOSE,
 )
+_PORTS = re.compile(r":(\d+)(?=[,/]|$)")  # an address of a cluster has several
 Dialect = Literal["openai", "anthropic"]
 
 
@@ -115,7 +115,8 @@ def assert_reaches_nobody_else(gate: Stillgate) -> None:
     """C-08, G-01: whatever clients sent, a worker is connected to whom its settings name and to its clients only."""
     named = [entry["url"] for entry in gate.settings.get("upstreams", {}).values()]
     named += [entry["jwks_url"] for entry in gate.settings.get("issuers", {}).values() if "jwks_url" in entry]
-    allowed = {urlsplit(url).port for url in [*named, str(gate.settings["store"])]}
+    collector = gate.settings.get("trace", {}).get("otlp_url", "")
+    allowed = {int(port) for url in [*named, collector, str(gate.settings["store"])] for port in _PORTS.findall(url)}
     for pid in gate.workers if named else ():  # without upstreams it asks its own model, wherever that listens
         with suppress(psutil.NoSuchProcess):
             reached = [one for one in psutil.Process(pid).net_connections("inet") if one.laddr.port != gate.port]
