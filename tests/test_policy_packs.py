@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,36 @@ import pytest
 from proxy.policy_testing.examining import examine
 from proxy.policy_testing.production import production_runner
 from proxy.policy_testing.report import as_text
+from proxy.rules.mutate import Mutant
+from proxy.rules.pack import Mode, Pack, Quota
 from proxy.rules.pack_loading import load_pack
 
 PACKS = sorted((Path(__file__).parent.parent / "policies").glob("*.yaml"))
+DEFAULT = next(path for path in PACKS if path.stem == "default")
+
+
+def is_of_no_quota(mutant: Mutant) -> bool:
+    return not isinstance(mutant.before, Quota)
+
+
+def numbers(pack: Pack) -> list[Quota]:
+    return [replace(quota, mode=Mode.OFF) for quota in pack.quotas]
 
 
 @pytest.mark.timeout(900)  # thousands of requests for each of hundreds of nudged numbers
 @pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
 def test_every_pack_that_ships_is_covered_and_pinned_by_its_tests(path: Path) -> None:
+    """The numbers of quotas are the same in all, and nudged in one: they take ten times as long as all others."""
+    pack = load_pack(path)
+    assert numbers(pack) == numbers(load_pack(DEFAULT))
+    report = examine(
+        path, pack, production_runner(path), coverage=True, mutate=True if path == DEFAULT else is_of_no_quota
+    )
+    assert report.passed, "\n".join(as_text(report))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
+def test_every_number_of_every_pack_is_pinned_by_the_packs_own_tests(path: Path) -> None:
     report = examine(path, load_pack(path), production_runner(path), coverage=True, mutate=True)
     assert report.passed, "\n".join(as_text(report))

@@ -11,6 +11,7 @@ from proxy.policy_testing.mutation import Pinning, Progress
 from proxy.policy_testing.report import Report
 from proxy.policy_testing.running import Case, Runner, cases_of
 from proxy.policy_testing.world import Observed
+from proxy.rules.mutate import Mutant
 from proxy.rules.pack import Pack
 
 
@@ -20,18 +21,20 @@ def examine(
     runner: Runner,
     *,
     coverage: bool = False,
-    mutate: bool = False,
+    mutate: bool | Callable[[Mutant], bool] = False,
     on_case: Callable[[int, int], None] | None = None,
     on_mutant: Progress | None = None,
 ) -> Report:
     """Run a pack's tests. Raises YamlProblems if one of their files cannot be used.
 
-    `on_case` is told how many cases ran of how many, `on_mutant` which number is tried. What the cases leave out is
-    only looked for if all of them pass: a case that stops early shows less than it would.
+    `mutate` may tell which numbers to nudge. `on_case` is told how many cases ran of how many, `on_mutant` which number
+    is tried. What the cases leave out is only looked for if all of them pass: a case that stops early shows less than
+    it would.
     """
     cases = cases_of(find_suites(file, pack, runner.table))
     seen = Coverage(pack)
-    pinning = Pinning(pack, cases, runner.table) if mutate else None
+    wanted = mutate if callable(mutate) else lambda _: True
+    pinning = Pinning(pack, cases, runner.table, wanted) if mutate else None
 
     def watch(case: Case, observed: Observed) -> None:
         seen.see(observed)

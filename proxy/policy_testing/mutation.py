@@ -50,8 +50,11 @@ class _Seen:
 class Pinning:
     """Learns from the run of a pack's cases what each of them shows, and then finds the numbers that none pins."""
 
-    def __init__(self, pack: Pack, cases: Sequence[Case], table: FieldTable) -> None:
-        self._mutants = list(mutants(pack, table))
+    def __init__(
+        self, pack: Pack, cases: Sequence[Case], table: FieldTable, wanted: Callable[[Mutant], bool] = lambda _: True
+    ) -> None:
+        """Look for the numbers of the `wanted` nudges only."""
+        self._mutants = list(filter(wanted, mutants(pack, table)))
         self._table = table
         compared = {mutant.before.field for mutant in self._mutants if isinstance(mutant.before, Test)}
         self._names = compared | {f"signals.{signal.name}" for signal in pack.signals}
