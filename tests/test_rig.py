@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ import openai
 import psutil
 import pytest
 
+from proxy.decisions import signing
+from proxy.decisions.chain import Chain, Head
 from tests.rig import invariants
 from tests.rig.decision_log import DecisionLog
 from tests.rig.fault_proxy import (
@@ -43,6 +45,7 @@ from tests.rig.invariants import (
     assert_at_rest,
     assert_errors_are_shaped,
     assert_invariants,
+    assert_log_verifies,
     assert_no_secret_left,
     assert_one_record_each,
     assert_upstream_calls_equal_decisions,
@@ -761,12 +764,43 @@ async def test_i6_an_error_has_its_dialects_shape_and_names_no_place(
         assert_errors_are_shaped(witness, ["model.test"])
 
 
+def chained(gate: Stillgate, records: list[dict[str, Any]]) -> list[bytes]:
+    """Return records as lines of one chain, with a key to verify them."""
+    signing.load_or_create_signer(gate.data / "log.key", "rig")
+    chain = Chain(Head.begun("w1"))
+    plain = ({"v": 1, "kind": "exchange", "writer": "w1", **one} for one in records)
+    return [chain.link(json.dumps(one, separators=(",", ":")).encode() + b"\n") for one in plain]
+
+
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [
+        (lambda lines: lines, True),
+        (lambda lines: [*lines, b'{"v":1,"ki'], True),
+        (lambda lines: lines[:1] + lines[2:], False),
+        (lambda lines: [lines[1], lines[0], lines[2]], False),
+        (lambda lines: [lines[0].replace(b"allow", b"deny"), *lines[1:]], False),
+        (lambda lines: [*lines, b'{"kind":"exchange"}\n'], False),
+    ],
+)
+async def test_i7_a_log_that_was_changed_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[list[bytes]], list[bytes]], holds: bool
+) -> None:
+    monkeypatch.setattr("tests.rig.invariants.SETTLE_S", 0.0)
+    gate = Stillgate.installed(tmp_path, upstream_url=None)
+    (gate.data / "decisions").mkdir(parents=True)
+    lines = change(chained(gate, [record(f"x{number}") for number in range(3)]))
+    (gate.data / "decisions" / "w1.jsonl").write_bytes(b"".join(lines))
+    with promise("I7", holds):
+        await assert_log_verifies(gate)
+
+
 async def test_everything_holds_over_an_honest_exchange(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     async with running(tmp_path, upstream.url) as gate:
         await gate.create_key()
         witness = Witness()
         witness.saw(await answer(upstream, ("x-request-id", "x1")))
-        (gate.data / "decisions" / "w1.jsonl").write_text(json.dumps(record()) + "\n")
+        (gate.data / "decisions" / "w1.jsonl").write_bytes(b"".join(chained(gate, [record()])))
         await assert_invariants(witness, upstream, gate, before={gate: Footprint.of(gate)})
 
 

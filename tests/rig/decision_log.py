@@ -7,6 +7,12 @@ from json import loads
 from pathlib import Path
 from typing import Any
 
+from proxy.decisions import signing
+from proxy.decisions.reading import log_files
+from proxy.verifying.findings import Damage
+from proxy.verifying.notes import Keys
+from proxy.verifying.verify import verify
+
 
 class DecisionLog:
     """What stands in the files of a folder behind the places where they `begin`, in bytes."""
@@ -42,6 +48,21 @@ class DecisionLog:
         repairs = sum(record["kind"] == "repair" for record in records)
         assert len(torn) <= repairs, f"{len(torn)} torn lines and {repairs} repair records: {torn}"
         return [record for record in records if kind in {None, record["kind"]}]
+
+    def assert_verifies(self, key: Path) -> None:
+        """I7: nothing in the whole folder was changed, taken out, put in or moved, by the public key of a private one.
+
+        A running writer may be in the middle of a line. A degraded exchange without its end is that of a process that
+        was killed: its writer has a gap behind it.
+        """
+        keys = Keys()
+        keys.trust(signing.load_signer(key).public)
+        report = verify(log_files([self._folder]), keys, (), lambda _: None)
+        bad = [finding for finding in report.findings if finding.damage is not Damage.TORN]
+        if any(finding.damage is Damage.UNENDED for finding in bad):
+            killed = {str(record["writer"]) for record in DecisionLog(self._folder).records("gap")}
+            bad = [finding for finding in bad if finding.damage is not Damage.UNENDED or finding.writer not in killed]
+        assert not bad, f"I7: the log does not verify: {bad[:5]}"
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("*.jsonl"))

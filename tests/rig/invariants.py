@@ -1,4 +1,4 @@
-"""What must hold after every end-to-end test, whatever it did: the invariants I1 to I6 and I8, by their names.
+"""What must hold after every end-to-end test, whatever it did: the invariants I1 to I8, by their names.
 
 Laws: a check looks at what others recorded (the upstream, the clients, the kernel), not only at what the product says
 of itself; what the product does a moment later (records, closing) is given `SETTLE_S`, and no more.
@@ -107,6 +107,7 @@ async def assert_invariants(
     for gate in gates:
         assert_reaches_nobody_else(gate)
         await assert_alive(gate)
+        await assert_log_verifies(gate)
         await assert_no_secret_left(gate, told[gate], witness, upstream)
         await assert_at_rest(gate, upstream, (before or {}).get(gate))
 
@@ -224,6 +225,17 @@ def assert_errors_are_shaped(witness: Witness, places: Iterable[str]) -> None:
             text = error.decode()
             hints = [place for place in places if place in text] + _TELLTALE.findall(text)
             assert not hints, f"I6: an error names {hints}: {text}"
+
+
+async def assert_log_verifies(gate: Stillgate) -> None:
+    """I7: the log is what was written; a checkpoint may name lines that another file got after it was looked at."""
+    if gate.settings.get("decision_log", {}).get("to") == "stdout":
+        return
+
+    async def verifies() -> None:
+        await asyncio.to_thread(gate.log().assert_verifies, gate.data / "log.key")
+
+    await _eventually(verifies)
 
 
 async def assert_alive(gate: Stillgate) -> None:
