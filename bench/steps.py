@@ -32,8 +32,9 @@ from proxy.course import Course, Terms, close
 from proxy.deciders import Deciders
 from proxy.deciding import Decider
 from proxy.decision import Effect, Outcome
+from proxy.decisions.epochs import KEY_BYTES
 from proxy.decisions.journal import Journal
-from proxy.decisions.pseudonyms import KEY_BYTES, Pseudonyms
+from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.decisions.record import Recorder
 from proxy.decisions.sealing import seal_of
 from proxy.decisions.target import FileTarget

@@ -11,15 +11,16 @@ from importlib.metadata import version
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.decisions.change_log import ADMIN_LOG, ChangeLog
+from proxy.decisions.epochs import CHECK_S, KEY_BYTES, EpochForgotten, ensure_epoch, epoch_of
 from proxy.decisions.journal import Journal
-from proxy.decisions.pseudonyms import KEY_BYTES, Pseudonyms, ensure_epoch, epoch_of
+from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.decisions.record import Recorder
 from proxy.decisions.sealing import seal_of
 from proxy.decisions.target import DescriptorTarget, FileTarget, Target
 from proxy.errors import StoreUnavailable
 from proxy.store.base import Store
 
-_EPOCH_CHECK_S = 20.0
+_STORELESS, _FORGOTTEN = " without the store", " forgotten"
 
 
 async def open_recorder(store: Store, clock: Clock, *, required: bool) -> Recorder:
@@ -29,12 +30,11 @@ async def open_recorder(store: Store, clock: Clock, *, required: bool) -> Record
     """
     epoch = epoch_of(clock.wall())
     try:
-        pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
+        pseudonyms = await _shared(store, epoch)
     except StoreUnavailable:
         if required:
             raise
-        # Under a key of its own, which is forgotten: nobody can tell later who that was.
-        pseudonyms = Pseudonyms(f"{epoch} without the store", secrets.token_bytes(KEY_BYTES))
+        pseudonyms = _passing(epoch + _STORELESS)
     return Recorder(version("stillgate"), pseudonyms, clock)
 
 
@@ -60,10 +60,30 @@ def open_change_log(settings: Settings, clock: Clock) -> ChangeLog:
 async def follow_epochs(recorder: Recorder, store: Store, clock: Clock) -> None:
     """Change the pseudonyms' key when a new month begins, until cancelled."""
     while True:
-        await asyncio.sleep(_EPOCH_CHECK_S)
-        epoch = epoch_of(clock.wall())
-        if epoch != recorder.pseudonyms.epoch:
-            try:
-                recorder.pseudonyms = Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
-            except StoreUnavailable:
-                continue
+        await asyncio.sleep(CHECK_S)
+        await follow_epoch(recorder, store, clock)
+
+
+async def follow_epoch(recorder: Recorder, store: Store, clock: Clock) -> None:
+    """Have the recorder name callers under this month's key, and let go of any other, whether the store is there."""
+    epoch = epoch_of(clock.wall())
+    if recorder.pseudonyms.epoch in {epoch, epoch + _FORGOTTEN}:
+        return
+    try:
+        recorder.pseudonyms = await _shared(store, epoch)
+    except StoreUnavailable:
+        if recorder.pseudonyms.epoch != epoch + _STORELESS:
+            recorder.pseudonyms = _passing(epoch + _STORELESS)
+
+
+async def _shared(store: Store, epoch: str) -> Pseudonyms:
+    """Return the pseudonyms of all writers; own ones if a clock was set back to a month whose key is destroyed."""
+    try:
+        return Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
+    except EpochForgotten:
+        return _passing(epoch + _FORGOTTEN)
+
+
+def _passing(epoch: str) -> Pseudonyms:
+    """Return pseudonyms under a key that nobody else has or keeps: nobody can tell later who that was."""
+    return Pseudonyms(epoch, secrets.token_bytes(KEY_BYTES))

@@ -22,6 +22,7 @@ from proxy.children import StandIn
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.data_folder import announced, held
+from proxy.decisions.epochs import Epochs
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.exposition import render
 from proxy.fleet import Fleet
@@ -79,8 +80,7 @@ class Deployment:
         self.campaigns = campaigns
         self.packs = packs
         self.stand_in = stand_in  # whether the stand-in model answers
-        self.data_url = ""
-        self.admin_url = ""
+        self.data_url = self.admin_url = ""
         self._fleet = fleet
         self._hunter = hunter
         self._memory = memory
@@ -232,6 +232,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             flags,
             campaigns,
             changes,
+            Epochs(store, clock, None if server is None else server.compact),
             readiness=deployment.missing,
             metrics=deployment.metrics,
             status=deployment.status,

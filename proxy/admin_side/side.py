@@ -11,6 +11,7 @@ from aiohttp import web
 from proxy.auth.admin import Caller, Role, TokenRegistry
 from proxy.auth.key_registry import KeyRegistry
 from proxy.decisions.change_log import Change, ChangeLog
+from proxy.decisions.epochs import Epochs
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.pack_keeper import PackKeeper
 from proxy.rules.flag_store import FlagRegistry
@@ -29,6 +30,7 @@ class AdminSide:
     flags: FlagRegistry
     campaigns: CampaignRegistry
     changes: ChangeLog
+    epochs: Epochs
     readiness: Callable[[], list[str]]
     metrics: Callable[[], Awaitable[bytes]]
     status: Callable[[], Mapping[str, Any]]

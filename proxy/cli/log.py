@@ -13,6 +13,7 @@ log = group(
         "keygen": "proxy.cli.log_keys:keygen",
         "rotate": "proxy.cli.log_keys:rotate",
         "key": "proxy.cli.log_keys:key",
+        "forget": "proxy.cli.log_forget:forget",
     },
-    help="Verify, ask, show and keep the decision log, and the key that vouches for it.",
+    help="Verify, ask, show and keep the decision log and the key that vouches for it, and forget whom it names.",
 )

@@ -37,6 +37,7 @@ _LOG_TAIL_CHARS = 2000
 _POLL_S = 0.02
 _SYNC_S = 1.0
 _ASK_S = 1.0
+_COMPACT_S = 20.0
 
 
 class _Found(NamedTuple):
@@ -95,6 +96,29 @@ class EmbeddedServer:
                 os.kill(self.pid, signal.SIGKILL)
             await self._until_gone(self._stop_seconds)
         await self._release()
+
+    async def compact(self) -> None:
+        """Write the files anew from what is stored now: what was overwritten or deleted is in none of them then.
+
+        Raises StoreUnavailable if that cannot be done or is not done in time.
+        """
+        try:
+            async with asyncio.timeout(_COMPACT_S):
+                await self._compacted()  # what is being written may have begun before the deletion
+                await self._ask(packed("BGREWRITEAOF"))
+                await self._compacted()
+        except TimeoutError:
+            raise StoreUnavailable("the embedded store still writes its files anew") from None
+
+    async def _compacted(self) -> None:
+        """Return once the server is not writing its files anew."""
+        while True:
+            (info,) = await self._ask(packed("INFO", "persistence"))
+            if b"aof_rewrite_in_progress:0" in info and b"aof_rewrite_scheduled:0" in info:
+                break
+            await asyncio.sleep(_POLL_S)
+        if b"aof_last_bgrewrite_status:ok" not in info:
+            raise StoreUnavailable("the embedded store could not write its files anew")
 
     def _claim(self) -> None:
         """Make the folder ours, or refuse because it is another parent's."""

@@ -20,6 +20,7 @@ from proxy.auth.api_key import KeyRequest
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import VirtualClock
 from proxy.decisions.change_log import ChangeLog
+from proxy.decisions.epochs import KEY_BYTES, TABLE, Epochs, epoch_of
 from proxy.decisions.target import FileTarget
 from proxy.errors import StoreUnavailable
 from proxy.hunter.finding import Finding
@@ -71,6 +72,7 @@ class Ground(NamedTuple):
     headers: dict[str, list[tuple[str, str]]]  # by role, or by what is wrong with them
     key_id: str
     log: Path
+    epoch: str  # a month that is over, whose key is there
 
     async def ask(self, door: Door, method: str, path: str, who: str, document: Any = None) -> Response:
         body = b"" if document is None else json.dumps(document).encode()
@@ -115,6 +117,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Ground]:
         flags,
         CampaignRegistry(store, flags, clock),
         changes,
+        Epochs(store, clock, None),
         readiness=list,
         metrics=metrics,
         status=lambda: {"version": "1"},
@@ -125,6 +128,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Ground]:
     headers = await credentials(side, clock)
     key = await keys.create(KeyRequest("acme-7", "acme"))
     headers["an api key"] = [("Authorization", f"Bearer {key.secret}")]
+    epoch = epoch_of(clock.wall() - 31 * 86_400)
     socket = tmp_path / "admin.sock"
     runners = []
     for door in Door:
@@ -133,7 +137,8 @@ async def running(tmp_path: Path) -> AsyncIterator[Ground]:
         site = web.UnixSite(runner, str(socket)) if door is Door.SOCKET else web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         runners.append(runner)
-    ground = Ground(side, store, clock, socket, runners[-1].addresses[0][1], headers, key.record.id, log)
+    ground = Ground(side, store, clock, socket, runners[-1].addresses[0][1], headers, key.record.id, log, epoch)
+    await store.write([Row(TABLE, epoch, bytes(KEY_BYTES))])
     await raise_flag(ground, *World)
     await publish(ground, finding("camp-1", ["acme-7", "acme-8"]))
     yield ground

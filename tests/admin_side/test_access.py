@@ -19,7 +19,7 @@ BAD_TOKENS = ("none", "unknown", "revoked", "expired", "an api key", "basic", "t
 
 def path_of(route: Route, ground: Ground) -> str:
     """Fill a path's variables in with something that is there, so that a refusal has no other cause."""
-    known = {"id": ground.key_id, "subject": "account", "name": "acme-7", "flag": "relay"}
+    known = {"id": ground.key_id, "subject": "account", "name": "acme-7", "flag": "relay", "epoch": ground.epoch}
     if route.path.startswith("/tokens"):
         known["name"] = "reviewer-person"
     if route.path.startswith("/campaigns"):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from proxy.admin import Door
 from proxy.auth.admin import Role, TokenRequest
+from proxy.cli import app
+from proxy.decisions.epochs import epoch_of
 from tests.admin_side.ground import ROOT, USER, Ground
 
 
@@ -54,6 +59,7 @@ async def test_what_cannot_be_recorded_is_refused_with_503_and_not_made(ground: 
         (f"/keys/{ground.key_id}/rotate", {}),
         ("/tokens", {"name": "bob", "role": "author"}),
         ("/tokens/author-person/revoke", {"reason": "has left"}),
+        (f"/epochs/{ground.epoch}/forget", {"reason": "kept for a year"}),
     ):
         answer = await ground.ask(Door.PORT, "POST", path, "operator", document)
         assert (answer.status, answer.json()["detail"]) == (503, "The change cannot be recorded, so it was not made.")
@@ -79,6 +85,35 @@ async def test_a_change_to_what_is_others_needs_a_reason_in_one_line(ground: Gro
     for path in (f"/keys/{ground.key_id}/revoke", "/tokens/author-person/revoke"):
         assert (await ground.ask(Door.PORT, "POST", path, "operator", document)).status == status
     assert len(ground.changes()) == (4 if status == 200 else 0)
+
+
+async def test_forgetting_a_month_is_a_change_that_needs_an_operator_and_a_reason(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A-10, through `stillgate log forget`."""
+    ((_, value),) = ground.headers["operator"]
+    (tmp_path / "token").write_text(value.removeprefix("Bearer "))
+    (tmp_path / "token").chmod(0o600)
+    monkeypatch.setenv("STILLGATE_ADMIN_URL", f"http://127.0.0.1:{ground.port}")
+    monkeypatch.setenv("STILLGATE_TOKEN_FILE", str(tmp_path / "token"))
+
+    async def forget(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, ["log", "forget", *arguments])
+
+    before = ground.rows()
+    for refused in ([ground.epoch], ["2001-01", "--why", "x"], [epoch_of(ground.clock.wall()), "--why", "x"]):
+        assert (await forget(*refused)).exit_code == (2 if len(refused) == 1 else 1)
+    assert (await forget("../keys", "--why", "x")).exit_code == 1
+    assert ground.rows() == before
+    done = await forget(ground.epoch, "--why", "kept for a year")
+    assert (done.exit_code, done.stdout) == (0, f"The key of the pseudonyms of {ground.epoch} is destroyed.\n")
+    assert ground.rows()["epochs"] == {ground.epoch: b""}
+    assert [[line[name] for name in ("who", "action", "object", "why", "result")] for line in ground.changes()] == [
+        ["operator-person", "epochs.forget", "2001-01", "x", "begun"],
+        ["operator-person", "epochs.forget", "2001-01", "x", "refused"],
+        ["operator-person", "epochs.forget", ground.epoch, "kept for a year", "begun"],
+        ["operator-person", "epochs.forget", ground.epoch, "kept for a year", "done"],
+    ]
 
 
 async def test_the_own_token_is_ended_without_a_reason_and_at_once(ground: Ground) -> None:

@@ -8,6 +8,7 @@ from proxy.clock import VirtualClock
 from proxy.decision import Effect, Verdict
 from proxy.decisions.checkpoints import Terms
 from proxy.decisions.journal import Journal
+from proxy.decisions.record import Recorder
 from proxy.decisions.target import FileTarget
 from tests.decisions.bindings import public_key, sealed
 from tests.decisions.endings import STARTED, ending, exchange, recorder
@@ -16,12 +17,18 @@ DIGEST = "a" * 64
 
 
 async def write_log(
-    path: Path, records: int, *, every: int = 50, clock: VirtualClock | None = None, writer: str = "host-0-a1b2c3"
+    path: Path,
+    records: int,
+    *,
+    every: int = 50,
+    clock: VirtualClock | None = None,
+    writer: str = "host-0-a1b2c3",
+    record: Recorder | None = None,
 ) -> str:
     """Write a log with so many records, begun and ended in order, and return the public key of its checkpoints."""
     clock = clock or VirtualClock(STARTED)
     binding = sealed(path, clock, Terms(lines=every, seconds=3600), writer=writer)
-    journal = Journal.open(FileTarget(path), binding, recorder(clock), clock, DIGEST)
+    journal = Journal.open(FileTarget(path), binding, record or recorder(clock), clock, DIGEST)
     for number in range(records):
         one = exchange(id=f"ex_{number:024x}")
         if number % 10 == 0:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from proxy.errors import ConfigurationError
+from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.store import embedded
 from proxy.store.base import Ask, Row
 from proxy.store.embedded import EmbeddedServer
@@ -113,6 +113,27 @@ async def test_nothing_that_was_answered_is_lost_when_the_server_is_killed(data:
         async with _store(url) as store:
             assert len([name async for name, _ in store.scan("keys")]) == 20 * (attempt + 1)
     await server.stop()
+
+
+async def test_what_was_overwritten_is_in_none_of_its_files_once_they_were_written_anew(data: Path) -> None:
+    """A-10: a key that was destroyed is destroyed on the disk too."""
+    server = EmbeddedServer(data)
+    url = await server.start()
+    secret = b"a-key-that-somebody-will-want-gone"
+
+    def kept() -> bool:
+        return any(secret in path.read_bytes() for path in (data / "store").rglob("*") if path.is_file())
+
+    async with _store(url) as store:
+        await store.write([Row("epochs", "2026-10", secret), Row("keys", "a", b"kept")])
+        await store.write([Row("epochs", "2026-10", b"")])
+        assert kept()
+        await server.compact()
+        assert not kept()
+        assert (await store.read("epochs", "2026-10"), await store.read("keys", "a")) == (b"", b"kept")
+    await server.stop()
+    with pytest.raises(StoreUnavailable):
+        await server.compact()
 
 
 async def test_a_server_whose_parent_was_killed_is_found_and_used_on(data: Path) -> None:

@@ -1,0 +1,79 @@
+"""The keys of the pseudonyms, one for each calendar month: made by whoever needs one first, destroyed on request.
+
+Laws: a key is random and stands in the store alone, so that destroying it there leaves nothing to compute it from; what
+was destroyed is marked, and never made anew.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from proxy.clock import Clock
+from proxy.errors import ConfigurationError, StillgateError, StoreUnavailable
+from proxy.store.base import Row, Store
+
+TABLE: Final = "epochs"
+KEY_BYTES: Final = 32
+CHECK_S: Final = 20.0  # how often a writer looks whether its month is over
+_FORGOTTEN: Final = b""
+_LET_GO_S: Final = 3 * CHECK_S  # after which no writer holds the key of a month that is over
+_EPOCH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+
+
+class EpochForgotten(StillgateError):
+    """The key of this epoch was destroyed, and there will be no other."""
+
+
+class Epochs:
+    """Destroys keys; `erase` also takes out of the store's own files what was overwritten there."""
+
+    def __init__(self, store: Store, clock: Clock, erase: Callable[[], Awaitable[None]] | None) -> None:
+        self._store = store
+        self._clock = clock
+        self._erase = erase
+
+    def check(self, epoch: str) -> None:
+        """Raise ConfigurationError for what is no month, or is not over for all writers."""
+        if not _EPOCH.fullmatch(epoch):
+            raise ConfigurationError(f"{epoch!r} is no epoch, which is a month such as 2026-11")
+        if epoch >= epoch_of(self._clock.wall() - _LET_GO_S):
+            raise ConfigurationError(f"the epoch {epoch} is not over: its key is in use")
+
+    async def forget(self, epoch: str) -> None:
+        """Destroy the key of an epoch that is over; that it is destroyed already is no error.
+
+        Raises ConfigurationError as `check` does, KeyError if the epoch never had a key, and StoreUnavailable: then it
+        may be done and can be asked for again.
+        """
+        self.check(epoch)
+        if await self._store.read(TABLE, epoch) is None:
+            raise KeyError(epoch)
+        await self._store.write([Row(TABLE, epoch, _FORGOTTEN)])
+        if self._erase is not None:
+            await self._erase()
+
+
+def epoch_of(wall_seconds: float) -> str:
+    """Return the epoch that a moment belongs to: its calendar month in UTC, such as `2026-11`."""
+    return time.strftime("%Y-%m", time.gmtime(wall_seconds))
+
+
+async def ensure_epoch(store: Store, epoch: str, random_bytes: Callable[[int], bytes]) -> bytes:
+    """Return the epoch's key, making it if no replica has done so yet.
+
+    Raises EpochForgotten if it was destroyed, and StoreUnavailable if the store is away or holds something that is no
+    key.
+    """
+    key = await store.read(TABLE, epoch)
+    if key is None:
+        await store.write([Row(TABLE, epoch, random_bytes(KEY_BYTES))], only_new=True)
+        # Another replica may have been first: what the store holds is the key of all.
+        key = await store.read(TABLE, epoch)
+    if key == _FORGOTTEN:
+        raise EpochForgotten(f"the key of epoch {epoch} was destroyed")
+    if key is None or len(key) != KEY_BYTES:
+        raise StoreUnavailable(f"the key of epoch {epoch} is missing or malformed")
+    return key
