@@ -34,12 +34,15 @@ def _by_file(chain: Chain) -> list[list[Stretch]]:
 
 def _begin(chain: Chain, first: Stretch, ends: dict[bytes, Stretch]) -> Iterator[Finding]:
     """Yield what is wrong with the way in which a file goes on from others."""
+    rival = next(other for other in chain.stretches if other.first.prev == first.first.prev)
     if first.first.prev == BEGINNING:
-        earlier = [other for other in chain.stretches if other is not first and other.first.prev == BEGINNING]
-        if earlier and chain.stretches.index(earlier[0]) < chain.stretches.index(first):
+        if rival is not first:
             yield _finding(chain, Damage.REWRITTEN, first, "the chain begins a second time here")
         return
     if first.first.prev in ends:
+        if rival.place.file is not first.place.file:
+            what = f"{rival.place} goes on from the same line: one of the two files is a copy"
+            yield _finding(chain, Damage.INSERTED, first, what)
         return
     if first.strays:
         place, _ = first.strays[0]

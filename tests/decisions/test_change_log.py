@@ -128,6 +128,7 @@ async def test_what_cannot_be_recorded_is_not_made_until_it_can_be(path: Path) -
 
 
 async def test_a_disk_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    """L-08."""
     os.mkfifo(tmp_path / "admin.jsonl")
 
     class Stuck(FileTarget):

@@ -23,6 +23,7 @@ def rotated(folder: Path) -> list[Path]:
 
 
 async def test_renaming_the_file_under_load_loses_and_tears_nothing(tmp_path: Path) -> None:
+    """L-09."""
     clock, path = VirtualClock(), tmp_path / "log"
     descriptors = psutil.Process().num_fds()
     log = DecisionLog.open(FileTarget(path), Loose(), clock)
@@ -102,6 +103,7 @@ async def run_scribe(folder: Path, part: str) -> None:
 
 
 async def test_after_a_full_disk_it_goes_on_at_the_exact_byte(tmp_path: Path) -> None:
+    """L-07: a real limit of the kernel's, met in the middle of a line."""
     await run_scribe(tmp_path, "limited")
     assert (tmp_path / "log").read_bytes() == b"".join(LINES)
 

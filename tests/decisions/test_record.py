@@ -257,6 +257,7 @@ def test_whatever_it_is_given_a_record_is_one_short_line(
     quotas: list[str],
     units: dict[str, int],
 ) -> None:
+    """A-07."""
     given_exchange = exchange(
         id=texts[0],
         dialect=texts[1],

@@ -61,6 +61,7 @@ SENT = st.fixed_dictionaries(
 def test_what_the_engine_recorded_is_what_the_engine_says_again(
     sent: list[tuple[str, dict[str, Any]]], mode: Mode, pack: Pack
 ) -> None:
+    """A-11."""
     proxy = Proxy(pack, max_mode=mode)
     for account, members in sent:
         logged = proxy.send(account, **members)

@@ -126,7 +126,7 @@ def assert_reaches_nobody_else(gate: Stillgate) -> None:
 
 
 def assert_upstream_calls_equal_decisions(records: list[dict[str, Any]], upstream: ScriptedUpstream) -> None:
-    """I1 and P1: every call upstream has its decision, and every decision that must have led to one did."""
+    """I1, P1, A-08: every call upstream has its decision, and every decision that must have led to one did."""
     assert not upstream.malformed, f"I1: malformed requests went upstream: {upstream.malformed}"
     passed = [record for record in records if record["effect"] in {"allow", "degrade"}]
     outcomes = Counter(record["outcome"] for record in passed if record["outcome"] != "local")

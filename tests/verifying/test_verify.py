@@ -117,6 +117,7 @@ async def test_what_was_done_to_lines_is_told(log: tuple[Path, str], change: Cha
 async def test_a_cut_tail_is_an_unverified_one_until_a_checkpoint_from_elsewhere_is_shown(
     log: tuple[Path, str], tmp_path: Path
 ) -> None:
+    """A-03."""
     path, key = log
     lines = lines_of(path)
     kept = tmp_path / "kept"
@@ -180,11 +181,12 @@ async def test_a_degraded_exchange_that_a_kill_left_without_an_end_is_found(log:
 
 
 async def test_a_chain_goes_on_over_files_compressed_or_not_in_any_order(tmp_path: Path) -> None:
+    """A-02, A-09, L-09: a file that is left out is missed, and one that is there twice found; a clock may go back."""
     path = tmp_path / "decisions" / "log.jsonl"
     path.parent.mkdir()
     files = []
     for number in range(4):
-        key = await write_log(path, 30)
+        key = await write_log(path, 30, clock=VirtualClock(STARTED - 3600 * number))
         files.append(path.rename(path.with_name(f"log-{number}.jsonl")))
     packed = files[1].with_suffix(".jsonl.gz")
     packed.write_bytes(gzip.compress(files[1].read_bytes()))
@@ -196,6 +198,12 @@ async def test_a_chain_goes_on_over_files_compressed_or_not_in_any_order(tmp_pat
     assert [(finding.damage, finding.place and finding.place.file) for finding in without.findings] == [
         (Damage.DELETED, files[3])
     ]
+    twice = files[2].with_name("log-9.jsonl")
+    twice.write_bytes(files[2].read_bytes())
+    found = checked(*ordered, twice, key=key).findings
+    assert [(finding.damage, finding.place and finding.place.file) for finding in found] == [(Damage.INSERTED, twice)]
+    twice.write_bytes(files[0].read_bytes())
+    assert damages(checked(*ordered, twice, key=key)) == [(Damage.REWRITTEN, 1)]
 
 
 async def test_a_writer_whose_log_is_gone_is_missed_by_the_others(tmp_path: Path) -> None:
