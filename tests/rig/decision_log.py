@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy.decisions import signing
 from proxy.decisions.reading import log_files
-from proxy.verifying.findings import Damage
+from proxy.verifying.findings import Damage, Finding
 from proxy.verifying.notes import Keys
 from proxy.verifying.verify import verify
 
@@ -49,20 +49,22 @@ class DecisionLog:
         assert len(torn) <= repairs, f"{len(torn)} torn lines and {repairs} repair records: {torn}"
         return [record for record in records if kind in {None, record["kind"]}]
 
-    def assert_verifies(self, key: Path) -> None:
+    def assert_verifies(self, key: Path) -> list[Finding]:
         """I7: nothing in the whole folder was changed, taken out, put in or moved, by the public key of a private one.
 
-        A running writer may be in the middle of a line. A degraded exchange without its end is that of a process that
-        was killed: its writer has a gap behind it.
+        A running writer may be in the middle of a line. Degraded exchanges without their end, which are returned, are
+        those of processes that were killed: their writers have a gap behind them.
         """
         keys = Keys()
         keys.trust(signing.load_signer(key).public)
         report = verify(log_files([self._folder]), keys, (), lambda _: None)
-        bad = [finding for finding in report.findings if finding.damage is not Damage.TORN]
-        if any(finding.damage is Damage.UNENDED for finding in bad):
+        unended = [finding for finding in report.findings if finding.damage is Damage.UNENDED]
+        if unended:
             killed = {str(record["writer"]) for record in DecisionLog(self._folder).records("gap")}
-            bad = [finding for finding in bad if finding.damage is not Damage.UNENDED or finding.writer not in killed]
+            unended = [finding for finding in unended if finding.writer in killed]
+        bad = [one for one in report.findings if one not in unended and one.damage is not Damage.TORN]
         assert not bad, f"I7: the log does not verify: {bad[:5]}"
+        return unended
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("*.jsonl"))
