@@ -22,7 +22,8 @@ def breaks(chain: Chain, vouching: frozenset[int], renamed: frozenset[int]) -> I
     ends = {stretch.last_digest: stretch for stretch in chain.stretches}
     for stretches in _by_file(chain):
         yield from _within(chain, stretches, ends, vouching, renamed)
-        yield from _begin(chain, stretches[0], ends)
+        if stretches[0].first.seq - 1 not in renamed:
+            yield from _begin(chain, stretches[0], ends)
 
 
 def _by_file(chain: Chain) -> list[list[Stretch]]:

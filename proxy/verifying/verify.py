@@ -144,11 +144,19 @@ class Verifier:
                 self._findings.append(Finding(Damage.INSERTED, place, "", 0, "this is no line of a log"))
 
     def _renamed(self) -> Iterator[Finding]:
-        """Yield lines that hang on to another writer's: their writer's name was changed."""
+        """Yield lines that stand where they belong, but under another writer's name: it was changed.
+
+        The first line of a chain hangs on to nothing; it is before one that has the next number and lacks its own.
+        """
         ends = {stretch.last_digest: chain for chain in self._chains.values() for stretch in chain.stretches}
+        orphans = {
+            (stretch.place.file, stretch.place.line - 1, stretch.first.seq - 1): chain
+            for chain in self._chains.values()
+            if (stretch := chain.stretches[0]).first.prev not in ends
+        }
         for chain in list(self._chains.values()):
             first = chain.stretches[0]
-            owner = ends.get(first.first.prev)
+            owner = ends.get(first.first.prev) or orphans.get((*first.place, first.first.seq))
             if owner is not None and owner is not chain and first.lines == 1 and len(chain.stretches) == 1:
                 del self._chains[first.first.writer]
                 yield Finding(Damage.EDITED, first.place, owner.writer, first.first.seq, "this line was changed")

@@ -68,13 +68,13 @@ def missed(
 
 @pytest.mark.parametrize("bits", [0x01, 0x80])
 async def test_whichever_byte_is_flipped_the_first_finding_is_at_its_line(log: tuple[Path, str], bits: int) -> None:
-    """A-01, in part: the ends of lines, where the links are, and the checkpoint at the end."""
+    """A-01, in part: the first line, the ends of lines, where the links are, and the checkpoint at the end."""
     path, key = log
     content = path.read_bytes()
     ends = [match.start() for match in re.finditer(rb"\n", content)]
     near = {end - back for end in ends[:: len(ends) // 12] for back in (0, 1, 3, 40, 68, 72, 75, 300)}
     last = range(len(content) - 1, ends[-2], -9 - bits % 7)
-    assert missed(path, key, bits, [*sorted(near), *last]) == []
+    assert missed(path, key, bits, [*range(0, ends[0], 11), *sorted(near), *last]) == []
 
 
 @pytest.mark.soak
