@@ -32,6 +32,7 @@ from proxy.course import Course, Terms, close
 from proxy.deciders import Deciders
 from proxy.deciding import Decider
 from proxy.decision import Effect, Outcome
+from proxy.decisions.chain import Chain, Head
 from proxy.decisions.epochs import KEY_BYTES
 from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import Pseudonyms
@@ -84,10 +85,11 @@ async def gateway_steps() -> AsyncIterator[Steps]:
         with tempfile.TemporaryDirectory() as folder:
             recorder = Recorder("0", Pseudonyms("2026-01", _KEY), clock)
             path = Path(folder) / "decisions.jsonl"
-            log_settings = settings.model_copy(update={"data": Path(folder)})
+            quiet = settings.decision_log.model_copy(update={"checkpoints_to_stdout": False})
+            log_settings = settings.model_copy(update={"data": Path(folder), "decision_log": quiet})
             binding = seal_of(log_settings, path, "bench", clock)
             journal = Journal.open(FileTarget(path), binding, recorder, clock, "0" * 64)
-            every = _taking_in(request, keys, secret) | await _settling(request, decider, journal)
+            every = _taking_in(request, keys, secret) | await _settling(request, decider, journal, recorder)
             yield Steps(every, _plain_answer(request), _streamed_answer())
             await journal.close()
 
@@ -113,7 +115,9 @@ def _taking_in(request: web.BaseRequest, keys: KeyCache, secret: str) -> dict[st
     }
 
 
-async def _settling(request: web.BaseRequest, decider: Decider, journal: Journal) -> dict[str, Step]:
+async def _settling(
+    request: web.BaseRequest, decider: Decider, journal: Journal, recorder: Recorder
+) -> dict[str, Step]:
     clock, quotas, tally = SystemClock(), decider.quotas, Tally([MODEL])
     callers = [Principal(f"key_{n}", f"a{n}", f"t{n}", "default", 0.0, {}) for n in range(_CALLERS)]
     turn = itertools.cycle(callers)
@@ -153,6 +157,7 @@ async def _settling(request: web.BaseRequest, decider: Decider, journal: Journal
         tally.observe("stillgate_upstream_first_byte_seconds", 0.0005)
         tally.charged(MODEL, ending.usage, ending.cost_microusd)
 
+    line, chain = recorder.exchange(ending), Chain(Head.begun(journal.log.writer))
     exchange, limits, dialect = course.exchange, LimitHeaders(clock), dialects()[PATH]
     plan = course.reservation.plan
     return {
@@ -164,6 +169,7 @@ async def _settling(request: web.BaseRequest, decider: Decider, journal: Journal
         "exchange: end": end,
         "metrics": count,
         "record: build and queue": lambda: journal.record(ending),
+        "record: link (in the writer's thread)": lambda: chain.link(line),
     }
 
 
