@@ -22,6 +22,7 @@ from proxy.config import Upstream as UpstreamSettings
 from proxy.course import Terms
 from proxy.deciders import Deciders
 from proxy.decisions.journal import Journal
+from proxy.decisions.shared_heads import SharedHeads
 from proxy.descriptors import connections_within
 from proxy.dialects import dialects
 from proxy.gateway import Gateway
@@ -83,7 +84,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         remembered = await asyncio.to_thread(_remembered, settings, clock) if is_away else None
         recorder = await open_recorder(store, clock, required=required)
         master = load_or_create_master(settings.master_secret)
-        journal = open_journal(settings, place.worker, recorder, clock, pack.digest)
+        journal, seal = open_journal(settings, place.worker, recorder, clock, pack.digest)
         stack.push_async_callback(journal.close)
         tally.put("stillgate_build_info", 1, (version("stillgate"),))
         tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
@@ -125,6 +126,8 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
             *(upstream.watch() for upstream in parts.upstreams.values()),
             serving.measure_lag(),
             follow_epochs(recorder, store, clock),
+            # Writers on an embedded store share a folder, where they see each other's heads.
+            *([SharedHeads(seal, store, clock).run()] if settings.store.shared else []),
         )
         await stack.enter_async_context(_background(work, serving.failed))
         yield serving

@@ -15,7 +15,7 @@ from proxy.decisions.epochs import CHECK_S, KEY_BYTES, EpochForgotten, ensure_ep
 from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.decisions.record import Recorder
-from proxy.decisions.sealing import seal_of
+from proxy.decisions.sealing import Seal, seal_of
 from proxy.decisions.target import DescriptorTarget, FileTarget, Target
 from proxy.errors import StoreUnavailable
 from proxy.store.base import Store
@@ -38,8 +38,10 @@ async def open_recorder(store: Store, clock: Clock, *, required: bool) -> Record
     return Recorder(version("stillgate"), pseudonyms, clock)
 
 
-def open_journal(settings: Settings, worker: int, recorder: Recorder, clock: Clock, pack_digest: str) -> Journal:
-    """Open a worker's decision log. Raises ConfigurationError."""
+def open_journal(
+    settings: Settings, worker: int, recorder: Recorder, clock: Clock, pack_digest: str
+) -> tuple[Journal, Seal]:
+    """Open a worker's decision log, and return it with what vouches for it. Raises ConfigurationError."""
     target: Target
     if settings.decision_log.to == "stdout":
         path = settings.decisions_folder / f"stdout-{worker}.running"
@@ -47,7 +49,8 @@ def open_journal(settings: Settings, worker: int, recorder: Recorder, clock: Clo
     else:
         path = settings.decisions_folder / f"decisions-{worker}.jsonl"
         target = FileTarget(path)
-    return Journal.open(target, seal_of(settings, path, str(worker), clock), recorder, clock, pack_digest)
+    seal = seal_of(settings, path, str(worker), clock)
+    return Journal.open(target, seal, recorder, clock, pack_digest), seal
 
 
 def open_change_log(settings: Settings, clock: Clock) -> ChangeLog:

@@ -45,7 +45,7 @@ from tests.rig.invariants import (
     assert_at_rest,
     assert_errors_are_shaped,
     assert_invariants,
-    assert_log_verifies,
+    assert_logs_verify,
     assert_no_secret_left,
     assert_one_record_each,
     assert_upstream_calls_equal_decisions,
@@ -792,7 +792,7 @@ async def test_i7_a_log_that_was_changed_is_found(
     lines = change(chained(gate, [record(f"x{number}") for number in range(3)]))
     (gate.data / "decisions" / "w1.jsonl").write_bytes(b"".join(lines))
     with promise("I7", holds):
-        await assert_log_verifies(gate)
+        await assert_logs_verify(gate)
 
 
 async def test_everything_holds_over_an_honest_exchange(upstream: ScriptedUpstream, tmp_path: Path) -> None:

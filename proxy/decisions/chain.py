@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -18,6 +18,9 @@ GENESIS: Final = "0" * 64
 LINK_BYTES: Final = 100  # at most, of number and digest
 _LINK: Final = re.compile(rb',"seq":(\d{1,19}),"prev":"([0-9a-f]{64})"\}')
 _WRITER: Final = re.compile(rb'"writer":"([\w.-]{1,80})"', re.ASCII)
+_NAME: Final = re.compile(r"[\w.-]{1,80}", re.ASCII)
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_SEQ_MAX: Final = 2**63 - 1
 
 
 class Head(NamedTuple):
@@ -35,6 +38,19 @@ class Head(NamedTuple):
         if link is None or link.end() != len(line) or writer is None:
             return None
         return cls(writer[1].decode(), int(link[1]), hashlib.sha256(line).hexdigest())
+
+    @classmethod
+    def read(cls, facts: Mapping[str, Any]) -> Head:
+        """Return the head that was kept as JSON; raise ValueError, KeyError or TypeError for what could be none."""
+        writer, seq, digest = facts["writer"], facts["seq"], facts["digest"]
+        if (
+            not _NAME.fullmatch(writer)
+            or not _DIGEST.fullmatch(digest)
+            or type(seq) is not int
+            or not 0 <= seq <= _SEQ_MAX
+        ):
+            raise ValueError("is no head of a chain")
+        return cls(writer, seq, digest)
 
     @classmethod
     def begun(cls, writer: str) -> Head:
@@ -82,8 +98,7 @@ class HeadFile:
     def read(self) -> Head | None:
         """Return the head, None if there is none that can be read."""
         try:
-            found = orjson.loads(self._path.read_bytes())
-            return Head(str(found["writer"]), int(found["seq"]), str(found["digest"]))
+            return Head.read(orjson.loads(self._path.read_bytes()))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

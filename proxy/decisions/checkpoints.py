@@ -44,8 +44,10 @@ class Checkpoints:
     """Makes the checkpoints of one chain; belongs to the thread that writes it.
 
     `key` is the file of the signing key, which may be replaced at any time; `folder` is where the other writers of
-    this place remember their heads.
+    this place remember their heads. `elsewhere` are those of writers elsewhere; any thread may replace them.
     """
+
+    elsewhere: tuple[Head, ...] = ()
 
     def __init__(self, key: Path, folder: Path, version: str, clock: Clock, terms: Terms) -> None:
         self._key = key
@@ -100,8 +102,9 @@ class Checkpoints:
 
     def _others(self, chain: Chain) -> Sequence[Head]:
         """Return the heads of other writers, a part of them each time if there are many."""
-        found = [head for path in sorted(self._folder.glob(HEADS)) if (head := HeadFile(path).read()) is not None]
-        others = [head for head in found if head.writer != chain.writer]
+        here = [head for path in sorted(self._folder.glob(HEADS)) if (head := HeadFile(path).read()) is not None]
+        found = {head.writer: head for head in (*self.elsewhere, *here)}
+        others = [head for writer, head in sorted(found.items()) if writer != chain.writer]
         if len(others) > _OTHERS:
             self._turn = (self._turn + _OTHERS) % len(others)
             others = (others[self._turn :] + others[: self._turn])[:_OTHERS]

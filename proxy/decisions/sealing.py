@@ -39,6 +39,15 @@ class Seal:
         self._written = self._chain.head
         return self._chain.writer
 
+    @property
+    def head(self) -> Head:
+        """Where what is written ends; any thread may ask."""
+        return self._written
+
+    def hear(self, heads: tuple[Head, ...]) -> None:
+        """Have checkpoints name these of writers elsewhere too, from now on; any thread may say so."""
+        self._checkpoints.elsewhere = heads
+
     def bind(self, line: bytes, lost: int = 0) -> bytes:
         """Return a line as the next one of the chain, behind the numbers of those that were lost."""
         self._chain.skip(lost - self._lost)

@@ -13,6 +13,7 @@ import pytest
 
 from proxy.rules.slot_lease import TTL_S
 from tests.end_to_end.scene import CHAT, Scene, chat
+from tests.rig.decision_log import assert_verifies
 from tests.rig.process import GENEROUS_PACK, Stillgate
 from tests.rig.raw_client import BrokenError, RawClient, post
 from tests.rig.scripted_upstream import Pause, ScriptedUpstream
@@ -85,7 +86,7 @@ async def test_no_kill_admits_more_or_hides_what_it_cost(
 
 async def unended(gate: Stillgate) -> set[str]:
     """Verify the log; return the exchanges that it knows the beginning of only, which no record tells of."""
-    found = await asyncio.to_thread(gate.log().assert_verifies, gate.data / "log.key")
+    found = await asyncio.to_thread(assert_verifies, {gate.log(): gate.data / "log.key"})
     begun = {(record["writer"], record["seq"]): str(record["id"]) for record in gate.records("begin")}
     ids = {begun[finding.writer, finding.seq] for finding in found}
     assert not ids & {record["id"] for record in gate.records("exchange")}

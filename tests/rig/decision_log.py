@@ -18,12 +18,12 @@ class DecisionLog:
     """What stands in the files of a folder behind the places where they `begin`, in bytes."""
 
     def __init__(self, folder: Path, begin: Mapping[Path, int] | None = None) -> None:
-        self._folder = folder
+        self.folder = folder
         self._begin = begin or {}
 
     def from_now(self) -> DecisionLog:
         """Return what comes to stand there."""
-        return DecisionLog(self._folder, {path: path.stat().st_size for path in self._files()})
+        return DecisionLog(self.folder, {path: path.stat().st_size for path in self._files()})
 
     def contents(self) -> dict[Path, bytes]:
         """Return the bytes of each file."""
@@ -49,22 +49,25 @@ class DecisionLog:
         assert len(torn) <= repairs, f"{len(torn)} torn lines and {repairs} repair records: {torn}"
         return [record for record in records if kind in {None, record["kind"]}]
 
-    def assert_verifies(self, key: Path) -> list[Finding]:
-        """I7: nothing in the whole folder was changed, taken out, put in or moved, by the public key of a private one.
-
-        A running writer may be in the middle of a line. Degraded exchanges without their end, which are returned, are
-        those of processes that were killed: their writers have a gap behind them.
-        """
-        keys = Keys()
-        keys.trust(signing.load_signer(key).public)
-        report = verify(log_files([self._folder]), keys, (), lambda _: None)
-        unended = [finding for finding in report.findings if finding.damage is Damage.UNENDED]
-        if unended:
-            killed = {str(record["writer"]) for record in DecisionLog(self._folder).records("gap")}
-            unended = [finding for finding in unended if finding.writer in killed]
-        bad = [one for one in report.findings if one not in unended and one.damage is not Damage.TORN]
-        assert not bad, f"I7: the log does not verify: {bad[:5]}"
-        return unended
-
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("*.jsonl"))
+        return sorted(self.folder.glob("*.jsonl"))
+
+
+def assert_verifies(logs: Mapping[DecisionLog, Path]) -> list[Finding]:
+    """I7: nothing in their whole folders was changed, taken out, put in or moved, by the public keys of private ones.
+
+    A running writer may be in the middle of a line. Degraded exchanges without their end, which are returned, are
+    those of processes that were killed: their writers have a gap behind them.
+    """
+    keys = Keys()
+    for key in logs.values():
+        keys.trust(signing.load_signer(key).public)
+    wholes = [DecisionLog(log.folder) for log in logs]
+    report = verify(log_files([whole.folder for whole in wholes]), keys, (), lambda _: None)
+    unended = [finding for finding in report.findings if finding.damage is Damage.UNENDED]
+    if unended:
+        killed = {str(record["writer"]) for whole in wholes for record in whole.records("gap")}
+        unended = [finding for finding in unended if finding.writer in killed]
+    bad = [one for one in report.findings if one not in unended and one.damage is not Damage.TORN]
+    assert not bad, f"I7: the log does not verify: {bad[:5]}"
+    return unended

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import psutil
 
-from tests.rig.decision_log import DecisionLog
+from tests.rig.decision_log import DecisionLog, assert_verifies
 from tests.rig.process import CANARY, Stillgate
 from tests.rig.raw_client import Response
 from tests.rig.scripted_upstream import ScriptedUpstream
@@ -104,10 +104,10 @@ async def assert_invariants(
 
     await _eventually(books)
     assert_errors_are_shaped(witness, [part for gate in gates for part in (str(gate.folder), upstream.url[7:])])
+    await assert_logs_verify(*gates)
     for gate in gates:
         assert_reaches_nobody_else(gate)
         await assert_alive(gate)
-        await assert_log_verifies(gate)
         await assert_no_secret_left(gate, told[gate], witness, upstream)
         await assert_at_rest(gate, upstream, (before or {}).get(gate))
 
@@ -227,15 +227,19 @@ def assert_errors_are_shaped(witness: Witness, places: Iterable[str]) -> None:
             assert not hints, f"I6: an error names {hints}: {text}"
 
 
-async def assert_log_verifies(gate: Stillgate) -> None:
-    """I7: the log is what was written; a checkpoint may name lines that another file got after it was looked at."""
-    if gate.settings.get("decision_log", {}).get("to") == "stdout":
-        return
+async def assert_logs_verify(*gates: Stillgate) -> None:
+    """I7: logs are what was written; a checkpoint may name lines that another file got after it was looked at."""
+    logs = {
+        gate.log(): gate.data / "log.key"
+        for gate in gates
+        if gate.settings.get("decision_log", {}).get("to") != "stdout"
+    }
 
-    async def verifies() -> None:
-        await asyncio.to_thread(gate.log().assert_verifies, gate.data / "log.key")
+    async def verify() -> None:
+        await asyncio.to_thread(assert_verifies, logs)
 
-    await _eventually(verifies)
+    if logs:
+        await _eventually(verify)
 
 
 async def assert_alive(gate: Stillgate) -> None:
