@@ -41,7 +41,7 @@ _NONE: Final[Mapping[str, int]] = {}
 _NO_FIELDS: Final[Mapping[str, Value]] = {}
 _NO_TIES: Final = {"template": "", "cluster": "", "shadow_template": "", "shadow_cluster": ""}
 _PRINTS: Final = 16
-_PRINT_CHARS: Final = 16
+_PRINT_BYTES: Final = 8
 
 
 class Ending(NamedTuple):
@@ -215,10 +215,10 @@ def _ties(exchange: Exchange) -> dict[str, str]:
 
 def _prints(exchange: Exchange) -> list[str]:
     """Return the least prints: those that two prompts with a text in common are most likely to have both."""
-    if exchange.prints is None:
+    if exchange.prints is None or not len(exchange.prints.sample):
         return []
-    digits = exchange.prints.sample[:_PRINTS].astype(">u8").tobytes().hex()
-    return [digits[first : first + _PRINT_CHARS] for first in range(0, len(digits), _PRINT_CHARS)]
+    digits: str = exchange.prints.sample[:_PRINTS].astype(">u8").tobytes().hex(",", _PRINT_BYTES)
+    return digits.split(",")
 
 
 def _milliseconds(seconds: float | None) -> float | None:
