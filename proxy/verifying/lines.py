@@ -24,6 +24,7 @@ class Line(NamedTuple):
     """One line: its number in the file, its bytes without the newline, and what it says of itself.
 
     `writer` is empty and `seq` 0 for a line that belongs to no chain. `ended` is false for a last one without newline.
+    `late` is true for a checkpoint that was written after the files were first looked at.
     """
 
     number: int
@@ -34,10 +35,14 @@ class Line(NamedTuple):
     seq: int
     prev: bytes
     ended: bool
+    late: bool = False
 
 
-def read_lines(path: Path, on_bytes: Callable[[int], None]) -> Iterator[Line]:
-    """Yield the lines of a file. Raises OSError; compressed data that breaks off ends it like a torn line."""
+def read_lines(path: Path, on_bytes: Callable[[int], None], size: int) -> Iterator[Line]:
+    """Yield the lines of a file, which had `size` bytes when the files were first looked at.
+
+    Raises OSError; compressed data that breaks off ends it like a torn line.
+    """
     sha256, link = hashlib.sha256, _LINK.search
     with path.open("rb") as raw:
         packed = raw.peek(2)[:2] == _GZIP
@@ -54,7 +59,8 @@ def read_lines(path: Path, on_bytes: Callable[[int], None]) -> Iterator[Line]:
                 quoted = b"\0"
             else:
                 prev = bytes.fromhex(found[2].decode())
-                yield Line(number, data, sha256(data).digest(), kind, writer, int(found[1]), prev, ended)
+                late = kind == "checkpoint" and raw.tell() > size
+                yield Line(number, data, sha256(data).digest(), kind, writer, int(found[1]), prev, ended, late)
             if number % 1024 == 0:
                 on_bytes(raw.tell() - told)
                 told = raw.tell()

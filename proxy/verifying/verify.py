@@ -30,12 +30,12 @@ class Verifier:
         self._doubtful: list[Finding] = []  # checkpoints that are not what was signed
         self._unsigned: set[str] = set()
 
-    def read(self, file: Path) -> None:
-        """Take a file of a log in."""
+    def read(self, file: Path, size: int) -> None:
+        """Take a file of a log in, which had `size` bytes when the files were first looked at."""
         strays: list[tuple[Place, Line]] = []
         since: dict[bytes, list[tuple[Place, Line]]] = {}
         try:
-            for line in read_lines(file, self._on_bytes):
+            for line in read_lines(file, self._on_bytes, size):
                 if not line.seq:
                     place = Place(file, line.number)
                     strays.append((place, line))
@@ -59,9 +59,9 @@ class Verifier:
             self._findings.append(Finding(Damage.UNREADABLE, Place(file, 0), "", 0, why))
         self._strays(strays)
 
-    def compare(self, file: Path) -> None:
-        """Take checkpoints in that were kept elsewhere. Raises OSError."""
-        for number, note in enumerate(split_notes(file.read_text(encoding="utf-8", errors="replace")), start=1):
+    def compare(self, file: Path, notes: str) -> None:
+        """Take checkpoints in that were kept elsewhere, in a file."""
+        for number, note in enumerate(split_notes(notes), start=1):
             place = Place(file, number)
             try:
                 said = read_checkpoint(self._keys.opened(note))
@@ -124,7 +124,8 @@ class Verifier:
         self._vouching.setdefault(chain.writer, set()).add(line.seq)
         chain.checkpoints += 1
         chain.vouched = max(chain.vouched, line.seq)
-        self._said += [(other, place) for other in said.others]
+        if not line.late:  # else it may name lines that came when their file had been read already
+            self._said += [(other, place) for other in said.others]
 
     def _forged(self, broken: set[Place | None]) -> Iterator[Finding]:
         """Yield checkpoints that nobody signed so: where lines behind one hang on to it, they were all made anew."""
@@ -176,13 +177,25 @@ class Verifier:
 
 
 def verify(files: Sequence[Path], keys: Keys, kept: Sequence[Path], on_bytes: Callable[[int], None]) -> Report:
-    """Verify files together, and against files of checkpoints that were kept elsewhere. Raises OSError for those."""
+    """Verify files together, and against files of checkpoints that were kept elsewhere. Raises OSError for those.
+
+    They may grow meanwhile: only what was said before the first of them is read has to be found there.
+    """
     verifier = Verifier(keys, on_bytes)
-    for file in files:
-        verifier.read(file)
-    for file in kept:
-        verifier.compare(file)
+    notes = [file.read_text(encoding="utf-8", errors="replace") for file in kept]
+    sizes = [_size(file) for file in files]
+    for file, size in zip(files, sizes, strict=True):
+        verifier.read(file, size)
+    for file, text in zip(kept, notes, strict=True):
+        verifier.compare(file, text)
     return verifier.report()
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # that it cannot be read is told when it should be
+        return 0
 
 
 def _missing(said: Position, place: Place) -> Finding:

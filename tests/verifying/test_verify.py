@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -218,6 +219,33 @@ async def test_a_writer_whose_log_is_gone_is_missed_by_the_others(tmp_path: Path
     (folder / "decisions-0.jsonl").write_bytes(b"".join(lines[:-3]))
     found = checked(folder / "decisions-0.jsonl", folder / "decisions-1.jsonl", key=key).findings
     assert [(finding.damage, finding.writer) for finding in found] == [(Damage.CUT, "host-0-aaaaaa")]
+
+
+async def test_a_log_that_grows_while_it_is_read_is_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "decisions"
+    folder.mkdir()
+    one, two, kept = folder / "decisions-0.jsonl", folder / "decisions-1.jsonl", tmp_path / "kept"
+
+    async def grow() -> str:
+        await write_log(one, 30, writer="host-0-aaaaaa")
+        key = await write_log(two, 30, writer="host-1-bbbbbb")  # its checkpoint names what came into the first
+        notes = [json.loads(line)["note"] for path in (one, two) for line in lines_of(path) if b'"note"' in line]
+        kept.write_text("".join(f"{note}\n" for note in notes))
+        return key
+
+    key = await grow()
+    keys, grown = Keys(), list[int]()
+    keys.trust(key)
+
+    def on_bytes(read: int) -> None:
+        if not grown:  # the first file is read, the second is not
+            grown.append(read)
+            asyncio.run(grow())
+
+    before = one.stat().st_size
+    report = await asyncio.to_thread(verify, [one, two], keys, [kept], on_bytes)
+    assert one.stat().st_size > before == grown[0]
+    assert report.findings == ()
 
 
 async def test_a_key_that_was_handed_over_is_trusted_and_the_old_lines_stay_so(tmp_path: Path) -> None:
