@@ -110,7 +110,9 @@ class Question(NamedTuple):
         grouped = f", {BY[by][0]} AS grouped" if by else ""
         # A view that begins with tables of its own goes on where the one of the chosen exchanges ends.
         joint = ", " + query.removeprefix("WITH ") if query.startswith("WITH ") else query
-        return log.ask(f"WITH chosen AS (SELECT *{grouped} FROM log WHERE kind = 'exchange'{where}) {joint}", values)
+        # A table of what was chosen would hold every column of it for who asks twice.
+        chosen = f"chosen AS NOT MATERIALIZED (SELECT *{grouped} FROM log WHERE kind = 'exchange'{where})"
+        return log.ask(f"WITH {chosen} {joint}", values)
 
 
 def _every(log: Log) -> int:

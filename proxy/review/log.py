@@ -27,6 +27,8 @@ from proxy.review.schema import AS_READ, COLUMNS, IS_RECORD, KNOWN_BY, stored
 
 _LOOK_SECONDS: Final = 0.1
 _FETCH_ROWS: Final = 10_000
+# DuckDB's own choice is twice as many rows: 930 MB instead of 620 for all columns, for a file that is 5 % smaller.
+_PACKED: Final = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 61440"
 
 Watch = Callable[[float], None]
 
@@ -95,9 +97,7 @@ class Log:
                 raise ConfigurationError(f"{to}: cannot be written: {error.strerror}") from None
             return
         with self._plainly():
-            self._connection.execute(
-                f"COPY log TO {_text(to)} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
-            ).fetchall()
+            self._connection.execute(f"COPY log TO {_text(to)} ({_PACKED}, USE_TMP_FILE false)").fetchall()
 
     def _take(
         self, sources: Sequence[Source], wanted: Sequence[str], watch: Watch, written: Sequence[Path], *, apart: bool
@@ -155,7 +155,7 @@ class Log:
             for wanted_form, packing in ((Form.LINES, "none"), (Form.GZIP, "gzip"))
             if (paths := [path for path, form in lines if form is wanted_form])
         ]
-        query = f"COPY ({' UNION ALL '.join(parts)}) TO {_text(kept)} (FORMAT parquet, COMPRESSION zstd)"
+        query = f"COPY ({' UNION ALL '.join(parts)}) TO {_text(kept)} ({_PACKED})"
         with ThreadPoolExecutor(1) as thread:
             reading = thread.submit(lambda: self._connection.execute(query).fetchall())
             try:

@@ -1,7 +1,7 @@
 """The views: what a reviewer usually asks, each as one query over the exchanges that were chosen.
 
 Laws: values that somebody chose are parameters, never part of a query; what comes out has its columns named for people
-and programs alike; times are UTC. What is told of single rules, quotas and reasons first counts exchanges that are
+and programs alike; times are UTC. What tells of single rules, quotas and reasons first counts exchanges that are
 alike, so that ten million of them become few before lists are taken apart and accounts counted.
 """
 
@@ -96,11 +96,15 @@ VIEWS: Final[Mapping[str, View]] = {
         "by quota: exchanges that it counted and their charge, its denials, those that it would make in shadow",
         ("account", "by", "actions", "quotas", "settled", "cost_microusd", "shadow"),
         f"""
-        WITH alike AS MATERIALIZED (
-            SELECT {{grouped}} account, quotas, if({_QUOTA_DENIED}, "by", NULL) AS denied_by,
-                shadow.denied_by AS would_deny, count(*) AS times,
-                sum(settled['tokens']) AS tokens, sum(cost_microusd) AS cost_microusd
-            FROM chosen GROUP BY ALL
+        WITH counted AS (
+            SELECT {{grouped}} account, quotas, count(*) AS times, sum(settled['tokens']) AS tokens,
+                sum(cost_microusd) AS cost_microusd
+            FROM chosen WHERE len(quotas) > 0 GROUP BY ALL
+        ), denied AS (
+            SELECT {{grouped}} account, "by", count(*) AS times FROM chosen WHERE {_QUOTA_DENIED} GROUP BY ALL
+        ), shadowed AS (
+            SELECT {{grouped}} account, shadow.denied_by AS denied_by, count(*) AS times
+            FROM chosen WHERE len(shadow.denied_by) > 0 GROUP BY ALL
         )
         SELECT {{by}} quota, {_times("what = 'counted'")} AS counted,
             count(DISTINCT account) FILTER (what = 'counted') AS accounts,
@@ -111,9 +115,10 @@ VIEWS: Final[Mapping[str, View]] = {
             {_times("what = 'shadow'")} AS would_deny,
             count(DISTINCT account) FILTER (what = 'shadow') AS would_deny_accounts
         FROM (
-            SELECT *, unnest(quotas) AS quota, 'counted' AS what FROM alike
-            UNION ALL SELECT *, denied_by, 'denied' FROM alike WHERE denied_by IS NOT NULL
-            UNION ALL SELECT *, unnest(would_deny), 'shadow' FROM alike
+            SELECT {{grouped}} account, unnest(quotas) AS quota, 'counted' AS what, times, tokens, cost_microusd
+                FROM counted
+            UNION ALL SELECT {{grouped}} account, "by", 'denied', times, 0, 0 FROM denied
+            UNION ALL SELECT {{grouped}} account, unnest(denied_by), 'shadow', times, 0, 0 FROM shadowed
         ) GROUP BY ALL ORDER BY denied DESC, counted DESC, quota, 1 LIMIT $top
         """,
     ),
