@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NODE := tests/node/node_modules/.installed
 
 .PHONY: run demo test lint bench soak lock clean
 
@@ -15,7 +16,7 @@ demo: $(STAMP)
 # A file stays in one process, so that the proxy that its tests share is started once; in the order of the folders,
 # since by number of tests, as is the default, the few that take longest would come last. What Python compiles is kept,
 # whatever the caller's shell says of that: else each process that the tests start would compile everything anew.
-test: $(STAMP)
+test: $(NODE)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
@@ -27,7 +28,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench
 
-soak: $(STAMP)
+soak: $(NODE)
 	$(BIN)/pytest -m soak --timeout 3600
 
 # The locked versions, with hashes, for every platform: of the product, of what builds its wheel, of tests and gate.
@@ -37,12 +38,16 @@ lock: $(STAMP)
 	echo 'hatchling>=1.27' | $(LOCK) - -o requirements-build.lock
 	$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 
-$(STAMP): pyproject.toml requirements-dev.lock tests/node/package-lock.json
+$(STAMP): pyproject.toml requirements-dev.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stillgate needs Python 3.11 or newer; say make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/npm ci --silent --prefix tests/node
+	touch $@
+
+# The official clients for Node, for the tests alone.
+$(NODE): $(STAMP) tests/node/package-lock.json
+	$(BIN)/npm ci --silent --prefer-offline --prefix tests/node
 	touch $@
 
 clean:
