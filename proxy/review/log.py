@@ -157,8 +157,8 @@ class Log:
         ]
         query = f"COPY ({' UNION ALL '.join(parts)}) TO {_text(kept)} ({_PACKED})"
         with ThreadPoolExecutor(1) as thread:
-            reading = thread.submit(lambda: self._connection.execute(query).fetchall())
-            try:
+            try:  # from the beginning: a signal may come while the thread is started
+                reading = thread.submit(lambda: self._connection.execute(query).fetchall())
                 while not reading.done():
                     with suppress(NotYet):
                         reading.result(_LOOK_SECONDS)

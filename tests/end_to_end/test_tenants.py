@@ -18,6 +18,7 @@ from tests.rig.speech import CHAT, MESSAGES, Speech
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TENANTS = 200
+KEYS_AT_ONCE = asyncio.Semaphore(32)  # a Unix socket refuses whom its queue has no room for
 
 
 def echo(upstream: ScriptedUpstream, asked: Recorded) -> Script:
@@ -45,7 +46,8 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
 async def customer(scene: Scene, number: int, turns: int) -> int:
     """Ask again and again as one tenant, and leave now and then in the middle; return how many answers came."""
     dice = random.Random(number)
-    secret = await scene.gate.create_key(account=f"account-{number}", tenant=f"tenant-{number}")
+    async with KEYS_AT_ONCE:
+        secret = await scene.gate.create_key(account=f"account-{number}", tenant=f"tenant-{number}")
     got = turn = 0
     while turn < turns:
         async with await scene.connect(60) as client:
