@@ -83,8 +83,8 @@ def leaks(pieces: Iterable[bytes]) -> list[bytes]:
 def git(*words: str) -> Iterator[bytes]:
     """Yield the output of git, a line each."""
     program = shutil.which("git")
-    if program is None or not (ROOT / ".git").exists():
-        pytest.skip("this is no working tree of git")
+    assert program is not None, "git is needed"
+    assert (ROOT / ".git").exists(), "this is no working tree of git"
     with subprocess.Popen([program, *words], cwd=ROOT, stdout=subprocess.PIPE) as process:  # noqa: S603 - words of our own
         yield from process.stdout or ()
     assert process.returncode == 0
