@@ -1,22 +1,31 @@
 # Two stages: wheels are installed by hash where there is a compiler and pip, and only what runs is taken over.
 FROM python:3.13-slim AS build
+# Anything but nothing brings the extras too: cel, otel and review.
+ARG EXTRAS=""
 WORKDIR /build
 RUN python -m venv /opt/stillgate
-COPY requirements.lock requirements-build.lock ./
+COPY requirements.lock requirements-extras.lock requirements-build.lock ./
 # Wheels only: nothing from a package index runs code while it is installed.
-RUN /opt/stillgate/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock \
+RUN /opt/stillgate/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements${EXTRAS:+-extras}.lock \
  && python -m venv /opt/build \
  && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md ./
 COPY proxy proxy
 COPY policies policies
+COPY supply supply
+# The bill of materials says no if anything is there that was not locked.
 RUN /opt/build/bin/hatchling build -t wheel -d /build/dist \
  && /opt/stillgate/bin/pip install --no-cache-dir --no-deps --no-index dist/*.whl \
- && /opt/stillgate/bin/pip uninstall --yes pip
+ && /opt/stillgate/bin/pip uninstall --yes pip \
+ && /opt/build/bin/python -m supply.sbom --alone requirements${EXTRAS:+-extras}.lock \
+    /opt/stillgate/lib/python3.13/site-packages ${EXTRAS:+cel otel review} > /opt/stillgate/sbom.cdx.json
 
 FROM python:3.13-slim
+# The last thing that the shell does is to take itself away; pip and Debian's package tools go with it.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin stillgate \
- && install -d -o stillgate -g stillgate -m 0700 /var/lib/stillgate
+ && install -d -o stillgate -g stillgate -m 0700 /var/lib/stillgate \
+ && python -m pip uninstall --yes --root-user-action ignore pip \
+ && rm -f /usr/bin/apt* /usr/bin/dpkg* /usr/bin/perl* /usr/bin/bash /usr/bin/rbash /usr/bin/dash /usr/bin/sh /bin/sh
 COPY --from=build /opt/stillgate /opt/stillgate
 COPY policies /etc/stillgate/policies
 ENV PATH=/opt/stillgate/bin:$PATH \

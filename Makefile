@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NODE := tests/node/node_modules/.installed
 
-.PHONY: run demo test lint bench soak lock clean
+.PHONY: run demo test lint bench soak lock sbom clean
 
 run: $(STAMP)
 	$(BIN)/stillgate serve
@@ -30,13 +30,23 @@ bench: $(STAMP)
 
 soak: $(NODE)
 	$(BIN)/pytest -m soak --timeout 3600
+	$(BIN)/pytest -m "hypothesis and not soak" --hypothesis-profile soak --timeout 3600
 
-# The locked versions, with hashes, for every platform: of the product, of what builds its wheel, of tests and gate.
+# The locked versions, with hashes, for every platform: of the product, also with its extras, of what builds its wheel,
+# of tests and gate.
+EXTRAS := cel otel review
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: $(STAMP)
 	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) -c requirements.lock $(EXTRAS:%=--extra %) pyproject.toml -o requirements-extras.lock
 	echo 'hatchling>=1.27' | $(LOCK) - -o requirements-build.lock
 	$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
+
+# The bill of materials of what is installed here, extras included, without what tests and gate need.
+sbom: $(STAMP)
+	mkdir -p dist
+	$(BIN)/python -m supply.sbom requirements-extras.lock \
+	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" $(EXTRAS) > dist/sbom.cdx.json
 
 $(STAMP): pyproject.toml requirements-dev.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Stillgate needs Python 3.11 or newer; say make PYTHON=python3.11")'

@@ -22,6 +22,7 @@ _SCRIPTS = {
     "Hindi": ("".join(map(chr, range(0x0915, 0x0940))), " "),
 }
 _QUESTION_SHARE = 0.7
+_TOGETHER = 16  # as many as the gateway takes at a time
 
 
 async def prints_costs(batches: int = _BATCHES) -> dict[str, float]:
@@ -32,7 +33,10 @@ async def prints_costs(batches: int = _BATCHES) -> dict[str, float]:
     short, long = ({name: _of(maker, texts) for name, texts in each.items()} for each in (prompts, longer))
     sample = maker.of(prompts["2 kB, ASCII"]).sample
     short["two samples compared"] = lambda: shared(sample, sample)
-    return await medians_us(short, batches) | await medians_us(long, min(batches, _LONG_BATCHES))
+    several = [_prompt(_text("ASCII", 2_000 * number)[-2_000:]) for number in range(1, _TOGETHER + 1)]
+    long["together"] = lambda: maker.of_each(several)
+    found = await medians_us(short, batches) | await medians_us(long, min(batches, _LONG_BATCHES))
+    return found | {f"2 kB, ASCII, each of {_TOGETHER} together": found.pop("together") / _TOGETHER}
 
 
 def _of(maker: Fingerprinter, texts: list[Text]) -> Step:

@@ -28,8 +28,6 @@ from proxy.rules.pack_loading import check_pack
 from proxy.rules.signal_book import SignalBook
 
 _KEY = b"k" * 32
-_BATCHES = 200
-_LOADS = 3
 _NOW = 1_790_000_000.0
 _SEED = 1
 _TEMPLATE_PRINTS = 60
@@ -45,7 +43,7 @@ _CONDITIONS: tuple[dict[str, Any], ...] = (
 _EXPRESSION = 'request.turns > {n} && account.age_days < 14 && !(account.plan in ["pro", "team"])'
 
 
-async def rules_costs() -> dict[str, float]:
+async def rules_costs(batches: int = 200, loads: int = 3) -> dict[str, float]:
     """Return microseconds an exchange for rules, expressions and templates, and seconds to load 1,000 rules."""
     exchange, table = _exchange(), field_table()
     plain = Engine(_pack(100), table, SignalBook(_KEY), FlagBook(), Mode.ENFORCE)
@@ -58,14 +56,14 @@ async def rules_costs() -> dict[str, float]:
             "unknown": lambda: book.match(unknown),
             "known": lambda: book.match(known),
         },
-        _BATCHES,
+        batches,
     )
     return {
         "declarative_100_us": us["plain"],
         "cel_20_us": us["cel"],
         "templates_1000_us": us["unknown"],
         "templates_1000_match_us": us["known"],
-        "load_1000_s": _load_seconds(),
+        "load_1000_s": _load_seconds(loads),
     }
 
 
@@ -89,9 +87,9 @@ def _templates(count: int) -> tuple[CampaignBook, NDArray[np.uint64], NDArray[np
     return book, unknown, known
 
 
-def _load_seconds() -> float:
+def _load_seconds(loads: int) -> float:
     data, found = _text(1000), []
-    for _ in range(_LOADS):
+    for _ in range(loads):
         began = time.perf_counter()
         pack, _ = check_pack(data, "bench.yaml")
         assert pack is not None

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from bench.frames import listener, serving
 from bench.load import Script
-from bench.meter import Step
+from bench.meter import BATCH, Step
 from bench.stage import PACK
 from bench.traffic import MODEL, PATH, answer_body, request_body, stream_events
 from proxy.answers import AnswerWriter, Reply
@@ -157,19 +157,27 @@ async def _settling(
         tally.observe("stillgate_upstream_first_byte_seconds", 0.0005)
         tally.charged(MODEL, ending.usage, ending.cost_microusd)
 
-    line, chain = recorder.exchange(ending), Chain(Head.begun(journal.log.writer))
+    unprinted = [course.exchange] * BATCH
+    calls = itertools.count(1)
+
+    def take_prints() -> None:
+        if next(calls) % BATCH == 0:  # a few prompts at a time, as after their answers
+            decider.print_each(unprinted)
+
+    chain = Chain(Head.begun(journal.log.writer))
     exchange, limits, dialect = course.exchange, LimitHeaders(clock), dialects()[PATH]
     plan = course.reservation.plan
     return {
         "facts: detectors": lambda: decider.inspect(exchange),
+        "prints: several prompts together, each": take_prints,
         "rules: signals, conditions, flags": lambda: decider.engine.judge(exchange, exchange.started),
         "quotas: reserve and settle": reserve_and_settle,
         "answer: headers of limits": lambda: limits.lines(dialect, plan, _RESERVED),
         "exchange: begin": begin,
         "exchange: end": end,
         "metrics": count,
-        "record: build and queue": lambda: journal.record(ending),
-        "record: link (in the writer's thread)": lambda: chain.link(line),
+        "record: queue": lambda: journal.record(ending),
+        "record: make and link (in the writer's thread)": lambda: chain.link(recorder.exchange(ending)),
     }
 
 

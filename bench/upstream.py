@@ -8,8 +8,10 @@ which one that went out late does not put off.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 from bench.traffic import ASKS_FOR_STREAM, ASKS_FOR_USAGE, answer_body, stream_events
@@ -30,6 +32,25 @@ class CannedUpstream:
         self.whole += body
         self.plain = _pieces(stream_events(usage=False))
         self.counted = _pieces(stream_events(usage=True))
+        # All wait equally long, so whoever was served last is served last again: no timer for each.
+        self._paced: deque[tuple[float, Callable[[], bool]]] = deque()
+
+    def pace(self, step: Callable[[], bool]) -> None:
+        """Call `step` now and after each pause, until it returns False."""
+        loop = asyncio.get_running_loop()
+        if not self._paced:
+            loop.call_soon(self._go_on)
+        self._paced.append((loop.time(), step))
+
+    def _go_on(self) -> None:
+        loop, paced = asyncio.get_running_loop(), self._paced
+        now = loop.time()
+        while paced and paced[0][0] <= now:
+            moment, step = paced.popleft()
+            if step():
+                paced.append((moment + self.pause, step))
+        if paced:
+            loop.call_at(paced[0][0], self._go_on)
 
 
 class _Conversation(asyncio.Protocol):
@@ -56,16 +77,22 @@ class _Conversation(asyncio.Protocol):
             self._transport.write(self._canned.whole)
             return
         pieces = iter(self._canned.counted if ASKS_FOR_USAGE in body else self._canned.plain)
-        self._stream(pieces, self._loop.time(), self._canned.pause)
+        if self._canned.pause:
+            self._canned.pace(partial(self._write, pieces))
+        else:
+            self._stream(pieces)
 
-    def _stream(self, pieces: Iterator[bytes], moment: float, pause: float) -> None:
+    def _stream(self, pieces: Iterator[bytes]) -> None:
+        if self._write(pieces):
+            self._loop.call_soon(self._stream, pieces)
+
+    def _write(self, pieces: Iterator[bytes]) -> bool:
+        """Write the next piece, and tell whether there was one."""
         piece = next(pieces, None)
-        if piece is not None and self._transport is not None:
-            self._transport.write(piece)
-            if pause:
-                self._loop.call_at(moment + pause, self._stream, pieces, moment + pause, pause)
-            else:
-                self._loop.call_soon(self._stream, pieces, moment, pause)
+        if piece is None or self._transport is None:
+            return False
+        self._transport.write(piece)
+        return True
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
-from proxy.admin_side import campaigns, epochs, flags, keys, packs, tokens
+from proxy.admin_side import campaigns, epochs, flags, keys, packs, samples, tokens
 from proxy.admin_side.access import Door, answer_if_allowed
 from proxy.admin_side.documents import problems
 from proxy.admin_side.health import add_health, status
@@ -52,7 +52,9 @@ ROUTES: Final = (
     Route("GET", "/tokens", Role.REVIEWER, tokens.list_all),
     Route("POST", "/tokens", Role.OPERATOR, tokens.create),
     Route("POST", "/tokens/{name}/revoke", Role.OPERATOR, tokens.revoke),
+    Route("POST", "/pseudonyms", Role.REVIEWER, epochs.names),
     Route("POST", "/epochs/{epoch}/forget", Role.OPERATOR, epochs.forget),
+    Route("POST", "/samples/{id}/read", Role.REVIEWER, samples.read),
     Route("GET", "/policy", Role.REVIEWER, packs.show),
     Route("POST", "/policy/activate", Role.AUTHOR, packs.activate),
     Route("POST", "/policy/rollback", Role.AUTHOR, packs.rollback),

@@ -1,6 +1,7 @@
 """Who may begin an exchange: a caller that we know, while we are not ending and there is room and memory for it.
 
-Law: what turns somebody away for our own sake is looked at first, since asking who it is costs more.
+Laws: what turns somebody away for our own sake is looked at first, since asking who it is costs more; answers that are
+on their way go before those who come.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable
 from proxy.exchange import Principal
 from proxy.parts import Parts
+from proxy.starts import Starts
 
 _FULL_RETRY_S = 5  # memory is looked at once a second, and what runs needs a moment to end
 
@@ -23,9 +25,11 @@ class Admission:
         self.draining = False  # new work is not taken any more
         self.memory_full = False
         self._parts = parts
+        self._starts = Starts(parts.clock.monotonic)
 
     async def admit(self, request: web.BaseRequest, dialect: Dialect, running: int) -> Principal:
         """Return who calls, with `running` exchanges inside. Raises ProxyError if there may be no other."""
+        await self._starts.turn(running)
         if self.draining:
             raise Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1)
         if self.memory_full:

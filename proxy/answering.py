@@ -1,7 +1,8 @@
 """Lets the actions of a decision change the answer, one after the other in the order of the ladder.
 
 Laws: what one action returns is what the next one sees; what the answer became is what the record says. A gap is filled
-once all actions have seen its chunk, so that none of them has to wait, and what is in it is changed by none.
+once all actions have seen its chunk, so that none of them has to wait, and what is in it is changed by none. Only what
+leaves is brought into line with what left before: until a gap is filled, nobody knows what that is.
 """
 
 from __future__ import annotations
@@ -50,26 +51,29 @@ class Answering:
 
     def of(self, chunks: Iterable[Chunk], *, last: bool) -> Sequence[Chunk]:
         """Return what comes of chunks; of the last ones, with all that was held back."""
-        retelling = self._retelling
-        if retelling is not None:
+        if self._retelling is not None:
             chunks = list(chunks)
             for chunk in chunks:
-                retelling.note(chunk)
+                self._retelling.note(chunk)
         for _, transform in self._at_work:
             made = [each for chunk in chunks for each in transform.feed(chunk)]
             chunks = [*made, *transform.end()] if last else made
-        return list(chunks) if retelling is None else [retelling.put(chunk) for chunk in chunks]
+        return list(chunks)
 
     def wait(self, chunk: Chunk) -> float:
         """Return for how many seconds a chunk may not go yet."""
         return chunk.not_before - self._clock.monotonic() if chunk.not_before else 0.0
+
+    def leaving(self, chunk: Chunk) -> Chunk:
+        """Return what the client gets of a chunk without gaps, once all before it have left."""
+        return chunk if self._retelling is None else self._retelling.put(chunk)
 
     async def filled(self, chunk: Chunk) -> Sequence[Chunk]:
         """Return what the client gets of a chunk with gaps, once everybody was asked who can fill one."""
         answers = await asyncio.gather(*(gap.ask() for gap in chunk.gaps))
         for answer in answers:
             self._helped += Counter({answer.how.value: 1, "input": answer.usage.input, "output": answer.usage.output})
-        return filled(chunk, [answer.text for answer in answers])
+        return [self.leaving(each) for each in filled(chunk, [answer.text for answer in answers])]
 
     @property
     def helped(self) -> Mapping[str, int]:

@@ -8,11 +8,12 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from proxy.afterwards import Afterwards
 from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KEYS_TABLE, KeyCache
 from proxy.client_connection import Deadlines
@@ -27,6 +28,7 @@ from proxy.descriptors import connections_within
 from proxy.dialects import dialects
 from proxy.gateway import Gateway
 from proxy.helper_model import HelperModels
+from proxy.idempotency import Claims
 from proxy.intake import Reader
 from proxy.link_names import LinkNames
 from proxy.listener import Caps, Listener, Refused
@@ -34,7 +36,7 @@ from proxy.log import get
 from proxy.metered_store import MeteredStore
 from proxy.metrics import Refusal, Tally
 from proxy.parts import Parts
-from proxy.recording import follow_epochs, open_journal, open_recorder
+from proxy.recording import follow_epochs, open_journal, open_recorder, open_sampler
 from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
 from proxy.served_model import ServedModel
@@ -51,6 +53,8 @@ from proxy.upstream import Origin, Upstream
 if TYPE_CHECKING:
     from proxy.telemetry import Spans
 
+# For the store to say which keys have changed: from then on whoever has asked is known while it is away.
+_FIRST_CONTACT_S = 1.0
 _BACKLOG = 1024
 
 
@@ -94,22 +98,28 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
             known = [(row.name, row.value or b"") for row in remembered.of(KEYS_TABLE)]
             keys.recall(known, clock.wall() - remembered.at)
         tokens = Tokens(settings.issuers, store, clock, secrets.token_bytes(32), secrets.SystemRandom().random)
-        teller = _teller(settings, store, clock, master)
-        teller.adopt(pack)
+        teller = _teller(settings, pack, store, clock, master)
         stack.push_async_callback(teller.close)
         spans = spans_of(settings, place.worker, recorder)
         if spans is not None:
             stack.push_async_callback(spans.close)
         parts = _parts(settings, clock, tally, journal, keys, tokens, teller, spans)
+        stack.callback(parts.afterwards.flush)
+        sampler = open_sampler(settings, place.worker, master, parts.dialects.values(), journal, clock)
+        if sampler is not None:
+            stack.push_async_callback(sampler.close)
+            parts = replace(parts, sampler=sampler)
         for upstream in parts.upstreams.values():
             stack.callback(upstream.close)
         ask = _helper_models(settings, parts).ask
         deciders = await Deciders.open(settings, pack, store, clock, master, place.patterns, ask, remembered)
         stack.push_async_callback(deciders.close)
+        claims = Claims(store, master.derive(Purpose.IDEMPOTENCY))
+        stack.push_async_callback(claims.close)
         deadlines = _deadlines(settings)
         reader = Reader(deadlines, settings.limits.body_bytes)
         stack.callback(reader.close)
-        gateway = Gateway(parts, reader, deciders.put_to_work(deciders.compile(pack)))
+        gateway = Gateway(parts, reader, claims, deciders.put_to_work(deciders.compile(pack)))
         listener = _listener(settings, gateway, deadlines, tally)
         server = await asyncio.get_running_loop().create_server(
             listener, sock=listening_socket(place.host, place.port), backlog=_BACKLOG
@@ -120,6 +130,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
             keys.follow(),
             *tokens.work(),
             *deciders.work(),
+            claims.run(),
             teller.run(),
             listener.sweep(),
             gateway.watch(),
@@ -130,14 +141,17 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
             *([SharedHeads(seal, store, clock).run()] if settings.store.shared else []),
         )
         await stack.enter_async_context(_background(work, serving.failed))
+        await keys.followed(_FIRST_CONTACT_S)
         yield serving
 
 
-def _teller(settings: Settings, store: Store, clock: Clock, master: Master) -> Teller:
+def _teller(settings: Settings, pack: Pack, store: Store, clock: Clock, master: Master) -> Teller:
     holder, numbers = secrets.token_hex(6), itertools.count()
     names = LinkNames(master.derive(Purpose.LINKS))
     keep_bytes, max_mode = settings.hunter.stream_bytes, Mode(settings.max_mode)
-    return Teller(store, names, clock, lambda: f"{holder}-{next(numbers)}", keep_bytes, max_mode)
+    teller = Teller(store, names, clock, lambda: f"{holder}-{next(numbers)}", keep_bytes, max_mode)
+    teller.adopt(pack)
+    return teller
 
 
 def _parts(
@@ -165,6 +179,7 @@ def _parts(
         journal=journal,
         tally=tally,
         teller=teller,
+        afterwards=Afterwards(teller, journal),
         clock=clock,
         new_id=_exchange_ids(bits),
         spans=spans,

@@ -33,6 +33,8 @@ class AskedRest:
 
     def rest(self, tenant: str) -> float:
         """Return how long a tenant is still to wait."""
+        if not self._asked:
+            return 0.0
         until = self._until
         if tenant in self._asked:
             until = max(until, self._asked[tenant].until)

@@ -237,6 +237,11 @@ class Settings(StoreSettings):
         """The folder of the decision log's files."""
         return self.decision_log.folder or self.data / "decisions"
 
+    @property
+    def samples_folder(self) -> Path:
+        """The folder of the sealed samples."""
+        return self.decision_log.samples.folder or self.data / "samples"
+
 
 def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Settings:
     """Read the settings, or take all defaults without a file; raises YamlProblems with everything that is wrong.

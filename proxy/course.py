@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from proxy.answering import Answering
@@ -18,6 +18,8 @@ from proxy.decisions.record import Ending
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import BYTES_PER_TOKEN, Answered, Exchange, Progress, Usage
 from proxy.rules.reservation import NO_PLAN, NOTHING, Amounts, Denial, Plan, Reservation
+from proxy.samples.excerpt import Heard
+from proxy.store.base import Claim
 
 # What a model can have produced per second before an answer that never came; faster ones are charged too little.
 _TOKENS_PER_SECOND = 100
@@ -54,6 +56,8 @@ class Course:
     reservation: Reservation | None = None
     plan: Plan = NO_PLAN
     met: Denial | None = None  # the limit that refused
+    idempotency_key: str = ""
+    claim: Claim | None = None  # made under that key
     terms: Terms | None = None
     upstream: str = ""
     model: str = ""  # that was sent the call
@@ -68,6 +72,7 @@ class Course:
     disclosed: bool = False  # whether the client is told that its answer was limited
     answering: Answering | None = None  # the actions that change the answer
     cut: ProxyError | None = None  # set when we end the exchange: a shutdown, a total timeout
+    heard: Heard | None = None  # what a sample would keep of the answer
     closed: bool = False
 
     @property
@@ -164,7 +169,8 @@ def leave(course: Course) -> None:
     course.outcome = Outcome.CLIENT_LEFT
     course.status = course.status or _LEFT
     if course.sent is None:
-        course.verdict = Verdict(Effect.DENY, by="client", reasons=("left before a decision",))
+        reasons = ("left before anything was sent", *course.verdict.reasons)
+        course.verdict = replace(course.verdict, effect=Effect.DENY, by="client", actions=(), reasons=reasons)
 
 
 def outcome_of(error: ProxyError, course: Course) -> Outcome:

@@ -49,7 +49,7 @@ class _Prints(threading.local):
     """A fingerprinter for each thread that reads requests: one is for one thread at a time."""
 
     def __init__(self, key: bytes) -> None:
-        self.of = Fingerprinter(key).of
+        self.of_each = Fingerprinter(key).of_each
 
 
 class Deciders:
@@ -137,8 +137,8 @@ class Deciders:
         fingerprint = self._fingerprint if told or containment.looks else None
         return Decider(engine, self._quotas, needed, self._table, self._tools, containment, fingerprint, told)
 
-    def _fingerprint(self, texts: Sequence[Text]) -> Prints:
-        return self._prints.of(texts)
+    def _fingerprint(self, prompts: Sequence[Sequence[Text]]) -> Sequence[Prints]:
+        return self._prints.of_each(prompts)
 
     def numbers(self) -> dict[str, float]:
         """Return what is remembered and how the store fares, by the names of the metrics."""

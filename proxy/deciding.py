@@ -30,7 +30,7 @@ from proxy.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose
 
 Estimate = Callable[[Call], Amounts]  # what an exchange may use at most
-Fingerprint = Callable[[Sequence[Text]], Any]  # makes `Exchange.prints`; in whichever thread reads the request
+Fingerprint = Callable[[Sequence[Sequence[Text]]], Sequence[Any]]  # makes `Exchange.prints` of each prompt's texts
 
 
 class Reserving(Protocol):
@@ -140,7 +140,7 @@ class Decider:
         self.quotas = quotas
         self._clock = tools.clock
         self._tools = tools
-        self.fingerprint = fingerprint
+        self._fingerprint = fingerprint
         self._containment = containment
         self._detectors = tuple(detectors)
         self._remembering = tuple(
@@ -161,6 +161,22 @@ class Decider:
         facts = self._tools.models.get(model)
         where = facts.upstream if facts is not None else ""
         return IssuedIds(self._tools.key(Purpose.ISSUED_IDS), exchange.principal.tenant, where, self._tools.public_ids)
+
+    @property
+    def matches_prints(self) -> bool:
+        """Whether what is decided hangs on the prints of a prompt."""
+        return self._containment is not None and self._containment.matches
+
+    def wants_prints(self, exchange: Exchange) -> bool:
+        """Tell whether somebody asks for the prints of a prompt that was read, and they are not there yet."""
+        return self._fingerprint is not None and exchange.call is not None and exchange.prints is None
+
+    def print_each(self, exchanges: Sequence[Exchange]) -> None:
+        """Make the prints of prompts, several at once; each is one that this, or an earlier pack, wants prints of."""
+        if self._fingerprint is not None:
+            each = self._fingerprint([exchange.texts for exchange in exchanges])
+            for exchange, prints in zip(exchanges, each, strict=True):
+                exchange.prints = prints
 
     def inspect(self, exchange: Exchange) -> None:
         """Fill in the fields that the request alone tells; needs no event loop."""
@@ -253,8 +269,8 @@ class Decider:
                     done.rejection, done.rung = result, rung
                     done.actions.append(kind.name)
                     return done
-                if isinstance(action, AnswerAction):
-                    done.acting.append(Acting(kind.name, action, rung))
+                if hasattr(action, "on_answer"):  # a protocol's isinstance takes as long as some actions
+                    done.acting.append(Acting(kind.name, cast("AnswerAction", action), rung))
                     done.disclose, done.rung = done.disclose or rung.disclose, rung
                 if result is not done.call:
                     done.call, done.rung, done.changed_by = result, rung, rung

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -54,6 +55,9 @@ class Shadow(NamedTuple):
 
 NO_SHADOW = Shadow()
 
+# What a flag counts, by its name: its score, and how many people confirmed it.
+Counted = Mapping[str, tuple[int, int]]
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -62,7 +66,8 @@ class Verdict:
     `by` is the id of the quota, rung or check that decided, empty for a plain allow. `error` is set exactly when the
     effect is deny. `actions` names what changed the call or the answer, `fired` the rules that raised a flag, `flags`
     what was live, `waiting` the rungs that wait for an approval, `exempt` the exemptions that were used, `failed` the
-    rules whose condition failed. `shadow` is the same for the world in which rules in shadow count too.
+    rules whose condition failed. `shadow` is the same for the world in which rules in shadow count too. `counted` is
+    what each of `flags` counts, `shadow_counted` the same for all that are live in the shadow world.
     """
 
     effect: Effect
@@ -78,6 +83,8 @@ class Verdict:
     exempt: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     shadow: Shadow = NO_SHADOW
+    counted: Counted = field(default_factory=dict)
+    shadow_counted: Counted = field(default_factory=dict)
 
 
 ALLOWED = Verdict(Effect.ALLOW)  # a plain allow

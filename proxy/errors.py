@@ -77,6 +77,13 @@ class RequestTimeout(ProxyError):
     code = "request_timeout"
 
 
+class Conflict(ProxyError):
+    """What is asked does not go with what was asked before."""
+
+    status = 409
+    code = "conflict"
+
+
 class TooLarge(ProxyError):
     """The body is larger, deeper or has more parts than allowed."""
 

@@ -8,7 +8,6 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
 
 from aiohttp import web
 
@@ -16,11 +15,11 @@ from proxy.admission import Admission
 from proxy.answering import Answering
 from proxy.answers import Answer, AnswerWriter, Reply
 from proxy.client_connection import Connection
-from proxy.counting import count_decision, count_ending, count_refusal
-from proxy.course import Course, close, learn, leave, outcome_of
+from proxy.closing import closed
+from proxy.counting import count_decision, count_refusal
+from proxy.course import Course, leave, outcome_of
 from proxy.deciding import Decider, Decision
-from proxy.decision import Effect, Outcome, Verdict
-from proxy.decisions.record import Ending
+from proxy.decision import Effect, Outcome
 from proxy.decisions.writer import LogUnavailable
 from proxy.dialects.base import Dialect
 from proxy.errors import (
@@ -33,6 +32,7 @@ from proxy.errors import (
 )
 from proxy.exchange import Call, Exchange, Principal
 from proxy.framing import check_framing
+from proxy.idempotency import Claims, key_of
 from proxy.intake import Intake, Reader
 from proxy.limit_headers import LimitHeaders
 from proxy.log import get
@@ -43,25 +43,18 @@ from proxy.refusal import refused, to_error, to_verdict
 from proxy.relay import Relay
 from proxy.routing import route
 from proxy.rules.reservation import NOTHING, Amounts
-from proxy.upstream import UpstreamAnswer
+from proxy.sending import send, to_send
 
-_ERROR_BODY_BYTES = 65_536
 _CLIENT_ID_CHARS = 128
 _WATCH_S = 1.0
-
-
-class Sent(NamedTuple):
-    """What goes upstream."""
-
-    call: Call
-    body: bytes
 
 
 class Gateway:
     """Handles the requests of one process."""
 
-    def __init__(self, parts: Parts, reader: Reader, decider: Decider) -> None:
+    def __init__(self, parts: Parts, reader: Reader, claims: Claims, decider: Decider) -> None:
         self._parts = parts
+        self._claims = claims
         self._decider = decider
         self._reader = reader
         self._answers = AnswerWriter(parts.clock)
@@ -98,8 +91,8 @@ class Gateway:
         finally:
             self._courses.discard(course)
             self._reader.release(principal.account, course.bytes_in)
-            if (ending := self._close(course)) is not None:
-                parts.journal.record(ending)
+            if (ending := closed(course, parts, self._claims)) is not None:
+                parts.afterwards.add(ending, course.decider)
 
     def _accept(self, request: web.BaseRequest, dialect: Dialect, exchange_id: str, principal: Principal) -> Course:
         now = self._parts.clock.monotonic()
@@ -125,9 +118,10 @@ class Gateway:
             if dialect.path != request.raw_path.partition("?")[0]:
                 course.status, course.outcome = 200, Outcome.LOCAL
                 return relay.whole(dialect.models(sorted(self._parts.models), 0))
+            course.idempotency_key = key_of(request.headers)
             intake = await self._read(request, dialect, course)
             decision = await self._decide(intake, dialect, course)
-            answer = await self._send(request, dialect, course, _to_send(intake, dialect, decision))
+            answer = await send(self._parts, request, dialect, course, to_send(intake, dialect, decision))
             try:
                 return await relay.relay(answer, intake.call, course)
             finally:
@@ -181,8 +175,7 @@ class Gateway:
         if decision.effect is Effect.DENY:
             error = to_error(decision, exchange.id, parts.links)
         course.verdict = to_verdict(decision, error)
-        if error is None and intake.flaw is not None:
-            error = intake.flaw
+        if error is None and (error := await self._objection(intake, course)) is not None:
             course.verdict = refused(course.verdict, error)
         if error is not None:
             raise error
@@ -193,33 +186,16 @@ class Gateway:
                 await parts.journal.begin(exchange, course.verdict, course.decider.pack.digest)
             except LogUnavailable:
                 raise Unavailable("The decision cannot be recorded right now.", retry_after=5) from None
+        if parts.sampler is not None:
+            course.heard = parts.sampler.listen(exchange.id, course.verdict)
         return decision
 
-    async def _send(self, request: web.BaseRequest, dialect: Dialect, course: Course, sent: Sent) -> UpstreamAnswer:
-        """Send the call upstream; return once the answer's head is there and promises an answer."""
-        model = self._parts.models[sent.call.model]
-        headers = {"x-request-id": course.exchange.id, **course.exchange.trace.headers(), **dialect.default_headers}
-        for name in dialect.forwarded_headers:
-            if name in request.headers:
-                headers[name] = request.headers[name]
-        now = self._parts.clock.monotonic
-        course.upstream, course.model = model.upstream.name, sent.call.model
-
-        def begun() -> None:
-            course.sent = now()
-            course.deadline = course.sent + model.upstream.total_seconds
-
-        answer = await model.post(course.exchange.principal.tenant, dialect, headers, *sent, begun)
-        course.head = now()
-        if answer.status == 200:
-            return answer
-        try:
-            words = await answer.read_at_most(_ERROR_BODY_BYTES)
-            # What another model says of a call is not for one who is to take it for the model that was asked for.
-            wait = answer.wait(self._parts.clock.wall())
-            raise dialect.upstream_error(answer.status, words if course.disclosed or not course.rerouted else b"", wait)
-        finally:
-            answer.close()
+    async def _objection(self, intake: Intake, course: Course) -> ProxyError | None:
+        """Say why a call that the pack lets through is refused: for what it returns, or as it was sent before."""
+        if intake.flaw is not None or not course.idempotency_key:
+            return intake.flaw
+        course.claim = await self._claims.of(course.exchange, course.idempotency_key, intake.sent)
+        return await self._claims.make(course.claim)
 
     async def _fail(self, relay: Relay, course: Course, error: ProxyError) -> Reply:
         """Answer with an error: as the answer if nothing was sent yet, as the stream's last event otherwise."""
@@ -230,24 +206,14 @@ class Gateway:
         course.status = error.status
         if course.sent is None:
             if course.verdict.effect is not Effect.DENY:
-                course.verdict = Verdict(Effect.DENY, by="request", reasons=(error.message,), error=error)
-            if (ending := self._close(course)) is not None:
+                course.verdict = refused(course.verdict, error)
+            if (ending := closed(course, self._parts, self._claims)) is not None:
+                self._parts.afterwards.tell(ending, course.decider)
                 try:
                     await self._parts.journal.record_first(ending)
                 except LogUnavailable:
                     error = Unavailable("The decision cannot be recorded right now.", retry_after=5)
         return relay.fail(error, course)
-
-    def _close(self, course: Course) -> Ending | None:
-        if not course.closed:
-            learn(course)
-        ending = close(course, self._parts.clock.monotonic())
-        if ending is not None:
-            count_ending(self._parts.tally, ending)
-            self._parts.teller.tell(ending)
-            if self._parts.spans is not None:
-                self._parts.spans.tell(ending)
-        return ending
 
     def on_error(self, connection: Connection, status: int, error: BaseException | None) -> Answer:
         """Answer bytes that are no HTTP, or what escaped `handle`."""
@@ -291,9 +257,3 @@ class Gateway:
         """End what still runs with an error in its own dialect."""
         for course in list(self._courses):
             course.end_with(Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1))
-
-
-def _to_send(intake: Intake, dialect: Dialect, decision: Decision) -> Sent:
-    """Return the call that was decided on, serialised anew if an action changed it."""
-    call = decision.call or intake.call
-    return Sent(call, intake.sent if call is intake.call else dialect.write(call))

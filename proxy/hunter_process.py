@@ -17,6 +17,7 @@ from pathlib import Path
 import uvloop
 
 from proxy.clock import SystemClock
+from proxy.collecting import collect_briefly
 from proxy.config import Settings
 from proxy.control import Line, LineClosed, answer_parent
 from proxy.errors import StillgateError
@@ -64,6 +65,7 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
                 pace=pace_of(settings),
                 checkpoints=checkpoints_for(store, settings.data, shared=settings.store.shared),
             ) as hunter:
+                collect_briefly()
                 await line.send({"ready": True, "pid": os.getpid()})
                 await _obey(line, hunter, packs)
         finally:

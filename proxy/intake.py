@@ -40,6 +40,8 @@ _LEAST_AROUND_CHUNK = 5
 _SCANNED_BYTES = 40_000
 _SCANNED_COST = 100
 _VALUE_COST = 100
+# The prints of longer texts are made where they are read, off the loop; those of others once there are a few.
+_PRINTED_LATER_BYTES = _OFF_LOOP_READ_BYTES
 # In smaller bodies nearly everything is text; in larger ones there may be images, which are no tokens by the byte.
 TEXT_ONLY_BYTES = 16_384
 # Without one of these no value of a body holds a handle: JSON has no other way to write one of its characters.
@@ -157,7 +159,9 @@ class Reader:
 
 
 def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decider) -> Intake:
-    """Read a body, put back what it returns in our words, take its prints, let the detectors see it, and serialise it.
+    """Read a body, put back what it returns in our words, let the detectors see it, and serialise it.
+
+    Its prints are taken if they are needed to decide about it, or take long.
 
     Needs no event loop.
     """
@@ -178,9 +182,9 @@ def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decid
     exchange.call = call
     if size > TEXT_ONLY_BYTES or decider.reads_texts or call.token_ids:
         exchange.texts = list(dialect.texts(call))
-    if decider.fingerprint is not None:
-        exchange.prints = decider.fingerprint(exchange.texts)
     exchange.text_bytes = size = read_bytes(call, size, exchange.texts)
+    if (size > _PRINTED_LATER_BYTES or decider.matches_prints) and decider.wants_prints(exchange):
+        decider.print_each([exchange])
     decider.inspect(exchange)
     return Intake(call, len(body), dialect.write(call), size, flaw)
 

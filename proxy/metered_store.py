@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from proxy.errors import StoreUnavailable
 from proxy.metrics import Tally
-from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Store, Tail
+from proxy.store.base import Ask, Changes, Claim, Claimed, Conclusion, Credit, Grant, Held, Hold, Note, Row, Store, Tail
 
 T = TypeVar("T")
 
@@ -35,6 +35,14 @@ class MeteredStore:
     async def note(self, notes: Sequence[Note]) -> list[int]:
         """See `Store.note`."""
         return await self._timed("note", self._store.note(notes))
+
+    async def claim(self, claims: Sequence[Claim]) -> list[Claimed]:
+        """See `Store.claim`."""
+        return await self._timed("claim", self._store.claim(claims))
+
+    async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
+        """See `Store.conclude`."""
+        await self._timed("conclude", self._store.conclude(conclusions))
 
     async def read(self, table: str, name: str) -> bytes | None:
         """See `Store.read`."""

@@ -86,6 +86,7 @@ METRICS: Final = {
         Metric("stillgate_store_lost", "gauge", "1 while the store has lost everything it held.", join="max"),
         Metric("stillgate_store_losses_total", "counter", "Times the store had lost everything it held."),
         Metric("stillgate_store_rewinds_total", "counter", "Times the store may have lost its last changes."),
+        Metric("stillgate_samples_total", "counter", "Samples: kept, without room that day, or lost.", ("result",)),
         Metric("stillgate_log_lost_total", "counter", "Decision records that found no room in the queue."),
         Metric("stillgate_log_truncations_total", "counter", "Times the decision log was cut by somebody else."),
         Metric("stillgate_log_failing", "gauge", "1 while the decision log cannot be written.", join="max"),

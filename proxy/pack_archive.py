@@ -74,6 +74,21 @@ class PackArchive:
         self.shadow: dict[str, float] = {}  # since when a rule or quota is in shadow, as `rule:ID` or `quota:ID`
         self._read_index()
 
+    @classmethod
+    def begun_with(cls, folder: Path, pack: Pack, data: bytes, wall: float) -> PackArchive:
+        """Open the archive and put the pack of a start into it; one that is in force already keeps its note.
+
+        Raises ConfigurationError if it cannot be archived.
+        """
+        try:
+            archive = cls(folder)
+            # A restart with the same pack leaves it to whoever put it there.
+            notes = [revision.note for revision in archive.revisions[-1:] if revision.digest == pack.digest]
+            archive.keep(pack, data, notes[0] if notes else Note(wall, "start"))
+        except OSError as error:
+            raise ConfigurationError(f"{error.filename}: the pack cannot be archived: {error.strerror}") from None
+        return archive
+
     def keep(self, pack: Pack, data: bytes, note: Note) -> None:
         """Archive a pack that comes into force. Raises OSError, and then nothing is different."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from proxy.afterwards import Afterwards
 from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
 from proxy.decisions.journal import Journal
 from proxy.dialects.base import Dialect
 from proxy.metrics import Tally
+from proxy.samples.sampler import Sampler
 from proxy.served_model import ServedModel
 from proxy.telling import Teller
 from proxy.trace_context import Tracing
@@ -35,6 +37,7 @@ class Parts:
     journal: Journal
     tally: Tally
     teller: Teller
+    afterwards: Afterwards
     clock: Clock
     new_id: Callable[[], str]
     tracing: Tracing
@@ -43,3 +46,4 @@ class Parts:
     hosts: frozenset[str]  # that may be asked for; none: every one
     max_exchanges: int
     links: Mapping[str, str]  # docs_url and appeal_url
+    sampler: Sampler | None = None  # None if no samples are kept

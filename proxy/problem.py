@@ -1,6 +1,7 @@
 """What is wrong with a file of the operator's: where, what, and how to mend it, in the form that editors can jump to.
 
-Law: the line shown under a problem never shows a password in a URL or the value of a key that names a secret.
+Law: the line shown under a problem never shows a password in a URL, a private key of ours or the value of a key that
+names a secret.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MAX_PROBLEMS = 100
 _MAX_SOURCE_COLUMNS = 300
 _MAX_QUOTED_CHARS = 60
 
-_USERINFO = re.compile(r"(?<=://)\S*(?=@)")
+_SECRET_PART = re.compile(r"(?<=://)\S*(?=@)|(?<=PRIVATE\+)\S*")  # of a URL; of what `stillgate log keygen` makes
 _SECRET_VALUE = re.compile(
     r"(?:password|passwd|passphrase|secret|credential|api[_-]?key|token)[\"']?\s*[:=]\s*(\S.*)", re.IGNORECASE
 )
@@ -104,7 +105,7 @@ def _shown(source: str) -> str:
     """Return the line as it may be printed, every character in its column."""
     if len(source) > _MAX_SOURCE_COLUMNS:
         return ""
-    masked = _USERINFO.sub(lambda found: "*" * len(found[0]), source)
+    masked = _SECRET_PART.sub(lambda found: "*" * len(found[0]), source)
     secret = _SECRET_VALUE.search(masked)
     if secret:
         masked = masked[: secret.start(1)] + "*" * (len(masked) - secret.start(1))

@@ -1,12 +1,14 @@
-"""Opens the logs of a deployment as the settings say: a worker's decisions, and what people change."""
+"""Opens what a deployment records, as the settings say: a worker's decisions and samples, and what people change."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import sys
+from collections.abc import Iterable
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from proxy.clock import Clock
 from proxy.config import Settings
@@ -17,7 +19,11 @@ from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.decisions.record import Recorder
 from proxy.decisions.sealing import Seal, seal_of
 from proxy.decisions.target import DescriptorTarget, FileTarget, Target
+from proxy.dialects.base import Dialect
 from proxy.errors import StoreUnavailable
+from proxy.samples.envelope import Envelope
+from proxy.samples.sampler import Place, Sampler
+from proxy.secrets import Master, Purpose
 from proxy.store.base import Store
 
 _STORELESS, _FORGOTTEN = " without the store", " forgotten"
@@ -48,7 +54,7 @@ def open_journal(
         target = DescriptorTarget(sys.stdout.fileno(), path)
     else:
         path = settings.decisions_folder / f"decisions-{worker}.jsonl"
-        target = FileTarget(path)
+        target = _file(settings, path)
     seal = seal_of(settings, path, str(worker), clock)
     return Journal.open(target, seal, recorder, clock, pack_digest), seal
 
@@ -57,7 +63,27 @@ def open_change_log(settings: Settings, clock: Clock) -> ChangeLog:
     """Return the log of what people change. Raises ConfigurationError if its key cannot be used."""
     path = settings.decisions_folder / ADMIN_LOG
     binding = seal_of(settings, path, "admin", clock)
-    return ChangeLog(FileTarget(path), binding, version("stillgate"), clock, partial(secrets.token_hex, 8))
+    return ChangeLog(_file(settings, path), binding, version("stillgate"), clock, partial(secrets.token_hex, 8))
+
+
+def _file(settings: Settings, path: Path) -> FileTarget:
+    return FileTarget(path, goes_on=settings.decision_log.when_cut == "go_on")
+
+
+def open_sampler(
+    settings: Settings, worker: int, master: Master, dialects: Iterable[Dialect], journal: Journal, clock: Clock
+) -> Sampler | None:
+    """Return what takes a worker's samples, None if the settings want none. Raises ConfigurationError."""
+    wanted = settings.decision_log.samples
+    if wanted.public_key is None:
+        return None
+
+    def on_kept(kept: Envelope) -> None:
+        journal.sampled(kept.exchange, kept.key, kept.digest, len(kept.sealed))
+
+    texts = {dialect.name: dialect.texts for dialect in dialects}
+    place = Place(settings.samples_folder, worker)
+    return Sampler(wanted, place, master.derive(Purpose.SAMPLES), texts, clock, on_kept)
 
 
 async def follow_epochs(recorder: Recorder, store: Store, clock: Clock) -> None:

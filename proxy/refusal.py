@@ -13,8 +13,7 @@ from proxy.deciding import Decision
 from proxy.decision import ALLOWED, NO_SHADOW, Effect, Shadow, Verdict
 from proxy.errors import LimitReached, ProxyError
 from proxy.rules.engine import NO_JUDGEMENT
-from proxy.rules.pack import Measure
-from proxy.rules.reservation import Denial
+from proxy.rules.reservation import Denial, limit_words
 from proxy.rules.units import window_text
 
 # Beyond this a client had better not wait for its turn but tell a person.
@@ -63,13 +62,15 @@ def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
         exempt=judgement.exempt,
         failed=judgement.failed,
         shadow=NO_SHADOW if world == NO_SHADOW else world,
+        counted=enforced.counted,
+        shadow_counted=shadow.counted,
     )
 
 
 def refused(verdict: Verdict, error: ProxyError) -> Verdict:
-    """Return the verdict about a request that was judged and is refused for what is wrong with it, whatever it came to.
+    """Return the verdict about a request that is refused whatever it came to: for what is wrong with it, or with us.
 
-    Its flags stay: who sends such requests on purpose is to be found.
+    What the pack said of it stays, if that was asked: who sends such requests on purpose is to be found.
     """
     reasons = (error.message, *verdict.reasons)
     return replace(verdict, effect=Effect.DENY, by="request", actions=(), reasons=reasons, error=error)
@@ -98,6 +99,4 @@ def _limit_reached(denial: Denial, exchange_id: str, links: Mapping[str, str]) -
 
 
 def _reason(denial: Denial) -> str:
-    limit = denial.limit
-    per = "at once" if limit.measure is Measure.CONCURRENCY else f"per {window_text(limit.window_ms)}"
-    return f"{limit.measure} over {limit.max} {per} for this {denial.quota.per}; {denial.refusal.remaining} left"
+    return f"{limit_words(denial.quota, denial.limit)}; {denial.refusal.remaining} left"

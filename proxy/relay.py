@@ -137,7 +137,7 @@ class Relay:
                 await self._send(ready, course)
                 ready = list(await self._filled(chunk, answering, course))
             else:
-                ready.append(chunk)
+                ready.append(answering.leaving(chunk))
         return await self._send(ready, course)
 
     @staticmethod
@@ -168,6 +168,8 @@ class Relay:
             out = b"".join([encode(chunk, streamed=streamed) for chunk in chunks])
         course.chunks += len(chunks)
         course.bytes_out += len(out)
+        if course.heard is not None:
+            course.heard.add(out)
         return out
 
     @property

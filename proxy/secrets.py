@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import secrets
 import stat
 from contextlib import suppress
@@ -18,6 +19,7 @@ from proxy.errors import ConfigurationError
 
 _MASTER_BYTES = 32
 _MAX_FILE_BYTES = 8192
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # a token of RFC 9110
 # 32 random bytes have about 30 different values; fewer than this many is no accident but a default or a pattern.
 _LEAST_DIFFERENT_BYTES = 16
 
@@ -35,6 +37,8 @@ class Purpose(StrEnum):
     PACE = "pace"  # the unevenness of answers that are slowed
     REASONING = "reasoning"  # that is withheld, and comes back sealed
     ISSUED_IDS = "issued-ids"  # of what upstreams keep
+    SAMPLES = "samples"  # which exchanges are taken for one
+    IDEMPOTENCY = "idempotency"  # keys of clients, and what they were sent with
     ADMIN_TOKEN_DIGEST = "admin-token-digest"  # noqa: S105 - a purpose's name, no secret
 
 
@@ -103,6 +107,14 @@ def read_secret_file(path: Path) -> str:
     if not secret.isprintable():
         raise ConfigurationError(f"{path}: has control characters or more than one line")
     return secret
+
+
+def read_header_file(path: Path) -> tuple[str, str]:
+    """Return the name and the value of the header that a file holds; raises ConfigurationError."""
+    name, _, value = read_secret_file(path).partition(":")
+    if not _HEADER_NAME.fullmatch(name) or not value.strip() or not value.isascii():
+        raise ConfigurationError(f"{path}: holds no header such as authorization: Bearer ...")
+    return name, value.strip()
 
 
 def make_secret_file(path: Path, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from proxy.collecting import collect_all
 from proxy.deciders import Deciders
 from proxy.gateway import Gateway
 from proxy.listener import Listener
@@ -11,6 +12,7 @@ from proxy.metrics import Snapshot
 from proxy.parts import Parts
 from proxy.rules.pack import Pack
 
+_LOOK_S = 60.0  # at least between two looks, each of which takes up to a second
 _LAG_PERIOD_S = 0.05
 _END_GRACE_S = 1.0
 _POLL_S = 0.02
@@ -32,7 +34,9 @@ class Serving:
         self._tally = parts.tally
         self._teller = parts.teller
         self._spans = parts.spans
+        self._sampler = parts.sampler
         self._worst_lag = 0.0
+        self._looked = float("-inf")  # when it was looked which memory is in use
         # Done when a background task has failed: the worker must not go on without it.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -62,7 +66,8 @@ class Serving:
         if self._spans is not None:
             for name, value in self._spans.numbers().items():
                 put(name, value)
-        for (name, labels), value in (self._tokens.numbers() | self._deciders.local_answers()).items():
+        kept = {} if self._sampler is None else self._sampler.numbers()
+        for (name, labels), value in (self._tokens.numbers() | self._deciders.local_answers() | kept).items():
             put(name, value, labels)
         put("stillgate_log_lost_total", self._journal.log.lost)
         put("stillgate_log_truncations_total", self._journal.log.truncations)
@@ -72,7 +77,11 @@ class Serving:
         return self._tally.snapshot()
 
     def note_memory(self, full: bool) -> None:
-        """Turn new work away while memory is full."""
+        """Turn new work away while memory is full, and look what of it is in use."""
+        now = asyncio.get_running_loop().time()
+        if full and now - self._looked > _LOOK_S:
+            self._looked = now
+            collect_all()
         self._gateway.note_memory(full=full)
 
     async def measure_lag(self) -> None:

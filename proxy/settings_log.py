@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from proxy.settings_samples import Samples
 from proxy.settings_types import FilePath, Seconds
 from proxy.strict_model import StrictModel
 
@@ -30,3 +31,8 @@ class DecisionLog(StrictModel):
     checkpoints_to_stdout: bool = Field(
         True, description="Whether they go to standard output too, unless that is a terminal."
     )
+    when_cut: Literal["refuse", "go_on"] = Field(
+        "refuse",
+        description="What becomes of a file that was cut while it ran: no line until it is moved away, or its new end.",
+    )
+    samples: Samples = Field(Samples(), description="Sealed samples of what exchanges said, for review.")

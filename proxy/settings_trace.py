@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from proxy.settings_types import Origin
+from proxy.settings_types import ExistingFile, Origin
 from proxy.strict_model import StrictModel
 
 NO_OTEL = "trace.otlp_url needs further libraries; install them with: pip install 'stillgate[otel]'"
@@ -22,6 +22,10 @@ class TraceSettings(StrictModel):
         None,
         description="Where spans are sent by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; needs "
         "stillgate[otel].",
+    )
+    otlp_header_file: ExistingFile | None = Field(
+        None,
+        description="The file that holds the header with our credential for it, such as `authorization: Bearer ...`.",
     )
     sample: float = Field(
         1.0, ge=0, le=1, description="The share of traces begun here that are sampled; one carried on keeps its mark."

@@ -32,13 +32,14 @@ from proxy.log import get
 from proxy.memory import Memory
 from proxy.memory_watch import MemoryWatch
 from proxy.metrics import merge
-from proxy.pack_archive import PACKS_FOLDER, Note, PackArchive
+from proxy.pack_archive import PACKS_FOLDER, PackArchive
 from proxy.pack_keeper import PackKeeper
 from proxy.pack_watch import look, pack_of
 from proxy.pattern_copy import copy_patterns
 from proxy.recording import open_change_log
 from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.pack import Mode, Pack, hunts
+from proxy.rules.pack import Mode, hunts
+from proxy.samples.retention import Retention
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.snapshot_keeper import SnapshotKeeper
 from proxy.start import Start, held_address, listed_models, store_access
@@ -182,7 +183,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         stack.enter_context(held(settings.data))
         host, port = stack.enter_context(held_address(settings.listen.host, settings.listen.port))
         patterns = copy_patterns(settings.pack, settings.data)
-        archive = _archived(settings, pack, sight.data or b"", clock)
+        archive = PackArchive.begun_with(settings.data / PACKS_FOLDER, pack, sight.data or b"", clock.wall())
         server = None if settings.store.shared else EmbeddedServer(settings.data)
         store_url = settings.store.url
         if server is not None:
@@ -192,7 +193,6 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         stack.push_async_callback(store.close)
         master = load_or_create_master(settings.master_secret)
         registry = KeyRegistry(store, master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
-        tokens = TokenRegistry(store, master.derive(Purpose.ADMIN_TOKEN_DIGEST), clock, secrets.token_bytes)
         stand_in = None
         if settings.uses_stand_in:
             stand_in = await StandIn.spawn()
@@ -226,13 +226,15 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         deployment.data_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         changes = open_change_log(settings, clock)
         stack.push_async_callback(changes.close)
+        samples = Retention(settings, store, changes, clock)
         side = AdminSide(
             registry,
-            tokens,
+            TokenRegistry(store, master.derive(Purpose.ADMIN_TOKEN_DIGEST), clock, secrets.token_bytes),
             flags,
             campaigns,
             changes,
             Epochs(store, clock, None if server is None else server.compact),
+            samples,
             readiness=deployment.missing,
             metrics=deployment.metrics,
             status=deployment.status,
@@ -251,6 +253,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
                 deployment.watch_store(store, server),
                 packs.run(),
                 memory.run(),
+                samples.run(),
                 _keep_snapshot(settings, store, clock),
             )
             background = [tasks.create_task(coroutine) for coroutine in work]
@@ -286,15 +289,3 @@ async def _opened(settings: Settings, url: str, clock: Clock) -> Store:
 async def _keep_snapshot(settings: Settings, store: Store, clock: Clock) -> None:
     if settings.starts_without_store:
         await SnapshotKeeper(store, settings.snapshot_folder, clock).run()
-
-
-def _archived(settings: Settings, pack: Pack, data: bytes, clock: Clock) -> PackArchive:
-    """Archive the pack that the workers start with. Raises ConfigurationError if that is not possible."""
-    try:
-        archive = PackArchive(settings.data / PACKS_FOLDER)
-        # A restart with the same pack leaves it to whoever put it there.
-        notes = [revision.note for revision in archive.revisions[-1:] if revision.digest == pack.digest]
-        archive.keep(pack, data, notes[0] if notes else Note(clock.wall(), "start"))
-    except OSError as error:
-        raise ConfigurationError(f"{error.filename}: the pack cannot be archived: {error.strerror}") from None
-    return archive

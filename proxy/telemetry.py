@@ -67,10 +67,11 @@ class Spans:
         names: Callable[[Exchange], Names],
         addresses: Mapping[str, Address],
         paths: Mapping[str, str],
+        headers: Mapping[str, str],
     ) -> None:
         # What it says of a collector that is away, with each batch, is said here once.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        self._exporter = _Counted(url)
+        self._exporter = _Counted(url, headers)
         self._processor = BatchSpanProcessor(
             self._exporter,
             max_queue_size=_BOUND,
@@ -219,18 +220,23 @@ class Spans:
 class _Counted(SpanExporter):
     """Sends batches, in the batch thread, and counts them; says once that the collector is away, and once it is not."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self.done = 0
         self.refused = 0
         self._failing = False
         session = requests.Session()
         session.trust_env = False  # no proxies and no credentials of the environment
+        session.max_redirects = 0  # spans and our credential are for the collector alone, whatever it answers
+        named = {"user-agent": "stillgate", **headers}
         self._sender = OTLPSpanExporter(
-            url, headers={"user-agent": "stillgate"}, timeout=_SEND_S, compression=Compression.Gzip, session=session
+            url, headers=named, timeout=_SEND_S, compression=Compression.Gzip, session=session
         )
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._sender.export(spans)
+        try:
+            result = self._sender.export(spans)
+        except requests.RequestException:  # the sender's own are results
+            result = SpanExportResult.FAILURE
         failed = result is not SpanExportResult.SUCCESS
         if failed:
             self.refused += len(spans)

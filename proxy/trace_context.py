@@ -22,6 +22,9 @@ _MEMBERS = 32
 _STATE_CHARS = 512  # what everybody should pass on
 _LONG_MEMBER_CHARS = 128  # those that go first where it is too long
 _SAMPLED = 1
+_DRAWN_BITS = 256  # two spans and a trace, none of which may be zero
+_NOT_ZERO = 1 << 192 | 1 << 128 | 1
+_LAST_64 = (1 << 64) - 1
 
 
 class Remote(NamedTuple):
@@ -70,14 +73,15 @@ class Tracing:
 
     def begin(self, parents: Sequence[str], states: Sequence[str]) -> Trace:
         """Return where an exchange stands whose request has these values of `traceparent` and `tracestate`."""
-        ours, call = (f"{self._bits(64) or 1:016x}" for _ in range(2))
+        number = self._bits(_DRAWN_BITS) | _NOT_ZERO
+        drawn = f"{number:064x}"
+        ours, call = drawn[:16], drawn[16:32]
         remote = _read(parents[0]) if len(parents) == 1 else None
         if remote is not None and self._trust:
             (trace_id, parent), sampled = remote
-            return Trace(trace_id, ours, call, sampled, parent=parent, state=read_state(states))
-        number = self._bits(128) or 1
-        sampled = number & ((1 << 64) - 1) < self._below
-        return Trace(f"{number:032x}", ours, call, sampled, link=remote[0] if remote else None)
+            return Trace(trace_id, ours, call, sampled, parent, None, read_state(states))
+        sampled = number & _LAST_64 < self._below
+        return Trace(drawn[32:], ours, call, sampled, "", None if remote is None else remote[0])
 
 
 def _read(parent: str) -> tuple[Remote, bool] | None:

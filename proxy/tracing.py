@@ -11,6 +11,7 @@ from proxy.config import Settings
 from proxy.decisions.record import Recorder
 from proxy.dialects import dialects
 from proxy.errors import ConfigurationError
+from proxy.secrets import read_header_file
 from proxy.settings_trace import NO_OTEL, TraceSettings
 from proxy.trace_context import Tracing
 
@@ -38,4 +39,5 @@ def spans_of(settings: Settings, worker: int, recorder: Recorder) -> Spans | Non
         lambda exchange: recorder.pseudonyms.names(exchange.principal, exchange.peer, exchange.user_agent),
         {name: address_of(entry.url) for name, entry in settings.upstreams.items()},
         {dialect.name: path for path, dialect in dialects(frozenset()).items()},
+        {} if settings.trace.otlp_header_file is None else dict([read_header_file(settings.trace.otlp_header_file)]),
     )

@@ -26,9 +26,6 @@ _SWITCHING_PROTOCOLS = 101
 _INTERIM, _FINAL = 100, 200  # codes between them announce another head
 _ERRORS = 400
 _WITHOUT_BODY = (204, 304)
-# What is read of a head, in the order of `AnswerHead`.
-_NAMES = (b"content-type", b"content-encoding")
-_NAMES_OF_ERRORS = (*_NAMES, b"retry-after", b"retry-after-ms")
 _NEVER = float("inf")
 
 
@@ -105,7 +102,7 @@ class UpstreamConnection(asyncio.Protocol):
         while self._head is None:
             await self._more()
         if self._error is not None:
-            raise self._error
+            raise _again(self._error)
         self._head_taken = True
         return self._head
 
@@ -125,7 +122,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def _more(self) -> None:
         if self._error is not None:
-            raise self._error
+            raise _again(self._error)
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -226,8 +223,11 @@ class UpstreamConnection(asyncio.Protocol):
             raise BrokenAnswer("another version of HTTP, or no status of it")
         if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
             raise BrokenAnswer("another coding than chunked, or one that the version does not know")
-        texts = [get(name, b"").decode("latin-1") for name in (_NAMES if status < _ERRORS else _NAMES_OF_ERRORS)]
-        self._head = AnswerHead(status, *texts)
+        texts = get(b"content-type", b"").decode("latin-1"), get(b"content-encoding", b"").decode("latin-1")
+        waits = ("", "")
+        if status >= _ERRORS:
+            waits = get(b"retry-after", b"").decode("latin-1"), get(b"retry-after-ms", b"").decode("latin-1")
+        self._head = AnswerHead(status, *texts, *waits)
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body until it is taken."""
@@ -252,3 +252,8 @@ class UpstreamConnection(asyncio.Protocol):
             b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
         )
         self._keep = self._parser.should_keep_alive() and not announced
+
+
+def _again(error: Exception) -> Exception:
+    """Return what to raise in place of an error that is kept: where that went through would hold on to its keeper."""
+    return type(error)(*error.args)

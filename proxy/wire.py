@@ -128,14 +128,14 @@ class Wire(Protocol):
 
 
 class Retelling(Protocol):
-    """What brings an answer into line with itself, behind all actions, where its API tells things again."""
+    """What brings an answer into line with itself, behind all actions, where its API says things again or counts."""
 
     def note(self, chunk: Chunk) -> None:
         """Take note of a chunk before any action has seen it."""
         ...
 
     def put(self, chunk: Chunk) -> Chunk:
-        """Return a chunk that says again what the client was really told."""
+        """Return a chunk that leaves now: it says again what the client was really told before."""
         ...
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -22,8 +21,10 @@ import uvloop
 
 from proxy.app import Place, serve
 from proxy.clock import SystemClock
+from proxy.collecting import collect_briefly
 from proxy.control import Line, LineClosed, answer_parent
 from proxy.errors import StillgateError
+from proxy.huge_pages import use_huge_pages
 from proxy.log import configure, get
 from proxy.pack_archive import PACKS_FOLDER, load_archived
 from proxy.pattern_copy import copied_patterns
@@ -35,7 +36,6 @@ _EX_CONFIG = 78  # sysexits.h: something is wrong that starting again will not m
 # How soon a thread that reads a body or loads a pack lets the loop go on; five milliseconds, Python's own, are as long
 # as an exchange, and one turn of the loop after the other would wait for them.
 _YIELD_S = 0.0005
-_COLLECT_EVERY = 50_000  # allocations between two collections: most of ours are freed by their count
 
 
 def main(descriptor: int) -> int:
@@ -61,10 +61,8 @@ async def _run(end: socket.socket) -> int:
         place = Place(start.worker, start.store_url, start.host, start.port, patterns)
         packs = settings.data / PACKS_FOLDER
         async with serve(settings, load_archived(packs, start.pack_digest), place, SystemClock()) as serving:
-            # What is alive by now lives as long as the process: the collector need not look at it again.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(_COLLECT_EVERY, 20, 20)
+            collect_briefly()
+            use_huge_pages()
             await line.send({"ready": True, "pid": os.getpid()})
             return await _obey(line, serving, packs, settings.limits.drain_seconds)
     except (StillgateError, OSError) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,20 @@ pytest.register_assert_rewrite(
 )
 LONGEST = {"test_policy_packs.py", "test_policies_tutorial.py"}
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("ordinary", deadline=None, max_examples=50)
+settings.register_profile("soak", deadline=None, max_examples=1_000)
+settings.load_profile("ordinary")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """Keep the collector of garbage from looking at what lives as long as the session: ten thousand tests, all modules."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)  # xdist's, which may be left out

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import orjson
 import pytest
 
 from proxy.actions.base import Tools
@@ -20,7 +21,7 @@ from proxy.detectors.account import AccountFacts
 from proxy.detectors.request_shape import RequestShape
 from proxy.dialects import dialects
 from proxy.errors import StoreUnavailable
-from proxy.exchange import Answered, Call, Exchange, Principal, Usage
+from proxy.exchange import Answered, Call, Exchange, Principal, Text, Usage
 from proxy.fields import Field, FieldTable, Value, When
 from proxy.intake import understand
 from proxy.link_names import LinkNames
@@ -221,15 +222,40 @@ async def test_an_exchange_is_placed_among_known_campaigns_before_it_is_judged()
     assert (exchange.cluster, denied.by) == ("c-1", "campaign")
 
 
-@pytest.mark.parametrize("asked_for", [True, False])
-def test_prints_are_made_of_what_the_model_would_see_if_somebody_asks_for_them(*, asked_for: bool) -> None:
+def texts_of(prompts: Sequence[Sequence[Text]]) -> list[list[str]]:
+    return [[text.text for text in texts] for texts in prompts]
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "known", "question", "when"),
+    [
+        (True, True, "Hi", "before"),
+        (True, False, "Hi", "after"),
+        (True, False, "Hi" * 5_000, "before"),
+        (False, False, "Hi", "never"),
+    ],
+    ids=["a campaign is known", "nothing is known", "a long text", "nobody asks"],
+)
+def test_prints_are_made_of_what_the_model_would_see_before_it_is_decided_if_that_hangs_on_them(
+    *, asked_for: bool, known: bool, question: str, when: str
+) -> None:
     bench = Bench()
     engine, dialect = bench.decider.engine, dialects()["/v1/chat/completions"]
-    fingerprint = (lambda texts: [text.text for text in texts]) if asked_for else None
-    decider = Decider(engine, bench.quotas, (), bench.table, Tools(VirtualClock()), None, fingerprint)
+    book = CampaignBook(LinkNames(b"n" * 32))
+    if known:
+        book.hear(campaign(accounts=frozenset({"a"})))
+    flag = FlagSpec("campaign", (Subject.CLUSTER,), 50, DAY_MS)
+    entry = Campaign("extraction", Mode.ENFORCE, 2, 1, DAY_MS, 0.9, flag, None)
+    containment = Containment(replace(engine.pack, campaigns=(entry,)), book, Mode.ENFORCE)
+    fingerprint = texts_of if asked_for else None
+    decider = Decider(engine, bench.quotas, (), bench.table, Tools(VirtualClock()), containment, fingerprint)
     exchange = Exchange("x", "openai.chat", "", "", "", 0.0, Principal("k", "a", "t", "pro", 0.0, {}))
-    body = (
-        b'{"model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}'
-    )
-    understand(dialect, body, exchange, decider)
-    assert exchange.prints == (["Be brief.", "Hi"] if asked_for else None)
+    body = {
+        "model": "m",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}],
+    }
+    understand(dialect, orjson.dumps(body), exchange, decider)
+    assert (exchange.prints is not None) is (when == "before")
+    assert decider.wants_prints(exchange) is (when == "after")
+    decider.print_each([exchange])
+    assert exchange.prints == (None if when == "never" else ["Be brief.", question])

@@ -25,7 +25,6 @@ def exchange(tenant: str) -> Exchange:
 
 
 def reading(decider: Decider) -> Decider:
-    decider.fingerprint = lambda texts: [text.text for text in texts]
     decider.reads_texts = True
     return decider
 
@@ -63,7 +62,7 @@ def test_what_is_judged_and_what_is_sent_has_the_original_block(writing: Callabl
     assert intake.flaw is None
     assert asking.call is intake.call
     assert (intake.call.body, intake.sent) == (restored, write(restored))
-    assert asking.prints == [THOUGHT["thinking"]]
+    assert [text.text for text in asking.texts] == [THOUGHT["thinking"]]
     assert intake.text_bytes == len(intake.sent), "the model reads another text than came"
 
 

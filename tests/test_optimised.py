@@ -1,4 +1,4 @@
-"""Nothing depends on assertions that `python -O` takes out: what runs in process is tested under it as well (C-07)."""
+"""Nothing depends on assertions that `python -O` takes out: much is tested under it as well, the whole program too (C-07)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,26 @@ IN_PROCESS = [
     *("tests/actions", "tests/auth", "tests/decisions", "tests/detectors", "tests/dialects", "tests/rules"),
     *("tests/test_intake.py", "tests/test_deciding.py", "tests/test_listener.py", "tests/test_upstream_connection.py"),
 ]
+STARTED = [
+    f"tests/end_to_end/test_{name}.py"
+    for name in ("admin", "flow", "hostile_requests", "killed", "ladder", "reload", "settlement", "stopping", "tokens")
+]
 FAILING = """
 import sys
 
 def test_that_assertions_of_tests_are_still_there():
     assert sys.flags.optimize == 0
+"""
+
+PASSING = """
+import psutil
+
+from tests.rig.process import NOBODY, Stillgate
+
+async def test_that_the_program_has_none_either(tmp_path):
+    async with Stillgate.start(tmp_path, upstream_url=NOBODY) as gate:
+        for pid in (gate.pid, *gate.workers):
+            assert psutil.Process(pid).environ()["PYTHONOPTIMIZE"] == "1"
 """
 
 
@@ -51,3 +66,10 @@ def test_credentials_are_judged_alike_without_assertions(tmp_path: Path) -> None
 def test_everything_in_process_holds_without_assertions() -> None:
     said = optimised(*IN_PROCESS)
     assert re.search(r"\n\d{4} passed", said), said
+
+
+@pytest.mark.soak
+def test_the_program_as_a_whole_holds_without_assertions(tmp_path: Path) -> None:
+    (tmp_path / "test_passing.py").write_text(PASSING)
+    said = optimised(*STARTED, str(tmp_path))
+    assert re.search(r"\n\d{2,} passed", said), said

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.rig.forked import command
+
 PAGE = (Path(__file__).parent.parent / "policies" / "README.md").read_text()
 SERVES = "<!-- the proxy runs from here on -->"
 # What differs from one run to the next; columns move with it.
@@ -42,8 +44,8 @@ def tutorial(page: str) -> list[Block]:
     ]
 
 
-def commands(text: str) -> list[tuple[str, str]]:
-    """Return each command with the output that is shown below it."""
+def lines(text: str) -> list[tuple[str, str]]:
+    """Return each line of a shell with the output that is shown below it."""
     parts = re.split(r"^\$ (.*)\n", text, flags=re.MULTILINE)[1:]
     return list(zip(parts[::2], parts[1::2], strict=True))
 
@@ -59,7 +61,9 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        found = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        found = [str(folder / "bin"), os.environ["PATH"]]
+        (folder / "bin").mkdir()
+        self._passed = command(folder / "bin" / "stillgate")
         self._environment = {"PATH": os.pathsep.join(found), "HOME": str(folder), "TERM": "xterm-256color"}
         self._proxy: subprocess.Popen[bytes] | None = None
 
@@ -67,10 +71,11 @@ class Reader:
         (self._folder / file).parent.mkdir(exist_ok=True)
         (self._folder / file).write_text(text)
 
-    def run(self, command: str) -> str:
-        """Return everything that a command prints."""
+    def run(self, line: str) -> str:
+        """Return everything that a line prints."""
         ran = subprocess.run(  # noqa: S603 - what the page says, which is what is tested
-            ["/bin/sh", "-c", command],
+            ["/bin/sh", "-c", line],
+            pass_fds=[self._passed],
             cwd=self._folder,
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -116,7 +121,7 @@ def test_whoever_follows_the_tutorial_sees_what_it_shows(reader: Reader) -> None
         if block.file:
             reader.write(block.file, block.text)
             continue
-        for command, output in commands(block.text):
-            assert even(reader.run(command)) == even(output), command
+        for line, output in lines(block.text):
+            assert even(reader.run(line)) == even(output), line
             shown += 1
     assert shown > 10

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +17,14 @@ from proxy.rules.pack import Mode, Pack, Quota
 from proxy.rules.pack_loading import load_pack
 
 PACKS = sorted((Path(__file__).parent.parent / "policies").glob("*.yaml"))
+SEED = 20261126
 DEFAULT = next(path for path in PACKS if path.stem == "default")
 
 
-def is_of_no_quota(mutant: Mutant) -> bool:
-    return not isinstance(mutant.before, Quota)
+def without_most_quotas(share: float) -> Callable[[Mutant], bool]:
+    """Return what leaves out all but a share of the nudges of quotas, which take ten times as long as all others."""
+    dice = random.Random(SEED)
+    return lambda mutant: not isinstance(mutant.before, Quota) or dice.random() < share
 
 
 def numbers(pack: Pack) -> list[Quota]:
@@ -29,12 +34,11 @@ def numbers(pack: Pack) -> list[Quota]:
 @pytest.mark.timeout(900)  # thousands of requests for each of hundreds of nudged numbers
 @pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
 def test_every_pack_that_ships_is_covered_and_pinned_by_its_tests(path: Path) -> None:
-    """The numbers of quotas are the same in all, and nudged in one: they take ten times as long as all others."""
+    """The numbers of quotas are the same in all: a share of them is nudged in one, all of them in the long form."""
     pack = load_pack(path)
     assert numbers(pack) == numbers(load_pack(DEFAULT))
-    report = examine(
-        path, pack, production_runner(path), coverage=True, mutate=True if path == DEFAULT else is_of_no_quota
-    )
+    wanted = without_most_quotas(1 / 5 if path == DEFAULT else 0)
+    report = examine(path, pack, production_runner(path), coverage=True, mutate=wanted)
     assert report.passed, "\n".join(as_text(report))
 
 

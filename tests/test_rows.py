@@ -15,7 +15,7 @@ OWED = {
     "K": range(1, 12),
     "G": range(1, 19),
     "S": (1, 2, 3),
-    "C": (1, 2, 5, 7, 8),
+    "C": range(1, 9),
 }
 _NAMED = re.compile(r"\b([A-Z])-(\d\d)(?: to \1-(\d\d))?\b")
 

@@ -92,6 +92,20 @@ async def test_what_was_used_is_told_again_by_those_who_used_it(store: Flushable
     assert len(await third.admitted(1, tokens=left)) == 1
 
 
+async def test_it_is_told_again_as_often_as_the_store_is_lost(store: Flushable, clock: VirtualClock) -> None:
+    one, other = (Process(store, clock) for _ in range(2))
+    await one.loss.begin()
+    assert len(await one.admitted(1, tokens=900)) == 1
+    for seed in (2, 3):
+        store.flush(clock)
+        await one.loss.begin()
+        await ensure_mark(store, random.Random(seed).randbytes)
+        await one.loss.hear([MARK])
+    await one.quotas.tend()
+    assert one.loss.losses == 2
+    assert await other.admitted(1, tokens=101) == []
+
+
 async def test_what_is_told_again_leaves_its_window_when_it_would_have(store: Flushable, clock: VirtualClock) -> None:
     one = Process(store, clock)
     await one.loss.begin()
@@ -143,6 +157,7 @@ async def test_a_ledger_forgets_what_counts_no_more_and_has_a_bound(
     (book,) = [one.quotas._pool.ledger]
     clock.advance(2 * MINUTE_S)
     book.note("another", 1000, int(clock.wall()) * SLOTS, 5)
+    assert list(book._windows) == ["another"]
     assert list(book.take()) == [("another", 1000, int(clock.wall()) * SLOTS, 5)]
     monkeypatch.setattr(ledger, "_WINDOWS_MAX", 3)
     for number in range(10):

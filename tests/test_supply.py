@@ -16,8 +16,13 @@ from proxy.auth.api_key import minted_here
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = ("cel", "otel", "review")
 LOCKS = {
     "requirements.lock": PROJECT["project"]["dependencies"],
+    "requirements-extras.lock": [
+        *PROJECT["project"]["dependencies"],
+        *(name for extra in EXTRAS for name in PROJECT["project"]["optional-dependencies"][extra]),
+    ],
     "requirements-dev.lock": [
         *PROJECT["project"]["dependencies"],
         *(name for extra in PROJECT["project"]["optional-dependencies"].values() for name in extra),
@@ -42,6 +47,14 @@ def test_every_version_is_pinned_with_its_hashes(name: str) -> None:
         assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", requirement), requirement
     direct = {re.split(r"[\[><= ]", wanted)[0].lower().replace("_", "-") for wanted in LOCKS[name]} - {"stillgate"}
     assert direct <= found.keys()
+
+
+def test_an_image_with_extras_has_what_one_without_has_and_tests_run_on_both() -> None:
+    """C-01."""
+    plain, extended, tested = (
+        locked((ROOT / f"requirements{name}.lock").read_text()) for name in ("", "-extras", "-dev")
+    )
+    assert plain.items() < extended.items() < tested.items()
 
 
 def test_whatever_is_installed_is_a_wheel_with_a_known_hash() -> None:
@@ -135,6 +148,11 @@ def linted(*words: str, text: str | None = None) -> str:
 def test_the_linter_refuses_what_has_no_place_in_the_program(rule: str) -> None:
     """G-08, C-07."""
     assert rule in linted("--stdin-filename", "proxy/gateway.py", "-", text=REFUSED[rule])
+
+
+def test_nothing_in_the_program_hangs_on_an_assertion() -> None:
+    """C-07: whatever a line may say to the linter."""
+    assert linted("--select", "S101", "--ignore-noqa", "proxy") == "All checks passed!\n"
 
 
 def test_few_exceptions_are_made_of_what_is_dangerous_and_none_where_requests_are_handled() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ NAMES = recorder().pseudonyms
 NOWHERE = "http://127.0.0.1:9/v1/traces"
 
 
-def sender(url: str) -> Spans:
+def sender(url: str, headers: Mapping[str, str] | None = None) -> Spans:
     return Spans(
         url,
         "1.2.3",
@@ -32,6 +32,7 @@ def sender(url: str) -> Spans:
         lambda ended: NAMES.names(ended.principal, ended.peer, ended.user_agent),
         {"models": Address("models.example.com", 8443)},
         {"openai.chat": "/v1/chat/completions"},
+        headers or {},
     )
 
 
@@ -55,6 +56,17 @@ async def sent(collector: Collector, *endings: Ending) -> list[Span]:
     numbers = spans.numbers()
     assert numbers == {"stillgate_spans_sent_total": len(collector.spans), "stillgate_spans_lost_total": 0}
     return sorted(collector.spans, key=lambda span: span.span_id)
+
+
+async def test_a_collector_gets_its_credential_and_no_answer_of_its_leads_anywhere_else(collector: Collector) -> None:
+    async with Collector() as other:
+        collector.status, collector.leads_to = 307, other.url
+        spans = sender(collector.url, {"authorization": "Bearer canary-collector"})
+        spans.tell(ended())
+        await spans.close()
+    assert {headers["authorization"] for headers in collector.headers} == {"Bearer canary-collector"}
+    assert other.headers == []
+    assert spans.numbers()["stillgate_spans_lost_total"] == 2
 
 
 async def test_an_exchange_is_a_span_and_its_call_upstream_another_within(collector: Collector) -> None:

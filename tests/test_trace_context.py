@@ -30,6 +30,14 @@ def test_a_trusted_parent_is_carried_on_with_spans_of_ours_and_its_own_mark(flag
     assert trace.headers() == {"traceparent": f"00-{TRACE}-{trace.span_id}-{mark}", "tracestate": "a=1,b=2"}
 
 
+@pytest.mark.parametrize("bit", [0, 1])
+def test_ids_are_as_long_as_the_standard_has_them_and_never_all_zero(bit: int) -> None:
+    drawing = Tracing(trust_clients=False, sample=1.0, bits=lambda count: bit * (2**count - 1))
+    trace = drawing.begin([], [])
+    assert {trace.exchange_id, trace.span_id} == {"f" * 16 if bit else "1".zfill(16)}
+    assert trace.trace_id == ("f" * 32 if bit else "1".zfill(32))
+
+
 def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
     for parent in (f"cc-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-01-what-the-future-brings", f"01-{TRACE}-{SPAN}-01-"):
         assert tracing().begin([parent], []).trace_id == TRACE

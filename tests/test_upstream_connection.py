@@ -441,3 +441,19 @@ def test_a_deadline_fails_who_waits_for_a_head_or_a_body(run: Run) -> None:
                 assert not ours.usable
 
     run(scenario())
+
+
+def test_what_is_raised_again_holds_on_to_nobody_who_asked(run: Run) -> None:
+    """A kept error that knew where it was raised would refer to its own connection, and neither would ever be freed."""
+
+    async def scenario() -> None:
+        async with connected() as (ours, theirs):
+            theirs.close()
+            for _ in range(2):
+                with pytest.raises(BrokenAnswer, match="lost before the answer was whole") as failed:
+                    await ours.head()
+                assert failed.value is not ours._error
+            assert ours._error is not None
+            assert ours._error.__traceback__ is None
+
+    run(scenario())

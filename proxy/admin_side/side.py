@@ -15,6 +15,7 @@ from proxy.decisions.epochs import Epochs
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.pack_keeper import PackKeeper
 from proxy.rules.flag_store import FlagRegistry
+from proxy.samples.retention import Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class AdminSide:
     campaigns: CampaignRegistry
     changes: ChangeLog
     epochs: Epochs
+    samples: Retention
     readiness: Callable[[], list[str]]
     metrics: Callable[[], Awaitable[bytes]]
     status: Callable[[], Mapping[str, Any]]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from proxy.auth.api_key import KeyRecord, digest, well_formed
@@ -42,6 +43,7 @@ class KeyCache:
         self._unknown: OrderedDict[str, None] = OrderedDict()
         self._fresh_at = float("-inf")  # monotonic time at which the feed was last known to be complete
         self._since = clock.monotonic()
+        self._followed = asyncio.Event()  # whether it was ever known that no key had changed
         self._marked = marked  # whether a store without its mark has lost its keys
         self._lost = False
         self._generation = 0  # counts drops, so that a read that overlapped one is not kept
@@ -104,6 +106,12 @@ class KeyCache:
         """Follow the store's change feed until cancelled; survives a store that is away."""
         await follow_feed(self._store, self._clock, self)
 
+    async def followed(self, within: float) -> None:
+        """Return once what is looked up is known also while the store is away, after so many seconds in any case."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._followed.wait()
+
     async def begin(self) -> None:
         """Drop everything: nothing is known of what changed before.
 
@@ -128,6 +136,7 @@ class KeyCache:
         """Take note that nothing is cached that had changed before `at`."""
         if not self._lost:
             self._fresh_at = at
+            self._followed.set()
 
     def _drop(self) -> None:
         self._generation += 1

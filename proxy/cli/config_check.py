@@ -17,7 +17,7 @@ from proxy.config import Settings, load_settings
 from proxy.errors import ConfigurationError
 from proxy.problem import Problem, Unreadable, YamlProblems, has_errors
 from proxy.rules.pack_loading import check_pack
-from proxy.secrets import read_secret_file
+from proxy.secrets import read_header_file, read_secret_file
 from proxy.settings_trace import NO_OTEL
 from proxy.start import listed_models
 from proxy.store_address import Access, read_place
@@ -56,9 +56,12 @@ def check(
 def _of_secrets(settings: Settings) -> Iterator[Problem]:
     files = [upstream.credential_file for upstream in settings.upstreams.values()]
     passwords = (settings.store_password_file, settings.sentinel_password_file)
-    for file in dict.fromkeys(file for file in (*files, *passwords) if file is not None):
+    secrets = dict.fromkeys((file, read_secret_file) for file in (*files, *passwords))
+    for file, read_it in (*secrets, (settings.trace.otlp_header_file, read_header_file)):
+        if file is None:
+            continue
         try:
-            read_secret_file(file)
+            read_it(file)
         except ConfigurationError as error:
             yield Problem(str(file), 0, 0, str(error).removeprefix(f"{file}: "))
 

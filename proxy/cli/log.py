@@ -10,10 +10,12 @@ log = group(
         "query": "proxy.cli.log_query:query",
         "report": "proxy.cli.log_report:report",
         "export": "proxy.cli.log_export:export",
+        "pseudonym": "proxy.cli.log_pseudonym:pseudonym",
         "keygen": "proxy.cli.log_keys:keygen",
         "rotate": "proxy.cli.log_keys:rotate",
         "key": "proxy.cli.log_keys:key",
         "forget": "proxy.cli.log_forget:forget",
+        "samples": "proxy.cli.log_samples:samples",
     },
     help="Verify, ask, show and keep the decision log and the key that vouches for it, and forget whom it names.",
 )

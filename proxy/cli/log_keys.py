@@ -12,20 +12,26 @@ from proxy.cli.options import Config, Data, told_plainly
 from proxy.config import load_settings
 from proxy.decisions import signing
 from proxy.errors import ConfigurationError
+from proxy.sample_keys import make_private
 
 
 def keygen(
     file: Annotated[Path, typer.Argument(help="Where the private key goes, with mode 0600; nothing may be there.")],
     name: Annotated[str, typer.Option(help="Its name in the signatures.")] = f"stillgate/{socket.gethostname()}",
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Make one that opens samples instead; keep it with those who review.")
+    ] = False,
 ) -> None:
     """Make a private key for `decision_log.key_file`, and print the public one, which verifies what it signs.
 
+    With --samples, the public one is for `decision_log.samples.public_key`, and no proxy needs the private one.
     Exit code 1 if something is there already or nothing can be written.
     """
     with told_plainly():
         if file.exists():
-            raise ConfigurationError(f"{file}: is there already; a key in use is replaced with: stillgate log rotate")
-        typer.echo(signing.load_or_create_signer(file, name).public)
+            instead = "choose another file" if samples else "a key in use is replaced with: stillgate log rotate"
+            raise ConfigurationError(f"{file}: is there already; {instead}")
+        typer.echo(make_private(file) if samples else signing.load_or_create_signer(file, name).public)
 
 
 def rotate(config: Config = None, data: Data = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -46,6 +46,7 @@ def opened_log(
     threads: int,
     temp: Path | None,
     *,
+    parts: Mapping[str, str] | None = None,
     written: Sequence[Path] = (),
     apart: bool = False,
 ) -> Iterator[Log]:
@@ -65,6 +66,7 @@ def opened_log(
             wanted,
             bounds,
             lambda share: progress.update(task, completed=share),
+            parts=parts,
             written=written,
             apart=apart,
         ) as log:

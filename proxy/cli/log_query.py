@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
+from proxy.cli.admin_client import AdminError
 from proxy.cli.answers import as_rows, print_answer, print_csv, print_document
 from proxy.cli.ending import cleared_on_sigterm
 from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
+from proxy.cli.log_pseudonym import forgotten, names_of
 from proxy.cli.moments import past, period
-from proxy.cli.options import AsJson
+from proxy.cli.options import AsJson, Config, Data
 from proxy.decision import Effect
 from proxy.errors import ConfigurationError
-from proxy.review.choosing import Choice, Question
+from proxy.review.choosing import Choice, Question, is_pseudonym
 from proxy.review.schema import COLUMNS
 from proxy.review.views import BY, VIEWS
 
@@ -28,7 +30,9 @@ def query(  # noqa: PLR0913 - every option is an argument
     *,
     view: Annotated[str, typer.Option("--view", metavar="VIEW", help=_VIEWS_HELP)] = "counts",
     by: Annotated[str | None, typer.Option("--by", metavar="WHAT", help=_BY_HELP)] = None,
-    account: Annotated[str | None, typer.Option("--account", metavar="a_...", help="As the log has it.")] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="ID", help="As the log has it, or plainly with --why.")
+    ] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", metavar="t_...", help="As the log has it.")] = None,
     key: Annotated[str | None, typer.Option("--key", metavar="k_...", help="As the log has it.")] = None,
     campaign: Annotated[str | None, typer.Option("--campaign", metavar="ID", help="Of its members only.")] = None,
@@ -50,10 +54,16 @@ def query(  # noqa: PLR0913 - every option is an argument
     memory: Memory = MEMORY,
     threads: Threads = 0,
     temp: Temp = None,
+    why: Annotated[
+        str | None, typer.Option("--why", help="Why the account is looked for by its plain id, for the log of changes.")
+    ] = None,
+    config: Config = None,
+    data: Data = None,
 ) -> None:
     """Ask decision logs: by account, campaign, rule and time; why, how often, by which quota, and whether rightly.
 
-    Exit: 0 done, 1 done but some lines could not be read, 2 wrong usage, or a file cannot be used.
+    An account's plain id takes --why and a running proxy, which knows its pseudonyms. Exit: 0 done, 1 done but some
+    lines could not be read, 2 wrong usage, a file cannot be used, or the proxy cannot be asked.
     """
     if as_json and as_csv:
         raise typer.BadParameter("name one of them", param_hint="--json, --csv")
@@ -61,17 +71,28 @@ def query(  # noqa: PLR0913 - every option is an argument
         option is not None for option in (account, tenant, key, campaign, rule, effect, by, since, until)
     ):
         raise typer.BadParameter("it chooses and groups by itself", param_hint="--sql")
+    if why is not None and (account is None or is_pseudonym(account)):
+        raise typer.BadParameter("it is for an account's plain id", param_hint="--why")
+    said: list[str] = []
     try:
-        choice = Choice(
-            account, tenant, key, campaign, rule, effect, past(since) if since else None, past(until) if until else None
-        )
+        accounts: tuple[str, ...] | None = None if account is None else (account,)
+        if account is not None and why is not None:
+            names = names_of(account, why, config, data)
+            accounts, said = tuple(name for name in names.values() if name), list(forgotten(names))
+        first, last = past(since) if since else None, past(until) if until else None
+        choice = Choice(accounts, tenant, key, campaign, rule, effect, first, last)
         question = Question(view, choice, by, period(every) if every else None, top)
         question.check()
         with ExitStack() as stack:
             wanted = COLUMNS if sql is not None else question.columns
-            log = stack.enter_context(opened_log(paths, wanted, memory, threads, temp, apart=sql is not None))
+            parts = question.parts if sql is None else None
+            log = stack.enter_context(
+                opened_log(paths, wanted, memory, threads, temp, parts=parts, apart=sql is not None)
+            )
             answer = question.ask(log) if sql is None else log.ask_freely(sql)
             not_read = unread(log)
+            for line in said:
+                typer.echo(line, err=True)
             if as_json:
                 facts = {"lines": log.rows, "malformed": log.malformed, "broken": [str(file) for file in log.broken]}
                 print_document({**facts, "rows": as_rows(*answer)})
@@ -79,6 +100,6 @@ def query(  # noqa: PLR0913 - every option is an argument
                 print_csv(*answer)
             else:
                 print_answer(*answer)
-    except ConfigurationError as error:
+    except (ConfigurationError, AdminError) as error:
         give_up(error)
     leave(not_read)

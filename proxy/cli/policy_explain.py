@@ -66,8 +66,8 @@ def explain(  # noqa: PLR0913 - every option is an argument
     Of a request: counters stand at this one, and no flag is live, but for --set and --flag. Exit: 0 shown, 2 a file, a
     name or a value cannot be used.
 
-    Of a recorded exchange: by the pack, fields and counts of that moment. Exit: 0 the same rules fire, 1 others do, or
-    the exchange is not found or not reproducible, 2 a file cannot be used.
+    Of a recorded exchange: by the pack, fields and counts of that moment. Exit: 0 it comes out as it did, 1 it does
+    not, or is not found or not reproducible, 2 a file cannot be used.
     """
     said: dict[str, object] = {"account": account, "tenant": tenant, "plan": plan, "age_days": age_days}
     others: dict[str, object] = {"pack": pack, "as": caller, "set": given, "flag": flags, "dialect": dialect}

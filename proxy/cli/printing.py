@@ -37,6 +37,11 @@ def cell(value: object) -> Text:
     return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)))
 
 
+def escaped(text: str) -> str:
+    """Return a text in which what a terminal would obey, and all else that does not print, is an escape of Python's."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def print_row(row: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a key or token: each of its facts, and whether it works."""
     if as_json:

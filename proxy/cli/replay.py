@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from proxy.cli.options import AsJson, Config, Data
 from proxy.cli.printing import print_json
 from proxy.cli.replay_summary import print_summary, summary_document
+from proxy.collecting import collecting_briefly
 from proxy.config import load_settings
 from proxy.errors import ConfigurationError, StillgateError
 from proxy.hunting.core import hunt, terms_of
@@ -98,7 +99,7 @@ def replay(  # noqa: PLR0913 - every option is an argument
 def run(scene: Scene, traffic: Sequence[Path], outputs: tuple[Path | None, Path | None], jobs: int) -> Summary:
     """Replay files and return what came of it. Raises ConfigurationError for a file that cannot be used."""
     began = time.monotonic()
-    with ExitStack() as stack:
+    with collecting_briefly(), ExitStack() as stack:
         advance = stack.enter_context(_progress(traffic))
         files = Files(traffic, advance)
         files.check()

@@ -18,10 +18,11 @@ from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from proxy.clock import Clock
+from proxy.decisions.binding import Binding
 from proxy.decisions.columns import SCHEMA
 from proxy.decisions.record import to_line
-from proxy.decisions.target import FileTarget
-from proxy.decisions.writer import DURABLE_SECONDS, Binding, LogUnavailable
+from proxy.decisions.target import FileTarget, Happened
+from proxy.decisions.writer import DURABLE_SECONDS, LogUnavailable
 from proxy.errors import StillgateError, StoreUnavailable
 from proxy.log import get
 
@@ -109,7 +110,8 @@ class ChangeLog:
     def _put(self, columns: dict[str, str]) -> None:
         try:
             if self._is_open:
-                self._target.look()
+                if self._target.look() is Happened.TRUNCATED:
+                    get("admin").error("the admin log was cut by somebody else; lines are missing")
             else:
                 torn_bytes = self._target.open()
                 self._is_open = True

@@ -20,7 +20,7 @@ class Column(NamedTuple):
 
 HEAD: Final = (
     Column("v", "integer", "Version of this schema."),
-    Column("kind", "string", "exchange | begin | start | stop | gap | repair | checkpoint | admin"),
+    Column("kind", "string", "exchange | begin | sample | start | stop | gap | repair | checkpoint | admin"),
     Column("time", "string", "When the exchange was accepted, or the line about the log written; RFC 3339, UTC, ms."),
     Column("writer", "string", "Whose chain the line belongs to; a process goes on with that of the one before it."),
     Column("stillgate", "string", "Version of the program."),
@@ -54,9 +54,14 @@ EXCHANGE: Final = (
     Column("fired", "array", "Ids of the enforced rules that raised a flag."),
     Column("flags", "array", "The live flags that count for it, the highest score first."),
     Column("waiting", "array", "Rungs that are reached but wait for somebody to confirm a flag."),
-    Column("exempt", "array", "Ids of the exemptions that kept a rule or a rung from acting."),
+    Column("exempt", "array", "Ids of the exemptions that kept a rule or a rung from acting, in either world."),
     Column("failed", "array", "Ids of the rules whose condition could not be told."),
     Column("shadow", "object", "If rules and quotas in shadow counted too: {rung, score, fired, denied_by}."),
+    Column(
+        "counted",
+        "object",
+        "What each live flag counts: {enforced, shadow}, in each by name [score, people who confirmed it].",
+    ),
     Column("template", "string", "Id of the known template that the prompt matches, whoever sent it; empty if none."),
     Column("cluster", "string", "Id of the campaign that the account belongs to; empty if none."),
     Column(
@@ -85,6 +90,7 @@ EXCHANGE: Final = (
         "What came of asking helper models: {made, late, failed, declined, too_long, resting}, each if it was, and the "
         "tokens {input, output} that they reported, which are charged to nobody; empty if none was asked.",
     ),
+    Column("sampled", "boolean", "Whether it was taken for a sample; a line of kind sample follows if that was kept."),
     Column("truncated", "boolean", "Whether columns were emptied to keep the line short."),
 )
 LINK: Final = (
@@ -106,6 +112,12 @@ NOTICES: Final = {
         Column("rung", "string", "The rung it stands on."),
         Column("actions", "array", "The actions that changed its call."),
     ),
+    "sample": (
+        Column("id", "string", "The id of an exchange of which a sealed sample is on the disk."),
+        Column("sealed_to", "string", "The id of the key that opens it."),
+        Column("digest", "string", "SHA-256 of the sealed sample, in hexadecimal."),
+        Column("bytes", "integer", "Its length."),
+    ),
     "start": (Column("pack_digest", "string", "Digest of the pack loaded."),),
     "stop": (Column("lost", "integer", "Lines that found the queue full since the start."),),
     "gap": (
@@ -117,8 +129,8 @@ NOTICES: Final = {
 ADMIN: Final = (
     Column("id", "string", "The same in both lines of a change: the one before it and the one with its result."),
     Column("who", "string", "Name of the person: a token's, or the operating system's for the owner of the socket."),
-    Column("role", "string", "reviewer | author | operator"),
-    Column("via", "string", "token | socket"),
+    Column("role", "string", "reviewer | author | operator; empty for what the proxy does by itself."),
+    Column("via", "string", "token | socket | process"),
     Column("action", "string", "What was asked for, such as flags.lift."),
     Column("object", "string", "What it was done to."),
     Column("why", "string", "The reason given; empty if none was asked for."),
@@ -128,6 +140,7 @@ DROPPED_FIRST: Final = (
     "fields",
     "prints",
     "shadow",
+    "counted",
     "reasons",
     "quotas",
     "flags",

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from proxy.clock import Clock
+from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.errors import ConfigurationError, StillgateError, StoreUnavailable
 from proxy.store.base import Row, Store
 
@@ -28,7 +29,7 @@ class EpochForgotten(StillgateError):
 
 
 class Epochs:
-    """Destroys keys; `erase` also takes out of the store's own files what was overwritten there."""
+    """Names accounts and destroys keys; `erase` also takes out of the store's own files what was overwritten there."""
 
     def __init__(self, store: Store, clock: Clock, erase: Callable[[], Awaitable[None]] | None) -> None:
         self._store = store
@@ -41,6 +42,17 @@ class Epochs:
             raise ConfigurationError(f"{epoch!r} is no epoch, which is a month such as 2026-11")
         if epoch >= epoch_of(self._clock.wall() - _LET_GO_S):
             raise ConfigurationError(f"the epoch {epoch} is not over: its key is in use")
+
+    async def names(self, account: str) -> dict[str, str | None]:
+        """Return what an account is called in each epoch that had a key, None where that is destroyed.
+
+        Raises StoreUnavailable.
+        """
+        keys = {epoch: key async for epoch, key in self._store.scan(TABLE)}
+        return {
+            epoch: None if key == _FORGOTTEN else Pseudonyms(epoch, key).name("account", account)
+            for epoch, key in sorted(keys.items())
+        }
 
     async def forget(self, epoch: str) -> None:
         """Destroy the key of an epoch that is over; that it is destroyed already is no error.
@@ -59,6 +71,11 @@ class Epochs:
 def epoch_of(wall_seconds: float) -> str:
     """Return the epoch that a moment belongs to: its calendar month in UTC, such as `2026-11`."""
     return time.strftime("%Y-%m", time.gmtime(wall_seconds))
+
+
+async def is_forgotten(store: Store, epoch: str) -> bool:
+    """Tell whether an epoch's key was destroyed. Raises StoreUnavailable."""
+    return await store.read(TABLE, epoch) == _FORGOTTEN
 
 
 async def ensure_epoch(store: Store, epoch: str, random_bytes: Callable[[int], bytes]) -> bytes:

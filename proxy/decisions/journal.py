@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from proxy.clock import Clock
 from proxy.decision import Verdict
-from proxy.decisions.record import Ending, Recorder
+from proxy.decisions.binding import Binding
+from proxy.decisions.record import LINE_BYTES, Ending, Recorder
 from proxy.decisions.target import Target
+from proxy.decisions.waiting import Unmade
 from proxy.decisions.writer import (
     BOUND_BYTES,
     CLOSE_SECONDS,
     DURABLE_SECONDS,
-    Binding,
     DecisionLog,
     LogUnavailable,
 )
@@ -55,7 +58,8 @@ class Journal:
 
     def record(self, ending: Ending) -> bool:
         """Record an allowed exchange, best effort. Returns False if there was no room."""
-        return self.log.append(self._recorder.exchange(ending))
+        holds = LINE_BYTES + ending.bytes_in
+        return self.log.append(Unmade(partial(self._recorder.exchange, ending), LINE_BYTES, holds))
 
     async def record_first(self, ending: Ending, deadline: float = DURABLE_SECONDS) -> None:
         """Record a denied or degraded exchange before the client hears of it.
@@ -67,6 +71,10 @@ class Journal:
             self.log.append(self._recorder.exchange(ending._replace(status=Unavailable.status, code=Unavailable.code)))
             raise LogUnavailable("the decision log is failing")
         await self.log.append_durable(self._recorder.exchange(ending), deadline)
+
+    def sampled(self, exchange_id: str, sealed_to: str, digest: str, size: int) -> bool:
+        """Record that a sample of an exchange is kept, best effort. Returns False if there was no room."""
+        return self.log.append(self._recorder.sample(exchange_id, sealed_to, digest, size))
 
     async def close(self, deadline: float = CLOSE_SECONDS) -> bool:
         """Write what waits and the last line. Returns whether everything was written."""

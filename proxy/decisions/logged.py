@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from proxy.decision import Effect, Outcome, Shadow
+from proxy.decision import Counted, Effect, Outcome, Shadow
 from proxy.decisions.record import TEXT_CHARS
 from proxy.exchange import Ties
 from proxy.fields import Value
@@ -51,6 +51,8 @@ class Logged(NamedTuple):
     exempt: tuple[str, ...]
     failed: tuple[str, ...]
     shadow: Shadow
+    counted: Counted
+    shadow_counted: Counted
     status: int
     code: str
     outcome: Outcome
@@ -64,14 +66,16 @@ class Logged(NamedTuple):
 
     @property
     def judged(self) -> bool:
-        """Whether a pack decided about it, and the record says what it said.
+        """Whether a pack was asked about it; then the record says what it said, whatever came after."""
+        return self.decide_ms is not None
 
-        What is no request, or has no client any more, is denied without it, before or after it was asked. Only a quota
-        or rung can have such a name and these statuses; 400 after it was asked is a request that returns a handle of
-        reasoning that is not its own.
+    @property
+    def overruled(self) -> bool:
+        """Whether it was denied whatever the pack said: for what was wrong with it or with us, or since nobody waited.
+
+        Why stands before the pack's own reasons.
         """
-        unasked = self.effect is Effect.DENY and self.by in {"request", "client"} and self.status not in {400, 403, 429}
-        return self.decide_ms is not None and not unasked
+        return self.effect is Effect.DENY and self.by in {"request", "client"}
 
     @property
     def shortened(self) -> tuple[str, ...]:
@@ -85,6 +89,8 @@ def read_logged(row: Mapping[str, Any]) -> Logged:
     cut = column.of("truncated", bool)
     ties = column.of("ties", dict)
     tied = _Columns(_NO_TIES if cut and not ties else ties, "ties.")
+    counted = column.of("counted", dict)
+    counts = _Columns({"enforced": {}, "shadow": {}} if cut and not counted else counted, "counted.")
     shadow, ms = _Columns(column.of("shadow", dict), "shadow."), column.of("ms", dict)
     digest = column.text("pack_digest")
     if not _DIGEST.fullmatch(digest):
@@ -125,6 +131,8 @@ def read_logged(row: Mapping[str, Any]) -> Logged:
         shadow=Shadow()
         if cut and not column.of("shadow", dict)
         else Shadow(shadow.text("rung"), shadow.of("score", int), shadow.texts("fired"), shadow.texts("denied_by")),
+        counted=counts.counts("enforced"),
+        shadow_counted=counts.counts("shadow"),
         status=column.of("status", int),
         code=column.text("code"),
         outcome=Outcome(column.text("outcome")),
@@ -154,6 +162,12 @@ class _Columns:
         if not all(isinstance(item, str) for item in items):
             raise ValueError(f"{self._within}{name}: should be a list of texts")
         return tuple(items)
+
+    def counts(self, name: str) -> Counted:
+        found = self.of(name, dict)
+        if not all(isinstance(item, list) and [type(part) for part in item] == [int, int] for item in found.values()):
+            raise ValueError(f"{self._within}{name}: should have a score and a number of people for each flag")
+        return {str(flag): (score, people) for flag, (score, people) in found.items()}
 
 
 def _value(name: str, value: object) -> Value:

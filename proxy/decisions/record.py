@@ -72,10 +72,11 @@ class Ending(NamedTuple):
     model_used: str = ""
     helper: Mapping[str, int] = _NONE
     model_said: str = ""  # by the answer; not recorded
+    sampled: bool = False
 
 
 class Recorder:
-    """Turns endings into lines; one object per writer, whose name the log tells when it is opened.
+    """Turns endings into lines, in any thread; one object per writer, whose name the log tells when it is opened.
 
     `pseudonyms` may be replaced at any time: a new month brings new ones.
     """
@@ -85,8 +86,7 @@ class Recorder:
         self.pseudonyms = pseudonyms
         self._version = version[:_NAME_CHARS]
         self._clock = clock
-        self._second = -1
-        self._stamp = ""
+        self._stamp = (-1, "")  # of the second that was asked for last; both threads ask
         # Every column in its order, with what a plain allow has: filling in a copy takes half as long as a new row.
         self._plain: dict[str, Any] = {
             **dict.fromkeys(column.name for column in (*HEAD, *EXCHANGE)),
@@ -95,13 +95,15 @@ class Recorder:
             "kind": "exchange",
             "stillgate": self._version,
             "helper": _NONE,
+            "sampled": False,
             "truncated": False,
         }
 
     def exchange(self, ending: Ending) -> bytes:
         """Return the terminal record of an exchange, newline included."""
         exchange, verdict, call = ending.exchange, ending.verdict, ending.exchange.call
-        names = self.pseudonyms.names(exchange.principal, exchange.peer, exchange.user_agent)
+        pseudonyms = self.pseudonyms  # once: this may run in the writer's thread
+        names = pseudonyms.names(exchange.principal, exchange.peer, exchange.user_agent)
         row = self._plain.copy()
         if verdict is not ALLOWED:
             row |= _verdict_columns(verdict)
@@ -111,7 +113,7 @@ class Recorder:
         row["pack_digest"] = ending.pack_digest[:_NAME_CHARS]
         row["pack_name"] = ending.pack_name
         row["dialect"] = exchange.dialect[:_NAME_CHARS]
-        row["epoch"] = self.pseudonyms.epoch
+        row["epoch"] = pseudonyms.epoch
         row["key"], row["account"], row["tenant"], row["peer"], row["user_agent"] = names
         row["plan"] = exchange.principal.plan
         row["client_request_id"] = exchange.client_request_id[:_CLAIM_CHARS]
@@ -143,6 +145,7 @@ class Recorder:
         row["upstream"] = ending.upstream
         row["model_used"] = ending.model_used[:_CLAIM_CHARS]
         row["helper"] = ending.helper
+        row["sampled"] = ending.sampled
         return to_line(row)
 
     def begin(self, exchange: Exchange, verdict: Verdict, pack_digest: str) -> bytes:
@@ -150,6 +153,10 @@ class Recorder:
         return self._notice(
             "begin", id=exchange.id[:_NAME_CHARS], pack_digest=pack_digest, rung=verdict.rung, actions=verdict.actions
         )
+
+    def sample(self, exchange_id: str, sealed_to: str, digest: str, size: int) -> bytes:
+        """Return the line that says that a sealed sample of an exchange is on the disk, and which."""
+        return self._notice("sample", id=exchange_id[:_NAME_CHARS], sealed_to=sealed_to, digest=digest, bytes=size)
 
     def start(self, pack_digest: str) -> bytes:
         """Return the line that begins a process's records."""
@@ -178,10 +185,12 @@ class Recorder:
         return to_line(head | columns)
 
     def _rfc3339(self, wall: float) -> str:
-        second = int(wall)
-        if second != self._second:
-            self._second, self._stamp = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._stamp}.{int(wall * 1000) % 1000:03d}Z"
+        second, text = self._stamp
+        if second != int(wall):
+            second = int(wall)
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._stamp = (second, text)
+        return f"{text}.{int(wall * 1000) % 1000:03d}Z"
 
 
 def _verdict_columns(verdict: Verdict) -> dict[str, Any]:
@@ -198,6 +207,7 @@ def _verdict_columns(verdict: Verdict) -> dict[str, Any]:
         "exempt": verdict.exempt,
         "failed": verdict.failed,
         "shadow": verdict.shadow._asdict(),
+        "counted": {"enforced": verdict.counted, "shadow": verdict.shadow_counted},
     }
 
 
@@ -217,8 +227,9 @@ def _prints(exchange: Exchange) -> list[str]:
     """Return the least prints: those that two prompts with a text in common are most likely to have both."""
     if exchange.prints is None or not len(exchange.prints.sample):
         return []
-    digits: str = exchange.prints.sample[:_PRINTS].astype(">u8").tobytes().hex(",", _PRINT_BYTES)
-    return digits.split(",")
+    # Turned around, what lies in memory with its lowest byte first is read with the highest first, the last print too.
+    digits: str = exchange.prints.sample[:_PRINTS].astype("<u8", copy=False).tobytes()[::-1].hex(",", _PRINT_BYTES)
+    return digits.split(",")[::-1]
 
 
 def _milliseconds(seconds: float | None) -> float | None:
@@ -269,12 +280,13 @@ def _cleaned(value: object, most: int) -> object:
         case int():
             return max(-_INT_MAX, min(value, _INT_MAX))
         case Mapping():
-            return {_printable(str(name)): _cleaned(item, most) for name, item in value.items()}
+            return {printable(str(name)): _cleaned(item, most) for name, item in value.items()}
         case list() | tuple():
             return [_cleaned(item, most) for item in value[:most]]
         case _:
-            return _printable(str(value))
+            return printable(str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text as a line that has to be cleaned holds it."""
     return "".join(c if c.isprintable() or c < " " else "\ufffd" for c in text[:TEXT_CHARS])

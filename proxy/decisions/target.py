@@ -15,12 +15,19 @@ _TAIL_BYTES: Final = 65_536  # far more than a line may have
 _PIPE_WAIT_MS: Final = 500
 
 
-class Change(enum.Enum):
+class Happened(enum.Enum):
     """What happened to a target since it was last looked at."""
 
     NONE = enum.auto()
     REOPENED = enum.auto()  # renamed or deleted: a new file was opened under the name
-    TRUNCATED = enum.auto()  # cut shorter in place: what comes next goes to the new end
+    TRUNCATED = enum.auto()  # cut shorter in place, as `copytruncate` does: records are missing
+
+
+class CutFile(OSError):
+    """The file was cut by somebody else, and nothing is written to what is left of it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} was cut by somebody else: move it away, and rotate by renaming")
 
 
 class Target(Protocol):
@@ -35,7 +42,7 @@ class Target(Protocol):
         """Make ready to write and return the length of an unfinished line at the end."""
         ...
 
-    def look(self) -> Change:
+    def look(self) -> Happened:
         """Find out whether the file behind the name is still the one that is open."""
         ...
 
@@ -49,12 +56,16 @@ class Target(Protocol):
 
 
 class FileTarget:
-    """A file of our own, mode 0600, in a folder that is made with mode 0700."""
+    """A file of our own, mode 0600, in a folder that is made with mode 0700.
+
+    One that somebody cuts takes no more until it is renamed or deleted, unless `goes_on`; then what comes next goes to
+    its new end.
+    """
 
     batch_bytes = 65_536
     forgetful = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, goes_on: bool = False) -> None:
         self.last_line = b""
         self.mark = path.with_name(path.name + ".running")
         self._path = path
@@ -62,6 +73,8 @@ class FileTarget:
         self._inode = (0, 0)
         self._size = 0
         self._torn = False
+        self._goes_on = goes_on
+        self._cut = False
 
     def open(self) -> int:
         """Open or make the file; an unfinished last line is ended just before the next write."""
@@ -69,6 +82,8 @@ class FileTarget:
         descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             facts = os.fstat(descriptor)
+            if self._cut and (facts.st_dev, facts.st_ino) == self._inode:
+                raise CutFile(self._path)
             tail = os.pread(descriptor, _TAIL_BYTES, max(0, facts.st_size - _TAIL_BYTES))
         except OSError:
             os.close(descriptor)
@@ -76,11 +91,11 @@ class FileTarget:
         end = tail.rfind(b"\n") + 1
         self.last_line = tail[tail.rfind(b"\n", 0, max(0, end - 1)) + 1 : end]
         torn_bytes = len(tail) - end
-        self._descriptor, self._torn = descriptor, torn_bytes > 0
+        self._descriptor, self._torn, self._cut = descriptor, torn_bytes > 0, False
         self._inode, self._size = (facts.st_dev, facts.st_ino), facts.st_size
         return torn_bytes
 
-    def look(self) -> Change:
+    def look(self) -> Happened:
         """Reopen after a rename or a removal; see a cut."""
         try:
             facts = self._path.stat()
@@ -90,14 +105,16 @@ class FileTarget:
             old = self._descriptor
             self.open()  # first: if it fails, the old file still takes lines
             os.close(old)
-            return Change.REOPENED
+            return Happened.REOPENED
         if facts.st_size < self._size:
-            self._size = facts.st_size
-            return Change.TRUNCATED
-        return Change.NONE
+            self._size, self._cut = facts.st_size, not self._goes_on
+            return Happened.TRUNCATED
+        return Happened.NONE
 
     def write(self, data: memoryview) -> int:
         """Append to the file; short on a disk that is about to be full."""
+        if self._cut:
+            raise CutFile(self._path)
         if self._torn:
             self._size += os.write(self._descriptor, b"\n")
             self._torn = False
@@ -135,9 +152,9 @@ class DescriptorTarget:
         """Do nothing: what was written before cannot be read."""
         return 0
 
-    def look(self) -> Change:
+    def look(self) -> Happened:
         """Do nothing: nobody can put another pipe in its place."""
-        return Change.NONE
+        return Happened.NONE
 
     def write(self, data: memoryview) -> int:
         """Write to the descriptor; if it does not block and is full, wait a little for its reader."""

@@ -4,8 +4,7 @@ Laws:
 - The loop never waits for a disk or a reader: it queues lines, and wakes the thread once in `_WAKE_SECONDS` at most.
 - Lines come out whole and in the order they went in. After a short write it goes on at the exact byte; if the file was
   changed meanwhile, the unfinished line is written again from its start in the new place.
-- At most `bound` bytes wait; a line that finds no room is refused and counted.
-- Each counter has one writer: `_queued` belongs to the loop, `_written` to the thread. There is no other locking.
+- A line that finds no room is refused and counted, and so is what cannot be made into one.
 - Lines are bound into a chain as they are taken out of the queue, so that none that was lost leaves a hole in it.
 """
 
@@ -16,12 +15,14 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from proxy.clock import Clock
+from proxy.decisions.binding import Binding
 from proxy.decisions.chain import LINK_BYTES
 from proxy.decisions.running import Gap, RunningMark
-from proxy.decisions.target import Change, Target
+from proxy.decisions.target import Happened, Target
+from proxy.decisions.waiting import Unmade, Waiting
 from proxy.errors import ConfigurationError, StillgateError
 from proxy.log import get
 
@@ -45,34 +46,6 @@ class Found(NamedTuple):
     torn_bytes: int
 
 
-class Binding(Protocol):
-    """What makes one chain of the lines, and vouches for it; called at the start, then by the thread only."""
-
-    def open(self, last_line: bytes) -> str:
-        """Go on behind the last line of the log, and return the name of its writer."""
-        ...
-
-    def bind(self, line: bytes, lost: int) -> bytes:
-        """Return a line as it is to be written; so many were lost since the start."""
-        ...
-
-    def due_in(self) -> float | None:
-        """Return in how many seconds a checkpoint is due, 0 for now; None if there is nothing to vouch for."""
-        ...
-
-    def checkpoint(self) -> bytes:
-        """Return a checkpoint as it is to be written."""
-        ...
-
-    def written(self) -> None:
-        """Take note that all that was bound is written."""
-        ...
-
-    def remember(self) -> None:
-        """Note where what is written ends, for a start that cannot read it, and for others."""
-        ...
-
-
 class DecisionLog:
     """One log and its thread; made by `open` inside a running event loop, ended by `close`."""
 
@@ -87,12 +60,9 @@ class DecisionLog:
         self._mark = mark
         self._binding = binding
         self._clock = clock
-        self._bound = bound
+        self._waiting = Waiting(bound)
         self._loop = asyncio.get_running_loop()
-        self._lines: deque[bytes] = deque()
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._queued = 0
-        self._written = 0
         self._wake_due = False
         self._failing = False
         self._closing = False
@@ -134,16 +104,13 @@ class DecisionLog:
     @property
     def waiting_bytes(self) -> int:
         """How much is queued or on its way."""
-        return self._queued - self._written
+        return self._waiting.size
 
-    def append(self, line: bytes) -> bool:
+    def append(self, line: bytes | Unmade) -> bool:
         """Queue a line to be written soon. Returns False, and counts it as lost, if there is no room."""
-        size = len(line)
-        if self._queued - self._written + size > self._bound:
+        if not self._waiting.put(line):
             self.lost += 1
             return False
-        self._lines.append(line)
-        self._queued += size
         if not self._wake_due:
             self._wake_due = True
             self._loop.call_later(_WAKE_SECONDS, self._wake)
@@ -155,14 +122,13 @@ class DecisionLog:
         Raises LogUnavailable if the log is failing or full, which counts the line as lost, or if it takes longer than
         `deadline` seconds: then the line stays queued and may be written later.
         """
-        if self.failing or self.waiting_bytes + len(line) > self._bound:
-            self.lost += 1
-            raise LogUnavailable("the decision log is failing or full")
         done = self._loop.create_future()
         # First the waiter, then the line: the thread may be through with the line before this returns.
-        self._waiters.append((self._queued + len(line), done))
-        self._lines.append(line)
-        self._queued += len(line)
+        self._waiters.append((self._waiting.end_of(line), done))
+        if self.failing or not self._waiting.put(line):
+            self._waiters.pop()
+            self.lost += 1
+            raise LogUnavailable("the decision log is failing or full")
         self._awake.set()
         timer = self._loop.call_later(deadline, _refuse, done, "the decision log is too slow")
         try:
@@ -175,10 +141,7 @@ class DecisionLog:
 
         What was not written by `deadline` seconds is given up, and the next start reports a gap.
         """
-        if last:
-            self._lines.append(last)
-            self._queued += len(last)
-        self._bound = 0
+        self._waiting.put_last(last)
         self._closing = True
         self._awake.set()
         await asyncio.wait({self._ended}, timeout=deadline)
@@ -196,7 +159,7 @@ class DecisionLog:
         self._awake.set()
 
     def _settle(self) -> None:
-        while self._waiters and self._waiters[0][0] <= self._written:
+        while self._waiters and self._waiting.is_written(self._waiters[0][0]):
             _, done = self._waiters.popleft()
             if not done.done():
                 done.set_result(None)
@@ -212,7 +175,7 @@ class DecisionLog:
             self._awake.clear()
             closing = self._closing  # read before draining, so that what was queued before it is drained
             self._drain(last=closing)
-        clean = not self._batch and not self._lines
+        clean = not self._batch and not self._waiting
         if clean:
             self._binding.remember()
         self._target.close()
@@ -236,7 +199,7 @@ class DecisionLog:
                 self._failing = False
                 self._operators.info("decision log is writing again")
             if self._offset == len(self._batch):
-                self._written += self._taken
+                self._waiting.wrote(self._taken)
                 self._batch, self._taken, self._offset = b"", 0, 0
                 self._binding.written()
                 if self._remembering or self._target.forgetful:
@@ -247,20 +210,38 @@ class DecisionLog:
 
     def _next_batch(self, *, last: bool) -> bool:
         """Take what is to be written next; return False if there is nothing."""
-        lines, binding = self._lines, self._binding
+        waiting, binding = self._waiting, self._binding
         due = binding.due_in()
-        if due == 0 or (last and not lines and due is not None):
+        if due == 0 or (last and not waiting and due is not None):
             self._batch, self._remembering = binding.checkpoint(), True
             return True
         batch: list[bytes] = []
         size = 0
-        while lines and (not batch or size + len(lines[0]) + LINK_BYTES <= self._target.batch_bytes):
-            line = lines.popleft()
-            self._taken += len(line)
-            batch.append(binding.bind(line, self.lost))
-            size += len(batch[-1])
+        while waiting and (not batch or size + waiting.next_size() + LINK_BYTES <= self._target.batch_bytes):
+            line, taken = waiting.take()
+            self._taken += taken
+            if made := self._made(line):
+                batch.append(binding.bind(made, self.lost))
+                size += len(batch[-1])
+        if not batch:
+            waiting.wrote(self._taken)
+            self._taken = 0
         self._batch = b"".join(batch)
         return bool(batch)
+
+    def _made(self, line: bytes | Unmade) -> bytes:
+        """Return a line, nothing if it cannot be made."""
+        if isinstance(line, bytes):
+            return line
+        try:
+            return line.make()
+        except Exception:  # noqa: BLE001 - what one exchange is like must not end the log of all others
+            self._operators.exception("a record could not be made")
+            self._on_loop(self._lose)
+            return b""
+
+    def _lose(self) -> None:
+        self.lost += 1
 
     def _look(self) -> None:
         """See to a target that was changed under us, at most once in `_LOOK_SECONDS`."""
@@ -269,14 +250,14 @@ class DecisionLog:
             return
         self._looked = now
         self._mark.touch(self._clock.wall())
-        change = self._target.look()
-        if change is Change.TRUNCATED:
+        happened = self._target.look()
+        if happened is Happened.TRUNCATED:
             self.truncations += 1
             self._operators.error("decision log was cut by somebody else; records are missing")
-        if change is not Change.NONE and self._offset:
+        if happened is not Happened.NONE and self._offset:
             line_start = self._batch.rfind(b"\n", 0, self._offset) + 1
             self._batch, self._offset = self._batch[line_start:], 0
-        if change is Change.REOPENED:
+        if happened is Happened.REOPENED:
             self._binding.remember()
 
     def _fail(self, error: OSError) -> None:

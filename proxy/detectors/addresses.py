@@ -7,7 +7,7 @@ each look; what the address itself says is told, so that a pack can be strict wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -43,16 +43,19 @@ class Addresses:
         """Return how many addresses there are."""
         if exchange.call is None:
             return {}
-        found = [url for name in _CONVERSATIONS for url in _addresses(exchange.call.body.get(name))]
+        body, found = exchange.call.body, list[str]()
+        for name in _CONVERSATIONS:
+            if type(conversation := body.get(name)) is list:
+                _collect(conversation, found)
         if not found:
             return {}
         inner = sum(not _is_public(url) for url in found[:_MOST]) + max(0, len(found) - _MOST)
         return {"request.urls": len(found), "request.inner_urls": inner}
 
 
-def _addresses(conversation: Any) -> Iterator[str]:  # noqa: ANN401 - a part of a JSON document
-    """Yield every address in a conversation's parts, wherever they stand; texts and data are none."""
-    waiting: list[Any] = [conversation] if type(conversation) is list else []
+def _collect(conversation: list[Any], found: list[str]) -> None:
+    """Find every address in a conversation's parts, wherever they stand; texts and data are none."""
+    waiting: list[Any] = [conversation]
     for node in waiting:
         if type(node) is list:
             waiting += [item for item in node if type(item) is dict or type(item) is list]
@@ -61,7 +64,7 @@ def _addresses(conversation: Any) -> Iterator[str]:  # noqa: ANN401 - a part of 
                 if type(value) is dict or type(value) is list:
                     waiting.append(value)
                 elif name in _MEMBERS and type(value) is str and value[:5].lower() != "data:":
-                    yield value
+                    found.append(value)
 
 
 def _is_public(url: str) -> bool:

@@ -160,10 +160,11 @@ def _seals(body: Mapping[str, Any]) -> list[str]:
             if type(message) is not dict:
                 continue
             content = message.get("content")
-            if len(message) == 2 and type(content) is str:
-                continue  # a role and a text, as most are
-            for blocks in ([message], content, message.get("reasoning_details")):
-                for block in blocks if type(blocks) is list else ():
-                    if type(block) is dict and block.get("type") in _SEALED:
-                        found += [seal for member in _MEMBERS if type(seal := block.get(member)) is str and seal]
+            blocks = content if type(content) is list else []
+            if len(message) != 2 or "role" not in message or "content" not in message:  # as most are not
+                details = message.get("reasoning_details")
+                blocks = [message, *blocks, *(details if type(details) is list else ())]
+            for block in blocks:
+                if type(block) is dict and block.get("type") in _SEALED:
+                    found += [seal for member in _MEMBERS if type(seal := block.get(member)) is str and seal]
     return found

@@ -9,6 +9,8 @@ from proxy.dialects._answers import StreamDecoder, error_type, member, note_mode
 from proxy.dialects._sse import Event
 from proxy.exchange import Chunk, Progress, Usage
 
+_DONE = b"[DONE]"
+
 
 class ChoiceStream(StreamDecoder):
     """Decodes a stream of completion chunks; `hide_usage` takes the usage out again that only we asked for.
@@ -16,7 +18,7 @@ class ChoiceStream(StreamDecoder):
     `holder` names the member of a choice that has what the model wrote; empty if that is the choice itself.
     """
 
-    _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', b"[DONE]", b'"refusal":"', b"content_filter")
+    _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', _DONE, b'"refusal":"', b"content_filter")
 
     def __init__(self, holder: str, *, hide_usage: bool, every: bool = False) -> None:
         super().__init__(every=every)
@@ -37,10 +39,10 @@ class ChoiceStream(StreamDecoder):
         chunks = []
         progress = self.progress
         for raw, name, data in events:
-            document = load(data)
+            document = None if data == _DONE else load(data)  # the end is no JSON, which takes long to find out
             kept: bytes | None = raw
             if document is None:
-                progress.complete = progress.complete or data == b"[DONE]"
+                progress.complete = progress.complete or data == _DONE
             else:
                 choices = document.get("choices")
                 if choices:

@@ -1,7 +1,7 @@
 """Brings a response into line with itself after actions have worked on it.
 
 This API says everything several times: a text piece by piece, then whole with its part, with its item and with the
-response; and what was asked with every response.
+response; a summary that an action tells, with its item and with the response; and what was asked with every response.
 
 Laws: what is said again is what the client was told before; of what was asked the client reads its own words, whatever
 was sent; events are numbered without a gap. What no action has changed is not touched.
@@ -30,6 +30,7 @@ class ResponseRetelling:
         self._asked = {name: asked.body.get(name) for name in _TOLD if asked.body.get(name) != sent.body.get(name)}
         self._came: set[int] = set()  # lanes of text that came in pieces
         self._told: dict[int, list[str]] = {}  # what went out of each
+        self._summaries: dict[int, Any] = {}  # that an action told, by the numbers of their items
         self._left = MAX_DOCUMENT_BYTES
         self._number: int | None = None  # of the next event
 
@@ -44,6 +45,8 @@ class ResponseRetelling:
         """Return a chunk that agrees with what went before."""
         if chunk.data is None:
             return chunk
+        if self._streamed and chunk.raw is None:
+            self._note_summary(chunk.data)
         edits = dict(self._of_event(chunk.data) if self._streamed else self._of_response(chunk.data, ()))
         return edited(chunk, edits) if edits else chunk
 
@@ -63,6 +66,8 @@ class ResponseRetelling:
             number = event.get("output_index")
             for lane, path, part in lanes_of_item(event.get("item"), number if type(number) is int else 0, ("item",)):
                 yield from self._again(lane, path, part)
+            if type(number) is int:
+                yield from self._summed(number, event.get("item"), ("item",))
         elif type(response := event.get("response")) is dict:
             yield from self._of_response(response, ("response",))
 
@@ -74,6 +79,9 @@ class ResponseRetelling:
         for lane, path, part in lanes(response.get("output"), (*where, "output")):
             yield from self._again(lane, path, part)
             texts.append(self._of_lane(lane) if lane in self._came else part["text"])
+        if self._summaries and type(output := response.get("output")) is list:
+            for number, item in enumerate(output):
+                yield from self._summed(number, item, (*where, "output", number))
         if type(whole := response.get("output_text")) is str and whole != (told := "".join(texts)):
             yield (*where, "output_text"), told  # which some servers have besides
 
@@ -83,6 +91,18 @@ class ResponseRetelling:
             self._number = number if self._number is None else self._number + 1
             if number != self._number:
                 yield ("sequence_number",), self._number
+
+    def _note_summary(self, event: dict[str, Any]) -> None:
+        """Take note of the summary in an item of reasoning that an action has changed."""
+        number, summary = event.get("output_index"), _reasoning(event.get("item")).get("summary")
+        if event.get("type") == "response.output_item.done" and type(number) is int and summary:
+            self._summaries[number] = summary
+
+    def _summed(self, number: int, item: object, where: Path) -> Iterator[tuple[Path, Any]]:
+        """Yield the summary that was told of an item, if it says another."""
+        told = self._summaries.get(number)
+        if told is not None and (thought := _reasoning(item)) and thought.get("summary") != told:
+            yield (*where, "summary"), told
 
     def _tell(self, lane: int, text: object) -> None:
         if type(text) is str:
@@ -103,6 +123,11 @@ class ResponseRetelling:
         told = "".join(self._told.get(lane, ()))
         self._told[lane] = [told]
         return told
+
+
+def _reasoning(item: object) -> dict[str, Any]:
+    """Return an item of reasoning, empty if it is none."""
+    return item if type(item) is dict and item.get("type") == "reasoning" else {}
 
 
 def _no_null(holder: dict[str, Any], where: Path) -> Iterator[tuple[Path, Any]]:

@@ -59,9 +59,8 @@ class ResponsesWire:
         return Chunk(None, data, _TEXT_EVENT, like=like.raw)
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
-        """Return what takes the reasoning out of each item, for a handle where it comes back; without summaries."""
-        del summarise
-        return ResponseWithoutReasoning(seal)
+        """Return what takes the reasoning out of each item, for a handle where it comes back, and perhaps a summary."""
+        return ResponseWithoutReasoning(seal, summarise, streamed=self.streamed)
 
     def _of_event(self, event: dict[str, Any]) -> Iterator[Part]:
         kind = event.get("type")

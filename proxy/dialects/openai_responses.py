@@ -9,9 +9,9 @@ from proxy.dialects import strict_json
 from proxy.dialects._answers import DocumentDecoder
 from proxy.dialects._openai import OpenAIDialect
 from proxy.dialects._openai_responses_answer import ResponseStream, observe_response
-from proxy.dialects._openai_responses_reasoning import put_back
 from proxy.dialects._openai_responses_request import KNOWN, SETTINGS, call_of
 from proxy.dialects._openai_responses_retelling import ResponseRetelling
+from proxy.dialects._openai_responses_returned import put_back
 from proxy.dialects._openai_responses_wire import ResponsesWire
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder

@@ -8,7 +8,9 @@ keeps its least.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import shake_256
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ WINDOW = 24  # grams
 RUN_SURE = WINDOW + GRAM - 1  # some 50 characters of English with their spaces
 _DOUBLINGS = (1, 2, 4, 8, 8)  # the least of 2, 4, 8, 16 and 24 grams, each of two of the one before, so far apart
 _REVERSED = np.dtype(np.uint64).newbyteorder()
-_BLOCK = 1 << 14  # characters at a time: what is made of them stays in the processor's cache
+ROW_CHARS = _BLOCK = 1 << 14  # characters at a time: what is made of them stays in the processor's cache
 _STEP = 256  # hashes: a call of numpy costs more than to work on so many
 _REACH = RUN_SURE - 1
 _MIDDLE_ONE_IN = 64  # grams
@@ -65,6 +67,21 @@ class Grams:
         parts.append(self._winnowed(text[-self._edge :]))
         return np.concatenate(parts)
 
+    def kept_of_each(self, texts: Sequence[Canonical]) -> tuple[Hashes, list[tuple[int, int]]]:
+        """Return what `kept` does of each text, in one array, and between which places those of each stand.
+
+        The texts have `RUN_SURE` characters or more, and `ROW_CHARS` at most together: that many steps of numpy for all
+        of them are cheaper than for each.
+        """
+        if len(texts) == 1:
+            found, _ = self._least_of_each(self._bytes_of(texts[0]), (texts[0].size,))
+            return found, [(0, found.size)]
+        sizes = [text.size for text in texts]
+        found, places = self._least_of_each(np.concatenate([self._bytes_of(text) for text in texts]), sizes)
+        ends = list(accumulate(sizes))
+        cuts = places.searchsorted([0, *ends[:-1], *(end - _REACH for end in ends)]).tolist()
+        return found, list(zip(cuts[: len(texts)], cuts[len(texts) :], strict=True))
+
     def _bytes_of(self, characters: Canonical) -> NDArray[np.uint8]:
         """Return a byte for each character: itself in ASCII, else one of 128 that the key says."""
         if characters.dtype == np.uint8:
@@ -94,17 +111,29 @@ class Grams:
 
     def _least(self, text: NDArray[np.uint8]) -> Hashes:
         """Return the least hash of every window of a block, once for windows in a row; of all if there is no window."""
-        hashes = self._rolled(text)
+        if text.size < RUN_SURE:
+            return np.minimum.reduce(self._rolled(text), keepdims=True)
+        found, _ = self._least_of_each(text, (text.size,))
+        return found
+
+    def _least_of_each(self, row: NDArray[np.uint8], sizes: Sequence[int]) -> tuple[Hashes, NDArray[np.intp]]:
+        """Return the least hash of every window, once for windows in a row, and the windows' places.
+
+        The texts in a row have these sizes. Between those of two texts stands a 0.
+        """
+        hashes = self._rolled(row)
         windows = hashes.size - WINDOW + 1
-        if windows < 1:
-            return np.minimum.reduce(hashes, keepdims=True)
         for earlier, later, least in self._views_of(hashes.size):
             np.minimum(later, earlier, out=least)
-        # After the last one stands what is less than any, so that it differs from the next as every other that is kept.
-        self._spare[windows] = 0
+        end = 0
+        for size in sizes:
+            end += size
+            # No window of one text: less than any, so that the last before differs as every other that is kept.
+            self._spare[end - _REACH : end] = 0
         found = self._spare[:windows]
         changed = np.not_equal(self._spare[1 : windows + 1], found, out=self._changed[:windows])
-        return found.take(changed.nonzero()[0])
+        places = changed.nonzero()[0]
+        return found.take(places), places
 
     def _views_of(self, size: int) -> list[tuple[Hashes, Hashes, Hashes]]:
         """Return two operands and the result for every doubling, made once for all sizes up to the next full step.

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from proxy.exchange import Text
 from proxy.fingerprint.canonical import Alphabet, Canonical
-from proxy.fingerprint.grams import GRAM, Grams, Hashes
+from proxy.fingerprint.grams import GRAM, ROW_CHARS, RUN_SURE, Grams, Hashes
 
 KEY_BYTES = 32
 _STRING = attrgetter("text")
@@ -32,6 +32,7 @@ CHARS_MOST = 1 << 16
 # their own, so that what else stands there does not drive a template's prints out.
 _EDGE_PRINTS = 160  # of some 2,000 characters
 _EDGE_SHARE = 32
+_NONE: Hashes = np.empty(0, np.uint64)
 
 
 class Prints(NamedTuple):
@@ -44,6 +45,12 @@ class Prints(NamedTuple):
     sample: Hashes
     question: int
     whole: int
+
+
+class _Read(NamedTuple):
+    characters: Canonical
+    whole: int
+    question: int
 
 
 class Fingerprinter:
@@ -64,6 +71,15 @@ class Fingerprinter:
 
     def of(self, texts: Sequence[Text]) -> Prints:
         """Return the prints of a prompt, whose texts are read as one."""
+        return self.of_each([texts])[0]
+
+    def of_each(self, prompts: Sequence[Sequence[Text]]) -> list[Prints]:
+        """Return the prints of several prompts, as `of` makes them; short ones cost less than one by one."""
+        read = [self._read(texts) for texts in prompts]
+        samples = self._samples(read)
+        return [Prints(sample, one.question, one.whole) for sample, one in zip(samples, read, strict=True)]
+
+    def _read(self, texts: Sequence[Text]) -> _Read:
         begin, end = _last_of_user(texts)
         strings = list(map(_STRING, texts))
         parts = ["".join(strings[:begin]), "".join(strings[begin:end]), "".join(strings[end:])]
@@ -76,7 +92,39 @@ class Fingerprinter:
             characters, asked = self._alphabet.canonical("".join(parts)), self._alphabet.canonical(parts[1])
         whole = self._digest(characters)
         question = whole if end - begin == len(texts) else self._digest(asked)
-        return Prints(_sample(self._every(characters, whole)), question, whole)
+        return _Read(characters, whole, question)
+
+    def _samples(self, each: Sequence[_Read]) -> list[Hashes]:
+        """Return a sample of the prints of each, those that fit into a row together made together."""
+        samples: list[Hashes] = [_NONE] * len(each)
+        row: list[int] = []
+        room = ROW_CHARS
+        for index, (characters, whole, _) in enumerate(each):
+            if not RUN_SURE <= characters.size <= ROW_CHARS:
+                samples[index] = _sample(self._every(characters, whole))
+                continue
+            if characters.size > room:
+                self._sample_row(row, each, samples)
+                row, room = [], ROW_CHARS
+            row.append(index)
+            room -= characters.size
+        if row:
+            self._sample_row(row, each, samples)
+        return samples
+
+    def _sample_row(self, row: Sequence[int], each: Sequence[_Read], samples: list[Hashes]) -> None:
+        hashes, spans = self._grams.kept_of_each([each[index].characters for index in row])
+        prints = self._sealed(hashes)
+        ordered = prints.copy()
+        for begin, end in spans:
+            ordered[begin:end].sort()
+        same = ordered[1:] == ordered[:-1]
+        distinct = not same.any()
+        for index, (begin, end) in zip(row, spans, strict=True):
+            if distinct and end - begin <= 2 * _EDGE_PRINTS:
+                samples[index] = ordered[begin:end][:SAMPLE_MOST]
+            else:
+                samples[index] = _sample(prints[begin:end])
 
     def every(self, texts: Sequence[Text]) -> Hashes:
         """Return all prints that a sample is taken of, sorted and distinct."""
@@ -87,7 +135,10 @@ class Fingerprinter:
         """Return all prints in the order of the text; what is shorter than a gram has that of the whole."""
         if characters.size < GRAM:
             return np.array([whole][: characters.size], np.uint64)
-        blocks = self._grams.kept(characters).repeat(_BLOCK_HASHES).tobytes()
+        return self._sealed(self._grams.kept(characters))
+
+    def _sealed(self, hashes: Hashes) -> Hashes:
+        blocks = hashes.repeat(_BLOCK_HASHES).tobytes()
         return np.frombuffer(self._cipher.update(blocks), np.uint64)[::_BLOCK_HASHES]
 
     def _digest(self, characters: Canonical) -> int:

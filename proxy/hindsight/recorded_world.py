@@ -16,6 +16,7 @@ from proxy.rules.pack import Condition, Mode, Pack, Signal, Subject
 from proxy.rules.signals import Counter
 
 SIGNALS: Final = "signals."
+_LIFE_S: Final = 60.0  # of a flag, past the moment that is looked at
 _KINDS: Final[Mapping[Kind, tuple[type, ...]]] = {
     Kind.BOOLEAN: (bool,),
     Kind.NUMBER: (int, float),
@@ -123,33 +124,38 @@ class _RecordedCount:
 
 
 class RecordedFlags:
-    """The flags that were live, in both worlds, and those that rules raise now; `stand` begins another exchange."""
+    """The flags that were live by the end of the decision, by world; `stand` begins another exchange.
+
+    What rules raise now is among them, since the record counts it too. `held_back` names those that were raised and
+    count less or not at all there: who lifted one was ahead of the exchange.
+    """
 
     def __init__(self) -> None:
-        self._live: Mapping[str, Flag] = {}
-        self._raised: dict[tuple[World, Subject, str], dict[str, Flag]] = {}
+        self.held_back: set[str] = set()
+        self._live: dict[World, dict[str, Flag]] = {World.ENFORCED: {}, World.SHADOW: {}}
 
-    def stand(self, live: Sequence[Flag]) -> None:
-        """Let these flags be live and no others."""
-        self._live = {flag.name: flag for flag in live}
-        self._raised.clear()
+    def stand(self, logged: Logged) -> None:
+        """Let the flags be live that the record counts, and no others."""
+        for world, counted in ((World.ENFORCED, logged.counted), (World.SHADOW, logged.shadow_counted)):
+            self._live[world] = {name: _live(name, *counts, logged.decided) for name, counts in counted.items()}
+        self.held_back.clear()
 
     def on(self, world: World, subject: Subject, name: str, now: float) -> Mapping[str, Flag]:
         """Return the flags on one subject; the record does not say on which each was live, so it is the account."""
-        del now
-        raised = self._raised.get((world, subject, name), {})
-        if subject is not Subject.ACCOUNT:
-            return raised
-        joined = dict(self._live)
-        for flag in raised.values():
-            live = joined.get(flag.name, flag)
-            score, people = max(live.score, flag.score), live.confirmed_by
-            joined[flag.name] = flag._replace(score=score, confirmed_by=people)
-        return joined
+        del name, now
+        return self._live[world] if subject is Subject.ACCOUNT else {}
 
     def put(self, world: World, subject: Subject, name: str, flag: Flag) -> None:
-        """Set a flag; of several that one exchange raises under one name the highest counts."""
-        raised = self._raised.setdefault((world, subject, name), {})
-        known = raised.get(flag.name)
-        if known is None or known.score < flag.score:
-            raised[flag.name] = flag
+        """Let a flag that is live tell why it was raised."""
+        del subject, name
+        live = self._live[world].get(flag.name)
+        if live is None or live.score < flag.score:
+            self.held_back.add(flag.name)
+        elif live.score == flag.score:
+            self._live[world][flag.name] = flag._replace(confirmed_by=live.confirmed_by)
+
+
+def _live(name: str, score: int, people: int, now: float) -> Flag:
+    """Return a flag that was live; who confirmed it is not in the record, only how many did."""
+    confirmed_by = tuple(map(str, range(people)))
+    return Flag(name, score, now, now + _LIFE_S, "", "live before", confirmed_by=confirmed_by)

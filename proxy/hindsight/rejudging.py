@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Final, NamedTuple
 
+from proxy.decision import Counted, Effect
 from proxy.decisions.logged import Logged
+from proxy.decisions.record import TEXT_CHARS, printable
 from proxy.errors import StillgateError
 from proxy.fields import Fields, FieldTable
-from proxy.hindsight.live_flags import live_flags
+from proxy.hindsight.effect_again import EffectAgain, effect_again
 from proxy.hindsight.recorded_world import RecordedFlags, RecordedSignals, exchange_at, fields_at, unknown_then
+from proxy.hindsight.untold import told
 from proxy.rules.engine import Engine, Judgement
 from proxy.rules.explain import Explanation, explain
-from proxy.rules.flags import Flag
 from proxy.rules.pack import Mode, Pack
 
-_PEOPLE: Final = (("one",), ("one", "two"))
+_MODES: Final = (Mode.ENFORCE, Mode.SHADOW)  # one more that is weaker would explain any record in which nothing fired
+_STAMP_S: Final = 0.002  # a record's times are cut to milliseconds
 
 
 class NotReproducible(StillgateError):
@@ -35,11 +39,13 @@ class Difference(NamedTuple):
 class Again:
     """A recorded exchange that was judged again; `fields` are those it was judged by, signals included.
 
-    `differences` are empty if the same rules fire in both worlds and fail. `notes` say what the record leaves open.
+    `differences` are empty if all comes out as recorded: rules, flags, score, rung and reasons in both worlds, effect,
+    what decided, and the actions. `notes` say what was taken from the record for that.
     """
 
     explanation: Explanation
     judgement: Judgement
+    done: EffectAgain
     fields: Mapping[str, Any]
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
@@ -58,90 +64,106 @@ def check_reproducible(logged: Logged) -> None:
 def judge_again(pack: Pack, table: FieldTable, logged: Logged, max_mode: Mode) -> Again:
     """Judge it by the pack of its record. Raises NotReproducible.
 
-    `max_mode` is what the settings say now; if only another one leads to what was recorded, that is taken and noted.
+    `max_mode` is what the settings say now; if only another one leads to what was recorded, that is taken and noted. So
+    is another moment of its decision, where something of the pack expired meanwhile.
     """
     check_reproducible(logged)
     try:
         fields = fields_at(logged, table)
     except ValueError as wrong:
         raise NotReproducible(str(wrong)) from None
-    again = _Attempt(pack, table, logged, fields, max_mode).judge()
-    other = Mode.SHADOW if max_mode is Mode.ENFORCE else Mode.ENFORCE
-    if again.differences and logged.shadow.fired:  # else any weaker mode would fit
-        then = _Attempt(pack, table, logged, fields, other).judge()
-        if not then.differences:
-            note = f"max_mode was {other} then; with {max_mode}, as the settings say now, it would come out otherwise"
-            return replace(then, notes=(*then.notes, note))
-    return again
+    modes = (max_mode, *(mode for mode in _MODES if mode is not max_mode))
+    likely, *others = product(modes, _moments(pack, logged))
+    first = _judge(pack, table, logged, fields, *likely)
+    if not first.differences:
+        return first
+    for mode, moment in others:
+        again = _judge(pack, table, logged, fields, mode, moment)
+        if not again.differences:
+            return replace(again, notes=(*again.notes, *_other(mode, max_mode, moment, logged)))
+    return first
 
 
-class _Attempt:
-    """One engine, put where it stood."""
-
-    def __init__(self, pack: Pack, table: FieldTable, logged: Logged, fields: Fields, max_mode: Mode) -> None:
-        self._pack = pack
-        self._logged = logged
-        self._fields = fields
-        self._max_mode = max_mode
-        self._flags = RecordedFlags()
-        signals = RecordedSignals(pack)
-        signals.recorded = logged.fields
-        self._engine = Engine(pack, table, signals, self._flags, max_mode)
-
-    def judge(self) -> Again:
-        """Judge it with the flags of that moment, and compare."""
-        pack, logged = self._pack, self._logged
-        unknown = unknown_then(pack, logged, self._fields, self._max_mode)
-        raised, _ = self._stand((), unknown)
-        names = {rule.id: rule.flag.name for rule in pack.rules}
-        found = live_flags(pack, logged, [names[rule] for rule in raised.shadow_fired])
-        judgement, fields = self._stand(found.flags, unknown)
-        notes = list(found.notes)
-        for people in _PEOPLE:
-            if _where(judgement) == (logged.rung, logged.waiting):
-                break
-            confirmed = [flag._replace(confirmed_by=people) for flag in found.flags]
-            other, _ = self._stand(confirmed, unknown)
-            if _where(other) == (logged.rung, logged.waiting):
-                judgement = other
-                notes.append(f"its flags count as confirmed by {len(people)}, which the record does not say itself")
-        if unknown:
-            notes.append(f"not known then, since a detector failed: {', '.join(sorted(unknown))}")
-        notes += _open(logged, judgement)
-        explanation = explain(pack, fields, judgement, logged.decided, unknown=unknown, max_mode=self._max_mode)
-        return Again(explanation, judgement, fields, tuple(_differences(logged, judgement)), tuple(notes))
-
-    def _stand(self, live: Sequence[Flag], unknown: frozenset[str]) -> tuple[Judgement, Fields]:
-        self._flags.stand(live)
-        exchange = exchange_at(self._logged, dict(self._fields), unknown)
-        return self._engine.judge(exchange, self._logged.decided), exchange.fields
+def _moments(pack: Pack, logged: Logged) -> tuple[float, ...]:
+    """Return when it may have been judged: the record says when it was accepted and when it was decided."""
+    earliest, latest = logged.time, logged.decided + _STAMP_S
+    ends = [rule.expires for rule in pack.rules if rule.expires is not None]
+    ends += [exemption.expires for exemption in pack.exemptions]
+    between = any(earliest < end <= latest for end in ends)
+    return (logged.decided, earliest, latest) if between else (logged.decided,)
 
 
-def _where(judgement: Judgement) -> tuple[str, tuple[str, ...]]:
-    return judgement.enforced.rung, judgement.enforced.waiting
+def _other(mode: Mode, max_mode: Mode, moment: float, logged: Logged) -> Iterator[str]:
+    if mode is not max_mode:
+        yield f"max_mode was {mode} then; with {max_mode}, as the settings say now, it would come out otherwise"
+    if moment != logged.decided:
+        yield "something of its pack expired while it was decided: it comes out so before or after that"
 
 
-def _differences(logged: Logged, judgement: Judgement) -> Iterator[Difference]:
+def _judge(pack: Pack, table: FieldTable, logged: Logged, fields: Fields, max_mode: Mode, moment: float) -> Again:
+    """Let an engine that stands where one stood then judge it, and compare."""
+    known = told(pack, table, logged)
+    flags, signals = RecordedFlags(), RecordedSignals(pack)
+    flags.stand(logged)
+    signals.recorded = logged.fields
+    unknown = unknown_then(known.pack, logged, fields, max_mode) | known.missing
+    exchange = exchange_at(logged, dict(fields), unknown)
+    judgement = Engine(known.pack, table, signals, flags, max_mode).judge(exchange, moment)
+    done = effect_again(pack, judgement.enforced.rungs, logged)
+    explained = explain(known.pack, exchange.fields, judgement, moment, unknown=unknown, max_mode=max_mode)
+    notes = [*known.notes(logged), *done.notes]
+    if unknown:
+        notes.append(f"not known then, since a detector failed: {', '.join(sorted(unknown))}")
+    if flags.held_back:
+        notes.append(f"raised by it, but lifted in that moment: {', '.join(sorted(flags.held_back))}")
+    differences = tuple(_differences(logged, judgement, done))
+    return Again(known.explained(explained, pack), judgement, done, exchange.fields, differences, tuple(notes))
+
+
+def _differences(logged: Logged, judgement: Judgement, done: EffectAgain) -> Iterator[Difference]:
+    enforced, shadow = judgement.enforced, judgement.shadow
+    flags = tuple(flag.name for flag in enforced.flags)
     for what, recorded, now in (
         ("fired", logged.fired, judgement.fired),
         ("fired with those in shadow", logged.shadow.fired, judgement.shadow_fired),
         ("failed", logged.failed, judgement.failed),
+        ("exempt", logged.exempt, judgement.exempt),
+        ("flags", logged.flags, flags),
+        ("what they count", _shown(logged.counted), _shown(enforced.counted)),
+        ("score", (str(logged.score),), (str(enforced.score),)),
+        ("rung", _named(logged.rung), _named(enforced.rung)),
+        ("waiting", logged.waiting, enforced.waiting),
+        ("what flags count with rules in shadow", _shown(logged.shadow_counted), _shown(shadow.counted)),
+        ("score with rules in shadow", (str(logged.shadow.score),), (str(shadow.score),)),
+        ("rung with rules in shadow", _named(logged.shadow.rung), _named(shadow.rung)),
+        ("denied with quotas in shadow", logged.shadow.denied_by, done.shadow_denied_by),
+    ):
+        if recorded != now:
+            yield Difference(what, recorded, now)
+    why_first = logged.overruled or (done.effect is Effect.DENY and not done.actions)
+    others = logged.reasons[1:] if why_first else logged.reasons
+    reasons = tuple(map(_written, judgement.reasons))
+    if tuple(map(_written, others)) != reasons:
+        yield Difference("reasons", others, reasons)
+    if logged.overruled:
+        return
+    for what, recorded, now in (
+        ("effect", (str(logged.effect),), (str(done.effect),)),
+        ("by", _named(logged.by), _named(done.by)),
+        ("actions", logged.actions, done.actions),
     ):
         if recorded != now:
             yield Difference(what, recorded, now)
 
 
-def _open(logged: Logged, judgement: Judgement) -> Iterator[str]:
-    """Yield what has to be said about where it stood."""
-    enforced, shadow = judgement.enforced, judgement.shadow
-    if enforced.score != logged.score:
-        yield f"the score in the record is {logged.score}, and what is known of its flags comes to {enforced.score}"
-    if enforced.rung != logged.rung:
-        yield f"the rung in the record is {logged.rung or 'none'}, and not {enforced.rung or 'none'}"
-    if shadow.score != logged.shadow.score:
-        yield (
-            f"the score with rules in shadow is {logged.shadow.score} in the record and {shadow.score} here: "
-            "flags that they raised before are not in the record"
-        )
-    if logged.shortened:
-        yield f"texts in the record may be shortened or cleaned: {', '.join(logged.shortened)}"
+def _shown(counts: Counted) -> tuple[str, ...]:
+    return tuple(f"{name} {score}, confirmed by {people}" for name, (score, people) in counts.items())
+
+
+def _named(name: str) -> tuple[str, ...]:
+    return (name,) if name else ()
+
+
+def _written(reason: str) -> str:
+    """Return a sentence as a record holds it at least."""
+    return printable(reason[:TEXT_CHARS])

@@ -38,6 +38,7 @@ class Background:
 
     now: float
     ordinary: NDArray[np.bool_]
+    yardstick: NDArray[np.bool_]  # the ordinary ones that what is usual was taken of
     ages: NDArray[np.int16]
     ages_before: Floats
     ages_common: Floats  # the usual share of each bin, the first being that of the unknown
@@ -53,26 +54,38 @@ class Background:
 
 
 def background(
-    accounts: Accounts, links: Links, ledger: Ledger, suspected: NDArray[np.bool_], now: float
+    accounts: Accounts,
+    links: Links,
+    ledger: Ledger,
+    suspected: NDArray[np.bool_],
+    now: float,
+    doubtful: NDArray[np.bool_] | None = None,
 ) -> Background:
-    """Take stock, with the accounts that are suspected left out where it matters."""
+    """Take stock, with the accounts that are suspected left out where it matters.
+
+    The `doubtful` are accused of nothing, but what is usual is not taken of them: they send what a campaign sends.
+    """
     rows = accounts.rows
     ordinary = ~suspected
     if not ordinary.any():
         ordinary = np.ones(len(suspected), np.bool_)
-    counts = rows["exchanges"][ordinary]
+    plain = ordinary if doubtful is None else ordinary & ~doubtful
+    if not plain.any():
+        plain = ordinary
+    counts = rows["exchanges"][plain]
     # Whatever clock an exchange was told by, there are so many hours at most.
-    hours, first_hour = ledger.active_hours(~ordinary, now - _HOURS_MOST * _HOUR_S, now + _HOUR_S)
+    hours, first_hour = ledger.active_hours(~plain, now - _HOURS_MOST * _HOUR_S, now + _HOUR_S)
     tokens = {kind: _token_of(links, kind, len(accounts)) for kind in links.kinds}
     return Background(
         now=now,
         ordinary=ordinary,
+        yardstick=plain,
         tokens=tokens,
         log_count=(float(np.log(counts).mean()), max(0.3, float(np.log(counts).std()))),
         shape=float(np.clip(shape_of(counts), *_SHAPES)),
         hours=hours,
         first_hour=first_hour,
-        **_habits(accounts, ordinary, ordinary.astype(np.float64), tokens),
+        **_habits(accounts, plain, plain.astype(np.float64), tokens),
     )
 
 
@@ -83,14 +96,14 @@ def as_busy(members: NDArray[np.int32], accounts: Accounts, usual: Background) -
     with an account of last year, is alike. How much one sends, and when, stays compared with everybody.
     """
     busy = np.log2(accounts.rows["exchanges"]).astype(np.int64)
-    have = np.bincount(busy[usual.ordinary], minlength=int(busy.max()) + 1)
+    have = np.bincount(busy[usual.yardstick], minlength=int(busy.max()) + 1)
     wanted = np.bincount(busy[members], minlength=len(have)) / np.maximum(have, 1)
-    weights = np.where(usual.ordinary, wanted[busy], 0.0)
+    weights = np.where(usual.yardstick, wanted[busy], 0.0)
     if not weights.any():
         return usual
     # As many as an even choice that tells as much would have (Kish 1965).
     weights *= weights.sum() / (weights**2).sum()
-    return replace(usual, **_habits(accounts, usual.ordinary, weights, usual.tokens))
+    return replace(usual, **_habits(accounts, usual.yardstick, weights, usual.tokens))
 
 
 def mean_log_output(accounts: Accounts) -> Floats:

@@ -60,6 +60,8 @@ def weigh(case: Case) -> list[Evidence]:
     weighed: list[Evidence] = []
     for entry in found:
         most = _MOST.get(entry.family, _POOL_MOST)
+        if entry.family in WISHES:  # of an app's customers a part asks for it, of a campaign's accounts nearly all do
+            most *= entry.numbers["asking"] / entry.numbers["of"]
         part = 1.0 if entry.family in _NOT_CHOSEN_BY or entry.weight < 0 else left
         if weight := min(most, max(-most, entry.weight * part)):
             weighed.append(entry._replace(weight=weight))

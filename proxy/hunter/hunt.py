@@ -32,6 +32,7 @@ from proxy.hunter.reporting import LookedAt, report, tells_more
 from proxy.hunter.suspects import Suspects
 from proxy.hunter.suspicions import suspicious_links, suspicious_prints
 from proxy.hunter.terms import Terms
+from proxy.hunter.texts import used_texts
 
 # At about 400 bytes each; of more, those that asked least and longest ago are forgotten.
 ACCOUNTS_MOST = 500_000
@@ -103,7 +104,7 @@ class Hunt:
         for group in self._suspects:
             if group.confidence >= _LIKELY:
                 suspected[group.core] = True
-        usual = background(self._accounts, self._links, self._ledger, suspected, now)
+        usual = background(self._accounts, self._links, self._ledger, suspected, now, self._doubtful())
         suspicions = suspicious_prints(self._postings, tenants, usual, LEAST_ACCOUNTS)
         if self._round % _LINKS_EVERY == 1:
             suspicions += suspicious_links(tenants, usual, LEAST_ACCOUNTS)
@@ -159,6 +160,19 @@ class Hunt:
         except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise ValueError("is no hunt") from error
         return hunt
+
+    def _doubtful(self) -> np.ndarray:
+        """Return who sends the text of a likely campaign in most of his exchanges."""
+        doubtful = np.zeros(len(self._accounts), np.bool_)
+        keys, owners, groups = self._suspects.keys()
+        likely = np.array([group.confidence >= _LIKELY for group in groups], np.bool_)
+        chosen, number = likely[owners], np.cumsum(likely, dtype=np.int32) - 1
+        campaigns = [groups[place] for place in np.flatnonzero(likely).tolist()]
+        for used in used_texts(self._postings, keys[chosen], number[owners[chosen]], campaigns, self._accounts):
+            if used.joins:
+                mostly = 2 * used.exchanges >= self._accounts.rows["exchanges"][used.users]
+                doubtful[used.users[mostly]] = True
+        return doubtful
 
     def _look_closer(self, usual: Background, now: float) -> Iterator[Finding]:
         """Ask of every group who belongs to it, and weigh the evidence."""

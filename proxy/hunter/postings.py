@@ -83,8 +83,10 @@ class Postings:
         np.minimum(self.prints["asked_at"], users, out=self.prints["asked_at"])
         self._print_ids.keep(used)
         self._index_pairs()
-        known = self._lone_users >= 0
-        self._lone_users[known] = accounts[self._lone_users[known]]
+        for start in range(0, len(self._lone_users), _INDEXED_AT_ONCE):
+            users = self._lone_users[start : start + _INDEXED_AT_ONCE]
+            known = np.flatnonzero(users >= 0)
+            users[known] = accounts[users[known]]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what is shared, for a checkpoint; what only one tenant used is forgotten."""

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from typing import Final
 
+from proxy.collecting import collect_briefly
 from proxy.errors import StillgateError
 from proxy.pattern_sets import load_pattern_sets
 from proxy.replay.reading import Reader, Wants
@@ -62,6 +63,7 @@ def batches(blocks: Iterable[bytes], wants: Wants, jobs: int) -> Iterator[Batch]
 def _begin(wants: Wants) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends them
     _readers.append(Reader(wants))
+    collect_briefly()
 
 
 def _read(block: bytes) -> Batch:

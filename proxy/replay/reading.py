@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from proxy.clock import VirtualClock
 from proxy.decisions.columns import SCHEMA
@@ -25,9 +25,9 @@ from proxy.detectors.content import Content
 from proxy.dialects import dialects, strict_json
 from proxy.dialects.base import Dialect
 from proxy.errors import ProxyError
-from proxy.exchange import Call, Exchange, Principal, Usage
+from proxy.exchange import Call, Exchange, Principal, Text, Usage
 from proxy.fields import Value
-from proxy.fingerprint.winnow import Fingerprinter
+from proxy.fingerprint.winnow import Fingerprinter, Prints
 from proxy.intake import read_bytes
 from proxy.pattern_sets import load_pattern_sets
 from proxy.replay.seen import Batch, Caller, Line, Other, Request, Seen, Unreadable
@@ -63,8 +63,8 @@ class _Wrong(ValueError):
 
 
 class _Looked(NamedTuple):
-    request: Request
-    prints: NDArray[np.uint64]
+    request: Request  # yet without its prints
+    texts: Sequence[Text]
 
 
 class Reader:
@@ -82,28 +82,30 @@ class Reader:
     def read(self, block: bytes) -> Batch:
         """Return what the lines of a block say."""
         lines: list[Line] = []
-        prints: list[NDArray[np.uint64]] = []
-        ends: list[int] = []
-        end = 0
-        for raw in block[:-1].split(b"\n"):
-            line, sample = self._line(raw)
+        prompts: dict[int, Sequence[Text]] = {}  # by the place of their line
+        for place, raw in enumerate(block[:-1].split(b"\n")):
+            line, texts = self._line(raw)
             lines.append(line)
-            if self._fingerprinter is not None:
-                prints.append(sample)
-                end += len(sample)
-                ends.append(end)
-        return Batch(lines, np.concatenate(prints) if prints else None, ends)
+            if texts is not None:
+                prompts[place] = texts
+        if self._fingerprinter is None:
+            return Batch(lines, None, [])
+        samples = [_NO_PRINTS] * len(lines)
+        for place, prints in zip(prompts, self._fingerprinter.of_each(list(prompts.values())), strict=True):
+            lines[place] = _with_prints(cast("Seen", lines[place]), prints)
+            samples[place] = prints.sample
+        return Batch(lines, np.concatenate(samples), list(accumulate(map(len, samples))))
 
-    def _line(self, raw: bytes) -> tuple[Line, NDArray[np.uint64]]:
+    def _line(self, raw: bytes) -> tuple[Line, Sequence[Text] | None]:
         try:
             row = strict_json.read(raw)
             if "kind" in row and row.get("v") == SCHEMA:
-                return (read_logged(row) if row["kind"] == "exchange" else Other()), _NO_PRINTS
+                return (read_logged(row) if row["kind"] == "exchange" else Other()), None
             return self._exchange(row, raw)
         except (ProxyError, ValueError) as wrong:
-            return Unreadable(str(wrong)), _NO_PRINTS
+            return Unreadable(str(wrong)), None
 
-    def _exchange(self, row: dict[str, Any], raw: bytes) -> tuple[Seen, NDArray[np.uint64]]:
+    def _exchange(self, row: dict[str, Any], raw: bytes) -> tuple[Seen, Sequence[Text] | None]:
         at = _number(row, "ts", "ts")
         caller = _caller(_object(row, "principal"))
         peer = _text(row, "peer", "peer")
@@ -123,8 +125,8 @@ class Reader:
                 looked = self._look(dialect, body, at, caller, peer, agent)
             except ProxyError as error:
                 refused = error.message
-        request, prints = looked or (None, _NO_PRINTS)
-        return Seen(at, zlib.crc32(raw), caller, peer, agent, name, request, refused, status, usage), prints
+        request, texts = looked or (None, None)
+        return Seen(at, zlib.crc32(raw), caller, peer, agent, name, request, refused, status, usage), texts
 
     def _look(
         self, dialect: Dialect, body: dict[str, Any], at: float, caller: Caller, peer: str, agent: str
@@ -138,11 +140,7 @@ class Reader:
             exchange = Exchange("", dialect.name, peer, agent, "", at, _NOBODY, call, texts)
             exchange.principal = principal_of(caller)
             fields, unknown = self._inspect(exchange)
-        question = whole = 0
-        prints = _NO_PRINTS
-        if self._fingerprinter is not None:
-            prints, question, whole = self._fingerprinter.of(texts)
-        return _Looked(Request(_without_texts(call), size, fields, unknown, question, whole), prints)
+        return _Looked(Request(_without_texts(call), size, fields, unknown, 0, 0), texts)
 
     def _inspect(self, exchange: Exchange) -> tuple[dict[str, Value], frozenset[str]]:
         """Return the fields that the request tells, and those that a detector failed to tell."""
@@ -155,6 +153,11 @@ class Reader:
             except Exception:  # noqa: BLE001 - a plug-in may be anybody's
                 failed.append(detector)
         return fields, frozenset(field.name for detector in failed for field in detector.fields)
+
+
+def _with_prints(seen: Seen, prints: Prints) -> Seen:
+    request = seen.request
+    return seen if request is None else seen._replace(request=Request(*request[:-2], prints.question, prints.whole))
 
 
 def principal_of(caller: Caller) -> Principal:

@@ -21,9 +21,12 @@ _EARLIEST, _LATEST = dt.datetime(1, 1, 1), dt.datetime(9999, 1, 1)  # noqa: DTZ0
 
 
 class Choice(NamedTuple):
-    """Which exchanges: those that fulfil all that is named; moments in Unix seconds, `until` itself not included."""
+    """Which exchanges: those that fulfil all that is named; moments in Unix seconds, `until` itself not included.
 
-    account: str | None = None
+    `accounts` are pseudonyms of one account in several months, if need be none that is known.
+    """
+
+    accounts: tuple[str, ...] | None = None
     tenant: str | None = None
     key: str | None = None
     campaign: str | None = None
@@ -34,7 +37,7 @@ class Choice(NamedTuple):
 
 
 _CONDITIONS: Final[Mapping[str, str]] = {
-    "account": "account = $account",
+    "accounts": "list_contains($accounts, account)",
     "tenant": "tenant = $tenant",
     "key": "key = $key",
     "campaign": "(cluster = $campaign OR ties.shadow_cluster = $campaign)",
@@ -44,12 +47,13 @@ _CONDITIONS: Final[Mapping[str, str]] = {
     "until": "time < $until",
 }
 _READ: Final[Mapping[str, tuple[str, ...]]] = {
+    "accounts": ("account",),
     "campaign": ("cluster", "ties"),
     "rule": ("fired", "shadow", "failed"),
     "since": ("time",),
     "until": ("time",),
 }
-_ONE_PERSON: Final = ("account", "tenant", "key", "rule", "effect")
+_ONE_PERSON: Final = ("accounts", "tenant", "key", "rule", "effect")
 
 
 class Question(NamedTuple):
@@ -67,11 +71,14 @@ class Question(NamedTuple):
             raise ConfigurationError(f"--view: must be one of {', '.join(VIEWS)}")
         if self.by is not None and self.by not in BY:
             raise ConfigurationError(f"--by: must be one of {', '.join(BY)}")
-        for option in ("account", "tenant", "key"):
-            name = getattr(self.choice, option)
-            if name is not None and ((match := _PSEUDONYM.fullmatch(name)) is None or match[1] != option[0]):
+        named = [("account", name) for name in self.choice.accounts or ()]
+        named += [("tenant", self.choice.tenant)] if self.choice.tenant is not None else []
+        named += [("key", self.choice.key)] if self.choice.key is not None else []
+        for option, name in named:
+            if (match := _PSEUDONYM.fullmatch(name)) is None or match[1] != option[0]:
+                plainly = ", or the plain id with --why" if option == "account" else ""
                 raise ConfigurationError(
-                    f"--{option}: must be as the log has it: {option[0]}_ and 32 hexadecimal digits"
+                    f"--{option}: must be as the log has it: {option[0]}_ and 32 hexadecimal digits{plainly}"
                 )
         if self.by is not None and self.view in WITHOUT_BY:
             raise ConfigurationError(f"--by: {self.view} cannot be grouped")
@@ -86,6 +93,13 @@ class Question(NamedTuple):
         chosen = [name for name, value in self.choice._asdict().items() if value is not None]
         read = {column for name in chosen for column in _READ.get(name, (name,))}
         return read | {*VIEWS[self.view].columns, *(BY[self.by][1] if self.by else ())}
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """The types of the columns of which it reads parts only."""
+        chosen = [name for name, value in self.choice._asdict().items() if value is not None]
+        whole = {column for name in chosen for column in _READ.get(name, ())}
+        return {name: kind for name, kind in VIEWS[self.view].parts.items() if name not in whole}
 
     def ask(self, log: Log) -> Answer:
         """Ask a log that has these columns."""
@@ -113,6 +127,11 @@ class Question(NamedTuple):
         # A table of what was chosen would hold every column of it for who asks twice.
         chosen = f"chosen AS NOT MATERIALIZED (SELECT *{grouped} FROM log WHERE kind = 'exchange'{where})"
         return log.ask(f"WITH {chosen} {joint}", values)
+
+
+def is_pseudonym(name: str) -> bool:
+    """Tell whether a name is one that only the log has."""
+    return _PSEUDONYM.fullmatch(name) is not None
 
 
 def _every(log: Log) -> int:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,10 +21,10 @@ from typing import Any, Final, NamedTuple
 import duckdb
 
 from proxy.errors import ConfigurationError
+from proxy.review.apart import LOOK_SECONDS, done_apart
 from proxy.review.files import Form, Source, salvage
 from proxy.review.schema import AS_READ, COLUMNS, IS_RECORD, KNOWN_BY, stored
 
-_LOOK_SECONDS: Final = 0.1
 _FETCH_ROWS: Final = 10_000
 # DuckDB's own choice is twice as many rows: 930 MB instead of 620 for all columns, for a file that is 5 % smaller.
 _PACKED: Final = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 61440"
@@ -100,20 +99,29 @@ class Log:
             self._connection.execute(f"COPY log TO {_text(to)} ({_PACKED}, USE_TMP_FILE false)").fetchall()
 
     def _take(
-        self, sources: Sequence[Source], wanted: Sequence[str], watch: Watch, written: Sequence[Path], *, apart: bool
+        self,
+        sources: Sequence[Source],
+        wanted: Sequence[str],
+        parts_of: Mapping[str, str],
+        watch: Watch,
+        written: Sequence[Path],
+        *,
+        apart: bool,
     ) -> None:
         here = [self._here(source, number, copied=apart) for number, source in enumerate(sources)]
         parts = [self._exported(path, wanted) for path, form in here if form is Form.PARQUET]
         kept = self._folder / "lines.parquet"
         lines: list[tuple[Path, Form]] = [(path, form) for path, form in here if form is not Form.PARQUET]
         if lines:
+            # What was exported has whole columns, and rows of both kinds have to be of one type.
+            types = {name: kind for name, kind in {**AS_READ, **({} if parts else parts_of)}.items() if name in wanted}
             try:
-                self._keep(lines, wanted, kept, watch)
+                self._keep(lines, types, kept, watch)
             except duckdb.IOException:  # said of what breaks off in the middle of its compressed data
                 lines = [self._mended(path) if form is Form.GZIP else (path, form) for path, form in lines]
                 if not self.broken:
                     raise
-                self._keep(lines, wanted, kept, watch)
+                self._keep(lines, types, kept, watch)
             self._whole = None if parts else kept
             parts.append(f"SELECT * FROM read_parquet({_text(kept)})")
         self._connection.execute(f"CREATE VIEW everything AS {' UNION ALL '.join(parts)}")
@@ -146,27 +154,22 @@ class Log:
         self.broken.append(self._names[str(packed)])
         return whole, Form.LINES
 
-    def _keep(self, lines: Sequence[tuple[Path, Form]], wanted: Sequence[str], kept: Path, watch: Watch) -> None:
+    def _keep(self, lines: Sequence[tuple[Path, Form]], types: Mapping[str, str], kept: Path, watch: Watch) -> None:
         """Read lines into a file of columns."""
-        columns = ", ".join(f"{_text(name)}: {_text(AS_READ[name])}" for name in wanted)
+        columns = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in types.items())
         parts = [
-            f"SELECT {', '.join(map(stored, wanted))} FROM read_json([{', '.join(map(_text, paths))}], "
+            f"SELECT {', '.join(map(stored, types))} FROM read_json([{', '.join(map(_text, paths))}], "
             f"columns = {{{columns}}}, format = 'newline_delimited', ignore_errors = true, compression = '{packing}')"
             for wanted_form, packing in ((Form.LINES, "none"), (Form.GZIP, "gzip"))
             if (paths := [path for path, form in lines if form is wanted_form])
         ]
         query = f"COPY ({' UNION ALL '.join(parts)}) TO {_text(kept)} ({_PACKED})"
-        with ThreadPoolExecutor(1) as thread:
-            try:  # from the beginning: a signal may come while the thread is started
-                reading = thread.submit(lambda: self._connection.execute(query).fetchall())
-                while not reading.done():
-                    with suppress(NotYet):
-                        reading.result(_LOOK_SECONDS)
-                    if (percent := self._connection.query_progress()) > 0:
-                        watch(percent / 100)
-            except BaseException:
-                self._connection.interrupt()
-                raise
+        with done_apart(lambda: self._connection.execute(query).fetchall(), self._connection.interrupt) as reading:
+            while not reading.done():
+                with suppress(NotYet):
+                    reading.result(LOOK_SECONDS)
+                if (percent := self._connection.query_progress()) > 0:
+                    watch(percent / 100)
 
     def _exported(self, path: Path, wanted: Sequence[str]) -> str:
         """Return the query of a file that was exported, perhaps by an earlier version, which had fewer columns."""
@@ -199,11 +202,13 @@ def open_log(
     bounds: Bounds,
     watch: Watch,
     *,
+    parts: Mapping[str, str] | None = None,
     written: Sequence[Path] = (),
     apart: bool = False,
 ) -> Iterator[Log]:
     """Yield a log with the columns that are wanted; `watch` is told the share of the lines that is read.
 
+    `parts` are types of columns of which only parts are asked for, where there are lines alone.
     `written` are the only files that may be written then; `apart` makes the table of copies where it would be of the
     files themselves. Raises ConfigurationError for a file that cannot be read.
     """
@@ -211,7 +216,7 @@ def open_log(
     with _private_folder(bounds.temp) as folder, _connected(bounds, folder) as connection:
         log = Log(connection, folder)
         with log._plainly():  # noqa: SLF001 - this is how a log comes to be
-            log._take(sources, columns, watch, written, apart=apart)  # noqa: SLF001
+            log._take(sources, columns, parts or {}, watch, written, apart=apart)  # noqa: SLF001
         yield log
 
 

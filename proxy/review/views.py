@@ -43,17 +43,22 @@ def _times(condition: str) -> str:
     return f"coalesce(sum(times) FILTER ({condition}), 0)::BIGINT"
 
 
+_WHOLE: Final[Mapping[str, str]] = {}
+
+
 class View(NamedTuple):
     """One view: what it says, the columns it reads, its query, and what it is grouped by in any case.
 
-    In the query `{by}` is one more column to group by, under the name that it has in the answer, `{grouped}` under the
-    one that it has in the table `chosen`.
+    `parts` are the types of columns of which it reads parts only: to read them whole takes a fifth longer. In the query
+    `{by}` is one more column to group by, under the name that it has in the answer, `{grouped}` under the one that it
+    has in the table `chosen`.
     """
 
     says: str
     columns: tuple[str, ...]
     query: str
     grouped: frozenset[str] = frozenset()
+    parts: Mapping[str, str] = _WHOLE
 
 
 VIEWS: Final[Mapping[str, View]] = {
@@ -121,6 +126,7 @@ VIEWS: Final[Mapping[str, View]] = {
             UNION ALL SELECT {{grouped}} account, unnest(denied_by), 'shadow', times, 0, 0 FROM shadowed
         ) GROUP BY ALL ORDER BY denied DESC, counted DESC, quota, 1 LIMIT $top
         """,
+        parts={"settled": 'STRUCT("tokens" BIGINT)', "shadow": 'STRUCT("denied_by" VARCHAR[])'},
     ),
     "accounts": View(
         "the accounts with the most exchanges degraded or denied",

@@ -39,14 +39,19 @@ class Containment:
         """Whether the pack has an entry that is on, so that prompts have to be looked at."""
         return bool(self._entries)
 
+    @property
+    def matches(self) -> bool:
+        """Whether there is anything that a prompt may match."""
+        return self.looks and len(self._book) > 0
+
     def place(self, exchange: Exchange) -> None:
         """Set the template and cluster of an exchange, and its ties to them.
 
         The prompt is known by its prints; without any, a template that is there already stands for them.
         """
-        book = self._book
-        if not self._entries or not len(book):
+        if not self.matches:
             return
+        book = self._book
         found: list[Match] = []
         if exchange.prints is not None:
             found = book.matches(exchange.prints.sample)

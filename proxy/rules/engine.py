@@ -32,7 +32,8 @@ class Judgement:
     """What a pack says to one exchange.
 
     `fired` are the rules that raised a flag, by world; `exempt` the exemptions that kept a rule or a rung from acting,
-    `failed` the rules whose condition failed, `reasons` one sentence for each rule that fired and is enforced.
+    in either world; `failed` the rules whose condition failed, `reasons` one sentence for each rule that fired and is
+    enforced.
     """
 
     enforced: Standing
@@ -180,8 +181,8 @@ class Engine:
                 names[world].append(rule.id)
         caps = [entry.exemption for entry in exempt if entry.exemption.max_rung is not None]
         enforced, capping = self._ladder.stand(self._live(World.ENFORCED, exchange, now), caps)
-        shadow, _ = self._ladder.stand(self._live(World.SHADOW, exchange, now), caps)
-        used.update(capping)
+        shadow, would_cap = self._ladder.stand(self._live(World.SHADOW, exchange, now), caps)
+        used.update(capping, would_cap)
         return Judgement(
             enforced=enforced if self._max_mode is Mode.ENFORCE else enforced.without_rungs(),
             shadow=shadow,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from proxy.decision import Counted
 from proxy.rules.flags import Flag
 from proxy.rules.pack import Approval, Exemption, Rung
 
@@ -30,6 +31,11 @@ class Standing:
     def rung(self) -> str:
         """The name of the highest rung, empty if there is none."""
         return self.rungs[-1].name if self.rungs else ""
+
+    @property
+    def counted(self) -> Counted:
+        """What each of the flags counts."""
+        return {flag.name: (flag.score, len(flag.confirmed_by)) for flag in self.flags}
 
     def without_rungs(self) -> Standing:
         """Return the same flags with nothing done about them."""

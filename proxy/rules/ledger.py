@@ -13,7 +13,7 @@ from proxy.store.unit_window import UnitWindow
 
 # At up to 10 kB for a limit that is used all the time; most take some hundred bytes.
 _WINDOWS_MAX = 50_000
-# Windows that are looked at for having run empty whenever one is written: more than are added, so none pile up.
+# Windows that are looked at for having run empty whenever one is added: more than that, so none pile up.
 _SWEEP = 2
 
 
@@ -24,24 +24,33 @@ class Ledger:
         self._time = time
         self._windows: OrderedDict[str, UnitWindow] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._windows)
-
     def note(self, bucket: str, window_ms: int, slot: int, units: int) -> None:
         """Note units that were granted in a slot, or given back to it (negative)."""
-        now = int(self._time.monotonic() * 1000)
+        window = self._windows.get(bucket)
+        if window is None:
+            self._make_room()
+            window = self._windows[bucket] = UnitWindow(window_ms)
+        else:
+            self._windows.move_to_end(bucket)
+        if slot not in window.slots:
+            window.advance(self._now())
+            if self._time.has_left(slot, window_ms):
+                return
+        window.charge(slot, units)
+
+    def _make_room(self) -> None:
+        """Let go of windows that have run empty, and of the one that was used least recently if there are too many."""
+        now = self._now()
         for name in [name for name, _ in zip(self._windows, range(_SWEEP), strict=False)]:
             window = self._windows[name]
             window.advance(now)
             if not window.total:
                 del self._windows[name]
-        window = self._windows.setdefault(bucket, UnitWindow(window_ms))
-        self._windows.move_to_end(bucket)
-        window.advance(now)
-        if not self._time.has_left(slot, window_ms):
-            window.charge(slot, units)
-        if len(self._windows) > _WINDOWS_MAX:
+        if len(self._windows) >= _WINDOWS_MAX:
             self._windows.popitem(last=False)
+
+    def _now(self) -> int:
+        return int(self._time.monotonic() * 1000)
 
     def take(self) -> Iterator[tuple[str, int, int, int]]:
         """Begin anew, and yield what there was as (bucket, window_ms, slot, units)."""

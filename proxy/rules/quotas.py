@@ -9,7 +9,6 @@ Laws:
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -169,15 +168,19 @@ class Quotas:
         denials: list[Denial] = []
         failed = False
         try:
-            await asyncio.wait([future for _, future in asked])
+            for _, future in asked:
+                try:
+                    await future
+                except StoreUnavailable:
+                    failed = True
         finally:
             # Also when the client leaves at this very moment: the reservation knows all that was granted by now.
             for counter, future in asked:
                 if not future.done():
                     future.cancel()
-                elif future.exception() is not None:
-                    failed = True
-                else:
+                elif future.cancelled():  # the one that was waited for
+                    pass
+                elif future.exception() is None:
                     answer = future.result()
                     if isinstance(answer, Refusal):
                         denials.append(Denial(counter.quota, counter.limit, answer))

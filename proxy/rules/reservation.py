@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from proxy.rules.lease_pool import AnyLease
 from proxy.rules.leases import Refusal
-from proxy.rules.pack import Limit, Quota
+from proxy.rules.pack import Limit, Measure, Quota
+from proxy.rules.units import window_text
 
 
 class Amounts(NamedTuple):
@@ -88,6 +89,12 @@ class Denial(NamedTuple):
 # What granted an exchange its amount of one measure: the lease, the measure's index, and the slot that it goes back to.
 # A plain tuple: ten of them are made for every exchange, and a named one takes eight times as long.
 Touched = tuple[AnyLease, int, int]
+
+
+def limit_words(quota: Quota, limit: Limit) -> str:
+    """Return how the record names a limit that refused."""
+    per = "at once" if limit.measure is Measure.CONCURRENCY else f"per {window_text(limit.window_ms)}"
+    return f"{limit.measure} over {limit.max} {per} for this {quota.per}"
 
 
 class Reservation:

@@ -15,6 +15,9 @@ from proxy.store.base import Ask, Grant
 # How soon a lease is idle that holds more than its share of what is left: others may be refused for it.
 _NEAR_LIMIT_IDLE_S = 0.5
 
+# How many times as much a lease asks for in advance whenever it runs dry within a slot.
+_GROWTH = 4
+
 # (bucket, window_ms, slot, units): units go back (positive) or are charged afterwards (negative); must not await.
 OnReturn = Callable[[str, int, int, int], None]
 
@@ -33,6 +36,8 @@ class WindowLease(Lease[Ask, Grant]):
     __slots__ = (
         "_behind_asked",
         "_behind_granted",
+        "_first",
+        "_granted",
         "_on_return",
         "_overdrafts",
         "_stride",
@@ -59,7 +64,9 @@ class WindowLease(Lease[Ask, Grant]):
         self._overdrafts = 0  # how often more was charged than was held
         self._behind_asked = 0  # how many of them the last question came after
         self._behind_granted = 0  # and the last grant
-        self._stride = 0
+        self._stride = 0  # what is asked for beyond what is needed
+        self._granted = 0  # in this slot, less what went back idle
+        self._first = 0  # what was needed when it was asked for first
 
     def give(self, units: int, slot: int, now: float) -> None:
         """Return unused units of a slot, or charge more than was taken (negative).
@@ -89,7 +96,9 @@ class WindowLease(Lease[Ask, Grant]):
         """Give back what is idle or expired; True if nothing is held any more."""
         if self.spare:
             patience = IDLE_S if self.spare <= self.left // SHARE_OF_REST else _NEAR_LIMIT_IDLE_S
-            if closing or now >= self.until or now - self.touched >= patience:
+            if now >= self.until:
+                self._end_slot()
+            elif closing or now - self.touched >= patience:
                 self._stride //= 2
                 self._give_back_spare()
         return self.spare == 0 and not self.busy
@@ -100,10 +109,12 @@ class WindowLease(Lease[Ask, Grant]):
         if not self._waiting:
             return None
         if now >= self.until:
-            self._give_back_spare()
+            self._end_slot()
         self._behind_asked = self._overdrafts
         least = max(1, self._waiting[0][0] - self.spare)
-        wanted = sum(units for units, _ in self._waiting) - self.spare
+        wanted = sum([units for units, _ in self._waiting]) - self.spare
+        if not self._granted:
+            self._first = wanted
         extra = 0 if self._exact else min(self._stride, self.left // SHARE_OF_REST)
         return Ask(self.name, self._limit, self.window_ms, least, max(least, wanted + extra))
 
@@ -118,10 +129,12 @@ class WindowLease(Lease[Ask, Grant]):
         if reply.slot != self.slot:
             self._give_back_spare()
             self.slot = reply.slot
+            self._granted = 0
         else:
-            # The lease ran dry within its slot: take twice as much next time.
-            self._stride = max(reply.granted, min(self._stride * 2, self._limit))
+            # The lease ran dry within its slot: take several times as much next time.
+            self._stride = max(reply.granted, min(self._stride * _GROWTH, self._limit))
         self.spare += reply.granted
+        self._granted += reply.granted
         self._behind_granted = self._behind_asked
         # The store counted these units for those who wait, so they have them even if the slot has ended since; what is
         # left over lives from the question on, so that the store's slot cannot end earlier than we think.
@@ -131,7 +144,16 @@ class WindowLease(Lease[Ask, Grant]):
         if self._exact:
             self._give_back_spare()
 
+    def _end_slot(self) -> None:
+        """Give back what is left of a slot that has ended; half as much again as was used is asked for of the next."""
+        if self._stride and self._granted:
+            used = self._granted - self.spare
+            self._stride = max(0, used + used // 2 - self._first)
+        self._granted = 0
+        self._give_back_spare()
+
     def _give_back_spare(self) -> None:
         if self.spare:
             self._on_return(self.name, self.window_ms, self.slot, self.spare)
+            self._granted = max(0, self._granted - self.spare)
             self.spare = 0

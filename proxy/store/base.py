@@ -1,4 +1,4 @@
-"""The one protocol of all stores: counters with leases, slots, distinct counts, tables with a feed, streams of bytes.
+"""The one protocol of all stores: counters with leases, slots, distinct counts, claims, tables with a feed, streams.
 
 Laws:
 - Time is the store's own; a replica's clock decides nothing.
@@ -14,6 +14,7 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 SLOTS = 60
@@ -106,6 +107,41 @@ class Note(NamedTuple):
     members: tuple[bytes, ...]
 
 
+class Claim(NamedTuple):
+    """A wish to be the only one who does something; its own holder renews it by the same words.
+
+    `bucket` is as in an `Ask` and names what is done; `about` is a short digest: a claim on the same bucket about
+    something else is told apart. It ends `ttl_ms` after it was made or renewed last, unless it is concluded.
+    """
+
+    bucket: str
+    about: bytes
+    holder: str
+    ttl_ms: int
+
+
+class Claimed(IntEnum):
+    """The answer to a `Claim`; whatever it is but MINE, nothing was changed."""
+
+    MINE = 0
+    RUNNING = 1  # somebody else has it
+    DONE = 2  # it was concluded as done
+    OTHER = 3  # it was made, or concluded, about something else
+
+
+class Conclusion(NamedTuple):
+    """What came of a claim: it was done, which is remembered for `kept_ms`, or with 0 it is let go.
+
+    What was done is remembered also if the claim has ended or was never heard of; nothing happens to one that somebody
+    else has by now.
+    """
+
+    bucket: str
+    about: bytes
+    holder: str
+    kept_ms: int
+
+
 class Row(NamedTuple):
     """One row of a small table; `value` None deletes it."""
 
@@ -159,6 +195,14 @@ class Store(Protocol):
         To note a member again has no effect but that it leaves the window later. Counts are exact up to
         `distinct.SAMPLE`, and above it have a standard error of `distinct.DISTINCT_ERROR`.
         """
+        ...
+
+    async def claim(self, claims: Sequence[Claim]) -> list[Claimed]:
+        """Make or renew each claim on its own, in order, in one round trip."""
+        ...
+
+    async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
+        """Conclude all claims, in one round trip; what is sent again has one effect."""
         ...
 
     async def read(self, table: str, name: str) -> bytes | None:

@@ -21,6 +21,9 @@ from proxy.store.base import (
     SLOTS,
     Ask,
     Changes,
+    Claim,
+    Claimed,
+    Conclusion,
     Credit,
     Grant,
     Held,
@@ -29,6 +32,7 @@ from proxy.store.base import (
     Row,
     Tail,
 )
+from proxy.store.claims import ClaimTable
 from proxy.store.distinct import DistinctWindow
 from proxy.store.unit_window import UnitWindow
 
@@ -65,6 +69,7 @@ class MemoryStore:
         self._granted: OrderedDict[str, tuple[int, Grant | None]] = OrderedDict()
         self._holders: OrderedDict[str, dict[str, _Holder]] = OrderedDict()
         self._distinct: OrderedDict[str, tuple[int, DistinctWindow]] = OrderedDict()
+        self._claims = ClaimTable()
         self._tables: dict[str, dict[str, bytes]] = {}
         self._streams: dict[str, _Stream] = {}
         self._feed: deque[tuple[str, str]] = deque(maxlen=FEED_ROWS)
@@ -91,6 +96,17 @@ class MemoryStore:
         """Note members and count the different ones."""
         now = self._now()
         return [self._note(note, now) for note in notes]
+
+    async def claim(self, claims: Sequence[Claim]) -> list[Claimed]:
+        """Make or renew each claim."""
+        now = self._now()
+        return [self._claims.claim(claim, now) for claim in claims]
+
+    async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
+        """Conclude all claims."""
+        now = self._now()
+        for conclusion in conclusions:
+            self._claims.conclude(conclusion, now)
 
     async def read(self, table: str, name: str) -> bytes | None:
         """Return one row's value."""

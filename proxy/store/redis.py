@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
 
 from proxy.errors import ConfigurationError, StoreUnavailable
-from proxy.store.base import Ask, Changes, Credit, Grant, Held, Hold, Note, Row, Tail
+from proxy.store.base import Ask, Changes, Claim, Claimed, Conclusion, Credit, Grant, Held, Hold, Note, Row, Tail
 from proxy.store.feed import FEED, feed_after, feed_end
 from proxy.store.lane import Lane
 from proxy.store.link import OPEN_S
@@ -116,6 +116,25 @@ class RedisStore:
             ],
         )
         return numbers(replies, len(notes))
+
+    async def claim(self, claims: Sequence[Claim]) -> list[Claimed]:
+        """Make or renew each claim, in one round trip."""
+        replies = await self._call(
+            self._scripts.claim,
+            [(1, f"sg:{{{bucket}}}:i", about, holder, ttl_ms) for bucket, about, holder, ttl_ms in claims],
+        )
+        try:
+            return [Claimed(reply) for reply in numbers(replies, len(claims))]
+        except ValueError:
+            raise nonsense() from None
+
+    async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
+        """Conclude all claims, in one round trip."""
+        replies = await self._call(
+            self._scripts.conclude,
+            [(1, f"sg:{{{bucket}}}:i", about, holder, kept_ms) for bucket, about, holder, kept_ms in conclusions],
+        )
+        numbers(replies, len(conclusions))
 
     async def read(self, table: str, name: str) -> bytes | None:
         """Return one row's value."""

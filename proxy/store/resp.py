@@ -37,8 +37,11 @@ def nonsense() -> StoreUnavailable:
 
 def numbers(reply: object, count: int) -> list[int]:
     """Return a reply of so many integers."""
-    if not isinstance(reply, list) or len(reply) != count or any(type(number) is not int for number in reply):
+    if not isinstance(reply, list) or len(reply) != count:
         raise nonsense()
+    for number in reply:
+        if type(number) is not int:
+            raise nonsense()
     return reply
 
 

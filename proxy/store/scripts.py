@@ -21,6 +21,8 @@ class Scripts(NamedTuple):
     credit: Script
     hold: Script
     note: Script
+    claim: Script
+    conclude: Script
     write: Script
     append: Script
     follow: Script
@@ -35,6 +37,8 @@ def read_scripts() -> Scripts:
         credit=_script(window + _text("credit.lua")),
         hold=_script(_text("hold.lua")),
         note=_script(window + _text("note.lua")),
+        claim=_script(_text("claim.lua")),
+        conclude=_script(_text("conclude.lua")),
         write=_script(_text("write.lua")),
         append=_script(_text("append.lua")),
         follow=_script(_text("follow.lua")),

@@ -59,7 +59,7 @@ class Sentinels:
                 one.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
         if not said:
-            raise ConnectionError(f"no sentinel knows where {self._name} is: {failed!r}") from failed
+            raise ConnectionError(f"no sentinel knows where {self._name} is: {str(failed) or failed!r}") from failed
         return max(said)
 
     async def _ask(self, host: Host) -> _Said:

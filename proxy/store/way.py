@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
-from redis.exceptions import NoScriptError, ReadOnlyError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from proxy.store.lane import Wire
 from proxy.store.link import Link
@@ -103,6 +103,11 @@ async def run_on(
     lane = link.current()
     each = [packed("ASKING"), b""] if asking else [b""]
     replies = (await lane.submit(_filled(each, commands), expires))[len(each) - 1 :: len(each)]
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            break
+    else:
+        return replies
     unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if unknown and script is not None:
         load = packed("SCRIPT", "LOAD", script)

@@ -1,7 +1,8 @@
 """Tells what became of a chain from the places where it is broken.
 
 A line that was changed still names the line before it, and the next one names what it was: so the changed one is that
-before a break. Only where its own link was changed too are there two breaks, and it stands alone between them.
+before a break. Only where its own link was changed too are there two breaks, and it stands alone between them. A number
+that is not behind that of the line before it breaks a link as well.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _begin(chain: Chain, first: Stretch, ends: dict[bytes, Stretch]) -> Iterator
             yield _finding(chain, Damage.INSERTED, first, what)
         return
     if first.strays:
-        place, _ = first.strays[0]
+        place = first.place_of(first.strays[0])
         yield Finding(Damage.EDITED, place, chain.writer, first.first.seq - 1, "this is no line any more")
         return
     if first.first.seq == 1:
@@ -74,17 +75,17 @@ def _within(
     for number, (one, two) in enumerate(pairwise(stretches)):
         after = stretches[number + 2] if number + 2 < len(stretches) else None
         if two.strays:
-            place, _ = two.strays[0]
+            place = two.place_of(two.strays[0])
             yield Finding(Damage.EDITED, place, chain.writer, one.last_seq + 1, "this is no line any more")
         elif one is alone or one in inserted or (two.first.seq - 1 in renamed and two.first.seq - 2 == one.last_seq):
             continue
         elif two in inserted:
             yield _finding(chain, Damage.INSERTED, two, "these lines do not belong here")
-        elif two.first.prev in ends or two.first.prev == BEGINNING:
+        elif two.first.prev == BEGINNING or ends.get(two.first.prev, one) is not one:
             if not moved:
                 yield _finding(chain, Damage.REORDERED, two, "the lines from here on stood elsewhere")
             moved = True
-        elif _changed_itself(two, after, vouching):
+        elif two.first.prev == one.last_digest or _changed_itself(two, after, vouching):
             alone = two
             yield _finding(chain, Damage.EDITED, two, "this line was changed")
         elif two.first.seq == one.before_last + 2:

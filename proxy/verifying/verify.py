@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from proxy.verifying.breaks import breaks
-from proxy.verifying.chains import Chain, shortened
+from proxy.verifying.chains import Chain, Line, Stray
 from proxy.verifying.findings import Damage, Finding, Place, Report, Told
-from proxy.verifying.lines import Line, read_lines
+from proxy.verifying.lines import Reading, exchange_id
 from proxy.verifying.notes import Keys, NoteError, Position, UnknownKey, read_checkpoint, split_notes
 
 
@@ -26,38 +26,31 @@ class Verifier:
         self._findings: list[Finding] = []
         self._vouching: dict[str, set[int]] = {}
         self._said: list[tuple[Position, Place]] = []
-        self._begun: dict[str, dict[str, tuple[Place, int]]] = {}  # by writer, then by exchange
         self._doubtful: list[Finding] = []  # checkpoints that are not what was signed
         self._unsigned: set[str] = set()
 
     def read(self, file: Path, size: int) -> None:
         """Take a file of a log in, which had `size` bytes when the files were first looked at."""
-        strays: list[tuple[Place, Line]] = []
-        since: dict[bytes, list[tuple[Place, Line]]] = {}
+        strays: list[Stray] = []
         try:
-            for line in read_lines(file, self._on_bytes, size):
-                if not line.seq:
-                    place = Place(file, line.number)
-                    strays.append((place, line))
-                    for waiting in since.values():
-                        waiting.append((place, line))
-                    continue
-                chain = self._chains.get(line.writer)
-                if chain is None:
-                    chain = self._chains[line.writer] = Chain(line.writer.decode(errors="replace"))
-                if line.kind == "repair":
-                    _repaired(line, strays, since)
-                if not strays:
-                    chain.take(line, file, [])
-                else:
-                    chain.take(line, file, since.get(line.writer, list(strays)))
-                    since[line.writer] = []
-                if line.kind != "exchange" or self._begun.get(chain.writer):
-                    self._look(line, Place(file, line.number), chain)
+            with Reading(file, size, self._on_bytes) as reading:
+                for found in reading:
+                    if isinstance(found, Stray):
+                        strays.append(found)
+                        continue
+                    line, data = found
+                    chain = self._chains.get(line.writer)
+                    if chain is None:
+                        chain = self._chains[line.writer] = Chain(line.writer.decode(errors="replace"))
+                    if line.kind == "repair":
+                        _forgive(data, strays)
+                    chain.take(line, file, strays)
+                    self._look(line, data, Place(file, line.number), chain)
+                    reading.follow(chain)
         except OSError as error:
             why = f"it cannot be read: {error.strerror}"
             self._findings.append(Finding(Damage.UNREADABLE, Place(file, 0), "", 0, why))
-        self._strays(strays)
+        self._strays(file, strays)
 
     def compare(self, file: Path, notes: str) -> None:
         """Take checkpoints in that were kept elsewhere, in a file."""
@@ -82,29 +75,29 @@ class Verifier:
         found += self._differing()
         return Report(tuple(map(_told, self._chains.values())), tuple(sorted(dict.fromkeys(found), key=_order)))
 
-    def _look(self, line: Line, place: Place, chain: Chain) -> None:
+    def _look(self, line: Line, data: bytes, place: Place, chain: Chain) -> None:
         """See to what a line says beyond its link."""
-        begun = self._begun.get(chain.writer, {})
         match line.kind:
             case "checkpoint":
-                self._checkpoint(line, place, chain)
+                self._checkpoint(line, data, place, chain)
             case "begin":
-                self._begun.setdefault(chain.writer, {})[_exchange(line)] = (place, line.seq)
-            case "exchange" if begun:
-                begun.pop(_exchange(line), None)
+                chain.begun[exchange_id(data)] = (place, line.seq)
+            case "exchange" if chain.begun:
+                chain.begun.pop(exchange_id(data), None)
             case "start" | "gap":  # another process goes on
-                for exchange, (where, seq) in begun.items():
-                    what = f"the degraded exchange {exchange} has no end: its process was killed"
+                for exchange, (where, seq) in chain.begun.items():
+                    name = exchange.decode(errors="replace")
+                    what = f"the degraded exchange {name} has no end: its process was killed"
                     self._findings.append(Finding(Damage.UNENDED, where, chain.writer, seq, what))
-                begun.clear()
+                chain.begun.clear()
 
-    def _checkpoint(self, line: Line, place: Place, chain: Chain) -> None:
+    def _checkpoint(self, line: Line, data: bytes, place: Place, chain: Chain) -> None:
         try:
-            row = json.loads(line.data)
+            row = json.loads(data)
             if row["handover"]:
                 self._keys.hand_over(row["handover"])
             said = read_checkpoint(self._keys.opened(row["note"]))
-            if _as_written(row) != line.data or (said.writer, said.seq, said.prev) != (
+            if _as_written(row) != data or (said.writer, said.seq, said.prev) != (
                 chain.writer,
                 line.seq,
                 line.prev.hex(),
@@ -117,7 +110,7 @@ class Verifier:
                 self._unsigned.add(chain.writer)
                 self._findings.append(Finding(Damage.REWRITTEN, place, chain.writer, line.seq, str(error)))
             return
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             why = str(error) if isinstance(error, NoteError) else "it is no checkpoint as it was written"
             self._doubtful.append(Finding(Damage.EDITED, place, chain.writer, line.seq, why))
             return
@@ -134,14 +127,15 @@ class Verifier:
             changed = finding.place in broken or finding.place in last
             yield finding if changed else finding._replace(damage=Damage.REWRITTEN)
 
-    def _strays(self, strays: list[tuple[Place, Line]]) -> None:
+    def _strays(self, file: Path, strays: list[Stray]) -> None:
         """Report lines without a link that no break explains; the others are found there."""
         stretches = [stretch for chain in self._chains.values() for stretch in chain.stretches]
-        explained = {place for stretch in stretches for place, _ in stretch.strays}
-        for place, line in strays:
-            if not line.ended:
+        explained = {stray for stretch in stretches if stretch.place.file is file for stray in stretch.strays}
+        for stray in strays:
+            place = Place(file, stray.number)
+            if not stray.ended:
                 self._findings.append(Finding(Damage.TORN, place, "", 0, "the file ends in the middle of a line"))
-            elif place not in explained:
+            elif stray not in explained:
                 self._findings.append(Finding(Damage.INSERTED, place, "", 0, "this is no line of a log"))
 
     def _renamed(self) -> Iterator[Finding]:
@@ -209,30 +203,22 @@ def _compared(said: Position, place: Place, chain: Chain) -> Finding | None:
         what = f"it ends at number {last}, and a checkpoint ({place}) knows of number {said.seq}"
         return Finding(Damage.CUT, chain.stretches[-1].last_place, chain.writer, last, what)
     found = chain.digest_of(said.seq)
-    if found is not None and found != shortened(bytes.fromhex(said.digest)):
+    if found is not None and not bytes.fromhex(said.digest).startswith(found):
         what = f"number {said.seq} is not the line that a checkpoint ({place}) vouches for"
         return Finding(Damage.REWRITTEN, chain.stretches[0].place, chain.writer, said.seq, what)
     return None
 
 
-def _repaired(line: Line, strays: list[tuple[Place, Line]], since: dict[bytes, list[tuple[Place, Line]]]) -> None:
+def _forgive(repair: bytes, strays: list[Stray]) -> None:
     """Forgive the unfinished line that a repair record tells of."""
     try:
-        size = json.loads(line.data)["torn_bytes"]
-    except (ValueError, KeyError):
+        size = json.loads(repair)["torn_bytes"]
+    except (ValueError, KeyError, RecursionError):
         return
     for stray in reversed(strays):
-        if len(stray[1].data) == size:
+        if stray.size == size:
             strays.remove(stray)
-            for waiting in since.values():
-                if stray in waiting:
-                    waiting.remove(stray)
             return
-
-
-def _exchange(line: Line) -> str:
-    start = line.data.find(b'"id":"') + len(b'"id":"')
-    return line.data[start : line.data.find(b'"', start)].decode(errors="replace")
 
 
 def _as_written(row: object) -> bytes:
@@ -241,8 +227,8 @@ def _as_written(row: object) -> bytes:
 
 def _told(chain: Chain) -> Told:
     first, last = chain.stretches[0].first.seq, max(stretch.last_seq for stretch in chain.stretches)
-    tail = sum(seq > chain.vouched for seq in chain.seqs) if last > chain.vouched else 0
-    return Told(chain.writer, len(chain.seqs), first, last, chain.lost, chain.checkpoints, chain.vouched, tail)
+    tail = chain.behind(chain.vouched)
+    return Told(chain.writer, chain.lines, first, last, chain.lost, chain.checkpoints, chain.vouched, tail)
 
 
 def _order(finding: Finding) -> tuple[bool, str, int, str]:

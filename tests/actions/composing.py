@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from proxy.deciding import Decider
 from proxy.decision import Effect, Verdict
 from proxy.detectors import field_table
 from proxy.dialects.base import Dialect
-from proxy.exchange import Call
+from proxy.exchange import Call, Chunk
 from proxy.refusal import to_error, to_verdict
 from proxy.rules.engine import Engine
 from proxy.rules.instant_quotas import InstantQuotas
@@ -56,8 +56,10 @@ class Ladder:
         self.decider = Decider(engine, InstantQuotas(pack, self.clock), (), table, tools)
         self._numbers = itertools.count()
 
-    async def answer(self, dialect: Dialect, call: Call, answer: bytes, *, streamed: bool) -> Done:
-        """Let an upstream answer a call."""
+    async def answer(
+        self, dialect: Dialect, call: Call, answer: bytes, *, streamed: bool, cuts: list[int] | None = None
+    ) -> Done:
+        """Let an upstream answer a call, in pieces of some hundred bytes, or cut at these places."""
         exchange = replace(EXCHANGE, id=f"ex_{next(self._numbers)}", dialect=dialect.name, call=call)
         self.decider.inspect(exchange)
         decision = await self.decider.decide(exchange, lambda call: Amounts.of(1, call.max_output_tokens or 0, 0))
@@ -72,15 +74,19 @@ class Ladder:
         if answering is not None:
             answering.open(dialect, call, streamed=streamed)
         body, began = b"", self.clock.monotonic()
-        for piece in [*cut(answer, [*range(0, len(answer), 700)]), b""]:
+        for piece in [*cut(answer, [*range(0, len(answer), 700)] if cuts is None else cuts), b""]:
             chunks = decoder.feed(piece) if piece else decoder.finish()
             for chunk in chunks if answering is None else answering.of(chunks, last=not piece):
                 self.clock.advance(max(0.0, answering.wait(chunk)) if answering is not None else 0.0)
-                whole = await answering.filled(chunk) if answering is not None and chunk.gaps else [chunk]
+                whole = [chunk] if answering is None else await _left(answering, chunk)
                 body += b"".join(dialect.encode(each, streamed=streamed) for each in whole)
         told = verdict if answering is None else answering.told(verdict)
         helped = {} if answering is None else answering.helped
         return Done(decision.call, body, told, self.clock.monotonic() - began, helped)
+
+
+async def _left(answering: Answering, chunk: Chunk) -> Sequence[Chunk]:
+    return await answering.filled(chunk) if chunk.gaps else [answering.leaving(chunk)]
 
 
 @dataclass

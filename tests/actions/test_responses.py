@@ -133,6 +133,15 @@ async def test_a_handle_that_comes_back_is_what_it_stands_for(item: dict[str, An
     assert RESPONSES.put_back(restored, SEALED) is restored
 
 
+async def test_an_item_that_two_rungs_have_withheld_comes_back_as_it_was() -> None:
+    """The second has sealed the first one's handle; one of other making stays, as the API may be behind such a proxy."""
+    ladder = Ladder(("withhold", "reasoning"), ("withhold", {"reasoning": True, "tags": ["plan"]}))
+    other = SealedReasoning(b"x" * 32, "t").seal({"type": "reasoning", "held": "{}"})
+    for item in (responses.thought(), responses.thought(encrypted_content=other)):
+        done = await ladder.answer(RESPONSES, response(), responses.document([item]), streamed=False)
+        assert RESPONSES.put_back(response(input=json.loads(done.body)["output"]), SEALED).body["input"] == [item]
+
+
 async def test_a_summary_alone_is_withheld_for_nothing() -> None:
     bare = {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "seventeen"}]}
     done = await Ladder(("withhold", "reasoning")).answer(

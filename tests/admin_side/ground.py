@@ -19,6 +19,7 @@ from proxy.auth.admin import Caller, Role, TokenRegistry, TokenRequest
 from proxy.auth.api_key import KeyRequest
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import VirtualClock
+from proxy.config import load_settings
 from proxy.decisions.change_log import ChangeLog
 from proxy.decisions.epochs import KEY_BYTES, TABLE, Epochs, epoch_of
 from proxy.decisions.target import FileTarget
@@ -33,6 +34,7 @@ from proxy.rules.flag_rows import flag_row
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.pack import Mode, Subject
+from proxy.samples.retention import Retention
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
 from tests.decisions.bindings import sealed
@@ -118,6 +120,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Ground]:
         CampaignRegistry(store, flags, clock),
         changes,
         Epochs(store, clock, None),
+        Retention(load_settings(None, {"data": tmp_path}), store, changes, clock),
         readiness=list,
         metrics=metrics,
         status=lambda: {"version": "1"},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import pwd
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from proxy.admin import Door
 from proxy.auth.admin import Role, TokenRequest
 from proxy.cli import app
 from proxy.decisions.epochs import epoch_of
+from proxy.samples.envelope import Envelope
+from proxy.samples.files import append
 from tests.admin_side.ground import ROOT, USER, Ground
 
 
@@ -100,20 +104,46 @@ async def test_forgetting_a_month_is_a_change_that_needs_an_operator_and_a_reaso
     async def forget(*arguments: str) -> Result:
         return await asyncio.to_thread(CliRunner().invoke, app, ["log", "forget", *arguments])
 
+    samples = tmp_path / "samples" / f"samples-0-{ground.epoch}-01.jsonl"
+    samples.parent.mkdir()
+    samples.write_text("{}\n")
     before = ground.rows()
     for refused in ([ground.epoch], ["2001-01", "--why", "x"], [epoch_of(ground.clock.wall()), "--why", "x"]):
         assert (await forget(*refused)).exit_code == (2 if len(refused) == 1 else 1)
     assert (await forget("../keys", "--why", "x")).exit_code == 1
-    assert ground.rows() == before
+    assert (ground.rows(), samples.exists()) == (before, True)
     done = await forget(ground.epoch, "--why", "kept for a year")
     assert (done.exit_code, done.stdout) == (0, f"The key of the pseudonyms of {ground.epoch} is destroyed.\n")
     assert ground.rows()["epochs"] == {ground.epoch: b""}
-    assert [[line[name] for name in ("who", "action", "object", "why", "result")] for line in ground.changes()] == [
+    assert not samples.exists()
+    found = [line for line in ground.changes() if line["who"] != "stillgate"]
+    assert [[line[name] for name in ("who", "action", "object", "why", "result")] for line in found] == [
         ["operator-person", "epochs.forget", "2001-01", "x", "begun"],
         ["operator-person", "epochs.forget", "2001-01", "x", "refused"],
         ["operator-person", "epochs.forget", ground.epoch, "kept for a year", "begun"],
         ["operator-person", "epochs.forget", ground.epoch, "kept for a year", "done"],
     ]
+
+
+async def test_a_sample_is_handed_out_sealed_to_who_says_why(ground: Ground, tmp_path: Path) -> None:
+    envelope = Envelope("ex_1", "2026-11-26T10:00:00.000Z", "0a1b2c3d", b"sealed")
+    append(tmp_path / "samples", 0, dt.date(2026, 11, 26), envelope.line(), 1000)
+    answer = await ground.ask(Door.PORT, "POST", "/samples/ex_1/read", "reviewer", {"reason": "an appeal"})
+    assert answer.json() == {"samples": [{**envelope._asdict(), "sealed": b64encode(b"sealed").decode()}]}
+    last = ground.changes()[-1]
+    assert [last[name] for name in ("who", "action", "object", "why", "result")] == [
+        *("reviewer-person", "samples.read", "ex_1", "an appeal", "done")
+    ]
+    for path, document, status in (
+        ("/samples/ex_1/read", {}, 400),
+        ("/samples/ex_2/read", {"reason": "an appeal"}, 404),
+        ("/samples/%2E%2E/read", {"reason": "an appeal"}, 400),
+        ("/samples/sealed/read", {"reason": "a word that stands in a line"}, 404),
+    ):
+        assert (await ground.ask(Door.PORT, "POST", path, "reviewer", document)).status == status, path
+    ground.log.unlink()
+    ground.log.mkdir()
+    assert (await ground.ask(Door.PORT, "POST", "/samples/ex_1/read", "reviewer", {"reason": "x"})).status == 503
 
 
 async def test_the_own_token_is_ended_without_a_reason_and_at_once(ground: Ground) -> None:

@@ -46,6 +46,7 @@ def test_secrets_that_share_a_long_beginning_have_different_digests() -> None:
     """K-07."""
     assert digest("a" * 64 + "1", KEY) != digest("a" * 64 + "2", KEY)
     assert digest("same", KEY) != digest("same", b"other" * 8)
+    assert digest("\ud800", KEY) != digest("\ud801", KEY)  # no text of UTF-8, but one that a file of JSON can hold
 
 
 def test_a_record_survives_the_store() -> None:

@@ -129,6 +129,22 @@ async def test_a_store_that_is_away_is_503_for_unknown_keys_and_nothing_for_know
         await cache.authenticate(known.secret)
 
 
+async def test_once_it_follows_the_feed_who_asked_is_known_without_the_store_and_it_does_not_wait_for_ever(
+    registry: KeyRegistry, store: Cuttable, clock: VirtualClock
+) -> None:
+    key = (await registry.create(KeyRequest("a", "org"))).secret
+    cache = KeyCache(store, DIGEST_KEY, clock, STALE_S)
+    async with asyncio.timeout(5):
+        await cache.followed(0.01)  # nobody follows
+        following = asyncio.create_task(cache.follow())
+        await cache.followed(60)
+    await cache.authenticate(key)
+    store.away = True
+    assert (await cache.authenticate(key)).account == "a"
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
 async def test_the_stored_digest_opens_nothing(registry: KeyRegistry, cache: KeyCache) -> None:
     """K-08."""
     minted = await registry.create(KeyRequest("acme", "org"))

@@ -29,6 +29,10 @@ def test_a_tokens_parts_are_read() -> None:
     assert (token.header["alg"], token.header["kid"]) == ("RS256", "k1")
 
 
+def test_a_number_may_have_what_64_bits_take() -> None:
+    assert read_token(craft(HEAD, b'{"n":' + b"9" * 20 + b"}", rsa_key())).claims == {"n": 10**20 - 1}
+
+
 def test_no_key_of_ours_looks_like_a_token_and_every_token_does() -> None:
     assert not looks_like_token(mint(lambda count: b"\xff" * count))
     assert not looks_like_token("sk-an.imported.key-of-another-gateway")
@@ -59,6 +63,7 @@ def test_no_key_of_ours_looks_like_a_token_and_every_token_does() -> None:
         (craft(HEAD, b'{"exp":NaN}', rsa_key()), Fault.MALFORMED),
         (craft(HEAD, b'{"exp":Infinity}', rsa_key()), Fault.MALFORMED),
         (craft(HEAD, b'{"exp":' + b"9" * 5000 + b"}", rsa_key()), Fault.MALFORMED),
+        (craft(HEAD, b'{"n":' + b"9" * 21 + b"}", rsa_key()), Fault.MALFORMED),
         (craft(HEAD, b'{"sub":"\xff"}', rsa_key()), Fault.MALFORMED),
         (craft(HEAD, "\ufeff{}".encode(), rsa_key()), Fault.MALFORMED),
         (craft(HEAD, b"[" * 5000, rsa_key()), Fault.MALFORMED),

@@ -63,6 +63,18 @@ def test_a_collector_without_the_libraries_that_speak_to_it_is_shown_with_the_fi
     assert "pip install 'stillgate[otel]'" in result.stdout
 
 
+def test_a_header_for_the_collector_that_is_none_is_shown(folder: Path) -> None:
+    (folder / "header.txt").write_text("canary-collector\n")
+    with (folder / "stillgate.yaml").open("a") as file:
+        file.write("trace: {otlp_url: 'http://127.0.0.1:4318/v1/traces', otlp_header_file: header.txt}\n")
+    result = run(folder)
+    assert result.exit_code == 1
+    assert "header.txt: error: holds no header such as authorization: Bearer" in result.stdout
+    assert "canary" not in result.stdout
+    (folder / "header.txt").write_text("x-collector-team: canary-collector\n")
+    assert run(folder).exit_code == 0
+
+
 def test_a_mistake_is_shown_with_its_line_its_column_and_what_was_meant(folder: Path) -> None:
     change(folder / "stillgate.yaml", "upstream: main", "upstream: mian")
     result = run(folder, "--format", "json")

@@ -83,6 +83,17 @@ def test_a_quota_counts_its_own_denials_and_those_it_would_make(log: Path) -> No
     assert found.keys() == {"key-quota", "soft"}  # a rung's denial is no quota's
 
 
+def test_quotas_are_counted_alike_where_parts_of_a_column_do_not_do(log: Path, tmp_path: Path) -> None:
+    chosen = {row["quota"]: row for row in rows(log, "--view", "quotas", "--rule", "chatty")}
+    assert chosen.keys() == {"key-quota", "soft"}
+    assert chosen["soft"]["would_deny"] == 1
+    to = tmp_path / "a.parquet"
+    assert run("export", log, "--to", to).exit_code == 0
+    once, both = rows(log, "--view", "quotas"), rows(log, to, "--view", "quotas")
+    for name in ("counted", "tokens", "cost_usd", "denied", "would_deny"):
+        assert [row[name] for row in both] == [2 * row[name] for row in once]
+
+
 def test_reasons_with_other_numbers_are_one_reason(log: Path) -> None:
     found = [(row["effect"], row["reason"]) for row in rows(log, "--view", "top-reasons", "--rule", "probing")]
     assert found == [("degrade", "# probes")]

@@ -210,6 +210,28 @@ async def test_a_file_that_was_rotated_away_is_made_anew(log: ChangeLog, path: P
     assert mode(path) == 0o600
 
 
+async def test_in_a_file_that_was_cut_no_change_is_announced_until_it_is_moved_away(
+    log: ChangeLog, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """L-09: and so none is made."""
+    made: list[int] = []
+
+    async def make() -> None:
+        made.append(1)
+
+    await log.make(CHANGE, make)
+    with path.open("r+b") as file:
+        file.truncate(0)
+    for _ in range(2):
+        with pytest.raises(LogUnavailable):
+            await log.make(CHANGE, make)
+    assert (made, raw_lines(path)) == ([1], [])
+    assert "cut by somebody else; lines are missing" in caplog.text
+    rotate(path)
+    await log.make(CHANGE, make)
+    assert [line["seq"] for line in lines(path)] == [5, 7]
+
+
 async def test_the_lines_of_changes_at_once_stay_whole(log: ChangeLog, path: Path) -> None:
     async def make() -> None:
         await asyncio.sleep(0)

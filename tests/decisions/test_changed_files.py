@@ -11,7 +11,7 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.decisions.target import FileTarget
-from proxy.decisions.writer import DecisionLog
+from proxy.decisions.writer import DecisionLog, LogUnavailable
 from tests.decisions.bindings import Loose
 from tests.decisions.scribe import LIMIT_BYTES, LINES
 
@@ -79,14 +79,67 @@ async def test_a_removed_file_is_made_anew_folder_and_all(tmp_path: Path) -> Non
     await log.close()
 
 
-async def test_a_file_cut_in_place_is_noticed_counted_and_continued(
+def held_by_us() -> set[Path]:
+    return {Path(file.path) for file in psutil.Process().open_files()}
+
+
+def cut(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(0)
+
+
+async def test_a_file_cut_in_place_takes_no_more_until_it_is_moved_away(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """L-09: what comes meanwhile waits, and what has to be written first is refused."""
     clock, path = VirtualClock(), tmp_path / "log"
     log = DecisionLog.open(FileTarget(path), Loose(), clock)
     await log.append_durable(b"before\n" * 100)
-    with path.open("r+b") as file:
-        file.truncate(0)
+    cut(path)
+    clock.advance(LOOK_AGAIN)
+    with pytest.raises(LogUnavailable):
+        await log.append_durable(b"first\n")
+    assert log.failing
+    assert log.append(b"second\n")
+    assert path.read_bytes() == b""
+    assert log.truncations == 1
+    assert "cut by somebody else; records are missing" in caplog.text
+    assert "move it away" in caplog.text
+    path.rename(tmp_path / "log.1")
+    clock.advance(LOOK_AGAIN)
+    while log.failing:
+        await asyncio.sleep(0.01)
+    await log.append_durable(b"third\n")
+    assert path.read_bytes() == b"first\nsecond\nthird\n"
+    assert (tmp_path / "log.1").read_bytes() == b""
+    assert await log.close()
+
+
+async def test_a_stop_beside_a_cut_file_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """The next start says that there is a gap, and writes."""
+    clock, path = VirtualClock(), tmp_path / "log"
+    log = DecisionLog.open(FileTarget(path), Loose(), clock)
+    await log.append_durable(b"before\n")
+    cut(path)
+    clock.advance(LOOK_AGAIN)
+    assert not await log.close(b"stop\n", deadline=0.3)
+    async with asyncio.timeout(5):
+        while FileTarget(path).mark in held_by_us():
+            await asyncio.sleep(0.01)
+    next_log = DecisionLog.open(FileTarget(path), Loose(), clock)
+    assert next_log.found.gap
+    await next_log.append_durable(b"after\n")
+    assert path.read_bytes() == b"after\n"
+    assert await next_log.close()
+
+
+async def test_a_file_cut_in_place_is_continued_where_that_is_wanted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, path = VirtualClock(), tmp_path / "log"
+    log = DecisionLog.open(FileTarget(path, goes_on=True), Loose(), clock)
+    await log.append_durable(b"before\n" * 100)
+    cut(path)
     clock.advance(LOOK_AGAIN)
     await log.append_durable(b"after\n")
     clock.advance(LOOK_AGAIN)

@@ -26,6 +26,8 @@ VERDICT = Verdict(
     exempt=("research",),
     failed=("odd",),
     shadow=Shadow("block", 150, ("probing", "watched"), ("few",)),
+    counted={"probing": (45, 1)},
+    shadow_counted={"watched": (105, 0), "probing": (45, 1)},
 )
 
 
@@ -44,6 +46,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
     for name in ("effect", "by", "reasons", "rung", "score", "actions", "fired", "flags", "waiting", "exempt"):
         assert getattr(found, name) == getattr(VERDICT, name)
     assert (found.failed, found.shadow) == (("odd",), VERDICT.shadow)
+    assert (found.counted, found.shadow_counted) == (VERDICT.counted, VERDICT.shadow_counted)
     assert found.fields == {"request.turns": 3, "request.logit_bias_keys": ("a", "b"), "account.age_days": 2.5}
     assert found.decided == pytest.approx(STARTED + 0.00012)
     assert found.judged
@@ -66,8 +69,10 @@ def test_ties_to_a_campaign_are_read_in_their_worlds_and_are_none_where_they_wer
         (Effect.ALLOW, "", 200, None, False),  # the list of models
         (Effect.DENY, "request", 400, None, False),
         (Effect.DENY, "request", 400, 0.001, True),  # it returns a handle that is not its own
-        (Effect.DENY, "request", 503, 0.001, False),  # refused after the pack spoke, which the record then does not say
-        (Effect.DENY, "client", 499, 0.001, False),
+        (Effect.DENY, "request", 409, 0.001, True),  # it was sent before
+        (Effect.DENY, "request", 503, 0.001, True),  # refused after the pack spoke
+        (Effect.DENY, "client", 499, 0.001, True),
+        (Effect.DENY, "client", 499, None, False),
         (Effect.DENY, "request", 429, 0.001, True),  # a quota of that name
         (Effect.DENY, "few", 503, 0.001, True),  # while the log was failing
     ],
@@ -115,6 +120,9 @@ def test_texts_that_may_have_been_shortened_or_cleaned_are_named() -> None:
         ("fired", [1]),
         ("shadow", {}),
         ("shadow", {"rung": "", "score": 0, "fired": [1], "denied_by": []}),
+        ("counted", {"enforced": {}}),
+        ("counted", {"enforced": {"probing": 45}, "shadow": {}}),
+        ("counted", {"enforced": {"probing": [45, True]}, "shadow": {}}),
         ("ms", {"decide": "soon"}),
         ("ms", {"decide": True}),
         ("truncated", 0),
@@ -125,7 +133,7 @@ def test_a_column_that_is_not_what_it_should_be_is_refused(column: str, value: o
         read_logged({**row(), column: value})
 
 
-@pytest.mark.parametrize("column", ["id", "pack_digest", "fields", "shadow", "ms", "truncated"])
+@pytest.mark.parametrize("column", ["id", "pack_digest", "fields", "shadow", "counted", "ms", "truncated"])
 def test_a_column_that_is_missing_is_named(column: str) -> None:
     found = row()
     del found[column]

@@ -124,8 +124,10 @@ def test_lines_of_all_kinds_have_their_columns() -> None:
         read(lines.start("sha256:0")),
         read(lines.exchange(ending())),
         read(lines.stop(2)),
+        read(lines.sample("ex_1", "0a1b2c3d", "f" * 64, 400)),
     ]
-    assert [row["kind"] for row in rows] == ["gap", "repair", "start", "exchange", "stop"]
+    assert [row["kind"] for row in rows] == ["gap", "repair", "start", "exchange", "stop", "sample"]
+    assert (rows[5]["id"], rows[5]["sealed_to"], rows[5]["digest"]) == ("ex_1", "0a1b2c3d", "f" * 64)
     assert (rows[0]["started"], rows[0]["last"]) == ("2025-11-24T15:58:20.250Z", "2025-11-24T16:00:00.249Z")
     assert (rows[1]["torn_bytes"], rows[2]["pack_digest"], rows[4]["lost"]) == (17, "sha256:0", 2)
     for row in rows:
@@ -190,11 +192,11 @@ MANY = tuple(f"{number:03d}" * 80 for number in range(40))
     [
         ({"fields"}, 1),
         ({"shadow"}, 3),
-        ({"fields", "reasons"}, 4),
-        ({"quotas"}, 5),
-        ({"upstream", "plan", "pack_name"}, 16),
-        ({"plan", "pack_name", "by"}, 17),
-        (set(DROPPED_FIRST), 20),
+        ({"fields", "reasons"}, 5),
+        ({"quotas"}, 6),
+        ({"upstream", "plan", "pack_name"}, 17),
+        ({"plan", "pack_name", "by"}, 18),
+        (set(DROPPED_FIRST), 21),
     ],
 )
 def test_columns_are_emptied_in_the_stated_order_until_the_line_fits(large: set[str], emptied: int) -> None:

@@ -14,6 +14,7 @@ from proxy.clock import SystemClock, VirtualClock
 from proxy.decisions.journal import Journal
 from proxy.decisions.reading import log_files
 from proxy.decisions.target import FileTarget
+from proxy.decisions.writer import LogUnavailable
 from proxy.errors import ConfigurationError
 from proxy.verifying.findings import Damage
 from proxy.verifying.notes import Keys
@@ -28,12 +29,16 @@ EACH = 40
 class Rotating:
     """A writer whose clock is moved so that it looks at its file before the next line."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, goes_on: bool = False) -> None:
         path.parent.mkdir(exist_ok=True)
         self.path = path
         self.clock = VirtualClock(STARTED)
         self.journal = Journal.open(
-            FileTarget(path), sealed(path, self.clock), recorder(self.clock), self.clock, "sha256:0"
+            FileTarget(path, goes_on=goes_on),
+            sealed(path, self.clock),
+            recorder(self.clock),
+            self.clock,
+            "sha256:0",
         )
 
     async def write(self) -> None:
@@ -89,18 +94,35 @@ async def test_a_file_that_was_deleted_is_missed(rotating: Rotating) -> None:
 async def test_a_file_that_was_copied_and_cut_is_told_of_and_what_was_lost_is_found(
     rotating: Rotating, caplog: pytest.LogCaptureFixture, between: bool
 ) -> None:
-    """L-09: lines that came between the copy and the cut are nowhere, and the verifier says which."""
+    """L-09: lines that came between the copy and the cut are nowhere, and the verifier says which; no others are lost."""
     await rotating.write()
     shutil.copy(rotating.path, f"{rotating.path}.1")
     if between:
         await rotating.write()
     with rotating.path.open("r+b") as file:
         file.truncate(0)
-    await rotating.write()
+    with pytest.raises(LogUnavailable):
+        await rotating.write()
+    assert rotating.path.read_bytes() == b""
+    rotating.path.rename(f"{rotating.path}.2")
+    rotating.clock.advance(LOOK_AGAIN)
     assert await rotating.journal.close()
     assert rotating.journal.log.truncations == 1
     assert "cut by somebody else" in caplog.text
     assert rotating.damages() == ([Damage.DELETED] if between else [])
+    assert rotating.lines() == 2 * EACH
+
+
+async def test_a_cut_file_that_is_written_to_is_one_chain_with_its_copy(tmp_path: Path) -> None:
+    """L-09: where the settings say that a cut file goes on."""
+    rotating = Rotating(tmp_path / "decisions" / "log.jsonl", goes_on=True)
+    await rotating.write()
+    shutil.copy(rotating.path, f"{rotating.path}.1")
+    with rotating.path.open("r+b") as file:
+        file.truncate(0)
+    await rotating.write()
+    assert await rotating.journal.close()
+    assert (rotating.journal.log.truncations, rotating.lines(), rotating.damages()) == (1, 2 * EACH, [])
 
 
 async def test_a_process_that_finds_another_one_at_its_log_does_not_start(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from proxy.clock import SystemClock
 from proxy.decisions.target import DescriptorTarget, FileTarget
+from proxy.decisions.waiting import Unmade
 from proxy.decisions.writer import DecisionLog, LogUnavailable
 from proxy.errors import ConfigurationError
 from tests.decisions.bindings import Loose
@@ -143,6 +145,62 @@ async def test_what_is_not_read_is_bounded_and_counted_and_holds_nobody_up(
     assert await log.close(b"stop\n")
     os.close(writer)
     assert await reading == b"".join(taken) + b"stop\n"
+
+
+async def test_what_becomes_a_line_later_is_made_by_the_thread_in_its_place(path: Path) -> None:
+    log = open_log(FileTarget(path))
+    makers: list[str] = []
+
+    def made(number: int) -> bytes:
+        makers.append(threading.current_thread().name)
+        return f"made {number}\n".encode()
+
+    for number in range(100):
+        assert log.append(Unmade(partial(made, number), 100, 100))
+        assert log.append(f"as it is {number}\n".encode())
+    assert await log.close(b"stop\n")
+    assert content(path).decode() == "".join(f"made {n}\nas it is {n}\n" for n in range(100)) + "stop\n"
+    assert makers == ["decision-log"] * 100
+    assert log.waiting_bytes == 0
+
+
+async def test_no_more_than_a_megabyte_waits_to_be_made_while_the_thread_is_behind(
+    tmp_path: Path, pipe: tuple[int, int]
+) -> None:
+    reader, writer = pipe
+    log = open_log(DescriptorTarget(writer, tmp_path / "mark"), bound=10_000_000)
+    await log.append_durable(b"the pipe is open\n")
+    log.append(b"x" * 200_000 + b"\n")  # far more than a pipe holds: the thread waits
+    waits = 0
+    for _ in range(100):
+        makers: list[threading.Thread] = []
+
+        def made(makers: list[threading.Thread] = makers) -> bytes:
+            makers.append(threading.current_thread())
+            return b"made\n"
+
+        assert log.append(Unmade(made, 100, 50_000))
+        waits += not makers
+    assert waits == 1024 * 1024 // 50_000
+    reading = asyncio.create_task(read_all(reader))
+    assert await log.close()
+    os.close(writer)
+    assert (await reading).endswith(b"x\n" + b"made\n" * 100)
+
+
+async def test_what_cannot_be_made_is_lost_and_counted_and_ends_nothing_else(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = open_log(FileTarget(path))
+    log.append(b"before\n")
+    log.append(Unmade(lambda: str(1 // 0).encode(), 1_000, 1_000))
+    await log.append_durable(b"after\n")
+    assert (log.lost, log.waiting_bytes) == (1, 0)
+    log.append(Unmade(lambda: str(1 // 0).encode(), 1_000, 1_000))
+    assert await log.close()
+    assert log.waiting_bytes == 0
+    assert content(path) == b"before\nafter\n"
+    assert caplog.text.count("a record could not be made") == 2
 
 
 @pytest.mark.parametrize("blocking", [True, False])

@@ -35,7 +35,7 @@ def rename_over(path: Path, data: bytes) -> None:
 async def until(condition: Callable[[], Awaitable[bool]], within: float = SOON_S) -> None:
     async with asyncio.timeout(within):
         while not await condition():
-            await asyncio.sleep(0.02)  # another process is waited for
+            await asyncio.sleep(0.05)  # another process is waited for, which to ask takes time from it
 
 
 async def in_force(scene: Scene) -> dict[str, Any]:

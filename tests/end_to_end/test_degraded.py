@@ -325,3 +325,12 @@ async def test_a_challenged_account_goes_on_once_the_flag_is_lifted_or_it_was_ve
     async with asyncio.timeout(10):
         while record["flags"] or record["effect"] != "allow":
             _, record = await customer.ask()
+
+
+async def test_nothing_that_was_said_is_kept_unless_the_settings_ask_for_it(scene: Scene) -> None:
+    customer = await Customer.of(scene, CHAT)
+    await customer.says(2)
+    _, record = await customer.ask()
+    assert (record["effect"], record["sampled"]) == ("degrade", False)
+    assert not (scene.gate.data / "samples").exists()
+    assert not scene.gate.records("sample")

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from proxy.demo.cast import MEMBERS
+from tests.rig.forked import fork, living
 
 WITHIN_S = 120.0
 
@@ -79,16 +81,23 @@ async def test_the_campaign_is_found_and_contained_and_nobody_honest_is_touched(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_ended_in_the_middle_it_leaves_nothing(folder: Path, number: signal.Signals) -> None:
-    async with demo(folder) as process, asyncio.timeout(60):
-        assert process.stdout is not None
-        while b"honest accounts at work" not in (line := await process.stdout.readline()):
-            assert line, "it ended before it began"
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert children
-        process.send_signal(number)
-        _, err = await process.communicate()
-    assert process.returncode == 130
-    assert b"Traceback" not in err, err
-    assert left_files(folder) == []
-    assert left(folder) == []
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    environment = {**os.environ, "TMPDIR": str(folder), "HOME": str(folder)}
+    process = await fork("proxy.cli", "demo", cwd=Path.cwd(), env=environment, stdout=PIPE, stderr=PIPE)
+    try:
+        async with asyncio.timeout(60):
+            assert process.stdout is not None
+            while b"honest accounts at work" not in (line := await process.stdout.readline()):
+                assert line, "it ended before it began"
+            children = living(folder) - {process.pid}
+            assert children
+            assert left(folder)  # its store
+            process.send_signal(number)
+            _, err = await process.communicate()
+        assert process.returncode == 130
+        assert b"Traceback" not in err, err
+        assert left_files(folder) == []
+        assert left(folder) == []
+        assert living(folder) == set()
+    finally:
+        process.kill()
+        await process.wait()

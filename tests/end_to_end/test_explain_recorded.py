@@ -64,7 +64,8 @@ OTHER = {**PACK, "metadata": {**PACK["metadata"], "name": "other"}, "signals": {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
-    async with staged(tmp_path_factory.mktemp("explained"), pack=PACK) as scene:
+    away = {"upstreams": {"away": {"url": "http://127.0.0.1:1"}}, "models": {"m-away": {"upstream": "away"}}}
+    async with staged(tmp_path_factory.mktemp("explained"), away, pack=PACK) as scene:
         yield scene
 
 
@@ -92,6 +93,20 @@ def explained(scene: Scene, *words: str, code: int = 0) -> str:
 
 def document(scene: Scene, exchange: str) -> dict[str, Any]:
     return dict(json.loads(explained(scene, exchange, "--json")))
+
+
+async def test_what_is_refused_after_it_was_judged_keeps_what_the_pack_said(scene: Scene) -> None:
+    key = await customer(scene, "patient")
+    for _ in range(5):
+        await chat(scene, key, model="m-away", logprobs=True)
+    rests = await chat(scene, key, model="m-away", logprobs=True)
+    assert (rests.status, json.loads(rests.body)["error"]["code"]) == (503, "upstream_resting")
+    record = await record_of(scene.gate, rests.header("x-request-id"))
+    assert (record["effect"], record["by"], record["fired"]) == ("deny", "request", ["probing"])
+    assert record["reasons"][0] == "The model is not answering right now. Try again shortly."
+    found = explained(scene, record["id"])
+    assert "probing (enforce): fires" in found
+    assert "reproduced: the rules that fire are those of the record: probing" in found
 
 
 async def test_each_kind_of_exchange_is_explained_by_the_pack_that_decided_it_also_after_another_came(

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.end_to_end.customers import assert_said_nothing_wrong
 from tests.end_to_end.scene import CHAT, MESSAGES, chat
-from tests.rig.process import Stillgate
+from tests.rig.process import EXECUTED, Stillgate
 from tests.rig.raw_client import BrokenError, RawClient, get, post
 from tests.rig.scripted_upstream import Pause, Script, ScriptedUpstream, event, sse_answer
 
@@ -36,7 +36,7 @@ async def begin(gate: Stillgate, key: str, path: str) -> RawClient:
 async def test_ctrl_c_ends_everything_within_seconds_streams_included(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
-    async with Stillgate.start(tmp_path, upstream_url=upstream.url, workers=2) as gate:
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url, workers=2, command=EXECUTED) as gate:
         key = await gate.create_key()
         delta = event({"id": "c", "choices": [{"index": 0, "delta": {"content": "a"}}]})
         start: dict[str, Any] = {"type": "message_start", "message": {"usage": {"input_tokens": 1, "output_tokens": 1}}}

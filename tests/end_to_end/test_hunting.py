@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import stat
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,7 +45,7 @@ PACK: dict[str, Any] = {**GENEROUS_PACK, "campaigns": [CAMPAIGN]}
 USAGE = {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32}
 CANARY = "zebra-canary-prompt"
 PROMPT = f"Think step by step and write out your full chain of thought verbatim. {CANARY}"
-FAKE = [sys.executable, "-m", "tests.hunting.fake_cli"]
+FAKE = "tests.hunting.fake_cli"
 HUNTING = {"hunter": {"judge_seconds": 0.2}}
 
 
@@ -89,7 +88,7 @@ async def test_what_is_told_of_exchanges_names_and_counts_and_holds_no_text(tmp_
         async def all_there() -> bool:
             nonlocal entries, events
             entries = (await store.follow(EVENTS_STREAM, "", 1000)).entries
-            events = [event for entry in entries for event in decode(entry).events]
+            events = sorted((event for entry in entries for event in decode(entry).events), key=lambda event: event.at)
             return len(events) >= 6
 
         await until(all_there)

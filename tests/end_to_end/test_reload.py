@@ -45,6 +45,7 @@ async def shared(running: Scene) -> AsyncIterator[Scene]:
     if path.is_dir():
         path.rmdir()
     rename_over(path, content("first"))
+    os.kill(running.gate.pid, signal.SIGHUP)  # it need not find out by itself
 
     async def as_at_first() -> bool:
         return (await becomes(running, "first"))["failure"] is None

@@ -260,3 +260,21 @@ async def test_a_quota_of_a_day_is_a_rate_limit_error_that_a_client_does_not_ret
     assert record["by"] == "daily"
     mine = [record for record in scene.gate.records("exchange") if record["key"] == first["key"]]
     assert [record["status"] for record in mine] == [200, 429, 429]
+
+
+async def test_what_was_answered_before_is_a_conflict_that_a_client_does_not_retry(scene: Scene, key: str) -> None:
+    """Q-10, S-01."""
+    same: dict[str, Any] = {"extra_headers": {"Idempotency-Key": "order-1"}}
+    other = await scene.gate.create_key(account="another", tenant="another")
+    async with (
+        openai_client(scene.gate, key, max_retries=2) as chat,
+        anthropic_client(scene.gate, other, max_retries=2) as claude,
+    ):
+        clients: tuple[Client, ...] = (chat, claude)
+        for client in clients:
+            await ask(client, **same)
+        calls = len(scene.upstream.requests)
+        theirs, ours = await both_raise("ConflictError", chat, claude, **same)
+    assert (theirs.code, len(scene.upstream.requests)) == ("idempotency_key_answered", calls)
+    assert [error.response.headers["x-should-retry"] for error in (theirs, ours)] == ["false", "false"]
+    assert (await recorded(scene.gate, theirs, ours))["code"] == "idempotency_key_answered"

@@ -36,7 +36,7 @@ class Clogged(Stillgate):
         except BlockingIOError:
             os.set_blocking(self.writer, True)  # as the process gets it
         with (self.folder / "stdout.log").open("ab"), (self.folder / "stderr.log").open("ab") as err:
-            self._process = await self._spawn("serve", stdout=self.writer, stderr=err, start_new_session=True)
+            self._process = await self._spawn("serve", stdout=self.writer, stderr=err.fileno())
         os.close(self.writer)
         await self._until(self._ready, within, "ready")
 

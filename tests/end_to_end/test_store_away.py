@@ -125,6 +125,8 @@ async def test_an_outage_looks_like_one_and_passes(stage: Stage, name: str) -> N
                 dialect = "anthropic" if path == MESSAGES else "openai"
                 answer = await timed(scene, post(path, chat(), [unasked]), dialect=dialect)
                 assert (answer.status, answer.header("retry-after")) == (503, "2"), answer
+            keyed = await timed(scene, scene.ordinary(("Idempotency-Key", name.replace(" ", "-"))), accepted=True)
+            assert (keyed.status, keyed.header("retry-after"), b"Idempotency-Key" in keyed.raw) == (503, "2", True)
             malformed = await timed(scene, post(CHAT, chat(), [("Authorization", "Bearer x")]), accepted=False)
             assert malformed.status == 401, "what cannot be a key needs no store"
             assert (await timed(scene, post(CHAT, chat(), [unknown]), accepted=False)).status == 503
@@ -137,6 +139,7 @@ async def test_an_outage_looks_like_one_and_passes(stage: Stage, name: str) -> N
     assert (await scene.gate.metrics())["stillgate_store_breaker_open"] == 0
     assert (await scene.ask(post(CHAT, chat(), [unknown]), accepted=False)).status == 401
     assert await status(scene, scene.ordinary()) == 200
+    await until(lambda: status(scene, scene.ordinary(("Idempotency-Key", name.replace(" ", "-")))), 200)
     await scene.at_peace()
 
 

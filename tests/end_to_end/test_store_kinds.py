@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,21 +20,25 @@ from tests.rig.valkey import Sentinel, Valkey
 from tests.rig.valkey_cluster import ValkeyCluster
 
 TEN = [{"measure": "requests", "max": 10, "window": "1h"}]
-Made = tuple[str, dict[str, Any]]
+Made = tuple[str, dict[str, Any], set[int]]  # its URL, what else the settings say, ports that it leads to
 
 
 @asynccontextmanager
 async def cluster(folder: Path) -> AsyncIterator[Made]:
     with ValkeyCluster(folder / "cluster") as made:
-        yield made.url, {}
+        yield made.url, {}, set()
 
 
 @asynccontextmanager
 async def sentinel(folder: Path) -> AsyncIterator[Made]:
     (folder / "sentinels").write_text("canary-sentinels")
     with Valkey(folder / "valkey") as valkey:
-        with Sentinel(folder / "sentinel", valkey, "main", password="canary-sentinels") as watching:
-            yield f"redis+sentinel://{watching.place}/main/0", {"sentinel_password_file": "sentinels"}
+        with Sentinel(folder / "sentinel", valkey.url, "main", password="canary-sentinels") as watching:
+            yield (
+                f"redis+sentinel://{watching.place}/main/0",
+                {"sentinel_password_file": "sentinels"},
+                {urlsplit(valkey.url).port or 0},
+            )
 
 
 @asynccontextmanager
@@ -43,7 +48,7 @@ async def tls(folder: Path) -> AsyncIterator[Made]:
     with Valkey(folder / "valkey") as valkey:
         async with TlsFront(valkey.url) as front:
             front.context.load_cert_chain(authority.issue(folder, HERE))
-            yield f"rediss://127.0.0.1:{front.port}/0", {"store_tls": {"ca_file": "ca.pem"}}
+            yield f"rediss://127.0.0.1:{front.port}/0", {"store_tls": {"ca_file": "ca.pem"}}, set()
 
 
 SOAK = pytest.mark.soak  # a start each, of what is tested from the store upwards elsewhere
@@ -54,7 +59,8 @@ async def test_a_proxy_runs_on_every_kind_of_store(
     tmp_path: Path, kind: Callable[[Path], AbstractAsyncContextManager[Made]]
 ) -> None:
     pack = GENEROUS_PACK | {"quotas": [{"id": "ten", "per": "key", "limits": TEN}]}
-    async with kind(tmp_path) as (url, settings), sharing(tmp_path, url, settings, pack=pack) as scene:
+    async with kind(tmp_path) as (url, settings, led_to), sharing(tmp_path, url, settings, pack=pack) as scene:
+        scene.gate.led_to = led_to
         statuses = [(await scene.ask(scene.ordinary(), accepted=True)).status for _ in range(14)]
         assert statuses.count(200) == 10, statuses
         assert set(statuses) == {200, 429}

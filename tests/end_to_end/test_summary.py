@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -13,23 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import openai
 import pytest
 import pytest_asyncio
+from openai.types.responses import Response as OpenAIResponse
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
 
 from proxy.sealed_reasoning import PREFIX
-from tests.end_to_end.customers import HELLO, anthropic_client, record_of
+from tests.end_to_end.customers import HELLO, anthropic_client, openai_client, record_of
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
+from tests.end_to_end.thinkers import RESPONSES, SEAL, SECRET, THINKING, THOUGHT, events, script, thinking_of
 from tests.rig.raw_client import Response, post
-from tests.rig.scripted_upstream import Pause, Script, ScriptedUpstream, event, json_answer, sse_answer
+from tests.rig.scripted_upstream import Pause, Script, ScriptedUpstream, json_answer, sse_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-SECRET = "The canary sings of seventeen hidden steps, one after another."
-SEAL = "c2VhbGVkLWNhbmFyeS1zaWduYXR1cmU="
 SUMMARY = "It counted the steps."
-THINKING = {"type": "thinking", "thinking": SECRET, "signature": SEAL}
-MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m-large", "stop_reason": None}
-USAGE = {"input_tokens": 3, "output_tokens": 2}
-FORMS = [(path, stream) for path in (CHAT, MESSAGES) for stream in (True, False)]
+FORMS = [(path, stream) for path in (CHAT, MESSAGES, RESPONSES) for stream in (True, False)]
 IDS = [f"{path}-{'stream' if stream else 'document'}" for path, stream in FORMS]
 
 
@@ -84,53 +83,11 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 
 
 def request(stage: Stage, path: str, *, stream: bool, key: str = "") -> bytes:
-    body = {"model": "m-large", "max_tokens": 99, "messages": HELLO, "stream": stream}
+    asked = {"max_output_tokens": 99, "input": HELLO} if path == RESPONSES else {"max_tokens": 99, "messages": HELLO}
+    body = {"model": "m-large", **asked, "stream": stream}
     secret = key or stage.flagged
-    head = [("Authorization", f"Bearer {secret}")] if path == CHAT else [("x-api-key", secret)]
+    head = [("x-api-key", secret)] if path == MESSAGES else [("Authorization", f"Bearer {secret}")]
     return post(path, body, head)
-
-
-def chat_delta(**delta: str) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": None}
-    return event({"id": "c-1", "object": "chat.completion.chunk", "model": "m-large", "choices": [choice]})
-
-
-def named(document: Any) -> bytes:
-    return event(document, document["type"])
-
-
-def events(path: str) -> list[bytes]:
-    """Return the pieces of a stream: a beginning, reasoning, and an answer."""
-    if path == CHAT:
-        thoughts = [chat_delta(reasoning_content=letter) for letter in SECRET]
-        return [chat_delta(role="assistant", content=""), *thoughts, chat_delta(content="Four."), event("[DONE]")]
-    block = {"type": "thinking", "thinking": "", "signature": ""}
-    deltas: list[dict[str, Any]] = [{"type": "thinking_delta", "thinking": letter} for letter in SECRET]
-    deltas.append({"type": "signature_delta", "signature": SEAL})
-    documents: list[dict[str, Any]] = [
-        {"type": "message_start", "message": {**MESSAGE, "content": [], "usage": USAGE}},
-        {"type": "content_block_start", "index": 0, "content_block": block},
-        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
-        {"type": "content_block_stop", "index": 0},
-        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
-        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Four."}},
-        {"type": "content_block_stop", "index": 1},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
-        {"type": "message_stop"},
-    ]
-    return [named(document) for document in documents]
-
-
-def script(path: str, *, stream: bool) -> Script:
-    if stream:
-        return sse_answer(events(path))
-    if path == CHAT:
-        message = {"role": "assistant", "content": "Four.", "reasoning_content": SECRET}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-        return json_answer(200, {"id": "c-1", "model": "m-large", "choices": [choice], "usage": usage})
-    content = [THINKING, {"type": "text", "text": "Four."}]
-    return json_answer(200, {**MESSAGE, "content": content, "stop_reason": "end_turn", "usage": USAGE})
 
 
 def help_with(text: str, tokens: int = 6) -> Script:
@@ -140,22 +97,10 @@ def help_with(text: str, tokens: int = 6) -> Script:
 
 async def ask(stage: Stage, path: str, *, stream: bool) -> tuple[Response, dict[str, Any]]:
     stage.scene.upstream.script(script(path, stream=stream))
-    dialect: Any = "openai" if path == CHAT else "anthropic"
+    dialect: Any = "anthropic" if path == MESSAGES else "openai"
     answer = await stage.scene.ask(request(stage, path, stream=stream), accepted=True, dialect=dialect)
     record = await record_of(stage.scene.gate, answer.header("x-request-id") or answer.header("request-id"))
     return answer, record
-
-
-def thinking_of(path: str, answer: Response, *, stream: bool) -> str:
-    """Return what a client takes for the reasoning."""
-    lines = [line.removeprefix("data: ") for line in answer.body.decode().split("\n")]
-    documents = [json.loads(line) for line in lines if line.startswith("{")]
-    if path == CHAT:
-        choices = [choice for document in documents for choice in document["choices"]]
-        return "".join(choice["delta" if stream else "message"].get("reasoning_content", "") for choice in choices)
-    if stream:
-        return "".join(document.get("delta", {}).get("thinking", "") for document in documents)
-    return "".join(block.get("thinking", "") for block in documents[0]["content"])
 
 
 def assert_nowhere(stage: Stage, *raw: bytes) -> None:
@@ -209,7 +154,7 @@ async def test_without_a_summary_the_reasoning_is_withheld_and_the_record_says_w
     answer, record = await ask(stage, path, stream=stream)
     assert (answer.status, thinking_of(path, answer, stream=stream)) == (200, "")
     assert b"Four." in answer.body
-    assert (PREFIX.encode() in answer.body) is (path == MESSAGES)
+    assert (PREFIX.encode() in answer.body) is (path != CHAT)
     assert record["helper"][result] == 1
     assert record["outcome"] == "answered"
     assert_nowhere(stage, answer.raw)
@@ -219,7 +164,7 @@ async def test_without_a_summary_the_reasoning_is_withheld_and_the_record_says_w
     await stage.scene.at_peace()
 
 
-@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES])
 async def test_only_what_comes_after_the_reasoning_waits_for_its_summary(stage: Stage, path: str) -> None:
     """The helper is let go only once the stream has begun and another customer was answered."""
     go_on, asked = asyncio.Event(), len(stage.helper.requests)
@@ -229,7 +174,7 @@ async def test_only_what_comes_after_the_reasoning_waits_for_its_summary(stage: 
         await client.send(request(stage, path, stream=True))
         assert (await client.head()).status == 200
         begun = await client.chunk()
-        assert b"assistant" in begun
+        assert (b"response.created" if path == RESPONSES else b"assistant") in begun
         await stage.helper.wait_for_requests(asked + 1)
         stage.scene.upstream.script(script(CHAT, stream=False))
         other = await stage.scene.ask(request(stage, CHAT, stream=False, key=stage.plain), accepted=True)
@@ -282,6 +227,41 @@ async def _message(client: anthropic.AsyncAnthropic, *, stream: bool, **how: Any
         return await client.messages.create(**how)
     async with client.messages.stream(**how) as events:
         return await events.get_final_message()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_official_client_reads_the_summary_of_a_response_and_returns_the_original_item(
+    stage: Stage, *, stream: bool
+) -> None:
+    """What it reads is held against its own types, since it takes what does not fit them as well."""
+    stage.helper.script(help_with(SUMMARY))
+    stage.scene.upstream.script(script(RESPONSES, stream=stream))
+    async with openai_client(stage.scene.gate, stage.flagged) as client:
+        if stream:
+            async with client.responses.stream(model="m-large", input=HELLO) as read:
+                told = [each async for each in read]
+                final: Any = await read.get_final_response()
+            fits = TypeAdapter[Any](ResponseStreamEvent).validate_python
+            kinds = [fits(each.model_dump(warnings=False)).type for each in told if "output_text" not in each.type]
+            at = kinds.index("response.reasoning_summary_part.added")
+            assert [kind.rpartition("_")[2] for kind in kinds[at - 1 : at + 5]] == [
+                "item.added", "part.added", "text.delta", "text.done", "part.done", "item.done"
+            ]  # fmt: skip
+            assert [each.sequence_number for each in told] == list(range(len(told)))
+        else:
+            final = await client.responses.create(model="m-large", input=HELLO)
+        OpenAIResponse.model_validate(final.model_dump(warnings=False))
+        [thought, said] = final.output
+        assert [part.text for part in thought.summary] == [SUMMARY]
+        assert (thought.content, thought.encrypted_content.partition(".")[0]) == (None, PREFIX[:-1])
+        assert final.output_text == "Four."
+        stage.scene.upstream.script(script(RESPONSES, stream=False))
+        turn = [each.model_dump(exclude_none=True) for each in (thought, said)]
+        await client.responses.create(model="m-large", input=[*HELLO, *turn, *HELLO])
+        assert stage.scene.upstream.requests[-1].json()["input"][1] == THOUGHT
+        turn[0]["encrypted_content"] = PREFIX + "Zm9yZ2Vk"
+        with pytest.raises(openai.BadRequestError, match="encrypted_content"):
+            await client.responses.create(model="m-large", input=[*HELLO, *turn, *HELLO])
 
 
 async def test_no_answer_is_cut_for_the_time_that_its_summary_takes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,20 @@ PROMPT = "canary-prompt-of-a-customer"
 
 async def test_logs_and_traces_of_all_sides_join_and_hold_neither_prompts_nor_keys(tmp_path: Path) -> None:
     """B-12: trusted, the client's trace goes on; malformed or sent twice, a new one begins, and nothing is an error."""
+    credential = tmp_path / "collector.header"
+    credential.write_text("Authorization: Bearer canary-collector\n")
     async with (
         Collector() as collector,
-        staged(tmp_path, {"trace": {"otlp_url": collector.url, "trust_clients": True}}) as scene,
+        staged(
+            tmp_path,
+            {
+                "trace": {
+                    "otlp_url": collector.url,
+                    "otlp_header_file": str(credential),
+                    "trust_clients": True,
+                }
+            },
+        ) as scene,
     ):
         parent = ("traceparent", f"00-{TRACE}-{SPAN}-01")
         said: dict[str, Any] = {"messages": [{"role": "user", "content": PROMPT}]}
@@ -55,7 +67,10 @@ async def test_logs_and_traces_of_all_sides_join_and_hold_neither_prompts_nor_ke
         assert [span.parent for span in around if span.trace_id == TRACE] == [SPAN, SPAN]
         assert len({span.trace_id for span in around}) == 5
         assert {span.name for span in around} == {f"POST {CHAT}", f"POST {MESSAGES}", "GET /v1/models"}
-        assert (await scene.gate.metrics())["stillgate_spans_sent_total"] == len(spans)
+        async with asyncio.timeout(5):  # the one who sends hears that they arrived a little later than we
+            while (await scene.gate.metrics())["stillgate_spans_sent_total"] != len(spans):
+                await asyncio.sleep(0.05)
+        assert {headers["authorization"] for headers in collector.headers} == {"Bearer canary-collector"}
         told = json.dumps(spans)
         for secret in (PROMPT, scene.key, scene.gate.credential, "acme-1"):
             assert secret not in told

@@ -22,12 +22,16 @@ ROOT = Path(__file__).parents[2]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the wheel installs."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)  # noqa: S603 - words of our own
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(built(ROOT, folder)) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
+
+
+def built(source: Path, into: Path) -> Path:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(into)]
+    subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=60)  # noqa: S603 - words of our own
+    (wheel,) = into.glob("*.whl")
+    return wheel
 
 
 def test_the_wheel_carries_the_packs_and_no_code_beside_the_package(site: Path) -> None:
@@ -39,6 +43,23 @@ def test_the_wheel_carries_the_packs_and_no_code_beside_the_package(site: Path) 
     assert carried == {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert not list(shipped.rglob("*.py"))
     assert leaks(path.read_bytes() for path in site.rglob("*") if path.is_file()) == []  # C-05
+
+
+def test_the_wheel_is_the_same_bytes_wherever_and_whenever_it_is_built(tmp_path: Path, site: Path) -> None:
+    """C-04: in another folder, from files that came later, in another order and with other modes."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "README.md").write_bytes((ROOT / "README.md").read_bytes())
+    (source / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    for name in ("policies", "proxy"):
+        for path in sorted((ROOT / name).rglob("*"), reverse=True):
+            if path.is_file() and path.parent.name != "__pycache__":
+                copy = source / path.relative_to(ROOT)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(path.read_bytes())
+                copy.chmod(0o640)
+    (first,) = site.parent.glob("*.whl")
+    assert built(source, tmp_path / "wheel").read_bytes() == first.read_bytes()
 
 
 async def test_the_wheel_serves_with_its_own_pack_where_there_is_no_other(tmp_path: Path, site: Path) -> None:

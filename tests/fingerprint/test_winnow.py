@@ -259,3 +259,33 @@ def test_a_key_of_another_length_is_refused(size: int) -> None:
 def test_shared_counts_what_is_in_both(one: set[int], other: set[int]) -> None:
     arrays = (np.array(sorted(each), np.uint64) for each in (one, other))
     assert shared(*arrays) == len(one & other)
+
+
+PIECES = st.sampled_from(
+    [
+        TEMPLATE,
+        TEMPLATE[:30],
+        TEMPLATES["Chinese"],
+        TEMPLATES["Hindi"],
+        words(1, 400),
+        words(2, 3_000),
+        "a" * 90,
+        "",
+        "é",
+    ]
+)
+
+
+@given(st.lists(st.lists(PIECES, max_size=3), max_size=24))
+def test_prompts_that_are_read_together_have_the_prints_of_each(prompts: list[list[str]]) -> None:
+    """Short ones, long ones, in several scripts and with repeated text, in any company."""
+    read = [[Text("user", f"messages[{turn}]", text) for turn, text in enumerate(prompt)] for prompt in prompts]
+    together = MAKER.of_each(read)
+    for prompt, prints in zip(read, together, strict=True):
+        alone = Fingerprinter(KEY).of(prompt)
+        assert (prints.question, prints.whole) == (alone.question, alone.whole)
+        assert prints.sample.tolist() == alone.sample.tolist()
+        every = MAKER.every(prompt).tolist()
+        assert (
+            prints.sample.tolist() == every if len(every) <= SAMPLE_MOST else set(prints.sample.tolist()) < set(every)
+        )

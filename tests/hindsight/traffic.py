@@ -81,9 +81,10 @@ class Proxy:
         unknown: frozenset[str] = frozenset(),
         ties: Ties = NO_TIES,
         shadow_ties: Ties = NO_TIES,
+        until: float | None = None,
         **changes: Any,
     ) -> Logged:
-        """Judge an exchange with these fields, record it, and return what a reader finds."""
+        """Judge an exchange with these fields, record it, and return what a reader finds; `until` is when, if later."""
         self.now += 1
         fields = {**TABLE.defaults, **{name.replace("__", "."): value for name, value in changes.items()}}
         caller = Principal(f"key-{account}", account, f"org-{account}", "free", NOW, {})
@@ -91,7 +92,7 @@ class Proxy:
         number = f"x{len(self.lines)}"
         exchange = Exchange(number, "openai.chat", "192.0.2.1", "", "", self.now, caller, call, (), fields, unknown)
         exchange.ties, exchange.shadow_ties = ties, shadow_ties
-        judgement = self.engine.judge(exchange, self.now)
+        judgement = self.engine.judge(exchange, until or self.now)
         verdict = to_verdict(Decision(Effect.ALLOW, judgement), None)
         recorded = (*self.engine.recorded,)
         kept = {name: fields[name] for name in recorded if fields[name] != TABLE.defaults.get(name, 0)}

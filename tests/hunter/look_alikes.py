@@ -129,6 +129,23 @@ def _flood(world: World, times: int) -> None:
             world.ask(who, who.opened + HOUR_S * float(world.rng.random()), (f"once-{n}", 6))
 
 
+def mobile_networks(world: World) -> None:
+    """People of long standing behind the addresses of mobile networks, families with one card among them.
+
+    Most accounts are new and share nothing with anybody, so that to share an address is rare.
+    """
+    _flood(world, 4)
+    for n in range(600):
+        who = world.account(
+            f"mobile-{n}",
+            opened=START - DAY_S * float(200 + world.rng.exponential(200)),
+            peer=f"mobile-{n % 60}",
+            payment=f"family-{world.rng.integers(80)}" if world.rng.random() < 0.15 else "",
+        )
+        for at in world.by_day(world.rng.lognormal(0.8, 1.0), who.zone_h):
+            world.ask(who, at, (f"own-mobile-{n}", 8))
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -147,4 +164,5 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     import_of_accounts,
     one_off_flood,
     flood,
+    mobile_networks,
 )

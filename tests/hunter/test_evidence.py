@@ -90,6 +90,21 @@ def test_openings_are_weighed_against_how_many_ordinary_accounts_were_opened_the
     assert "20 of 20 accounts were opened between" in entry.sentence
 
 
+def test_who_sends_what_a_campaign_sends_is_accused_of_nothing_and_no_yardstick() -> None:
+    scene = _Scene()
+    suspected = np.zeros(len(scene.accounts), np.bool_)
+    members = ~scene.usual.ordinary
+    usual = background(scene.accounts, scene.links, scene.ledger, suspected, _NOW, members)
+    assert usual.ordinary.all()
+    assert (usual.yardstick == ~members).all()
+    assert usual.linked == scene.usual.linked
+    assert usual.log_output == scene.usual.log_output
+    assert usual.hours.tolist() == scene.usual.hours.tolist()
+    assert (usual.ages_before == scene.usual.ages_before).all()
+    everybody = background(scene.accounts, scene.links, scene.ledger, suspected, _NOW, ~suspected)
+    assert everybody.yardstick.all(), "of somebody it has to be taken"
+
+
 def test_accounts_that_moved_here_on_one_day_were_not_opened_together() -> None:
     scene = _Scene()
     scene.accounts.rows["opened"][:] = _NOW - 40 * _DAY_S
@@ -139,6 +154,52 @@ def test_what_strangers_share_is_a_pool_or_one_place_or_card(
     shared: Callable[[int], dict[str, Any]], families: set[str]
 ) -> None:
     assert {entry.family for entry in pools(_Scene(shared).case())} == families
+
+
+def _chain(cards: int) -> Callable[[int], dict[str, Any]]:
+    """Return what makes members share four addresses, and so many of them, in pairs, cards as well."""
+
+    def told(n: int) -> dict[str, Any]:
+        card = f"pair-{n // 2}" if n < cards else f"own-{n}"
+        return {"peer": f"of-{n % 4}", "prefix": f"net-{n % 4}", "links": (("payment", card),)}
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("cards", "hits"), [(0, 0), (4, 0), (12, 12), (20, 20)], ids=["no card", "a few cards", "many cards", "all cards"]
+)
+def test_of_accounts_found_by_what_they_share_only_what_they_share_besides_counts(cards: int, hits: int) -> None:
+    found = pools(_Scene(_chain(cards)).case(has_text=False))
+    assert [(entry.family, entry.numbers["shared"], entry.numbers["of"]) for entry in found] == (
+        [("payment", hits, _MEMBERS)] if hits else []
+    )
+    for entry in found:
+        assert entry.weight == pytest.approx(float(excess(hits, _MEMBERS, 0.2)))
+        assert (
+            f"{hits} of 20 tenants who have their address in common with others share their payment" in entry.sentence
+        )
+
+
+def test_one_card_or_one_place_besides_is_no_pool() -> None:
+    def card(n: int) -> dict[str, Any]:
+        return {"peer": f"of-{n % 4}", "prefix": f"net-{n % 4}", "links": (("payment", "one"),)}
+
+    def place(n: int) -> dict[str, Any]:  # and somebody at home, so that cards are what most share
+        peer = f"of-{n % 4}" if n else "home"
+        return {"peer": peer, "prefix": "net" if n else "home", "links": (("payment", f"of-{n % 5}"),)}
+
+    assert _only(pools(_Scene(card).case(has_text=False))).family == "one card"
+    assert _only(pools(_Scene(place).case(has_text=False))).family == "one place"
+    assert pools(_Scene().case(has_text=False)) == []
+
+
+@pytest.mark.parametrize(("asking", "most"), [(20, 4.0), (10, 2.0), (5, 1.0)])
+def test_what_is_asked_for_counts_by_how_many_ask_for_it(asking: int, most: float) -> None:
+    scene = _Scene(lambda n: {"asked": Asked(rubric_grading=0.9 if n < asking else 0.0)})
+    entry = next(entry for entry in weigh(scene.case()) if entry.family == "rubric_grading")
+    assert entry.numbers["asking"] == asking
+    assert entry.weight == pytest.approx(most)
 
 
 def test_even_work_speaks_for_and_uneven_use_against_a_campaign() -> None:

@@ -7,6 +7,7 @@ nobody else has any of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -144,11 +145,20 @@ class World:
 
 
 def ordinary(world: World) -> None:
-    """Let the accounts of an ordinary deployment do what they do; some 480 of them."""
+    """Let the accounts of an ordinary deployment do what they do, before anybody else does; some 480 of them."""
+    assert not world.events
+    made = _ordinary(world.seed, world.days)
+    world.events, world.rng, world._fresh = list(made.events), deepcopy(made.rng), made._fresh
+
+
+@lru_cache(maxsize=2)
+def _ordinary(seed: int, days: float) -> World:
+    world = World(seed, days)
     offices = [f"office-{n}" for n in range(8)]
     _people(world, offices)
     _products(world)
     _users_of_shared_prompts(world, offices)
+    return world
 
 
 def _people(world: World, offices: Sequence[str]) -> None:

@@ -7,14 +7,20 @@ from functools import partial
 
 import proxy.cli.hunter
 import proxy.supervisor
+from proxy import cli
 from proxy.children import Program
-from proxy.cli import main
 from proxy.hunter_keeper import HunterKeeper
 from tests.hunting.fake_hunt import FakeHunt
 
 FAKE = Program("hunter", (sys.executable, "-m", "tests.hunting.fake_process"))
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run it, with what stands in for the hunt put in its place."""
     vars(proxy.supervisor)["HunterKeeper"] = partial(HunterKeeper, program=FAKE)
     vars(proxy.cli.hunter)["hunt"] = lambda: FakeHunt
+    cli.main()
+
+
+if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from proxy.replay import lines
@@ -20,6 +20,7 @@ from proxy.replay.seen import Seen, Unreadable
 from tests.replay.traffic import PACK, TEMPLATE, as_bytes, line, replayed
 from tests.rig.speech import SPEECHES, Speech
 
+GZIP = b"\x1f\x8b"
 READER = Reader(Wants(frozenset({"request.turns"}), None, {}, frozenset(), b"k" * 32, None))
 
 
@@ -198,6 +199,7 @@ def test_a_file_that_breaks_off_is_named_and_what_came_of_it_counts(tmp_path: Pa
 def test_blocks_of_any_size_hold_every_line_once(
     tmp_path_factory: pytest.TempPathFactory, raws: list[bytes], size: int
 ) -> None:
+    assume(not (raws and raws[0].startswith(GZIP)))
     file = tmp_path_factory.mktemp("lines") / "file"
     file.write_bytes(b"\n".join(raws))
     with pytest.MonkeyPatch.context() as patched:

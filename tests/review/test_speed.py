@@ -33,7 +33,8 @@ def test_ten_million_records_answer_in_a_minute_as_lines_and_in_ten_seconds_as_p
     first = write(log / "0.jsonl", RECORDS)
     for number in range(1, FILES):
         shutil.copyfile(first, log / f"{number}.jsonl")
-    assert seconds("query", log, "--view", "top-reasons") < JSON_SECONDS
+    for view in ("top-reasons", "quotas"):  # the second needs most of each line
+        assert seconds("query", log, "--view", view) < JSON_SECONDS, view
     seconds("export", log, "--to", exported)
     for view in VIEWS:
         assert seconds("query", exported, "--view", view) < PARQUET_SECONDS, view

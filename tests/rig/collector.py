@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 from aiohttp import web
@@ -26,12 +27,17 @@ class Span(NamedTuple):
 
 
 class Collector:
-    """Listens inside `async with`; answers with `status`, and only then keeps what came. `raw` are the bodies."""
+    """Listens inside `async with`; answers with `status`, and only then keeps what came.
+
+    `raw` are the bodies and `headers` what came with them; it leads whoever asks to `leads_to`.
+    """
 
     def __init__(self) -> None:
         self.status = 200
         self.spans: list[Span] = []
         self.raw: list[bytes] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.leads_to = ""
         self._news = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -63,11 +69,13 @@ class Collector:
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.raw.append(body)
+        self.headers.append(request.headers.copy())
         if self.status == 200:
             assert request.content_type == "application/x-protobuf"
             self.spans += _spans(ExportTraceServiceRequest.FromString(body))
             self._news.set()
-        return web.Response(status=self.status, content_type="application/x-protobuf")
+        led = {"location": self.leads_to} if self.leads_to else None
+        return web.Response(status=self.status, content_type="application/x-protobuf", headers=led)
 
 
 def _spans(said: ExportTraceServiceRequest) -> list[Span]:

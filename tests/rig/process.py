@@ -13,7 +13,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from json import dumps, loads
 from pathlib import Path
@@ -24,9 +24,11 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.rig.decision_log import DecisionLog
+from tests.rig.forked import Forked, fork, living
 from tests.rig.raw_client import BrokenError, RawClient, request
 
 CANARY = "canary-upstream-"
+EXECUTED = [sys.executable, "-m", "proxy.cli"]  # for tests of what only a process that was executed shows
 NOBODY = "http://127.0.0.1:9"  # an upstream that no test asks; without one the product starts its own model
 START_S = 60.0
 STOP_S = 45.0
@@ -79,16 +81,17 @@ class Stillgate:
     `keys` are the answers to `create_key`, secrets included; `credential` is the canary that the upstream should see.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any], command: list[str]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], command: list[str] | str) -> None:
         self.folder = folder
         self.settings = settings
         self.data = folder / settings["data"]
         self.config = folder / "settings.yaml"
+        self.led_to: set[int] = set()  # ports that it learns of from whom its settings name
         self.credential = CANARY + secrets.token_hex(16)
         self.keys: list[dict[str, Any]] = []
         self.announced: dict[str, Any] = {}
         self._command = command
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._without_store = False
 
     @classmethod
@@ -102,11 +105,13 @@ class Stillgate:
         workers: int = 1,
         pack: Mapping[str, Any] | None = None,
         within: float = START_S,
-        command: list[str] | None = None,
+        command: list[str] | str = "proxy.cli",
     ) -> AsyncIterator[Stillgate]:
         """Write the files, start, yield once it is ready, and end it whatever happens.
 
-        `command` stands in for `python -m proxy.cli`. Without `upstream_url` the product brings its own model.
+        A `command` is a list of words to execute, such as `EXECUTED`, or names a module that is run in a process that is
+        forked from one that has imported the product already, as are then its workers.
+        Without `upstream_url` the product brings its own model.
         """
         gate = cls.installed(folder, settings, upstream_url=upstream_url, workers=workers, pack=pack, command=command)
         try:
@@ -127,11 +132,11 @@ class Stillgate:
         upstream_url: str | None,
         workers: int = 1,
         pack: Mapping[str, Any] | None = None,
-        command: list[str] | None = None,
+        command: list[str] | str = "proxy.cli",
     ) -> Stillgate:
         """Write the files as `start` does, and start nothing."""
         document = settings_for(settings, upstream_url, workers)
-        gate = cls(folder, document, command or [sys.executable, "-m", "proxy.cli"])
+        gate = cls(folder, document, command)
         gate.write_settings(document)
         gate.write_pack(pack or GENEROUS_PACK)
         _write(folder / "upstream.key", gate.credential)
@@ -149,7 +154,7 @@ class Stillgate:
         self._without_store = without_store
         (self.data / "serve.json").unlink(missing_ok=True)  # a run that was killed leaves its own
         with (self.folder / "stdout.log").open("ab") as out, (self.folder / "stderr.log").open("ab") as err:
-            self._process = await self._spawn("serve", stdout=out, stderr=err, start_new_session=True)
+            self._process = await self._spawn("serve", stdout=out.fileno(), stderr=err.fileno())
         await self._until(self._ready, within, "ready")
 
     async def restart(self, within: float = START_S) -> None:
@@ -213,9 +218,17 @@ class Stillgate:
     def workers(self) -> list[int]:
         return list(self.announced["workers"])
 
-    def pids(self) -> list[int]:
-        """Return the living processes of the tree, the embedded store included."""
-        return sorted(process.pid for process in self._tree())
+    def pids(self, among: Iterable[int] | None = None) -> list[int]:
+        """Return the living processes of the tree, the embedded store included; or those of them that are `among` some."""
+        return sorted(process.pid for process in self._tree(among))
+
+    def names(self) -> dict[int, str]:
+        """Return how each living process of the tree is named; one that ends meanwhile is left out."""
+        found = {}
+        for process in self._tree():
+            with suppress(psutil.NoSuchProcess):
+                found[process.pid] = process.name()
+        return found
 
     def rss(self) -> dict[int, int]:
         """Return the resident bytes of each worker."""
@@ -250,7 +263,7 @@ class Stillgate:
     async def cli(self, *args: str, within: float = 90.0) -> subprocess.CompletedProcess[str]:
         """Run a verb of the command line with our settings."""
         pipe = asyncio.subprocess.PIPE
-        process = await self._spawn(*args, stdout=pipe, stderr=pipe, start_new_session=True)
+        process = await self._spawn(*args, stdout=pipe, stderr=pipe)
         try:
             async with asyncio.timeout(within):
                 out, err = await process.communicate()
@@ -262,11 +275,15 @@ class Stillgate:
                 await process.wait()
         return subprocess.CompletedProcess(args, process.returncode or 0, out.decode(), err.decode())
 
-    async def metrics(self) -> dict[str, float]:
-        """Return every sample by its name with labels, as `name{label="value"}` with the labels sorted."""
+    async def metrics(self, name: str = "") -> dict[str, float]:
+        """Return every sample by its name with labels, as `name{label="value"}` with the labels sorted.
+
+        With a `name` only what begins so is read: to read all of them takes as long as many an exchange.
+        """
         status, body = await self.admin("GET", "/metrics")
         assert status == 200, (status, body)
-        return parse_metrics(body.decode())
+        lines = body.decode().splitlines(keepends=True)
+        return parse_metrics("".join(line for line in lines if line.startswith((name, f"# TYPE {name}"))))
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         return self.log().records(kind)
@@ -284,11 +301,23 @@ class Stillgate:
         await self._until(enough, within, f"at {count} records")
         return self.records("exchange")
 
-    async def _spawn(self, *args: str, **how: Any) -> asyncio.subprocess.Process:
+    async def _spawn(self, *args: str, stdout: int | None, stderr: int | None) -> asyncio.subprocess.Process | Forked:
         environment = {"PATH": os.defpath, "HOME": str(self.folder), "LANG": "C.UTF-8"}
-        command = [*self._command, *args, "--config", str(self.config)]
-        stdin = asyncio.subprocess.DEVNULL
-        return await asyncio.create_subprocess_exec(*command, cwd=self.folder, env=environment, stdin=stdin, **how)
+        if sys.flags.optimize:  # the program is run as its tests are, its workers too
+            environment["PYTHONOPTIMIZE"] = str(sys.flags.optimize)
+        arguments = [*args, "--config", str(self.config)]
+        if isinstance(self._command, str):
+            return await fork(self._command, *arguments, cwd=self.folder, env=environment, stdout=stdout, stderr=stderr)
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            *arguments,
+            cwd=self.folder,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
 
     async def _ready(self) -> bool:
         """Look once: readiness is said on the admin socket, addresses in a file that an earlier run may have left."""
@@ -314,18 +343,18 @@ class Stillgate:
         tails = [(name, (self.folder / name).read_bytes()[-_SHOWN_BYTES:]) for name in ("stdout.log", "stderr.log")]
         return "\n".join(f"{name}:\n{tail.decode(errors='replace')}" for name, tail in tails)
 
-    def _tree(self) -> list[psutil.Process]:
+    def _tree(self, among: Iterable[int] | None = None) -> list[psutil.Process]:
         """Find what lives of the tree, also what lost its parent to a SIGKILL: by our HOME, or by its working folder.
 
         A Valkey overwrites its environment in memory, but works in the data folder.
         """
         found = []
-        for process in psutil.process_iter():
+        forked, data = living(self.folder), self.data.resolve()
+        for pid in psutil.pids() if among is None else among:
             with suppress(psutil.Error):
-                at_home = process.environ().get("HOME") == str(self.folder)
-                if (
-                    at_home or Path(process.cwd()).is_relative_to(self.data.resolve())
-                ) and process.status() != psutil.STATUS_ZOMBIE:
+                process = psutil.Process(pid)
+                at_home = pid in forked or process.environ().get("HOME") == str(self.folder)
+                if (at_home or Path(process.cwd()).is_relative_to(data)) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
 

@@ -123,9 +123,9 @@ class Wire:
     @_bounded
     async def until(self, mark: bytes) -> bytes:
         """Read up to the first `mark`, which is part of what is returned."""
-        seen = self.taken
-        while (found := self.received.find(mark, seen)) < 0:
-            seen = max(self.taken, len(self.received) - len(mark) + 1)
+        seen = 0  # of what nobody took yet; the rest may be forgotten meanwhile
+        while (found := self.received.find(mark, self.taken + seen)) < 0:
+            seen = max(0, len(self.received) - self.taken - len(mark) + 1)
             await self._more(f"the end came before {mark!r}")
         return self._take(found + len(mark))
 

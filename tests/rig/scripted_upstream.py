@@ -54,13 +54,17 @@ Script = Sequence[Step]
 
 @dataclass
 class Recorded:
-    """One request; `connection` is the index of the connection it came on, `raw` its bytes, chunk framing included."""
+    """One request; `connection` is the index of the connection it came on, `raw` its bytes, chunk framing included.
+
+    `cleared` holds the installations none of whose secrets is in it.
+    """
 
     connection: int
     head: Head
     raw: bytes = b""
     body: bytes = b""
     complete: bool = False
+    cleared: set[object] = field(default_factory=set, repr=False)
 
     @property
     def method(self) -> str:

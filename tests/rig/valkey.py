@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from proxy.store.embedded import server_binary
 
 _READY_S = 60.0
 _POLL_S = 0.01
+_PORTS = range(20_000, 32_000)  # below those that systems give to connections: Linux from 32,768, others from 49,152 on
 
 
 class Valkey:
@@ -119,20 +121,25 @@ class Valkey:
             self._process = None
 
     def _answers(self) -> bool:
+        """Tell whether this server answers, and not another that was faster to take the port."""
         try:
-            return self.command("PING").startswith((b"+PONG", b"-NOAUTH"))
+            reply = self.command("INFO", "server")
         except OSError:
             return False
+        return reply.startswith(b"-NOAUTH") or (b"process_id:%d\r" % self.pid in reply and self._has_read())
+
+    def _has_read(self) -> bool:
+        return self.command("PING").startswith(b"+PONG")
 
 
 class Sentinel(Valkey):
-    """A sentinel that watches one primary by a name; it gives a primary up that is silent for 300 ms."""
+    """A sentinel that watches the primary at a URL by a name; it gives a primary up that is silent for 300 ms."""
 
-    def __init__(self, folder: Path, primary: Valkey, name: str, *, quorum: int = 1, password: str = "") -> None:
+    def __init__(self, folder: Path, primary: str, name: str, *, quorum: int = 1, password: str = "") -> None:
         super().__init__(folder, settings={"requirepass": password} if password else {})
         self.name = name
         self._watched = (
-            f"sentinel monitor {name} 127.0.0.1 {primary.port} {quorum}\n"
+            f"sentinel monitor {name} 127.0.0.1 {urlsplit(primary).port} {quorum}\n"
             f"sentinel down-after-milliseconds {name} 300\nsentinel failover-timeout {name} 1000\n"
         )
 
@@ -168,7 +175,10 @@ def commands(url: str, *each: Sequence[str]) -> bytes:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that is free, and that no connection is given as its own end before it is listened on."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            return port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -15,13 +16,16 @@ _POLL_S = 0.02
 
 
 class ValkeyCluster:
-    """Three servers over a folder; `settings` are those of each."""
+    """Three servers over a folder; `announced` are the ports that they tell clients of, if not their own."""
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
-        mine = {"cluster-enabled": "yes", "cluster-node-timeout": "1000", "appendonly": "no", **(settings or {})}
+    def __init__(self, folder: Path, announced: Sequence[int] = (0, 0, 0)) -> None:
+        mine = {"cluster-enabled": "yes", "cluster-node-timeout": "1000", "appendonly": "no"}
         self.servers = [
-            Valkey(folder / f"node-{number}", settings={**mine, "cluster-port": f"{free_port()}"})
-            for number in range(3)
+            Valkey(
+                folder / f"node-{number}",
+                settings={**mine, "cluster-port": f"{free_port()}", "cluster-announce-port": f"{port}"},
+            )
+            for number, port in enumerate(announced)
         ]
         self._stack = ExitStack()
 

@@ -166,3 +166,16 @@ async def test_a_pack_that_changes_a_hundred_times_leaves_no_lease_behind(replic
     async with asyncio.timeout(5):
         while len(quotas) > 1:
             await asyncio.sleep(0.01)
+
+
+async def test_what_was_planned_by_an_older_pack_is_dropped_bit_by_bit(replica: Make) -> None:
+    quotas = replica(quota(Measure.REQUESTS, 1000))
+    for number in range(120):
+        await quotas.reserve(principal(number), "m", ONE)
+    pool = quotas._pool
+    quotas.adopt(pack(quota(Measure.REQUESTS, 1000)))
+    left = []
+    for _ in range(3):
+        pool.sweep()
+        left.append([len(plans) for plans in pool._retired])
+    assert left == [[70], [20], []]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.clock import VirtualClock
 from proxy.deciding import Reserving
 from proxy.exchange import Principal, Ties
+from proxy.rules import instant_quotas
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack import Pack
 from proxy.rules.pack_loading import check_pack
@@ -107,5 +109,18 @@ async def test_it_says_when_there_will_be_enough() -> None:
         quotas.settle(held, Amounts.of(1, 1, 0))
     denial = await quotas.reserve(_PEOPLE["a"], "m", Amounts.of(1, 1, 0))
     assert isinstance(denial, Denial)
+    assert denial.refusal.remaining == 0
+    assert 0 < denial.refusal.retry_after <= denial.refusal.reset <= 61.0
     clock.advance(denial.refusal.retry_after)
     assert isinstance(await quotas.reserve(_PEOPLE["a"], "m", Amounts.of(1, 1, 0)), Reservation)
+
+
+async def test_what_counts_no_more_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instant_quotas, "_FEW_WINDOWS", 4)
+    clock = VirtualClock()
+    quotas = InstantQuotas(_pack(), clock)
+    for number in range(20):
+        caller = Principal(f"key-{number}", f"acct-{number}", f"org-{number}", "", 0.0, {})
+        assert isinstance(await quotas.reserve(caller, "m", Amounts.of(1, 1, 0)), Reservation)
+        clock.advance(2 * 86_400)
+    assert 0 < len(quotas) <= 8

@@ -93,7 +93,56 @@ async def take(lease: WindowLease | SlotLease, clock: VirtualClock, units: int =
 async def test_a_busy_lease_asks_less_and_less_often(window: WindowLease, clock: VirtualClock, store: Watched) -> None:
     for _ in range(100):
         await take(window, clock)
-    assert store.asked < 12
+    assert store.asked < 8
+
+
+async def test_a_lease_in_steady_use_asks_once_a_slot(
+    window: WindowLease, clock: VirtualClock, store: Watched, returned: list[tuple[int, int]]
+) -> None:
+    asked = []
+    for _ in range(8):
+        before = store.asked
+        for _ in range(6):
+            await take(window, clock)
+        asked.append(store.asked - before)
+        clock.advance(SLOT_S)
+    assert asked[1:] == [1] * 7
+    assert window.settle_down(clock.monotonic())
+    assert all(units <= 6 // 2 for _, units in returned[1:]), "it holds half as much again as it uses"
+
+
+async def test_what_went_back_idle_does_not_count_as_used(
+    windows: Questions[Ask, Grant], clock: VirtualClock, returned: list[tuple[int, int]]
+) -> None:
+    def on_return(_bucket: str, _window_ms: int, slot: int, units: int) -> None:
+        returned.append((slot, units))
+
+    lease = WindowLease("d" * 32, 10_000, 60 * MINUTE, exact=False, ask=windows.add, on_return=on_return)
+    for _ in range(40):
+        await take(lease, clock)
+    clock.advance(IDLE_S)
+    assert lease.settle_down(clock.monotonic())
+    held = sum(units for _, units in returned)
+    assert held > 0
+    clock.advance(60 * SLOT_S)
+    returned.clear()
+    await take(lease, clock)
+    clock.advance(60 * SLOT_S)
+    assert lease.settle_down(clock.monotonic())
+    assert sum(units for _, units in returned) <= 40 * 3 // 2
+
+
+async def test_a_lease_that_is_used_once_a_slot_asks_for_nothing_in_advance(
+    window: WindowLease, clock: VirtualClock, store: Watched, returned: list[tuple[int, int]]
+) -> None:
+    for _ in range(6):
+        await take(window, clock)
+    for _ in range(8):
+        clock.advance(SLOT_S)
+        before, went_back = store.asked, len(returned)
+        await take(window, clock)
+        assert store.asked == before + 1
+    assert len(returned) == went_back
 
 
 async def test_a_grant_at_the_very_end_of_its_slot_serves_those_it_was_asked_for(

@@ -133,3 +133,14 @@ async def test_what_comes_back_pays_what_is_owed_and_not_more(store: Watched) ->
         returns.add(*credit(0, units))
     await returns.flush()
     assert store.sent == [[credit(0, -1), credit(0, 2)]]
+
+
+async def test_a_charge_that_came_back_before_it_was_told_is_not_told_at_all(returns: Returns, store: Watched) -> None:
+    for units in (-5, 5):
+        returns.add(*credit(0, units))
+    await returns.flush()
+    assert store.sent == []
+    for units in (-5, 4):
+        returns.add(*credit(0, units))
+    await returns.flush()
+    assert store.sent == [[credit(0, -1)]]

@@ -31,7 +31,7 @@ def tcp_server(short_folder: Path) -> Iterator[Valkey]:
 
 @pytest.fixture(scope="session")
 def sentinel_url(short_folder: Path, tcp_server: Valkey) -> Iterator[str]:
-    with Sentinel(short_folder / "watching", tcp_server, "main") as sentinel:
+    with Sentinel(short_folder / "watching", tcp_server.url, "main") as sentinel:
         yield f"redis+sentinel://{sentinel.place}/main"
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.store.base import Ask, Credit, Hold, Note, Row, Store
+from proxy.store.base import Ask, Claim, Conclusion, Credit, Hold, Note, Row, Store
 from proxy.store.redis import RedisStore
 from proxy.store_address import Access
 
@@ -41,8 +41,10 @@ CALLS: dict[str, Call] = {
     "follow": lambda store: store.follow("events", "", 10),
     "trim": lambda store: store.trim("events", "5-0"),
     "note": lambda store: store.note([Note(BUCKET, 60_000, (b"member 1",))]),
+    "claim": lambda store: store.claim([Claim(BUCKET, b"about what it is", "a", 1000)]),
+    "conclude": lambda store: store.conclude([Conclusion(BUCKET, b"about what it is", "a", 1000)]),
 }
-WRITES = ("reserve", "credit", "hold", "note", "write", "append")
+WRITES = ("reserve", "credit", "hold", "note", "claim", "conclude", "write", "append")
 
 call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)

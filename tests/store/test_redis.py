@@ -11,7 +11,7 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
 from proxy.store import open_store
-from proxy.store.base import Ask, Credit, Hold, Note, Row
+from proxy.store.base import Ask, Claim, Conclusion, Credit, Hold, Note, Row
 from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
 from proxy.store_address import Access
@@ -186,9 +186,13 @@ async def test_keys_are_gone_from_the_server_when_they_mean_nothing_any_more(cle
         await store.credit([Credit(BUCKET, 60_000, 1, 1)], "op")
         await store.hold([Hold(BUCKET, 10, "a", 1, 1, 1000)])
         await store.note([Note(BUCKET, 60_000, (b"member 1",)), Note("another bucket 1", 60_000, ())])
+        await store.claim([Claim(BUCKET, b"about what it is", "a", 60_000)])
+        await store.conclude([Conclusion("another bucket 1", b"about what it is", "a", 60_000)])
     keys = clean.command("KEYS", "*").split(b"\r\n")[2::2]
     ages = {key.decode(): int(clean.command("PTTL", key.decode())[1:]) for key in keys if key}
-    assert ages.keys() == {f"sg:{{{BUCKET}}}:{part}" for part in ("w", "h", "d", "s", "r:op:0", "c:op:0")}
+    assert ages.keys() == {f"sg:{{{BUCKET}}}:{part}" for part in ("w", "h", "d", "s", "i", "r:op:0", "c:op:0")} | {
+        "sg:{another bucket 1}:i"
+    }
     assert all(0 < age <= 2 * 60_000 + 60_000 for age in ages.values())
 
 

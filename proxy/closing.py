@@ -1,0 +1,27 @@
+"""What is done with an exchange at its end, once: whoever counts, learns or keeps of it is told here."""
+
+from __future__ import annotations
+
+from proxy.counting import count_ending
+from proxy.course import Course, close, learn
+from proxy.decision import Outcome
+from proxy.decisions.record import Ending
+from proxy.idempotency import Claims
+from proxy.parts import Parts
+
+
+def closed(course: Course, parts: Parts, claims: Claims) -> Ending | None:
+    """Settle an exchange and return what there is to record of it; None if that was done before. Does not await."""
+    if not course.closed:
+        learn(course)
+    ending = close(course, parts.clock.monotonic())
+    if ending is None:
+        return None
+    if course.claim is not None:
+        claims.end(course.claim, answered=course.outcome is Outcome.ANSWERED)
+    count_ending(parts.tally, ending)
+    if parts.spans is not None:
+        parts.spans.tell(ending)
+    if parts.sampler is not None and parts.sampler.take(ending, course.heard):
+        return ending._replace(sampled=True)
+    return ending

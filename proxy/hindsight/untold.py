@@ -1,0 +1,83 @@
+"""What no record can tell of a pack's conditions: those that read what names somebody, or what had to be shortened.
+
+Law: whether such a condition held is taken from the record, and said; it is never worked out from a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from proxy.decisions.logged import Logged
+from proxy.fields import FieldTable
+from proxy.rules.conditions import fields_of
+from proxy.rules.explain import Explained, Explanation, Step
+from proxy.rules.pack import AllOf, Condition, Mode, Not, Pack
+
+_HELD: Final = AllOf(())
+_DID_NOT: Final = Not(_HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A pack in which every condition can be asked; `rules` and `exemptions` say which fields kept theirs from it.
+
+    `missing` are the fields that have to count as unknown, so that a rule which failed then fails again.
+    """
+
+    pack: Pack
+    rules: Mapping[str, tuple[str, ...]]
+    exemptions: Mapping[str, tuple[str, ...]]
+    missing: frozenset[str]
+
+    def notes(self, logged: Logged) -> Iterator[str]:
+        """Yield what has to be said about it; where nothing was flagged, no exemption made a difference."""
+        flagged = logged.shadow.fired or logged.failed or logged.exempt or logged.counted or logged.shadow_counted
+        for what, untold in (("rule", self.rules), ("exemption", self.exemptions if flagged else {})):
+            for name, fields in untold.items():
+                read = ", ".join(fields)
+                yield f"{what} {name} reads {read}, which its record does not hold (whole): as it came out then"
+
+    def explained(self, explanation: Explanation, pack: Pack) -> Explanation:
+        """Return an explanation with these rules as they are in the pack, and why nothing more is known of them."""
+        given = {rule.id: rule for rule in pack.rules}
+
+        def whole(entry: Explained) -> Explained:
+            fields = self.rules.get(entry.rule.id)
+            if fields is None:
+                return entry
+            step = Step(f"a condition on {', '.join(fields)}", entry.step.outcome, "taken from the record")
+            return replace(entry, rule=given[entry.rule.id], step=step)
+
+        return replace(explanation, rules=tuple(map(whole, explanation.rules)))
+
+
+def told(pack: Pack, table: FieldTable, logged: Logged) -> Told:
+    """Return what can be asked of the pack of a record."""
+    hidden = {name for name, field in table.items() if field.private} | set(logged.shortened)
+    rules = {rule.id: read for rule in pack.rules if rule.mode is not Mode.OFF and (read := _read(rule.when, hidden))}
+    exemptions = {entry.id: read for entry in pack.exemptions if (read := _read(entry.match, hidden))}
+    spared = {rule for entry in pack.exemptions if entry.id in logged.exempt for rule in entry.rules}
+    met = spared.union(logged.shadow.fired)
+    failed = rules.keys() & set(logged.failed)
+    asked = replace(
+        pack,
+        rules=tuple(
+            replace(rule, when=_as(held=rule.id in met)) if rule.id in rules.keys() - failed else rule
+            for rule in pack.rules
+        ),
+        exemptions=tuple(
+            replace(entry, match=_as(held=entry.id in logged.exempt)) if entry.id in exemptions else entry
+            for entry in pack.exemptions
+        ),
+    )
+    return Told(asked, rules, exemptions, frozenset(name for rule in failed for name in rules[rule]))
+
+
+def _read(condition: Condition, hidden: Collection[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in fields_of(condition) if name in hidden))
+
+
+def _as(*, held: bool) -> Condition:
+    return _HELD if held else _DID_NOT

@@ -1,0 +1,42 @@
+"""Puts what a process has allocated so far into huge pages, where the kernel can: Linux 6.1 or newer (MADV_COLLAPSE).
+
+An exchange touches objects all over the heap, and a page of 4 kB each makes the processor look most of them up anew:
+in virtual machines, where a look-up costs two, huge pages save a tenth of all CPU time. They take no more memory,
+since what is collapsed was in use already; what is allocated later is as it always was. Measured, not taken for
+granted: `make bench`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+_PAGE: Final = 2 << 20
+_MADV_COLLAPSE: Final = 25  # linux/mman.h
+_MAPS: Final = Path("/proc/self/maps")
+_ANONYMOUS: Final = ("", "[heap]")
+
+
+def use_huge_pages(maps: Path = _MAPS) -> int:
+    """Collapse this process's own memory, some milliseconds for each 10 MB; return how many bytes were.
+
+    Called once what stays is there. Where it cannot be done nothing happens, and 0 is returned.
+    """
+    try:
+        advise = ctypes.CDLL(None).madvise
+        places = list(_places(maps.read_text()))
+    except (OSError, AttributeError, TypeError):  # another operating system
+        return 0
+    advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return sum(_PAGE for place in places if advise(place, _PAGE, _MADV_COLLAPSE) == 0)
+
+
+def _places(maps: str) -> Iterator[int]:
+    """Yield where a huge page fits into writable memory that is no file's; see proc_pid_maps(5)."""
+    for line in maps.splitlines():
+        span, access, _, _, _, *name = line.split(maxsplit=5)
+        begin, end = (int(place, 16) for place in span.split("-"))
+        if access == "rw-p" and "".join(name) in _ANONYMOUS:
+            yield from range(-(-begin // _PAGE) * _PAGE, end - _PAGE + 1, _PAGE)

@@ -1,0 +1,57 @@
+"""The way out: what was decided on goes upstream, with our headers, and an answer's head comes back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aiohttp import web
+
+from proxy.course import Course
+from proxy.deciding import Decision
+from proxy.dialects.base import Dialect
+from proxy.exchange import Call
+from proxy.intake import Intake
+from proxy.parts import Parts
+from proxy.upstream import UpstreamAnswer
+
+_ERROR_BODY_BYTES = 65_536
+
+
+class Sent(NamedTuple):
+    """What goes upstream."""
+
+    call: Call
+    body: bytes
+
+
+def to_send(intake: Intake, dialect: Dialect, decision: Decision) -> Sent:
+    """Return the call that was decided on, serialised anew if an action changed it."""
+    call = decision.call or intake.call
+    return Sent(call, intake.sent if call is intake.call else dialect.write(call))
+
+
+async def send(parts: Parts, request: web.BaseRequest, dialect: Dialect, course: Course, sent: Sent) -> UpstreamAnswer:
+    """Send the call upstream; return once the answer's head is there and promises an answer. Raises ProxyError."""
+    model = parts.models[sent.call.model]
+    headers = {"x-request-id": course.exchange.id, **course.exchange.trace.headers(), **dialect.default_headers}
+    for name in dialect.forwarded_headers:
+        if name in request.headers:
+            headers[name] = request.headers[name]
+    now = parts.clock.monotonic
+    course.upstream, course.model = model.upstream.name, sent.call.model
+
+    def begun() -> None:
+        course.sent = now()
+        course.deadline = course.sent + model.upstream.total_seconds
+
+    answer = await model.post(course.exchange.principal.tenant, dialect, headers, *sent, begun)
+    course.head = now()
+    if answer.status == 200:
+        return answer
+    try:
+        words = await answer.read_at_most(_ERROR_BODY_BYTES)
+        # What another model says of a call is not for one who is to take it for the model that was asked for.
+        wait = answer.wait(parts.clock.wall())
+        raise dialect.upstream_error(answer.status, words if course.disclosed or not course.rerouted else b"", wait)
+    finally:
+        answer.close()

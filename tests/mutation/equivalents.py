@@ -1,0 +1,26 @@
+"""Mutants that do what the program does, or differ where nothing is promised; each with its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_PLACE: Final = "how much room there is, which leaves enough either way"
+EQUIVALENT: Final[dict[str, str]] = {
+    "proxy/auth/key_cache.py KeyCache.hear: self._generation += 1 => self._generation += 2": "only compared for being another",
+    "proxy/auth/admin.py : DIGESTS_TABLE = 'admin_token_digests' => DIGESTS_TABLE = 'admin_token_digestsx'": (
+        "a name that writer and reader share"
+    ),
+    "proxy/auth/issuer_keys.py IssuerKeys._pause: doubled = float(_FIRST_BACKOFF_S * 2 ** min(self._failures - 1, 10)) => "
+    "doubled = float(_FIRST_BACKOFF_S * 2 ** min(self._failures - 1, 9))": "512 s are cut to a minute as 1024 are",
+    "proxy/auth/jwk_set.py _for_signatures: return entry.get('use', 'sig') == 'sig' and isinstance(operations, list) and ('verify' in operations) and isinstance(kid, str) and (len(kid) <= _KID_CHARS) and (not any((name in entry for name in _PRIVATE))) and all((isinstance(value, str) and len(value) <= _NUMBER_CHARS for name, value in entry.items() if name in ('n', 'e', 'x', 'y'))) => return entry.get('use', 'sig') == 'sig' and isinstance(operations, list) and ('verify' in operations) and isinstance(kid, str) and (len(kid) <= _KID_CHARS) and (not any((name in entry for name in _PRIVATE))) and all((isinstance(value, str) and len(value) < _NUMBER_CHARS for name, value in entry.items() if name in ('n', 'e', 'x', 'y')))": _PLACE,
+    "proxy/decisions/sealing.py : _HOST_CHARS: Final = 60 => _HOST_CHARS: Final = 61": _PLACE,
+    "proxy/rules/lease_pool.py LeasePool._reserve: self.local.owes = False => self.local.owes = True": (
+        "what was told is not told twice: there is nothing left to send"
+    ),
+    "proxy/decisions/signing.py rotate: draft = path.with_name(f'.{path.name}.{secrets.token_hex(8)}') => draft = path.with_name(f'.x{path.name}.{secrets.token_hex(8)}')": "the draft's name is nobody else's business",
+    "proxy/verifying/lines.py : _LINK_BYTES: Final = 110 => _LINK_BYTES: Final = 111": _PLACE,
+    "proxy/retry_after.py : _DATE_CHARS = 64 => _DATE_CHARS = 65": _PLACE,
+    "proxy/rules/returns.py Returns.flush: if self._now() - batch.since > _RESEND_S: => if self._now() - batch.since >= _RESEND_S:": "no two moments are that far apart to the last bit",
+    "proxy/rules/returns.py : _RESEND_S = REMEMBERED_MS / 1000 * 0.8 => _RESEND_S = REMEMBERED_MS / 1001 * 0.8": "how long before it is forgotten, which is soon enough either way",
+    "proxy/rules/sliding.py SlotClock.slot: if now < self._latest: => if now <= self._latest:": "the latest moment is now, either way",
+}

@@ -1,0 +1,82 @@
+"""Where a wrong line would be a hole: the modules that are mutated, and the tests near each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.mutation.mutants import Mutant, mutants
+
+ROOT = Path(__file__).parents[2]
+Group = Mapping[str, tuple[str, ...]]  # tests by module; those that fail soonest first
+
+
+def sample(group: Group, count: int, seed: int) -> list[Mutant]:
+    """Return some mutants of all modules of a group together, the same for the same seed and source."""
+    paths = [Path("proxy", f"{name}.py") for name in group]
+    every = [mutant for path in paths for mutant in mutants(path, (ROOT / path).read_text())]
+    return random.Random(seed).sample(every, min(count, len(every)))
+
+
+def near(group: Group, mutant: Mutant) -> tuple[str, ...]:
+    """Return the files of tests near a mutant's module."""
+    names = dict.fromkeys(group[str(mutant.path.relative_to("proxy").with_suffix(""))])
+    return tuple(
+        f"tests/{folder}{slash}test_{name}.py" for folder, slash, name in (each.rpartition("/") for each in names)
+    )
+
+
+_SEALED = ("verifying/verify", "decisions/shared_heads", "decisions/rotated", "decisions/unclean_end")
+_QUOTAS = tuple(f"rules/{name}" for name in ("leases", "returns", "quotas", "adopt", "local_limits", "quota_edges"))
+_UPSTREAM = ("upstream_headers", "upstream_unreachable", "upstream_pool", "upstream_connection")
+
+GROUPS: Mapping[str, Group] = {
+    "auth": {
+        "auth/admin": ("auth/admin",),
+        "auth/api_key": ("auth/api_key", "auth/keys"),
+        "auth/credential": ("auth/credential",),
+        "auth/first_seen": ("auth/jwt",),
+        "auth/issuer_keys": ("auth/issuer_keys", "auth/jwt"),
+        "auth/jwk_set": ("auth/jwk_set", "auth/issuer_keys"),
+        "auth/jwt": ("auth/jwt",),
+        "auth/key_cache": ("auth/keys",),
+        "auth/key_registry": ("auth/keys",),
+        "auth/key_source": ("auth/key_source",),
+        "auth/token_claims": ("auth/token_claims", "auth/jwt"),
+        "auth/token_reading": ("auth/token_reading", "auth/jwt"),
+    },
+    "quotas": {
+        "rules/instant_quotas": ("rules/instant_quotas",),
+        "rules/lease_pool": (*_QUOTAS, "store_loss"),
+        "rules/leases": _QUOTAS,
+        "rules/ledger": ("rules/returns", *_QUOTAS, "store_loss"),
+        "rules/local_limits": ("rules/local_limits", *_QUOTAS),
+        "rules/quota_checks": ("rules/pack", "rules/quota_edges", *_QUOTAS, "rules/instant_quotas"),
+        "rules/quotas": ("rules/quotas", *_QUOTAS, "rules/shown_limits"),
+        "rules/returns": ("rules/returns", *_QUOTAS),
+        "rules/shown_limits": ("rules/shown_limits",),
+        "rules/sliding": ("rules/sliding", "rules/quota_edges"),
+    },
+    "headers": {
+        "answers": ("answers", "listener"),
+        "framing": ("framing",),
+        "limit_headers": ("limit_headers",),
+        "peer": ("peer",),
+        "retry_after": ("retry_after",),
+        "trace_context": ("trace_context",),
+        "upstream": _UPSTREAM,
+    },
+    "log": {
+        "decisions/chain": _SEALED,
+        "decisions/checkpoints": ("decisions/signing", *_SEALED),
+        "decisions/sealing": _SEALED,
+        "decisions/signing": ("decisions/signing", *_SEALED),
+        "verifying/breaks": ("verifying/findings", "verifying/verify", "decisions/rotated"),
+        "verifying/chains": ("verifying/verify", "decisions/rotated"),
+        "verifying/findings": ("verifying/findings", "verifying/verify"),
+        "verifying/lines": ("verifying/verify", "decisions/rotated"),
+        "verifying/notes": ("verifying/verify", "decisions/shared_heads"),
+        "verifying/verify": ("verifying/verify", "decisions/rotated"),
+    },
+}
