@@ -166,8 +166,7 @@ class Connection(RequestHandler):
         except ConnectionError:
             pass  # the client has left: there is nobody to answer, and nothing of ours went wrong
         except asyncio.CancelledError:
-            self.force_close()
-            raise
+            self.force_close()  # and no more: a task that ended by it would keep the error, its frames and so all of us
         finally:
             self._task_handler = None
             if self.transport is not None:

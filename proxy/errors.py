@@ -136,3 +136,11 @@ class StoreAway(StoreUnavailable):
 
 class ConfigurationError(StillgateError):
     """Settings, a pack or a secret that cannot be used; the text is for the operator, with places and fixes."""
+
+
+def forget_origin(error: BaseException) -> None:
+    """Let go of where an error that is kept was raised, and of what it was raised in place of.
+
+    Both know the frames they went through and so whoever keeps the error: a cycle that only a collection would free.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None

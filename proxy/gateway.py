@@ -29,6 +29,7 @@ from proxy.errors import (
     StoreUnavailable,
     Unavailable,
     UpstreamTimeout,
+    forget_origin,
 )
 from proxy.exchange import Call, Exchange, Principal
 from proxy.framing import check_framing
@@ -199,6 +200,7 @@ class Gateway:
 
     async def _fail(self, relay: Relay, course: Course, error: ProxyError) -> Reply:
         """Answer with an error: as the answer if nothing was sent yet, as the stream's last event otherwise."""
+        forget_origin(error)
         course.code = error.code
         course.outcome = outcome_of(error, course)
         if relay.begun:

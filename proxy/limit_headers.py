@@ -26,7 +26,7 @@ _UNITS = {
     Measure.CONCURRENCY: "concurrent-requests",
 }
 _MOST_SHOWN = 999_999_999_999_999  # the largest integer of a structured field
-_MOST_CACHED = 4096  # packs that come and go leave theirs behind
+_MOST_CACHED = 256  # packs that come and go leave theirs behind
 _Key = tuple[str | int, ...]  # a dialect's name, and the identities of limits
 
 

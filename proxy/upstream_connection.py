@@ -180,6 +180,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the answer: well if nothing but the end of the connection could end it."""
         self._transport = None
+        del self._parser  # nothing comes any more, and the two refer to each other
         if not self._complete:
             endless = b"content-length" not in self._headers and b"transfer-encoding" not in self._headers
             if exc is None and self._head is not None and endless:

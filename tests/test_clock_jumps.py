@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from proxy import app
-from proxy.app import Place, serve
-from proxy.auth.api_key import KeyRequest
-from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import SystemClock
-from proxy.config import load_settings
-from proxy.rules.pack_loading import load_pack
-from proxy.secrets import Purpose, load_or_create_master
 from proxy.store.memory import MemoryStore
 from tests.end_to_end.scene import CHAT, chat, delta
 from tests.rig.decision_log import DecisionLog
-from tests.rig.process import GENEROUS_PACK, settings_for
+from tests.rig.in_process import served
+from tests.rig.process import GENEROUS_PACK
 from tests.rig.raw_client import RawClient, Response, post
-from tests.rig.scripted_upstream import Close, Pause, ScriptedUpstream, Send, event, http
+from tests.rig.scripted_upstream import Close, Pause, Send, event, http
 
 HOUR, YEAR = 3600.0, 366 * 86_400.0
 LIMIT = 4
@@ -44,39 +34,14 @@ class Settable(SystemClock):
         return time.time() + self.ahead  # noqa: TID251 - this is a Clock
 
 
-@asynccontextmanager
-async def serving(
-    folder: Path, clock: Settable, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[ScriptedUpstream, int, str]]:
-    """Serve in this process on a store that has its own time, as a shared one has; yield upstream, port and a key."""
-    store = MemoryStore(SystemClock())
-
-    async def opened(*_: object, **__: object) -> MemoryStore:
-        return store
-
-    monkeypatch.setattr(app, "open_store", opened)
-    async with ScriptedUpstream() as upstream:
-        (folder / "upstream.key").write_text("x" * 20)
-        (folder / "pack.yaml").write_text(json.dumps(PACK))
-        (folder / "settings.yaml").write_text(json.dumps(settings_for(None, upstream.url)))
-        (folder / "data").mkdir(mode=0o700)
-        settings = load_settings(folder / "settings.yaml", {})
-        master = load_or_create_master(settings.master_secret)
-        registry = KeyRegistry(store, master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
-        made = await registry.create(KeyRequest(account="a", tenant="t", plan="pro"))
-        place = Place(0, "memory", "127.0.0.1", 0, None)
-        async with serve(settings, load_pack(settings.pack), place, clock) as served:
-            port = served._server.sockets[0].getsockname()[1]
-            yield upstream, port, made.secret
-
-
 @pytest.mark.parametrize("ahead", [-HOUR, HOUR, 10 * YEAR, 0.5], ids=["-1 h", "+1 h", "+10 y", "a smear"])
 async def test_quotas_durations_keys_and_the_order_of_records_do_not_hang_on_the_wall_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
 ) -> None:
     """L-10: an exchange that runs meanwhile ends as it should, no count is lost or gained, and no key ends early."""
     clock, go_on = Settable(), asyncio.Event()
-    async with serving(tmp_path, clock, monkeypatch) as (upstream, port, key):
+    store = MemoryStore(SystemClock())  # it has its own time, as a shared one has
+    async with served(tmp_path, store, PACK, clock, monkeypatch) as (_, upstream, port, key):
         bearer = ("Authorization", f"Bearer {key}")
 
         async def ask() -> Response:

@@ -11,6 +11,8 @@ import re
 from redis._parsers.hiredis import _AsyncHiredisParser
 from redis.exceptions import InvalidResponse
 
+from proxy.errors import forget_origin
+
 # Ten million parts: a page of rows has a few thousand, and the longest bulk text is far under ten megabytes.
 _ABSURD = re.compile(rb"\n[*$%~>][0-9]{8,}")
 _TAIL_BYTES = 12  # of the last read: an announcement may come in two
@@ -24,11 +26,22 @@ class BoundedParser(_AsyncHiredisParser):
     def __init__(self, socket_read_size: int) -> None:
         super().__init__(socket_read_size)
         self._tail = b"\n"
+        # Pushes are not asked for; the parser's own handler would refer to its parser.
+        self.pubsub_push_handler_func = None  # type: ignore[assignment]
+
+    def on_disconnect(self) -> None:
+        """Let go of the reader, which refers to its parser."""
+        super().on_disconnect()  # type: ignore[no-untyped-call]
+        self._reader = None
 
     async def read_from_socket(self) -> bool:
         """Feed what came. Raises InvalidResponse for an announcement that cannot be true."""
         stream, reader = self._stream, self._reader
-        data = b"" if stream is None else await stream.read(self._read_size)
+        try:
+            data = b"" if stream is None else await stream.read(self._read_size)
+        except OSError as error:
+            forget_origin(error)  # the stream keeps it
+            raise ConnectionError(str(error)) from None
         if not data or reader is None:
             raise ConnectionError("the store closed the connection")
         if _ABSURD.search(self._tail + data):

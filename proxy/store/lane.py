@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from redis.exceptions import InvalidResponse, ResponseError
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreUnavailable, forget_origin
 from proxy.store.resp import raise_first_error
 
 # Between two looks at what is late: event loops run what is due before they read what came, and so after a long turn
@@ -139,14 +139,14 @@ class Lane:
         try:
             async with asyncio.timeout(self._open_seconds):
                 await self._wire.connect()
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._write())
-                both.create_task(self._read())
+            await self._exchange()
         except Exception as error:  # noqa: BLE001 - sockets, TLS, the parser and the server fail in ways nobody can list
-            first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            forget_origin(error)
             if not self.answered:
                 self._failed()
-            self._break("the connection to the store failed" if self.answered else "the store cannot be reached", first)
+            self._break("the connection to the store failed" if self.answered else "the store cannot be reached", error)
+        except asyncio.CancelledError:
+            pass  # by `_stop`; a task that ended by it would keep the error, its frames and so this lane
         finally:
             self._break("the connection to the store was closed")
             # Whatever closing reports: the connection is gone, and its callers were told. Over TLS it waits for the
@@ -154,6 +154,17 @@ class Lane:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(self._open_seconds):
                     await self._wire.disconnect()
+
+    async def _exchange(self) -> None:
+        """Write and read until one of them fails; a TaskGroup that is cancelled would be garbage of cycles."""
+        both = [self._loop.create_task(self._write()), self._loop.create_task(self._read())]
+        try:
+            (first, *_), _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            first.result()
+        finally:
+            for one in both:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
     async def _write(self) -> None:
         while True:
@@ -173,6 +184,7 @@ class Lane:
             try:
                 reply: object = await read()
             except ResponseError as error:
+                forget_origin(error)
                 reply = error
             if not sent:
                 raise InvalidResponse("a reply came that nobody asked for")

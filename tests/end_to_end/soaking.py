@@ -72,7 +72,7 @@ SETTINGS: dict[str, Any] = {
 }
 _ERROR = {"error": {"message": "no", "type": "server_error", "code": "no"}}
 _CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
-_FAILURES: tuple[Script, ...] = (
+FAILURES: tuple[Script, ...] = (
     json_answer(429, _ERROR),
     json_answer(500, _ERROR),
     json_answer(529, _ERROR),
@@ -222,7 +222,7 @@ class Soak:
 
         def answer(request: Recorded) -> Script:
             if dice.random() < self.failing:
-                return dice.choice(_FAILURES)
+                return dice.choice(FAILURES)
             return usual(request) if callable(usual) else usual
 
         return answer

@@ -43,17 +43,27 @@ async def moving(cluster: ValkeyCluster, key: str) -> AsyncIterator[tuple[Valkey
         source.command("CLUSTER", "SETSLOT", f"{slot}", "IMPORTING", name_of(target))
         target.command("CLUSTER", "SETSLOT", f"{slot}", "MIGRATING", name_of(source))
         await move_keys(target, source, slot)
-        give(cluster, slot, source)
+        await give(cluster, slot, source)
 
 
 def name_of(server: Valkey) -> str:
     return server.command("CLUSTER", "MYID").split(b"\r\n")[1].decode()
 
 
-def give(cluster: ValkeyCluster, slot: int, owner: Valkey) -> None:
-    """Say whose a slot is, to all; the new owner first, as it should be."""
+async def give(cluster: ValkeyCluster, slot: int, owner: Valkey) -> None:
+    """Say whose a slot is, to all; the new owner first, as it should be.
+
+    Its claim has a newer epoch than the old owner's. Who does not know of that yet believes the old one again.
+    """
+    name = name_of(owner)
     for server in (owner, *(server for server in cluster.servers if server is not owner)):
-        assert server.command("CLUSTER", "SETSLOT", f"{slot}", "NODE", name_of(owner)) == b"+OK\r\n"
+        assert server.command("CLUSTER", "SETSLOT", f"{slot}", "NODE", name) == b"+OK\r\n"
+
+    def epochs() -> set[bytes]:
+        lines = b"".join(cluster.command("CLUSTER", "NODES")).split(b"\n")
+        return {line.split()[6] for line in lines if name.encode() in line.split()[:1]}
+
+    await until(lambda: len(epochs()) == 1)
 
 
 async def move_keys(source: Valkey, target: Valkey, slot: int) -> None:
@@ -99,7 +109,7 @@ async def test_a_slot_that_has_moved_is_followed_at_the_first_call(empty: Valkey
         await store.reserve([Ask(MANY[0], 10, MINUTE, 4, 4)], "before")
         async with moving(empty, f"sg:{{{MANY[0]}}}:w") as (source, target, slot):
             await move_keys(source, target, slot)
-            give(empty, slot, target)
+            await give(empty, slot, target)
             assert (await store.reserve([Ask(MANY[0], 10, MINUTE, 1, 1)], "op"))[0].remaining == 5
             await until(lambda: store.numbers()["stillgate_store_failovers_total"] > 0)
             empty.command("CONFIG", "RESETSTAT")
@@ -117,7 +127,7 @@ async def test_a_slot_that_moves_is_asked_for_where_its_keys_are(empty: ValkeyCl
             await move_keys(source, target, slot)
             assert (await store.hold([Hold(MANY[0], 10, "b", 2, 2, 60_000)]))[0].total == 5
             assert b"ASK" in source.command("INFO", "errorstats")
-            give(empty, slot, target)
+            await give(empty, slot, target)
 
 
 async def test_while_a_slot_moves_calls_wait_for_it_or_fail_and_none_counts_twice(empty: ValkeyCluster) -> None:
@@ -134,7 +144,7 @@ async def test_while_a_slot_moves_calls_wait_for_it_or_fail_and_none_counts_twic
             waiting = [asyncio.create_task(patient.reserve(ask, f"op {number}")) for number in range(10)]
             await until(lambda: b"TRYAGAIN" in source.command("INFO", "errorstats"))
             await move_keys(source, target, slot)
-            give(empty, slot, target)
+            await give(empty, slot, target)
             await asyncio.gather(*waiting)
             assert (await patient.reserve(ask, "last"))[0].remaining == 1000 - 1 - 10 - 1
     assert b"CROSSSLOT" not in b"".join(empty.command("INFO", "errorstats"))
@@ -148,7 +158,7 @@ async def test_the_feed_and_a_scan_go_on_after_their_slot_has_moved(empty: Valke
         await until(lambda: any(b"blocked_clients:1" in info for info in empty.command("INFO", "clients")))
         async with moving(empty, "sg:{tables}:feed") as (source, target, slot):
             await move_keys(source, target, slot)
-            give(empty, slot, target)
+            await give(empty, slot, target)
             with pytest.raises(StoreUnavailable):
                 await waiting
             await store.write([Row("keys", "b", b"y")])

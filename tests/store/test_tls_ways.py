@@ -109,7 +109,7 @@ async def test_a_cluster_behind_tls_is_asked_and_its_moving_slots_are_followed(c
         assert [grant.remaining for grant in grants] == [9] * len(MANY)
         async with moving(clustered.cluster, f"sg:{{{MANY[0]}}}:w") as (source, target, slot):
             await move_keys(source, target, slot)
-            give(clustered.cluster, slot, target)
+            await give(clustered.cluster, slot, target)
             assert (await store.reserve([Ask(MANY[0], 10, MINUTE, 1, 1)], "next"))[0].remaining == 8
         assert all(front.accepted for front in clustered.fronts)
     finally:
