@@ -35,7 +35,7 @@ SCARCE = {
 
 
 @contextmanager
-def nothing_left() -> Iterator[None]:
+def nothing_left(by: str) -> Iterator[None]:
     """Require that within the context no object of the product becomes garbage that only a collection finds."""
     gc.collect()
     gc.disable()
@@ -49,7 +49,7 @@ def nothing_left() -> Iterator[None]:
         gc.garbage.clear()
         gc.enable()
     ours = {name: count for name, count in left.items() if name.startswith("proxy.")}
-    assert not ours
+    assert not ours, by
 
 
 def _named(found: object) -> str:
@@ -120,42 +120,37 @@ ACTS: dict[str, Act] = {
 }
 
 
-@pytest.mark.parametrize("name", ACTS)
-async def test_an_exchange_leaves_nothing_to_collect(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+async def test_exchanges_leave_nothing_to_collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with proxy(tmp_path, monkeypatch, GENEROUS_PACK) as (gate, _):
-        await ACTS[name](gate)  # what is made once stays
-        await at_rest(gate)
-        with nothing_left():
-            for _ in range(TIMES):
-                await ACTS[name](gate)
+        for name, act in ACTS.items():
+            await act(gate)  # what is made once stays
             await at_rest(gate)
+            with nothing_left(name):
+                for _ in range(TIMES):
+                    await act(gate)
+                await at_rest(gate)
 
 
-async def test_a_denial_leaves_nothing_to_collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_denials_leave_nothing_to_collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with proxy(tmp_path, monkeypatch, SCARCE) as (gate, _):
         assert [await ask(gate) for _ in range(2)] == [200, 429]
         await at_rest(gate)
-        with nothing_left():
+        with nothing_left("a denial"):
             assert [await ask(gate) for _ in range(TIMES)] == [429] * TIMES
             await at_rest(gate)
 
 
-@pytest.mark.parametrize("number", range(len(FAILURES)))
-async def test_a_model_that_fails_leaves_nothing_to_collect(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+async def test_a_model_that_fails_leaves_nothing_to_collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with proxy(tmp_path, monkeypatch, GENEROUS_PACK) as (gate, _):
-        for stream in (False, True):
-            gate.upstream.script(FAILURES[number])
-            await ask(gate, stream=stream)
-        await at_rest(gate)
-        with nothing_left():
-            for stream in (False, True, False):
-                gate.upstream.script(FAILURES[number])
-                await ask(gate, stream=stream)
+        for number, script in enumerate(FAILURES):
+            gate.upstream.script(script)
+            await ask(gate)
             await at_rest(gate)
+            with nothing_left(f"failure {number}"):
+                for stream in (False, True):
+                    gate.upstream.script(script)
+                    await ask(gate, stream=stream)
+                await at_rest(gate)
 
 
 FAULTS: dict[str, Fault] = {
@@ -166,25 +161,23 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
-async def test_a_store_that_is_away_leaves_nothing_to_collect(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+async def test_a_store_that_is_away_leaves_nothing_to_collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked again and again: what each time leaves behind grows as long as it is away."""
     async with proxy(tmp_path, monkeypatch, GENEROUS_PACK) as (gate, between):
 
-        async def outage() -> None:
-            between.fault = FAULTS[name]
+        async def outage(fault: Fault) -> None:
+            between.fault = fault
             statuses = {await ask(gate) for _ in range(8)}
-            await asyncio.sleep(1.0)  # for its probes
+            await asyncio.sleep(0.7)  # for its probes
             between.fault = None
             async with asyncio.timeout(10):
                 while await ask(gate) != 200:
                     await asyncio.sleep(0.05)
             assert statuses <= {200, 503}
 
-        await outage()
-        await at_rest(gate)
-        with nothing_left():
-            await outage()
+        await outage(Refuse())
+        for name, fault in FAULTS.items():
             await at_rest(gate)
+            with nothing_left(name):
+                await outage(fault)
+                await at_rest(gate)
