@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background, pooled
-from proxy.hunter.chance import Floats
+from proxy.hunter.chance import Floats, excess
+from proxy.hunter.families import NEIGHBOURS
 from proxy.hunter.ids import Numbers
+from proxy.hunter.links import PREFIX
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
 from proxy.hunter.postings import Postings
@@ -28,6 +30,8 @@ _POOL_LEAST = 4  # values in common; one or two are an office or an agency
 _STRANGE = 1.5
 _SENT_TWICE, _SENT_OFTEN = 1.5, 4.0
 _SPARED_MOST = 10_000
+_POOL_SURE = 10.0  # nats, as for a suspicion
+_SAME_TEXT = 0.8  # of those who send the text of one, who send that of the other too
 
 
 class Named(NamedTuple):
@@ -46,6 +50,19 @@ class Named(NamedTuple):
         """How well each member fits, in all."""
         fits: Floats = np.sum([tie.weights for tie in self.ties], axis=0)
         return fits
+
+    def with_those_of(self, other: Named) -> Named:
+        """Return it with the members of another as well; the traits of both are the same ones."""
+        order = np.argsort(np.concatenate([self.members, other.members]), kind="stable")
+        ties = [
+            Tie(mine.trait, np.concatenate([mine.weights, theirs.weights])[order])
+            for mine, theirs in zip(self.ties, other.ties, strict=True)
+        ]
+        members = np.concatenate([self.members, other.members])[order]
+        strangers = np.setdiff1d(self.strangers, members)
+        return self._replace(
+            members=members, ties=ties, alike=np.concatenate([self.alike, other.alike]), strangers=strangers
+        )
 
     def of(self, chosen: NDArray[np.bool_]) -> Named:
         """Return it with some of its members only."""
@@ -85,7 +102,48 @@ def who_belongs(suspects: Suspects, postings: Postings, accounts: Accounts, usua
         entry.group.core = entry.members
     for into, other in joined:  # whom the other has besides is asked in the next round
         suspects.merge(into, other)
-    return _one_pool(named, suspects, accounts.rows["tenant"], usual)
+    return _one_pool(_one_text(named, suspects, len(accounts)), suspects, accounts.rows["tenant"], usual)
+
+
+def same_text(one: Named, other: Named, accounts: int) -> bool:
+    """Tell whether two groups, of so many `accounts` in all, send one text: nearly the same accounts send both."""
+    if not (one.used.joins and other.used.joins):
+        return False
+    uses = np.zeros(accounts, np.bool_)
+    uses[one.used.users] = True
+    both = int(uses[other.used.users].sum())
+    return both >= _SAME_TEXT * min(len(one.used.users), len(other.used.users))
+
+
+def hang_together(one: Named, other: Named, usual: Background) -> bool:
+    """Tell whether the second of two groups has its cards or addresses from the first: too many are theirs as well."""
+    for kind, tokens in usual.tokens.items():
+        if kind != PREFIX:
+            mine = tokens[other.members]
+            known, shared = mine > 0, np.isin(mine, tokens[one.members])
+            if excess(int((known & shared).sum()), int(known.sum()), max(usual.linked[kind], NEIGHBOURS)) >= _POOL_SURE:
+                return True
+    return False
+
+
+def _one_text(named: list[Named], suspects: Suspects, accounts: int) -> list[Named]:
+    """Join findings into the oldest that sends the same text.
+
+    Accounts of one campaign that were opened at different times come to notice one after the other.
+    """
+    kept: list[Named] = []
+    for entry in named:
+        told = [place for place, other in enumerate(kept) if other.group.finding is not None]
+        place = None
+        if entry.group.finding is not None:
+            place = next((place for place in told if same_text(kept[place], entry, accounts)), None)
+        if place is None:
+            kept.append(entry)
+        else:
+            suspects.merge(kept[place].group, entry.group)
+            kept[place] = kept[place].with_those_of(entry)
+            kept[place].group.core = kept[place].members
+    return kept
 
 
 def _one_pool(named: list[Named], suspects: Suspects, tenants: Numbers, usual: Background) -> list[Named]:

@@ -10,6 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+# How evenly a dispatcher spreads work: a Poisson spread, and some accounts that joined later.
+_EVEN_SHAPE = 12.0
+# The users of one app, or the sites of one agency, are less uneven among themselves than all customers together are.
+_ONE_APP_SHAPE = 2.0
+
 
 def excess(hits: ArrayLike, trials: ArrayLike, usual: ArrayLike) -> Floats:
     """Return how much better a share of `hits` explains itself than the usual share does; 0 where it is no higher.
@@ -33,6 +38,11 @@ def evenness(counts: NDArray[Any], usual_shape: float, even_shape: float) -> flo
     """
     values, times = np.unique(counts, return_counts=True)
     return _fit(values, times, even_shape) - _fit(values, times, usual_shape)
+
+
+def dealt_out(counts: NDArray[Any], usual_shape: float) -> float:
+    """Return how much better work that is dealt out explains counts than the use that people make of one thing."""
+    return min(evenness(counts, usual, _EVEN_SHAPE) for usual in (usual_shape, _ONE_APP_SHAPE))
 
 
 def shape_of(counts: NDArray[Any]) -> float:

@@ -4,13 +4,16 @@ Laws:
 - Each family is capped: none decides alone, and a mistake in one does not accuse anybody.
 - What one honest occasion explains together (a launch, a course, a hackathon, a template that everybody copies: the
   same text, new accounts, one client, one place, one card, long answers to ever new questions) is capped together,
-  below what a finding needs.
+  below what a finding needs. And so is what one honest program explains (a product that asks by a timer: the same
+  text, one client, such answers to such questions, by turns, day and night).
+- How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
+  campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
 - Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
   explains is taken off before anything counts.
 
 How confidence is to be read: it is the posterior of one case if the families were independent and their caps true. So
 it orders cases, and is no rate: "0.95" does not promise that one finding in twenty is wrong. In the deployments of
-`tests/hunter`, which are made, honest look-alikes stay below 0.3 and most campaigns come to 0.99 and more; one that
+`tests/hunter`, which are made, honest look-alikes stay below 0.5 and most campaigns come to 0.99 and more; one that
 only asks the same questions again and again passes 0.95 for some hours, and falls to 0.6 when all have asked most of
 them. A case is weighed in every round, and the highest value it ever had decides: an honest one of few accounts has
 many chances to look even for a moment. It is about the case as a whole: of members that fit narrowly some are
@@ -30,9 +33,11 @@ from proxy.hunter.finding import Evidence
 
 # The odds that a suspicion is a campaign before anything is known of it: one in 160,000.
 PRIOR = -12.0
-# The most that the families in `_OCCASION`, or parts of others, count together: a finding at 0.95 needs 14.9.
-OCCASION_MOST = 11.0
-_OCCASION = frozenset({"text", "age", "client", "one place", "one card", "output", "payload"})
+# The most that the families of one occasion count together, and those of one program: a finding at 0.95 needs 14.9.
+TOGETHER_MOST = 11.0
+_EITHER = frozenset({"text", "client", "output", "payload"})
+_OCCASION = frozenset({"age", "one place", "one card"})
+_PROGRAM = frozenset({"volume", "rhythm"})
 
 # The most that each family counts, and the least.
 _MOST = {
@@ -60,8 +65,8 @@ def weigh(case: Case) -> list[Evidence]:
     weighed: list[Evidence] = []
     for entry in found:
         most = _MOST.get(entry.family, _POOL_MOST)
-        if entry.family in WISHES:  # of an app's customers a part asks for it, of a campaign's accounts nearly all do
-            most *= entry.numbers["asking"] / entry.numbers["of"]
+        if entry.weight > 0:
+            most *= entry.numbers.get("true_of", 1.0)
         part = 1.0 if entry.family in _NOT_CHOSEN_BY or entry.weight < 0 else left
         if weight := min(most, max(-most, entry.weight * part)):
             weighed.append(entry._replace(weight=weight))
@@ -70,9 +75,14 @@ def weigh(case: Case) -> list[Evidence]:
 
 def confidence(evidence: Sequence[Evidence]) -> float:
     """Return how sure the evidence makes a campaign, from 0 to 1: the posterior of the capped sum."""
-    occasion = sum(entry.weight for entry in evidence if entry.family in _OCCASION)
-    rest = sum(entry.weight for entry in evidence if entry.family not in _OCCASION)
-    odds = PRIOR + min(OCCASION_MOST, occasion) + rest
+    either, occasion, program = (
+        sum(entry.weight for entry in evidence if entry.family in families)
+        for families in (_EITHER, _OCCASION, _PROGRAM)
+    )
+    rest = sum(entry.weight for entry in evidence if entry.family not in _EITHER | _OCCASION | _PROGRAM)
+    # What both explain counts so far that either has room for the rest of it.
+    either = min(either, TOGETHER_MOST - max(0.0, min(occasion, program)))
+    odds = PRIOR + either + min(TOGETHER_MOST - either, occasion) + min(TOGETHER_MOST - either, program) + rest
     return 1 / (1 + math.exp(-odds)) if odds > -500 else 0.0
 
 

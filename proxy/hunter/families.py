@@ -17,25 +17,22 @@ from numpy.typing import NDArray
 from proxy.hunter.accounts import WISHES
 from proxy.hunter.background import AGE_BINS, mean_log_output, tenants_of
 from proxy.hunter.case import Case
-from proxy.hunter.chance import evenness, excess
+from proxy.hunter.chance import dealt_out, excess
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
 from proxy.hunter.links import PEER, PREFIX
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
 _WINDOWS = 5.7
-# How evenly a dispatcher spreads work: a Poisson spread, and some accounts that joined later.
-_EVEN_SHAPE = 12.0
 # A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
 # divided, even if every question is sampled several times.
 _ON_A_LIST = 0.2
-# The users of one app, or the sites of one agency, are less uneven among themselves than all customers together are.
-_ONE_APP_SHAPE = 2.0
 _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
 # In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
 _OWN_RHYTHM = 0.05
 # Of people who share an address, such a part may well share a card too: families, shops, teams with a company's card.
-_NEIGHBOURS = 0.2
+# And of those who use one tool, such a part may sit in an office with others who do, however rare offices are.
+NEIGHBOURS = 0.2
 _HALF = 0.5
 _SOME = 0.1
 _FRESH = 0.98  # people try again, benchmarks and courses repeat everything
@@ -88,7 +85,19 @@ def age(case: Case) -> list[Evidence]:
         f"{hits} of {int(known.sum())} accounts were opened between {_day(opened.min())} and {_day(opened.max())}, "
         f"as {usual:.0%} of all accounts were."
     )
-    return [Evidence("age", weight, sentence, {"inside": hits, "of": float(known.sum()), "usual": usual})]
+    return [
+        Evidence(
+            "age",
+            weight,
+            sentence,
+            {
+                "inside": hits,
+                "of": float(known.sum()),
+                "usual": usual,
+                "true_of": _beyond(hits, float(known.sum()), usual),
+            },
+        )
+    ]
 
 
 def pools(case: Case) -> list[Evidence]:
@@ -103,7 +112,8 @@ def pools(case: Case) -> list[Evidence]:
         mine = tokens[case.members]
         values, holders = tenants_of(mine, tenants)
         hits, known, pooled = int(holders[holders > 1].sum()), int(holders.sum()), values[holders > 1]
-        weight = float(excess(hits, known, case.usual.linked[kind]))
+        usual = max(case.usual.linked[kind], NEIGHBOURS)
+        weight = float(excess(hits, known, usual))
         if not weight:
             continue
         what = "address" if kind == PEER else kind
@@ -111,7 +121,8 @@ def pools(case: Case) -> list[Evidence]:
             f"{hits} of {known} tenants have their {what} in common with another of them, by {len(pooled)} "
             f"{'value' if len(pooled) == 1 else 'values'}; {case.usual.linked[kind]:.0%} of all tenants share theirs."
         )
-        numbers = {"shared": hits, "of": known, "values": len(pooled), "usual": case.usual.linked[kind]}
+        numbers = {"shared": hits, "of": known, "values": len(pooled), "usual": usual}
+        numbers["true_of"] = _beyond(hits, known, usual)
         found.append(Evidence(_pool_of(kind, np.isin(mine, pooled), len(pooled), case), weight, sentence, numbers))
     return found
 
@@ -150,7 +161,7 @@ def _chained(case: Case) -> list[Evidence]:
     found: list[Evidence] = []
     for kind, (theirs, have) in shared.items():
         hits, known = int((joined & theirs).sum()), int((joined & have).sum())
-        usual = max(case.usual.linked[kind], _NEIGHBOURS)
+        usual = max(case.usual.linked[kind], NEIGHBOURS)
         weight = float(excess(hits, known, usual))
         if not weight:
             continue
@@ -161,6 +172,7 @@ def _chained(case: Case) -> list[Evidence]:
             f"{count} {'value' if count == 1 else 'values'}."
         )
         numbers = {"shared": hits, "of": known, "values": count, "usual": usual}
+        numbers["true_of"] = _beyond(hits, known, usual)
         found.append(Evidence(family, weight, sentence, numbers))
     return found
 
@@ -175,7 +187,14 @@ def client(case: Case) -> list[Evidence]:
         return []
     usual = float(case.usual.agents[agent])
     sentence = f"{hits} of {len(agents)} accounts use the same client, as {usual:.0%} of all do."
-    return [Evidence("client", weight, sentence, {"same": hits, "of": len(agents), "usual": usual})]
+    return [
+        Evidence(
+            "client",
+            weight,
+            sentence,
+            {"same": hits, "of": len(agents), "usual": usual, "true_of": _beyond(hits, len(agents), usual)},
+        )
+    ]
 
 
 def even_volume(case: Case) -> list[Evidence]:
@@ -184,7 +203,7 @@ def even_volume(case: Case) -> list[Evidence]:
     if not len(case.alike):
         return []
     counts = np.maximum(1, np.rint(case.alike)).astype(np.int64)
-    weight = min(evenness(counts, usual, _EVEN_SHAPE) for usual in (case.usual.shape, _ONE_APP_SHAPE))
+    weight = dealt_out(counts, case.usual.shape)
     mean, spread = float(counts.mean()), float(counts.std())
     if weight > 0 and _one_list(case):
         return []
@@ -265,7 +284,14 @@ def wishes(case: Case) -> list[Evidence]:
         weight = float(excess(hits, len(asking), usual))
         if weight and hits > len(asking) * _SOME:
             sentence = f"{hits} of {len(asking)} accounts mostly ask for {SOUGHT[wish]}, as {usual:.1%} of all do."
-            found.append(Evidence(wish, weight, sentence, {"asking": hits, "of": len(asking), "usual": usual}))
+            found.append(
+                Evidence(
+                    wish,
+                    weight,
+                    sentence,
+                    {"asking": hits, "of": len(asking), "usual": usual, "true_of": hits / len(asking)},
+                )
+            )
     return found
 
 
@@ -280,6 +306,11 @@ FAMILIES: tuple[Callable[[Case], list[Evidence]], ...] = (
     fresh_payloads,
     wishes,
 )
+
+
+def _beyond(hits: float, of: float, usual: float) -> float:
+    """Return of how many it is true beyond what is usual, as a part of all of whom it could be."""
+    return max(0.0, hits / of - usual) / (1 - usual)
 
 
 def _day(at: float) -> str:

@@ -19,17 +19,18 @@ import numpy as np
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.archive import pack_arrays, pack_names, unpack_arrays, unpack_names
 from proxy.hunter.background import Background, as_busy, background
-from proxy.hunter.belonging import LEAST_ACCOUNTS, Named, who_belongs
+from proxy.hunter.belonging import LEAST_ACCOUNTS, Named, hang_together, same_text, who_belongs
 from proxy.hunter.case import Case
+from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Event
 from proxy.hunter.evidence import confidence, weigh
-from proxy.hunter.finding import Finding
+from proxy.hunter.finding import Evidence, Finding
 from proxy.hunter.ids import Numbers
 from proxy.hunter.ledger import EXCHANGES_MOST, Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.postings import PAIRS_MOST, Postings
 from proxy.hunter.reporting import LookedAt, report, tells_more
-from proxy.hunter.suspects import Suspects
+from proxy.hunter.suspects import Suspect, Suspects
 from proxy.hunter.suspicions import suspicious_links, suspicious_prints
 from proxy.hunter.terms import Terms
 from proxy.hunter.texts import used_texts
@@ -162,8 +163,8 @@ class Hunt:
         return hunt
 
     def _doubtful(self) -> np.ndarray:
-        """Return who sends the text of a likely campaign in most of his exchanges."""
-        doubtful = np.zeros(len(self._accounts), np.bool_)
+        """Return who sends the text of a likely campaign, or one that is dealt out, in most of his exchanges."""
+        doubtful = mostly_dealt(self._postings, self._accounts)
         keys, owners, groups = self._suspects.keys()
         likely = np.array([group.confidence >= _LIKELY for group in groups], np.bool_)
         chosen, number = likely[owners], np.cumsum(likely, dtype=np.int32) - 1
@@ -177,13 +178,36 @@ class Hunt:
     def _look_closer(self, usual: Background, now: float) -> Iterator[Finding]:
         """Ask of every group who belongs to it, and weigh the evidence."""
         named = who_belongs(self._suspects, self._postings, self._accounts, usual)
+        known = [entry for entry in named if entry.group.finding is not None]
         owner = np.full(len(self._accounts), -1)
         for number, entry in enumerate(named):
             owner[entry.members] = number
         for entry, rows in zip(named, self._rows_of(owner, len(named)), strict=True):
-            finding = self._weigh(entry, rows, usual, now)
-            if finding is not None:
+            case, evidence = self._weigh(entry, rows, usual)
+            rule = self._rule_of(entry, case)
+            if rule is None:
+                continue
+            if entry.group.finding is None:
+                same = self._told_before(entry, known, usual)
+                if same is not None:  # it is told with that one, from the next round on
+                    self._suspects.merge(same, entry.group)
+                    continue
+                known.append(entry)
+            spared = frozenset(map(self._accounts.name, entry.strangers.tolist()))
+            if tells_more(case, spared, entry.group.finding, now):
+                looked_at = LookedAt(entry.ties, spared)
+                finding = report(entry.group, entry.used, case, evidence, looked_at, rule, now, self._links)
+                entry.group.finding = finding
                 yield finding
+
+    def _told_before(self, entry: Named, known: Sequence[Named], usual: Background) -> Suspect | None:
+        """Return which of the known findings is on the same campaign as a group: by its text, or by cards and such."""
+        same = self._suspects.told_of_text(entry.group)
+        if same is None:
+            count = len(self._accounts)
+            alike = (one for one in known if same_text(one, entry, count) or hang_together(one, entry, usual))
+            same = next((one.group for one in alike), None)
+        return same
 
     def _rows_of(self, group_of: Numbers, count: int) -> list[Mapping[str, np.ndarray]]:
         """Return the ledger's rows of the accounts of each group."""
@@ -194,9 +218,11 @@ class Hunt:
         ends = np.cumsum(np.bincount(groups, minlength=count))
         return [{name: column[part] for name, column in columns.items()} for part in np.split(mine, ends[:-1]) if count]
 
-    def _weigh(self, named: Named, rows: Mapping[str, np.ndarray], usual: Background, now: float) -> Finding | None:
-        """Return a group's finding if it is new, or has changed enough to be told."""
-        group, used, members, pool, ties, alike, strangers = named
+    def _weigh(
+        self, named: Named, rows: Mapping[str, np.ndarray], usual: Background
+    ) -> tuple[Case, Sequence[Evidence]]:
+        """Weigh a group, and note how sure it is."""
+        group, used, members, pool, _, alike, _ = named
         outsiders = used.outsiders(members, usual)
         case = Case(members, used.of(members), used.joins, alike, pool, outsiders, rows, self._accounts, usual)
         evidence = weigh(case)
@@ -205,20 +231,21 @@ class Hunt:
             peers = weigh(replace(case, usual=as_busy(members, self._accounts, usual)))
             evidence = min(evidence, peers, key=confidence)
         group.confidence = confidence(evidence)
-        tenants = len(np.unique(case.column("tenant")))
-        for terms in self._terms:
-            if (
-                len(members) >= terms.min_accounts
+        return case, evidence
+
+    def _rule_of(self, named: Named, case: Case) -> str | None:
+        """Return the first rule whose terms a group meets."""
+        group, tenants = named.group, len(np.unique(case.column("tenant")))
+        return next(
+            (
+                terms.rule
+                for terms in self._terms
+                if len(named.members) >= terms.min_accounts
                 and tenants >= terms.min_tenants
                 and (group.confirmed or group.confidence >= terms.min_confidence)
-            ):
-                spared = frozenset(map(self._accounts.name, strangers.tolist()))
-                if not tells_more(case, spared, group.finding, now):
-                    return None
-                looked_at = LookedAt(ties, spared)
-                group.finding = report(group, used, case, evidence, looked_at, terms.rule, now, self._links)
-                return group.finding
-        return None
+            ),
+            None,
+        )
 
     def _forget(self, now: float) -> None:
         """Let go of what is older than every window before the last exchange: a clock that leaps forgets nothing."""

@@ -20,6 +20,7 @@ Laws:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -54,6 +55,14 @@ class _Parts(NamedTuple):
 
     member: Floats
     other: Floats
+
+
+class _Sizes(NamedTuple):
+    """Sizes of the candidates less the usual mean, their squares, and the usual deviation."""
+
+    values: Floats
+    squares: Floats
+    usual: float
 
 
 _Trait = Callable[[_Parts], Floats]
@@ -149,22 +158,31 @@ def _by_link(tokens: np.ndarray, tenants: np.ndarray, usual: float) -> _Trait:
 
 def _by_size(values: Floats, usual: tuple[float, float], *, evenest: float) -> _Trait:
     """Compare a size with the members' and the others', as normal distributions; `evenest` is of the others."""
-    usually = _normal(values, np.zeros(len(values)), usual, _AS_PEOPLE)
+    values = values - usual[0]
+    sizes = _Sizes(values, values**2, usual[1])
+    usually = _normal(sizes, np.zeros(len(values)), _AS_PEOPLE)
 
     def weights(parts: _Parts) -> Floats:
-        theirs = np.maximum(usually, _normal(values, parts.other, usual, evenest))
-        return _normal(values, parts.member, usual, _EVENEST) - theirs
+        theirs = np.maximum(usually, _normal(sizes, parts.other, evenest))
+        return _normal(sizes, parts.member, _EVENEST) - theirs
 
     return weights
 
 
-def _normal(values: Floats, part: Floats, usual: tuple[float, float], evenest: float) -> Floats:
-    """Return the logarithm of the density of sizes as they are in a part of the candidates, a constant aside."""
-    total = part.sum() + _DOUBT
-    mean = float((part @ values + _DOUBT * usual[0]) / total)
-    spread = part @ (values - mean) ** 2 + _DOUBT * (usual[1] ** 2 + (usual[0] - mean) ** 2)
-    deviation = float(np.clip(np.sqrt(spread / total), evenest * usual[1], usual[1]))
-    density: Floats = -(((values - mean) / deviation) ** 2) / 2 - np.log(deviation)
+def _normal(sizes: _Sizes, part: Floats, evenest: float) -> Floats:
+    """Return the logarithm of the density of sizes as they are in a part of the candidates, a constant aside.
+
+    By powers of the sizes, which are there already: this is most of the work of a judging.
+    """
+    values, squares, usual = sizes
+    total = float(part.sum()) + _DOUBT
+    mean = float(part @ values) / total
+    spread = float(part @ squares) + _DOUBT * usual**2 - total * mean**2
+    deviation = min(max(math.sqrt(max(0.0, spread) / total), evenest * usual), usual)
+    scale = 1 / (2 * deviation**2)
+    density: Floats = squares * -scale
+    density += values * (2 * scale * mean)
+    density -= scale * mean**2 + math.log(deviation)
     return density
 
 

@@ -34,7 +34,9 @@ class Postings:
         self._print_ids = Ids()
         self._pair_ids = Ids()
         self._by_print = Grouped()
-        self.prints = Columns({"users": np.int32, "asked_at": np.int32})
+        self.prints = Columns(
+            {"users": np.int32, "asked_at": np.int32, "uses": np.int32, "asked_uses": np.int32, "dealt": np.bool_}
+        )
         self.pairs = Columns({"print": np.int32, "account": np.int32, "times": np.int32, "last": np.float64})
 
     def see(self, prints: Keys, accounts: Numbers, at: NDArray[np.float64], tenants: Numbers) -> None:
@@ -79,8 +81,11 @@ class Postings:
         self.prints.keep(used)
         users = self.prints["users"]
         users[:] = np.bincount(pairs["print"], minlength=len(used))
+        uses = self.prints["uses"]
+        uses[:] = np.bincount(pairs["print"], pairs["times"], minlength=len(used))
         # What many used once and few do now has to be looked at again when these grow.
         np.minimum(self.prints["asked_at"], users, out=self.prints["asked_at"])
+        np.minimum(self.prints["asked_uses"], uses, out=self.prints["asked_uses"])
         self._print_ids.keep(used)
         self._index_pairs()
         for start in range(0, len(self._lone_users), _INDEXED_AT_ONCE):
@@ -143,6 +148,7 @@ class Postings:
             new = np.flatnonzero(fresh)[first]
             self.pairs.add(len(order), print=prints[new], account=accounts[new])
             np.add.at(self.prints["users"], prints[new], 1)
+        np.add.at(self.prints["uses"], prints, 1)
         np.add.at(self.pairs["times"], numbers, 1)
         np.maximum.at(self.pairs["last"], numbers, at)
 

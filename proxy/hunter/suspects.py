@@ -30,10 +30,12 @@ class Suspect:
     """One group: the numbers of its accounts, its prints, and what was last made of it.
 
     `among` is how many accounts those were chosen from: who looks for ten that are alike finds them in any hundred.
+    `raised_by` is the print that they came to notice by, 0 for none; it may be another group's.
     """
 
     id: str
     core: Numbers
+    raised_by: int = 0
     among: int = 0
     keys: set[int] = field(default_factory=set)
     touched_at: float = 0.0
@@ -88,7 +90,7 @@ class Suspects:
                     free = free[:0]
                     key = key if 2 * counts[best] >= suspicion.users else 0
             elif len(free) >= max(least, len(members) / 2):
-                group = Suspect(_named(key, free, name), free[:0])
+                group = Suspect(_named(key, free, name), free[:0], key)
                 if group.id in self._known:
                     continue
                 best = len(order)
@@ -105,12 +107,19 @@ class Suspects:
                 self._owner_of_key[key] = group.id
         self._let_go()
 
+    def told_of_text(self, group: Suspect) -> Suspect | None:
+        """Return the group with a finding, if there is one, that has the print which raised this one."""
+        other = self._known.get(self._owner_of_key.get(group.raised_by, ""))
+        return None if other is group or other is None or other.finding is None else other
+
     def merge(self, into: Suspect, other: Suspect) -> None:
         """Make one group of two."""
         into.core = np.union1d(into.core, other.core)
         into.among = max(into.among, other.among, len(into.core))
         into.keys |= other.keys
         into.confirmed |= other.confirmed
+        if into.finding is not None and other.finding is not None:  # until it is told anew, nobody is let go
+            into.finding = replace(into.finding, members={**other.finding.members, **into.finding.members})
         self._owner_of_key.update(dict.fromkeys(other.keys, into.id))
         del self._known[other.id]
 
@@ -159,6 +168,7 @@ class Suspects:
             "numbers": np.array(
                 [[group.among, group.touched_at, group.confidence, group.confirmed] for group in groups]
             ),
+            "raised": np.array([group.raised_by for group in groups], np.uint64),
             "honest": _sorted(self._honest_keys),
         }
         for number, group in enumerate(groups):
@@ -171,12 +181,14 @@ class Suspects:
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what `arrays` returned."""
         self._honest_keys = set(arrays["honest"].tolist())
-        for number, (name, numbers) in enumerate(zip(arrays["ids"].tolist(), arrays["numbers"].tolist(), strict=True)):
+        columns = (arrays[name].tolist() for name in ("ids", "raised", "numbers"))
+        for number, (name, raised_by, numbers) in enumerate(zip(*columns, strict=True)):
             keys = set(arrays[f"keys{number}"].tolist())
             finding = arrays.get(f"finding{number}")
             self._known[name] = Suspect(
                 id=name,
                 core=arrays[f"core{number}"],
+                raised_by=raised_by,
                 keys=keys,
                 among=int(numbers[0]),
                 touched_at=numbers[1],

@@ -2,7 +2,7 @@
 hang together by payment and addresses alone.
 
 A suspicion accuses nobody; it says where to look closer. Prints are looked at again when their users have grown by an
-eighth, so that a print costs little however long it lives.
+eighth, or their uses to twice as many, so that a print costs little however long it lives.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from proxy.hunter.background import AGE_BINS, Background
 from proxy.hunter.chance import Floats, excess
+from proxy.hunter.dealing import mark_dealt
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
 from proxy.hunter.postings import Postings
@@ -22,6 +23,7 @@ from proxy.hunter.postings import Postings
 # In nats. A thousand prints are looked at in a round of a busy deployment, each in some 300 windows of age.
 _LEAST = 10.0
 _GROWTH = 8
+_MORE_USE = 2
 # Of the prints that are looked at together: to look takes some 150 bytes a user, and a kilobyte a print, on the way.
 _USERS_AT_ONCE, _PRINTS_AT_ONCE = 1 << 20, 4096
 _WIDTHS = (1, 2, 4, 8, 16, 32)  # of windows, in bins of the age
@@ -47,18 +49,27 @@ def suspicious_prints(postings: Postings, tenants: Numbers, usual: Background, l
     Those come first that hardly anybody else uses: public text, that accounts of several campaigns and many others
     send, joins what belongs apart.
     """
-    users, asked_at = postings.prints["users"], postings.prints["asked_at"]
-    due = (users >= least) & (users * _GROWTH >= asked_at * (_GROWTH + 1))
-    asked_at[due] = users[due]
-    numbers = np.flatnonzero(due)
+    numbers = _due(postings, least)
+    users = postings.prints["users"]
     keys = postings.print_keys()
     found: list[Suspicion] = []
     for part in in_parts(numbers, users[numbers], _USERS_AT_ONCE, _PRINTS_AT_ONCE):
         marked = np.zeros(len(users), np.bool_)
         marked[part] = True
-        prints, owners, _ = postings.users_of(marked)
+        prints, owners, times = postings.users_of(marked)
         found.extend(_suspicious(prints, owners, keys, tenants, usual, least))
+        mark_dealt(postings, prints, owners, times, tenants, usual)
     return sorted(found, key=lambda suspicion: (-round(suspicion.part, 1), -suspicion.weight))
+
+
+def _due(postings: Postings, least: int) -> NDArray[np.intp]:
+    """Return the prints that have to be looked at now, and note that they are."""
+    users, asked_at = postings.prints["users"], postings.prints["asked_at"]
+    uses, asked_uses = postings.prints["uses"], postings.prints["asked_uses"]
+    grown = (users * _GROWTH >= asked_at * (_GROWTH + 1)) | (uses >= _MORE_USE * asked_uses)
+    due = np.flatnonzero((users >= least) & grown)
+    asked_at[due], asked_uses[due] = users[due], uses[due]
+    return due
 
 
 def in_parts(numbers: NDArray[np.intp], sizes: Numbers, most: int, most_numbers: int) -> Iterator[NDArray[np.intp]]:

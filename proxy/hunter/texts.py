@@ -25,6 +25,10 @@ _HABIT_LEAST = 3
 # Of a print's users, how many are of the group, against the group's most own prints: public text that its accounts
 # send as well, as others do, is not what joins them.
 _OWN_PART = 0.5
+# And how often they send it, against what they send most: a template goes with each request, or takes turns with some
+# others; what stands in a few of the questions of a public collection does not, however many of them ask one.
+_OFTEN_PART = 0.1
+_MOST_SENT = 8  # prints
 _USERS_AT_ONCE = 1 << 20  # of the prints of several groups, that are looked at together
 _FEW = 4  # times as many accounts as uses: then to sort the uses is less than to go through all accounts
 
@@ -103,8 +107,7 @@ def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Acco
     by_core = np.add.reduceat(in_core[users], starts, dtype=np.int64) if len(starts) else users_of
     common = np.flatnonzero(by_core)
     counts = by_core[common]
-    part = counts / users_of[common]
-    own = part >= _OWN_PART * np.quantile(part, 0.9) if len(common) else counts > 0
+    own = _own(counts / users_of[common], _uses_by_core(uses, starts, in_core)[common])
     order = np.argsort(-counts, kind="stable")
     order = order[(own & (counts >= max(_HABIT_LEAST, _HABIT_PART * len(group.core))))[order]]
     habits = common[order]
@@ -120,6 +123,24 @@ def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Acco
     enough = times_used >= _USED
     joins = bool(2 * int((core & enough).sum()) > len(group.core))
     return Texts(who[enough].astype(np.int32), times_used[enough], typical, joins, all_keys[used[habits]])
+
+
+def _uses_by_core(uses: Uses, starts: NDArray[np.intp], in_core: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how often the core used each print."""
+    _, users, times = uses
+    mine = np.where(in_core[users], times, 0)
+    by_core: NDArray[np.int64] = np.add.reduceat(mine, starts, dtype=np.int64) if len(starts) else mine
+    return by_core
+
+
+def _own(part: Floats, sent: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which prints are what joins a group; `part` of their users are of it, who `sent` them so often."""
+    if not len(part):
+        return np.zeros(0, np.bool_)
+    most = min(_MOST_SENT, len(sent))
+    often = sent >= _OFTEN_PART * np.partition(sent, -most)[-most]
+    own: NDArray[np.bool_] = often & (part >= _OWN_PART * np.quantile(part[often], 0.9))
+    return own
 
 
 def _summed(users: Numbers, times: Numbers, accounts: int) -> tuple[NDArray[np.intp], Floats]:

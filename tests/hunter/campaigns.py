@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from proxy.hunter.event import Asked
-from tests.hunter.traffic import DAY_S, START, Account, World
+from tests.hunter.traffic import DAY_S, HOUR_S, START, Account, World
 
 REASONING = Asked("large", trace_elicitation=0.9)
 GRADES = Asked("large", rubric_grading=0.9)
+MADE_UP = Asked("large", synthetic_generation=0.9)
 FOREIGN = Asked("large", identity_claim="foreign-model")
 
 
@@ -113,6 +114,38 @@ def victim(world: World) -> None:
         world.ask(accounts[number], at, ("victim", 26), output=1000)
 
 
+def majority(world: World) -> None:
+    """Three of four accounts are the campaign's: opened over four months, nothing shared, a quarter of other work."""
+    accounts = _accounts(world, 1_500, within_days=120)
+    for number, at in world.by_turns(1_500, 12):
+        if world.rng.random() < 0.25:
+            world.ask(accounts[number], at, (f"passenger-{number}", 8))
+        else:
+            world.ask(accounts[number], at, (f"majority-{number % 2}", 24), output=1000, asked=MADE_UP)
+
+
+def two_texts(world: World) -> None:
+    """Two templates, the second a day later and by other accounts, with the same few cards and addresses."""
+    early = _accounts(world, 40, within_days=6, cards=3, proxies=3)
+    late = _accounts(world, 30, within_days=90, cards=3, proxies=3, first=40)
+    for number, at in world.by_turns(40, 18):
+        world.ask(early[number], at, ("early", 24), output=1500, asked=REASONING)
+    for number, at in world.by_turns(30, 18, from_h=24):
+        world.ask(late[number], at, ("late", 24), output=1500, asked=MADE_UP)
+
+
+def from_a_collection(world: World) -> None:
+    """One template around questions of a public collection, some of which begin alike; a few people ask such as well."""
+    accounts = _accounts(world, 60, within_days=6)
+    for number, at in world.by_turns(60, 30):
+        chosen = world.rng.integers(20)
+        world.ask(accounts[number], at, ("around", 24), (f"task-{chosen}", 18), output=1500, asked=REASONING)
+    for n in range(20):
+        who = world.account(f"curious-{n}")
+        for task in range(0, 20, 2):
+            world.ask(who, START + HOUR_S * (n + task), (f"task-{task}", 18))
+
+
 def growing_pool(world: World) -> None:
     """Raw questions and a pool again, but half of the accounts begin to work on the second day."""
     accounts = _accounts(world, 60, within_days=60, cards=10, proxies=12)
@@ -177,6 +210,9 @@ CAMPAIGNS: tuple[Callable[[World], None], ...] = (
     victim,
     growing_pool,
     two_batches,
+    majority,
+    two_texts,
+    from_a_collection,
 )
 # Honest accounts send the same text, and some of them were opened in the same days and send about as much: with how
 # many of them may be named, one in twenty; two batches cover twice the days.

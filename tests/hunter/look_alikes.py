@@ -146,6 +146,24 @@ def mobile_networks(world: World) -> None:
             world.ask(who, at, (f"own-mobile-{n}", 8))
 
 
+def timers(world: World) -> None:
+    """Most accounts are of customers of one product that asks by a timer, day and night, with one template.
+
+    They came over two years; some sit in one office, and some have a reseller's card.
+    """
+    accounts = [
+        world.account(
+            f"timer-{n}",
+            agent="timer",
+            peer=f"site-{n % 20}" if n % 4 == 0 else "",
+            payment=f"reseller-{n % 6}" if n % 10 == 0 else "",
+        )
+        for n in range(900)
+    ]
+    for number, at in world.by_turns(900, 12):
+        world.ask(accounts[number], at, ("timer", 24), output=400)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -165,4 +183,5 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     one_off_flood,
     flood,
     mobile_networks,
+    timers,
 )

@@ -6,9 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.hunter.campaigns import AMONG_HONEST_USERS, CAMPAIGNS, judges_of_two_months, victim
+from tests.hunter.campaigns import (
+    AMONG_HONEST_USERS,
+    CAMPAIGNS,
+    from_a_collection,
+    judges_of_two_months,
+    two_texts,
+    victim,
+)
 from tests.hunter.look_alikes import LOOK_ALIKES
-from tests.hunter.traffic import HOUR_S, START, TERMS, Outcome, World, in_order, ordinary, run
+from tests.hunter.traffic import HOUR_S, START, TERMS, Outcome, World, in_order, ordinary, piece, run
 
 # What is never in a finding has to hold for any seed; of the guilty some are missed where only links join them.
 _RECALL = 0.9
@@ -54,6 +61,18 @@ def test_those_who_send_a_victims_prompt_are_named_and_the_victims_are_spared() 
     assert finding.members.keys() == outcome.guilty
     assert len([name for name in finding.reach.spared if name.startswith("victim-")]) > 15
     assert not finding.reach.spared & finding.members.keys()
+
+
+def test_what_two_texts_and_one_pool_have_in_common_is_told_as_one_campaign() -> None:
+    outcome = _hunted(two_texts, 1)
+    assert len({finding.id for _, finding in outcome.told}) == 1
+    assert outcome.recall >= _RECALL
+
+
+def test_questions_of_a_public_collection_are_no_part_of_a_template() -> None:
+    (finding,) = _hunted(from_a_collection, 1).hunt.findings.values()
+    (template,) = finding.templates
+    assert set(template.prints) == set(piece("around", 24))
 
 
 def _is_sound(outcome: Outcome) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,9 @@ from proxy.hunter.accounts import WISHES, Accounts
 from proxy.hunter.background import AGE_BINS, Background, background
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats, excess, ways_to_choose
+from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Asked, Event
-from proxy.hunter.evidence import OCCASION_MOST, PRIOR, confidence, sought, weigh
+from proxy.hunter.evidence import PRIOR, TOGETHER_MOST, confidence, sought, weigh
 from proxy.hunter.families import age, even_volume, fresh_payloads, pools, rhythm, text
 from proxy.hunter.finding import Evidence
 from proxy.hunter.ids import Numbers
@@ -156,6 +157,14 @@ def test_what_strangers_share_is_a_pool_or_one_place_or_card(
     assert {entry.family for entry in pools(_Scene(shared).case())} == families
 
 
+def test_users_of_one_text_who_share_an_address_may_be_colleagues_however_rare_that_is() -> None:
+    def told(sharing: int) -> Callable[[int], dict[str, Any]]:
+        return lambda n: {"peer": f"of-{n // 2}", "prefix": f"net-{n // 2}"} if n < sharing else {}
+
+    assert pools(_Scene(told(4)).case()) == []
+    assert _only(pools(_Scene(told(12)).case())).weight == pytest.approx(float(excess(12, _MEMBERS, 0.2)))
+
+
 def _chain(cards: int) -> Callable[[int], dict[str, Any]]:
     """Return what makes members share four addresses, and so many of them, in pairs, cards as well."""
 
@@ -276,13 +285,40 @@ def test_every_family_is_capped_and_one_alone_makes_no_finding() -> None:
     assert all(confidence([entry]) < 0.01 for entry in found)
 
 
-def test_what_one_occasion_explains_together_makes_no_finding() -> None:
-    occasion = [
-        Evidence(family, 6.0, "", {})
-        for family in ("text", "age", "client", "one place", "one card", "output", "payload")
-    ]
-    assert confidence(occasion) == pytest.approx(1 / (1 + math.exp(-PRIOR - OCCASION_MOST)))
-    assert confidence(occasion) < 0.3
+_OCCASION = ("text", "age", "client", "one place", "one card", "output", "payload")
+_PROGRAM = ("text", "client", "output", "payload", "volume", "rhythm")
+
+
+@pytest.mark.parametrize("families", [_OCCASION, _PROGRAM], ids=["an occasion", "a program"])
+def test_what_one_occasion_or_one_program_explains_makes_no_finding(families: Sequence[str]) -> None:
+    together = [Evidence(family, 6.0, "", {}) for family in families]
+    assert confidence(together) == pytest.approx(1 / (1 + math.exp(-PRIOR - TOGETHER_MOST)))
+    assert confidence(together) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("weights", "counted"),
+    [
+        ({"text": 4, "client": 2, "age": 6}, 11),
+        ({"text": 4, "client": 2, "age": 5, "volume": 5}, 16),
+        ({"text": 4, "client": 4, "age": 5, "volume": 5}, 16),
+        ({"text": 4, "client": 4, "age": 6, "volume": 9}, 17),
+        ({"text": 4, "age": 6, "volume": -2}, 8),
+        ({"text": 4, "client": 4, "age": 6, "volume": -2}, 9),
+        ({"text": 4, "age": 6, "payment": 5}, 15),
+    ],
+)
+def test_what_occasion_and_program_explain_both_counts_once(weights: dict[str, float], counted: float) -> None:
+    evidence = [Evidence(family, weight, "", {}) for family, weight in weights.items()]
+    assert confidence(evidence) == pytest.approx(1 / (1 + math.exp(-PRIOR - counted)))
+
+
+@pytest.mark.parametrize("new", [20, 12, 8])
+def test_how_far_a_family_counts_goes_by_how_many_it_is_true_of(new: int) -> None:
+    scene = _Scene(lambda n: {} if n < new else {"opened": _NOW - _DAY_S * (30 + 30 * n)})
+    entry = next(entry for entry in weigh(scene.case()) if entry.family == "age")
+    assert entry.numbers["true_of"] == pytest.approx(new / _MEMBERS, abs=0.08)
+    assert entry.weight == pytest.approx(6 * entry.numbers["true_of"])
 
 
 def test_confidence_of_any_sum_is_between_nothing_and_certainty() -> None:
@@ -369,6 +405,57 @@ def _post(scene: _Scene, prints: dict[int, np.ndarray[Any, Any]]) -> None:
         scene.postings.see(
             np.full(len(users), key, np.uint64), users.astype(np.int32), np.full(len(users), _NOW), tenants
         )
+
+
+def _dealt(scene: _Scene) -> set[int]:
+    """Look at what is due, and return the prints that are taken for dealt out."""
+    suspicious_prints(scene.postings, scene.accounts.rows["tenant"], scene.usual, 8)
+    return set(scene.postings.print_keys()[scene.postings.prints["dealt"]].tolist())
+
+
+def test_a_text_that_many_send_equally_often_is_dealt_out_and_its_users_are_no_yardstick() -> None:
+    scene, rng = _Scene(), np.random.default_rng(1)
+    workers, people = np.flatnonzero(scene.usual.ordinary)[:60], np.flatnonzero(scene.usual.ordinary)[60:120]
+    scene.accounts.rows["exchanges"][workers] = 12
+    _post(scene, {5: np.repeat(workers, rng.poisson(8, 60) + 1), 6: np.repeat(people, rng.geometric(0.12, 60))})
+    assert _dealt(scene) == {5}
+    mostly = mostly_dealt(scene.postings, scene.accounts)
+    assert mostly[workers].sum() > 50
+    assert mostly.sum() == mostly[workers].sum()
+    usual = background(
+        scene.accounts, scene.links, scene.ledger, np.zeros(len(mostly), np.bool_), _NOW, doubtful=mostly
+    )
+    assert not usual.yardstick[mostly].any()
+    assert usual.ordinary.all(), "they are accused of nothing"
+
+
+def test_of_a_dealt_out_text_one_print_is_noted_and_all_are_looked_at_again() -> None:
+    scene = _Scene()
+    workers = np.flatnonzero(scene.usual.ordinary)[:60]
+    _post(scene, {key: np.repeat(workers, 8) for key in (5, 6, 7)})
+    assert _dealt(scene) == {5}
+    assert scene.postings.prints["asked_at"].tolist() == [0, 0, 0]
+    assert _dealt(scene) == {5}
+    assert (scene.postings.prints["asked_at"] == 60).all()
+
+
+def test_a_text_that_came_to_be_sent_unevenly_is_dealt_out_no_more() -> None:
+    scene = _Scene()
+    workers = np.flatnonzero(scene.usual.ordinary)[:60]
+    _post(scene, {5: np.repeat(workers, 8)})
+    assert _dealt(scene) == {5}
+    _post(scene, {5: np.repeat(workers[::4], 60)})
+    assert _dealt(scene) == set()
+
+
+def test_a_text_that_was_used_once_by_each_is_looked_at_again_when_it_is_used_more() -> None:
+    scene = _Scene()
+    workers = np.flatnonzero(scene.usual.ordinary)[:60]
+    _post(scene, {5: workers})
+    assert _dealt(scene) == set()
+    for _ in range(7):
+        _post(scene, {5: workers})
+    assert _dealt(scene) == {5}
 
 
 def test_a_print_of_new_accounts_is_suspicious_and_one_of_all_ages_is_not() -> None:

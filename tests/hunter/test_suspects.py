@@ -88,6 +88,23 @@ def test_public_text_that_members_of_a_finding_send_brings_nobody_into_it() -> N
     assert _groups(suspects) == [(set(range(8)), {7, 9})]
 
 
+def test_a_group_that_another_groups_text_raised_knows_whose_campaign_it_is_once_that_is_told() -> None:
+    suspects = Suspects()
+    _hear(suspects, _suspicion(7, range(8)))
+    (first,) = suspects
+    _hear(suspects, _suspicion(8, range(8), users=9))
+    _hear(suspects, _suspicion(7, range(20, 40)), _suspicion(8, range(60, 80)))
+    raised = [group for group in suspects if group is not first]
+    assert [(group.keys, group.raised_by) for group in raised] == [(set(), 8)], "one id, one group"
+    assert suspects.told_of_text(raised[0]) is None
+    _report(first)
+    assert suspects.told_of_text(raised[0]) is first
+    assert suspects.told_of_text(first) is None
+    restored = Suspects()
+    restored.restore(suspects.arrays())
+    assert restored.told_of_text(restored[raised[0].id]) is restored[first.id]
+
+
 def test_whoever_is_linked_to_a_finding_without_text_is_looked_at_with_it() -> None:
     suspects = Suspects()
     _hear(suspects, _suspicion(0, range(8)))
@@ -107,6 +124,16 @@ def test_merging_keeps_the_accounts_and_prints_of_both_and_what_was_decided() ->
     assert into.confirmed
     with pytest.raises(KeyError):
         suspects[other.id]
+
+
+def test_two_findings_that_are_merged_let_nobody_go() -> None:
+    suspects = Suspects()
+    _hear(suspects, _suspicion(7, range(8)), _suspicion(8, range(20, 30)))
+    into, other = suspects
+    members = _report(into).members.keys() | _report(other).members.keys()
+    suspects.merge(into, other)
+    assert into.finding is not None
+    assert into.finding.members.keys() == members
 
 
 def test_a_dismissed_text_raises_no_suspicion_any_more_and_one_that_was_dropped_does() -> None:

@@ -1,0 +1,67 @@
+"""Which texts are sent as evenly as work that is dealt out by turns, and who mostly sends one.
+
+To send one accuses nobody: nightly jobs and classes are even too. But whoever does so is no yardstick of what people
+do. Where a campaign has most of the accounts, everybody else would be measured by it, and honest users of one tool
+would stand out by all that they have and it has not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.hunter.accounts import Accounts
+from proxy.hunter.background import Background
+from proxy.hunter.chance import dealt_out
+from proxy.hunter.ids import Numbers
+from proxy.hunter.postings import Postings
+
+_LEAST = 10.0  # in nats, as for a suspicion
+_USES_LEAST = 3.0  # of a print by an account, on average: fewer say nothing of evenness
+# The shape from which on nobody need ask: the variance is too large for work that is dealt out.
+_UNEVEN_SHAPE = 3.0
+
+
+def mark_dealt(
+    postings: Postings, prints: Numbers, owners: Numbers, times: Numbers, tenants: Numbers, usual: Background
+) -> None:
+    """Note which of these prints are dealt out, given every use of each; one for each text is enough.
+
+    The uses are in the order of the prints. The prints of a text that has become one are looked at again soon: from
+    now on its users are measured by others.
+    """
+    numbers, place = np.unique(prints, return_inverse=True)
+    _, once = np.unique(place.astype(np.int64) << 32 | tenants[owners], return_index=True)  # a tenant counts once
+    place, times = place[once], times[once].astype(np.float64)
+    places = np.searchsorted(place, np.arange(len(numbers) + 1))
+    totals = np.diff(places)
+    mean = np.bincount(place, times, minlength=len(numbers)) / totals
+    variance = np.bincount(place, times**2, minlength=len(numbers)) / totals - mean**2
+    even = (mean >= _USES_LEAST) & (variance < mean + mean**2 / _UNEVEN_SHAPE)
+    dealt, asked_at = postings.prints["dealt"], postings.prints["asked_at"]
+    known, fresh = ~usual.yardstick, np.zeros(len(usual.yardstick), np.bool_)
+    starts = np.searchsorted(prints, numbers)
+    ends = np.append(starts[1:], len(prints))
+    for row in np.flatnonzero(even | dealt[numbers]).tolist():
+        number, users = numbers[row], owners[starts[row] : ends[row]]
+        if not dealt[number] and 2 * int(known[users].sum()) >= len(users):  # by another print of the text
+            if 2 * int(fresh[users].sum()) >= len(users):
+                asked_at[number] = 0
+            continue
+        counts = times[places[row] : places[row + 1]].astype(np.int64)
+        is_dealt = bool(even[row]) and dealt_out(counts, usual.shape) >= _LEAST
+        if is_dealt and not dealt[number]:
+            asked_at[number] = 0
+            fresh[users] = True
+        dealt[number] = is_dealt
+        if is_dealt:
+            known[users] = True
+
+
+def mostly_dealt(postings: Postings, accounts: Accounts) -> NDArray[np.bool_]:
+    """Return who sends a text that is dealt out in most of his exchanges."""
+    _, users, times = postings.users_of(postings.prints["dealt"].copy())
+    most = np.zeros(len(accounts), np.int64)
+    np.maximum.at(most, users, times)
+    mostly: NDArray[np.bool_] = (most > 0) & (2 * most >= accounts.rows["exchanges"])
+    return mostly

@@ -1,0 +1,78 @@
+"""When two groups are one campaign: by the text that they send, or by where they have their cards and addresses from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from proxy.hunter.belonging import Named, hang_together, same_text
+from proxy.hunter.ids import Numbers
+from proxy.hunter.membership import Tie
+from proxy.hunter.suspects import Suspect
+from proxy.hunter.texts import Texts
+from tests.hunter.test_evidence import _MEMBERS, _Scene
+
+_ACCOUNTS = 100
+
+
+def _named(members: Numbers, users: Numbers, *, joins: bool = True) -> Named:
+    used = Texts(users.astype(np.int32), np.ones(len(users)), 4.0, joins, np.arange(4, dtype=np.uint64))
+    ties = [Tie("age", members.astype(np.float64)), Tie("text", -members.astype(np.float64))]
+    return Named(Suspect("c-1", members), used, members, len(users), ties, np.ones(len(members)), members[:0])
+
+
+def _some(*parts: range) -> Numbers:
+    return np.array([number for part in parts for number in part], np.int32)
+
+
+@pytest.mark.parametrize(
+    ("users", "joins", "same"),
+    [
+        (_some(range(40)), True, True),
+        (_some(range(30, 50)), True, False),
+        (_some(range(22, 42)), True, True),
+        (_some(range(40)), False, False),
+    ],
+    ids=["the same users", "half of them", "nine in ten", "no text"],
+)
+def test_two_groups_send_one_text_if_nearly_the_same_accounts_send_both(
+    users: Numbers, *, joins: bool, same: bool
+) -> None:
+    one = _named(_some(range(8)), _some(range(40)))
+    other = _named(_some(range(20, 30)), users, joins=joins)
+    assert same_text(one, other, _ACCOUNTS) is same
+    assert same_text(other, one, _ACCOUNTS) is same
+
+
+def test_a_group_with_the_members_of_another_has_their_ties_too() -> None:
+    one, other = (
+        _named(_some(range(10, 20)), _some(range(40))),
+        _named(_some(range(5), range(30, 33)), _some(range(40))),
+    )
+    both = one.with_those_of(other)
+    assert both.members.tolist() == [*range(5), *range(10, 20), *range(30, 33)]
+    assert [tie.weights.tolist() for tie in both.ties] == [both.members.tolist(), (-both.members).tolist()]
+    assert len(both.alike) == len(both.members)
+
+
+def _pool(n: int) -> dict[str, Any]:
+    return {"peer": f"of-{n % 3}", "prefix": f"net-{n % 3}"}
+
+
+def _colleagues(n: int) -> dict[str, Any]:
+    return {"peer": "office", "prefix": "office"} if n in (0, 10, 11) else {}
+
+
+@pytest.mark.parametrize(
+    ("told", "together"), [(_pool, True), (_colleagues, False), (lambda _: {}, False)], ids=["a pool", "few", "nothing"]
+)
+def test_two_groups_hang_together_if_one_has_its_addresses_from_the_other(
+    told: Callable[[int], dict[str, Any]], *, together: bool
+) -> None:
+    scene = _Scene(told)
+    halves = scene.members[: _MEMBERS // 2], scene.members[_MEMBERS // 2 :]
+    one, other = (_named(half, half) for half in halves)
+    assert hang_together(one, other, scene.usual) is together
