@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background, pooled
-from proxy.hunter.chance import Floats, excess
-from proxy.hunter.families import NEIGHBOURS
+from proxy.hunter.chance import SUSPICIOUS, Floats, excess
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
+from proxy.hunter.pools import NEIGHBOURS
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspects import Suspect, Suspects
 from proxy.hunter.texts import Texts, used_texts
@@ -30,7 +30,6 @@ _POOL_LEAST = 4  # values in common; one or two are an office or an agency
 _STRANGE = 1.5
 _SENT_TWICE, _SENT_OFTEN = 1.5, 4.0
 _SPARED_MOST = 10_000
-_POOL_SURE = 10.0  # nats, as for a suspicion
 _SAME_TEXT = 0.8  # of those who send the text of one, who send that of the other too
 
 
@@ -121,7 +120,7 @@ def hang_together(one: Named, other: Named, usual: Background) -> bool:
         if kind != PREFIX:
             mine = tokens[other.members]
             known, shared = mine > 0, np.isin(mine, tokens[one.members])
-            if excess(int((known & shared).sum()), int(known.sum()), max(usual.linked[kind], NEIGHBOURS)) >= _POOL_SURE:
+            if excess(int((known & shared).sum()), int(known.sum()), max(usual.linked[kind], NEIGHBOURS)) >= SUSPICIOUS:
                 return True
     return False
 

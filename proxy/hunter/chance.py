@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+# In nats, from which on a coincidence is looked at closer: a thousand prints are looked at in a round of a busy
+# deployment, each in some 300 windows of age.
+SUSPICIOUS = 10.0
 # How evenly a dispatcher spreads work: a Poisson spread, and some accounts that joined later.
 _EVEN_SHAPE = 12.0
 # The users of one app, or the sites of one agency, are less uneven among themselves than all customers together are.
@@ -28,6 +31,11 @@ def excess(hits: ArrayLike, trials: ArrayLike, usual: ArrayLike) -> Floats:
         inside = np.where(hits > 0, hits * np.log(seen / usual), 0.0)
         outside = np.where(hits < trials, (trials - hits) * np.log((1 - seen) / (1 - usual)), 0.0)
     return np.where(seen > usual, inside + outside, 0.0)
+
+
+def beyond(hits: float, of: float, usual: float) -> float:
+    """Return of how many something is true beyond what is usual, as a part of all of whom it could be."""
+    return max(0.0, hits / of - usual) / (1 - usual)
 
 
 def evenness(counts: NDArray[Any], usual_shape: float, even_shape: float) -> float:

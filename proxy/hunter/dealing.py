@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background
-from proxy.hunter.chance import dealt_out
+from proxy.hunter.chance import SUSPICIOUS, dealt_out
 from proxy.hunter.ids import Numbers
 from proxy.hunter.postings import Postings
 
-_LEAST = 10.0  # in nats, as for a suspicion
 _USES_LEAST = 3.0  # of a print by an account, on average: fewer say nothing of evenness
 # The shape from which on nobody need ask: the variance is too large for work that is dealt out.
 _UNEVEN_SHAPE = 3.0
@@ -49,7 +48,7 @@ def mark_dealt(
                 asked_at[number] = 0
             continue
         counts = times[places[row] : places[row + 1]].astype(np.int64)
-        is_dealt = bool(even[row]) and dealt_out(counts, usual.shape) >= _LEAST
+        is_dealt = bool(even[row]) and dealt_out(counts, usual.shape) >= SUSPICIOUS
         if is_dealt and not dealt[number]:
             asked_at[number] = 0
             fresh[users] = True

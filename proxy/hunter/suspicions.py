@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy.hunter.background import AGE_BINS, Background
-from proxy.hunter.chance import Floats, excess
+from proxy.hunter.chance import SUSPICIOUS, Floats, excess
 from proxy.hunter.dealing import mark_dealt
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
 from proxy.hunter.postings import Postings
 
-# In nats. A thousand prints are looked at in a round of a busy deployment, each in some 300 windows of age.
-_LEAST = 10.0
 _GROWTH = 8
 _MORE_USE = 2
 # Of the prints that are looked at together: to look takes some 150 bytes a user, and a kilobyte a print, on the way.
@@ -134,7 +132,7 @@ def _suspicious(
     starts = np.searchsorted(prints, numbers)
     ends = np.append(starts[1:], len(prints))
     places = np.searchsorted(rows, np.arange(len(numbers) + 1))
-    for row in np.flatnonzero((best >= _LEAST) & (totals >= least)).tolist():
+    for row in np.flatnonzero((best >= SUSPICIOUS) & (totals >= least)).tolist():
         users = everybody = owners[starts[row] : ends[row]]
         if kind_of[row] == 0:
             ages = usual.ages[users]

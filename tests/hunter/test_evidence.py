@@ -17,13 +17,14 @@ from proxy.hunter.chance import Floats, excess, ways_to_choose
 from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.evidence import PRIOR, TOGETHER_MOST, confidence, sought, weigh
-from proxy.hunter.families import age, even_volume, fresh_payloads, pools, rhythm, text
+from proxy.hunter.families import age, even_volume, fresh_payloads, rhythm, text
 from proxy.hunter.finding import Evidence
 from proxy.hunter.ids import Numbers
 from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
+from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import suspicious_links, suspicious_prints
 from tests.hunter.events import event
