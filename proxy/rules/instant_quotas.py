@@ -14,7 +14,7 @@ from typing import NamedTuple
 from proxy.clock import Clock
 from proxy.exchange import NO_TIES, Principal, Ties
 from proxy.rules.leases import Refusal
-from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota
+from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.quotas import scope_value
 from proxy.rules.reservation import Amounts, Denial, Plan, Reservation
 from proxy.store.base import MAX_UNITS
@@ -22,7 +22,8 @@ from proxy.store.unit_window import UnitWindow
 
 _MEASURES = tuple(Measure)
 # Windows beyond which those that ran empty are looked for, at some 300 bytes each; then twice what was left.
-_FEW_WINDOWS = 100_000
+_FEW_WINDOWS = 400_000
+_OF_CALLER = frozenset({Scope.KEY, Scope.ACCOUNT, Scope.TENANT})
 
 
 class _Count(NamedTuple):
@@ -143,12 +144,21 @@ class InstantQuotas:
         return window
 
     def _drop_empty(self, now: int) -> None:
-        """Let go of windows in which nothing is counted any more, and of the plans that hold on to them."""
-        self._counts.clear()
+        """Let go of the plans of callers of whom nothing is counted any more, and of windows that no plan needs."""
         for window in self._windows.values():
             window.advance(now)
-        self._windows = {key: window for key, window in self._windows.items() if window.slots}
+        self._counts = {key: counts for key, counts in self._counts.items() if _counts_something(counts)}
+        needed = {id(count.window) for counts in self._counts.values() for count in (*counts.enforced, *counts.shadow)}
+        self._windows = {key: each for key, each in self._windows.items() if each.slots or id(each) in needed}
         self._looked_for = max(_FEW_WINDOWS, 2 * len(self._windows))
+
+
+def _counts_something(counts: _Counts) -> bool:
+    """Tell whether anything is counted of the caller himself."""
+    return any(
+        count.window is not None and count.window.slots and count.quota.per in _OF_CALLER
+        for count in (*counts.enforced, *counts.shadow)
+    )
 
 
 def _look(counts: Sequence[_Count], amounts: Amounts, reservation: InstantReservation, now: int) -> list[Denial]:

@@ -124,3 +124,19 @@ async def test_what_counts_no_more_is_let_go(monkeypatch: pytest.MonkeyPatch) ->
         assert isinstance(await quotas.reserve(caller, "m", Amounts.of(1, 1, 0)), Reservation)
         clock.advance(2 * 86_400)
     assert 0 < len(quotas) <= 8
+
+
+async def test_of_a_caller_of_whom_something_is_counted_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instant_quotas, "_FEW_WINDOWS", 4)
+    clock = VirtualClock()
+    quotas, one = InstantQuotas(_pack(), clock), Amounts.of(1, 1, 0)
+    for number in range(20):
+        for _ in range(3):
+            caller = Principal(f"key-{number}", f"acct-{number}", f"org-{number}", "", 0.0, {})
+            held = await quotas.reserve(caller, "m", one)
+            assert isinstance(held, Reservation)
+            quotas.settle(held, one)
+        clock.advance(1.0)
+    for number in range(20):
+        caller = Principal(f"key-{number}", f"acct-{number}", f"org-{number}", "", 0.0, {})
+        assert isinstance(await quotas.reserve(caller, "m", one), Denial)
