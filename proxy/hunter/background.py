@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.chance import Floats, shape_of
+from proxy.hunter.ids import distinct
 from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import PREFIX, Links
 
@@ -124,7 +125,7 @@ def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Backgr
 
 def tenants_of(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return each token there is, and how many tenants have it; `tokens` has 0 for none."""
-    pairs = np.unique(tokens[tokens > 0].astype(np.int64) << 32 | tenants[tokens > 0])
+    pairs = distinct(tokens[tokens > 0].astype(np.int64) << 32 | tenants[tokens > 0])
     values, holders = np.unique(pairs >> 32, return_counts=True)
     return values, holders
 

@@ -6,18 +6,17 @@ one. Groups are changed here and nowhere else between two rounds of suspicions.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background, pooled
-from proxy.hunter.chance import SUSPICIOUS, Floats, excess
+from proxy.hunter.chance import SUSPICIOUS, excess
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
-from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
+from proxy.hunter.looks import Looks
+from proxy.hunter.membership import LEAST, VOLUME, judge_members
 from proxy.hunter.mixture import unlike_users
+from proxy.hunter.named import Named
 from proxy.hunter.pools import NEIGHBOURS
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspects import Suspect, Suspects
@@ -33,53 +32,19 @@ _SPARED_MOST = 10_000
 _SAME_TEXT = 0.8  # of those who send the text of one, who send that of the other too
 
 
-class Named(NamedTuple):
-    """A group of this round, with those that belong to it."""
-
-    group: Suspect
-    used: Texts
-    members: Numbers
-    pool: int  # how many accounts they were chosen among
-    ties: list[Tie]  # of the members
-    alike: Floats  # the exchanges of those who belong by all but their volume
-    strangers: Numbers  # those who sent the text more than once and do not belong
-
-    @property
-    def fits(self) -> Floats:
-        """How well each member fits, in all."""
-        fits: Floats = np.sum([tie.weights for tie in self.ties], axis=0)
-        return fits
-
-    def with_those_of(self, other: Named) -> Named:
-        """Return it with the members of another as well; the traits of both are the same ones."""
-        order = np.argsort(np.concatenate([self.members, other.members]), kind="stable")
-        ties = [
-            Tie(mine.trait, np.concatenate([mine.weights, theirs.weights])[order])
-            for mine, theirs in zip(self.ties, other.ties, strict=True)
-        ]
-        members = np.concatenate([self.members, other.members])[order]
-        strangers = np.setdiff1d(self.strangers, members)
-        return self._replace(
-            members=members, ties=ties, alike=np.concatenate([self.alike, other.alike]), strangers=strangers
-        )
-
-    def of(self, chosen: NDArray[np.bool_]) -> Named:
-        """Return it with some of its members only."""
-        return self._replace(
-            members=self.members[chosen], ties=[Tie(tie.trait, tie.weights[chosen]) for tie in self.ties]
-        )
-
-
-def who_belongs(suspects: Suspects, postings: Postings, accounts: Accounts, usual: Background) -> list[Named]:
+def who_belongs(
+    suspects: Suspects, looks: Looks, postings: Postings, accounts: Accounts, usual: Background
+) -> list[Named]:
     """Return the groups that have members, the oldest findings first; others are dropped, or joined to these."""
-    keys, owners, groups = suspects.keys()
-    texts = used_texts(postings, keys, owners, groups, accounts)
+    due = [group for group in suspects if looks.due(group, postings, accounts)]
+    texts = {group.id: used for group, used in zip(due, used_texts(postings, due, accounts), strict=True)}
     named: list[Named] = []
     joined: list[tuple[Suspect, Suspect]] = []
     claimed, owner = np.full(len(accounts), -1), np.full(len(accounts), -1)
     best = np.zeros(len(accounts))
-    for group, used in zip(groups, texts, strict=True):
-        found = _members(group, used, accounts, usual)
+    for group in suspects:
+        used = texts.get(group.id)
+        found = looks.last(group) if used is None else _members(group, used, accounts, usual)
         if len(found.members) < LEAST_ACCOUNTS:
             if group.finding is None:
                 suspects.drop(group)
@@ -94,11 +59,13 @@ def who_belongs(suspects: Suspects, postings: Postings, accounts: Accounts, usua
         best[found.members[better]] = fits[better]
         owner[found.members[better]] = len(named)
         named.append(found)
-    named = [entry.of(owner[entry.members] == number) for number, entry in enumerate(named)]
+    kept = [entry.of(owner[entry.members] == number) for number, entry in enumerate(named)]
     # Of some only those are left that do not fit another group better; a finding stays as it was last told.
-    named = [entry for entry in named if len(entry.members) >= LEAST_ACCOUNTS]
+    kept = [entry for entry in kept if len(entry.members) >= LEAST_ACCOUNTS]
+    named = looks.note(named, kept, postings, accounts)
     for entry in named:
-        entry.group.core = entry.members
+        if entry.fresh:
+            entry.group.core = entry.members
     for into, other in joined:  # whom the other has besides is asked in the next round
         suspects.merge(into, other)
     return _one_pool(_one_text(named, suspects, len(accounts)), suspects, accounts.rows["tenant"], usual)

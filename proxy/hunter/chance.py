@@ -24,13 +24,15 @@ def excess(hits: ArrayLike, trials: ArrayLike, usual: ArrayLike) -> Floats:
 
     The binomial log-likelihood ratio, as in Kulldorff's scan statistic (1997). Arrays or numbers.
     """
-    hits, trials = np.asarray(hits, np.float64), np.asarray(trials, np.float64)
-    usual = np.clip(np.asarray(usual, np.float64), 1e-9, 1 - 1e-9)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        seen = np.where(trials > 0, hits / trials, 0.0)
-        inside = np.where(hits > 0, hits * np.log(seen / usual), 0.0)
-        outside = np.where(hits < trials, (trials - hits) * np.log((1 - seen) / (1 - usual)), 0.0)
-    return np.where(seen > usual, inside + outside, 0.0)
+    seen, of, share = np.broadcast_arrays(*(np.asarray(each, np.float64) for each in (hits, trials, usual)))
+    share = np.clip(share, 1e-9, 1 - 1e-9)
+    found = np.zeros(seen.shape)
+    more = seen > of * share  # of windows of age a fraction, and logarithms are most of the work
+    seen, of, share = seen[more], of[more], share[more]
+    part = seen / of
+    missed = np.maximum(1 - part, np.finfo(np.float64).tiny)  # where it is none, none are counted
+    found[more] = seen * np.log(part / share) + (of - seen) * np.log(missed / (1 - share))
+    return found
 
 
 def beyond(hits: float, of: float, usual: float) -> float:

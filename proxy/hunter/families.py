@@ -19,6 +19,7 @@ from proxy.hunter.case import Case
 from proxy.hunter.chance import beyond, dealt_out, excess
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
+from proxy.hunter.ids import distinct
 from proxy.hunter.pools import pools
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
@@ -26,6 +27,7 @@ _WINDOWS = 5.7
 # A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
 # divided, even if every question is sampled several times.
 _ON_A_LIST = 0.2
+_ALL_BUT_BITS = np.uint64(64 - 16)
 _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
 # In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
 _OWN_RHYTHM = 0.05
@@ -137,12 +139,15 @@ def _one_list(case: Case) -> bool:
     That makes them even without anybody who deals out work; and work that is dealt out is divided.
     """
     questions = case.rows["question"]
+    least = _ON_A_LIST * len(case.members)
     asked = np.flatnonzero(questions != 0)
+    # A question that so many ask stands in as many rows, and so do all together that are alike in some bits.
+    alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)
+    asked = asked[(np.bincount(alike, minlength=1) >= least)[alike]]
     values, place = np.unique(questions[asked], return_inverse=True)
-    pairs = np.unique(place.astype(np.int64) << 32 | case.rows["account"][asked])
+    pairs = distinct(place.astype(np.int64) << 32 | case.rows["account"][asked])
     askers = np.bincount(pairs >> 32, minlength=len(values))
-    common = askers >= _ON_A_LIST * len(case.members)
-    return bool(common[place].sum() > _HALF * len(questions))
+    return bool((askers >= least)[place].sum() > _HALF * len(questions))
 
 
 def rhythm(case: Case) -> list[Evidence]:
@@ -150,7 +155,7 @@ def rhythm(case: Case) -> list[Evidence]:
     usual = case.usual
     hours = hour_of(case.rows["at"]) - usual.first_hour
     inside = (hours >= 0) & (hours < len(usual.hours))
-    cells = np.unique(hours[inside] << 32 | case.rows["account"][inside]) >> 32
+    cells = distinct(hours[inside] << 32 | case.rows["account"][inside]) >> 32
     if not len(cells) or (span := int(cells.max() - cells.min()) + 1) < _RHYTHM_HOURS:
         return []
     start = int(cells.min())
@@ -186,7 +191,7 @@ def fresh_payloads(case: Case) -> list[Evidence]:
     questions = questions[questions != 0]
     if len(questions) < _FEW:
         return []
-    fresh = len(np.unique(questions)) / len(questions)
+    fresh = len(distinct(questions)) / len(questions)
     if fresh < _FRESH:
         return []
     sentence = f"{fresh:.1%} of {len(questions)} questions are asked once only."

@@ -6,16 +6,16 @@ looked at again but what a search for the new takes.
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 from numpy.typing import NDArray
 
 from proxy.hunter.chance import Floats
-from proxy.hunter.ids import Numbers
+from proxy.hunter.ids import Numbers, distinct
 
 _HOUR_S = 3600.0
 _RECENT_PART = 8
+_AT_ONCE = 1 << 20  # cells that are counted at once, at some 20 bytes each
+_LOWER = (1 << 32) - 1
 
 Cells = NDArray[np.int64]  # an hour since the epoch, and in the lower half an account
 
@@ -32,36 +32,39 @@ class ActiveHours:
         self.rows = 0  # of the ledger, that were taken in
         self._settled: Cells = np.zeros(0, np.int64)
         self._recent: Cells = np.zeros(0, np.int64)
-        self._counts: Counter[int] = Counter()
 
     def take(self, at: Floats, accounts: Numbers) -> None:
         """Take in the next rows of the ledger."""
         self.rows += len(at)
-        cells = np.unique(_cells(at, accounts))
+        cells = distinct(_cells(at, accounts))
         for known in (self._settled, self._recent):
             if len(known):
                 cells = cells[known[np.minimum(np.searchsorted(known, cells), len(known) - 1)] != cells]
-        hours, counts = np.unique(cells >> 32, return_counts=True)
-        self._counts.update(dict(zip(hours.tolist(), counts.tolist(), strict=True)))
         self._recent = _merged(self._recent, cells)
         if len(self._recent) * _RECENT_PART > len(self._settled):
             self._settled, self._recent = _merged(self._settled, self._recent), np.zeros(0, np.int64)
 
-    def without(self, at: Floats, accounts: Numbers, first: int, last: int) -> tuple[Floats, int]:
+    def without(self, left_out: NDArray[np.bool_], first: int, last: int) -> tuple[Floats, int]:
         """Return active accounts by the hour, and the first hour of these, between two hours and both included.
 
-        What is taken out are the accounts of these rows, which must be all rows of theirs.
+        `left_out` says of each account whether it does not count.
         """
-        hours, out = np.unique(np.unique(_cells(at, accounts)) >> 32, return_counts=True)
-        left = self._counts - Counter(dict(zip(hours.tolist(), out.tolist(), strict=True)))
-        kept = {hour: count for hour, count in left.items() if first <= hour <= last}
-        if not kept:
+        begin = max(first, min((int(cells[0] >> 32) for cells in self._parts() if len(cells)), default=first))
+        end = min(last, max((int(cells[-1] >> 32) for cells in self._parts() if len(cells)), default=first))
+        found = np.zeros(max(0, end - begin + 1))
+        for cells in self._parts():
+            inside = cells[slice(*np.searchsorted(cells, [begin << 32, (end + 1) << 32]))]
+            for start in range(0, len(inside), _AT_ONCE):
+                part = inside[start : start + _AT_ONCE]
+                counted = ~left_out[part & _LOWER]
+                found += np.bincount((part >> 32) - begin, counted, minlength=len(found))
+        active = np.flatnonzero(found)
+        if not len(active):
             return np.zeros(1), 0
-        begin = min(kept)
-        found = np.zeros(max(kept) - begin + 1)
-        for hour, count in kept.items():
-            found[hour - begin] = count
-        return found, begin
+        return found[active[0] : active[-1] + 1], begin + int(active[0])
+
+    def _parts(self) -> tuple[Cells, Cells]:
+        return self._settled, self._recent
 
 
 def _cells(at: Floats, accounts: Numbers) -> Cells:

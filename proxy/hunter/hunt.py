@@ -11,7 +11,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.archive import pack_arrays, pack_names, unpack_arrays, unpack_names
 from proxy.hunter.background import Background, as_busy, background
-from proxy.hunter.belonging import LEAST_ACCOUNTS, Named, hang_together, same_text, who_belongs
+from proxy.hunter.belonging import LEAST_ACCOUNTS, hang_together, same_text, who_belongs
 from proxy.hunter.case import Case
 from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Event
@@ -28,10 +28,12 @@ from proxy.hunter.finding import Evidence, Finding
 from proxy.hunter.ids import Numbers
 from proxy.hunter.ledger import EXCHANGES_MOST, Ledger
 from proxy.hunter.links import Links
+from proxy.hunter.looks import Looks
+from proxy.hunter.named import Named
 from proxy.hunter.postings import PAIRS_MOST, Postings
 from proxy.hunter.reporting import LookedAt, report, tells_more
 from proxy.hunter.suspects import Suspect, Suspects
-from proxy.hunter.suspicions import suspicious_links, suspicious_prints
+from proxy.hunter.suspicions import Suspicion, Told, suspicious_links, suspicious_prints
 from proxy.hunter.terms import Terms
 from proxy.hunter.texts import used_texts
 
@@ -55,6 +57,7 @@ class Hunt:
         self._links = Links()
         self._ledger = Ledger()
         self._suspects = Suspects()
+        self._looks = Looks()
         self._honest: set[str] = set()  # accounts of what was dismissed
         self._forgot_at = 0.0
         self._since = -np.inf
@@ -87,8 +90,7 @@ class Hunt:
         at = np.repeat(np.array([event.at for event in events]), sizes)
         tenants = self._accounts.rows["tenant"]
         self._postings.see(np.concatenate(prints), np.repeat(accounts, sizes), at, tenants)
-        full = (len(self._accounts) / ACCOUNTS_MOST, len(self._ledger) / EXCHANGES_MOST)
-        if max(*full, len(self._postings.pairs) / PAIRS_MOST) > _BEYOND:
+        if not self._has_room(_BEYOND):
             self._let_go(self._since)
 
     def judge(self, now: float) -> list[Finding]:
@@ -101,18 +103,22 @@ class Hunt:
             return []
         self._round += 1
         tenants = self._accounts.rows["tenant"]
-        suspected = np.zeros(len(self._accounts), np.bool_)
+        likely = np.zeros(len(self._accounts), np.bool_)
         for group in self._suspects:
             if group.confidence >= _LIKELY:
-                suspected[group.core] = True
-        usual = background(self._accounts, self._links, self._ledger, suspected, now, self._doubtful())
-        suspicions = suspicious_prints(self._postings, tenants, usual, LEAST_ACCOUNTS)
+                likely[group.core] = True
+        usual = background(self._accounts, self._links, self._ledger, likely, now, self._doubtful())
+        told = Told(self._suspects.findings_of(len(self._accounts)), self._postings.marked(self._suspects.prints()))
+        suspicions = suspicious_prints(self._postings, tenants, usual, told, LEAST_ACCOUNTS)
         if self._round % _LINKS_EVERY == 1:
             suspicions += suspicious_links(tenants, usual, LEAST_ACCOUNTS)
-        honest = np.zeros(len(self._accounts), np.bool_)
-        honest[[number for name in self._honest if (number := self._accounts.number(name)) is not None]] = True
-        told = (entry for entry in suspicions if 2 * int(honest[entry.accounts].sum()) < len(entry.accounts))
-        self._suspects.hear(told, len(self._accounts), LEAST_ACCOUNTS, now, self._accounts.name)
+        honest = [number for name in self._honest if (number := self._accounts.number(name)) is not None]
+        heard: Iterable[Suspicion] = suspicions
+        if honest:
+            is_honest = np.zeros(len(self._accounts), np.bool_)
+            is_honest[honest] = True
+            heard = (entry for entry in suspicions if 2 * int(is_honest[entry.accounts].sum()) < len(entry.accounts))
+        self._suspects.hear(heard, len(self._accounts), LEAST_ACCOUNTS, now, self._accounts.name)
         found = list(self._look_closer(usual, now))
         return found + list(self._suspects.leave(found, now))
 
@@ -165,11 +171,10 @@ class Hunt:
     def _doubtful(self) -> np.ndarray:
         """Return who sends the text of a likely campaign, or one that is dealt out, in most of his exchanges."""
         doubtful = mostly_dealt(self._postings, self._accounts)
-        keys, owners, groups = self._suspects.keys()
-        likely = np.array([group.confidence >= _LIKELY for group in groups], np.bool_)
-        chosen, number = likely[owners], np.cumsum(likely, dtype=np.int32) - 1
-        campaigns = [groups[place] for place in np.flatnonzero(likely).tolist()]
-        for used in used_texts(self._postings, keys[chosen], number[owners[chosen]], campaigns, self._accounts):
+        likely = [group for group in self._suspects if group.confidence >= _LIKELY]
+        known = [self._looks.texts(group) for group in likely]
+        new = [group for group, used in zip(likely, known, strict=True) if used is None]
+        for used in [*filter(None, known), *used_texts(self._postings, new, self._accounts)]:
             if used.joins:
                 mostly = 2 * used.exchanges >= self._accounts.rows["exchanges"][used.users]
                 doubtful[used.users[mostly]] = True
@@ -177,12 +182,13 @@ class Hunt:
 
     def _look_closer(self, usual: Background, now: float) -> Iterator[Finding]:
         """Ask of every group who belongs to it, and weigh the evidence."""
-        named = who_belongs(self._suspects, self._postings, self._accounts, usual)
+        named = who_belongs(self._suspects, self._looks, self._postings, self._accounts, usual)
         known = [entry for entry in named if entry.group.finding is not None]
         owner = np.full(len(self._accounts), -1)
-        for number, entry in enumerate(named):
+        fresh = [entry for entry in named if entry.fresh]
+        for number, entry in enumerate(fresh):
             owner[entry.members] = number
-        for entry, rows in zip(named, self._rows_of(owner, len(named)), strict=True):
+        for entry, rows in zip(fresh, self._rows_of(owner, len(fresh)), strict=True):
             case, evidence = self._weigh(entry, rows, usual)
             rule = self._rule_of(entry, case)
             if rule is None:
@@ -222,7 +228,7 @@ class Hunt:
         self, named: Named, rows: Mapping[str, np.ndarray], usual: Background
     ) -> tuple[Case, Sequence[Evidence]]:
         """Weigh a group, and note how sure it is."""
-        group, used, members, pool, _, alike, _ = named
+        group, used, members, pool, _, alike, *_ = named
         outsiders = used.outsiders(members, usual)
         case = Case(members, used.of(members), used.joins, alike, pool, outsiders, rows, self._accounts, usual)
         evidence = weigh(case)
@@ -255,9 +261,17 @@ class Hunt:
         self._since = min(now, last) - max(terms.window_s for terms in self._terms)
         self._let_go(self._since)
 
+    def _has_room(self, part: float = 1.0) -> bool:
+        """Tell whether no more is held than this part of what there may be."""
+        full = (len(self._accounts) / ACCOUNTS_MOST, len(self._ledger) / EXCHANGES_MOST)
+        return max(*full, len(self._postings.pairs) / PAIRS_MOST) <= part
+
     def _let_go(self, since: float) -> None:
-        """Forget what is older, and what is more than there may be."""
+        """Forget what is older, and what is more than there may be; nothing is made anew where there is neither."""
+        self._looks.forget()
         rows = self._accounts.rows
+        if float(rows["first"].min(initial=np.inf)) >= since and self._has_room():
+            return
         kept = np.flatnonzero(rows["last"] >= since)
         if len(kept) > ACCOUNTS_MOST:
             rank = np.lexsort((rows["last"][kept], rows["exchanges"][kept]))

@@ -75,9 +75,8 @@ class Ledger:
         at, accounts = self.rows["at"], self.rows["account"]
         done = self._hours.rows
         self._hours.take(at[done:], accounts[done:])
-        out = self.rows_of(left_out) if left_out.any() else np.zeros(0, np.int32)
         first, last = hour_of(np.array([since, until])).tolist()
-        return self._hours.without(at[out], accounts[out], first, last)
+        return self._hours.without(left_out, first, last)
 
     def keep(self, accounts: Numbers, since: float) -> None:
         """Forget what is older; `accounts` has the new number of every account, -1 for those that are gone."""

@@ -13,7 +13,7 @@ import numpy as np
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background, mean_log_output
 from proxy.hunter.chance import Floats
-from proxy.hunter.ids import Numbers
+from proxy.hunter.ids import Numbers, distinct
 from proxy.hunter.links import PREFIX
 
 # In nats, over all traits: the odds of a member are twenty to one.
@@ -93,7 +93,7 @@ def _likely(values: np.ndarray, inside: np.ndarray, usual: Floats) -> Floats:
 
 def _by_link(tokens: np.ndarray, inside: np.ndarray, tenants: np.ndarray, usual: float) -> Floats:
     """Compare how common it is among the members to have the token of a member of another tenant."""
-    pairs = np.unique(tokens[inside].astype(np.int64) << 32 | tenants[inside])
+    pairs = distinct(tokens[inside].astype(np.int64) << 32 | tenants[inside])
     holders = np.bincount(pairs >> 32, minlength=int(tokens.max(initial=0)) + 1)[tokens]
     known = tokens > 0
     linked = known & (holders - inside > 0)

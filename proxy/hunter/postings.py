@@ -22,6 +22,8 @@ _NOBODY = np.int32(-1)
 # A row takes about 45 bytes with its places in the indexes, and for a moment, when one text is most of them and its
 # users are counted, another 40.
 PAIRS_MOST = 12_000_000
+# Of so many this part is kept once there are more: to make the indexes anew takes seconds, so it is to be seldom.
+_KEPT_PART = 0.8
 _INDEXED_AT_ONCE = 1 << 20  # rows
 
 
@@ -56,6 +58,13 @@ class Postings:
         """Return the numbers of prints, -1 for those that are not shared."""
         return self._print_ids.find(prints)
 
+    def marked(self, prints: Keys) -> NDArray[np.bool_]:
+        """Tell of each shared print, by its number, whether it is one of these."""
+        found = np.zeros(len(self.prints), np.bool_)
+        numbers = self.numbers(prints)
+        found[numbers[numbers >= 0]] = True
+        return found
+
     def users_of(self, marked: NDArray[np.bool_]) -> tuple[Numbers, Numbers, Numbers]:
         """Return print, account and times of every pair whose print is marked, in the order of the prints."""
         pairs = self.pairs
@@ -68,8 +77,8 @@ class Postings:
         self._by_print.forget()
         self._pair_ids = Ids()
         rows = np.flatnonzero((accounts[pairs["account"]] >= 0) & (pairs["last"] >= since)).astype(np.int32)
-        if (beyond := len(rows) - PAIRS_MOST) > 0:
-            rows = _newest(rows, pairs["last"][rows], beyond)
+        if len(rows) > PAIRS_MOST:
+            rows = _newest(rows, pairs["last"][rows], len(rows) - int(_KEPT_PART * PAIRS_MOST))
         held = np.zeros(len(self.prints), np.bool_)
         held[pairs["print"][rows]] = True
         used = np.flatnonzero(held)

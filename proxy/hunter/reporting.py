@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from proxy.hunter.background import tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats
 from proxy.hunter.evidence import confidence, sought
 from proxy.hunter.finding import CLIENT, OPENED, Evidence, Exposure, Finding, Member, Reach, Template
+from proxy.hunter.ids import distinct
 from proxy.hunter.links import PEER, PREFIX, Links
 from proxy.hunter.membership import Tie
 from proxy.hunter.suspects import Suspect
@@ -30,6 +33,9 @@ _TOLD_EVERY_S = 6 * 3600.0
 _HOURS = 24
 _DAY_S = 86_400.0
 _TELLING = 0.5  # nats from which on a tie is worth a sentence
+
+
+Places = NDArray[np.intp]
 
 
 class LookedAt(NamedTuple):
@@ -72,7 +78,7 @@ def report(
         last_at=float(rows["at"].max()),
         confidence=confidence(evidence),
         sought=sought(evidence),
-        members=_members(case, looked_at.ties, links),
+        members=_members(case, looked_at.ties, links, group.finding.members if group.finding else {}),
         templates=_templates(group, used),
         evidence=tuple(sorted(evidence, key=lambda entry: -entry.weight)),
         exposure=_exposure(case),
@@ -81,70 +87,80 @@ def report(
     )
 
 
-def _members(case: Case, ties: Sequence[Tie], links: Links) -> Mapping[str, Member]:
+def _members(case: Case, ties: Sequence[Tie], links: Links, before: Mapping[str, Member]) -> dict[str, Member]:
+    """Return the members by name; who has sent nothing more since is told of as `before`."""
+    names = list(map(case.accounts.name, case.members.tolist()))
+    of = case.column("exchanges")
+    sent = np.clip(np.rint(case.uses), 1, of).astype(np.int64) if case.has_text else of
+    told = [before.get(name) for name in names]
+    known = np.array([(0, 0) if member is None else (member.exchanges, member.of) for member in told])
+    changed = np.flatnonzero((known[:, 0] != sent) | (known[:, 1] != of))
+    for place, member in zip(changed.tolist(), _described(changed, sent, case, ties, links), strict=True):
+        told[place] = member
+    return {name: member for name, member in zip(names, told, strict=True) if member is not None}
+
+
+def _described(places: Places, sent: np.ndarray, case: Case, ties: Sequence[Tie], links: Links) -> Iterator[Member]:
+    """Yield the members at these places, who `sent` the text so often."""
     accounts = case.accounts
-    of = case.column("exchanges").tolist()
-    uses = case.uses.tolist() if case.has_text else of
-    sent = [min(most, max(1, round(used))) for most, used in zip(of, uses, strict=True)]
-    told: list[list[str]] = [[] for _ in of]
+    words: list[list[str]] = [[] for _ in places]
     for tie in ties:
         say = _words(tie.trait, case, sent)
-        for place in np.flatnonzero(tie.weights >= _TELLING).tolist():
-            if words := say(place):
-                told[place].append(words)
-    columns = (case.members.tolist(), case.column("first").tolist(), sent, of, case.column("output").tolist())
-    weights = np.array([tie.weights for tie in ties]).reshape(len(ties), len(of)).sum(axis=0).tolist()
-    found: dict[str, Member] = {}
-    for number, first, exchanges, most, output, weight, words, linked in zip(
-        *columns, weights, told, _linked(case, links), strict=True
+        for number in np.flatnonzero(tie.weights[places] >= _TELLING).tolist():
+            if said := say(int(places[number])):
+                words[number].append(said)
+    linked = _linked(places, case, links)
+    weights = np.array([tie.weights[places] for tie in ties]).reshape(len(ties), len(places)).sum(axis=0)
+    columns = (case.members, case.column("first"), sent, case.column("exchanges"), case.column("output"))
+    for number, first, exchanges, of, output, weight, said_of, has in zip(
+        *(column[places].tolist() for column in columns), weights.tolist(), words, linked, strict=True
     ):
-        found[accounts.name(number)] = Member(
+        yield Member(
             account=accounts.name(number),
             tenant=accounts.tenant(number),
             since=first,
             exchanges=exchanges,
-            of=most,
-            output_tokens=int(output * exchanges / most),
+            of=of,
+            output_tokens=int(output * exchanges / of),
             weight=weight,
-            ties=tuple(words),
-            links=tuple(linked),
+            ties=tuple(said_of),
+            links=tuple(has),
         )
-    return found
 
 
-def _linked(case: Case, links: Links) -> list[list[tuple[str, str]]]:
+def _linked(places: Places, case: Case, links: Links) -> list[list[tuple[str, str]]]:
     """Return what each member has that another of them has too, so that a reviewer can see who hangs together how."""
     accounts, members = case.accounts, case.members
-    found: list[list[tuple[str, str]]] = [[] for _ in members]
+    found: list[list[tuple[str, str]]] = [[] for _ in places]
     for kind, tokens in case.usual.tokens.items():
-        for place in _held_by_several(tokens[members]):
-            found[place].append((kind, links.value(int(tokens[members[place]]))))
-    for place in _held_by_several(case.column("agent")):
-        found[place].append((CLIENT, accounts.agent(int(members[place]))))
-    opened = case.column("opened")
-    for place in _held_by_several((opened // _DAY_S).astype(np.int64)):
-        found[place].append((OPENED, _day(float(opened[place]))))
+        mine = tokens[members]
+        for number in _held_by_several(mine, places):
+            found[number].append((kind, links.value(int(mine[places[number]]))))
+    for number in _held_by_several(case.column("agent"), places):
+        found[number].append((CLIENT, accounts.agent(int(members[places[number]]))))
+    days = (case.column("opened") // _DAY_S).astype(np.int64)
+    for number in _held_by_several(days, places):
+        found[number].append((OPENED, _day(float(days[places[number]] * _DAY_S))))
     return found
 
 
-def _held_by_several(values: np.ndarray) -> list[int]:
-    """Return the places of values that stand there more than once; 0 is none."""
+def _held_by_several(values: np.ndarray, places: Places) -> list[int]:
+    """Tell at which of these places values stand that there are more than once; 0 is none."""
     _, place, times = np.unique(values, return_inverse=True, return_counts=True)
-    return np.flatnonzero((values != 0) & (times[place] > 1)).tolist()
+    return np.flatnonzero(((values != 0) & (times[place] > 1))[places]).tolist()
 
 
-def _words(trait: str, case: Case, sent: Sequence[int]) -> Callable[[int], str]:
+def _words(trait: str, case: Case, sent: np.ndarray) -> Callable[[int], str]:
     """Return what says of a member, by its place, how a trait ties it to the others; nothing to say is empty."""
-    of = case.column("exchanges").tolist()
+    of = case.column("exchanges")
     match trait:
         case "age":
-            opened = case.column("opened").tolist()
-            days = {int(at // _DAY_S): _day(at) for at in opened}
-            return lambda place: f"opened {days[int(opened[place] // _DAY_S)]}, when the others were"
+            opened = case.column("opened")
+            return lambda place: f"opened {_day(float(opened[place]))}, when the others were"
         case "client":
             return lambda _: "uses the client that the others use"
         case "output":
-            tokens = np.expm1(case.column("log_output") / case.column("exchanges")).tolist()
+            tokens = np.expm1(case.column("log_output") / of)
             return lambda place: f"gets answers of about {tokens[place]:.0f} tokens, as the others do"
         case "volume":
             return lambda place: f"made {of[place]} exchanges, about as many as the others"
@@ -153,7 +169,7 @@ def _words(trait: str, case: Case, sent: Sequence[int]) -> Callable[[int], str]:
         case _:
             what = "address" if trait == PEER else trait
             held = case.usual.tokens[trait][case.members]
-            others = (np.bincount(held)[held] - 1).tolist()
+            others = np.bincount(held)[held] - 1
             return lambda place: (
                 f"has its {what} in common with {others[place]} of the others" if others[place] > 0 else ""
             )
@@ -174,7 +190,7 @@ def _exposure(case: Case) -> Exposure:
         delivered=round(float(share[delivered].sum())),
         input_tokens=round(float((share * rows["input"]).sum())),
         output_tokens=round(float((share * rows["output"])[delivered].sum())),
-        prompts=len(np.unique(rows["question"][delivered])),
+        prompts=len(distinct(rows["question"][delivered])),
     )
 
 
@@ -200,5 +216,10 @@ def _reach(case: Case, links: Links, spared: frozenset[str]) -> Reach:
     return Reach(low, high, case.began, shared, spared)
 
 
+@lru_cache(1024)
+def _day_numbered(number: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(number * _DAY_S))
+
+
 def _day(at: float) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(at))
+    return _day_numbered(int(at // _DAY_S))

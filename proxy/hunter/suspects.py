@@ -38,6 +38,8 @@ class Suspect:
     raised_by: int = 0
     among: int = 0
     keys: set[int] = field(default_factory=set)
+    habits: Keys = field(default_factory=lambda: np.zeros(0, np.uint64))  # of the keys; see `texts`
+    chosen_at: tuple[int, int, int] = (0, 0, 0)  # how large it was when its habits were chosen
     touched_at: float = 0.0
     confidence: float = 0.0
     finding: Finding | None = None
@@ -145,12 +147,17 @@ class Suspects:
                 group.finding = replace(group.finding, members=members, updated_at=now)
                 yield group.finding
 
-    def keys(self) -> tuple[Keys, Numbers, list[Suspect]]:
-        """Return every print of every group, the number of the group of each, and the groups by number."""
-        groups = list(self)
-        keys = [np.fromiter(group.keys, np.uint64, len(group.keys)) for group in groups]
-        numbers = np.repeat(np.arange(len(groups), dtype=np.int32), [len(part) for part in keys])
-        return np.concatenate([np.zeros(0, np.uint64), *keys]), numbers, groups
+    def findings_of(self, accounts: int) -> Numbers:
+        """Return of each of so many accounts the number of the finding that it is a member of, -1 for none."""
+        found = np.full(accounts, _NOBODY)
+        for number, group in enumerate(self):
+            if group.finding is not None:
+                found[group.core] = number
+        return found
+
+    def prints(self) -> Keys:
+        """Return every print that a group has."""
+        return np.fromiter(self._owner_of_key, np.uint64, len(self._owner_of_key))
 
     def keep(self, accounts: Numbers) -> None:
         """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those."""
@@ -166,7 +173,10 @@ class Suspects:
         found: dict[str, NDArray[Any]] = {
             "ids": np.array([group.id for group in groups], np.str_),
             "numbers": np.array(
-                [[group.among, group.touched_at, group.confidence, group.confirmed] for group in groups]
+                [
+                    [group.among, group.touched_at, group.confidence, group.confirmed, *group.chosen_at]
+                    for group in groups
+                ]
             ),
             "raised": np.array([group.raised_by for group in groups], np.uint64),
             "honest": _sorted(self._honest_keys),
@@ -174,6 +184,7 @@ class Suspects:
         for number, group in enumerate(groups):
             found[f"core{number}"] = group.core
             found[f"keys{number}"] = _sorted(group.keys)
+            found[f"habits{number}"] = group.habits
             if group.finding is not None:
                 found[f"finding{number}"] = np.frombuffer(write_finding(group.finding), np.uint8)
         return found
@@ -190,6 +201,8 @@ class Suspects:
                 core=arrays[f"core{number}"],
                 raised_by=raised_by,
                 keys=keys,
+                habits=arrays[f"habits{number}"],
+                chosen_at=(int(numbers[4]), int(numbers[5]), int(numbers[6])),
                 among=int(numbers[0]),
                 touched_at=numbers[1],
                 confidence=numbers[2],

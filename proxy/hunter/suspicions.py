@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from proxy.hunter.background import AGE_BINS, Background
 from proxy.hunter.chance import SUSPICIOUS, Floats, excess
 from proxy.hunter.dealing import mark_dealt
-from proxy.hunter.ids import Numbers
+from proxy.hunter.ids import Numbers, distinct
 from proxy.hunter.links import PREFIX
 from proxy.hunter.postings import Postings
 
@@ -41,8 +41,17 @@ class Suspicion(NamedTuple):
         return len(self.accounts) / self.users
 
 
-def suspicious_prints(postings: Postings, tenants: Numbers, usual: Background, least: int) -> list[Suspicion]:
-    """Return prints with at least so many users that have too much in common.
+class Told(NamedTuple):
+    """What is known already: of each account the number of its finding, -1 for none; and which prints a group has."""
+
+    findings: Numbers
+    prints: NDArray[np.bool_]
+
+
+def suspicious_prints(
+    postings: Postings, tenants: Numbers, usual: Background, told: Told, least: int
+) -> list[Suspicion]:
+    """Return prints with at least so many users that have too much in common, except where all that is told already.
 
     Those come first that hardly anybody else uses: public text, that accounts of several campaigns and many others
     send, joins what belongs apart.
@@ -55,7 +64,7 @@ def suspicious_prints(postings: Postings, tenants: Numbers, usual: Background, l
         marked = np.zeros(len(users), np.bool_)
         marked[part] = True
         prints, owners, times = postings.users_of(marked)
-        found.extend(_suspicious(prints, owners, keys, tenants, usual, least))
+        found.extend(_suspicious(prints, owners, keys, tenants, usual, told, least))
         mark_dealt(postings, prints, owners, times, tenants, usual)
     return sorted(found, key=lambda suspicion: (-round(suspicion.part, 1), -suspicion.weight))
 
@@ -112,15 +121,21 @@ def suspicious_links(tenants: Numbers, usual: Background, least: int) -> list[Su
 
 
 def _suspicious(
-    prints: Numbers, owners: Numbers, keys: NDArray[np.uint64], tenants: Numbers, usual: Background, least: int
+    prints: Numbers,
+    owners: Numbers,
+    keys: NDArray[np.uint64],
+    tenants: Numbers,
+    usual: Background,
+    told: Told,
+    least: int,
 ) -> Iterator[Suspicion]:
     """Look at pairs of print and account, which are in the order of the prints."""
-    numbers, place = np.unique(prints, return_inverse=True)
+    numbers, row_of, users_of = np.unique(prints, return_inverse=True, return_counts=True)
     # A tenant counts once, with its first account: many keys of one customer are no coincidence.
-    _, once = np.unique(place.astype(np.int64) << 32 | tenants[owners], return_index=True)
-    rows, who = place[once].astype(np.int32), owners[once]
-    by_age, low, high = _aged(rows, who, len(numbers), usual)
-    best, kind_of = by_age, np.zeros(len(numbers), np.int8)
+    _, once = np.unique(row_of.astype(np.int64) << 32 | tenants[owners], return_index=True)
+    rows, who = row_of[once].astype(np.int32), owners[once]
+    best, low, high = _aged(rows, who, len(numbers), usual)
+    kind_of = np.zeros(len(numbers), np.int8)
     totals = np.bincount(rows, minlength=len(numbers))
     linked: list[NDArray[np.bool_]] = []
     for number, (kind, tokens) in enumerate(usual.tokens.items(), 1):
@@ -129,19 +144,28 @@ def _suspicious(
         weight = excess(hits, totals, usual.linked[kind])
         better = weight > best
         best, kind_of = np.where(better, weight, best), np.where(better, number, kind_of)
-    starts = np.searchsorted(prints, numbers)
-    ends = np.append(starts[1:], len(prints))
-    places = np.searchsorted(rows, np.arange(len(numbers) + 1))
-    for row in np.flatnonzero((best >= SUSPICIOUS) & (totals >= least)).tolist():
-        users = everybody = owners[starts[row] : ends[row]]
-        if kind_of[row] == 0:
-            ages = usual.ages[users]
-            users = users[(ages >= low[row]) & (ages < high[row])]
-        else:
-            part = slice(places[row], places[row + 1])
-            users = who[part][linked[kind_of[row] - 1][part]]
+    looked_at = (best >= SUSPICIOUS) & (totals >= least)
+    ages = usual.ages[owners]
+    joined = (looked_at & (kind_of == 0))[row_of] & (ages >= low[row_of]) & (ages < high[row_of])
+    for number, common in enumerate(linked, 1):
+        joined[once[common & (looked_at & (kind_of == number))[rows]]] = True
+    accounts, row_of = owners[joined], row_of[joined]
+    ends = np.bincount(row_of, minlength=len(numbers)).cumsum()
+    known = told.prints[numbers] & _mostly_of_one(row_of, told.findings[accounts], len(numbers))
+    for row in np.flatnonzero(looked_at & ~known).tolist():
+        users = accounts[ends[row - 1] if row else 0 : ends[row]]
         if len(users) >= least:
-            yield Suspicion(float(best[row]), int(keys[numbers[row]]), users, len(everybody))
+            yield Suspicion(float(best[row]), int(keys[numbers[row]]), users, int(users_of[row]))
+
+
+def _mostly_of_one(rows: NDArray[np.intp], findings: Numbers, count: int) -> NDArray[np.bool_]:
+    """Tell of each row whether one finding has half of its accounts."""
+    told = findings >= 0
+    cells, times = np.unique(rows[told] << 32 | findings[told], return_counts=True)
+    most = np.zeros(count, np.int64)
+    np.maximum.at(most, cells >> 32, times)
+    mostly: NDArray[np.bool_] = 2 * most >= np.bincount(rows, minlength=count)
+    return mostly
 
 
 def _aged(rows: Numbers, who: Numbers, count: int, usual: Background) -> tuple[Floats, Numbers, Numbers]:
@@ -172,6 +196,6 @@ def _in_common(rows: Numbers, tokens: Numbers) -> NDArray[np.bool_]:
 
 def _shared_tokens(tokens: Numbers, tenants: Numbers) -> Numbers:
     """Return the token of each account, or 0 if only one tenant has it."""
-    pairs = np.unique(tokens.astype(np.int64) << 32 | tenants)
+    pairs = distinct(tokens.astype(np.int64) << 32 | tenants)
     tenants_of = np.bincount(pairs >> 32, minlength=int(tokens.max(initial=0)) + 1)
     return np.where((tokens > 0) & (tenants_of[tokens] > 1), tokens, 0).astype(np.int32)

@@ -1,4 +1,4 @@
-"""How far accounts use the prints of a group: in how many exchanges, and how many prints one exchange has."""
+"""What a group sends as a habit, and how far accounts use that: in how many exchanges, how many prints one has."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ _OWN_PART = 0.5
 _OFTEN_PART = 0.1
 _MOST_SENT = 8  # prints
 _USERS_AT_ONCE = 1 << 20  # of the prints of several groups, that are looked at together
+_GROWTH = 8  # a group's habits are looked for again when it is larger by an eighth
 _FEW = 4  # times as many accounts as uses: then to sort the uses is less than to go through all accounts
 
 Uses = tuple[Numbers, Numbers, Numbers]  # prints, users and times
@@ -61,31 +62,67 @@ class Texts:
         return (strangers + 1.0) / (float(usual.ordinary.sum()) + 2.0)
 
 
-def used_texts(
-    postings: Postings, keys: Keys, owners: Numbers, groups: Sequence[Suspect], accounts: Accounts
-) -> list[Texts]:
-    """Return for each group who uses its prints; `owners` has the number of each print's group."""
-    numbers = postings.numbers(keys)
-    known = numbers >= 0
-    numbers, owners = numbers[known], owners[known]
-    order = np.argsort(owners, kind="stable")
-    numbers, owners = numbers[order], owners[order]
+def used_texts(postings: Postings, groups: Sequence[Suspect], accounts: Accounts) -> list[Texts]:
+    """Return for each group who sends what it sends as a habit."""
+    due = [group for group in groups if _grown(group, postings)]
+    all_keys, in_core = postings.print_keys(), np.zeros(len(accounts), np.bool_)
+    for group, uses in _uses_of(postings, [_array(group.keys) for group in due], due):
+        in_core[group.core] = True
+        group.habits = all_keys[_habits(uses, in_core, len(group.core))]
+        group.chosen_at = _sizes(group, postings)
+        in_core[group.core] = False
+    found: list[Texts] = []
+    for group, uses in _uses_of(postings, [group.habits for group in groups], groups):
+        in_core[group.core] = True
+        found.append(_used(uses, group, in_core, accounts))
+        in_core[group.core] = False
+    return found
+
+
+def uses_of_habits(group: Suspect, postings: Postings) -> int:
+    """Return how often the habits of a group were sent, by whomever."""
+    numbers = postings.numbers(group.habits)
+    return int(postings.prints["uses"][numbers[numbers >= 0]].sum())
+
+
+def _grown(group: Suspect, postings: Postings) -> bool:
+    """Tell whether a group is so much larger, or smaller, that its habits may be others.
+
+    A campaign of thousands sends tens of thousands of prints, of which a few are habits: to look at all of them takes
+    a hundred times as long.
+    """
+    return any(
+        now * _GROWTH >= then * (_GROWTH + 1) or now * (_GROWTH + 1) <= then * _GROWTH
+        for now, then in zip(_sizes(group, postings), group.chosen_at, strict=True)
+    )
+
+
+def _sizes(group: Suspect, postings: Postings) -> tuple[int, int, int]:
+    """Return how many accounts and prints a group has, and how often its habits were sent."""
+    return len(group.core), len(group.keys), uses_of_habits(group, postings)
+
+
+def _array(keys: set[int]) -> Keys:
+    return np.fromiter(keys, np.uint64, len(keys))
+
+
+def _uses_of(postings: Postings, keys: Sequence[Keys], groups: Sequence[Suspect]) -> Iterator[tuple[Suspect, Uses]]:
+    """Yield each group with the uses of its keys, in the order of the prints."""
+    if not groups:
+        return
+    numbers = postings.numbers(np.concatenate(keys))
+    owners = np.repeat(np.arange(len(groups), dtype=np.int32), [len(part) for part in keys])
+    numbers, owners = numbers[numbers >= 0], owners[numbers >= 0]
     ends = np.searchsorted(owners, np.arange(len(groups) + 1))
     users = np.concatenate([np.zeros(1, np.int64), postings.prints["users"][numbers].cumsum(dtype=np.int64)])
     sizes = np.diff(users[ends]).astype(np.int32)
-    in_core = np.zeros(len(accounts), np.bool_)
-    found: list[Texts] = []
     for part in in_parts(np.arange(len(groups)), sizes, _USERS_AT_ONCE, len(groups)):
         first, last = int(part[0]), int(part[-1]) + 1
         owner_of = np.full(len(postings.prints), -1, np.int32)
         mine = slice(ends[first], ends[last])
         owner_of[numbers[mine]] = owners[mine] - first
         uses = postings.users_of(owner_of >= 0)
-        for group, used in zip(groups[first:last], _by_group(uses, owner_of, last - first), strict=True):
-            in_core[group.core] = True
-            found.append(_used(used, group, in_core, accounts, postings.print_keys()))
-            in_core[group.core] = False
-    return found
+        yield from zip(groups[first:last], _by_group(uses, owner_of, last - first), strict=True)
 
 
 def _by_group(uses: Uses, owner_of: Numbers, count: int) -> Iterator[Uses]:
@@ -100,21 +137,28 @@ def _by_group(uses: Uses, owner_of: Numbers, count: int) -> Iterator[Uses]:
         yield prints[rows], users[rows], times[rows]
 
 
-def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Accounts, all_keys: Keys) -> Texts:
+def _habits(uses: Uses, in_core: NDArray[np.bool_], core: int) -> Numbers:
+    """Return the prints that a group sends as a habit and others do not, the most used first."""
     prints, users, times = uses
     starts = np.flatnonzero(np.diff(prints, prepend=-1))  # of each print's rows, which are together
-    used, users_of = prints[starts], np.diff(starts, append=len(prints))
-    by_core = np.add.reduceat(in_core[users], starts, dtype=np.int64) if len(starts) else users_of
+    if not len(starts):
+        return prints
+    users_of = np.diff(starts, append=len(prints))
+    mine = in_core[users]
+    by_core = np.add.reduceat(mine, starts, dtype=np.int64)
+    sent = np.add.reduceat(np.where(mine, times, 0), starts, dtype=np.int64)
     common = np.flatnonzero(by_core)
     counts = by_core[common]
-    own = _own(counts / users_of[common], _uses_by_core(uses, starts, in_core)[common])
+    own = _own(counts / users_of[common], sent[common])
     order = np.argsort(-counts, kind="stable")
-    order = order[(own & (counts >= max(_HABIT_LEAST, _HABIT_PART * len(group.core))))[order]]
-    habits = common[order]
-    of_habit = np.zeros(len(used), np.bool_)
-    of_habit[habits] = True
-    by_habit = np.repeat(of_habit, users_of)
-    who, total = _summed(users[by_habit], times[by_habit], len(accounts))
+    order = order[(own & (counts >= max(_HABIT_LEAST, _HABIT_PART * core)))[order]]
+    habits: Numbers = prints[starts[common[order]]]
+    return habits
+
+
+def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Accounts) -> Texts:
+    _, users, times = uses
+    who, total = _summed(users, times, len(accounts))
     exchanges = accounts.rows["exchanges"][who]
     mean = total / np.maximum(exchanges, 1)
     core = in_core[who]
@@ -122,15 +166,7 @@ def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Acco
     times_used = np.minimum(total / typical, exchanges)
     enough = times_used >= _USED
     joins = bool(2 * int((core & enough).sum()) > len(group.core))
-    return Texts(who[enough].astype(np.int32), times_used[enough], typical, joins, all_keys[used[habits]])
-
-
-def _uses_by_core(uses: Uses, starts: NDArray[np.intp], in_core: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how often the core used each print."""
-    _, users, times = uses
-    mine = np.where(in_core[users], times, 0)
-    by_core: NDArray[np.int64] = np.add.reduceat(mine, starts, dtype=np.int64) if len(starts) else mine
-    return by_core
+    return Texts(who[enough].astype(np.int32), times_used[enough], typical, joins, group.habits)
 
 
 def _own(part: Floats, sent: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from proxy.hunter.belonging import Named, hang_together, same_text
+from proxy.hunter.belonging import hang_together, same_text
 from proxy.hunter.ids import Numbers
 from proxy.hunter.membership import Tie
+from proxy.hunter.named import Named
 from proxy.hunter.suspects import Suspect
 from proxy.hunter.texts import Texts
 from tests.hunter.test_evidence import _MEMBERS, _Scene

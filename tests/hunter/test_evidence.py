@@ -26,7 +26,7 @@ from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
-from proxy.hunter.suspicions import suspicious_links, suspicious_prints
+from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
 from tests.hunter.events import event
 
 _NOW = 1_790_000_000.0
@@ -408,9 +408,13 @@ def _post(scene: _Scene, prints: dict[int, np.ndarray[Any, Any]]) -> None:
         )
 
 
+def _nothing_told(scene: _Scene) -> Told:
+    return Told(np.full(len(scene.accounts), -1, np.int32), np.zeros(len(scene.postings.prints), np.bool_))
+
+
 def _dealt(scene: _Scene) -> set[int]:
     """Look at what is due, and return the prints that are taken for dealt out."""
-    suspicious_prints(scene.postings, scene.accounts.rows["tenant"], scene.usual, 8)
+    suspicious_prints(scene.postings, scene.accounts.rows["tenant"], scene.usual, _nothing_told(scene), 8)
     return set(scene.postings.print_keys()[scene.postings.prints["dealt"]].tolist())
 
 
@@ -463,10 +467,26 @@ def test_a_print_of_new_accounts_is_suspicious_and_one_of_all_ages_is_not() -> N
     scene = _Scene()
     mixed = np.flatnonzero(scene.usual.ordinary)[::10]
     _post(scene, {5: scene.members, 6: mixed, 7: scene.members[:7]})
-    (found,) = suspicious_prints(scene.postings, scene.accounts.rows["tenant"], scene.usual, 8)
+    (found,) = suspicious_prints(scene.postings, scene.accounts.rows["tenant"], scene.usual, _nothing_told(scene), 8)
     assert found.key == 5
     assert set(found.accounts.tolist()) <= set(scene.members.tolist())
     assert found.part == len(found.accounts) / _MEMBERS
+
+
+@pytest.mark.parametrize(("less_than_half", "has_print", "news"), [(0, True, False), (2, True, True), (0, False, True)])
+def test_what_joins_the_members_of_a_finding_by_a_print_that_it_has_is_no_news(
+    less_than_half: int, *, has_print: bool, news: bool
+) -> None:
+    """Half of them are enough: who else sends the text is asked of the finding."""
+    scene = _Scene()
+    tenants = scene.accounts.rows["tenant"]
+    _post(scene, {5: scene.members})
+    (first,) = suspicious_prints(scene.postings, tenants, scene.usual, _nothing_told(scene), 8)
+    scene.postings.prints["asked_at"][:] = 0
+    findings = np.full(len(scene.accounts), -1, np.int32)
+    findings[first.accounts[: (len(first.accounts) + 1) // 2 - less_than_half]] = 0
+    told = Told(findings, np.full(1, has_print, np.bool_))
+    assert bool(suspicious_prints(scene.postings, tenants, scene.usual, told, 8)) is news
 
 
 def test_a_print_is_looked_at_again_when_its_users_have_grown_by_an_eighth() -> None:
@@ -474,7 +494,7 @@ def test_a_print_is_looked_at_again_when_its_users_have_grown_by_an_eighth() -> 
     tenants = scene.accounts.rows["tenant"]
 
     def look() -> int:
-        return len(suspicious_prints(scene.postings, tenants, scene.usual, 8))
+        return len(suspicious_prints(scene.postings, tenants, scene.usual, _nothing_told(scene), 8))
 
     _post(scene, {5: scene.members[:16]})
     assert (look(), look()) == (1, 0)
@@ -487,7 +507,7 @@ def test_a_print_is_looked_at_again_when_its_users_have_grown_by_an_eighth() -> 
 def test_many_accounts_of_one_tenant_are_no_coincidence() -> None:
     scene = _Scene(lambda n: {"tenant": f"one-{n % 2}"})
     _post(scene, {5: scene.members})
-    assert suspicious_prints(scene.postings, scene.accounts.rows["tenant"], scene.usual, 8) == []
+    assert suspicious_prints(scene.postings, scene.accounts.rows["tenant"], scene.usual, _nothing_told(scene), 8) == []
 
 
 def test_accounts_hang_together_by_a_chain_of_cards_and_addresses_and_not_by_a_network() -> None:

@@ -1,0 +1,52 @@
+"""A group with those that belong to it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.hunter.chance import Floats
+from proxy.hunter.ids import Numbers
+from proxy.hunter.membership import Tie
+from proxy.hunter.suspects import Suspect
+from proxy.hunter.texts import Texts
+
+
+class Named(NamedTuple):
+    """A group of this round, with those that belong to it."""
+
+    group: Suspect
+    used: Texts
+    members: Numbers
+    pool: int  # how many accounts they were chosen among
+    ties: list[Tie]  # of the members
+    alike: Floats  # the exchanges of those who belong by all but their volume
+    strangers: Numbers  # those who sent the text more than once and do not belong
+    fresh: bool = True  # looked at in this round
+
+    @property
+    def fits(self) -> Floats:
+        """How well each member fits, in all."""
+        fits: Floats = np.sum([tie.weights for tie in self.ties], axis=0)
+        return fits
+
+    def with_those_of(self, other: Named) -> Named:
+        """Return it with the members of another as well; the traits of both are the same ones."""
+        order = np.argsort(np.concatenate([self.members, other.members]), kind="stable")
+        ties = [
+            Tie(mine.trait, np.concatenate([mine.weights, theirs.weights])[order])
+            for mine, theirs in zip(self.ties, other.ties, strict=True)
+        ]
+        members = np.concatenate([self.members, other.members])[order]
+        strangers = np.setdiff1d(self.strangers, members)
+        return self._replace(
+            members=members, ties=ties, alike=np.concatenate([self.alike, other.alike]), strangers=strangers
+        )
+
+    def of(self, chosen: NDArray[np.bool_]) -> Named:
+        """Return it with some of its members only."""
+        return self._replace(
+            members=self.members[chosen], ties=[Tie(tie.trait, tie.weights[chosen]) for tie in self.ties]
+        )
