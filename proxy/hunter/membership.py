@@ -70,7 +70,8 @@ def _ties(
     agents = rows["agent"][candidates]
     ties.append(Tie("client", _by_share(agents, inside, usual.agents)))
     ties.append(Tie("output", _by_size(mean_log_output(accounts)[candidates], inside, usual.log_output)))
-    volume = np.log(np.maximum(1, rows["exchanges"][candidates]))
+    # Work that is dealt out is even, whatever else an account is used for.
+    volume = np.log(np.maximum(1, rows["exchanges"][candidates] if uses is None else uses))
     ties.append(Tie(VOLUME, _by_size(volume, inside, usual.log_count)))
     if uses is not None:
         share = np.searchsorted(_SHARES, np.clip(uses / rows["exchanges"][candidates], 0, 1))

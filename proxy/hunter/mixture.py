@@ -76,7 +76,7 @@ def unlike_users(
     `uses` is how many exchanges of each candidate have the text. At first those `inside` are taken for the members and
     the rest for the others, and nobody knows how many there are of each.
     """
-    traits = _traits(candidates, accounts, usual)
+    traits = _traits(candidates, uses, accounts, usual)
     share = _shares(uses, accounts.rows["exchanges"][candidates])
     parts = _Parts(inside.astype(np.float64), (~inside).astype(np.float64))
     fits = np.zeros(len(candidates))
@@ -92,9 +92,9 @@ def unlike_users(
     return fits
 
 
-def _traits(candidates: Numbers, accounts: Accounts, usual: Background) -> list[_Trait]:
+def _traits(candidates: Numbers, uses: Floats, accounts: Accounts, usual: Background) -> list[_Trait]:
     rows = accounts.rows
-    agents, volume = rows["agent"][candidates], np.log(np.maximum(1, rows["exchanges"][candidates]))
+    agents, volume = rows["agent"][candidates], np.log(np.maximum(1, uses))
     tenants = rows["tenant"][candidates]
     return [
         _by_kind(usual.ages[candidates].astype(np.int64) + 1, usual.ages_common),  # 0 is unknown

@@ -163,7 +163,7 @@ def _words(trait: str, case: Case, sent: np.ndarray) -> Callable[[int], str]:
             tokens = np.expm1(case.column("log_output") / of)
             return lambda place: f"gets answers of about {tokens[place]:.0f} tokens, as the others do"
         case "volume":
-            return lambda place: f"made {of[place]} exchanges, about as many as the others"
+            return lambda place: f"made {sent[place]} such exchanges, about as many as the others"
         case "text":
             return lambda place: f"sent the campaign's text in {sent[place]} of {of[place]} exchanges"
         case _:
