@@ -86,7 +86,7 @@ def uses_of_habits(group: Suspect, postings: Postings) -> int:
 
 
 def _grown(group: Suspect, postings: Postings) -> bool:
-    """Tell whether a group is so much larger, or smaller, that its habits may be others.
+    """Tell whether a group is so much larger, or smaller, that its habits may be others; or has none yet.
 
     A campaign of thousands sends tens of thousands of prints, of which a few are habits: to look at all of them takes
     a hundred times as long.
