@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
+from proxy.distinct import distinct
 from proxy.exchange import Text
 from proxy.fingerprint.canonical import Alphabet, Canonical
 from proxy.fingerprint.grams import GRAM, ROW_CHARS, RUN_SURE, Grams, Hashes
@@ -129,7 +130,7 @@ class Fingerprinter:
     def every(self, texts: Sequence[Text]) -> Hashes:
         """Return all prints that a sample is taken of, sorted and distinct."""
         characters = self._alphabet.canonical("".join([text.text for text in texts]))
-        return _distinct(self._every(characters, self._digest(characters)))
+        return distinct(self._every(characters, self._digest(characters)))
 
     def _every(self, characters: Canonical, whole: int) -> Hashes:
         """Return all prints in the order of the text; what is shorter than a gram has that of the whole."""
@@ -176,21 +177,13 @@ def _last_of_user(texts: Sequence[Text]) -> tuple[int, int]:
 
 def _sample(prints: Hashes) -> Hashes:
     """Return those with the least values (bottom-k sampling: Broder, On the resemblance of documents, 1997)."""
-    ordered = _distinct(prints)
+    ordered = distinct(prints)
     if ordered.size <= SAMPLE_MOST:
         return ordered
     if prints.size <= 2 * _EDGE_PRINTS:
         return ordered[:SAMPLE_MOST]
-    edges = [_distinct(edge)[:_EDGE_SHARE] for edge in (prints[:_EDGE_PRINTS], prints[-_EDGE_PRINTS:])]
-    chosen = _distinct(np.concatenate(edges))
+    edges = [distinct(edge)[:_EDGE_SHARE] for edge in (prints[:_EDGE_PRINTS], prints[-_EDGE_PRINTS:])]
+    chosen = distinct(np.concatenate(edges))
     others = np.ones(ordered.size, np.bool_)
     others[ordered.searchsorted(chosen)] = False
     return np.sort(np.concatenate((chosen, ordered[others][: SAMPLE_MOST - chosen.size])))
-
-
-def _distinct(prints: Hashes) -> Hashes:
-    """Return prints sorted, each once."""
-    ordered = prints.copy()
-    ordered.sort()
-    new = ordered[1:] != ordered[:-1]
-    return ordered if new.all() else np.concatenate((ordered[:1], ordered[1:][new]))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy.distinct import distinct
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.chance import Floats, shape_of
-from proxy.hunter.ids import distinct
 from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import PREFIX, Links
 

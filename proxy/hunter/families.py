@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from proxy.distinct import distinct
 from proxy.hunter.accounts import WISHES
 from proxy.hunter.background import AGE_BINS, mean_log_output
 from proxy.hunter.case import Case
 from proxy.hunter.chance import beyond, dealt_out, excess
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
-from proxy.hunter.ids import distinct
 from proxy.hunter.pools import pools
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).

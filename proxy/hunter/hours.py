@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy.distinct import distinct
 from proxy.hunter.chance import Floats
-from proxy.hunter.ids import Numbers, distinct
+from proxy.hunter.ids import Numbers
 
 _HOUR_S = 3600.0
 _RECENT_PART = 8

@@ -11,7 +11,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +33,7 @@ from proxy.hunter.named import Named
 from proxy.hunter.postings import PAIRS_MOST, Postings
 from proxy.hunter.reporting import LookedAt, report, tells_more
 from proxy.hunter.suspects import Suspect, Suspects
-from proxy.hunter.suspicions import Suspicion, Told, suspicious_links, suspicious_prints
+from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
 from proxy.hunter.terms import Terms
 from proxy.hunter.texts import used_texts
 
@@ -103,21 +103,18 @@ class Hunt:
             return []
         self._round += 1
         tenants = self._accounts.rows["tenant"]
-        likely = np.zeros(len(self._accounts), np.bool_)
+        suspected = np.zeros(len(self._accounts), np.bool_)
         for group in self._suspects:
             if group.confidence >= _LIKELY:
-                likely[group.core] = True
-        usual = background(self._accounts, self._links, self._ledger, likely, now, self._doubtful())
+                suspected[group.core] = True
+        usual = background(self._accounts, self._links, self._ledger, suspected, now, self._doubtful())
         told = Told(self._suspects.findings_of(len(self._accounts)), self._postings.marked(self._suspects.prints()))
         suspicions = suspicious_prints(self._postings, tenants, usual, told, LEAST_ACCOUNTS)
         if self._round % _LINKS_EVERY == 1:
             suspicions += suspicious_links(tenants, usual, LEAST_ACCOUNTS)
-        honest = [number for name in self._honest if (number := self._accounts.number(name)) is not None]
-        heard: Iterable[Suspicion] = suspicions
-        if honest:
-            is_honest = np.zeros(len(self._accounts), np.bool_)
-            is_honest[honest] = True
-            heard = (entry for entry in suspicions if 2 * int(is_honest[entry.accounts].sum()) < len(entry.accounts))
+        honest = np.zeros(len(self._accounts), np.bool_)
+        honest[[number for name in self._honest if (number := self._accounts.number(name)) is not None]] = True
+        heard = (entry for entry in suspicions if 2 * int(honest[entry.accounts].sum()) < len(entry.accounts))
         self._suspects.hear(heard, len(self._accounts), LEAST_ACCOUNTS, now, self._accounts.name)
         found = list(self._look_closer(usual, now))
         return found + list(self._suspects.leave(found, now))

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from proxy.distinct import distinct
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background, mean_log_output
 from proxy.hunter.chance import Floats
-from proxy.hunter.ids import Numbers, distinct
+from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
 
 # In nats, over all traits: the odds of a member are twenty to one.

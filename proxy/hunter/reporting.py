@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy.distinct import distinct
 from proxy.hunter.background import tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats
 from proxy.hunter.evidence import confidence, sought
 from proxy.hunter.finding import CLIENT, OPENED, Evidence, Exposure, Finding, Member, Reach, Template
-from proxy.hunter.ids import distinct
 from proxy.hunter.links import PEER, PREFIX, Links
 from proxy.hunter.membership import Tie
 from proxy.hunter.suspects import Suspect

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -157,7 +157,7 @@ class Suspects:
 
     def prints(self) -> Keys:
         """Return every print that a group has."""
-        return np.fromiter(self._owner_of_key, np.uint64, len(self._owner_of_key))
+        return as_keys(self._owner_of_key)
 
     def keep(self, accounts: Numbers) -> None:
         """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those."""
@@ -218,8 +218,13 @@ class Suspects:
                 self.drop(group)
 
 
+def as_keys(keys: Collection[int]) -> Keys:
+    """Return prints as an array, in the order in which they are there."""
+    return np.fromiter(keys, np.uint64, len(keys))
+
+
 def _sorted(keys: set[int]) -> Keys:
-    return np.sort(np.fromiter(keys, np.uint64, len(keys)))
+    return np.sort(as_keys(keys))
 
 
 def _swallows(hits: int, group: Suspect) -> bool:

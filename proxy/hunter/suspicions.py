@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy.distinct import distinct
 from proxy.hunter.background import AGE_BINS, Background
 from proxy.hunter.chance import SUSPICIOUS, Floats, excess
 from proxy.hunter.dealing import mark_dealt
-from proxy.hunter.ids import Numbers, distinct
+from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
 from proxy.hunter.postings import Postings
 

@@ -13,7 +13,7 @@ from proxy.hunter.background import Background
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Keys, Numbers
 from proxy.hunter.postings import Postings
-from proxy.hunter.suspects import Suspect
+from proxy.hunter.suspects import Suspect, as_keys
 from proxy.hunter.suspicions import in_parts
 
 # What an account has to have used to count as a user: half of what is typical for one exchange.
@@ -66,7 +66,7 @@ def used_texts(postings: Postings, groups: Sequence[Suspect], accounts: Accounts
     """Return for each group who sends what it sends as a habit."""
     due = [group for group in groups if _grown(group, postings)]
     all_keys, in_core = postings.print_keys(), np.zeros(len(accounts), np.bool_)
-    for group, uses in _uses_of(postings, [_array(group.keys) for group in due], due):
+    for group, uses in _uses_of(postings, [as_keys(group.keys) for group in due], due):
         in_core[group.core] = True
         group.habits = all_keys[_habits(uses, in_core, len(group.core))]
         group.chosen_at = _sizes(group, postings)
@@ -100,10 +100,6 @@ def _grown(group: Suspect, postings: Postings) -> bool:
 def _sizes(group: Suspect, postings: Postings) -> tuple[int, int, int]:
     """Return how many accounts and prints a group has, and how often its habits were sent."""
     return len(group.core), len(group.keys), uses_of_habits(group, postings)
-
-
-def _array(keys: set[int]) -> Keys:
-    return np.fromiter(keys, np.uint64, len(keys))
 
 
 def _uses_of(postings: Postings, keys: Sequence[Keys], groups: Sequence[Suspect]) -> Iterator[tuple[Suspect, Uses]]:

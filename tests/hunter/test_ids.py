@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.hunter.columns import Columns
-from proxy.hunter.ids import Ids, distinct
+from proxy.hunter.ids import Ids
 from tests.hunter.events import U64
 
 _MIX_INVERSE = pow(0x9E3779B97F4A7C15, -1, 2**64)
@@ -93,8 +93,3 @@ def test_kept_rows_and_a_checkpoint_hold_the_same(rows: np.ndarray[Any, Any]) ->
     restored.add(1, a=[1])
     assert table["a"].tolist() == expected
     assert restored["a"].tolist() == [*expected, 1]
-
-
-@given(st.lists(st.integers(0, 20)))
-def test_distinct_values_are_each_there_once_and_in_order(values: list[int]) -> None:
-    assert distinct(np.array(values, np.int64)).tolist() == sorted(set(values))
