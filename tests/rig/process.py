@@ -184,12 +184,17 @@ class Stillgate:
         assert not [line for line in said.splitlines() if any(words in line for words in _UNSEEN)]
 
     async def kill_everything(self) -> None:
-        """Send SIGKILL to the whole tree: parent, workers, stand-in model, embedded store."""
+        """Send SIGKILL to the whole tree: parent, workers, stand-in model, embedded store.
+
+        All are held first: a worker that saw its parent die before its own turn would stop cleanly.
+        """
 
         async def none_left() -> bool:
-            for process in (left := self._tree()):
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
+            left = self._tree()
+            for act in (psutil.Process.suspend, psutil.Process.kill):
+                for process in left:
+                    with suppress(psutil.NoSuchProcess):
+                        act(process)
             return not left
 
         await self._until(none_left, STOP_S, "dead")
