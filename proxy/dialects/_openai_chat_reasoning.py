@@ -1,7 +1,7 @@
 """Takes the reasoning out of a completion's answer, as a document or as a stream of chunks.
 
 Laws: a summary stands where the reasoning was, under the same name; in a stream it comes before what the model says
-next, as one chunk. What is kept for summaries is bounded.
+next, as one chunk. A handle comes with the end of its choice. What is kept for either is bounded.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from proxy.dialects._openai_chat_held import Handle, HeldTurns, calls_tools
 from proxy.dialects._openai_chat_summary import Thoughts, in_document
 from proxy.dialects._sse import is_unread
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk
-from proxy.wire import GONE, Kind, Part, Path, Summarise, edited
+from proxy.wire import GONE, Kind, Part, Path, Seal, Summarise, edited
 
 _MAX_LANES = 1_024  # eight times as many choices as can be asked for
 
@@ -28,13 +29,14 @@ class _Parted(Protocol):
 
 
 class ChatWithoutReasoning:
-    """The transform; what it leaves of a chunk that carried reasoning alone is nothing."""
+    """The transform; what it leaves of a chunk that carried reasoning alone is nothing. Without `seal` no handles."""
 
-    def __init__(self, wire: _Parted, summarise: Summarise | None) -> None:
+    def __init__(self, wire: _Parted, seal: Seal | None, summarise: Summarise | None) -> None:
         self.changed = False
         self._wire = wire
         self._summarise = summarise
         self._thoughts = Thoughts(wire.delta, summarise)
+        self._held = HeldTurns(seal, "" if summarise is None else "\n") if seal is not None else None
         self._reasoned: set[int] = set()  # lanes
         self._begun: set[int] = set()  # lanes whose role the client knows
 
@@ -49,7 +51,7 @@ class ChatWithoutReasoning:
                 self.changed = True
                 return
             if parts:  # the end of all lanes
-                yield from self._thoughts.all_told()
+                yield from self.end()
             yield chunk
             return
         thoughts = [part for part in parts if part.kind is Kind.REASONING]
@@ -58,47 +60,93 @@ class ChatWithoutReasoning:
         edits |= {part.path: None for part in parts if part.kind is Kind.LOGPROBS and part.lane in self._reasoned}
         if len(self._reasoned) > _MAX_LANES or len(self._begun) > _MAX_LANES:
             raise UpstreamFailed("The model API sent more answers than were asked for.")
+        self._note_turns(chunk, thoughts)
+        handles = [] if self._wire.streamed else list(self._handles_of(chunk))
+        edits |= handles
         if edits:
             self.changed = True
             chunk = edited(chunk, edits)
         if self._wire.streamed:
-            yield from self._of_stream(chunk, thoughts, changed=bool(edits))
+            yield from self._of_stream(chunk, parts, thoughts, changed=bool(edits))
         else:
-            yield replace(chunk, gaps=(*chunk.gaps, *in_document(thoughts, self._summarise))) if thoughts else chunk
+            gaps = in_document(thoughts, self._summarise, dict(handles))
+            yield replace(chunk, gaps=(*chunk.gaps, *gaps)) if thoughts else chunk
 
-    def _of_stream(self, chunk: Chunk, thoughts: Sequence[Part], *, changed: bool) -> Iterator[Chunk]:
+    def _note_turns(self, chunk: Chunk, thoughts: Sequence[Part]) -> None:
+        """Keep what may have to come back, and which choices call tools."""
+        if self._held is None:
+            return
+        for part in thoughts:
+            self._held.note(part, chunk)
+        for lane, choice in _choices(chunk.data or {}):
+            if any(calls_tools(choice.get(holder)) for holder in ("delta", "message")):
+                self._held.calls(lane)
+
+    def _handles_of(self, chunk: Chunk) -> Iterator[tuple[Path, Any]]:
+        """Yield the edits that put handles into a document."""
+        for place, (lane, choice) in enumerate(_choices(chunk.data or {})):
+            handle = self._handle(lane) if type(choice.get("message")) is dict else None
+            if handle is not None:
+                yield ("choices", place, "message", handle.name), handle.value
+
+    def _handle(self, lane: int) -> Handle | None:
+        return self._held.ended(lane) if self._held is not None else None
+
+    def _of_stream(
+        self, chunk: Chunk, parts: Sequence[Part], thoughts: Sequence[Part], *, changed: bool
+    ) -> Iterator[Chunk]:
         for part in thoughts:
             self._thoughts.note(part, chunk)
         carries, going_on = self._carried(chunk.data or {})
         for lane in going_on:
             yield from self._thoughts.told(lane)
+        for part in parts:
+            if part.kind is Kind.END:
+                yield from self._last_of(part.lane)
         if carries or not changed:
             yield chunk
 
+    def _last_of(self, lane: int) -> Iterator[Chunk]:
+        """Yield the chunk with the handle of a choice that ends."""
+        handle = self._handle(lane)
+        if handle is not None:
+            chunk = self._wire.delta(handle.like, lane, "", handle.name)
+            yield edited(chunk, {("choices", 0, "delta", handle.name): handle.value})
+
     def end(self) -> Iterator[Chunk]:
-        """Return the summaries of what no end let out."""
+        """Return the summaries and handles of what no end let out."""
         yield from self._thoughts.all_told()
+        for lane in self._held.open_lanes() if self._held is not None else ():
+            yield from self._last_of(lane)
 
     def _carried(self, data: dict[str, Any]) -> tuple[bool, list[int]]:
         """Tell whether a chunk of a stream says anything that the client does not know, and the lanes that go on."""
         choices = data.get("choices")
         carries = type(choices) is not list or bool(data.get("usage")) or "error" in data
         going_on: list[int] = []
-        for place, choice in enumerate(choices if type(choices) is list else ()):
-            index = choice.get("index") if type(choice) is dict else None
-            lane = index if type(index) is int else place
+        for lane, choice in _choices(data):
             if _says(choice):
                 carries = True
                 going_on.append(lane)
-            if type(choice) is dict and type(choice.get("delta")) is dict and choice["delta"].get("role"):
+            if type(choice.get("delta")) is dict and choice["delta"].get("role"):
                 carries = carries or lane not in self._begun
                 self._begun.add(lane)
         return carries, going_on
 
 
-def _says(choice: Any) -> bool:  # noqa: ANN401 - an item of an upstream's list
+def _choices(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Return the choices with their numbers; what is none stands as one that is empty."""
+    choices = data.get("choices")
+    found: list[tuple[int, dict[str, Any]]] = []
+    for place, choice in enumerate(choices if type(choices) is list else ()):
+        index = choice.get("index") if type(choice) is dict else None
+        found.append((index if type(index) is int else place, choice if type(choice) is dict else {}))
+    return found
+
+
+def _says(choice: dict[str, Any]) -> bool:
     """Tell whether a choice of a stream says anything besides its role."""
-    delta = choice.get("delta") if type(choice) is dict else None
+    delta = choice.get("delta")
     if type(delta) is not dict:
         return True
     news = {name for name, value in delta.items() if value} - {"role"}

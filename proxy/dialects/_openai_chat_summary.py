@@ -1,14 +1,16 @@
 """Has summaries stand in the place of a chat completion's reasoning, where that is text under one of the usual names.
 
-Law: of all reasoning that waits for its end, no more than `SUMMED_BYTES` characters are kept.
+Laws: of all reasoning that waits for its end, no more than `SUMMED_BYTES` characters are kept. A handle that stands in
+such a member comes after the summary, on a line of its own, and is no reasoning to be summed up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from proxy.dialects._openai_chat_held import handle_in
 from proxy.exchange import Chunk, Gap, text_bytes
 from proxy.wire import SUMMED_BYTES, Part, Path, Summarise, edited
 
@@ -30,11 +32,14 @@ class _Thought:
 def _name_of(part: Part) -> str:
     """Return the name of reasoning that is text, empty if it is none of the usual."""
     name = part.path[-1]
-    return name if part.text and len(part.path) == _STEPS and name in _NAMES and type(name) is str else ""
+    if not part.text or len(part.path) != _STEPS or type(name) is not str or name not in _NAMES:
+        return ""
+    handle = handle_in(name, part.text)
+    return "" if handle and handle == part.text.strip() else name
 
 
-def in_document(parts: Iterable[Part], summarise: Summarise | None) -> Iterator[Gap]:
-    """Yield a gap for each answer of a document whose reasoning is text."""
+def in_document(parts: Iterable[Part], summarise: Summarise | None, handles: Mapping[Path, Any]) -> Iterator[Gap]:
+    """Yield a gap for each answer of a document whose reasoning is text; at some paths stands a handle already."""
     if summarise is None:
         return
     lanes: set[int] = set()
@@ -42,19 +47,21 @@ def in_document(parts: Iterable[Part], summarise: Summarise | None) -> Iterator[
         if _name_of(part) and part.lane not in lanes:
             lanes.add(part.lane)
             if (asking := summarise(part.text)) is not None:
-                yield Gap(asking, _Filling(part.path, alone=False))
+                behind = handles.get(part.path, "")
+                yield Gap(asking, _Filling(part.path, alone=False, behind=behind))
 
 
 class _Filling:
-    """Puts a summary at its path; a chunk that is there for it alone goes if there is none."""
+    """Puts a summary at its path, before what is to stand behind it; a chunk for it alone goes if there is none."""
 
-    def __init__(self, path: Path, *, alone: bool) -> None:
+    def __init__(self, path: Path, *, alone: bool, behind: str = "") -> None:
         self._path = path
         self._alone = alone
+        self._behind = behind
 
     def __call__(self, chunk: Chunk, summary: str) -> Sequence[Chunk]:
         if summary:
-            return [edited(chunk, {self._path: summary})]
+            return [edited(chunk, {self._path: summary + self._behind})]
         return [] if self._alone else [chunk]
 
 

@@ -64,9 +64,8 @@ class ChatWire:
         return Chunk(None, {**common, "choices": [choice]})
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
-        """Return what takes the reasoning out, or has a summary in its place; this API has no place for a handle."""
-        del seal
-        return ChatWithoutReasoning(self, summarise)
+        """Return what takes the reasoning out, or puts a summary there; a turn that calls tools bears a handle."""
+        return ChatWithoutReasoning(self, seal, summarise)
 
     def _of_choice(self, choice: dict[str, Any], place: int, *, bare: bool) -> Iterator[Part]:
         index = choice.get("index")

@@ -60,7 +60,7 @@ class CompletionsWire:
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
         """Return what takes out members of reasoning, which the API itself has not; without summaries."""
         del seal, summarise
-        return ChatWithoutReasoning(self, None)
+        return ChatWithoutReasoning(self, None, None)
 
     def _of_choice(self, choice: dict[str, Any], place: int, *, bare: bool) -> Iterator[Part]:
         index = choice.get("index")

@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 from proxy.dialects._answers import DocumentDecoder
 from proxy.dialects._openai import OpenAIDialect
 from proxy.dialects._openai_chat_request import KNOWN, SETTINGS, call_of
+from proxy.dialects._openai_chat_returned import put_back
 from proxy.dialects._openai_chat_wire import ChatWire
 from proxy.dialects._openai_choices import ChoiceStream, observe_choices
 from proxy.dialects._openai_request import written
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Progress, Text
+from proxy.sealed_reasoning import SealedReasoning
 from proxy.wire import Wire
 
 
@@ -27,6 +29,10 @@ class OpenAIChat(OpenAIDialect):
     def call(self, document: dict[str, Any]) -> Call:
         """Check a document that was read strictly."""
         return call_of(document, self._accepted)
+
+    def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
+        """Return the call with the withheld reasoning that its handles stand for. Raises BadRequest."""
+        return put_back(call, sealed)
 
     def write(self, call: Call) -> bytes:
         """Serialise the call, asking for the usage of a stream whether the client did or not."""

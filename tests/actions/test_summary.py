@@ -36,6 +36,7 @@ from tests.actions.test_withhold import (
     message_document,
     message_stream,
     opened,
+    without_handle,
 )
 from tests.dialects.streams import chat_chunk, cut, data, event, read_by_a_client
 
@@ -86,7 +87,7 @@ def got(dialect: Dialect, call: Call, pieces: list[bytes], helper: Helper | None
 def test_a_chat_says_the_summary_where_its_reasoning_was(size: int, cuts: list[int]) -> None:
     helper = Helper()
     document = got(CHAT, call_of(CHAT, stream=False), [chat_document()], helper)
-    message = json.loads(document)["choices"][0]["message"]
+    message = without_handle(json.loads(document)["choices"][0]["message"])
     assert (message["reasoning_content"], message["content"]) == (SUMMARY, LEFT)
     assert "reasoning" not in message, "once, though the upstream says it under two names"
     asked = call_of(CHAT, stream=True, stream_options={"include_usage": True})

@@ -8,7 +8,6 @@ import pytest
 
 from proxy.dialects.anthropic_count_tokens import AnthropicCountTokens
 from proxy.dialects.anthropic_messages import AnthropicMessages
-from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.strict_json import write
 from proxy.errors import BadRequest
 from proxy.exchange import Call
@@ -84,9 +83,3 @@ def test_a_handle_that_this_tenant_was_not_given_is_refused(data: str) -> None:
     with pytest.raises(BadRequest, match=r"messages\[1\]\.content\[1\]\.data") as refused:
         DIALECT.put_back(call_of(TEXT, {"type": "redacted_thinking", "data": data}), SEALED)
     assert refused.value.param == "messages[1].content[1].data"
-
-
-def test_a_chat_has_no_handles() -> None:
-    messages = [{"role": "assistant", "content": "", "reasoning_details": [handle(THOUGHT)]}]
-    asked = OpenAIChat().read(write({"model": "m", "messages": messages}))
-    assert OpenAIChat().put_back(asked, SEALED) is asked

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anthropic
+import openai
 import pytest
 import pytest_asyncio
 
@@ -21,7 +22,7 @@ from tests.end_to_end.customers import (
 from tests.end_to_end.scene import MESSAGES, Scene, staged
 from tests.rig.process import Stillgate
 from tests.rig.raw_client import Response, post
-from tests.rig.scripted_upstream import event, json_answer, sse_answer
+from tests.rig.scripted_upstream import Script, event, json_answer, sse_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODEL = "standin-large"
@@ -191,17 +192,19 @@ async def test_the_openai_client_reads_a_chat_without_reasoning(
     assert (record["effect"], record["by"], record["actions"]) == ("degrade", "withhold", ["withhold"])
 
 
-async def test_the_openai_client_calls_a_tool_over_two_turns_without_the_reasoning(
+TOOL: Any = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
+
+
+async def test_the_openai_client_calls_a_tool_over_two_turns_with_a_handle_in_the_place_of_the_reasoning(
     gate: Stillgate, people: People
 ) -> None:
-    tools: Any = [{"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}]
-    how: Any = {"model": MODEL, "reasoning_effort": "high", "tools": tools}
+    how: Any = {"model": MODEL, "reasoning_effort": "high", "tools": [TOOL]}
     async with openai_client(gate, await people.flagged()) as client:
         async with client.chat.completions.stream(**how, messages=USING) as events:
             answer = await events.get_final_completion()
         message = answer.choices[0].message
         assert answer.choices[0].finish_reason == "tool_calls"
-        assert not (message.model_extra or {}).get("reasoning_content")
+        assert (message.model_extra or {})["reasoning_content"].startswith(PREFIX)
         assert message.tool_calls
         assert json.loads(message.tool_calls[0].function.arguments)["city"]
         said = message.model_dump(exclude_none=True, exclude={"parsed"})
@@ -264,6 +267,65 @@ async def test_no_byte_of_the_reasoning_reaches_the_client(scene: Scene) -> None
     assert_no_canary(answer)
     assert answer.body.count(b"content_block_start") == 2, "an event and its type"
     assert PREFIX.encode() in answer.body
+    await scene.goes_on()
+
+
+CALL: dict[str, Any] = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+DETAIL: dict[str, Any] = {"type": "reasoning.text", "text": SECRET, "signature": SEAL, "format": "x", "index": 0}
+
+
+def turn_of_a_server(thought: dict[str, Any], *, stream: bool) -> Script:
+    """Return what a server answers that thinks and then calls a tool."""
+    head = {"id": "c-1", "created": 1, "model": "m-large"}
+    if not stream:
+        message = {"role": "assistant", "content": None, "tool_calls": [CALL], **thought}
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+        return json_answer(200, {**head, "object": "chat.completion", "choices": [choice], "usage": usage})
+    deltas: list[dict[str, Any]] = [{"role": "assistant"}, thought, {"tool_calls": [{"index": 0, **CALL}]}, {}]
+    reasons = [None, None, None, "tool_calls"]
+    chunks = [
+        {**head, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+        for delta, reason in zip(deltas, reasons, strict=True)
+    ]
+    return sse_answer([*map(event, chunks), event("[DONE]")])
+
+
+@pytest.mark.parametrize(
+    "thought", [{"reasoning_content": SECRET}, {"reasoning": SECRET, "reasoning_details": [DETAIL]}]
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_server_is_given_its_reasoning_again_between_two_calls_of_tools(
+    scene: Scene, thought: dict[str, Any], *, stream: bool
+) -> None:
+    key = await scene.gate.create_key(account=f"free-{scene.calls}", plan="free", tenant="acme")
+    how: Any = {"model": "m-large", "tools": [TOOL], "max_tokens": 99}
+    async with openai_client(scene.gate, key) as client:
+        scene.upstream.script(turn_of_a_server(thought, stream=stream))
+        if stream:
+            async with client.chat.completions.stream(**how, messages=USING) as events:
+                answer: Any = await events.get_final_completion()
+        else:
+            answer = await client.chat.completions.create(**how, messages=USING)
+        said = answer.choices[0].message.model_dump(exclude_none=True, exclude={"parsed"})
+        assert said["tool_calls"][0]["id"] == "call_1"
+        assert PREFIX in json.dumps(said)
+        assert not [secret for secret in (SECRET, SEAL) if secret in json.dumps(said)]
+        told: Any = [*USING, said, {"role": "tool", "tool_call_id": "call_1", "content": "rain"}]
+        scene.upstream.script(turn_of_a_server(thought, stream=False))
+        await client.chat.completions.create(**how, messages=told)
+    (back,) = [each for each in json.loads(scene.upstream.requests[-1].body)["messages"] if each["role"] == "assistant"]
+    assert {
+        name: back[name] for name in back.keys() & {"reasoning_content", "reasoning", "reasoning_details"}
+    } == thought
+    stranger = await scene.gate.create_key(account=f"other-{scene.calls}", plan="pro", tenant="elsewhere")
+    calls = scene.calls
+    async with openai_client(scene.gate, stranger) as client:
+        with pytest.raises(openai.BadRequestError) as refused:
+            await client.chat.completions.create(**how, messages=told)
+    assert (refused.value.code, scene.calls) == ("invalid_encrypted_content", calls)
+    record = await record_of(scene.gate, refused.value.request_id)
+    assert record["fields"]["content.foreign_signature"] is True
     await scene.goes_on()
 
 

@@ -1,0 +1,56 @@
+"""Puts the reasoning of a turn back that was withheld, where a chat's request returns the turn with its handle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from proxy.dialects._openai_chat_held import CARRIERS, handle_in, opened
+from proxy.dialects._openai_chat_wire import REASONING
+from proxy.errors import BadRequest
+from proxy.exchange import Call
+from proxy.sealed_reasoning import SealedReasoning
+
+
+def put_back(call: Call, sealed: SealedReasoning) -> Call:
+    """Return the call with the members that its handles stand for, the very same object if it has none.
+
+    Raises BadRequest for a handle that cannot be opened: without it a turn would be another than the model's.
+    """
+    given = call.body["messages"]
+    messages = [_restored(message, f"messages[{place}]", sealed) for place, message in enumerate(given)]
+    if all(new is old for new, old in zip(messages, given, strict=True)):
+        return call
+    return replace(call, body={**call.body, "messages": messages})
+
+
+def _restored(message: dict[str, Any], where: str, sealed: SealedReasoning) -> dict[str, Any]:
+    name, handle = _handle_of(message) if message["role"] == "assistant" else ("", "")
+    if not handle:
+        return message
+    held = opened(handle, sealed)
+    # Where two rungs withhold, the second has sealed the first one's handle. A handle of other making stays one: the
+    # model API may be behind a proxy like this.
+    while held is not None and (inner := _handle_of(held)[1]) and (deeper := opened(inner, sealed)) is not None:
+        held = deeper
+    if held is None or not REASONING.issuperset(held) or not _is_unicode(held):
+        param = f"{where}.{name}"
+        raise BadRequest(f"`{param}` could not be verified.", code="invalid_encrypted_content", param=param)
+    return {**{member: value for member, value in message.items() if member not in REASONING}, **held}
+
+
+def _handle_of(message: dict[str, Any]) -> tuple[str, str]:
+    """Return the first handle of a message with the member that it stands in, empty if there is none."""
+    found = ((name, handle_in(name, message[name])) for name in CARRIERS if name in message)
+    return next(((name, handle) for name, handle in found if handle), ("", ""))
+
+
+def _is_unicode(held: dict[str, Any]) -> bool:
+    """Tell whether there is no half of a surrogate pair, which no request may have."""
+    try:
+        orjson.dumps(held)
+    except orjson.JSONEncodeError:
+        return False
+    return True
