@@ -75,19 +75,23 @@ _ASCII = bytes(range(0x80))
 _FEW_ONE_IN = 4  # bytes
 # What folding leaves as it is, whatever stands beside it, as long as that is ASCII or the same: punctuation, arrows,
 # boxes, the signs of East Asian texts, emoji, and Chinese characters.
-_LEFT_ALONE = frozenset(
-    char
-    for codes in (
-        _range(0x00A1, 0x00BF),
-        _range(0x2010, 0x205E),
-        _range(0x20A0, 0x20BF),
-        _range(0x2190, 0x2BFF),
-        _range(0x3001, 0x3020),
-        _range(0x4E00, 0x9FFF),
-        _range(0x1F300, 0x1FAFF),
+_LEFT_ALONE = re.compile(
+    "[{}]*".format(
+        "".join(
+            char
+            for codes in (
+                _range(0x00A1, 0x00BF),
+                _range(0x2010, 0x205E),
+                _range(0x20A0, 0x20BF),
+                _range(0x2190, 0x2BFF),
+                _range(0x3001, 0x3020),
+                _range(0x1F300, 0x1FAFF),
+            )
+            for char in map(chr, codes)
+            if char not in _REPLACED and unicodedata.normalize("NFKD", char).casefold() == char
+        )
+        + "\u4e00-\u9fff"
     )
-    for char in map(chr, codes)
-    if char not in _REPLACED and unicodedata.normalize("NFKD", char).casefold() == char
 )
 # What a pattern says with a backslash or as the head of a group, and what it says with itself.
 _PATTERN_PIECE = re.compile(
@@ -104,7 +108,7 @@ def fold(text: str) -> str:
     beyond = _few_beyond_ascii(text)
     if beyond is None:
         return _fold_anything(text)
-    if beyond <= _LEFT_ALONE:  # as most text beyond ASCII, which has typographic quotes and no more
+    if _LEFT_ALONE.fullmatch("".join(beyond)):  # as most text beyond ASCII, which has typographic quotes and no more
         return text.encode().lower().decode()  # letters of ASCII alone, which takes a tenth of the time
     short = text if _COMBINING.isdisjoint(beyond) else _LONG_RUN.sub(r"\1", text)
     folded = unicodedata.normalize("NFKD", short)[: _MAX_GROWTH * len(text)].casefold()
