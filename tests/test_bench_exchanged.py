@@ -1,0 +1,53 @@
+"""Prompts that change their roles: every text is still there, none where it was, and the same every time."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from pathlib import Path
+
+from bench.exchanged import exchanged, write_exchanged
+
+KINDS = {
+    "attack_template": [("lab", "reasoning"), ("lab", "rubric")],
+    "app_template": [("shop", "app"), ("library", "framework")],
+    "attack_payload": [("lab", "math"), ("lab", "code")],
+    "chat": [("people", "chat")],
+    "eval_payload": [("bench", "eval")],
+    "app_payload": [("shop", "support")],
+    "eval_template": [("bench", "eval")],
+}
+ROWS = [
+    {"pool": pool, "source": source, "cap": cap, "text": f"{pool} {cap} {number}"}
+    for pool, kinds in KINDS.items()
+    for source, cap in kinds
+    for number in range(120)
+]
+STAY = ("eval_template", "app_template framework")
+
+
+def test_texts_change_their_pools_and_none_is_lost() -> None:
+    found = list(exchanged(ROWS, random.Random(1)))
+    assert sorted(row["text"] for row in found) == sorted(row["text"] for row in ROWS)
+    staying = [row for row in found if row["text"].startswith(STAY)]
+    assert all(row["text"].startswith(row["pool"]) for row in staying)
+    moved = [row for row in found if row not in staying and not row["text"].startswith("app_template app")]
+    assert not [row for row in moved if row["text"].startswith(row["pool"])]
+    attacking = [row for row in found if row["pool"] == "attack_template"]
+    assert len(attacking) == 100
+    assert all(row["text"].startswith("app_template app") for row in attacking)
+    assert {(row["pool"], row["source"], row["cap"]) for row in ROWS if row["pool"].startswith("attack")} == {
+        (row["pool"], row["source"], row["cap"]) for row in found if row["pool"].startswith("attack")
+    }
+
+
+def test_a_seed_gives_the_same_corpus_again(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl.gz"
+    with gzip.open(corpus, "wt", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(row) + "\n" for row in ROWS)
+    made = []
+    for number, seed in enumerate((1, 1, 2)):
+        write_exchanged(corpus, tmp_path / f"{number}.gz", seed)
+        made.append(gzip.decompress((tmp_path / f"{number}.gz").read_bytes()))
+    assert made[0] == made[1] != made[2]
