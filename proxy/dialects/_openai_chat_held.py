@@ -22,8 +22,13 @@ from proxy.wire import Part, Seal, value_at
 _TURN: Final = "turn"  # what a handle of this API says that it holds
 # Lists with a type of item that is sealed, and whose `data` nobody but the model's server reads.
 _SEALED: Final = {"reasoning_details": "reasoning.encrypted", "thinking_blocks": "redacted_thinking"}
-_TEXTS: Final = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_opaque")
-CARRIERS: Final = (*_SEALED, *_TEXTS)  # where a handle may stand, the best place first
+TEXTS: Final = ("reasoning_content", "reasoning")  # members that people read
+CARRIERS: Final = (
+    *_SEALED,
+    *TEXTS,
+    "reasoning_text",
+    "reasoning_opaque",
+)  # where a handle may stand, the best place first
 _CALLS: Final = ("tool_calls", "function_call")
 _PIECES: Final = ("text", "summary", "thinking")  # members of an item that a stream carries on
 _ENDS: Final = ("signature", "data")  # members after which another item begins

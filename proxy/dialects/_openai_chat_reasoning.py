@@ -43,7 +43,7 @@ class ChatWithoutReasoning:
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
         """Return a chunk without its reasoning, and without log-probabilities, which would spell it.
 
-        Before it come the summaries of what has ended with it.
+        Before it come the summaries and handles of what has ended with it.
         """
         parts = self._wire.parts(chunk)
         if chunk.data is None:

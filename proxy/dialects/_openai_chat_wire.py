@@ -8,6 +8,7 @@ from typing import Any
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._logprobs import coarse
 from proxy.dialects._names import names
+from proxy.dialects._openai_chat_held import TEXTS, handle_in
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform
@@ -51,7 +52,8 @@ class ChatWire:
         """Return how many UTF-8 bytes of a chunk the model wrote."""
         choices = chunk.data.get("choices") if chunk.data is not None else None
         given = choices if type(choices) is list else []
-        return sum([written_bytes(choice.get(self._holder)) for choice in given if type(choice) is dict])
+        holders = [choice.get(self._holder) for choice in given if type(choice) is dict]
+        return sum(map(written_bytes, holders)) - sum(map(_handle_bytes, holders))
 
     def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
         """Return log-probabilities with less detail."""
@@ -85,6 +87,11 @@ class ChatWire:
             yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
         if ended:
             yield Part(Kind.END, lane, ())
+
+
+def _handle_bytes(holder: object) -> int:
+    """Return how much of what stands where text does is a handle of ours."""
+    return sum([len(handle_in(name, holder.get(name))) for name in TEXTS]) if type(holder) is dict else 0
 
 
 def _reasoning(holder: dict[str, Any], lane: int, where: Path, *, alone: bool = False) -> Iterator[Part]:

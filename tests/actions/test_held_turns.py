@@ -227,3 +227,13 @@ async def test_long_reasoning_in_small_items_has_a_handle() -> None:
     said = message_of({"reasoning_details": [{**TEXT, "text": "ab c" * 40_000}]})
     told = assembled(await got(Ladder(WITHHOLD), stream(said, 4), streamed=True))
     assert returned(told) == said
+
+
+async def test_a_handle_is_nothing_that_the_model_wrote_and_takes_no_time() -> None:
+    answers = [stream(message_of({"reasoning_content": "hm " * many}), 60) for many in (2, 20_000)]
+    ladder = Ladder(WITHHOLD, ("pace", {"tokens_per_second": 10}))
+    waits = [
+        (await ladder.answer(CHAT, chat(tools=TOOLS, stream=True), each, streamed=True)).waited for each in answers
+    ]
+    assert 0 < waits[0] < 60
+    assert waits[1] < 2 * waits[0], "a pace is jittered"
