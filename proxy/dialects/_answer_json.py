@@ -57,6 +57,15 @@ def dump(document: dict[str, Any], like: bytes = b"") -> bytes:
         raise UpstreamFailed("The model API sent an answer that cannot be passed on.") from None
 
 
+def is_unicode(value: object) -> bool:
+    """Tell whether a value has no half of a surrogate pair, which no request may have."""
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
 def _dumped(document: dict[str, Any], *, spaced: bool, escaped: bool) -> bytes:
     separators = (", ", ": ") if spaced else (",", ":")
     return json.dumps(document, separators=separators, allow_nan=False, ensure_ascii=escaped).encode()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
+from proxy.dialects._answer_json import is_unicode
 from proxy.dialects._openai_chat_held import CARRIERS, handle_in, opened
 from proxy.dialects._openai_chat_wire import REASONING
 from proxy.errors import BadRequest
@@ -35,7 +34,7 @@ def _restored(message: dict[str, Any], where: str, sealed: SealedReasoning) -> d
     # model API may be behind a proxy like this.
     while held is not None and (inner := _handle_of(held)[1]) and (deeper := opened(inner, sealed)) is not None:
         held = deeper
-    if held is None or not REASONING.issuperset(held) or not _is_unicode(held):
+    if held is None or not REASONING.issuperset(held) or not is_unicode(held):
         param = f"{where}.{name}"
         raise BadRequest(f"`{param}` could not be verified.", code="invalid_encrypted_content", param=param)
     return {**{member: value for member, value in message.items() if member not in REASONING}, **held}
@@ -45,12 +44,3 @@ def _handle_of(message: dict[str, Any]) -> tuple[str, str]:
     """Return the first handle of a message with the member that it stands in, empty if there is none."""
     found = ((name, handle_in(name, message[name])) for name in CARRIERS if name in message)
     return next(((name, handle) for name, handle in found if handle), ("", ""))
-
-
-def _is_unicode(held: dict[str, Any]) -> bool:
-    """Tell whether there is no half of a surrogate pair, which no request may have."""
-    try:
-        orjson.dumps(held)
-    except orjson.JSONEncodeError:
-        return False
-    return True

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
-from proxy.dialects._answer_json import load
+from proxy.dialects._answer_json import is_unicode, load
 from proxy.dialects._openai_responses_reasoning import HELD, REASONING
 from proxy.errors import BadRequest
 from proxy.exchange import Call
@@ -32,7 +30,7 @@ def _restored(item: dict[str, Any], where: str, sealed: SealedReasoning) -> dict
     # model API may be behind a proxy like this.
     while held is not None and _is_handle({**held, "type": REASONING}) and (inner := _held(held, sealed)) is not None:
         held = inner
-    if held is None or not all(map(_is_unicode, held.values())):
+    if held is None or not all(map(is_unicode, held.values())):
         message = f"`{where}.encrypted_content` could not be verified."
         raise BadRequest(message, code="invalid_encrypted_content", param=f"{where}.encrypted_content")
     return {**{name: value for name, value in item.items() if name not in HELD}, **held}
@@ -42,15 +40,6 @@ def _held(item: dict[str, Any], sealed: SealedReasoning) -> dict[str, Any] | Non
     """Return what the handle of an item stands for, None if it is none of this tenant's."""
     opened = sealed.open(item["encrypted_content"])
     return load(opened["held"].encode()) if opened is not None and opened.get("type") == REASONING else None
-
-
-def _is_unicode(value: object) -> bool:
-    """Tell whether a value has no half of a surrogate pair, which no request may have."""
-    try:
-        orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        return False
-    return True
 
 
 def _is_handle(item: Any) -> bool:  # noqa: ANN401 - an item of a request
