@@ -131,6 +131,8 @@ class Connection(RequestHandler):
             return
         self.bytes_received += len(data)
         super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            self._break_off()
         if not self.idle:
             self._head_bytes = 0
             return
@@ -140,6 +142,16 @@ class Connection(RequestHandler):
         if self._head_bytes > _MAX_HEAD_BYTES and self._waiter is not None and not self._waiter.done():
             self._messages.append((_ErrInfo(431, LineTooLong(b"", _MAX_HEAD_BYTES), ""), EMPTY_PAYLOAD))
             self._waiter.set_result(None)
+
+    def _break_off(self) -> None:
+        """End the body in which something cannot be read: the parser does not tell who awaits more of it."""
+        body = None
+        if len(self._messages) > 1:
+            body = self._messages[-2][1]
+        elif self._current_request is not None:
+            body = self._current_request.content
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(web.RequestPayloadError("badly framed"))
 
     def pause_writing(self) -> None:
         """Start the write-stall deadline."""

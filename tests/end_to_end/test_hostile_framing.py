@@ -168,3 +168,32 @@ async def test_a_doubtful_request_is_one_error_and_the_end_of_its_connection(sce
         answer = await scene.refused(raw, at_once=at_once, accepted=False)
         assert answer.status in {400, 401, 404, 405, 431, 505}, answer
     await scene.at_peace()
+
+
+LATER = {
+    "a size that is none": b"0x5\r\nabcde\r\n0\r\n\r\n",
+    "a chunk longer than its size": b"1\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a size of 17 digits": b"1" + b"0" * 16 + b"\r\n" + BODY,
+    "a bare line feed": f"{HEX}\n".encode() + BODY + b"\r\n0\r\n\r\n",
+    "a trailer without a colon": f"{HEX}\r\n".encode() + BODY + b"\r\n0\r\nA\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("begun", [b"", b"1\r\n{\r\n"], ids=["at once", "after a good chunk"])
+@pytest.mark.parametrize("name", LATER)
+async def test_a_body_that_is_badly_framed_while_it_is_awaited_is_refused_at_once(
+    scene: Scene, name: str, begun: bytes
+) -> None:
+    """H-14: its head was good, so somebody waits for more of it, and the time that a body may take is long."""
+    raw = head("Transfer-Encoding: chunked", "Expect: 100-continue").replace(KEY, scene.key.encode())
+    calls = scene.calls
+    async with await scene.connect() as client:
+        await client.send(raw)
+        assert (await client.response()).status == 100
+        await client.send(begun)
+        await client.send(LATER[name] + scene.ordinary())
+        answer = scene.witness.saw(await client.response())
+        assert (answer.status, answer.header("connection")) == (400, "close")
+        assert await client.to_end() == b""
+    assert scene.calls == calls
+    await scene.at_peace()
