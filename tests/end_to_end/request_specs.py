@@ -51,6 +51,7 @@ HARMLESS = [
     "TE: trailers",
 ]
 FLAWED = ["X-A : b", " X-A: b", "X-A", "X-\x01: b", "X-A: b\rX-B: c", "X-A: \0", ": b", "X-A: " + "b" * 9_000]
+_APART = 100  # bytes of pieces that are few enough to be sent with a rest between them
 _GOOD_FRAMINGS = ("length", "chunked", "crumbs", "extensions", "trailers")
 JSON_TEXTS = [*VALID[:40], *INVALID[:60], *FREE[:20]]
 
@@ -75,6 +76,11 @@ class Spec:
     @property
     def dialect(self) -> Dialect:
         return self.speech.family
+
+    @property
+    def rest_s(self) -> float:
+        """How long the client rests behind each piece, so that a peer in another process reads it on its own."""
+        return 0.002 if self.pieces_of == _APART else 0.0
 
     @property
     def flaws(self) -> list[str]:
@@ -153,5 +159,5 @@ SPECS = st.builds(
     body=_mostly("usual", JSON_TEXTS),
     encoding=st.sampled_from([False] * 9 + [True]),
     model=_mostly("m-large", ["m-none", "../m"]),
-    pieces_of=st.sampled_from([None, None, None, 1, 7]),
+    pieces_of=st.sampled_from([None, None, None, 1, 7, _APART]),
 )

@@ -86,7 +86,7 @@ class Clients(RuleBasedStateMachine):
         if good and UPSTREAM[behind] is not None:
             scene.upstream.script(UPSTREAM[behind] or ())
         with suppress(ConnectionError):  # it may end before it has read everything
-            await client.send(spec.raw(scene.key), pieces_of=spec.pieces_of)
+            await client.send(spec.raw(scene.key), pieces_of=spec.pieces_of, rest_s=spec.rest_s)
         answer = await client.response()
         stays = self._judge(spec, answer)
         if good:

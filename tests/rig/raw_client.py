@@ -106,13 +106,13 @@ class Wire:
         self._ended = False
 
     @_bounded
-    async def send(self, data: bytes, *, pieces_of: int | None = None) -> None:
-        """Send everything, in TCP segments of `pieces_of` bytes if that is given."""
+    async def send(self, data: bytes, *, pieces_of: int | None = None, rest_s: float = 0.0) -> None:
+        """Send everything, in TCP segments of `pieces_of` bytes if that is given, with a rest behind each."""
         loop = asyncio.get_running_loop()
         for start in range(0, len(data), pieces_of or max(len(data), 1)):
             await loop.sock_sendall(self.sock, data[start : start + (pieces_of or len(data))])
             if pieces_of is not None:
-                await asyncio.sleep(0)  # lets a peer in this loop read the piece on its own
+                await asyncio.sleep(rest_s)  # lets a peer, in this loop at least, read the piece on its own
 
     @_bounded
     async def exactly(self, count: int) -> bytes:
