@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -28,6 +29,8 @@ _FIRST_NAME_BYTES = 64
 _LONG_NUMBER = re.compile(rb"[0-9](?:[0-9]{18}|[eE])")
 _MAX_PLAIN_QUOTES = 20_000  # with more of them it takes longer to cut strings out than to read them
 _INT64 = 1 << 63
+_LEVELS = bytes.maketrans(b"[{]}", b"\2\2\0\0")  # one more, or one less
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 def read(body: bytes) -> dict[str, Any]:
@@ -100,6 +103,9 @@ def _read_any(body: bytes) -> dict[str, Any]:
     try:
         document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
+        # Else it would hang on how deep we are called ourselves whether it is too deep or wrong.
+        if _depth(text[: error.pos].encode()) > MAX_DEPTH:
+            raise _too_deep() from None
         place = f"line {error.lineno}, column {error.colno}"
         raise BadRequest(f"The body is not valid JSON at {place}.") from None
     except RecursionError:
@@ -132,6 +138,12 @@ def _check_count(body: bytes) -> None:
 def _separators(text: bytes) -> int:
     # A value is the document, comes first in its container or follows a comma; a name is followed by a colon.
     return text.count(b"[") + text.count(b"{") + text.count(b",") + text.count(b":")
+
+
+def _depth(text: bytes) -> int:
+    """Return how many levels deep what may be the beginning of a JSON document goes."""
+    brackets = _without_strings(text).translate(_LEVELS, _NO_BRACKETS)
+    return max(accumulate(level - 1 for level in brackets), default=0)
 
 
 def _check_depth(document: dict[str, Any]) -> None:

@@ -144,6 +144,29 @@ def test_what_could_be_read_in_two_ways_is_a_bad_request(body: bytes) -> None:
     assert caught.value.status == 400
 
 
+def _called(levels: int, body: bytes) -> str:
+    """Return why a body is refused when it is read so many calls deeper."""
+    if levels:
+        return _called(levels - 1, body)
+    with pytest.raises(BadRequest) as refused:
+        strict_json.read(body)
+    return refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        *((b'{"a":' + b"[" * levels + b"}", "deeper than 64") for levels in (65, 300, 900, 990, 1_500, 50_000)),
+        (b"[" * 900 + b'{"a":1}', "deeper than 64"),
+        (b'{"a":' + b"[" * 40 + b"}", "not valid JSON"),
+        (b'{"a":"' + b"[" * 900 + b'" "b"}', "not valid JSON"),
+    ],
+)
+def test_why_a_body_is_refused_does_not_hang_on_how_deep_its_reader_is_called(body: bytes, why: str) -> None:
+    for levels in (0, 100, 400, 700):
+        assert why in _called(levels, body)
+
+
 @pytest.mark.parametrize(("body", "document"), _READ.values(), ids=_READ.keys())
 def test_what_is_plain_json_is_read(body: bytes, document: dict[str, Any]) -> None:
     assert strict_json.read(body) == document

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,6 +16,8 @@ from proxy.rules.pack import Limit, Measure, Quota, Scope
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.rules.slot_lease import TTL_S
+from proxy.store.base import Ask, Grant
+from proxy.store.memory import MemoryStore
 from tests.rules.test_quotas import HOUR, ONE, Make, clock, pack, principal, quota, replica
 
 __all__ = ["clock", "replica"]  # fixtures
@@ -179,3 +183,30 @@ async def test_what_was_planned_by_an_older_pack_is_dropped_bit_by_bit(replica: 
         pool.sweep()
         left.append([len(plans) for plans in pool._retired])
     assert left == [[70], [20], []]
+
+
+class Counting(MemoryStore):
+    """The reference store, counting how often it was asked for units."""
+
+    asked = 0
+
+    async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
+        self.asked += 1
+        return await super().reserve(asks, op)
+
+
+async def test_a_sweep_takes_what_is_held_of_a_removed_limit_and_leaves_the_others(clock: VirtualClock) -> None:
+    store, numbers = Counting(clock), itertools.count()
+    kept, removed = quota(Measure.REQUESTS, 1000), replace(quota(Measure.INPUT_TOKENS, 1000), id="removed")
+    old, other = (
+        Quotas(pack(*quotas), store, clock, name, lambda: str(next(numbers)))
+        for name, quotas in (("one", (kept, removed)), ("other", (removed,)))
+    )
+    assert len(await admitted(old, 40)) == 40  # of ten tokens each
+    now = old.adopt(pack(kept))
+    now.sweep()
+    await now.returns.flush()
+    assert isinstance(await other.reserve(principal(), "m", Amounts.of(600, 0, 0)), Reservation)
+    asked = store.asked
+    assert len(await admitted(now, 1)) == 1
+    assert store.asked == asked, "what is held of the limit that stays is still there"

@@ -140,3 +140,28 @@ async def test_of_a_caller_of_whom_something_is_counted_nothing_is_let_go(monkey
     for number in range(20):
         caller = Principal(f"key-{number}", f"acct-{number}", f"org-{number}", "", 0.0, {})
         assert isinstance(await quotas.reserve(caller, "m", one), Denial)
+
+
+async def test_what_is_as_much_as_the_limit_fits_again_later_and_what_is_more_never() -> None:
+    quotas = InstantQuotas(_pack(), VirtualClock())
+    held = await quotas.reserve(_PEOPLE["a"], "m", Amounts.of(1, 1, 0))
+    assert isinstance(held, Reservation)
+    quotas.settle(held, Amounts.of(1, 1, 0))
+    for output, later in ((500, True), (501, False)):
+        denial = await quotas.reserve(_PEOPLE["a"], "m", Amounts.of(1, output, 0))
+        assert isinstance(denial, Denial)
+        assert (denial.refusal.retry_after > 0) is later
+
+
+async def test_time_is_counted_in_milliseconds_however_long_it_has_run() -> None:
+    clock = VirtualClock()
+    quotas, one = InstantQuotas(_pack(), clock), Amounts.of(1, 1, 0)
+    clock.advance(10_000.0)
+    for _ in range(3):
+        held = await quotas.reserve(_PEOPLE["a"], "m", one)
+        assert isinstance(held, Reservation)
+        quotas.settle(held, one)
+    clock.advance(60.95)  # the slot of a second, and the minute after it
+    assert isinstance(await quotas.reserve(_PEOPLE["a"], "m", one), Denial)
+    clock.advance(0.05)
+    assert isinstance(await quotas.reserve(_PEOPLE["a"], "m", one), Reservation)

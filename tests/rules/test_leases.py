@@ -397,3 +397,16 @@ async def test_a_store_that_is_away_at_a_renewal_is_asked_again_by_the_next(
     await holds.quiet()
     store.away = False
     assert not isinstance(await slots.want(5, clock.monotonic()), Refusal)
+
+
+async def test_a_store_that_contradicts_itself_is_asked_64_times_and_no_more(
+    window: WindowLease, clock: VirtualClock
+) -> None:
+    waiting = window.want(900, clock.monotonic())
+    rounds = 1
+    while window.again() and rounds < 100:
+        rounds += 1
+    assert rounds == 64
+    assert not window.busy
+    with pytest.raises(StoreUnavailable, match="less than it said"):
+        await waiting

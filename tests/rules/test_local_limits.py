@@ -110,6 +110,16 @@ async def test_each_process_admits_its_share(
     assert answers(quotas)["refused"] >= 1
 
 
+@pytest.mark.parametrize("measure", [Measure.REQUESTS, Measure.CONCURRENCY])
+async def test_each_answer_is_counted_once(process: Make, store: Cuttable, measure: Measure) -> None:
+    store.away = True
+    quotas = process(measure, 12, processes=12)
+    assert len(await admitted(quotas, 1)) == 1
+    assert answers(quotas) == {"granted": 1}
+    assert isinstance(await quotas.reserve(CALLER, "m", amounts()), Denial)
+    assert answers(quotas) == {"granted": 1, "refused": 1}
+
+
 async def test_what_was_used_before_counts_and_leaves_the_window_as_ever(
     process: Make, store: Cuttable, clock: VirtualClock
 ) -> None:

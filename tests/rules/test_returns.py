@@ -144,3 +144,22 @@ async def test_a_charge_that_came_back_before_it_was_told_is_not_told_at_all(ret
         returns.add(*credit(0, units))
     await returns.flush()
     assert store.sent == [[credit(0, -1)]]
+
+
+async def test_what_is_forgotten_is_never_sent(store: Watched) -> None:
+    clock = VirtualClock()
+    returns = Returns(store, clock, iter(NAMES).__next__, StoreTime(clock))
+    store.away = True
+    returns.add(*credit(0, -5))
+    returns.add(*credit(1, 4))
+    with pytest.raises(StoreUnavailable):
+        await returns.flush()  # a batch whose fate is not known
+    returns.add(*credit(2, -5))
+    returns.add(*credit(3, 4))
+    returns.forget()
+    store.away = False
+    await returns.flush()
+    assert store.sent == []
+    returns.add(*credit(4, -1))
+    await returns.flush()
+    assert store.sent == [[credit(4, -1)]]

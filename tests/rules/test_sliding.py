@@ -132,3 +132,22 @@ def test_a_crowd_that_slides_is_counted_within_the_error_all_along(seed: int) ->
         assert abs(window.total - true) <= 5 * DISTINCT_ERROR * (true * largest) ** 0.5
         if slot < 70 or slot > 90 + 2 * SLOTS:
             assert window.total == true
+
+
+@pytest.mark.parametrize("passed", [0, 1, SLOTS // 3, SLOTS - 1, SLOTS, SLOTS + 1])
+def test_what_others_counted_leaves_evenly(passed: int) -> None:
+    requests, members = RequestWindow(1000), MemberWindow(1000)
+    for window in (requests, members):
+        window.learn(SLOTS)
+        assert window.count == SLOTS, "from the moment on at which it is learned"
+        window.advance(1000 + passed)
+        assert window.count == max(SLOTS - passed, 0)
+
+
+def test_a_window_counts_the_larger_of_what_was_seen_here_and_by_all() -> None:
+    window = MemberWindow(1000)
+    assert window.see([1, 2, 3]) == [1, 2, 3]
+    for learned, count in ((2, 3), (9, 9), (0, 3)):
+        window.learn(learned)
+        assert window.count == count
+    assert window.still([3, 4, 1]) == (3, 1)
