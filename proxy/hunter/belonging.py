@@ -29,7 +29,7 @@ _POOL_LEAST = 4  # values in common; one or two are an office or an agency
 _STRANGE = 1.5
 _SENT_TWICE, _SENT_OFTEN = 1.5, 4.0
 _SPARED_MOST = 10_000
-_SAME_TEXT = 0.8  # of those who send the text of one, who send that of the other too
+_SAME_TEXT = 0.8  # of the members of one, who send the text of the other too
 
 
 def who_belongs(
@@ -72,13 +72,17 @@ def who_belongs(
 
 
 def same_text(one: Named, other: Named, accounts: int) -> bool:
-    """Tell whether two groups, of so many `accounts` in all, send one text: nearly the same accounts send both."""
-    if not (one.used.joins and other.used.joins):
-        return False
-    uses = np.zeros(accounts, np.bool_)
-    uses[one.used.users] = True
-    both = int(uses[other.used.users].sum())
-    return both >= _SAME_TEXT * min(len(one.used.users), len(other.used.users))
+    """Tell whether two groups, of so many `accounts` in all, send one text: nearly all of each send the other's too.
+
+    One way is not enough: what two texts have in common, as those of one library do, everybody sends who sends either.
+    """
+    return one.used.joins and other.used.joins and _send(one, other.used, accounts) and _send(other, one.used, accounts)
+
+
+def _send(group: Named, text: Texts, accounts: int) -> bool:
+    users = np.zeros(accounts, np.bool_)
+    users[text.users] = True
+    return int(users[group.members].sum()) >= _SAME_TEXT * len(group.members)
 
 
 def hang_together(one: Named, other: Named, usual: Background) -> bool:
