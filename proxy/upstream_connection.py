@@ -164,6 +164,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._keep = False
             if not (self._complete and self._head_taken):
                 self._fail(BrokenAnswer("no valid HTTP"))
+            self._wake()  # the rest of a body may stand before it
             return
         if self._bare_bytes > _MAX_BARE_BYTES:
             self._fail(BrokenAnswer("too much that is no body"))

@@ -286,6 +286,25 @@ def test_what_comes_behind_an_answer_ends_the_use_of_its_connection(run: Run, an
 
 
 @pytest.mark.parametrize("name", LATER)
+@pytest.mark.parametrize("answer", [ONE, CHUNKED + chunk(b"{}") + chunk(b"")])
+def test_who_awaits_a_body_has_it_at_once_whatever_comes_behind_it(run: Run, answer: bytes, name: str) -> None:
+    """In the same piece: nothing more would come to wake him."""
+
+    async def scenario() -> None:
+        async with connected() as (ours, _), asyncio.timeout(5):
+            head, _, body = answer.partition(b"\r\n\r\n")
+            ours.data_received(head + b"\r\n\r\n")
+            await ours.head()
+            reading = asyncio.create_task(to_end(ours))
+            await asyncio.sleep(0)
+            ours.data_received(body + LATER[name])
+            assert await reading == [b"{}"]
+            assert not ours.usable
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("name", LATER)
 def test_what_comes_before_the_call_is_no_answer_to_it(run: Run, name: str) -> None:
     """And is noticed at once, not by waiting for another answer until the deadline."""
 

@@ -194,6 +194,11 @@ SMUGGLING: dict[str, Callable[[], Script]] = {
         Pause(0.1),
         Send(b'{"choices":[]}' + smuggled()),
     ),
+    "no HTTP behind the end of a body whose head came before": lambda: (
+        Send(http(200, [*JSON, ("Content-Length", "14")])),
+        Pause(0.1),
+        Send(b'{"choices":[]}more of it'),
+    ),
     "behind the last chunk": lambda: (
         Send(http(200, [*EVENTS, ("Transfer-Encoding", "chunked")])),
         Send(chunk(STREAM[0])),
