@@ -144,8 +144,10 @@ class ScriptedUpstream:
     def open_connections(self) -> int:
         return sum(not connection.closed.is_set() for connection in self.connections)
 
-    def script(self, *answers: Answer) -> None:
-        """Queue answers, one for each of the next requests on whatever connection."""
+    def script(self, *answers: Answer, instead: bool = False) -> None:
+        """Queue answers, one for each of the next requests on whatever connection; `instead` of those nobody took."""
+        if instead:
+            self._answers.clear()
         self._answers.extend(answers)
 
     def forget(self) -> None:
