@@ -80,24 +80,25 @@ def test_a_call_without_a_handle_is_the_very_same(call: Call) -> None:
     assert DIALECT.put_back(call, SEALED) is call
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        PREFIX,
-        PREFIX + "AAAA",
-        PREFIX + "no-base64",
-        handle()[:-4],
-        handle(sealed=SealedReasoning(b"k" * 32, "eve")),
-        handle(sealed=SealedReasoning(b"x" * 32, "acme")),
-        handle(kind="reasoning"),
-        handle({"content": "nothing else than reasoning is put anywhere"}),
-        handle(["reasoning"]),
-        SEALED.seal({"type": "turn", "held": 4}),
-        SEALED.seal({"type": "turn", "held": '{"reasoning":"\\ud83d"}'}),
-    ],
-)
+WRONG = {  # by name: a handle is another one in each process
+    "nothing": PREFIX,
+    "too short": PREFIX + "AAAA",
+    "no base64": PREFIX + "no-base64",
+    "cut off": handle()[:-4],
+    "another tenant's": handle(sealed=SealedReasoning(b"k" * 32, "eve")),
+    "under another key": handle(sealed=SealedReasoning(b"x" * 32, "acme")),
+    "of another API": handle(kind="reasoning"),
+    "no reasoning": handle({"content": "nothing else than reasoning is put anywhere"}),
+    "a list": handle(["reasoning"]),
+    "no text": SEALED.seal({"type": "turn", "held": 4}),
+    "half of a character": SEALED.seal({"type": "turn", "held": '{"reasoning":"\\ud83d"}'}),
+}
+
+
+@pytest.mark.parametrize("why", WRONG)
 @pytest.mark.parametrize("name", ["reasoning_details", "reasoning_content"])
-def test_a_handle_that_this_tenant_was_not_given_is_refused(name: str, data: str) -> None:
+def test_a_handle_that_this_tenant_was_not_given_is_refused(name: str, why: str) -> None:
+    data = WRONG[why]
     members: dict[str, Any] = {name: details(data) if name == "reasoning_details" else data}
     with pytest.raises(BadRequest) as refused:
         DIALECT.put_back(call_of(**members), SEALED)
