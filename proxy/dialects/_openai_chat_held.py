@@ -23,16 +23,12 @@ _TURN: Final = "turn"  # what a handle of this API says that it holds
 # Lists with a type of item that is sealed, and whose `data` nobody but the model's server reads.
 _SEALED: Final = {"reasoning_details": "reasoning.encrypted", "thinking_blocks": "redacted_thinking"}
 TEXTS: Final = ("reasoning_content", "reasoning")  # members that people read
-CARRIERS: Final = (
-    *_SEALED,
-    *TEXTS,
-    "reasoning_text",
-    "reasoning_opaque",
-)  # where a handle may stand, the best place first
+# Where a handle may stand, the best place first.
+CARRIERS: Final = (*_SEALED, *TEXTS, "reasoning_text", "reasoning_opaque")
 _CALLS: Final = ("tool_calls", "function_call")
 _PIECES: Final = ("text", "summary", "thinking")  # members of an item that a stream carries on
 _ENDS: Final = ("signature", "data")  # members after which another item begins
-_MAX_LANES: Final = 1_024
+MAX_LANES: Final = 1_024  # eight times as many choices as can be asked for
 _STEPS: Final = 4  # choices, a place, message or delta, and the name
 
 
@@ -144,7 +140,7 @@ class HeldTurns:
 
     def calls(self, lane: int) -> None:
         """Take note that a choice calls a tool."""
-        if len(self._calling) < _MAX_LANES:
+        if len(self._calling) < MAX_LANES:
             self._calling.add(lane)
 
     def ended(self, lane: int) -> Handle | None:

@@ -10,14 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from proxy.dialects._openai_chat_held import Handle, HeldTurns, calls_tools
+from proxy.dialects._openai_chat_held import MAX_LANES, Handle, HeldTurns, calls_tools
 from proxy.dialects._openai_chat_summary import Thoughts, in_document
 from proxy.dialects._sse import is_unread
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk
 from proxy.wire import GONE, Kind, Part, Path, Seal, Summarise, edited
-
-_MAX_LANES = 1_024  # eight times as many choices as can be asked for
 
 
 class _Parted(Protocol):
@@ -58,7 +56,7 @@ class ChatWithoutReasoning:
         self._reasoned.update(part.lane for part in thoughts)
         edits: dict[Path, Any] = {part.path: GONE for part in thoughts}
         edits |= {part.path: None for part in parts if part.kind is Kind.LOGPROBS and part.lane in self._reasoned}
-        if len(self._reasoned) > _MAX_LANES or len(self._begun) > _MAX_LANES:
+        if len(self._reasoned) > MAX_LANES or len(self._begun) > MAX_LANES:
             raise UpstreamFailed("The model API sent more answers than were asked for.")
         self._note_turns(chunk, thoughts)
         handles = [] if self._wire.streamed else list(self._handles_of(chunk))

@@ -15,15 +15,13 @@ import pytest_asyncio
 
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
 from tests.end_to_end.thinkers import RESPONSES, events, script
+from tests.rig.process import GENEROUS_PACK
 from tests.rig.raw_client import BrokenError, chunk, post
 from tests.rig.scripted_upstream import Close, Pause, Reset, Script, Send, Step, http
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PACK: dict[str, Any] = {
-    "apiVersion": "stillgate/v1",
-    "kind": "PolicyPack",
-    "metadata": {"name": "mangled", "version": "1.0.0", "owner": "tests"},
-    "defaults": {"mode": "enforce"},
+    **GENEROUS_PACK,
     "rules": [
         {
             "id": "free",
