@@ -114,9 +114,13 @@ async def test_nothing_grows_and_no_task_fails_unseen(tmp_path: Path, seconds: f
         assert bytes_after - bytes_before < allowed
         assert files_after <= files_before + 8
         assert (await scene.ask(scene.ordinary(), accepted=True)).status == 200
-        records = scene.gate.records("exchange")
-        assert len({record["id"] for record in records}) == len(records)
-        assert not [record for record in records if record["outcome"] == "failed"]
+        ids: set[str] = set()
+        for record in scene.gate.log().walk():
+            if record["kind"] == "exchange":
+                assert record["id"] not in ids
+                assert record["outcome"] != "failed"
+                ids.add(record["id"])
+        assert ids
         assert await scene.gate.terminate() == 0
         said = (scene.gate.folder / "stderr.log").read_text()
         assert not [line for line in said.splitlines() if any(word in line for word in UNSEEN)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from json import loads
 from pathlib import Path
@@ -52,6 +52,15 @@ class DecisionLog:
         repairs = sum(record["kind"] == "repair" for record in records)
         assert len(torn) <= repairs, f"{len(torn)} torn lines and {repairs} repair records: {torn}"
         return [record for record in records if kind in {None, record["kind"]}]
+
+    def walk(self) -> Iterator[dict[str, Any]]:
+        """Yield the record of each whole line, one at a time: for a log that memory does not hold; none may be torn."""
+        for path in self._files():
+            with path.open("rb") as file:
+                file.seek(self._begin.get(path, 0))
+                for line in file:
+                    if line.endswith(b"\n"):
+                        yield loads(line)
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*.jsonl"))
