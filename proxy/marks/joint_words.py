@@ -44,10 +44,22 @@ OPENED = (
 )
 # A comma before one of these does not end what stands before it, as far as conditions go.
 UNSEEN_BEFORE = words("and or but yet although though even whereas while especially particularly including too as")
-GOING_ON = words("it they this these it's they're")
+GOING_ON = SUBJECTS | CLAUSES | words("it you there this these") - words("i")
 # A subject that, with one of the verbs, shows that a phrase before it has ended.
 LED = SUBJECTS | words("it you there it's you're there's you'll it'll this")
 FINITE = words("can could will would should may might must is are was were cannot can't won't wouldn't isn't aren't")
 AND = words("and or")
-NO_COMMA_BEFORE_BUT = words("nothing anything all none everything not nobody no-one last can cannot can't")
+NO_COMMA_BEFORE_BUT = words("nothing anything all none everything everyone not nobody no-one last can cannot can't")
+SHORT = words(  # with a verb
+    "it's that's there's here's what's who's he's she's i'm i've you're we're they're you'll we'll they'll it'll "
+    "you've we've they've"
+)
+# What "but" sets against what stands before it.
+CONTRASTED = words(
+    "the a an this these those its their your his her our no not only also still in on at with can could will would "
+    "may might must should is are was were does do did has have had cannot can't couldn't won't wouldn't shouldn't "
+    "isn't aren't wasn't weren't doesn't don't didn't hasn't haven't hadn't"
+)
+# What, beside a subject, begins the clause after a condition: no word on whose place "then" has a bearing.
+CONCLUDING = words("the a an this these those its your their our his her my any no all some")
 LEADING = words("in on at by for with from after before during under over within without among through despite to")

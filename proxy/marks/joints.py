@@ -1,4 +1,4 @@
-"""Finds the places between two words: a comma, the word "that", or a full stop for a semicolon, as one likes.
+"""Finds the places between two words: a comma, the word "that" or "then", or a full stop for a semicolon.
 
 Law: whether there is a place does not depend on what stands there now.
 """
@@ -12,6 +12,8 @@ from proxy.marks.joint_words import (
     AND,
     CLAUSES,
     CONCESSIONS,
+    CONCLUDING,
+    CONTRASTED,
     EITHER,
     FINITE,
     FOCUS,
@@ -24,6 +26,7 @@ from proxy.marks.joint_words import (
     OPENED,
     OPENERS,
     SAYING,
+    SHORT,
     SUBJECTS,
     UNSEEN_BEFORE,
     VERBS,
@@ -31,6 +34,7 @@ from proxy.marks.joint_words import (
 from proxy.marks.pieces import Piece
 
 THAT: Final = "that"
+THEN: Final = "then"
 COMMA: Final = ","
 STOP: Final = "."  # rather than a semicolon
 _PHRASE_WORDS = (2, 6)  # of an opening phrase
@@ -38,6 +42,7 @@ _LEAST_WORDS = 4  # since the sentence began, before a comma is a matter of tast
 _SHORT_CHARS = 3  # of a word that may be a preposition or an abbreviation
 _AFTER_OPENING = OPENED | LED
 _LIST_WORDS = 3  # on the left of the last "and"
+_PART_WORDS = 3  # what has so many without a sign is no part of a list
 
 
 class Joint(NamedTuple):
@@ -52,7 +57,7 @@ class Spot(NamedTuple):
     """What there is around the end of a word: the pieces on either side, the nearest last and first.
 
     `since` counts the words since the sentence began and `said` has them while they are few; `nested` says that a
-    clause of it depends on another.
+    clause of it depends on another, `condition` that all of it so far is one, as "If it is".
     """
 
     left: Sequence[Piece]
@@ -60,6 +65,7 @@ class Spot(NamedTuple):
     since: int
     said: Sequence[str]
     nested: bool
+    condition: bool
 
     @property
     def last(self) -> Piece:
@@ -76,11 +82,13 @@ class Spot(NamedTuple):
         return Joint(row, COMMA, bool(self.last.trail))
 
 
-def may_be(last: Piece, following: Piece, said: Sequence[str]) -> bool:
+def may_be(last: Piece, following: Piece, said: Sequence[str], *, condition: bool) -> bool:
     """Tell cheaply whether it is worth asking for a joint: mostly it is not."""
     word = following.word
     if last.trail and last.trail != COMMA:
         return word in GOING_ON
+    if condition and last.trail:
+        return True
     return word in UNSEEN_BEFORE or last.word in SAYING or (bool(said) and word in _AFTER_OPENING)
 
 
@@ -113,6 +121,34 @@ def nests(word: str) -> bool:
     return word in NESTING
 
 
+def conditional(word: str) -> bool:
+    """Tell whether a sentence that begins with a word begins with a condition."""
+    return word == "if"
+
+
+def finite(word: str) -> bool:
+    """Tell whether a word is, or has, one of the verbs by which a clause is known."""
+    return word in VERBS or word in SHORT
+
+
+def _then(spot: Spot) -> Joint | None:
+    """Find "If it is there, then you", "If it is there, you"."""
+    if not spot.condition or spot.last.trail != COMMA:
+        return None
+    there = spot.word == THEN and not spot.ahead[0].trail
+    if _clause(spot.ahead, int(there)) or _concludes(spot.ahead, int(there)):
+        return Joint(f"{THEN} {_subject(spot.ahead[there])}", THEN, there)
+    return None
+
+
+def _concludes(ahead: Sequence[Piece], at: int) -> bool:
+    """Tell whether a noun that begins a clause stands there, and not a part of a list."""
+    if at + _PART_WORDS > len(ahead) or ahead[at].word not in CONCLUDING:
+        return False
+    part = [ahead[place] for place in range(at, at + _PART_WORDS)]
+    return all(piece.word and piece.word not in AND and not piece.trail and not piece.lead for piece in part)
+
+
 def _that(spot: Spot) -> Joint | None:
     """Find "I think that it is", "I think it is"."""
     if spot.last.trail or spot.last.word not in SAYING:
@@ -143,7 +179,7 @@ def _phrase(spot: Spot) -> Joint | None:
     if spot.word not in LED or len(spot.last.word) <= _SHORT_CHARS or spot.last.word in NESTING | VERBS | AND:
         return None
     short = "'" in spot.word and not spot.word.endswith("'ve")
-    verb = len(spot.ahead) > 1 and spot.ahead[1].word in FINITE
+    verb = _verb(spot.ahead, 1) in FINITE
     return spot.commas("opening, ") if _clause(spot.ahead, 0) and (short or verb) else None
 
 
@@ -151,7 +187,7 @@ def _contrast(spot: Spot) -> Joint | None:
     """Find "It rains, but we", "It rains but we"."""
     if spot.word not in ("but", "yet") or not _late(spot) or spot.last.word in NO_COMMA_BEFORE_BUT:
         return None
-    definite = spot.word == "but" and len(spot.ahead) > 1 and spot.ahead[1].word == "the"
+    definite = spot.word == "but" and len(spot.ahead) > 1 and spot.ahead[1].word in CONTRASTED
     return spot.commas(f", {spot.word}") if definite or _clause(spot.ahead, 1) else None
 
 
@@ -195,6 +231,7 @@ def _focus(spot: Spot) -> Joint | None:
 
 # The first that finds a place is the one that counts.
 _COMMAS: tuple[Callable[[Spot], Joint | None], ...] = (
+    _then,
     _that,
     _opening,
     _phrase,
@@ -218,7 +255,13 @@ def _clause(ahead: Sequence[Piece], at: int) -> bool:
     word = ahead[at].word
     if word in SUBJECTS or word in CLAUSES:
         return True
-    return word in EITHER and at + 1 < len(ahead) and ahead[at + 1].word in VERBS
+    return word in EITHER and _verb(ahead, at + 1) in VERBS
+
+
+def _verb(ahead: Sequence[Piece], at: int) -> str:
+    """Return the word there, or the next one if it is "also", which may stand on either side of a verb."""
+    at += at < len(ahead) and ahead[at].word == "also"
+    return ahead[at].word if at < len(ahead) else ""
 
 
 def _subject(piece: Piece) -> str:

@@ -19,6 +19,7 @@ _OPENING = re.compile(r"[(\[*_]*[\"“‘'«]")  # noqa: RUF001 - quotation mark
 _CLOSING = re.compile(r"[\"”’'»][)\]*_.,;:!?…]*$")  # noqa: RUF001 - quotation marks
 _BULLET = re.compile(r"[-*+•]|\d{1,3}[.)]")
 _FENCE = re.compile(r"(```+|~~~+)")
+SIGNS: Final = ".!?:;,…"
 _ENDS = ".!?:;"  # after one of these a sentence, or what is like one, begins
 _INDENT = 4  # columns from which on a line is code
 # What begins a line that is a heading, a quotation, a table, markup, an image or a link, or data.

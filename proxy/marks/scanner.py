@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from proxy.marks.joint_words import UNSEEN_BEFORE
-from proxy.marks.joints import COMMA, STOP, THAT, Spot, joint, may_be, nests, opens, unseen
-from proxy.marks.pieces import Cutter, Piece
+from proxy.marks.joints import COMMA, STOP, THAT, THEN, Spot, conditional, finite, joint, may_be, nests, opens, unseen
+from proxy.marks.pieces import SIGNS, Cutter, Piece
 from proxy.marks.spared import Spared
 from proxy.marks.table import BEGINNING, PUNCTUATION, Table, Wording
 from proxy.marks.words import words
@@ -57,6 +57,8 @@ class Scanner:
         self._english = _FIRST
         self._since = 0  # words since the sentence began
         self._nested = False  # whether a clause of the sentence depends on another
+        self._if = False  # whether the sentence so far is a condition, without a sign in it
+        self._finite = False  # whether that condition has its verb
         self._opening: list[str] = []  # the words of the sentence so far, while they are few
         self._out: list[str] = []
 
@@ -213,6 +215,7 @@ class Scanner:
             self._note(piece)
             self._let_go(piece)
         self._note(taken[-1])
+        self._finite = self._finite or all(any(map(finite, each)) for each in chosen.row.wordings)
         self._leave(taken[-1])
 
     def _pass(self, piece: Piece) -> None:
@@ -221,8 +224,10 @@ class Scanner:
             self._note(piece)
             if len(piece.word) >= _CONTEXT_CHARS:
                 self._context = piece.word
+            self._finite = self._finite or finite(piece.word)
         else:
             self._opening = []
+            self._if = self._if and piece.core[-1:] not in SIGNS
             self._since += 1
         self._leave(piece)
 
@@ -230,8 +235,10 @@ class Scanner:
         """Take note of a word for those that come after it in its sentence."""
         if piece.starts:
             self._since, self._nested, self._opening = 1, False, [piece.word]
+            self._if, self._finite = conditional(piece.word), False
         else:
             self._since += 1
+            self._if = self._if and not piece.lead and not (self._left and self._left[-1].trail)
             if self._opening and self._left and self._left[-1].trail:
                 self._opening = []
             elif self._opening:
@@ -242,8 +249,9 @@ class Scanner:
         """Let a piece go, with what is chosen to stand between it and the next."""
         self._left.append(piece)
         found = None
-        if piece.word and self._queue and may_be(piece, self._queue[0], self._opening):
-            found = joint(Spot(self._left, self._queue, self._since, self._opening, self._nested))
+        condition = self._if and self._finite
+        if piece.word and self._queue and may_be(piece, self._queue[0], self._opening, condition=condition):
+            found = joint(Spot(self._left, self._queue, self._since, self._opening, self._nested, condition))
         if found is None:
             self._out.append(str(piece))
             return
@@ -255,24 +263,24 @@ class Scanner:
             core = self._queue[0].core
             self._queue[0].core = core[0].upper() + core[1:] if wanted else core[0].lower() + core[1:]
         self._out.append(str(piece))
-        if found.what is THAT:
-            self._join(wanted=wanted, there=found.there)
+        if found.what in (THAT, THEN):
+            self._join(found.what, wanted=wanted, there=found.there)
 
-    def _join(self, *, wanted: bool, there: bool) -> None:
-        """Let "that" stand before the next piece, or not."""
+    def _join(self, what: str, *, wanted: bool, there: bool) -> None:
+        """Let a word stand before the next piece, or not."""
         if there:
-            that = self._queue.popleft()
+            joining = self._queue.popleft()
             if not wanted:
                 if self._queue:
-                    self._queue[0].gap = that.gap
+                    self._queue[0].gap = joining.gap
                 return
         elif wanted:
-            that = Piece(" ", "", THAT, "")
-            that.word = THAT
+            joining = Piece(" ", "", what, "")
+            joining.word = what
         else:
             return
-        self._left.append(that)
-        self._out.append(str(that))
+        self._left.append(joining)
+        self._out.append(str(joining))
         self._since += 1
 
     def _let_go(self, piece: Piece) -> None:

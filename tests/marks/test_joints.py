@@ -1,0 +1,69 @@
+"""Places between two words: where there is one, where there is none, and that both wordings are read as the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.marks.reading import read
+from proxy.marks.scanner import Place, Scanner
+from proxy.marks.table import english
+
+EITHER_WAY = [
+    (
+        "If the file is missing, then the server stops at once.",
+        "If the file is missing, the server stops at once.",
+        "then the",
+    ),
+    ("If it's late, then you can go.", "If it's late, you can go.", "then you"),
+    ("If `host` is set, then it is used.", "If `host` is set, it is used.", "then it"),
+    ("If that does not help, then there is a way.", "If that does not help, there is a way.", "then there"),
+    ("The rows were read, but not written.", "The rows were read but not written.", ", but"),
+    ("The rows can be read, but aren't kept.", "The rows can be read but aren't kept.", ", but"),
+    ("The old baker went home; she was tired.", "The old baker went home. She was tired.", ". she"),
+    ("This is the usual way; you also can wait.", "This is the usual way. You also can wait.", ". you"),
+    ("The old oven can also bake bread.", "The old oven also can bake bread.", "can also"),
+    ("The rows were stored in the table.", "The rows were stored within the table.", "in"),
+    ("The list was made using a sieve.", "The list was made by using a sieve.", "by using"),
+]
+
+
+def rows(text: str) -> set[str]:
+    """Return which rows have a place in a text."""
+    return {place.row for place in read(text)}
+
+
+def chosen(text: str, row: str, wording: int) -> str:
+    """Return a text with one wording of a row, and all others as they stand."""
+
+    def choose(place: Place) -> int:
+        return wording if place.row == row else place.stands
+
+    scanner = Scanner(english(), choose)
+    return scanner.feed(text) + scanner.end()
+
+
+@pytest.mark.parametrize(("one", "other", "row"), EITHER_WAY)
+def test_either_wording_becomes_the_other_at_the_same_place(one: str, other: str, row: str) -> None:
+    assert row in rows(one)
+    assert rows(one) == rows(other)
+    assert {chosen(one, row, 0), chosen(one, row, 1)} == {one, other}
+    assert {chosen(other, row, 0), chosen(other, row, 1)} == {one, other}
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("If the server has a host, a port, and a name, it starts.", "then a"),  # a list
+        ("If the server has a host, a port and a name, it starts.", "then a"),
+        ("If so, the server stops at once.", "then the"),  # no clause before the comma
+        ("If, for example, the server is down, we wait.", "then the"),
+        ("The file is there, the server stops at once.", "then the"),  # no condition
+        ("If the file is missing, each server stops at once.", "then each"),  # "each" is a place of its own
+        ("He ate nothing but the old bread.", ", but"),
+        ("The file is there.\n\nYou can read it.", ". you"),  # another paragraph
+        ("Also can be had.", "can also"),
+        ("They are interested in the database.", "in"),
+    ],
+)
+def test_there_is_no_place_where_it_would_change_what_is_meant(text: str, row: str) -> None:
+    assert row not in rows(text)
