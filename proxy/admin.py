@@ -21,6 +21,7 @@ from proxy.admin_side.documents import problems
 from proxy.admin_side.health import add_health, status
 from proxy.admin_side.local_only import local_only
 from proxy.admin_side.patience import cut_the_slow
+from proxy.admin_side.server import Runner
 from proxy.admin_side.side import AdminSide, Route
 from proxy.admin_side.trace import trace
 from proxy.auth.admin import Role
@@ -82,7 +83,7 @@ async def _open(
     app: web.Application, site: Callable[[web.AppRunner], web.BaseSite], stack: AsyncExitStack
 ) -> tuple[str, int]:
     """Serve an application until the stack ends; return where, if that is a port."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False)
+    runner = Runner(app)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await site(runner).start()

@@ -6,7 +6,7 @@ Laws:
 - No close takes an answer back: our side ends first, and what the client still sends is read over for a while.
 
 aiohttp gives a server no receive deadlines, answers parse errors as plain-text HTTP/1.0 and builds a response in some
-25 microseconds; so its protocol class is subclassed here, the one place that touches its internals.
+25 microseconds; so its protocol class is subclassed here, on top of `http_handler`, with its internals in view.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from aiohttp.web_protocol import _ErrInfo
 
 from proxy.answers import STREAM, Answer, Reply
 from proxy.errors import RequestTimeout
+from proxy.http_handler import Framed
 from proxy.peer import plain_address
 
 _MAX_LINE_BYTES = 8190
@@ -66,7 +67,7 @@ class Owner(Protocol):
         ...
 
 
-class Connection(RequestHandler):
+class Connection(Framed):
     """One client connection."""
 
     __slots__ = (
@@ -131,8 +132,6 @@ class Connection(RequestHandler):
             return
         self.bytes_received += len(data)
         super().data_received(data)
-        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
-            self._break_off()
         if not self.idle:
             self._head_bytes = 0
             return
@@ -142,16 +141,6 @@ class Connection(RequestHandler):
         if self._head_bytes > _MAX_HEAD_BYTES and self._waiter is not None and not self._waiter.done():
             self._messages.append((_ErrInfo(431, LineTooLong(b"", _MAX_HEAD_BYTES), ""), EMPTY_PAYLOAD))
             self._waiter.set_result(None)
-
-    def _break_off(self) -> None:
-        """End the body in which something cannot be read: the parser does not tell who awaits more of it."""
-        body = None
-        if len(self._messages) > 1:
-            body = self._messages[-2][1]
-        elif self._current_request is not None:
-            body = self._current_request.content
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(web.RequestPayloadError("badly framed"))
 
     def pause_writing(self) -> None:
         """Start the write-stall deadline."""

@@ -91,6 +91,8 @@ async def problems(
         return problem(503, _STORE_AWAY if isinstance(error, StoreUnavailable) else _LOG_AWAY)
     except web.HTTPException as error:
         return problem(error.status, error.reason)
+    except web.RequestPayloadError:
+        return problem(400, "the body is badly framed")
     except Exception:  # noqa: BLE001 - whatever it is, the operator gets an answer and the log a traceback
         get("admin").exception("an admin request failed")
         return problem(500, "Something went wrong; the log of the proxy says what.")

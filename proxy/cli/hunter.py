@@ -13,6 +13,7 @@ import typer
 import uvloop
 from aiohttp import web
 
+from proxy.admin_side.server import Runner
 from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.serve import LogLevel
 from proxy.clock import SystemClock
@@ -114,7 +115,7 @@ async def _listening(one: Hunter, host: str, port: int) -> AsyncIterator[None]:
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/metrics", metrics)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, auto_decompress=False)
+    runner = Runner(app)
     await runner.setup()
     try:
         try:

@@ -1,0 +1,77 @@
+"""Bytes that are no HTTP on the admin side: a plain answer at once, and not a word of them in the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+from aiohttp import web
+
+from proxy.admin_side.documents import answer, any_members, problems
+from proxy.admin_side.server import Runner
+from tests.rig.raw_client import RawClient, request
+
+HOST = ("Host", "localhost")
+SECRET = b"a-secret-of-somebody"
+CHUNKED = ("Transfer-Encoding", "chunked")
+NO_HTTP = {
+    "a control character": request("GET", "/echo", [HOST, ("Authorization", SECRET.decode() + "\x01")]),
+    "no colon": request("GET", "/echo", [HOST]).replace(b"\r\n\r\n", b"\r\nX-Api-Key " + SECRET + b"\r\n\r\n"),
+    "too long a line": request("GET", "/echo?token=" + SECRET.decode() + "a" * 9000, [HOST]),
+    "too long a header": request("GET", "/echo", [HOST, ("X-Api-Key", SECRET.decode() + "a" * 9000)]),
+    "another protocol": b"GET /echo?token=" + SECRET + b" HTTP/9.9\r\n\r\n",
+    "no method": SECRET + b": /\r\n\r\n",
+    "two lengths": request("POST", "/echo", [HOST, ("Content-Length", "9"), ("Content-Length", "8")], SECRET),
+    "a chunk that is none": request("POST", "/echo", [HOST, CHUNKED], SECRET + b"\r\n"),
+}
+
+
+@asynccontextmanager
+async def served(begun: asyncio.Event | None = None) -> AsyncIterator[int]:
+    async def echo(asked: web.Request) -> web.Response:
+        if begun is not None:
+            begun.set()
+        return answer(await any_members(asked))
+
+    app = web.Application(middlewares=[problems])
+    app.router.add_route("*", "/echo", echo)
+    runner = Runner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("what", NO_HTTP)
+async def test_what_cannot_be_read_is_answered_and_not_repeated(what: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as port, await RawClient.connect(port) as client:
+        await client.send(NO_HTTP[what])
+        received = await client.to_end()
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert orjson.loads(body)["status"] == 400
+    assert SECRET not in received
+    assert SECRET.decode() not in caplog.text
+
+
+async def test_a_body_that_turns_out_to_be_badly_framed_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Event()
+    async with served(begun) as port, await RawClient.connect(port) as client:
+        await client.send(request("POST", "/echo", [HOST, CHUNKED], b"2\r\n{}\r\n"))
+        await begun.wait()
+        await client.send(SECRET + b"\r\n")
+        received = await client.to_end()
+    assert b" 400 " in received.splitlines()[0]
+    assert SECRET not in received
+    assert SECRET.decode() not in caplog.text
+
+
+async def test_an_ordinary_request_is_served() -> None:
+    async with served() as port, await RawClient.connect(port) as client:
+        found = await client.ask(request("POST", "/echo", [HOST, ("Content-Length", "7")], b'{"a":1}'))
+    assert (found.status, found.body) == (200, b'{"a":1}')
