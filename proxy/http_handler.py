@@ -1,4 +1,4 @@
-"""What every HTTP server of ours takes from aiohttp's protocol class, and mends of it."""
+"""What the servers of customers and of the admin side take from aiohttp's protocol class, mended."""
 
 from __future__ import annotations
 
