@@ -13,6 +13,7 @@ import argparse
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from math import sqrt
 from pathlib import Path
 from typing import NamedTuple
@@ -24,9 +25,8 @@ from bench.prose import texts
 from proxy.marks.chance import corrected, tail
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import Marking
-from proxy.marks.reading import agreement, read
+from proxy.marks.reading import agreement, one_each, read
 from proxy.marks.scanner import Place
-from proxy.marks.suspects import gathered
 
 KEYS = 100
 RATE = 0.01
@@ -153,7 +153,7 @@ def _together(
     for at in range(0, len(found) - count + 1, count):
         name = f"c-{groups % KEYS}"
         suspects = [damage(_marked(text, keys[name]), rng, words) for text in found[at : at + count]]
-        together = gathered([read(text) for text in suspects])[-1]
+        together = one_each(chain.from_iterable(map(read, suspects)))
         match, chance = _best(together, keys)
         right += match == name and chance <= RATE
         groups += 1

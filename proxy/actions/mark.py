@@ -38,7 +38,7 @@ class Mark:
     summary: ClassVar[str] = "Marks answers, by campaign, so that `stillgate trace` knows texts that were made of them."
     parameters: ClassVar[dict[str, str]] = {
         "words": "Whether wordings of English prose are chosen where several say the same; true if missing.",
-        "style": "Whether the model is asked for habits of style, which costs some 100 input tokens; false if missing.",
+        "style": "Whether the model is asked for habits of style, which costs some 270 input tokens; false if missing.",
     }
     discloses: ClassVar[str] = "nothing in one answer; in very many, that a wording always comes after the same word"
     never_touches: ClassVar[str] = (

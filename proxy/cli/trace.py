@@ -1,7 +1,7 @@
 """`stillgate trace`: whether texts were made of answers that were marked for a campaign, and for which.
 
-Laws: the texts stay here: only the wordings at places, each with the word before it, go to the proxy; its keys stay
-there. Without a proxy, whoever may read the master secret names the campaigns.
+Laws: the texts stay here: only the wordings at places, each with the word before it, and habits of style go to the
+proxy; its keys stay there. Without a proxy, whoever may read the master secret names the campaigns.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from proxy.config import load_settings
 from proxy.errors import ConfigurationError, StillgateError
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import MOST_CHARS
-from proxy.marks.reading import Seen, agreement, read
+from proxy.marks.reading import Seen, agreement
 from proxy.marks.scanner import Place
-from proxy.marks.suspects import gathered, judged
+from proxy.marks.suspects import Suspect, gathered, judged, suspected
 from proxy.secrets import Purpose, load_or_create_master
 
 _EXIT_NOTHING = 1
@@ -62,7 +62,8 @@ def trace(
 ) -> None:
     """Test suspected texts for the marks of every known campaign, each for itself and all together.
 
-    A line of a .jsonl file is one answer and read as far as answers are marked; any other file is read to its end.
+    A line of a .jsonl file is one answer, whose words are read as far as answers are marked; any other file is read to
+    its end. Marks in words are looked for in each text and in all together, marks of style in all together.
 
     Exit: 0 a mark was found, 1 none was found, 2 wrong usage, or a file, the proxy or the secret cannot be used.
     """
@@ -70,12 +71,13 @@ def trace(
         if offline and not key:
             raise ConfigurationError("--offline: which campaigns? Name them with --key")
         found = _read(texts)
-        lists = gathered(list(found.values()))
+        suspects = list(found.values())
+        lists = gathered(suspects)
         figures = _offline(lists, key or [], config, data) if offline else _asked(lists, key or [], config, data)
     except StillgateError as error:
         typer.echo(f"stillgate: {error}", err=True)
         raise typer.Exit(_EXIT_UNUSABLE) from None
-    result = judged(figures, rate)
+    result = judged(figures, suspects, rate)
     names = list(found)
     if as_json:
         print_json(trace_document(result, names))
@@ -84,15 +86,15 @@ def trace(
     raise typer.Exit(0 if result.found else _EXIT_NOTHING)
 
 
-def _read(files: Iterable[Path]) -> dict[str, list[Place]]:
-    """Return the places of each text by the text's name. Raises ConfigurationError."""
+def _read(files: Iterable[Path]) -> dict[str, Suspect]:
+    """Return what was read of each text by the text's name. Raises ConfigurationError."""
     found = list(chain.from_iterable(map(_texts, files)))
     if not found:
         raise ConfigurationError("there is no text in these files")
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        return {name: read(text, most) for name, text, most in progress.track(found, description="texts")}
+        return {name: suspected(text, most) for name, text, most in progress.track(found, description="texts")}
 
 
 def _texts(file: Path) -> Iterator[tuple[str, str, int]]:

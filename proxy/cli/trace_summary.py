@@ -23,7 +23,12 @@ def trace_document(trace: Trace, names: Sequence[str]) -> dict[str, Any]:
         "rate": trace.rate,
         "places_needed": trace.needed,
         "places_needed_if_damaged": trace.needed_damaged,
+        "tokens": trace.tokens,
+        "tokens_needed": trace.tokens_needed or None,
+        "tokens_needed_if_damaged": trace.tokens_needed_damaged or None,
+        "habits": trace.habits,
         "together": _match(trace.together, trace.rate),
+        "style": _match(trace.style, trace.rate) or None,
         "texts": [{"text": name, **_match(match, trace.rate)} for name, match in zip(names, trace.texts, strict=True)],
     }
 
@@ -36,6 +41,8 @@ def print_trace(trace: Trace, names: Sequence[str]) -> None:
     table = Table("text", "places", "agree", "by chance", "campaign")
     if trace.together is not None and len(rows) > 1:
         table.add_row(*_cells("all together", trace.together, trace.rate))
+    if trace.style is not None:
+        table.add_row(*_cells("style of all together" if len(rows) > 1 else "style", trace.style, trace.rate))
     rows.sort(key=lambda row: row[1].chance)
     for name, match in rows[:_TOP]:
         table.add_row(*_cells(name, match, trace.rate))
@@ -48,6 +55,15 @@ def print_trace(trace: Trace, names: Sequence[str]) -> None:
         f"a finding takes {trace.needed} places if all agree, some {trace.needed_damaged} after a fifth of the words "
         "were replaced"
     )
+    if trace.tokens_needed:
+        typer.echo(
+            f"of such texts that is some {trace.tokens_needed:,} tokens, or {trace.tokens_needed_damaged:,}; "
+            f"there were {trace.tokens:,}, as estimated"
+        )
+    else:
+        typer.echo(f"there is no place in {trace.tokens:,} tokens, as estimated")
+    if trace.style is None:
+        typer.echo(f"{trace.habits} habits of style are too few to tell anything")
 
 
 def _match(match: Match | None, rate: float) -> dict[str, Any]:

@@ -4,6 +4,8 @@ Laws:
 - All tests of one run count together: every text with every key, and all texts together with every key, so that the
   rate bounds the chance of any finding in texts that nobody marked (Bonferroni).
 - All texts together count a context once, as most of them have it.
+- Habits of style are tested of all texts together, and only if there are enough that a finding could come of it, which
+  the texts alone say: so they cost the other tests nothing where they can tell nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +15,22 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
 
+from proxy.exchange import BYTES_PER_TOKEN
+from proxy.marks import habits
 from proxy.marks.chance import corrected, needed, tail
-from proxy.marks.reading import Seen, one_each
+from proxy.marks.reading import Seen, one_each, read
 from proxy.marks.scanner import Place
 
 # The share of places that agree after a fifth of the words were replaced, as measured; see policies/README.md.
 _AFTER_DAMAGE = 0.85
+
+
+class Suspect(NamedTuple):
+    """What one text is tested by, and how many tokens of it were read for that, as estimated."""
+
+    tokens: int
+    places: list[Place]
+    habits: list[Place]
 
 
 class Match(NamedTuple):
@@ -31,38 +43,65 @@ class Match(NamedTuple):
 
 @dataclass(slots=True)
 class Trace:
-    """What came of a run; `tests` counts every text, and all together, with every key."""
+    """What came of a run.
+
+    `tests` counts every text, all together, and their style if that was tested, with every key. `tokens` are those of
+    all texts; those `tokens_needed` for as many places are as many as these texts take for it, 0 if they have none.
+    """
 
     keys: int
     rate: float
     together: Match | None = None
+    style: Match | None = None
     texts: list[Match] = field(default_factory=list)
     tests: int = 0
+    habits: int = 0
+    tokens: int = 0
     needed: int = 0  # places, if all of them agree
     needed_damaged: int = 0  # places, after a fifth of the words were replaced
+    tokens_needed: int = 0
+    tokens_needed_damaged: int = 0
 
     @property
     def found(self) -> bool:
         """Whether a mark was found at all."""
-        return any(match.chance <= self.rate for match in (self.together, *self.texts) if match is not None)
+        matches = (self.together, self.style, *self.texts)
+        return any(match.chance <= self.rate for match in matches if match is not None)
 
 
-def gathered(texts: Sequence[Sequence[Place]]) -> list[list[Place]]:
-    """Return the places of each text and, of more than one, behind them those of all together."""
-    each = [list(places) for places in texts]
-    return each if len(each) <= 1 else [*each, one_each(chain.from_iterable(each))]
+def suspected(text: str, most_chars: int) -> Suspect:
+    """Read a text: words as far as they would have been marked, habits to its end."""
+    read_to = text[:most_chars]
+    tokens = -(-len(read_to.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+    return Suspect(tokens, read(read_to, most_chars), habits.read(text))
 
 
-def judged(figures: Mapping[str, Sequence[Seen]], rate: float) -> Trace:
-    """Return what the figures of every key come to, each for what `gathered` returned."""
-    count = len(next(iter(figures.values()), ()))
-    trace = Trace(len(figures), rate, tests=len(figures) * count)
-    matches = [_best({key: seen[at] for key, seen in figures.items()}, trace.tests) for at in range(count)]
-    trace.together = matches[-1] if matches else None
-    trace.texts = matches[:-1] if count > 1 else matches
-    if trace.tests:
-        trace.needed = needed(trace.tests, rate)
-        trace.needed_damaged = needed(trace.tests, rate, agreeing=_AFTER_DAMAGE)
+def gathered(suspects: Sequence[Suspect]) -> list[list[Place]]:
+    """Return the places of each text, behind them those of all if there are more, and last the habits of all."""
+    each = [list(suspect.places) for suspect in suspects]
+    together = [one_each(chain.from_iterable(each))] if len(each) > 1 else []
+    return [*each, *together, one_each(chain.from_iterable(suspect.habits for suspect in suspects))]
+
+
+def judged(figures: Mapping[str, Sequence[Seen]], suspects: Sequence[Suspect], rate: float) -> Trace:
+    """Return what the figures of every key come to, each for what `gathered` returned of these texts."""
+    trace = Trace(len(figures), rate, tokens=sum(suspect.tokens for suspect in suspects))
+    if not figures or not suspects:
+        return trace
+    words = len(suspects) + (len(suspects) > 1)
+    trace.habits = next(iter(figures.values()))[words].places
+    with_style = len(figures) * (words + 1)
+    could_tell = corrected(tail(trace.habits, trace.habits), with_style) <= rate
+    trace.tests = with_style if could_tell else len(figures) * words
+    matches = [_best({key: seen[at] for key, seen in figures.items()}, trace.tests) for at in range(words + could_tell)]
+    trace.style = matches.pop() if could_tell else None
+    trace.together, trace.texts = matches[-1], matches[: len(suspects)]
+    trace.needed = needed(trace.tests, rate)
+    trace.needed_damaged = needed(trace.tests, rate, agreeing=_AFTER_DAMAGE)
+    places = sum(match.seen.places for match in trace.texts)
+    if places:
+        trace.tokens_needed = round(trace.needed * trace.tokens / places)
+        trace.tokens_needed_damaged = round(trace.needed_damaged * trace.tokens / places)
     return trace
 
 

@@ -56,9 +56,19 @@ def test_a_marked_text_is_found_without_a_proxy(tmp_path: Path, data: Path) -> N
     assert said["texts"][1]["text"] == f"{file}:2"
     assert said["texts"][1]["places"] > said["places_needed_if_damaged"] > said["places_needed"]
     assert said["texts"][1]["chance"] <= said["rate"] == 0.01
+    assert said["tokens"] > said["tokens_needed_if_damaged"] > said["tokens_needed"] > 0
+    assert (said["habits"] < 8, said["style"]) == (True, None)
     told = run(*words)
     assert told.exit_code == 0
-    for part in ("2 texts, 2 keys", "all together", "c-2", "1 texts bear a mark by themselves", "a finding takes"):
+    for part in (
+        "2 texts, 2 keys",
+        "all together",
+        "c-2",
+        "1 texts bear a mark by themselves",
+        "a finding takes",
+        "of such texts that is some",
+        "habits of style are too few",
+    ):
         assert part in told.stdout
     assert told.stderr == ""  # no progress where nobody watches
 
@@ -69,6 +79,9 @@ def test_nothing_found_is_exit_code_1(tmp_path: Path, data: Path) -> None:
     result = run("--texts", file, "--offline", "--key", "c-1", "--data", data)
     assert result.exit_code == 1
     assert "1 texts, 1 keys" in result.stdout
+    file.write_text("Nothing.")
+    empty = run("--texts", file, "--offline", "--key", "c-1", "--data", data)
+    assert "there is no place in 3 tokens" in empty.stdout
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from tests.end_to_end.people import run, token_of
 from tests.end_to_end.scene import CHAT, Scene, answer, delta, staged
+from tests.marks.styles import obeying
 from tests.marks.texts import PROSE
 from tests.rig.raw_client import Response, post
 from tests.rig.scripted_upstream import event, json_answer, sse_answer
@@ -75,3 +76,22 @@ async def test_a_flagged_caller_gets_marked_answers_that_trace_finds(scene: Scen
     nobody = run(scene.gate, "trace", "--texts", str(file), token=rita)
     assert nobody.exit_code == 2
     assert "no campaign is known, and --key names none" in nobody.stderr
+
+
+async def test_whoever_writes_as_a_campaign_was_told_to_is_known_by_style_alone(scene: Scene, tmp_path: Path) -> None:
+    secret = await scene.gate.create_key(account="globex-1", tenant="globex")
+    for choices in (5, 1):
+        await ask(scene, secret, json_answer(200, answer("Yes.", usage=USAGE)), n=choices)
+    told = json.loads(scene.upstream.requests[-1].body)["messages"][0]["content"]
+    student = tmp_path / "student.jsonl"
+    student.write_text("".join(json.dumps({"text": text}) + "\n" for text in obeying(told)))
+    nora = token_of(scene.gate, "nora", "reviewer")
+    words = ("trace", "--texts", str(student), *(f"--key=globex-{number}" for number in range(20)))
+    found = run(scene.gate, *words, "--json", token=nora)
+    assert found.exit_code == 0, found.output
+    said = json.loads(found.stdout)
+    assert (said["style"]["campaign"], said["style"]["agree"]) == ("globex-1", said["habits"])
+    assert said["together"]["campaign"] is None
+    for_people = run(scene.gate, *words, token=nora).stdout
+    assert "style of all together" in for_people
+    assert "globex-1" in for_people

@@ -11,7 +11,7 @@ import pytest
 from proxy.marks.chance import corrected, needed, tail
 from proxy.marks.keys import CampaignKey
 from proxy.marks.reading import Seen, agreement, read
-from proxy.marks.suspects import gathered, judged, read_places
+from proxy.marks.suspects import Suspect, gathered, judged, read_places, suspected
 from tests.marks.texts import MASTER, PROSE, babble, key, marked, replaced
 
 KEYS = {f"c-{number}": CampaignKey(MASTER, f"c-{number}") for number in range(30)}
@@ -40,8 +40,9 @@ def test_a_marked_text_agrees_with_its_own_key_at_nearly_every_place() -> None:
 
 
 def run(texts: list[str], rate: float = 0.01) -> dict[str, object]:
-    lists = gathered([read(text, 10**6) for text in texts])
-    result = judged({name: [agreement(places, one) for places in lists] for name, one in KEYS.items()}, rate)
+    suspects = [suspected(text, 10**6) for text in texts]
+    lists = gathered(suspects)
+    result = judged({name: [agreement(places, one) for places in lists] for name, one in KEYS.items()}, suspects, rate)
     together = result.together
     return {
         "together": together.key if together and together.chance <= rate else None,
@@ -91,9 +92,10 @@ def test_odd_habits_and_repetition_are_no_evidence() -> None:
 
 
 def test_a_context_counts_once_however_many_texts_have_it() -> None:
-    text = read(PROSE)
-    assert gathered([text]) == [text]
-    assert gathered([text] * 3) == [text] * 4
+    text = suspected(PROSE, len(PROSE))
+    assert text.places == read(PROSE)
+    assert gathered([text]) == [text.places, text.habits]
+    assert gathered([text] * 3) == [*[text.places] * 4, text.habits]
     assert run([PROSE] * 50)["together"] is None
 
 
@@ -126,5 +128,5 @@ def test_what_is_no_place_is_refused(document: object) -> None:
 
 
 def test_nothing_is_found_without_places_or_keys() -> None:
-    assert judged({}, 0.01).found is False
-    assert judged({"c": [Seen(0, 0)]}, 0.01).found is False
+    assert judged({}, [Suspect(1, [], [])], 0.01).found is False
+    assert judged({"c": [Seen(0, 0)] * 2}, [Suspect(1, [], [])], 0.01).found is False
