@@ -11,8 +11,12 @@ import re
 from typing import Any, Final, TextIO
 
 import orjson
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+
+from proxy.without import without
+
+with without("rich"):  # three megabytes, for tracebacks that are not printed here
+    import structlog
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 ROOT: Final = "stillgate"
 _TEXT_CHARS: Final = 2_000

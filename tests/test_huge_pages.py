@@ -51,6 +51,26 @@ print(use_huge_pages() // 1024, *before, *figures(), kept == [str(number) for nu
     assert rss_after - rss < 8_192
 
 
+def test_what_was_freed_goes_back_and_is_not_filled_again() -> None:
+    program = """
+import re
+from proxy.huge_pages import use_huge_pages
+made = [bytes(4096) for _ in range(25_000)]
+kept = made[::40]
+del made
+def rss():
+    return int(re.search("^Rss: +([0-9]+) kB", open("/proc/self/smaps_rollup").read(), re.M)[1])
+before = rss()
+use_huge_pages()
+print(before, rss(), set(kept) == {bytes(4096)})
+"""
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - words of our own
+    before, after, whole = ran.stdout.split()
+    assert whole == "True"
+    assert int(after) < int(before) - 80_000, "of some 100,000 kB"
+
+
 def test_where_it_cannot_be_done_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert use_huge_pages(tmp_path / "no maps here") == 0
     (tmp_path / "maps").write_text("10000000-10200000 rw-p 00000000 00:00 0\n")  # nothing is there

@@ -1,0 +1,47 @@
+"""A library is imported as if another were not there, and neither is changed for anybody else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from proxy.without import without
+
+
+def test_what_is_hidden_cannot_be_imported_and_is_there_again() -> None:
+    before = sys.modules["json"]
+    with without("json"), pytest.raises(ModuleNotFoundError):
+        import json  # noqa: F401, PLC0415 - that is what is tested
+    assert sys.modules["json"] is before
+
+
+def test_it_is_there_again_after_a_failure_and_what_was_not_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ModuleType("own")
+    monkeypatch.setitem(sys.modules, "own", own)
+    with pytest.raises(ValueError, match="no"), without("own"):
+        raise ValueError("no")
+    assert sys.modules["own"] is own
+    with without("never_heard_of"):
+        pass
+    assert "never_heard_of" not in sys.modules
+
+
+def test_a_worker_loads_no_console_and_no_telemetry() -> None:
+    program = """
+import asyncio, sys
+import proxy.worker
+from proxy.errors import StoreUnavailable
+from proxy.clock import SystemClock
+from proxy.store import open_store
+try:
+    asyncio.run(open_store("redis://127.0.0.1:1/0", clock=SystemClock(), deadline=0.1))
+except StoreUnavailable:
+    print(*sorted({"redis", "rich", "opentelemetry", "structlog"} & set(sys.modules)))
+import rich.console
+"""
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - words of our own
+    assert ran.stdout.split() == ["redis", "structlog"]
