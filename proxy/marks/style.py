@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 from proxy.marks.keys import CampaignKey
 
-_ITEM: Final = r"[ \t]*(?:[-*•+]|\d{1,3}[.)])[ \t]+"
-_HEADING: Final = r"#{1,6}[ \t]+"
+# Each ends with one blank: with any number, a long row of them would take quadratic time.
+_ITEM: Final = r"[ \t]*(?:[-*•+]|\d{1,3}[.)])[ \t]"
+_HEADING: Final = r"#{1,6}[ \t]"
 _LABEL: Final = r"\*\*[^*\n]+(?::\*\*|\*\*:)"
 _MONTH: Final = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 _LATIN: Final = r"\b(?:e\.g|i\.e)\."
@@ -40,7 +41,7 @@ HABITS: Final = {
     ),
     "item": Habit(
         ("put no full stop after the last word of an item", "put a full stop after the last word of an item"),
-        (rf"^{_ITEM}\S[^\n]*\w\**$", rf"^{_ITEM}\S[^\n]*\.$"),
+        (rf"^{_ITEM}[^\n]*\w\**$", rf"^{_ITEM}[^\n]*\.$"),
     ),
     "loose": Habit(
         ("put no blank lines between items", "put a blank line between items"),
@@ -65,8 +66,8 @@ HABITS: Final = {
     "heading": Habit(
         ("write headings in sentence case", "write headings in title case"),
         (
-            rf"^{_HEADING}\S+[ \t][^\n]*(?<=[ \t])[a-z]{{4,}}",
-            rf"^{_HEADING}\S+(?:[ \t]+(?:[^a-z\s]\S*|[a-z]{{1,3}}(?!\S)))*[ \t]+[A-Z][a-z]{{3,}}\S*$",
+            rf"^{_HEADING}[ \t]*\S+[ \t][^\n]*(?<=[ \t])[a-z]{{4,}}",
+            rf"^{_HEADING}[ \t]*\S+(?:[ \t]+(?:[^a-z\s]\S*|[a-z]{{1,3}}(?!\S)))*[ \t]+[A-Z][a-z]{{3,}}\S*$",
         ),
     ),
     "level": Habit(
@@ -75,7 +76,7 @@ HABITS: Final = {
     ),
     "numbered": Habit(
         ("number headings", "do not number headings"),
-        (rf"^{_HEADING}\d{{1,2}}[.)]", rf"^{_HEADING}[A-Za-z]"),
+        (rf"^{_HEADING}[ \t]*\d{{1,2}}[.)]", rf"^{_HEADING}[ \t]*[A-Za-z]"),
     ),
     "ampersand": Habit(
         ("write '&' in headings", "write 'and' in headings"),

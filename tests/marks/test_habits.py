@@ -118,5 +118,6 @@ def test_how_many_tokens_there_were_and_a_finding_takes_is_told() -> None:
 
 
 @pytest.mark.parametrize("piece", ["# a ", "- ", "**a", "_a", "'a", "```\n", "\n", "a. ", "## A and ", "a:\n", " "])
-def test_no_text_takes_long(piece: str) -> None:
-    read(piece * 100_000)
+@pytest.mark.parametrize("head", ["", "# ", "- ", "1.", "**", "a"])
+def test_no_text_takes_long(head: str, piece: str) -> None:
+    read(head + piece * 100_000)
