@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.exchanged import write_exchanged
+from bench.corpora import Prompts, write_corpus
 
 _SAMPLE_S = 0.1
 _EXIT_FAILED = 1
@@ -41,15 +41,17 @@ class ArenaFailed(Exception):
     """A step that did not work, in its own words."""
 
 
-def measure(arena: Path, scenario: Path, seed: int, pack: Path, jobs: int, *, exchange: bool = False) -> Round:
-    """Generate, replay and score one seed, perhaps with the prompts in other roles. Raises ArenaFailed."""
+def measure(
+    arena: Path, scenario: Path, seed: int, pack: Path, jobs: int, prompts: Prompts = Prompts.AS_THEY_ARE
+) -> Round:
+    """Generate, replay and score one seed, perhaps with other prompts. Raises ArenaFailed."""
     corpus = next(iter(sorted(arena.glob("corpus*.jsonl.gz"))), None)
     if corpus is None:
         raise ArenaFailed(f"{arena} holds no corpus*.jsonl.gz")
     with tempfile.TemporaryDirectory(prefix="arena-") as made:
         folder = Path(made)
-        if exchange:
-            write_exchanged(corpus, folder / corpus.name, seed)
+        if prompts is not Prompts.AS_THEY_ARE:
+            write_corpus(corpus, folder / corpus.name, prompts, seed)
             corpus = folder / corpus.name
         words = ["--corpus", corpus, "--scenario", scenario, "--seed", seed, "--out", folder]
         _run([sys.executable, arena / "generate.py", *words])
@@ -190,7 +192,7 @@ def run(
     seeds: Annotated[str, typer.Option(help="Such as 1-5.")] = "1-5",
     pack: Annotated[Path, typer.Option(help="The pack to replay with.", exists=True, dir_okay=False)] = _PACK,
     jobs: Annotated[int, typer.Option(min=0, help="As of stillgate replay.")] = 0,
-    exchange: Annotated[bool, typer.Option("--exchanged", help="Have prompts change their roles.")] = False,
+    prompts: Annotated[Prompts, typer.Option(help="What is done to the prompts first.")] = Prompts.AS_THEY_ARE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Generate, replay and score; exit code 1 if something did not work."""
@@ -199,7 +201,7 @@ def run(
     try:
         for seed in seeds_of(seeds):
             with console.status(f"seed {seed}"):
-                rounds.append(measure(arena, scenario, seed, pack, jobs, exchange=exchange))
+                rounds.append(measure(arena, scenario, seed, pack, jobs, prompts))
     except ArenaFailed as failed:
         print(f"bench.arena: {failed}", file=sys.stderr)
         raise typer.Exit(_EXIT_FAILED) from None

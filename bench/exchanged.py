@@ -5,23 +5,12 @@ A hunter that went by what prompts are about, and not by what accounts do, would
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
-from pathlib import Path
 
 _ATTACKING = 100  # templates of honest customers that campaigns get; what is left stays with them
 _Row = Mapping[str, str]
-
-
-def write_exchanged(corpus: Path, out: Path, seed: int) -> None:
-    """Write a corpus with the same texts in other roles."""
-    with gzip.open(corpus, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    with gzip.open(out, "wt", encoding="utf-8", compresslevel=1) as written:
-        written.writelines(json.dumps(row) + "\n" for row in exchanged(rows, random.Random(seed)))  # noqa: S311 - no secret
 
 
 def exchanged(rows: Sequence[_Row], rng: random.Random) -> Iterator[_Row]:
