@@ -40,7 +40,10 @@ class Mark:
         "words": "Whether wordings of English prose are chosen where several say the same; true if missing.",
         "style": "Whether the model is asked for habits of style, which costs some 270 input tokens; false if missing.",
     }
-    discloses: ClassVar[str] = "nothing in one answer; in very many, that a wording always comes after the same word"
+    discloses: ClassVar[str] = (
+        "nothing in one answer; in very many, that a wording always comes after the same word; with `style`, input tokens "
+        "that the caller did not send, and what the model says when it is asked for its instructions"
+    )
     never_touches: ClassVar[str] = (
         "code, JSON, tool arguments, quotations, figures, addresses, headings, tables, names and refusals"
     )
