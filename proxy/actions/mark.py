@@ -41,8 +41,8 @@ class Mark:
         "style": "Whether the model is asked for habits of style, which costs some 270 input tokens; false if missing.",
     }
     discloses: ClassVar[str] = (
-        "nothing in one answer; in very many, that a wording always comes after the same word; with `style`, input tokens "
-        "that the caller did not send, and what the model says when it is asked for its instructions"
+        "nothing in one answer; in very many, that a wording always comes after the same word; with `style`, input "
+        "tokens that the caller did not send, and what the model says when it is asked for its instructions"
     )
     never_touches: ClassVar[str] = (
         "code, JSON, tool arguments, quotations, figures, addresses, headings, tables, names and refusals"

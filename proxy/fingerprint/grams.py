@@ -1,8 +1,10 @@
 """Chooses which runs of a text its prints are made of, by secret hashes of all of them.
 
-Laws: every run of `RUN_SURE` characters that two texts share has one gram that is kept in both; linear time.
+Laws: every run of `RUN_SURE` letters that two texts share has one gram that is kept in both; linear time. An ideograph
+is three letters and a syllable of kana two, as a word of five letters is one or two ideographs: so a template is about
+as long in Chinese or Japanese as elsewhere, and found as well.
 
-Winnowing (Schleimer, Wilkerson, Aiken: Winnowing, SIGMOD 2003): every window of `WINDOW` grams of `GRAM` characters
+Winnowing (Schleimer, Wilkerson, Aiken: Winnowing, SIGMOD 2003): every window of `WINDOW` grams of `GRAM` letters
 keeps its least.
 """
 
@@ -20,42 +22,61 @@ from proxy.fingerprint.canonical import END, Canonical
 Hashes = NDArray[np.uint64]
 
 _WORD = 8
-GRAM = 2 * _WORD  # characters: some four English words, as spaces are dropped
+GRAM = 2 * _WORD  # letters: some four English words, as spaces are dropped
 WINDOW = 24  # grams
 RUN_SURE = WINDOW + GRAM - 1  # some 50 characters of English with their spaces
 _DOUBLINGS = (1, 2, 4, 8, 8)  # the least of 2, 4, 8, 16 and 24 grams, each of two of the one before, so far apart
 _REVERSED = np.dtype(np.uint64).newbyteorder()
-ROW_CHARS = _BLOCK = 1 << 14  # characters at a time: what is made of them stays in the processor's cache
+ROW_LETTERS = _BLOCK = 1 << 14  # letters at a time: what is made of them stays in the processor's cache
 _STEP = 256  # hashes: a call of numpy costs more than to work on so many
 _REACH = RUN_SURE - 1
 _MIDDLE_ONE_IN = 64  # grams
 _ASCII = 128
+# Characters that are several letters, from the first on and before the last, and how many: kana, and ideographs.
+_DENSE = ((0x3041, 0x3100, 2), (0x3400, 0xA000, 3), (0x20000, END, 3))
+_AWAY = 0x4321  # so many characters further back is the one whose byte is the next letter
+
+Letters = NDArray[np.uint8]
 
 
 class Grams:
     """Hashes grams under one key.
 
-    In texts of more than `chars_most` characters only the first and the last half of so many are winnowed; of the grams
+    In texts of more than `letters_most` letters only the first and the last half of so many are winnowed; of the grams
     between, one in 64 is kept by its hash alone, so that long shared documents are still found.
     """
 
-    def __init__(self, key: bytes, chars_most: int) -> None:
-        self._edge = max(chars_most // 2, RUN_SURE)
+    def __init__(self, key: bytes, letters_most: int) -> None:
+        self._edge = max(letters_most // 2, RUN_SURE)
         secret = shake_256(key).digest(_WORD + END)
         self._factor = np.uint64(int.from_bytes(secret[:_WORD], "little") | 1)
         self._bytes = np.frombuffer(secret[_WORD:], np.uint8) | np.uint8(_ASCII)
         self._bytes[:_ASCII] = np.arange(_ASCII)
+        # Each character's letters, and 0 for no more.
+        self._rows = np.zeros((END, max(letters for *_, letters in _DENSE)), np.uint8)
+        self._rows[:, 0] = self._bytes
+        for first, end, letters in _DENSE:
+            for number in range(1, letters):
+                self._rows[first:end, number] = np.roll(self._bytes, number * _AWAY)[first:end] | np.uint8(_ASCII)
         # Arrays of this size made anew for every step would cost more than the steps, in a heap that has been in use.
         self._hashes, self._spare = np.empty(_BLOCK + _STEP, np.uint64), np.empty(_BLOCK + _STEP, np.uint64)
         self._changed = np.empty(_BLOCK + _STEP, np.bool_)
         self._views: dict[int, list[tuple[Hashes, Hashes, Hashes]]] = {}  # what `_least` works on, by its size
 
-    def kept(self, characters: Canonical) -> Hashes:
-        """Return the hashes of the grams that are kept, in the order of the text, which has `GRAM` characters or more.
+    def letters_of(self, characters: Canonical) -> Letters:
+        """Return the letters of a text, a byte each: itself in ASCII, else one of 128 that the key says."""
+        if characters.dtype == np.uint8:
+            return characters.view(np.uint8)
+        if characters.max() < _DENSE[0][0]:
+            return self._bytes.take(characters, mode="clip")
+        letters = self._rows.take(characters, axis=0, mode="clip").ravel()
+        return letters.compress(letters != 0)
+
+    def kept(self, text: Letters) -> Hashes:
+        """Return the hashes of the grams that are kept, in the order of the text, which has `GRAM` letters or more.
 
         One may be there several times, but not in a row.
         """
-        text = self._bytes_of(characters)
         if text.size <= 2 * self._edge:
             return self._winnowed(text)
         around = GRAM - 1
@@ -67,35 +88,29 @@ class Grams:
         parts.append(self._winnowed(text[-self._edge :]))
         return np.concatenate(parts)
 
-    def kept_of_each(self, texts: Sequence[Canonical]) -> tuple[Hashes, list[tuple[int, int]]]:
+    def kept_of_each(self, texts: Sequence[Letters]) -> tuple[Hashes, list[tuple[int, int]]]:
         """Return what `kept` does of each text, in one array, and between which places those of each stand.
 
-        The texts have `RUN_SURE` characters or more, and `ROW_CHARS` at most together: that many steps of numpy for all
+        The texts have `RUN_SURE` letters or more, and `ROW_LETTERS` at most together: that many steps of numpy for all
         of them are cheaper than for each.
         """
         if len(texts) == 1:
-            found, _ = self._least_of_each(self._bytes_of(texts[0]), (texts[0].size,))
+            found, _ = self._least_of_each(texts[0], (texts[0].size,))
             return found, [(0, found.size)]
         sizes = [text.size for text in texts]
-        found, places = self._least_of_each(np.concatenate([self._bytes_of(text) for text in texts]), sizes)
+        found, places = self._least_of_each(np.concatenate(texts), sizes)
         ends = list(accumulate(sizes))
         cuts = places.searchsorted([0, *ends[:-1], *(end - _REACH for end in ends)]).tolist()
         return found, list(zip(cuts[: len(texts)], cuts[len(texts) :], strict=True))
 
-    def _bytes_of(self, characters: Canonical) -> NDArray[np.uint8]:
-        """Return a byte for each character: itself in ASCII, else one of 128 that the key says."""
-        if characters.dtype == np.uint8:
-            return characters.view(np.uint8)
-        return self._bytes.take(characters, mode="clip")
-
-    def _winnowed(self, text: NDArray[np.uint8]) -> Hashes:
+    def _winnowed(self, text: Letters) -> Hashes:
         """Winnow block by block, each reaching so far into the next that no window is missed."""
         if text.size <= _BLOCK:
             return self._least(text)
         places = range(0, text.size - _REACH, _BLOCK - _REACH)
         return np.concatenate([self._least(text[at : at + _BLOCK]) for at in places])
 
-    def _rolled(self, text: NDArray[np.uint8]) -> Hashes:
+    def _rolled(self, text: Letters) -> Hashes:
         """Return the hash of every gram of a block, until the next is asked for.
 
         Eight bytes in a row are a word; its product with a secret odd factor says as much, as that has an inverse mod
@@ -109,14 +124,14 @@ class Grams:
         np.add(hashes, products[:-_WORD], out=hashes)
         return hashes
 
-    def _least(self, text: NDArray[np.uint8]) -> Hashes:
+    def _least(self, text: Letters) -> Hashes:
         """Return the least hash of every window of a block, once for windows in a row; of all if there is no window."""
         if text.size < RUN_SURE:
             return np.minimum.reduce(self._rolled(text), keepdims=True)
         found, _ = self._least_of_each(text, (text.size,))
         return found
 
-    def _least_of_each(self, row: NDArray[np.uint8], sizes: Sequence[int]) -> tuple[Hashes, NDArray[np.intp]]:
+    def _least_of_each(self, row: Letters, sizes: Sequence[int]) -> tuple[Hashes, NDArray[np.intp]]:
         """Return the least hash of every window, once for windows in a row, and the windows' places.
 
         The texts in a row have these sizes. Between those of two texts stands a 0.

@@ -22,13 +22,13 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from proxy.distinct import distinct
 from proxy.exchange import Text
 from proxy.fingerprint.canonical import Alphabet, Canonical
-from proxy.fingerprint.grams import GRAM, ROW_CHARS, RUN_SURE, Grams, Hashes
+from proxy.fingerprint.grams import GRAM, ROW_LETTERS, RUN_SURE, Grams, Hashes, Letters
 
 KEY_BYTES = 32
 _STRING = attrgetter("text")
 _BLOCK_HASHES = 2  # a block of AES has room for so many; it is filled with the same one
 SAMPLE_MOST = 128
-CHARS_MOST = 1 << 16
+LETTERS_MOST = 1 << 16
 # A template mostly stands where a prompt starts or ends. In a long prompt these places have a share of the sample of
 # their own, so that what else stands there does not drive a template's prints out.
 _EDGE_PRINTS = 160  # of some 2,000 characters
@@ -49,22 +49,22 @@ class Prints(NamedTuple):
 
 
 class _Read(NamedTuple):
-    characters: Canonical
+    letters: Letters
     whole: int
     question: int
 
 
 class Fingerprinter:
-    """Makes prints under one key of 32 bytes; see `Grams` for `chars_most`.
+    """Makes prints under one key of 32 bytes; see `Grams` for `letters_most`.
 
     It works in arrays of its own, so two threads need two of them.
     """
 
-    def __init__(self, key: bytes, *, chars_most: int = CHARS_MOST) -> None:
+    def __init__(self, key: bytes, *, letters_most: int = LETTERS_MOST) -> None:
         if len(key) != KEY_BYTES:
             raise ValueError(f"the key has {len(key)} bytes, not {KEY_BYTES}")
         self._alphabet = Alphabet()
-        self._grams = Grams(_subkey(key, b"grams"), chars_most)
+        self._grams = Grams(_subkey(key, b"grams"), letters_most)
         # For each width of characters its own: bytes of one would be other text in the other.
         self._digests = {size: blake2b(digest_size=8, key=_subkey(key, b"whole%d" % size)) for size in (1, 4)}
         # ECB: equal hashes are to become equal prints.
@@ -93,28 +93,28 @@ class Fingerprinter:
             characters, asked = self._alphabet.canonical("".join(parts)), self._alphabet.canonical(parts[1])
         whole = self._digest(characters)
         question = whole if end - begin == len(texts) else self._digest(asked)
-        return _Read(characters, whole, question)
+        return _Read(self._grams.letters_of(characters), whole, question)
 
     def _samples(self, each: Sequence[_Read]) -> list[Hashes]:
         """Return a sample of the prints of each, those that fit into a row together made together."""
         samples: list[Hashes] = [_NONE] * len(each)
         row: list[int] = []
-        room = ROW_CHARS
-        for index, (characters, whole, _) in enumerate(each):
-            if not RUN_SURE <= characters.size <= ROW_CHARS:
-                samples[index] = _sample(self._every(characters, whole))
+        room = ROW_LETTERS
+        for index, (letters, whole, _) in enumerate(each):
+            if not RUN_SURE <= letters.size <= ROW_LETTERS:
+                samples[index] = _sample(self._every(letters, whole))
                 continue
-            if characters.size > room:
+            if letters.size > room:
                 self._sample_row(row, each, samples)
-                row, room = [], ROW_CHARS
+                row, room = [], ROW_LETTERS
             row.append(index)
-            room -= characters.size
+            room -= letters.size
         if row:
             self._sample_row(row, each, samples)
         return samples
 
     def _sample_row(self, row: Sequence[int], each: Sequence[_Read], samples: list[Hashes]) -> None:
-        hashes, spans = self._grams.kept_of_each([each[index].characters for index in row])
+        hashes, spans = self._grams.kept_of_each([each[index].letters for index in row])
         prints = self._sealed(hashes)
         ordered = prints.copy()
         for begin, end in spans:
@@ -130,13 +130,13 @@ class Fingerprinter:
     def every(self, texts: Sequence[Text]) -> Hashes:
         """Return all prints that a sample is taken of, sorted and distinct."""
         characters = self._alphabet.canonical("".join([text.text for text in texts]))
-        return distinct(self._every(characters, self._digest(characters)))
+        return distinct(self._every(self._grams.letters_of(characters), self._digest(characters)))
 
-    def _every(self, characters: Canonical, whole: int) -> Hashes:
+    def _every(self, letters: Letters, whole: int) -> Hashes:
         """Return all prints in the order of the text; what is shorter than a gram has that of the whole."""
-        if characters.size < GRAM:
-            return np.array([whole][: characters.size], np.uint64)
-        return self._sealed(self._grams.kept(characters))
+        if letters.size < GRAM:
+            return np.array([whole][: letters.size], np.uint64)
+        return self._sealed(self._grams.kept(letters))
 
     def _sealed(self, hashes: Hashes) -> Hashes:
         blocks = hashes.repeat(_BLOCK_HASHES).tobytes()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.exchange import Text
 from proxy.fingerprint.grams import GRAM, RUN_SURE
-from proxy.fingerprint.winnow import CHARS_MOST, SAMPLE_MOST, Fingerprinter, shared
+from proxy.fingerprint.winnow import LETTERS_MOST, SAMPLE_MOST, Fingerprinter, shared
 from tests.fingerprint.prompts import KEY, OTHER_KEY, TEMPLATE, TEMPLATES, jittered, strewn, user, words
 
 MAKER = Fingerprinter(KEY)
@@ -142,11 +142,25 @@ def test_a_run_that_is_long_enough_always_has_a_print_in_common(a: str, b: str, 
     assert shared(one, other) >= 1
 
 
+@pytest.mark.parametrize(("script", "letters"), [("天地玄黄宇宙洪荒星辰列張", 3), ("あいうえおかきくけこアイウ", 2)])
+def test_a_run_of_dense_characters_is_as_sure_as_one_of_their_letters(script: str, letters: int) -> None:
+    dice = random.Random(letters)
+    for _ in range(200):
+        run, *around = ("".join(dice.choices(script, k=size)) for size in (-(-RUN_SURE // letters), 20, 20, 20, 20))
+        one, other = user(around[0] + run + around[1]), user(around[2] + run + around[3])
+        assert shared(MAKER.every(one), MAKER.every(other)) >= 1
+
+
+def test_a_template_is_about_as_many_letters_in_every_language_that_has_words() -> None:
+    prints = {language: len(MAKER.every(user(TEMPLATES[language]))) for language in ("English", "Chinese", "Japanese")}
+    assert max(prints.values()) < 1.6 * min(prints.values()), prints
+
+
 def test_the_guarantee_holds_across_the_blocks_that_long_texts_are_read_in() -> None:
     text = words(9, 12_000)
     prints = MAKER.every(user(text))
     letters = text.replace(" ", "")
-    assert CHARS_MOST > len(letters) > 1 << 14
+    assert LETTERS_MOST > len(letters) > 1 << 14
     for at in range((1 << 14) - 120, (1 << 14) + 80):
         assert shared(MAKER.every(user(letters[at : at + RUN_SURE])), prints) >= 1
 
