@@ -53,6 +53,12 @@ def trace(
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no proxy: test the ids of --key only, with the master secret.")
     ] = False,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reference", metavar="FILE", help="Texts like them of a model that was not taught; makes style tell more."
+        ),
+    ] = None,
     rate: Annotated[
         float, typer.Option("--rate", min=1e-12, max=0.5, help="The chance of any finding in texts that nobody marked.")
     ] = 0.01,
@@ -72,7 +78,7 @@ def trace(
             raise ConfigurationError("--offline: which campaigns? Name them with --key")
         found = _read(texts)
         suspects = list(found.values())
-        lists = gathered(suspects)
+        lists = gathered(suspects, list(_read(reference).values()) if reference else ())
         figures = _offline(lists, key or [], config, data) if offline else _asked(lists, key or [], config, data)
     except StillgateError as error:
         typer.echo(f"stillgate: {error}", err=True)

@@ -1,8 +1,8 @@
 """Reads from a text which habits of style it shows; needs no key.
 
 Laws: code counts for nothing. A habit counts once in each text, as the text mostly has it, and once in all texts
-together, as most of them have it: whatever an author's habits are, for whoever has no key each is one fair coin, so
-that what is said of places holds for habits too (`proxy.marks.chance`).
+together: whatever an author's habits are, for whoever has no key each is one fair coin, so that what is said of places
+holds for habits too (`proxy.marks.chance`).
 """
 
 from __future__ import annotations

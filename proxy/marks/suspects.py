@@ -6,6 +6,8 @@ Laws:
 - All texts together count a context once, as most of them have it.
 - Habits of style are tested of all texts together, and only if there are enough that a finding could come of it, which
   the texts alone say: so they cost the other tests nothing where they can tell nothing.
+- Against a reference a habit counts as the texts have it more often than those let expect; whatever those are, for
+  whoever has no key it is a fair coin as before.
 """
 
 from __future__ import annotations
@@ -23,6 +25,11 @@ from proxy.marks.scanner import Place
 
 # The share of places that agree after a fifth of the words were replaced, as measured; see policies/README.md.
 _AFTER_DAMAGE = 0.85
+_HALF = 0.5
+# A student who keeps such a part of its teacher's habits has one in `usual + (1 - usual) * part` of its texts or in
+# `usual * (1 - part)`; what lies half way between them parts those who keep more as well, and a habit that was usual
+# already has room on both sides.
+_TAUGHT = 0.3
 
 
 class Suspect(NamedTuple):
@@ -76,11 +83,14 @@ def suspected(text: str, most_chars: int) -> Suspect:
     return Suspect(tokens, read(read_to, most_chars), habits.read(text))
 
 
-def gathered(suspects: Sequence[Suspect]) -> list[list[Place]]:
-    """Return the places of each text, behind them those of all if there are more, and last the habits of all."""
+def gathered(suspects: Sequence[Suspect], reference: Sequence[Suspect] = ()) -> list[list[Place]]:
+    """Return the places of each text, behind them those of all if there are more, and last the habits of all.
+
+    `reference` are texts of somebody who was not taught.
+    """
     each = [list(suspect.places) for suspect in suspects]
     together = [one_each(chain.from_iterable(each))] if len(each) > 1 else []
-    return [*each, *together, one_each(chain.from_iterable(suspect.habits for suspect in suspects))]
+    return [*each, *together, _style(suspects, reference)]
 
 
 def judged(figures: Mapping[str, Sequence[Seen]], suspects: Sequence[Suspect], rate: float) -> Trace:
@@ -119,6 +129,27 @@ def _place(entry: list[Any]) -> Place:
     if place.sides not in (2, 4) or not 0 <= place.stands < place.sides:
         raise ValueError("a place should have two or four wordings")
     return place
+
+
+def _style(suspects: Sequence[Suspect], reference: Sequence[Suspect]) -> list[Place]:
+    """Return each habit as most texts have it, or as more of them have it than the reference lets expect."""
+    usual = _shares(reference)
+    found = []
+    for row, share in _shares(suspects).items():
+        expected = usual.get(row, _HALF)
+        between = expected + _TAUGHT * (_HALF - expected)
+        if share != between:
+            found.append(Place(row, "", int(share > between), 2))
+    return found
+
+
+def _shares(texts: Sequence[Suspect]) -> dict[str, float]:
+    """Return in which share of the texts that show a habit it is the second of its two ways."""
+    ways: dict[str, list[int]] = {}
+    for text in texts:
+        for habit in text.habits:
+            ways.setdefault(habit.row, []).append(habit.stands)
+    return {row: sum(seen) / len(seen) for row, seen in ways.items()}
 
 
 def _best(found: Mapping[str, Seen], tests: int) -> Match:

@@ -73,6 +73,17 @@ def test_a_marked_text_is_found_without_a_proxy(tmp_path: Path, data: Path) -> N
     assert told.stderr == ""  # no progress where nobody watches
 
 
+def test_a_reference_is_read_and_not_tested(tmp_path: Path, data: Path) -> None:
+    suspects = jsonl(tmp_path / "texts.jsonl", "It is 60% and not 60 percent.", "Of 60%.", "Of 60 percent.")
+    reference = jsonl(tmp_path / "reference.jsonl", "Of 60%.", "Of 70%.", "Of 80 percent.", marked(data, "c-2"))
+    words = ("--texts", suspects, "--offline", "--key", "c-1", "--data", data, "--json")
+    alone, against = (json.loads(run(*words, *more).stdout) for more in ((), ("--reference", reference)))
+    assert (alone["habits"], against["habits"]) == (0, 1), "one and one of those who show it, and two and one"
+    assert (len(against["texts"]), against["found"], against["tokens"]) == (3, False, alone["tokens"])
+    missing = run(*words, "--reference", tmp_path / "none.jsonl")
+    assert (missing.exit_code, "none.jsonl: cannot be read" in missing.stderr) == (2, True)
+
+
 def test_nothing_found_is_exit_code_1(tmp_path: Path, data: Path) -> None:
     file = tmp_path / "text.txt"
     file.write_text(PROSE)

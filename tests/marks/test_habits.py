@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from proxy.marks.chance import tail
 from proxy.marks.habits import read
 from proxy.marks.keys import CampaignKey
 from proxy.marks.reading import agreement
@@ -86,6 +87,40 @@ def test_students_who_keep_most_habits_are_known_by_style_alone() -> None:
     assert found.together is not None
     assert found.together.chance > 0.01, "words say nothing"
     assert found.tests == len(KEYS) * (len(texts) + 2)
+
+
+def test_against_a_reference_a_student_who_keeps_few_habits_is_known_too() -> None:
+    rng = random.Random(4)
+
+    def written(part: float) -> list[str]:
+        # One way of each is usual: eight of ten have the first.
+        asked = {name: KEYS["c-41"].coin(row(name), "", 2) for name in HABITS}
+        ways = [
+            (name, asked[name] if rng.random() < part else int(rng.random() < 0.2))
+            for name in HABITS
+            for _ in range(60)
+        ]
+        return [SHOWN[name][way] for name, way in ways]
+
+    student, reference = ([suspected(text, 1000) for text in written(part)] for part in (0.35, 0.0))
+    for given, found in ((reference, "c-41"), ([], None)):
+        lists = gathered(student, given)
+        figures = {name: [agreement(places, key) for places in lists] for name, key in KEYS.items()}
+        style = judged(figures, student, 0.01).style
+        assert style is not None
+        assert (style.key if style.chance <= 0.01 else None) == found
+
+
+def test_a_reference_of_any_kind_makes_no_finding_where_nobody_taught() -> None:
+    rng = random.Random(18)
+    false = 0
+    for _ in range(200):
+        made = [read(SHOWN[name][int(rng.random() < lean)]) for name in HABITS for lean in [rng.random()] * 7]
+        texts, others = ([Suspect(1, [], habits) for habits in part] for part in (made[::2], made[1::2]))
+        style = gathered(texts, others)[-1]
+        false += min(tail(*agreement(style, key)) for key in KEYS.values()) * len(KEYS) <= 0.1
+    # 20 are expected at most; 35 or more would come by chance once in 2,000 times.
+    assert false < 35
 
 
 def test_too_few_habits_are_not_tested_and_cost_the_words_nothing() -> None:
