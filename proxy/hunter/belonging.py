@@ -51,6 +51,8 @@ def who_belongs(
             continue
         rivals = claimed[found.members]
         if 2 * int((rivals >= 0).sum()) >= len(found.members):
+            # Of those who came to notice by it the rest merely sent what these did: a public text, as many others do.
+            group.core = found.members
             joined.append((named[int(np.bincount(rivals[rivals >= 0]).argmax())].group, group))
             continue
         claimed[found.members[rivals < 0]] = len(named)
@@ -66,7 +68,7 @@ def who_belongs(
     for entry in named:
         if entry.fresh:
             entry.group.core = entry.members
-    for into, other in joined:  # whom the other has besides is asked in the next round
+    for into, other in joined:
         suspects.merge(into, other)
     return _one_pool(_one_text(named, suspects, len(accounts)), suspects, accounts.rows["tenant"], usual)
 

@@ -5,7 +5,8 @@ Laws:
 - What one honest occasion explains together (a launch, a course, a hackathon, a template that everybody copies: the
   same text, new accounts, one client, one place, one card, long answers to ever new questions) is capped together,
   below what a finding needs. And so is what one honest program explains (a product that asks by a timer: the same
-  text, one client, such answers to such questions, by turns, day and night).
+  text, one client, such answers to such questions, by turns, day and night). Who pays for all of them with one card
+  hides nothing: both are his (a school, an agency whose sites have jobs).
 - How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
   campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
 - Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
@@ -30,13 +31,14 @@ from proxy.hunter.case import Case
 from proxy.hunter.chance import ways_to_choose
 from proxy.hunter.families import FAMILIES, SOUGHT
 from proxy.hunter.finding import Evidence
+from proxy.hunter.pools import ONE_CARD, ONE_PLACE, one_payer
 
 # The odds that a suspicion is a campaign before anything is known of it: one in 160,000.
 PRIOR = -12.0
 # The most that the families of one occasion count together, and those of one program: a finding at 0.95 needs 14.9.
 TOGETHER_MOST = 11.0
 _EITHER = frozenset({"text", "client", "output", "payload"})
-_OCCASION = frozenset({"age", "one place", "one card"})
+_OCCASION = frozenset({"age", ONE_PLACE, ONE_CARD})
 _PROGRAM = frozenset({"volume", "rhythm"})
 
 # The most that each family counts, and the least.
@@ -44,8 +46,8 @@ _MOST = {
     "text": 4.0,
     "age": 6.0,
     "client": 2.0,
-    "one place": 3.0,
-    "one card": 3.0,
+    ONE_PLACE: 3.0,
+    ONE_CARD: 3.0,
     "volume": 5.0,
     "rhythm": 4.0,
     "output": 2.0,
@@ -68,7 +70,8 @@ def weigh(case: Case) -> list[Evidence]:
         if entry.weight > 0:
             most *= entry.numbers.get("true_of", 1.0)
         part = 1.0 if entry.family in _NOT_CHOSEN_BY or entry.weight < 0 else left
-        if weight := min(most, max(-most, entry.weight * part)):
+        weight = min(most, max(-most, entry.weight * part))
+        if weight or not entry.weight:  # what is told only, or what is left of what counts
             weighed.append(entry._replace(weight=weight))
     return _one_wish(weighed)
 
@@ -80,6 +83,8 @@ def confidence(evidence: Sequence[Evidence]) -> float:
         for families in (_EITHER, _OCCASION, _PROGRAM)
     )
     rest = sum(entry.weight for entry in evidence if entry.family not in _EITHER | _OCCASION | _PROGRAM)
+    if one_payer(evidence) and program > 0:
+        occasion, program = occasion + program, 0.0
     # What both explain counts so far that either has room for the rest of it.
     either = min(either, TOGETHER_MOST - max(0.0, min(occasion, program)))
     odds = PRIOR + either + min(TOGETHER_MOST - either, occasion) + min(TOGETHER_MOST - either, program) + rest

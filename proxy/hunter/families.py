@@ -20,14 +20,11 @@ from proxy.hunter.case import Case
 from proxy.hunter.chance import beyond, dealt_out, excess
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
+from proxy.hunter.pieces import exchanges_in_a_sitting, one_list
 from proxy.hunter.pools import pools
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
 _WINDOWS = 5.7
-# A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
-# divided, even if every question is sampled several times.
-_ON_A_LIST = 0.2
-_ALL_BUT_BITS = np.uint64(64 - 16)
 _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
 # In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
 _OWN_RHYTHM = 0.05
@@ -125,29 +122,15 @@ def even_volume(case: Case) -> list[Evidence]:
         return []
     counts = np.maximum(1, np.rint(case.alike)).astype(np.int64)
     weight = dealt_out(counts, case.usual.shape)
+    if weight > 0:
+        sittings = np.maximum(1, np.rint(case.alike / exchanges_in_a_sitting(case))).astype(np.int64)
+        weight = min(weight, dealt_out(sittings, case.usual.shape))
+        if weight <= 0 or one_list(case):
+            return []
     mean, spread = float(counts.mean()), float(counts.std())
-    if weight > 0 and _one_list(case):
-        return []
     how = "evenly, as work dealt out by turns" if weight > 0 else "unevenly, as people do"
     sentence = f"They send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}."
     return [Evidence("volume", weight, sentence, {"mean": mean, "deviation": spread})]
-
-
-def _one_list(case: Case) -> bool:
-    """Tell whether they work through one list, each a good part of it, as a class or the users of a benchmark do.
-
-    That makes them even without anybody who deals out work; and work that is dealt out is divided.
-    """
-    questions = case.rows["question"]
-    least = _ON_A_LIST * len(case.members)
-    asked = np.flatnonzero(questions != 0)
-    # A question that so many ask stands in as many rows, and so do all together that are alike in some bits.
-    alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)
-    asked = asked[(np.bincount(alike, minlength=1) >= least)[alike]]
-    values, place = np.unique(questions[asked], return_inverse=True)
-    pairs = distinct(place.astype(np.int64) << 32 | case.rows["account"][asked])
-    askers = np.bincount(pairs >> 32, minlength=len(values))
-    return bool((askers >= least)[place].sum() > _HALF * len(questions))
 
 
 def rhythm(case: Case) -> list[Evidence]:

@@ -164,6 +164,54 @@ def timers(world: World) -> None:
         world.ask(accounts[number], at, ("timer", 24), output=400)
 
 
+def game(world: World) -> None:
+    """A game of last month, each player with an account of his own: an evening or two, one conversation in each."""
+    for n in range(150):
+        opened = START - DAY_S * float(world.rng.exponential(20))
+        who = world.account(f"player-{n}", opened=opened, agent="game")
+        for _ in range(1 + world.rng.poisson(0.7)):
+            at = START + (int(world.rng.integers(int(world.days))) + 0.8 + 0.05 * world.rng.normal()) * DAY_S
+            for turn in range(int(world.rng.integers(2, 13))):
+                world.ask(who, at + 40 * turn, ("game", 24), asked=Asked("large", turns=2 + 2 * turn))
+
+
+def platform(world: World) -> None:
+    """A builder of sites, which opens an account for each and pays for all; they call from its three data centres."""
+    for n in range(80):
+        opened = START - DAY_S * float(world.rng.random() * 60)
+        who = world.account(
+            f"built-{n}", opened=opened, payment="builder", peer=f"centre-{n % 3}", agent="builder-sites"
+        )
+        for at in world.by_day(world.rng.lognormal(1.0, 1.0), 1):
+            world.ask(who, at, ("builder-sites", 24), output=250)
+
+
+def set_up(world: World) -> None:
+    """A tool of these days, with an account for each of its users: to set it up takes six to ten requests."""
+    for n in range(150):
+        opened = START + float(world.rng.random()) * world.days * DAY_S
+        who = world.account(f"new-{n}", opened=opened, agent="set-up")
+        for step in range(int(world.rng.integers(6, 11))):
+            world.ask(who, opened + 20 * (step + 1), ("set-up", 24))
+
+
+def school(world: World) -> None:
+    """A class whose accounts its school opened on one day, and pays for; each works through part of the exercises."""
+    for n in range(80):
+        who = world.account(
+            f"pupil-{n}",
+            opened=START - 12 * DAY_S,
+            payment="school",
+            agent="notebook",
+            peer="school" if n % 5 < 3 else "",
+        )
+        for exercise in range(30):
+            if world.rng.random() < 0.7:
+                at = START + (int(world.rng.integers(int(world.days))) + 0.6 + 0.1 * world.rng.normal()) * DAY_S
+                for _ in range(int(world.rng.geometric(0.6))):
+                    world.ask(who, at, ("tutor", 20), question=f"exercise-{exercise}", output=400)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -184,4 +232,8 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     flood,
     mobile_networks,
     timers,
+    game,
+    platform,
+    set_up,
+    school,
 )

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from proxy.hunter.belonging import hang_together, same_text
+from proxy.hunter.belonging import LEAST_ACCOUNTS, hang_together, same_text, who_belongs
 from proxy.hunter.ids import Numbers
+from proxy.hunter.looks import Looks
 from proxy.hunter.membership import Tie
 from proxy.hunter.named import Named
-from proxy.hunter.suspects import Suspect
+from proxy.hunter.suspects import Suspect, Suspects
+from proxy.hunter.suspicions import Suspicion
 from proxy.hunter.texts import Texts
-from tests.hunter.test_evidence import _MEMBERS, _Scene
+from tests.hunter.test_evidence import _MEMBERS, _NOW, _Scene
+from tests.hunting.fake_hunt import finding as some_finding
 
 _ACCOUNTS = 100
 
@@ -78,3 +81,29 @@ def test_two_groups_hang_together_if_one_has_its_addresses_from_the_other(
     halves = scene.members[: _MEMBERS // 2], scene.members[_MEMBERS // 2 :]
     one, other = (_named(half, half) for half in halves)
     assert hang_together(one, other, scene.usual) is together
+
+
+def test_who_merely_sends_a_public_text_that_a_campaign_sends_too_is_no_part_of_it() -> None:
+    scene = _Scene(lambda n: {"links": (("payment", f"of-{n % 4}"),)})
+    early, late, honest = scene.members[:12], scene.members[12:], np.arange(0, 60, 2, dtype=np.int32)
+    everybody = np.concatenate([scene.members, honest])
+    tenants = scene.accounts.rows["tenant"]
+    for key, users in [(1, np.repeat(scene.members, 5)), (2, everybody)]:
+        prints, at = np.full(len(users), key, np.uint64), np.full(len(users), _NOW)
+        scene.postings.see(prints, users, at, tenants)
+    suspects = Suspects()
+
+    def hear(key: int, accounts: Numbers, users: int) -> None:
+        heard = [Suspicion(20.0, key, accounts, users)]
+        suspects.hear(heard, len(scene.accounts), LEAST_ACCOUNTS, _NOW, scene.accounts.name)
+
+    hear(1, early, len(early))
+    (campaign,) = suspects
+    campaign.finding = some_finding(campaign.id, accounts=list(map(scene.accounts.name, early.tolist())))
+    hear(2, np.concatenate([early, late, honest]), len(everybody))
+    assert len(suspects) == 2
+    (named,) = who_belongs(suspects, Looks(), scene.postings, scene.accounts, scene.usual)
+    assert sorted(named.members) == sorted(scene.members)
+    (group,) = suspects
+    assert group.keys == {1, 2}
+    assert sorted(group.core) == sorted(scene.members)

@@ -139,6 +139,10 @@ def test_openings_that_mostly_nobody_knows_say_nothing(known: int) -> None:
     assert bool(age(scene.case())) == (known > 10)
 
 
+def _proxies(n: int) -> dict[str, Any]:
+    return {"peer": f"of-{n % 4}", "prefix": f"net-{n % 4}"}
+
+
 @pytest.mark.parametrize(
     ("shared", "families"),
     [
@@ -147,10 +151,13 @@ def test_openings_that_mostly_nobody_knows_say_nothing(known: int) -> None:
         (lambda n: {"links": (("payment", f"of-{n % 4}"),)}, {"payment"}),
         (lambda _: {"peer": "one", "prefix": "net"}, {"one place"}),
         (lambda n: {"peer": f"of-{n % 4}", "prefix": "net"}, {"one place"}),
-        (lambda n: {"peer": f"of-{n % 4}", "prefix": f"net-{n % 4}"}, {"peer"}),
+        (_proxies, {"peer"}),
+        (lambda n: _proxies(n) | {"links": (("payment", "one"),)}, {"one place", "one card"}),
+        (lambda n: _proxies(n) | {"links": (("payment", "one" if n < 12 else f"c-{n}"),)}, {"peer", "one card"}),
         (lambda n: {"tenant": "one", "peer": f"of-{n % 4}", "links": (("payment", "one"),)}, set()),
     ],
-    ids=["nothing", "a card", "cards", "an address", "an office's addresses", "proxies", "one customer"],
+    ids=["nothing", "a card", "cards", "an address", "an office's addresses", "proxies",
+         "one payer of all", "one payer of some", "one customer"],
 )  # fmt: skip
 def test_what_strangers_share_is_a_pool_or_one_place_or_card(
     shared: Callable[[int], dict[str, Any]], families: set[str]
@@ -180,7 +187,9 @@ def _chain(cards: int) -> Callable[[int], dict[str, Any]]:
     ("cards", "hits"), [(0, 0), (4, 0), (12, 12), (20, 20)], ids=["no card", "a few cards", "many cards", "all cards"]
 )
 def test_of_accounts_found_by_what_they_share_only_what_they_share_besides_counts(cards: int, hits: int) -> None:
-    found = pools(_Scene(_chain(cards)).case(has_text=False))
+    chain, *found = pools(_Scene(_chain(cards)).case(has_text=False))
+    assert (chain.family, chain.weight) == ("peer", 0.0)
+    assert chain.sentence == "20 of 20 tenants hang together by their address, 4 values: so they were found."
     assert [(entry.family, entry.numbers["shared"], entry.numbers["of"]) for entry in found] == (
         [("payment", hits, _MEMBERS)] if hits else []
     )
@@ -199,8 +208,8 @@ def test_one_card_or_one_place_besides_is_no_pool() -> None:
         peer = f"of-{n % 4}" if n else "home"
         return {"peer": peer, "prefix": "net" if n else "home", "links": (("payment", f"of-{n % 5}"),)}
 
-    assert _only(pools(_Scene(card).case(has_text=False))).family == "one card"
-    assert _only(pools(_Scene(place).case(has_text=False))).family == "one place"
+    assert [entry.family for entry in pools(_Scene(card).case(has_text=False))] == ["one place", "one card"]
+    assert [entry.family for entry in pools(_Scene(place).case(has_text=False))] == ["payment", "one place"]
     assert pools(_Scene().case(has_text=False)) == []
 
 
@@ -232,6 +241,14 @@ def test_whoever_works_through_one_list_is_even_by_that() -> None:
     for place, account in enumerate(scene.members.tolist()):  # dealt out: each question is asked by two
         case.rows["question"][case.rows["account"] == account] = np.arange(1, 13) + 12 * (place // 2)
     assert _only(even_volume(case)).weight > 5
+
+
+def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
+    case = _Scene(each=12).case()
+    case.rows["at"][:] = _NOW - _DAY_S
+    assert even_volume(case) == [], "one sitting of each"
+    case.rows["at"][:] += 3600 * np.arange(len(case.rows["at"]))
+    assert _only(even_volume(case)).weight > 5, "one sitting for each exchange"
 
 
 def test_work_around_the_clock_speaks_for_a_campaign_where_people_sleep() -> None:
