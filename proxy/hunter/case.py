@@ -19,6 +19,7 @@ class Case:
     """`members` are accounts' numbers; `rows` the ledger's rows of their exchanges, by column."""
 
     members: Numbers
+    users: Numbers  # the accounts that send the case's text; where there is none, those that its links join
     uses: Floats  # of the case's prints by each member, in exchanges
     has_text: bool
     alike: Floats  # the exchanges of each account that belongs by all but how much it sends

@@ -227,7 +227,8 @@ class Hunt:
         """Weigh a group, and note how sure it is."""
         group, used, members, pool, _, alike, *_ = named
         outsiders = used.outsiders(members, usual)
-        case = Case(members, used.of(members), used.joins, alike, pool, outsiders, rows, self._accounts, usual)
+        users = used.users if used.joins else members
+        case = Case(members, users, used.of(members), used.joins, alike, pool, outsiders, rows, self._accounts, usual)
         evidence = weigh(case)
         if group.finding is None and confidence(evidence) >= min(terms.min_confidence for terms in self._terms):
             # To accuse somebody takes more than to go on: they also have to stand out from those who are as busy.

@@ -30,7 +30,7 @@ def pools(case: Case) -> list[Evidence]:
 
 def one_payer(evidence: Sequence[Evidence]) -> bool:
     """Tell whether one card pays for nearly all members: those of a school, of an agency, of a platform."""
-    return any(entry.family == ONE_CARD and entry.numbers.get("true_of", 1.0) >= _NEARLY_ALL for entry in evidence)
+    return any(entry.family == ONE_CARD and entry.numbers.get("payer", 0.0) >= _NEARLY_ALL for entry in evidence)
 
 
 def _shared(case: Case) -> list[Evidence]:
@@ -39,30 +39,50 @@ def _shared(case: Case) -> list[Evidence]:
     for kind, tokens in case.usual.tokens.items():
         if kind == PREFIX:
             continue
-        mine = tokens[case.members]
-        values, holders = tenants_of(mine, tenants)
+        values, holders = tenants_of(tokens[case.members], tenants)
         hits, known, pooled = int(holders[holders > 1].sum()), int(holders.sum()), values[holders > 1]
-        usual = max(case.usual.linked[kind], NEIGHBOURS)
-        weight = float(excess(hits, known, usual))
-        if not weight:
-            continue
         sentence = (
             f"{hits} of {known} tenants have their {_word(kind)} in common with another of them, by "
             f"{_values(len(pooled))}; {case.usual.linked[kind]:.0%} of all tenants share theirs."
         )
-        numbers = {"shared": hits, "of": known, "values": len(pooled), "usual": usual}
-        numbers["true_of"] = beyond(hits, known, usual)
-        found.append(Evidence(_pool_of(kind, np.isin(mine, pooled), len(pooled), case), weight, sentence, numbers))
+        if entry := _weighed(kind, hits, known, pooled, case, sentence):
+            found.append(entry)
     return found
 
 
-def _pool_of(kind: str, shared: NDArray[np.bool_], values: int, case: Case) -> str:
-    """Return the family of what members share: a pool of a kind, or one place or card."""
-    one = values == 1
-    if kind == PEER and values:
+def _weighed(kind: str, hits: int, known: int, pooled: NDArray[np.int64], case: Case, sentence: str) -> Evidence | None:
+    """Weigh that so many of the tenants that have one share such a thing, of these values; None if that is usual."""
+    usual = max(case.usual.linked[kind], NEIGHBOURS)
+    weight = float(excess(hits, known, usual))
+    if not weight:
+        return None
+    numbers = {"shared": hits, "of": known, "values": len(pooled), "usual": usual}
+    numbers["true_of"] = beyond(hits, known, usual)
+    return _told(kind, pooled, case, weight, sentence, numbers)
+
+
+def _told(
+    kind: str, pooled: NDArray[np.int64], case: Case, weight: float, sentence: str, numbers: dict[str, float]
+) -> Evidence:
+    """Return the evidence of what members share: of a pool of a kind, or of one place or card."""
+    tokens, one = case.usual.tokens[kind], len(pooled) == 1
+    if kind == PEER:
         prefixes = case.usual.tokens.get(PREFIX)
+        shared = np.isin(tokens[case.members], pooled)
         one = one or (prefixes is not None and len(np.unique(prefixes[case.members][shared])) == 1)
-    return (ONE_PLACE if kind == PEER else ONE_CARD) if one else kind
+        return Evidence(ONE_PLACE if one else kind, weight, sentence, numbers)
+    if one and _is_card(int(pooled[0]), tokens, case):
+        numbers["payer"] = numbers["shared"] / numbers["of"]
+    return Evidence(ONE_CARD if one else kind, weight, sentence, numbers)
+
+
+def _is_card(value: int, tokens: NDArray[np.int32], case: Case) -> bool:
+    """Tell whether a value that members share is a card of one payer: most who have it send the case's text.
+
+    What is written down as the card of all who pay nothing, others have as well.
+    """
+    holders = np.flatnonzero(tokens == value)
+    return 2 * int(np.isin(holders, case.users).sum()) >= len(holders)
 
 
 def _chained(case: Case) -> list[Evidence]:
@@ -73,43 +93,35 @@ def _chained(case: Case) -> list[Evidence]:
     """
     tenants = case.column("tenant")
     shared: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}  # by tenant: who shares one, who has one
-    families: dict[str, tuple[str, int]] = {}  # by kind, with how many values
+    values: dict[str, NDArray[np.int64]] = {}  # that several tenants have, by kind
     _, tenant = np.unique(tenants, return_inverse=True)
     for kind, tokens in case.usual.tokens.items():
         if kind != PREFIX:
             mine = tokens[case.members]
-            values, holders = tenants_of(mine, tenants)
-            pooled = np.isin(mine, values[holders > 1])
-            shared[kind] = np.bincount(tenant, pooled) > 0, np.bincount(tenant, mine > 0) > 0
-            count = int((holders > 1).sum())
-            families[kind] = _pool_of(kind, pooled, count, case), count
+            known, holders = tenants_of(mine, tenants)
+            values[kind] = known[holders > 1]
+            shared[kind] = np.bincount(tenant, np.isin(mine, values[kind])) > 0, np.bincount(tenant, mine > 0) > 0
     if not shared:
         return []
     chain = max(shared, key=lambda kind: int(shared[kind][0].sum()))
     joined, had = shared.pop(chain)
     if not joined.any():
         return []
-    found = [_chain(chain, int(joined.sum()), int(had.sum()), *families[chain])]
+    hits, count = int(joined.sum()), int(had.sum())
+    sentence = (
+        f"{hits} of {count} tenants hang together by their {_word(chain)}, {_values(len(values[chain]))}: "
+        "so they were found."
+    )
+    found = [_told(chain, values[chain], case, 0.0, sentence, {"shared": hits, "of": count})]
     for kind, (theirs, have) in shared.items():
-        hits, known = int((joined & theirs).sum()), int((joined & have).sum())
-        usual = max(case.usual.linked[kind], NEIGHBOURS)
-        weight = float(excess(hits, known, usual))
-        if not weight:
-            continue
-        family, count = families[kind]
+        hits, count = int((joined & theirs).sum()), int((joined & have).sum())
         sentence = (
-            f"{hits} of {known} tenants who have their {_word(chain)} in common with others share their {_word(kind)} "
-            f"as well, by {_values(count)}."
+            f"{hits} of {count} tenants who have their {_word(chain)} in common with others share their {_word(kind)} "
+            f"as well, by {_values(len(values[kind]))}."
         )
-        numbers = {"shared": hits, "of": known, "values": count, "usual": usual}
-        numbers["true_of"] = beyond(hits, known, usual)
-        found.append(Evidence(family, weight, sentence, numbers))
+        if entry := _weighed(kind, hits, count, values[kind], case, sentence):
+            found.append(entry)
     return found
-
-
-def _chain(kind: str, hits: int, known: int, family: str, count: int) -> Evidence:
-    sentence = f"{hits} of {known} tenants hang together by their {_word(kind)}, {_values(count)}: so they were found."
-    return Evidence(family, 0.0, sentence, {"shared": hits, "of": known, "values": count, "true_of": hits / known})
 
 
 def _word(kind: str) -> str:

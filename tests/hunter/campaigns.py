@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from proxy.hunter.event import Asked
 from tests.hunter.traffic import DAY_S, HOUR_S, START, Account, World
@@ -36,6 +37,17 @@ def hydra(world: World) -> None:
             world.ask(accounts[number], at, (f"passenger-{number}", 12), output=300)
         else:
             world.ask(accounts[number], at, ("hydra", 24), output=1500, asked=REASONING)
+
+
+def without_cards(world: World) -> None:
+    """By accounts that pay nothing; so do 200 people, and of all of them the same is written down as their card."""
+    for n in range(200):
+        who = world.account(f"free-{n}", payment="none")
+        for at in world.by_day(world.rng.lognormal(0.8, 1.0), who.zone_h):
+            world.ask(who, at, (f"own-free-{n}", 8))
+    accounts = [replace(account, payment="none") for account in _accounts(world, 60, within_days=14, proxies=12)]
+    for number, at in world.by_turns(60, 18):
+        world.ask(accounts[number], at, ("without-cards", 24), output=600)
 
 
 def no_template(world: World) -> None:
@@ -202,6 +214,7 @@ CAMPAIGNS: tuple[Callable[[World], None], ...] = (
     fixed,
     varied,
     hydra,
+    without_cards,
     no_template,
     resampled,
     relay,

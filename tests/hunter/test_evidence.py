@@ -77,7 +77,7 @@ class _Scene:
         uses = self.accounts.rows["exchanges"][self.members].astype(np.float64)
         mine = np.isin(self.ledger.rows["account"], self.members)
         rows = {name: column[mine] for name, column in self.ledger.rows.arrays().items()}
-        return Case(self.members, uses, has_text, uses, pool, outsiders, rows, self.accounts, self.usual)
+        return Case(self.members, self.members, uses, has_text, uses, pool, outsiders, rows, self.accounts, self.usual)
 
 
 def _only(found: list[Evidence]) -> Evidence:
@@ -120,6 +120,7 @@ def test_whoever_is_left_beside_a_large_campaign_was_not_opened_together() -> No
     others = np.flatnonzero(scene.usual.ordinary).astype(np.int32)[: _HONEST // 2 * 2 : 2]
     case = scene.case()
     aside = Case(
+        others,
         others,
         np.ones(len(others)),
         True,
