@@ -14,11 +14,12 @@ Laws:
 
 How confidence is to be read: it is the posterior of one case if the families were independent and their caps true. So
 it orders cases, and is no rate: "0.95" does not promise that one finding in twenty is wrong. In the deployments of
-`tests/hunter`, which are made, honest look-alikes stay below 0.5 and most campaigns come to 0.99 and more; one that
-only asks the same questions again and again passes 0.95 for some hours, and falls to 0.6 when all have asked most of
-them. A case is weighed in every round, and the highest value it ever had decides: an honest one of few accounts has
-many chances to look even for a moment. It is about the case as a whole: of members that fit narrowly some are
-bystanders, most of all where nothing but text, age and volume joins them; `Member.weight` says how well each fits.
+`tests/hunter`, which are made, honest look-alikes stay below 0.6, or 0.9 if their prompt asks for reasoning, and most
+campaigns come to 0.99 and more; one that only asks the same questions again and again passes 0.95 for some hours, and
+falls to 0.6 when all have asked most of them. A case is weighed in every round, and the highest value it ever had
+decides: an honest one of few accounts has many chances to look even for a moment. It is about the case as a whole: of
+members that fit narrowly some are bystanders, most of all where nothing but text, age and volume joins them;
+`Member.weight` says how well each fits.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ _MOST = {
     "rhythm": 4.0,
     "output": 2.0,
     "payload": 1.0,
-    **dict.fromkeys(WISHES, 4.0),
+    # One text asks it in the name of all: one observation, and of honest prompts one in twenty may ask it too.
+    **dict.fromkeys(WISHES, 3.0),
 }
 _POOL_MOST = 6.0  # payment, sign-up and addresses, each
 # By which members are chosen, so that they are alike in it however they were found.

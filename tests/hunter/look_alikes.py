@@ -237,3 +237,5 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     set_up,
     school,
 )
+# What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
+OCCASIONS = (launch, hackathon, course, homework, agency, game, platform, set_up, school)

@@ -6,24 +6,27 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.hunter.event import Asked
 from tests.hunter.campaigns import (
     AMONG_HONEST_USERS,
     CAMPAIGNS,
+    REASONING,
     from_a_collection,
     judges_of_two_months,
     two_texts,
     victim,
 )
-from tests.hunter.look_alikes import LOOK_ALIKES
-from tests.hunter.traffic import HOUR_S, START, TERMS, Outcome, World, in_order, ordinary, piece, run
+from tests.hunter.look_alikes import LOOK_ALIKES, OCCASIONS
+from tests.hunter.traffic import HOUR_S, PLAIN, START, TERMS, Outcome, World, in_order, ordinary, piece, run
 
 # What is never in a finding has to hold for any seed; of the guilty some are missed where only links join them.
 _RECALL = 0.9
 
 
-def _hunted(make: Callable[[World], None], seed: int) -> Outcome:
+def _hunted(make: Callable[[World], None], seed: int, asked: Asked = PLAIN) -> Outcome:
     world = World(seed)
     ordinary(world)
+    world.asked = asked
     make(world)
     return run(in_order(world), world.guilty, every_s=3 * HOUR_S)
 
@@ -52,6 +55,12 @@ def test_where_dates_tell_hardly_anything_hardly_anybody_innocent_is_named() -> 
 @pytest.mark.parametrize("make", LOOK_ALIKES, ids=lambda make: make.__name__)
 def test_honest_traffic_comes_out_clean(make: Callable[[World], None]) -> None:
     outcome = _hunted(make, 1)
+    assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("make", OCCASIONS, ids=lambda make: make.__name__)
+def test_an_occasion_comes_out_clean_whatever_its_prompt_asks_for(make: Callable[[World], None]) -> None:
+    outcome = _hunted(make, 1, REASONING)
     assert outcome.innocent == set()
 
 

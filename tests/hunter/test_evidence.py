@@ -214,7 +214,7 @@ def test_one_card_or_one_place_besides_is_no_pool() -> None:
     assert pools(_Scene().case(has_text=False)) == []
 
 
-@pytest.mark.parametrize(("asking", "most"), [(20, 4.0), (10, 2.0), (5, 1.0)])
+@pytest.mark.parametrize(("asking", "most"), [(20, 3.0), (10, 1.5), (5, 0.75)])
 def test_what_is_asked_for_counts_by_how_many_ask_for_it(asking: int, most: float) -> None:
     scene = _Scene(lambda n: {"asked": Asked(rubric_grading=0.9 if n < asking else 0.0)})
     entry = next(entry for entry in weigh(scene.case()) if entry.family == "rubric_grading")
@@ -289,7 +289,7 @@ def test_what_most_of_them_ask_for_is_named(wish: str) -> None:
 def test_the_clearest_wish_counts_in_full_and_the_others_for_a_quarter() -> None:
     scene = _Scene(lambda _: {"asked": Asked(trace_elicitation=0.9, rubric_grading=0.9, logprobs=True)})
     weights = sorted(entry.weight for entry in weigh(scene.case()) if entry.family in WISHES)
-    assert weights == [1.0, 1.0, 4.0]
+    assert weights == [0.75, 0.75, 3.0]
 
 
 def test_every_family_is_capped_and_one_alone_makes_no_finding() -> None:

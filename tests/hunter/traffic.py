@@ -56,10 +56,11 @@ class Account:
 
 @dataclass(slots=True)
 class World:
-    """Accounts and their exchanges; `guilty` has the accounts of the campaign, by name."""
+    """Accounts and their exchanges; `guilty` has the accounts of the campaign, by name; `asked` goes with each prompt."""
 
     seed: int
     days: float = 2.0
+    asked: Asked = PLAIN
     events: list[Event] = field(default_factory=list)
     guilty: set[str] = field(default_factory=set)
     rng: np.random.Generator = field(init=False)
@@ -115,7 +116,7 @@ class World:
         *texts: tuple[str, int],
         question: str = "",
         output: float = 300.0,
-        asked: Asked = PLAIN,
+        asked: Asked | None = None,
     ) -> None:
         """Note one exchange: pieces of text with the prints they have, and a question, a new one if none is given."""
         if not question:
@@ -133,7 +134,7 @@ class World:
                 agent=account.agent,
                 links=(("payment", account.payment),),
                 dialect="openai.chat",
-                asked=asked,
+                asked=asked or self.asked,
                 input_tokens=200 + 10 * len(prints),
                 output_tokens=max(1, int(output * self.rng.lognormal(0, 0.6))),
                 effect="allow",
