@@ -11,20 +11,30 @@ import numpy as np
 
 from proxy.distinct import distinct
 from proxy.hunter.case import Case
-from proxy.hunter.hours import hour_of
 
 # A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
 # divided, even if every question is sampled several times.
 _ON_A_LIST = 0.2
 _ALL_BUT_BITS = np.uint64(64 - 16)
 _HALF = 0.5
+# Whoever reads an answer goes on within some minutes; whoever was away for longer has come anew. And whoever goes on
+# for more than half an hour does not merely play on, or set something up.
+_PAUSE_S = 600
+_SITTING_S = 1800
+_SECONDS_BITS = 40
 
 
 def exchanges_in_a_sitting(case: Case) -> float:
-    """Return how many exchanges of a member there are for each hour in which it was active."""
-    rows = case.rows
-    sittings = len(distinct(hour_of(rows["at"]) << 32 | rows["account"]))
-    return len(rows["at"]) / max(1, sittings)
+    """Return how many exchanges there are for each sitting of a member, a long one counting for as many as fit in."""
+    at, accounts = case.rows["at"], case.rows["account"]
+    if not len(at):
+        return 1.0
+    since = (at - at.min()).astype(np.int64)
+    moments = np.sort(accounts.astype(np.int64) << _SECONDS_BITS | since)  # those of one account together
+    ends = np.flatnonzero(np.diff(moments, append=np.iinfo(np.int64).max) > _PAUSE_S)
+    starts = np.append(0, ends[:-1] + 1)
+    sittings = 1 + (moments[ends] - moments[starts]) // _SITTING_S
+    return len(moments) / float(sittings.sum())
 
 
 def one_list(case: Case) -> bool:

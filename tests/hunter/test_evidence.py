@@ -24,6 +24,7 @@ from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
+from proxy.hunter.pieces import exchanges_in_a_sitting
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
@@ -245,11 +246,19 @@ def test_whoever_works_through_one_list_is_even_by_that() -> None:
 
 
 def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
-    case = _Scene(each=12).case()
-    case.rows["at"][:] = _NOW - _DAY_S
+    scene = _Scene(each=12)
+    case = scene.case()
+    for account in scene.members.tolist():
+        case.rows["at"][case.rows["account"] == account] = _NOW - _DAY_S + 100 * np.arange(12)
     assert even_volume(case) == [], "one sitting of each"
-    case.rows["at"][:] += 3600 * np.arange(len(case.rows["at"]))
-    assert _only(even_volume(case)).weight > 5, "one sitting for each exchange"
+    assert exchanges_in_a_sitting(case) == 12
+    for account in scene.members.tolist():
+        case.rows["at"][case.rows["account"] == account] = _NOW - _DAY_S + 500 * np.arange(12)
+    assert exchanges_in_a_sitting(case) == 12 / 4, "an hour and a half are more than one"
+    for account in scene.members.tolist():
+        case.rows["at"][case.rows["account"] == account] = _NOW - _DAY_S + 700 * np.arange(12)
+    assert exchanges_in_a_sitting(case) == 1
+    assert _only(even_volume(case)).weight > 5
 
 
 def test_work_around_the_clock_speaks_for_a_campaign_where_people_sleep() -> None:
