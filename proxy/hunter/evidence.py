@@ -6,7 +6,7 @@ Laws:
   same text, new accounts, one client, one place, one card, long answers to ever new questions) is capped together,
   below what a finding needs. And so is what one honest program explains (a product that asks by a timer: the same
   text, one client, such answers to such questions, by turns, day and night). Who pays for all of them with one card
-  hides nothing: both are his (a school, an agency whose sites have jobs).
+  hides little: that they are even is explained by that occasion (a school), and that they do not rest in part (jobs).
 - How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
   campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
 - Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
@@ -41,6 +41,8 @@ TOGETHER_MOST = 11.0
 _EITHER = frozenset({"text", "client", "output", "payload"})
 _OCCASION = frozenset({"age", ONE_PLACE, ONE_CARD})
 _PROGRAM = frozenset({"volume", "rhythm"})
+# How much what goes on day and night counts where one pays for all: jobs do that, classes do not.
+_OF_ONE_PAYER = 2 / 3
 
 # The most that each family counts, and the least.
 _MOST = {
@@ -85,8 +87,9 @@ def confidence(evidence: Sequence[Evidence]) -> float:
         for families in (_EITHER, _OCCASION, _PROGRAM)
     )
     rest = sum(entry.weight for entry in evidence if entry.family not in _EITHER | _OCCASION | _PROGRAM)
-    if one_payer(evidence) and program > 0:
-        occasion, program = occasion + program, 0.0
+    if one_payer(evidence):
+        even = max(0.0, sum(entry.weight for entry in evidence if entry.family == "volume"))
+        occasion, program = occasion + even, min(program - even, (program - even) * _OF_ONE_PAYER)
     # What both explain counts so far that either has room for the rest of it.
     either = min(either, TOGETHER_MOST - max(0.0, min(occasion, program)))
     odds = PRIOR + either + min(TOGETHER_MOST - either, occasion) + min(TOGETHER_MOST - either, program) + rest

@@ -50,6 +50,13 @@ def without_cards(world: World) -> None:
         world.ask(accounts[number], at, ("without-cards", 24), output=600)
 
 
+def one_card(world: World) -> None:
+    """One card for all, so that they look like one customer's, day and night, by a dozen proxies."""
+    accounts = _accounts(world, 60, within_days=14, cards=1, proxies=12)
+    for number, at in world.by_turns(60, 18):
+        world.ask(accounts[number], at, ("one-card", 24), output=1200, asked=REASONING)
+
+
 def no_template(world: World) -> None:
     """Raw questions that nobody asked before, by accounts that share cards and addresses."""
     accounts = _accounts(world, 50, within_days=60, cards=9, proxies=10)
@@ -215,6 +222,7 @@ CAMPAIGNS: tuple[Callable[[World], None], ...] = (
     varied,
     hydra,
     without_cards,
+    one_card,
     no_template,
     resampled,
     relay,

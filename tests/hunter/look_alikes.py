@@ -212,6 +212,16 @@ def school(world: World) -> None:
                     world.ask(who, at, ("tutor", 20), question=f"exercise-{exercise}", output=400)
 
 
+def jobs(world: World) -> None:
+    """An agency's customers of this year, whose sites ask every hour or two, day and night, from its data centres."""
+    for n in range(40):
+        opened = START - DAY_S * float(world.rng.random() * 300)
+        who = world.account(f"site-{n}", opened=opened, payment="agency", peer=f"centre-{n % 3}", agent="jobs")
+        every_s = HOUR_S * int(world.rng.integers(1, 3))
+        for number in range(int(world.days * DAY_S / every_s)):
+            world.ask(who, START + number * every_s + 5 * float(world.rng.random()), ("jobs", 24), output=400)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -236,6 +246,7 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     platform,
     set_up,
     school,
+    jobs,
 )
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
 OCCASIONS = (launch, hackathon, course, homework, agency, game, platform, set_up, school)
