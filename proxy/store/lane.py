@@ -70,8 +70,11 @@ class Watcher(Protocol):
         """Take note that a call was answered so long after it came."""
         ...
 
-    def failed(self) -> None:
-        """Take note that a call was not answered in time, or that the lane broke before it answered any."""
+    def failed(self, cause: BaseException | None) -> None:
+        """Take note that a call was not answered in time, or that the lane broke before it answered any, and of what.
+
+        `cause` is None where nothing came at all.
+        """
         ...
 
 
@@ -143,7 +146,7 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - sockets, TLS, the parser and the server fail in ways nobody can list
             forget_origin(error)
             if not self.answered:
-                self._failed()
+                self._failed(error)
             self._break("the connection to the store failed" if self.answered else "the store cannot be reached", error)
         except asyncio.CancelledError:
             pass  # by `_stop`; a task that ended by it would keep the error, its frames and so this lane
@@ -222,9 +225,9 @@ class Lane:
         self._looked = False
         self._timer = None if when is None else self._loop.call_at(when, self._expire)
 
-    def _failed(self) -> None:
+    def _failed(self, cause: BaseException | None = None) -> None:
         if self.watcher is not None and self.broken_at is None:
-            self.watcher.failed()
+            self.watcher.failed(cause)
 
     def _stop(self, why: str) -> None:
         self._break(why)

@@ -5,6 +5,7 @@ Laws:
 - It opens when a call was not answered in time, when a connection could not be had, and when answers were slow for half
   a second on end. A connection that worked and was closed is made anew first: that a server went away or over to
   another is found out by the next connection.
+- Whoever asks while it is open is told what the last try failed of: a wrong certificate is not a server that is down.
 - One probe at a time looks whether the server is back, at moments of this process's own, so that a thousand processes
   do not come back at once. Its connection is the one that goes on.
 """
@@ -49,6 +50,7 @@ class Link:
         self._slow_since: float | None = None
         self._slow_answers = 0
         self._probe: asyncio.Task[None] | None = None
+        self._cause: BaseException | None = None  # what the last try failed of, while the breaker is open
         self._lane = self._made(self)
 
     @property
@@ -86,12 +88,13 @@ class Link:
             self._slow_since, self._slow_answers = now - seconds, 0
         self._slow_answers += 1
         if self._slow_answers >= _SLOW_LEAST and now - self._slow_since >= _SLOW_S:
-            self.failed()
+            self.failed(None)
 
-    def failed(self) -> None:
+    def failed(self, cause: BaseException | None) -> None:
         """See `Watcher.failed`."""
         if self._probe is None and not self._closed:
             self.opens += 1
+            self._cause = cause
             self._slow_since = None
             self._probe = self._loop.create_task(self._look())
 
@@ -109,7 +112,7 @@ class Link:
         if self._closed:
             raise StoreUnavailable("the store was closed")
         if self._probe is not None:
-            raise StoreAway("the store is away")
+            raise StoreAway("the store is away") from self._cause
 
     def _made(self, watcher: Link | None) -> Lane:
         self._lanes = {lane for lane in self._lanes if not lane.ended}
@@ -124,14 +127,15 @@ class Link:
             lane = self._made(None)
             try:
                 await self._answers(lane)
-            except StoreUnavailable:
+            except StoreUnavailable as error:
+                self._cause = error.__cause__ or self._cause  # nothing came: as before
                 await lane.abort()
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that few come at a time
                 pause = min(max(2 * pause, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
                 continue
             await self._lane.abort()
             lane.watcher = self
-            self._lane, self._probe = lane, None
+            self._lane, self._probe, self._cause = lane, None, None
             return
 
     async def _answers(self, lane: Lane) -> None:

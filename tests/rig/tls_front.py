@@ -24,6 +24,7 @@ class TlsFront:
         self._target = (where.hostname, where.port)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.port = port
+        self.tried = 0
         self.accepted = 0  # behind TLS
         self._is_open = is_open
         self._links: set[asyncio.Task[None]] = set()
@@ -47,6 +48,7 @@ class TlsFront:
     async def _accept(self) -> None:
         while True:
             accepted, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+            self.tried += 1
             link = asyncio.create_task(self._link(accepted))
             self._links.add(link)
             link.add_done_callback(self._links.discard)

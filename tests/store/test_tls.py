@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.errors import ConfigurationError, StoreAway, StoreUnavailable
 from proxy.store.redis import RedisStore
 from proxy.store_address import Access
 from tests.rig.authority import DAY, HERE, NOW, Authority, pem
@@ -88,6 +88,23 @@ async def test_a_store_with_a_wrong_certificate_hears_nothing(
     assert "canary" not in str(failed.value)
     after = clean.command("INFO", "stats").split(b"total_commands_processed:")[1].split(b"\r\n")[0]
     assert int(after) == int(before) + 1  # our own question
+
+
+async def test_who_asks_a_store_that_is_left_alone_is_told_of_its_wrong_certificate(
+    front: TlsFront, authority: tuple[Authority, Path], tmp_path: Path
+) -> None:
+    """A server that must not be used is not one that is down, however late the question."""
+    front.context.load_cert_chain(authority[0].issue(tmp_path, OTHER))
+    store = await RedisStore.connect(url(front), access=Access(ca_file=authority[1]), required=False)
+    try:
+        for _ in range(3):
+            tries = front.tried
+            await until(lambda: front.tried > tries + 1)  # noqa: B023 - it is asked before the next turn
+            with pytest.raises(StoreAway) as failed:
+                await store.reserve([ASK], "op")
+            assert "certificate" in str(failed.value.__cause__)
+    finally:
+        await store.close()
 
 
 async def test_a_store_may_have_another_name_than_its_address(
