@@ -17,9 +17,10 @@ it orders cases, and is no rate: "0.95" does not promise that one finding in twe
 `tests/hunter`, which are made, honest look-alikes stay below 0.6, or 0.9 if their prompt asks for reasoning, and most
 campaigns come to 0.99 and more; one that only asks the same questions again and again passes 0.95 for some hours, and
 falls to 0.6 when all have asked most of them. A case is weighed in every round, and the highest value it ever had
-decides: an honest one of few accounts has many chances to look even for a moment. It is about the case as a whole: of
-members that fit narrowly some are bystanders, most of all where nothing but text, age and volume joins them;
-`Member.weight` says how well each fits.
+decides: an honest one of few accounts has many chances to look even for a moment. Once told, a finding goes on growing
+as long as it is more likely than not, so that who begins to send as unevenly as people do is named as well. It tells of
+the case as a whole: of members that fit narrowly some are bystanders, most of all where nothing but text, age and
+volume joins them; `Member.weight` says how well each fits.
 """
 
 from __future__ import annotations

@@ -238,15 +238,19 @@ class Hunt:
         return case, evidence
 
     def _rule_of(self, named: Named, case: Case) -> str | None:
-        """Return the first rule whose terms a group meets."""
+        """Return the first rule whose terms a group meets.
+
+        A finding goes on growing as long as it is more likely than not, though it was told on better evidence.
+        """
         group, tenants = named.group, len(np.unique(case.column("tenant")))
+        most = 1.0 if group.finding is None else _LIKELY
         return next(
             (
                 terms.rule
                 for terms in self._terms
                 if len(named.members) >= terms.min_accounts
                 and tenants >= terms.min_tenants
-                and (group.confirmed or group.confidence >= terms.min_confidence)
+                and (group.confirmed or group.confidence >= min(most, terms.min_confidence))
             ),
             None,
         )

@@ -105,7 +105,7 @@ class CampaignEntry(StrictModel):
     min_tenants: Annotated[int, Field(ge=1, le=1_000_000)] = Field(description="How many organisations they are of.")
     window: Window = Field(description="The time in which they were seen, up to 31d.")
     min_confidence: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="How sure the hunter must be, above 0 and up to 1."
+        description="How sure the hunter must be to report one, above 0 and up to 1; to add to it, one half."
     )
     flag: FlagEntry = Field(description="The mark that a report leaves.")
     contain: ContainEntry | None = Field(

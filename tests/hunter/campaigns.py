@@ -57,6 +57,19 @@ def one_card(world: World) -> None:
         world.ask(accounts[number], at, ("one-card", 24), output=1200, asked=REASONING)
 
 
+def uneven(world: World) -> None:
+    """By turns at first, and then as unevenly as people: what each account sends is drawn as their use is."""
+    later = 16 * HOUR_S
+    accounts = _accounts(world, 100, within_days=20, proxies=12)
+    for number, at in world.by_turns(70, 12):
+        if at < START + later:
+            world.ask(accounts[number], at, ("uneven", 24), output=900)
+    for account in accounts:
+        times = 1 + int(world.rng.lognormal(2.0, 0.7))
+        for at in START + later + world.rng.random(times) * (world.days * DAY_S - later):
+            world.ask(account, at, ("uneven", 24), output=900)
+
+
 def no_template(world: World) -> None:
     """Raw questions that nobody asked before, by accounts that share cards and addresses."""
     accounts = _accounts(world, 50, within_days=60, cards=9, proxies=10)
@@ -223,6 +236,7 @@ CAMPAIGNS: tuple[Callable[[World], None], ...] = (
     hydra,
     without_cards,
     one_card,
+    uneven,
     no_template,
     resampled,
     relay,
