@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from proxy.hunter.pools import pools
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
 _WINDOWS = 5.7
+# A case is looked at while it grows, and the moment at which it is most even counts: so much of that is the search's, of
+# some eight moments that are not nearly the same (log 8).
+_LOOKS = 2.1
 _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
 # In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
 _OWN_RHYTHM = 0.05
@@ -124,7 +127,7 @@ def even_volume(case: Case) -> list[Evidence]:
     weight = dealt_out(counts, case.usual.shape)
     if weight > 0:
         sittings = np.maximum(1, np.rint(case.alike / exchanges_in_a_sitting(case))).astype(np.int64)
-        weight = min(weight, dealt_out(sittings, case.usual.shape))
+        weight = min(weight, dealt_out(sittings, case.usual.shape)) - _LOOKS
         if weight <= 0 or one_list(case):
             return []
     mean, spread = float(counts.mean()), float(counts.std())
@@ -152,7 +155,12 @@ def rhythm(case: Case) -> list[Evidence]:
     weight = (from_theirs - from_flat) * len(cells) / 4
     how = "at all hours alike" if weight > 0 else "by day and night as others"
     sentence = f"Over {span} hours they are active {how}."
-    return [Evidence("rhythm", weight, sentence, {"hours": span})]
+    return [Evidence("rhythm", weight, sentence, {"hours": span, "rests": float(from_flat > _OWN_RHYTHM)})]
+
+
+def works_on(evidence: Sequence[Evidence]) -> bool:
+    """Tell whether members were seen at all hours alike, be that unusual here or not."""
+    return any(entry.family == "rhythm" and not entry.numbers.get("rests", 0.0) for entry in evidence)
 
 
 def long_answers(case: Case) -> list[Evidence]:

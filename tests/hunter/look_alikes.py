@@ -222,6 +222,27 @@ def jobs(world: World) -> None:
             world.ask(who, START + number * every_s + 5 * float(world.rng.random()), ("jobs", 24), output=400)
 
 
+def graders(world: World) -> None:
+    """Hired last week for one job, each with an account of his own and the same tool: a quota a day, by day."""
+    for n in range(40):
+        who = world.account(f"grader-{n}", opened=START - DAY_S * float(world.rng.random() * 6), agent="grader")
+        for at in world.by_day(40, 1):
+            world.ask(who, at, ("graders", 24), output=90)
+
+
+def tutors(world: World) -> None:
+    """A tutor of last month, whose prompt asks for every step; some families have several accounts."""
+    for n in range(150):
+        who = world.account(
+            f"learner-{n}",
+            opened=START - DAY_S * float(world.rng.exponential(25)),
+            agent="tutor",
+            peer=f"family-{world.rng.integers(300)}",
+        )
+        for at in world.by_day(world.rng.lognormal(1.3, 0.7), who.zone_h):
+            world.ask(who, at, ("every-step", 24), output=700)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -247,6 +268,8 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     set_up,
     school,
     jobs,
+    graders,
+    tutors,
 )
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
-OCCASIONS = (launch, hackathon, course, homework, agency, game, platform, set_up, school)
+OCCASIONS = (launch, hackathon, course, homework, agency, game, platform, set_up, school, tutors)
