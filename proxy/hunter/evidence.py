@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from proxy.hunter.accounts import WISHES
 from proxy.hunter.case import Case
 from proxy.hunter.chance import ways_to_choose
-from proxy.hunter.families import FAMILIES, SOUGHT, works_on
+from proxy.hunter.families import FAMILIES, SOUGHT, of_one_tool, works_on
 from proxy.hunter.finding import Evidence
 from proxy.hunter.pools import ONE_CARD, ONE_PLACE, one_payer
 
@@ -59,9 +59,9 @@ _MOST = {
     # One text asks it in the name of all: one observation, and of honest prompts one in twenty may ask it too.
     **dict.fromkeys(WISHES, 3.0),
 }
-# As long as nothing says that they work on at night: who works by the day may have a quota a day, as graders do who were
-# hired for one job.
-_BY_DAY = 3.0  # of the volume
+# Of the volume, where all use one tool and nothing says that they work on at night: who works by the day may have a quota
+# a day, as graders do who were hired for one job.
+_BY_DAY = 3.0
 _POOL_MOST = 6.0  # payment, sign-up and addresses, each
 # By which members are chosen, so that they are alike in it however they were found.
 _NOT_CHOSEN_BY = frozenset({"text", "rhythm", "payload"})
@@ -77,7 +77,7 @@ def weigh(case: Case) -> list[Evidence]:
         most = _MOST.get(entry.family, _POOL_MOST)
         if entry.weight > 0:
             most *= entry.numbers.get("true_of", 1.0)
-            if entry.family == "volume" and not works_on(found):
+            if entry.family == "volume" and of_one_tool(found) and not works_on(found):
                 most = _BY_DAY
         part = 1.0 if entry.family in _NOT_CHOSEN_BY or entry.weight < 0 else left
         weight = min(most, max(-most, entry.weight * part))

@@ -31,6 +31,7 @@ _LOOKS = 2.1
 _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
 # In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
 _OWN_RHYTHM = 0.05
+_NEARLY_ALL = 0.8
 _HALF = 0.5
 _SOME = 0.1
 _FRESH = 0.98  # people try again, benchmarks and courses repeat everything
@@ -156,6 +157,12 @@ def rhythm(case: Case) -> list[Evidence]:
     how = "at all hours alike" if weight > 0 else "by day and night as others"
     sentence = f"Over {span} hours they are active {how}."
     return [Evidence("rhythm", weight, sentence, {"hours": span, "rests": float(from_flat > _OWN_RHYTHM)})]
+
+
+def of_one_tool(evidence: Sequence[Evidence]) -> bool:
+    """Tell whether nearly all members use one client program that is not everybody's."""
+    clients = (entry.numbers for entry in evidence if entry.family == "client")
+    return any(numbers["same"] >= _NEARLY_ALL * numbers["of"] for numbers in clients)
 
 
 def works_on(evidence: Sequence[Evidence]) -> bool:

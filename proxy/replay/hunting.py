@@ -7,9 +7,11 @@ depends on the exchanges and their moments alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from proxy.decision import Effect
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
 from proxy.link_names import LinkNames
@@ -22,6 +24,10 @@ _BATCH: Final = 2_048
 # traffic. So each new exchange pays for the judging of 200, however many there are. With a third of that a campaign has
 # gained as much before it is contained as if every moment were judged; with twice as much a sixth more.
 _NEW_PART: Final = 0.005
+# Whoever is answered from the ladder for his prompt alone may be somebody else who has that prompt. Once one account was
+# so often, the hunter is asked as soon as a running one would look again.
+_REACHED_OFTEN: Final = 8
+_SOON_S: Final = 30.0
 # Not longer than this, so that flags that last an hour do not end where little is sent.
 _LONGEST_S: Final = 1_800.0
 
@@ -80,6 +86,8 @@ class Hunting:
         self._events: list[Event] = []
         self._new = 0  # exchanges since the last judging
         self._judged_at = 0.0
+        self._reached: Counter[str] = Counter()  # by account: answers for the prompt alone since the last judging
+        self._pressing = False
         self._members: dict[str, set[str]] = {}  # as told, by campaign
         self._published: dict[str, float] = {}  # campaign -> its last exchange
 
@@ -88,11 +96,17 @@ class Hunting:
         exchange, decision, status, used = judged
         self._events.append(event(exchange, used, decision.effect, self._names, delivered=status == 200))
         self._new += 1
+        if exchange.template and not exchange.cluster and decision.effect is not Effect.ALLOW:
+            account = exchange.principal.account
+            self._reached[account] += 1
+            self._pressing |= self._reached[account] >= _REACHED_OFTEN
         if len(self._events) >= _BATCH:
             self._flush()
 
     def reach(self, now: float) -> None:
         """Let the hunter judge whatever is due by now."""
+        if self._pressing and now - self._judged_at >= _SOON_S:
+            self._judge(now)
         due = self._due
         if due is not None and now < due:
             return
@@ -113,6 +127,8 @@ class Hunting:
     def _judge(self, now: float) -> None:
         self._flush()
         self._new, self._judged_at = 0, now
+        self._reached.clear()
+        self._pressing = False
         for finding in self._hunter.judge(now):
             self._act(finding, now)
         for finding in list(self._hunter.findings.values()):
