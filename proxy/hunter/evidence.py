@@ -59,9 +59,10 @@ _MOST = {
     # One text asks it in the name of all: one observation, and of honest prompts one in twenty may ask it too.
     **dict.fromkeys(WISHES, 3.0),
 }
-# Of the volume, where all use one tool and nothing says that they work on at night: who works by the day may have a quota
-# a day, as graders do who were hired for one job.
-_BY_DAY = 3.0
+# The users of one tool are even for its sake: who is hired to grade by it has a quota a day, who learns by it an
+# exercise a day, and at some moment of a launch all have sent one or two. So that they are even counts only once they
+# were seen to work on at night, and by twenty to one in each of some eight moments that are not nearly the same.
+_SURELY_EVEN = 5.1  # log 160
 _POOL_MOST = 6.0  # payment, sign-up and addresses, each
 # By which members are chosen, so that they are alike in it however they were found.
 _NOT_CHOSEN_BY = frozenset({"text", "rhythm", "payload"})
@@ -77,8 +78,8 @@ def weigh(case: Case) -> list[Evidence]:
         most = _MOST.get(entry.family, _POOL_MOST)
         if entry.weight > 0:
             most *= entry.numbers.get("true_of", 1.0)
-            if entry.family == "volume" and of_one_tool(found) and not works_on(found):
-                most = _BY_DAY
+            if entry.family == "volume" and of_one_tool(found):
+                most = most if entry.weight >= _SURELY_EVEN and works_on(found) else 0.0
         part = 1.0 if entry.family in _NOT_CHOSEN_BY or entry.weight < 0 else left
         weight = min(most, max(-most, entry.weight * part))
         if weight or not entry.weight:  # what is told only, or what is left of what counts

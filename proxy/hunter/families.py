@@ -25,14 +25,12 @@ from proxy.hunter.pools import pools
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
 _WINDOWS = 5.7
-# A case is looked at while it grows, and the moment at which it is most even counts: so much of that is the search's, of
-# some eight moments that are not nearly the same (log 8).
-_LOOKS = 2.1
 _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
 # In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
 _OWN_RHYTHM = 0.05
 _NEARLY_ALL = 0.8
 _HALF = 0.5
+_A_FEW = 0.15  # libraries are used by more, programs for people by fewer, even where most of these ask something else
 _SOME = 0.1
 _FRESH = 0.98  # people try again, benchmarks and courses repeat everything
 _FEW = 30
@@ -109,14 +107,11 @@ def client(case: Case) -> list[Evidence]:
         return []
     usual = float(case.usual.agents[agent])
     sentence = f"{hits} of {len(agents)} accounts use the same client, as {usual:.0%} of all do."
-    return [
-        Evidence(
-            "client",
-            weight,
-            sentence,
-            {"same": hits, "of": len(agents), "usual": usual, "true_of": beyond(hits, len(agents), usual)},
-        )
-    ]
+    numbers = {"same": hits, "of": len(agents), "usual": usual, "true_of": beyond(hits, len(agents), usual)}
+    others = np.ones(len(case.accounts), np.bool_)
+    others[case.users] = False
+    numbers["others"] = float((case.accounts.rows["agent"][others] == agent).mean()) if others.any() else 0.0
+    return [Evidence("client", weight, sentence, numbers)]
 
 
 def even_volume(case: Case) -> list[Evidence]:
@@ -128,7 +123,7 @@ def even_volume(case: Case) -> list[Evidence]:
     weight = dealt_out(counts, case.usual.shape)
     if weight > 0:
         sittings = np.maximum(1, np.rint(case.alike / exchanges_in_a_sitting(case))).astype(np.int64)
-        weight = min(weight, dealt_out(sittings, case.usual.shape)) - _LOOKS
+        weight = min(weight, dealt_out(sittings, case.usual.shape))
         if weight <= 0 or one_list(case):
             return []
     mean, spread = float(counts.mean()), float(counts.std())
@@ -160,9 +155,9 @@ def rhythm(case: Case) -> list[Evidence]:
 
 
 def of_one_tool(evidence: Sequence[Evidence]) -> bool:
-    """Tell whether nearly all members use one client program that is not everybody's."""
+    """Tell whether nearly all members use one client, and few of those who do not send their text: a tool's own."""
     clients = (entry.numbers for entry in evidence if entry.family == "client")
-    return any(numbers["same"] >= _NEARLY_ALL * numbers["of"] for numbers in clients)
+    return any(one["same"] >= _NEARLY_ALL * one["of"] and one["others"] <= _A_FEW for one in clients)
 
 
 def works_on(evidence: Sequence[Evidence]) -> bool:

@@ -24,8 +24,8 @@ _BATCH: Final = 2_048
 # traffic. So each new exchange pays for the judging of 200, however many there are. With a third of that a campaign has
 # gained as much before it is contained as if every moment were judged; with twice as much a sixth more.
 _NEW_PART: Final = 0.005
-# Whoever is answered from the ladder for his prompt alone may be somebody else who has that prompt. Once one account was
-# so often, the hunter is asked as soon as a running one would look again.
+# Whoever is answered from the ladder for his prompt alone may be somebody else who has that prompt. Once one account
+# was so often, the hunter is asked as soon as a running one would look again.
 _REACHED_OFTEN: Final = 8
 _SOON_S: Final = 30.0
 # Not longer than this, so that flags that last an hour do not end where little is sent.
