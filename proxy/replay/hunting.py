@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from proxy.decision import Effect
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
 from proxy.link_names import LinkNames
@@ -96,7 +95,7 @@ class Hunting:
         exchange, decision, status, used = judged
         self._events.append(event(exchange, used, decision.effect, self._names, delivered=status == 200))
         self._new += 1
-        if exchange.template and not exchange.cluster and decision.effect is not Effect.ALLOW:
+        if exchange.template and not exchange.cluster and decision.by:
             account = exchange.principal.account
             self._reached[account] += 1
             self._pressing |= self._reached[account] >= _REACHED_OFTEN

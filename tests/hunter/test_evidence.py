@@ -261,6 +261,22 @@ def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
     assert _only(even_volume(case)).weight > 5
 
 
+def test_who_uses_one_tool_by_day_is_even_for_its_sake() -> None:
+    scene = _Scene(lambda _: {"agent": "tool"}, each=24)
+    case = scene.case()
+    assert _of("volume", weigh(case)) > 4, "they work on at night"
+    hours = case.rows["at"] % _DAY_S // 3600
+    case.rows["at"][:] -= (hours - 9 - hours % 8) * 3600  # from nine to five
+    assert _of("volume", weigh(case)) == 0
+    agents = scene.accounts.rows["agent"]
+    agents[:100] = agents[scene.members[0]]
+    assert _of("volume", weigh(case)) > 4, "many others use that client"
+
+
+def _of(family: str, evidence: list[Evidence]) -> float:
+    return sum(entry.weight for entry in evidence if entry.family == family)
+
+
 def test_work_around_the_clock_speaks_for_a_campaign_where_people_sleep() -> None:
     entry = _only(rhythm(_Scene(each=60).case()))
     assert entry.weight > 1

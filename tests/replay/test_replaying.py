@@ -208,6 +208,41 @@ def test_the_hunter_is_asked_once_enough_is_new_or_half_an_hour_has_passed(tmp_p
     assert hunters[0].asked_at == [400.0, 2_200.0, 4_000.0, 4_600.0, 4_695.0]
 
 
+class NotingFinder(SharedText):
+    """A hunter that notes when it was asked, and spares whoever it saw often with the text; its members are four."""
+
+    asked_at: list[float]
+
+    def judge(self, now: float) -> list[Finding]:
+        self.asked_at.append(now - NOW)
+        events = self.events
+        self.events = [event for event in events if event.account != "judge"]
+        found = super().judge(now)
+        self.events = events
+        if "camp-1" not in self.findings or not any(event.account == "judge" for event in events):
+            return found
+        finding = self.findings["camp-1"]
+        finding = replace(finding, reach=finding.reach._replace(spared=frozenset({"judge"})), last_at=events[-1].at)
+        self.findings["camp-1"] = finding
+        return [finding]
+
+
+def test_whoever_is_reached_for_his_prompt_alone_is_looked_at_soon(tmp_path: Path) -> None:
+    hunters: list[NotingFinder] = []
+
+    def made(*of: Any) -> NotingFinder:
+        hunters.append(NotingFinder(*of))
+        hunters[-1].asked_at = []
+        return hunters[-1]
+
+    crowd = [line(f"user-{n}", 4_700 + n / 15) for n in range(6_000)]  # so that no moment is worth a look for long
+    judge = [line("judge", 5_210 + 25 * n, f"{TEMPLATE_OF_ALL}{n} plus {7 * n}") for n in range(24)]
+    outcome = replayed([written(tmp_path, [*campaign(), *crowd, *judge])], hunter=made)
+    assert [at for at in hunters[0].asked_at if at > 5_200] == [5_410.0, 5_785.0]  # before the ninth, and at the end
+    reached = [row["by"] for row in outcome.decisions if row["account"] == "judge"]
+    assert reached == ["rung:clamp"] * 8 + [None] * 16
+
+
 async def test_it_agrees_with_the_world_of_pack_tests(tmp_path: Path) -> None:
     rng = random.Random(4)
     names = ["a", "b", "c"]
