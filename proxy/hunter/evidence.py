@@ -7,6 +7,8 @@ Laws:
   below what a finding needs. And so is what one honest program explains (a product that asks by a timer: the same
   text, one client, such answers to such questions, by turns, day and night). Who pays for all of them with one card
   hides little: that they are even is explained by that occasion (a school), and that they do not rest in part (jobs).
+- Who uses one tool, whose client hardly anybody else has, may be even for its sake, and call from its servers: that is
+  one place then, and evenness counts only once they were seen to work on at night.
 - How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
   campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
 - Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
@@ -33,7 +35,7 @@ from proxy.hunter.case import Case
 from proxy.hunter.chance import ways_to_choose
 from proxy.hunter.families import FAMILIES, SOUGHT, of_one_tool, works_on
 from proxy.hunter.finding import Evidence
-from proxy.hunter.pools import ONE_CARD, ONE_PLACE, one_payer
+from proxy.hunter.pools import ONE_CARD, ONE_PLACE, at_its_servers, one_payer
 
 # The odds that a suspicion is a campaign before anything is known of it: one in 160,000.
 PRIOR = -12.0
@@ -71,6 +73,8 @@ _NOT_CHOSEN_BY = frozenset({"text", "rhythm", "payload"})
 def weigh(case: Case) -> list[Evidence]:
     """Return what every family says; those that have nothing to say are absent."""
     found = [evidence for family in FAMILIES for evidence in family(case)]
+    if of_one_tool(found):
+        found = at_its_servers(found)
     chosen_by = sum(entry.weight for entry in found if entry.family not in _NOT_CHOSEN_BY and entry.weight > 0)
     left = max(0.0, 1 - ways_to_choose(case.pool, len(case.members)) / chosen_by) if chosen_by else 0.0
     weighed: list[Evidence] = []

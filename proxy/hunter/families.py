@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from proxy.distinct import distinct
 from proxy.hunter.accounts import WISHES
@@ -30,7 +31,7 @@ _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
 _OWN_RHYTHM = 0.05
 _NEARLY_ALL = 0.8
 _HALF = 0.5
-_A_FEW = 0.15  # libraries are used by more, programs for people by fewer, even where most of these ask something else
+_HARDLY_ANY = 0.05  # libraries are used by more, even those that are not popular
 _SOME = 0.1
 _FRESH = 0.98  # people try again, benchmarks and courses repeat everything
 _FEW = 30
@@ -108,10 +109,19 @@ def client(case: Case) -> list[Evidence]:
     usual = float(case.usual.agents[agent])
     sentence = f"{hits} of {len(agents)} accounts use the same client, as {usual:.0%} of all do."
     numbers = {"same": hits, "of": len(agents), "usual": usual, "true_of": beyond(hits, len(agents), usual)}
-    others = np.ones(len(case.accounts), np.bool_)
-    others[case.users] = False
-    numbers["others"] = float((case.accounts.rows["agent"][others] == agent).mean()) if others.any() else 0.0
+    theirs = case.accounts.rows["agent"][_others(case)] == agent
+    numbers["others"] = float(theirs.mean()) if len(theirs) else 1.0
     return [Evidence("client", weight, sentence, numbers)]
+
+
+def _others(case: Case) -> NDArray[np.bool_]:
+    """Return who does not send the case's text: of those who were here before its members, if there are any."""
+    opened = case.accounts.rows["opened"]
+    others = np.ones(len(opened), np.bool_)
+    others[case.users] = False
+    before = others & (opened < np.quantile(case.column("opened"), _SOME))
+    found: NDArray[np.bool_] = before if before.any() else others
+    return found
 
 
 def even_volume(case: Case) -> list[Evidence]:
@@ -155,9 +165,9 @@ def rhythm(case: Case) -> list[Evidence]:
 
 
 def of_one_tool(evidence: Sequence[Evidence]) -> bool:
-    """Tell whether nearly all members use one client, and few of those who do not send their text: a tool's own."""
+    """Tell whether nearly all members use one client that hardly anybody else does: a tool's own."""
     clients = (entry.numbers for entry in evidence if entry.family == "client")
-    return any(one["same"] >= _NEARLY_ALL * one["of"] and one["others"] <= _A_FEW for one in clients)
+    return any(one["same"] >= _NEARLY_ALL * one["of"] and one["others"] <= _HARDLY_ANY for one in clients)
 
 
 def works_on(evidence: Sequence[Evidence]) -> bool:

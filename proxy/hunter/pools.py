@@ -28,6 +28,19 @@ def pools(case: Case) -> list[Evidence]:
     return found
 
 
+def at_its_servers(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return the evidence on the users of one tool: where nearly all share addresses, those are its servers, one place.
+
+    Users bring a key of their own, and the tool calls with it.
+    """
+    return [
+        entry._replace(family=ONE_PLACE)
+        if entry.family == PEER and entry.numbers["shared"] >= _NEARLY_ALL * entry.numbers["of"]
+        else entry
+        for entry in evidence
+    ]
+
+
 def one_payer(evidence: Sequence[Evidence]) -> bool:
     """Tell whether one card pays for nearly all members: those of a school, of an agency, of a platform."""
     return any(entry.family == ONE_CARD and entry.numbers.get("payer", 0.0) >= _NEARLY_ALL for entry in evidence)

@@ -57,6 +57,13 @@ def one_card(world: World) -> None:
         world.ask(accounts[number], at, ("one-card", 24), output=1200, asked=REASONING)
 
 
+def own_client(world: World) -> None:
+    """Under the name of a client that nobody else uses, as if it were a vendor's: by a dozen proxies, day and night."""
+    accounts = [replace(account, agent="vendor/1.0") for account in _accounts(world, 80, within_days=14, proxies=12)]
+    for number, at in world.by_turns(80, 14):
+        world.ask(accounts[number], at, ("own-client", 24), output=900)
+
+
 def uneven(world: World) -> None:
     """By turns at first, and then as unevenly as people: what each account sends is drawn as their use is."""
     later = 16 * HOUR_S
@@ -236,6 +243,7 @@ CAMPAIGNS: tuple[Callable[[World], None], ...] = (
     hydra,
     without_cards,
     one_card,
+    own_client,
     uneven,
     no_template,
     resampled,

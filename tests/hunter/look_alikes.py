@@ -243,6 +243,28 @@ def tutors(world: World) -> None:
             world.ask(who, at, ("every-step", 24), output=700)
 
 
+def own_keys(world: World) -> None:
+    """A vendor's app of this month: its users bring keys of their own, and its servers call, from four addresses."""
+    for n in range(120):
+        who = world.account(
+            f"with-key-{n}",
+            opened=START - DAY_S * float(world.rng.exponential(20)),
+            agent="vendor",
+            peer=f"server-{world.rng.integers(4)}",
+        )
+        for at in world.by_day(world.rng.lognormal(1.4, 1.0), who.zone_h):
+            world.ask(who, at, ("vendor", 24), output=400)
+
+
+def automation(world: World) -> None:
+    """A recipe that shops set up within a month: each order asks, at any hour, from the automation site's addresses."""
+    for n in range(120):
+        opened = START - DAY_S * float(world.rng.random() * 30)
+        who = world.account(f"shop-{n}", opened=opened, agent="automation", peer=f"egress-{n % 6}")
+        for at in world.rng.random(world.rng.poisson(world.rng.lognormal(2.2, 1.0))) * world.days * DAY_S:
+            world.ask(who, START + at, ("recipe", 24), output=300)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -270,6 +292,8 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     jobs,
     graders,
     tutors,
+    own_keys,
+    automation,
 )
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
-OCCASIONS = (launch, hackathon, course, homework, agency, game, platform, set_up, school, tutors)
+OCCASIONS = (launch, hackathon, course, homework, agency, game, platform, set_up, school, tutors, own_keys, automation)
