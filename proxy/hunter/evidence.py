@@ -35,6 +35,7 @@ from proxy.hunter.case import Case
 from proxy.hunter.chance import ways_to_choose
 from proxy.hunter.families import FAMILIES, SOUGHT, of_one_tool, works_on
 from proxy.hunter.finding import Evidence
+from proxy.hunter.links import PEER
 from proxy.hunter.pools import ONE_CARD, ONE_PLACE, at_its_servers, one_payer
 
 # The odds that a suspicion is a campaign before anything is known of it: one in 160,000.
@@ -46,6 +47,11 @@ _OCCASION = frozenset({"age", ONE_PLACE, ONE_CARD})
 _PROGRAM = frozenset({"volume", "rhythm"})
 # How much what goes on day and night counts where one pays for all: jobs do that, classes do not.
 _OF_ONE_PAYER = 2 / 3
+
+# A campus, a privacy service, the servers of a program explain that people share addresses, and nothing else, while
+# each sends as much as he likes. So these count beside an occasion by twice as much as evenness does.
+_PLACES_BY_EVEN = 2.0
+_NO_POOL = _EITHER | _OCCASION | _PROGRAM | frozenset(WISHES)
 
 # The most that each family counts, and the least.
 _MOST = {
@@ -98,8 +104,12 @@ def confidence(evidence: Sequence[Evidence]) -> float:
         for families in (_EITHER, _OCCASION, _PROGRAM)
     )
     rest = sum(entry.weight for entry in evidence if entry.family not in _EITHER | _OCCASION | _PROGRAM)
+    even = max(0.0, sum(entry.weight for entry in evidence if entry.family == "volume"))
+    pooled = {entry.family: entry.weight for entry in evidence if entry.family not in _NO_POOL}
+    if pooled.keys() == {PEER}:
+        of_places = max(0.0, pooled[PEER] - _PLACES_BY_EVEN * even)
+        rest, occasion = rest - of_places, occasion + of_places
     if one_payer(evidence):
-        even = max(0.0, sum(entry.weight for entry in evidence if entry.family == "volume"))
         occasion, program = occasion + even, min(program - even, (program - even) * _OF_ONE_PAYER)
     # What both explain counts so far that either has room for the rest of it.
     either = min(either, TOGETHER_MOST - max(0.0, min(occasion, program)))

@@ -67,7 +67,7 @@ def own_client(world: World) -> None:
 def uneven(world: World) -> None:
     """By turns at first, and then as unevenly as people: what each account sends is drawn as their use is."""
     later = 16 * HOUR_S
-    accounts = _accounts(world, 100, within_days=20, proxies=12)
+    accounts = _accounts(world, 100, within_days=20, cards=15)
     for number, at in world.by_turns(70, 12):
         if at < START + later:
             world.ask(accounts[number], at, ("uneven", 24), output=900)

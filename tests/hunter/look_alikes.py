@@ -265,6 +265,29 @@ def automation(world: World) -> None:
             world.ask(who, START + at, ("recipe", 24), output=300)
 
 
+def halls(world: World) -> None:
+    """A course whose students call from eight addresses of a campus, or from home, with a client each likes."""
+    for n in range(80):
+        opened = START - DAY_S * float(world.rng.random() * 5)
+        peer = f"hall-{n % 8}" if world.rng.random() < 0.7 else ""
+        who = world.account(f"student-{n}", opened=opened, peer=peer)
+        for exercise in range(20):
+            if world.rng.random() < 0.85:
+                hour = float(world.rng.choice(24, p=AWAKE)) + world.rng.random()
+                at = START + int(world.rng.integers(int(world.days))) * DAY_S + hour * HOUR_S
+                for _ in range(int(world.rng.geometric(0.6))):
+                    world.ask(who, at, ("sheet", 14), question=f"exercise-{exercise}", output=400)
+
+
+def privacy(world: World) -> None:
+    """Users of one privacy service, ten addresses, most of whom send a prompt that a forum told them of."""
+    for n in range(120):
+        opened = START - DAY_S * float(world.rng.exponential(60))
+        who = world.account(f"private-{n}", opened=opened, peer=f"exit-{n % 10}")
+        for at in world.by_day(world.rng.lognormal(1.2, 1.0), who.zone_h):
+            world.ask(who, at, ("forum", 20) if world.rng.random() < 0.6 else (f"own-private-{n}", 8), output=400)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -294,6 +317,23 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     tutors,
     own_keys,
     automation,
+    halls,
+    privacy,
 )
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
-OCCASIONS = (launch, hackathon, course, homework, agency, game, platform, set_up, school, tutors, own_keys, automation)
+OCCASIONS = (
+    launch,
+    hackathon,
+    course,
+    homework,
+    agency,
+    game,
+    platform,
+    set_up,
+    school,
+    tutors,
+    own_keys,
+    automation,
+    halls,
+    privacy,
+)
