@@ -26,9 +26,6 @@ from proxy.hunter.pools import pools
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
 _WINDOWS = 5.7
-# A case is looked at while it grows, and the moment at which it is most even counts: so much is the search's, of some
-# three moments that are not nearly the same (log 3).
-_LOOKS = 1.1
 _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
 # In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
 _OWN_RHYTHM = 0.05
@@ -136,7 +133,7 @@ def even_volume(case: Case) -> list[Evidence]:
     weight = dealt_out(counts, case.usual.shape)
     if weight > 0:
         sittings = np.maximum(1, np.rint(case.alike / exchanges_in_a_sitting(case))).astype(np.int64)
-        weight = min(weight, dealt_out(sittings, case.usual.shape)) - _LOOKS
+        weight = min(weight, dealt_out(sittings, case.usual.shape))
         if weight <= 0 or one_list(case):
             return []
     mean, spread = float(counts.mean()), float(counts.std())

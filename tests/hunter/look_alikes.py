@@ -334,6 +334,4 @@ OCCASIONS = (
     tutors,
     own_keys,
     automation,
-    halls,
-    privacy,
 )
