@@ -16,13 +16,13 @@ Laws:
 
 How confidence is to be read: it is the posterior of one case if the families were independent and their caps true. So
 it orders cases, and is no rate: "0.95" does not promise that one finding in twenty is wrong. In the deployments of
-`tests/hunter`, which are made, honest look-alikes stay below 0.6, or 0.9 if their prompt asks for reasoning, and most
-campaigns come to 0.99 and more; one that only asks the same questions again and again passes 0.95 for some hours, and
-falls to 0.6 when all have asked most of them. A case is weighed in every round, and the highest value it ever had
-decides: an honest one of few accounts has many chances to look even for a moment. Once told, a finding goes on growing
-as long as it is more likely than not, so that who begins to send as unevenly as people do is named as well. It tells of
-the case as a whole: of members that fit narrowly some are bystanders, most of all where nothing but text, age and
-volume joins them; `Member.weight` says how well each fits.
+`tests/hunter`, which are made, honest look-alikes stay below 0.9, most of them far below, and most campaigns come to
+0.99 and more; one that only asks the same questions again and again passes 0.95 for some hours, and falls to 0.6 when
+all have asked most of them. A case is weighed in every round, and the highest value it ever had decides: an honest one
+of few accounts has many chances to look even for a moment. Once told, a finding goes on growing as long as it is more
+likely than not, so that who begins to send as unevenly as people do is named as well. It tells of the case as a whole:
+of members that fit narrowly some are bystanders, most of all where nothing but text, age and volume joins them;
+`Member.weight` says how well each fits.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from proxy.hunter.chance import ways_to_choose
 from proxy.hunter.families import FAMILIES, SOUGHT, of_one_tool, works_on
 from proxy.hunter.finding import Evidence
 from proxy.hunter.links import PEER
-from proxy.hunter.pools import ONE_CARD, ONE_PLACE, at_its_servers, one_payer
+from proxy.hunter.pools import ONE_CARD, ONE_PLACE, of_a_tool, one_payer
 
 # The odds that a suspicion is a campaign before anything is known of it: one in 160,000.
 PRIOR = -12.0
@@ -80,7 +80,7 @@ def weigh(case: Case) -> list[Evidence]:
     """Return what every family says; those that have nothing to say are absent."""
     found = [evidence for family in FAMILIES for evidence in family(case)]
     if of_one_tool(found):
-        found = at_its_servers(found)
+        found = of_a_tool(found)
     chosen_by = sum(entry.weight for entry in found if entry.family not in _NOT_CHOSEN_BY and entry.weight > 0)
     left = max(0.0, 1 - ways_to_choose(case.pool, len(case.members)) / chosen_by) if chosen_by else 0.0
     weighed: list[Evidence] = []

@@ -28,17 +28,12 @@ def pools(case: Case) -> list[Evidence]:
     return found
 
 
-def at_its_servers(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Return the evidence on the users of one tool: where nearly all share addresses, those are its servers, one place.
+def of_a_tool(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return the evidence on the users of one tool, to whom addresses in common are one place.
 
-    Users bring a key of their own, and the tool calls with it.
+    Some bring a key of their own, and the tool's servers call with it; others tell their family of it, or their office.
     """
-    return [
-        entry._replace(family=ONE_PLACE)
-        if entry.family == PEER and entry.numbers["shared"] >= _NEARLY_ALL * entry.numbers["of"]
-        else entry
-        for entry in evidence
-    ]
+    return [entry._replace(family=ONE_PLACE) if entry.family == PEER else entry for entry in evidence]
 
 
 def one_payer(evidence: Sequence[Evidence]) -> bool:
