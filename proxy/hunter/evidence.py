@@ -48,9 +48,9 @@ _PROGRAM = frozenset({"volume", "rhythm"})
 # How much what goes on day and night counts where one pays for all: jobs do that, classes do not.
 _OF_ONE_PAYER = 2 / 3
 
-# A campus, a privacy service, the servers of a program explain that people share addresses, and nothing else, while
-# each sends as much as he likes. So these count beside an occasion by half at most, or twice as much as evenness does.
-_PLACES, _PLACES_BY_EVEN = 3.0, 2.0
+# The halls of a campus explain that most people of one course share addresses, and nothing else, while each sends as
+# much as he likes. So these count beside an occasion for two thirds, or by twice as much as evenness does.
+_PLACES, _PLACES_BY_EVEN = 2 / 3, 2.0
 _NO_POOL = _EITHER | _OCCASION | _PROGRAM | frozenset(WISHES)
 
 # The most that each family counts, and the least.
@@ -107,7 +107,7 @@ def confidence(evidence: Sequence[Evidence]) -> float:
     even = max(0.0, sum(entry.weight for entry in evidence if entry.family == "volume"))
     pooled = {entry.family: entry.weight for entry in evidence if entry.family not in _NO_POOL}
     if pooled.keys() == {PEER}:
-        of_places = max(0.0, pooled[PEER] - max(_PLACES, _PLACES_BY_EVEN * even))
+        of_places = max(0.0, pooled[PEER] - max(_PLACES * pooled[PEER], _PLACES_BY_EVEN * even))
         rest, occasion = rest - of_places, occasion + of_places
     if one_payer(evidence):
         occasion, program = occasion + even, min(program - even, (program - even) * _OF_ONE_PAYER)

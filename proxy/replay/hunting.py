@@ -2,7 +2,7 @@
 
 Laws: events come in the order of their moments and in batches; what the hunter finds at a moment acts on what comes
 after it; a campaign that goes on has its flags renewed, also where nothing else about it is new. When it is asked
-depends on the exchanges and their moments alone.
+depends on the exchanges, their moments and what was decided alone.
 """
 
 from __future__ import annotations

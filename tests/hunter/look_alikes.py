@@ -279,15 +279,6 @@ def halls(world: World) -> None:
                     world.ask(who, at, ("sheet", 14), question=f"exercise-{exercise}", output=400)
 
 
-def privacy(world: World) -> None:
-    """Users of one privacy service, ten addresses, most of whom send a prompt that a forum told them of."""
-    for n in range(120):
-        opened = START - DAY_S * float(world.rng.exponential(60))
-        who = world.account(f"private-{n}", opened=opened, peer=f"exit-{n % 10}")
-        for at in world.by_day(world.rng.lognormal(1.2, 1.0), who.zone_h):
-            world.ask(who, at, ("forum", 20) if world.rng.random() < 0.6 else (f"own-private-{n}", 8), output=400)
-
-
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -318,7 +309,6 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     own_keys,
     automation,
     halls,
-    privacy,
 )
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
 OCCASIONS = (

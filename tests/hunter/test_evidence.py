@@ -350,9 +350,10 @@ def test_what_one_occasion_or_one_program_explains_makes_no_finding(families: Se
         ({"text": 4, "age": 6, "volume": -2}, 8),
         ({"text": 4, "client": 4, "age": 6, "volume": -2}, 9),
         ({"text": 4, "age": 6, "payment": 5}, 15),
-        ({"text": 4, "age": 6, "peer": 2}, 12),
-        ({"text": 4, "age": 6, "peer": 5}, 14),
-        ({"text": 4, "age": 6, "peer": 5, "volume": 2}, 17),
+        ({"text": 4, "age": 6, "peer": 6}, 15),
+        ({"text": 4, "age": 7, "peer": 6}, 15),
+        ({"text": 4, "age": 6, "peer": 6, "volume": 2}, 17),
+        ({"text": 4, "age": 6, "peer": 6, "volume": 3}, 19),
         ({"text": 4, "age": 6, "peer": 5, "payment": 5}, 20),
     ],
 )
