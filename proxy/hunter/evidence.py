@@ -79,7 +79,8 @@ _NOT_CHOSEN_BY = frozenset({"text", "rhythm", "payload"})
 def weigh(case: Case) -> list[Evidence]:
     """Return what every family says; those that have nothing to say are absent."""
     found = [evidence for family in FAMILIES for evidence in family(case)]
-    if of_one_tool(found):
+    one_tool = of_one_tool(found)
+    if one_tool:
         found = of_a_tool(found)
     chosen_by = sum(entry.weight for entry in found if entry.family not in _NOT_CHOSEN_BY and entry.weight > 0)
     left = max(0.0, 1 - ways_to_choose(case.pool, len(case.members)) / chosen_by) if chosen_by else 0.0
@@ -88,7 +89,7 @@ def weigh(case: Case) -> list[Evidence]:
         most = _MOST.get(entry.family, _POOL_MOST)
         if entry.weight > 0:
             most *= entry.numbers.get("true_of", 1.0)
-            if entry.family == "volume" and of_one_tool(found):
+            if entry.family == "volume" and one_tool:
                 most = most if entry.weight >= _SURELY_EVEN and works_on(found) else 0.0
         part = 1.0 if entry.family in _NOT_CHOSEN_BY or entry.weight < 0 else left
         weight = min(most, max(-most, entry.weight * part))

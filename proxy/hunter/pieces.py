@@ -45,7 +45,8 @@ def one_list(case: Case) -> bool:
     questions = case.rows["question"]
     least = _ON_A_LIST * len(case.members)
     asked = np.flatnonzero(questions != 0)
-    if len(asked) and len(distinct(questions[asked])) <= _HALF * len(case.members):
+    most = len(asked) > _HALF * len(questions)
+    if most and len(distinct(questions[asked])) <= _HALF * len(case.members):
         return True  # they are at its beginning, each at another place of it
     # A question that so many ask stands in as many rows, and so do all together that are alike in some bits.
     alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)

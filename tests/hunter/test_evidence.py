@@ -245,6 +245,14 @@ def test_whoever_works_through_one_list_is_even_by_that() -> None:
     assert _only(even_volume(case)).weight > 5
 
 
+def test_a_list_of_few_questions_is_one_from_its_beginning_and_a_few_questions_among_many_texts_are_none() -> None:
+    case = _Scene(each=12).case()
+    case.rows["question"][:] = 1 + np.arange(len(case.rows["question"])) % (_MEMBERS // 2)
+    assert even_volume(case) == []
+    case.rows["question"][len(case.rows["question"]) // 3 :] = 0  # nothing but the text
+    assert _only(even_volume(case)).weight > 5
+
+
 def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
     scene = _Scene(each=12)
     case = scene.case()

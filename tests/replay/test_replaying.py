@@ -208,16 +208,14 @@ def test_the_hunter_is_asked_once_enough_is_new_or_half_an_hour_has_passed(tmp_p
     assert hunters[0].asked_at == [400.0, 2_200.0, 4_000.0, 4_600.0, 4_695.0]
 
 
-class NotingFinder(SharedText):
-    """A hunter that notes when it was asked, and spares whoever it saw often with the text; its members are four."""
-
-    asked_at: list[float]
+class Sparing(Noting):
+    """A hunter that finds the campaign, and spares a judge as soon as it saw him."""
 
     def judge(self, now: float) -> list[Finding]:
-        self.asked_at.append(now - NOW)
+        super().judge(now)
         events = self.events
         self.events = [event for event in events if event.account != "judge"]
-        found = super().judge(now)
+        found = SharedText.judge(self, now)
         self.events = events
         if "camp-1" not in self.findings or not any(event.account == "judge" for event in events):
             return found
@@ -228,11 +226,10 @@ class NotingFinder(SharedText):
 
 
 def test_whoever_is_reached_for_his_prompt_alone_is_looked_at_soon(tmp_path: Path) -> None:
-    hunters: list[NotingFinder] = []
+    hunters: list[Sparing] = []
 
-    def made(*of: Any) -> NotingFinder:
-        hunters.append(NotingFinder(*of))
-        hunters[-1].asked_at = []
+    def made(*of: Any) -> Sparing:
+        hunters.append(Sparing(*of))
         return hunters[-1]
 
     crowd = [line(f"user-{n}", 4_700 + n / 15) for n in range(6_000)]  # so that no moment is worth a look for long
