@@ -71,13 +71,12 @@ def try_lock(file: int) -> bool:
     return True
 
 
-def is_free(path: Path) -> bool:
-    """Return whether nobody holds the lock of a file."""
-    file = open_lock(path)
-    try:
-        return try_lock(file)
-    finally:
-        os.close(file)
+def is_free(file: int) -> bool:
+    """Return whether nobody holds the lock of an open file."""
+    free = try_lock(file)
+    if free:
+        fcntl.flock(file, fcntl.LOCK_UN)
+    return free
 
 
 def socket_path(path: Path) -> Path:

@@ -58,6 +58,7 @@ class EmbeddedServer:
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
         self._owner: int | None = None
+        self._watched: int | None = None  # the server's lock, kept open: it tells the truth when the folder is gone
         self._socket = Path()
         self._child: subprocess.Popen[bytes] | None = None
         self._syncing: asyncio.Task[None] | None = None
@@ -132,15 +133,17 @@ class EmbeddedServer:
             os.close(owner)
             raise ConfigurationError(f"another Stillgate process already runs on {self._folder.parent}")
         self._owner = owner
+        self._watched = open_lock(self._folder / _SERVER_LOCK)
 
     async def _release(self) -> None:
         if self._syncing is not None:
             self._syncing.cancel()
             await asyncio.wait([self._syncing])
             self._syncing = None
-        if self._owner is not None:
-            os.close(self._owner)
-            self._owner = None
+        for lock in (self._owner, self._watched):
+            if lock is not None:
+                os.close(lock)
+        self._owner = self._watched = None
 
     async def _give_up(self) -> None:
         """End the server that this start began, as nobody will use it; one that was found is left as it is."""
@@ -246,11 +249,11 @@ class EmbeddedServer:
 
     def _server_is_gone(self) -> bool:
         """Return whether nobody holds the server's lock: neither the server nor a child that rewrites its file."""
-        gone = is_free(self._folder / _SERVER_LOCK)
-        if gone and self._child is not None:
-            self._child.wait()
-            self._child = None
-        return gone
+        held = self._watched is not None and not is_free(self._watched)
+        if held or (self._child is not None and self._child.poll() is None):
+            return False
+        self._child = None
+        return True
 
     async def _look(self) -> _Found | None:
         """Return what listens on the socket, None if nothing does; raise ConfigurationError if it is not ours."""

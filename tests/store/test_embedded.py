@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -283,3 +284,14 @@ async def test_a_server_that_does_not_answer_the_next_start_is_reported_not_doub
 async def test_a_server_that_does_not_end_is_killed(data: Path) -> None:
     async with _frozen(data) as server:
         await server.stop()
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "made anew"])
+async def test_a_server_whose_folder_was_deleted_is_ended_all_the_same(data: Path, *, again: bool) -> None:
+    server = EmbeddedServer(data, stop_seconds=0.3)
+    await server.start()
+    shutil.rmtree(data)
+    if again:
+        (data / "store").mkdir(parents=True)
+    await server.stop()
+    assert not psutil.pid_exists(server.pid)
