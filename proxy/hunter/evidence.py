@@ -71,6 +71,8 @@ _MOST = {
 # exercise a day, and at some moment of a launch all have sent one or two. So that they are even counts only once they
 # were seen to work on at night, and by twenty to one in each of some eight moments that are not nearly the same.
 _SURELY_EVEN = 5.1  # log 160
+# What is held back of accusing them until they are surely even, or as much speaks for it that they are not.
+_UNHEARD = 3.0  # log 20
 _POOL_MOST = 6.0  # payment, sign-up and addresses, each
 # By which members are chosen, so that they are alike in it however they were found.
 _NOT_CHOSEN_BY = frozenset({"text", "rhythm", "payload"})
@@ -93,13 +95,28 @@ def weigh(case: Case) -> list[Evidence]:
                 most = most if entry.weight >= _SURELY_EVEN and works_on(found) else 0.0
         part = 1.0 if entry.family in _NOT_CHOSEN_BY or entry.weight < 0 else left
         weight = min(most, max(-most, entry.weight * part))
-        if weight or not entry.weight:  # what is told only, or what is left of what counts
+        # What is left of what counts, and what is told only; who is not even is excused also where it counts nothing.
+        if weight or not entry.weight or entry.family == "volume":
             weighed.append(entry._replace(weight=weight))
     return _one_wish(weighed)
 
 
 def confidence(evidence: Sequence[Evidence]) -> float:
     """Return how sure the evidence makes a campaign, from 0 to 1: the posterior of the capped sum."""
+    return _posterior(_odds(evidence))
+
+
+def certainty(evidence: Sequence[Evidence]) -> float:
+    """Return the confidence by which somebody may be accused who was not before.
+
+    Of the users of one tool it holds back as long as it is open whether they send evenly, or as people do.
+    """
+    even = sum(entry.numbers["even"] for entry in evidence if entry.family == "volume")
+    is_open = even < _SURELY_EVEN and of_one_tool(evidence)
+    return _posterior(_odds(evidence) - (max(0.0, _UNHEARD + min(0.0, even)) if is_open else 0.0))
+
+
+def _odds(evidence: Sequence[Evidence]) -> float:
     either, occasion, program = (
         sum(entry.weight for entry in evidence if entry.family in families)
         for families in (_EITHER, _OCCASION, _PROGRAM)
@@ -114,7 +131,10 @@ def confidence(evidence: Sequence[Evidence]) -> float:
         occasion, program = occasion + even, min(program - even, (program - even) * _OF_ONE_PAYER)
     # What both explain counts so far that either has room for the rest of it.
     either = min(either, TOGETHER_MOST - max(0.0, min(occasion, program)))
-    odds = PRIOR + either + min(TOGETHER_MOST - either, occasion) + min(TOGETHER_MOST - either, program) + rest
+    return PRIOR + either + min(TOGETHER_MOST - either, occasion) + min(TOGETHER_MOST - either, program) + rest
+
+
+def _posterior(odds: float) -> float:
     return 1 / (1 + math.exp(-odds)) if odds > -500 else 0.0
 
 

@@ -139,7 +139,7 @@ def even_volume(case: Case) -> list[Evidence]:
     mean, spread = float(counts.mean()), float(counts.std())
     how = "evenly, as work dealt out by turns" if weight > 0 else "unevenly, as people do"
     sentence = f"They send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}."
-    return [Evidence("volume", weight, sentence, {"mean": mean, "deviation": spread})]
+    return [Evidence("volume", weight, sentence, {"mean": mean, "deviation": spread, "even": weight})]
 
 
 def rhythm(case: Case) -> list[Evidence]:

@@ -23,7 +23,7 @@ from proxy.hunter.belonging import LEAST_ACCOUNTS, hang_together, same_text, who
 from proxy.hunter.case import Case
 from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Event
-from proxy.hunter.evidence import confidence, weigh
+from proxy.hunter.evidence import certainty, confidence, weigh
 from proxy.hunter.finding import Evidence, Finding
 from proxy.hunter.ids import Numbers
 from proxy.hunter.ledger import EXCHANGES_MOST, Ledger
@@ -187,7 +187,7 @@ class Hunt:
             owner[entry.members] = number
         for entry, rows in zip(fresh, self._rows_of(owner, len(fresh)), strict=True):
             case, evidence = self._weigh(entry, rows, usual)
-            rule = self._rule_of(entry, case)
+            rule = self._rule_of(entry, case, evidence)
             if rule is None:
                 continue
             if entry.group.finding is None:
@@ -237,20 +237,20 @@ class Hunt:
         group.confidence = confidence(evidence)
         return case, evidence
 
-    def _rule_of(self, named: Named, case: Case) -> str | None:
+    def _rule_of(self, named: Named, case: Case, evidence: Sequence[Evidence]) -> str | None:
         """Return the first rule whose terms a group meets.
 
         A finding goes on growing as long as it is more likely than not, though it was told on better evidence.
         """
         group, tenants = named.group, len(np.unique(case.column("tenant")))
-        most = 1.0 if group.finding is None else _LIKELY
+        sure, most = (certainty(evidence), 1.0) if group.finding is None else (group.confidence, _LIKELY)
         return next(
             (
                 terms.rule
                 for terms in self._terms
                 if len(named.members) >= terms.min_accounts
                 and tenants >= terms.min_tenants
-                and (group.confirmed or group.confidence >= min(most, terms.min_confidence))
+                and (group.confirmed or sure >= min(most, terms.min_confidence))
             ),
             None,
         )

@@ -64,6 +64,13 @@ def own_client(world: World) -> None:
         world.ask(accounts[number], at, ("own-client", 24), output=900)
 
 
+def own_client_by_day(world: World) -> None:
+    """Under a client of their own, paid for with four cards, evenly, and only while people are awake."""
+    for account in _accounts(world, 80, within_days=14, cards=4, proxies=9):
+        for at in world.by_day(14, 1):
+            world.ask(replace(account, agent="vendor/1.0"), at, ("own-client", 24), output=500)
+
+
 def uneven(world: World) -> None:
     """By turns at first, and then as unevenly as people: what each account sends is drawn as their use is."""
     later = 16 * HOUR_S
@@ -244,6 +251,7 @@ CAMPAIGNS: tuple[Callable[[World], None], ...] = (
     without_cards,
     one_card,
     own_client,
+    own_client_by_day,
     uneven,
     no_template,
     resampled,

@@ -265,6 +265,24 @@ def automation(world: World) -> None:
             world.ask(who, START + at, ("recipe", 24), output=300)
 
 
+def resellers(world: World) -> None:
+    """Customers of this year of one tool, who bought it from five resellers; those pay for their accounts."""
+    for n in range(100):
+        opened = START - DAY_S * float(world.rng.exponential(25))
+        who = world.account(f"sold-{n}", opened=opened, agent="suite", payment=f"suite-{n % 5}")
+        for at in world.by_day(world.rng.lognormal(1.3, 1.0), who.zone_h):
+            world.ask(who, at, ("suite", 24), output=300)
+
+
+def branches(world: World) -> None:
+    """Shops of one chain, which has a new till: each region has its card, and an address of its own network."""
+    for n in range(90):
+        opened, region = START - DAY_S * float(world.rng.random() * 20), f"region-{n % 4}"
+        who = world.account(f"branch-{n}", opened=opened, agent="till", payment=region, peer=region)
+        for at in world.by_day(world.rng.lognormal(1.6, 0.7), 1):
+            world.ask(who, at, ("till", 24), output=150)
+
+
 def halls(world: World) -> None:
     """A course whose students call from eight addresses of a campus, or from home, with a client each likes."""
     for n in range(80):
@@ -308,6 +326,8 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     tutors,
     own_keys,
     automation,
+    resellers,
+    branches,
     halls,
 )
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.

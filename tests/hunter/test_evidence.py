@@ -16,7 +16,7 @@ from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats, excess, ways_to_choose
 from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Asked, Event
-from proxy.hunter.evidence import PRIOR, TOGETHER_MOST, confidence, sought, weigh
+from proxy.hunter.evidence import PRIOR, TOGETHER_MOST, certainty, confidence, sought, weigh
 from proxy.hunter.families import age, even_volume, fresh_payloads, rhythm, text
 from proxy.hunter.finding import Evidence
 from proxy.hunter.ids import Numbers
@@ -368,6 +368,20 @@ def test_what_one_occasion_or_one_program_explains_makes_no_finding(families: Se
 def test_what_occasion_and_program_explain_both_counts_once(weights: dict[str, float], counted: float) -> None:
     evidence = [Evidence(family, weight, "", {}) for family, weight in weights.items()]
     assert confidence(evidence) == pytest.approx(1 / (1 + math.exp(-PRIOR - counted)))
+
+
+@pytest.mark.parametrize(
+    ("others", "volume", "held_back"), [(0.0, 0, 3), (0.0, 5, 3), (0.0, 6, 0), (0.0, -2, 1), (0.0, -4, 0), (0.3, 0, 0)]
+)
+def test_users_of_one_tool_are_accused_once_it_shows_how_evenly_they_send(
+    others: float, volume: float, held_back: float
+) -> None:
+    client = Evidence("client", 2.0, "", {"same": 20, "of": 20, "others": others})
+    weights = {"text": 4.0, "age": 6.0, "payment": 6.0}
+    evidence = [client, *(Evidence(family, weight, "", {}) for family, weight in weights.items())]
+    evidence.append(Evidence("volume", min(0.0, volume), "", {"even": volume}))
+    sure, odds = certainty(evidence), math.log(confidence(evidence) / (1 - confidence(evidence)))
+    assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
 
 
 @pytest.mark.parametrize("new", [20, 12, 8])
