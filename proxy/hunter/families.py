@@ -146,7 +146,7 @@ def rhythm(case: Case) -> list[Evidence]:
     """Weigh whether they keep on through the hours in which others rest."""
     usual = case.usual
     hours = hour_of(case.rows["at"]) - usual.first_hour
-    inside = (hours >= 0) & (hours < len(usual.hours))
+    inside = (hours >= 0) & (hours < len(usual.hours) - 1)  # the last hour has only begun: in it all seem to rest
     cells = distinct(hours[inside] << 32 | case.rows["account"][inside]) >> 32
     if not len(cells) or (span := int(cells.max() - cells.min()) + 1) < _RHYTHM_HOURS:
         return []

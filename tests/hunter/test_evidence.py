@@ -291,6 +291,16 @@ def test_work_around_the_clock_speaks_for_a_campaign_where_people_sleep() -> Non
     assert "at all hours alike" in entry.sentence
 
 
+def test_that_nearly_all_rest_in_an_hour_that_has_only_begun_says_nothing() -> None:
+    case = _Scene(each=60).case()
+    hours = np.full(len(case.usual.hours) + 1, 100.0)  # nobody rests here
+    last = 3600.0 * (case.usual.first_hour + len(hours) - 1)
+    rows = {name: np.append(column[case.rows["at"] < last], column[:1]) for name, column in case.rows.items()}
+    rows["at"][-1], hours[-1] = last, 6.0
+    entry = _only(rhythm(replace(case, rows=rows, usual=replace(case.usual, hours=hours))))
+    assert entry.weight == pytest.approx(0, abs=1)
+
+
 def test_few_hours_have_no_rhythm() -> None:
     scene = _Scene()
     case = scene.case()
