@@ -102,6 +102,7 @@ class Hunt:
         if not len(self._accounts):
             return []
         self._round += 1
+        before = self.findings
         tenants = self._accounts.rows["tenant"]
         suspected = np.zeros(len(self._accounts), np.bool_)
         for group in self._suspects:
@@ -116,8 +117,8 @@ class Hunt:
         honest[[number for name in self._honest if (number := self._accounts.number(name)) is not None]] = True
         heard = (entry for entry in suspicions if 2 * int(honest[entry.accounts].sum()) < len(entry.accounts))
         self._suspects.hear(heard, len(self._accounts), LEAST_ACCOUNTS, now, self._accounts.name)
-        found = list(self._look_closer(usual, now))
-        return found + list(self._suspects.leave(found, now))
+        self._suspects.leave(list(self._look_closer(usual, now)), now)
+        return [finding for finding in self.findings.values() if finding is not before.get(finding.id)]
 
     def dismiss(self, finding_id: str) -> None:
         """Take a finding back for good: neither its text nor its accounts raise a suspicion by themselves any more.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.hunter.finding import Finding
+from proxy.hunter.finding import Finding, together
 from proxy.hunter.finding_rows import read_finding, write_finding
 from proxy.hunter.ids import Keys, Numbers
 from proxy.hunter.suspicions import Suspicion
@@ -120,8 +120,8 @@ class Suspects:
         into.among = max(into.among, other.among, len(into.core))
         into.keys |= other.keys
         into.confirmed |= other.confirmed
-        if into.finding is not None and other.finding is not None:  # until it is told anew, nobody is let go
-            into.finding = replace(into.finding, members={**other.finding.members, **into.finding.members})
+        if into.finding is not None and other.finding is not None:
+            into.finding = together(into.finding, other.finding)
         self._owner_of_key.update(dict.fromkeys(other.keys, into.id))
         del self._known[other.id]
 
@@ -136,8 +136,8 @@ class Suspects:
         self._honest_keys |= group.keys
         self.drop(group)
 
-    def leave(self, told: Iterable[Finding], now: float) -> Iterator[Finding]:
-        """Take the accounts of findings that were told out of all others, and return those that changed."""
+    def leave(self, told: Iterable[Finding], now: float) -> None:
+        """Take the accounts of findings that were told out of all others."""
         owners = {name: finding.id for finding in told for name in finding.members}
         for group in list(self._known.values()) if owners else []:
             if group.finding is None:
@@ -145,7 +145,6 @@ class Suspects:
             members = {n: member for n, member in group.finding.members.items() if owners.get(n, group.id) == group.id}
             if len(members) < len(group.finding.members):
                 group.finding = replace(group.finding, members=members, updated_at=now)
-                yield group.finding
 
     def findings_of(self, accounts: int) -> Numbers:
         """Return of each of so many accounts the number of the finding that it is a member of, -1 for none."""

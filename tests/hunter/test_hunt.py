@@ -12,6 +12,8 @@ from proxy.hunter import postings as postings_module
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
 from proxy.hunter.hunt import Hunt
+from proxy.hunter.named import Named
+from proxy.hunter.suspects import Suspects
 from tests.hunter.campaigns import fixed, slow
 from tests.hunter.traffic import DAY_S, HOUR_S, START, TERMS, World, in_order, ordinary, run
 
@@ -120,6 +122,28 @@ def test_a_finding_keeps_its_id_while_it_grows_and_an_account_is_in_one_at_most(
     (grown,) = sizes.values()
     assert grown == sorted(grown)
     assert grown[-1] > 2 * grown[0]
+
+
+def test_what_two_findings_that_turn_out_to_be_one_had_told_is_told_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the evidence on both together would not be enough: the second is taken back in that moment."""
+    world = _world(1, fixed)
+    opened = START - 3 * DAY_S
+    others = [world.account(f"other-{n}", opened=opened, payment=f"theirs-{n % 4}") for n in range(40)]
+    for number, at in world.by_turns(len(others), 18):
+        world.ask(others[number], at, ("another text", 24))
+    hunt = run(in_order(world)).hunt
+    first, second = sorted(hunt.findings.values(), key=lambda finding: finding.found_at)
+
+    def one_campaign(suspects: Suspects, *_: object) -> list[Named]:
+        suspects.merge(suspects[first.id], suspects[second.id])
+        return []
+
+    monkeypatch.setattr(hunt_module, "who_belongs", one_campaign)
+    (told,) = hunt.judge(_END)
+    assert told.id == first.id
+    assert told.members.keys() == first.members.keys() | second.members.keys()
+    assert told.templates == (*first.templates, *second.templates)
+    assert list(hunt.findings) == [first.id]
 
 
 @pytest.mark.parametrize("leap", [-400 * DAY_S, -3 * HOUR_S, 3 * HOUR_S, 8 * DAY_S, 400 * DAY_S])
