@@ -144,6 +144,7 @@ def _members(group: Suspect, used: Texts, accounts: Accounts, usual: Background)
     sent = used.of(candidates)
     strangers = candidates[~chosen & (((fits < _STRANGE) & (sent >= _SENT_TWICE)) | (sent >= _SENT_OFTEN))]
     volume = sum(tie.weights for tie in ties if tie.trait == VOLUME)
-    alike = (accounts.rows["exchanges"][candidates] if uses is None else uses)[fits - volume >= LEAST]
+    how_much = accounts.rows["exchanges"][candidates] if uses is None else used.sent_by(candidates)
+    alike = how_much[fits - volume >= LEAST]
     pool = len(candidates) if used.joins else group.among
     return Named(group, used, candidates, pool, ties, alike, strangers[:_SPARED_MOST]).of(chosen)

@@ -45,16 +45,24 @@ class Texts:
 
     users: Numbers
     exchanges: Floats
+    sent: Floats
     typical: float
     joins: bool
     keys: Keys  # the most used first
 
     def of(self, accounts: Numbers) -> Floats:
         """Return the exchanges of these accounts, 0 for those that use nothing."""
+        return self._of(self.exchanges, accounts)
+
+    def sent_by(self, accounts: Numbers) -> Floats:
+        """Return how often these accounts sent the text or the same part of it, 0 for those that use nothing."""
+        return self._of(self.sent, accounts)
+
+    def _of(self, values: Floats, accounts: Numbers) -> Floats:
         if not len(self.users):
             return np.zeros(len(accounts))
         places = np.minimum(np.searchsorted(self.users, accounts), len(self.users) - 1)
-        return np.where(self.users[places] == accounts, self.exchanges[places], 0.0)
+        return np.where(self.users[places] == accounts, values[places], 0.0)
 
     def outsiders(self, members: Numbers, usual: Background) -> float:
         """Return the share of ordinary accounts that use the text and are no members, with some doubt added."""
@@ -155,6 +163,8 @@ def _habits(uses: Uses, in_core: NDArray[np.bool_], core: int) -> Numbers:
 def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Accounts) -> Texts:
     _, users, times = uses
     who, total = _summed(users, times, len(accounts))
+    most = np.zeros(len(accounts), times.dtype)
+    np.maximum.at(most, users, times)
     exchanges = accounts.rows["exchanges"][who]
     mean = total / np.maximum(exchanges, 1)
     core = in_core[who]
@@ -162,7 +172,8 @@ def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Acco
     times_used = np.minimum(total / typical, exchanges)
     enough = times_used >= _USED
     joins = bool(2 * int((core & enough).sum()) > len(group.core))
-    return Texts(who[enough].astype(np.int32), times_used[enough], typical, joins, group.habits)
+    sent = np.maximum(times_used, most[who])
+    return Texts(who[enough].astype(np.int32), times_used[enough], sent[enough], typical, joins, group.habits)
 
 
 def _own(part: Floats, sent: NDArray[np.int64]) -> NDArray[np.bool_]:
