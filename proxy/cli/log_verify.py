@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from proxy.cli.options import AsJson, told_plainly
+from proxy.cli.options import AsJson
 from proxy.cli.printing import cell, print_json, print_table
 from proxy.decisions.reading import log_files
+from proxy.errors import ConfigurationError
 from proxy.verifying.findings import Report
 from proxy.verifying.notes import Keys, NoteError
 from proxy.verifying.verify import verify as verified
@@ -36,8 +37,10 @@ def verify(
     Names the first bad line, what was done to it, and how many lines no checkpoint vouches for yet. Exit code 1 if
     something is wrong.
     """
-    with told_plainly():
+    try:
         files = log_files(paths)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
     keys = Keys()
     for text in key:
         _trust(keys, text)
