@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 BODY: Final = "stillgate.log/v1"
 HANDOVER: Final = "stillgate.log.key/v1"
+_WRAPPED: Final = '{"checkpoint":'
 _ED25519: Final = b"\x01"
 _SIGNATURE: Final = re.compile("\u2014 ([^ +\n]+) ([A-Za-z0-9+/=]+)\n")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -124,7 +126,18 @@ def _position(line: str) -> Position:
 
 
 def split_notes(text: str) -> Iterator[str]:
-    """Yield the notes of a file that holds them one after the other, an empty line between them."""
-    for part in re.split(rf"(?m)^(?={re.escape(BODY)}$)", text):
-        if part.strip():
+    """Yield the notes of a file that holds them one after the other, as they are or as lines of standard output."""
+    for part in re.split(rf"(?m)^(?={re.escape(BODY)}$|{re.escape(_WRAPPED)})", text):
+        if part.startswith(_WRAPPED):
+            yield _unwrapped(part)
+        elif part.strip():
             yield part.rstrip("\n") + "\n"
+
+
+def _unwrapped(line: str) -> str:
+    """Return the note within a line of standard output; whatever else is within one is no note."""
+    try:
+        note = json.loads(line)["checkpoint"]
+    except (ValueError, RecursionError):
+        note = None
+    return note if isinstance(note, str) else line

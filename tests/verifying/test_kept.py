@@ -1,0 +1,46 @@
+"""Checkpoints that were kept from standard output: taken as they came."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.clock import VirtualClock
+from proxy.decisions.checkpoints import Terms
+from proxy.decisions.journal import Journal
+from proxy.decisions.target import FileTarget
+from proxy.verifying.findings import Damage
+from tests.decisions.bindings import public_key, sealed
+from tests.decisions.chained import DIGEST
+from tests.decisions.endings import STARTED, ending, exchange, recorder
+from tests.verifying.damaged import checked, damages, lines_of
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> tuple[Path, Path]:
+    """A log, and what its writer wrote to standard output meanwhile."""
+    path, kept = tmp_path / "log.jsonl", tmp_path / "stdout"
+    clock = VirtualClock(STARTED)
+    with kept.open("wb") as output:
+        terms = Terms(lines=50, seconds=3600, descriptor=output.fileno())
+        journal = Journal.open(FileTarget(path), sealed(path, clock, terms), recorder(clock), clock, DIGEST)
+        for number in range(160):
+            journal.record(ending(exchange(id=f"ex_{number:024x}")))
+        assert await journal.close()
+    return path, kept
+
+
+async def test_what_was_written_to_standard_output_vouches_for_the_log(log: tuple[Path, Path]) -> None:
+    path, kept = log
+    assert len(kept.read_text().splitlines()) > 1
+    assert checked(path, key=public_key(path), kept=(kept,)).findings == ()
+    path.write_bytes(b"".join(lines_of(path)[:-30]))
+    assert damages(checked(path, key=public_key(path), kept=(kept,)))[0][0] is Damage.CUT
+
+
+@pytest.mark.parametrize("second", ['{"checkpoint":"stillgate.log/v1', '{"checkpoint":7}\n', '{"checkpoint":""} {}\n'])
+async def test_a_line_that_is_none_of_its_lines_is_named(log: tuple[Path, Path], second: str) -> None:
+    path, kept = log
+    kept.write_bytes(lines_of(kept)[0] + second.encode())
+    assert damages(checked(path, key=public_key(path), kept=(kept,))) == [(Damage.REWRITTEN, 2)]
