@@ -92,6 +92,15 @@ def test_the_pod_fits_its_settings() -> None:
     assert sidecar()["Service"]["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": "http"}]
 
 
+def test_each_of_several_replicas_knows_of_the_others() -> None:
+    """While the store is away each admits its part of a limit: who thinks that he is alone admits all of it."""
+    assert documents(of_sidecar()[0])[0]["replicas"] == sidecar()["Deployment"]["spec"]["replicas"]
+    assert "replicas" not in values()["settings"]
+    settings = (CHART / "templates" / "configmap.yaml").read_text().partition("  pack.yaml:")[0]
+    assert "\n    replicas: {{ .Values.replicas | int }}\n" in settings
+    assert "list .Values.settings .Values.replicas |" in (CHART / "templates" / "deployment.yaml").read_text()
+
+
 def test_the_pod_has_no_more_rights_than_the_image_needs() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert f"USER {pod()['securityContext']['runAsUser']}:{pod()['securityContext']['runAsGroup']}" in dockerfile
