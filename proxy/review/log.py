@@ -215,16 +215,24 @@ def open_log(
     columns = [name for name in COLUMNS if name in {*wanted, *KNOWN_BY}]
     with _private_folder(bounds.temp) as folder, _connected(bounds, folder) as connection:
         log = Log(connection, folder)
-        with log._plainly():  # noqa: SLF001 - this is how a log comes to be
+        with _in_words(bounds.temp), log._plainly():  # noqa: SLF001 - this is how a log comes to be
             log._take(sources, columns, parts or {}, watch, written, apart=apart)  # noqa: SLF001
         yield log
 
 
 @contextmanager
 def _private_folder(within: Path | None) -> Iterator[Path]:
+    with _in_words(within):
+        made = tempfile.TemporaryDirectory(prefix="stillgate-review-", dir=within)
+    with made as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _in_words(within: Path | None) -> Iterator[None]:
+    """Say of what is written into the folder that it cannot be; what the caller does with a log is none of that."""
     try:
-        with tempfile.TemporaryDirectory(prefix="stillgate-review-", dir=within) as folder:
-            yield Path(folder)
+        yield
     except OSError as error:
         raise ConfigurationError(f"{within or tempfile.gettempdir()}: cannot be written: {error.strerror}") from None
 

@@ -132,6 +132,15 @@ def test_a_query_cannot_write_over_the_files_it_asks(tmp_path: Path, exported: P
     assert list(temp.iterdir()) == []
 
 
+def test_what_the_caller_fails_of_is_not_said_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").touch()
+    with (
+        pytest.raises(BrokenPipeError),
+        open_log(sources([tmp_path / "log.jsonl"]), COLUMNS, Bounds("500MB", 1, tmp_path), lambda _: None),
+    ):
+        raise BrokenPipeError
+
+
 def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "other.parquet"
     with duckdb.connect() as connection:
