@@ -5,6 +5,12 @@ Exit codes: 0 done; 1 it could not be done, with the reason on stderr; 2 wrong u
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+
+import typer
+
 from proxy.cli.verbs import group
 from proxy.descriptors import hold_standard_streams
 
@@ -29,8 +35,21 @@ app = group(
     help="A reverse proxy that makes a model expensive to copy through its API.",
 )
 
+_NOT_PRINTED = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; whoever reads what it prints may leave before its end."""
     hold_standard_streams()
-    app()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in _NOT_PRINTED or error.filename is not None:
+            raise
+        if error.errno != errno.EPIPE:
+            typer.echo(f"stillgate: standard output cannot be written: {error.strerror}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still held would fail again at the very end
+        raise SystemExit(1) from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -39,3 +41,31 @@ def test_a_verb_that_is_misspelt_is_refused_with_the_one_that_was_meant(words: l
 def test_a_group_runs_alone_too() -> None:
     ran = CliRunner().invoke(policy, ["check", "--nope"])
     assert (ran.exit_code, "No such option" in ran.stderr) == (2, True)
+
+
+def test_whoever_reads_may_leave_before_the_end(tmp_path: Path) -> None:
+    log = tmp_path / "decisions.jsonl"
+    log.touch()
+    for words in (["policy", "fields"], ["--help"], ["log", "query", str(log), "--csv"], ["log", "query", str(log)]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        assert _printed_to(writing, *words) == (1, ""), words
+
+
+def test_a_full_disk_is_told_in_words() -> None:
+    for words in (["policy", "fields"], ["--help"]):
+        code, said = _printed_to(os.open("/dev/full", os.O_WRONLY), *words)
+        assert (code, said) == (1, "stillgate: standard output cannot be written: No space left on device\n"), words
+
+
+def _printed_to(descriptor: int, *words: str) -> tuple[int, str]:
+    """Run a verb that prints there; return how it ended and what it said besides."""
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    said = []
+    for environment in (bare, {**bare, "PYTHONUNBUFFERED": "1"}):
+        command = [sys.executable, "-m", "proxy.cli", *words]
+        ran = subprocess.run(command, stdout=descriptor, stderr=subprocess.PIPE, check=False, env=environment)  # noqa: S603
+        said.append((ran.returncode, ran.stderr.decode()))
+    os.close(descriptor)
+    assert said[0] == said[1]
+    return said[0]
