@@ -24,6 +24,7 @@ from proxy.verifying.findings import Place
 LINE_BYTES: Final = 65_536  # far more than a line may have
 RUN_LINES: Final = 1_024  # taken at a time, between two reports of how far the reading is
 _BUFFER_BYTES: Final = 65_536
+_LOOKED_AT: Final = 16  # lines of a file, to see where it begins
 _SEQ_MAX: Final = 2**63 - 1
 _GZIP: Final = b"\x1f\x8b"
 _BROKEN: Final = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -140,6 +141,18 @@ class Reading:
         at = self._raw.tell()
         self._on_bytes(at - self._told_bytes)
         self._told_bytes, self._told_lines = at, self._number
+
+
+def beginning(path: Path) -> tuple[bytes, int]:
+    """Return the writer and the number of a file's first line that belongs to a chain; nothing if none soon does."""
+    try:
+        with Reading(path, 0, lambda _: None) as reading:
+            for found, _ in zip(reading, range(_LOOKED_AT), strict=False):
+                if not isinstance(found, Stray):
+                    return found[0].writer, found[0].seq
+    except OSError:  # that it cannot be read is told when it should be
+        pass
+    return b"", 0
 
 
 def exchange_id(data: bytes) -> bytes:

@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from proxy.verifying.breaks import breaks
 from proxy.verifying.chains import Chain, Line, Stray
 from proxy.verifying.findings import Damage, Finding, Place, Report, Told
-from proxy.verifying.lines import Reading, exchange_id
+from proxy.verifying.lines import Reading, beginning, exchange_id
 from proxy.verifying.notes import Keys, NoteError, Position, UnknownKey, read_checkpoint, split_notes
+
+
+class _Unknown(NamedTuple):
+    """A checkpoint that is signed by no key that was known when it was read."""
+
+    line: Line
+    data: bytes
+    place: Place
+    chain: Chain
+    why: str
 
 
 class Verifier:
@@ -27,7 +38,7 @@ class Verifier:
         self._vouching: dict[str, set[int]] = {}
         self._said: list[tuple[Position, Place]] = []
         self._doubtful: list[Finding] = []  # checkpoints that are not what was signed
-        self._unsigned: set[str] = set()
+        self._unknown: list[_Unknown] = []  # checkpoints signed by a key that another line may yet hand over to
 
     def read(self, file: Path, size: int) -> None:
         """Take a file of a log in, which had `size` bytes when the files were first looked at."""
@@ -53,7 +64,8 @@ class Verifier:
         self._strays(file, strays)
 
     def compare(self, file: Path, notes: str) -> None:
-        """Take checkpoints in that were kept elsewhere, in a file."""
+        """Take checkpoints in that were kept elsewhere, in a file, once the files of the log are in."""
+        self._look_again()
         for number, note in enumerate(split_notes(notes), start=1):
             place = Place(file, number)
             try:
@@ -66,8 +78,9 @@ class Verifier:
 
     def report(self) -> Report:
         """Return what all of it comes to."""
+        self._look_again()
         renamed = list(self._renamed())
-        found = [*self._findings, *renamed]
+        found = [*self._findings, *self._unsigned(), *renamed]
         for chain in self._chains.values():
             numbers = frozenset(finding.seq for finding in renamed if finding.writer == chain.writer)
             found += breaks(chain, frozenset(self._vouching.get(chain.writer, ())), numbers)
@@ -106,9 +119,7 @@ class Verifier:
             if (said.time, said.version) != (row["time"], row["stillgate"]):
                 raise NoteError("the line says something else than its note")
         except UnknownKey as error:
-            if chain.writer not in self._unsigned:
-                self._unsigned.add(chain.writer)
-                self._findings.append(Finding(Damage.REWRITTEN, place, chain.writer, line.seq, str(error)))
+            self._unknown.append(_Unknown(line, data, place, chain, str(error)))
             return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             why = str(error) if isinstance(error, NoteError) else "it is no checkpoint as it was written"
@@ -119,6 +130,23 @@ class Verifier:
         chain.vouched = max(chain.vouched, line.seq)
         if not line.late:  # else it may name lines that came when their file had been read already
             self._said += [(other, place) for other in said.others]
+
+    def _look_again(self) -> None:
+        """See to checkpoints again as long as keys become known for them."""
+        left = 0
+        while len(self._unknown) != left:
+            unknown, self._unknown = self._unknown, []
+            left = len(unknown)
+            for one in unknown:
+                self._checkpoint(one.line, one.data, one.place, one.chain)
+
+    def _unsigned(self) -> Iterator[Finding]:
+        """Yield the first checkpoint of each writer whose key nobody vouches for."""
+        told: set[str] = set()
+        for one in self._unknown:
+            if one.chain.writer not in told:
+                told.add(one.chain.writer)
+                yield Finding(Damage.REWRITTEN, one.place, one.chain.writer, one.line.seq, one.why)
 
     def _forged(self, broken: set[Place | None]) -> Iterator[Finding]:
         """Yield checkpoints that nobody signed so: where lines behind one hang on to it, they were all made anew."""
@@ -177,12 +205,21 @@ def verify(files: Sequence[Path], keys: Keys, kept: Sequence[Path], on_bytes: Ca
     """
     verifier = Verifier(keys, on_bytes)
     notes = [file.read_text(encoding="utf-8", errors="replace") for file in kept]
+    files = _in_order(files)
     sizes = [_size(file) for file in files]
     for file, size in zip(files, sizes, strict=True):
         verifier.read(file, size)
     for file, text in zip(kept, notes, strict=True):
         verifier.compare(file, text)
     return verifier.report()
+
+
+def _in_order(files: Sequence[Path]) -> list[Path]:
+    """Return files so that each writer's come as it wrote them; numbers behind their names put the newest first."""
+    begins = [beginning(file) for file in files]
+    writers = list(dict.fromkeys(writer for writer, _ in begins))
+    order = sorted(range(len(files)), key=lambda at: (writers.index(begins[at][0]), begins[at][1]))
+    return [files[at] for at in order]
 
 
 def _size(file: Path) -> int:
