@@ -10,12 +10,11 @@ import base64
 import binascii
 import hashlib
 import secrets
-import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from proxy.errors import ConfigurationError
-from proxy.secrets import make_secret_file, read_secret_file
+from proxy.secrets import make_secret_file, open_to_others, read_secret_file
 
 _PUBLIC: Final = "sample-key"
 _PRIVATE: Final = "PRIVATE+SAMPLE+KEY"
@@ -62,7 +61,7 @@ def make_private(path: Path) -> str:
 def load_private(path: Path) -> SampleKey:
     """Return the private key in a file, under its public one's id. Raises ConfigurationError."""
     text = read_secret_file(path)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if open_to_others(path.stat()):
         raise ConfigurationError(f"{path}: others than its owner may read the key of samples; run: chmod 600 {path}")
     key_id, _, encoded = text.removeprefix(f"{_PRIVATE}+").partition("+")
     try:

@@ -73,9 +73,7 @@ def load_or_create_master(path: Path) -> Master:
             data = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(f"{path}: the master secret cannot be read or made: {error.strerror}") from None
-    # Kubernetes gives a mounted secret to root, and the pod's group may read it: nobody else is in that.
-    given = 0o040 if found.st_uid == 0 and os.geteuid() != 0 else 0
-    if stat.S_IMODE(found.st_mode) & 0o077 & ~given:
+    if open_to_others(found):
         raise ConfigurationError(f"{path}: others than its owner may read the master secret; run: chmod 600 {path}")
     try:
         secret = base64.b64decode(data.strip(), validate=True)
@@ -87,6 +85,15 @@ def load_or_create_master(path: Path) -> Master:
             "or delete it to have a new one made, which ends every key in use"
         )
     return Master(secret)
+
+
+def open_to_others(found: os.stat_result) -> bool:
+    """Tell whether others than its owner may read or change a secret's file.
+
+    Kubernetes gives a mounted secret to root, and the pod's group may read it: nobody else is in that.
+    """
+    given = 0o040 if found.st_uid == 0 and os.geteuid() != 0 else 0
+    return bool(stat.S_IMODE(found.st_mode) & 0o077 & ~given)
 
 
 def read_secret_file(path: Path) -> str:

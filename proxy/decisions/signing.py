@@ -11,14 +11,13 @@ import binascii
 import hashlib
 import re
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from proxy.errors import ConfigurationError
-from proxy.secrets import make_secret_file, read_secret_file
+from proxy.secrets import make_secret_file, open_to_others, read_secret_file
 
 _ED25519: Final = b"\x01"
 _PRIVATE: Final = "PRIVATE+KEY+"
@@ -58,7 +57,7 @@ def new_private_key(name: str) -> str:
 def load_signer(path: Path) -> Signer:
     """Read a private key. Raises ConfigurationError, which shows nothing of it."""
     text = read_secret_file(path)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if open_to_others(path.stat()):
         raise ConfigurationError(f"{path}: others than its owner may read the log's key; run: chmod 600 {path}")
     parts = text.removeprefix(_PRIVATE).split("+", 2)
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import orjson
@@ -71,6 +73,19 @@ def test_a_key_that_others_may_use_is_refused(key: Path, mode: int) -> None:
         load_signer(key)
     key.chmod(0o600)
     assert load_signer(key).name == "stillgate/host-1"
+
+
+@pytest.mark.parametrize(("mode", "taken"), [(0o440, True), (0o400, True), (0o460, False), (0o444, False)])
+def test_a_key_of_roots_that_the_groups_members_may_read_is_taken_from_whoever_is_not_root(
+    key: Path, monkeypatch: pytest.MonkeyPatch, mode: int, *, taken: bool
+) -> None:
+    """As Kubernetes mounts secrets, with `fsGroup`: where a pod's own folder ends with it, the key is one."""
+    key.chmod(mode)
+    facts = key.stat()
+    monkeypatch.setattr(Path, "stat", lambda _: os.stat_result((*facts[:4], 0, *facts[5:])))  # root's
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    with nullcontext() if taken else pytest.raises(ConfigurationError, match="chmod 600"):
+        load_signer(key)
 
 
 def test_a_name_has_to_fit_a_note() -> None:
