@@ -66,8 +66,8 @@ class StoreAddress:
 
     @property
     def has_password(self) -> bool:
-        """Whether the URL itself carries a password."""
-        return self.shared and "@" in urlsplit(self.url).netloc
+        """Whether the URL itself carries a password; a user's name alone is none."""
+        return self.shared and ":" in urlsplit(self.url).netloc.rpartition("@")[0]
 
     def __str__(self) -> str:
         scheme, separator, rest = self.url.partition("://")

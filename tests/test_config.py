@@ -278,9 +278,11 @@ def test_a_shared_stores_password_stands_in_one_place(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     files = "secret_file: master.secret\nstore_password_file: password\n"
     assert load(tmp_path, f"store: redis://host\n{files}").store_password_file == tmp_path / "password"
-    assert refused(tmp_path, f"store: redis://:x@host\n{files}") == [
-        "3:8: has a password besides the one in store_password_file: take it out"
-    ]
+    for login in (":x", "user:x", "user:x@y"):
+        assert refused(tmp_path, f"store: redis://{login}@host\n{files}") == [
+            "3:8: has a password besides the one in store_password_file: take it out"
+        ]
+    assert load(tmp_path, f"store: redis://user@host\n{files}").store.url == "redis://user@host"
 
 
 def test_every_setting_has_a_description_and_its_default() -> None:

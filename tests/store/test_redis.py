@@ -208,6 +208,16 @@ async def test_a_password_is_taken_from_the_settings_or_the_url(short_folder: Pa
             assert "s3cret" not in str(failed.value)
 
 
+async def test_a_user_of_the_stores_may_have_its_password_in_the_settings(short_folder: Path) -> None:
+    with Valkey(short_folder / "users") as server:
+        assert server.command("ACL", "SETUSER", "app", "on", ">s3cret/@", "~*", "&*", "+@all") == b"+OK\r\n"
+        server.command("ACL", "SETUSER", "default", "resetpass")
+        async with connected(server.url.replace("//", "//app@"), password="s3cret/@") as store:
+            await store.ping()
+        with pytest.raises(StoreUnavailable):
+            await RedisStore.connect(server.url, access=Access("s3cret/@"))
+
+
 async def test_the_kind_or_url_in_the_settings_names_the_store(clean: Valkey) -> None:
     assert isinstance(await open_store("memory", clock=VirtualClock()), MemoryStore)
     store = await open_store(clean.url, clock=VirtualClock())
