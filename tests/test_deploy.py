@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_the_settings_and_the_pack_within_pass_our_own_checks(tmp_path: Path, re
     for mounted in secrets:
         mine = tmp_path / Path(mounted).name
         mine.touch(mode=0o600)
-        mine.write_text("x" * 44)
+        mine.write_bytes(base64.b64encode(bytes(range(32))))
         settings = settings.replace(mounted, str(mine))
     assert "/etc/stillgate/conf/pack.yaml" in settings
     (tmp_path / "pack.yaml").write_text(pack)

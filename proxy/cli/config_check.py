@@ -14,11 +14,13 @@ from proxy.cli.policy_patterns import pattern_problems
 from proxy.cli.problems import Format, rendered
 from proxy.clock import SystemClock
 from proxy.config import Settings, load_settings
+from proxy.decisions.signing import load_signer
 from proxy.errors import ConfigurationError
 from proxy.problem import Problem, Unreadable, YamlProblems, has_errors
 from proxy.rules.pack_loading import check_pack
-from proxy.secrets import read_header_file, read_secret_file
+from proxy.secrets import load_or_create_master, read_header_file, read_secret_file
 from proxy.settings_trace import NO_OTEL
+from proxy.settings_types import is_file
 from proxy.start import listed_models
 from proxy.store_address import Access, read_place
 from proxy.strict_yaml import read
@@ -39,7 +41,7 @@ def check(
     exit_code, settings = 0, None
     try:
         settings = load_settings(config, {})
-        checks = (_of_secrets, _of_store, _of_issuers, _of_trace, _of_pack)
+        checks = (_of_secrets, _of_own_keys, _of_store, _of_issuers, _of_trace, _of_pack)
         problems = [problem for check_of in checks for problem in check_of(settings)]
     except YamlProblems as wrong:
         problems = list(wrong.problems)
@@ -64,6 +66,16 @@ def _of_secrets(settings: Settings) -> Iterator[Problem]:
             read_it(file)
         except ConfigurationError as error:
             yield Problem(str(file), 0, 0, str(error).removeprefix(f"{file}: "))
+
+
+def _of_own_keys(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with the keys that a start would make if they were not there."""
+    for file, load in ((settings.master_secret, load_or_create_master), (settings.log_key, load_signer)):
+        if is_file(file):
+            try:
+                load(file)
+            except ConfigurationError as error:
+                yield Problem(str(file), 0, 0, str(error).removeprefix(f"{file}: "))
 
 
 def _of_trace(settings: Settings) -> Iterator[Problem]:

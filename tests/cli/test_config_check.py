@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 from proxy.cli import config_check
 from proxy.cli.config import config
+from proxy.decisions.signing import load_or_create_signer
+from proxy.secrets import load_or_create_master
 
 ROOT = Path(__file__).parents[2]
 GOOD = """
@@ -90,6 +92,28 @@ def test_secrets_and_the_pack_are_checked_in_one_go(folder: Path) -> None:
     assert result.exit_code == 1
     assert f"{folder / 'key.txt'}: error: is empty" in result.stdout
     assert "ladder" in result.stdout
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_keys_of_its_own_that_a_start_would_refuse_are_shown(folder: Path, *, named: bool) -> None:
+    if named:
+        with (folder / "stillgate.yaml").open("a") as file:
+            file.write("secret_file: own/master.secret\ndecision_log: {key_file: own/log.key}\n")
+    own = folder / ("own" if named else ".stillgate")
+    own.mkdir()
+    change(folder / "stillgate.yaml", "pack: pack.yaml", "pack: pack.yaml\ndata: .stillgate")
+    assert run(folder).exit_code == 0, "they are made"
+    secret, key = own / "master.secret", own / "log.key"
+    load_or_create_master(secret)
+    load_or_create_signer(key, "acme/log")
+    assert run(folder).exit_code == 0
+    secret.chmod(0o644)
+    key.write_text("canary\n")
+    result = run(folder)
+    assert result.exit_code == 1
+    assert f"{secret}: error: others than its owner may read the master secret" in result.stdout
+    assert f"{key}: error: is no private key of a log" in result.stdout
+    assert "canary" not in result.stdout
 
 
 def test_a_file_of_an_issuers_keys_without_a_key_that_can_be_used_is_shown(folder: Path) -> None:
