@@ -223,6 +223,21 @@ def test_every_alert_says_how_urgent_it_is_and_what_it_means() -> None:
         assert rule["annotations"]["description"]
 
 
+def test_whatever_the_readme_says_to_alert_on_has_an_alert() -> None:
+    readme = (ROOT / "README.md").read_text()
+    said = re.findall(r"`(stillgate_\w+)`[^;.`]*alert on it|alert on `(stillgate_\w+)`", readme)
+    assert len(said) == readme.count("alert on")
+    asked = {name for rule in rules() for name in re.findall(r"stillgate_\w+", rule["expr"])}
+    assert {before or after for before, after in said} <= asked
+
+
+def test_a_first_campaign_is_more_than_there_was_before_there_was_anything() -> None:
+    """What Prometheus did not see an hour ago is no number that another could be greater than."""
+    for rule in rules():
+        for before in re.findall(r"[><] *(.*offset.*)", rule["expr"]):
+            assert before.endswith(" or vector(0))"), rule["alert"]
+
+
 def test_the_board_has_an_id_for_every_panel_and_no_two_lie_over_each_other() -> None:
     panels = json.loads((DEPLOY / "grafana" / "stillgate.json").read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
