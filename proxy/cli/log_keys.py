@@ -28,7 +28,11 @@ def keygen(
     Exit code 1 if something is there already or nothing can be written.
     """
     with told_plainly():
-        if file.exists():
+        try:
+            taken = file.exists()
+        except OSError as error:  # a folder on the way may not be searched
+            raise ConfigurationError(f"{file}: the key cannot be made: {error.strerror}") from None
+        if taken:
             instead = "choose another file" if samples else "a key in use is replaced with: stillgate log rotate"
             raise ConfigurationError(f"{file}: is there already; {instead}")
         typer.echo(make_private(file) if samples else signing.load_or_create_signer(file, name).public)

@@ -103,13 +103,19 @@ def log_files(places: Sequence[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for place in places:
-        if place.is_dir():
-            found = sorted(file for file in place.glob("*.jsonl*") if not file.name.endswith(_MARK) and file.is_file())
-            if not found:
-                raise ConfigurationError(f"{place}: holds no decision log, which would be *.jsonl")
-            files += found
-        elif place.is_file():
-            files.append(place)
-        else:
-            raise ConfigurationError(f"{place}: cannot be read: there is no such file or folder")
+        try:
+            files += _files_of(place)
+        except OSError as error:  # a folder on the way may not be searched
+            raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
     return list(dict.fromkeys(files))
+
+
+def _files_of(place: Path) -> list[Path]:
+    if place.is_dir():
+        found = sorted(file for file in place.glob("*.jsonl*") if not file.name.endswith(_MARK) and file.is_file())
+        if not found:
+            raise ConfigurationError(f"{place}: holds no decision log, which would be *.jsonl")
+        return found
+    if place.is_file():
+        return [place]
+    raise ConfigurationError(f"{place}: cannot be read: there is no such file or folder")

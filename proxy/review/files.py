@@ -42,8 +42,11 @@ def sources(places: Sequence[Path]) -> list[Source]:
     """
     files: list[Path] = []
     for place in places:
-        exported = sorted(place.glob("*.parquet")) if place.is_dir() else []
-        files += exported if exported and not any(place.glob("*.jsonl*")) else log_files([place])
+        try:
+            exported = sorted(place.glob("*.parquet")) if place.is_dir() else []
+            files += exported if exported and not any(place.glob("*.jsonl*")) else log_files([place])
+        except OSError as error:  # a folder on the way may not be searched
+            raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
     return [_source(file) for file in dict.fromkeys(file.absolute() for file in files)]
 
 

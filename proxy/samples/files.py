@@ -86,8 +86,12 @@ class Reader:
         """Read files, and those in folders. Raises ConfigurationError for a place where there are none."""
         files: list[Path] = []
         for place in places:
-            found = [file.path for file in day_files(place)] if place.is_dir() else [place]
-            if not found or not all(path.is_file() for path in found):
+            try:
+                found = [file.path for file in day_files(place)] if place.is_dir() else [place]
+                there = bool(found) and all(path.is_file() for path in found)
+            except OSError as error:  # a folder on the way may not be searched
+                raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
+            if not there:
                 raise ConfigurationError(f"{place}: holds no samples, which would be samples-*.jsonl")
             files += found
         return cls(files)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -59,6 +61,37 @@ def test_what_cannot_be_verified_is_no_verdict(arguments: list[str], tmp_path: P
     result = run(*(tmp_path if argument == "." else argument for argument in arguments))
     assert result.exit_code == 2
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["verify", "HIDDEN", "--key", "x"], 2),
+        (["query", "HIDDEN"], 2),
+        (["export", "HIDDEN", "--to", "out"], 2),
+        (["samples", "list", "HIDDEN"], 1),
+        (["keygen", "HIDDEN"], 1),
+        (["keygen", "HIDDEN", "--samples"], 1),
+    ],
+)
+def test_a_place_that_may_not_even_be_looked_for_is_told_in_words(
+    arguments: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what is in the data folder, to whoever is not its owner."""
+    hidden = tmp_path / "data" / "decisions"
+    look = Path.stat
+
+    def stat(path: Path, **how: bool) -> os.stat_result:
+        if path == hidden:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.chdir(tmp_path)
+    result = run(*(hidden if argument == "HIDDEN" else argument for argument in arguments))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert isinstance(result.exception, SystemExit)
+    assert str(hidden) in "".join(result.stderr.split()).replace("│", ""), result.stderr
 
 
 def test_keys_are_made_shown_and_replaced(tmp_path: Path) -> None:
