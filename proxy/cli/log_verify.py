@@ -17,10 +17,12 @@ from proxy.cli.options import AsJson
 from proxy.cli.printing import cell, print_json, print_table
 from proxy.decisions.reading import log_files
 from proxy.errors import ConfigurationError
-from proxy.verifying.findings import Report
+from proxy.verifying.findings import Damage, Report
 from proxy.verifying.notes import Keys, NoteError
 from proxy.verifying.verify import verify as verified
 
+_EXIT_DAMAGED = 1
+_EXIT_UNREADABLE = 2
 _SHOWN = 50
 
 
@@ -57,7 +59,8 @@ def verify(
     else:
         _show(report)
     if report.findings:
-        raise typer.Exit(1)
+        only_unread = all(finding.damage is Damage.UNREADABLE for finding in report.findings)
+        raise typer.Exit(_EXIT_UNREADABLE if only_unread else _EXIT_DAMAGED)
 
 
 def _trust(keys: Keys, text: str) -> None:

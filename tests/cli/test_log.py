@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import stat
@@ -61,6 +62,27 @@ def test_what_cannot_be_verified_is_no_verdict(arguments: list[str], tmp_path: P
     result = run(*(tmp_path if argument == "." else argument for argument in arguments))
     assert result.exit_code == 2
     assert result.stdout == ""
+
+
+def test_files_that_cannot_be_read_are_named_and_no_verdict(
+    log: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, key = log
+    closed = folder / "decisions-0.jsonl"
+    opened = io.FileIO
+
+    def open_it(path: Path) -> io.FileIO:
+        if path == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path)
+
+    monkeypatch.setattr(io, "FileIO", open_it)
+    result = run("verify", folder, "--key", key)
+    assert f"{closed}: unreadable: it cannot be read: Permission denied" in result.stdout
+    assert result.exit_code == 2
+    (folder / "decisions-1.jsonl").write_text("nothing of the kind\n")
+    result = run("verify", folder, "--key", key)
+    assert ("inserted" in result.stdout, result.exit_code) == (True, 1), "this one is damaged"
 
 
 @pytest.mark.parametrize(
