@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from proxy.cli.options import AsJson
-from proxy.cli.printing import cell, print_json, print_table
+from proxy.cli.printing import cell, escaped, print_json, print_table
 from proxy.decisions.reading import log_files
 from proxy.errors import ConfigurationError
 from proxy.verifying.findings import Damage, Report
@@ -74,11 +74,11 @@ def _document(report: Report) -> dict[str, Any]:
     findings = [
         {
             "damage": finding.damage,
-            "file": str(finding.place.file) if finding.place else "",
+            "file": escaped(str(finding.place.file)) if finding.place else "",
             "line": finding.place.line if finding.place else 0,
             "writer": finding.writer,
             "seq": finding.seq,
-            "sentence": finding.sentence,
+            "sentence": escaped(finding.sentence),
         }
         for finding in report.findings
     ]
@@ -93,7 +93,7 @@ def _show(report: Report) -> None:
     for finding in report.findings[:_SHOWN]:
         where = f"{finding.place}: " if finding.place else ""
         whose = f" ({finding.writer} {finding.seq})" if finding.writer else ""
-        typer.echo(f"{where}{finding.damage}: {finding.sentence}{whose}")
+        typer.echo(escaped(f"{where}{finding.damage}: {finding.sentence}{whose}"))
     if len(report.findings) > _SHOWN:
         typer.echo(f"and {len(report.findings) - _SHOWN} more")
     if not report.findings:

@@ -64,6 +64,19 @@ def test_what_cannot_be_verified_is_no_verdict(arguments: list[str], tmp_path: P
     assert result.stdout == ""
 
 
+def test_a_terminal_obeys_nothing_of_a_files_name_and_none_passes_for_a_line_of_ours(log: tuple[Path, str]) -> None:
+    """A-07: who can put a file there chooses its name."""
+    folder, key = log
+    hostile = "\x1b[2J\n60 lines, nothing wrong\udcff.jsonl"
+    (folder / hostile).write_text("nothing of the kind\n")
+    shown = run("verify", folder, "--key", key)
+    assert shown.exit_code == 1
+    assert "/\\x1b[2J\\n60 lines, nothing wrong\\udcff.jsonl:1: inserted" in shown.stdout
+    assert "\n60 lines" not in shown.stdout
+    (finding,) = json.loads(run("verify", folder, "--key", key, "--json").stdout)["findings"]
+    assert finding["file"] == f"{folder}/\\x1b[2J\\n60 lines, nothing wrong\\udcff.jsonl"
+
+
 def test_files_that_cannot_be_read_are_named_and_no_verdict(
     log: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
