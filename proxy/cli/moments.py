@@ -8,6 +8,7 @@ import re
 from proxy.errors import ConfigurationError
 
 _PERIOD = re.compile(r"(\d{1,6})([smhd])")
+_LAST = dt.datetime(9999, 12, 31, tzinfo=dt.UTC).timestamp()
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -31,8 +32,12 @@ def moment(text: str) -> float:
 
 
 def past(text: str) -> float:
-    """Return Unix seconds for a date, a time with its zone, or a period that ends now. Raises ConfigurationError."""
-    return now() - period(text) if _PERIOD.fullmatch(text) else moment(text)
+    """Return Unix seconds for a date, a time with its zone, or a period that ends now. Raises ConfigurationError.
+
+    What is before or after all that clocks count to is the nearest that they do: a log has no line beyond.
+    """
+    found = now() - period(text) if _PERIOD.fullmatch(text) else moment(text)
+    return min(max(found, 0.0), _LAST)
 
 
 def end(text: str) -> float:

@@ -71,6 +71,8 @@ class Question(NamedTuple):
             raise ConfigurationError(f"--view: must be one of {', '.join(VIEWS)}")
         if self.by is not None and self.by not in BY:
             raise ConfigurationError(f"--by: must be one of {', '.join(BY)}")
+        if self.every == 0:
+            raise ConfigurationError("--every: should be more than no time")
         named = [("account", name) for name in self.choice.accounts or ()]
         named += [("tenant", self.choice.tenant)] if self.choice.tenant is not None else []
         named += [("key", self.choice.key)] if self.choice.key is not None else []

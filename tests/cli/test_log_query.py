@@ -163,6 +163,14 @@ def test_hostile_values_are_words_in_every_form(tmp_path: Path, view: str, form:
         assert json.loads(result.stdout)["rows"]
 
 
+@pytest.mark.parametrize("early", ["999999d", "0001-01-01", "0001-01-01T00:00+14:00"])
+@pytest.mark.parametrize("late", ["9999-12-31", "9999-12-31T23:59-14:00"])
+def test_all_times_that_can_be_written_can_be_asked_for(log: Path, early: str, late: str) -> None:
+    assert sum(row["exchanges"] for row in rows(log, "--since", early, "--until", late)) == 4
+    assert rows(log, "--until", early) == rows(log, "--since", late) == []
+    assert run("report", log, "--since", early, "--until", late).exit_code == 0
+
+
 @pytest.mark.parametrize("by", BY)
 def test_counts_can_be_grouped_by_each(log: Path, by: str) -> None:
     assert sum(row["exchanges"] for row in rows(log, "--by", by)) == 4
@@ -186,6 +194,7 @@ def test_lines_that_cannot_be_read_are_told_and_exit_with_1(log: Path) -> None:
         ["query", "LOG", "--by", "nope"],
         ["query", "LOG", "--view", "false-positives", "--effect", "deny"],
         ["query", "LOG", "--since", "yesterday"],
+        ["query", "LOG", "--view", "over-time", "--every", "0s"],
         ["query", "LOG", "--sql", "drop view log"],
         ["query", "LOG", "--sql", "select 1", "--by", "day"],
         ["query", "LOG", "--memory", "much"],
