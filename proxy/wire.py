@@ -26,6 +26,7 @@ class Kind(StrEnum):
     TEXT = "text"  # prose that the caller reads
     REASONING = "reasoning"  # what the model thought, shown to the caller
     LOGPROBS = "logprobs"
+    COPY = "copy"  # what the model wrote once more, where clients do not look: as text, or as the numbers of its tokens
     VECTOR = "vector"  # what a text was turned into: figures, or bytes in base64
     MODEL = "model"  # the name of the model that answered
     END = "end"  # no more text of its lane comes

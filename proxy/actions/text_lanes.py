@@ -3,7 +3,8 @@
 Laws:
 - However a stream is cut, the text that comes out, joined, is what the filter makes of the text that goes in, joined.
 - What a filter holds back goes out before anything that ends its lane.
-- Log-probabilities tell the model's own words, so they go as soon as a lane is rewritten at all.
+- Log-probabilities tell the model's own words, so they go as soon as a lane is rewritten at all. So do copies, but for
+  one of the text that the same chunk carries: it says what that becomes.
 - What a filter only held back for a while is no change.
 """
 
@@ -92,6 +93,7 @@ class TextLanes:
                     self._finish_in(parts, part.lane, edits)
                 else:
                     yield from self._flushed(part.lane, chunk)
+        edits |= self._copied(parts, edits)
         if chunk.data is not None:
             self._last = chunk
         if not edits:
@@ -130,6 +132,19 @@ class TextLanes:
         last = [part for part in parts if part.kind is Kind.TEXT and part.lane == lane][-1]
         if rest := self._end(lane):
             edits[last.path] = edits.get(last.path, last.text) + rest
+
+    def _copied(self, parts: Sequence[Part], edits: dict[Path, Any]) -> dict[Path, Any]:
+        """Return the edits that let copies say no more than the texts."""
+        copied: dict[Path, Any] = {}
+        for part in parts:
+            if part.kind is Kind.COPY:
+                texts = (one for one in parts if one.kind is Kind.TEXT and one.lane == part.lane)
+                text = next((one for one in texts if part.text and one.text == part.text), None)
+                said = edits.get(text.path, text.text) if text is not None else None
+                self.changed = self.changed or said is None
+                if said != part.text:
+                    copied[part.path] = said
+        return copied
 
     def _flushed(self, lane: int, like: Chunk) -> Iterator[Chunk]:
         for each in list(self._lanes) if lane == ALL_LANES else [lane]:

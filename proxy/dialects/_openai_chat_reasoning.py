@@ -39,7 +39,7 @@ class ChatWithoutReasoning:
         self._begun: set[int] = set()  # lanes whose role the client knows
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return a chunk without its reasoning, and without log-probabilities, which would spell it.
+        """Return a chunk without its reasoning, and without log-probabilities and copies, which would spell it.
 
         Before it come the summaries and handles of what has ended with it.
         """
@@ -55,7 +55,8 @@ class ChatWithoutReasoning:
         thoughts = [part for part in parts if part.kind is Kind.REASONING]
         self._reasoned.update(part.lane for part in thoughts)
         edits: dict[Path, Any] = {part.path: GONE for part in thoughts}
-        edits |= {part.path: None for part in parts if part.kind is Kind.LOGPROBS and part.lane in self._reasoned}
+        spelling = [part for part in parts if part.kind in (Kind.LOGPROBS, Kind.COPY) and part.lane in self._reasoned]
+        edits |= {part.path: None for part in spelling}
         if len(self._reasoned) > MAX_LANES or len(self._begun) > MAX_LANES:
             raise UpstreamFailed("The model API sent more answers than were asked for.")
         self._note_turns(chunk, thoughts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._logprobs import coarse
@@ -20,6 +20,8 @@ REASONING = names(
 )
 _COPIES = "provider_specific_fields"  # in which some gateways repeat such members
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
+# In a choice beside its message, or in that: tokens as numbers.
+TOKENS: Final = ("token_id", "token_ids")
 _DONE = b"[DONE]"
 # What all chunks of a stream have in common.
 _COMMON = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
@@ -83,6 +85,10 @@ class ChatWire:
         yield from _reasoning(choice, lane, ("choices", place))
         if type(other := choice.get(self._other)) is dict:  # no client looks there, but whoever reads bytes does
             yield from _reasoning(other, lane, ("choices", place, self._other))
+            yield from said_again(other, ("content", *TOKENS), lane, ("choices", place, self._other))
+        yield from said_again(choice, ("text", *TOKENS), lane, ("choices", place))
+        if type(holder) is dict:
+            yield from said_again(holder, TOKENS, lane, where)
         if choice.get("logprobs") is not None:
             yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
         if ended:
@@ -98,6 +104,13 @@ def _reasoning(holder: dict[str, Any], lane: int, where: Path, *, alone: bool = 
     for name, value in holder.items():
         if value and name in REASONING:
             yield Part(Kind.REASONING, lane, (*where, name), value if type(value) is str else "", alone)
+
+
+def said_again(holder: dict[str, Any], members: Sequence[str], lane: int, where: Path) -> Iterator[Part]:
+    """Yield what a model server says once more in some members."""
+    for name in members:
+        if (value := holder.get(name)) not in (None, ""):
+            yield Part(Kind.COPY, lane, (*where, name), value if type(value) is str else "")
 
 
 def _content(content: object, lane: int, where: Path, *, alone: bool) -> Iterator[Part]:

@@ -9,7 +9,7 @@ from typing import Any
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
-from proxy.dialects._openai_chat_wire import REASONING
+from proxy.dialects._openai_chat_wire import REASONING, TOKENS, said_again
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform
 
@@ -72,6 +72,7 @@ class CompletionsWire:
         if type(text := choice.get("text")) is str:
             alone = bare and not ended and choice.get("logprobs") is None
             yield Part(Kind.TEXT, lane, ("choices", place, "text"), text, alone)
+        yield from said_again(choice, ("delta", "message", *TOKENS), lane, ("choices", place))
         if choice.get("logprobs") is not None:
             yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
         if ended:

@@ -9,6 +9,7 @@ import pytest
 
 from proxy.actions import ACTIONS
 from proxy.actions.base import AnswerAction
+from proxy.exchange import Chunk
 from tests.actions.calls import COMPLETIONS, EXCHANGE, TOOLS, completion
 from tests.dialects.streams import cut, read_by_a_client
 from tests.marks.texts import PROSE
@@ -93,3 +94,14 @@ async def test_reasoning_in_tags_is_withheld_also_where_the_prompt_opened_them(
     size: int, prompt: str, text: str, left: str
 ) -> None:
     assert await answered("withhold", "reasoning", text, size=size, prompt=prompt) == (left, left != text)
+
+
+async def test_what_a_server_says_once_more_beside_a_text_gives_nothing_away() -> None:
+    call = completion(prompt="What is 2 + 2?")
+    action = ACTIONS["withhold"].read("reasoning").begin(replace(EXCHANGE, call=call), TOOLS)
+    assert isinstance(action, AnswerAction)
+    transform = action.on_answer(COMPLETIONS.wire(streamed=True))
+    choice = {"index": 0, "text": "<think>a secret</think>Four.", "finish_reason": None, "token_ids": [1, 2]}
+    copy = {"token_id": 3, "content": choice["text"]}  # as Together has it
+    (out,) = transform.feed(Chunk(b"...", {"choices": [{**choice, "delta": copy}]}))
+    assert out.data == {"choices": [{**choice, "text": "Four.", "token_ids": None, "delta": None}]}

@@ -176,6 +176,36 @@ def test_reasoning_goes_from_wherever_a_server_puts_it(name: str, *, stream: boo
     assert name == "content" or b'"cited":1' in out
 
 
+BESIDE: list[tuple[str, Any]] = [
+    ("text", f"<think>{SECRET}</think>ok"),  # Together
+    ("token_ids", [*SECRET.encode()]),  # vLLM
+    ("message", {"role": "assistant", "content": f"<think>{SECRET}</think>ok"}),  # Perplexity, which repeats all so far
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BESIDE)
+def test_what_a_server_says_once_more_beside_a_delta_gives_nothing_away(name: str, value: Any) -> None:
+    pieces = ["<think>", *tokens(SECRET, 30), "</think>", "ok"]
+    chunks = [chat_chunk({"token_id": 7, "role": "assistant", "content": piece}) for piece in pieces]
+    chunks.append(chat_chunk({"token_id": 7, "reasoning": SECRET}))
+    for chunk in chunks:
+        chunk["choices"][0][name] = value
+    out, changed = seen(CHAT, call_of(CHAT, stream=True), [*map(data, chunks), b"data: [DONE]\n\n"])
+    assert changed
+    assert_no_canary(out, SECRET)
+    assert b"115,101,118,101,110" not in out
+    assert b'"token_id":7' not in out
+    assert assembled_chat(out)["content"] == "ok"
+
+
+def test_a_copy_of_what_a_chunk_carries_says_what_that_becomes() -> None:
+    chunks = [chat_chunk({"content": piece}) for piece in ("a", "<think>b", "</think>c", "d")]
+    for chunk in chunks:
+        chunk["choices"][0]["text"] = chunk["choices"][0]["delta"]["content"]
+    out, _ = seen(CHAT, call_of(CHAT, stream=True), [*map(data, chunks), b"data: [DONE]\n\n"])
+    assert "".join(chunk["choices"][0]["text"] for chunk in read_by_a_client(out)) == "acd"
+
+
 # Anthropic: the same, with handles.
 
 BLOCKS: list[dict[str, Any]] = [
