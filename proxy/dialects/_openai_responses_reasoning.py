@@ -21,7 +21,7 @@ from proxy.exchange import Chunk, Gap
 from proxy.wire import Path, Seal, Summarise, edited
 
 REASONING = "reasoning"
-HELD = ("summary", "content", "encrypted_content")  # what an item says of its thoughts
+HELD = ("summary", "content", "encrypted_content", "signature")  # what an item says of its thoughts
 _THOUGHTS = ("reasoning_text", "summary_text")
 _MAX_BYTES = 2 << 20  # of reasoning in one answer, twice what one item may have
 _ITEM_BYTES = 1_024  # what an item takes besides its text
@@ -110,7 +110,7 @@ class ResponseWithoutReasoning:
         kept = {name: value for name, value in item.items() if name not in HELD}
         if "summary" in item:
             kept["summary"] = []
-        if sealed and (item.get("content") or item.get("encrypted_content")):
+        if sealed and any(item.get(name) for name in HELD[1:]):
             kept["encrypted_content"] = self._handle({name: item[name] for name in HELD if name in item})
         elif "encrypted_content" in item and not item["encrypted_content"]:
             kept["encrypted_content"] = item["encrypted_content"]

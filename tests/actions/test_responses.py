@@ -115,12 +115,15 @@ async def test_reasoning_in_events_that_nobody_knows_is_withheld(unread: bytes) 
         {**responses.thought(), "summary": []},
         {name: value for name, value in responses.thought().items() if name != "content"},
         {name: value for name, value in responses.thought().items() if name != "encrypted_content"},
+        responses.thought(signature=responses.SEAL, format="anthropic-claude-v1"),
+        {"id": "rs_1", "type": "reasoning", "summary": [], "signature": responses.SEAL},
     ],
 )
 @pytest.mark.parametrize("with_id", [True, False])
 async def test_a_handle_that_comes_back_is_what_it_stands_for(item: dict[str, Any], with_id: bool) -> None:
     ladder = Ladder(("withhold", "reasoning"))
     done = await ladder.answer(RESPONSES, response(), responses.document([item]), streamed=False)
+    assert not [secret for secret in SECRETS if secret in done.body]
     (handle,) = json.loads(done.body)["output"]
     assert handle != item
     if not with_id:
