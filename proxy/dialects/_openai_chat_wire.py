@@ -15,8 +15,8 @@ from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform
 
 # Members of an answer in which model servers show what the model thought; the API itself has none.
 REASONING = names(
-    "reasoning reasoning_content reasoning_details reasoning_opaque reasoning_summary reasoning_text thinking "
-    "thinking_blocks"
+    "reasoning reasoning_content reasoning_details reasoning_opaque reasoning_steps reasoning_summary reasoning_text "
+    "thinking thinking_blocks"
 )
 _COPIES = "provider_specific_fields"  # in which some gateways repeat such members
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
