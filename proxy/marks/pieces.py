@@ -15,8 +15,16 @@ from typing import Final
 MOST_CHARS: Final = 96  # of a run, or of white space; what is longer is no prose
 _RUN = re.compile(r"(\s*)(\S+)(?=\s)")
 _SHAPE = re.compile(r"([(\[*_]*)([^\W\d_]+(?:['’][^\W\d_]+)?)([)\]*_.,;:!?…]*)")  # noqa: RUF001 - an apostrophe
-_OPENING = re.compile(r"[(\[*_]*[\"“‘'«]")  # noqa: RUF001 - quotation marks
-_CLOSING = re.compile(r"[\"”’'»][)\]*_.,;:!?…]*$")  # noqa: RUF001 - quotation marks
+# Quotation marks of either kind: an apostrophe ends no quotation in the others, nor does a mark behind a backslash.
+_OPENING = {
+    '"': re.compile(r"(?:^|[(\[{*_=:,—–-])[\"“„«]"),  # noqa: RUF001 - a dash
+    "'": re.compile(r"^[(\[*_]*[‘']"),  # noqa: RUF001 - a quotation mark
+}
+_CLOSING = {
+    '"': re.compile(r"(?<!\\)[\"”“»][)\]*_.,;:!?…]*$"),
+    "'": re.compile(r"[’'][)\]*_.,;:!?…]*$"),  # noqa: RUF001 - a quotation mark
+}
+_TICKS = re.compile(r"`+")
 _BULLET = re.compile(r"[-*+•]|\d{1,3}[.)]")
 _FENCE = re.compile(r"(```+|~~~+)")
 SIGNS: Final = ".!?:;,…"
@@ -24,7 +32,7 @@ _ENDS = ".!?:;"  # after one of these a sentence, or what is like one, begins
 _INDENT = 4  # columns from which on a line is code
 # What begins a line that is a heading, a quotation, a table, markup, an image or a link, or data.
 _LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-")
-_FORMULAS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}
+_SPANS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)", "<code": "</code>"}
 _DATA_OPENERS = ("{", "[", "<")  # an answer that begins so is no prose
 
 
@@ -164,28 +172,33 @@ class Zones:
 
     def _open(self, run: str) -> None:
         """See whether a run begins a span that is left alone."""
-        for opener, closer in _FORMULAS.items():
+        for opener, closer in _SPANS.items():
             if opener in run:
                 if closer not in run.partition(opener)[2]:
                     self._until = closer
                 return
         if "`" in run:
-            self._until = "`" if run.count("`") % 2 else ""
+            self._until = _open_ticks(run)
         elif run.count("**") == 1:
             self._until = "**"
         elif run.count("$") == 1 and run.startswith("$") and not run[1:2].isdigit():
             self._until = "$"
-        elif (match := _OPENING.match(run)) is not None and not _CLOSING.search(run, match.end()):
-            self._until = '"'
+        else:
+            for kind, opening in _OPENING.items():
+                if (match := opening.search(run)) is not None and not _CLOSING[kind].search(run, match.end()):
+                    self._until = kind
 
     def _ends(self, run: str) -> bool:
-        return bool(_CLOSING.search(run)) if self._until == '"' else self._until in run
+        if (closing := _CLOSING.get(self._until)) is not None:
+            return closing.search(run) is not None
+        return not _open_ticks(run, self._until) if "`" in self._until else self._until in run
 
     def _begin_line(self, gap: str, run: str) -> bool:
         """Take note of a new line; True if its first run belongs to no prose."""
         blank = gap.count("\n") > 1
         if blank or self._until not in ("$$", r"\]", r"\)"):
-            self._until = "" if blank or self._until in ('"', "$", "**", "__") else self._until
+            ended = blank or self._until in ("'", "$", "**", "__") or _BULLET.fullmatch(run)
+            self._until = "" if ended else self._until
         if blank:
             self._starts = True
         fence = _FENCE.match(run)
@@ -200,3 +213,10 @@ class Zones:
         indent = len(gap.rpartition("\n")[2].expandtabs(_INDENT))
         self._line = indent >= _INDENT or run.startswith(_LINE_OPENERS)
         return self._line
+
+
+def _open_ticks(run: str, ticks: str = "") -> str:
+    """Return the backticks that a span of code still waits for behind a run: as many as it began with."""
+    for found in _TICKS.findall(run):
+        ticks = "" if found == ticks else ticks or found
+    return ticks
