@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import nlargest
+from itertools import islice
 from typing import Any
 
 from proxy.dialects._answers import written_bytes
@@ -17,6 +18,8 @@ _DONE = b"[DONE]"
 # What all chunks of a stream have in common.
 _COMMON = ("id", "object", "created", "model", "system_fingerprint")
 _TOP = "top_logprobs"
+# Where vLLM has the figures of a prompt that is to be repeated: for each token an object, of itself and then the best.
+_OF_PROMPT = "prompt_logprobs"
 
 
 class CompletionsWire:
@@ -47,6 +50,8 @@ class CompletionsWire:
 
     def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
         """Return log-probabilities with less detail; a token's alternatives are an object here, by their texts."""
+        if most is not None and type(logprobs) is list:
+            logprobs = [dict(islice(of.items(), most + 1)) if type(of) is dict else of for of in logprobs]
         if most is not None and type(logprobs) is dict and type(tops := logprobs.get(_TOP)) is list:
             logprobs = {**logprobs, _TOP: [_likeliest(top, most) for top in tops] if most else None}
         return coarse(logprobs, None, decimals)
@@ -73,8 +78,9 @@ class CompletionsWire:
             alone = bare and not ended and choice.get("logprobs") is None
             yield Part(Kind.TEXT, lane, ("choices", place, "text"), text, alone)
         yield from said_again(choice, ("delta", "message", *TOKENS), lane, ("choices", place))
-        if choice.get("logprobs") is not None:
-            yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
+        for name in ("logprobs", _OF_PROMPT):
+            if choice.get(name) is not None:
+                yield Part(Kind.LOGPROBS, lane, ("choices", place, name))
         if ended:
             yield Part(Kind.END, lane, ())
 

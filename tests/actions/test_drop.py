@@ -11,7 +11,7 @@ import pytest
 from proxy.actions.base import Action, AnswerAction
 from proxy.actions.drop import Drop
 from proxy.exchange import Call, Chunk
-from tests.actions.calls import CHAT, EXCHANGE, MESSAGES, TOOLS, body, chat, completion, embedding, message
+from tests.actions.calls import CHAT, COMPLETIONS, EXCHANGE, MESSAGES, TOOLS, body, chat, completion, embedding, message
 from tests.dialects.streams import chat_chunk
 
 COARSE = [{"logprobs": {"top": 1, "decimals": 1}}]
@@ -116,6 +116,23 @@ def test_an_answer_has_no_more_figures_than_are_left_whatever_the_upstream_sends
 def test_an_answer_that_has_no_more_is_left_byte_for_byte(value: Any, logprobs: Any, *, streamed: bool) -> None:
     given = document(logprobs, streamed=streamed)
     assert answered(value, PROBE, given, streamed=streamed) == (given, False)
+
+
+@pytest.mark.parametrize(("value", "left"), [(COARSE, -0.3), (["top_logprobs"], -0.34567)])
+def test_the_figures_of_a_prompt_that_is_repeated_are_the_same_ones(value: Any, left: float) -> None:
+    action = begun(value, completion(logprobs=5, echo=True))
+    assert isinstance(action, AnswerAction)
+    tokens = {
+        "17": {"logprob": -0.34567, "rank": 2},
+        "5": {"logprob": -0.1, "rank": 1},
+        "6": {"logprob": -3, "rank": 3},
+    }
+    choice = {"index": 0, "text": "hi", "logprobs": None, "prompt_logprobs": [None, tokens]}  # as vLLM has them
+    (out,) = action.on_answer(COMPLETIONS.wire(streamed=False)).feed(Chunk(b"...", {"choices": [choice]}))
+    kept = {"17": {"logprob": left, "rank": 2}}
+    if value is COARSE:
+        kept["5"] = {"logprob": -0.1, "rank": 1}
+    assert out.data == {"choices": [{**choice, "prompt_logprobs": [None, kept]}]}
 
 
 def test_a_certain_token_is_rounded_to_a_plain_zero() -> None:
