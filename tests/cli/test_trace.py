@@ -73,6 +73,14 @@ def test_a_marked_text_is_found_without_a_proxy(tmp_path: Path, data: Path) -> N
     assert told.stderr == ""  # no progress where nobody watches
 
 
+def test_whatever_characters_texts_have_each_line_is_one(tmp_path: Path, data: Path) -> None:
+    file = tmp_path / "texts.jsonl"
+    lines = ['{"text": "It is so.\u2028\x85 It is."}', '{"text": "\\ud83d", "score": NaN}', '{"text": "So it is."}']
+    file.write_text("\r\n".join(lines), "utf-8-sig")
+    said = json.loads(run("--texts", file, "--offline", "--key", "c-1", "--data", data, "--json").stdout)
+    assert [entry["text"] for entry in said["texts"]] == [f"{file}:{number}" for number in (1, 2, 3)]
+
+
 def test_a_reference_is_read_and_not_tested(tmp_path: Path, data: Path) -> None:
     suspects = jsonl(tmp_path / "texts.jsonl", "It is 60% and not 60 percent.", "Of 60%.", "Of 60 percent.")
     reference = jsonl(tmp_path / "reference.jsonl", "Of 60%.", "Of 70%.", "Of 80 percent.", marked(data, "c-2"))
