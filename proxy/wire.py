@@ -29,6 +29,7 @@ class Kind(StrEnum):
     COPY = "copy"  # what the model wrote once more, where clients do not look: as text, or as the numbers of its tokens
     VECTOR = "vector"  # what a text was turned into: figures, or bytes in base64
     MODEL = "model"  # the name of the model that answered
+    ERROR = "error"  # what an answer says of its failure: words, or an object with a message
     END = "end"  # no more text of its lane comes
 
 

@@ -5,8 +5,9 @@ Laws:
 - Never across dialects: a model behind an upstream that does not speak the caller's is not taken. Nor is one at another
   upstream than the asked model's where the call goes on from what that one keeps.
 - Never for embeddings, which say nothing beside another model's, nor for a count of tokens, which would be false.
-- Where the rung does not disclose, the answer bears the name that was asked for; where it does, the upstream's own. Of
-  several rungs that reroute the highest names the model, and one that does not disclose is enough to hide it.
+- Where the rung does not disclose, the answer bears the name that was asked for, and says of a failure nothing that may
+  have another; where it does, the upstream's own. Of several rungs that reroute the highest names the model, and one
+  that does not disclose is enough to hide it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from proxy.actions.base import Action, Idle, ModelFacts, Tools
 from proxy.actions.length import shortened
 from proxy.actions.reading import members, model_name
 from proxy.exchange import Call, Chunk, Exchange, Work
-from proxy.wire import Kind, Wire, edited, rewritten
+from proxy.wire import Kind, Path, Wire, edited, rewritten, value_at
 
 _ANY = ModelFacts()
+_FAILED = "The model API could not answer."
+_TOLD = ("type", "code", "message", "param")  # of an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,22 @@ class Renaming:
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
         """Return the chunk with the name."""
-        others = [part for part in self._wire.parts(chunk) if part.kind is Kind.MODEL and part.text != self._model]
-        self.changed = self.changed or bool(others)
-        yield edited(chunk, {part.path: self._model for part in others}) if others else chunk
+        edits: dict[Path, Any] = {}
+        for part in self._wire.parts(chunk):
+            if part.kind is Kind.MODEL and part.text != self._model:
+                edits[part.path] = self._model
+            elif part.kind is Kind.ERROR:
+                edits[part.path] = _in_general(value_at(chunk, part.path))
+        self.changed = self.changed or bool(edits)
+        yield edited(chunk, edits) if edits else chunk
 
     def end(self) -> tuple[()]:
         """Return nothing: nothing was kept."""
         return ()
+
+
+def _in_general(error: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
+    """Return an error with words that name nobody."""
+    if type(error) is not dict:
+        return _FAILED
+    return {name: _FAILED if name == "message" else value for name, value in error.items() if name in _TOLD}

@@ -22,7 +22,8 @@ class MessagesWire:
         """Return the parts of a chunk."""
         if chunk.data is None:
             return []
-        return list(_of_event(chunk.data) if self.streamed else _of_message(chunk.data, ()))
+        failed = [Part(Kind.ERROR, ALL_LANES, ("error",))] if chunk.data.get("error") else []
+        return [*failed, *(_of_event(chunk.data) if self.streamed else _of_message(chunk.data, ()))]
 
     def written(self, chunk: Chunk) -> int:
         """Return how many UTF-8 bytes of a chunk the model wrote."""

@@ -42,6 +42,7 @@ class ChatWire:
         found: list[Part] = []
         if type(chunk.data.get("model")) is str:
             found.append(Part(Kind.MODEL, ALL_LANES, ("model",), chunk.data["model"]))
+        found += error_in(chunk.data, ())
         given = chunk.data.get("choices")
         choices: list[Any] = given if type(given) is list else []
         bare = len(choices) == 1 and not chunk.data.get("usage") and "error" not in chunk.data
@@ -89,6 +90,7 @@ class ChatWire:
         yield from said_again(choice, ("text", *TOKENS), lane, ("choices", place))
         if type(holder) is dict:
             yield from said_again(holder, TOKENS, lane, where)
+        yield from error_in(choice, ("choices", place))  # as OpenRouter has it
         if choice.get("logprobs") is not None:
             yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
         if ended:
@@ -111,6 +113,12 @@ def said_again(holder: dict[str, Any], members: Sequence[str], lane: int, where:
     for name in members:
         if (value := holder.get(name)) not in (None, ""):
             yield Part(Kind.COPY, lane, (*where, name), value if type(value) is str else "")
+
+
+def error_in(holder: dict[str, Any], where: Path) -> Iterator[Part]:
+    """Yield what says that an answer failed."""
+    if holder.get("error"):
+        yield Part(Kind.ERROR, ALL_LANES, (*where, "error"))
 
 
 def _content(content: object, lane: int, where: Path, *, alone: bool) -> Iterator[Part]:

@@ -10,7 +10,7 @@ from typing import Any
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
-from proxy.dialects._openai_chat_wire import REASONING, TOKENS, said_again
+from proxy.dialects._openai_chat_wire import REASONING, TOKENS, error_in, said_again
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform
 
@@ -36,6 +36,7 @@ class CompletionsWire:
         found: list[Part] = []
         if type(chunk.data.get("model")) is str:
             found.append(Part(Kind.MODEL, ALL_LANES, ("model",), chunk.data["model"]))
+        found += error_in(chunk.data, ())
         given = chunk.data.get("choices")
         choices: list[Any] = given if type(given) is list else []
         bare = self.streamed and len(choices) == 1 and not chunk.data.get("usage") and "error" not in chunk.data

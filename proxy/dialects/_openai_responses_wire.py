@@ -64,7 +64,9 @@ class ResponsesWire:
 
     def _of_event(self, event: dict[str, Any]) -> Iterator[Part]:
         kind = event.get("type")
-        if kind == _TEXT_EVENT:
+        if kind == "error":
+            yield from (Part(Kind.ERROR, ALL_LANES, (name,)) for name in ("message", "error") if event.get(name))
+        elif kind == _TEXT_EVENT:
             lane = lane_of(event)
             if type(item := event.get("item_id")) is str and len(self._items) < _PARTS:
                 self._items[lane // _PARTS] = item
@@ -118,6 +120,8 @@ def _is_no_text(part: Part) -> bool:
 def _of_response(response: dict[str, Any], where: Path) -> Iterator[Part]:
     if type(response.get("model")) is str:
         yield Part(Kind.MODEL, ALL_LANES, (*where, "model"), response["model"])
+    if response.get("error"):
+        yield Part(Kind.ERROR, ALL_LANES, (*where, "error"))
     output = response.get("output")
     for number, item in enumerate(output if type(output) is list else ()):
         yield from _of_item(item, number, (*where, "output", number))

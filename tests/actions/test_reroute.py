@@ -11,7 +11,7 @@ import pytest
 from proxy.actions.base import Action, AnswerAction, ModelFacts
 from proxy.actions.reroute import Reroute
 from proxy.exchange import Call, Chunk
-from tests.actions.calls import CHAT, EXCHANGE, MESSAGES, TOOLS, chat, message
+from tests.actions.calls import CHAT, COMPLETIONS, EXCHANGE, MESSAGES, RESPONSES, TOOLS, chat, message
 from tests.dialects.streams import chat_chunk
 
 
@@ -75,6 +75,38 @@ def test_an_answer_bears_the_name_that_was_asked_for(dialect: Any, streamed: boo
     assert json.dumps(out.data) == json.dumps(document).replace('"model": "small-1"', '"model": "m"')
     assert transform.changed
     assert out.raw is None
+
+
+WORDS = "small-1 is overloaded"
+SAID = {"type": "overloaded_error", "code": None, "message": WORDS, "metadata": {"provider_name": WORDS}}
+FAILED = {"type": "overloaded_error", "code": None, "message": "The model API could not answer."}
+FAILURES: list[tuple[Any, bool, dict[str, Any], dict[str, Any]]] = [
+    (CHAT, True, {"error": SAID}, {"error": FAILED}),
+    (CHAT, False, {"error": WORDS}, {"error": FAILED["message"]}),
+    (CHAT, True, {"choices": [{"index": 0, "error": SAID}]}, {"choices": [{"index": 0, "error": FAILED}]}),
+    (COMPLETIONS, True, {"error": SAID}, {"error": FAILED}),
+    (MESSAGES, True, {"type": "error", "error": SAID}, {"type": "error", "error": FAILED}),
+    (MESSAGES, False, {"type": "error", "error": SAID}, {"type": "error", "error": FAILED}),
+    (RESPONSES, False, {"output": [], "error": SAID}, {"output": [], "error": FAILED}),
+    (RESPONSES, True, {"type": "error", "message": WORDS}, {"type": "error", "message": FAILED["message"]}),
+    (
+        RESPONSES,
+        True,
+        {"type": "response.failed", "response": {"error": SAID}},
+        {"type": "response.failed", "response": {"error": FAILED}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("dialect", "streamed", "document", "left"), FAILURES)
+def test_a_failure_within_an_answer_names_no_other_model(
+    dialect: Any, streamed: bool, document: dict[str, Any], left: dict[str, Any]
+) -> None:
+    action = begun(chat(), ModelFacts())
+    assert isinstance(action, AnswerAction)
+    transform = action.on_answer(dialect.wire(streamed=streamed))
+    (out,) = transform.feed(Chunk(b"...", document))
+    assert (out.data, transform.changed) == (left, True)
 
 
 @pytest.mark.parametrize(("dialect", "streamed", "document"), ANSWERS[:2])
