@@ -20,6 +20,7 @@ _MOST = 10_000_000
 _MOST_CHOICES = 128
 _MOST_TOOLS = 256
 _MOST_IMAGES = 10_000
+_OF_REASONING = 1  # the one temperature that a model takes while it reasons; one that takes others is bounded
 _READ = ("messages", "input", "prompt")  # members that hold what the model reads; a stored prompt is the last
 
 
@@ -130,15 +131,11 @@ def _span(value: Any) -> Span | None:  # noqa: ANN401 - a value of a YAML file
 def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
     """Return the temperature within its range; one that is not given stays the API's own."""
     given, thinking, reasoning = body.get("temperature"), body.get("thinking"), body.get("reasoning")
-    reasons = (
-        body.get("reasoning_effort") is not None
-        or (type(thinking) is dict and thinking.get("type") != "disabled")
-        or (type(reasoning) is dict and reasoning.get("effort") is not None)
-    )
-    # A model that reasons takes no other temperature than its own.
-    if isinstance(given, bool) or not isinstance(given, int | float) or reasons:
+    effort = body.get("reasoning_effort") or (reasoning.get("effort") if type(reasoning) is dict else None)
+    reasons = effort not in (None, "none") or (type(thinking) is dict and thinking.get("type") != "disabled")
+    if isinstance(given, bool) or not isinstance(given, int | float) or span.least <= given <= span.most:
         return {}
-    if span.least <= given <= span.most:
+    if reasons and given == _OF_REASONING:
         return {}
     return {"temperature": min(max(given, span.least), span.most)}
 

@@ -69,6 +69,8 @@ async def test_an_answer_is_chosen_from_no_fewer_than_are_asked_for(
         ({"max": 0.5}, chat(temperature=True), {}),
         ({"max": 0.5}, chat(temperature="hot"), {}),
         ({"max": 0.5}, chat(temperature=1, reasoning_effort="low"), {}),
+        ({"max": 0.5}, chat(temperature=1.9, reasoning_effort="low"), {"temperature": 0.5}),
+        ({"max": 0.5}, chat(temperature=1, reasoning_effort="none"), {"temperature": 0.5}),
         ({"max": 0.5}, message(temperature=1, **THINKING), {}),
         ({"max": 0.5}, message(temperature=1, thinking={"type": "disabled"}), {"temperature": 0.5}),
     ],

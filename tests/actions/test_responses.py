@@ -243,6 +243,7 @@ GONE_IMAGE = {**LEFT_OUT, "type": "input_text"}
         ({"max_output_tokens": 3}, response(max_output_tokens=16), {}),
         ({"temperature": {"max": 0.5}}, response(temperature=1), {"temperature": 0.5}),
         ({"temperature": {"max": 0.5}}, response(temperature=1, reasoning={"effort": "low"}), {}),
+        ({"temperature": {"max": 0.5}}, response(temperature=1, reasoning={"effort": "none"}), {"temperature": 0.5}),
         ({"tools": 1}, response(tools=named("a", "b")), {"tools": named("a")}),
         (
             {"tools": 1},
