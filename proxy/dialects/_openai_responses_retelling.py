@@ -19,7 +19,8 @@ from proxy.exchange import Call, Chunk
 from proxy.wire import Path, edited
 
 _MAX_LANES = 1 << 14
-_TOLD = ("instructions", "max_output_tokens", "temperature", "top_logprobs")  # of the request, in each response
+# Of the request, in each response.
+_TOLD = ("instructions", "max_output_tokens", "temperature", "tool_choice", "tools", "top_logprobs")
 
 
 class ResponseRetelling:

@@ -168,6 +168,7 @@ def test_a_handle_that_this_tenant_was_not_given_is_refused(seal: str) -> None:
     ("actions", "told"),
     [
         ([("clamp", {"max_output_tokens": 40, "temperature": {"max": 0.5}})], {"max_output_tokens", "temperature"}),
+        ([("clamp", {"tools": 1})], {"tool_choice", "tools"}),
         ([("drop", ["logprobs"])], {"top_logprobs"}),
         ([("mark", {"style": True, "words": False})], {"instructions"}),
     ],
@@ -175,11 +176,12 @@ def test_a_handle_that_this_tenant_was_not_given_is_refused(seal: str) -> None:
 async def test_what_was_asked_is_told_in_the_callers_own_words(
     actions: list[Any], told: set[str], streamed: bool
 ) -> None:
-    asked: dict[str, Any] = {"instructions": "Rhyme.", "temperature": 1.5, "top_logprobs": 5}
+    asked: dict[str, Any] = {"instructions": "Rhyme.", "temperature": 1.5, "top_logprobs": 5, "tools": named("a", "b")}
+    asked["tool_choice"] = {"type": "allowed_tools", "mode": "auto", "tools": named("a", "b")}
     sent: dict[str, Any] = {"instructions": "Rhyme. And so on.", "temperature": 0.5, "max_output_tokens": 40}
-    sent |= {"top_logprobs": 0}
+    sent |= {"top_logprobs": 0, "tools": named("a"), "tool_choice": "auto"}
     final, bytes_ = await answered(Ladder(*actions), ["a"], response(**asked), streamed=streamed, **sent)
-    names = ("instructions", "max_output_tokens", "temperature", "top_logprobs")
+    names = ("instructions", "max_output_tokens", "temperature", "tool_choice", "tools", "top_logprobs")
     assert {name: final[name] for name in names} == {
         name: asked.get(name) if name in told else sent[name] for name in names
     }
