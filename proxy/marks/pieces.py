@@ -30,8 +30,8 @@ _FENCE = re.compile(r"(```+|~~~+)")
 SIGNS: Final = ".!?:;,…"
 _ENDS = ".!?:;"  # after one of these a sentence, or what is like one, begins
 _INDENT = 4  # columns from which on a line is code
-# What begins a line that is a heading, a quotation, a table, markup, an image or a link, or data.
-_LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-")
+# What begins a line that is a heading, a quotation, a table, markup, an image or a link, data, or a comment in code.
+_LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-", "//", "/*")
 _SPANS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)", "<code": "</code>"}
 _DATA_OPENERS = ("{", "[", "<")  # an answer that begins so is no prose
 

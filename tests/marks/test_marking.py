@@ -118,6 +118,7 @@ def test_no_wording_is_preferred_everywhere() -> None:
     "text",
     [
         "The code:\n\n```python\n# it is used because it does not fail, for example here\nfoo()\n```\n",
+        "// it is often used because it does not fail\nfoo();\n/* it is often used because it does not fail */\n",
         "~~~\nit is often used because it does not fail\n~~~\n",
         "The call `it is often used because it does not fail` ends.",
         "The call ``it is often `used` because it does not fail`` ends.",
