@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from proxy.actions.base import Action, Idle, Tools, whose
+from proxy.actions.form import is_structured
 from proxy.actions.reading import flag, members
 from proxy.actions.text_lanes import TextFilter, TextLanes
 from proxy.exchange import Call, Exchange, Work
@@ -90,7 +91,8 @@ class _MarksWords(_MarksStyle):
     async def on_call(self, call: Call) -> Call:
         """Take note of how the answer will be, and return the call."""
         # What the caller began for the model goes on in the middle of anything: JSON, code, a quotation.
-        if _begun(call):
+        # Programs read what has a form: with a grammar, an answer is perhaps one of a few sentences.
+        if _begun(call) or is_structured(call.body):
             self._lanes = 0
         self._chars = MOST_CHARS // max(1, min(call.choices * call.prompts, _MOST_LANES))
         return await super().on_call(call)

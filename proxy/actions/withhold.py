@@ -7,12 +7,13 @@ Structured output, tool arguments, figures and everything that is no reasoning p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from proxy.actions.asked_tags import NAME, asked_tags, prefilled
 from proxy.actions.base import Idle, Tools
+from proxy.actions.form import is_structured
 from proxy.actions.reading import members, one_of
 from proxy.actions.summary import Summary
 from proxy.actions.tag_filter import TagFilter
@@ -27,7 +28,6 @@ TAGS: Final = ("think", "thinking", "thought", "reasoning", "scratchpad")
 _MAX_TAGS = 32
 _WHAT = ("reasoning",)
 _MEMBERS = ("reasoning", "tags", "summary")
-_CONFIGS = ("output_config", "text")  # members of a request that hold the form of the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class _Withholding:
         if summarise is None:
             marked = _InTurn(_WithoutSummaries(), marked)
         body = self._exchange.call.body if self._exchange.call is not None else {}
-        if _is_structured(body):
+        if is_structured(body):
             return marked
         return _InTurn(
             marked, TextLanes(wire, _Filters(wire, {*TAGS, *self._tags, *asked_tags(body)}, prefilled(body)))
@@ -155,10 +155,3 @@ class _WithoutSummaries:
     def end(self) -> Iterable[Chunk]:
         """Return nothing: nothing was held back."""
         return ()
-
-
-def _is_structured(body: Mapping[str, Any]) -> bool:
-    """Tell whether the request asks for JSON of a form: to cut anything out of that would be to break it."""
-    formats = [body.get("response_format"), body.get("output_format")]
-    formats += [config.get("format") for name in _CONFIGS if isinstance(config := body.get(name), dict)]
-    return any(isinstance(form, dict) and form.get("type") not in (None, "text") for form in formats)

@@ -116,6 +116,22 @@ async def test_what_the_caller_began_for_the_model_is_left_alone() -> None:
     assert not changed
 
 
+FORMS: list[tuple[Call, bool]] = [
+    (chat(response_format={"type": "regex", "pattern": "It is .*"}), True),  # as Together has it
+    (chat(response_format={"type": "grammar", "grammar": "root ::= [a-z ]+"}), True),  # and Fireworks
+    (response(text={"format": {"type": "json_schema", "name": "n", "schema": {}}}), True),
+    (chat(response_format={"type": "text"}), False),
+]
+
+
+@pytest.mark.parametrize(("asked", "left"), FORMS)
+async def test_an_answer_in_a_form_is_left_alone(asked: Call, left: bool) -> None:
+    action = Mark.read({}).begin(exchange(), TOOLS)
+    await action.on_call(asked)
+    assert isinstance(action, AnswerAction)
+    assert isinstance(action.on_answer(CHAT.wire(streamed=False)), AsItCame) is left
+
+
 @pytest.mark.parametrize(
     "asked", [chat(prompt=None), message(prompt=None), response(prompt=None), response(prompt={"id": "pmpt_1"})]
 )
