@@ -10,6 +10,15 @@ _CONFIGS = ("output_config", "text")  # members of a request that hold the form 
 
 def is_structured(body: Mapping[str, Any]) -> bool:
     """Tell whether a form is asked for, such as JSON or a grammar: to change a word of that would be to break it."""
+    return any(kind not in (None, "text") for kind in _kinds(body))
+
+
+def is_json(body: Mapping[str, Any]) -> bool:
+    """Tell whether JSON is asked for, and not some other form, which may have anything in it."""
+    return any(isinstance(kind, str) and kind.startswith("json") for kind in _kinds(body))
+
+
+def _kinds(body: Mapping[str, Any]) -> list[Any]:
     formats = [body.get("response_format"), body.get("output_format")]
     formats += [config.get("format") for name in _CONFIGS if isinstance(config := body.get(name), dict)]
-    return any(isinstance(form, dict) and form.get("type") not in (None, "text") for form in formats)
+    return [form.get("type") for form in formats if isinstance(form, dict)]

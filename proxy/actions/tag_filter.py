@@ -18,6 +18,8 @@ from collections.abc import Collection
 
 LEFT_OUT = "\N{HORIZONTAL ELLIPSIS}"
 _MARKS = frozenset("\"'`")
+_AFTER_TAG = re.compile("(?<=>)")
+_JSON_BEGINS = ("{", "[", '"')
 
 
 class TagFilter:
@@ -35,6 +37,11 @@ class TagFilter:
         self._before = ""  # the character before what is held
         self._owed = 0  # how many characters of what is held stand before the lane
         self._cut = self._shown = False  # whether anything was cut, and whether anything visible was not
+
+    @property
+    def is_at_beginning(self) -> bool:
+        """Whether nothing visible has come out, and nothing is open or held back: the answer itself begins here."""
+        return not (self._depth or self._tag or self._held or self._shown)
 
     def follow(self, text: str) -> None:
         """Go on as if the lane had begun with a text that its reader knows."""
@@ -116,3 +123,24 @@ class TagFilter:
             return len(data)
         name = data[start + 1 :].removeprefix("/").casefold()
         return start if any(known.startswith(name) for known in self._names) else len(data)
+
+
+class BeforeJson:
+    """Lets a filter cut what stands before a JSON document, which passes as it is; without one, all as it would."""
+
+    def __init__(self, filter_: TagFilter, before: str = "") -> None:
+        self._filter = filter_
+        self._passes = before.lstrip().startswith(_JSON_BEGINS)  # what the answer goes on with
+
+    def feed(self, text: str) -> str:
+        """Return what may go out now."""
+        return "".join(map(self._fed, _AFTER_TAG.split(text)))
+
+    def end(self) -> str:
+        """Return what was held back."""
+        return "" if self._passes else self._filter.end()
+
+    def _fed(self, text: str) -> str:
+        if self._filter.is_at_beginning and text.lstrip().startswith(_JSON_BEGINS):
+            self._passes = True
+        return text if self._passes else self._filter.feed(text)

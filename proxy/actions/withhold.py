@@ -1,6 +1,8 @@
 """Withholds what the model thought: marked as such by the API, or in tags that the caller asked for.
 
 What the API marks can be replaced by a summary; of several rungs that withhold, one without is enough to have none.
+Where JSON is asked for, tags count until it begins: models that reason in tags do so before it, and to cut anything out
+of it would be to break it.
 Structured output, tool arguments, figures and everything that is no reasoning pass as they came.
 """
 
@@ -13,11 +15,11 @@ from typing import Any, ClassVar, Final
 
 from proxy.actions.asked_tags import NAME, asked_tags, prefilled
 from proxy.actions.base import Idle, Tools
-from proxy.actions.form import is_structured
+from proxy.actions.form import is_json
 from proxy.actions.reading import members, one_of
 from proxy.actions.summary import Summary
-from proxy.actions.tag_filter import TagFilter
-from proxy.actions.text_lanes import TextLanes
+from proxy.actions.tag_filter import BeforeJson, TagFilter
+from proxy.actions.text_lanes import TextFilter, TextLanes
 from proxy.exchange import Call, Chunk, Exchange, Work
 from proxy.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose
@@ -95,29 +97,27 @@ class _Withholding:
         if summarise is None:
             marked = _InTurn(_WithoutSummaries(), marked)
         body = self._exchange.call.body if self._exchange.call is not None else {}
-        if is_structured(body):
-            return marked
-        return _InTurn(
-            marked, TextLanes(wire, _Filters(wire, {*TAGS, *self._tags, *asked_tags(body)}, prefilled(body)))
-        )
+        filters = _Filters(wire, {*TAGS, *self._tags, *asked_tags(body)}, prefilled(body), json=is_json(body))
+        return _InTurn(marked, TextLanes(wire, filters))
 
 
 class _Filters:
     """Makes the filter of each lane: in an answer of several blocks, a tag that is still open goes on in the next."""
 
-    def __init__(self, wire: Wire, tags: set[str], prefill: str) -> None:
+    def __init__(self, wire: Wire, tags: set[str], prefill: str, *, json: bool) -> None:
         self._wire = wire
         self._tags = tags
         self._prefill = prefill
+        self._json = json
         self._last: TagFilter | None = None
 
-    def __call__(self) -> TagFilter:
+    def __call__(self) -> TextFilter:
         within = self._last.within if self._last is not None and self._wire.one_answer else ""
         made = TagFilter(self._tags, within)
         if self._prefill and (self._last is None or not self._wire.one_answer):
             made.follow(self._prefill)
         self._last = made
-        return made
+        return BeforeJson(made, self._prefill) if self._json else made
 
 
 class _InTurn:

@@ -346,6 +346,35 @@ def test_structured_output_is_never_cut_but_what_the_api_marks_goes(dialect: Dia
     assert_no_canary(out, SECRET)
 
 
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 10**6), max_size=30))
+def test_what_was_thought_before_structured_output_is_cut_however_it_comes(cuts: list[int]) -> None:
+    structured = json.dumps({"steps": "a <b>b</b> <think>kept</think>", "n": 3})
+    said = [
+        chat_chunk({"content": piece.decode()}) for piece in cut(f"<think>{SECRET}</think>{structured}".encode(), cuts)
+    ]
+    asked = call_of(CHAT, stream=True, response_format={"type": "json_object"})
+    out, _ = seen(CHAT, asked, [*map(data, said), b"data: [DONE]\n\n"])
+    assert assembled_chat(out)["content"] == structured
+    assert_no_canary(out, SECRET)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "left"),
+    [
+        ("json_object", f"<think>{SECRET}</think>", LEFT_OUT),
+        ("json_object", f"Yes. <think>{SECRET}</think>", "Yes. "),
+        ("json_object", f"<b>{{<think>{SECRET}</think>", "<b>{"),
+        ("regex", f"<think>{SECRET}</think>{{}}", "{}"),
+        ("grammar", f"{{<think>{SECRET}</think>}}", "{}"),
+    ],
+)
+def test_a_form_that_is_asked_for_is_no_shelter(kind: str, said: str, left: str) -> None:
+    document = {"choices": [{"index": 0, "message": {"content": said}}]}
+    out, _ = seen(CHAT, call_of(CHAT, stream=False, response_format={"type": kind}), [write(document)])
+    assert json.loads(out)["choices"][0]["message"]["content"] == left
+
+
 def test_what_the_request_began_is_known_and_each_choice_begins_with_it() -> None:
     begun = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Well: <think>"}]
     said = f"{SECRET}</think>four"
