@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.dialects._answer_json import is_unicode
 from proxy.dialects._openai_chat_held import CARRIERS, handle_in, opened
-from proxy.dialects._openai_chat_wire import REASONING
+from proxy.dialects._openai_chat_wire import is_reasoning
 from proxy.errors import BadRequest
 from proxy.exchange import Call
 from proxy.sealed_reasoning import SealedReasoning
@@ -34,10 +34,10 @@ def _restored(message: dict[str, Any], where: str, sealed: SealedReasoning) -> d
     # model API may be behind a proxy like this.
     while held is not None and (inner := _handle_of(held)[1]) and (deeper := opened(inner, sealed)) is not None:
         held = deeper
-    if held is None or not REASONING.issuperset(held) or not is_unicode(held):
+    if held is None or not all(map(is_reasoning, held)) or not is_unicode(held):
         param = f"{where}.{name}"
         raise BadRequest(f"`{param}` could not be verified.", code="invalid_encrypted_content", param=param)
-    return {**{member: value for member, value in message.items() if member not in REASONING}, **held}
+    return {**{member: value for member, value in message.items() if not is_reasoning(member)}, **held}
 
 
 def _handle_of(message: dict[str, Any]) -> tuple[str, str]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._logprobs import coarse
-from proxy.dialects._names import names
 from proxy.dialects._openai_chat_held import TEXTS, handle_in
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform
 
-# Members of an answer in which model servers show what the model thought; the API itself has none.
-REASONING = names(
-    "reasoning reasoning_content reasoning_details reasoning_opaque reasoning_steps reasoning_summary reasoning_text "
-    "thinking thinking_blocks"
-)
+# Members of an answer in which model servers show what the model thought, or its seal; the API itself has none, and
+# every server calls them as it likes, such as `reasoning_content`, `thinking_blocks` or `redacted_reasoning_content`.
+_REASONING = re.compile(r"(?:redacted_)?(?:reasoning|thinking)(?:[_A-Z]\w*)?|thoughts?|cot_\w+")
 _COPIES = "provider_specific_fields"  # in which some gateways repeat such members
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
 # In a choice beside its message, or in that: tokens as numbers.
@@ -97,6 +95,11 @@ class ChatWire:
             yield Part(Kind.END, lane, ())
 
 
+def is_reasoning(name: str) -> bool:
+    """Tell whether a member of a message says what the model thought."""
+    return _REASONING.fullmatch(name) is not None
+
+
 def _handle_bytes(holder: object) -> int:
     """Return how much of what stands where text does is a handle of ours."""
     return sum([len(handle_in(name, holder.get(name))) for name in TEXTS]) if type(holder) is dict else 0
@@ -104,7 +107,7 @@ def _handle_bytes(holder: object) -> int:
 
 def _reasoning(holder: dict[str, Any], lane: int, where: Path, *, alone: bool = False) -> Iterator[Part]:
     for name, value in holder.items():
-        if value and name in REASONING:
+        if value and is_reasoning(name):
             yield Part(Kind.REASONING, lane, (*where, name), value if type(value) is str else "", alone)
 
 

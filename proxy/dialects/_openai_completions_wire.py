@@ -10,7 +10,7 @@ from typing import Any
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
-from proxy.dialects._openai_chat_wire import REASONING, TOKENS, error_in, said_again
+from proxy.dialects._openai_chat_wire import TOKENS, error_in, is_reasoning, said_again
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform
 
@@ -73,7 +73,7 @@ class CompletionsWire:
         lane = index if type(index) is int else place
         ended = not self.streamed or choice.get("finish_reason") is not None
         for name, value in choice.items():
-            if value and name in REASONING:
+            if value and is_reasoning(name):
                 yield Part(Kind.REASONING, lane, ("choices", place, name), value if type(value) is str else "")
         if type(text := choice.get("text")) is str:
             alone = bare and not ended and choice.get("logprobs") is None

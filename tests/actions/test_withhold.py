@@ -160,7 +160,10 @@ def test_a_chunk_that_would_carry_nothing_is_left_out() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     "name",
-    ["reasoning_content", "reasoning", "reasoning_details", "reasoning_steps", "thinking_blocks", "content"],
+    [
+        *("reasoning_content", "reasoning", "reasoning_details", "reasoning_steps", "thinking_blocks", "content"),
+        *("thinking_content", "reasoning_signature", "redacted_reasoning_content", "reasoningContent", "cot_summary"),
+    ],
 )
 def test_reasoning_goes_from_wherever_a_server_puts_it(name: str, *, stream: bool) -> None:
     value: Any = [{"type": "thinking", "thinking": SECRET}, {"type": "text", "text": "ok"}]
