@@ -2,7 +2,8 @@
 
 Laws:
 - The same key turns the same vector in the same way, and near vectors in nearly the same way: whoever asks again, or
-  asks for variants of a text, learns the noise no better. Unlike ones are turned independently.
+  asks for variants of a text or for a few dimensions less, learns the noise no better. Unlike ones are turned
+  independently.
 - A turned vector has its length, and stands at exactly the angle that was asked for.
 
 The way to turn is a smooth random function of a vector's direction: waves along random axes, each of which adds its
@@ -46,8 +47,12 @@ def turned(vectors: Vectors, key: bytes, degrees: float) -> Vectors:
 
 @lru_cache(_KEPT)
 def _ways(key: bytes, dimensions: int) -> tuple[Vectors, Vectors, Vectors]:
-    seed = blake2b(dimensions.to_bytes(4), key=key, digest_size=16).digest()
-    random = np.random.Generator(np.random.Philox(key=int.from_bytes(seed)))
-    axes = random.standard_normal((dimensions, _WAVES)) * _WAVES_PER_UNIT
-    phases = random.uniform(0, tau, _WAVES)
-    return axes, phases, random.standard_normal((_WAVES, dimensions))
+    # Drawn along a vector, so that one which is cut shorter, as can be asked for, is turned as the whole of it.
+    axes = _random(key, b"axes").standard_normal((dimensions, _WAVES)) * _WAVES_PER_UNIT
+    phases = _random(key, b"phases").uniform(0, tau, _WAVES)
+    return axes, phases, np.ascontiguousarray(_random(key, b"steps").standard_normal((dimensions, _WAVES)).T)
+
+
+def _random(key: bytes, what: bytes) -> np.random.Generator:
+    seed = blake2b(what, key=key, digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(seed)))

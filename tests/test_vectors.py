@@ -53,6 +53,13 @@ def test_the_mean_over_variants_of_a_text_is_not_much_nearer_to_the_truth(distan
     assert degrees(mean, centre[None])[0] > least
 
 
+def test_the_mean_over_a_vector_cut_ever_shorter_is_not_much_nearer_to_the_truth() -> None:
+    whole = around(np.zeros(1536), 1.0, 1)
+    kept = 1400
+    made = [turned(cut / np.linalg.norm(cut), KEY, 10)[:, :kept] for cut in (whole[:, :at] for at in range(kept, 1464))]
+    assert degrees(np.mean(made, axis=0), whole[:, :kept])[0] > 9.5
+
+
 def test_unlike_vectors_are_turned_in_unlike_directions() -> None:
     vectors = around(np.zeros(1536), 1.0, 50)
     aside = turned(vectors, KEY, 10) - np.cos(np.radians(10)) * vectors
