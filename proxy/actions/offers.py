@@ -42,7 +42,9 @@ def _only(allowed: dict[str, Any], kept: list[Any]) -> dict[str, Any]:
 
 def _kept(tools: list[Any], most: int, chosen: set[str]) -> list[Any]:
     wanted = [place for place, tool in enumerate(tools) if not chosen.isdisjoint(_names(tool))][:most]
+    # Those first that the model has from the beginning: with none but such as it has to search for, APIs refuse a call.
     others = [place for place in range(len(tools)) if place not in wanted]
+    others.sort(key=lambda place: type(tools[place]) is dict and bool(tools[place].get("defer_loading")))
     return [tools[place] for place in sorted([*wanted, *others[: most - len(wanted)]])]
 
 

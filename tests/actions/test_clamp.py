@@ -23,6 +23,10 @@ def tool(name: str) -> dict[str, Any]:
     return {"name": name, "input_schema": {"type": "object"}}
 
 
+LATER = {**tool("later"), "defer_loading": True}
+SEARCH = {"type": "tool_search_tool_bm25", "name": "tool_search_tool_bm25"}
+
+
 def image(number: int) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"https://example.com/{number}.png"}}
 
@@ -103,6 +107,8 @@ async def test_a_temperature_that_is_given_lies_within_the_range(
         (1, chat(functions=[tool("a"), tool("b")], function_call={"name": "b"}), {"functions": [tool("b")]}),
         (1, message(tools=[tool("a"), tool("b")]), {"tools": [tool("a")]}),
         (1, message(tools=[tool("a"), tool("b")], tool_choice={"type": "tool", "name": "b"}), {"tools": [tool("b")]}),
+        (2, message(tools=[LATER, LATER, tool("a"), SEARCH]), {"tools": [tool("a"), SEARCH]}),
+        (2, message(tools=[LATER, LATER, SEARCH]), {"tools": [LATER, SEARCH]}),
         (5, message(), {}),
     ],
 )
