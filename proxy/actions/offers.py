@@ -24,7 +24,7 @@ def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for offered, chosen in _OFFERED:
         tools, choice = body.get(offered), body.get(chosen)
-        if type(tools) is list and len(tools) > most:
+        if type(tools) is list and sum(map(_count, tools)) > most:
             kept = _kept(tools, most, set(_names(choice)))
             changed[offered] = kept
             if type(choice) is dict and type(allowed := choice.get("allowed_tools")) is dict:
@@ -40,12 +40,29 @@ def _only(allowed: dict[str, Any], kept: list[Any]) -> dict[str, Any]:
     return {**allowed, "tools": [tool for tool in allowed.get("tools") or () if not left.isdisjoint(_names(tool))]}
 
 
+def _inner(tool: object) -> list[Any] | None:
+    """Return the tools in a namespace, None if a tool is none."""
+    inner = tool.get("tools") if type(tool) is dict and tool.get("type") == "namespace" else None
+    return inner if type(inner) is list else None
+
+
+def _count(tool: object) -> int:
+    inner = _inner(tool)
+    return 1 if inner is None else max(1, sum(map(_count, inner)))
+
+
 def _kept(tools: list[Any], most: int, chosen: set[str]) -> list[Any]:
-    wanted = [place for place, tool in enumerate(tools) if not chosen.isdisjoint(_names(tool))][:most]
+    wanted = [place for place, tool in enumerate(tools) if not chosen.isdisjoint(_names(tool))]
     # Those first that the model has from the beginning: with none but such as it has to search for, APIs refuse a call.
     others = [place for place in range(len(tools)) if place not in wanted]
     others.sort(key=lambda place: type(tools[place]) is dict and bool(tools[place].get("defer_loading")))
-    return [tools[place] for place in sorted([*wanted, *others[: most - len(wanted)]])]
+    kept: dict[int, Any] = {}
+    for place in (*wanted, *others):
+        if most > 0:
+            inner = _inner(tools[place])
+            kept[place] = tools[place] if inner is None else {**tools[place], "tools": _kept(inner, most, chosen)}
+            most -= _count(kept[place])
+    return [kept[place] for place in sorted(kept)]
 
 
 def _names(node: object) -> Iterator[str]:

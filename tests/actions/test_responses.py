@@ -230,6 +230,10 @@ def named(*names: str) -> list[dict[str, Any]]:
     return [{"type": "function", "name": name} for name in names]
 
 
+def space(*names: str) -> dict[str, Any]:
+    return {"type": "namespace", "name": "n", "description": "", "tools": named(*names)}
+
+
 WEB = {"type": "web_search"}
 IMAGE = {"type": "input_image", "image_url": "https://example.com/1.png"}
 SHOWN = {"type": "function_call_output", "call_id": "c", "output": [IMAGE]}
@@ -253,6 +257,14 @@ GONE_IMAGE = {**LEFT_OUT, "type": "input_text"}
             {"tools": named("b")},
         ),
         ({"tools": 1}, response(tools=[*named("a"), WEB], tool_choice=WEB), {"tools": [WEB]}),
+        ({"tools": 2}, response(tools=[space("a", "b", "c"), WEB]), {"tools": [space("a", "b")]}),
+        ({"tools": 2}, response(tools=[WEB, space("a", "b", "c"), WEB]), {"tools": [WEB, space("a")]}),
+        ({"tools": 3}, response(tools=[WEB, space("a", "b")]), {}),
+        (
+            {"tools": 1},
+            response(tools=[WEB, space("a", "b")], tool_choice={"type": "function", "name": "b"}),
+            {"tools": [space("b")]},
+        ),
         (
             {"tools": 1},
             response(
