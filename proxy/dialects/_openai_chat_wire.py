@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from proxy.dialects._answers import written_bytes
@@ -20,6 +21,8 @@ _COPIES = "provider_specific_fields"  # in which some gateways repeat such membe
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
 # In a choice beside its message, or in that: tokens as numbers.
 TOKENS: Final = ("token_id", "token_ids")
+_BESIDE = frozenset({"error", "text", *TOKENS})  # members that few answers have, which one look tells
+_NAMES = 1_024  # that are remembered: each piece of an answer has the same few
 _DONE = b"[DONE]"
 # What all chunks of a stream have in common.
 _COMMON = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
@@ -40,7 +43,8 @@ class ChatWire:
         found: list[Part] = []
         if type(chunk.data.get("model")) is str:
             found.append(Part(Kind.MODEL, ALL_LANES, ("model",), chunk.data["model"]))
-        found += error_in(chunk.data, ())
+        if "error" in chunk.data:
+            found += error_in(chunk.data, ())
         given = chunk.data.get("choices")
         choices: list[Any] = given if type(given) is list else []
         bare = len(choices) == 1 and not chunk.data.get("usage") and "error" not in chunk.data
@@ -85,16 +89,18 @@ class ChatWire:
         if type(other := choice.get(self._other)) is dict:  # no client looks there, but whoever reads bytes does
             yield from _reasoning(other, lane, ("choices", place, self._other))
             yield from said_again(other, ("content", *TOKENS), lane, ("choices", place, self._other))
-        yield from said_again(choice, ("text", *TOKENS), lane, ("choices", place))
-        if type(holder) is dict:
+        if not _BESIDE.isdisjoint(choice):
+            yield from said_again(choice, ("text", *TOKENS), lane, ("choices", place))
+            yield from error_in(choice, ("choices", place))  # as OpenRouter has it
+        if type(holder) is dict and not _BESIDE.isdisjoint(holder):
             yield from said_again(holder, TOKENS, lane, where)
-        yield from error_in(choice, ("choices", place))  # as OpenRouter has it
         if choice.get("logprobs") is not None:
             yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
         if ended:
             yield Part(Kind.END, lane, ())
 
 
+@lru_cache(_NAMES)
 def is_reasoning(name: str) -> bool:
     """Tell whether a member of a message says what the model thought."""
     return _REASONING.fullmatch(name) is not None

@@ -36,7 +36,8 @@ class CompletionsWire:
         found: list[Part] = []
         if type(chunk.data.get("model")) is str:
             found.append(Part(Kind.MODEL, ALL_LANES, ("model",), chunk.data["model"]))
-        found += error_in(chunk.data, ())
+        if "error" in chunk.data:
+            found += error_in(chunk.data, ())
         given = chunk.data.get("choices")
         choices: list[Any] = given if type(given) is list else []
         bare = self.streamed and len(choices) == 1 and not chunk.data.get("usage") and "error" not in chunk.data
