@@ -25,6 +25,7 @@ _CLOSING = {
     "'": re.compile(r"[’'][)\]*_.,;:!?…]*$"),  # noqa: RUF001 - a quotation mark
 }
 _TICKS = re.compile(r"`+")
+_ITALIC = re.compile(r"[(\[]*([*_])(?=[^\s*_])")  # titles of works are written so
 _BULLET = re.compile(r"[-*+•]|\d{1,3}[.)]")
 _FENCE = re.compile(r"(```+|~~~+)")
 SIGNS: Final = ".!?:;,…"
@@ -167,6 +168,8 @@ class Zones:
             if run.count("**") + run.count("__") == 1:
                 self._until = "**" if "**" in run else "__"
             return False
+        if self._open_italic(run):
+            return False
         piece.lead, piece.core, piece.trail = match[1], match[2], match[3]
         return True
 
@@ -187,6 +190,16 @@ class Zones:
             for kind, opening in _OPENING.items():
                 if (match := opening.search(run)) is not None and not _CLOSING[kind].search(run, match.end()):
                     self._until = kind
+            if not self._until:
+                self._open_italic(run)
+
+    def _open_italic(self, run: str) -> bool:
+        """See whether a run begins a span in italics that goes on behind it."""
+        match = _ITALIC.match(run)
+        if match is None or match[1] in run[match.end() :]:
+            return False
+        self._until = match[1]
+        return True
 
     def _ends(self, run: str) -> bool:
         if (closing := _CLOSING.get(self._until)) is not None:
@@ -197,7 +210,7 @@ class Zones:
         """Take note of a new line; True if its first run belongs to no prose."""
         blank = gap.count("\n") > 1
         if blank or self._until not in ("$$", r"\]", r"\)"):
-            ended = blank or self._until in ("'", "$", "**", "__") or _BULLET.fullmatch(run)
+            ended = blank or self._until in ("'", "$", "**", "__", "*", "_") or _BULLET.fullmatch(run)
             self._until = "" if ended else self._until
         if blank:
             self._starts = True

@@ -144,6 +144,8 @@ def test_no_wording_is_preferred_everywhere() -> None:
         "$$\nit is often used because it does not fail\n$$\n",
         "\\[ it is often used because it does not fail \\]",
         "The **it is often used because it does not fail** part.",
+        "Carver, R. *What we talk about when it is often used*, and _It does not fail_.",
+        "The *Winn-Dixie is often used because it does not fail* part.",
         "https://example.com/it_is/often?because=it&for=example",
         "1,000 2.5 10% 3x 2024-01-01",
         "I'm sorry, but I can't help with that because it is often used to harm people, for example here.",
