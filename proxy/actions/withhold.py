@@ -26,7 +26,7 @@ from proxy.secrets import Purpose
 from proxy.wire import Transform, Wire, filled
 
 # What models write of themselves, and what callers ask for most.
-TAGS: Final = ("think", "thinking", "thought", "reasoning", "scratchpad")
+TAGS: Final = ("think", "thinking", "thought", "reasoning", "scratchpad", "seed:think")
 _MAX_TAGS = 32
 _WHAT = ("reasoning",)
 _MEMBERS = ("reasoning", "tags", "summary")

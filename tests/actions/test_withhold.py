@@ -390,6 +390,13 @@ def test_what_the_request_began_is_known_and_each_choice_begins_with_it() -> Non
     assert [block["text"] for block in json.loads(out)["content"]] == ["four", "five"]
 
 
+@pytest.mark.parametrize("tag", ["think", "thinking", "thought", "reasoning", "scratchpad", "seed:think"])
+def test_what_models_write_of_themselves_goes_unasked(tag: str) -> None:
+    document = {"choices": [{"index": 0, "message": {"content": f"<{tag}>{SECRET}</{tag}>Four."}}]}
+    out, _ = seen(CHAT, call_of(CHAT, stream=False), [write(document)])
+    assert json.loads(out)["choices"][0]["message"]["content"] == "Four."
+
+
 def test_a_pack_can_name_further_tags() -> None:
     call = call_of(CHAT, stream=False)
     document = write({"choices": [{"index": 0, "message": {"content": f"<Plan>{SECRET}</Plan>four"}}]})
