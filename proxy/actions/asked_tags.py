@@ -19,6 +19,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from proxy.actions.form import begun_by
+
 NAME: Final = r"[A-Za-z][A-Za-z0-9_.:-]{0,63}"
 _TAG = re.compile(rf"(?<!\w)<({NAME})(?:\s[^<>]{{0,80}})?>")  # not List<String>
 _NOUNS = (
@@ -89,11 +91,8 @@ def prefilled(body: Mapping[str, Any]) -> str:
     if isinstance(given, str | list):  # a stored prompt is an object
         prompts = [given] if isinstance(given, str) else given
         return "" if body.get("echo") else next(filter(None, map(_opened, prompts)), "")
-    messages = body.get("messages")
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    if not isinstance(last, dict) or last.get("role") != "assistant":
-        return ""
-    content = last.get("content")
+    last = begun_by(body)
+    content = last.get("content") if last is not None else None
     if isinstance(content, list):
         texts = [part.get("text") for part in content if isinstance(part, dict)]
         return "".join(text for text in texts if isinstance(text, str))

@@ -1,4 +1,4 @@
-"""Tells which form a request asks of its answer."""
+"""Tells which form a request asks of its answer, and whether it has begun that itself."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ def is_structured(body: Mapping[str, Any]) -> bool:
 def is_json(body: Mapping[str, Any]) -> bool:
     """Tell whether JSON is asked for, and not some other form, which may have anything in it."""
     return any(isinstance(kind, str) and kind.startswith("json") for kind in _kinds(body))
+
+
+def begun_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return a conversation's last message if it is the assistant's, which many a model goes on with; else None."""
+    given = body.get("messages")
+    items = given if isinstance(given, list) else body.get("input")
+    last = items[-1] if isinstance(items, list) and items else None
+    return last if isinstance(last, dict) and last.get("role") == "assistant" else None
 
 
 def _kinds(body: Mapping[str, Any]) -> list[Any]:

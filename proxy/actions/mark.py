@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from proxy.actions.base import Action, Idle, Tools, whose
-from proxy.actions.form import is_structured
+from proxy.actions.form import begun_by, is_structured
 from proxy.actions.reading import flag, members
 from proxy.actions.text_lanes import TextFilter, TextLanes
 from proxy.exchange import Call, Exchange, Work
@@ -119,9 +119,7 @@ def _begun(call: Call) -> bool:
         if body.get("suffix") or body.get("echo") or not isinstance(prompts, list):
             return True
         return not all(isinstance(prompt, str) and _is_over(prompt) for prompt in prompts)
-    messages = body.get("messages")
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    return isinstance(last, dict) and last.get("role") == "assistant"
+    return begun_by(body) is not None
 
 
 def _is_over(prompt: str) -> bool:

@@ -117,6 +117,7 @@ async def test_what_the_caller_began_for_the_model_is_left_alone() -> None:
 
 
 FORMS: list[tuple[Call, bool]] = [
+    (response(input=[{"role": "user", "content": "hi"}, {"role": "assistant", "content": '{"text": "'}]), True),
     (chat(response_format={"type": "regex", "pattern": "It is .*"}), True),  # as Together has it
     (chat(response_format={"type": "grammar", "grammar": "root ::= [a-z ]+"}), True),  # and Fireworks
     (response(text={"format": {"type": "json_schema", "name": "n", "schema": {}}}), True),
@@ -125,7 +126,7 @@ FORMS: list[tuple[Call, bool]] = [
 
 
 @pytest.mark.parametrize(("asked", "left"), FORMS)
-async def test_an_answer_in_a_form_is_left_alone(asked: Call, left: bool) -> None:
+async def test_an_answer_in_a_form_or_begun_by_the_caller_is_left_alone(asked: Call, left: bool) -> None:
     action = Mark.read({}).begin(exchange(), TOOLS)
     await action.on_call(asked)
     assert isinstance(action, AnswerAction)

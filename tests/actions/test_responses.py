@@ -19,7 +19,7 @@ from proxy.errors import BadRequest
 from proxy.exchange import Call
 from proxy.sealed_reasoning import PREFIX, SealedReasoning
 from proxy.secrets import Purpose
-from tests.actions.calls import EXCHANGE, RESPONSES, acted, body, response
+from tests.actions.calls import EXCHANGE, HI, RESPONSES, acted, body, response
 from tests.actions.composing import Ladder
 from tests.dialects import responses
 from tests.dialects.streams import cut, event, read_by_a_client
@@ -325,6 +325,16 @@ async def test_a_call_goes_to_another_upstream_only_without_what_the_first_one_k
     assert isinstance(made, Call)
     assert made.body == {**call.body, **sent}
     RESPONSES.read(write(made.body))
+
+
+@pytest.mark.parametrize("content", ["Hm. <think>", [{"type": "output_text", "text": "Hm. <think>"}]])
+async def test_a_tag_that_the_caller_opened_for_the_model_is_open(content: Any) -> None:
+    asked = response(input=[*HI, {"role": "assistant", "content": content}], stream=True)
+    final, sent = await answered(
+        Ladder(("withhold", "reasoning")), ["The can", "ary</think>", "Four."], asked, streamed=True
+    )
+    assert final["output"][1]["content"][0]["text"] == "Four."
+    assert b"canary" not in sent
 
 
 async def test_structured_output_is_left_whole() -> None:
