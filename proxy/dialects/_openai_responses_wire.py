@@ -1,6 +1,7 @@
 """The parts of a response, as a document or as a typed event of a stream.
 
-What an event only says again is no part: `_openai_responses_retelling` lets it say what was really told.
+What an event only says again is no part: `_openai_responses_retelling` lets it say what was really told. A text that
+did not come in pieces before is one, wherever it is told.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform
 
 _PARTS = 1 << 12  # more than an item has parts; a lane is the number of the item times this and that of the part
+_MAX_LANES = 1 << 14
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _TEXT_EVENT = "response.output_text.delta"
 
@@ -26,6 +28,7 @@ class ResponsesWire:
         self.streamed = streamed
         self.one_answer = True
         self._items: dict[int, str] = {}  # ids of the items, by their number
+        self._came: set[int] = set()  # lanes of text that came in pieces
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
         """Return the parts of a chunk."""
@@ -67,24 +70,38 @@ class ResponsesWire:
         if kind == "error":
             yield from (Part(Kind.ERROR, ALL_LANES, (name,)) for name in ("message", "error") if event.get(name))
         elif kind == _TEXT_EVENT:
-            lane = lane_of(event)
-            if type(item := event.get("item_id")) is str and len(self._items) < _PARTS:
-                self._items[lane // _PARTS] = item
-            yield from _logprobs(event, lane, ())
-            if type(event.get("delta")) is str:
-                yield Part(Kind.TEXT, lane, ("delta",), event["delta"], alone=True)
+            yield from self._of_piece(event, lane_of(event))
         elif kind in ("response.output_text.done", "response.content_part.done"):
-            lane = lane_of(event)
-            yield from _logprobs(event, lane, ())
-            if type(part := event.get("part")) is dict:
-                yield from _logprobs(part, lane, ("part",))
-            yield Part(Kind.END, lane, ())
+            yield from self._of_whole(event, lane_of(event))
         elif kind == "response.output_item.done":
-            yield from (part for part in _of_item(event.get("item"), _index(event), ("item",)) if _is_no_text(part))
+            yield from self._new(_of_item(event.get("item"), _index(event), ("item",)))
         elif type(response := event.get("response")) is dict:
-            yield from (part for part in _of_response(response, ("response",)) if _is_no_text(part))
+            yield from self._new(_of_response(response, ("response",)))
             if kind in _ENDS:
                 yield Part(Kind.END, ALL_LANES, ())
+
+    def _of_piece(self, event: dict[str, Any], lane: int) -> Iterator[Part]:
+        if len(self._came) < _MAX_LANES:
+            self._came.add(lane)
+        if type(item := event.get("item_id")) is str and len(self._items) < _PARTS:
+            self._items[lane // _PARTS] = item
+        yield from _logprobs(event, lane, ())
+        if type(event.get("delta")) is str:
+            yield Part(Kind.TEXT, lane, ("delta",), event["delta"], alone=True)
+
+    def _of_whole(self, event: dict[str, Any], lane: int) -> Iterator[Part]:
+        yield from _logprobs(event, lane, ())
+        holder, where = event, tuple[str, ...]()
+        if type(part := event.get("part")) is dict:
+            yield from _logprobs(part, lane, ("part",))
+            holder, where = (part if part.get("type") == "output_text" else {}), ("part",)
+        if lane not in self._came and type(holder.get("text")) is str:
+            yield Part(Kind.TEXT, lane, (*where, "text"), holder["text"])
+        yield Part(Kind.END, lane, ())
+
+    def _new(self, parts: Iterator[Part]) -> Iterator[Part]:
+        """Yield parts of an event that may say again what came in pieces, but for those pieces."""
+        return (part for part in parts if part.kind is not Kind.TEXT or part.lane not in self._came)
 
 
 def lane_of(event: dict[str, Any]) -> int:
@@ -110,11 +127,6 @@ def lanes_of_item(item: object, number: int, where: Path) -> Iterator[tuple[int,
 def _index(event: dict[str, Any]) -> int:
     number = event.get("output_index")
     return number if type(number) is int and number >= 0 else 0
-
-
-def _is_no_text(part: Part) -> bool:
-    """Tell whether a part of an event that says again what came in pieces is none of those pieces."""
-    return part.kind is not Kind.TEXT
 
 
 def _of_response(response: dict[str, Any], where: Path) -> Iterator[Part]:

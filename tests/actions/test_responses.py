@@ -344,6 +344,26 @@ async def test_structured_output_is_left_whole() -> None:
     assert final["output"][1]["content"][0]["text"] == text
 
 
+@pytest.mark.parametrize("told", ["text", "part", "item", "response", "elsewhere"])
+async def test_a_text_that_is_only_told_whole_is_looked_through_all_the_same(told: str) -> None:
+    text = "<think>The canary</think>Four."
+    item = responses.said([text])
+    place = {"output_index": 0, "content_index": 0}
+    events: dict[str, dict[str, Any]] = {
+        "text": {"type": "response.output_text.done", **place, "text": text},
+        "part": {"type": "response.content_part.done", **place, "part": item["content"][0]},
+        "item": {"type": "response.output_item.done", "output_index": 0, "item": item},
+        "elsewhere": {"type": "response.output_text.delta", **place, "delta": text},  # as LiteLLM makes a stream up
+    }
+    output = [responses.thought(), item] if told == "elsewhere" else [item]
+    last = {"type": "response.completed", "response": responses.response(output, output_text=text)}
+    stream = b"".join(event(each) for each in (events.get(told), last) if each is not None)
+    done = await Ladder(("withhold", "reasoning")).answer(RESPONSES, response(stream=True), stream, streamed=True)
+    assert b"canary" not in done.body
+    final = read_by_a_client(done.body)[-1]["response"]
+    assert (final["output"][-1]["content"][0]["text"], final["output_text"]) == ("Four.", "Four.")
+
+
 async def test_a_server_that_sends_a_text_only_whole_is_believed() -> None:
     said = responses.said(["Four."])
     events = [
