@@ -80,16 +80,27 @@ def _names(node: object) -> Iterator[str]:
 
 
 def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
-    """Return the member to change so that at most `most` images are shown: the last ones."""
-    name = next((name for name in _CONVERSATIONS if type(body.get(name)) is list), None)
-    if name is None:
-        return {}
-    given = [message for message in body[name] if type(message) is dict]
-    count = sum([_images_in(message.get(holder)) for message in given for holder in _HOLDERS])
+    """Return the members to change so that at most `most` images are shown: the last ones.
+
+    What is filled into a stored prompt comes before the conversation.
+    """
+    name = next((name for name in _CONVERSATIONS if type(body.get(name)) is list), "")
+    messages, prompt = body.get(name, []), body.get("prompt")
+    variables = prompt.get("variables") if type(prompt) is dict else None
+    filled = variables if type(variables) is dict else {}
+    given = [message for message in messages if type(message) is dict]
+    count = _images_in(list(filled.values()))
+    count += sum([_images_in(message.get(holder)) for message in given for holder in _HOLDERS])
     if count <= most:
         return {}
     cut = _Cut(count - most)
-    return {name: [cut.within(message) if type(message) is dict else message for message in body[name]]}
+    changed: dict[str, Any] = {}
+    if filled:
+        left = {variable: cut.part(value) for variable, value in filled.items()}
+        changed["prompt"] = {**body["prompt"], "variables": left}
+    if name:
+        changed[name] = [cut.within(message) if type(message) is dict else message for message in messages]
+    return changed
 
 
 def _images_in(parts: object) -> int:
@@ -115,12 +126,13 @@ class _Cut:
         source = holder.get("source")
         for name in _HOLDERS:
             if self._left and type(parts := holder.get(name)) is list:
-                holder = {**holder, name: [self._part(part) for part in parts]}
+                holder = {**holder, name: [self.part(part) for part in parts]}
         if self._left and type(source) is dict:
             holder = {**holder, "source": self.within(source)}
         return holder
 
-    def _part(self, part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
+    def part(self, part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
+        """Return a part, or what stands in its place."""
         if not self._left or type(part) is not dict:
             return part
         if (kind := part.get("type")) in _IMAGES:

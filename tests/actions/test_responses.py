@@ -240,6 +240,10 @@ SHOWN = {"type": "function_call_output", "call_id": "c", "output": [IMAGE]}
 GONE_IMAGE = {**LEFT_OUT, "type": "input_text"}
 
 
+def stored(filled_in: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "pmpt_1", "variables": {"picture": filled_in, "city": "Paris"}}
+
+
 @pytest.mark.parametrize(
     ("bounds", "call", "changed"),
     [
@@ -283,6 +287,13 @@ GONE_IMAGE = {**LEFT_OUT, "type": "input_text"}
             {"input": [{"role": "user", "content": [GONE_IMAGE]}, SHOWN]},
         ),
         ({"images": 0}, response(input="an image"), {}),
+        ({"images": 0}, response(prompt=stored(IMAGE), input="x"), {"prompt": stored(GONE_IMAGE)}),
+        (
+            {"images": 1},
+            response(prompt=stored(IMAGE), input=[{"role": "user", "content": [IMAGE]}]),
+            {"prompt": stored(GONE_IMAGE)},
+        ),
+        ({"images": 1}, response(prompt=stored(IMAGE)), {}),
     ],
 )
 async def test_what_is_beyond_a_bound_is_brought_within_it(bounds: Any, call: Call, changed: dict[str, Any]) -> None:
