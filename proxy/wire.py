@@ -154,8 +154,12 @@ def edited(chunk: Chunk, edits: Mapping[Path, object]) -> Chunk:
 
     However many edits there are, each container on their ways is copied once.
     """
-    like = chunk.like if chunk.raw is None else chunk.raw
-    return replace(chunk, raw=None, data=rewritten(chunk.data, edits), like=like)
+    return replace(chunk, raw=None, data=rewritten(chunk.data, edits), like=manner(chunk))
+
+
+def manner(chunk: Chunk) -> bytes | None:
+    """Return the bytes in whose manner what is made of a chunk is to be written."""
+    return chunk.like if chunk.raw is None else chunk.raw
 
 
 def rewritten(document: Any, edits: Mapping[Path, object]) -> Any:  # noqa: ANN401 - a JSON document

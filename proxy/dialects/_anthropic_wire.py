@@ -8,7 +8,7 @@ from typing import Any
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._anthropic_reasoning import MessageWithoutReasoning, StreamWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform
+from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform, manner
 
 
 class MessagesWire:
@@ -38,9 +38,8 @@ class MessagesWire:
 
     def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
         """Return an event that carries on a text block."""
-        del like  # an event has nothing in common with the others
         data = {"type": "content_block_delta", "index": lane, "delta": {"type": "text_delta", "text": text}}
-        return Chunk(None, data, "content_block_delta")
+        return Chunk(None, data, "content_block_delta", like=manner(like))
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
         """Return what puts a handle in the place of each block of reasoning, and a summary if there is to be one."""

@@ -12,7 +12,7 @@ from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_chat_held import TEXTS, handle_in
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform
+from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform, manner
 
 # Members of an answer in which model servers show what the model thought, or its seal; the API itself has none, and
 # every server calls them as it likes, such as `reasoning_content`, `thinking_blocks` or `redacted_reasoning_content`.
@@ -24,8 +24,11 @@ TOKENS: Final = ("token_id", "token_ids")
 _BESIDE = frozenset({"error", "text", *TOKENS})  # members that few answers have, which one look tells
 _NAMES = 1_024  # that are remembered: each piece of an answer has the same few
 _DONE = b"[DONE]"
-# What all chunks of a stream have in common.
-_COMMON = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
+# What all chunks of a stream have in common, what each has of its own, and what choices have while they go on.
+_COMMON = frozenset({"id", "object", "created", "model", "provider", "service_tier", "system_fingerprint"})
+_OWN = frozenset({"choices", "obfuscation", "usage"})
+_USUAL = ("index", "logprobs", "finish_reason")
+_EMPTY = frozenset({"finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
 
 
 class ChatWire:
@@ -66,9 +69,7 @@ class ChatWire:
 
     def delta(self, like: Chunk, lane: int, text: str, name: str = "content") -> Chunk:
         """Return a chunk that carries on a choice's text, or another member of that name."""
-        common = {name: like.data[name] for name in _COMMON if name in like.data} if like.data is not None else {}
-        choice = {"index": lane, "delta": {name: text}, "logprobs": None, "finish_reason": None}
-        return Chunk(None, {**common, "choices": [choice]})
+        return carried_on(like, lane, {"delta": {name: text}})
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
         """Return what takes the reasoning out, or puts a summary there; a turn that calls tools bears a handle."""
@@ -98,6 +99,20 @@ class ChatWire:
             yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
         if ended:
             yield Part(Kind.END, lane, ())
+
+
+def carried_on(like: Chunk, lane: int, said: dict[str, Any]) -> Chunk:
+    """Return a chunk in which a choice says this and nothing else; but for that it is like another of its stream."""
+    data = like.data if like.data is not None else {}
+    choices = data.get("choices")
+    first = choices[0] if type(choices) is list and choices and type(choices[0]) is dict else _USUAL
+    choice = {name: None for name in first if name in _EMPTY or name == "index" or name in said}
+    own: dict[str, Any] = {"choices": [{**choice, "index": lane, **said}]}
+    if type(padding := data.get("obfuscation")) is str:
+        own["obfuscation"] = padding[::-1]
+    made = {name: value for name, value in data.items() if name in _COMMON}
+    made |= {name: own.get(name) for name in data if name in _OWN}
+    return Chunk(None, {**made, **own}, like=manner(like))
 
 
 @lru_cache(_NAMES)

@@ -10,13 +10,11 @@ from typing import Any
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
-from proxy.dialects._openai_chat_wire import TOKENS, error_in, is_reasoning, said_again
+from proxy.dialects._openai_chat_wire import TOKENS, carried_on, error_in, is_reasoning, said_again
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform
 
 _DONE = b"[DONE]"
-# What all chunks of a stream have in common.
-_COMMON = ("id", "object", "created", "model", "system_fingerprint")
 _TOP = "top_logprobs"
 # Where vLLM has the figures of a prompt that is to be repeated: for each token an object, of itself and then the best.
 _OF_PROMPT = "prompt_logprobs"
@@ -60,9 +58,7 @@ class CompletionsWire:
 
     def delta(self, like: Chunk, lane: int, text: str, name: str = "text") -> Chunk:
         """Return a chunk that carries on a choice's text, or another member of that name."""
-        common = {name: like.data[name] for name in _COMMON if name in like.data} if like.data is not None else {}
-        choice = {name: text, "index": lane, "logprobs": None, "finish_reason": None}
-        return Chunk(None, {**common, "choices": [choice]})
+        return carried_on(like, lane, {name: text})
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
         """Return what takes out members of reasoning, which the API itself has not; without summaries."""

@@ -13,7 +13,7 @@ from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_responses_answer import written_by, written_in
 from proxy.dialects._openai_responses_reasoning import ResponseWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform
+from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform, manner
 
 _PARTS = 1 << 12  # more than an item has parts; a lane is the number of the item times this and that of the part
 _MAX_LANES = 1 << 14
@@ -28,6 +28,7 @@ class ResponsesWire:
         self.streamed = streamed
         self.one_answer = True
         self._items: dict[int, str] = {}  # ids of the items, by their number
+        self._padding = ""  # of the last event with text
         self._came: set[int] = set()  # lanes of text that came in pieces
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
@@ -57,9 +58,11 @@ class ResponsesWire:
             "delta": text,
             "logprobs": [],
         }
+        if self._padding:
+            data["obfuscation"] = self._padding[::-1]
         if like.data is not None and "sequence_number" in like.data:
             data["sequence_number"] = like.data["sequence_number"]
-        return Chunk(None, data, _TEXT_EVENT, like=like.raw)
+        return Chunk(None, data, _TEXT_EVENT, like=manner(like))
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
         """Return what takes the reasoning out of each item, for a handle where it comes back, and perhaps a summary."""
@@ -85,6 +88,7 @@ class ResponsesWire:
             self._came.add(lane)
         if type(item := event.get("item_id")) is str and len(self._items) < _PARTS:
             self._items[lane // _PARTS] = item
+        self._padding = padding if type(padding := event.get("obfuscation")) is str else ""
         yield from _logprobs(event, lane, ())
         if type(event.get("delta")) is str:
             yield Part(Kind.TEXT, lane, ("delta",), event["delta"], alone=True)

@@ -12,13 +12,15 @@ from proxy.actions.base import AnswerAction, Tools
 from proxy.actions.mark import Mark
 from proxy.clock import VirtualClock
 from proxy.dialects import dialects
+from proxy.dialects.base import Dialect
 from proxy.dialects.strict_json import write
 from proxy.exchange import Call, Chunk, Exchange, Principal, Ties
 from proxy.marks.keys import CampaignKey
 from proxy.marks.reading import agreement, read
 from proxy.secrets import Purpose
 from proxy.wire import AsItCame
-from tests.actions.calls import chat, message, response
+from tests.actions.calls import COMPLETIONS, RESPONSES, chat, message, response
+from tests.dialects.streams import chat_chunk
 from tests.marks.texts import PROSE
 
 CHAT, MESSAGES = dialects()["/v1/chat/completions"], dialects()["/v1/messages"]
@@ -91,6 +93,69 @@ async def test_a_stream_and_a_document_get_the_same_mark_and_nothing_but_prose_i
         pieces = [PROSE[start:end] for start, end in zip([0, *cuts], [*cuts, len(PROSE)], strict=True)]
         streamed, _ = await answered(api, whose, events(api, pieces), streamed=True)
         assert text_of(api, streamed, streamed=True) == expected
+
+
+ALIKE = {"obfuscation": "aB3", "usage": None, "service_tier": "default"}
+DELTA = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0}
+STREAMS: list[tuple[Dialect, list[dict[str, Any]], dict[str, Any]]] = [
+    (
+        CHAT,
+        [chat_chunk({"content": piece}, **ALIKE) for piece in (PROSE[:300], PROSE[300:600])],
+        {**chat_chunk({}, **ALIKE), "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    ),
+    (
+        COMPLETIONS,
+        [
+            {"id": "c", "choices": [{"index": 0, "text": piece, "finish_reason": None}], "usage": None}
+            for piece in (PROSE[:300], PROSE[300:600])
+        ],
+        {"id": "c", "choices": [{"index": 0, "text": "", "finish_reason": "stop"}], "usage": None},
+    ),
+    (
+        RESPONSES,
+        [
+            {**DELTA, "delta": piece, "logprobs": [], "obfuscation": "aB3", "sequence_number": number}
+            for number, piece in enumerate((PROSE[:300], PROSE[300:600]))
+        ],
+        {"type": "response.output_item.done", "output_index": 0, "item": {}, "sequence_number": 2},
+    ),
+    (
+        MESSAGES,
+        [
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
+            for piece in (PROSE[:300], PROSE[300:600])
+        ],
+        {"type": "content_block_stop", "index": 0},
+    ),
+]
+
+
+@pytest.mark.parametrize(("dialect", "pieces", "last"), STREAMS)
+async def test_what_was_held_back_comes_in_a_piece_like_the_others(
+    dialect: Dialect, pieces: list[dict[str, Any]], last: dict[str, Any]
+) -> None:
+    action = Mark.read({}).begin(exchange(), TOOLS)
+    assert isinstance(action, AnswerAction)
+    await action.on_call(chat())
+    transform = action.on_answer(dialect.wire(streamed=True))
+    came = [Chunk(b"data: " + json.dumps(each).encode(), each, str(each.get("type", ""))) for each in [*pieces, last]]
+    made = [each for chunk in came for each in transform.feed(chunk)]
+    made += transform.end()
+    said = [each for each in made if each is not came[-1]]
+    assert len(said) == len(pieces) + 1
+    forms = {json.dumps(form_of(dialect.encode(each, streamed=True), each.data)) for each in said}
+    assert len(forms) == 1
+
+
+def form_of(encoded: bytes, document: Any) -> Any:
+    """Return all of an event but its values: the names of its members, and whether there is space between them."""
+
+    def names_of(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {name: names_of(node[name]) for name in sorted(node)}
+        return [names_of(each) for each in node] if isinstance(node, list) else None
+
+    return [b'": ' in encoded, names_of(document)]
 
 
 async def test_who_belongs_together_gets_the_same_answer_and_others_another() -> None:
