@@ -1,7 +1,7 @@
 """Brings text to the characters that fingerprints are made of: letters, without case, marks or disguise.
 
-Laws: a character becomes the same whatever stands beside it, but that marks count only after a letter of a script that
-has such marks; linear time; no text becomes more than four times as long; no text raises.
+Laws: a character becomes the same whatever stands beside it, but that marks count only after a letter of their own
+script; linear time; no text becomes more than four times as long; no text raises.
 
 The characters are compatibility-folded (NFKC_Casefold of Unicode), then look-alikes are one: the classes of UTS #39,
 made independent of case. What is invisible, punctuation, a symbol, a space or unassigned is dropped, and so are digits:
@@ -27,8 +27,9 @@ _ASCII = 128
 _ALL_OF_ASCII = bytes(range(_ASCII))
 _FEW_ONE_IN = 4  # bytes
 _SPELLED = 1 << 20  # added to the number of a row: what stands for several characters
-_MARK = 1 << 24  # added to a mark that counts after some letters only
+_MARK = 1 << 24  # added to a mark, which counts after some letters only
 _LETTER = np.uint32(_MARK - 1)
+_PAGE_BITS = np.uint32(8)  # of a code: what is above them is its page of Unicode
 _ROW = 4
 _BLOCK = 1 << 16  # characters at a time: what is made of them stays in the processor's cache
 _HANGUL_FIRST, _HANGUL_END = 0xAC00, 0xD7A4
@@ -95,14 +96,16 @@ class Alphabet:
 
 
 def _without_stray_marks(found: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Drop marks after Latin letters and after nothing: they are there to disguise."""
+    """Drop marks after letters of another script and after nothing: they are there to disguise.
+
+    A script that has marks stands with its letters on one page of Unicode, but for a few rare letters.
+    """
     marks = found >= _MARK
-    if not marks[0] and found.min() >= _ASCII:
-        return np.bitwise_and(found, _LETTER)
+    codes: NDArray[np.uint32] = np.bitwise_and(found, _LETTER)
     places = np.arange(1, found.size + 1)
     places[marks] = 0
-    bearer = np.concatenate((np.zeros(1, np.uint32), found))[np.maximum.accumulate(places)]
-    return np.bitwise_and(found[~marks | (bearer >= _ASCII)], _LETTER)
+    bearer = np.concatenate((np.zeros(1, np.uint32), codes))[np.maximum.accumulate(places)]
+    return codes.compress(~marks | (bearer >> _PAGE_BITS == codes >> _PAGE_BITS))
 
 
 def _tables(text: str) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:

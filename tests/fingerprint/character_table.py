@@ -28,7 +28,7 @@ _HANGUL = range(0xAC00, 0xD7A4)
 _HEAD = """\
 # What every character is for a fingerprint, made by tests/fingerprint/character_table.py; not to be edited by hand.
 # Canonical characters in hexadecimal, then the ranges of characters that each stand for them; `=` are those that stand
-# for themselves, `+` those of them that only count after a letter of another script than Latin. All others are dropped.
+# for themselves, `+` those of them that only count after a letter of their own script. All others are dropped.
 #
 # Derived from the Unicode Character Database and from confusables.txt of UTS #39, both version 15.1.
 # Copyright (c) 1991-2023 Unicode, Inc. Used under the Unicode License v3, https://www.unicode.org/license.txt:

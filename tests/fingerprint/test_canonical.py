@@ -38,6 +38,11 @@ def canonical(text: str) -> str:
         ("v\ufe0fa\ufe00r\U000e0100y", "vary"),
         ("t\U000e0074\U000e0061a\U000e007fg", "tag"),
         ("a\u0941\u094db\u3099", "ab"),
+        ("р\u0941а\u3099з\u0e34д\u094d", "разд"),
+        ("请\u3099逐\u093f步\u0e34写", "请逐步写"),
+        ("최\u0941종 가\u3099다", "최종 가다"),
+        ("ステ\u093fップ", "ステップ"),
+        ("की\u3099 है\u0e34", "की है"),
         ("h\u3164i\u115fd\u1160d\uffa0en\u034f", "hidden"),
         ("сору раssword ехам", "copy password exam"),
         ("ΝΕνΕR ΑΒοUΤ", "vever about"),  # a capital nu looks like N, but is the nu that looks like v
