@@ -26,7 +26,11 @@ class LinkNames:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self.peer = lru_cache(_CACHED)(self._peer)
-        self.name = lru_cache(_CACHED)(self._name)
+        self._short = lru_cache(_CACHED)(self._name)
+
+    def name(self, kind: str, value: str) -> str:
+        """Return the name of a value, of which what is beyond `_VALUE_CHARS` does not count; empty for an empty one."""
+        return self._short(kind, value[:_VALUE_CHARS])
 
     def links(self, attributes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """Return the names of an account's attributes, by attribute, sorted; empty values link nothing."""
@@ -45,5 +49,5 @@ class LinkNames:
     def _name(self, kind: str, value: str) -> str:
         if not value:
             return ""
-        message = kind.encode() + b"\0" + value[:_VALUE_CHARS].encode("utf-8", "surrogatepass")
+        message = kind.encode() + b"\0" + value.encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, message, "sha256")[:_NAME_BYTES].hex()

@@ -18,6 +18,7 @@ _MAX_ACCOUNTS = 50_000
 _MAX_PEERS = 50_000
 # A pool of accounts tries the next one at once, and a customer's own second key takes a person a minute to put in.
 _FAILOVER_S = 60.0
+_USER_AGENT_CHARS = 256  # the rest of a longer one does not count: what is remembered stays small
 _TURNED_AWAY = (403, 429)
 _LONG_AGO_S = 1e9  # so that a condition such as "less than a minute" does not hold for who was never refused
 
@@ -59,7 +60,7 @@ class AnswerFacts:
         refused = self._refused.get(account)
         if refused is not None:
             found["account.seconds_since_refusal"] = max(0.0, now - refused)
-        others = self._turned_away.get((exchange.peer, exchange.user_agent)) or ()
+        others = self._turned_away.get(_place(exchange)) or ()
         if any(other != account and now - when < _FAILOVER_S for other, when in others):
             found["peer.failover"] = True
         return found
@@ -70,7 +71,7 @@ class AnswerFacts:
         if answered.refused:
             self._refused.set(account, exchange.started)
         if answered.status in _TURNED_AWAY:
-            place = (exchange.peer, exchange.user_agent)
+            place = _place(exchange)
             before = self._turned_away.get(place) or ()
             others = [entry for entry in before if entry[0] != account]
             self._turned_away.set(place, (*others[-1:], (account, exchange.started)))
@@ -79,3 +80,7 @@ class AnswerFacts:
             "answer.output_tokens": answered.usage.output,
             "answer.refused": answered.refused,
         }
+
+
+def _place(exchange: Exchange) -> tuple[str, str]:
+    return exchange.peer, exchange.user_agent[:_USER_AGENT_CHARS]

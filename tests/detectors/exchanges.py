@@ -18,13 +18,14 @@ def exchange(
     model: str = "large",
     started: float = NOW,
     peer: str = "192.0.2.1",
+    user_agent: str = "client/1",
 ) -> Exchange:
     """Return an exchange whose prompt is these texts, one message each."""
     return Exchange(
         id="x",
         dialect="openai.chat",
         peer=peer,
-        user_agent="client/1",
+        user_agent=user_agent,
         client_request_id="",
         started=started,
         principal=Principal("key", account, tenant or f"org-{account}", "free", started, {}),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from proxy.detectors import answer
@@ -58,3 +60,13 @@ async def test_memory_is_bounded_and_the_oldest_goes(monkeypatch: pytest.MonkeyP
         facts.learn(exchange(account=account), answered(refused=True))
     assert await facts.look_up(exchange(account="ada")) == {}
     assert await facts.look_up(exchange(account="cyd")) != {}
+
+
+def test_of_long_user_agents_little_is_remembered() -> None:
+    facts = AnswerFacts()
+    tracemalloc.start()
+    for number in range(1_000):
+        facts.learn(exchange(user_agent=f"{number}{'x' * 8_000}"), answered(429))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1_000 * 1_000
