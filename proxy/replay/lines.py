@@ -12,7 +12,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import Final, cast
 
 from proxy.errors import ConfigurationError
 
@@ -36,10 +36,14 @@ class Files:
         self._on_bytes = on_bytes
 
     def check(self) -> None:
-        """Raise ConfigurationError for a file that is not there."""
+        """Raise ConfigurationError for a file that is not there, and where standard input is to be read but cannot."""
         for place in self._places:
-            if place != STDIN and not place.is_file():
+            if place != STDIN and (place.is_dir() or not place.exists()):
                 raise ConfigurationError(f"{place}: cannot be read: there is no such file")
+        if STDIN in self._places and sys.stdin is None:
+            raise ConfigurationError(f"{STDIN}: cannot be read: there is no standard input")
+        if self._places.count(STDIN) > 1:
+            raise ConfigurationError(f"{STDIN}: standard input can be read once only")
 
     def blocks(self) -> Iterator[bytes]:
         """Yield blocks of lines, each ended by a line feed. Raises ConfigurationError for an unreadable file."""
@@ -55,21 +59,16 @@ class Files:
 
     def _blocks_of(self, place: Path, raw: io.BufferedReader) -> Iterator[bytes]:
         packed = raw.peek(len(_GZIP_MAGIC))[: len(_GZIP_MAGIC)] == _GZIP_MAGIC
-        stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw) if packed else raw)
+        stream = gzip.GzipFile(fileobj=raw) if packed else raw
         told = 0
         seekable = raw.seekable()
         begun: list[bytes] = []  # of a line that is longer than a block
         held = 0
-        while True:
-            try:
-                data = stream.read(_BLOCK_BYTES)
-            except (EOFError, gzip.BadGzipFile, zlib.error):
-                self.broken.append(place)
-                data = b""
+        for piece in self._read(place, stream):
             if seekable and (at := raw.tell()) != told:
                 self._on_bytes(at - told)
                 told = at
-            end = data.rfind(b"\n") + 1
+            data, end = piece, piece.rfind(b"\n") + 1
             if not data or end:
                 if held > _LINE_BYTES:
                     end_of_line = data.find(b"\n") + 1
@@ -78,8 +77,24 @@ class Files:
                 if block:
                     yield block if block.endswith(b"\n") else block + b"\n"
                 begun, held = [], 0
-            if not data:
-                return
             held += len(data) - end
             if held <= _LINE_BYTES:
                 begun.append(data[end:])
+
+    def _read(self, place: Path, stream: gzip.GzipFile | io.BufferedReader) -> Iterator[bytes]:
+        """Yield what is in a stream until it ends or breaks off, so many bytes at a time, and nothing at last."""
+        parts: list[bytes] = []
+        room = _BLOCK_BYTES
+        try:
+            while part := stream.read1(room):  # `read` would lose what stands before a break
+                parts.append(part)
+                room -= len(part)
+                if not room:
+                    yield b"".join(parts)
+                    parts, room = [], _BLOCK_BYTES
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            self.broken.append(place)
+        if parts:
+            yield b"".join(parts)
+        yield b""
+

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.cli import app
+from proxy.errors import ConfigurationError
+from proxy.replay.lines import STDIN, Files
 from tests.replay.traffic import PACK, as_bytes, line
 
 # The verb needs no hunter where the pack has no campaigns.
@@ -35,6 +40,23 @@ def test_standard_input_is_read_and_both_files_are_written(tmp_path: Path, pack:
     assert findings.read_bytes() == b""
     assert "by quota:key-quota" in result.stdout
     assert result.stderr == ""  # no progress where nobody watches
+
+
+def test_a_pipe_is_read_by_its_name(tmp_path: Path, pack: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_bytes, args=[as_bytes([line()])])
+    writing.start()
+    result = run(pipe, "--pack", pack, "--json", "--jobs", "1")
+    writing.join()
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["effects"] == {"allow": 1}
+
+
+def test_where_there_is_no_standard_input_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ConfigurationError, match="no standard input"):
+        Files([STDIN]).check()
 
 
 def test_json_has_every_number(tmp_path: Path, pack: Path) -> None:
@@ -69,6 +91,8 @@ def test_what_could_not_be_read_is_said_in_words(tmp_path: Path, pack: Path) -> 
     "words",
     [
         ["missing.jsonl"],
+        ["."],
+        ["-", "-"],
         ["traffic.jsonl", "--decisions", "no/such/folder"],
         ["traffic.jsonl", "--decisions", "traffic.jsonl"],
         ["traffic.jsonl", "--decisions", "d", "--findings", "d"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -185,11 +186,17 @@ def test_files_plain_and_compressed_are_read_one_after_the_other(tmp_path: Path,
     assert outcome.each("line") == [0, 1, 2]
 
 
-def test_a_file_that_breaks_off_is_named_and_what_came_of_it_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [64, 1 << 19])
+def test_a_file_that_breaks_off_is_named_and_what_came_of_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(lines, "_BLOCK_BYTES", size)
     file = tmp_path / "a.jsonl.gz"
     packed = gzip.compress(as_bytes([line(at=turn, text=str(turn) * 50) for turn in range(200)]))
     file.write_bytes(packed[: len(packed) - 20])
+    whole = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(file.read_bytes()).count(b"\n")
     summary = replayed([file]).summary
+    assert summary.lines - summary.unreadable_lines == whole > 100
     assert summary.broken == [str(file)]
     assert not summary.whole
 
