@@ -60,8 +60,15 @@ class Replay:
         self._ages: deque[tuple[float, _Key]] = deque()
 
     def run(self, batches: Iterable[Batch]) -> Summary:
-        """Replay everything and return what came of it."""
-        return asyncio.run(self._run(batches))
+        """Replay everything and return what came of it.
+
+        Nothing here ever waits, so a task that is cancelled, as `asyncio.run` does for Ctrl-C, would go on to its end.
+        """
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(self._run(batches))
+        finally:
+            loop.close()
 
     async def _run(self, batches: Iterable[Batch]) -> Summary:
         stage, order = self._stage, self._order

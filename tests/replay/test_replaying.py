@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,16 @@ from typing import Any
 import orjson
 import pytest
 
+from proxy.config import load_settings
 from proxy.hindsight.comparing import NO_PACK
 from proxy.hunter.finding import Finding
 from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.schema import AccountFixture, Fixtures, RequestFixture
 from proxy.policy_testing.world import World
 from proxy.replay import lines, pool
+from proxy.replay.replaying import Replay
+from proxy.replay.seen import Batch, Other
+from proxy.replay.setting_up import Scene, stage_of, wants_of
 from proxy.rules.pack import Mode, Pack
 from tests.hindsight.traffic import Proxy
 from tests.policy_testing.packs import runner
@@ -314,3 +320,23 @@ def test_nothing_of_nothing(tmp_path: Path, jobs: int) -> None:
     file.write_bytes(b"")
     outcome = replayed([file], jobs=jobs)
     assert (outcome.summary.lines, outcome.decisions) == (0, [])
+
+
+def test_ctrl_c_ends_it_where_it_is() -> None:
+    scene = Scene(Path("example.yaml"), pack_of(PACK), load_settings(None, {}), None, 600.0)
+    asked: list[int] = []
+
+    def interrupted() -> Iterator[Batch]:
+        for block in range(9):
+            asked.append(block)
+            if block == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield Batch([Other()], None, [])
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Replay(stage_of(scene, wants_of(scene), None, None)).run(interrupted())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert asked == [0, 1, 2]
