@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -29,6 +30,9 @@ from proxy.replay.setting_up import Scene, stage_of, wants_of
 from proxy.replay.summary import Summary
 from proxy.rules.pack import Mode, Pack
 from proxy.rules.pack_loading import load_pack
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _EXIT_UNREAD = 1
 _EXIT_UNUSABLE = 2
@@ -133,9 +137,19 @@ def _opened(stack: ExitStack, output: Path | None) -> IO[bytes] | None:
     if output is None:
         return None
     try:
-        return stack.enter_context(output.open("wb"))
+        return stack.enter_context(io.BufferedWriter(_Output(output, "wb")))
     except OSError as error:
         raise ConfigurationError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+class _Output(io.FileIO):
+    """A file that says in words for people what keeps it from being written."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise ConfigurationError(f"{self.name}: cannot be written: {error.strerror}") from None
 
 
 @contextmanager

@@ -97,4 +97,3 @@ class Files:
         if parts:
             yield b"".join(parts)
         yield b""
-

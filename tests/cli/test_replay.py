@@ -111,3 +111,11 @@ def test_wrong_usage_and_unusable_files_are_2(
     result = run(*words, *(() if "--pack" in words else ("--pack", str(pack))))
     assert result.exit_code == 2
     assert Path("traffic.jsonl").read_bytes() == as_bytes([line()])
+
+
+def test_an_output_that_takes_no_more_is_2(tmp_path: Path, pack: Path) -> None:
+    file = tmp_path / "traffic.jsonl"
+    file.write_bytes(as_bytes([line()]))
+    result = run(file, "--pack", pack, "--decisions", "/dev/full", "--jobs", "1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "/dev/full: cannot be written: No space left on device\n"
