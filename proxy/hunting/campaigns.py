@@ -30,6 +30,7 @@ from proxy.hunter.finding_rows import (
     with_members,
 )
 from proxy.log import get
+from proxy.rules.campaign_flags import is_of
 from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey
@@ -106,9 +107,14 @@ class CampaignRegistry:
         return await self.undo(finding, decision)
 
     async def undo(self, finding: Finding, decision: Decision) -> int:
-        """Lift every flag of a finding that was dismissed, and return how many those were."""
+        """Lift every flag of a finding that was dismissed, also of who has left it, and return how many those were."""
         await CampaignStore(self._store).retract(finding.id)
-        return await self._flags.lift_all(_flags_of(finding), decision.by, decision.why)
+        belongs, rule = _flags_of(finding), finding.rule
+        return await self._flags.lift_all(
+            lambda key, flag: belongs(key, flag) or (flag.rule == rule and is_of(flag, finding.id)),
+            decision.by,
+            decision.why,
+        )
 
     async def confirm(self, finding_id: str, who: str, why: str) -> int:
         """Say that a finding is right, and so are its flags; return how many were confirmed.

@@ -34,11 +34,20 @@ def raise_flags(
         return
     worlds = (World.ENFORCED, World.SHADOW) if mode is Mode.ENFORCE else (World.SHADOW,)
     spec = campaign.flag
-    reason = f"campaign {known.id}: {len(known.accounts)} accounts"
+    reason = f"{_reason(known.id)} {len(known.accounts)} accounts"
     flag = Flag(spec.name, spec.score, now, now + spec.ttl_ms / 1000, campaign.id, reason)
     for subject, name in _subjects(known, campaign, left):
         for world in worlds:
             flags.put(world, subject, name, flag)
+
+
+def is_of(flag: Flag, campaign: str) -> bool:
+    """Tell whether it was a report of this campaign that raised a flag last."""
+    return flag.reason.startswith(_reason(campaign))
+
+
+def _reason(campaign: str) -> str:
+    return f"campaign {campaign}:"
 
 
 def _subjects(known: KnownCampaign, campaign: Campaign, left: Collection[str]) -> Iterator[tuple[Subject, str]]:

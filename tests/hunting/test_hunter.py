@@ -246,6 +246,31 @@ async def test_a_dismissed_finding_loses_its_flags_and_does_not_come_back(store:
     assert len(after) == 3
 
 
+class Losing(FakeHunt):
+    """A core that finds that the account `c` does not belong once there are five."""
+
+    def judge(self, now: float) -> list[Finding]:
+        for accounts in self.seen.values():
+            if len(accounts) == 5:
+                del accounts["c"]
+        return super().judge(now)
+
+
+async def test_an_account_that_left_is_freed_too_when_its_finding_is_dismissed(store: Cuttable) -> None:
+    flags = FlagRegistry(store, SystemClock())
+
+    async def flagged() -> bool:
+        return "c" in {key.name async for key, _ in flags.list(subject=Subject.ACCOUNT)}
+
+    async with hunter_on(store, kind=Losing):
+        await tell(store, 1, "a", "b", "c")
+        (campaign,) = await found(store)
+        await tell(store, 1, "d", "e")
+        await until(flagged)
+        await registry_of(store).dismiss(campaign.id, "rita", "a public prompt")
+        assert [key.name async for key, _ in flags.list()] == []
+
+
 async def test_another_pack_brings_its_own_thresholds(store: Cuttable) -> None:
     async with hunter_on(store) as hunter:
         await tell(store, 1, "a", "b")
