@@ -193,7 +193,10 @@ class Chase:
             if not self._parts.lease.held:
                 return
             if self._parts.decisions.said(finding.id) is not Said.DISMISSED:
-                await self._parts.publisher.publish(finding)
+                try:
+                    await self._parts.publisher.publish(finding)
+                except ValueError as error:  # people see it, and its flags stand; the others are to be told as well
+                    self._logger.error("gateways cannot be told of a campaign", error=str(error))  # noqa: TRY400
                 self._published.add(finding.id)
 
     async def _undo(self, finding_id: str) -> None:

@@ -24,6 +24,7 @@ from proxy.hunting.core import Kind
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import hunting
 from proxy.metrics import Snapshot
+from proxy.rules import campaign_rows
 from proxy.rules.flag_rows import flag_row
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey, World
@@ -244,6 +245,22 @@ async def test_a_dismissed_finding_loses_its_flags_and_does_not_come_back(store:
         after = await found(store, count=3)
     assert [sorted(entry.members) for entry in after if entry.id == campaign.id] == [["a", "b", "c"]]
     assert len(after) == 3
+
+
+async def test_a_finding_that_is_too_large_for_gateways_keeps_no_other_back(
+    store: Cuttable, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(campaign_rows, "ACCOUNTS_MAX", 3)
+    async with hunter_on(store, kind=FakeHunt) as hunter:
+        await tell(store, 1, "a", "b", "c", "d")
+        await tell(store, 2, "e", "f", "g")
+        first, second = await found(store, count=2)
+        assert {len(first.members), len(second.members)} == {3, 4}
+        assert hunter.active
+    async with hunter_on(store):
+        await tell(store, 3, "e", "f", "g")
+        await found(store, count=3)
+    assert "has 4 accounts, 3 are the most" in caplog.text
 
 
 class Losing(FakeHunt):
