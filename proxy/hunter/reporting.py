@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.distinct import distinct
 from proxy.hunter.background import tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats
 from proxy.hunter.evidence import confidence, sought
 from proxy.hunter.finding import CLIENT, OPENED, Evidence, Exposure, Finding, Member, Reach, Template
+from proxy.hunter.ids import Keys
 from proxy.hunter.links import PEER, PREFIX, Links
 from proxy.hunter.membership import Tie
 from proxy.hunter.suspects import Suspect
@@ -190,8 +190,16 @@ def _exposure(case: Case) -> Exposure:
         delivered=round(float(share[delivered].sum())),
         input_tokens=round(float((share * rows["input"]).sum())),
         output_tokens=round(float((share * rows["output"])[delivered].sum())),
-        prompts=len(distinct(rows["question"][delivered])),
+        prompts=_prompts(rows["question"][delivered], share[delivered]),
     )
+
+
+def _prompts(questions: Keys, shares: Floats) -> int:
+    """Return how many distinct prompts of the campaign's there are; each counts as its surest exchange does."""
+    known, place = np.unique(questions, return_inverse=True)
+    surest = np.zeros(len(known))
+    np.maximum.at(surest, place, shares)
+    return round(float(surest.sum()))
 
 
 def _shares(case: Case) -> Floats:

@@ -98,6 +98,7 @@ def _is_sound(outcome: Outcome) -> None:
         assert START <= finding.first_at <= finding.last_at <= at
         assert finding.confidence >= _LIKELY
         assert 0 < finding.exposure.delivered <= finding.exposure.exchanges
+        assert finding.exposure.prompts <= finding.exposure.delivered
         assert sum(finding.hours) >= finding.exposure.exchanges
         assert all(1 <= member.exchanges <= member.of for member in finding.members.values())
         assert len({template.id for template in finding.templates}) == len(finding.templates)
