@@ -20,7 +20,7 @@ def hours(counts: Sequence[int]) -> Html:
         Slot("" if hour % 3 else f"{hour:02}", f"{hour:02}:00 to {hour:02}:59: {count} exchanges", [(count, "bar")])
         for hour, count in enumerate(counts)
     ]
-    return columns("Exchanges by hour of the day, UTC", slots)
+    return columns("All exchanges of its members by hour of the day, UTC", slots)
 
 
 def joining(since: Sequence[float], last: float) -> Html:

@@ -69,7 +69,7 @@ def _top(facts: Facts) -> Iterable[Html]:
 
 
 def _when(facts: Facts) -> Iterable[Html]:
-    yield tag("h3", "Exchanges by hour of the day (UTC)")
+    yield tag("h3", "All exchanges of its members by hour of the day (UTC)")
     yield charts.hours(facts.hours)
     yield tag("h3", "Members by the time of their first exchange (UTC)")
     yield charts.joining([member.since for member in facts.members], facts.last_at)

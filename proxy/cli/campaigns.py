@@ -176,7 +176,7 @@ def _print_evidence(evidence: Iterable[dict[str, Any]]) -> None:
 
 
 def _print_hours(hours: list[int]) -> None:
-    typer.echo("\nExchanges by hour of the day (UTC):")
+    typer.echo("\nAll exchanges of its members by hour of the day (UTC):")
     most = max(hours, default=0)
     for hour, count in enumerate(hours):
         bar = "#" * -(-count * _BAR // most) if most else ""

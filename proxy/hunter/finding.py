@@ -73,7 +73,8 @@ class Reach(NamedTuple):
 class Finding:
     """A campaign as it stands; `id` stays while it grows, and `rule` is the entry of `campaigns:` that it meets.
 
-    Times are Unix seconds. `sought` names the capability, in words. `hours` counts its exchanges by hour of the day.
+    Times are Unix seconds. `sought` names the capability, in words. `hours` counts all exchanges of its members by hour
+    of the day.
     """
 
     id: str
