@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +18,7 @@ from proxy.cli.admin_client import AdminClient
 from proxy.cli.moments import day, now
 from proxy.cli.options import AsJson, Config, Data, Why, told_plainly
 from proxy.cli.printing import cell, print_json, print_table
+from proxy.cli.private_file import write_private
 from proxy.errors import ConfigurationError
 
 campaigns = typer.Typer(help="List, show, dismiss, confirm and export campaigns.", no_args_is_help=True)
@@ -65,7 +65,7 @@ def show(
         path = _path(campaign) + ("" if everybody or html else f"?members={_TOP}")
         found = AdminClient.of(config, data).ask("GET", path)
         if html is not None:
-            _write(html, page(read_facts(found), now()).encode())
+            write_private(html, page(read_facts(found), now()).encode())
             typer.echo(f"wrote {html}")
             return
     if as_json:
@@ -119,7 +119,7 @@ def export(
         if to is None:
             sys.stdout.write(lines.decode())
             return
-        _write(to, lines)
+        write_private(to, lines)
         typer.echo(f"wrote {len(found['members'])} members to {to}")
 
 
@@ -128,15 +128,6 @@ def _path(campaign: str) -> str:
     if not campaign or len(campaign) > _ID_CHARS or not campaign.isprintable() or " " in campaign:
         raise ConfigurationError(f"{campaign!r} is no id of a campaign")
     return f"/campaigns/{quote(campaign, safe='')}"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that only its owner can read: it names customers."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _percent(share: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from proxy.cli.ending import cleared_on_sigterm
 from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
 from proxy.cli.moments import now, past
 from proxy.cli.options import AsJson
+from proxy.cli.private_file import write_private
 from proxy.errors import ConfigurationError
 from proxy.review.choosing import Choice
 from proxy.review.page import page
@@ -45,7 +45,7 @@ def report(  # noqa: PLR0913 - every option is an argument
         with opened_log(paths, wanted, memory, threads, temp) as log:
             made, not_read = list(parts(log, choice, top)), unread(log)
         if html is not None:
-            _write(html, page(made, not_read, now()))
+            write_private(html, page(made, not_read, now()).encode())
     except ConfigurationError as error:
         give_up(error)
     if html is not None:
@@ -57,12 +57,3 @@ def report(  # noqa: PLR0913 - every option is an argument
             typer.echo(f"\n{part.title}:")
             print_answer(part.names, part.rows)
     leave(not_read)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a page that only its owner can read."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
