@@ -12,7 +12,7 @@ import orjson
 import typer
 from rich.table import Table
 
-from proxy.campaign_page.facts import read_facts
+from proxy.campaign_page.facts import percent, read_facts
 from proxy.campaign_page.page import page
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.moments import day, now
@@ -43,7 +43,7 @@ def list_all(as_json: AsJson = False, config: Config = None, data: Data = None) 
     table = Table(*names)
     for row in found:
         cells = {**row, "since": day(row["first_at"]), "exchanges": row["exposure"]["exchanges"]}
-        table.add_row(*(cell(_percent(row["confidence"]) if name == "confidence" else cells[name]) for name in names))
+        table.add_row(*(cell(percent(row["confidence"]) if name == "confidence" else cells[name]) for name in names))
     print_table(table)
 
 
@@ -130,10 +130,6 @@ def _path(campaign: str) -> str:
     return f"/campaigns/{quote(campaign, safe='')}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
 def _print_facts(found: dict[str, Any]) -> None:
     exposure = found["exposure"]
     table = Table(show_header=False)
@@ -141,7 +137,7 @@ def _print_facts(found: dict[str, Any]) -> None:
         ("id", found["id"]),
         ("rule", found["rule"]),
         ("state", found["state"]),
-        ("confidence", _percent(found["confidence"])),
+        ("confidence", percent(found["confidence"])),
         ("sought", found["sought"]),
         ("members", f"{found['accounts']} accounts of {found['tenants']} tenants"),
         ("active", f"{day(found['first_at'])} to {day(found['last_at'])}"),
