@@ -130,6 +130,11 @@ class Hunt:
             self._honest |= group.finding.members.keys()
         self._suspects.dismiss(group)
 
+    def excuse(self, finding: Finding) -> None:
+        """Learn the same of a finding that is not known any more, by what was told of it."""
+        self._honest |= finding.members.keys()
+        self._suspects.excuse(key for template in finding.templates for key in template.prints)
+
     def confirm(self, finding_id: str) -> None:
         """Go on reporting a finding, however sure its evidence makes it. Raises KeyError."""
         self._suspects[finding_id].confirmed = True

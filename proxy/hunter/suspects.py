@@ -133,8 +133,12 @@ class Suspects:
 
     def dismiss(self, group: Suspect) -> None:
         """Forget a group for good: its prints raise no suspicion any more."""
-        self._honest_keys |= group.keys
+        self.excuse(group.keys)
         self.drop(group)
+
+    def excuse(self, keys: Iterable[int]) -> None:
+        """Let prints raise no suspicion any more."""
+        self._honest_keys.update(keys)
 
     def leave(self, told: Iterable[Finding], now: float) -> None:
         """Take the accounts of findings that were told out of all others."""

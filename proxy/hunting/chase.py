@@ -114,7 +114,8 @@ class Chase:
             try:
                 await self._off(self._core.dismiss if said is Said.DISMISSED else self._core.confirm, finding_id)
             except KeyError:
-                self._logger.info("a finding that was decided about is not known any more", finding=finding_id)
+                if said is Said.DISMISSED:
+                    await self._excuse(finding_id)
             if said is Said.DISMISSED:
                 self._published.discard(finding_id)  # what people decided about stays to be seen
                 await self._undo(finding_id)
@@ -199,12 +200,21 @@ class Chase:
                     self._logger.error("gateways cannot be told of a campaign", error=str(error))  # noqa: TRY400
                 self._published.add(finding.id)
 
+    async def _excuse(self, finding_id: str) -> None:
+        """Hand on what people see of a dismissed finding that the core does not know, perhaps because it began anew."""
+        try:
+            _, finding = await self._parts.registry.show(finding_id)
+        except (KeyError, ValueError, ConfigurationError):
+            self._logger.info("a finding that was dismissed is not known any more", finding=finding_id)
+        else:
+            await self._off(self._core.excuse, finding)
+
     async def _undo(self, finding_id: str) -> None:
         """Lift what this or another hunter may have raised while the dismissal was on its way."""
         decision = self._parts.decisions.dismissal(finding_id)
         if self._parts.clock.wall() - decision.at > _YOUNG_S:
             return
-        with contextlib.suppress(KeyError, ConfigurationError):
+        with contextlib.suppress(KeyError, ValueError, ConfigurationError):
             _, finding = await self._parts.registry.show(finding_id)
             await self._parts.flags.flush()
             await self._parts.registry.undo(finding, decision)

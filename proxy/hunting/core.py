@@ -24,11 +24,15 @@ class Core(Protocol):
         ...
 
     def dismiss(self, finding_id: str) -> None:
-        """Learn that a finding was honest traffic: it never comes back by itself."""
+        """Learn that a finding was honest traffic: it never comes back by itself. Raises KeyError."""
+        ...
+
+    def excuse(self, finding: Finding) -> None:
+        """Learn the same of a finding that is not known here, or not any more."""
         ...
 
     def confirm(self, finding_id: str) -> None:
-        """Learn that a finding was right."""
+        """Learn that a finding was right. Raises KeyError."""
         ...
 
     def adopt(self, terms: Sequence[Terms]) -> None:

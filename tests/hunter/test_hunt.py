@@ -14,7 +14,7 @@ from proxy.hunter.finding import Finding
 from proxy.hunter.hunt import Hunt
 from proxy.hunter.named import Named
 from proxy.hunter.suspects import Suspects
-from tests.hunter.campaigns import fixed, slow
+from tests.hunter.campaigns import fixed, no_template, slow, varied
 from tests.hunter.traffic import DAY_S, HOUR_S, START, TERMS, World, in_order, ordinary, run
 
 _EVERY_S = 4 * HOUR_S
@@ -231,6 +231,18 @@ def test_a_dismissed_finding_does_not_come_back_with_its_accounts_or_its_text(wo
     hunt.see(heirs)
     assert hunt.judge(_END + HOUR_S) == []
     assert hunt.findings == {}
+
+
+@pytest.mark.parametrize("make", [fixed, varied, no_template], ids=lambda make: make.__name__)
+def test_a_finding_that_is_not_known_any_more_is_excused_by_what_was_told_of_it(make: Callable[[World], None]) -> None:
+    world = _world(1, make)
+    told = run(in_order(world), every_s=_EVERY_S, until=_END).hunt.findings
+    assert told
+    hunt = Hunt(TERMS)
+    for finding in told.values():
+        hunt.excuse(finding)
+    outcome = run(in_order(world), hunt=hunt, every_s=HOUR_S, until=_END)
+    assert outcome.told == []
 
 
 @pytest.mark.parametrize("restored", [False, True])

@@ -97,6 +97,9 @@ class FakeHunt:
         del self._found[finding_id]
         self.honest |= {first for first, known in self.ids.items() if known == finding_id}
 
+    def excuse(self, finding: Finding) -> None:
+        self.honest |= {template.prints[0] for template in finding.templates}
+
     def confirm(self, finding_id: str) -> None:
         self._found[finding_id]
 

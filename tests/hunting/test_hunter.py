@@ -344,6 +344,21 @@ async def test_a_state_that_is_of_no_use_is_left_for_a_new_beginning(
     assert "the hunter begins anew" in caplog.text
 
 
+async def test_what_was_dismissed_does_not_come_back_after_a_new_beginning(store: Cuttable) -> None:
+    registry = registry_of(store)
+    async with hunter_on(store) as hunter:
+        await tell(store, 1, "a", "b", "c")
+        (campaign,) = await found(store)
+        await registry.dismiss(campaign.id, "rita", "a public prompt")
+        await until(lambda: answer(number(hunter.snapshot(), "stillgate_findings", "dismissed") == 1))
+    await StoreCheckpoints(store).save(Checkpoint("", b"of another version"))
+    async with hunter_on(store):
+        await tell(store, 1, "d", "e", "f")
+        await tell(store, 2, "d", "e", "f")
+        after = await found(store, count=2)
+    assert [entry.id for entry in after if entry.templates[0].id == "tpl-1"] == [campaign.id]
+
+
 class Failing(FileCheckpoints):
     """A disk that is full."""
 
