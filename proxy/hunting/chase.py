@@ -76,6 +76,7 @@ class Chase:
         self._off = off
         self._safe = frozenset(core.findings)  # ids that a checkpoint holds
         self._published: set[str] = set()  # and not dismissed since
+        self._begun = parts.decisions.begun  # as all findings were published last
         self._changed = False  # since the last checkpoint
         self._logger = get("hunter")
 
@@ -89,10 +90,10 @@ class Chase:
                 core, position = await off(parts.kind.from_bytes, checkpoint.state, terms), checkpoint.position
             except Exception:  # noqa: BLE001 - what it stumbled over is in the state, and would be there again
                 get("hunter").exception("the checkpoint cannot be used; the hunter begins anew")
-        chase = cls(parts, pack, core or parts.kind(terms), position, off)
         parts.publisher.pack = pack
         await parts.decisions.begin()
         parts.decisions.all_anew()
+        chase = cls(parts, pack, core or parts.kind(terms), position, off)
         await chase.learn()
         await chase._publish(list(chase._core.findings.values()))
         return chase
@@ -105,7 +106,10 @@ class Chase:
             self._changed = True
 
     async def learn(self) -> None:
-        """Hand on to the core what people decided, and undo what was published of what they dismissed."""
+        """Hand on to the core what people decided, and undo what was published of what they dismissed.
+
+        What was published is published once more if the store may have lost it.
+        """
         decisions = self._parts.decisions
         for finding_id in decisions.take():
             said, self._changed = decisions.said(finding_id), True
@@ -119,6 +123,9 @@ class Chase:
             if said is Said.DISMISSED:
                 self._published.discard(finding_id)  # what people decided about stays to be seen
                 await self._undo(finding_id)
+        if decisions.begun != self._begun:
+            self._begun = decisions.begun
+            await self._publish(list(self._core.findings.values()))
         self._count()
 
     async def read(self) -> bool:

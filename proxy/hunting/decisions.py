@@ -9,23 +9,26 @@ from proxy.hunting.campaigns import CampaignRegistry
 
 
 class Decisions:
-    """A follower of the store's feed (`follow_feed`); `known` is what all people said, by finding."""
+    """A follower of the store's feed (`follow_feed`); `known` is what all people said, by finding.
+
+    `begun` counts how often the feed was found, or had lost its place: then the store may have lost what it held.
+    """
 
     def __init__(self, registry: CampaignRegistry) -> None:
+        self.begun = 0
         self.known: dict[str, list[Decision]] = {}
         self._fresh: dict[str, None] = {}
         self._registry = registry
 
     async def begin(self) -> None:
         """Read all decisions."""
-        found = await self._registry.decisions()
-        self._fresh.update(dict.fromkeys(name for name, said in found.items() if said != self.known.get(name)))
-        self.known = found
+        await self._read()
+        self.begun += 1
 
     async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
         """Read them again if one changed: people decide a few times a day."""
         if any(table == DECISIONS_TABLE for table, _ in rows):
-            await self.begin()
+            await self._read()
 
     def caught_up(self, at: float) -> None:
         """Do nothing: what was decided stays decided."""
@@ -46,3 +49,8 @@ class Decisions:
     def dismissal(self, finding_id: str) -> Decision:
         """Return the last dismissal of a finding that was dismissed."""
         return [entry for entry in self.known[finding_id] if entry.said is Said.DISMISSED][-1]
+
+    async def _read(self) -> None:
+        found = await self._registry.decisions()
+        self._fresh.update(dict.fromkeys(name for name, said in found.items() if said != self.known.get(name)))
+        self.known = found

@@ -25,6 +25,7 @@ from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import hunting
 from proxy.metrics import Snapshot
 from proxy.rules import campaign_rows
+from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flag_rows import flag_row
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey, World
@@ -35,7 +36,7 @@ from proxy.store.memory import MemoryStore
 from proxy.telling import EVENTS_STREAM
 from tests.hunter.events import event
 from tests.hunting.fake_hunt import QUICK, FakeHunt, pack
-from tests.rig.valkey import Valkey
+from tests.rig.valkey import Valkey, command
 
 SLOW = Pace(judge=0.05, checkpoint=1000.0, poll=0.01)  # makes nothing safe but what is new
 
@@ -414,6 +415,24 @@ async def test_after_kill_9_another_process_takes_over_within_ten_seconds_and_re
                 if process.returncode is None:
                     process.kill()
                 await process.wait()
+            await store.close()
+
+
+async def test_what_a_hunter_knows_is_published_again_after_the_store_was_emptied(tmp_path: Path) -> None:
+    with Valkey(tmp_path / "s", port=0) as server:
+        store = await open_store(server.url, clock=SystemClock())
+        try:
+            async with hunter_on(store, checkpoints=FileCheckpoints(tmp_path / "state")):
+                await tell(store, 1, "a", "b", "c")
+                (campaign,) = await found(store)
+                await asyncio.to_thread(command, server.url, "FLUSHALL")
+
+                async def known() -> bool:
+                    return [each.id async for each in CampaignStore(store).list()] == [campaign.id]
+
+                await until(known, within=20)
+                assert [entry.id for entry in await found(store)] == [campaign.id]
+        finally:
             await store.close()
 
 
