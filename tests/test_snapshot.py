@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 from pathlib import Path
 
@@ -192,3 +193,16 @@ async def test_keys_of_a_snapshot_are_good_for_as_long_as_if_they_had_been_read_
     with pytest.raises(Unauthenticated):
         await keys.authenticate("x")
     assert digest(minted.secret, KEY) in {row.name for row in remembered.rows}
+
+
+def test_of_one_that_finds_no_room_nothing_is_left_on_the_disk(tmp_path: Path) -> None:
+    snapshot.write_rows(tmp_path, b"rows")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, unlimited[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            snapshot.write_rows(tmp_path, b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

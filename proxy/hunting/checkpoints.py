@@ -87,12 +87,16 @@ class FileCheckpoints:
     def _write(self, checkpoint: Checkpoint) -> None:
         folder, draft = self._path.parent, self._path.with_suffix(".new")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(_MAGIC + orjson.dumps(_head(checkpoint)) + b"\n")
-            file.write(checkpoint.state)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(_MAGIC + orjson.dumps(_head(checkpoint)) + b"\n")
+                file.write(checkpoint.state)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)
+        except OSError:  # what it has filled of the disk is needed by others, such as the decision log
+            draft.unlink(missing_ok=True)
+            raise
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,10 @@ def kept(
 ) -> Checkpoints:
     monkeypatch.setattr(checkpoints, "_PIECE_BYTES", 7)
     return FileCheckpoints(tmp_path / "hunter" / "state") if request.param == "file" else StoreCheckpoints(store)
+
+
+def left(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir()]
 
 
 async def names(store: MemoryStore, table: str) -> list[str]:
@@ -116,3 +121,17 @@ async def test_what_is_damaged_is_not_loaded(
 async def test_a_file_that_cannot_be_written_is_said_so() -> None:
     with unwritable() as folder, pytest.raises(CheckpointLost, match="Permission denied"):
         await FileCheckpoints(folder / "state").save(SECOND)
+
+
+async def test_of_one_that_finds_no_room_nothing_is_left_on_the_disk(tmp_path: Path) -> None:
+    kept = FileCheckpoints(tmp_path / "state")
+    await kept.save(FIRST)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, unlimited[1]))
+    try:
+        with pytest.raises(CheckpointLost, match="File too large"):
+            await kept.save(Checkpoint("9-0", b"x" * 100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert left(tmp_path) == ["state"]
+    assert await kept.load() == FIRST
