@@ -14,6 +14,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 LATE_S: Final = 3_600.0
 LEAP_S: Final = 86_400.0
 _SHOWN: Final = 10
+_FIRST: Final = 3
 
 Item = TypeVar("Item")
 
@@ -32,6 +33,7 @@ class InOrder(Generic[Item]):
         self.jumps: list[Jump] = []
         self.jumped = 0
         self.late = 0  # that came after a later one, and took their place
+        self._first: list[tuple[int, float, Item]] = []  # until there are enough to tell whose clock is right
         self._waiting: list[tuple[float, int, Item]] = []
         self._newest: float | None = None
         self._reached = 0.0
@@ -39,9 +41,12 @@ class InOrder(Generic[Item]):
 
     def add(self, line: int, at: float, item: Item) -> Iterator[tuple[float, int, Item]]:
         """Take a line and yield (moment, line, item) of those whose turn it is."""
+        if self._newest is None:
+            self._first.append((line, at, item))
+            if len(self._first) == _FIRST:
+                yield from self._begin()
+            return
         newest = self._newest
-        if newest is None:
-            newest = at
         leaps = at > newest + LEAP_S
         if at < self._reached:
             self._report(line, at - self._reached)
@@ -58,7 +63,18 @@ class InOrder(Generic[Item]):
 
     def rest(self) -> Iterator[tuple[float, int, Item]]:
         """Yield what still waits."""
+        if self._newest is None and self._first:
+            yield from self._begin()
         yield from self._until(float("inf"))
+
+    def _begin(self) -> Iterator[tuple[float, int, Item]]:
+        """Begin with the earliest of the first lines that is near the middle one: any one of them may have leapt."""
+        first, self._first = self._first, []
+        moments = sorted(at for _, at, _ in first)
+        middle = moments[(len(first) - 1) // 2]
+        self._newest = next(at for at in moments if at >= middle - LEAP_S)
+        for entry in first:
+            yield from self.add(*entry)
 
     def _until(self, moment: float) -> Iterator[tuple[float, int, Item]]:
         waiting = self._waiting

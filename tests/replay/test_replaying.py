@@ -139,6 +139,17 @@ def test_a_clock_that_jumps_is_reported_and_does_not_carry_the_others_along(tmp_
     assert outcome.summary.ended == NOW + 5 * 86_400 + 1
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_clock_that_is_ahead_at_the_beginning_makes_no_other_line_late(tmp_path: Path, place: int) -> None:
+    rows = [line("a", at=9), line("b", at=3), line("c", at=12), line("d", at=10), line("e", at=20)]
+    rows.insert(place, line("ahead", at=30 * 86_400))
+    outcome = replayed([written(tmp_path, rows)])
+    assert [jump.line for jump in outcome.summary.jumps] == [place]
+    assert outcome.summary.ended == NOW + 20
+    assert outcome.summary.late == 2
+    assert outcome.each("effect") == ["allow"] * 6
+
+
 def test_what_no_dialect_takes_is_refused_and_counted(tmp_path: Path) -> None:
     rows = [line(path="/v1/images"), line(at=1, unheard_of=1), line(at=2, body={"model": "large", "messages": 1})]
     outcome = replayed([written(tmp_path, rows)])
