@@ -38,6 +38,7 @@ _SHORT_CHARS: Final = 256
 _TEXTS: Final = frozenset({"input", "instructions", "prompt", "suffix", "system"})
 _LISTS: Final = frozenset({"include"})  # members that are lists and yet no texts
 _LATEST: Final = 253_402_300_800.0  # the year 10000
+_COUNT_MOST: Final = 10**9  # of tokens, as in answers that are served
 _NO_PRINTS: Final = np.empty(0, np.uint64)
 _NOBODY: Final = Principal("", "", "", "", 0.0, {})
 
@@ -223,8 +224,8 @@ def _count(row: dict[str, Any], name: str, default: int, within: str) -> int:
     value = row.get(name)
     if value is None:
         return default
-    if type(value) is not int or value < 0:
-        raise _Wrong(f"{within}{name}: should be a whole number")
+    if type(value) is not int or not 0 <= value <= _COUNT_MOST:
+        raise _Wrong(f"{within}{name}: should be a whole number, up to a billion")
     return value
 
 

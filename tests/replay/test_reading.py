@@ -41,8 +41,9 @@ READER = Reader(Wants(frozenset({"request.turns"}), None, {}, frozenset(), b"k" 
         ({"headers": []}, "headers: should be an object"),
         ({"headers": {"user-agent": 1}}, "headers.user-agent: should be a text"),
         ({"body": "x"}, "body: should be an object"),
-        ({"response": {"status": "200"}}, "response.status: should be a whole number"),
-        ({"response": {"usage": {"prompt_tokens": -1}}}, "response.usage.prompt_tokens: should be a whole number"),
+        ({"response": {"status": "200"}}, "response.status: should be a whole number, up to a billion"),
+        ({"response": {"usage": {"prompt_tokens": -1}}}, "response.usage.prompt_tokens: should be a whole number, up to a billion"),
+        ({"response": {"usage": {"completion_tokens": 2**63}}}, "response.usage.completion_tokens: should be a whole number, up to a billion"),
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_exchange_says_what_is_wrong(changes: dict[str, Any], why: str) -> None:
