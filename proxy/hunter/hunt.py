@@ -11,7 +11,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -72,6 +72,11 @@ class Hunt:
     def findings(self) -> Mapping[str, Finding]:
         """The campaigns as last reported, by id."""
         return {group.id: group.finding for group in self._suspects if group.finding is not None}
+
+    @property
+    def merged(self) -> Collection[str]:
+        """The ids of findings that became a part of another one."""
+        return self._suspects.merged
 
     def adopt(self, terms: Sequence[Terms]) -> None:
         """Go by another pack from now on."""

@@ -50,6 +50,7 @@ class Suspects:
     """All groups, by id."""
 
     def __init__(self) -> None:
+        self.merged: set[str] = set()  # ids of findings that became a part of another one
         self._known: dict[str, Suspect] = {}
         self._owner_of_key: dict[int, str] = {}
         self._honest_keys: set[int] = set()  # of what was dismissed
@@ -120,6 +121,8 @@ class Suspects:
         into.among = max(into.among, other.among, len(into.core))
         into.keys |= other.keys
         into.confirmed |= other.confirmed
+        if other.finding is not None:
+            self.merged.add(other.id)
         if into.finding is not None and other.finding is not None:
             into.finding = together(into.finding, other.finding)
         self._owner_of_key.update(dict.fromkeys(other.keys, into.id))

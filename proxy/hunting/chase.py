@@ -3,7 +3,8 @@
 Laws:
 - State and position are one checkpoint. A new finding is made safe before it is published, and what a checkpoint holds
   is published when it is loaded: so a death at any moment neither loses a finding nor gives it a second id.
-- What a person dismissed is not published, whatever the core says.
+- What a person dismissed is not published, whatever the core says. What nobody decided about stays to be seen, and acts
+  as long as its flags last, also when the core has forgotten it; only what became a part of another one is taken back.
 - What the core cannot take is counted and left out: a batch that it chokes on must not come again for ever.
 """
 
@@ -169,7 +170,7 @@ class Chase:
         if new:
             await self.save()
         await self._publish(findings)
-        for finding_id in self._published - self._core.findings.keys():
+        for finding_id in self._published.intersection(self._core.merged) - self._core.findings.keys():
             if self._parts.lease.held:
                 await self._parts.publisher.withdraw(finding_id)
                 self._published.discard(finding_id)
@@ -228,7 +229,7 @@ class Chase:
 
     def _count(self) -> None:
         decisions = self._parts.decisions
-        ids = self._core.findings.keys() | decisions.known.keys()
+        ids = self._core.findings.keys() | decisions.known.keys() | self._published
         found = Counter(str(decisions.said(finding_id) or _OPEN) for finding_id in ids)
         for state in (_OPEN, *Said):
             self._parts.tally.put("stillgate_findings", found[state], (state,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from proxy.hunter.event import Event
@@ -46,7 +46,12 @@ class Core(Protocol):
 
     @property
     def findings(self) -> Mapping[str, Finding]:
-        """Every finding as it stands."""
+        """Every finding as it stands; one whose accounts are long gone may be forgotten."""
+        ...
+
+    @property
+    def merged(self) -> Collection[str]:
+        """The ids of findings that became a part of another one."""
         ...
 
     def to_bytes(self) -> bytes:

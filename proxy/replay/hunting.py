@@ -8,7 +8,7 @@ depends on the exchanges, their moments and what was decided alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from proxy.hunter.event import Event
@@ -42,6 +42,11 @@ class Hunter(Protocol):
     @property
     def findings(self) -> Mapping[str, Finding]:
         """The campaigns known, by id."""
+        ...
+
+    @property
+    def merged(self) -> Collection[str]:
+        """The ids of those that became a part of another one."""
         ...
 
     def see(self, events: Sequence[Event]) -> None:
@@ -133,7 +138,7 @@ class Hunting:
         for finding in list(self._hunter.findings.values()):
             if finding.last_at > self._published.get(finding.id, 0.0):
                 self._act(finding, now)
-        for finding_id in self._published.keys() - self._hunter.findings.keys():  # it became a part of another
+        for finding_id in self._published.keys() & set(self._hunter.merged) - self._hunter.findings.keys():
             self._acting.withdraw(finding_id)
             del self._published[finding_id]
 

@@ -141,6 +141,7 @@ def test_two_findings_that_are_merged_let_nobody_go() -> None:
     assert (into.finding.last_at, into.finding.confidence) == (7.0, 1.0)
     assert into.finding.exposure.exchanges == one.exposure.exchanges + two.exposure.exchanges
     assert (into.finding.reach.began, into.finding.reach.opened_to) == (1.0, 9e9)
+    assert suspects.merged == {other.id}
 
 
 def test_a_dismissed_text_raises_no_suspicion_any_more_and_one_that_was_dropped_does() -> None:

@@ -59,6 +59,7 @@ class FakeHunt:
         self.seen: dict[int, dict[str, int]] = {}  # first print -> account -> events
         self.ids: dict[int, str] = {}
         self.honest: set[int] = set()
+        self.merged: set[str] = set()
         self._found: dict[str, Finding] = {}
 
     @property

@@ -264,6 +264,35 @@ async def test_a_finding_that_is_too_large_for_gateways_keeps_no_other_back(
     assert "has 4 accounts, 3 are the most" in caplog.text
 
 
+class Letting(FakeHunt):
+    """A core that lets go of a finding once it has a fourth account: `into` another one, or for good."""
+
+    into = False
+
+    def judge(self, now: float) -> list[Finding]:
+        found = super().judge(now)
+        gone = [finding.id for finding in found if len(finding.members) == 4]
+        for finding_id in gone:
+            del self._found[finding_id]
+        self.merged |= set(gone) if self.into else set()
+        return [finding for finding in found if finding.id not in gone]
+
+
+@pytest.mark.parametrize("into", [False, True])
+async def test_a_finding_stays_to_be_decided_about_unless_it_is_a_part_of_another(
+    store: Cuttable, monkeypatch: pytest.MonkeyPatch, into: bool
+) -> None:
+    monkeypatch.setattr(Letting, "into", into)
+    async with hunter_on(store, kind=Letting) as hunter:
+        await tell(store, 1, "a", "b", "c")
+        (campaign,) = await found(store)
+        await tell(store, 1, "d")
+        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_events_total") == 4))
+    left = [] if into else [campaign.id]
+    assert [standing.head.finding.id for standing in await registry_of(store).all()] == left
+    assert [known.id async for known in CampaignStore(store).list()] == left
+
+
 class Losing(FakeHunt):
     """A core that finds that the account `c` does not belong once there are five."""
 

@@ -96,6 +96,7 @@ class Joined(SharedText):
             return found
         whole = replace(self.findings.pop("camp-1"), id="camp-0", templates=())
         self.findings["camp-0"] = whole
+        self.merged.add("camp-1")
         return [whole]
 
 
@@ -104,6 +105,23 @@ def test_a_finding_that_became_a_part_of_another_acts_no_more(tmp_path: Path) ->
     outcome = replayed([written(tmp_path, [*campaign(rounds=5), newcomer])], hunter=Joined)
     assert {row["campaign"] for row in outcome.findings} == {"camp-1", "camp-0"}
     assert (outcome.decisions[-1].get("template"), outcome.decisions[-1]["by"]) == (None, None)
+
+
+class Forgetful(SharedText):
+    """A hunter that knows nothing any more of a finding after an hour and a half, as after its window."""
+
+    def judge(self, now: float) -> list[Finding]:
+        found = super().judge(now)
+        if now - NOW >= 5_400:
+            self.findings.clear()
+            return []
+        return found
+
+
+def test_a_finding_that_the_hunter_has_forgotten_acts_until_its_flags_end(tmp_path: Path) -> None:
+    newcomer = line("newcomer", 7_000, f"{TEMPLATE_OF_ALL}9 plus 9")
+    outcome = replayed([written(tmp_path, [*campaign(rounds=5), newcomer])], hunter=Forgetful)
+    assert (outcome.decisions[-1]["template"], outcome.decisions[-1]["by"]) == ("tpl-1", "rung:clamp")
 
 
 def test_flags_are_renewed_while_the_campaign_goes_on_and_end_after_it(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ class SharedText:
         self.rules = [entry.id for entry in pack.campaigns]
         self.events: list[Event] = []
         self.findings: dict[str, Finding] = {}
+        self.merged: set[str] = set()
 
     @property
     def held(self) -> int:
