@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import sys
 from collections.abc import Callable
@@ -53,6 +54,10 @@ def demo(
                 runner.run(_play(clock, progress, seed, told))
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise typer.Exit(_EXIT_INTERRUPTED) from None
+        except ExceptionGroup as group:
+            if group.subgroup(BrokenPipeError) is None:
+                raise
+            raise BrokenPipeError(errno.EPIPE, "nobody reads it any more") from None
     if as_json:
         print_json(document(progress, clock.monotonic() - began))
     else:

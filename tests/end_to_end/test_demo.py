@@ -101,3 +101,15 @@ async def test_ended_in_the_middle_it_leaves_nothing(folder: Path, number: signa
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_it_ends_without_a_word_once_nobody_reads_it(folder: Path) -> None:
+    command = f"{sys.executable} -m proxy.cli demo | head -1; exit ${{PIPESTATUS[0]}}"
+    environment = {**os.environ, "TMPDIR": str(folder), "HOME": str(folder)}
+    process = await asyncio.create_subprocess_exec("bash", "-c", command, env=environment, stdout=PIPE, stderr=PIPE)
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"")
+    assert out.count(b"\n") == 1
+    assert left_files(folder) == []
+    assert left(folder) == []
