@@ -34,7 +34,7 @@ def raise_flags(
         return
     worlds = (World.ENFORCED, World.SHADOW) if mode is Mode.ENFORCE else (World.SHADOW,)
     spec = campaign.flag
-    reason = f"{_reason(known.id)} {len(known.accounts)} accounts"
+    reason = f"{_reason(known.id)} {len(known.accounts)} accounts by then"  # it is not told again for each that joins
     flag = Flag(spec.name, spec.score, now, now + spec.ttl_ms / 1000, campaign.id, reason)
     for subject, name in _subjects(known, campaign, left):
         for world in worlds:

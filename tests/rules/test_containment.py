@@ -164,7 +164,7 @@ def test_the_flag_is_raised_in_the_worlds_of_the_mode(mode: Mode, max_mode: Mode
     for flags in found.values():
         flag = flags["campaign"]
         assert (flag.score, flag.expires_at, flag.rule) == (60, NOW + DAY_S, "extraction")
-        assert flag.reason == "campaign c-1: 3 accounts"
+        assert flag.reason == "campaign c-1: 3 accounts by then"
 
 
 def test_an_account_has_a_flag_of_its_own_from_when_it_has_left_a_cluster_that_is_flagged() -> None:
