@@ -105,8 +105,8 @@ def used_by(course: Course, now: float) -> tuple[Usage, UsageSource]:
 
 
 def learn(course: Course) -> None:
-    """Tell those who learn from answers how an exchange ended that was decided; before it is closed."""
-    if course.reserved is None:
+    """Tell those who learn from answers how an exchange ended that was judged; before it is closed."""
+    if course.decided is None and course.reserved is None:  # a rung refuses before anything is reserved
         return
     usage = course.progress.usage or Usage(0, 0)
     progress = course.progress

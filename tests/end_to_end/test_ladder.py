@@ -24,6 +24,7 @@ PACK: dict[str, Any] = {
     "signals": {
         "probes": {"count": "requests", "per": "account", "window": "1h", "where": {"request.logprobs": True}},
         "refusals": {"count": "requests", "per": "account", "window": "1h", "where": {"answer.refused": True}},
+        "turned_away": {"count": "requests", "per": "account", "window": "1h", "where": {"answer.status": 403}},
     },
     "rules": [
         {
@@ -188,6 +189,15 @@ async def test_whom_the_model_declines_too_often_is_blocked_in_the_words_of_the_
     await scene.at_peace()
     record = last_record(scene)
     assert (record["effect"], record["by"], record["actions"]) == ("deny", "block", ["reject"])
+
+
+async def test_a_refusal_by_a_rung_counts_in_signals_that_read_answers(scene: Scene) -> None:
+    insisting = await customer(scene)
+    statuses = [(await insisting.chat(n=5, logprobs=True)).status for _ in range(5)]
+    assert statuses == [200, 200, 403, 403, 403]
+    await scene.at_peace()
+    fields = last_record(scene)["fields"]
+    assert (fields["answer.status"], fields["signals.turned_away"]) == (403, 2)
 
 
 async def test_a_rule_in_shadow_shows_in_the_record_only(scene: Scene) -> None:
