@@ -45,6 +45,9 @@ _LIBRARY = json.dumps(
         }
     }
 )
+# Whole numbers beyond are given as this: a body's may have 64 bits without a sign, the engine's have 63, and what an
+# expression makes of one is to fit too.
+_MOST_WHOLE = 2**53
 _OVERLOAD = re.compile(r"found no matching overload for '_?(.+?)_?' applied to '\((.*)\)'")
 
 
@@ -225,6 +228,8 @@ def _given(value: Any, kind: type) -> Any:  # noqa: ANN401 - a field's value
         return _sound(value)
     if kind is tuple:
         return [_sound(item) for item in value]
+    if kind is int:
+        return max(-_MOST_WHOLE, min(int(value), _MOST_WHOLE))
     return kind(value)
 
 

@@ -68,6 +68,12 @@ def test_a_value_that_is_not_of_its_type_fails_the_condition_or_is_compared(valu
         assert condition({**FIELDS, "request.turns": value}) in (True, False)
 
 
+@pytest.mark.parametrize("value", [2**63 - 1, 2**63, 2**64 - 1, 10**30])
+def test_no_number_of_a_client_is_too_large_to_be_compared(value: int) -> None:
+    assert compile_cel("request.max_output_tokens > 5")({**FIELDS, "request.max_output_tokens": value})
+    assert compile_cel("request.top_logprobs * 100 - 1 < 5")({**FIELDS, "request.top_logprobs": -value})
+
+
 def test_a_missing_field_fails_the_condition() -> None:
     with pytest.raises(ConditionFailed):
         compile_cel("signals.other > 5")(FIELDS)
