@@ -27,6 +27,7 @@ class Breadth(Enum):
 
 def breadth(old: Condition, new: Condition) -> Breadth:
     """Return how the new condition compares with the old one."""
+    old, new = _alone(old), _alone(new)
     if canonical(old) == canonical(new):
         return Breadth.SAME
     match old, new:
@@ -42,6 +43,13 @@ def breadth(old: Condition, new: Condition) -> Breadth:
             return _of_parts(parts[0], parts[1], Breadth.NARROWER)
         case _:
             return Breadth.UNKNOWN
+
+
+def _alone(condition: Condition) -> Condition:
+    """Return what a group of one has in it, which says the same."""
+    while isinstance(condition, AllOf | AnyOf) and len(condition.parts) == 1:
+        [condition] = condition.parts
+    return condition
 
 
 def _of_tests(old: Test, new: Test) -> Breadth:
@@ -60,9 +68,12 @@ def _of_tests(old: Test, new: Test) -> Breadth:
 
 def _of_parts(old: tuple[Condition, ...], new: tuple[Condition, ...], by_more: Breadth) -> Breadth:
     """Compare parts, of which more make the whole wider or narrower; those that stay the same say nothing."""
+    old, new = tuple(map(_alone, old)), tuple(map(_alone, new))
     kept = [canonical(part) for part in old if canonical(part) in [canonical(other) for other in new]]
     gone = [part for part in old if canonical(part) not in kept]
     come = [part for part in new if canonical(part) not in kept]
+    if not gone and not come:
+        return Breadth.SAME
     if not gone or not come:
         return by_more if come else by_more.turned()
     if len(gone) != len(come):
@@ -72,4 +83,6 @@ def _of_parts(old: tuple[Condition, ...], new: tuple[Condition, ...], by_more: B
 
 def _together(found: Iterable[Breadth]) -> Breadth:
     kinds = set(found) - {Breadth.SAME}
-    return kinds.pop() if len(kinds) == 1 else Breadth.UNKNOWN
+    if len(kinds) > 1:
+        return Breadth.UNKNOWN
+    return kinds.pop() if kinds else Breadth.SAME

@@ -140,3 +140,10 @@ def test_what_is_called_wider_or_narrower_is_so_for_every_exchange(old: Conditio
 @given(conditions)
 def test_a_condition_is_as_wide_as_itself(condition: Condition) -> None:
     assert breadth(condition, condition) is Breadth.SAME
+
+
+@given(conditions, conditions)
+def test_a_group_of_one_says_what_is_in_it(condition: Condition, other: Condition) -> None:
+    for group in (AllOf((condition,)), AnyOf((condition,))):
+        assert breadth(condition, group) is breadth(group, condition) is Breadth.SAME
+        assert breadth(AnyOf((other, condition)), AnyOf((group, other))) is Breadth.SAME
