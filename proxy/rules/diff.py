@@ -81,7 +81,7 @@ def _quota(old: Quota, new: Quota) -> _Found:
             yield Kind.RESET, f"{_limit(same)} -> {_limit(limit)}: counted anew"
     for limit in gone:
         yield Kind.LOOSENED, f"limit removed: {_limit(limit)}"
-    for key in before.keys() & after.keys():
+    for key in (key for key in before if key in after):
         one, other = before[key], after[key]
         if one.max != other.max:
             yield _grown(one.max, other.max, Kind.LOOSENED), f"{_limit(one)} -> {_limit(other)}"

@@ -88,6 +88,14 @@ def test_order_names_and_words_around_the_values_make_no_difference() -> None:
     assert differences(pack(), pack(text)) == []
 
 
+def test_limits_of_a_quota_are_told_in_the_order_of_the_file() -> None:
+    measures = ("total_tokens", "requests", "cost_usd", "input_tokens", "output_tokens")
+    head = TEXT.partition("quotas:")[0] + "quotas:\n  - id: key-quota\n    per: key\n    limits:\n"
+    old = head + "".join(f"      - {{measure: {measure}, max: 8, window: 1h}}\n" for measure in measures)
+    told = [change.detail.split()[0] for change in differences(pack(old), pack(old.replace("max: 8", "max: 9")))]
+    assert told == list(measures)
+
+
 FIELDS = ("request.turns", "request.tools", "request.images")
 comparisons = st.one_of(
     st.builds(
