@@ -21,8 +21,10 @@ _MAX_SOURCE_COLUMNS = 300
 _MAX_QUOTED_CHARS = 60
 
 _SECRET_PART = re.compile(r"(?<=://)\S*(?=@)|(?<=PRIVATE\+)\S*")  # of a URL; of what `stillgate log keygen` makes
+# A pack's `first_token` is a time.
 _SECRET_VALUE = re.compile(
-    r"(?:password|passwd|passphrase|secret|credential|api[_-]?key|token)[\"']?\s*[:=]\s*(\S.*)", re.IGNORECASE
+    r"(?:password|passwd|passphrase|secret|credential|api[_-]?key|(?<!first_)token)[\"']?\s*[:=]\s*(\S.*)",
+    re.IGNORECASE,
 )
 
 

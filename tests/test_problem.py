@@ -37,7 +37,10 @@ def test_the_line_shown_hides_what_may_be_a_secret_and_keeps_its_width(source: s
     assert len(shown) == len("    " + source)
 
 
-@pytest.mark.parametrize("source", ["credential_file: /run/key", "max_output_tokens: lots", "url: https://host/v1"])
+@pytest.mark.parametrize(
+    "source",
+    ["credential_file: /run/key", "max_output_tokens: lots", "{pace: {first_token: 2}}", "url: https://host/v1"],
+)
 def test_a_line_without_a_secret_is_shown_as_it_stands(source: str) -> None:
     assert source in Problem("a.yaml", 1, 1, "wrong", source=source).render()
 
