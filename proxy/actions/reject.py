@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from proxy.actions.base import Rejection, Tools
-from proxy.actions.reading import members, whole
+from proxy.actions.reading import members
 from proxy.exchange import Call, Exchange
 
 _STATUSES = (403, 429)
@@ -29,9 +29,10 @@ class Reject:
     @classmethod
     def read(cls, value: Any) -> Reject:  # noqa: ANN401 - a value of a YAML file
         """Make one of what the pack says."""
-        given = members(value, cls.parameters)
-        status = whole(given, "status", 403, 429, default=403)
-        if status not in _STATUSES:
+        status = members(value, cls.parameters).get("status")
+        if status is None:
+            return cls(_STATUSES[0])
+        if type(status) is not int or status not in _STATUSES:
             raise ValueError("status should be 403 or 429")
         return cls(status)
 
