@@ -103,7 +103,7 @@ def _several(field: Field, value: Any, named: Operand | None) -> Operand:  # noq
         raise WrongOperand("should not be empty")
     if len(items) > _MAX_ITEMS:
         raise WrongOperand(f"has more than {_MAX_ITEMS:,} values")
-    for number, item in enumerate(items):
+    for number, item in enumerate(items if named is None else items[:1]):  # a named list's are all of one kind
         try:
             _check(kind, item)
         except WrongOperand as error:

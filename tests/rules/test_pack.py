@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,18 @@ def test_a_list_is_part_of_what_a_signal_counts() -> None:
     ]
     digests = [pack.signals[0].digest for pack in packs if pack]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_long_list_costs_nothing_in_each_rule_that_names_it() -> None:
+    rule = (
+        "  - {{id: r{}, when: {{request.model: {{in: $models}}}}, flag: {{name: f, on: account, score: 9, ttl: 1d}}}}\n"
+    )
+    text = f"{GOOD}lists: {{models: [{', '.join(f'm{n}' for n in range(10_000))}]}}\nrules:\n"
+    began = time.process_time()
+    pack, _ = check_pack((text + "".join(rule.format(n) for n in range(1_000))).encode(), "f")
+    assert time.process_time() - began < 2
+    assert pack
+    assert len(pack.rules) == 1_000
 
 
 def test_a_half_written_pack_says_so_or_is_a_shorter_pack() -> None:
