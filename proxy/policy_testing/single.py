@@ -16,7 +16,7 @@ from proxy.problem import nearest, quoted
 from proxy.rules.explain import Explanation, explain
 from proxy.rules.flags import Flag, Flags
 from proxy.rules.flags import World as Side
-from proxy.rules.pack import Pack, Signal, Subject
+from proxy.rules.pack import Campaign, Mode, Pack, Rule, Signal, Subject
 from proxy.rules.signals import Counter, Signals
 from proxy.strict_yaml import core_scalar
 
@@ -62,9 +62,8 @@ def ask(pack: Pack, minds: Minds, question: Question) -> Answer:
 
     def flags() -> Flags:
         book = minds.flags()
-        for side in Side:
-            for flag in live:
-                book.put(side, Subject.ACCOUNT, str(account.account), flag)
+        for side, flag in live:
+            book.put(side, Subject.ACCOUNT, str(account.account), flag)
         return book
 
     def signals() -> Signals:
@@ -83,12 +82,19 @@ def ask(pack: Pack, minds: Minds, question: Question) -> Answer:
     return Answer(observed, explained)
 
 
-def _flags(pack: Pack, question: Question) -> Iterator[Flag]:
-    specs = [*(rule.flag for rule in pack.rules), *(campaign.flag for campaign in pack.campaigns)]
-    scores = {spec.name: spec.score for spec in specs}
+def _flags(pack: Pack, question: Question) -> Iterator[tuple[Side, Flag]]:
+    """Yield the flags that are said to be there, in the worlds that can have them, with the most that they count."""
+    entries: tuple[Rule | Campaign, ...] = (*pack.rules, *pack.campaigns)
     for name in question.flags:
-        _known(name, scores, "flag")
-        yield Flag(name, scores[name], question.now, question.now + _LIFE_S, "", "said to be there")
+        _known(name, [entry.flag.name for entry in entries], "flag")
+        for side in Side:
+            scores = [
+                entry.flag.score
+                for entry in entries
+                if entry.flag.name == name and (side is Side.SHADOW or entry.mode is not Mode.SHADOW)
+            ]
+            if scores:
+                yield side, Flag(name, max(scores), question.now, question.now + _LIFE_S, "", "said to be there")
 
 
 def read_given(entries: Iterable[str], pack: Pack, table: FieldTable) -> dict[str, Value]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,21 @@ def test_a_flag_that_is_said_to_be_there_counts() -> None:
     answer = judged(flags=("logprob_probe",), age_days=400)
     assert answer.observed.judgement.enforced.score == 65
     assert answer.explanation.next_rung == ("block", 75)
+
+
+def test_a_flag_that_only_rules_in_shadow_raise_is_there_in_shadow_only() -> None:
+    judgement = judged(flags=("young",), age_days=400).observed.judgement
+    assert (judgement.enforced.score, judgement.shadow.score) == (0, 20)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_flag_of_several_rules_counts_as_the_highest_that_its_world_has(*, turned: bool) -> None:
+    probe, young = EXAMPLE.rules
+    rules = (probe, replace(young, flag=replace(young.flag, name=probe.flag.name, score=90)))
+    pack = replace(EXAMPLE, rules=rules[::-1] if turned else rules)
+    question = Question(AccountFixture(age_days=400), PLAIN, "openai.chat", NOW, {}, ("logprob_probe",))
+    judgement = ask(pack, exact_minds(), question).observed.judgement
+    assert (judgement.enforced.score, judgement.shadow.score) == (65, 90)
 
 
 def test_an_exemption_is_named_with_the_rule_that_it_spares() -> None:
