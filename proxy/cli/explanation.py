@@ -13,11 +13,15 @@ _SIGNS = {Outcome.MET: "+", Outcome.NOT_MET: "-", Outcome.FAILED: "!"}
 
 
 def decision_lines(effect: str, by: str, actions: Sequence[str], explanation: Explanation) -> Iterator[str]:
-    """Yield what was decided, where that stands on the ladder, and what is done."""
+    """Yield what was decided, where that stands on the ladder, what keeps it from standing higher, and what is done."""
     standing, above = explanation.judgement.enforced, explanation.next_rung
     line = f"{effect}, by {by}" if by else effect
     line += f"; score {standing.score}, rung {standing.rung or 'none'}"
     yield f"{line}; {above[1]} more reach {above[0]}" if above else line
+    if standing.waiting:
+        yield f"waits until a flag is confirmed: {', '.join(standing.waiting)}"
+    if explanation.judgement.exempt:
+        yield f"exempt, by {', '.join(explanation.judgement.exempt)}"
     if actions:
         yield f"actions: {', '.join(actions)}"
 
@@ -77,6 +81,7 @@ def judgement_document(explanation: Explanation) -> dict[str, Any]:
         "rung": judgement.enforced.rung,
         "shadow": {"score": judgement.shadow.score, "rung": judgement.shadow.rung},
         "flags": {flag.name: flag.score for flag in judgement.enforced.flags},
+        "waiting": judgement.enforced.waiting,
         "exempt": judgement.exempt,
         "rules": [
             {

@@ -26,6 +26,11 @@ rules:
 ladder:
   - {rung: strip, score: 40, do: [{drop: [logprobs]}], disclose: header}
 """
+REFUSING = """\
+  - {rung: block, score: 45, do: [{reject: {}}], approval: one, client: {code: paused, message: Paused.}}
+exemptions:
+  - {id: partner, match: {account.tenant: acme}, max_rung: strip, why: w, owner: o, expires: 2999-12-31}
+"""
 BODY = {"model": "large", "messages": [{"role": "user", "content": "Hello."}], "logprobs": True}
 
 
@@ -64,6 +69,20 @@ def test_a_rule_that_fires_is_shown_with_what_came_of_it(files: tuple[Path, Path
     assert "actions: drop\n" in output
     assert "flag probing: 45, 20 probes" in output
     assert "probing (enforce): fires, probing on account, score 45" in output
+
+
+def test_what_keeps_a_rung_that_the_score_reaches_from_acting_is_named(files: tuple[Path, Path]) -> None:
+    pack, _ = files
+    pack.write_text(PACK + REFUSING)
+    firing = ("--plan", "free", "--set", "signals.probes=20")
+    output = run(files, *firing).output
+    assert "degrade, by strip; score 45, rung strip\nwaits until a flag is confirmed: block\n" in output
+    assert "exempt" not in output
+    assert json.loads(run(files, "--json", *firing).stdout)["waiting"] == ["block"]
+    pack.write_text(pack.read_text().replace("approval: one, ", ""))
+    assert "deny, by block" in run(files, *firing).output
+    output = run(files, *firing, "--tenant", "acme").output
+    assert "degrade, by strip; score 45, rung strip\nexempt, by partner\n" in output
 
 
 def test_counters_stand_at_this_request_if_nobody_says_otherwise(files: tuple[Path, Path]) -> None:
