@@ -30,6 +30,15 @@ _REFERENCE = re.compile(r"\$([a-z][a-z0-9_]*)")
 _REPEATED = re.compile(r"\\.|\.[*+]|\{([0-9]*),?([0-9]*)\}")
 # Each repetition multiplies the states of the automaton of all patterns, and with them the time for hostile text.
 _MAX_REPETITIONS = 4
+# The fields of `proxy.detectors.content` that sets feed.
+Fed = Literal[
+    "content.trace_elicitation",
+    "content.rubric_grading",
+    "content.refusal_rewrite",
+    "content.synthetic_generation",
+    "content.identity_claim",
+]
+_NO_OTHER = "a list of words names no other: write its words out"
 _STARTS_A_WORD = re.compile(r"[a-zA-Z0-9]")
 
 
@@ -101,7 +110,7 @@ class PatternSetFile(StrictModel):
     apiVersion: Literal["stillgate/v1"] = Field(description="The version of this language.")  # noqa: N815 - the file's key
     kind: Literal["PatternSet"] = Field(description="What the file is.")
     metadata: Metadata = Field(description="Who wrote which version of what.")
-    field: Line = Field(description="The field that the set feeds; several sets may feed one.")
+    field: Fed = Field(description="The field that the set feeds; several sets may feed one.")
     description: Annotated[str, Field(max_length=4000)] = Field(description="What it finds, and how well, as measured.")
     words: dict[
         Annotated[str, AfterValidator(_word)],
@@ -182,7 +191,7 @@ def _find_faults(document: Document) -> Iterator[Problem]:
         words = [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
         usable[str(path[-1])] = words
         for index, word in enumerate(words):
-            if problem := _unusable(word, {}, alone=False):
+            if problem := _NO_OTHER if _REFERENCE.search(word) else _unusable(word, {}, alone=False):
                 yield document.problem((*path, index), problem)
                 usable[str(path[-1])] = ["x"]  # so that the patterns that name it are no second fault
     ids: set[object] = set()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.detectors.content import FED, Content
 from proxy.pattern_sets import check_pattern_set, load_pattern_sets
 from proxy.problem import YamlProblems
 
@@ -35,6 +36,8 @@ SHIPPED = Path(__file__).parent.parent / "policies" / "patterns"
         ("patterns:\n  - {id: a, all: [x], weight: 2}\n", "9:31", "should be at most 1"),
         ("patterns:\n  - {id: a, all: [x], within: sentence}\n", "9:31", "should be phrase, passage or prompt"),
         ('  bad: ["["]\npatterns:\n  - {id: a, all: [$bad]}\n', "8:9", "missing ]"),
+        ("  all: [$show, see]\npatterns:\n  - {id: a, all: [$all]}\n", "8:9", "a list of words names no other"),
+        ("  all: [see, do $it now]\npatterns:\n  - {id: a, all: [$all]}\n", "8:14", "a list of words names no other"),
         ("", "1:1", "the key 'patterns' is missing"),
     ],
 )  # fmt: skip
@@ -58,6 +61,14 @@ def test_a_list_of_words_stands_alone_or_inside_an_expression() -> None:
     assert problems == []
     assert found
     assert found.patterns[0].all == (r"(?:\bshow|\bprint)", r"(?:\bshow|\bprint)[\s_*\-]*(?:me|us)")
+
+
+def test_an_unknown_field_is_shown_where_it_stands_with_all_else() -> None:
+    text = HEAD.replace("trace_elicitation", "trace_elicitatoin") + 'patterns:\n  - {id: a, all: ["("]}\n'
+    _, problems = check_pattern_set(text.encode(), "set.yaml")
+    assert [(problem.line, problem.column) for problem in problems] == [(4, 8), (9, 19)]
+    assert problems[0].suggestion == "content.trace_elicitation"
+    assert {field.name for field in Content.fields} == {*FED, "content.encoded"}
 
 
 def test_all_faults_of_all_files_come_at_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from proxy.detectors import encoded
 from proxy.detectors.phrases import Hit, Phrases
@@ -17,7 +17,7 @@ from proxy.errors import ConfigurationError
 from proxy.exchange import Exchange
 from proxy.fields import Cost, Field, Value
 from proxy.folding import fold
-from proxy.pattern_sets import PatternSet
+from proxy.pattern_sets import Fed, PatternSet
 from proxy.problem import nearest
 
 _SCORES = (
@@ -55,7 +55,7 @@ _ENCODED = Field(
     f"The codes that parts of the prompt are written in: {', '.join(encoded.CODECS)}.",
     Cost.TEXT,
 )
-FED = tuple(field.name for field in (*_SCORES, _IDENTITY))  # by sets of patterns
+FED: tuple[str, ...] = get_args(Fed)
 
 _DECIMALS = 3
 
