@@ -71,7 +71,7 @@ class PackArchive:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.revisions: list[Revision] = []  # the one that came into force last stands last
-        self.shadow: dict[str, float] = {}  # since when a rule or quota is in shadow, as `rule:ID` or `quota:ID`
+        self.shadow: dict[str, float] = {}  # since when each is in shadow, as `rule:ID`, `quota:ID` or `campaign:ID`
         self._read_index()
 
     @classmethod
@@ -127,6 +127,7 @@ def in_shadow(pack: Pack) -> list[str]:
     """Name what a pack has in shadow."""
     named = [("rule", entry.id, entry.mode) for entry in pack.rules]
     named += [("quota", entry.id, entry.mode) for entry in pack.quotas]
+    named += [("campaign", entry.id, entry.mode) for entry in pack.campaigns]
     return [f"{kind}:{name}" for kind, name, mode in named if mode is Mode.SHADOW]
 
 

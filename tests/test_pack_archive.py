@@ -85,6 +85,19 @@ def test_an_age_in_shadow_counts_from_the_first_activation_and_begins_anew_after
     assert in_shadow(pack) == []
 
 
+def test_whatever_has_a_mode_is_named_while_it_is_in_shadow() -> None:
+    text = (Path(__file__).parent / "rules" / "packs" / "specification.yaml").read_text()
+    pack, _ = check_pack(text.replace("mode: enforce", "mode: shadow").encode(), "f")
+    assert pack
+    named = {
+        *(f"rule:{each.id}" for each in pack.rules),
+        *(f"quota:{each.id}" for each in pack.quotas),
+        *(f"campaign:{each.id}" for each in pack.campaigns),
+    }
+    assert len(named) >= 3
+    assert set(in_shadow(pack)) == named
+
+
 @pytest.mark.parametrize(
     "index", [b"", b"[]", b"{", b'{"revisions": [{}], "shadow": {}}', b'{"revisions": [], "shadow": 3}']
 )
