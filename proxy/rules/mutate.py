@@ -94,10 +94,8 @@ def _rungs(pack: Pack) -> Iterator[Mutant]:
 def _sums(pack: Pack) -> set[int]:
     """Return every score that flags can come to; a flag name counts once, at any of its scores."""
     flags: dict[str, set[int]] = {}
-    for spec in (
-        *(rule.flag for rule in pack.rules if rule.mode is not Mode.OFF),
-        *(each.flag for each in pack.campaigns),
-    ):
+    entries: tuple[Rule | Campaign, ...] = (*pack.rules, *pack.campaigns)
+    for spec in (entry.flag for entry in entries if entry.mode is not Mode.OFF):
         flags.setdefault(spec.name, set()).add(spec.score)
     highest = max((rung.score for rung in pack.ladder), default=0)
     sums = {0}

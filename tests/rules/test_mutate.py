@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from proxy.rules.mutate import mutants
 from proxy.rules.pack import (
     AllOf,
     AnyOf,
+    Campaign,
     Cel,
     Condition,
     FlagSpec,
@@ -20,6 +22,7 @@ from proxy.rules.pack import (
     Operator,
     Pack,
     Rule,
+    Rung,
     Severity,
     Subject,
     Test,
@@ -88,6 +91,13 @@ def test_a_rung_moves_to_the_nearest_score_that_flags_can_come_to() -> None:
         ("rung clamp: score 60", "66"),
         ("rung block: score 140", "85"),
     ]
+
+
+def test_what_is_off_adds_nothing_to_a_score_that_a_rung_moves_to() -> None:
+    off = Campaign("c", Mode.OFF, 2, 1, 60_000, 0.9, FlagSpec("c", (Subject.CLUSTER,), 5, 60_000), None)
+    moved = [mutant.change for mutant in mutants(EXAMPLE, field_table()) if isinstance(mutant.before, Rung)]
+    pack = replace(EXAMPLE, campaigns=(off,))
+    assert [mutant.change for mutant in mutants(pack, field_table()) if isinstance(mutant.before, Rung)] == moved
 
 
 def test_the_ladder_stays_in_order() -> None:
