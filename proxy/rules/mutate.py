@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 from proxy.fields import FieldTable
+from proxy.rules.conditions import fields_of
 from proxy.rules.pack import (
     AllOf,
     AnyOf,
@@ -66,7 +67,10 @@ def mutants(pack: Pack, table: FieldTable) -> Iterator[Mutant]:
     for index, quota in enumerate(pack.quotas):
         for nudge, changed in _quota(quota):
             yield Mutant(*nudge, replace(pack, quotas=_with(pack.quotas, index, changed)))
+    read = _read(pack)
     for index, signal in enumerate(pack.signals):
+        if f"signals.{signal.name}" not in read:
+            continue
         for nudge, counted in _signal(signal, table):
             yield Mutant(*nudge, replace(pack, signals=_with(pack.signals, index, counted)))
     for index, rule in enumerate(pack.rules):
@@ -76,6 +80,12 @@ def mutants(pack: Pack, table: FieldTable) -> Iterator[Mutant]:
         for nudge, known in _campaign(campaign):
             yield Mutant(*nudge, replace(pack, campaigns=_with(pack.campaigns, index, known)))
     yield from _rungs(pack)
+
+
+def _read(pack: Pack) -> set[str]:
+    """Return what the conditions read of which something hangs; a reason decides nothing."""
+    on = [rule.when for rule in pack.rules if rule.mode is not Mode.OFF]
+    return {name for when in (*on, *(exemption.match for exemption in pack.exemptions)) for name in fields_of(when)}
 
 
 def _rungs(pack: Pack) -> Iterator[Mutant]:

@@ -24,6 +24,7 @@ from proxy.rules.pack import (
     Rule,
     Rung,
     Severity,
+    Signal,
     Subject,
     Test,
 )
@@ -98,6 +99,11 @@ def test_what_is_off_adds_nothing_to_a_score_that_a_rung_moves_to() -> None:
     moved = [mutant.change for mutant in mutants(EXAMPLE, field_table()) if isinstance(mutant.before, Rung)]
     pack = replace(EXAMPLE, campaigns=(off,))
     assert [mutant.change for mutant in mutants(pack, field_table()) if isinstance(mutant.before, Rung)] == moved
+
+
+def test_a_signal_that_only_rules_read_that_are_off_is_left_out() -> None:
+    pack = replace(EXAMPLE, rules=tuple(replace(rule, mode=Mode.OFF) for rule in EXAMPLE.rules))
+    assert not [mutant.number for mutant in mutants(pack, field_table()) if isinstance(mutant.before, Signal)]
 
 
 def test_the_ladder_stays_in_order() -> None:
