@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxy.document import Document, Mark, Steps
 from proxy.fields import Field
-from proxy.problem import Problem, nearest, quoted
+from proxy.problem import Problem, quoted
 from proxy.rules.cel import MAX_SOURCE_CHARS, BadExpression
 from proxy.rules.cel_names import Reference, references
 from proxy.rules.condition_reading import ConditionReader
@@ -41,7 +41,7 @@ def _faults(reader: ConditionReader, path: Steps, source: str, reference: Refere
         plain = name.removeprefix("lists.")
         if plain in reader.lists:
             return []
-        close = nearest(plain, reader.lists)
+        close = reader.near(plain, reader.lists)
         message, suggestion = f"unknown list {quoted(name)}", f"lists.{close}" if close else ""
     else:
         found = reader.field(name)

@@ -5,12 +5,12 @@ Reads the bare document, so that what is wrong in a condition is shown in the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from proxy.document import Document, Steps
 from proxy.fields import Field, FieldTable, Kind, When
-from proxy.problem import Problem, nearest, quoted
+from proxy.problem import MAX_PROBLEMS, Problem, nearest, quoted
 from proxy.rules.cel import Expressions
 from proxy.rules.operands import OPERATORS, read_operand
 from proxy.rules.pack import AllOf, AnyOf, Condition, Not, Operand, Operator, Test
@@ -56,7 +56,16 @@ class ConditionReader:
         """Return the field or signal that was probably meant; nothing for a name that there is."""
         if name in self._table or name in self._signals:
             return ""
-        return nearest(name, [*self._table, *_NESTING, *(() if in_signal else self._signals)])
+        return self.near(name, [*self._table, *_NESTING, *(() if in_signal else self._signals)])
+
+    @property
+    def flooded(self) -> bool:
+        """Whether more is wrong than will be shown: what takes long is not looked into any more."""
+        return len(self.problems) >= MAX_PROBLEMS
+
+    def near(self, word: object, choices: Iterable[str]) -> str:
+        """Return the choice that was probably meant, or an empty text."""
+        return "" if self.flooded else nearest(word, choices)
 
     def fault(self, path: Steps, message: str, *, on_key: bool = False, suggestion: str = "") -> None:
         """Note what is wrong at a path."""
@@ -118,10 +127,12 @@ class ConditionReader:
                 (*path, name),
                 message,
                 on_key=True,
-                suggestion="" if known else nearest(name, [operator.value for operator in allowed]),
+                suggestion="" if known else self.near(name, [operator.value for operator in allowed]),
             )
 
     def _test(self, path: Steps, field: Field, operator: Operator, value: Any) -> Iterator[Test]:  # noqa: ANN401 - a value of a YAML file
+        if self.flooded:  # a pattern that is too large takes 50 milliseconds
+            return
         try:
             yield Test(field.name, operator, read_operand(field, operator, value, self.lists))
         except ValueError as error:

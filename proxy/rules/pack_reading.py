@@ -14,7 +14,7 @@ from proxy.actions.base import ActionKind
 from proxy.actions.reject import Reject
 from proxy.document import Document, Steps
 from proxy.fields import Field, FieldTable
-from proxy.problem import Problem, nearest, quoted
+from proxy.problem import Problem, quoted
 from proxy.rules.cel_reading import read_cel
 from proxy.rules.condition_reading import ConditionReader
 from proxy.rules.operands import read_lists
@@ -67,7 +67,7 @@ def _signal(reader: ConditionReader, parts: Parts, path: Steps, signal: dict[str
         name = count.removeprefix(_DISTINCT) if count.startswith(_DISTINCT) else ""
         if not name and count != _REQUESTS:
             message = "should be requests or distinct FIELD, such as distinct request.model"
-            reader.fault((*path, "count"), message, suggestion=nearest(count, [_REQUESTS]))
+            reader.fault((*path, "count"), message, suggestion=reader.near(count, [_REQUESTS]))
         elif name and not isinstance(found := reader.field(name, in_signal=True), Field):
             close = reader.suggestion(name, in_signal=True)
             reader.fault((*path, "count"), found, suggestion=close)
@@ -115,7 +115,7 @@ def _actions(reader: ConditionReader, rung: Steps) -> Iterator[ActionKind]:
             reader.fault((*path, name), f"a second {name} in this rung", on_key=True)
         elif name not in ACTIONS:
             message = f"unknown action {quoted(name)}; there is {', '.join(ACTIONS)}"
-            reader.fault((*path, name), message, on_key=True, suggestion=nearest(name, ACTIONS))
+            reader.fault((*path, name), message, on_key=True, suggestion=reader.near(name, ACTIONS))
         else:
             try:
                 yield ACTIONS[name].read(value)
@@ -145,8 +145,8 @@ def _exemption(reader: ConditionReader, parts: Parts, path: Steps, exemption: di
     rules = [name for rule, _ in document.items(("rules",)) if isinstance(name := document.get((*rule, "id")), str)]
     for inner, name in document.items((*path, "rules")):
         if isinstance(name, str) and name not in rules:
-            reader.fault(inner, f"unknown rule {quoted(name)}", suggestion=nearest(name, rules))
+            reader.fault(inner, f"unknown rule {quoted(name)}", suggestion=reader.near(name, rules))
     rungs = [name for rung, _ in document.items(("ladder",)) if isinstance(name := document.get((*rung, "rung")), str)]
     most = exemption.get("max_rung")
     if isinstance(most, str) and most not in rungs:
-        reader.fault((*path, "max_rung"), f"unknown rung {quoted(most)}", suggestion=nearest(most, rungs))
+        reader.fault((*path, "max_rung"), f"unknown rung {quoted(most)}", suggestion=reader.near(most, rungs))

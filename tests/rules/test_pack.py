@@ -18,7 +18,7 @@ from proxy.actions.clamp import Clamp
 from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
 from proxy.detectors import field_table
-from proxy.problem import Unreadable, YamlProblems, has_errors
+from proxy.problem import MAX_PROBLEMS, Unreadable, YamlProblems, has_errors
 from proxy.rules.conditions import compile_condition
 from proxy.rules.pack import (
     Cel,
@@ -249,6 +249,28 @@ def test_a_long_list_costs_nothing_in_each_rule_that_names_it() -> None:
     assert time.process_time() - began < 2
     assert pack
     assert len(pack.rules) == 1_000
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        "rules:\n" + f"  - {{id: r, when: {{any: [{'{request.modle: x}, ' * 30}]}}}}\n" * 300,
+        "rules:\n"
+        + f"  - {{id: r, when: {{any: [{'{request.modle: x}, ' * 20}{{request.model: {{matches: '\\pL{{900}}'}}}}]}}}}\n"
+        * 500,
+        "rules:\n"
+        + "".join(f"  - {{id: a-rule-with-number-{n}}}\n" for n in range(500))
+        + "exemptions:\n"
+        + f"  - {{id: e, rules: [{'a-rule-with-no-number, ' * 50}]}}\n" * 100,
+    ],
+    ids=["fields", "patterns", "exemptions"],
+)
+def test_a_flood_of_mistakes_ends_soon(flood: str) -> None:
+    began = time.process_time()
+    pack, problems = check_pack((GOOD + flood).encode(), "f")
+    assert time.process_time() - began < 4
+    assert pack is None
+    assert len(problems) == MAX_PROBLEMS + 1
 
 
 def test_a_half_written_pack_says_so_or_is_a_shorter_pack() -> None:
