@@ -116,8 +116,11 @@ def _refuse(options: Mapping[str, object], why: str) -> None:
 def _account(file: Path | None) -> AccountFixture:
     if file is None:
         return AccountFixture()
-    account, problems = validate(parse(read(file), str(file)), AccountFixture)
-    if account is None:
+    document = parse(read(file), str(file))
+    account, problems = validate(document, AccountFixture)
+    if account is not None and account.cluster:
+        problems.append(document.problem(("cluster",), "names a campaign of a test, and there is none here"))
+    if account is None or problems:
         raise YamlProblems(problems)
     return account
 

@@ -95,6 +95,14 @@ def test_the_caller_can_stand_in_a_file(files: tuple[Path, Path], tmp_path: Path
     assert '+ account.plan eq "free": it is "free"' in run(files, "--as", caller).output
 
 
+def test_a_caller_of_a_campaign_is_refused_since_none_is_known_here(files: tuple[Path, Path], tmp_path: Path) -> None:
+    caller = tmp_path / "caller.yaml"
+    caller.write_text("{plan: free, cluster: found}")
+    result = run(files, "--as", caller)
+    assert result.exit_code == 2
+    assert f"{caller}:1:23: error: names a campaign of a test, and there is none here" in result.output
+
+
 def test_programs_get_the_tree(files: tuple[Path, Path]) -> None:
     document = json.loads(run(files, "--json", "--plan", "free", "--set", "signals.probes=19").stdout)
     [rule] = document["rules"]
