@@ -12,17 +12,19 @@ from typing import NamedTuple
 
 from proxy.detectors import field_table
 
+# What may stand on either side of a point: a space, or a comment with the end of its line.
+_GAP = r"(?:\s|//[^\n]*\n)"
 # A name, or what has to be skipped so that nothing in it is taken for one. Numbers are here for 1u and 0x1f.
 _TOKEN = re.compile(
     r"""//[^\n]*
     | [bB]?[rR]?[bB]?(?:'''|\"\"\"|'|")
     | (?:0[xX][0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)[uU]?
     | (?P<quote>`)
-    | (?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\s*\.\s*[A-Za-z_][A-Za-z0-9_]*)*)(?P<call>\s*\()?
-    """,
+    | (?P<name>[A-Za-z_][A-Za-z0-9_]*(?:GAP*\.GAP*[A-Za-z_][A-Za-z0-9_]*)*)(?P<call>GAP*\()?
+    """.replace("GAP", _GAP),
     re.VERBOSE,
 )
-_SPACE = re.compile(r"\s+")
+_SPACE = re.compile(_GAP)
 # What follows this is a member of a value; a point that stands alone begins a name from the top.
 _OF_A_VALUE = re.compile(r"[)\]}'\"]\s*\.\s*\Z")
 
@@ -49,7 +51,7 @@ def calls(source: str) -> Iterator[Reference]:
     """Yield the functions and methods that an expression calls, a method without what it is called on."""
     for token in _names(source):
         if token["call"]:
-            name = re.split(r"[.\s]+", token["name"])[-1]
+            name = _SPACE.sub("", token["name"]).rpartition(".")[2]
             yield _reference(source, name, token.end("name") - len(name))
 
 

@@ -153,6 +153,8 @@ def test_any_text_of_a_client_is_compared_half_surrogate_pairs_too(text: str) ->
     [
         ('request.model == "a.b" && signals.asks > 1 && request.model != ""', ("request.model", "signals.asks")),
         ("request . turns\n> 1 // request.stream", ("request.turns",)),
+        ("request // the. one\n . // asked\n\n model != '' // for", ("request.model",)),
+        ("request.model.startsWith // what\n('x')", ("request.model",)),
         ("r'request.stream\\d' == request.model", ("request.model",)),
         ('"""request.stream " """ == request.model', ("request.model",)),
         (
