@@ -79,6 +79,14 @@ def is_free(file: int) -> bool:
     return free
 
 
+def replaced(file: int, path: Path) -> bool:
+    """Return whether something else lies at the path of an open file: its folder was deleted and made anew."""
+    try:
+        return not os.path.samestat(os.fstat(file), path.stat())
+    except OSError:
+        return False
+
+
 def socket_path(path: Path) -> Path:
     """Return where the socket of that path is: there, or under the temporary directory if it is too long for one.
 
@@ -110,10 +118,8 @@ def socket_place(path: Path) -> Iterator[Path]:
     _remove(path, place)
     if place.parent != path.parent.resolve():
         path.symlink_to(place)
-    try:
+    with _removed_after(path, place):
         yield place
-    finally:
-        _remove(path, place)
 
 
 @contextmanager
@@ -125,10 +131,23 @@ def announced(path: Path, status: Mapping[str, object]) -> Iterator[None]:
         draft.replace(path)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
+    with _removed_after(path):
+        yield
+
+
+@contextmanager
+def _removed_after(path: Path, *others: Path) -> Iterator[None]:
+    """Remove what lies at `path` and others when the context ends, unless the folder is another one by then.
+
+    Whoever runs on a folder that was deleted and made anew has files of the same names there.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        if not replaced(folder, path.parent):
+            _remove(path, *others)
+        os.close(folder)
 
 
 def _remove(*paths: Path) -> None:

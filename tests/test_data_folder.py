@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from proxy.data_folder import held, socket_place
+from proxy.data_folder import announced, held, socket_place
 from proxy.errors import ConfigurationError
 from tests.rig.unwritable import unwritable
 
@@ -64,6 +66,24 @@ def test_a_link_to_the_folder_leads_to_the_same_socket(short: Path) -> None:
         assert (alias / "admin.sock").resolve() == place.resolve()
     with socket_place(alias / "admin.sock") as other:
         assert other == place
+
+
+@pytest.mark.parametrize("name", ["data", "d" * 100])
+def test_what_another_has_in_a_folder_that_was_deleted_and_made_anew_is_left_to_it(short: Path, name: str) -> None:
+    folder = short / name
+    folder.mkdir()
+    with ExitStack() as first:
+        first.enter_context(announced(folder / "serve.json", {"pid": 1}))
+        first.enter_context(socket_place(folder / "admin.sock")).touch()
+        shutil.rmtree(folder)
+        folder.mkdir()
+        with announced(folder / "serve.json", {"pid": 2}), socket_place(folder / "admin.sock") as place:
+            place.touch()
+            first.close()
+            assert '"pid": 2' in (folder / "serve.json").read_text()
+            assert (folder / "admin.sock").exists()
+        assert list(folder.iterdir()) == []
+    assert list(short.rglob("*.sock")) == []
 
 
 def test_a_folder_that_cannot_be_written_is_named() -> None:

