@@ -48,7 +48,7 @@ class Worker:
 
     @classmethod
     async def spawn(cls, start: Start, program: Program = WORKER) -> Worker:
-        """Start it and return once it serves. Raises ConfigurationError if it does not."""
+        """Start it and return once it serves. Raises ConfigurationError if it does not; cancelled, it leaves none."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -66,6 +66,9 @@ class Worker:
         except (LineClosed, TimeoutError):
             await worker.end()
             raise ConfigurationError(f"{program.name} {start.worker} did not start; see the messages above") from None
+        except asyncio.CancelledError:  # a stop: nobody else knows of it, and the store goes next
+            await worker.drain(0)
+            raise
         worker.pack_digest = start.pack_digest
         return worker
 
