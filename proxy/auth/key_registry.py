@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +32,7 @@ class KeyRegistry:
         self._digest_key = digest_key
         self._clock = clock
         self._random_bytes = random_bytes
+        self._changing = asyncio.Lock()  # a record that is read to be written anew, which must not undo a revocation
 
     async def create(self, request: KeyRequest) -> Minted:
         """Make one key. Raises ConfigurationError if a secret to be taken over is known already."""
@@ -61,9 +63,10 @@ class KeyRegistry:
 
     async def revoke(self, key_id: str) -> KeyRecord:
         """Disable a key everywhere, for good. Raises KeyError if there is none."""
-        name, record = await self._find(key_id)
-        revoked = record.revoked()
-        await self._store.write([Row(KEYS_TABLE, name, revoked.to_bytes())])
+        async with self._changing:
+            name, record = await self._find(key_id)
+            revoked = record.revoked()
+            await self._store.write([Row(KEYS_TABLE, name, revoked.to_bytes())])
         return revoked
 
     async def rotate(self, key_id: str, grace_s: float) -> Minted:
@@ -71,15 +74,16 @@ class KeyRegistry:
 
         Raises KeyError if there is no such key, ConfigurationError if it opens nothing any more.
         """
-        name, old = await self._find(key_id)
-        now = self._clock.wall()
-        if not old.usable_at(now):
-            raise ConfigurationError(f"{key_id} is revoked or expired; create a new key instead")
-        dies_at = now + grace_s if old.expires_at is None else min(now + grace_s, old.expires_at)
-        minted = self._mint_for(
-            replace(old, id=new_key_id(self._random_bytes), issued_at=now, hint=""), mint(self._random_bytes)
-        )
-        await self._write_new([minted], Row(KEYS_TABLE, name, replace(old, expires_at=dies_at).to_bytes()))
+        async with self._changing:
+            name, old = await self._find(key_id)
+            now = self._clock.wall()
+            if not old.usable_at(now):
+                raise ConfigurationError(f"{key_id} is revoked or expired; create a new key instead")
+            dies_at = now + grace_s if old.expires_at is None else min(now + grace_s, old.expires_at)
+            minted = self._mint_for(
+                replace(old, id=new_key_id(self._random_bytes), issued_at=now, hint=""), mint(self._random_bytes)
+            )
+            await self._write_new([minted], Row(KEYS_TABLE, name, replace(old, expires_at=dies_at).to_bytes()))
         return minted
 
     async def _prepare(self, request: KeyRequest) -> Minted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -13,7 +13,7 @@ from proxy.auth.key_cache import KeyCache
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
-from proxy.store.base import Changes
+from proxy.store.base import Changes, Row
 from proxy.store.memory import MemoryStore
 
 DIGEST_KEY = b"d" * 32
@@ -32,6 +32,10 @@ class Cuttable(MemoryStore):
         if self.away:
             raise StoreUnavailable("cut")
         return await super().read(table, name)
+
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+        await asyncio.sleep(0)  # as over a socket: others come in between
+        return await super().write(rows, only_new=only_new)
 
     async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
         if self.away or self.deaf:
@@ -163,6 +167,20 @@ async def test_rotation_keeps_both_keys_until_the_old_one_dies(
     assert (await cache.authenticate(new.secret)).plan == "pro"
     with pytest.raises(ConfigurationError):
         await registry.rotate(old.record.id, grace_s=1)
+
+
+@pytest.mark.parametrize("head_start", range(4))
+async def test_a_revocation_holds_although_the_key_is_just_being_rotated(
+    registry: KeyRegistry, cache: KeyCache, head_start: int
+) -> None:
+    old = await registry.create(KeyRequest("acme", "acme"))
+    rotating = asyncio.create_task(registry.rotate(old.record.id, grace_s=100))
+    for _ in range(head_start):
+        await asyncio.sleep(0)
+    await registry.revoke(old.record.id)
+    await asyncio.gather(rotating, return_exceptions=True)
+    assert (await registry.show(old.record.id)).disabled
+    assert await refused(cache, old.secret)
 
 
 async def test_an_accounts_age_counts_from_its_first_key(registry: KeyRegistry, clock: VirtualClock) -> None:
