@@ -38,7 +38,7 @@ from proxy.metrics import Refusal, Tally
 from proxy.parts import Parts
 from proxy.recording import follow_epochs, open_journal, open_recorder, open_sampler
 from proxy.rules.pack import Mode, Pack
-from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
+from proxy.secrets import Master, Purpose, load_master, read_secret_file
 from proxy.served_model import ServedModel
 from proxy.serving import Serving
 from proxy.snapshot import Remembered, Unusable
@@ -87,7 +87,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         is_away = opened.numbers().get("stillgate_store_breaker_open") == 1
         remembered = await asyncio.to_thread(_remembered, settings, clock) if is_away else None
         recorder = await open_recorder(store, clock, required=required)
-        master = load_or_create_master(settings.master_secret)
+        master = load_master(settings.master_secret)  # made by the parent: with another one no key would open anything
         journal, seal = open_journal(settings, place.worker, recorder, clock, pack.digest)
         stack.push_async_callback(journal.close)
         tally.put("stillgate_build_info", 1, (version("stillgate"),))

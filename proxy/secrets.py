@@ -68,11 +68,19 @@ def load_or_create_master(path: Path) -> Master:
     try:
         if not path.exists():
             make_secret_file(path, base64.b64encode(secrets.token_bytes(_MASTER_BYTES)) + b"\n")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: the master secret cannot be read or made: {error.strerror}") from None
+    return load_master(path)
+
+
+def load_master(path: Path) -> Master:
+    """Read the master secret. Raises ConfigurationError with the fix."""
+    try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             data = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise ConfigurationError(f"{path}: the master secret cannot be read or made: {error.strerror}") from None
+        raise ConfigurationError(f"{path}: the master secret cannot be read: {error.strerror}") from None
     if open_to_others(found):
         raise ConfigurationError(f"{path}: others than its owner may read the master secret; run: chmod 600 {path}")
     try:

@@ -140,6 +140,32 @@ async def test_a_worker_that_is_killed_is_started_again(tmp_path: Path, upstream
         assert len(gate.records("gap")) == 1
 
 
+async def test_a_worker_that_is_started_again_without_its_secret_makes_no_other(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url) as gate:
+        key = await gate.create_key()
+        (worker,) = gate.workers
+        secret, away = gate.data / "master.secret", tmp_path / "away.secret"
+        secret.rename(away)
+        os.kill(worker, signal.SIGKILL)
+
+        async def told() -> bool:
+            return "a worker cannot be started again" in (tmp_path / "stderr.log").read_text() or secret.exists()
+
+        await until(told)
+        assert not secret.exists()
+        away.rename(secret)
+        found: set[int] = set()
+
+        async def served() -> bool:
+            found.add(await status(gate, key))
+            return 200 in found
+
+        await until(served)
+        assert found <= {0, 200}
+
+
 async def test_two_workers_share_one_address_and_their_metrics_add_up(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
