@@ -35,6 +35,7 @@ class Start:
     stand_in_url: str | None
     host: str
     port: int
+    text: str | None = None  # what the settings' file held when the parent started: a change takes a restart of all
 
     def to_json(self) -> dict[str, Any]:
         """Return what `Start(**...)` reads."""
@@ -42,7 +43,8 @@ class Start:
 
     def settings(self) -> Settings:
         """Read the settings as the parent did, with the stand-in model as the upstream if it runs."""
-        settings = load_settings(Path(self.config) if self.config else None, self.overrides)
+        data = None if self.text is None else self.text.encode()
+        settings = load_settings(Path(self.config) if self.config else None, self.overrides, data)
         return settings if self.stand_in_url is None else with_stand_in(settings, self.stand_in_url)
 
 

@@ -54,12 +54,13 @@ _MISSED_PINGS = 2  # one may be late on a machine that is busy
 
 
 class Launch(NamedTuple):
-    """How to start: the settings as read, and how a worker reads them again."""
+    """How to start: the settings as read, and how a worker reads them again, from `text` if it is there."""
 
     settings: Settings
     config: Path | None
     overrides: Mapping[str, Any]
     log_level: str
+    text: bytes | None = None
 
 
 class Deployment:
@@ -208,6 +209,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             stand_in_url=None if stand_in is None else stand_in.url,
             host=host,
             port=port,
+            text=None if launch.text is None else launch.text.decode(),
         )
         fleet = Fleet(start, settings.workers)
         hunter = HunterKeeper(start)

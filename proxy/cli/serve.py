@@ -19,6 +19,7 @@ from proxy.clock import SystemClock
 from proxy.config import load_settings
 from proxy.log import configure
 from proxy.runtime import check_runtime, leave_no_core
+from proxy.strict_yaml import read
 from proxy.supervisor import Launch, deploy
 
 _INTERACTIVE_DRAIN_S = 2.0
@@ -61,7 +62,8 @@ def serve(
     with told_plainly():
         check_runtime()
         leave_no_core()
-        settings = load_settings(config, overrides)
+        text = None if config is None else read(config)
+        settings = load_settings(config, overrides, text)
         configure(log_level, sys.stderr)
         # As workers get them, over a line of JSON and from another working directory perhaps.
         said = {
@@ -69,7 +71,7 @@ def serve(
             for name, value in overrides.items()
             if value is not None
         }
-        launch = Launch(settings, config, said, log_level)
+        launch = Launch(settings, config, said, log_level, text)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(launch))
 

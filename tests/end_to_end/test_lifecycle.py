@@ -140,6 +140,21 @@ async def test_a_worker_that_is_killed_is_started_again(tmp_path: Path, upstream
         assert len(gate.records("gap")) == 1
 
 
+async def test_a_worker_that_is_started_again_goes_by_the_settings_of_the_start(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url) as gate:
+        key = await gate.create_key()
+        (worker,) = gate.workers
+        gate.config.write_text("half writ: [")
+        os.kill(worker, signal.SIGKILL)
+
+        async def served() -> bool:
+            return await status(gate, key) == 200
+
+        await until(served)
+
+
 async def test_a_worker_that_is_started_again_without_its_secret_makes_no_other(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
