@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -66,15 +67,14 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
                 checkpoints=checkpoints_for(store, settings.data, shared=settings.store.shared),
             ) as hunter:
                 collect_briefly()
-                await line.send({"ready": True, "pid": os.getpid()})
-                await _obey(line, hunter, packs)
+                with suppress(LineClosed):  # the parent is gone: here, since out of the context it came as a group
+                    await line.send({"ready": True, "pid": os.getpid()})
+                    await _obey(line, hunter, packs)
         finally:
             await store.close()
     except (StillgateError, OSError, ImportError) as error:
         get("hunter").error("the hunter cannot go on", error=str(error))
         return _EX_CONFIG
-    except LineClosed:
-        return 0
     finally:
         line.close()
     return 0

@@ -65,11 +65,11 @@ async def _run(end: socket.socket) -> int:
             use_huge_pages()
             await line.send({"ready": True, "pid": os.getpid()})
             return await _obey(line, serving, packs, settings.limits.drain_seconds)
+    except LineClosed:  # an OSError too
+        return 0
     except (StillgateError, OSError) as error:
         get("worker").error("the worker cannot go on", error=str(error))
         return _EX_CONFIG
-    except LineClosed:
-        return 0
     finally:
         line.close()
 

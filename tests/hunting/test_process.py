@@ -1,0 +1,37 @@
+"""The hunter's process, whose parent may be gone at any moment."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from proxy import hunter_process
+from proxy.clock import VirtualClock
+from proxy.config import shipped_pack
+from proxy.pack_archive import PACKS_FOLDER, PackArchive
+from proxy.rules.pack_loading import load_pack
+from proxy.start import Start
+from proxy.store.base import Store
+from proxy.store.memory import MemoryStore
+from tests.hunting.fake_hunt import FakeHunt
+
+
+async def test_a_parent_that_is_gone_when_the_hunter_is_ready_ends_it_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def opened(*_: object, **__: object) -> Store:
+        return MemoryStore(VirtualClock())
+
+    monkeypatch.setattr(hunter_process, "open_store", opened)
+    monkeypatch.setattr(hunter_process, "configure", lambda *_: None)
+    file = shipped_pack("default.yaml")
+    pack = load_pack(file)
+    PackArchive.begun_with(tmp_path / PACKS_FOLDER, pack, file.read_bytes(), 0.0)
+    start = Start(None, {"data": str(tmp_path)}, "info", 0, "memory", pack.digest, "", None, "127.0.0.1", 0)
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.sendall(json.dumps(start.to_json()).encode() + b"\n")
+    assert await hunter_process._run(theirs, FakeHunt) == 0
