@@ -85,10 +85,10 @@ async def _open(
     """Serve an application until the stack ends; return where, if that is a port."""
     runner = Runner(app)
     await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await site(runner).start()
     slow = asyncio.create_task(cut_the_slow(runner.server))
     stack.callback(slow.cancel)
+    stack.push_async_callback(runner.cleanup)  # ends before the other: who is slow then is cut as well
+    await site(runner).start()
     (address,) = runner.addresses[:1]
     return (address[0], address[1]) if isinstance(address, tuple) else ("", 0)
 

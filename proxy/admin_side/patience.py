@@ -1,7 +1,8 @@
 """Ends connections to the admin side that hold it up, since aiohttp has no deadlines for what it receives.
 
 Law: a connection that for `PATIENCE_S` has no whole request on it, or takes nothing of its answer, is cut, whether it
-sends a byte now and then or none; so is the one that waited longest while there are more than `MOST_WAITING`.
+sends a byte now and then or none; so is the one that waited longest while there are more than `MOST_WAITING`, and
+at the server's end every one that waits.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ async def cut_the_slow(server: web.Server | None, patience_s: float = PATIENCE_S
         for number, (connection, since) in enumerate(waiting.items()):
             if (number < too_many or now - since >= patience_s) and connection.transport is not None:
                 connection.transport.abort()
+
+
+def cut_waiting(server: web.Server) -> None:
+    """Cut every connection on which it is the other side's turn: at an end nobody waits for that."""
+    for connection in server.connections:
+        if _waits(connection) and connection.transport is not None:
+            connection.transport.abort()
 
 
 def _waits(connection: RequestHandler) -> bool:

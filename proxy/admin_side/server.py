@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from proxy.admin_side.documents import problem
+from proxy.admin_side.patience import cut_waiting
 from proxy.http_handler import Framed
 
 
@@ -30,6 +31,10 @@ class Runner(web.AppRunner):
 class _Server(web.Server):
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp calls it so
+        cut_waiting(self)  # it would be waited for as long as for an answer of ours: a minute
+        await super().shutdown(timeout)
 
 
 class _Connection(Framed):

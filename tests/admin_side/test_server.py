@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import orjson
 import pytest
@@ -75,3 +75,16 @@ async def test_an_ordinary_request_is_served() -> None:
     async with served() as port, await RawClient.connect(port) as client:
         found = await client.ask(request("POST", "/echo", [HOST, ("Content-Length", "7")], b'{"a":1}'))
     assert (found.status, found.body) == (200, b'{"a":1}')
+
+
+async def test_half_a_request_does_not_hold_up_the_end() -> None:
+    begun = asyncio.Event()
+    async with AsyncExitStack() as clients, asyncio.timeout(10):
+        async with served(begun) as port:
+            for part in (
+                b"",
+                b"GET / HTTP/1.1\r\nHo",
+                request("POST", "/echo", [HOST, ("Content-Length", "9")], b"abc"),
+            ):
+                await (await clients.enter_async_context(await RawClient.connect(port))).send(part)
+            await begun.wait()
