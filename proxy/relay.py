@@ -18,11 +18,11 @@ from proxy.course import Course
 from proxy.decision import Effect, Outcome
 from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.tagged import TaggedDecoder
-from proxy.errors import ProxyError, UpstreamFailed
+from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call, Chunk
 from proxy.framing import Doubtful
 from proxy.limit_headers import LimitHeaders
-from proxy.upstream import UpstreamAnswer
+from proxy.upstream import UpstreamAnswer, UpstreamReset
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
@@ -79,7 +79,7 @@ class Relay:
         if streamed:
             self._stream = self._opened(answer.content_type, course)
             course.status = 200
-        while data := await answer.read():
+        while data := await self._more(answer, course):
             if answering is None:
                 await self._send(decoder.feed(data), course)
             else:
@@ -99,6 +99,15 @@ class Relay:
             return self._stream
         course.status = 200
         return self.whole(out, LIMITED if _is_limited(course) else {}, self._limits_of(course))
+
+    async def _more(self, answer: UpstreamAnswer, course: Course) -> bytes:
+        """Return what came next, b"" at the end; after a stream's own end marker however the connection ends."""
+        try:
+            return await answer.read()
+        except (UpstreamReset, UpstreamTimeout):
+            if self._stream is None or not course.progress.complete:
+                raise
+            return b""
 
     def _opened(self, content_type: str, course: Course) -> Stream:
         headers = {self._dialect.request_id_header: self._exchange_id, "cache-control": "no-cache"}

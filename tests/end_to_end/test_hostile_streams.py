@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +70,30 @@ async def test_a_stream_that_breaks_ends_with_an_error_event(scene: Scene, name:
     assert record["usage"]["input"] > 0
     assert record["usage"]["output"] > 0
     await scene.goes_on()
+
+
+COMPLETE_STREAMS: dict[str, Script] = {
+    "U-03 reset": (*sse_answer(STREAM, end=False), Pause(0.05), Reset()),
+    "U-03 closed": (*sse_answer(STREAM, end=False), Pause(0.05), Close()),
+    "U-12 never ended": (*sse_answer(STREAM, end=False), Pause(asyncio.Event())),
+    "H-21 a bad chunk": (*sse_answer(STREAM, end=False), Pause(0.05), Send(b"+5\r\nhello\r\n")),
+}
+
+
+@pytest.mark.parametrize("name", COMPLETE_STREAMS)
+async def test_a_stream_that_said_it_is_at_its_end_is_answered_however_its_connection_ends(
+    tmp_path: Path, name: str
+) -> None:
+    """A client would take an error behind it for its answer, and could send the call again, to be charged again."""
+    settings = {"upstreams": {"default": {"idle_seconds": 0.5}}}
+    async with staged(tmp_path, settings) as scene:
+        for _ in range(2):  # the second one has a connection of its own
+            scene.upstream.script(COMPLETE_STREAMS[name])
+            got = await scene.ask(scene.ordinary(stream=True), accepted=True)
+            assert (got.status, got.body) == (200, b"".join(STREAM))
+        records = await scene.gate.wait_for_records(2)
+        assert [record["outcome"] for record in records] == ["answered"] * 2
+        assert len(scene.upstream.connections) == 2
 
 
 async def test_a_message_stream_that_breaks_ends_with_an_error_event(scene: Scene) -> None:
