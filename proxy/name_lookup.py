@@ -32,15 +32,21 @@ class NameLookup:
         """Return them as they are now. Raises OSError, or ValueError for what is no name."""
         if self._known is not None:
             return self._known
-        if self._asked is None:
-            self._asked = self._loop.create_future()
-            Thread(target=self._ask, args=(self._asked,), name="name-lookup", daemon=True).start()
-        asked = self._asked
+        asked = self._asked or self._begun()
         await asyncio.wait([asked])
         found = asked.result()
         if isinstance(found, Exception):
             raise type(found)(*found.args)  # each who waits has one of its own
         return found
+
+    def _begun(self) -> asyncio.Future[list[Address] | Exception]:
+        asked: asyncio.Future[list[Address] | Exception] = self._loop.create_future()
+        try:
+            Thread(target=self._ask, args=(asked,), name="name-lookup", daemon=True).start()
+        except RuntimeError as error:  # there may be no more threads; the next who asks tries again
+            raise OSError(str(error)) from None
+        self._asked = asked
+        return asked
 
     def _ask(self, asked: asyncio.Future[list[Address] | Exception]) -> None:
         found: list[Address] | Exception

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -85,3 +85,16 @@ async def test_an_address_is_asked_nobody_for(servers: Servers, host: str, famil
 async def test_what_can_be_no_name_is_an_error_of_whoever_asks() -> None:
     with pytest.raises(ValueError, match="label"):
         await NameLookup("a" * 70 + ".example", 80).addresses()
+
+
+async def test_where_there_may_be_no_more_threads_the_next_who_asks_tries_again() -> None:
+    lookup = NameLookup("localhost", 80)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Thread, "start", _no_more)
+        with pytest.raises(OSError, match="can't start new thread"):
+            await lookup.addresses()
+    assert await lookup.addresses()
+
+
+def _no_more(_: Thread) -> None:
+    raise RuntimeError("can't start new thread")
