@@ -6,13 +6,13 @@ Law: a connection goes only to the configured origin, whatever the environment o
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 
 from aiohappyeyeballs import start_connection
 from yarl import URL
 
-from proxy.name_lookup import NameLookup
 from proxy.room import Room
 from proxy.upstream_connection import UpstreamConnection
 
@@ -27,7 +27,7 @@ class Pool:
 
     def __init__(self, url: URL, room: Room, connect_seconds: float) -> None:
         self._host = url.raw_host or ""
-        self._lookup = NameLookup(self._host, url.port or 0)
+        self._port = url.port or 0
         self._connect_seconds = connect_seconds
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._loop = asyncio.get_running_loop()
@@ -95,7 +95,7 @@ class Pool:
 
     async def _open(self, deadline: float) -> UpstreamConnection:
         async with asyncio.timeout_at(min(deadline, self._loop.time() + self._connect_seconds)):
-            addresses = await self._lookup.addresses()
+            addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
             sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=self._loop)
             _, connection = await self._loop.create_connection(
                 lambda: UpstreamConnection(self._loop),

@@ -17,13 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from proxy.app import Place, serve
 from proxy.clock import SystemClock
 from proxy.collecting import collect_briefly
 from proxy.control import Line, LineClosed, answer_parent
 from proxy.errors import StillgateError
+from proxy.event_loop import EventLoop
 from proxy.huge_pages import use_huge_pages
 from proxy.log import configure, get
 from proxy.pack_archive import PACKS_FOLDER, load_archived
@@ -44,7 +43,7 @@ def main(descriptor: int) -> int:
     sys.setswitchinterval(_YIELD_S)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(_run(end))
 
 
