@@ -67,7 +67,8 @@ def new_key_id(random_bytes: Random) -> str:
 class KeyRecord:
     """What the store holds of one key. Times are Unix seconds; `created_at` is the account's, `issued_at` the key's.
 
-    `hint` is the secret's last four characters, so that a person can tell two keys apart.
+    `hint` is the secret's last four characters, so that a person can tell two keys apart. `replaced_by` is the id of
+    the key that a rotation made in its place.
     """
 
     id: str
@@ -80,6 +81,7 @@ class KeyRecord:
     expires_at: float | None = None
     disabled: bool = False
     attributes: tuple[tuple[str, str], ...] = ()
+    replaced_by: str = ""
 
     def principal(self) -> Principal:
         """Return whom this key stands for."""
@@ -106,6 +108,7 @@ class KeyRecord:
             "disabled": self.disabled,
             "attributes": dict(self.attributes),
             "hint": f"…{self.hint}",
+            "replaced_by": self.replaced_by,
         }
 
     def to_bytes(self) -> bytes:

@@ -79,11 +79,14 @@ class KeyRegistry:
             now = self._clock.wall()
             if not old.usable_at(now):
                 raise ConfigurationError(f"{key_id} is revoked or expired; create a new key instead")
+            if old.replaced_by:  # its end is no longer that of the account's access
+                raise ConfigurationError(f"{key_id} was rotated already; rotate {old.replaced_by} instead")
             dies_at = now + grace_s if old.expires_at is None else min(now + grace_s, old.expires_at)
             minted = self._mint_for(
                 replace(old, id=new_key_id(self._random_bytes), issued_at=now, hint=""), mint(self._random_bytes)
             )
-            await self._write_new([minted], Row(KEYS_TABLE, name, replace(old, expires_at=dies_at).to_bytes()))
+            replaced = replace(old, expires_at=dies_at, replaced_by=minted.record.id)
+            await self._write_new([minted], Row(KEYS_TABLE, name, replaced.to_bytes()))
         return minted
 
     async def _prepare(self, request: KeyRequest) -> Minted:

@@ -169,6 +169,18 @@ async def test_rotation_keeps_both_keys_until_the_old_one_dies(
         await registry.rotate(old.record.id, grace_s=1)
 
 
+async def test_a_key_that_was_rotated_is_rotated_no_more_since_its_end_is_near_and_its_successor_lives_as_long_as_it(
+    registry: KeyRegistry,
+) -> None:
+    old = await registry.create(KeyRequest("acme", "org", "pro"))
+    new = await registry.rotate(old.record.id, grace_s=100)
+    assert (await registry.show(old.record.id)).replaced_by == new.record.id
+    with pytest.raises(ConfigurationError, match=f"rotate {new.record.id} instead"):
+        await registry.rotate(old.record.id, grace_s=100)
+    newest = await registry.rotate(new.record.id, grace_s=100)
+    assert newest.record.expires_at is None
+
+
 @pytest.mark.parametrize("head_start", range(4))
 async def test_a_revocation_holds_although_the_key_is_just_being_rotated(
     registry: KeyRegistry, cache: KeyCache, head_start: int
