@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from proxy.dialects._answer_json import dump, load
 from proxy.dialects._names import names
-from proxy.dialects._sse import MAX_EVENT_BYTES, Event, EventSplitter
+from proxy.dialects._sse import Event, EventSplitter
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, text_bytes
 
@@ -37,12 +37,11 @@ class StreamDecoder(ABC):
 
     # What an event contains that has to be read.
     _TELLING: ClassVar[tuple[bytes, ...]]
-    _MAX_EVENT_BYTES: ClassVar[int] = MAX_EVENT_BYTES
 
     def __init__(self, *, every: bool = False) -> None:
         self.progress = Progress()
         self._every = every
-        self._events = EventSplitter(self._MAX_EVENT_BYTES)
+        self._events = EventSplitter()
         self._samples = 0
         self._envelope: int | None = None  # the bytes of an event that carries text, without the text
 

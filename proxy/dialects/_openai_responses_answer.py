@@ -29,8 +29,6 @@ class ResponseStream(ObservedStream):
         b'.added"',
         b"response.refusal",
     )
-    # The last event holds everything once more, and a picture that was made is some five megabytes.
-    _MAX_EVENT_BYTES: ClassVar[int] = 6 << 20
 
     def _counted(self, events: bytes, size: int) -> bool:
         # Events of many kinds and with padding of any length have no envelope in common, but text in one place only.

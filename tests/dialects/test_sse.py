@@ -108,6 +108,10 @@ def test_an_event_over_the_limit_is_the_upstreams_failure(pieces: list[bytes]) -
         splitter.feed(last)
 
 
+def test_a_picture_fits_into_an_event() -> None:
+    assert len(EventSplitter().feed(b"data: " + b"a" * (5 << 20) + b"\n\n")) == 1
+
+
 def test_small_events_may_be_many_in_one_read() -> None:
     assert len(EventSplitter(max_event_bytes=100).feed(b"data: a\n\n" * 1_000)) == 1_000
 
