@@ -162,9 +162,7 @@ def _habits(uses: Uses, in_core: NDArray[np.bool_], core: int) -> Numbers:
 
 def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Accounts) -> Texts:
     _, users, times = uses
-    who, total = _summed(users, times, len(accounts))
-    most = np.zeros(len(accounts), times.dtype)
-    np.maximum.at(most, users, times)
+    who, total, most = _summed(users, times, len(accounts))
     exchanges = accounts.rows["exchanges"][who]
     mean = total / np.maximum(exchanges, 1)
     core = in_core[who]
@@ -172,7 +170,7 @@ def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Acco
     times_used = np.minimum(total / typical, exchanges)
     enough = times_used >= _USED
     joins = bool(2 * int((core & enough).sum()) > len(group.core))
-    sent = np.maximum(times_used, most[who])
+    sent = np.maximum(times_used, most)
     return Texts(who[enough].astype(np.int32), times_used[enough], sent[enough], typical, joins, group.habits)
 
 
@@ -186,11 +184,15 @@ def _own(part: Floats, sent: NDArray[np.int64]) -> NDArray[np.bool_]:
     return own
 
 
-def _summed(users: Numbers, times: Numbers, accounts: int) -> tuple[NDArray[np.intp], Floats]:
-    """Return who is among the users, in order, and the times of each together."""
+def _summed(users: Numbers, times: Numbers, accounts: int) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """Return who is among the users, in order, with the sum of the times of each, and the highest."""
     if len(users) * _FEW < accounts:
-        who, place = np.unique(users, return_inverse=True)
-        return who.astype(np.intp), np.bincount(place, weights=times, minlength=len(who)).astype(np.float64)
-    total = np.bincount(users, weights=times, minlength=accounts).astype(np.float64)
+        known, place = np.unique(users, return_inverse=True)
+        who = known.astype(np.intp)
+    else:
+        who, place = np.arange(accounts), users.astype(np.intp)
+    total = np.bincount(place, weights=times, minlength=len(who)).astype(np.float64)
+    most = np.zeros(len(who))
+    np.maximum.at(most, place, times.astype(np.float64))
     used = np.flatnonzero(total)  # an account used a print at least once
-    return used, total[used]
+    return who[used], total[used], most[used]
