@@ -11,11 +11,12 @@ import os
 from pathlib import Path
 
 from proxy.errors import ConfigurationError
-from proxy.pack_archive import archived_file, write_whole
+from proxy.pack_archive import archived_file
 from proxy.pack_keeper import PackKeeper
 from proxy.problem import YamlProblems
 from proxy.rules.pack_loading import check_pack
 from proxy.strict_yaml import read
+from proxy.whole_file import write_whole
 
 _NOT_OURS = {
     errno.EROFS: "lies on a read-only mount",
@@ -74,7 +75,7 @@ def put_in_place(path: Path, data: bytes) -> None:
         raise ConfigurationError(f"{path}: is a link to {target}, as a ConfigMap makes it; {_WHOSE}")
     try:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        write_whole(path, data, mode)
+        write_whole(path, data, mode=mode)
     except OSError as error:
         if error.errno in _NOT_OURS:
             raise ConfigurationError(f"{path}: {_NOT_OURS[error.errno]}; {_WHOSE}") from None

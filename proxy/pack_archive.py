@@ -7,7 +7,6 @@ never dropped.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from proxy.problem import YamlProblems
 from proxy.rules.pack import Mode, Pack
 from proxy.rules.pack_loading import check_pack
 from proxy.strict_yaml import read
+from proxy.whole_file import write_whole
 
 PACKS_FOLDER = "packs"
 _INDEX = "index.json"
@@ -129,27 +129,6 @@ def in_shadow(pack: Pack) -> list[str]:
     named += [("quota", entry.id, entry.mode) for entry in pack.quotas]
     named += [("campaign", entry.id, entry.mode) for entry in pack.campaigns]
     return [f"{kind}:{name}" for kind, name, mode in named if mode is Mode.SHADOW]
-
-
-def write_whole(file: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file so that readers, also after a crash, find the old content or the new, nothing between."""
-    draft = file.with_name(f".{file.name}.new")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as out:
-            os.fchmod(out.fileno(), mode)
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(file)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _revision(entry: Mapping[str, Any]) -> Revision:

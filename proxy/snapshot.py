@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -21,6 +20,7 @@ from proxy.auth.key_cache import KEYS_TABLE
 from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE
 from proxy.rules.flag_rows import CONFIRMATIONS_TABLE, FLAGS_TABLE, LIFTS_TABLE
 from proxy.store.base import Row
+from proxy.whole_file import write_whole
 
 # What was lifted is read after what it lifts, so that no flag is in a snapshot without its having been lifted.
 TABLES: Final = (FLAGS_TABLE, CONFIRMATIONS_TABLE, LIFTS_TABLE, CAMPAIGNS_TABLE, PARTS_TABLE, KEYS_TABLE)
@@ -61,12 +61,12 @@ def digest_of(data: bytes) -> str:
 
 def write_rows(folder: Path, data: bytes) -> None:
     """Put a snapshot into place whole. Raises OSError."""
-    _replace(folder / _ROWS, data)
+    _put(folder / _ROWS, data)
 
 
 def write_as_of(folder: Path, digest: str, at: float) -> None:
     """Say when a snapshot was what the store had. Raises OSError."""
-    _replace(folder / _AS_OF, orjson.dumps({"digest": digest, "at": at}))
+    _put(folder / _AS_OF, orjson.dumps({"digest": digest, "at": at}))
 
 
 def read(folder: Path, now: float) -> Remembered:
@@ -92,16 +92,6 @@ def _rows(body: bytes) -> Sequence[Row]:
     return [Row(table, name, base64.b64decode(value)) for table, name, value in found]
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _put(path: Path, data: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    try:
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(file, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(path)
-    except OSError:  # what it has filled of the disk is needed by others, such as the decision log
-        draft.unlink(missing_ok=True)
-        raise
+    write_whole(path, data)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigurationError
-from proxy.pack_archive import Note, PackArchive, archived_file, in_shadow, load_archived, write_whole
+from proxy.pack_archive import Note, PackArchive, archived_file, in_shadow, load_archived
 from proxy.rules.pack import AllOf, FlagSpec, Mode, OnError, Pack, Rule, Severity, Subject
 from proxy.rules.pack_loading import check_pack
 
@@ -107,12 +107,3 @@ def test_an_index_that_makes_no_sense_begins_anew(tmp_path: Path, index: bytes) 
     assert (archive.revisions, archive.shadow) == ([], {})
     archive.keep(*made("one"), Note(1.0, "start"))
     assert len(PackArchive(tmp_path).revisions) == 1
-
-
-def test_what_cannot_be_written_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
-    target = tmp_path / "target"
-    target.mkdir()
-    (target / "inside").touch()
-    with pytest.raises(OSError, match="irectory"):
-        write_whole(target, b"new")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["target"]

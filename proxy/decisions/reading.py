@@ -9,6 +9,7 @@ import gzip
 import heapq
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -103,11 +104,18 @@ def log_files(places: Sequence[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for place in places:
-        try:
+        with readable(place):
             files += _files_of(place)
-        except OSError as error:  # a folder on the way may not be searched
-            raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
     return list(dict.fromkeys(files))
+
+
+@contextmanager
+def readable(place: Path) -> Iterator[None]:
+    """Raise ConfigurationError for what keeps a place from being looked at: a folder on the way may not be searched."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
 
 
 def _files_of(place: Path) -> list[Path]:

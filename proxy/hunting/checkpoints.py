@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +20,7 @@ import orjson
 from proxy.errors import StoreUnavailable
 from proxy.log import get
 from proxy.store.base import Row, Store
+from proxy.whole_file import write_whole
 
 CHECKPOINTS_TABLE = "hunter_checkpoints"
 STATE_TABLE = "hunter_state"
@@ -85,23 +85,8 @@ class FileCheckpoints:
         return _whole(head, state)
 
     def _write(self, checkpoint: Checkpoint) -> None:
-        folder, draft = self._path.parent, self._path.with_suffix(".new")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(_MAGIC + orjson.dumps(_head(checkpoint)) + b"\n")
-                file.write(checkpoint.state)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
-        except OSError:  # what it has filled of the disk is needed by others, such as the decision log
-            draft.unlink(missing_ok=True)
-            raise
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(self._path, _MAGIC, orjson.dumps(_head(checkpoint)), b"\n", checkpoint.state)
 
 
 class StoreCheckpoints:

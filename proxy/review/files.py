@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from proxy.decisions.reading import log_files
+from proxy.decisions.reading import log_files, readable
 from proxy.errors import ConfigurationError
 
 _PIECE_BYTES: Final = 65_536  # of the last piece of a broken file nothing is kept
@@ -42,11 +42,9 @@ def sources(places: Sequence[Path]) -> list[Source]:
     """
     files: list[Path] = []
     for place in places:
-        try:
+        with readable(place):
             exported = sorted(place.glob("*.parquet")) if place.is_dir() else []
             files += exported if exported and not any(place.glob("*.jsonl*")) else log_files([place])
-        except OSError as error:  # a folder on the way may not be searched
-            raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
     return [_source(file) for file in dict.fromkeys(file.absolute() for file in files)]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from proxy.decisions.reading import readable
 from proxy.errors import ConfigurationError
 from proxy.samples.envelope import Envelope
 
@@ -86,11 +87,9 @@ class Reader:
         """Read files, and those in folders. Raises ConfigurationError for a place where there are none."""
         files: list[Path] = []
         for place in places:
-            try:
+            with readable(place):
                 found = [file.path for file in day_files(place)] if place.is_dir() else [place]
                 there = bool(found) and all(path.is_file() for path in found)
-            except OSError as error:  # a folder on the way may not be searched
-                raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
             if not there:
                 raise ConfigurationError(f"{place}: holds no samples, which would be samples-*.jsonl")
             files += found
