@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter_ns
 from typing import NamedTuple, cast
 
-from bench.traffic import PATH, answer_body, request_body, stream_events
+from bench.traffic import LAST_EVENT, PATH, answer_body, request_body, stream_events
 from bench.wire import LAST_CHUNK, body_of, is_chunked
 
 _DRAIN_S = 20.0
@@ -27,30 +27,42 @@ class BenchError(Exception):
 
 
 class Script(NamedTuple):
-    """What the clients send, in turn and for ever, and the body that each must get."""
+    """What the clients send, in turn and for ever, and the body that each must get.
+
+    None: none in particular, since it is changed for each account in another way, but one with the right end; `seen`
+    has those that came.
+    """
 
     requests: Iterator[bytes]
-    expected: bytes
+    expected: bytes | None
+    seen: set[bytes]
 
     @classmethod
-    def of(cls, secrets: Sequence[str], *, stream: bool) -> Script:
+    def of(cls, secrets: Sequence[str], *, stream: bool, changed: bool = False, **asked: object) -> Script:
         """Return the script of one kind of traffic: each key in turn, each time with another prompt."""
-        bodies = [request_body(stream=stream, number=number) for number in range(_PROMPTS)]
+        bodies = [request_body(stream=stream, number=number, **asked) for number in range(_PROMPTS)]
         head = (
             f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"
             f"Accept: application/json\r\nUser-Agent: bench/1.0\r\nContent-Length: {len(bodies[0])}\r\n\r\n"
         )
         expected = b"".join(stream_events(usage=False)) if stream else answer_body()
         heads = [(head % secret).encode() for secret in secrets]
-        return cls(map(operator.add, itertools.cycle(heads), itertools.cycle(bodies)), expected)
+        requests = map(operator.add, itertools.cycle(heads), itertools.cycle(bodies))
+        return cls(requests, None if changed else expected, set())
+
+    def is_right(self, body: bytes) -> bool:
+        """Tell whether a body is one that was to come."""
+        if self.expected is not None:
+            return body == self.expected
+        self.seen.add(body)
+        return body.endswith(LAST_EVENT)
 
 
 class Flow:
     """Clients at work; its counters only grow, so that a difference of two readings is what came between them."""
 
     def __init__(self, script: Script) -> None:
-        self.expected = script.expected
-        self.requests = script.requests
+        self.script = script
         self.exchanges = 0
         self.pieces = 0  # reads that the answers took
         self.gaps_ns = array("q")  # between two reads of one answer
@@ -109,12 +121,12 @@ class _Client(asyncio.Protocol):
         self._pieces = []
         self._tail = b""
         self._began = perf_counter_ns()
-        self._transport.write(next(self._flow.requests))
+        self._transport.write(next(self._flow.script.requests))
 
     def _answered(self, body: bytes) -> None:
         flow = self._flow
         flow.durations_ns.append(perf_counter_ns() - self._began)
-        if not self._pieces[0].startswith(b"HTTP/1.1 200 ") or body != flow.expected:
+        if not self._pieces[0].startswith(b"HTTP/1.1 200 ") or not flow.script.is_right(body):
             flow.fail(f"a wrong answer: {self._pieces[0][:_SHOWN_BYTES]!r}")
         flow.exchanges += 1
         flow.pieces += len(self._pieces)

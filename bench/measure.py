@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.crowd import CROWD_TURNS, crowd
+from bench.degraded import degraded
 from bench.frames import frame_differences_us
 from bench.hunt import hunt_costs
 from bench.load import BenchError, Script
@@ -43,13 +44,15 @@ class _Loaded(NamedTuple):
 
 def stages(rounds: int) -> int:
     """Return how often a run says where it is."""
-    return (rounds + 1) * _KINDS * 2 + _OTHER_STAGES
+    return (rounds + 1) * (_KINDS + 1) * 2 + _OTHER_STAGES
 
 
 async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) -> dict[str, Any]:
     """Return the results of a run. Raises BenchError, OSError or TimeoutError if something could not be measured."""
     turns, many, memory = await _loaded(rounds, seconds, cores, on_stage)
     json, stream = throughput(turns, "json"), streamed(turns, "stream")
+    async with canned_upstream() as upstream:
+        acted_on = await degraded(upstream, rounds, seconds, cores, on_stage)
     on_stage("frames")
     frames = await frame_differences_us(_FRAME_ROUNDS, _FRAME_S)
     on_stage("steps")
@@ -67,6 +70,7 @@ async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
     return {
         "json": json,
         "stream": stream,
+        "degraded": acted_on,
         "cold": throughput(turns, "cold"),
         "latency": latency(turns, "latency"),
         "crowd": many,

@@ -83,12 +83,12 @@ async def bare(folder: Path, upstream_url: str, cores: Cores) -> AsyncIterator[P
 
 
 @asynccontextmanager
-async def stillgate(folder: Path, upstream_url: str, cores: Cores) -> AsyncIterator[Proxy]:
-    """Run the product with one worker and the default pack."""
+async def stillgate(folder: Path, upstream_url: str, cores: Cores, pack: Path = PACK) -> AsyncIterator[Proxy]:
+    """Run the product with one worker and a pack, the default one unless it is named."""
     data = folder / "data"
     config = folder / "settings.yaml"
     (folder / "upstream.key").write_text("sk-bench", encoding="ascii")
-    config.write_bytes(orjson.dumps(_settings(upstream_url)))  # JSON is YAML too
+    config.write_bytes(orjson.dumps(_settings(upstream_url, pack)))  # JSON is YAML too
     log = folder / "stillgate.log"
     async with _running(log, "-m", "proxy.cli", "serve", "--config", str(config)) as process:
         state = await _announced(data / "serve.json", process, log)
@@ -121,7 +121,7 @@ def recorded_exchanges(folder: Path) -> int:
     return count
 
 
-def _settings(upstream_url: str) -> dict[str, Any]:
+def _settings(upstream_url: str, pack: Path) -> dict[str, Any]:
     """Return what nobody can leave at its default, and free ports."""
     return {
         "apiVersion": "stillgate/v1",
@@ -129,7 +129,7 @@ def _settings(upstream_url: str) -> dict[str, Any]:
         "listen": {"port": 0},
         "admin": {"port": 0},
         "data": "data",
-        "pack": str(PACK),
+        "pack": str(pack),
         "upstreams": {"default": {"url": upstream_url, "credential_file": "upstream.key"}},
         "models": {MODEL: {"input_usd_per_million": 2.5, "output_usd_per_million": 10}},
     }

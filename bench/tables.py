@@ -9,7 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.degraded import DEGRADED, LEFT_ALONE
 from bench.rounds import BARE, OURS
+from bench.traffic import CHUNKS
 
 _WIDTH_IN_A_PIPE = 100
 _FULL_SHARE = 0.9
@@ -32,6 +34,7 @@ def show(console: Console, results: dict[str, Any]) -> None:
 def _tables(results: dict[str, Any]) -> Iterable[Table]:
     yield _throughput("JSON, 16 clients", "exchanges per second", "exchange", results["json"])
     yield _throughput("Streams of 64 chunks, 16 clients", "chunks per second", "stream", results["stream"])
+    yield _degraded(results["degraded"])
     yield _throughput("JSON, 16 clients, every key after a rest", "exchanges per second", "exchange", results["cold"])
     yield _latency(results["latency"])
     yield _crowd(results["crowd"])
@@ -78,6 +81,17 @@ def _throughput(title: str, unit: str, exchange: str, found: dict[str, Any]) -> 
     table.add_row("share of its core", f"{bare:.0%}", f"{ours:.0%}", "")
     ours, bare = found["reads"]["ours"], found["reads"]["bare"]
     table.add_row(f"reads per {exchange}", f"{bare:.1f}", f"{ours:.1f}", "")
+    return table
+
+
+def _degraded(found: dict[str, Any]) -> Table:
+    rate, cpu_us = found["per_second"], found["cpu_us"]
+    table = _table(f"Streams of {CHUNKS} chunks with `drop` and `mark` at work", "", "left alone", "degraded", "of it")
+    table.add_row(
+        "chunks per second", *(f"{rate[kind]:,.0f}" for kind in (LEFT_ALONE, DEGRADED)), f"{found['ratio']:.1%}"
+    )
+    as_fast = f"{found['cpu_ratio']:.1%} as fast"
+    table.add_row("CPU µs per stream", *(f"{cpu_us[kind]:,.0f}" for kind in (LEFT_ALONE, DEGRADED)), as_fast)
     return table
 
 

@@ -15,6 +15,7 @@ import orjson
 PATH = "/v1/chat/completions"
 MODEL = "bench-model"
 CHUNKS = 64
+LAST_EVENT = b"data: [DONE]\n\n"
 ASKS_FOR_STREAM = b'"stream":true'
 ASKS_FOR_USAGE = b'"include_usage"'
 _REQUEST_BYTES = 2048
@@ -60,12 +61,19 @@ _SENTENCES = (
     "What should I look at first when a plant gets yellow leaves although it has enough light? ",
     "The form has to be signed by both of you and handed in at the office before the end of June. ",
 )
+# What a model writes, a word at a time: prose, which marks can change.
+_STREAMED = (
+    "The committee met on Tuesday, and although nobody had read the report, it decided to begin with the budget. "
+    "However, the figures were not complete, so the chair asked the members to wait until the end of the month. "
+    "It is important to note that a large number of people do not agree with this, since it is difficult to see how "
+    "the plan will help."
+)
 
 
-def request_body(*, stream: bool, number: int = 0) -> bytes:
+def request_body(*, stream: bool, number: int = 0, **asked: Any) -> bytes:  # noqa: ANN401 - members of a request
     """Return what a client sends: a system prompt, a turn and its answer, a question; no usage asked for.
 
-    Each `number` has a prompt of its own.
+    Each `number` has a prompt of its own. `asked` are members besides.
     """
     shuffled = random.Random(number).sample(_SENTENCES, k=len(_SENTENCES))  # noqa: S311 - no secrets
 
@@ -76,7 +84,7 @@ def request_body(*, stream: bool, number: int = 0) -> bytes:
             {"role": "assistant", "content": "It reads requests strictly."},
             {"role": "user", "content": "Why does it do that?"},
         ]
-        request = {"model": MODEL, "messages": messages, "max_tokens": 512, "temperature": 0.7, "top_p": 0.95}
+        request = {"model": MODEL, "messages": messages, "max_tokens": 512, "temperature": 0.7, "top_p": 0.95, **asked}
         return {**request, "stream": True} if stream else request
 
     return _of_size(build, _REQUEST_BYTES, "".join(shuffled))
@@ -95,7 +103,8 @@ def answer_body() -> bytes:
 
 def stream_events(*, usage: bool) -> list[bytes]:
     """Return the events of the stream, its end marker last; with `usage` as the API sends them when asked for it."""
-    deltas = [{"role": "assistant", "content": ""}, *[{"content": f" word{n:02}"} for n in range(CHUNKS - 2)], {}]
+    words = _STREAMED.split()[: CHUNKS - 2]
+    deltas = [{"role": "assistant", "content": ""}, *[{"content": f" {word}"} for word in words], {}]
     chunks: list[dict[str, Any]] = []
     for number, delta in enumerate(deltas, start=1):
         finish = "stop" if number == CHUNKS else None
@@ -103,7 +112,7 @@ def stream_events(*, usage: bool) -> list[bytes]:
         chunks.append({**_CHUNK, "choices": [choice]})
     if usage:
         chunks = [*({**chunk, "usage": None} for chunk in chunks), {**_CHUNK, "choices": [], "usage": _USAGE}]
-    return [b"data: %b\n\n" % document for document in [*map(orjson.dumps, chunks), b"[DONE]"]]
+    return [*(b"data: %b\n\n" % orjson.dumps(each) for each in chunks), LAST_EVENT]
 
 
 def _of_size(build: Callable[[str], dict[str, Any]], size: int, words: str) -> bytes:

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from bench.crowd import crowd
+from bench.degraded import PACK
 from bench.frames import serving
 from bench.hunt import hunt_costs
 from bench.load import BenchError, Script, flowing
@@ -21,6 +22,7 @@ from bench.steps import gateway_steps
 from bench.traffic import CHUNKS, PATH, answer_body, request_body, stream_events
 from bench.upstream import canned_upstream
 from bench.wire import LAST_CHUNK, body_of, chunk
+from proxy.rules.pack_loading import load_pack
 
 _LOAD_S = 0.1
 
@@ -52,6 +54,19 @@ async def test_the_load_gets_the_right_answers_through_the_bare_pass_through(str
     assert flow.exchanges >= 4
     assert flow.exchanges == len(flow.durations_ns)
     assert flow.pieces >= flow.exchanges
+
+
+def test_what_is_changed_for_each_account_has_to_have_the_right_end_only() -> None:
+    script = Script.of(["sk-1"], stream=True, changed=True, logprobs=True)
+    assert b'"logprobs":true' in next(script.requests)
+    assert script.is_right(b"".join(stream_events(usage=False)))
+    assert script.is_right(b"".join(stream_events(usage=False)[1:]))
+    assert not script.is_right(b"".join(stream_events(usage=False)[:-1]))
+    assert len(script.seen) == 3
+
+
+def test_the_pack_with_actions_at_work_is_one() -> None:
+    assert [rung.name for rung in load_pack(PACK).ladder] == ["strip"]
 
 
 async def test_a_crowd_of_streams_is_measured_at_the_pace_of_a_model() -> None:
