@@ -62,11 +62,14 @@ GONE: Final = Gone.GONE
 class Transform(Protocol):
     """One action at work on one answer; `changed` says whether it has changed anything so far.
 
+    `takes_sayings` tells that it needs no more of an event than its text, if that is all that the event says.
+
     It returns what comes of each chunk and mutates nothing; what it holds back is bounded, and comes at the latest with
     the end of its lane.
     """
 
     changed: bool
+    takes_sayings: bool
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
         """Return what the client gets in place of a chunk, each with the moment before which it may not go."""
@@ -81,6 +84,7 @@ class AsItCame:
     """The transform that leaves an answer alone."""
 
     changed = False
+    takes_sayings = True
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
         """Return the chunk."""
@@ -154,7 +158,7 @@ def edited(chunk: Chunk, edits: Mapping[Path, object]) -> Chunk:
 
     However many edits there are, each container on their ways is copied once.
     """
-    return replace(chunk, raw=None, data=rewritten(chunk.data, edits), like=manner(chunk))
+    return Chunk(None, rewritten(chunk.data, edits), chunk.event, chunk.not_before, manner(chunk), chunk.gaps)
 
 
 def manner(chunk: Chunk) -> bytes | None:
@@ -164,6 +168,10 @@ def manner(chunk: Chunk) -> bytes | None:
 
 def rewritten(document: Any, edits: Mapping[Path, object]) -> Any:  # noqa: ANN401 - a JSON document
     """Return a document with other values at some paths, or without them (`GONE`)."""
+    if len(edits) == 1:
+        ((path, value),) = edits.items()
+        if value is not GONE:
+            return _with(document, path, value)
     ways: _Ways = {}
     for path, value in edits.items():
         way = ways
@@ -187,6 +195,16 @@ class _Value(NamedTuple):
 
 # The edits as a tree: below each step the ways that go on, or the value that ends there.
 _Ways: TypeAlias = "dict[str | int, tuple[_Ways, _Value | None]]"
+
+
+def _with(document: Any, path: Path, value: object) -> Any:  # noqa: ANN401 - a JSON document
+    """Return a document with another value at one path, as most edits are."""
+    copy = node = document.copy()
+    for step in path[:-1]:
+        below = node[step] = node[step].copy()
+        node = below
+    node[path[-1]] = value
+    return copy
 
 
 def _edited(node: Any, ways: _Ways) -> Any:  # noqa: ANN401 - a part of a JSON document

@@ -21,12 +21,14 @@ _COPIES = "provider_specific_fields"  # in which some gateways repeat such membe
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
 # In a choice beside its message, or in that: tokens as numbers.
 TOKENS: Final = ("token_id", "token_ids")
-_BESIDE = frozenset({"error", "text", *TOKENS})  # members that few answers have, which one look tells
+# Members that few answers have, in a choice or in its message, and that say more than the text does.
+_MORE = frozenset({"delta", "error", "message", "text", _COPIES, *TOKENS})
 _NAMES = 1_024  # that are remembered: each piece of an answer has the same few
 _DONE = b"[DONE]"
 # What all chunks of a stream have in common, what each has of its own, and what choices have while they go on.
 _COMMON = frozenset({"id", "object", "created", "model", "provider", "service_tier", "system_fingerprint"})
 _OWN = frozenset({"choices", "obfuscation", "usage"})
+_MODEL, _TEXT, _MODEL_PATH = Kind.MODEL, Kind.TEXT, ("model",)  # once: to look a member of an enumeration up takes long
 _USUAL = ("index", "logprobs", "finish_reason")
 _EMPTY = frozenset({"finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
 
@@ -44,16 +46,17 @@ class ChatWire:
         if chunk.data is None:
             return [Part(Kind.END, ALL_LANES, ())] if chunk.raw is not None and _DONE in chunk.raw else []
         found: list[Part] = []
-        if type(chunk.data.get("model")) is str:
-            found.append(Part(Kind.MODEL, ALL_LANES, ("model",), chunk.data["model"]))
-        if "error" in chunk.data:
+        if type(model := chunk.data.get("model")) is str:
+            found.append(Part(_MODEL, ALL_LANES, _MODEL_PATH, model))
+        failed = "error" in chunk.data
+        if failed:
             found += error_in(chunk.data, ())
-        given = chunk.data.get("choices")
-        choices: list[Any] = given if type(given) is list else []
-        bare = len(choices) == 1 and not chunk.data.get("usage") and "error" not in chunk.data
-        for place, choice in enumerate(choices):
-            if type(choice) is dict:
-                found += self._of_choice(choice, place, bare=bare)
+        choices = chunk.data.get("choices")
+        if type(choices) is list:
+            bare = len(choices) == 1 and not failed and not chunk.data.get("usage")
+            for place, choice in enumerate(choices):
+                if type(choice) is dict:
+                    self._add_choice(found, choice, place, bare=bare)
         return found
 
     def written(self, chunk: Chunk) -> int:
@@ -75,30 +78,35 @@ class ChatWire:
         """Return what takes the reasoning out, or puts a summary there; a turn that calls tools bears a handle."""
         return ChatWithoutReasoning(self, seal, summarise)
 
-    def _of_choice(self, choice: dict[str, Any], place: int, *, bare: bool) -> Iterator[Part]:
+    def _add_choice(self, found: list[Part], choice: dict[str, Any], place: int, *, bare: bool) -> None:
         index = choice.get("index")
         lane = index if type(index) is int else place
         ended = not self.streamed or choice.get("finish_reason") is not None
         holder, where = choice.get(self._holder), ("choices", place, self._holder)
         if type(holder) is dict:
-            bare = bare and self.streamed and not ended and sum(value is not None for value in holder.values()) == 1
-            yield from _reasoning(holder, lane, where, alone=bare)
-            if type(copies := holder.get(_COPIES)) is dict:
-                yield from _reasoning(copies, lane, (*where, _COPIES))
-            yield from _content(holder.get("content"), lane, (*where, "content"), alone=bare)
-        yield from _reasoning(choice, lane, ("choices", place))
-        if type(other := choice.get(self._other)) is dict:  # no client looks there, but whoever reads bytes does
-            yield from _reasoning(other, lane, ("choices", place, self._other))
-            yield from said_again(other, ("content", *TOKENS), lane, ("choices", place, self._other))
-        if not _BESIDE.isdisjoint(choice):
-            yield from said_again(choice, ("text", *TOKENS), lane, ("choices", place))
-            yield from error_in(choice, ("choices", place))  # as OpenRouter has it
-        if type(holder) is dict and not _BESIDE.isdisjoint(holder):
-            yield from said_again(holder, TOKENS, lane, where)
+            more = _says_more(tuple(holder))
+            bare = bare and self.streamed and not ended and sum([value is not None for value in holder.values()]) == 1
+            if more:
+                found += _reasoning(holder, lane, where, alone=bare)
+                if type(copies := holder.get(_COPIES)) is dict:
+                    found += _reasoning(copies, lane, (*where, _COPIES))
+                found += said_again(holder, TOKENS, lane, where)
+            content = holder.get("content")
+            if type(content) is str:
+                found.append(Part(_TEXT, lane, (*where, "content"), content, bare))
+            elif type(content) is list:
+                found += _content(content, lane, (*where, "content"))
+        if _says_more(tuple(choice), self._holder):
+            found += _reasoning(choice, lane, ("choices", place))
+            if type(other := choice.get(self._other)) is dict:  # no client looks there, but whoever reads bytes does
+                found += _reasoning(other, lane, ("choices", place, self._other))
+                found += said_again(other, ("content", *TOKENS), lane, ("choices", place, self._other))
+            found += said_again(choice, ("text", *TOKENS), lane, ("choices", place))
+            found += error_in(choice, ("choices", place))  # as OpenRouter has it
         if choice.get("logprobs") is not None:
-            yield Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs"))
+            found.append(Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs")))
         if ended:
-            yield Part(Kind.END, lane, ())
+            found.append(Part(Kind.END, lane, ()))
 
 
 def carried_on(like: Chunk, lane: int, said: dict[str, Any]) -> Chunk:
@@ -113,6 +121,12 @@ def carried_on(like: Chunk, lane: int, said: dict[str, Any]) -> Chunk:
     made = {name: value for name, value in data.items() if name in _COMMON}
     made |= {name: own.get(name) for name in data if name in _OWN}
     return Chunk(None, {**made, **own}, like=manner(like))
+
+
+@lru_cache(_NAMES)
+def _says_more(names: tuple[str, ...], but: str = "") -> bool:
+    """Tell whether any member but one may say more than the text of a choice does."""
+    return any((name in _MORE and name != but) or is_reasoning(name) for name in names)
 
 
 @lru_cache(_NAMES)
@@ -145,11 +159,9 @@ def error_in(holder: dict[str, Any], where: Path) -> Iterator[Part]:
         yield Part(Kind.ERROR, ALL_LANES, (*where, "error"))
 
 
-def _content(content: object, lane: int, where: Path, *, alone: bool) -> Iterator[Part]:
-    """Yield what a content says: one text, or, with some model servers, a list of typed parts."""
-    if type(content) is str:
-        yield Part(Kind.TEXT, lane, where, content, alone)
-    for place, part in enumerate(content if type(content) is list else ()):
+def _content(content: list[Any], lane: int, where: Path) -> Iterator[Part]:
+    """Yield what a content says that is, with some model servers, a list of typed parts."""
+    for place, part in enumerate(content):
         if type(part) is dict and type(part.get("text")) is str and part.get("type") == "text":
             yield Part(Kind.TEXT, lane, (*where, place, "text"), part["text"])
         elif type(part) is dict and part.get("type") in _THOUGHTS:

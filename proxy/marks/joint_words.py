@@ -54,6 +54,7 @@ SHORT = words(  # with a verb
     "it's that's there's here's what's who's he's she's i'm i've you're we're they're you'll we'll they'll it'll "
     "you've we've they've"
 )
+FINITE_WORDS = VERBS | SHORT  # that are, or have, one of the verbs by which a clause is known
 # What "but" sets against what stands before it.
 CONTRASTED = words(
     "the a an this these those its their your his her our no not only also still in on at with can could will would "

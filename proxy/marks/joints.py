@@ -26,7 +26,6 @@ from proxy.marks.joint_words import (
     OPENED,
     OPENERS,
     SAYING,
-    SHORT,
     SUBJECTS,
     UNSEEN_BEFORE,
     VERBS,
@@ -116,19 +115,9 @@ def unseen(piece: Piece, after: Piece | None, *, opened: bool) -> bool:
     return after.word in UNSEEN_BEFORE or (opened and after.word in OPENED)
 
 
-def nests(word: str) -> bool:
-    """Tell whether a word begins a clause that depends on another."""
-    return word in NESTING
-
-
 def conditional(word: str) -> bool:
     """Tell whether a sentence that begins with a word begins with a condition."""
     return word == "if"
-
-
-def finite(word: str) -> bool:
-    """Tell whether a word is, or has, one of the verbs by which a clause is known."""
-    return word in VERBS or word in SHORT
 
 
 def _then(spot: Spot) -> Joint | None:

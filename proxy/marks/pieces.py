@@ -78,6 +78,8 @@ class Cutter:
                 yield self._zones.piece(match[1], match[2])
                 at = match.end()
                 continue
+            if match is None and len(held) - at <= MOST_CHARS and not self._blank:
+                break
             rest = held[at:]
             run = rest.lstrip()
             gap = rest[: len(rest) - len(run)]

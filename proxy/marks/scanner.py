@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from proxy.marks.joint_words import UNSEEN_BEFORE
-from proxy.marks.joints import COMMA, STOP, THAT, THEN, Spot, conditional, finite, joint, may_be, nests, opens, unseen
+from proxy.marks.joint_words import FINITE_WORDS, NESTING, UNSEEN_BEFORE
+from proxy.marks.joints import COMMA, STOP, THAT, THEN, Spot, conditional, joint, may_be, opens, unseen
 from proxy.marks.pieces import SIGNS, Cutter, Piece
 from proxy.marks.spared import Spared
 from proxy.marks.table import BEGINNING, PUNCTUATION, Table, Wording
@@ -125,7 +125,7 @@ class Scanner:
                 self._pass(article)
                 self._emit(found, chosen)
                 return
-        found = self._find(0)
+        found = self._find(0) if word in self._wordings else None
         if found is None:
             self._pass(self._queue.popleft())
             return
@@ -215,7 +215,7 @@ class Scanner:
             self._note(piece)
             self._let_go(piece)
         self._note(taken[-1])
-        self._finite = self._finite or all(any(map(finite, each)) for each in chosen.row.wordings)
+        self._finite = self._finite or not any(map(FINITE_WORDS.isdisjoint, chosen.row.wordings))
         self._leave(taken[-1])
 
     def _pass(self, piece: Piece) -> None:
@@ -224,7 +224,7 @@ class Scanner:
             self._note(piece)
             if len(piece.word) >= _CONTEXT_CHARS:
                 self._context = piece.word
-            self._finite = self._finite or finite(piece.word)
+            self._finite = self._finite or piece.word in FINITE_WORDS
         else:
             self._opening = []
             self._if = self._if and piece.core[-1:] not in SIGNS
@@ -243,7 +243,7 @@ class Scanner:
                 self._opening = []
             elif self._opening:
                 self._opening = [*self._opening, piece.word] if len(self._opening) < _OPENING_WORDS else []
-        self._nested = self._nested or nests(piece.word)
+        self._nested = self._nested or piece.word in NESTING
 
     def _leave(self, piece: Piece) -> None:
         """Let a piece go, with what is chosen to stand between it and the next."""
@@ -253,7 +253,7 @@ class Scanner:
         if piece.word and self._queue and may_be(piece, self._queue[0], self._opening, condition=condition):
             found = joint(Spot(self._left, self._queue, self._since, self._opening, self._nested, condition))
         if found is None:
-            self._out.append(str(piece))
+            self._out.append(f"{piece.gap}{piece.lead}{piece.core}{piece.trail}")
             return
         wanted = self._choose(Place(found.row, self._context, int(found.there), 2)) == 1
         if wanted is not found.there and found.what is COMMA:
