@@ -11,11 +11,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from proxy.clock import Clock
 from proxy.deciding import Acting, Decision
 from proxy.decision import Effect, Verdict
-from proxy.dialects.base import Dialect, RetellingDialect
+from proxy.dialects.base import ChunkDecoder, Dialect, RetellingDialect
+from proxy.dialects.framed import FramedDecoder
 from proxy.exchange import Call, Chunk
 from proxy.rules.pack import Rung
 from proxy.wire import Retelling, Transform, filled
@@ -48,6 +50,12 @@ class Answering:
         if isinstance(dialect, RetellingDialect):
             self._retelling = dialect.retelling(asked, self._sent or asked, streamed=streamed)
         self._at_work = [(acting, acting.action.on_answer(wire)) for acting in self._acting]
+
+    def over(self, decoder: ChunkDecoder, dialect: Dialect) -> ChunkDecoder:
+        """Return a decoder of a stream that reads no more of it than the actions need."""
+        if self._retelling is not None or not all(transform.takes_sayings for _, transform in self._at_work):
+            return decoder
+        return FramedDecoder(decoder, dialect.wire(streamed=True), partial(dialect.encode, streamed=True))
 
     def of(self, chunks: Iterable[Chunk], *, last: bool) -> Sequence[Chunk]:
         """Return what comes of chunks; of the last ones, with all that was held back."""

@@ -134,6 +134,18 @@ class Gap(NamedTuple):
     fill: Callable[[Chunk, str], Sequence[Chunk]]
 
 
+class Saying(NamedTuple):
+    """What an event says that is like others of its stream but for its text: that text, of a lane, and what is around.
+
+    `head` and `tail` are the event's bytes before and behind the text, which is a JSON string.
+    """
+
+    lane: int
+    text: str
+    head: bytes
+    tail: bytes
+
+
 @dataclass(slots=True)
 class Chunk:
     """A piece of a response.
@@ -142,7 +154,8 @@ class Chunk:
     that it was made of: `like`. `data` is the JSON document in it (None for what is no JSON object, and for events that
     need not be read); `event` the server-sent event's name, empty if it has none or if the response is no stream. It
     may not go to the client before the moment `not_before`, in monotonic seconds, nor with `gaps` in it: the gateway
-    waits and has them filled, no action does.
+    waits and has them filled, no action does. Where only texts are asked for, `saying` may stand in place of the
+    document and the bytes.
     """
 
     raw: bytes | None
@@ -151,6 +164,7 @@ class Chunk:
     not_before: float = 0.0
     like: bytes | None = None
     gaps: tuple[Gap, ...] = ()
+    saying: Saying | None = None
 
 
 @dataclass(slots=True)

@@ -69,13 +69,10 @@ class Relay:
         """Pass an upstream's answer on as it comes. Raises UpstreamFailed, also after the stream began."""
         dialect, answering = self._dialect, course.answering
         streamed = _is_stream(answer)
-        decoder = dialect.decoder(call, streamed=streamed, every=answering is not None)
-        if call.gives is not None:
-            ids = course.decider.ids(course.exchange, course.model)
-            decoder = TaggedDecoder(decoder, call.gives, ids, every=answering is not None)
-        course.progress = decoder.progress
         if answering is not None:
             answering.open(dialect, call, streamed=streamed)
+        decoder = self._decoder(call, course, streamed=streamed)
+        course.progress = decoder.progress
         if streamed:
             self._stream = self._opened(answer.content_type, course)
             course.status = 200
@@ -99,6 +96,14 @@ class Relay:
             return self._stream
         course.status = 200
         return self.whole(out, LIMITED if _is_limited(course) else {}, self._limits_of(course))
+
+    def _decoder(self, call: Call, course: Course, *, streamed: bool) -> ChunkDecoder:
+        dialect, answering = self._dialect, course.answering
+        decoder = dialect.decoder(call, streamed=streamed, every=answering is not None)
+        if call.gives is not None:
+            ids = course.decider.ids(course.exchange, course.model)
+            return TaggedDecoder(decoder, call.gives, ids, every=answering is not None)
+        return answering.over(decoder, dialect) if answering is not None and streamed else decoder
 
     async def _more(self, answer: UpstreamAnswer, course: Course) -> bytes:
         """Return what came next, b"" at the end; after a stream's own end marker however the connection ends."""

@@ -174,11 +174,15 @@ class FigureFilter:
 
     def __init__(self, wire: Wire, kept: Detail | None) -> None:
         self.changed = False
+        self.takes_sayings = True
         self._wire = wire
         self._kept = kept
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
         """Return the chunk with less in it."""
+        if chunk.saying is not None:
+            yield chunk
+            return
         edits: dict[Path, Any] = {}
         for part in self._wire.parts(chunk):
             if part.kind is Kind.LOGPROBS:

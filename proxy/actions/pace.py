@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from proxy.actions.base import Idle, Tools
 from proxy.actions.reading import duration, members, number
 from proxy.clock import Clock
-from proxy.exchange import BYTES_PER_TOKEN, Call, Chunk, Exchange, Work
+from proxy.exchange import BYTES_PER_TOKEN, Call, Chunk, Exchange, Work, text_bytes
 from proxy.secrets import Purpose
 from proxy.wire import Wire
 
@@ -87,6 +87,7 @@ class PacedAnswer:
 
     def __init__(self, pace: Pace, clock: Clock, random: Random, wire: Wire, began: float) -> None:
         self.changed = False
+        self.takes_sayings = True
         self._pace = pace
         self._clock = clock
         self._random = random
@@ -96,7 +97,7 @@ class PacedAnswer:
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
         """Return the chunk with the moment before which it may not go; what carries no text waits for nothing."""
-        size = self._wire.written(chunk)
+        size = text_bytes(chunk.saying.text) if chunk.saying is not None else self._wire.written(chunk)
         if size:
             now = self._clock.monotonic()
             earliest = max(self._due, self._came)

@@ -101,6 +101,7 @@ class Renaming:
 
     def __init__(self, wire: Wire, model: str) -> None:
         self.changed = False
+        self.takes_sayings = False  # each has the name of the model
         self._wire = wire
         self._model = model
 

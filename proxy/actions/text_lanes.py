@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from proxy.errors import UpstreamFailed
-from proxy.exchange import Chunk
+from proxy.exchange import Chunk, Saying
 from proxy.wire import ALL_LANES, Kind, Part, Path, Wire, edited
 
 
@@ -67,6 +67,7 @@ class TextLanes:
 
     def __init__(self, wire: Wire, make: Callable[[], TextFilter]) -> None:
         self.changed = False
+        self.takes_sayings = True
         self._wire = wire
         self._make = make
         self._lanes: dict[int, _Lane] = {}
@@ -74,13 +75,18 @@ class TextLanes:
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
         """Return a chunk with its texts rewritten; before it, what its end lets out."""
+        if chunk.saying is not None:
+            return self._resaid(chunk, chunk.saying)
+        return self._rewritten(chunk)
+
+    def _rewritten(self, chunk: Chunk) -> Iterator[Chunk]:
         parts = self._wire.parts(chunk)
         edits: dict[Path, Any] = {}
         dropped = False
         last = {} if self._wire.streamed else {part.lane: part for part in parts if part.kind is Kind.TEXT}
         for part in parts:
             if part.kind is Kind.TEXT:
-                written = self._written(part, ends=last.get(part.lane) is part)
+                written = self._written(part.lane, part.text, ends=last.get(part.lane) is part)
                 if written != part.text:
                     edits[part.path] = written
                     dropped = part.alone and not written
@@ -107,15 +113,23 @@ class TextLanes:
         if self._last is not None:
             yield from self._flushed(ALL_LANES, self._last)
 
-    def _written(self, part: Part, *, ends: bool) -> str:
-        lane = self._lanes.get(part.lane)
+    def _resaid(self, chunk: Chunk, saying: Saying) -> Iterator[Chunk]:
+        """Yield a chunk that only says something, with what is to be said instead; there may be nothing."""
+        written = self._written(saying.lane, saying.text)
+        if written == saying.text:
+            yield chunk
+        elif written:
+            yield Chunk(None, not_before=chunk.not_before, saying=Saying(saying.lane, written, *saying[2:]))
+
+    def _written(self, number: int, text: str, *, ends: bool = False) -> str:
+        lane = self._lanes.get(number)
         if lane is None:
             if len(self._lanes) >= _MAX_LANES:
                 raise UpstreamFailed("The model API sent more answers than were asked for.")
-            lane = self._lanes[part.lane] = _Lane(self._make())
-        written = lane.feed(part.text)
+            lane = self._lanes[number] = _Lane(self._make())
+        written = lane.feed(text)
         if ends:
-            written += self._end(part.lane)
+            written += self._end(number)
         self.changed = self.changed or lane.changed
         return written
 

@@ -28,6 +28,7 @@ class VectorFilter:
 
     def __init__(self, wire: Wire, blur: Blur, key: bytes) -> None:
         self.changed = False
+        self.takes_sayings = False
         self._wire = wire
         self._blur = blur
         self._key = key

@@ -125,6 +125,7 @@ class _InTurn:
 
     def __init__(self, *transforms: Transform) -> None:
         self.changed = False
+        self.takes_sayings = all(transform.takes_sayings for transform in transforms)
         self._transforms = transforms
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
@@ -147,6 +148,7 @@ class _WithoutSummaries:
     """Takes out the gaps for summaries that a lower rung has left."""
 
     changed = False
+    takes_sayings = True
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
         """Return what is left of a chunk without them."""

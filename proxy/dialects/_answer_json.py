@@ -57,6 +57,14 @@ def dump(document: dict[str, Any], like: bytes = b"") -> bytes:
         raise UpstreamFailed("The model API sent an answer that cannot be passed on.") from None
 
 
+def dump_text(text: str) -> bytes:
+    """Return a text as a JSON string."""
+    try:
+        return orjson.dumps(text)
+    except orjson.JSONEncodeError:
+        return json.dumps(text).encode()
+
+
 def is_unicode(value: object) -> bool:
     """Tell whether a value has no half of a surrogate pair, which no request may have."""
     try:

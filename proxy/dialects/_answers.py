@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from proxy.dialects._answer_json import dump, load
+from proxy.dialects._answer_json import dump, dump_text, load
 from proxy.dialects._names import names
 from proxy.dialects._sse import Event, EventSplitter
 from proxy.errors import UpstreamFailed
@@ -166,6 +166,8 @@ def encode(chunk: Chunk, *, streamed: bool) -> bytes:
     """Return a chunk's bytes: as they came, or written anew as an event or a document if it was changed."""
     if chunk.raw is not None:
         return chunk.raw
+    if (saying := chunk.saying) is not None:
+        return b"%b%b%b" % (saying.head, dump_text(saying.text), saying.tail)
     if chunk.data is None:
         return b""
     like = chunk.like or b""

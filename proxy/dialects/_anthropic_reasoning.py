@@ -62,6 +62,7 @@ class MessageWithoutReasoning:
 
     def __init__(self, seal: Seal, summarise: Summarise | None) -> None:
         self.changed = False
+        self.takes_sayings = False
         self._seal = seal
         self._summarise = summarise
         self._budget = _Budget()
@@ -115,6 +116,7 @@ class StreamWithoutReasoning:
 
     def __init__(self, seal: Seal, summarise: Summarise | None) -> None:
         self.changed = False
+        self.takes_sayings = True
         self._seal = seal
         self._summarise = summarise
         self._budget = _Budget()
@@ -124,7 +126,7 @@ class StreamWithoutReasoning:
         """Return what the client gets for an event: itself, nothing, or the handle before it."""
         event = chunk.data
         if event is None:
-            if is_unread(chunk.raw):
+            if chunk.saying is None and is_unread(chunk.raw):
                 self.changed = True
             else:
                 yield chunk

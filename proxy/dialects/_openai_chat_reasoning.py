@@ -31,6 +31,7 @@ class ChatWithoutReasoning:
 
     def __init__(self, wire: _Parted, seal: Seal | None, summarise: Summarise | None) -> None:
         self.changed = False
+        self.takes_sayings = True
         self._wire = wire
         self._summarise = summarise
         self._thoughts = Thoughts(wire.delta, summarise)
@@ -43,6 +44,9 @@ class ChatWithoutReasoning:
 
         Before it come the summaries and handles of what has ended with it.
         """
+        if chunk.saying is not None:  # on a lane of which a text was read since whatever else came
+            yield chunk
+            return
         parts = self._wire.parts(chunk)
         if chunk.data is None:
             if is_unread(chunk.raw):

@@ -32,6 +32,7 @@ class ResponseWithoutReasoning:
 
     def __init__(self, seal: Seal, summarise: Summarise | None, *, streamed: bool) -> None:
         self.changed = False
+        self.takes_sayings = False
         self._streamed = streamed
         self._seal = seal
         self._summarise = summarise

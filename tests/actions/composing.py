@@ -73,6 +73,7 @@ class Ladder:
         decoder = dialect.decoder(decision.call, streamed=streamed, every=answering is not None)
         if answering is not None:
             answering.open(dialect, call, streamed=streamed)
+            decoder = answering.over(decoder, dialect) if streamed else decoder
         body, began = b"", self.clock.monotonic()
         for piece in [*cut(answer, [*range(0, len(answer), 700)] if cuts is None else cuts), b""]:
             chunks = decoder.feed(piece) if piece else decoder.finish()

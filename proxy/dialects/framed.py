@@ -1,0 +1,157 @@
+"""Reads the events of a stream that are like one before but for their text, and only their text.
+
+Most events of an answer differ in a few characters of two hundred. Where actions need no more than the text, reading
+and writing each as JSON takes longer than all that they do. So the bytes on both sides of a text are remembered as its
+frame, once an event was read that says nothing else.
+
+Laws: an event is read by its frame only if its bytes are those of the frame, with other texts between them; whatever
+else comes is read by the inner decoder, and ends all frames, so that the first text after it is read whole again. What
+comes of a text by its frame is what comes of it without: the frame of what leaves is taken from what really left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from proxy.dialects._answer_json import load
+from proxy.dialects.base import ChunkDecoder
+from proxy.exchange import Chunk, Progress, Saying, text_bytes
+from proxy.wire import Kind, Part, Path, Wire, value_at
+
+_STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*"')  # without escapes that may be half a character
+_CLEAR = re.compile(r"[A-Za-z0-9 ,.]{3,64}")  # a text that JSON writes in one way only, long enough to be there once
+_PADDING = "obfuscation"  # a member of chance content, by which OpenAI hides how long a text is
+_DATA = b"data: "
+_END_BYTES = 2  # the blank line behind an event
+_PROBE: Final = "?"  # no text that is clear
+_MOST = 8  # frames: choices come in turn
+_TRIES = 16  # after so many frames without a use nothing is remembered any more
+
+
+class _Frame(NamedTuple):
+    """The bytes around a text, and those around the padding behind it if there is any, as they come and as they go."""
+
+    lane: int
+    came: tuple[bytes, ...]
+    goes: tuple[bytes, ...]
+
+
+class FramedDecoder:
+    """A decoder of one stream for actions that need no more than texts; `encode` is the dialect's."""
+
+    progress: Progress
+
+    def __init__(self, inner: ChunkDecoder, wire: Wire, encode: Callable[[Chunk], bytes]) -> None:
+        self.progress = inner.progress
+        self._inner = inner
+        self._wire = wire
+        self._encode = encode
+        self._within = False  # an event, of which the inner decoder has a part
+        self._frames: list[_Frame] = []
+        self._tries = _TRIES
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Return the chunks that are whole now."""
+        if not self._tries or b"\r" in data:
+            self._tries = 0  # nobody knows any more where an event begins
+            return self._inner.feed(data)
+        chunks: list[Chunk] = []
+        at = 0
+        while at < len(data):
+            framed = None if self._within else self._framed(data, at)
+            if framed is not None:
+                at, chunk = framed
+                chunks.append(chunk)
+                continue
+            end = data.find(b"\n\n", at) + 2
+            whole, end = (True, end) if end >= _END_BYTES else (False, len(data))
+            chunks += self._read(data[at:end], whole=whole and not self._within)
+            self._within = not whole
+            at = end
+        return chunks
+
+    def finish(self) -> list[Chunk]:
+        """Return what is left."""
+        return self._inner.finish()
+
+    def _framed(self, data: bytes, at: int) -> tuple[int, Chunk] | None:
+        """Return where the event that begins there ends, and its chunk; None if it has no frame."""
+        for frame in self._frames:
+            came = frame.came
+            if not data.startswith(came[0], at):
+                continue
+            texts: list[bytes] = []
+            end = at + len(came[0])
+            for behind in came[1:]:
+                text = _STRING.match(data, end)
+                if text is None or not data.startswith(behind, text.end()):
+                    break
+                texts.append(text[0])
+                end = text.end() + len(behind)
+            else:
+                said = _text_of(texts[0])
+                if said is not None:
+                    self._tries = _TRIES
+                    self.progress.output_bytes += text_bytes(said)
+                    tail = frame.goes[1] if len(texts) == 1 else b"%b%b%b" % (frame.goes[1], texts[1], frame.goes[2])
+                    return end, Chunk(None, saying=Saying(frame.lane, said, frame.goes[0], tail))
+        return None
+
+    def _read(self, data: bytes, *, whole: bool) -> list[Chunk]:
+        """Read an event, or a part of one, as JSON, and remember the frame of a whole one."""
+        chunks = self._inner.feed(data)
+        texts = [self._only_text(chunk) for chunk in chunks]
+        if None in texts or len(self._frames) >= _MOST:
+            self._frames.clear()
+        if whole and self._tries and len(texts) == 1 and texts[0] is not None:
+            self._tries -= 1
+            came, goes = _around(data, texts[0]), _around(self._encode(chunks[0]), texts[0])
+            if came is not None and goes is not None:
+                self._frames.insert(0, _Frame(texts[0][0].lane, came, goes))
+        return chunks
+
+    def _only_text(self, chunk: Chunk) -> list[Part] | None:
+        """Return the text of a chunk that says nothing else, and its padding; None if there is more, or less."""
+        if chunk.data is None:
+            return None
+        parts = [part for part in self._wire.parts(chunk) if part.kind is not Kind.MODEL]
+        if len(parts) != 1 or parts[0].kind is not Kind.TEXT or not parts[0].alone:
+            return None
+        if type(padding := chunk.data.get(_PADDING)) is str:
+            parts.append(parts[0]._replace(path=(_PADDING,), text=padding))
+        return parts
+
+
+def _around(event: bytes, texts: list[Part]) -> tuple[bytes, ...] | None:
+    """Return the bytes around texts, None if it is not clear where these stand."""
+    pieces: list[bytes] = []
+    rest = event
+    for part in texts:
+        if not _CLEAR.fullmatch(part.text):
+            return None
+        before, token, rest = rest.partition(orjson.dumps(part.text))
+        if not token or token in rest:
+            return None
+        pieces.append(before)
+    pieces.append(rest)
+    probed = orjson.dumps(_PROBE).join(pieces)
+    document = load(probed[probed.find(_DATA) + len(_DATA) :])
+    there = document is not None and all(_at(document, part.path) == _PROBE for part in texts)
+    return tuple(pieces) if there else None
+
+
+def _at(document: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 - a part of a JSON document
+    return value_at(Chunk(None, document), path)
+
+
+def _text_of(token: bytes) -> str | None:
+    """Return the text that a string of JSON is; None if its bytes are no Unicode."""
+    try:
+        text: str = orjson.loads(token)
+    except orjson.JSONDecodeError:
+        return None
+    return text
