@@ -16,6 +16,20 @@ DAY = dt.timedelta(days=1)
 NOW = dt.datetime.now(dt.UTC)  # noqa: TID251 - a certificate's validity is wall time
 
 
+# As RFC 5280 has it, and Python since 3.13 wants it.
+_MAY_SIGN = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """Signs certificates."""
 
@@ -25,6 +39,8 @@ class Authority:
         self.certificate = (
             self._builder(self._name, self._key, NOW + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_MAY_SIGN, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
 
@@ -35,6 +51,7 @@ class Authority:
         certificate = (
             self._builder(subject, key, until)
             .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         path = folder / f"{certificate.serial_number}.pem"
