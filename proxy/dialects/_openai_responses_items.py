@@ -10,6 +10,7 @@ from typing import Any
 
 from proxy.dialects import _request as request
 from proxy.dialects._names import names
+from proxy.dialects._openai_responses_tools import check_tools
 from proxy.dialects._texts import FREE
 from proxy.exchange import Kept
 from proxy.issued_ids import place
@@ -61,6 +62,8 @@ def _of_item(item: dict[str, Any], path: Path) -> list[Kept]:
             _check_parts(item.get("content"), f"{where}.content")
     elif kind.endswith("_output") and type(item.get("output")) is list:
         _check_outputs(item["output"], f"{where}.output")
+    elif kind == "tool_search_output":
+        check_tools(item, f"{where}.")
     item, found = _uncited(item, path)
     found += request.kept_ids(item, path, FREE)
     given = item.get("id")

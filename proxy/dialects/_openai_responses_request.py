@@ -6,12 +6,12 @@ was given to this tenant is not known here: `Call.kept` says where they stand.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from proxy.dialects import _request as request
 from proxy.dialects._names import names
 from proxy.dialects._openai_responses_items import items_kept
+from proxy.dialects._openai_responses_tools import check_tools
 from proxy.dialects._texts import FREE
 from proxy.errors import BadRequest
 from proxy.exchange import Call, Kept
@@ -25,18 +25,12 @@ SETTINGS = names(
 KNOWN = SETTINGS | names("input instructions prompt text tool_choice tools")
 # Those in which an id may stand.
 _NAMING = names("context_management conversation previous_response_id prompt_cache_options tool_choice tools")
-# What is not here may reach another server with a credential out of the body.
-_TOOL = re.compile(
-    r"apply_patch|code_interpreter|computer|computer_use_preview|custom|file_search|function|image_generation"
-    r"|local_shell|namespace|shell|tool_search|web_search(?:_preview)?(?:_\d{4}_\d{2}_\d{2})?"
-)
 _INCLUDED = names(
     "code_interpreter_call.outputs computer_call_output.output.image_url file_search_call.results "
     "message.input_image.image_url message.output_text.logprobs reasoning.encrypted_content "
     "web_search_call.action.sources web_search_call.results"
 )
 _STREAM_OPTIONS = frozenset({"include_obfuscation"})
-_MAX_TOOLS = 256
 _MAX_LOGPROBS = 20
 
 
@@ -114,17 +108,7 @@ def _check_settings(body: dict[str, Any], *, stream: bool) -> None:
     for name in ("reasoning", "text"):
         if body.get(name) is not None and type(body[name]) is not dict:
             raise request.wrong(name, "an object")
-    for index, tool in enumerate(request.objects(body, "tools", _MAX_TOOLS)):
-        _check_tool(tool, f"tools[{index}]")
-
-
-def _check_tool(tool: dict[str, Any], where: str) -> None:
-    kind = tool.get("type")
-    if type(kind) is not str or not _TOOL.fullmatch(kind):
-        raise request.wrong(f"{where}.type", "a type of tool that this proxy knows")
-    if kind == "namespace":
-        for index, inner in enumerate(request.objects(tool, "tools", _MAX_TOOLS)):
-            _check_tool(inner, f"{where}.tools[{index}]")
+    check_tools(body)
 
 
 def _prompt(prompt: object) -> list[Kept]:

@@ -167,16 +167,16 @@ def whole(body: dict[str, Any], name: str, least: int, most: int | None = None) 
     return value
 
 
-def objects(body: dict[str, Any], name: str, most: int) -> list[dict[str, Any]]:
+def objects(body: dict[str, Any], name: str, most: int, where: str = "") -> list[dict[str, Any]]:
     """Return a list of objects, empty if it is missing or null."""
     value = body.get(name)
     if value is None:
         return []
     if type(value) is not list or len(value) > most:
-        raise wrong(name, f"a list of at most {most:,} objects")
+        raise wrong(f"{where}{name}", f"a list of at most {most:,} objects")
     for index, item in enumerate(value):
         if type(item) is not dict:
-            raise wrong(f"{name}[{index}]", "an object")
+            raise wrong(f"{where}{name}[{index}]", "an object")
     return value
 
 

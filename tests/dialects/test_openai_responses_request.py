@@ -51,6 +51,8 @@ _TAKEN: dict[str, dict[str, Any]] = {
             {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c", "output": "rain"},
             {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "rain"}]},
+            {"type": "tool_search_call", "call_id": "s", "execution": "client", "arguments": {"goal": "weather"}},
+            {"type": "tool_search_output", "call_id": "s", "tools": [{"type": "function", "name": "f"}]},
             {"type": "item_reference", "id": "msg_1"},
             {"id": "msg_2"},
         ]
@@ -100,6 +102,15 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "mcp"}]}]},
         "tools[0].tools[0].type",
     ),
+    "a tool that goes elsewhere, found": (
+        {
+            "input": [
+                {"type": "tool_search_output", "call_id": "c", "tools": [{"type": "mcp", "server_url": "https://a"}]}
+            ]
+        },
+        "input[0].tools[0].type",
+    ),
+    "found tools that are none": ({"input": [{"type": "tool_search_output", "tools": [5]}]}, "input[0].tools[0]"),
     "skills": ({"tools": [{"type": "shell", "environment": {"skills": [{"id": "s"}]}}]}, "tools[0].environment.skills"),
     "options without a stream": ({"stream_options": {}}, "stream_options"),
     "unknown options": ({"stream": True, "stream_options": {"include_usage": True}}, "stream_options"),
