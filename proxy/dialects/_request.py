@@ -27,6 +27,8 @@ STATE = names(
     "file_ids mcp_servers previous_interaction_id previous_message_id previous_response_id prompt prompt_id session_id "
     "skill_id skills thread thread_id vector_store_id vector_store_ids"
 )
+_WITHIN = STATE - {"background"}  # further down that is what a picture has behind it
+_OF_LOCAL_SKILL = names("description name path")  # of one that the client keeps itself
 # Those of them whose value is an id, or a list of some: one may be given to a tenant, or be public.
 _IDS = names(
     "comparison_response_id container container_id conversation conversation_id file_id file_ids previous_response_id "
@@ -95,7 +97,7 @@ def kept_ids(node: object, where: Path, free: frozenset[str] = frozenset()) -> l
         node, where = waiting.pop()
         if type(node) is dict:
             for name, value in node.items():
-                if name in STATE and value is not None:
+                if name in _WITHIN and value is not None:
                     found += _named(name, value, (*where, name))
                 if name not in free:
                     waiting.append((value, (*where, name)))
@@ -110,7 +112,7 @@ def _names_state(node: object, free: frozenset[str]) -> bool:
         node = waiting.pop()
         if type(node) is dict:
             for name, value in node.items():
-                if name in STATE and value is not None:
+                if name in _WITHIN and value is not None:
                     return True
                 if name not in free:
                     waiting.append(value)
@@ -126,7 +128,13 @@ def _named(name: str, value: object, path: Path) -> list[Kept]:
         return [Kept((*path, index)) for index in range(len(value))]
     if name in _OBJECTS and type(value) is dict:  # without an id it is made for this request
         return [Kept((*path, "id"))] if type(value.get("id")) is str else []
+    if name == "skills" and type(value) is list and value and all(map(_is_local, value)):
+        return []
     raise state_refused(place(path))
+
+
+def _is_local(skill: object) -> bool:
+    return type(skill) is dict and skill.keys() <= _OF_LOCAL_SKILL
 
 
 def state_refused(where: str) -> BadRequest:

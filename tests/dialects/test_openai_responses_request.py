@@ -53,6 +53,7 @@ _TAKEN: dict[str, dict[str, Any]] = {
             {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "rain"}]},
             {"type": "tool_search_call", "call_id": "s", "execution": "client", "arguments": {"goal": "weather"}},
             {"type": "tool_search_output", "call_id": "s", "tools": [{"type": "function", "name": "f"}]},
+            {"type": "image_generation_call", "id": "ig_1", "result": "AAAA", "background": "opaque"},
             {"type": "item_reference", "id": "msg_1"},
             {"id": "msg_2"},
         ]
@@ -70,6 +71,11 @@ _TAKEN: dict[str, dict[str, Any]] = {
             {"type": "web_search_2025_08_26"},
             {"type": "code_interpreter", "container": {"type": "auto"}},
             {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "g"}]},
+            {"type": "image_generation", "background": "transparent"},
+            {
+                "type": "shell",
+                "environment": {"type": "local", "skills": [{"name": "s", "description": "d", "path": "/s"}]},
+            },
         ]
     },
     "a stream with options": {"stream": True, "stream_options": {"include_obfuscation": False}},
@@ -112,6 +118,10 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "found tools that are none": ({"input": [{"type": "tool_search_output", "tools": [5]}]}, "input[0].tools[0]"),
     "skills": ({"tools": [{"type": "shell", "environment": {"skills": [{"id": "s"}]}}]}, "tools[0].environment.skills"),
+    "skills that are kept": (
+        {"tools": [{"type": "shell", "environment": {"skills": [{"type": "skill_reference", "skill_id": "s"}]}}]},
+        "tools[0].environment.skills",
+    ),
     "options without a stream": ({"stream_options": {}}, "stream_options"),
     "unknown options": ({"stream": True, "stream_options": {"include_usage": True}}, "stream_options"),
     "a prompt without an id": ({"prompt": {"version": "1"}}, "prompt"),
