@@ -9,6 +9,7 @@ from typing import Any
 
 from proxy.dialects import _request as request
 from proxy.dialects._names import names
+from proxy.dialects._openai_chat_wire import THOUGHTS
 from proxy.dialects._openai_request import MAX_CHOICES, check_sampling, usage_asked
 from proxy.dialects._texts import FREE
 from proxy.errors import BadRequest
@@ -26,7 +27,8 @@ KNOWN = SETTINGS | names(
 )
 _ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
 _INSTRUCTING = frozenset({"developer", "system"})
-_PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
+# Those of the API, and those in which some servers say what was thought and want it returned.
+_PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal", *THOUGHTS})
 _TOOLS = frozenset({"function", "custom"})
 # What is checked and few requests have: one look tells those of most requests that there is nothing to check.
 _SELDOM = names("audio functions logit_bias n stop store stream_options tools")

@@ -18,7 +18,7 @@ from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform, 
 # every server calls them as it likes, such as `reasoning_content`, `thinking_blocks` or `redacted_reasoning_content`.
 _REASONING = re.compile(r"(?:redacted_)?(?:reasoning|thinking)(?:[_A-Z]\w*)?|thoughts?|cot_\w+")
 _COPIES = "provider_specific_fields"  # in which some gateways repeat such members
-_THOUGHTS = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
+THOUGHTS: Final = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
 # In a choice beside its message, or in that: tokens as numbers.
 TOKENS: Final = ("token_id", "token_ids")
 # Members that few answers have, in a choice or in its message, and that say more than the text does.
@@ -164,5 +164,5 @@ def _content(content: list[Any], lane: int, where: Path) -> Iterator[Part]:
     for place, part in enumerate(content):
         if type(part) is dict and type(part.get("text")) is str and part.get("type") == "text":
             yield Part(Kind.TEXT, lane, (*where, place, "text"), part["text"])
-        elif type(part) is dict and part.get("type") in _THOUGHTS:
+        elif type(part) is dict and part.get("type") in THOUGHTS:
             yield Part(Kind.REASONING, lane, (*where, place))

@@ -55,6 +55,19 @@ _TAKEN: dict[str, dict[str, Any]] = {
             }
         ]
     },
+    "a turn with its thoughts": {
+        "messages": [
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "a"}], "closed": True},
+                    {"type": "redacted_thinking", "data": "AAAA"},
+                    {"type": "reasoning", "text": "b"},
+                    {"type": "text", "text": "c"},
+                ],
+            }
+        ]
+    },
     "nulls": dict.fromkeys(
         ("stream", "stream_options", "n", "max_tokens", "stop", "store", "tools", "logit_bias", "previous_response_id")
     ),

@@ -56,6 +56,7 @@ _openai_text = _with({"type": "text", "text": _seen}, cache_note=_seen)
 _openai_part = st.one_of(
     _openai_text,
     _with({"type": "refusal", "refusal": _seen}),
+    _with({"type": "thinking", "thinking": _some(_openai_text)}),
     _with({"type": "image_url", "image_url": _with({"url": _hidden}, detail=_hidden, alt=_seen)}),
     _with({"type": "input_audio", "input_audio": _with({"data": _hidden, "format": _hidden}, transcript=_seen)}),
     _with({"type": "file", "file": _with({"file_data": _hidden}, filename=_seen)}),
