@@ -91,10 +91,22 @@ def _refused(choices: object, holder: str) -> bool:
 
 def _observe_extras(progress: Progress, document: dict[str, Any]) -> None:
     note_model(progress, document)
-    usage = document.get("usage")
-    prompt, completion = tokens(usage, "prompt_tokens"), tokens(usage, "completion_tokens")
-    if prompt is not None and completion is not None:
-        progress.usage = Usage(prompt, completion)
+    progress.usage = _usage(document.get("usage")) or progress.usage
     error = document.get("error")
     if error:
         progress.failed = error_type(error)
+
+
+def _usage(usage: object) -> Usage | None:
+    """Return a usage, None if it is none.
+
+    What the total has besides the tokens read and written was thought: Gemini's and xAI's APIs leave that out of the
+    tokens written, and those out of the usage where nothing else was written.
+    """
+    read, total = tokens(usage, "prompt_tokens"), tokens(usage, "total_tokens")
+    written = tokens(usage, "completion_tokens")
+    if total is not None and type(usage) is dict and "completion_tokens" not in usage:
+        written = 0
+    if read is None or written is None:
+        return None
+    return Usage(read, written if total is None else max(written, total - read))

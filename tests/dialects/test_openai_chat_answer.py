@@ -74,6 +74,34 @@ def test_where_a_stream_is_split_does_not_change_what_hiding_leaves(body: bytes,
     assert not [document for document in documents if "usage" in document]
 
 
+_THOUGHT = {"completion_tokens_details": {"reasoning_tokens": 94}}
+
+
+@pytest.mark.parametrize(
+    ("usage", "known_as"),
+    [
+        ({"prompt_tokens": 32, "completion_tokens": 103, "total_tokens": 135, **_THOUGHT}, Usage(32, 103)),
+        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135, **_THOUGHT}, Usage(32, 103)),
+        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135}, Usage(32, 103)),
+        ({"prompt_tokens": 32, "total_tokens": 135}, Usage(32, 103)),
+        ({"prompt_tokens": 32, "completion_tokens": 9}, Usage(32, 9)),
+        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 9}, Usage(32, 9)),
+        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": "135"}, Usage(32, 9)),
+        ({"prompt_tokens": 32, "completion_tokens": "9", "total_tokens": 135}, None),
+        ({"completion_tokens": 9, "total_tokens": 135}, None),
+        ({"prompt_tokens": 32}, None),
+    ],
+)
+def test_what_was_thought_is_counted_whether_or_not_it_is_among_the_tokens_written(
+    usage: dict[str, Any], known_as: Usage | None
+) -> None:
+    stream = b"".join(_TEXTS) + data(chat_chunk(usage=usage)) + _DONE
+    for call in (SHOWN, HIDDEN):
+        assert decode(DIALECT, call, [stream], streamed=True)[1].usage == known_as
+    document = json.dumps({"choices": [], "usage": usage}).encode()
+    assert decode(DIALECT, SHOWN, [document], streamed=False)[1].usage == known_as
+
+
 def test_what_came_is_counted() -> None:
     _, progress = decode(DIALECT, SHOWN, [_STREAM], streamed=True)
     assert progress.usage == Usage(7, 5)
