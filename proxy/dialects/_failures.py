@@ -38,8 +38,7 @@ def upstream_failure(status: int, body: bytes, wait: float | None = None, *, cod
 
 
 def _with_words(kind: type[ProxyError], status: int, body: bytes, code: str) -> ProxyError:
-    document = load(body) if len(body) <= _MAX_BODY_BYTES else None
-    error = member(document, "error")
+    error = _error_in(body) if len(body) <= _MAX_BODY_BYTES else None
     message = member(error, "message")
     words = _printable(_SECRETS.sub("[removed]", message)) if type(message) is str else ""
     return kind(
@@ -48,6 +47,13 @@ def _with_words(kind: type[ProxyError], status: int, body: bytes, code: str) -> 
         code=_word(member(error, code)),
         param=_word(member(error, "param")),
     )
+
+
+def _error_in(body: bytes) -> object:
+    """Return what an answer says of its error: a member of it, or the whole; Gemini's API has it in a list of one."""
+    body = body.strip()
+    document = load(body[1:-1] if body.startswith(b"[") and body.endswith(b"]") else body)
+    return document if member(document, "object") == "error" else member(document, "error")
 
 
 def _word(value: object) -> str | None:

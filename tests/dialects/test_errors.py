@@ -190,6 +190,21 @@ def test_the_upstreams_code_and_place_are_passed_on() -> None:
     assert (error.message, error.code, error.param) == ("too long", "context_length_exceeded", "messages")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"object": "error", "message": "too long", "type": "BadRequestError", "param": "messages", "code": 400},
+        [{"error": {"code": 400, "message": "too long", "status": "INVALID_ARGUMENT"}}],
+    ],
+    ids=["SGLang and Mistral", "Gemini"],
+)
+@_ALL
+def test_the_words_of_servers_that_shape_errors_otherwise_are_found(dialect: Dialect, body: Any) -> None:
+    for indent in (None, 2):
+        error = dialect.upstream_error(400, json.dumps(body, indent=indent).encode() + b"\n")
+        assert (error.status, error.message) == (400, "too long")
+
+
 @pytest.mark.parametrize("odd", [None, 5, ["c"], "", "a\nb", "c" * 129])
 def test_an_odd_code_or_place_is_left_out(odd: Any) -> None:
     body = json.dumps({"error": {"message": "m", "code": odd, "param": odd}}).encode()
@@ -203,6 +218,10 @@ def test_an_odd_code_or_place_is_left_out(odd: Any) -> None:
         b"",
         b"<html><body>nginx</body></html>",
         b"[]",
+        b"[",
+        b'[{"error":{"message":"m"}},{"error":{"message":"n"}}]',
+        b'{"message":"m"}',
+        b'{"object":"error","message":["m"]}',
         b"null",
         b"{}",
         b'{"error":"m"}',
