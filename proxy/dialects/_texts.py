@@ -18,7 +18,13 @@ _LABELS = names(
 )
 _MAX_LABEL_CHARS = 64
 # Encoded bytes and seals, unless the object says that it is plain text.
-_OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature")
+_OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature thought_signature")
+# Members that hold a picture or a sound, as an address or in base64, where the object is of one of these types.
+_MEDIA = {
+    "image_url": ("computer_screenshot", "image_url", "input_image"),
+    "input_audio": ("input_audio",),
+    "result": ("image_generation_call",),
+}
 # Members whose value is a document of the client's own making: a schema, or the arguments of a call.
 FREE = names("arguments input input_examples input_schema parameters schema")
 # Words of JSON Schema: as names they say nothing, as values they are types.
@@ -123,9 +129,9 @@ def _hidden(name: str, value: str, kind: object, within: str) -> bool:
     if name in _LABELS:
         return len(value) <= _MAX_LABEL_CHARS and value.isascii() and " " not in value
     if name == "url":  # of an image or a document; other addresses are shown to the model as text
-        return kind == "url" or within == "image_url"
-    if name == "image_url":
-        return kind in ("computer_screenshot", "input_image")
+        return kind == "url" or within == "image_url" or (kind == "image" and value.startswith("data:image/"))
+    if name in _MEDIA:
+        return kind in _MEDIA[name] or within == "input_image_mask"
     return name in _OPAQUE and kind != "text"
 
 

@@ -40,11 +40,15 @@ REQUEST: dict[str, Any] = {
         {"type": "function_call_output", "call_id": "x-c", "output": "§11"},
         {"type": "function_call_output", "call_id": "x-c", "output": [{"type": "input_text", "text": "§12"}]},
         {"type": "custom_tool_call", "call_id": "x-c", "name": "§13", "input": "§14"},
+        {"type": "image_generation_call", "id": "x-ig", "revised_prompt": "§30", "result": "x-data"},
+        {"type": "code_interpreter_call", "id": "x-ci", "container_id": "x-cntr", "code": "§31",
+         "outputs": [{"type": "image", "url": "data:image/png;base64,x-data"}, {"type": "logs", "logs": "§32"}]},
         {"type": "shell_call_output", "call_id": "x-c", "output": [{"stdout": "§15", "stderr": "§16"}]},
     ],
     "prompt": {"id": "x-pmpt", "variables": {"city": "§17", "note": {"type": "input_text", "text": "§18"}}},
     "tools": [
         {"type": "function", "name": "§19", "description": "§20", "parameters": {"properties": {"§21": {"enum": ["§22"]}}}},
+        {"type": "image_generation", "input_image_mask": {"image_url": "x-data"}},
         {"type": "custom", "name": "§23", "format": {"type": "grammar", "syntax": "lark", "definition": "§24"}},
     ],
     "text": {"format": {"type": "json_schema", "name": "§25", "schema": {"description": "§26"}}, "verbosity": "§27"},
@@ -59,9 +63,9 @@ def texts_of(request: dict[str, Any]) -> list[Any]:
 def test_every_string_that_a_model_would_see_is_found_and_no_other() -> None:
     found = [text.text for text in texts_of(REQUEST)]
     assert sorted(text for text in found if text[0] == "§") == sorted(
-        [f"§{number}" for number in range(1, 30)] + ['§{"a": "b"}']
+        [f"§{number}" for number in range(1, 33)] + ['§{"a": "b"}']
     )
-    assert not [text for text in found if text.startswith("x-")]
+    assert not [text for text in found if text.startswith("x-") or "x-data" in text]
 
 
 def test_texts_say_who_speaks_and_where() -> None:

@@ -58,11 +58,17 @@ _openai_part = st.one_of(
     _with({"type": "refusal", "refusal": _seen}),
     _with({"type": "thinking", "thinking": _some(_openai_text)}),
     _with({"type": "image_url", "image_url": _with({"url": _hidden}, detail=_hidden, alt=_seen)}),
+    _with({"type": "image_url", "image_url": _hidden}),
+    _with({"type": "input_audio", "input_audio": _hidden}),
+    _with({"type": "text", "text": _seen, "image_url": _seen, "input_audio": _seen, "result": _seen}),
     _with({"type": "input_audio", "input_audio": _with({"data": _hidden, "format": _hidden}, transcript=_seen)}),
     _with({"type": "file", "file": _with({"file_data": _hidden}, filename=_seen)}),
 )
 _openai_call = st.one_of(
-    _with({"id": _hidden, "type": "function", "function": _with({"name": _seen, "arguments": _seen})}),
+    _with(
+        {"id": _hidden, "type": "function", "function": _with({"name": _seen, "arguments": _seen})},
+        extra_content=_with({"google": _with({"thought_signature": _hidden})}),
+    ),
     _with({"id": _hidden, "type": "custom", "custom": _with({"name": _seen, "input": _seen})}),
 )
 _openai_message = st.one_of(
