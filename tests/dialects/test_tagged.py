@@ -98,6 +98,14 @@ def test_a_container_is_given_with_its_item() -> None:
     assert (out["id"], out["container_id"]) == (IDS.give("ci_0a1b2c"), IDS.give("cntr_0a1b2c"))
 
 
+def test_the_id_of_a_call_stays_its_own_where_the_item_has_the_same() -> None:
+    item = {**responses.called(), "id": "call_0a1b2c", "call_id": "call_0a1b2c"}
+    for every in (False, True):
+        (chunk,) = through([responses.document([item])], streamed=False, every=every)
+        (out,) = json.loads(chunk.raw or b"")["output"]
+        assert (out["id"], out["call_id"]) == (IDS.give("call_0a1b2c"), "call_0a1b2c")
+
+
 @pytest.mark.parametrize("id_", [5, None, [], "x", "a" * 500, 'quo"te" quo"te'])
 def test_an_id_of_another_shape_is_passed_on_as_it_is(id_: Any) -> None:
     document = responses.document([{**responses.said(["a"]), "id": id_}], id=id_)
