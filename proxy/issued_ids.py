@@ -23,10 +23,13 @@ from proxy.errors import BadRequest
 from proxy.exchange import Call, Kept
 from proxy.wire import rewritten
 
+MAX_ID_CHARS: Final = 1_024
 _MARK: Final = "_sg"  # between an id and its tag, so that people see what the end is
 _TAG_BYTES = 15  # 20 characters; a forger has one guess in 2^120
 _TAG_CHARS = 20
-_ID = re.compile(r"[A-Za-z0-9._:-]{6,128}")  # as APIs make them; what is shorter could be any word of an answer
+# As APIs make them, and gateways, in base64 of what else they need; what is shorter could be any word of an answer.
+_ID = re.compile(rf"[A-Za-z0-9._:+/=-]{{6,{MAX_ID_CHARS}}}")
+_NAMED_CHARS = 128  # of an id that is refused by its name
 
 
 class IssuedIds:
@@ -96,7 +99,8 @@ def _unknown(kept: Kept, shown: object) -> BadRequest:
     where = place(kept.path)
     if where != "previous_response_id":
         return StateRefused(where)
-    name = shown if type(shown) is str and _ID.fullmatch(shown) else ""  # no text of a client's gets into a record
+    short = type(shown) is str and len(shown) <= _NAMED_CHARS and _ID.fullmatch(shown)
+    name = shown if short else ""  # no text of a client's gets into a record
     message = f"Previous response with id '{name}' not found."
     return BadRequest(message, code="previous_response_not_found", param=where)
 

@@ -106,7 +106,7 @@ def test_the_id_of_a_call_stays_its_own_where_the_item_has_the_same() -> None:
         assert (out["id"], out["call_id"]) == (IDS.give("call_0a1b2c"), "call_0a1b2c")
 
 
-@pytest.mark.parametrize("id_", [5, None, [], "x", "a" * 500, 'quo"te" quo"te'])
+@pytest.mark.parametrize("id_", [5, None, [], "x", "a" * 1_025, 'quo"te" quo"te'])
 def test_an_id_of_another_shape_is_passed_on_as_it_is(id_: Any) -> None:
     document = responses.document([{**responses.said(["a"]), "id": id_}], id=id_)
     (chunk,) = through([document], streamed=False)
