@@ -39,7 +39,7 @@ _TOOL = re.compile(
 # Members besides the messages in which an id may stand; diagnostics compares with an earlier request.
 _NAMING = frozenset({"container", "diagnostics", "system"})
 _MAX_STOPS = 1024
-_MAX_TOOLS = 256
+_MAX_TOOLS = 10_000  # as many as the API searches through, of which the model sees a few
 
 
 def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:

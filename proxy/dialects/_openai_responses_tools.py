@@ -12,7 +12,7 @@ _TOOL = re.compile(
     r"apply_patch|code_interpreter|computer|computer_use_preview|custom|file_search|function|image_generation"
     r"|local_shell|namespace|shell|tool_search|web_search(?:_preview)?(?:_\d{4}_\d{2}_\d{2})?"
 )
-_MAX_TOOLS = 256
+_MAX_TOOLS = 10_000  # a search goes through thousands, of which the model sees a few
 
 
 def check_tools(holder: dict[str, Any], where: str = "") -> None:

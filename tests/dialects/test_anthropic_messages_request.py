@@ -63,6 +63,12 @@ _TAKEN: dict[str, dict[str, Any]] = {
             {"type": "tool_search_tool_bm25", "name": "tool_search_tool_bm25"},
         ]
     },
+    "tools to search through": {
+        "tools": [
+            {"type": "tool_search_tool_bm25", "name": "tool_search_tool_bm25"},
+            *[{"name": f"f{number}", "input_schema": {}, "defer_loading": True} for number in range(2_000)],
+        ]
+    },
     "settings": {"stop_sequences": ["a"], "temperature": 1.0, "thinking": {"type": "enabled", "budget_tokens": 1024}},
     "nulls": {"container": None, "system": None, "tools": None, "diagnostics": {"previous_message_id": None}},
 }
@@ -92,7 +98,7 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a system prompt as an object": ({"system": {}}, "system"),
     "stream as a number": ({"stream": 1}, "stream"),
     "stop sequences as a string": ({"stop_sequences": "a"}, "stop_sequences"),
-    "too many tools": ({"tools": [{"name": "f"}] * 257}, "tools"),
+    "too many tools": ({"tools": [{"name": "f"}] * 10_001}, "tools"),
     "a tool on another server": ({"tools": [{"type": "mcp_toolset"}]}, "tools[0].type"),
     "a tool of a type that is a list": ({"tools": [{"type": []}]}, "tools[0].type"),
     "an unknown member": ({"surprise": 1}, "surprise"),

@@ -78,6 +78,7 @@ _TAKEN: dict[str, dict[str, Any]] = {
             },
         ]
     },
+    "tools to search through": {"tools": [{"type": "tool_search"}, *[{"type": "function", "name": "f"}] * 2_000]},
     "a stream with options": {"stream": True, "stream_options": {"include_obfuscation": False}},
     "a stored prompt alone": {"input": ..., "prompt": {"id": "pmpt_1", "variables": {"name": "Ada"}}},
 }  # fmt: skip
@@ -116,6 +117,7 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         },
         "input[0].tools[0].type",
     ),
+    "too many tools": ({"tools": [{"type": "function", "name": "f"}] * 10_001}, "tools"),
     "found tools that are none": ({"input": [{"type": "tool_search_output", "tools": [5]}]}, "input[0].tools[0]"),
     "skills": ({"tools": [{"type": "shell", "environment": {"skills": [{"id": "s"}]}}]}, "tools[0].environment.skills"),
     "skills that are kept": (
