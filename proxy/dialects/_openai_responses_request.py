@@ -89,6 +89,8 @@ def given_ids(document: dict[str, Any]) -> list[str]:
     for item in items:
         if type(item) is dict:
             found += (item.get("id"), item.get("container_id"))
+            if type(environment := item.get("environment")) is dict:
+                found.append(environment.get("container_id"))
     return [each for each in found if type(each) is str]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from proxy.dialects.openai_responses import OpenAIResponses
 from proxy.dialects.tagged import TaggedDecoder
 from proxy.exchange import Call, Chunk
-from proxy.issued_ids import IssuedIds
+from proxy.issued_ids import IssuedIds, taken
 from tests.dialects import responses
 from tests.dialects.streams import cut, read_by_a_client, sent
 
@@ -84,18 +84,27 @@ def test_the_response_before_is_named_as_the_client_named_it() -> None:
     assert chunk.data["previous_response_id"] == IDS.give("resp_before")
 
 
-def test_a_container_is_given_with_its_item() -> None:
-    item = {
-        "id": "ci_0a1b2c",
-        "type": "code_interpreter_call",
-        "container_id": "cntr_0a1b2c",
-        "code": "1",
-        "outputs": [],
-    }
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"id": "ci_0a1b2c", "type": "code_interpreter_call", "container_id": "cntr_0a1b2c", "code": "1", "outputs": []},
+        {
+            "id": "sh_0a1b2c",
+            "type": "shell_call",
+            "call_id": "call_1",
+            "action": {"commands": ["ls"]},
+            "environment": {"type": "container_reference", "container_id": "cntr_0a1b2c"},
+        },
+    ],
+)
+def test_a_container_is_given_with_its_item(item: dict[str, Any]) -> None:
     (chunk,) = through([responses.document([item])], streamed=False, every=True)
     assert chunk.data is not None
     (out,) = chunk.data["output"]
-    assert (out["id"], out["container_id"]) == (IDS.give("ci_0a1b2c"), IDS.give("cntr_0a1b2c"))
+    assert out["id"] == IDS.give(item["id"])
+    assert out.get("environment", out)["container_id"] == IDS.give("cntr_0a1b2c")
+    call = DIALECT.read(json.dumps({"model": "m", "input": [out]}).encode())
+    assert taken(call, IDS).body["input"][0].get("environment", item)["container_id"] == "cntr_0a1b2c"
 
 
 def test_the_id_of_a_call_stays_its_own_where_the_item_has_the_same() -> None:
