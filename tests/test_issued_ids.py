@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -14,9 +15,11 @@ from proxy.dialects.base import Dialect
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.openai_responses import OpenAIResponses
 from proxy.dialects.strict_json import write
+from proxy.dialects.tagged import TaggedDecoder
 from proxy.errors import BadRequest
 from proxy.exchange import Call
 from proxy.issued_ids import IssuedIds, taken
+from tests.dialects.streams import event
 
 KEY = b"k" * 32
 IDS = IssuedIds(KEY, "acme", "default", frozenset({"pmpt_public"}))
@@ -181,7 +184,8 @@ def test_a_container_in_which_code_ran_is_given_to_its_tenant() -> None:
     code = [{"type": "code_execution_20250825", "name": "code_execution"}]
     asked: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
     assert MESSAGES.read(write(asked)).gives is None
-    for members in ({"tools": code}, {"container": "container_0a1b2c"}):
+    search = [{"type": "web_search_20260209", "name": "web_search"}]  # which has code sift what it finds
+    for members in ({"tools": code}, {"tools": search}, {"container": "container_0a1b2c"}):
         gives = MESSAGES.read(write({**asked, **members})).gives
         assert gives is not None
         container = {"id": "container_0a1b2c", "expires_at": "2026-01-01T00:00:00Z"}
@@ -193,3 +197,45 @@ def test_a_container_in_which_code_ran_is_given_to_its_tenant() -> None:
             assert list(gives(document)) == ["container_0a1b2c"]
         for odd in ({}, {"container": None}, {"delta": 5}, {"message": {"container": {"id": 5}}}):
             assert list(gives(odd)) == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {
+            "type": "bash_code_execution_tool_result",
+            "tool_use_id": "srvtoolu_1",
+            "content": {
+                "type": "bash_code_execution_result",
+                "stdout": "",
+                "stderr": "",
+                "return_code": 0,
+                "content": [{"type": "bash_code_execution_output", "file_id": "file_0a1b2c"}],
+            },
+        },
+        {"type": "container_upload", "file_id": "file_0a1b2c"},
+    ],
+)
+def test_a_file_that_code_made_comes_back_with_the_turn(block: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "hi"}],
+        "tools": [{"type": "code_execution_20250825", "name": "code_execution"}],
+    }
+    call = MESSAGES.read(write(asked))
+    assert call.gives is not None
+    said = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": f"word {number}"}}
+        for number in range(40)
+    ]
+    events = [*said, {"type": "content_block_start", "index": 1, "content_block": block}, *said]
+    message = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "made"}, block]}
+    for streamed, body in ((True, b"".join(map(event, events))), (False, write(message))):
+        decoder = TaggedDecoder(MESSAGES.decoder(call, streamed=streamed), call.gives, IDS, every=False)
+        out = b"".join(chunk.raw or b"" for chunk in [*decoder.feed(body), *decoder.finish()])
+        assert out == body.replace(b"file_0a1b2c", IDS.give("file_0a1b2c").encode())
+    returned = {**asked, "messages": [*asked["messages"], {"role": "assistant", "content": json.loads(out)["content"]}]}
+    assert taken(MESSAGES.read(write(returned)), IDS).body["messages"][1]["content"] == message["content"]
+    with pytest.raises(BadRequest, match="state kept at the upstream"):
+        taken(MESSAGES.read(write(returned)), OTHERS["another tenant"])

@@ -23,6 +23,7 @@ class MessageStream(ObservedStream):
         b'"message_stop"',
         b'"signature_delta"',
         b'"redacted_thinking"',
+        b'"file_id"',  # which is given to a tenant
     )
 
     def __init__(self, *, every: bool = False) -> None:

@@ -74,16 +74,27 @@ def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 def given_ids(document: dict[str, Any]) -> list[str]:
-    """Return the ids that a document of the answer gives out: that of the container in which code ran."""
+    """Return the ids that a document of the answer gives out: of the container in which code ran, of files it made."""
     holders = [document, document.get("message"), document.get("delta")]
-    containers = [holder.get("container") for holder in holders if type(holder) is dict]
-    ids = [container.get("id") for container in containers if type(container) is dict]
+    given = [holder.get("container") for holder in holders if type(holder) is dict]
+    ids = [container.get("id") for container in given if type(container) is dict]
+    content = document.get("content")
+    for block in (*(content if type(content) is list else ()), document.get("content_block")):
+        if type(block) is dict:
+            ids += [part.get("file_id") for part in (block, *_made(block.get("content"))) if type(part) is dict]
     return [each for each in ids if type(each) is str]
 
 
+def _made(result: object) -> list[Any]:
+    """Return what says which files code has made, in the result of a tool that ran it."""
+    files = result.get("content") if type(result) is dict else None
+    return files if type(files) is list else []
+
+
 def _runs_code(document: dict[str, Any]) -> bool:
+    """Tell whether code may run for a request: where the web is searched or fetched from it does unasked."""
     tools = document.get("tools") or ()
-    return any(str(tool.get("type")).startswith("code_execution") for tool in tools)
+    return any(str(tool.get("type")).startswith(("code_execution", "web_")) for tool in tools)
 
 
 def _prompt(document: dict[str, Any], accepted: frozenset[str]) -> tuple[str, tuple[Kept, ...]]:
