@@ -48,6 +48,7 @@ def read(body: bytes, server_seed: int, signer: ThoughtSigner, cache: PromptCach
         stop=reading.strings(document, "stop_sequences", _MOST_STOPS),
         reasoning=thinking,
         tool=_tool_to_call(document, tools, asked, thinks=thinking > 0),
+        shape=_shape(document),
     )
     cached = cache.use(marks_of(document)) if b'"cache_control"' in body else CacheUse(0, 0)
     return MessagesRequest(model, a_flag(document, "stream"), prompt_tokens, cached, wish)
@@ -150,6 +151,19 @@ def _tool_to_call(document: Json, offered: list[Tool | None], asked: str | None,
     if asked is None or kind == "none":
         return None
     return choose_tool(tools, required=forced, asked=asked)
+
+
+def _shape(document: Json) -> Json | None:
+    """Return the schema that the text must have, None for prose."""
+    wanted = an_object(an_object(document, "output_config") or {}, "format", "output_config.")
+    if wanted is None:
+        return None
+    if a_string(wanted, "type", "output_config.format.") != "json_schema":
+        wrong("output_config.format.type", "must be json_schema")
+    schema = an_object(wanted, "schema", "output_config.format.")
+    if schema is None:
+        missing("output_config.format.schema")
+    return schema
 
 
 def _thinking(document: Json, max_tokens: int) -> int:

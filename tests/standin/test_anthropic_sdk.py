@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anthropic
+import pydantic
 import pytest
 
 from proxy.standin.server import Options
@@ -107,3 +108,15 @@ async def test_each_refusal_is_the_error_class_that_a_client_catches(
             await stranger.messages.create(model="standin-large", max_tokens=9, messages=HELLO)
     async with anthropic.AsyncAnthropic(base_url=guarded, auth_token="the-key", max_retries=0) as friend:
         assert (await friend.messages.create(model="standin-large", max_tokens=9, messages=HELLO)).content
+
+
+async def test_a_parsed_answer_is_an_instance_of_the_asked_model(client: anthropic.AsyncAnthropic) -> None:
+    class Visit(pydantic.BaseModel):
+        city: str
+        days: int
+
+    wanted: Any = {"model": "standin-small", "max_tokens": 500, "messages": HELLO, "output_format": Visit}
+    answer = await client.messages.parse(**wanted)
+    assert isinstance(answer.parsed_output, Visit)
+    async with client.messages.stream(**wanted) as stream:
+        assert (await stream.get_final_message()).parsed_output == answer.parsed_output
