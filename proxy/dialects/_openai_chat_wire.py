@@ -17,7 +17,7 @@ from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform, 
 # Members of an answer in which model servers show what the model thought, or its seal; the API itself has none, and
 # every server calls them as it likes, such as `reasoning_content`, `thinking_blocks` or `redacted_reasoning_content`.
 _REASONING = re.compile(r"(?:redacted_)?(?:reasoning|thinking)(?:[_A-Z]\w*)?|thoughts?|cot_\w+")
-_COPIES = "provider_specific_fields"  # in which some gateways repeat such members
+_COPIES = "provider_specific_fields"  # in which some gateways repeat such members, of a message and of its choice
 THOUGHTS: Final = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
 # In a choice beside its message, or in that: tokens as numbers.
 TOKENS: Final = ("token_id", "token_ids")
@@ -88,9 +88,8 @@ class ChatWire:
             bare = bare and self.streamed and not ended and sum([value is not None for value in holder.values()]) == 1
             if more:
                 found += _reasoning(holder, lane, where, alone=bare)
-                if type(copies := holder.get(_COPIES)) is dict:
-                    found += _reasoning(copies, lane, (*where, _COPIES))
                 found += said_again(holder, TOKENS, lane, where)
+                found += _copied(holder, lane, where)
             content = holder.get("content")
             if type(content) is str:
                 found.append(Part(_TEXT, lane, (*where, "content"), content, bare))
@@ -102,6 +101,7 @@ class ChatWire:
                 found += _reasoning(other, lane, ("choices", place, self._other))
                 found += said_again(other, ("content", *TOKENS), lane, ("choices", place, self._other))
             found += said_again(choice, ("text", *TOKENS), lane, ("choices", place))
+            found += _copied(choice, lane, ("choices", place))
             found += error_in(choice, ("choices", place))  # as OpenRouter has it
         if choice.get("logprobs") is not None:
             found.append(Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs")))
@@ -151,6 +151,13 @@ def said_again(holder: dict[str, Any], members: Sequence[str], lane: int, where:
     for name in members:
         if (value := holder.get(name)) not in (None, ""):
             yield Part(Kind.COPY, lane, (*where, name), value if type(value) is str else "")
+
+
+def _copied(holder: dict[str, Any], lane: int, where: Path) -> Iterator[Part]:
+    """Yield what a gateway repeats of a message's or a choice's members that it does not know."""
+    if type(copies := holder.get(_COPIES)) is dict:
+        yield from _reasoning(copies, lane, (*where, _COPIES))
+        yield from said_again(copies, ("text", *TOKENS), lane, (*where, _COPIES))
 
 
 def error_in(holder: dict[str, Any], where: Path) -> Iterator[Part]:

@@ -168,7 +168,8 @@ def test_a_chunk_that_would_carry_nothing_is_left_out() -> None:
 def test_reasoning_goes_from_wherever_a_server_puts_it(name: str, *, stream: bool) -> None:
     value: Any = [{"type": "thinking", "thinking": SECRET}, {"type": "text", "text": "ok"}]
     if name != "content":
-        value = {"content": "ok", name: SECRET, "provider_specific_fields": {name: [SECRET], "cited": 1}}
+        copies = {name: [SECRET], "token_ids": [*SECRET.encode()], "cited": 1}
+        value = {"content": "ok", name: SECRET, "provider_specific_fields": copies}
     holder = value if isinstance(value, dict) else {"content": value}
     if stream:
         body = data(chat_chunk(holder)) + b"data: [DONE]\n\n"
@@ -180,10 +181,15 @@ def test_reasoning_goes_from_wherever_a_server_puts_it(name: str, *, stream: boo
     assert_no_canary(out, SECRET)
     assert b'"ok"' in out
     assert name == "content" or b'"cited":1' in out
+    assert b"115,101,118,101,110" not in out
 
 
 BESIDE: list[tuple[str, Any]] = [
     ("text", f"<think>{SECRET}</think>ok"),  # Together
+    (
+        "provider_specific_fields",
+        {"token_ids": [*SECRET.encode()], "reasoning": SECRET},
+    ),  # LiteLLM, of another server's
     ("token_ids", [*SECRET.encode()]),  # vLLM
     ("message", {"role": "assistant", "content": f"<think>{SECRET}</think>ok"}),  # Perplexity, which repeats all so far
 ]
