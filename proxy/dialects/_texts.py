@@ -26,7 +26,7 @@ _MEDIA = {
     "result": ("image_generation_call",),
 }
 # Members whose value is a document of the client's own making: a schema, or the arguments of a call.
-FREE = names("arguments input input_examples input_schema parameters schema")
+FREE = names("arguments input input_examples input_schema output_schema parameters schema")
 # Words of JSON Schema: as names they say nothing, as values they are types.
 _WORDS = names(
     "$defs $id $ref $schema additionalProperties allOf anyOf array boolean const default definitions description enum "

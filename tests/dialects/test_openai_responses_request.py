@@ -67,6 +67,7 @@ _TAKEN: dict[str, dict[str, Any]] = {
     "tools": {
         "tools": [
             {"type": "function", "name": "f", "parameters": {"properties": {"container": {"type": "string"}}}},
+            {"type": "function", "name": "g", "output_schema": {"properties": {"file_id": {"type": "string"}}}},
             {"type": "web_search"},
             {"type": "web_search_2025_08_26"},
             {"type": "code_interpreter", "container": {"type": "auto"}},

@@ -47,7 +47,8 @@ REQUEST: dict[str, Any] = {
     ],
     "prompt": {"id": "x-pmpt", "variables": {"city": "§17", "note": {"type": "input_text", "text": "§18"}}},
     "tools": [
-        {"type": "function", "name": "§19", "description": "§20", "parameters": {"properties": {"§21": {"enum": ["§22"]}}}},
+        {"type": "function", "name": "§19", "description": "§20", "parameters": {"properties": {"§21": {"enum": ["§22"]}}},
+         "output_schema": {"properties": {"§33": {"description": "§34"}}}},
         {"type": "image_generation", "input_image_mask": {"image_url": "x-data"}},
         {"type": "custom", "name": "§23", "format": {"type": "grammar", "syntax": "lark", "definition": "§24"}},
     ],
@@ -63,7 +64,7 @@ def texts_of(request: dict[str, Any]) -> list[Any]:
 def test_every_string_that_a_model_would_see_is_found_and_no_other() -> None:
     found = [text.text for text in texts_of(REQUEST)]
     assert sorted(text for text in found if text[0] == "§") == sorted(
-        [f"§{number}" for number in range(1, 33)] + ['§{"a": "b"}']
+        [f"§{number}" for number in range(1, 35)] + ['§{"a": "b"}']
     )
     assert not [text for text in found if text.startswith("x-") or "x-data" in text]
 
