@@ -18,7 +18,14 @@ class ChoiceStream(StreamDecoder):
     `holder` names the member of a choice that has what the model wrote; empty if that is the choice itself.
     """
 
-    _TELLING: ClassVar[tuple[bytes, ...]] = (b'"usage"', b'"error"', _DONE, b'"refusal":"', b"content_filter")
+    _TELLING: ClassVar[tuple[bytes, ...]] = (
+        b'"usage"',
+        b'"error"',
+        _DONE,
+        b'"refusal":"',
+        b"content_filter",
+        b'"audio":{',  # of which a thousandth is words
+    )
 
     def __init__(self, holder: str, *, hide_usage: bool, every: bool = False) -> None:
         super().__init__(every=every)

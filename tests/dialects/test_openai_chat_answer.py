@@ -74,6 +74,15 @@ def test_where_a_stream_is_split_does_not_change_what_hiding_leaves(body: bytes,
     assert not [document for document in documents if "usage" in document]
 
 
+def test_of_a_spoken_answer_the_words_are_counted_and_not_the_sound() -> None:
+    spoken = [{"audio": {"transcript": "word "}}, {"audio": {"data": "A" * 4_000}}]
+    events = b"".join(data(chat_chunk(delta)) for _ in range(50) for delta in spoken)
+    for pieces in ([events], cut(events, list(range(0, 200_000, 9_000)))):
+        chunks, progress = decode(DIALECT, SHOWN, pieces, streamed=True)
+        assert progress.output_bytes == 50 * len("word ")
+        assert b"".join(chunk.raw or b"" for chunk in chunks) == events
+
+
 _THOUGHT = {"completion_tokens_details": {"reasoning_tokens": 94}}
 
 
