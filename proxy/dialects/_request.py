@@ -29,6 +29,7 @@ STATE = names(
 )
 _WITHIN = STATE - {"background"}  # further down that is what a picture has behind it
 _OF_LOCAL_SKILL = names("description name path")  # of one that the client keeps itself
+_OF_OPEN_SKILL = names("skill_id type version")  # of one that everybody has
 # Those of them whose value is an id, or a list of some: one may be given to a tenant, or be public.
 _IDS = names(
     "comparison_response_id container container_id conversation conversation_id file_id file_ids previous_response_id "
@@ -97,6 +98,8 @@ def kept_ids(node: object, where: Path, free: frozenset[str] = frozenset()) -> l
         node, where = waiting.pop()
         if type(node) is dict:
             for name, value in node.items():
+                if name == "skills" and _are_open(value):
+                    continue
                 if name in _WITHIN and value is not None:
                     found += _named(name, value, (*where, name))
                 if name not in free:
@@ -128,13 +131,19 @@ def _named(name: str, value: object, path: Path) -> list[Kept]:
         return [Kept((*path, index)) for index in range(len(value))]
     if name in _OBJECTS and type(value) is dict:  # without an id it is made for this request
         return [Kept((*path, "id"))] if type(value.get("id")) is str else []
-    if name == "skills" and type(value) is list and value and all(map(_is_local, value)):
-        return []
     raise state_refused(place(path))
 
 
-def _is_local(skill: object) -> bool:
-    return type(skill) is dict and skill.keys() <= _OF_LOCAL_SKILL
+def _are_open(skills: object) -> bool:
+    """Tell whether all skills are the client's own, or of those that Anthropic's API has for everybody."""
+    return type(skills) is list and bool(skills) and all(map(_is_open, skills))
+
+
+def _is_open(skill: object) -> bool:
+    if type(skill) is not dict or any(type(value) is not str for value in skill.values()):
+        return False
+    known = _OF_OPEN_SKILL if skill.get("type") == "anthropic" else _OF_LOCAL_SKILL
+    return skill.keys() <= known
 
 
 def state_refused(where: str) -> BadRequest:

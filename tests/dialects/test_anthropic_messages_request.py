@@ -70,6 +70,7 @@ _TAKEN: dict[str, dict[str, Any]] = {
         ]
     },
     "settings": {"stop_sequences": ["a"], "temperature": 1.0, "thinking": {"type": "enabled", "budget_tokens": 1024}},
+    "skills that everybody has": {"container": {"skills": [{"type": "anthropic", "skill_id": "pptx"}]}},
     "nulls": {"container": None, "system": None, "tools": None, "diagnostics": {"previous_message_id": None}},
 }
 
@@ -111,6 +112,9 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 _STATE: dict[str, dict[str, Any]] = {
     "a container": {"container": "container_1"},
     "skills": {"container": {"skills": []}},
+    "an open skill with more": {"container": {"skills": [{"type": "anthropic", "skill_id": "a", "file_id": "f"}]}},
+    "an open skill within one": {"container": {"skills": [{"type": "anthropic", "skill_id": {"file_id": "f"}}]}},
+    "skills of one's own": {"container": {"skills": [{"type": "custom", "skill_id": "skill_1"}]}},
     "other servers": {"mcp_servers": [{"url": "https://x"}]},
     "an earlier answer": {"diagnostics": {"previous_message_id": "msg_1"}},
     "a file in a document": _document({"type": "file", "file_id": "file_1"}),
