@@ -46,7 +46,7 @@ def of_sidecar() -> tuple[str, str]:
 
 
 def of_chart() -> tuple[str, str]:
-    return json.dumps(values()["settings"]), json.dumps(values()["pack"])
+    return json.dumps(values()["settings"]), values()["pack"]
 
 
 @pytest.mark.parametrize("read", [of_sidecar, of_chart])
@@ -99,7 +99,10 @@ def test_each_of_several_replicas_knows_of_the_others() -> None:
     assert "replicas" not in values()["settings"]
     settings = (CHART / "templates" / "configmap.yaml").read_text().partition("  pack.yaml:")[0]
     assert "\n    replicas: {{ .Values.replicas | int }}\n" in settings
-    assert "list .Values.settings .Values.replicas |" in (CHART / "templates" / "deployment.yaml").read_text()
+    assert (
+        "list .Values.settings .Values.replicas .Values.patterns |"
+        in (CHART / "templates" / "deployment.yaml").read_text()
+    )
 
 
 def test_the_pod_has_no_more_rights_than_the_image_needs() -> None:
@@ -149,6 +152,20 @@ def _assert_taken(value: Any, schema: dict[str, Any]) -> None:
         assert re.search(schema.get("pattern", ""), value)
     elif isinstance(value, int):
         assert schema.get("minimum", value) <= value <= schema.get("maximum", value)
+
+
+def test_the_chart_hands_packs_and_patterns_on_as_they_stand() -> None:
+    """Helm reads YAML 1.1, to which the `on` of every flag and the mode `off` are booleans: it may only see text."""
+    properties = json.loads((CHART / "values.schema.json").read_text())["properties"]
+    assert properties["pack"]["type"] == properties["patterns"]["additionalProperties"]["type"] == "string"
+    config = (CHART / "templates" / "configmap.yaml").read_text()
+    assert "\n  pack.yaml: |\n    {{- .Values.pack | nindent 4 }}\n" in config
+    assert "\n  patterns.{{ $name }}.yaml: |\n    {{- $text | nindent 4 }}\n" in config
+    template = (CHART / "templates" / "deployment.yaml").read_text()
+    assert "- {key: patterns.{{ $name }}.yaml, path: patterns/{{ $name }}.yaml}\n" in template
+    assert {f"key: {key}," for key in re.findall(r"^  (\w+\.yaml): \|", config, re.MULTILINE)} == set(
+        re.findall(r"key: \w+\.yaml,", template)
+    )
 
 
 def test_chart_and_sidecar_differ_in_nothing_that_matters() -> None:
