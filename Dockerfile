@@ -13,6 +13,8 @@ COPY pyproject.toml README.md ./
 COPY proxy proxy
 COPY policies policies
 COPY supply supply
+# Whoever the image runs as can read them, also where the umask of who checked them out said otherwise.
+RUN chmod -R u=rwX,go=rX policies
 # The bill of materials says no if anything is there that was not locked.
 RUN /opt/build/bin/hatchling build -t wheel -d /build/dist \
  && /opt/stillgate/bin/pip install --no-cache-dir --no-deps --no-index dist/*.whl \
@@ -27,7 +29,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin stillgate \
  && python -m pip uninstall --yes --root-user-action ignore pip \
  && rm -f /usr/bin/apt* /usr/bin/dpkg* /usr/bin/perl* /usr/bin/bash /usr/bin/rbash /usr/bin/dash /usr/bin/sh /bin/sh
 COPY --from=build /opt/stillgate /opt/stillgate
-COPY policies /etc/stillgate/policies
+COPY --from=build /build/policies /etc/stillgate/policies
 ENV PATH=/opt/stillgate/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

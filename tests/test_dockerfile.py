@@ -42,11 +42,17 @@ def test_both_stages_have_the_same_python_and_one_takes_the_others_environment()
     (version,) = re.findall(r"^python:(\d+\.\d+)-slim$", BUILD.base)
     assert set(re.findall(r"/lib/python(\d+\.\d+)/", TEXT)) == {version}
     assert f"Programming Language :: Python :: {version}" in PROJECT["classifiers"]
-    (taken,) = [said for said in IMAGE.all_of("COPY") if said.startswith("--from")]
-    assert taken == f"--from={BUILD.name} /opt/stillgate /opt/stillgate"
+    assert f"--from={BUILD.name} /opt/stillgate /opt/stillgate" in IMAGE.all_of("COPY")
     assert "/opt/stillgate" in BUILD.all_of("RUN")[0]
     assert IMAGE.environment["PATH"].startswith("/opt/stillgate/bin:")
     assert IMAGE.command("ENTRYPOINT")[0] in PROJECT["scripts"]
+
+
+def test_packs_can_be_read_in_it_whatever_the_umask_of_who_checked_them_out() -> None:
+    assert all(said.startswith(f"--from={BUILD.name} ") for said in IMAGE.all_of("COPY")), "else modes stay"
+    assert "COPY --from=build /build/policies /etc/stillgate/policies\n" in TEXT
+    words = [f"{word} {said}" for word, said in BUILD.instructions]
+    assert words.index("COPY policies policies") < words.index("RUN chmod -R u=rwX,go=rX policies")
 
 
 def test_it_runs_as_a_user_of_its_own_who_owns_the_only_folder_to_write_in() -> None:
