@@ -14,6 +14,7 @@ from proxy.errors import ConfigurationError
 from proxy.store.base import Row, Store
 
 _BATCH = 500
+_CLOCKS_APART_S = 3600.0  # ours and that of the system in which an account was opened just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,11 @@ class KeyRegistry:
         self._changing = asyncio.Lock()  # a record that is read to be written anew, which must not undo a revocation
 
     async def create(self, request: KeyRequest) -> Minted:
-        """Make one key. Raises ConfigurationError if a secret to be taken over is known already."""
+        """Make one key. Raises ConfigurationError for a known secret, or an account that is opened in the future."""
         return (await self.create_all([request]))[0]
 
     async def create_all(self, requests: Sequence[KeyRequest]) -> list[Minted]:
-        """Make many keys, batch by batch. Raises ConfigurationError before the first batch that has a secret in use."""
+        """Make many keys, batch by batch. Raises ConfigurationError, see `create`, before the first batch with such."""
         made: list[Minted] = []
         for start in range(0, len(requests), _BATCH):
             batch = [await self._prepare(request) for request in requests[start : start + _BATCH]]
@@ -90,16 +91,18 @@ class KeyRegistry:
         return minted
 
     async def _prepare(self, request: KeyRequest) -> Minted:
-        created_at = request.created_at
+        created_at, now = request.created_at, self._clock.wall()
         if created_at is None:
-            created_at = await first_seen(self._store, request.account, self._clock.wall())
+            created_at = await first_seen(self._store, request.account, now)
+        elif created_at > now + _CLOCKS_APART_S:  # else the account would be a new one until long after that
+            raise ConfigurationError("created_at: lies ahead; say when the account was opened, or nothing")
         record = KeyRecord(
             id=new_key_id(self._random_bytes),
             account=request.account,
             tenant=request.tenant,
             plan=request.plan,
             created_at=created_at,
-            issued_at=self._clock.wall(),
+            issued_at=now,
             hint="",
             expires_at=request.expires_at,
             attributes=request.attributes,
