@@ -141,6 +141,8 @@ def _attributes(pairs: list[str]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise ConfigurationError(f"--attribute {pair!r}: must be NAME=VALUE")
+        if name in attributes:
+            raise ConfigurationError(f"--attribute {name}: is given twice, and an account has one of each name")
         attributes[name] = value
     return attributes
 
