@@ -64,9 +64,13 @@ def verify(
 
 
 def _trust(keys: Keys, text: str) -> None:
+    """Trust a key, or what a file holds; what is a key is none, so that no file can lie in its way."""
     try:
-        keys.trust(Path(text).read_text(encoding="utf-8") if "+" not in text and Path(text).is_file() else text)
-    except (NoteError, OSError, UnicodeDecodeError):
+        try:
+            keys.trust(text)
+        except NoteError:
+            keys.trust(Path(text).read_text(encoding="utf-8"))
+    except (NoteError, OSError, ValueError):
         raise typer.BadParameter(f"{text}: is no public key of a log; `stillgate log key` prints it") from None
 
 

@@ -49,6 +49,22 @@ def test_damage_is_told_with_its_file_and_line_and_ends_with_1(log: tuple[Path, 
     assert (finding["damage"], finding["line"], finding["seq"]) == ("deleted", 10, 13)
 
 
+def test_a_file_of_a_key_may_have_any_name_and_none_passes_for_another_key(
+    log: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, key = log
+    monkeypatch.chdir(tmp_path)
+    for name in ("c++.pub", "a+b/log.pub"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(key + "\n")
+        assert run("verify", folder, "--key", name).exit_code == 0
+    made = run("keygen", "another.key")
+    other = made.stdout.strip()
+    Path(other).parent.mkdir(parents=True, exist_ok=True)
+    Path(other).write_text(key + "\n")
+    assert run("verify", folder, "--key", other).exit_code == 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
