@@ -38,7 +38,9 @@ class Files:
     def check(self) -> None:
         """Raise ConfigurationError for a file that is not there, and where standard input is to be read but cannot."""
         for place in self._places:
-            if place != STDIN and (place.is_dir() or not place.exists()):
+            if place != STDIN and place.is_dir():
+                raise ConfigurationError(f"{place}: is a folder; name the files in it")
+            if place != STDIN and not place.exists():
                 raise ConfigurationError(f"{place}: cannot be read: there is no such file")
         if STDIN in self._places and sys.stdin is None:
             raise ConfigurationError(f"{STDIN}: cannot be read: there is no standard input")

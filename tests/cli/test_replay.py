@@ -113,6 +113,11 @@ def test_wrong_usage_and_unusable_files_are_2(
     assert Path("traffic.jsonl").read_bytes() == as_bytes([line()])
 
 
+def test_a_folder_is_not_said_to_be_missing(tmp_path: Path, pack: Path) -> None:
+    result = run(tmp_path, "--pack", pack)
+    assert (result.exit_code, result.stderr) == (2, f"{tmp_path}: is a folder; name the files in it\n")
+
+
 def test_an_output_that_takes_no_more_is_2(tmp_path: Path, pack: Path) -> None:
     file = tmp_path / "traffic.jsonl"
     file.write_bytes(as_bytes([line()]))
