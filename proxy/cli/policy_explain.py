@@ -50,7 +50,7 @@ def explain(  # noqa: PLR0913 - every option is an argument
     account: Annotated[str | None, typer.Option("--account", help="The caller's account.")] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", help="The caller's tenant.")] = None,
     plan: Annotated[str | None, typer.Option("--plan", help="The caller's plan.")] = None,
-    age_days: Annotated[float | None, typer.Option("--age-days", help="The age of the account.")] = None,
+    age_days: Annotated[float | None, typer.Option("--age-days", min=0, help="The age of the account.")] = None,
     given: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A field, or a signal as the rules are to see it."),

@@ -89,6 +89,11 @@ def test_counters_stand_at_this_request_if_nobody_says_otherwise(files: tuple[Pa
     assert "signals.probes gte 20: it is 1" in run(files).output
 
 
+def test_no_account_is_younger_than_new(files: tuple[Path, Path]) -> None:
+    result = run(files, "--age-days", "-1")
+    assert (result.exit_code, "'--age-days'" in result.stderr) == (2, True)
+
+
 def test_the_caller_can_stand_in_a_file(files: tuple[Path, Path], tmp_path: Path) -> None:
     caller = tmp_path / "caller.yaml"
     caller.write_text("{plan: free, age_days: 2}")
