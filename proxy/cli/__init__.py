@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -41,6 +42,8 @@ _NOT_PRINTED = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 def main() -> None:
     """Run the command line; whoever reads what it prints may leave before its end."""
     hold_standard_streams()
+    if isinstance(sys.stdout, TextIOWrapper):  # as on stderr: what an encoding lacks may cost nobody a new key's secret
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             app()

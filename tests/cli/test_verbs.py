@@ -58,6 +58,17 @@ def test_a_full_disk_is_told_in_words() -> None:
         assert (code, said) == (1, "stillgate: standard output cannot be written: No space left on device\n"), words
 
 
+@pytest.mark.parametrize("encoding", ["latin-1:strict", "utf-8:strict"])
+def test_what_an_encoding_lacks_is_printed_as_an_escape(encoding: str, tmp_path: Path) -> None:
+    pack = os.fsencode(tmp_path) + b"/\xe2\x80\xa6\xff.yaml"
+    command: list[str | bytes] = [sys.executable, "-m", "proxy.cli", "policy", "check", pack]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    ran = subprocess.run(command, capture_output=True, check=False, env=environment)  # noqa: S603 - our own words
+    assert (ran.returncode, ran.stderr) == (2, b"")
+    ellipsis = "\N{HORIZONTAL ELLIPSIS}" if encoding.startswith("utf") else r"\u2026"
+    assert f"/{ellipsis}\\udcff.yaml: error: cannot be read" in ran.stdout.decode()
+
+
 def _printed_to(descriptor: int, *words: str) -> tuple[int, str]:
     """Run a verb that prints there; return how it ended and what it said besides."""
     bare = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

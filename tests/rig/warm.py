@@ -135,6 +135,7 @@ def _become(order: dict[str, Any], descriptors: list[int]) -> None:
     for number, descriptor in zip((0, 1, 2, *order["passed"]), descriptors, strict=True):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    sys.stdout = os.fdopen(1, "w", closefd=False)  # the one before believes that it can seek, as what was there
     for limit, values in order["limits"]:
         resource.setrlimit(limit, values)
     os.chdir(order["cwd"])
