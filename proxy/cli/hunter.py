@@ -39,7 +39,10 @@ def hunter(
     config: Config = None,
     data: Data = None,
     admin_port: Annotated[
-        int | None, typer.Option(help="A loopback port for health and metrics; 0 takes a free one, none has none.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="A loopback port for health and metrics; 0 takes a free one, none has none."
+        ),
     ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least severe messages to show.")] = LogLevel.INFO,
 ) -> None:

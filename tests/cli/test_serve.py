@@ -1,4 +1,4 @@
-"""`stillgate serve`: what it refuses before anything is started."""
+"""`stillgate serve` and `stillgate hunter`: what they refuse before anything is started."""
 
 from __future__ import annotations
 
@@ -32,3 +32,10 @@ def test_a_wrong_word_on_the_command_line_is_named(
     assert (result.exit_code, result.stdout) == (exit_code, "")
     assert complaint in " ".join(result.stderr.split())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+def test_a_hunter_takes_no_port_that_there_is_not(port: str) -> None:
+    """Whoever listens there is listening on another port, by as much as fits into sixteen bits."""
+    result = CliRunner().invoke(app, ["hunter", "--admin-port", port])
+    assert (result.exit_code, "Invalid value for '--admin-port'" in result.stderr) == (2, True)
