@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -66,8 +67,14 @@ def hunter(
 
 async def _hunt(settings: Settings, port: int | None) -> None:
     stop, clock = asyncio.Event(), SystemClock()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    had_terminal = sys.stdin is not None and os.isatty(0)
+
+    def on_hangup() -> None:
+        if had_terminal and not os.isatty(0):  # its window was closed; else the pack is to be read, as it is anyway
+            stop.set()
+
+    for number, handler in ((signal.SIGINT, stop.set), (signal.SIGTERM, stop.set), (signal.SIGHUP, on_hangup)):
+        asyncio.get_running_loop().add_signal_handler(number, handler)
     async with AsyncExitStack() as stack:
         sight = look(settings.pack)
         store = await open_store(settings.store.url, clock=clock, access=store_access(settings))

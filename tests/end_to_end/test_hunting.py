@@ -257,6 +257,10 @@ async def test_a_hunter_of_its_own_hunts_on_a_shared_store(tmp_path: Path) -> No
                 for number in range(3):
                     await ask(scene, f"acme-{number}")
                 assert (await hunted(scene, 3))["state"] == "open"
+                hunter.send_signal(signal.SIGHUP)  # as whatever has a service's files read anew does
+                for number in range(3, 5):
+                    await ask(scene, f"acme-{number}")
+                assert (await hunted(scene, 5))["state"] == "open"
             finally:
                 hunter.terminate()
                 async with asyncio.timeout(15):
