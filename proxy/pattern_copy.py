@@ -13,6 +13,7 @@ from pathlib import Path
 
 from proxy.detectors import patterns_beside
 from proxy.errors import ConfigurationError
+from proxy.pattern_sets import set_files
 from proxy.problem import Unreadable
 from proxy.strict_yaml import read
 
@@ -65,7 +66,7 @@ def _files(folder: Path | None) -> dict[str, bytes]:
     if folder is None:
         return {}
     try:
-        paths = sorted(folder.glob("*.yaml"))
+        paths = set_files(folder)
         if len(paths) > _MOST_FILES:
             raise ConfigurationError(f"{folder}: has more than {_MOST_FILES} pattern sets")
         for path in paths:

@@ -145,7 +145,7 @@ class PatternSet:
 def load_pattern_sets(folder: Path) -> tuple[PatternSet, ...]:
     """Read every set of a folder, in the order of the files' names; raises YamlProblems with all that is wrong."""
     try:
-        paths = sorted(folder.glob("*.yaml"))
+        paths = set_files(folder)
     except OSError as error:
         raise Unreadable([Problem(str(folder), 0, 0, f"cannot be read: {error.strerror}")]) from None
     sets: list[PatternSet] = []
@@ -158,6 +158,11 @@ def load_pattern_sets(folder: Path) -> tuple[PatternSet, ...]:
     if has_errors(problems):
         raise YamlProblems(problems)
     return tuple(sets)
+
+
+def set_files(folder: Path) -> list[Path]:
+    """Return the files of a folder's sets. Raises OSError where it cannot be listed: `glob` would find none there."""
+    return sorted(path for path in folder.iterdir() if path.name.endswith(".yaml"))
 
 
 def check_pattern_set(data: bytes, file: str) -> tuple[PatternSet | None, list[Problem]]:

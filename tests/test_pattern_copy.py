@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from proxy.errors import ConfigurationError
 from proxy.pattern_copy import PATTERNS_FOLDER, copied_patterns, copy_patterns, patterns_digest
+from proxy.pattern_sets import load_pattern_sets
+from proxy.problem import YamlProblems
 
 
 @pytest.fixture
@@ -74,3 +78,19 @@ def test_what_is_no_file_or_too_many_are_refused_in_a_sentence(pack: Path, tmp_p
         (tmp_path / "patterns" / f"{number}.yaml").touch()
     with pytest.raises(ConfigurationError, match="more than 100"):
         copy_patterns(pack, tmp_path / "data")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_one_without_sets(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "listdir", _may_not)
+    monkeypatch.setattr(os, "scandir", _may_not)
+    with pytest.raises(ConfigurationError, match="patterns: cannot be read: Permission denied"):
+        copy_patterns(pack, tmp_path / "data")
+    with pytest.raises(YamlProblems, match="patterns: error: cannot be read: Permission denied"):
+        load_pattern_sets(tmp_path / "patterns")
+    assert patterns_digest(pack) == "different"
+
+
+def _may_not(folder: Path) -> NoReturn:
+    raise PermissionError(errno.EACCES, "Permission denied", str(folder))
