@@ -120,7 +120,8 @@ def readable(place: Path) -> Iterator[None]:
 
 def _files_of(place: Path) -> list[Path]:
     if place.is_dir():
-        found = sorted(file for file in place.glob("*.jsonl*") if not file.name.endswith(_MARK) and file.is_file())
+        named = [file for file in place.iterdir() if ".jsonl" in file.name and not file.name.endswith(_MARK)]
+        found = sorted(file for file in named if file.is_file())
         if not found:
             raise ConfigurationError(f"{place}: holds no decision log, which would be *.jsonl")
         return found

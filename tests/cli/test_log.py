@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -143,6 +144,20 @@ def test_a_place_that_may_not_even_be_looked_for_is_told_in_words(
     assert (result.exit_code, result.stdout) == (code, "")
     assert isinstance(result.exception, SystemExit)
     assert str(hidden) in "".join(result.stderr.split()).replace("│", ""), result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["verify", "CLOSED", "--key", "x"], ["query", "CLOSED"]])
+def test_a_folder_that_may_not_be_listed_is_not_said_to_hold_no_log(
+    arguments: list[str], log: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def may_not(folder: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "listdir", may_not)
+    monkeypatch.setattr(os, "scandir", may_not)
+    result = run(*(log[0] if argument == "CLOSED" else argument for argument in arguments))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Permissiondenied" in "".join(result.stderr.split()).replace("│", ""), result.stderr
 
 
 def test_keys_are_made_shown_and_replaced(tmp_path: Path) -> None:
