@@ -104,9 +104,8 @@ def run(scene: Scene, traffic: Sequence[Path], outputs: tuple[Path | None, Path 
     """Replay files and return what came of it. Raises ConfigurationError for a file that cannot be used."""
     began = time.monotonic()
     with collecting_briefly(), ExitStack() as stack:
-        advance = stack.enter_context(_progress(traffic))
-        files = Files(traffic, advance)
-        files.check()
+        Files(traffic).check()
+        files = Files(traffic, stack.enter_context(_progress(traffic)))
         wants = wants_of(scene)
         stage = stage_of(scene, wants, *[_opened(stack, output) for output in outputs])
         summary = Replay(stage).run(batches(files.blocks(), wants, jobs))
@@ -128,8 +127,7 @@ def _keep_traffic(traffic: Sequence[Path], outputs: Sequence[Path | None]) -> No
     """Refuse to write over what is to be read, or two things into one file."""
     written = [output for output in outputs if output is not None]
     for number, output in enumerate(written):
-        others = [*traffic, *written[:number]]
-        if any(output == other or (output.exists() and other.exists() and output.samefile(other)) for other in others):
+        if any(_same(output, other) for other in (*traffic, *written[:number])):
             raise typer.BadParameter(f"{output} is another file of this replay already")
 
 
@@ -150,6 +148,13 @@ class _Output(io.FileIO):
             return super().write(data)
         except OSError as error:
             raise ConfigurationError(f"{self.name}: cannot be written: {error.strerror}") from None
+
+
+def _same(output: Path, other: Path) -> bool:
+    try:
+        return output == other or output.samefile(other)
+    except OSError:  # one of them is not there yet, or may not be looked for, which is told when it is opened
+        return False
 
 
 @contextmanager

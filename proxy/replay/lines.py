@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, cast
 
+from proxy.decisions.reading import readable
 from proxy.errors import ConfigurationError
 
 STDIN: Final = Path("-")
@@ -38,10 +39,13 @@ class Files:
     def check(self) -> None:
         """Raise ConfigurationError for a file that is not there, and where standard input is to be read but cannot."""
         for place in self._places:
-            if place != STDIN and place.is_dir():
-                raise ConfigurationError(f"{place}: is a folder; name the files in it")
-            if place != STDIN and not place.exists():
-                raise ConfigurationError(f"{place}: cannot be read: there is no such file")
+            if place == STDIN:
+                continue
+            with readable(place):
+                if place.is_dir():
+                    raise ConfigurationError(f"{place}: is a folder; name the files in it")
+                if not place.exists():
+                    raise ConfigurationError(f"{place}: cannot be read: there is no such file")
         if STDIN in self._places and sys.stdin is None:
             raise ConfigurationError(f"{STDIN}: cannot be read: there is no standard input")
         if self._places.count(STDIN) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -116,6 +117,22 @@ def test_wrong_usage_and_unusable_files_are_2(
 def test_a_folder_is_not_said_to_be_missing(tmp_path: Path, pack: Path) -> None:
     result = run(tmp_path, "--pack", pack)
     assert (result.exit_code, result.stderr) == (2, f"{tmp_path}: is a folder; name the files in it\n")
+
+
+def test_a_file_that_may_not_even_be_looked_for_is_told_in_words(
+    tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden, look = tmp_path / "traffic.jsonl", Path.stat
+
+    def stat(path: Path, **how: bool) -> os.stat_result:
+        if path == hidden:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    for words in ([hidden], [hidden, "--decisions", tmp_path / "d"]):
+        result = run(*words, "--pack", pack)
+        assert (result.exit_code, result.stderr) == (2, f"{hidden}: cannot be read: Permission denied\n")
 
 
 def test_an_output_that_takes_no_more_is_2(tmp_path: Path, pack: Path) -> None:
