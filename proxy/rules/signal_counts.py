@@ -36,9 +36,20 @@ class SignalCounts:
 
     def __init__(self, wanted: Sequence[Signal], table: FieldTable, signals: Signals) -> None:
         self.names = tuple(f"signals.{signal.name}" for signal in wanted)
-        late = {signal.name for signal in wanted if _reads_answer(signal, table)}
-        self._early = _by_scope([signal for signal in wanted if signal.name not in late], signals)
-        self._late = _by_scope([signal for signal in wanted if signal.name in late], signals)
+        # Signals of one definition have one counter, which is to count an exchange once.
+        first: dict[Counter, str] = {}
+        counted: list[tuple[Signal, Counter]] = []
+        same: list[tuple[str, str]] = []
+        for signal in wanted:
+            counter = signals.counter(signal)
+            if counter in first:
+                same.append((f"signals.{signal.name}", f"signals.{first[counter]}"))
+            else:
+                first[counter] = signal.name
+                counted.append((signal, counter))
+        self._same = tuple(same)
+        self._early = _by_scope([(signal, counter) for signal, counter in counted if not _reads_answer(signal, table)])
+        self._late = _by_scope([(signal, counter) for signal, counter in counted if _reads_answer(signal, table)])
 
     def count(self, exchange: Exchange, now: float) -> None:
         """Count an exchange whose request is known, and put all counts among its fields; `now` is Unix seconds."""
@@ -56,6 +67,8 @@ class SignalCounts:
             key = key_of(exchange)
             for name, _, _, counter in signals:
                 fields[name] = 0 if key is None else counter.count(key, now)
+        for name, first in self._same:
+            fields[name] = fields[first]
 
     def learn(self, exchange: Exchange, now: float) -> None:
         """Count what only an exchange's end tells; the counts in its fields stay as the rules saw them."""
@@ -80,14 +93,13 @@ _KEYS: Mapping[Scope, Callable[[Exchange], str | None]] = {
 }
 
 
-def _by_scope(wanted: Iterable[Signal], signals: Signals) -> tuple[_Scope, ...]:
-    groups = groupby(sorted(wanted, key=lambda signal: signal.per), key=lambda signal: signal.per)
-    return tuple(_Scope(_KEYS[scope], tuple(_compiled(signal, signals) for signal in group)) for scope, group in groups)
+def _by_scope(counted: Iterable[tuple[Signal, Counter]]) -> tuple[_Scope, ...]:
+    groups = groupby(sorted(counted, key=lambda each: each[0].per), key=lambda each: each[0].per)
+    return tuple(_Scope(_KEYS[scope], tuple(_compiled(*each) for each in group)) for scope, group in groups)
 
 
-def _compiled(signal: Signal, signals: Signals) -> _Signal:
-    where = compile_condition(signal.where)
-    return _Signal(f"signals.{signal.name}", signal.distinct, where, signals.counter(signal))
+def _compiled(signal: Signal, counter: Counter) -> _Signal:
+    return _Signal(f"signals.{signal.name}", signal.distinct, compile_condition(signal.where), counter)
 
 
 def _members(fields: Mapping[str, Any], distinct: str) -> Sequence[str]:

@@ -193,6 +193,23 @@ def test_signals_count_the_present_exchange_and_survive_a_new_pack_while_their_d
     assert bench.judge(now=NOW + 4).fired == ()
 
 
+def test_signals_that_say_the_same_under_two_names_count_an_exchange_once() -> None:
+    answered = {"where": Test("answer.status", Operator.EQ, 0)}
+    twins = (
+        signal("first"),
+        signal("second", digest="digest of first"),
+        signal("late", **answered),
+        signal("later", digest="digest of late", **answered),
+    )
+    bench = Bench(pack(rule("often", 45, Test("signals.second", Operator.GTE, 2)), signals=twins))
+    counts = []
+    for _ in range(3):
+        bench.judge(sent := exchange())
+        bench.engine.learn(sent, NOW)
+        counts.append([sent.fields[f"signals.{twin.name}"] for twin in twins])
+    assert counts == [[1, 1, 0, 0], [2, 2, 1, 1], [3, 3, 2, 2]]
+
+
 def test_distinct_values_are_counted_over_all_members_of_a_list() -> None:
     tokens = signal("tokens", distinct="request.logit_bias_keys")
     bench = Bench(pack(rule("sweep", 45, Test("signals.tokens", Operator.GTE, 5)), signals=(tokens,)))
