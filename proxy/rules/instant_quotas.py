@@ -82,6 +82,8 @@ class InstantQuotas:
             return never[0] if never else max(denials, key=_retry_after)
         if shadow:
             reservation.shadow = _look(shadow, amounts, reservation, now)
+            if refusing := {denial.quota.id for denial in reservation.shadow}:
+                reservation.charged = [count for count in reservation.charged if count.quota.id not in refusing]
         return reservation
 
     def settle(self, reservation: Reservation, used: Amounts) -> None:

@@ -2,7 +2,8 @@
 
 Laws:
 - An exchange is admitted only if every enforced limit granted its reserve; what the others granted then goes back.
-- A limit in shadow never refuses, never fails an exchange, and is asked after the enforced ones.
+- A limit in shadow never refuses, never fails an exchange, and is asked after the enforced ones. What the others of its
+  quota granted goes back if it would have refused, as it would in force.
 - `settle` and `refund` do not await, so they cannot be cut short by a client that leaves.
 - A reservation is settled with the leases it was made with, whichever pack is in force by then.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
 from proxy.exchange import NO_TIES, Principal, Ties
-from proxy.rules.lease_pool import LeasePool
+from proxy.rules.lease_pool import AnyLease, LeasePool
 from proxy.rules.leases import Refusal, take_each
 from proxy.rules.pack import Measure, Mode, Pack, Quota, Scope
 from proxy.rules.reservation import NOTHING, Amounts, Counter, Denial, Measured, Plan, Reservation
@@ -99,6 +100,8 @@ class Quotas:
                 denial = await self._ask_enforced(missing, amounts, reservation)
             if plan.shadow and denial is None and (missing := _take_held(plan.shadow, reservation, self._now())):
                 reservation.shadow, _ = await self._ask(missing, amounts, reservation)
+                if reservation.shadow:
+                    self._give_up(reservation)
         except BaseException:
             self.refund(reservation)
             raise
@@ -132,9 +135,7 @@ class Quotas:
         unused = reservation.amounts.less(used)
         for lease, measure, slot in reservation.touched:
             if units := unused[measure]:
-                lease.give(units, slot, now)
-                if not lease.watched:  # what came back may be all that it holds
-                    self._pool.watch(lease)
+                self._give(lease, units, slot, now)
 
     def refund(self, reservation: Reservation) -> None:
         """Give everything back."""
@@ -187,6 +188,22 @@ class Quotas:
                     else:
                         reservation.touched.append((counter.lease, counter.measure, answer))
         return denials, failed
+
+    def _give_up(self, reservation: Reservation) -> None:
+        """Give back what other limits granted of a quota in shadow that would have refused: then it takes nothing."""
+        refusing = {denial.quota.id for denial in reservation.shadow}
+        counters = [counter for measured in reservation.plan.shadow for counter in measured.counters]
+        leases = {counter.lease for counter in counters if counter.quota.id in refusing}
+        now = self._now()
+        for lease, measure, slot in reservation.touched:
+            if lease in leases:
+                self._give(lease, reservation.amounts[measure], slot, now)
+        reservation.touched = [touched for touched in reservation.touched if touched[0] not in leases]
+
+    def _give(self, lease: AnyLease, units: int, slot: int, now: float) -> None:
+        lease.give(units, slot, now)
+        if not lease.watched:  # what came back may be all that it holds
+            self._pool.watch(lease)
 
     def _plan(self, principal: Principal, model: str, ties: Ties, shadow_ties: Ties) -> Plan:
         key = (principal.key_id, model, ties, shadow_ties)

@@ -41,6 +41,7 @@ quotas:
     mode: shadow
     limits:
       - {measure: input_tokens, max: 200, window: 5m}
+      - {measure: requests, max: 3, window: 10m}
   - id: per-template
     per: template
     mode: enforce

@@ -129,6 +129,18 @@ async def test_a_shadow_quota_reports_and_never_refuses(replica: Make) -> None:
     assert [len(one.shadow) for one in results if isinstance(one, Reservation)] == [0, 0, 1, 1]
 
 
+async def test_a_shadow_quota_that_would_refuse_takes_nothing_by_its_other_limits(replica: Make) -> None:
+    limits = (Limit(Measure.REQUESTS, 3, HOUR, exact=False), Limit(Measure.OUTPUT_TOKENS, 100, HOUR, exact=False))
+    quotas = replica(Quota("watched", Scope.ACCOUNT, Mode.SHADOW, limits, CLIENT))
+    refused = []
+    for tokens in (60, 60, 60, 10, 10, 10):
+        held = await quotas.reserve(principal(), "m", Amounts.of(1, tokens, 0))
+        assert isinstance(held, Reservation)
+        quotas.settle(held, Amounts.of(1, tokens, 0))
+        refused.append([denial.limit.measure for denial in held.shadow])
+    assert refused == [[], [Measure.OUTPUT_TOKENS], [Measure.OUTPUT_TOKENS], [], [], [Measure.REQUESTS]]
+
+
 async def test_a_quota_that_is_off_is_not_there(replica: Make) -> None:
     quotas = replica(quota(Measure.REQUESTS, 1, mode=Mode.OFF))
     assert all([isinstance(await quotas.reserve(principal(), "m", ONE), Reservation) for _ in range(5)])
