@@ -38,13 +38,13 @@ class Activation:
         """Bring a pack into force. Raises ConfigurationError if it is broken, or the path is somebody else's."""
         await self._put(data, "activate", who, why)
 
-    async def rollback(self, digest: str, who: str, why: str) -> None:
-        """Bring an earlier pack into force: the one whose digest begins so, or the one before if that is empty.
+    async def rollback(self, digest: str | None, who: str, why: str) -> None:
+        """Bring an earlier pack into force: the one whose digest begins so, or the one before with None.
 
         Raises ConfigurationError if there is none, or for the reasons of `activate`.
         """
         archive = self._packs.archive
-        if digest:
+        if digest is not None:
             revision = archive.find(digest)
         elif len(archive.revisions) > 1:
             revision = archive.revisions[-2]

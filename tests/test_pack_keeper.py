@@ -103,5 +103,5 @@ async def test_a_revision_whose_file_was_changed_is_not_gone_back_to(kept: tuple
     await Activation(keeper).activate(made("second")[1], "ann", "x")
     (keeper.archive.folder / f"{first.digest}.yaml").write_bytes(made("other")[1])
     with pytest.raises(ConfigurationError, match="was changed since"):
-        await Activation(keeper).rollback("", "ann", "x")
+        await Activation(keeper).rollback(None, "ann", "x")
     assert keeper.pack.name == "second"

@@ -40,9 +40,10 @@ async def activate(side: AdminSide, caller: Caller, request: web.Request) -> web
 async def rollback(side: AdminSide, caller: Caller, request: web.Request) -> web.Response:
     """Go back to an earlier pack: the one before, or the one whose digest begins so."""
     document = await members(request, "digest", "reason")
-    digest, why = _text({"digest": "", **document}, "digest"), reason(document, needed=True)
-    if len(digest) > _DIGEST_CHARS:
-        raise ConfigurationError(f"digest: has at most {_DIGEST_CHARS} characters")
+    digest = _text(document, "digest") if "digest" in document else None
+    why = reason(document, needed=True)
+    if digest is not None and not 1 <= len(digest) <= _DIGEST_CHARS:
+        raise ConfigurationError(f"digest: must be 1 to {_DIGEST_CHARS} characters; without it, the pack before")
     await side.changes.make(
         change(caller, "policy.rollback", digest or "the one before", why),
         lambda: Activation(side.packs).rollback(digest, caller.name, why),

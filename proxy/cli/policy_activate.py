@@ -48,7 +48,7 @@ def activate(
 
 
 def rollback(
-    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="Its digest, or how that begins.")] = "",
+    digest: Annotated[str | None, typer.Argument(metavar="DIGEST", help="Its digest, or how that begins.")] = None,
     *,
     why: Why,
     config: Config = None,
@@ -58,8 +58,10 @@ def rollback(
 
     Once more goes back to the one that was left. Exit: 0 in force, 1 refused and nothing changed, 2 usage.
     """
+    if digest == "":  # as a script's variable that was never set
+        raise typer.BadParameter("is empty: leave it out for the pack before", param_hint="DIGEST")
     with told_plainly():
-        asked = {"digest": digest, "reason": why}
+        asked = {"reason": why} if digest is None else {"digest": digest, "reason": why}
         _tell(AdminClient.of(config, data).ask("POST", "/policy/rollback", asked))
 
 

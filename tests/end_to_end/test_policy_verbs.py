@@ -57,6 +57,10 @@ async def test_activate_changes_the_file_and_every_worker_before_it_returns_and_
     assert "in force: first 1" in await verb(scene.gate, "rollback", first["digest"][:8], *WHY)
     assert await served_by(scene) == "first"
     assert "no revisions" in await verb(scene.gate, "rollback", "00000000", *WHY, code=1)
+    assert "is empty" in await verb(scene.gate, "rollback", "", *WHY, code=2)
+    code, problem = await scene.gate.admin_request("POST", "/policy/rollback", {"digest": "", "reason": "x"})
+    assert (code, problem["detail"]) == (400, "digest: must be 1 to 64 characters; without it, the pack before")
+    assert await served_by(scene) == "first"
     revisions = json.loads(await verb(scene.gate, "status", "--json"))["revisions"]
     assert [(entry["name"], entry["how"], entry["who"], entry["why"]) for entry in revisions[:1]] == [
         ("first", "rollback", WHO, "ticket 12")
