@@ -14,7 +14,8 @@ from aiohttp import web
 
 from proxy.auth.admin import Forbidden
 from proxy.decisions.writer import LogUnavailable
-from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.dialects import strict_json
+from proxy.errors import ConfigurationError, ProxyError, StoreUnavailable
 from proxy.log import get, mask
 
 _PROBLEM = "application/problem+json"
@@ -34,12 +35,9 @@ async def members(request: web.Request, *known: str) -> dict[str, Any]:
 async def any_members(request: web.Request) -> dict[str, Any]:
     """Return the members of the body's object for a caller that knows which there may be."""
     try:
-        document = orjson.loads(await request.read() or b"{}")
-    except orjson.JSONDecodeError:
-        raise ConfigurationError("the body is not JSON") from None
-    if not isinstance(document, dict):
-        raise ConfigurationError("the body must be a JSON object")
-    return document
+        return strict_json.read(await request.read() or b"{}")
+    except ProxyError as flaw:
+        raise ConfigurationError(flaw.message) from None
 
 
 def reason(document: Mapping[str, Any], *, needed: bool) -> str:

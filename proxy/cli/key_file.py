@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,4 +49,11 @@ def _row(text: bytes) -> dict[str, Any]:
         raise ConfigurationError(f"not JSON: {error}") from None
     if not isinstance(row, dict):
         raise ConfigurationError("must be a JSON object")
+    json.loads(text, object_pairs_hook=_once)  # of a member that comes twice the other parser takes the last
     return row
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            raise ConfigurationError(f"the field {name!r} stands there twice")

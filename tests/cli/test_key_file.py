@@ -26,6 +26,8 @@ def test_lines_keep_their_numbers_over_empty_ones_and_windows_line_ends(tmp_path
         ("[]", "must be a JSON object"),
         ("{}", "account: must be "),
         ('{"acount": "a-1"}', "unknown field 'acount'"),
+        ('{"account": "a-1", "plan": "pro", "plan": "free"}', "the field 'plan' stands there twice"),
+        ('{"account": "a-1", "attributes": {"card": "1", "c\\u0061rd": "2"}}', "the field 'card' stands there twice"),
         ('{"account": "a 1"}', "account: must be "),
         ('{"account": "a-1", "secret": "short"}', "secret: must be "),
         ('{"account": "a-1", "secret": "sgk_0123456789012345678901234567890"}', "secret: must be "),
