@@ -110,7 +110,16 @@ def _judge(pack: Pack, table: FieldTable, logged: Logged, fields: Fields, max_mo
     exchange = exchange_at(logged, dict(fields), unknown)
     judgement = Engine(known.pack, table, signals, flags, max_mode).judge(exchange, moment)
     done = effect_again(pack, judgement.enforced.rungs, logged)
-    explained = explain(known.pack, exchange.fields, judgement, moment, unknown=unknown, max_mode=max_mode)
+    explained = explain(
+        known.pack,
+        exchange.fields,
+        judgement,
+        moment,
+        unknown=unknown,
+        max_mode=max_mode,
+        ties=exchange.ties,
+        shadow_ties=exchange.shadow_ties,
+    )
     notes = [*known.notes(logged), *done.notes]
     if unknown:
         notes.append(f"not known then, since a detector failed: {', '.join(sorted(unknown))}")

@@ -94,7 +94,8 @@ def _flags(pack: Pack, question: Question) -> Iterator[tuple[Side, Flag]]:
                 if entry.flag.name == name and (side is Side.SHADOW or entry.mode is not Mode.SHADOW)
             ]
             if scores:
-                yield side, Flag(name, max(scores), question.now, question.now + _LIFE_S, "", "said to be there")
+                before = question.now - _LIFE_S  # so that a rule which raises it now gives it its score
+                yield side, Flag(name, max(scores), before, question.now + _LIFE_S, "", "said to be there")
 
 
 def read_given(entries: Iterable[str], pack: Pack, table: FieldTable) -> dict[str, Value]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from proxy.exchange import NO_TIES, Ties
 from proxy.rules.cel import ConditionFailed
 from proxy.rules.conditions import compile_condition, fields_of
 from proxy.rules.engine import Judgement, capped
 from proxy.rules.flags import Flag
 from proxy.rules.ladder import Ladder, Standing
-from proxy.rules.pack import AllOf, AnyOf, Cel, Condition, Exemption, Mode, Not, OnError, Pack, Rule, Test
+from proxy.rules.pack import AllOf, AnyOf, Cel, Condition, Exemption, Mode, Not, OnError, Pack, Rule, Subject, Test
 
 _TRUE = AllOf(())
 _FALSE = Not(_TRUE)
@@ -93,10 +94,12 @@ def explain(
     *,
     unknown: frozenset[str] = frozenset(),
     max_mode: Mode = Mode.ENFORCE,
+    ties: Ties = NO_TIES,
+    shadow_ties: Ties = NO_TIES,
 ) -> Explanation:
     """Explain what the engine said; `fields` are those it judged, signals included, at the same `now`.
 
-    `unknown` are the fields that detectors failed to tell.
+    `unknown` are the fields that detectors failed to tell. Flags from before `now` are taken to be on the account.
     """
     exempt = [
         exemption
@@ -104,7 +107,12 @@ def explain(
         if exemption.expires > now and _outcome(exemption.match, fields) is Outcome.MET
     ]
     rules = tuple(_rule(rule, capped(rule.mode, max_mode), fields, now, exempt, unknown) for rule in pack.rules)
-    near = [found for explained in rules for found in _near(explained, pack, fields, judgement, exempt)]
+    near: list[Near] = []
+    for explained in rules:
+        enforced = explained.mode is Mode.ENFORCE
+        standing = judgement.enforced if enforced else judgement.shadow
+        would = _standing(pack, standing, explained.rule, exempt, ties if enforced else shadow_ties, now)
+        near += _near(explained, fields, would, exempt)
     score = judgement.enforced.score
     above = next((rung for rung in pack.ladder if rung.score > score), None)
     next_rung = None if above is None else (above.name, above.score - score)
@@ -184,14 +192,12 @@ def _rule(
 
 
 def _near(
-    explained: Explained, pack: Pack, fields: Mapping[str, Any], judgement: Judgement, exempt: Sequence[Exemption]
+    explained: Explained, fields: Mapping[str, Any], would: Standing, exempt: Sequence[Exemption]
 ) -> Iterator[Near]:
-    """Yield the comparisons of a rule that is not met of which each alone would make it fire."""
+    """Yield the comparisons of a rule that is not met of which each alone would make it fire and lead to `would`."""
     rule = explained.rule
     if explained.fate is not Fate.NOT_MET or any(rule.id in exemption.rules for exemption in exempt):
         return
-    standing = judgement.enforced if explained.mode is Mode.ENFORCE else judgement.shadow
-    would = _standing(pack, standing, rule, exempt)
     for test, flipped in _flips(rule.when, fields):
         if _outcome(flipped, fields) is Outcome.MET:
             says = f"{test.field} {test.operator} {shown(test.operand)}"
@@ -200,11 +206,23 @@ def _near(
             yield Near(rule.id, explained.mode, says, fields[test.field], would.score, would.rung)
 
 
-def _standing(pack: Pack, standing: Standing, rule: Rule, exempt: Sequence[Exemption]) -> Standing:
+def _standing(
+    pack: Pack, standing: Standing, rule: Rule, exempt: Sequence[Exemption], ties: Ties, now: float
+) -> Standing:
+    """Return where an exchange would stand if the rule fired as well."""
     flags = {flag.name: flag for flag in standing.flags}
-    known = flags.get(rule.flag.name)
-    if known is None or known.score < rule.flag.score:
-        flags[rule.flag.name] = Flag(rule.flag.name, rule.flag.score, 0, 0, rule.id)
+    there = {
+        Subject.ACCOUNT: True,
+        Subject.TENANT: True,
+        Subject.TEMPLATE: ties.template,
+        Subject.CLUSTER: ties.cluster,
+    }
+    if any(there[subject] for subject in rule.flag.on):
+        score = rule.flag.score
+        known = flags.get(rule.flag.name, Flag(rule.flag.name, score, now, now, rule.id))
+        if known.last_raised == now or Subject.ACCOUNT not in rule.flag.on:
+            score = max(score, known.score)
+        flags[rule.flag.name] = known._replace(score=score)
     caps = [exemption for exemption in exempt if exemption.max_rung is not None]
     return Ladder(pack.ladder).stand(flags, caps)[0]
 

@@ -13,6 +13,8 @@ from proxy.errors import ConfigurationError
 from proxy.policy_testing.schema import AccountFixture
 from proxy.policy_testing.single import Answer, Question, ask, read_given
 from proxy.rules.explain import Fate
+from proxy.rules.flag_book import FlagBook
+from proxy.rules.pack import Mode
 from tests.policy_testing.packs import EXAMPLE, exact_minds
 
 PLAIN = {"model": "large", "messages": [{"role": "user", "content": "Hello."}]}
@@ -53,6 +55,16 @@ def test_a_flag_that_is_said_to_be_there_counts() -> None:
     answer = judged(flags=("logprob_probe",), age_days=400)
     assert answer.observed.judgement.enforced.score == 65
     assert answer.explanation.next_rung == ("block", 75)
+
+
+def test_a_rule_that_raises_a_flag_which_is_said_to_be_there_gives_it_its_score() -> None:
+    probe, young = EXAMPLE.rules
+    weaker = replace(young, mode=Mode.ENFORCE, flag=replace(probe.flag, score=20))
+    pack = replace(EXAMPLE, rules=(probe, weaker))
+    given = read_given(["request.turns=9"], pack, field_table())
+    question = Question(AccountFixture(age_days=2), PLAIN, "openai.chat", NOW, given, ("logprob_probe",))
+    answer = ask(pack, exact_minds()._replace(flags=FlagBook), question)
+    assert answer.observed.judgement.enforced.score == 20
 
 
 def test_a_flag_that_only_rules_in_shadow_raise_is_there_in_shadow_only() -> None:

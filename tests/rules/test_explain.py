@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.exchange import Call, Exchange, Principal
+from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.rules.conditions import compile_condition
-from proxy.rules.engine import Engine, Judgement
+from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.explain import Explanation, Fate, Outcome, Step, explain, explain_condition, shown
-from proxy.rules.pack import AllOf, AnyOf, Condition, Mode, Not, Operator, Pack, Test
+from proxy.rules.flags import Flag
+from proxy.rules.ladder import Standing
+from proxy.rules.pack import AllOf, AnyOf, Condition, Mode, Not, Operator, Pack, Subject, Test
 from tests.policy_testing.packs import EXAMPLE
 from tests.rules.books import ExactFlags, ExactSignals
 from tests.rules.random_packs import TABLE, conditions, fields, packs
@@ -101,6 +103,37 @@ def test_what_alone_keeps_a_rule_from_firing_is_named_with_where_it_would_lead()
         ("young-and-long", "request.temperature gt 1.5", 1.0, 20, "observe"),
     ]
     assert explanation.next_rung == ("observe", 20)
+
+
+@pytest.mark.parametrize(
+    ("ties", "on", "score"),
+    [
+        (NO_TIES, (Subject.TEMPLATE, Subject.CLUSTER), 0),
+        (NO_TIES, (Subject.CLUSTER, Subject.TENANT), 20),
+        (Ties("", "c-1"), (Subject.TEMPLATE, Subject.CLUSTER), 20),
+    ],
+)
+def test_a_rule_whose_flag_is_on_nothing_that_there_is_would_lead_nowhere(
+    ties: Ties, on: tuple[Subject, ...], score: int
+) -> None:
+    young = EXAMPLE.rules[1]
+    pack = replace(EXAMPLE, rules=(replace(young, flag=replace(young.flag, on=on)),))
+    values = {**TABLE.defaults, "account.age_days": 2.0, "request.turns": 8}
+    explanation = explain(pack, values, NO_JUDGEMENT, NOW, shadow_ties=ties)
+    assert {near.score for near in explanation.near} == {score}
+
+
+@pytest.mark.parametrize(
+    ("since", "on", "score"),
+    [(NOW - 1, Subject.ACCOUNT, 20), (NOW - 1, Subject.TENANT, 65), (NOW, Subject.ACCOUNT, 65)],
+)
+def test_a_weaker_rule_would_make_a_flag_of_before_lighter(since: float, on: Subject, score: int) -> None:
+    young = EXAMPLE.rules[1]
+    pack = replace(EXAMPLE, rules=(replace(young, flag=replace(young.flag, on=(on,))),))
+    live = Flag("young", 65, since, NOW + 60, "another")
+    judgement = replace(NO_JUDGEMENT, shadow=Standing(65, (live,)))
+    values = {**TABLE.defaults, "account.age_days": 2.0, "request.turns": 8}
+    assert {near.score for near in explain(pack, values, judgement, NOW).near} == {score}
 
 
 def test_a_rule_that_reads_what_is_unknown_failed() -> None:
