@@ -13,8 +13,9 @@ def canonical(condition: Condition) -> list[Any]:
     """Return a condition as nested lists that are equal for conditions which say the same in another order."""
     match condition:
         case Test(field, operator, operand):
-            values = sorted(set(operand), key=repr) if isinstance(operand, tuple) else operand
-            return ["test", field, str(operator), values]
+            if not isinstance(operand, tuple):
+                return ["test", field, str(operator), _plain(operand)]
+            return ["test", field, str(operator), sorted({_plain(item) for item in operand}, key=repr)]
         case Not(part):
             return ["not", canonical(part)]
         case AllOf(parts):
@@ -29,6 +30,11 @@ def signal_digest(distinct: str, per: Scope, window_ms: int, where: Condition) -
     """Return the name of a definition: the counter goes on while it stays the same."""
     definition = json.dumps([distinct, per, window_ms, canonical(where)], separators=(",", ":"))
     return hashlib.blake2b(definition.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - one value of an operand
+    """Return a number that is whole as such: 5.0 says the same as 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _tuples(lists: tuple[tuple[str, Any], ...]) -> list[tuple[str, tuple[Any, ...]]]:

@@ -205,6 +205,7 @@ def test_the_ladder_is_in_the_order_of_its_scores() -> None:
         ("  probe_tokens:", "  tokens_probed:", True),  # the name says nothing
         ("{request.logprobs: true, request.logit_bias_size: {gte: 1}}",
          "{request.logit_bias_size: {gte: 1}, request.logprobs: true}", True),
+        ("request.logit_bias_size: {gte: 1}", "request.logit_bias_size: {gte: 1.0}", True),
         ("request.logit_bias_size: {gte: 1}", "request.logit_bias_size: {gte: 2}", False),
         ("distinct request.logit_bias_keys, per: account", "distinct request.logit_bias_keys, per: tenant", False),
         ("distinct request.logit_bias_keys, per: account, window: 1h",
