@@ -8,7 +8,7 @@ from pathlib import Path
 
 from proxy.document import Document, Steps
 from proxy.fields import FieldTable, Kind, Value
-from proxy.policy_testing.schema import FieldValue, Step, TestFile
+from proxy.policy_testing.schema import FieldValue, RequestFixture, Step, TestFile
 from proxy.problem import Problem, YamlProblems, has_errors, in_order, nearest, quoted
 from proxy.rules.pack import Pack
 from proxy.strict_model import validate
@@ -17,6 +17,17 @@ from proxy.strict_yaml import parse, read
 NONE = "none"  # how a test says that there is no rung
 _TESTS = "tests"
 _SHIPPED = Path("policies") / _TESTS
+# What makes a body, where none is given.
+_SHAPING = RequestFixture.model_fields.keys() - {
+    "dialect",
+    "body",
+    "fields",
+    "template",
+    "input_tokens",
+    "output_tokens",
+    "refused",
+    "signatures",
+}
 _BY_OTHERS = "request"  # who denies what cannot be read
 
 
@@ -90,7 +101,7 @@ def _names(named: str, path: Path, pack_file: Path) -> bool:
 def _faults(document: Document, content: TestFile, pack: Pack, table: FieldTable) -> Iterator[Problem]:
     for name, request in content.fixtures.requests.items():
         place: Steps = ("fixtures", "requests", name)
-        shaping = request.model_fields_set & {"text", "system", "messages", "tools", "n", "logprobs", "stream"}
+        shaping = request.model_fields_set & _SHAPING
         if request.body is not None and shaping:
             message = f"already says what {', '.join(sorted(shaping))} would"
             yield document.problem((*place, "body"), message, on_key=True)

@@ -49,6 +49,10 @@ def test_a_fault_in_a_step_is_shown_in_words(text: str, sentence: str) -> None:
     [
         ("{text: a, messages: [{role: user, content: b}]}", "text and messages contradict each other"),
         ("{body: {model: large}, text: a}", "already says what text would"),
+        (
+            "{body: {model: large}, max_output_tokens: 5, model: small}",
+            "already says what max_output_tokens, model would",
+        ),
         ("{fields: {request.turn: 3}}", "unknown field 'request.turn' - did you mean 'request.turns'?"),
         ("{fields: {request.turns: many}}", "should be a number, as request.turns is"),
         ("{output_tokens: -1}", "should be at least 0"),
