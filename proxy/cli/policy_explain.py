@@ -15,7 +15,8 @@ from proxy.cli.explanation import decision_lines, flag_lines, judgement_document
 from proxy.cli.options import AsJson, Config, Data
 from proxy.clock import SystemClock
 from proxy.config import load_settings
-from proxy.errors import ConfigurationError
+from proxy.dialects import strict_json
+from proxy.errors import ConfigurationError, ProxyError
 from proxy.policy_testing.production import production_minds
 from proxy.policy_testing.schema import AccountFixture
 from proxy.policy_testing.single import Answer, Question, ask, read_given
@@ -127,12 +128,15 @@ def _account(file: Path | None) -> AccountFixture:
 
 def _body(file: Path) -> dict[str, Any]:
     try:
-        body = orjson.loads(read(file))
+        content = file.read_bytes()
+        orjson.loads(content)
+        return strict_json.read(content)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
     except orjson.JSONDecodeError as error:
         raise ConfigurationError(f"{file}:{error.lineno}:{error.colno}: is no JSON: {error.msg}") from None
-    if not isinstance(body, dict):
-        raise ConfigurationError(f"{file}: should be a JSON object")
-    return body
+    except ProxyError as flaw:
+        raise ConfigurationError(f"{file}: the request would be refused as it is: {flaw.message}") from None
 
 
 def _as_text(file: Path, pack: Pack, answer: Answer) -> Iterator[str]:

@@ -138,7 +138,14 @@ def test_what_cannot_be_used_is_refused_in_words(files: tuple[Path, Path], words
     assert message in result.output
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"model": "large"}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"model": "large"}', json.dumps(BODY)[:-1] + ', "logprobs": false}'])
 def test_a_request_that_is_none_is_refused(files: tuple[Path, Path], text: str) -> None:
     files[1].write_text(text)
     assert run(files).exit_code == 2
+
+
+def test_a_request_may_be_as_large_as_pictures_make_it(files: tuple[Path, Path]) -> None:
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 2_000_000}"}}
+    files[1].write_text(json.dumps({**BODY, "messages": [{"role": "user", "content": [image]}]}))
+    result = run(files, "--set", "signals.probes=19")
+    assert result.exit_code == 0, result.output
