@@ -1,7 +1,8 @@
 """What two packs can be asked about the records of a third, which may be one of the two.
 
 Law: a rule that reads what the record cannot say is left out of both packs, so that it never makes a difference that
-nobody knows of. A record says the fields and the signals that the pack in force read, and nothing of others.
+nobody knows of. A record says the fields that cost nothing to know, and those and the signals that the pack in force
+read, and nothing of others; it never says names.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ class Sight:
 
 def sight(by: Pack, old: Pack, new: Pack, books: tuple[Flags, Flags], table: FieldTable) -> Sight:
     """Return what can be asked about records that the pack `by` wrote; each side has its book of flags."""
-    reads = Engine(by, table, RecordedSignals(by), RecordedFlags(), Mode.ENFORCE).reads
+    recorded = frozenset(Engine(by, table, RecordedSignals(by), RecordedFlags(), Mode.ENFORCE).recorded)
     names = {signal.digest: signal.name for signal in by.signals}
     seen = [
         {signal.name: names[signal.digest] for signal in pack.signals if signal.digest in names} for pack in (old, new)
     ]
-    untold = frozenset({*_untold(old, reads, seen[0]), *_untold(new, reads, seen[1])})
+    untold = frozenset({*_untold(old, recorded, seen[0]), *_untold(new, recorded, seen[1])})
     return Sight(
         by,
         old=_side(old, untold, seen[0], books[0], table),
@@ -58,10 +59,10 @@ def _side(pack: Pack, untold: frozenset[str], names: Mapping[str, str], flags: F
     return Side(Engine(replace(pack, rules=rules, exemptions=exemptions), table, signals, flags, Mode.ENFORCE), signals)
 
 
-def _untold(pack: Pack, reads: frozenset[str], names: Mapping[str, str]) -> Iterator[str]:
+def _untold(pack: Pack, recorded: frozenset[str], names: Mapping[str, str]) -> Iterator[str]:
     def is_told(condition: Condition) -> bool:
         return all(
-            name.removeprefix(SIGNALS) in names if name.startswith(SIGNALS) else name in reads
+            name.removeprefix(SIGNALS) in names if name.startswith(SIGNALS) else name in recorded
             for name in fields_of(condition)
         )
 

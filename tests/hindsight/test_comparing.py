@@ -81,7 +81,9 @@ def test_a_signal_that_is_only_named_otherwise_is_the_same() -> None:
 
 
 def test_a_field_that_was_not_recorded_is_not_taken_for_its_default() -> None:
-    rule = "  - id: new\n    when: {request.images: {lte: 2}}\n    flag: {name: new, on: account, score: 1, ttl: 1h}\n"
+    rule = (
+        "  - id: new\n    when: {request.obfuscation: {lt: 1}}\n    flag: {name: new, on: account, score: 1, ttl: 1h}\n"
+    )
     new = made(PROBING.replace("rules:\n", f"rules:\n{rule}"))
     found = comparison(probed(2), new)
     assert (found.unknown, found.untold, found.rules) == ({UNTOLD: 2}, {"new": 2}, [])
@@ -93,14 +95,38 @@ def test_a_field_that_was_not_recorded_is_not_taken_for_its_default() -> None:
     ]
 
 
+def test_a_field_that_costs_nothing_is_known_though_the_pack_in_force_did_not_read_it() -> None:
+    rule = "  - id: new\n    when: {request.images: {gte: 2}}\n    flag: {name: new, on: account, score: 1, ttl: 1h}\n"
+    proxy = Proxy(OLD)
+    proxy.send(request__images=2)
+    proxy.send(request__images=1)
+    found = comparison(proxy, made(PROBING.replace("rules:\n", f"rules:\n{rule}")))
+    assert (found.different, found.same, found.untold) == (1, 1, {})
+
+
+def test_a_name_is_not_known_though_the_pack_in_force_read_it() -> None:
+    rule = (
+        "  - id: named\n    when: {account.tenant: {ne: org-acme}}\n"
+        "    flag: {name: named, on: account, score: 1, ttl: 1h}\n"
+    )
+    reading = made(PROBING.replace("rules:\n", f"rules:\n{rule}"))
+    proxy = Proxy(reading)
+    proxy.send(account__tenant="org-acme")
+    found = comparison(proxy, OLD, old=reading)
+    assert (found.unknown, found.untold, found.rules, found.unlike) == ({UNTOLD: 1}, {"named": 1}, [], 0)
+
+
 def test_an_exemption_that_cannot_be_told_takes_its_rules_along() -> None:
     spared = (
         "exemptions:\n"
-        "  - {id: us, match: {account.plan: pro}, rules: [probing], why: w, owner: o, expires: 2099-01-01}\n"
+        "  - {id: us, match: {account.tenant: us}, rules: [probing], why: w, owner: o, expires: 2099-01-01}\n"
     )
-    found = comparison(probed(5), made(PROBING + spared))
-    assert found.untold == {"us": 5, "probing": 5}
-    assert found.moves == []
+    sparing = made(PROBING + spared)
+    for proxy in (probed(5), Proxy(sparing)):
+        proxy.send(account__tenant="us")
+        found = comparison(proxy, sparing, old=proxy.pack)
+        assert found.untold == {"us": found.exchanges, "probing": found.exchanges}
+        assert (found.moves, found.unlike) == ([], 0)
 
 
 def test_what_a_third_pack_recorded_is_read_by_its_own_definitions_or_unknown_without_it() -> None:
