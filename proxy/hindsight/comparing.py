@@ -57,9 +57,10 @@ class _Account:
 class Comparison:
     """What came of it. Every exchange is one of `same`, `different`, `unknown` and `not_judged`.
 
-    `unknown` says why; `untold` in how many exchanges each rule or exemption could not be asked, those that differ
-    otherwise included. `unlike` counts those to which a pack says now what it did not say then. `uncertain` are
-    accounts with an exchange that could not be told whole. `epochs` are the months whose pseudonyms occur.
+    `unknown` says why; `untold` in how many exchanges each rule or exemption could not be asked and might have
+    mattered, those that differ otherwise included. `unlike` counts those to which a pack says now what it did not say
+    then. `uncertain` are accounts with an exchange that could not be told whole. `epochs` are the months whose
+    pseudonyms occur.
     """
 
     exchanges: int = 0
@@ -139,25 +140,34 @@ class _Comparing:
             return
         unknown = unknown_then(seen.by, logged, fields, Mode.ENFORCE)
 
-        def judge(side: Side) -> Judgement:
-            side.signals.recorded = logged.fields
-            return side.engine.judge(exchange_at(logged, dict(fields), unknown), logged.decided)
+        untold = set(seen.untold)
 
-        old, new = judge(seen.old), judge(seen.new)
+        def judge(side: Side, order: Mapping[str, int]) -> Judgement:
+            side.signals.recorded = logged.fields
+            exchange = exchange_at(logged, dict(fields), unknown)
+            judgement = side.engine.judge(exchange, logged.decided)
+            for doubted in side.doubted:
+                if doubted.matters(exchange):
+                    untold.update((doubted.rule, *seen.sparing[doubted.rule]))
+            highest = order.get(judgement.enforced.rung, _NOWHERE)
+            account.uncertain |= any(order[most] < highest for most in side.caps.values())
+            return judgement
+
+        old, new = judge(seen.old, self._orders[0]), judge(seen.new, self._orders[1])
         account.old = max(account.old, self._orders[0].get(old.enforced.rung, _NOWHERE))
         account.new = max(account.new, self._orders[1].get(new.enforced.rung, _NOWHERE))
-        self._found.untold.update(seen.untold)
+        self._found.untold.update(untold)
         for pack, judgement in zip(self._packs, (old, new), strict=True):
             if pack.digest == logged.pack_digest:
-                then = tuple(rule for rule in logged.shadow.fired if rule not in seen.untold)
+                then = tuple(rule for rule in logged.shadow.fired if rule not in untold)
                 self._found.unlike += then != judgement.shadow_fired
                 break
         differs = self._note(World.ENFORCED, old.fired, new.fired)
         differs |= self._note(World.SHADOW, old.shadow_fired, new.shadow_fired)
         if differs:
             self._found.different += 1
-            account.uncertain |= bool(seen.untold)
-        elif seen.untold:
+            account.uncertain |= bool(untold)
+        elif untold:
             self._cannot_tell(account, UNTOLD)
         else:
             self._found.same += 1

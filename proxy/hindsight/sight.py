@@ -1,75 +1,120 @@
 """What two packs can be asked about the records of a third, which may be one of the two.
 
 Law: a rule that reads what the record cannot say is left out of both packs, so that it never makes a difference that
-nobody knows of. A record says the fields that cost nothing to know, and those and the signals that the pack in force
-read, and nothing of others; it never says names.
+nobody knows of; so is one that an exemption may spare which reads such, and who meets it then is unknown. A record says
+the fields that cost nothing to know, and those and the signals that the pack in force read, and nothing of others; it
+never says names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from proxy.exchange import Exchange
 from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import SIGNALS, RecordedFlags, RecordedSignals
-from proxy.rules.conditions import fields_of
+from proxy.rules.cel import ConditionFailed
+from proxy.rules.conditions import Holds, compile_condition, fields_of
 from proxy.rules.engine import Engine
 from proxy.rules.flags import Flags
-from proxy.rules.pack import Condition, Mode, Pack
+from proxy.rules.pack import Mode, Pack
+
+
+class Doubted(NamedTuple):
+    """A rule that is left out because an exemption which cannot be told may spare whoever meets it."""
+
+    rule: str
+    when: Holds
+    reads: frozenset[str]
+
+    def matters(self, exchange: Exchange) -> bool:
+        """Tell whether the rule is met, or fails: only then the exemption decides."""
+        try:
+            return bool(exchange.unknown & self.reads) or self.when(exchange.fields)
+        except ConditionFailed:
+            return True
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two packs at work on records of one other."""
+    """One of the two packs at work on records of one other; `caps` are the rungs of exemptions that are left out."""
 
     engine: Engine
     signals: RecordedSignals
+    doubted: tuple[Doubted, ...]
+    caps: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Both sides; `untold` are the rules, and the exemptions that cap rungs, which the records cannot tell about."""
+    """Both sides; `untold` are the rules that the records cannot tell about, and `sparing` names the exemptions that
+    cannot be told by the rules that they may spare.
+    """
 
     by: Pack
     old: Side
     new: Side
     untold: frozenset[str]
+    sparing: Mapping[str, frozenset[str]]
 
 
 def sight(by: Pack, old: Pack, new: Pack, books: tuple[Flags, Flags], table: FieldTable) -> Sight:
     """Return what can be asked about records that the pack `by` wrote; each side has its book of flags."""
     recorded = frozenset(Engine(by, table, RecordedSignals(by), RecordedFlags(), Mode.ENFORCE).recorded)
     names = {signal.digest: signal.name for signal in by.signals}
-    seen = [
-        {signal.name: names[signal.digest] for signal in pack.signals if signal.digest in names} for pack in (old, new)
+    packs = [
+        (pack, {signal.name: names[signal.digest] for signal in pack.signals if signal.digest in names})
+        for pack in (old, new)
     ]
-    untold = frozenset({*_untold(old, recorded, seen[0]), *_untold(new, recorded, seen[1])})
-    return Sight(
-        by,
-        old=_side(old, untold, seen[0], books[0], table),
-        new=_side(new, untold, seen[1], books[1], table),
-        untold=untold,
+    untold: set[str] = set()
+    exemptions: set[str] = set()
+    for pack, seen in packs:
+        told = recorded - {f"{SIGNALS}{signal.name}" for signal in by.signals} | {f"{SIGNALS}{name}" for name in seen}
+        untold |= {
+            rule.id for rule in pack.rules if rule.mode is not Mode.OFF and not told.issuperset(fields_of(rule.when))
+        }
+        exemptions |= {entry.id for entry in pack.exemptions if not told.issuperset(fields_of(entry.match))}
+    doubtful = [entry for pack, _ in packs for entry in pack.exemptions if entry.id in exemptions]
+    sparing = {
+        rule: frozenset(entry.id for entry in doubtful if rule in entry.rules)
+        for rule in {rule for entry in doubtful for rule in entry.rules} - untold
+    }
+    sides = [
+        _side(pack, seen, untold, sparing.keys(), exemptions, flags, table)
+        for (pack, seen), flags in zip(packs, books, strict=True)
+    ]
+    return Sight(by, sides[0], sides[1], frozenset(untold), sparing)
+
+
+def _side(
+    pack: Pack,
+    names: Mapping[str, str],
+    untold: AbstractSet[str],
+    doubted: AbstractSet[str],
+    exemptions: AbstractSet[str],
+    flags: Flags,
+    table: FieldTable,
+) -> Side:
+    asked = replace(
+        pack,
+        rules=tuple(rule for rule in pack.rules if rule.id not in untold | doubted),
+        exemptions=tuple(entry for entry in pack.exemptions if entry.id not in exemptions),
     )
-
-
-def _side(pack: Pack, untold: frozenset[str], names: Mapping[str, str], flags: Flags, table: FieldTable) -> Side:
-    rules = tuple(rule for rule in pack.rules if rule.id not in untold)
-    exemptions = tuple(entry for entry in pack.exemptions if entry.id not in untold)
     signals = RecordedSignals(pack, names)
-    return Side(Engine(replace(pack, rules=rules, exemptions=exemptions), table, signals, flags, Mode.ENFORCE), signals)
-
-
-def _untold(pack: Pack, recorded: frozenset[str], names: Mapping[str, str]) -> Iterator[str]:
-    def is_told(condition: Condition) -> bool:
-        return all(
-            name.removeprefix(SIGNALS) in names if name.startswith(SIGNALS) else name in recorded
-            for name in fields_of(condition)
-        )
-
-    for rule in pack.rules:
-        if rule.mode is not Mode.OFF and not is_told(rule.when):
-            yield rule.id
-    for exemption in pack.exemptions:
-        if not is_told(exemption.match):
-            yield exemption.id
-            yield from exemption.rules
+    return Side(
+        Engine(asked, table, signals, flags, Mode.ENFORCE),
+        signals,
+        tuple(
+            Doubted(rule.id, compile_condition(rule.when), frozenset(fields_of(rule.when)))
+            for rule in pack.rules
+            if rule.id in doubted and rule.mode is not Mode.OFF
+        ),
+        {
+            entry.id: entry.max_rung
+            for entry in pack.exemptions
+            if entry.id in exemptions and entry.max_rung is not None
+        },
+    )

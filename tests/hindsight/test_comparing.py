@@ -116,17 +116,29 @@ def test_a_name_is_not_known_though_the_pack_in_force_read_it() -> None:
     assert (found.unknown, found.untold, found.rules, found.unlike) == ({UNTOLD: 1}, {"named": 1}, [], 0)
 
 
-def test_an_exemption_that_cannot_be_told_takes_its_rules_along() -> None:
-    spared = (
-        "exemptions:\n"
-        "  - {id: us, match: {account.tenant: us}, rules: [probing], why: w, owner: o, expires: 2099-01-01}\n"
-    )
-    sparing = made(PROBING + spared)
-    for proxy in (probed(5), Proxy(sparing)):
-        proxy.send(account__tenant="us")
+SPARED = "exemptions:\n  - {id: us, match: {account.tenant: us}, %s, why: w, owner: o, expires: 2099-01-01}\n"
+
+
+def test_an_exemption_that_cannot_be_told_leaves_open_what_becomes_of_those_who_meet_its_rules() -> None:
+    sparing = made(PROBING + SPARED % "rules: [probing]")
+    for proxy, same, met in ((probed(1, 5), 5, 5), (Proxy(sparing), 2, 2)):
+        for _ in range(3):
+            proxy.send(account__tenant="us", request__logprobs=True)
+        proxy.send(account__tenant="us", request__turns=9)
         found = comparison(proxy, sparing, old=proxy.pack)
-        assert found.untold == {"us": found.exchanges, "probing": found.exchanges}
-        assert (found.moves, found.unlike) == ([], 0)
+        assert (found.unknown, found.untold) == ({UNTOLD: met}, {"us": met, "probing": met})
+        assert (found.same, found.moves, found.unlike) == (same, [], 0)
+        assert found.accounts - found.uncertain == (1 if same == 5 else 0), "one who never met it"
+
+
+def test_an_exemption_that_cannot_be_told_leaves_open_where_those_stand_whom_it_may_cap() -> None:
+    capping = made(PROBING.replace("mode: shadow", "mode: enforce") + SPARED % "max_rung: strip")
+    proxy = Proxy(capping)
+    for turns in (1, 9):
+        for account in ("acme", f"account-{turns}"):
+            proxy.send(account, request__turns=turns)
+    found = comparison(proxy, capping, old=capping)
+    assert (found.same, found.unknown.total(), found.accounts, found.uncertain) == (4, 0, 3, 2)
 
 
 def test_what_a_third_pack_recorded_is_read_by_its_own_definitions_or_unknown_without_it() -> None:
