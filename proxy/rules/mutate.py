@@ -31,7 +31,7 @@ from proxy.rules.pack import (
 from proxy.rules.units import window_text
 from proxy.store.base import SLOTS
 
-_COMPARED = frozenset({Operator.EQ, Operator.NE, Operator.GT, Operator.GTE, Operator.LT, Operator.LTE})
+_COMPARED = frozenset({Operator.EQ, Operator.NE, Operator.IN, Operator.GT, Operator.GTE, Operator.LT, Operator.LTE})
 _FINEST = Decimal("0.01")  # of a number that need not be whole
 
 Item = TypeVar("Item")
@@ -183,9 +183,11 @@ def _flag(flag: FlagSpec) -> Iterator[tuple[str, str, FlagSpec]]:
 def _condition(condition: Condition, table: FieldTable) -> Iterator[tuple[_Nudge, Condition]]:
     match condition:
         case Test(field, operator, operand):
-            for value in _nudged(field, operator, operand, table):
-                after = replace(condition, operand=value)
-                yield _Nudge(f"{field} {operator} {operand}", str(value), condition, after), after
+            several = operand if isinstance(operand, tuple) else (operand,)
+            for index, item in enumerate(several):
+                for value in _nudged(field, operator, item, table):
+                    after = replace(condition, operand=_with(operand, index, value) if operand is several else value)
+                    yield _Nudge(f"{field} {operator} {item}", str(value), condition, after), after
         case Not(part):
             for nudge, changed in _condition(part, table):
                 yield nudge, Not(changed)

@@ -49,7 +49,9 @@ def changes(when: Condition) -> list[str]:
         pytest.param(Test("account.age_days", Operator.LT, 60), ["59", "61"], id="whole days by a day"),
         pytest.param(Test("request.temperature", Operator.LTE, 1), ["0.99", "1.01"], id="one may be a share"),
         pytest.param(Test("request.logit_bias_keys", Operator.SIZE_GTE, 3), ["2", "4"], id="sizes"),
+        pytest.param(Test("request.choices", Operator.IN, (1, 4)), ["0", "2", "3", "5"], id="each of a list"),
         pytest.param(Test("request.model", Operator.EQ, "large"), [], id="texts have no numbers"),
+        pytest.param(Test("request.model", Operator.IN, ("large", "7")), [], id="nor have lists of them"),
         pytest.param(Test("request.stream", Operator.EQ, True), [], id="nor have booleans"),
         pytest.param(Cel("account.age_days < 60"), [], id="expressions are left alone"),
         pytest.param(
