@@ -12,7 +12,7 @@ from proxy.actions.challenge import Challenge
 from proxy.document import Document, Steps
 from proxy.problem import Problem, Severity
 from proxy.rules.conditions import fields_of, tests_of
-from proxy.rules.pack import Campaign, Cel, Condition, Mode, OnError, Operator, Pack, Rule
+from proxy.rules.pack import Campaign, Cel, Condition, Mode, OnError, Operator, Pack, Rule, Scope, Subject
 from proxy.rules.reasons import names_in
 from proxy.store.distinct import DISTINCT_ERROR, SAMPLE
 
@@ -32,6 +32,7 @@ def find_warnings(document: Document, pack: Pack, now: float | None) -> Iterator
         *_uncounted(pack),
         *_blocks_on_error(pack),
         *_nowhere(document, pack),
+        *_without_campaigns(pack),
     ):
         yield document.problem(path, message, severity=Severity.WARNING)
 
@@ -145,3 +146,22 @@ def _nowhere(document: Document, pack: Pack) -> _Found:
             if isinstance(action, Challenge) and action.url not in said and "{verify_url}" not in said:
                 message = "a challenged caller is not told where to go: it needs {verify_url}"
                 yield (*by_name[rung.name], "client", "message"), message
+
+
+def _without_campaigns(pack: Pack) -> _Found:
+    if any(campaign.mode is not Mode.OFF for campaign in pack.campaigns):
+        return
+    counted: list[tuple[Steps, Scope]] = [
+        *((("quotas", number), quota.per) for number, quota in enumerate(pack.quotas) if quota.mode is not Mode.OFF),
+        *((("signals", signal.name), signal.per) for signal in pack.signals),
+    ]
+    for path, per in counted:
+        if per in (Scope.TEMPLATE, Scope.CLUSTER):
+            yield (*path, "per"), f"no campaign is on, so there is no {per}: this counts nothing"
+    for number, rule in enumerate(pack.rules):
+        if rule.mode is not Mode.OFF and {*rule.flag.on} <= {Subject.TEMPLATE, Subject.CLUSTER}:
+            named = " or ".join(rule.flag.on)
+            yield (
+                ("rules", number, "flag", "on"),
+                f"no campaign is on, so there is no {named}: this flag is never raised",
+            )
