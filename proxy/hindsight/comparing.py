@@ -142,18 +142,15 @@ class _Comparing:
 
         untold = set(seen.untold)
 
-        def judge(side: Side, order: Mapping[str, int]) -> Judgement:
+        def judge(side: Side) -> Judgement:
             side.signals.recorded = logged.fields
             exchange = exchange_at(logged, dict(fields), unknown)
             judgement = side.engine.judge(exchange, logged.decided)
-            for doubted in side.doubted:
-                if doubted.matters(exchange):
-                    untold.update((doubted.rule, *seen.sparing[doubted.rule]))
-            highest = order.get(judgement.enforced.rung, _NOWHERE)
-            account.uncertain |= any(order[most] < highest for most in side.caps.values())
+            untold.update(seen.doubts(side, exchange))
+            account.uncertain |= bool(side.may_cap(judgement.enforced.rung))
             return judgement
 
-        old, new = judge(seen.old, self._orders[0]), judge(seen.new, self._orders[1])
+        old, new = judge(seen.old), judge(seen.new)
         account.old = max(account.old, self._orders[0].get(old.enforced.rung, _NOWHERE))
         account.new = max(account.new, self._orders[1].get(new.enforced.rung, _NOWHERE))
         self._found.untold.update(untold)

@@ -47,6 +47,13 @@ class Side:
     doubted: tuple[Doubted, ...]
     caps: Mapping[str, str]
 
+    def may_cap(self, rung: str) -> frozenset[str]:
+        """Return the exemptions among those left out that may keep from this rung whoever reaches it."""
+        if not rung or not self.caps:
+            return frozenset()
+        order = [each.name for each in self.engine.pack.ladder]
+        return frozenset(name for name, most in self.caps.items() if order.index(most) < order.index(rung))
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -59,6 +66,11 @@ class Sight:
     new: Side
     untold: frozenset[str]
     sparing: Mapping[str, frozenset[str]]
+
+    def doubts(self, side: Side, exchange: Exchange) -> frozenset[str]:
+        """Return the rules that an exchange meets on a side and that may be spared, and the exemptions that say so."""
+        rules = [doubted.rule for doubted in side.doubted if doubted.matters(exchange)]
+        return frozenset(rules).union(*(self.sparing[rule] for rule in rules))
 
 
 def sight(by: Pack, old: Pack, new: Pack, books: tuple[Flags, Flags], table: FieldTable) -> Sight:

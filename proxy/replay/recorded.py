@@ -34,7 +34,9 @@ class CannotTell(Exception):
 
 
 class RecordedJudging:
-    """One pack at work on records; `untold` counts the exchanges for which a rule had to be left out, by its id."""
+    """One pack at work on records; `untold` counts, by the id of a rule or an exemption, the exchanges for which it had
+    to be left out and might have mattered.
+    """
 
     def __init__(
         self,
@@ -67,11 +69,13 @@ class RecordedJudging:
             fields = fields_at(logged, self._table)
         except ValueError:
             raise CannotTell(OTHER_TYPE) from None
-        self.untold.update(seen.untold)
         seen.new.signals.recorded = logged.fields
         exchange = exchange_at(logged, fields, unknown_then(seen.by, logged, fields, Mode.ENFORCE))
         exchange.call = _call(logged, fields)
-        return exchange, await decider.decide(exchange, lambda _: NOTHING)
+        decision = await decider.decide(exchange, lambda _: NOTHING)
+        capping = seen.new.may_cap(decision.judgement.enforced.rung)
+        self.untold.update(seen.untold | seen.doubts(seen.new, exchange) | capping)
+        return exchange, decision
 
     def _sight_of(self, digest: str) -> tuple[Sight, Decider] | None:
         if digest not in self._sights:

@@ -333,6 +333,25 @@ def test_a_decision_log_is_judged_with_its_fields_and_counts(tmp_path: Path) -> 
     assert {fault.why for fault in outcome.summary.unreadable} == {NO_PACK}
 
 
+@pytest.mark.parametrize(
+    ("spares", "by", "untold"),
+    [
+        ("rules: [probing]", [None, None, None, None], {"us": 2, "probing": 2}),
+        ("max_rung: watch", [None, None, "rung:strip", "rung:strip"], {"us": 2}),
+    ],
+)
+def test_an_exemption_of_names_is_left_out_and_counted_where_it_might_matter(
+    tmp_path: Path, spares: str, by: list[str | None], untold: dict[str, int]
+) -> None:
+    exemption = f"{{id: us, match: {{account.tenant: us}}, {spares}, why: w, owner: o, expires: 2099-01-01}}"
+    pack = RECORDED.replace("ladder:\n", "ladder:\n  - {rung: watch, score: 20}\n") + f"exemptions:\n  - {exemption}\n"
+    proxy = Proxy(pack_of(pack))
+    for _ in range(4):
+        proxy.send(request__logprobs=True)
+    outcome = replayed([proxy.write(tmp_path / "log.jsonl")], pack=pack)
+    assert (outcome.each("by"), outcome.summary.untold) == (by, untold)
+
+
 def test_other_lines_of_a_decision_log_are_passed_over(tmp_path: Path) -> None:
     proxy = Proxy(pack_of(RECORDED))
     proxy.send()
