@@ -186,6 +186,7 @@ def _parts(
         tracing=tracing_of(settings.trace, bits),
         trusted_hops=settings.trusted_hops,
         hosts=frozenset(settings.listen.hosts),
+        betas=frozenset(settings.allow_betas),
         max_exchanges=settings.limits.exchanges,
         links={"docs_url": settings.docs_url, "appeal_url": settings.appeal_url},
     )

@@ -21,6 +21,7 @@ from proxy.settings_store import StoreSettings, store_contradictions
 from proxy.settings_trace import TraceSettings
 from proxy.settings_types import (
     PICODOLLARS_PER_TOKEN,
+    BetaName,
     Date,
     DialectName,
     Dollars,
@@ -204,6 +205,9 @@ class Settings(StoreSettings):
     trusted_hops: int = Field(0, ge=0, le=16, description="Proxies in front whose X-Forwarded-For entry is believed.")
     allow_parameters: Annotated[tuple[ParameterName, ...], Field(max_length=256)] = Field(
         (), description="Request keys to let through beyond those that each dialect knows."
+    )
+    allow_betas: Annotated[tuple[BetaName, ...], Field(max_length=64)] = Field(
+        (), description="What customers may turn on with `anthropic-beta`, by the API's names for it."
     )
     public_ids: Annotated[tuple[PublicId, ...], Field(max_length=4096)] = Field(
         (), description="Ids of what the upstreams keep that every customer may name: stored prompts, files and such."

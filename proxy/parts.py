@@ -44,6 +44,7 @@ class Parts:
     spans: Spans | None  # None if there is no collector
     trusted_hops: int
     hosts: frozenset[str]  # that may be asked for; none: every one
+    betas: frozenset[str]  # that may be turned on; others that a client names are left out
     max_exchanges: int
     links: Mapping[str, str]  # docs_url and appeal_url
     sampler: Sampler | None = None  # None if no samples are kept

@@ -37,6 +37,8 @@ async def send(parts: Parts, request: web.BaseRequest, dialect: Dialect, course:
     for name in dialect.forwarded_headers:
         if name in request.headers:
             headers[name] = request.headers[name]
+    if betas := _betas(request, dialect, parts.betas):
+        headers[dialect.beta_header] = betas
     now = parts.clock.monotonic
     course.upstream, course.model = model.upstream.name, sent.call.model
 
@@ -55,3 +57,11 @@ async def send(parts: Parts, request: web.BaseRequest, dialect: Dialect, course:
         raise dialect.upstream_error(answer.status, words if course.disclosed or not course.rerouted else b"", wait)
     finally:
         answer.close()
+
+
+def _betas(request: web.BaseRequest, dialect: Dialect, allowed: frozenset[str]) -> str:
+    """Return what a client turns on of the API, as far as that is allowed."""
+    if not allowed or not dialect.beta_header:
+        return ""
+    named = ",".join(request.headers.getall(dialect.beta_header, ())).split(",")
+    return ",".join(dict.fromkeys(name for each in named if (name := each.strip()) in allowed))

@@ -29,6 +29,7 @@ _MODEL = re.compile(r"[!-~]{1,128}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}")
+_BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -160,4 +161,5 @@ UpstreamName = Annotated[str, _named(_NAME, "should be 1 to 64 lower-case letter
 IssuerName = UpstreamName
 ModelName = Annotated[str, _named(_MODEL, "should be 1 to 128 visible ASCII characters")]
 PublicId = Annotated[str, _named(_PUBLIC_ID, "should be an id as the upstream wrote it")]
+BetaName = Annotated[str, _named(_BETA, "should be the name of a beta, as `anthropic-beta` has it")]
 ParameterName = Annotated[str, _named(_PARAMETER, "should be the name of a request's top-level key")]

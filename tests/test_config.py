@@ -146,6 +146,7 @@ def test_every_price_of_six_decimals_is_exact(picodollars: int) -> None:
         ("data: ''\n", ["3:7: should be a path"]),
         ("trusted_hops: -1\n", ["3:15: should be at least 0"]),
         ("allow_parameters: [seed, a b]\n", ["3:26: should be the name of a request's top-level key"]),
+        ("allow_betas: ['a, b']\n", ["3:15: should be the name of a beta, as `anthropic-beta` has it"]),
         ("decision_log: {to: syslog}\n", ["3:20: should be file or stdout"]),
         ("limits: {idle_seconds: 0}\n", ["3:24: should be greater than 0"]),
         ("limits: {connections: 10}\n", [

@@ -41,6 +41,7 @@ class AnthropicDialect(Endpoint):
 
     request_id_header: ClassVar[str] = "request-id"
     forwarded_headers: ClassVar[frozenset[str]] = frozenset({"anthropic-version"})
+    beta_header: ClassVar[str] = "anthropic-beta"
     default_headers: ClassVar[Mapping[str, str]] = {"anthropic-version": "2023-06-01"}
     overloaded_status: ClassVar[int] = 529
 

@@ -23,6 +23,7 @@ class OpenAIDialect(Endpoint):
 
     request_id_header: ClassVar[str] = "x-request-id"
     forwarded_headers: ClassVar[frozenset[str]] = frozenset()
+    beta_header: ClassVar[str] = ""
     default_headers: ClassVar[Mapping[str, str]] = {}
     overloaded_status: ClassVar[int] = 503
 

@@ -38,6 +38,7 @@ class Dialect(Protocol):
     path: ClassVar[str]  # the exact path, such as "/v1/chat/completions"; the method is POST
     request_id_header: ClassVar[str]  # where this API's clients look for the exchange id
     forwarded_headers: ClassVar[frozenset[str]]  # lower-case names of the client's headers that may go upstream
+    beta_header: ClassVar[str]  # in which a client names what it turns on of the API, lower-case; empty: in none
     default_headers: ClassVar[Mapping[str, str]]  # headers that the upstream needs and the client may leave out
     overloaded_status: ClassVar[int]  # what this API answers with when there is too much to do
 

@@ -41,6 +41,7 @@ def test_only_the_version_of_the_api_may_come_from_the_client() -> None:
     for path, dialect in dialects().items():
         anthropic = BY_PATH[path].family == "anthropic"
         assert dialect.forwarded_headers == ({"anthropic-version"} if anthropic else frozenset())
+        assert dialect.beta_header == ("anthropic-beta" if anthropic else "")
         assert dialect.default_headers == ({"anthropic-version": "2023-06-01"} if anthropic else {})
 
 

@@ -24,7 +24,7 @@ MESSAGE = "msg_0123456789"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
-    settings = {"workers": 2, "public_ids": ["pmpt_public", "file-public"]}
+    settings = {"workers": 2, "public_ids": ["pmpt_public", "file-public"], "allow_betas": ["a-2026-01-01", "b.2"]}
     async with staged(tmp_path_factory.mktemp("state"), settings) as scene:
         yield scene
         await scene.at_peace()
@@ -173,3 +173,16 @@ async def test_a_conversation_survives_a_restart(tmp_path: Path) -> None:
             await client.responses.create(model="standin-large", input="hi", previous_response_id=given)
     assert forgotten.value.code == "previous_response_not_found"
     assert f"'{given[:-23]}'" in forgotten.value.message
+
+
+async def test_betas_go_on_as_far_as_the_settings_allow_them(scene: Scene, ada: Customer) -> None:
+    """B-04: what a client turns on of the upstream is what the operator lets him, however often he names it."""
+    named = [("anthropic-beta", "files-api, a-2026-01-01,a-2026-01-01"), ("Anthropic-Beta", " b.2 ,mcp-client, B.2,")]
+    for path, expected in (("/v1/messages", "a-2026-01-01,b.2"), ("/v1/chat/completions", None)):
+        raw = post(
+            path,
+            {"model": "m-large", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]},
+            [("Authorization", f"Bearer {ada.secret}"), *named],
+        )
+        await scene.ask(raw, accepted=True)
+        assert scene.upstream.requests[-1].header("anthropic-beta") == expected
