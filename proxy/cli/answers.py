@@ -46,11 +46,6 @@ def as_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[dict[st
     return [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
 
 
-def print_document(document: object) -> None:
-    """Print one line of JSON, in ASCII: nothing in it is for a terminal to obey."""
-    sys.stdout.write(json.dumps(document, default=str) + "\n")
-
-
 def _plain(value: object) -> Any:  # noqa: ANN401 - a JSON value
     match value:
         case dt.datetime():

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from proxy.cli.admin_client import AdminError
-from proxy.cli.answers import as_rows, print_answer, print_csv, print_document
+from proxy.cli.answers import as_rows, print_answer, print_csv
 from proxy.cli.ending import cleared_on_sigterm
 from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
 from proxy.cli.log_pseudonym import forgotten, names_of
 from proxy.cli.moments import past, period
 from proxy.cli.options import AsJson, Config, Data
+from proxy.cli.printing import print_json
 from proxy.decision import Effect
 from proxy.errors import ConfigurationError
 from proxy.review.choosing import Choice, Question, is_pseudonym
@@ -95,7 +96,7 @@ def query(  # noqa: PLR0913 - every option is an argument
                 typer.echo(line, err=True)
             if as_json:
                 facts = {"lines": log.rows, "malformed": log.malformed, "broken": [str(file) for file in log.broken]}
-                print_document({**facts, "rows": as_rows(*answer)})
+                print_json({**facts, "rows": as_rows(*answer)})
             elif as_csv:
                 print_csv(*answer)
             else:

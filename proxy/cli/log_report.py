@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from proxy.cli.answers import as_rows, print_answer, print_document
+from proxy.cli.answers import as_rows, print_answer
 from proxy.cli.ending import cleared_on_sigterm
 from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
 from proxy.cli.moments import now, past
 from proxy.cli.options import AsJson
+from proxy.cli.printing import print_json
 from proxy.cli.private_file import write_private
 from proxy.errors import ConfigurationError
 from proxy.review.choosing import Choice
@@ -51,7 +52,7 @@ def report(  # noqa: PLR0913 - every option is an argument
     if html is not None:
         typer.echo(f"wrote {html}")
     elif as_json:
-        print_document({part.view: as_rows(part.names, part.rows) for part in made})
+        print_json({part.view: as_rows(part.names, part.rows) for part in made})
     else:
         for part in made:
             typer.echo(f"\n{part.title}:")

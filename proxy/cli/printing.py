@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -18,8 +18,9 @@ _PIPE_COLUMNS = 10_000  # nothing is cut where a program reads
 
 
 def print_json(document: object) -> None:
-    """Print one line of JSON."""
-    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+    """Print one line of JSON, in ASCII: nothing in it is for a terminal to obey."""
+    line = json.dumps(document, separators=(",", ":")).replace("\x7f", "\\u007f")  # which JSON takes for visible
+    sys.stdout.write(line + "\n")
 
 
 def print_table(table: Table) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 from typer.testing import CliRunner, Result
@@ -45,6 +46,17 @@ def test_a_terminal_obeys_nothing_of_what_was_said_and_no_line_passes_for_ours(t
         "answer:",
         *said,
     ]
+
+
+def test_a_terminal_obeys_nothing_of_what_a_program_is_given(tmp_path: Path) -> None:
+    """A-07."""
+    hostile = "\x1b[1m\x7f\x9b2J\x9d0;title\x9c\u202e\u2028\U000e0041"
+    content = SAID._replace(request=Excerpt([Text("user", "m", hostile)], [], whole=True), answer=hostile)
+    shown = run("show", "ex_1", kept(tmp_path, content), "--key", tmp_path / "samples.key", "--json")
+    assert shown.stdout.isascii()
+    assert shown.stdout.rstrip("\n").isprintable()
+    document = json.loads(shown.stdout)
+    assert (document["request"]["beginning"][0][2], document["answer"]) == (hostile, hostile)
 
 
 async def test_the_log_tells_the_sample_that_was_taken_from_one_that_was_put_in(tmp_path: Path) -> None:
