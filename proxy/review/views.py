@@ -99,11 +99,11 @@ VIEWS: Final[Mapping[str, View]] = {
     ),
     "quotas": View(
         "by quota: exchanges that it counted and their charge, its denials, those that it would make in shadow",
-        ("account", "by", "actions", "quotas", "settled", "cost_microusd", "shadow"),
+        ("account", "by", "actions", "quotas", "usage", "cost_microusd", "shadow"),
         f"""
         WITH counted AS (
-            SELECT {{grouped}} account, quotas, count(*) AS times, sum(settled['tokens']) AS tokens,
-                sum(cost_microusd) AS cost_microusd
+            SELECT {{grouped}} account, quotas, count(*) AS times, sum(usage.input) AS input_tokens,
+                sum(usage.output) AS output_tokens, sum(cost_microusd) AS cost_microusd
             FROM chosen WHERE len(quotas) > 0 GROUP BY ALL
         ), denied AS (
             SELECT {{grouped}} account, "by", count(*) AS times FROM chosen WHERE {_QUOTA_DENIED} GROUP BY ALL
@@ -113,20 +113,21 @@ VIEWS: Final[Mapping[str, View]] = {
         )
         SELECT {{by}} quota, {_times("what = 'counted'")} AS counted,
             count(DISTINCT account) FILTER (what = 'counted') AS accounts,
-            coalesce(sum(tokens) FILTER (what = 'counted'), 0)::BIGINT AS tokens,
+            coalesce(sum(input_tokens) FILTER (what = 'counted'), 0)::BIGINT AS input_tokens,
+            coalesce(sum(output_tokens) FILTER (what = 'counted'), 0)::BIGINT AS output_tokens,
             coalesce(sum(cost_microusd) FILTER (what = 'counted'), 0)::BIGINT / 1e6 AS cost_usd,
             {_times("what = 'denied'")} AS denied,
             count(DISTINCT account) FILTER (what = 'denied') AS denied_accounts,
             {_times("what = 'shadow'")} AS would_deny,
             count(DISTINCT account) FILTER (what = 'shadow') AS would_deny_accounts
         FROM (
-            SELECT {{grouped}} account, unnest(quotas) AS quota, 'counted' AS what, times, tokens, cost_microusd
-                FROM counted
-            UNION ALL SELECT {{grouped}} account, "by", 'denied', times, 0, 0 FROM denied
-            UNION ALL SELECT {{grouped}} account, unnest(denied_by), 'shadow', times, 0, 0 FROM shadowed
+            SELECT {{grouped}} account, unnest(quotas) AS quota, 'counted' AS what, times, input_tokens, output_tokens,
+                cost_microusd FROM counted
+            UNION ALL SELECT {{grouped}} account, "by", 'denied', times, 0, 0, 0 FROM denied
+            UNION ALL SELECT {{grouped}} account, unnest(denied_by), 'shadow', times, 0, 0, 0 FROM shadowed
         ) GROUP BY ALL ORDER BY denied DESC, counted DESC, quota, 1 LIMIT $top
         """,
-        parts={"settled": 'STRUCT("tokens" BIGINT)', "shadow": 'STRUCT("denied_by" VARCHAR[])'},
+        parts={"usage": 'STRUCT("input" BIGINT, "output" BIGINT)', "shadow": 'STRUCT("denied_by" VARCHAR[])'},
     ),
     "accounts": View(
         "the accounts with the most exchanges degraded or denied",

@@ -79,6 +79,7 @@ def test_rules_say_what_those_in_shadow_would_have_done(log: Path) -> None:
 def test_a_quota_counts_its_own_denials_and_those_it_would_make(log: Path) -> None:
     found = {row["quota"]: row for row in rows(log, "--view", "quotas")}
     assert (found["key-quota"]["counted"], found["key-quota"]["denied"]) == (2, 1)
+    assert (found["key-quota"]["input_tokens"], found["key-quota"]["output_tokens"]) == (2 * 500, 2 * 311)
     assert (found["soft"]["denied"], found["soft"]["would_deny"]) == (0, 1)
     assert found.keys() == {"key-quota", "soft"}  # a rung's denial is no quota's
 
@@ -90,7 +91,7 @@ def test_quotas_are_counted_alike_where_parts_of_a_column_do_not_do(log: Path, t
     to = tmp_path / "a.parquet"
     assert run("export", log, "--to", to).exit_code == 0
     once, both = rows(log, "--view", "quotas"), rows(log, to, "--view", "quotas")
-    for name in ("counted", "tokens", "cost_usd", "denied", "would_deny"):
+    for name in ("counted", "input_tokens", "output_tokens", "cost_usd", "denied", "would_deny"):
         assert [row[name] for row in both] == [2 * row[name] for row in once]
 
 

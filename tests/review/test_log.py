@@ -63,7 +63,7 @@ def test_what_is_no_record_is_counted_and_passed_over(tmp_path: Path) -> None:
 
 
 def test_lines_gzip_and_parquet_say_the_same_whatever_their_names(tmp_path: Path, exported: Path) -> None:
-    query = "SELECT count(*), sum(usage.output), sum(settled['tokens']), min(time), max(fields::VARCHAR) FROM log"
+    query = "SELECT count(*), sum(usage.output), sum(settled['requests']), min(time), max(fields::VARCHAR) FROM log"
     odd = tmp_path / "it's [a] log*?.jsonl.2"
     odd.write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
     answers = [asked(place, query) for place in (tmp_path / "a.jsonl", odd, exported)]
