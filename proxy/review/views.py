@@ -73,18 +73,23 @@ VIEWS: Final[Mapping[str, View]] = {
         """,
     ),
     "top-reasons": View(
-        "why exchanges were flagged, degraded and denied; numbers in a reason are taken together as #",
-        ("account", "by", "reasons"),
+        "why exchanges were flagged, degraded and denied: numbers in a reason are taken together as #, and where no "
+        "rule fired the flags of before are named",
+        ("account", "by", "reasons", "flags"),
         f"""
         WITH alike AS MATERIALIZED (
-            SELECT {{grouped}} account, effect, "by" AS decider, reasons, count(*) AS times,
-                min(time) AS first, max(time) AS last
-            FROM chosen WHERE len(reasons) > 0 GROUP BY ALL
+            SELECT {{grouped}} account, effect, "by" AS decider, reasons, if(len(reasons) = 0, flags, []) AS flags,
+                count(*) AS times, min(time) AS first, max(time) AS last
+            FROM chosen WHERE len(reasons) > 0 OR (effect <> 'allow' AND len(flags) > 0) GROUP BY ALL
         )
-        SELECT {{by}} effect, decider, regexp_replace(reason, '[0-9]+([.,][0-9]+)*', '#', 'g') AS reason,
-            {_TIMES} AS exchanges, count(DISTINCT account) AS accounts, min(reason) AS example,
+        SELECT {{by}} effect, decider,
+            if(flagged, example, regexp_replace(example, '[0-9]+([.,][0-9]+)*', '#', 'g')) AS reason,
+            {_TIMES} AS exchanges, count(DISTINCT account) AS accounts, min(example) AS example,
             min(first) AS first, max(last) AS last
-        FROM (SELECT *, unnest(reasons) AS reason FROM alike)
+        FROM (
+            SELECT *, unnest(reasons) AS example, false AS flagged FROM alike
+            UNION ALL SELECT *, concat('flag ', unnest(flags), ', raised before'), true FROM alike
+        )
         GROUP BY ALL ORDER BY exchanges DESC, effect, decider, reason, 1 LIMIT $top
         """,
         frozenset({"effect", "decider"}),

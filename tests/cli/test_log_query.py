@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,23 @@ def test_quotas_are_counted_alike_where_parts_of_a_column_do_not_do(log: Path, t
 def test_reasons_with_other_numbers_are_one_reason(log: Path) -> None:
     found = [(row["effect"], row["reason"]) for row in rows(log, "--view", "top-reasons", "--rule", "probing")]
     assert found == [("degrade", "# probes")]
+
+
+def test_what_a_flag_of_before_did_has_it_for_a_reason(tmp_path: Path) -> None:
+    flagged = Verdict(Effect.DEGRADE, by="strip", rung="strip", score=85, flags=("campaign", "v2"))
+    fired = replace(flagged, reasons=("7 probes",), fired=("probing",))
+    untouched = replace(flagged, effect=Effect.ALLOW, by="")
+    made = [
+        recorder().exchange(ending(exchange(id=f"x{number}"), verdict=verdict))
+        for number, verdict in enumerate([flagged, flagged, fired, untouched])
+    ]
+    (tmp_path / "0.jsonl").write_bytes(b"".join(made))
+    found = [(row["decider"], row["reason"], row["exchanges"]) for row in rows(tmp_path, "--view", "top-reasons")]
+    assert found == [
+        ("strip", "flag campaign, raised before", 2),
+        ("strip", "flag v2, raised before", 2),
+        ("strip", "# probes", 1),
+    ]
 
 
 @pytest.mark.parametrize(
