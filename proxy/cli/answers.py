@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,7 +17,8 @@ from proxy.cli.printing import cell, print_table
 from proxy.review.values import shown
 
 _TABLE_ROWS = 1_000  # more are for programs
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Where many languages write a comma in numbers, a semicolon begins a cell; where letters are wide, so are these signs.
+_FORMULA = re.compile(r"(^|;)(?=[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 
 
 def print_answer(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -34,7 +36,7 @@ def print_answer(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def print_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows as they come. A text that a spreadsheet would take for a formula has an apostrophe before it."""
+    """Print rows as they come. What a spreadsheet would take for a formula has an apostrophe before it."""
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow([_csv(name) for name in names])
     for row in rows:
@@ -65,4 +67,4 @@ def _csv(value: object) -> object:
     if plain is None or isinstance(plain, bool | int | float):
         return plain
     text = plain if isinstance(plain, str) else json.dumps(plain)
-    return ("'" if text.startswith(_FORMULA) else "") + str(cell(text))
+    return str(cell(_FORMULA.sub(r"\1'", text)))

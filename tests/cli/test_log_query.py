@@ -182,6 +182,23 @@ def test_hostile_values_are_words_in_every_form(tmp_path: Path, view: str, form:
         assert json.loads(result.stdout)["rows"]
 
 
+@pytest.mark.parametrize(
+    ("claim", "cell"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("-1", "'-1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("r;=cmd|' /C calc'!A0;x", "r;'=cmd|' /C calc'!A0;x"),
+        ("r;\uff201", "r;'\uff201"),
+        ("a-b=c;d", "a-b=c;d"),
+    ],
+)
+def test_no_spreadsheet_takes_what_a_client_wrote_for_a_formula(tmp_path: Path, claim: str, cell: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(recorder().exchange(ending(exchange(client_request_id=claim))))
+    result = run("query", tmp_path, "--sql", "select client_request_id from log", "--csv")
+    assert result.stdout.splitlines()[1] == cell
+
+
 @pytest.mark.parametrize("early", ["999999d", "0001-01-01", "0001-01-01T00:00+14:00"])
 @pytest.mark.parametrize("late", ["9999-12-31", "9999-12-31T23:59-14:00"])
 def test_all_times_that_can_be_written_can_be_asked_for(log: Path, early: str, late: str) -> None:
