@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 import typer
@@ -56,6 +57,8 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - a JSON value
             return {str(name): _plain(item) for name, item in value.items()}
         case list() | tuple():
             return [_plain(item) for item in value]
+        case float() if not isfinite(value):  # which JSON cannot say
+            return None
         case None | bool() | int() | float() | str():
             return value
         case _:

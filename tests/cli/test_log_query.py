@@ -182,6 +182,11 @@ def test_hostile_values_are_words_in_every_form(tmp_path: Path, view: str, form:
         assert json.loads(result.stdout)["rows"]
 
 
+def test_what_is_no_number_is_null(log: Path) -> None:
+    query = "select 'nan'::double as a, ['-inf'::double] as b, 1.5 as c from log limit 1"
+    assert rows(log, "--sql", query) == [{"a": None, "b": [None], "c": "1.5"}]
+
+
 @pytest.mark.parametrize(
     ("claim", "cell"),
     [
