@@ -119,7 +119,7 @@ class Question(NamedTuple):
         else:
             values["top"] = self.top
         if self.view == "false-positives":
-            values = {"since": _EARLIEST, "until": _LATEST, **values}
+            values = {"since": _EARLIEST, "until": _LATEST, "alone": self.choice.campaign, **values}
         where = "".join(f" AND {condition}" for name, condition in _CONDITIONS.items() if name in values)
         query = view.query.replace("{by}", f'grouped AS "{by}",' if by else "")
         query = query.replace("{grouped}", "grouped," if by else "").strip()

@@ -217,9 +217,10 @@ VIEWS: Final[Mapping[str, View]] = {
             coalesce(seen.harmed, 0) AS degraded_or_denied, coalesce(decided.withdrawn, 0) AS withdrawn,
             coalesce(decided.confirmed, 0) AS confirmed,
             decided.withdrawn / nullif(decided.withdrawn + decided.confirmed, 0) AS share_of_decided,
-            if(about = 'flag', least(1, coalesce(decided.withdrawn, 0) / nullif(seen.accounts, 0)), NULL)
+            if(about = 'flag' AND seen.accounts > 0, least(1, coalesce(decided.withdrawn, 0) / seen.accounts), NULL)
                 AS share_of_flagged
         FROM seen FULL JOIN decided USING (about, name)
+        WHERE $alone IS NULL OR (about = 'campaign' AND name = $alone)
         ORDER BY withdrawn DESC, accounts DESC, about, name LIMIT $top
         """,
     ),

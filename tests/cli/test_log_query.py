@@ -156,6 +156,7 @@ async def test_false_positives_join_what_reviewers_said_with_what_was_flagged(lo
         ("flags.lift", "probing on account acct-1", " (enforced and shadow)"),
         ("flags.confirm", "probing on account acct (x) 2", " (enforced)"),
         ("campaigns.dismiss", "c-1", " (3 flags lifted)"),
+        ("flags.lift", "elsewhere on account acct-1", " (enforced)"),
         ("keys.create", "probing on account acct-9", ""),
     ):
         await changes.make(Change("alice", "reviewer", "token", action, what, "why"), nothing, named(what + end))
@@ -165,6 +166,10 @@ async def test_false_positives_join_what_reviewers_said_with_what_was_flagged(lo
     assert (flag["withdrawn"], flag["confirmed"], flag["share_of_decided"]) == (1, 1, 0.5)
     assert (flag["accounts"], flag["degraded_or_denied"], flag["share_of_flagged"]) == (1, 2, 1)
     assert (campaign["withdrawn"], campaign["confirmed"], campaign["share_of_decided"]) == (1, 0, 1)
+    unseen = found["flag", "elsewhere"]
+    assert (unseen["accounts"], unseen["withdrawn"], unseen["share_of_flagged"]) == (0, 1, None)
+    assert rows(log.parent, "--view", "false-positives", "--campaign", "c-1") == [campaign]
+    assert rows(log.parent, "--view", "false-positives", "--campaign", "c-2") == []
 
 
 @pytest.mark.parametrize("view", VIEWS)
