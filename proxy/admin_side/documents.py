@@ -36,6 +36,8 @@ async def any_members(request: web.Request) -> dict[str, Any]:
     """Return the members of the body's object for a caller that knows which there may be."""
     try:
         return strict_json.read(await request.read() or b"{}")
+    except ConnectionResetError:  # whoever asked has left, or was cut; nobody reads the answer
+        raise ConfigurationError("the body breaks off") from None
     except ProxyError as flaw:
         raise ConfigurationError(flaw.message) from None
 

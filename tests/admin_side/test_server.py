@@ -71,6 +71,15 @@ async def test_a_body_that_turns_out_to_be_badly_framed_is_not_waited_for(caplog
     assert SECRET.decode() not in caplog.text
 
 
+async def test_who_leaves_within_a_body_is_no_failure_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Event()
+    async with served(begun) as port:
+        async with await RawClient.connect(port) as client:
+            await client.send(request("POST", "/echo", [HOST, ("Content-Length", "9")], b"abc"))
+            await begun.wait()
+    assert "an admin request failed" not in caplog.text
+
+
 async def test_an_ordinary_request_is_served() -> None:
     async with served() as port, await RawClient.connect(port) as client:
         found = await client.ask(request("POST", "/echo", [HOST, ("Content-Length", "7")], b'{"a":1}'))
