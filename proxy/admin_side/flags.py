@@ -45,7 +45,10 @@ async def show(side: AdminSide, _: Caller, request: web.Request) -> web.Response
     views = []
     for key, flag in found.items():
         if _counts(key, found, None):
-            shown = await side.flags.show(key)
+            try:
+                shown = await side.flags.show(key)
+            except KeyError:  # it has ended since
+                continue
             said = {
                 "confirmations": [entry._asdict() for entry in shown.confirmations],
                 "lift": shown.lift and shown.lift._asdict(),

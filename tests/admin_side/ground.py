@@ -30,7 +30,7 @@ from proxy.hunting.publishing import Publisher
 from proxy.pack_archive import Note, PackArchive
 from proxy.pack_keeper import PackKeeper
 from proxy.pack_watch import look, pack_of
-from proxy.rules.flag_rows import flag_row
+from proxy.rules.flag_rows import FLAGS_TABLE, flag_row
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.pack import Mode, Subject
@@ -48,9 +48,16 @@ USER = pwd.getpwuid(os.getuid()).pw_name
 
 
 class Cuttable(MemoryStore):
-    """The reference store with a line that can be cut."""
+    """The reference store with a line that can be cut, or be so slow that reading all flags takes `slow_s`."""
 
     away = False
+    slow_s = 0.0
+
+    async def scan(self, table: str) -> AsyncIterator[tuple[str, bytes]]:
+        async for row in super().scan(table):
+            yield row
+        if table == FLAGS_TABLE and isinstance(self._clock, VirtualClock):
+            self._clock.advance(self.slow_s)
 
     async def read(self, table: str, name: str) -> bytes | None:
         if self.away:

@@ -49,6 +49,12 @@ async def test_flags_are_listed_by_score_and_once_unless_a_world_is_asked_for(
     assert [" ".join(map(str, row)) for row in await listed(ground, query)] == found
 
 
+async def test_a_flag_that_ends_while_it_is_looked_at_is_shown_no_more(ground: Ground) -> None:
+    ground.store.slow_s = 3_600
+    answer = await ground.ask(Door.PORT, "GET", "/flags/account/acme-7", Role.REVIEWER)
+    assert (answer.status, answer.json()) == (200, {"flags": []})
+
+
 @pytest.mark.parametrize(
     ("path", "complaint"),
     [
