@@ -6,7 +6,7 @@ difference; strings are numbered once, and forgotten with the last account that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,12 @@ class Accounts:
     def number(self, name: str) -> int | None:
         """Return an account's number, None if it was not seen in the window."""
         return self._names.find(name)
+
+    def among(self, names: Collection[str]) -> NDArray[np.bool_]:
+        """Return of each account whether it is one of these."""
+        found = np.zeros(len(self), np.bool_)
+        found[[number for name in names if (number := self.number(name)) is not None]] = True
+        return found
 
     def see(self, events: Sequence[Event]) -> NDArray[np.int32]:
         """Count exchanges, and return the account's number of each."""

@@ -25,7 +25,7 @@ from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Event
 from proxy.hunter.evidence import certainty, confidence, weigh
 from proxy.hunter.finding import Evidence, Finding
-from proxy.hunter.ids import Numbers
+from proxy.hunter.ids import Numbers, mostly
 from proxy.hunter.ledger import EXCHANGES_MOST, Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.looks import Looks
@@ -118,11 +118,10 @@ class Hunt:
         suspicions = suspicious_prints(self._postings, tenants, usual, told, LEAST_ACCOUNTS)
         if self._round % _LINKS_EVERY == 1:
             suspicions += suspicious_links(tenants, usual, LEAST_ACCOUNTS)
-        honest = np.zeros(len(self._accounts), np.bool_)
-        honest[[number for name in self._honest if (number := self._accounts.number(name)) is not None]] = True
-        heard = (entry for entry in suspicions if 2 * int(honest[entry.accounts].sum()) < len(entry.accounts))
+        honest = self._accounts.among(self._honest)
+        heard = (entry for entry in suspicions if not mostly(honest, entry.accounts))
         self._suspects.hear(heard, len(self._accounts), LEAST_ACCOUNTS, now, self._accounts.name)
-        self._suspects.leave(list(self._look_closer(usual, now)), now)
+        self._suspects.leave(list(self._look_closer(usual, honest, now)), now)
         return [finding for finding in self.findings.values() if finding is not before.get(finding.id)]
 
     def dismiss(self, finding_id: str) -> None:
@@ -188,12 +187,13 @@ class Hunt:
                 doubtful[used.users[mostly]] = True
         return doubtful
 
-    def _look_closer(self, usual: Background, now: float) -> Iterator[Finding]:
-        """Ask of every group who belongs to it, and weigh the evidence."""
+    def _look_closer(self, usual: Background, honest: np.ndarray, now: float) -> Iterator[Finding]:
+        """Ask of every group who belongs to it, and weigh the evidence, but of those who were said to be honest."""
         named = who_belongs(self._suspects, self._looks, self._postings, self._accounts, usual)
         known = [entry for entry in named if entry.group.finding is not None]
         owner = np.full(len(self._accounts), -1)
-        fresh = [entry for entry in named if entry.fresh]
+        heard = (one for one in named if one.group.finding is not None or not mostly(honest, one.members))
+        fresh = [entry for entry in heard if entry.fresh]
         for number, entry in enumerate(fresh):
             owner[entry.members] = number
         for entry, rows in zip(fresh, self._rows_of(owner, len(fresh)), strict=True):

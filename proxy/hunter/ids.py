@@ -25,6 +25,11 @@ def joined(left: Numbers, right: Numbers) -> Keys:
     return left.astype(np.uint64) << np.uint64(32) | right.astype(np.uint64)
 
 
+def mostly(marked: NDArray[np.bool_], numbers: Numbers) -> bool:
+    """Tell whether half of these numbers are marked, or more."""
+    return 2 * int(marked[numbers].sum()) >= len(numbers)
+
+
 class Ids:
     """Numbers keys in the order of their arrival, from 0."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from proxy.hunter.finding import Finding
 from proxy.hunter.hunt import Hunt
 from proxy.hunter.named import Named
 from proxy.hunter.suspects import Suspects
-from tests.hunter.campaigns import fixed, no_template, slow, varied
+from tests.hunter.campaigns import fixed, no_template, slow, varied, without_cards
 from tests.hunter.traffic import DAY_S, HOUR_S, START, TERMS, World, in_order, ordinary, run
 
 _EVERY_S = 4 * HOUR_S
@@ -231,6 +232,14 @@ def test_a_dismissed_finding_does_not_come_back_with_its_accounts_or_its_text(wo
     hunt.see(heirs)
     assert hunt.judge(_END + HOUR_S) == []
     assert hunt.findings == {}
+
+
+def test_whoever_was_dismissed_is_not_named_again_for_what_most_others_do_as_well() -> None:
+    world = _world(1, without_cards)  # 200 others have their card
+    (told,) = run(in_order(world), every_s=_EVERY_S, until=_END).hunt.findings.values()
+    hunt = Hunt(TERMS)
+    hunt.excuse(replace(told, templates=()))  # it was told of another text
+    assert run(in_order(world), hunt=hunt, every_s=_EVERY_S, until=_END).told == []
 
 
 @pytest.mark.parametrize("make", [fixed, varied, no_template], ids=lambda make: make.__name__)
