@@ -53,11 +53,17 @@ class AdminClient:
         return cls(lambda: _UnixConnection(path), str(path), token)
 
     def ask(self, method: str, path: str, document: object = None, *, seconds: float = _TIMEOUT_S) -> Any:  # noqa: ANN401 - JSON, as its readers expect it
-        """Return the answer's JSON, which may take so long. Raises AdminError with the words of the admin side."""
+        """Return the answer's JSON, which may take so long. Raises AdminError with the words of the admin side.
+
+        Raises ConfigurationError if there are bytes in a text that are none, as from a terminal with other letters.
+        """
+        try:
+            body = None if document is None else orjson.dumps(document)
+        except TypeError:
+            raise ConfigurationError("something in what was given is no text in UTF-8") from None
         connection = self._connect()
         connection.timeout = seconds
         try:
-            body = None if document is None else orjson.dumps(document)
             headers = {**self._headers, "Content-Type": "application/json"} if body else self._headers
             connection.request(method, path, body, headers)
             response = connection.getresponse()

@@ -37,7 +37,7 @@ def list_all(
     """List the live flags, the highest score first."""
     with told_plainly():
         asked = {"account": account, "tenant": tenant, "world": world}
-        given = urlencode({name: value for name, value in asked.items() if value is not None})
+        given = urlencode({name: value for name, value in asked.items() if value is not None}, errors="surrogateescape")
         _print(AdminClient.of(config, data).ask("GET", f"/flags?{given}" if given else "/flags"), as_json=as_json)
 
 
@@ -69,7 +69,7 @@ def confirm(
 def _path(subject: Subject, *rest: str) -> str:
     if "" in rest:
         raise ConfigurationError("a name is empty")
-    return "/".join(["/flags", subject, *(quote(part, safe="") for part in rest)])
+    return "/".join(["/flags", subject, *(quote(part, safe="", errors="surrogateescape") for part in rest)])
 
 
 def _print(answer: dict[str, Any], *, as_json: bool) -> None:

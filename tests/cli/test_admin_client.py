@@ -6,9 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from proxy.auth.admin import PREFIX
 from proxy.auth.api_key import mint
+from proxy.cli import app
 from proxy.cli.admin_client import TOKEN_VARIABLE, URL_VARIABLE, AdminClient, AdminError
 from proxy.errors import ConfigurationError
 
@@ -55,3 +57,17 @@ def test_nobody_at_the_other_end_is_said_with_the_place() -> None:
     client = AdminClient.of(None, None, {URL_VARIABLE: "http://127.0.0.1:1"})
     with pytest.raises(AdminError, match=r"no proxy answers at http://127\.0\.0\.1:1"):
         client.ask("GET", "/readyz")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["flags", "lift", "account", "acme-7", "relay", "--why", "f\udcfcr sie"], "is no text in UTF-8"),
+        (["keys", "create", "--account", "f\udcfcr"], "is no text in UTF-8"),
+        (["flags", "show", "account", "f\udcfcr"], "no proxy answers"),
+        (["flags", "list", "--account", "f\udcfcr"], "no proxy answers"),
+    ],
+)
+def test_letters_of_another_terminal_are_said_to_be_none(words: list[str], complaint: str) -> None:
+    told = CliRunner().invoke(app, words, env={URL_VARIABLE: "http://127.0.0.1:1"})
+    assert (told.exit_code, complaint in told.stderr) == (1, True)
