@@ -48,7 +48,8 @@ def summary(facts: Facts) -> tuple[str, str]:
         first = f"{who} are {_sure(facts.confidence)} one operation that copies the model by collecting its answers."
     reasons = [family(entry.family) for entry in facts.evidence if entry.weight > 0][:_REASONS]
     because = f"; what gives them away above all: {listed(reasons)}" if reasons else ""
-    words = f"{round(exposure.output_tokens * _WORDS_PER_TOKEN, -2):,.0f}"
+    counted = exposure.output_tokens * _WORDS_PER_TOKEN
+    words = f"{round(counted, -2) or round(counted):,.0f}"
     second = (
         f"From {moment(facts.first_at)} to {moment(facts.last_at)} UTC they sent "
         f"{_many(exposure.exchanges, 'request')} and got {_many(exposure.delivered, 'answer')}, some {words} words, "

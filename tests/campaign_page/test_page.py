@@ -94,6 +94,12 @@ def test_it_says_in_two_sentences_what_was_found_and_gives_every_figure() -> Non
     assert "08:00 to 08:59: 1441 exchanges" in read.text
 
 
+@pytest.mark.parametrize(("tokens", "words"), [(0, "0"), (60, "45"), (100, "100"), (57_602, "43,200")])
+def test_few_words_are_not_said_to_be_none(tokens: int, words: str) -> None:
+    exposure = {"exchanges": 60, "delivered": 60, "input_tokens": 5, "output_tokens": tokens, "prompts": 60}
+    assert f"got 60 answers, some {words} words" in Reader(page(facts(exposure=exposure), BEGAN)).text
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_words_wherever_it_stands(name: str) -> None:
     decision = {"said": "confirmed", "by": name, "at": BEGAN, "why": name}
