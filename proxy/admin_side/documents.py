@@ -90,7 +90,10 @@ async def problems(
     except (StoreUnavailable, LogUnavailable) as error:
         return problem(503, _STORE_AWAY if isinstance(error, StoreUnavailable) else _LOG_AWAY)
     except web.HTTPException as error:
-        return problem(error.status, error.reason)
+        refusal = problem(error.status, error.reason)
+        if "Allow" in error.headers:  # which methods there are
+            refusal.headers["Allow"] = error.headers["Allow"]
+        return refusal
     except web.RequestPayloadError:
         return problem(400, "the body is badly framed")
     except Exception:  # noqa: BLE001 - whatever it is, the operator gets an answer and the log a traceback

@@ -144,3 +144,8 @@ async def test_what_nobody_foresaw_is_a_problem_document_too(ground: Ground, cap
     answer = await ground.ask(Door.PORT, "GET", "/tokens", "reviewer")
     assert (answer.status, answer.header("content-type")) == (500, "application/problem+json")
     assert "an admin request failed" in caplog.text
+
+
+async def test_a_method_that_a_route_does_not_have_is_told_which_it_has(ground: Ground) -> None:
+    answer = await ground.ask(Door.PORT, "PUT", "/keys", "reviewer")
+    assert (answer.status, answer.header("allow")) == (405, "GET,POST")
