@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from proxy.cli.admin_client import AdminClient, AdminError
 from proxy.cli.key_file import read_lines
-from proxy.cli.moments import day, end, moment, period, state
+from proxy.cli.moments import ago, day, end, period, state
 from proxy.cli.options import AsJson, Config, Data, Why, told_plainly
 from proxy.cli.printing import cell, print_json, print_minted, print_row, print_table
 from proxy.errors import ConfigurationError
@@ -34,7 +34,8 @@ def create(  # noqa: PLR0913, PLR0917 - one argument an option
     ] = None,
     plan: Annotated[str, typer.Option(help="The account's plan.")] = "default",
     created_at: Annotated[
-        str | None, typer.Option(help="When the account was opened, such as 2026-01-31; first seen by default.")
+        str | None,
+        typer.Option(help="When the account was opened: a date, or how long ago such as 90d; first seen by default."),
     ] = None,
     expires: Annotated[str | None, typer.Option(help="When the key ends: a date, or from now such as 90d.")] = None,
     attribute: Annotated[
@@ -50,7 +51,7 @@ def create(  # noqa: PLR0913, PLR0917 - one argument an option
         if tenant is not None:
             request["tenant"] = tenant
         if created_at is not None:
-            request["created_at"] = moment(created_at)
+            request["created_at"] = ago(created_at)
         if expires is not None:
             request["expires_at"] = end(expires)
         print_minted(AdminClient.of(config, data).ask("POST", "/keys", request), as_json=as_json)

@@ -31,13 +31,17 @@ def moment(text: str) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp()
 
 
-def past(text: str) -> float:
-    """Return Unix seconds for a date, a time with its zone, or a period that ends now. Raises ConfigurationError.
+def ago(text: str) -> float:
+    """Return Unix seconds for a date, a time with its zone, or a period that ends now. Raises ConfigurationError."""
+    return now() - period(text) if _PERIOD.fullmatch(text) else moment(text)
 
-    What is before or after all that clocks count to is the nearest that they do: a log has no line beyond.
+
+def past(text: str) -> float:
+    """Return the same, but what is before or after all that clocks count to is the nearest that they do.
+
+    A log has no line beyond.
     """
-    found = now() - period(text) if _PERIOD.fullmatch(text) else moment(text)
-    return min(max(found, 0.0), _LAST)
+    return min(max(ago(text), 0.0), _LAST)
 
 
 def end(text: str) -> float:

@@ -111,6 +111,8 @@ async def test_dates_and_periods_become_moments(gate: Stillgate) -> None:
     assert key["created_at"] == 1_769_817_600
     assert key["expires_at"] - key["issued_at"] == pytest.approx(90 * 86_400, abs=5)
     assert key["plan"] == "pro"
+    old = made(gate, "create", "--account", "dated-too", "--created-at", "90d")
+    assert old["issued_at"] - old["created_at"] == pytest.approx(90 * 86_400, abs=5)
 
 
 @pytest.mark.parametrize(
