@@ -33,7 +33,8 @@ async def members(request: web.Request, *known: str) -> dict[str, Any]:
 
 
 async def any_members(request: web.Request) -> dict[str, Any]:
-    """Return the members of the body's object for a caller that knows which there may be."""
+    """Return the members of the body's object for a caller that knows which there may be; no query goes with it."""
+    query(request)
     try:
         return strict_json.read(await request.read() or b"{}")
     except ConnectionResetError:  # whoever asked has left, or was cut; nobody reads the answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from proxy.admin_side.documents import answer
+from proxy.admin_side.documents import answer, query
 from proxy.admin_side.side import AdminSide
 from proxy.auth.admin import Caller
 
@@ -30,6 +30,7 @@ def add_health(app: web.Application, side: AdminSide) -> None:
     app.router.add_get("/metrics", metrics)
 
 
-async def status(side: AdminSide, _: Caller, __: web.Request) -> web.Response:
+async def status(side: AdminSide, _: Caller, request: web.Request) -> web.Response:
     """Tell what runs."""
+    query(request)
     return answer(side.status())

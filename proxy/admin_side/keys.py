@@ -59,6 +59,7 @@ async def list_all(side: AdminSide, _: Caller, request: web.Request) -> web.Resp
 
 async def show(side: AdminSide, _: Caller, request: web.Request) -> web.Response:
     """Show one key."""
+    query(request)
     with _found():
         return answer((await side.keys.show(request.match_info["id"])).view())
 
