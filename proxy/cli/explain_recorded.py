@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
 import typer
 
 from proxy.cli.explanation import decision_lines, flag_lines, judgement_document, pack_document, rule_lines
+from proxy.cli.printing import escaped, print_json
 from proxy.cli.reading_logs import read_with_progress, unread
 from proxy.config import Settings, load_settings
 from proxy.decisions.logged import Logged, read_logged
@@ -23,6 +22,7 @@ from proxy.rules.pack import Mode, Pack
 
 _EXIT_NOT_REPRODUCED = 1
 _EXIT_UNREADABLE = 2
+_INDENT = 2
 
 
 class _Found(NamedTuple):
@@ -60,10 +60,10 @@ def explain_recorded(
         _print_why_not(exchange_id, found.logged, str(why), as_json=as_json)
         raise typer.Exit(_EXIT_NOT_REPRODUCED) from None
     if as_json:
-        _print_json(_as_document(pack, logged, again))
+        print_json(_as_document(pack, logged, again), _INDENT)
     else:
         for line in _as_text(pack, logged, again):
-            typer.echo(line)
+            typer.echo(escaped(line))
     raise typer.Exit(_EXIT_NOT_REPRODUCED if again.differences else 0)
 
 
@@ -94,14 +94,14 @@ def _pack_of(logged: Logged, settings: Settings) -> Pack:
 def _print_why_not(exchange_id: str, logged: Logged | None, why: str, *, as_json: bool) -> None:
     if as_json:
         recorded = None if logged is None else _recorded(logged)
-        _print_json({"exchange": exchange_id, "reproduced": False, "why": why, "recorded": recorded})
+        print_json({"exchange": exchange_id, "reproduced": False, "why": why, "recorded": recorded}, _INDENT)
         return
     if logged is not None:
-        typer.echo(f"{exchange_id}: {logged.stamp}")
-        typer.echo(f"{logged.effect}, by {logged.by}" if logged.by else str(logged.effect))
+        typer.echo(escaped(f"{exchange_id}: {logged.stamp}"))
+        typer.echo(escaped(f"{logged.effect}, by {logged.by}" if logged.by else str(logged.effect)))
         for reason in logged.reasons:
-            typer.echo(f"  {reason}")
-    typer.echo(f"not reproduced: {why}", err=True)
+            typer.echo(escaped(f"  {reason}"))
+    typer.echo(escaped(f"not reproduced: {why}"), err=True)
 
 
 def _as_text(pack: Pack, logged: Logged, again: Again) -> Iterator[str]:
@@ -163,7 +163,3 @@ def _recorded(logged: Logged) -> dict[str, Any]:
         "fields": dict(logged.fields),
         "truncated": logged.cut,
     }
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")

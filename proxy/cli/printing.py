@@ -17,10 +17,11 @@ from proxy.cli.moments import day, state
 _PIPE_COLUMNS = 10_000  # nothing is cut where a program reads
 
 
-def print_json(document: object) -> None:
-    """Print one line of JSON, in ASCII: nothing in it is for a terminal to obey."""
-    line = json.dumps(document, separators=(",", ":")).replace("\x7f", "\\u007f")  # which JSON takes for visible
-    sys.stdout.write(line + "\n")
+def print_json(document: object, indent: int | None = None) -> None:
+    """Print JSON, on one line if it is not indented, in ASCII: nothing in it is for a terminal to obey."""
+    comma, colon = (",", ":") if indent is None else (",", ": ")
+    text = json.dumps(document, indent=indent, separators=(comma, colon))
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")  # which JSON takes for visible
 
 
 def print_table(table: Table) -> None:

@@ -154,3 +154,22 @@ def test_a_command_that_does_not_fit_together_exits_with_2(words: list[str], mes
     result = CliRunner().invoke(app, ["policy", "explain", *words], env={"COLUMNS": "200"})
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("denied", [False, True])
+def test_a_terminal_obeys_nothing_of_a_record_that_somebody_made(place: Place, form: list[str], denied: bool) -> None:
+    """A-07."""
+    place.proxy.send(request__logprobs=True)
+    place.explain("x0")
+    file = place.folder / "decisions" / "worker.jsonl"
+    row = json.loads(file.read_text().splitlines()[0])
+    hostile = "\x1b[2J\x9b31m\u202e"
+    row |= {"by": "request" if denied else hostile, "reasons": [hostile], "fired": [hostile], "effect": "deny"}
+    forged = place.folder / "forged.jsonl"
+    forged.write_text(json.dumps(row) + "\n")
+    words = ["policy", "explain", row["id"], "--log", str(forged), "--data", str(place.folder), *form]
+    result = CliRunner().invoke(app, words, color=True)
+    assert result.exit_code == 1, result.output
+    assert "u001b[2J" in result.output or "x1b[2J" in result.output
+    assert not {"\x1b", "\x9b", "\u202e"} & set(result.output)
