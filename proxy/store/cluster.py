@@ -5,7 +5,8 @@ Laws:
 - A command that a server redirects did not run there: it is sent to where the server says, within its deadline. Nothing
   else is sent twice.
 - Nothing is sent at all if a server that is needed is known to be away: what others granted would be lost.
-- Where slots are is asked of any server that answers: at the start, when one redirects, and while one is away.
+- Where slots are is asked of any server that answers: at the start, when one redirects, and while one is away. One that
+  is cut off from the others knows only where they were: it is believed if no other answers.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainErr
 from proxy.errors import StoreUnavailable
 from proxy.store.lane import Lane, Wire
 from proxy.store.link import OPEN_S, Link
-from proxy.store.resp import nonsense, packed
+from proxy.store.resp import nonsense, packed, raise_first_error
 from proxy.store.server import Fitness, FitWire
 from proxy.store.way import Command, run_on
 from proxy.store.wires import Wires
@@ -32,6 +33,7 @@ _AT_ONCE = 5  # redirections that are followed at once: two servers may point to
 _TRY_AGAIN_S = 0.01
 _LAST_PART = 0.3  # of a deadline, in which nothing is sent any more: a server that had no time would count as away
 _LOOK_S = 0.25  # between two looks at where slots are
+_WHERE = (packed("CLUSTER", "INFO"), packed("CLUSTER", "SLOTS"))
 
 
 _Place = tuple[Link, bool]  # a server, and whether it is asked for a slot that it does not have yet
@@ -187,18 +189,25 @@ class Cluster:
         """Ask for the slots, one server after the other, those first that are known to answer."""
         known = [host for host, link in self._links.items() if not link.away]
         failed: StoreUnavailable | None = None
+        doubtful: dict[int, Host] = {}
         for host in dict.fromkeys([*known, *self._hosts, *self._links]):
             lane = Lane(self._wires.to(host), OPEN_S)
             try:
-                (reply,) = await lane.ask([packed("CLUSTER", "SLOTS")], min(expires, self._loop.time() + OPEN_S / 2))
-                self._take(_slots(reply, host))
+                info, reply = await lane.submit(_WHERE, min(expires, self._loop.time() + OPEN_S / 2))
+                raise_first_error([reply])
+                slots = _slots(reply, host)
             except StoreUnavailable as error:
                 failed = error
-            else:
-                return
+                continue
             finally:
                 await lane.abort()
-        raise failed or StoreUnavailable("there is no server to ask")
+            if not isinstance(info, bytes) or b"cluster_state:fail" not in info:  # it may not be ours to ask
+                self._take(slots)
+                return
+            doubtful = doubtful or slots
+        if not doubtful:
+            raise failed or StoreUnavailable("there is no server to ask")
+        self._take(doubtful)
 
     def _take(self, slots: dict[int, Host]) -> None:
         """Take where the slots are; servers that have none are let go."""

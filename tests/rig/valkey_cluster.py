@@ -20,6 +20,7 @@ class ValkeyCluster:
 
     def __init__(self, folder: Path, announced: Sequence[int] = (0, 0, 0)) -> None:
         mine = {"cluster-enabled": "yes", "cluster-node-timeout": "1000", "appendonly": "no"}
+        mine["enable-debug-command"] = "yes"  # for `cut_off`
         self.servers = [
             Valkey(
                 folder / f"node-{number}",
@@ -36,6 +37,10 @@ class ValkeyCluster:
     def command(self, *parts: str) -> list[bytes]:
         """Send a command to each server."""
         return [server.command(*parts) for server in self.servers]
+
+    def cut_off(self, server: Valkey) -> None:
+        """Let a server hear nothing of the others from now on, while clients reach it as before."""
+        assert server.command("DEBUG", "DROP-CLUSTER-PACKET-FILTER", "-2") == b"+OK\r\n"
 
     def __enter__(self) -> Self:
         try:

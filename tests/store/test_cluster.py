@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
 
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.store.base import Ask, Hold, Row
+from proxy.store.cluster import Cluster
 from proxy.store.redis import RedisStore
 from tests.rig.valkey import Valkey
 from tests.rig.valkey_cluster import ValkeyCluster
@@ -44,6 +46,10 @@ async def moving(cluster: ValkeyCluster, key: str) -> AsyncIterator[tuple[Valkey
         target.command("CLUSTER", "SETSLOT", f"{slot}", "MIGRATING", name_of(source))
         await move_keys(target, source, slot)
         await give(cluster, slot, source)
+
+
+def slot_of(bucket: str) -> int:
+    return key_slot(f"sg:{{{bucket}}}:w".encode())
 
 
 def name_of(server: Valkey) -> str:
@@ -189,6 +195,29 @@ async def test_a_server_that_is_silent_costs_nobody_time_and_is_found_again(empt
         await works_again(store)
         await until(lambda: all(b"cluster_state:ok" in info for info in empty.command("CLUSTER", "INFO")))
         assert len(await store.reserve(asks, "op 2")) == len(asks)
+
+
+async def test_a_server_that_is_cut_off_from_the_others_is_not_believed_about_slots(short_folder: Path) -> None:
+    """R-09: CLUSTERDOWN on one side of a partition, while the other has gone on."""
+    with ValkeyCluster(short_folder / "divided") as cluster:
+        cluster.command("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        async with connected(cluster.url) as store:
+            way = store._way
+            assert isinstance(way, Cluster)
+            first = next(iter(way._links))[1]  # the one that is asked first
+            alone = next(server for server in cluster.servers if server.port == first)
+            others = [server for server in cluster.servers if server is not alone]
+            bucket = next(name for name in MANY if cluster.servers[slot_of(name) * 3 // 16384] is alone)
+            cluster.cut_off(alone)
+            async with asyncio.timeout(30):
+                while b"cluster_state:fail" not in alone.command("CLUSTER", "INFO"):
+                    await asyncio.sleep(0.02)
+            for server in others:
+                server.command("CLUSTER", "SETSLOT", f"{slot_of(bucket)}", "NODE", name_of(others[0]))
+            with pytest.raises(StoreUnavailable, match="CLUSTERDOWN"):
+                await store.reserve([Ask(bucket, 10, MINUTE, 1, 1)], "before")
+            await until(lambda: way._slots[slot_of(bucket)][1] == others[0].port)
+            assert (await store.reserve([Ask(bucket, 10, MINUTE, 1, 1)], "op"))[0].granted == 1
 
 
 async def test_one_server_of_those_named_is_enough_to_begin_with(empty: ValkeyCluster) -> None:
