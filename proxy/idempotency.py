@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import islice
 
 from multidict import CIMultiDictProxy
 
@@ -26,6 +26,7 @@ _TTL_MS = 60_000
 _RENEW_S = 20.0
 _KEPT_MS = 86_400_000  # some 130 bytes each at the store
 _BATCH = 256
+_AT_ONCE = 32  # of those that are sent each by itself: the loop is busy with them for less than a millisecond
 _PAUSE_AFTER_FAILURE_S = 0.5
 _DIGEST_BYTES = 16
 _OFF_LOOP_BYTES = 1 << 20  # a millisecond
@@ -100,23 +101,27 @@ class Claims:
 
     async def renew(self) -> None:
         """Renew the claims of all that runs. Raises StoreUnavailable."""
-        holders = list(self._running)
-        for first in range(0, len(holders), _BATCH):
-            # Looked up only now: what has ended in the meantime must not be claimed anew.
-            found = map(self._running.get, holders[first : first + _BATCH])
-            await self._store.claim([claim for claim in found if claim is not None])
+        await _in_batches(list(self._running), self._renew)
 
     async def tell(self) -> None:
         """Tell what ended. Raises StoreUnavailable; what was not told stays, and may be told twice."""
-        while batch := list(islice(self._ended.values(), _BATCH)):
-            await self._store.conclude(batch)
-            for conclusion in batch:
-                del self._ended[conclusion.holder]
+        while self._ended:
+            await _in_batches(list(self._ended), self._tell)
 
     async def close(self) -> None:
         """Tell what ended, as far as the store can be reached."""
         with contextlib.suppress(StoreUnavailable):
             await self.tell()
+
+    async def _renew(self, holders: Sequence[str]) -> None:
+        # Looked up only now: what has ended in the meantime must not be claimed anew.
+        found = map(self._running.get, holders)
+        await self._store.claim([claim for claim in found if claim is not None])
+
+    async def _tell(self, holders: Sequence[str]) -> None:
+        await self._store.conclude([self._ended[holder] for holder in holders])
+        for holder in holders:
+            del self._ended[holder]
 
     async def _renew_again_and_again(self) -> None:
         while True:
@@ -140,6 +145,27 @@ class Claims:
         for part in parts:
             digest.update(part)
         return digest.digest()
+
+
+async def _in_batches(holders: Sequence[str], send: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+    """Send for all, a batch in one round trip, and each by itself where that fails. Raises StoreUnavailable if some do.
+
+    On a cluster the server of one key may be away for long: the keys on others are not held up by it.
+    """
+    failed: list[BaseException] = []
+    for batch in _parts(holders, _BATCH):
+        try:
+            await send(batch)
+        except StoreUnavailable:
+            for part in _parts(batch, _AT_ONCE):
+                outcomes = await asyncio.gather(*(send([holder]) for holder in part), return_exceptions=True)
+                failed += [outcome for outcome in outcomes if outcome is not None]
+    if failed:
+        raise next((error for error in failed if not isinstance(error, StoreUnavailable)), failed[0])
+
+
+def _parts(holders: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (holders[first : first + size] for first in range(0, len(holders), size))
 
 
 def _conflict(found: Claimed) -> Conflict:

@@ -29,12 +29,12 @@ class Shaky(MemoryStore):
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock)
+        self.gone: set[str] = set()  # buckets whose server of a cluster is away, and with it every call that names one
         self.claimed: list[int] = []
         self.told = asyncio.Event()
 
     async def claim(self, claims: Sequence[Claim]) -> list[Claimed]:
-        if self.before is not None:
-            raise self.before
+        self._reach(claims)
         found = await super().claim(claims)
         self.claimed.append(len(claims))
         self.meanwhile()
@@ -43,12 +43,17 @@ class Shaky(MemoryStore):
         return found
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
-        if self.before is not None:
-            raise self.before
+        self._reach(conclusions)
         await super().conclude(conclusions)
         self.told.set()
         if self.after is not None:
             raise self.after
+
+    def _reach(self, named: Sequence[Claim | Conclusion]) -> None:
+        if self.before is not None:
+            raise self.before
+        if any(each.bucket in self.gone for each in named):
+            raise StoreAway("a server that is needed is away")
 
 
 class Ground:
@@ -241,3 +246,23 @@ async def test_what_was_answered_while_the_store_went_away_is_told_once_it_is_ba
         await ground.store.told.wait()
     working.cancel()
     assert (await ground.refusal(ground.there)).code == "idempotency_key_answered"
+
+
+async def test_a_key_whose_server_of_a_cluster_is_away_holds_up_no_other(ground: Ground) -> None:
+    ended = [await ground.begin(ground.here, f"key-{number}") for number in range(300)]
+    running = [await ground.begin(ground.here, key) for key in ("cut off", "lasting")]
+    ground.store.gone |= {ended[0].bucket, running[0].bucket}
+    for claim in ended:
+        ground.here.end(claim, answered=True)
+    with pytest.raises(StoreAway):
+        await ground.here.tell()
+    for _ in range(3):
+        ground.clock.advance(HALF_A_MINUTE)
+        with pytest.raises(StoreAway):
+            await ground.here.renew()
+    for number in range(1, 300):
+        assert (await ground.refusal(ground.there, f"key-{number}")).code == "idempotency_key_answered"
+    assert (await ground.refusal(ground.there, "lasting")).code == "idempotency_key_in_use"
+    ground.store.gone.clear()
+    await ground.here.tell()
+    assert (await ground.refusal(ground.there, "key-0")).code == "idempotency_key_answered"
