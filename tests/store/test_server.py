@@ -87,3 +87,18 @@ async def test_a_server_that_keeps_its_settings_to_itself_is_taken_as_it_is(shor
         store = await RedisStore.connect(server.url.replace("//", "//limited:secret@"))
         assert await store.write([Row("keys", "a", b"x")], only_new=True)
         await store.close()
+
+
+async def test_a_server_whose_host_took_config_away_is_held_to_what_it_says_of_itself(short_folder: Path) -> None:
+    """Q-14: it can be used, unless it would forget quotas, as rented servers do if nobody tells them otherwise."""
+    settings = short_folder / "hosted.conf"
+    settings.write_text('rename-command CONFIG ""\n')
+    hosted = {"include": str(settings)}
+    with Valkey(short_folder / "hosted", settings=hosted) as server:
+        assert server.command("CONFIG", "GET", "maxmemory-policy").startswith(b"-ERR unknown command")
+        store = await RedisStore.connect(server.url)
+        await store.ping()
+        await store.close()
+    server = Valkey(short_folder / "evicts-hosted", settings={**hosted, "maxmemory-policy": "volatile-lru"})
+    with server, pytest.raises(ConfigurationError, match="has maxmemory-policy volatile-lru: "):
+        await RedisStore.connect(server.url)
