@@ -134,6 +134,17 @@ class StoreAway(StoreUnavailable):
     """The store was not asked at all: it is known to be away."""
 
 
+class StoreRefused(StoreUnavailable):
+    """The store answered that it did not do some parts of what was asked, such as with its memory full.
+
+    `parts` are their places in the call; it did the others.
+    """
+
+    def __init__(self, message: str, parts: frozenset[int]) -> None:
+        super().__init__(message)
+        self.parts = parts
+
+
 class ConfigurationError(StillgateError):
     """Settings, a pack or a secret that cannot be used; the text is for the operator, with places and fixes."""
 

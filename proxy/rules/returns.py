@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from proxy.clock import Clock
-from proxy.errors import StoreAway, StoreUnavailable
+from proxy.errors import StoreAway, StoreRefused, StoreUnavailable
 from proxy.rules.store_time import StoreTime
 from proxy.store.base import REMEMBERED_MS, Credit, Store
 
@@ -98,10 +98,10 @@ class Returns:
                     continue
                 try:
                     await self._store.credit(batch.amounts, batch.op)
-                except StoreAway:
-                    if fresh:
+                except (StoreAway, StoreRefused) as error:
+                    if fresh and self._unsent is batch:
                         self._unsent = None
-                        self._queue_again(batch, arrived=False)
+                        self._queue_again(_not_done(batch, error), arrived=False)
                     raise
                 if self._unsent is batch:  # else it was all forgotten meanwhile
                     self._unsent = None
@@ -175,3 +175,10 @@ class Returns:
                 self.dropped += units
             else:
                 self._give_back(bucket, window_ms, slot, units)
+
+
+def _not_done(batch: _Batch, error: StoreUnavailable) -> _Batch:
+    """Return what is left of a batch that was sent for the first time."""
+    if not isinstance(error, StoreRefused):
+        return batch
+    return batch._replace(amounts=[amount for part, amount in enumerate(batch.amounts) if part in error.parts])

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from proxy.clock import Clock
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_counters import AnyCounter, RequestCounter, Word
 from proxy.store.base import MAX_UNITS, REMEMBERED_MS, Ask, Note, Store
@@ -79,8 +79,16 @@ class SignalSync:
             batch.counter.give_back(batch.words)
 
     async def _tell(self, batch: _Batch) -> None:
+        fresh = self._unanswered is None
         self._unanswered = batch
-        totals = await self._totals(batch)
+        try:
+            totals = await self._totals(batch)
+        except StoreRefused as error:
+            if fresh:
+                self._unanswered = None
+                words = enumerate(batch.words)
+                batch.counter.give_back([word if part in error.parts else Word(word.key) for part, word in words])
+            raise
         self._unanswered = None
         for word, total in zip(batch.words, totals, strict=True):
             batch.counter.hear(word, total)

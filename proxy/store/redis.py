@@ -15,7 +15,7 @@ from proxy.store.base import Ask, Changes, Claim, Claimed, Conclusion, Credit, G
 from proxy.store.feed import FEED, feed_after, feed_end
 from proxy.store.lane import Lane
 from proxy.store.link import OPEN_S
-from proxy.store.resp import nonsense, numbers, packed, page, raise_first_error, table_key
+from proxy.store.resp import nonsense, numbers, packed, page, raise_first_error, raise_refused, table_key
 from proxy.store.scripts import Script, Scripts, read_scripts
 from proxy.store.server import Fitness
 from proxy.store.streams import TRIM_PAGE, is_position, stream_keys, tail
@@ -248,5 +248,5 @@ class RedisStore:
             return []
         commands = [Command(str(call[1]), packed("EVALSHA", script.digest, *call)) for call in calls]
         replies = await self._way.run(commands, self._expires(), script.source)
-        raise_first_error(replies)
+        raise_refused(replies)
         return replies

@@ -8,7 +8,7 @@ from typing import Any
 from hiredis import pack_command
 from redis.exceptions import ResponseError
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreRefused, StoreUnavailable
 
 
 def packed(*parts: str | bytes | int) -> bytes:
@@ -27,7 +27,19 @@ def raise_first_error(replies: Sequence[object]) -> None:
     """Raise StoreUnavailable if any reply is an error of the server, whatever it says."""
     for reply in replies:
         if isinstance(reply, ResponseError):
-            raise StoreUnavailable(f"the store refused a command ({reply.status_code or 'ERR'})") from reply
+            raise StoreUnavailable(_refusal(reply)) from reply
+
+
+def raise_refused(replies: Sequence[object]) -> None:
+    """Raise StoreRefused if any reply, one for each part of a call, is an error of the server, whatever it says."""
+    errors = {part: reply for part, reply in enumerate(replies) if isinstance(reply, ResponseError)}
+    if errors:
+        first = next(iter(errors.values()))
+        raise StoreRefused(_refusal(first), frozenset(errors)) from first
+
+
+def _refusal(error: ResponseError) -> str:
+    return f"the store refused a command ({error.status_code or 'ERR'})"
 
 
 def nonsense() -> StoreUnavailable:

@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from proxy.store.lane import Wire
 from proxy.store.link import Link
-from proxy.store.resp import packed, raise_first_error
+from proxy.store.resp import packed
 
 
 class Command(NamedTuple):
@@ -112,9 +112,8 @@ async def run_on(
     if unknown and script is not None:
         load = packed("SCRIPT", "LOAD", script)
         loaded, *again = await lane.submit([load, *_filled(each, [commands[index] for index in unknown])], expires)
-        raise_first_error([loaded])
         for index, reply in zip(unknown, again[len(each) - 1 :: len(each)], strict=True):
-            replies[index] = reply
+            replies[index] = loaded if isinstance(loaded, ResponseError) else reply
     if any(isinstance(reply, ReadOnlyError) for reply in replies):
         await link.renew()
     return replies
