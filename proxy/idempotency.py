@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 from multidict import CIMultiDictProxy
 
-from proxy.errors import BadRequest, Conflict, ProxyError, StoreAway, StoreUnavailable, Unavailable
+from proxy.errors import BadRequest, Conflict, ProxyError, StoreAway, StoreRefused, StoreUnavailable, Unavailable
 from proxy.exchange import Exchange
 from proxy.store.base import Claim, Claimed, Conclusion, Store
 
@@ -77,7 +77,7 @@ class Claims:
         try:
             (found,) = await self._store.claim([claim])
         except StoreUnavailable as error:
-            if isinstance(error, StoreAway):
+            if isinstance(error, StoreAway | StoreRefused):
                 del self._running[claim.holder]
             return Unavailable("It is not known right now whether this Idempotency-Key was used before.", retry_after=2)
         if found is Claimed.MINE:

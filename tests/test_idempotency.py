@@ -9,7 +9,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from proxy.clock import VirtualClock
-from proxy.errors import BadRequest, ProxyError, StoreAway, StoreUnavailable
+from proxy.errors import BadRequest, ProxyError, StoreAway, StoreRefused, StoreUnavailable
 from proxy.exchange import Exchange, Principal
 from proxy.idempotency import Claims, key_of
 from proxy.store.base import Claim, Claimed, Conclusion
@@ -205,9 +205,12 @@ async def test_what_ends_while_others_are_renewed_is_not_claimed_anew(ground: Gr
     assert ground.store.claimed == [256, 0]
 
 
-async def test_while_the_store_is_away_a_call_with_a_key_is_refused_and_nothing_is_left_of_it(ground: Ground) -> None:
-    """R-10."""
-    ground.store.before = StoreAway("away")
+@pytest.mark.parametrize("failure", [StoreAway("away"), StoreRefused("its memory is full", frozenset({0}))])
+async def test_while_the_store_is_away_a_call_with_a_key_is_refused_and_nothing_is_left_of_it(
+    ground: Ground, failure: StoreUnavailable
+) -> None:
+    """R-06, R-10: however many there are, none waits to be told of."""
+    ground.store.before = failure
     claim = await ground.claim(ground.here)
     refused = await ground.here.make(claim)
     assert refused is not None
