@@ -44,6 +44,7 @@ class Hunter:
         self._pack = pack
         self._pace = pace
         self._stopping = asyncio.Event()
+        self._waits = False  # whether it was said that the store is away
         self._thread = ThreadPoolExecutor(1, "hunter")
         self._logger = get("hunter")
 
@@ -73,8 +74,11 @@ class Hunter:
                 try:
                     if await parts.lease.take():
                         await self._hunt()
+                    self._waits = False
                 except StoreUnavailable:
-                    self._logger.warning("the store is away; the hunter waits")
+                    if not self._waits:
+                        self._logger.warning("the store is away; the hunter waits")
+                    self._waits = True
                 await self._rest(TURN_S)
         finally:
             with contextlib.suppress(StoreUnavailable):
@@ -89,6 +93,7 @@ class Hunter:
             self._logger.info("this hunter is active")
             chase = await Chase.begin(self._parts, self._pack, self._off)
             await self._parts.publisher.sweep()
+            self._waits = False
             turn = self._pace.judge
             now = self._parts.clock.monotonic
             judge_at, save_at, sweep_at = now() + turn, now() + self._pace.checkpoint, now() + _SWEEP_S

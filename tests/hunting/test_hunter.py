@@ -18,6 +18,7 @@ from proxy.errors import StoreUnavailable
 from proxy.hunter.finding import Finding
 from proxy.hunter.wire import encode
 from proxy.hunting import chase as chase_module
+from proxy.hunting import hunter as hunter_module
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.hunting.checkpoints import Checkpoint, CheckpointLost, Checkpoints, FileCheckpoints, StoreCheckpoints
 from proxy.hunting.core import Kind
@@ -45,6 +46,7 @@ class Cuttable(MemoryStore):
     """The reference store with a line that can be cut."""
 
     away = False
+    refused = 0  # wishes for the lease
 
     async def follow(self, stream: str, after: str, most: int) -> Tail:
         if self.away:
@@ -53,6 +55,7 @@ class Cuttable(MemoryStore):
 
     async def hold(self, holds: Sequence[Hold]) -> list[Held]:
         if self.away:
+            self.refused += 1
             raise StoreUnavailable("cut")
         return await super().hold(holds)
 
@@ -340,6 +343,19 @@ async def test_while_the_store_is_away_nobody_is_active_and_afterwards_it_goes_o
         (campaign,) = await found(store)
         assert campaign.exposure.exchanges == 3
     assert "the store is away" in caplog.text
+
+
+async def test_each_time_the_store_is_away_is_told_once(
+    store: Cuttable, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hunter_module, "TURN_S", 0.01)
+    async with hunter_on(store) as hunter:
+        for times in (1, 2):
+            await until(lambda: answer(hunter.active and not hunter._waits))
+            store.away, store.refused = True, 0
+            await until(lambda: answer(store.refused > 10))
+            store.away = False
+            assert caplog.text.count("the store is away") == times
 
 
 async def test_what_cannot_be_read_or_used_is_counted_and_passed_over(
