@@ -44,6 +44,7 @@ class Cluster:
 
     def __init__(self, wires: Wires, hosts: Sequence[Host], fitness: Fitness, deadline: float) -> None:
         self._moves = 0
+        self._opens = 0  # of servers that were let go
         self._wires = wires
         self._hosts = hosts
         self._fitness = fitness
@@ -65,6 +66,11 @@ class Cluster:
     def moves(self) -> int:
         """See `Way.moves`: how often slots were found with another server than before."""
         return self._moves
+
+    @property
+    def opens(self) -> int:
+        """See `Way.opens`."""
+        return self._opens + sum(link.opens for link in self.links)
 
     def link(self, key: str) -> Link:
         """See `Way.link`."""
@@ -218,7 +224,9 @@ class Cluster:
         for host in hosts:
             self._link(host)
         for host in self._links.keys() - hosts:
-            leaving = self._loop.create_task(self._links.pop(host).close())
+            link = self._links.pop(host)
+            self._opens += link.opens
+            leaving = self._loop.create_task(link.close())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
 

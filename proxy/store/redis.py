@@ -234,7 +234,7 @@ class RedisStore:
         """See `Store.numbers`."""
         return {
             "stillgate_store_breaker_open": float(self.away),
-            "stillgate_store_breaker_opens_total": sum(link.opens for link in self._way.links),
+            "stillgate_store_breaker_opens_total": self._way.opens,
             "stillgate_store_failovers_total": self._way.moves,
             "stillgate_store_append_only": float(self._fitness.append_only is not False),
         }

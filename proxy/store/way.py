@@ -33,6 +33,11 @@ class Way(Protocol):
         """How often another server was the primary."""
         ...
 
+    @property
+    def opens(self) -> int:
+        """How often a breaker opened, those of servers that were let go since too."""
+        ...
+
     def link(self, key: str) -> Link:
         """Return the link to a key's server. Raises StoreUnavailable if there is none."""
         ...
@@ -70,6 +75,11 @@ class OneServer:
     def moves(self) -> int:
         """See `Way.moves`."""
         return self._link.renewals if self._moves is None else self._moves()
+
+    @property
+    def opens(self) -> int:
+        """See `Way.opens`."""
+        return self._link.opens
 
     def link(self, key: str) -> Link:
         """See `Way.link`."""

@@ -220,6 +220,18 @@ async def test_a_server_that_is_cut_off_from_the_others_is_not_believed_about_sl
             assert (await store.reserve([Ask(bucket, 10, MINUTE, 1, 1)], "op"))[0].granted == 1
 
 
+async def test_no_count_goes_back_when_a_server_leaves(empty: ValkeyCluster) -> None:
+    async with connected(empty.url) as store:
+        way = store._way
+        assert isinstance(way, Cluster)
+        gone, *_, left = way._links
+        way._links[gone].failed(None)
+        assert store.numbers()["stillgate_store_breaker_opens_total"] == 1
+        way._take(dict.fromkeys(way._slots, left))
+        assert [link.away for link in way.links] == [False]
+        assert store.numbers()["stillgate_store_breaker_opens_total"] == 1
+
+
 async def test_one_server_of_those_named_is_enough_to_begin_with(empty: ValkeyCluster) -> None:
     async with connected(f"redis+cluster://127.0.0.1:9,127.0.0.1:{empty.servers[2].port}") as store:
         await store.ping()
