@@ -71,12 +71,12 @@ class Link:
         return self._made(None)
 
     async def renew(self) -> None:
-        """Let the connection of all calls go, because another server may be the right one now; not again and again."""
+        """Let every connection go, because another server may be the right one now; not again and again."""
         now = self._loop.time()
         if not self.away and now - self._renewed >= _RENEW_S:
             self._renewed = now
             self.renewals += 1
-            await self._lane.abort()
+            await asyncio.gather(*(lane.abort() for lane in self._lanes))
 
     def answered(self, seconds: float) -> None:
         """See `Watcher.answered`."""

@@ -1,5 +1,7 @@
 """Finds the primary that sentinels know by a name, anew for each connection: so a failover is followed.
 
+They are also asked while a connection lasts: in a partition the old primary may go on answering us.
+
 Laws: all sentinels are asked at once and none is waited for long; of what they say the newest configuration counts,
 once most of them have answered.
 """
@@ -32,15 +34,24 @@ class Sentinels:
         self._wires = wires
         self._hosts = hosts
         self._name = name
-        self._known: Host | None = None
+        self._known: _Said | None = None
 
     async def find(self) -> Wire:
         """Return a connection to the primary, yet to be opened. Raises ConnectionError if no sentinel knows it."""
-        primary = (await self._newest()).primary
-        if self._known not in (None, primary):
+        newest = await self._newest()
+        if self._known is not None and newest.primary != self._known.primary:
             self.moves += 1
-        self._known = primary
-        return self._wires.to(primary)
+        self._known = newest
+        return self._wires.to(newest.primary)
+
+    async def moved(self) -> bool:
+        """Tell whether another server than the one that was found last is the primary by a newer configuration."""
+        try:
+            newest = await self._newest()
+        except ConnectionError:
+            return False
+        known = self._known
+        return known is not None and newest.epoch > known.epoch and newest.primary != known.primary
 
     async def _newest(self) -> _Said:
         said: list[_Said] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +12,9 @@ from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 from proxy.store.lane import Wire
 from proxy.store.link import Link
 from proxy.store.resp import packed
+
+# How often it is asked whether the server is still the primary: each time opens a connection to each sentinel.
+_WATCH_S = 2.0
 
 
 class Command(NamedTuple):
@@ -59,12 +63,26 @@ class Way(Protocol):
         ...
 
 
-class OneServer:
-    """The way to a single server; `moves` tells how often another one took its place, if anybody knows."""
+class Primaries(Protocol):
+    """One who knows which server is the primary."""
 
-    def __init__(self, wire: Callable[[], Wire], deadline: float, moves: Callable[[], int] | None) -> None:
+    @property
+    def moves(self) -> int:
+        """How often another one was found than before."""
+        ...
+
+    async def moved(self) -> bool:
+        """Tell whether another one is it by now."""
+        ...
+
+
+class OneServer:
+    """The way to a single server; `primaries` know when another one has taken its place, if anybody does."""
+
+    def __init__(self, wire: Callable[[], Wire], deadline: float, primaries: Primaries | None) -> None:
         self._link = Link(wire, deadline)
-        self._moves = moves
+        self._primaries = primaries
+        self._watching = None if primaries is None else asyncio.create_task(self._watch(primaries))
 
     @property
     def links(self) -> Sequence[Link]:
@@ -74,7 +92,7 @@ class OneServer:
     @property
     def moves(self) -> int:
         """See `Way.moves`."""
-        return self._link.renewals if self._moves is None else self._moves()
+        return self._link.renewals if self._primaries is None else self._primaries.moves
 
     @property
     def opens(self) -> int:
@@ -100,7 +118,17 @@ class OneServer:
 
     async def close(self) -> None:
         """See `Way.close`."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         await self._link.close()
+
+    async def _watch(self, primaries: Primaries) -> None:
+        """Leave a server that is the primary no more though it answers, until cancelled."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            if not self._link.away and await primaries.moved():
+                await self._link.renew()
 
 
 async def run_on(

@@ -18,7 +18,7 @@ def way_to(place: Place, wires: Wires, deadline: float) -> tuple[Way, Fitness]:
         return Cluster(wires, place.hosts, fitness, deadline), fitness
     if place.kind == "sentinel":
         fitness, sentinels = Fitness(primary=True), Sentinels(wires, place.hosts, place.name)
-        return OneServer(lambda: FitWire(sentinels.find, fitness.check), deadline, lambda: sentinels.moves), fitness
+        return OneServer(lambda: FitWire(sentinels.find, fitness.check), deadline, sentinels), fitness
     fitness = Fitness()
 
     async def find() -> Wire:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -123,19 +123,40 @@ async def test_sentinels_that_are_away_or_silent_are_not_waited_for(pair: Pair) 
 
 async def test_the_newest_configuration_counts(pair: Pair) -> None:
     """As after a partition: one sentinel still names a primary that was given up."""
-    async with stale_sentinel(epoch=0, port=9) as stale:
+    async with scripted_sentinel({"port": 9, "config-epoch": 0}) as stale:
         for places in (f"{stale},{pair.sentinel.place}", f"{pair.sentinel.place},{stale}"):
             async with found(places, deadline=PATIENT_S) as store:
                 await store.ping()
 
 
+async def test_a_primary_that_was_given_up_is_left_though_it_still_answers(pair: Pair, clean: Valkey) -> None:
+    """R-05, R-11: in a partition we may see both, and what the old one is told is lost."""
+    primary = pair.primary()
+    facts = {"port": primary.port, "config-epoch": 3}
+    loop = asyncio.get_running_loop()
+    async with scripted_sentinel(facts) as place, found(place, deadline=PATIENT_S) as store:
+        await store.write([Row("keys", "a", b"before")])
+        waiting = asyncio.create_task(store.changes((await store.changes(None, 0)).cursor, 60_000))
+        await until(lambda: b"blocked_clients:1" in primary.command("INFO", "clients"))
+        facts |= {"port": clean.port, "config-epoch": 2}  # as one says that was cut off
+        done, _ = await asyncio.wait([waiting], timeout=FOLLOWED_S)
+        assert not done
+        facts["config-epoch"], begun = 4, loop.time()
+        with pytest.raises(StoreUnavailable):
+            await waiting
+        assert loop.time() - begun < FOLLOWED_S
+        await store.write([Row("keys", "a", b"after")])
+        assert store.numbers()["stillgate_store_failovers_total"] == 1
+    assert b"after" in clean.command("HGET", "sg:{tables}:keys", "a")
+
+
 @asynccontextmanager
-async def stale_sentinel(epoch: int, port: int) -> AsyncIterator[str]:
-    """A sentinel that names what is no primary any more."""
+async def scripted_sentinel(told: Mapping[str, int | None]) -> AsyncIterator[str]:
+    """A sentinel that says what it is told to; as a real one may that knows less, or more, than others."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        facts = ("ip", "127.0.0.1", "port", f"{port}", "config-epoch", f"{epoch}")
         while data := await reader.read(65536):
+            facts = ("ip", "127.0.0.1", *(f"{part}" for fact in told.items() for part in fact))
             said = "".join(f"${len(fact)}\r\n{fact}\r\n" for fact in facts)
             writer.write((f"*{len(facts)}\r\n{said}" if b"MASTER" in data else "+OK\r\n").encode())
         writer.close()
