@@ -256,6 +256,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
                 packs.run(),
                 memory.run(),
                 samples.run(),
+                registry.follow(),
                 _keep_snapshot(settings, store, clock),
             )
             background = [tasks.create_task(coroutine) for coroutine in work]

@@ -1,8 +1,13 @@
-"""Makes, lists, revokes and rotates keys in the store; only the admin side uses it."""
+"""Makes, lists, revokes and rotates keys in the store; only the admin side uses it.
+
+Law: what was revoked here stays so while this process lives, also if a failover, a crash of the store's machine or an
+older backup takes the store back to a time before.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,10 +16,13 @@ from proxy.auth.first_seen import first_seen
 from proxy.auth.key_cache import KEY_IDS_TABLE, KEYS_TABLE
 from proxy.clock import Clock
 from proxy.errors import ConfigurationError
+from proxy.log import get
 from proxy.store.base import Row, Store
+from proxy.store.feed_follower import follow_feed
 
 _BATCH = 500
 _CLOCKS_APART_S = 3600.0  # ours and that of the system in which an account was opened just now
+_REVOKED_MAX = 10_000  # those that are told again: the latest, at some 500 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,7 @@ class KeyRegistry:
         self._digest_key = digest_key
         self._clock = clock
         self._random_bytes = random_bytes
+        self._revoked: OrderedDict[str, KeyRecord] = OrderedDict()  # by name, the latest last
         self._changing = asyncio.Lock()  # a record that is read to be written anew, which must not undo a revocation
 
     async def create(self, request: KeyRequest) -> Minted:
@@ -68,6 +77,9 @@ class KeyRegistry:
             name, record = await self._find(key_id)
             revoked = record.revoked()
             await self._store.write([Row(KEYS_TABLE, name, revoked.to_bytes())])
+            self._revoked[name] = revoked
+            if len(self._revoked) > _REVOKED_MAX:
+                self._revoked.popitem(last=False)
         return revoked
 
     async def rotate(self, key_id: str, grace_s: float) -> Minted:
@@ -89,6 +101,24 @@ class KeyRegistry:
             replaced = replace(old, expires_at=dies_at, replaced_by=minted.record.id)
             await self._write_new([minted], Row(KEYS_TABLE, name, replaced.to_bytes()))
         return minted
+
+    async def follow(self) -> None:
+        """Tell the store again what it lost of revocations, until cancelled; survives a store that is away."""
+        await follow_feed(self._store, self._clock, self)
+
+    async def begin(self) -> None:
+        """See `Follower.begin`. Raises StoreUnavailable."""
+        for name, revoked in list(self._revoked.items()):
+            value = await self._store.read(KEYS_TABLE, name)
+            if value not in (None, revoked.to_bytes()):
+                await self._store.write([Row(KEYS_TABLE, name, revoked.to_bytes())])
+                get("keys").warning("the store had lost that a key was revoked; it is revoked again", key=revoked.id)
+
+    async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Do nothing: nobody takes a revocation back."""
+
+    def caught_up(self, at: float) -> None:
+        """Do nothing: see `hear`."""
 
     async def _prepare(self, request: KeyRequest) -> Minted:
         created_at, now = request.created_at, self._clock.wall()

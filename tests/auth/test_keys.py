@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from proxy.auth.api_key import KeyRequest, digest
-from proxy.auth.key_cache import KeyCache
+from proxy.auth.key_cache import KEYS_TABLE, KeyCache
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
@@ -270,3 +270,20 @@ async def test_a_revocation_is_known_at_the_latest_when_news_are_too_old(
     assert (await cache.authenticate(minted.secret)).account == "acme"
     clock.advance(2)
     assert await refused(cache, minted.secret)
+
+
+async def test_a_store_that_falls_back_to_an_earlier_state_does_not_bring_a_revoked_key_back(
+    registry: KeyRegistry, store: Cuttable
+) -> None:
+    """R-11: as after a failover that lost its last writes, or an older backup."""
+    revoked, other = [await registry.create(KeyRequest(name, name)) for name in ("a", "b")]
+    before = [Row(KEYS_TABLE, name, value) async for name, value in store.scan(KEYS_TABLE)]
+    await registry.revoke(revoked.record.id)
+    await store.write(before)
+    assert await registry.opens(revoked.secret)
+    await registry.begin()
+    assert not await registry.opens(revoked.secret)
+    assert await registry.opens(other.secret)
+    await store.write([row._replace(value=None) for row in before])
+    await registry.begin()  # there is nothing to be revoked
+    assert [row async for row in store.scan(KEYS_TABLE)] == []

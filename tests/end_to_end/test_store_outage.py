@@ -1,4 +1,4 @@
-"""The store dies under load and comes back half a minute later: who is known notices nothing of it."""
+"""The store dies and comes back, under load and half a minute later, or without its last writes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.scene import Scene
-from tests.end_to_end.test_store_away import away
+from tests.end_to_end.scene import CHAT, Scene, chat
+from tests.end_to_end.test_store_away import away, sharing, until
 from tests.rig.fault_proxy import BlackHole, Fault, Refuse
+from tests.rig.raw_client import post
+from tests.rig.valkey import Valkey
 
 OUTAGE_S, BEFORE_S, BACK_S = 30.0, 5.0, 2.0
 CLIENTS, PAUSE_S = 8, 0.05
@@ -61,3 +63,29 @@ async def test_an_outage_of_half_a_minute_under_load_costs_nobody_a_tenth_of_a_s
         assert percentile(during, 0.99) - percentile(before, 0.5) < ADDED_S
         assert recovered < BACK_S
         assert attempts < 3 * 4 * OUTAGE_S, "three processes or so, one attempt at a time"
+
+
+async def test_a_key_that_was_revoked_stays_so_when_the_store_loses_its_last_writes(tmp_path: Path) -> None:
+    """R-11: as a failover may, or a crash of its machine."""
+    with Valkey(tmp_path / "valkey", settings={"appendonly": "no"}) as valkey:
+        async with sharing(tmp_path, valkey.url) as scene:
+            secret = await scene.gate.create_key(account="other", tenant="other")
+            raw = post(CHAT, chat(), [("Authorization", f"Bearer {secret}")])
+
+            async def status() -> int:
+                return (await scene.ask(raw)).status
+
+            assert await status() == 200
+            valkey.command("SAVE")
+            revoke = f"/keys/{scene.gate.keys[-1]['id']}/revoke"
+            assert (await scene.gate.admin_request("POST", revoke, {"reason": "it leaked"}))[0] == 200
+            await until(status, 401)
+            valkey.kill()
+            valkey.start()
+
+            async def rewinds() -> float:
+                return (await scene.gate.metrics())["stillgate_store_rewinds_total"]
+
+            await until(rewinds, 1)
+            await until(status, 401)
+            assert b'"disabled":true' in valkey.command("HVALS", "sg:{tables}:keys")
