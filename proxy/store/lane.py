@@ -87,6 +87,7 @@ class Lane:
     def __init__(self, wire: Wire, open_seconds: float, watcher: Watcher | None = None) -> None:
         self.answered = False
         self.broken_at: float | None = None
+        self.opened_in = 0.0  # seconds that connecting and the handshake took, once they are through
         self._cause: BaseException | None = None
         self._why = ""
         self._wire = wire
@@ -139,9 +140,11 @@ class Lane:
         await asyncio.wait([self._task])
 
     async def _run(self) -> None:
+        began = self._loop.time()
         try:
             async with asyncio.timeout(self._open_seconds):
                 await self._wire.connect()
+            self.opened_in = self._loop.time() - began
             await self._exchange()
         except Exception as error:  # noqa: BLE001 - sockets, TLS, the parser and the server fail in ways nobody can list
             forget_origin(error)

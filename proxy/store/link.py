@@ -28,7 +28,8 @@ _SLOW_PART = 0.4
 _SLOW_S = 0.5
 _SLOW_LEAST = 3  # one or two may be our own loop's fault
 
-# How long a probe may take, and how long it waits for the next one: a server that is back is found within two seconds.
+# How long a probe may take, or twice what connecting took the last time that it worked, and how long it waits for the
+# next one: a server that is back is found within two seconds.
 _PROBE_S = 0.7
 _RENEW_S = 0.25
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
@@ -51,6 +52,7 @@ class Link:
         self._slow_answers = 0
         self._probe: asyncio.Task[None] | None = None
         self._cause: BaseException | None = None  # what the last try failed of, while the breaker is open
+        self._opened_in = 0.0  # what connecting took the last time that it worked
         self._lane = self._made(self)
 
     @property
@@ -62,6 +64,7 @@ class Link:
         """Return the lane of all calls, made anew if it broke. Raises StoreUnavailable while the breaker is open."""
         self._check()
         if self._lane.broken_at is not None:
+            self._opened_in = self._lane.opened_in or self._opened_in
             self._lane = self._made(self)
         return self._lane
 
@@ -123,10 +126,11 @@ class Link:
     async def _look(self) -> None:
         """Try to reach the server until it answers promptly; its connection then takes over."""
         pause = 0.0
+        patience = min(max(_PROBE_S, 2 * (self._lane.opened_in or self._opened_in)), self._open_s)
         while True:
             lane = self._made(None)
             try:
-                await self._answers(lane)
+                await self._answers(lane, patience)
             except StoreUnavailable as error:
                 self._cause = error.__cause__ or self._cause  # nothing came: as before
                 await lane.abort()
@@ -138,9 +142,9 @@ class Link:
             self._lane, self._probe, self._cause = lane, None, None
             return
 
-    async def _answers(self, lane: Lane) -> None:
+    async def _answers(self, lane: Lane, patience: float) -> None:
         """Return if the server answers, the second time promptly: the first answer waits for the connection."""
-        for patience in (_PROBE_S, self._slow):
-            replies = await lane.ask([packed("PING")], self._loop.time() + patience)
+        for seconds in (patience, self._slow):
+            replies = await lane.ask([packed("PING")], self._loop.time() + seconds)
             if replies != [b"PONG"]:
                 raise nonsense()

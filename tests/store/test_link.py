@@ -10,7 +10,7 @@ from proxy.errors import StoreUnavailable
 from proxy.store.redis import RedisStore
 from tests.rig.fault_proxy import BlackHole, Fault, FaultProxy, Latency, Refuse, ResetAfter
 from tests.rig.valkey import Valkey
-from tests.store.redis_calls import ASK, CALLS, connected, until
+from tests.store.redis_calls import ASK, CALLS, connected, until, works_again
 
 DEADLINE_S = 0.25
 OPENS_S, BACK_S = 1.0, 2.0
@@ -100,3 +100,15 @@ async def test_a_store_that_is_closed_while_it_is_away_leaves_no_task(clean: Val
             way.fault = BlackHole()
             await call_until_away(store)
     assert asyncio.all_tasks() == before
+
+
+async def test_a_server_far_away_is_found_again_though_connecting_takes_many_round_trips(clean: Valkey) -> None:
+    """As behind TLS and sentinels in another region; what was near enough to begin with is near enough to go on."""
+    async with FaultProxy(clean.url) as way:
+        way.fault = far = Latency(reply=0.3)
+        async with connected(f"{way.url}/1", deadline=2.0) as store:
+            way.fault = ResetAfter(0)
+            await call_until_away(store)
+            way.fault = far
+            async with asyncio.timeout(10):
+                await works_again(store)
