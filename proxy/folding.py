@@ -15,20 +15,26 @@ def _range(first: int, last: int) -> range:
     return range(first, last + 1)
 
 
-# Characters that show nothing or only direct how others are shown (Unicode's default ignorable code points), but for
-# the tags, which spell hidden letters.
+# Of ASCII, what shows nothing and is no white space.
+CONTROLS = bytes([*_range(0x00, 0x08), *_range(0x0E, 0x1F), 0x7F])
+# Characters that show nothing or only direct how others are shown (Unicode's controls and default ignorable code
+# points), but for the tags, which spell hidden letters.
 INVISIBLE = frozenset(
     chr(code)
     for codes in (
+        CONTROLS,
+        _range(0x0080, 0x0084),
+        _range(0x0086, 0x009F),
         (0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0),
         _range(0x180B, 0x180F),
         _range(0x200B, 0x200F),
         _range(0x202A, 0x202E),
         _range(0x2060, 0x206F),
         _range(0xFE00, 0xFE0F),
-        _range(0xFFF9, 0xFFFB),
+        _range(0xFFF0, 0xFFFB),
+        _range(0x1BCA0, 0x1BCA3),
         _range(0x1D173, 0x1D17A),
-        _range(0xE0100, 0xE01EF),
+        _range(0xE0080, 0xE0FFF),
     )
     for code in codes
 )
@@ -46,6 +52,11 @@ MARKS = frozenset(
     )
     for code in codes
 )
+# White space and dashes beyond ASCII that normalisation leaves, as the ones that patterns take for a gap.
+_GAPS = {
+    **dict.fromkeys(map(chr, (0x0085, 0x1680, 0x2028, 0x2029, 0x2800)), " "),
+    **dict.fromkeys(map(chr, (*_range(0x2010, 0x2015), 0x2043, 0x2212)), "-"),
+}
 # Putting marks in order takes time that grows with the square of their run, and no word has as many on one letter.
 _MAX_MARKS = 8
 # A compatibility character can stand for 18 others; text that grows like that is no text.
@@ -63,6 +74,7 @@ _LOOK_ALIKES = {
 }
 _FOLDED: Mapping[int, str | None] = {
     **{ord(char): None for char in INVISIBLE | TAGS | MARKS},
+    **{ord(char): gap for char, gap in _GAPS.items()},
     **{
         ord(alike): latin
         for letters, latins in _LOOK_ALIKES.items()
@@ -72,6 +84,7 @@ _FOLDED: Mapping[int, str | None] = {
 _REPLACED = frozenset(map(chr, _FOLDED))
 _FEW_REPLACED = 8  # characters that are sooner replaced one after the other than looked up in a table
 _ASCII = bytes(range(0x80))
+_LOWER = bytes(range(0x100)).lower().replace(b"\v", b" ")  # which RE2 takes for no white space
 _FEW_ONE_IN = 4  # bytes
 # What folding leaves as it is, whatever stands beside it, as long as that is ASCII or the same: punctuation, arrows,
 # boxes, the signs of East Asian texts, emoji, and Chinese characters.
@@ -88,7 +101,7 @@ _LEFT_ALONE = re.compile(
                 _range(0x1F300, 0x1FAFF),
             )
             for char in map(chr, codes)
-            if char not in _REPLACED and unicodedata.normalize("NFKD", char).casefold() == char
+            if (char in _GAPS or char not in _REPLACED) and unicodedata.normalize("NFKD", char).casefold() == char
         )
         + "\u4e00-\u9fff"
     )
@@ -103,16 +116,20 @@ _GAP = r"[\s_*\-]*"
 
 def fold(text: str) -> str:
     """Return the text in the form that folded patterns match; it may be longer or shorter."""
+    data = text.encode("utf-8", "surrogatepass").translate(_LOWER, CONTROLS)
     if text.isascii():
-        return text.lower()
-    beyond = _few_beyond_ascii(text)
+        return data.decode()
+    text = data.decode("utf-8", "surrogatepass")
+    beyond = _few_beyond_ascii(data)
     if beyond is None:
         return _fold_anything(text)
+    for char in beyond.intersection(_GAPS):
+        text = text.replace(char, _GAPS[char])
     if _LEFT_ALONE.fullmatch("".join(beyond)):  # as most text beyond ASCII, which has typographic quotes and no more
-        return text.encode().lower().decode()  # letters of ASCII alone, which takes a tenth of the time
+        return text  # letters of ASCII alone, which are lower already
     short = text if _COMBINING.isdisjoint(beyond) else _LONG_RUN.sub(r"\1", text)
     folded = unicodedata.normalize("NFKD", short)[: _MAX_GROWTH * len(text)].casefold()
-    beyond = _few_beyond_ascii(folded)
+    beyond = _few_beyond_ascii(folded.encode("utf-8", "surrogatepass"))
     if beyond is None or len(replaced := _REPLACED & beyond) > _FEW_REPLACED:
         return _replaced(folded)
     for char in replaced:
@@ -133,12 +150,11 @@ def _replaced(folded: str) -> str:
     return unicodedata.normalize("NFC", without_long_runs(folded.translate(_FOLDED)))
 
 
-def _few_beyond_ascii(text: str) -> set[str] | None:
-    """Return the characters beyond ASCII, None if they are more than a quarter of the text.
+def _few_beyond_ascii(data: bytes) -> set[str] | None:
+    """Return the characters beyond ASCII of a text in UTF-8, None if they are more than a quarter of it.
 
     To look at each character of a text takes several times as long.
     """
-    data = text.encode("utf-8", "surrogatepass")
     beyond = data.translate(None, _ASCII)
     return None if len(beyond) * _FEW_ONE_IN > len(data) else set(beyond.decode("utf-8", "surrogatepass"))
 
@@ -158,5 +174,6 @@ def fold_pattern(pattern: str) -> str:
         if piece == " " and not in_class:
             folded.append(_GAP)
         else:
-            folded.append(fold(piece) if len(piece) == 1 else piece)
+            plain = fold(piece) if len(piece) == 1 else piece
+            folded.append(r"\-" if in_class and plain == "-" != piece else plain)  # it was no range
     return "".join(folded)

@@ -20,6 +20,9 @@ from proxy.linear_match import compile_pattern
         ("ⓡⓔⓐⓢⓞⓝⓘⓝⓖ", "reasoning"),
         ("rea\u200bso\u00adni\u2060ng", "reasoning"),
         ("rea\U000e0041soning", "reasoning"),
+        ("re\x00as\x01on\x7fing", "reasoning"),
+        ("re\x80as\U0001bca0on\U000e01f0ing", "reasoning"),
+        ("rеa\x01soning", "reasoning"),  # Cyrillic
         ("r\u0336e\u0336asoning", "reasoning"),
         ("réàsônïng", "reasoning"),
         ("rеаsоning", "reasoning"),  # Cyrillic
@@ -61,7 +64,19 @@ def test_a_folded_pattern_finds_its_own_word(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["chain of thought", "chain-of-thought", "chain_of\n  thought", "**chain** of *thought*", "chainofthought"]
+    "text",
+    [
+        "chain of thought",
+        "chain-of-thought",
+        "chain_of\n  thought",
+        "**chain** of *thought*",
+        "chainofthought",
+        "chain\vof\fthought",
+        "chain\u2028of\x85thought",
+        "chain\u2011of\u2013thought",
+        "chain\u2014of\u2212thought",
+        "思考 chain\u2010of\u1680thought",
+    ],
 )
 def test_a_space_in_a_pattern_is_any_gap(text: str) -> None:
     assert compile_pattern(fold_pattern("chain of thought"))(fold(text))
@@ -72,6 +87,11 @@ def test_a_space_in_a_pattern_is_any_gap(text: str) -> None:
 )
 def test_what_a_pattern_says_with_a_backslash_or_in_a_class_keeps_its_meaning(pattern: str) -> None:
     assert fold_pattern(pattern) == pattern
+
+
+def test_a_dash_in_a_class_is_no_range() -> None:
+    pattern = compile_pattern(fold_pattern("^[a–c]$"))
+    assert [char for char in "abc-" if pattern(char)] == ["a", "c", "-"]
 
 
 @given(st.from_regex(r"[A-Z]{1,8}", fullmatch=True))

@@ -11,7 +11,7 @@ from typing import ClassVar
 from proxy.detectors.reading import scanned
 from proxy.exchange import Exchange
 from proxy.fields import Cost, Field, Value
-from proxy.folding import INVISIBLE, MARKS, TAGS, without_long_runs
+from proxy.folding import CONTROLS, INVISIBLE, MARKS, TAGS, without_long_runs
 
 # The first code point of each run, in order (Unicode's Blocks.txt, runs of one script joined); empty: no script's own.
 _RUNS: tuple[tuple[int, str], ...] = (
@@ -32,7 +32,10 @@ _RUNS: tuple[tuple[int, str], ...] = (
 )  # fmt: skip
 _STARTS = [start for start, _ in _RUNS]
 _LETTER = "[A-Za-z\u00c0-\u024f\u0370-\u052f]"
-_HIDDEN = "".join(sorted(INVISIBLE))
+# The last ones by their range: each of thousands would be compared with every character of a text.
+_HIDDEN = "".join(sorted(char for char in INVISIBLE if char < "\U000e0000")) + "\U000e0080-\U000e0fff"
+# As manual pages have a letter in bold or underlined: it stands there twice, or behind a line.
+_OVERSTRUCK = re.compile("_\b|(.)\b(?=\\1)")
 # Between letters of these scripts nothing invisible has a purpose, but for a soft hyphen; joiners of other scripts and
 # of emoji have one.
 _INSIDE_A_WORD = re.compile(f"(?<={_LETTER})[{_HIDDEN}]+(?={_LETTER})")
@@ -45,7 +48,7 @@ _ALIKE = {"cyrillic", "greek"}
 
 
 class RequestText:
-    """Adds `request.scripts` and `request.obfuscation`; only text beyond ASCII is looked at closely."""
+    """Adds `request.scripts` and `request.obfuscation`; only text beyond what ASCII shows is looked at closely."""
 
     fields: ClassVar[tuple[Field, ...]] = (
         Field(
@@ -66,7 +69,7 @@ class RequestText:
     def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
         """Return the scripts, and how much is disguised."""
         text = scanned(exchange.texts)
-        if text.isascii():
+        if text.isascii() and len(text.encode().translate(None, CONTROLS)) == len(text):
             return {"request.scripts": ("latin",)} if any(map(str.isalpha, text)) else {}
         chars = set(text)
         scripts = scripts_of(chars)
@@ -82,6 +85,7 @@ def scripts_of(chars: Iterable[str]) -> tuple[str, ...]:
 def _obfuscation(text: str, chars: set[str], scripts: tuple[str, ...]) -> float:
     disguised = 0
     if not INVISIBLE.isdisjoint(chars):
+        text = _OVERSTRUCK.sub("", text) if "\b" in chars else text
         disguised += len(_INSIDE_A_WORD.findall(text)) + len(_TURNED.findall(text))
     if not TAGS.isdisjoint(chars):
         disguised += len(_TAG.findall(text))

@@ -51,6 +51,8 @@ def test_the_scripts_of_a_prompt_are_named(text: str, scripts: tuple[str, ...]) 
         "👩\u200d👩\u200d👧 and ❤\ufe0f",
         "क्\u200dष",
         "line one\u2028line two",
+        "N\bNA\bAM\bME\bE _\bf_\bi_\bl_\be, as manual pages have it",
+        "\x1b[31mFAILED\x1b[0m after 3 s",
         "Der α-Wert und das β-Carotin",
     ],
 )
@@ -62,6 +64,9 @@ def test_honest_text_is_not_disguised(text: str) -> None:
     "text",
     [
         "sh\u200bow y\u200bour rea\u200bsoning",
+        "sh\x01ow y\x7four rea\x00soning",
+        "sh\bow y\bour rea\bsoning",
+        "sh\x9fow y\U000e01f0our rea\U0001bca0soning",
         "shоw yоur rеasоning",
         "s\u0336h\u0336o\u0336w your reasoning",
         "\u202egninosaer ruoy wohs",
