@@ -11,13 +11,17 @@ import binascii
 import codecs
 import re
 from collections.abc import Callable, Iterator
+from heapq import nlargest
 from urllib.parse import unquote
 
 SPACED = "spaced"  # no code, but it hides words as one does
 CODECS = ("base64", "binary", "hex", "leet", "morse", "rot13", "tags", "url")
-_MAX_RUNS = 16  # of one code: whoever writes more of them writes them alike
+_MAX_RUNS = 16  # of one code, the longest: whoever writes more of them writes them alike
 _MAX_RUN_CHARS = 8_192
 _MIN_PLAIN_CHARS = 8
+_MIN_BASE64_CHARS = 24
+_MIN_BASE64_PLAIN_CHARS = 18  # that many characters are as many bytes, and by chance so many are never plain
+_MAX_BEFORE_BASE64 = 4  # words that may stand before a wrapped run without anything that parts them from it
 
 _ROT13_WORDS = "gur|naq|lbhe|guvf|jvgu|juvpu|jung|gung|jvyy|sebz|cyrnfr|ernfbavat|gubhtug"
 _MORSE = {
@@ -29,10 +33,13 @@ _MORSE = {
 }  # fmt: skip
 _LEET = str.maketrans("013457@$", "oieastas")
 
-_BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}")
-_HEX_RUN = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[ ,:]?){12,}")
-_BINARY_RUN = re.compile(r"(?:[01]{8}[ ,]?){6,}")
-_MORSE_RUN = re.compile(r"(?:[.\-]{1,5}[ /|]{1,3}){8,}[.\-]{0,5}")
+# Programs wrap what they encode, so white space may stand in it.
+_BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{8,}(?:\s+[A-Za-z0-9+/_-]{8,})*")
+_HEX_RUN = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[,:]?\s{0,2}){12,}")
+_BINARY_RUN = re.compile(r"(?:[01]{8},?\s{0,2}){6,}")
+_MORSE_RUN = re.compile(r"(?:[.\-]{1,5}[ /|\n]{1,3}){8,}[.\-]{0,5}")
+_STANDARD_BASE64 = str.maketrans("-_", "+/")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]")
 _ROT13 = re.compile(rf"\b(?:{_ROT13_WORDS})\b", re.IGNORECASE)
 _LEET_WORD = re.compile(r"(?<![\w@$])(?=[^\W\d]*[013457@$])[A-Za-z013457@$]{4,20}(?![\w@$])")
 _LEET_INSIDE = re.compile(r"[A-Za-z][013457]+[A-Za-z]")
@@ -44,21 +51,35 @@ _SPACED_RUN = re.compile(r"(?:\b[^\W\d_][ .*_-]{1,3}){6,}[^\W\d_]\b")
 
 def _base64(text: str) -> Iterator[str]:
     for run in _runs(_BASE64_RUN, text):
-        standard = run.translate({ord("-"): "+", ord("_"): "/"})
-        yield _text(_quietly(base64.b64decode, standard[: len(standard) // 4 * 4]) or b"")
-        if tail := len(standard) % 4:
-            yield _text(_quietly(base64.b64decode, standard + "=" * (4 - tail)) or b"")
+        words = run.translate(_STANDARD_BASE64).split()
+        together = ["".join(words[first:]) for first in range(min(len(words), _MAX_BEFORE_BASE64))]
+        alone = nlargest(_MAX_RUNS, words, len) if len(words) > 1 else []
+        found: list[str] = []
+        for each in [*together, *alone]:
+            plain = _of_base64(each) if len(each) >= _MIN_BASE64_CHARS else ""
+            if plain and not any(plain in other for other in found):
+                found.append(plain)
+        yield from found
+
+
+def _of_base64(run: str) -> str:
+    """Return what a run says up to where it is no text, empty if that is too little: a word may stand behind it."""
+    tail = len(run) % 4
+    data = _quietly(base64.b64decode, run + "=" * (4 - tail) if tail > 1 else run[: len(run) - tail]) or b""
+    text = data.decode("utf-8", "replace").rstrip("\ufffd")
+    plain = _UNPRINTABLE.split(text, maxsplit=1)[0]
+    return plain if len(plain) >= min(len(text), _MIN_BASE64_PLAIN_CHARS) else ""
 
 
 def _hex(text: str) -> Iterator[str]:
     for run in _runs(_HEX_RUN, text):
-        digits = re.sub(r"0x|\\x|[ ,:]", "", run)
+        digits = re.sub(r"0x|\\x|[\s,:]", "", run)
         yield _text(_quietly(binascii.unhexlify, digits[: len(digits) // 2 * 2]) or b"")
 
 
 def _binary(text: str) -> Iterator[str]:
     for run in _runs(_BINARY_RUN, text):
-        bits = re.sub("[ ,]", "", run)
+        bits = re.sub(r"[\s,]", "", run)
         yield _text(bytes(int(bits[place : place + 8], 2) for place in range(0, len(bits) - 7, 8)))
 
 
@@ -69,7 +90,7 @@ def _url(text: str) -> Iterator[str]:
 
 def _morse(text: str) -> Iterator[str]:
     for run in _runs(_MORSE_RUN, text):
-        words = re.split(r" *[/|] *| {2,}", run)
+        words = re.split(r" *[/|\n] *| {2,}", run)
         plain = " ".join("".join(_MORSE.get(letter, "") for letter in word.split()) for word in words)
         if len(set(plain)) > 5:  # a row of dashes is a table
             yield plain
@@ -100,10 +121,11 @@ def _spaced(text: str) -> Iterator[str]:
 # What to look for in folded text, with what decodes it.
 _CODES: tuple[tuple[str, str, Callable[[str], Iterator[str]]], ...] = (
     ("base64", r"[a-z0-9+/_\-]{24}", _base64),
-    ("hex", r"(?:(?:0x|\\x)?[0-9a-f]{2}[ ,:]?){12}", _hex),
-    ("binary", r"(?:[01]{8}[ ,]?){6}", _binary),
+    ("base64", r"(?:[a-z0-9+/_\-]{8}[a-z0-9+/_\-]*[ \t]*\r?\n[ \t]*){3}", _base64),
+    ("hex", r"(?:(?:0x|\\x)?[0-9a-f]{2}[,:]?\s?\s?){12}", _hex),
+    ("binary", r"(?:[01]{8},?\s?\s?){6}", _binary),
     ("url", r"%[0-9a-f]{2}[^\s%]{0,20}%[0-9a-f]{2}[^\s%]{0,20}%[0-9a-f]{2}", _url),
-    ("morse", r"(?:[.\-]{1,5}[ /|]{1,3}){8}", _morse),
+    ("morse", r"(?:[.\-]{1,5}[ /|\n]{1,3}){8}", _morse),
     ("rot13", rf"\b(?:{_ROT13_WORDS})\b", _rot13),
     ("leet", r"\b[a-z]*[013457@$][a-z]+[013457@$]", _leet),
     ("leet", r"\b[a-z]+[013457@$][a-z]+", _leet),
@@ -117,11 +139,9 @@ def decode(text: str, marks: int) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     if not text.isascii():  # folding takes tags out, so no mark can show them
         found |= {("tags", plain): None for plain in _tags(text) if _is_plain(plain)}
-    for place, (name, _, read) in enumerate(_CODES):
-        if marks >> place & 1:
-            for plain in read(text):
-                if _is_plain(plain):
-                    found[name, plain] = None
+    readers = dict.fromkeys((name, read) for place, (name, _, read) in enumerate(_CODES) if marks >> place & 1)
+    for name, read in readers:
+        found |= {(name, plain): None for plain in read(text) if _is_plain(plain)}
     return list(found)
 
 
@@ -133,11 +153,9 @@ def _is_plain(text: str) -> bool:
     return letters * 10 >= len(text) * 8 and sum([char.isprintable() or char.isspace() for char in text]) == len(text)
 
 
-def _runs(pattern: re.Pattern[str], text: str) -> Iterator[str]:
-    for number, found in enumerate(pattern.finditer(text)):
-        if number == _MAX_RUNS:
-            return
-        yield found[0][:_MAX_RUN_CHARS]
+def _runs(pattern: re.Pattern[str], text: str) -> list[str]:
+    """Return the longest runs: shorter ones before them hide none."""
+    return [run[:_MAX_RUN_CHARS] for run in nlargest(_MAX_RUNS, pattern.findall(text), len)]
 
 
 def _quietly(decoder: Callable[[str], bytes], text: str) -> bytes | None:
