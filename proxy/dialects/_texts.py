@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from proxy.dialects._file_text import file_text
 from proxy.dialects._names import names
 from proxy.exchange import Text
 
@@ -17,7 +18,7 @@ _LABELS = names(
     "syntax tool_call_id tool_choice tool_use_id ttl type verbosity"
 )
 _MAX_LABEL_CHARS = 64
-# Encoded bytes and seals, unless the object says that it is plain text.
+# Encoded bytes and seals, unless the object says that it is plain text, or the bytes of a file are such.
 _OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature thought_signature")
 # Members that hold a picture or a sound, as an address or in base64, where the object is of one of these types.
 _MEDIA = {
@@ -100,12 +101,22 @@ def _seen(node: object, role: str, where: str, found: list[Text], within: str = 
         for index, item in enumerate(node):
             _seen(item, role, _below(where, f"[{index}]"), found, within)
     elif type(node) is dict:
-        kind = node.get("type")
-        for name, value in node.items():
-            if name in FREE:
-                _free(value, role, _below(where, f".{name}"), found)
-            elif type(value) is not str or not _hidden(name, value, kind, within):
-                _seen(value, role, _below(where, f".{name[:_MAX_LABEL_CHARS]}"), found, name)
+        _members(node, role, where, found, within)
+
+
+def _members(node: dict[str, Any], role: str, where: str, found: list[Text], within: str) -> None:
+    kind = node.get("type")
+    for name, value in node.items():
+        below = _below(where, f".{name[:_MAX_LABEL_CHARS]}")
+        if name in FREE:
+            _free(value, role, below, found)
+        elif name == "variables" and within == "prompt" and type(value) is dict:
+            for variable, filled in value.items():  # whose names are the author's own
+                _seen(filled, role, _below(below, f".{variable[:_MAX_LABEL_CHARS]}"), found)
+        elif type(value) is not str or not _hidden(name, value, kind, within):
+            _seen(value, role, below, found, name)
+        elif name == "file_data" and (text := file_text(value)):
+            found.append(Text(role, below, text))
 
 
 def _free(node: object, role: str, where: str, found: list[Text]) -> None:

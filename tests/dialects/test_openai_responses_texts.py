@@ -44,8 +44,13 @@ REQUEST: dict[str, Any] = {
         {"type": "code_interpreter_call", "id": "x-ci", "container_id": "x-cntr", "code": "§31",
          "outputs": [{"type": "image", "url": "data:image/png;base64,x-data"}, {"type": "logs", "logs": "§32"}]},
         {"type": "shell_call_output", "call_id": "x-c", "output": [{"stdout": "§15", "stderr": "§16"}]},
+        {"type": "computer_call_output", "call_id": "x-c",
+         "output": {"type": "computer_screenshot", "image_url": "x-data"}},
     ],
-    "prompt": {"id": "x-pmpt", "variables": {"city": "§17", "note": {"type": "input_text", "text": "§18"}}},
+    "prompt": {"id": "x-pmpt", "variables": {
+        "city": "§17", "note": {"type": "input_text", "text": "§18"}, "data": "§35", "signature": "§36",
+        "url": "§37", "type": "url", "id": "§38", "chart": {"type": "input_image", "image_url": "x-data"},
+    }},
     "tools": [
         {"type": "function", "name": "§19", "description": "§20", "parameters": {"properties": {"§21": {"enum": ["§22"]}}},
          "output_schema": {"properties": {"§33": {"description": "§34"}}}},
@@ -64,7 +69,7 @@ def texts_of(request: dict[str, Any]) -> list[Any]:
 def test_every_string_that_a_model_would_see_is_found_and_no_other() -> None:
     found = [text.text for text in texts_of(REQUEST)]
     assert sorted(text for text in found if text[0] == "§") == sorted(
-        [f"§{number}" for number in range(1, 35)] + ['§{"a": "b"}']
+        [f"§{number}" for number in range(1, 39)] + ['§{"a": "b"}']
     )
     assert not [text for text in found if text.startswith("x-") or "x-data" in text]
 

@@ -1,0 +1,39 @@
+"""Reads a file that a request brings along, where it is plain text; the model reads such a one as it reads a message.
+
+Laws: nothing is raised whatever the file is; a picture, a sound, a PDF or an archive says nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+
+_HEAD_CHARS = 4_096  # enough to tell text from other files, most of which are large
+# What no text has but by chance or for disguise; of what is compressed, a ninth of all bytes.
+_CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
+_ONE_IN = 50
+_ADDRESS_CHARS = 256  # of a data URL, before the data
+
+
+def file_text(data: str) -> str:
+    """Return what a file says that is given in base64, as a data URL or alone; empty if it is no plain text."""
+    place = data.find(",", 0, _ADDRESS_CHARS) + 1 if data.startswith("data:") else 0
+    if not _text(_decoded(data[place : place + _HEAD_CHARS])):
+        return ""
+    return _text(_decoded(data[place:]))
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return base64.b64decode("".join(data.split()) + "==")
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _text(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    if (len(data) - len(data.translate(None, _CONTROLS))) * _ONE_IN > len(data):
+        return ""
+    return data.decode("utf-8-sig", "replace")
