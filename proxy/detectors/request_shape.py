@@ -13,7 +13,7 @@ _LOGPROBS = "message.output_text.logprobs"  # as OpenAI's responses ask for them
 _MAX_KEYS = 1024
 _MAX_KEY_CHARS = 32  # a token's number has ten digits at most
 _STRING = attrgetter("text")
-_IMAGE_TYPES = ("image", "image_url", "input_image")
+_IMAGE_TYPES = ("image", "image_url", "input_image", "computer_screenshot")
 
 
 class RequestShape:
@@ -28,9 +28,14 @@ class RequestShape:
         Field("request.token_ids", 0, "How many tokens the prompts are given as numbers, which no detector reads."),
         Field("request.max_output_tokens", 0, "The client's own cap on output tokens; 0 if it gave none."),
         Field("request.text_bytes", 0, "UTF-8 bytes of text that the model would see.", unit="bytes"),
-        Field("request.tools", 0, "How many tools the request offers to the model."),
+        Field("request.tools", 0, "How many tools the request offers to the model, each of a namespace too."),
         Field("request.turns", 0, "How many messages the conversation has."),
-        Field("request.images", 0, "How many image parts the messages and their tool results have."),
+        Field(
+            "request.images",
+            0,
+            "How many images the conversation has: in messages, documents, results of tools and what fills a stored "
+            "prompt.",
+        ),
         Field("request.logprobs", False, "Whether log-probabilities were asked for."),
         Field("request.top_logprobs", 0, "How many alternatives a token the log-probabilities were asked for."),
         Field("request.logit_bias_size", 0, "How many tokens were given a bias."),
@@ -52,9 +57,9 @@ class RequestShape:
             "request.choices": call.choices,
             "request.max_output_tokens": call.max_output_tokens or 0,
             "request.text_bytes": _bytes(list(map(_STRING, exchange.texts))),
-            "request.tools": _size(body.get("tools")) + _size(body.get("functions")),
+            "request.tools": _tools(body.get("tools")) + _size(body.get("functions")),
             "request.turns": _size(body.get("messages")),
-            "request.images": _images(body.get("messages")),
+            "request.images": _images(body),
         }
         logprobs, top = body.get("logprobs"), body.get("top_logprobs")
         if logprobs or top or type(logprobs) is int:  # of a text's completion, 0 are its own tokens'
@@ -76,17 +81,10 @@ class RequestShape:
         if isinstance(temperature, int | float):
             found["request.temperature"] = float(temperature)
         if type(items := body.get("input")) is list:
-            found |= _of_items([item for item in items if type(item) is dict])
+            found["request.turns"] = sum([type(item) is dict and "role" in item for item in items])
         if type(included := body.get("include")) is list and _LOGPROBS in included:
             found["request.logprobs"] = True
         return found
-
-
-def _of_items(items: list[dict[str, Any]]) -> dict[str, Value]:
-    """Return the numbers of a conversation in items, of which messages have a role, and results of tools an output."""
-    turns = [item for item in items if "role" in item]
-    outputs = [{"content": item.get("output")} for item in items]
-    return {"request.turns": len(turns), "request.images": _images([*turns, *outputs])}
 
 
 def _bytes(strings: list[str]) -> int:
@@ -97,18 +95,37 @@ def _size(items: object) -> int:
     return len(items) if type(items) is list else 0
 
 
-def _images(messages: Any) -> int:  # noqa: ANN401 - a part of a JSON document
-    """Count image parts in messages and in the tool results among their parts."""
+def _tools(tools: object) -> int:
+    """Count tools; a namespace counts as those in it."""
     count = 0
-    if type(messages) is not list:
-        return count
-    waiting = [content for message in messages if type(content := message.get("content")) is list]
+    waiting = [tools]
+    for each in waiting:
+        for tool in each if type(each) is list else ():
+            inner = tool.get("tools") if type(tool) is dict and tool.get("type") == "namespace" else None
+            if type(inner) is list and inner:
+                waiting.append(inner)
+            else:
+                count += 1
+    return count
+
+
+def _images(body: Mapping[str, Any]) -> int:
+    """Count the images of a conversation, in whatever part of it they stand."""
+    prompt = body.get("prompt")
+    filled = prompt.get("variables") if type(prompt) is dict else None
+    waiting = [body.get("messages"), body.get("input"), list(filled.values()) if type(filled) is dict else None]
+    count = 0
     for parts in waiting:
-        for part in parts:
+        for part in parts if type(parts) is list else ():
             if type(part) is not dict:
                 continue
             if part.get("type") in _IMAGE_TYPES:
                 count += 1
-            elif part.get("type") == "tool_result" and type(content := part.get("content")) is list:
+                continue
+            if type(content := part.get("content")) is list:
                 waiting.append(content)
+            if type(source := part.get("source")) is dict:
+                waiting.append(source.get("content"))
+            if (output := part.get("output")) is not None:
+                waiting.append(output if type(output) is list else [output])
     return count

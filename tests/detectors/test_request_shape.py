@@ -13,6 +13,9 @@ from tests.detectors.exchanges import exchange
 IMAGE = {"type": "image", "source": {"type": "base64"}}
 SHOWN = {"type": "input_image", "image_url": "https://example.com/1.png"}
 OUTPUT = {"type": "function_call_output", "output": [SHOWN]}
+DOCUMENT = {"type": "document", "source": {"type": "content", "content": [IMAGE, {"type": "text"}]}}
+SCREENSHOT = {"type": "computer_screenshot", "image_url": "data:image/png;base64,"}
+NAMESPACE = {"type": "namespace", "tools": [{}, {"type": "namespace", "tools": [{}]}, {"type": "namespace"}]}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -21,6 +24,7 @@ JSON = st.recursive(
 MEMBERS = (
     "messages",
     "input",
+    "prompt",
     "include",
     "tools",
     "functions",
@@ -49,9 +53,13 @@ MEMBERS = (
         ({"stop_sequences": ["x", "y"]}, "request.stop_sequences", 2),
         ({"temperature": 0}, "request.temperature", 0.0),
         ({"tools": [{}, {}]}, "request.tools", 2),
+        ({"tools": [{}, NAMESPACE]}, "request.tools", 4),
         ({"messages": [{"content": "x"}, {"content": "y"}]}, "request.turns", 2),
         ({"messages": [{"content": [IMAGE, {"type": "image_url"}, {"type": "text"}]}]}, "request.images", 2),
         ({"messages": [{"content": [{"type": "tool_result", "content": [IMAGE]}]}]}, "request.images", 1),
+        ({"messages": [{"content": [DOCUMENT, {"type": "tool_result", "content": [DOCUMENT]}]}]}, "request.images", 2),
+        ({"prompt": {"id": "p", "variables": {"chart": SHOWN, "city": "x"}}, "input": "x"}, "request.images", 1),
+        ({"input": [{"type": "computer_call_output", "output": SCREENSHOT}, OUTPUT]}, "request.images", 2),
         ({"include": ["message.output_text.logprobs"]}, "request.logprobs", True),
         ({"include": ["reasoning.encrypted_content"], "top_logprobs": 3}, "request.top_logprobs", 3),
         ({"input": "x"}, "request.turns", 0),
