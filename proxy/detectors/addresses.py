@@ -18,6 +18,11 @@ from proxy.fields import Field, Value
 # Members that hold an address, or an object with it as `url`, in what a conversation is made of.
 _MEMBERS = frozenset({"url", "image_url", "file_url", "audio_url", "video_url"})
 _CONVERSATIONS = ("messages", "input", "system")
+# What was said before by a model or its tools, with addresses that nobody fetches any more: calls with their arguments,
+# searches with what they found, pages and tabs that were looked at, citations.
+_CALLS = frozenset({"server_tool_use", "tool_search_call", "tool_use", "web_search_call"})
+_LOOKED_AT = frozenset({"url_citation", "web_fetch_result", "web_search_result", "web_search_result_location"})
+_TABS = "browser_state"
 _MOST = 1_000  # addresses that are looked at: what is beyond counts as inner
 _INNER_NAMES = re.compile(r"[^.]+|.*\.(?:local|localhost|internal|intranet|lan|corp|home|arpa|test|invalid)")
 # What readers of numbers take for an address, in as many ways as there are: 2130706433, 0x7f.1, 127.1.
@@ -47,6 +52,10 @@ class Addresses:
         for name in _CONVERSATIONS:
             if type(conversation := body.get(name)) is list:
                 _collect(conversation, found)
+        if type(prompt := body.get("prompt")) is dict and type(filled := prompt.get("variables")) is dict:
+            _collect(list(filled.values()), found)
+        if type(tools := body.get("tools")) is list:
+            _collect([tool.get("input_image_mask") for tool in tools if type(tool) is dict], found)
         if not found:
             return {}
         inner = sum(not _is_public(url) for url in found[:_MOST]) + max(0, len(found) - _MOST)
@@ -54,17 +63,23 @@ class Addresses:
 
 
 def _collect(conversation: list[Any], found: list[str]) -> None:
-    """Find every address in a conversation's parts, wherever they stand; texts and data are none."""
+    """Find every address in a conversation's parts, wherever they stand; texts, data and what is over are none."""
     waiting: list[Any] = [conversation]
     for node in waiting:
         if type(node) is list:
             waiting += [item for item in node if type(item) is dict or type(item) is list]
-        else:
-            for name, value in node.items():
-                if type(value) is dict or type(value) is list:
+            continue
+        kind = node.get("type")
+        if type(kind) is not str:
+            kind = ""
+        if kind in _CALLS:
+            continue
+        for name, value in node.items():
+            if type(value) is dict or type(value) is list:
+                if name != "tabs" or kind != _TABS:
                     waiting.append(value)
-                elif name in _MEMBERS and type(value) is str and value[:5].lower() != "data:":
-                    found.append(value)
+            elif name in _MEMBERS and type(value) is str and value[:5].lower() != "data:" and kind not in _LOOKED_AT:
+                found.append(value)
 
 
 def _is_public(url: str) -> bool:

@@ -105,6 +105,8 @@ DATA = "data:image/png;base64,aaaa"
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": BAD}]}]}, 1, 1),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_url": OUT}]}]}, 1, 0),
         ({"input": [{"type": "function_call_output", "output": [{"type": "input_image", "image_url": BAD}]}]}, 1, 1),
+        ({"prompt": {"id": "p", "variables": {"a": {"type": "input_file", "file_url": BAD}, "url": BAD}}}, 1, 1),
+        ({"tools": [{"type": "image_generation", "input_image_mask": {"image_url": BAD}}]}, 1, 1),
         ({"input": BAD, "messages": BAD}, 0, 0),
         (said(*[{"type": "image_url", "image_url": {"url": OUT}}] * 1001), 1001, 1),
     ],
@@ -112,6 +114,24 @@ DATA = "data:image/png;base64,aaaa"
 def test_addresses_are_found_wherever_parts_stand(body: dict[str, Any], urls: int, inner: int) -> None:
     found = Addresses().inspect(exchange(body=body))
     assert (found.get("request.urls", 0), found.get("request.inner_urls", 0)) == (urls, inner)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        said({"type": "tool_use", "id": "t", "name": "open", "input": {"url": BAD}}),
+        said({"type": "server_tool_use", "id": "t", "name": "web_fetch", "input": {"url": BAD}}),
+        said({"type": "web_search_tool_result", "content": [{"type": "web_search_result", "url": BAD}]}),
+        said({"type": "web_fetch_tool_result", "content": {"type": "web_fetch_result", "url": BAD}}),
+        said({"type": "text", "text": "a", "citations": [{"type": "web_search_result_location", "url": BAD}]}),
+        said({"type": "tool_result", "content": [{"type": "browser_state", "tabs": [{"tab_id": "1", "url": BAD}]}]}),
+        {"input": [{"type": "web_search_call", "id": "w", "action": {"type": "open_page", "url": BAD}}]},
+        {"input": [{"role": "assistant", "content": [
+            {"type": "output_text", "text": "a", "annotations": [{"type": "url_citation", "url": BAD}]}]}]},
+    ],
+)  # fmt: skip
+def test_what_was_looked_at_before_is_not_fetched_again(body: dict[str, Any]) -> None:
+    assert Addresses().inspect(exchange(body=body)) == {}
 
 
 @given(st.text() | st.from_regex(r"https?://[^/]{0,20}(:[0-9]{0,6})?/.*"))
