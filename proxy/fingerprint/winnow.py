@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -33,6 +33,8 @@ LETTERS_MOST = 1 << 16
 # their own, so that what else stands there does not drive a template's prints out.
 _EDGE_PRINTS = 160  # of some 2,000 characters
 _EDGE_SHARE = 32
+# Of some 60,000 characters; to look twice as many up among all that are known takes half a millisecond.
+_EVERY_OF_EDGE = 1 << 12
 _NONE: Hashes = np.empty(0, np.uint64)
 
 
@@ -40,12 +42,18 @@ class Prints(NamedTuple):
     """What a prompt is known by.
 
     `sample` is sorted and distinct, at most `SAMPLE_MOST` prints of the whole prompt. `question` is the print of the
-    last message that a user wrote, `whole` that of everything; 0 where there are no letters.
+    last message that a user wrote, `whole` that of everything; 0 where there are no letters. `every` are the prints
+    that the sample is taken of, sorted and distinct, the very same array if it leaves none out; of what is longer than
+    anything that is winnowed, those at either end.
     """
 
     sample: Hashes
     question: int
     whole: int
+    every: Hashes
+
+
+_Sample: TypeAlias = tuple[Hashes, Hashes]  # with the prints that it is taken of
 
 
 class _Read(NamedTuple):
@@ -78,7 +86,9 @@ class Fingerprinter:
         """Return the prints of several prompts, as `of` makes them; short ones cost less than one by one."""
         read = [self._read(texts) for texts in prompts]
         samples = self._samples(read)
-        return [Prints(sample, one.question, one.whole) for sample, one in zip(samples, read, strict=True)]
+        return [
+            Prints(sample, one.question, one.whole, every) for (sample, every), one in zip(samples, read, strict=True)
+        ]
 
     def _read(self, texts: Sequence[Text]) -> _Read:
         begin, end = _last_of_user(texts)
@@ -95,9 +105,9 @@ class Fingerprinter:
         question = whole if end - begin == len(texts) else self._digest(asked)
         return _Read(self._grams.letters_of(characters), whole, question)
 
-    def _samples(self, each: Sequence[_Read]) -> list[Hashes]:
+    def _samples(self, each: Sequence[_Read]) -> list[_Sample]:
         """Return a sample of the prints of each, those that fit into a row together made together."""
-        samples: list[Hashes] = [_NONE] * len(each)
+        samples: list[_Sample] = [(_NONE, _NONE)] * len(each)
         row: list[int] = []
         room = ROW_LETTERS
         for index, (letters, whole, _) in enumerate(each):
@@ -113,7 +123,7 @@ class Fingerprinter:
             self._sample_row(row, each, samples)
         return samples
 
-    def _sample_row(self, row: Sequence[int], each: Sequence[_Read], samples: list[Hashes]) -> None:
+    def _sample_row(self, row: Sequence[int], each: Sequence[_Read], samples: list[_Sample]) -> None:
         hashes, spans = self._grams.kept_of_each([each[index].letters for index in row])
         prints = self._sealed(hashes)
         ordered = prints.copy()
@@ -123,7 +133,8 @@ class Fingerprinter:
         distinct = not same.any()
         for index, (begin, end) in zip(row, spans, strict=True):
             if distinct and end - begin <= 2 * _EDGE_PRINTS:
-                samples[index] = ordered[begin:end][:SAMPLE_MOST]
+                every = ordered[begin:end]
+                samples[index] = every if end - begin <= SAMPLE_MOST else every[:SAMPLE_MOST], every
             else:
                 samples[index] = _sample(prints[begin:end])
 
@@ -175,15 +186,17 @@ def _last_of_user(texts: Sequence[Text]) -> tuple[int, int]:
     return begin, end
 
 
-def _sample(prints: Hashes) -> Hashes:
-    """Return those with the least values (bottom-k sampling: Broder, On the resemblance of documents, 1997)."""
-    ordered = distinct(prints)
+def _sample(prints: Hashes) -> _Sample:
+    """Return those with the least values, and all (bottom-k: Broder, On the resemblance of documents, 1997)."""
+    ordered = every = distinct(prints)
     if ordered.size <= SAMPLE_MOST:
-        return ordered
+        return ordered, ordered
     if prints.size <= 2 * _EDGE_PRINTS:
-        return ordered[:SAMPLE_MOST]
+        return ordered[:SAMPLE_MOST], ordered
     edges = [distinct(edge)[:_EDGE_SHARE] for edge in (prints[:_EDGE_PRINTS], prints[-_EDGE_PRINTS:])]
     chosen = distinct(np.concatenate(edges))
     others = np.ones(ordered.size, np.bool_)
     others[ordered.searchsorted(chosen)] = False
-    return np.sort(np.concatenate((chosen, ordered[others][: SAMPLE_MOST - chosen.size])))
+    if prints.size > 2 * _EVERY_OF_EDGE:
+        every = distinct(np.concatenate((prints[:_EVERY_OF_EDGE], prints[-_EVERY_OF_EDGE:])))
+    return np.sort(np.concatenate((chosen, ordered[others][: SAMPLE_MOST - chosen.size]))), every

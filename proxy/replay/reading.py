@@ -27,6 +27,7 @@ from proxy.dialects.base import Dialect
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Exchange, Principal, Text, Usage
 from proxy.fields import Value
+from proxy.fingerprint.grams import Hashes
 from proxy.fingerprint.winnow import Fingerprinter, Prints
 from proxy.intake import read_bytes
 from proxy.pattern_sets import load_pattern_sets
@@ -90,12 +91,14 @@ class Reader:
             if texts is not None:
                 prompts[place] = texts
         if self._fingerprinter is None:
-            return Batch(lines, None, [])
-        samples = [_NO_PRINTS] * len(lines)
+            return Batch(lines, None, [], {})
+        samples, every = [_NO_PRINTS] * len(lines), dict[int, Hashes]()
         for place, prints in zip(prompts, self._fingerprinter.of_each(list(prompts.values())), strict=True):
             lines[place] = _with_prints(cast("Seen", lines[place]), prints)
             samples[place] = prints.sample
-        return Batch(lines, np.concatenate(samples), list(accumulate(map(len, samples))))
+            if prints.every is not prints.sample:
+                every[place] = prints.every
+        return Batch(lines, np.concatenate(samples), list(accumulate(map(len, samples))), every)
 
     def _line(self, raw: bytes) -> tuple[Line, Sequence[Text] | None]:
         try:

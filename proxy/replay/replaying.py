@@ -29,13 +29,14 @@ from proxy.replay.summary import Summary
 from proxy.replay.writing import InLines, decision_row, error_row
 
 _Key = tuple[object, ...]
+_Known = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 
 
 class _Waiting(NamedTuple):
-    """An exchange until its turn, with its prints."""
+    """An exchange until its turn, with a sample of its prints, and all of them."""
 
     line: Seen | Logged
-    prints: NDArray[np.uint64] | None
+    prints: _Known | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +118,13 @@ class Replay:
         self._ages.append((at, key))
         stage.decisions.put(number, row)
 
-    async def _exchange(self, seen: Seen, prints: NDArray[np.uint64] | None) -> dict[str, Any]:
+    async def _exchange(self, seen: Seen, prints: _Known | None) -> dict[str, Any]:
         stage = self._stage
         if seen.request is None:
             stage.summary.refused += 1
             return error_row(seen.caller.account, seen.refused)
         request = seen.request
-        known_by = None if prints is None else Prints(prints, request.question, request.whole)
+        known_by = None if prints is None else Prints(prints[0], request.question, request.whole, prints[1])
         judged = await stage.judging.judge(seen, request, known_by)
         if stage.hunting is not None and known_by is not None:
             stage.hunting.note(judged)
@@ -161,13 +162,14 @@ class Replay:
             self._stage.hunting.reach(at)
 
 
-def _with_prints(batch: Batch) -> Iterator[tuple[Any, NDArray[np.uint64] | None]]:
+def _with_prints(batch: Batch) -> Iterator[tuple[Any, _Known | None]]:
     if batch.prints is None:
         for line in batch.lines:
             yield line, None
         return
     start = 0
-    for line, end in zip(batch.lines, batch.ends, strict=True):
+    for place, (line, end) in enumerate(zip(batch.lines, batch.ends, strict=True)):
         # A copy: a view would keep the prints of the whole block for as long as the hunter keeps one of them.
-        yield line, batch.prints[start:end].copy()
+        sample = batch.prints[start:end].copy()
+        yield line, (sample, batch.every.get(place, sample))
         start = end

@@ -75,8 +75,12 @@ Line = Seen | Logged | Unreadable | Other
 
 
 class Batch(NamedTuple):
-    """The lines of one block, in order; `prints` of line `n`, if wanted, are `prints[ends[n - 1] : ends[n]]`."""
+    """The lines of one block, in order; `prints` of line `n`, if wanted, are `prints[ends[n - 1] : ends[n]]`.
+
+    They are a sample; `every` has all of them by the line, where the sample leaves some out.
+    """
 
     lines: list[Line]
     prints: NDArray[np.uint64] | None
     ends: list[int]
+    every: dict[int, NDArray[np.uint64]]

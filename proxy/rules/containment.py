@@ -5,6 +5,7 @@ Laws:
 - What a campaign in shadow says changes nothing in enforcement, also where it matches better or was updated later.
 - A template counts for members, and for others as the entry's `contain` says. Among those that a prompt matches, it is
   the best that counts for the caller: nobody escapes by making his prompt look more like that of strangers.
+- A prompt is matched by all of its prints, not by a sample: whatever stands around a template drives none of its out.
 """
 
 from __future__ import annotations
@@ -53,8 +54,11 @@ class Containment:
             return
         book = self._book
         found: list[Match] = []
-        if exchange.prints is not None:
-            found = book.matches(exchange.prints.sample)
+        prints = exchange.prints
+        if prints is not None:
+            found = book.matches(prints.every)
+            if prints.every is not prints.sample:  # nobody else asks for them
+                exchange.prints = prints._replace(every=prints.sample)
         elif exchange.template:
             found = book.called(exchange.template)
         clusters = book.clusters(exchange.principal.account)

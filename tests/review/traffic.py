@@ -71,7 +71,7 @@ def _ending(chance: random.Random) -> Ending:
     exchange.cluster, exchange.template = campaign, campaign and f"{campaign}-t"
     exchange.ties = exchange.shadow_ties = Ties(exchange.template, campaign)
     prints = np.sort(np.array([chance.getrandbits(63) for _ in range(16)], np.uint64))
-    exchange.prints = Prints(prints, 1, 2)
+    exchange.prints = Prints(prints, 1, 2, prints)
     return Ending(
         exchange=exchange,
         verdict=verdict,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
+from proxy.fingerprint.winnow import Prints
 from proxy.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
@@ -44,6 +44,7 @@ def place(
     *seeds: int,
     max_mode: Mode = Mode.ENFORCE,
     peer: str = "192.0.2.1",
+    sampled: int = 1 << 20,
 ) -> Exchange:
     """Return an exchange of a caller whose prompt has the prints of the templates made of `seeds`, in its place."""
     book = CampaignBook(LinkNames(NAMES_KEY))
@@ -51,9 +52,16 @@ def place(
         book.hear(each)
     call = Call("large", stream=False, body={"model": "large"})
     made = Exchange("ex_1", "openai.chat", peer, "", "", NOW, principal, call)
-    made.prints = SimpleNamespace(sample=sample(*(prints(seed) for seed in seeds)))
+    found = sample(*(prints(seed) for seed in seeds))
+    made.prints = Prints(found[:sampled], 0, 0, found)
     Containment(given, book, max_mode).place(made)
     return made
+
+
+def test_what_a_sample_leaves_out_of_a_prompt_matches_too_and_is_then_let_go() -> None:
+    placed = place(pack(entry()), [campaign()], caller("m-1"), *range(1, 9), sampled=40)
+    assert placed.ties == Ties("t-1", "c-1")
+    assert placed.prints.every is placed.prints.sample
 
 
 def test_a_member_has_ties_to_the_cluster_and_to_the_template_when_the_prompt_has_it() -> None:
