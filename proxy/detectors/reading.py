@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from proxy.exchange import Text
@@ -12,35 +12,47 @@ from proxy.exchange import Text
 # read; it also bounds what the longest prompt costs.
 HEAD_CHARS = 24_576
 TAIL_CHARS = 8_192
+# Of that, what is neither said nor told may have so much, or what the rest leaves: agents have tools as long as all of
+# it, and anybody can put some beside a prompt.
+OTHERS_CHARS = 8_192
 _CONVERSATIONS = ("messages", "input", "prompt")
+_INSTRUCTIONS = ("system", "instructions")
 _STRING = attrgetter("text")
 
 
 def scanned(texts: Sequence[Text]) -> str:
-    """Return the prompt as one text, or its head and tail if it is long."""
+    """Return the prompt as one text; of a long one the beginning and the end of what is said, and some of its tools."""
     pieces = list(map(_STRING, texts))
     if sum(map(len, pieces)) <= HEAD_CHARS + TAIL_CHARS:
         return "\n\n".join(pieces)
-    # Tool definitions may stand after the messages: the newest message is to be the end.
-    ordered = sorted(texts, key=lambda text: text.where.startswith(_CONVERSATIONS))
-    return f"{_head(ordered)}\n\n{_tail(ordered)}"
+    said: list[str] = []
+    told: list[str] = []
+    others: list[str] = []
+    for _, where, text in texts:
+        kind = said if where.startswith(_CONVERSATIONS) else told if where.startswith(_INSTRUCTIONS) else others
+        kind.append(text)
+    own = told + said
+    most = HEAD_CHARS + TAIL_CHARS - min(OTHERS_CHARS, sum(map(len, others)))
+    if sum(map(len, own)) > most:
+        own = [*_first(own, most - TAIL_CHARS), *_last(said, TAIL_CHARS)]
+    return "\n\n".join([*_first(others, HEAD_CHARS + TAIL_CHARS - sum(map(len, own))), *own])
 
 
-def _head(texts: Sequence[Text]) -> str:
-    pieces, left = [], HEAD_CHARS
-    for _, _, text in texts:
-        pieces.append(text[:left])
-        left -= len(text)
-        if left <= 0:
+def _first(texts: Iterable[str], most: int) -> list[str]:
+    pieces: list[str] = []
+    for text in texts:
+        if most <= 0:
             break
-    return "\n\n".join(pieces)
+        pieces.append(text[:most])
+        most -= len(text)
+    return pieces
 
 
-def _tail(texts: Sequence[Text]) -> str:
-    pieces, left = [], TAIL_CHARS
-    for _, _, text in reversed(texts):
-        pieces.append(text[-left:])
-        left -= len(text)
-        if left <= 0:
+def _last(texts: Sequence[str], most: int) -> list[str]:
+    pieces: list[str] = []
+    for text in reversed(texts):
+        if most <= 0:
             break
-    return "\n\n".join(reversed(pieces))
+        pieces.append(text[-most:])
+        most -= len(text)
+    return pieces[::-1]

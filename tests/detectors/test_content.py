@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.detectors.content import Content
 from proxy.detectors.encoded import CODECS
-from proxy.detectors.reading import HEAD_CHARS, TAIL_CHARS
+from proxy.detectors.reading import HEAD_CHARS, TAIL_CHARS, scanned
 from proxy.errors import ConfigurationError
 from proxy.exchange import Text
 from proxy.pattern_sets import PatternSet, load_pattern_sets
@@ -202,6 +202,32 @@ def test_what_was_said_last_is_the_tail_though_tools_stand_behind_it(where: str)
     long = "x " * HEAD_CHARS
     of.texts = [Text("", "system", long), Text("user", where, ASK), Text("", "tools[0].description", long)]
     assert DETECTOR.inspect(of).get(TRACE, 0) != 0
+
+
+@pytest.mark.parametrize("where", ["messages[0].content", "input[0].content", "system", "instructions"])
+@pytest.mark.parametrize("tools_first", [True, False])
+def test_a_system_prompt_is_read_beside_tools_of_any_length(where: str, tools_first: bool) -> None:
+    of = exchange()
+    tools = [Text("tools", f"tools[{place}].description", "x " * HEAD_CHARS) for place in range(3)]
+    asked = [Text("system", where, ASK), Text("user", "messages[1].content", "y " * HEAD_CHARS)]
+    of.texts = [*tools, *asked] if tools_first else [*asked, *tools]
+    assert DETECTOR.inspect(of).get(TRACE, 0) != 0
+
+
+def test_a_tool_is_read_beside_a_conversation_of_any_length() -> None:
+    of = exchange()
+    of.texts = [Text("user", "messages[0].content", "y " * 4 * HEAD_CHARS), Text("tools", "tools[0].description", ASK)]
+    assert DETECTOR.inspect(of).get(TRACE, 0) != 0
+
+
+@given(st.lists(st.tuples(st.sampled_from(["system", "messages[0].content", "tools[0].description"]),
+                          st.sampled_from([0, 1, 300, TAIL_CHARS, HEAD_CHARS, 100_000])), max_size=5))  # fmt: skip
+def test_of_no_prompt_more_is_read_than_of_a_long_one(texts: list[tuple[str, int]]) -> None:
+    whole = [Text("", where, "z" * size) for where, size in texts]
+    read, size = scanned(whole).count("z"), sum(size for _, size in texts)
+    assert read <= size
+    assert read <= HEAD_CHARS + TAIL_CHARS
+    assert read == size or read >= HEAD_CHARS
 
 
 def test_without_pattern_sets_codes_are_still_named() -> None:
