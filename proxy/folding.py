@@ -52,6 +52,7 @@ MARKS = frozenset(
     )
     for code in codes
 )
+_STRETCHES = "\u0640\u07fa"  # between letters of Arabic and NKo, which are joined: they only make a word longer
 # White space and dashes beyond ASCII that normalisation leaves, as the ones that patterns take for a gap.
 _GAPS = {
     **dict.fromkeys(map(chr, (0x0085, 0x1680, 0x2028, 0x2029, 0x2800)), " "),
@@ -73,7 +74,7 @@ _LOOK_ALIKES = {
     "ɑɡıɩʏᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡᴢ": "agiiyabcdefghijklmnoprstuvwz",
 }
 _FOLDED: Mapping[int, str | None] = {
-    **{ord(char): None for char in INVISIBLE | TAGS | MARKS},
+    **{ord(char): None for char in INVISIBLE | TAGS | MARKS | set(_STRETCHES)},
     **{ord(char): gap for char, gap in _GAPS.items()},
     **{
         ord(alike): latin

@@ -24,6 +24,7 @@ from proxy.linear_match import compile_pattern
         ("re\x80as\U0001bca0on\U000e01f0ing", "reasoning"),
         ("rеa\x01soning", "reasoning"),  # Cyrillic
         ("r\u0336e\u0336asoning", "reasoning"),
+        ("اشـــرح", "اشرح"),
         ("réàsônïng", "reasoning"),
         ("rеаsоning", "reasoning"),  # Cyrillic
         ("REΑSΟNING", "reasoning"),  # Greek

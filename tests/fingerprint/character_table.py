@@ -36,8 +36,9 @@ _HEAD = """\
 """
 # Marks of these classes part words of their scripts: none, kana voicing, virama, vowels below in Thai and Lao.
 _KEPT_CLASSES = frozenset({0, 8, 9, 103, 118})
-# What shows nothing although it is a letter by its category, and marks of every script that only decorate.
-_BLANK = frozenset(map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0)))
+# What shows nothing or only stretches a word although it is a letter by its category, and marks of every script that
+# only decorate.
+_BLANK = frozenset(map(chr, (0x034F, 0x0640, 0x07FA, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0)))
 _DECORATING = re.compile("[\u180b-\u180f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f]")
 _PLAIN_NAME = re.compile(
     r"(?:LATIN|NEGATIVE (?:CIRCLED|SQUARED) LATIN) (?:SMALL |CAPITAL )?LETTER "
