@@ -104,5 +104,9 @@ def _uncited(item: dict[str, Any], path: Path) -> tuple[dict[str, Any], list[Kep
         cited = [index for index, part in enumerate(content) if type(part) is dict and part.get("annotations")]
         if cited:
             found += [Kept((*path, "content", index, "annotations"), []) for index in cited]
-            item = {**item, "content": [{**part, "annotations": []} for part in content]}
+            item = {**item, "content": [_without_annotations(part) for part in content]}
     return item, found
+
+
+def _without_annotations(part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document, of a kind that may not be checked
+    return {**part, "annotations": []} if type(part) is dict else part

@@ -202,6 +202,8 @@ _KEPT: list[tuple[dict[str, Any], dict[tuple[str | int, ...], object]]] = [
     ({"input": [ANSWER]}, {("input", 0, "id"): GONE}),
     ({"input": [{**ANSWER, "content": [{**_SAID, "annotations": [{"file_id": "f", "container_id": "c"}]}]}]},
      {("input", 0, "content", 0, "annotations"): [], ("input", 0, "id"): GONE}),
+    ({"input": [{"type": "reasoning", "content": ["x", {"annotations": [{"file_id": "f"}]}]}]},
+     {("input", 0, "content", 1, "annotations"): []}),
     ({"input": [{"type": "file_search_call", "id": "fs_1", "results": [{"file_id": "f"}]}]},
      {("input", 0, "results"): None, ("input", 0, "id"): ...}),
     ({"input": [{"type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": '{"file_id": "f"}'}]},
