@@ -32,7 +32,8 @@ _MAX_ASKED = 32  # round trips for one request, all at once
 _MAX_SEALS = 4_096  # of one request that are looked at
 _UNKNOWN_S = 60.0  # how long a seal that the store does not know is not asked for again
 _MEMBERS = ("signature", "data", "encrypted_content")
-_SEALED = ("thinking", "redacted_thinking", "reasoning", "reasoning.encrypted", "compaction")
+_SEALED = ("thinking", "redacted_thinking", "reasoning", "reasoning.encrypted", "reasoning.text", "compaction")
+_LISTS = ("reasoning_details", "thinking_blocks")  # members of a chat's message that hold blocks beside its content
 _WHEN = struct.Struct(">Q")
 
 
@@ -162,8 +163,9 @@ def _seals(body: Mapping[str, Any]) -> list[str]:
             content = message.get("content")
             blocks = content if type(content) is list else []
             if len(message) != 2 or "role" not in message or "content" not in message:  # as most are not
-                details = message.get("reasoning_details")
-                blocks = [message, *blocks, *(details if type(details) is list else ())]
+                blocks = [message, *blocks]
+                for member in _LISTS:
+                    blocks += beside if type(beside := message.get(member)) is list else ()
             for block in blocks:
                 if type(block) is dict and block.get("type") in _SEALED:
                     found += [seal for member in _MEMBERS if type(seal := block.get(member)) is str and seal]

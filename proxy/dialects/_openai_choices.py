@@ -10,6 +10,10 @@ from proxy.dialects._sse import Event
 from proxy.exchange import Chunk, Progress, Usage
 
 _DONE = b"[DONE]"
+# Members of a message in which servers hand out what was thought in blocks, some of which are sealed, and by what.
+_THOUGHTS = ("reasoning_details", "thinking_blocks")
+_SEALS = ("signature", "data")
+_MAX_SEALS = 64
 
 
 class ChoiceStream(StreamDecoder):
@@ -25,6 +29,7 @@ class ChoiceStream(StreamDecoder):
         b'"refusal":"',
         b"content_filter",
         b'"audio":{',  # of which a thousandth is words
+        *(b'"signature":"', b"reasoning.encrypted", b"redacted_thinking"),
     )
 
     def __init__(self, holder: str, *, hide_usage: bool, every: bool = False) -> None:
@@ -55,6 +60,7 @@ class ChoiceStream(StreamDecoder):
                 if choices:
                     progress.output_bytes += _written_bytes(choices, self._holder)
                     progress.refused = progress.refused or _refused(choices, self._holder)
+                    _note_seals(progress, choices, self._holder)
                 if "usage" in document or "error" in document:
                     _observe_extras(progress, document)
                     if self._hide_usage and "usage" in document:
@@ -71,6 +77,7 @@ def observe_choices(progress: Progress, document: dict[str, Any], holder: str) -
     choices = document.get("choices")
     progress.complete = type(choices) is list
     progress.refused = _refused(choices, holder)
+    _note_seals(progress, choices, holder)
     _observe_extras(progress, document)
     if progress.usage is None:  # only then is there anything to estimate
         progress.output_bytes += _written_bytes(choices, holder)
@@ -94,6 +101,17 @@ def _refused(choices: object, holder: str) -> bool:
             ):
                 return True
     return False
+
+
+def _note_seals(progress: Progress, choices: object, holder: str) -> None:
+    """Note the seals of blocks of reasoning, a few at most: an answer has one or two."""
+    for choice in choices if type(choices) is list else ():
+        said = member(choice, holder)
+        for name in _THOUGHTS:
+            blocks = member(said, name)
+            for block in blocks if type(blocks) is list else ():
+                seals = [seal for place in _SEALS if type(seal := member(block, place)) is str and seal]
+                progress.signatures += seals[: _MAX_SEALS - len(progress.signatures)]
 
 
 def _observe_extras(progress: Progress, document: dict[str, Any]) -> None:

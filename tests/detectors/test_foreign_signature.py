@@ -33,6 +33,8 @@ def thinking(*seals: str) -> dict[str, Any]:
         {"input": [{"type": "reasoning", "encrypted_content": "seal"}]},
         {"input": [{"type": "compaction", "encrypted_content": "seal"}]},
         {"messages": [{"role": "assistant", "reasoning_details": [{"type": "reasoning.encrypted", "data": "seal"}]}]},
+        {"messages": [{"role": "assistant", "reasoning_details": [{"type": "reasoning.text", "signature": "seal"}]}]},
+        {"messages": [{"role": "assistant", "thinking_blocks": [{"type": "thinking", "signature": "seal"}]}]},
     ],
 )
 @pytest.mark.parametrize("written", [True, False])

@@ -302,3 +302,21 @@ def test_text_that_is_not_read_is_estimated_closely(together: int, hide_usage: b
     assert written <= progress.output_bytes <= 1.5 * written
     assert len(chunks) <= len(pieces) + together
     assert b"usage" not in sent(DIALECT, chunks, streamed=True)
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning_details": [{"type": "reasoning.text", "text": "so", "signature": "seal"}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "seal"}]},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "so", "signature": "seal"}]},
+        {"thinking_blocks": [{"type": "redacted_thinking", "data": "seal"}]},
+    ],
+)
+def test_the_seals_of_what_was_thought_are_seen_pass(thought: dict[str, Any]) -> None:
+    stream = b"".join(_TEXTS) * 40 + data(chat_chunk(thought)) + b"".join(_TEXTS) * 40 + _DONE
+    _, progress = decode(DIALECT, SHOWN, [stream], streamed=True)
+    assert progress.signatures == ["seal"]
+    answer = json.dumps({"choices": [{"message": {"role": "assistant", "content": "a", **thought}}]}).encode()
+    _, progress = decode(DIALECT, SHOWN, [answer], streamed=False)
+    assert progress.signatures == ["seal"]
