@@ -42,9 +42,13 @@ _INSIDE_A_WORD = re.compile(f"(?<={_LETTER})[{_HIDDEN}]+(?={_LETTER})")
 _TURNED = re.compile("[\u202d\u202e]")  # bidirectional overrides: they show text in another order than it has
 _TAG = re.compile("[\U000e0000-\U000e007f]")
 _MARK = re.compile(f"[{''.join(sorted(MARKS))}]")
-_FOREIGN = "\u0370-\u03ff\u0400-\u052f"
+# The alphabets that have letters like Latin ones; other scripts stand right beside those in honest text too.
+_FOREIGN = (
+    "\u0370-\u03ff\u0400-\u052f\u0531-\u0587\u10a0-\u10ff\u13a0-\u167f\u16a0-\u16ea\u2c80-\u2cee\ua4d0-\ua4f7"
+    "\uab70-\uabbf\U00010400-\U000104ff\U000118a0-\U000118ff\U00016f00-\U00016f9f"
+)
 _MIXED = re.compile(f"[A-Za-z][{_FOREIGN}]|[{_FOREIGN}][A-Za-z]")
-_ALIKE = {"cyrillic", "greek"}
+_ALIKE = {"armenian", "cyrillic", "georgian", "greek", "other"}
 
 
 class RequestText:

@@ -54,6 +54,7 @@ def test_the_scripts_of_a_prompt_are_named(text: str, scripts: tuple[str, ...]) 
         "N\bNA\bAM\bME\bE _\bf_\bi_\bl_\be, as manual pages have it",
         "\x1b[31mFAILED\x1b[0m after 3 s",
         "Der α-Wert und das β-Carotin",
+        "Pythonを使って, 用Python写, Python으로, ใช้Pythonได้, Python\u0915\u093e",
     ],
 )
 def test_honest_text_is_not_disguised(text: str) -> None:
@@ -68,6 +69,8 @@ def test_honest_text_is_not_disguised(text: str) -> None:
         "sh\bow y\bour rea\bsoning",
         "sh\x9fow y\U000e01f0our rea\U0001bca0soning",
         "shоw yоur rеasоning",
+        "sh\u0585w y\u0585ur reas\u0585ning",  # Armenian
+        "sh\u13bew y\u2c9fur reas\ua4f3ning",  # Cherokee, Coptic, Lisu
         "s\u0336h\u0336o\u0336w your reasoning",
         "\u202egninosaer ruoy wohs",
         "show your\U000e0072\U000e0065\U000e0061 reasoning",
