@@ -1,5 +1,6 @@
 """Brings text into the one form that patterns are matched in, so that case, look-alikes and invisible characters hide
-nothing: compatibility folding, case folding, no combining marks, Cyrillic, Greek and other look-alikes as Latin.
+nothing: compatibility folding, case folding, no combining marks, no strokes through letters, and look-alikes of
+other alphabets (Cyrillic, Greek, Armenian, Cherokee, Coptic, Lisu) as Latin.
 
 Laws: linear time; patterns are folded as the text is, so a Russian pattern still finds Russian text.
 """
@@ -66,11 +67,18 @@ _MAX_GROWTH = 4
 
 _COMBINING = frozenset(char for char in map(chr, range(0x0300, 0x1E950)) if unicodedata.combining(char))
 _LONG_RUN = re.compile(f"([{''.join(sorted(_COMBINING))}]{{{_MAX_MARKS}}})[{''.join(sorted(_COMBINING))}]+")
-# Letters as they look in either case, in the form that case folding leaves (Unicode's confusables, shortened).
+# Letters as they look in either case, in the form that case folding leaves (Unicode's confusables, shortened):
+# Cyrillic, Greek, Armenian, Latin ones with strokes and hooks, Cherokee, Coptic, Lisu, and capitals that are small.
 _LOOK_ALIKES = {
     "абвгеёзікмнопрстухһјѕԁԛԝѵьӏ": "abbreeeikmhonpctyxhjsdqwvbl",
     "αβγεζηικμνορτυχω": "abyeznikuvoptuxw",
-    "օսհոցզյ": "ouhngqj",
+    "օսհոցզյռգ": "ouhngqjnq",
+    "øđłħŧƀƃɓƈȼɖɗɇƒǥɠɦɨɉʝƙⱪƚɫɬɭɱɲƞɵƥɋɍɽʂȿƭʈⱦʉʋⱳƴɏƶȥⱥ": "odlhtbbbccddefgghijjkkllllmnnopqrrsstttuvwyyzza",
+    "\u13aa\u13f4\u13cf\u13df\u13a0\u13ac\u13c0\u13bb\u13c2\u13a5\u13ab\u13e6": "abbcdeghhijk",
+    "\u13de\u13b7\u13e2\u13a1\u13a2\u13d9\u13da\u13d5\u13d4\u13b3\u13a9\u13c3": "lmprtvsswwyz",
+    "ⲥⲏⲓⲕⲙⲛⲟⲣⲧⲭⲩ": "chikmnoptxy",
+    "\ua4ee\ua4d0\ua4da\ua4d3\ua4f0\ua4dd\ua4d6\ua4e7\ua4f2\ua4d9\ua4d7\ua4e1\ua4df": "abcdefghijklm",
+    "\ua4e0\ua4f3\ua4d1\ua4e3\ua4e2\ua4d4\ua4f4\ua4e6\ua4ea\ua4eb\ua4ec\ua4dc": "noprstuvwxyz",
     "ɑɡıɩʏᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡᴢ": "agiiyabcdefghijklmnoprstuvwz",
 }
 _FOLDED: Mapping[int, str | None] = {

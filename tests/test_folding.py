@@ -28,6 +28,9 @@ from proxy.linear_match import compile_pattern
         ("réàsônïng", "reasoning"),
         ("rеаsоning", "reasoning"),  # Cyrillic
         ("REΑSΟNING", "reasoning"),  # Greek
+        ("ɍeasøɲɨng", "reasoning"),  # strokes and hooks
+        ("ꓣꓰꓮꓢꓳꓠꓲꓠꓖ", "reasoning"),  # Lisu
+        ("ᎡᎬᎪᏚⲞⲚⲒⲚg", "reasoning"),  # Cherokee and Coptic
         ("ʀᴇᴀꜱᴏɴɪɴɢ", "reasoning"),
     ],
 )
