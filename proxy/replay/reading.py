@@ -31,6 +31,7 @@ from proxy.fingerprint.grams import Hashes
 from proxy.fingerprint.winnow import Fingerprinter, Prints
 from proxy.intake import read_bytes
 from proxy.pattern_sets import load_pattern_sets
+from proxy.peer import plain_address
 from proxy.replay.seen import Batch, Caller, Line, Other, Request, Seen, Unreadable
 from proxy.store.memory import MemoryStore
 
@@ -112,7 +113,8 @@ class Reader:
     def _exchange(self, row: dict[str, Any], raw: bytes) -> tuple[Seen, Sequence[Text] | None]:
         at = _number(row, "ts", "ts")
         caller = _caller(_object(row, "principal"))
-        peer = _text(row, "peer", "peer")
+        told = _text(row, "peer", "peer")
+        peer = plain_address(told) or told
         headers = _object(row, "headers", {})
         agent = headers.get("user-agent") or headers.get("User-Agent") or ""
         if type(agent) is not str:

@@ -57,6 +57,17 @@ def test_a_body_with_a_name_twice_is_not_read_in_two_ways() -> None:
     assert found == Unreadable("An object in the body has the same key twice.")
 
 
+@pytest.mark.parametrize(
+    ("peer", "counts"),
+    [("::ffff:203.0.113.5", "203.0.113.5"), ("2001:DB8:0::1", "2001:db8::1"), ("fe80::1%eth0", "fe80::1"), ("p", "p")],
+)
+def test_an_address_is_read_as_a_proxy_sees_it(peer: str, counts: str) -> None:
+    """Of IPv4 within IPv6, all are in one network."""
+    [found] = READER.read(as_bytes([line() | {"peer": peer}])).lines
+    assert isinstance(found, Seen)
+    assert found.peer == counts
+
+
 def test_a_text_never_leaves_the_reading_process() -> None:
     row = line(text="my secret plan", tools=[{"type": "function", "function": {"name": "f", "description": "of mine"}}])
     [found] = READER.read(as_bytes([row])).lines
