@@ -69,14 +69,6 @@ def find_suites(pack_file: Path, pack: Pack, table: FieldTable) -> list[Suite]:
     return suites
 
 
-def load_suite(path: Path, pack: Pack, table: FieldTable) -> Suite:
-    """Read one file of tests, whatever pack it names. Raises YamlProblems."""
-    suite, problems = check_suite(parse(read(path), str(path)), path, pack, table)
-    if suite is None:
-        raise YamlProblems(problems)
-    return suite
-
-
 def check_suite(document: Document, path: Path, pack: Pack, table: FieldTable) -> tuple[Suite | None, list[Problem]]:
     """Return the tests, or None, and every problem: shapes, and names that neither the file nor the pack has."""
     content, problems = validate(document, TestFile)
