@@ -28,6 +28,8 @@ RUN_SURE = WINDOW + GRAM - 1  # some 50 characters of English with their spaces
 _DOUBLINGS = (1, 2, 4, 8, 8)  # the least of 2, 4, 8, 16 and 24 grams, each of two of the one before, so far apart
 _REVERSED = np.dtype(np.uint64).newbyteorder()
 ROW_LETTERS = _BLOCK = 1 << 14  # letters at a time: what is made of them stays in the processor's cache
+LETTERS_MOST = 1 << 16
+_EDGE = LETTERS_MOST // 2
 _STEP = 256  # hashes: a call of numpy costs more than to work on so many
 _REACH = RUN_SURE - 1
 _MIDDLE_ONE_IN = 64  # grams
@@ -42,12 +44,11 @@ Letters = NDArray[np.uint8]
 class Grams:
     """Hashes grams under one key.
 
-    In texts of more than `letters_most` letters only the first and the last half of so many are winnowed; of the grams
+    In texts of more than `LETTERS_MOST` letters only the first and the last half of so many are winnowed; of the grams
     between, one in 64 is kept by its hash alone, so that long shared documents are still found.
     """
 
-    def __init__(self, key: bytes, letters_most: int) -> None:
-        self._edge = max(letters_most // 2, RUN_SURE)
+    def __init__(self, key: bytes) -> None:
         secret = shake_256(key).digest(_WORD + END)
         self._factor = np.uint64(int.from_bytes(secret[:_WORD], "little") | 1)
         self._bytes = np.frombuffer(secret[_WORD:], np.uint8) | np.uint8(_ASCII)
@@ -77,15 +78,15 @@ class Grams:
 
         One may be there several times, but not in a row.
         """
-        if text.size <= 2 * self._edge:
+        if text.size <= LETTERS_MOST:
             return self._winnowed(text)
         around = GRAM - 1
-        middle = text[self._edge - around : around - self._edge]
-        parts = [self._winnowed(text[: self._edge])]
+        middle = text[_EDGE - around : around - _EDGE]
+        parts = [self._winnowed(text[:_EDGE])]
         for at in range(0, middle.size - around, _BLOCK - around):
             hashes = self._rolled(middle[at : at + _BLOCK])
             parts.append(hashes[hashes < (1 << 64) // _MIDDLE_ONE_IN])
-        parts.append(self._winnowed(text[-self._edge :]))
+        parts.append(self._winnowed(text[-_EDGE:]))
         return np.concatenate(parts)
 
     def kept_of_each(self, texts: Sequence[Letters]) -> tuple[Hashes, list[tuple[int, int]]]:

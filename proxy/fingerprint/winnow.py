@@ -28,7 +28,6 @@ KEY_BYTES = 32
 _STRING = attrgetter("text")
 _BLOCK_HASHES = 2  # a block of AES has room for so many; it is filled with the same one
 SAMPLE_MOST = 128
-LETTERS_MOST = 1 << 16
 # A template mostly stands where a prompt starts or ends. In a long prompt these places have a share of the sample of
 # their own, so that what else stands there does not drive a template's prints out.
 _EDGE_PRINTS = 160  # of some 2,000 characters
@@ -63,16 +62,16 @@ class _Read(NamedTuple):
 
 
 class Fingerprinter:
-    """Makes prints under one key of 32 bytes; see `Grams` for `letters_most`.
+    """Makes prints under one key of 32 bytes.
 
     It works in arrays of its own, so two threads need two of them.
     """
 
-    def __init__(self, key: bytes, *, letters_most: int = LETTERS_MOST) -> None:
+    def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
             raise ValueError(f"the key has {len(key)} bytes, not {KEY_BYTES}")
         self._alphabet = Alphabet()
-        self._grams = Grams(_subkey(key, b"grams"), letters_most)
+        self._grams = Grams(_subkey(key, b"grams"))
         # For each width of characters its own: bytes of one would be other text in the other.
         self._digests = {size: blake2b(digest_size=8, key=_subkey(key, b"whole%d" % size)) for size in (1, 4)}
         # ECB: equal hashes are to become equal prints.

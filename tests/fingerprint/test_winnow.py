@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.exchange import Text
-from proxy.fingerprint.grams import GRAM, RUN_SURE
-from proxy.fingerprint.winnow import LETTERS_MOST, SAMPLE_MOST, Fingerprinter, shared
+from proxy.fingerprint.grams import GRAM, LETTERS_MOST, RUN_SURE
+from proxy.fingerprint.winnow import SAMPLE_MOST, Fingerprinter, shared
 from tests.fingerprint.prompts import KEY, OTHER_KEY, TEMPLATE, TEMPLATES, jittered, strewn, user, words
 
 MAKER = Fingerprinter(KEY)
