@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import HttpVersion11, web
 
-from proxy.clock import Clock, SystemClock
+from proxy.clock import SystemClock
 from proxy.errors import MethodNotAllowed, NotFound, ProxyError, TooLarge, UnsupportedMedia
 from proxy.standin.event_stream import EventStream
 from proxy.standin.pace import Frame, Pace, Sink, Sleep
@@ -23,7 +23,6 @@ from proxy.standin.speakers import (
     CountSpeaker,
     EmbeddingsSpeaker,
     Means,
-    NewId,
     OpenAISpeaker,
     ResponsesSpeaker,
     Speaker,
@@ -44,22 +43,15 @@ class Options:
     credential: str | None = field(default=None, repr=False)
 
 
-def make_app(
-    options: Options,
-    *,
-    clock: Clock | None = None,
-    sleep: Sleep = asyncio.sleep,
-    new_id: NewId | None = None,
-    signing_key: bytes | None = None,
-) -> web.Application:
+def make_app(options: Options, *, sleep: Sleep = asyncio.sleep) -> web.Application:
     """Return the application, for use inside a process that has a loop already.
 
     Give its runner `handler_cancellation=True`, or a client that leaves is noticed at the next write only.
     """
-    clock = clock or SystemClock()
-    new_id = new_id or _random_id
-    prose = Prose(options.seed)
-    means = Means(options.seed, prose, clock, new_id, options.credential, signing_key or secrets.token_bytes(32))
+    clock = SystemClock()
+    means = Means(
+        options.seed, Prose(options.seed), clock, _random_id, options.credential, signing_key=secrets.token_bytes(32)
+    )
     speakers: dict[str, Speaker] = {
         "/v1/chat/completions": OpenAISpeaker(means),
         "/v1/responses": ResponsesSpeaker(means),
@@ -69,7 +61,7 @@ def make_app(
         "/v1/messages/count_tokens": CountSpeaker(means),
     }
     pace = Pace(options.first_token_ms / 1000, options.tokens_per_second, clock, sleep)
-    desk = _Desk(speakers, pace, new_id)
+    desk = _Desk(speakers, pace)
     app = web.Application(client_max_size=_BODY_BYTES)
     for path in speakers:
         app.router.add_post(path, desk.answer)
@@ -108,10 +100,9 @@ async def serve(
 class _Desk:
     """The handlers, one a route."""
 
-    def __init__(self, speakers: Mapping[str, Speaker], pace: Pace, new_id: NewId) -> None:
+    def __init__(self, speakers: Mapping[str, Speaker], pace: Pace) -> None:
         self._speakers = speakers
         self._pace = pace
-        self._new_id = new_id
 
     async def models(self, request: web.Request) -> web.Response:
         speaker = self._asked(request)
@@ -162,7 +153,7 @@ class _Desk:
         return self._speakers["/v1/messages" if "anthropic-version" in request.headers else "/v1/chat/completions"]
 
     def _headers(self, speaker: Speaker, content_type: str) -> dict[str, str]:
-        return {"Content-Type": content_type, speaker.request_id_header: self._new_id("req_")}
+        return {"Content-Type": content_type, speaker.request_id_header: _random_id("req_")}
 
     def _refuse(self, speaker: Speaker, error: ProxyError) -> web.Response:
         headers = self._headers(speaker, "application/json")
