@@ -77,7 +77,6 @@ LEAKS = re.compile(
     re.VERBOSE,
 )
 OURS = re.compile(rb"\bsg[ak]_[0-9A-Za-z]{33}\b")
-TEXT_BYTES = 8 << 20
 
 
 def leaks(pieces: Iterable[bytes]) -> list[bytes]:

@@ -20,10 +20,10 @@ _CURVES: Mapping[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.
 
 
 @cache
-def rsa_key(number: int = 0, bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
+def rsa_key(number: int = 0, bits: int = 2048) -> rsa.RSAPrivateKey:
     """Return one of several RSA keys, made once in a run."""
     del number
-    return rsa.generate_private_key(exponent, bits)
+    return rsa.generate_private_key(65537, bits)
 
 
 @cache

@@ -30,11 +30,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "decisions" / "admin.jsonl"
 
 
-def log_at(path: Path, deadline: float = 5.0) -> ChangeLog:
+def log_at(path: Path) -> ChangeLog:
     numbers = itertools.count(1)
-    return ChangeLog(
-        FileTarget(path), sealed(path, VirtualClock()), "1", VirtualClock(), lambda: f"id-{next(numbers)}", deadline
-    )
+    return ChangeLog(FileTarget(path), sealed(path, VirtualClock()), "1", VirtualClock(), lambda: f"id-{next(numbers)}")
 
 
 @pytest.fixture
@@ -184,7 +182,7 @@ async def test_a_write_that_failed_half_way_costs_that_change_only(path: Path) -
             return written
 
     target = Full(path)
-    log = ChangeLog(target, sealed(target.mark, VirtualClock()), "1", VirtualClock(), lambda: "id", 5.0)
+    log = ChangeLog(target, sealed(target.mark, VirtualClock()), "1", VirtualClock(), lambda: "id")
     with pytest.raises(LogUnavailable):
         await log.make(CHANGE, never)
     target.room = 1_000_000

@@ -19,7 +19,6 @@ from tests.rig.scripted_upstream import Script, body_answer, sse_answer
 from tests.rig.speech import FORM_NAMES, FORMS, SPEECHES, Speech
 
 PER_KEY = 6
-PRICE = {"max_output_tokens": 4096, "input_usd_per_million": 1, "output_usd_per_million": 2}
 SETTINGS: dict[str, Any] = {"hunter": {"run": False}}
 URL = "https://verify.example.com/start"
 PLANS = {"limited": 10, "unverified": 100, "banned": 200}

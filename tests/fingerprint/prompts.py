@@ -73,7 +73,7 @@ def jittered(text: str, seed: int = 0) -> str:
     ) + "".join(chance.choices(noise, k=5))
 
 
-def strewn(text: str, hidden: str, seed: int = 0, share: float = 0.3) -> str:
+def strewn(text: str, hidden: str) -> str:
     """Return the text with characters of `hidden` strewn in."""
-    chance = random.Random(seed)
-    return "".join(char + (chance.choice(hidden) if chance.random() < share else "") for char in text)
+    chance = random.Random(0)
+    return "".join(char + (chance.choice(hidden) if chance.random() < 0.3 else "") for char in text)

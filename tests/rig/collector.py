@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Self
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+_WITHIN_S = 10
+
 
 class Span(NamedTuple):
     """One span as it came; ids are hexadecimal, times nanoseconds."""
@@ -55,15 +57,15 @@ class Collector:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1/traces"
 
-    async def wait_for(self, count: int, within: float = 10.0) -> list[Span]:
+    async def wait_for(self, count: int) -> list[Span]:
         """Return the spans once there are `count`."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(_WITHIN_S):
                 while len(self.spans) < count:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"{len(self.spans)} of {count} spans came in {within} s: {self.spans}") from None
+            raise AssertionError(f"{len(self.spans)} of {count} spans came in {_WITHIN_S} s: {self.spans}") from None
         return self.spans
 
     async def _take(self, request: web.Request) -> web.Response:

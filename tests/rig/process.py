@@ -157,11 +157,11 @@ class Stillgate:
             self._process = await self._spawn("serve", stdout=out.fileno(), stderr=err.fileno())
         await self._until(self._ready, within, "ready")
 
-    async def restart(self, within: float = START_S) -> None:
+    async def restart(self) -> None:
         """End it in order if it still runs, then start it again on the same files."""
         if self.running:
             await self.terminate()
-        await self.run(within)
+        await self.run()
 
     async def terminate(self, within: float = STOP_S) -> int:
         """Send SIGTERM and return the exit code."""

@@ -320,7 +320,7 @@ def two_lengths(status: int = 200) -> Script:
     return (Send(http(status, headers, chunk(b"{}") + chunk(b"") + smuggled)),)
 
 
-def truncated(body: bytes, missing: int = 10, content_type: str = "application/json") -> Script:
+def truncated(body: bytes, missing: int = 10) -> Script:
     """Announce more bytes than come, then close."""
-    headers = [("Content-Type", content_type), ("Content-Length", str(len(body) + missing))]
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body) + missing))]
     return (Send(http(200, headers, body)), Close())

@@ -82,7 +82,7 @@ def _chat_heard(documents: Documents) -> str:
 
 
 def _response_document(text: str, model: str, tokens: Tokens) -> dict[str, Any]:
-    return _response([_response_item(text, "completed")], "completed", model, tokens)
+    return _response([_response_item(text)], "completed", model, tokens)
 
 
 def _response(output: Documents, status: str, model: str, tokens: Tokens | None) -> dict[str, Any]:
@@ -93,9 +93,9 @@ def _response(output: Documents, status: str, model: str, tokens: Tokens | None)
     return {**head, "max_output_tokens": 16, "output": output, "usage": usage}
 
 
-def _response_item(text: str, status: str) -> dict[str, Any]:
+def _response_item(text: str) -> dict[str, Any]:
     content = [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
-    return {"id": "i-1", "type": "message", "status": status, "role": "assistant", "content": content}
+    return {"id": "i-1", "type": "message", "status": "completed", "role": "assistant", "content": content}
 
 
 def _response_events(texts: Sequence[str], model: str, tokens: Tokens) -> list[bytes]:

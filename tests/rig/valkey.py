@@ -135,11 +135,11 @@ class Valkey:
 class Sentinel(Valkey):
     """A sentinel that watches the primary at a URL by a name; it gives a primary up that is silent for 300 ms."""
 
-    def __init__(self, folder: Path, primary: str, name: str, *, quorum: int = 1, password: str = "") -> None:
+    def __init__(self, folder: Path, primary: str, name: str, *, password: str = "") -> None:
         super().__init__(folder, settings={"requirepass": password} if password else {})
         self.name = name
         self._watched = (
-            f"sentinel monitor {name} 127.0.0.1 {urlsplit(primary).port} {quorum}\n"
+            f"sentinel monitor {name} 127.0.0.1 {urlsplit(primary).port} 1\n"
             f"sentinel down-after-milliseconds {name} 300\nsentinel failover-timeout {name} 1000\n"
         )
 
