@@ -31,7 +31,7 @@ from proxy.helper_model import HelperModels
 from proxy.idempotency import Claims
 from proxy.intake import Reader
 from proxy.link_names import LinkNames
-from proxy.listener import Caps, Listener, Refused
+from proxy.listener import Caps, Listener
 from proxy.log import get
 from proxy.metered_store import MeteredStore
 from proxy.metrics import Refusal, Tally
@@ -263,8 +263,8 @@ def _deadlines(settings: Settings) -> Deadlines:
 def _listener(settings: Settings, gateway: Gateway, deadlines: Deadlines, tally: Tally) -> Listener:
     limits = settings.limits
 
-    def on_refused(refused: Refused) -> None:
-        tally.refused(Refusal.TOO_MANY_CONNECTIONS if refused.reason == "too_many_connections" else Refusal.TOO_SLOW)
+    def on_refused(why: str) -> None:
+        tally.refused(Refusal.TOO_MANY_CONNECTIONS if why == "too_many_connections" else Refusal.TOO_SLOW)
 
     total = connections_within(limits.connections, sum(entry.connections for entry in settings.upstreams.values()))
     if total < limits.connections:

@@ -25,22 +25,18 @@ class Caps(NamedTuple):
     per_peer: int
 
 
-class Refused(NamedTuple):
-    """How the listener tells its owner of a connection or request that never became an exchange."""
-
-    reason: str
-    peer: str
-
-
 class Listener(web.Server):
-    """Accepts connections for one handler; `sweep` must run as long as it is used."""
+    """Accepts connections for one handler; `sweep` must run as long as it is used.
+
+    `on_refused` is told why a connection is turned away or cut: `too_many_connections`, or `slow_` and the deadline.
+    """
 
     def __init__(
         self,
         handler: Callable[[web.BaseRequest], Awaitable[Reply]],
         *,
         on_error: Callable[[Connection, int, BaseException | None], Answer],
-        on_refused: Callable[[Refused], None],
+        on_refused: Callable[[str], None],
         deadlines: Deadlines,
         caps: Caps,
     ) -> None:
@@ -64,7 +60,7 @@ class Listener(web.Server):
     def admit(self, connection: Connection) -> bool:
         """Count a connection in, unless a cap is reached."""
         if len(self._open) >= self._caps.total or self._per_peer[connection.peer] >= self._caps.per_peer:
-            self._on_refused(Refused("too_many_connections", connection.peer))
+            self._on_refused("too_many_connections")
             return False
         self._open.add(connection)
         self._per_peer[connection.peer] += 1
@@ -86,7 +82,7 @@ class Listener(web.Server):
             for connection in list(self._open):
                 deadline = connection.overdue(now, self._deadlines)
                 if deadline is not None:
-                    self._on_refused(Refused(f"slow_{deadline}", connection.peer))
+                    self._on_refused(f"slow_{deadline}")
                     connection.cut()
 
     def close_idle(self) -> None:
