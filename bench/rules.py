@@ -19,7 +19,7 @@ from bench.traffic import MODEL
 from proxy.detectors import field_table
 from proxy.exchange import Call, Exchange, Principal
 from proxy.link_names import LinkNames
-from proxy.rules.campaign_book import CampaignBook
+from proxy.rules.campaign_book import CampaignBook, Match
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
@@ -53,8 +53,8 @@ async def rules_costs(batches: int = 200, loads: int = 3) -> dict[str, float]:
         {
             "plain": lambda: plain.judge(exchange, _NOW),
             "cel": lambda: cel.judge(exchange, _NOW),
-            "unknown": lambda: book.match(unknown),
-            "known": lambda: book.match(known),
+            "unknown": lambda: book.matches(unknown),
+            "known": lambda: book.matches(known),
         },
         batches,
     )
@@ -83,7 +83,7 @@ def _templates(count: int) -> tuple[CampaignBook, NDArray[np.uint64], NDArray[np
     book.hear(KnownCampaign("c", "rule", templates, frozenset(), 0.0, 0.0, _NOW, {}, _NOW, _NOW))
     unknown = np.sort(np.array([bits(64) for _ in range(_PROMPT_PRINTS)], np.uint64))
     known = np.sort(np.concatenate((np.array(prints[0], np.uint64), unknown[_TEMPLATE_PRINTS:])))
-    assert (book.match(unknown), book.match(known)) == ("", "t-0")
+    assert (book.matches(unknown), book.matches(known)) == ([], [Match("t-0", "c")])
     return book, unknown, known
 
 

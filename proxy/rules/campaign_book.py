@@ -84,11 +84,6 @@ class CampaignBook:
         """Return a campaign. Raises KeyError."""
         return self._known[campaign]
 
-    def match(self, prints: NDArray[np.uint64]) -> str:
-        """Return the id of the template that a prompt matches best, empty if there is none."""
-        found = self.matches(prints)
-        return found[0].template if found else ""
-
     def matches(self, prints: NDArray[np.uint64]) -> list[Match]:
         """Return the templates that a prompt matches, the best first; `prints` are sorted and distinct."""
         index = self._index
@@ -104,22 +99,16 @@ class CampaignBook:
             if any(each.id == template for each in known.templates)
         ]
 
-    def cluster(self, account: str) -> str:
-        """Return the campaign that an account is a member of, the last updated one, empty if there is none."""
-        found = self.clusters(account)
-        return found[0] if found else ""
-
     def clusters(self, account: str) -> Sequence[str]:
         """Return all campaigns that say that an account is a member, the last updated first."""
         found = self._clusters.get(account, ())
         return found if len(found) < 2 else [known.id for known in self._latest_first(found)]
 
-    def reaches(self, template: str, principal: Principal, peer: str, contain: Contain | None) -> bool:
-        """Tell whether flags on a template count for a caller: for members, and for others as `contain` says."""
-        return any(self.reached(match.campaign, principal, peer, contain) for match in self.called(template))
-
     def reached(self, campaign: str, principal: Principal, peer: str, contain: Contain | None) -> bool:
-        """Tell whether flags on a campaign's templates count for a caller who is at the address `peer`."""
+        """Tell whether flags on a campaign's templates count for a caller at the address `peer`.
+
+        They do for members, and for others as `contain` says.
+        """
         known = self._known[campaign]
         if principal.account in known.accounts:
             return True

@@ -42,11 +42,6 @@ class SignalBook:
         return sum(map(len, self._counters.values()))
 
     @property
-    def evicted(self) -> int:
-        """How many keys the present counters let go for want of room."""
-        return sum(counter.evicted for counter in self._counters.values())
-
-    @property
     def dropped(self) -> int:
         """How many exchanges and members other processes will never hear of."""
         return self._dropped + sum(counter.dropped for counter in self._counters.values())

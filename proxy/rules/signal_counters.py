@@ -51,7 +51,6 @@ class SignalCounter(ABC, Generic[Window]):
         self.digest = signal.digest
         self.window_ms = signal.window_ms
         self.dropped = 0  # what found no room among that which waits for the store
-        self.evicted = 0  # keys let go for want of room
         self._digest_key = digest_key
         self._shared = shared
         self._slot = SlotClock(signal.window_ms).slot
@@ -131,7 +130,6 @@ class SignalCounter(ABC, Generic[Window]):
         return [Word(key) for key in keys]
 
     def _evict(self) -> None:
-        self.evicted += 1
         self._drop(next(iter(self._windows)))
 
     def _drop(self, key: str) -> None:
