@@ -137,11 +137,6 @@ class Fingerprinter:
             else:
                 samples[index] = _sample(prints[begin:end])
 
-    def every(self, texts: Sequence[Text]) -> Hashes:
-        """Return all prints that a sample is taken of, sorted and distinct."""
-        characters = self._alphabet.canonical("".join([text.text for text in texts]))
-        return distinct(self._every(self._grams.letters_of(characters), self._digest(characters)))
-
     def _every(self, letters: Letters, whole: int) -> Hashes:
         """Return all prints in the order of the text; what is shorter than a gram has that of the whole."""
         if letters.size < GRAM:

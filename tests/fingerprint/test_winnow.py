@@ -25,7 +25,7 @@ HOMOGLYPHS = str.maketrans("aceopxyijsABCEHKMOPTX", "асеорхуіјѕАВС�
 
 def kept(text: str, of: str = TEMPLATE) -> float:
     """Return which share of a template's prints is in a prompt's sample."""
-    prints = MAKER.every(user(of))
+    prints = MAKER.of(user(of)).every
     return shared(prints, MAKER.of(user(text)).sample) / prints.size
 
 
@@ -120,13 +120,13 @@ def test_a_padded_template_is_found(share: float, least: int) -> None:
         padding + TEMPLATE,
         padding[: len(padding) // 2] + TEMPLATE + words(6, count // 2),
     ):
-        assert shared(MAKER.every(user(TEMPLATE)), MAKER.of(user(text)).sample) >= least
+        assert shared(MAKER.of(user(TEMPLATE)).every, MAKER.of(user(text)).sample) >= least
 
 
 @pytest.mark.parametrize("count", [300, 3_000, 6_000])
 def test_of_all_prints_text_around_a_template_drives_none_out(count: int) -> None:
     """Whether a prompt matches a template is asked of these: a third of the template's is enough."""
-    wanted = MAKER.every(user(TEMPLATE))
+    wanted = MAKER.of(user(TEMPLATE)).every
     for text in (TEMPLATE + words(7, count), words(7, count) + TEMPLATE, words(7, count) + TEMPLATE + words(8, count)):
         assert shared(wanted, MAKER.of(user(text)).every) >= 0.9 * wanted.size
     long = TEMPLATE + words(9, 300_000) + TEMPLATE
@@ -136,7 +136,7 @@ def test_of_all_prints_text_around_a_template_drives_none_out(count: int) -> Non
 
 def test_a_template_at_either_end_is_found_beside_any_amount_of_text() -> None:
     for text in (TEMPLATE + words(7, 50_000), words(7, 50_000) + TEMPLATE):
-        assert shared(MAKER.every(user(TEMPLATE)), MAKER.of(user(text)).sample) >= 2
+        assert shared(MAKER.of(user(TEMPLATE)).every, MAKER.of(user(text)).sample) >= 2
 
 
 def test_long_documents_are_found_in_the_middle_of_longer_prompts() -> None:
@@ -149,7 +149,7 @@ def test_long_documents_are_found_in_the_middle_of_longer_prompts() -> None:
 @settings(max_examples=300)
 @given(LETTERS, LETTERS, LETTERS, LETTERS, st.text(st.sampled_from("abcdefghij你好"), min_size=RUN_SURE, max_size=90))
 def test_a_run_that_is_long_enough_always_has_a_print_in_common(a: str, b: str, c: str, d: str, run: str) -> None:
-    one, other = (MAKER.every(user(text)) for text in (a + run + b, c + run + d))
+    one, other = (MAKER.of(user(text)).every for text in (a + run + b, c + run + d))
     assert shared(one, other) >= 1
 
 
@@ -159,21 +159,23 @@ def test_a_run_of_dense_characters_is_as_sure_as_one_of_their_letters(script: st
     for _ in range(200):
         run, *around = ("".join(dice.choices(script, k=size)) for size in (-(-RUN_SURE // letters), 20, 20, 20, 20))
         one, other = user(around[0] + run + around[1]), user(around[2] + run + around[3])
-        assert shared(MAKER.every(one), MAKER.every(other)) >= 1
+        assert shared(MAKER.of(one).every, MAKER.of(other).every) >= 1
 
 
 def test_a_template_is_about_as_many_letters_in_every_language_that_has_words() -> None:
-    prints = {language: len(MAKER.every(user(TEMPLATES[language]))) for language in ("English", "Chinese", "Japanese")}
+    prints = {
+        language: len(MAKER.of(user(TEMPLATES[language])).every) for language in ("English", "Chinese", "Japanese")
+    }
     assert max(prints.values()) < 1.6 * min(prints.values()), prints
 
 
 def test_the_guarantee_holds_across_the_blocks_that_long_texts_are_read_in() -> None:
     text = words(9, 12_000)
-    prints = MAKER.every(user(text))
+    prints = MAKER.of(user(text)).every
     letters = text.replace(" ", "")
     assert LETTERS_MOST > len(letters) > 1 << 14
     for at in range((1 << 14) - 120, (1 << 14) + 80):
-        assert shared(MAKER.every(user(letters[at : at + RUN_SURE])), prints) >= 1
+        assert shared(MAKER.of(user(letters[at : at + RUN_SURE])).every, prints) >= 1
 
 
 @given(st.text(st.sampled_from("abc d你"), max_size=60), st.text(st.sampled_from("abc d你"), max_size=60))
@@ -183,7 +185,7 @@ def test_only_equal_runs_have_equal_prints(one: str, other: str) -> None:
         return {plain} if len(plain) < GRAM else {plain[at : at + GRAM] for at in range(len(plain) - GRAM + 1)}
 
     if not grams(one) & grams(other) - {""}:
-        assert shared(MAKER.every(user(one)), MAKER.every(user(other))) == 0
+        assert shared(MAKER.of(user(one)).every, MAKER.of(user(other)).every) == 0
 
 
 def test_the_general_path_has_the_prints_of_the_one_for_ascii() -> None:
@@ -223,14 +225,14 @@ def test_another_key_shares_nothing() -> None:
 
 
 def test_without_the_key_no_guess_matches() -> None:
-    target = MAKER.every(user(TEMPLATE))
+    target = MAKER.of(user(TEMPLATE)).every
     for seed in range(40):
         guessing = Fingerprinter(random.Random(seed).randbytes(32))
-        assert shared(target, guessing.every(user(TEMPLATE + words(seed, 1000)))) == 0
+        assert shared(target, guessing.of(user(TEMPLATE + words(seed, 1000))).every) == 0
 
 
 def test_prints_look_random() -> None:
-    prints = MAKER.every(user(words(14, 12_000)))
+    prints = MAKER.of(user(words(14, 12_000))).every
     bits = np.unpackbits(prints.view(np.uint8)).reshape(-1, 64).mean(axis=0)
     assert np.all(abs(bits - 0.5) < 5 * 0.5 / prints.size**0.5)
 
@@ -310,7 +312,7 @@ def test_prompts_that_are_read_together_have_the_prints_of_each(prompts: list[li
         alone = Fingerprinter(KEY).of(prompt)
         assert (prints.question, prints.whole) == (alone.question, alone.whole)
         assert prints.sample.tolist() == alone.sample.tolist()
-        every = MAKER.every(prompt).tolist()
+        every = MAKER.of(prompt).every.tolist()
         assert prints.every.tolist() == every
         assert (prints.every is prints.sample) == (len(every) <= SAMPLE_MOST)
         assert (
