@@ -31,7 +31,6 @@ class Source(NamedTuple):
 
     path: Path
     form: Form
-    size: int
 
 
 def sources(places: Sequence[Path]) -> list[Source]:
@@ -52,11 +51,10 @@ def _source(file: Path) -> Source:
     try:
         with file.open("rb") as opened:
             began = opened.read(4)
-        size = file.stat().st_size
     except OSError as error:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
     form = next((form for start, form in _BEGINNINGS.items() if began.startswith(start)), Form.LINES)
-    return Source(file, form, size)
+    return Source(file, form)
 
 
 def salvage(packed: Path, to: Path) -> bool:

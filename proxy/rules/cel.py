@@ -106,11 +106,10 @@ class Givens:
 
 
 class CelCondition:
-    """A compiled expression; `source` is as the engine takes it, `names` are the fields and signals that it reads."""
+    """A compiled expression; `source` is as the engine takes it."""
 
-    def __init__(self, source: str, evaluate: Callable[..., Any], names: Iterable[str], givens: Givens) -> None:
+    def __init__(self, source: str, evaluate: Callable[..., Any], givens: Givens) -> None:
         self.source = source
-        self.names = tuple(names)
         self.givens = givens
         self._evaluate = evaluate
 
@@ -156,7 +155,7 @@ class Expressions:
         named = dict.fromkeys(reference.name for reference in references(source))
         kinds = {name: type(self._fields[name].default) for name in named if name in self._fields}
         self._givens.read(kinds)
-        return CelCondition(sound, expression.eval, kinds, self._givens)
+        return CelCondition(sound, expression.eval, self._givens)
 
     @cached_property
     def _givens(self) -> Givens:
