@@ -126,7 +126,11 @@ async def test_dates_and_periods_become_moments(gate: Stillgate) -> None:
         (("create", "--account", "a", "--expires", "soon"), 1, "'soon': must be a date"),
         (("create", "--account", "a", "--expires", "2020-01-01"), 1, "--expires '2020-01-01': is past"),
         (("create", "--account", "a", "--created-at", "2026-02-30"), 1, "must be a date"),
-        (("create", "--account", "a", "--created-at", "2999-01-01"), 1, "created_at: lies ahead; say when the account was"),
+        (
+            ("create", "--account", "a", "--created-at", "2999-01-01"),
+            1,
+            "created_at: lies ahead; say when the account was",
+        ),
         (("create", "--account", "a", "--attribute", "card=1", "--attribute", "card=2"), 1, "card: is given twice"),
         (("create", "--acount", "a"), 2, "No such option"),
         (("show", "key_missing"), 1, "There is no such key."),

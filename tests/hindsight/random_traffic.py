@@ -110,7 +110,6 @@ class RandomTraffic:
     def __init__(self, seed: int, folder: Path) -> None:
         self.rng = random.Random(seed)
         self.clock = VirtualClock(NOW)
-        self.folder = folder
         store = MemoryStore(self.clock)
         self._store = store
         self._signals, self._flags = SignalBook(KEY), FlagBook()

@@ -42,7 +42,6 @@ class Mutant:
 
     path: Path
     index: int
-    line: int
     place: str
     was: str
     now: str
@@ -82,7 +81,7 @@ def mutants(path: Path, source: str) -> list[Mutant]:
         after = ast.unparse(ast.fix_missing_locations(other)).splitlines()
         undoing.swapped()
         was, now = next(pair for pair in zip(before, after, strict=True) if pair[0] != pair[1])
-        found.append(Mutant(path, index, change.statement.lineno, change.place, was.strip(), now.strip()))
+        found.append(Mutant(path, index, change.place, was.strip(), now.strip()))
     return found
 
 

@@ -137,7 +137,6 @@ class Sentinel(Valkey):
 
     def __init__(self, folder: Path, primary: str, name: str, *, password: str = "") -> None:
         super().__init__(folder, settings={"requirepass": password} if password else {})
-        self.name = name
         self._watched = (
             f"sentinel monitor {name} 127.0.0.1 {urlsplit(primary).port} 1\n"
             f"sentinel down-after-milliseconds {name} 300\nsentinel failover-timeout {name} 1000\n"

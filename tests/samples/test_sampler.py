@@ -30,7 +30,6 @@ class Bench:
     """A sampler and what it told."""
 
     def __init__(self, folder: Path, *, secret: bytes = b"s" * 32, texts: Texts | None = None, **changes: Any) -> None:
-        self.folder = folder
         self.clock = VirtualClock(MIDNIGHT + 86_399)
         self.kept: list[Envelope] = []
         self.sampler = Sampler(
