@@ -106,6 +106,15 @@ class SignalCounter(ABC, Generic[Window]):
                 return
             self._drop(key)
 
+    def _used(self, key: str, now: float) -> Window:
+        """Return the window of a key that is counted now, which is the last to go for want of room."""
+        slot = self._slot(now)
+        window = self._windows.get(key)
+        if window is None or window.slot != slot:
+            return self._window(key, slot)
+        self._windows.move_to_end(key)
+        return window
+
     def _window(self, key: str, slot: int) -> Window:
         """Return the window of a key in the present slot, a new one if there is none."""
         window = self._windows.get(key)
@@ -151,12 +160,7 @@ class RequestCounter(SignalCounter[RequestWindow]):
 
     def add(self, key: str, members: Sequence[str], now: float) -> int:  # noqa: ARG002 - see `Counter.add`
         """Count one exchange of `key` and return the count after it."""
-        slot = self._slot(now)
-        window = self._windows.get(key)
-        if window is None or window.slot != slot:
-            window = self._window(key, slot)
-        else:
-            self._windows.move_to_end(key)
+        window = self._used(key, now)
         window.add()
         if self._shared and window.unsent == 1:
             self._unsent[key] = None
@@ -210,12 +214,7 @@ class DistinctCounter(SignalCounter[MemberWindow]):
 
     def add(self, key: str, members: Sequence[str], now: float) -> int:
         """Count the members that one exchange of `key` showed and return the count after it."""
-        slot = self._slot(now)
-        window = self._windows.get(key)
-        if window is None or window.slot != slot:
-            window = self._window(key, slot)
-        else:
-            self._windows.move_to_end(key)
+        window = self._used(key, now)
         before = len(window)
         if fresh := window.see([self._digest(member) for member in members[:SHOWN_MAX]]):
             self._held += len(window) - before
