@@ -5,7 +5,7 @@ Law: a decision is about a flag in each world that has it, for the shadow world 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from proxy.admin_side.side import AdminSide, change
 from proxy.auth.admin import Caller
 from proxy.errors import ConfigurationError
 from proxy.rules.flags import Flag, FlagKey, World
-from proxy.rules.pack import Subject
+from proxy.rules.pack import Severity, Subject
 
 _Word = TypeVar("_Word", bound=StrEnum)
 _Decide = Callable[[FlagKey, str, str], Awaitable[Flag]]
@@ -34,7 +34,9 @@ async def list_all(side: AdminSide, _: Caller, request: web.Request) -> web.Resp
     )
     world = _word(World, "world", asked["world"]) if "world" in asked else None
     found = {key: flag async for key, flag in side.flags.list(world=world, subject=subject, name=name)}
-    return answer({"flags": _in_order([_view(key, flag) for key, flag in found.items() if _counts(key, found, world)])})
+    severities = _severities(side)
+    views = [_view(key, flag, severities) for key, flag in found.items() if _counts(key, found, world)]
+    return answer({"flags": _in_order(views)})
 
 
 async def show(side: AdminSide, _: Caller, request: web.Request) -> web.Response:
@@ -42,7 +44,7 @@ async def show(side: AdminSide, _: Caller, request: web.Request) -> web.Response
     query(request)
     subject, name = _word(Subject, "subject", request.match_info["subject"]), request.match_info["name"]
     found = {key: flag async for key, flag in side.flags.list(subject=subject, name=name)}
-    views = []
+    views, severities = [], _severities(side)
     for key, flag in found.items():
         if _counts(key, found, None):
             try:
@@ -53,7 +55,7 @@ async def show(side: AdminSide, _: Caller, request: web.Request) -> web.Response
                 "confirmations": [entry._asdict() for entry in shown.confirmations],
                 "lift": shown.lift and shown.lift._asdict(),
             }
-            views.append({**_view(key, shown.flag or flag), **said})
+            views.append({**_view(key, shown.flag or flag, severities), **said})
     return answer({"flags": _in_order(views)})
 
 
@@ -96,7 +98,8 @@ async def _decided(side: AdminSide, caller: Caller, request: web.Request, action
         )
     except KeyError:
         raise web.HTTPNotFound(reason="There is no such flag in force.") from None
-    return answer({"flags": [_view(key, flag) for key, flag in done.items()]})
+    severities = _severities(side)
+    return answer({"flags": [_view(key, flag, severities) for key, flag in done.items()]})
 
 
 def _counts(key: FlagKey, found: dict[FlagKey, Flag], world: World | None) -> bool:
@@ -104,10 +107,16 @@ def _counts(key: FlagKey, found: dict[FlagKey, Flag], world: World | None) -> bo
     return world is not None or key.world is World.ENFORCED or key._replace(world=World.ENFORCED) not in found
 
 
-def _view(key: FlagKey, flag: Flag) -> dict[str, Any]:
+def _severities(side: AdminSide) -> dict[str, Severity]:
+    return {rule.id: rule.severity for rule in side.packs.pack.rules}
+
+
+def _view(key: FlagKey, flag: Flag, severities: Mapping[str, Severity]) -> dict[str, Any]:
+    """Return what is told of a flag; its severity is empty where the pack in force has no such rule."""
     facts = flag._asdict()
     del facts["name"], facts["renewed_at"]
-    return {**key._asdict(), **facts, "last_raised_at": flag.last_raised}
+    severity = severities.get(flag.rule, "")
+    return {**key._asdict(), **facts, "last_raised_at": flag.last_raised, "severity": severity}
 
 
 def _in_order(views: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -77,11 +77,11 @@ def _print(answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("on", "flag", "score", "ends", "times", "why", "confirmed by")
+    table = Table("on", "flag", "score", "severity", "ends", "times", "why", "confirmed by")
     for row in found:
         flag = row["flag"] if row["world"] == World.ENFORCED else f"{row['flag']} (in shadow)"
         said = f"{row['rule']}: {row['reason']}"
         ends, people = day(row["expires_at"]), ", ".join(row["confirmed_by"])
         on = f"{row['subject']} {row['name']}"
-        table.add_row(*map(cell, (on, flag, row["score"], ends, row["times"], said, people)))
+        table.add_row(*map(cell, (on, flag, row["score"], row["severity"], ends, row["times"], said, people)))
     print_table(table)

@@ -20,23 +20,29 @@ from proxy.rules.pack import Subject
 from proxy.store import open_store
 from tests.end_to_end.customers import assert_said_nothing_wrong
 from tests.end_to_end.people import changes, run, token_of
-from tests.rig.process import NOBODY, Stillgate
+from tests.rig.process import GENEROUS_PACK, NOBODY, Stillgate
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FLAG = {"name": "relay", "on": "account", "score": 40, "ttl": "1h"}
+RULE = {"id": "silent-relay", "severity": "high", "when": {"account.plan": "nobody's"}, "flag": FLAG}
+PACK: dict[str, Any] = {**GENEROUS_PACK, "rules": [RULE]}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stillgate]:
-    async with Stillgate.start(tmp_path_factory.mktemp("flags"), upstream_url=NOBODY) as gate:
+    async with Stillgate.start(tmp_path_factory.mktemp("flags"), upstream_url=NOBODY, pack=PACK) as gate:
         yield gate
         assert_said_nothing_wrong(gate)
 
 
-async def raise_flag(gate: Stillgate, *worlds: World, subject: Subject = Subject.ACCOUNT, name: str) -> None:
+async def raise_flag(
+    gate: Stillgate, *worlds: World, subject: Subject = Subject.ACCOUNT, name: str, rule: str = "silent-relay"
+) -> None:
     """Put a flag into the store of the proxy, where the processes that serve put it."""
     clock = SystemClock()
     now = clock.wall()
-    flag = Flag("relay", 40, now, now + 3600, "silent-relay", "says it is [red]somebody else\x1b[2J")
+    flag = Flag("relay", 40, now, now + 3600, rule, "says it is [red]somebody else\x1b[2J")
     store = await open_store(f"unix://{quote(str(socket_path(gate.data / 'store' / 'valkey.sock')))}", clock=clock)
     try:
         await store.write([flag_row(FlagKey(world, subject, name, "relay"), flag) for world in worlds])
@@ -77,6 +83,17 @@ async def test_lists_are_narrowed_by_account_tenant_and_world(gate: Stillgate) -
     assert listed(gate, "list", "--world", "enforced", "--account", "acme-8") == []
     assert [flag["subject"] for flag in listed(gate, "list", "--tenant", "acme")] == ["tenant"]
     assert {flag["name"] for flag in listed(gate, "list")} >= {"acme-8", "acme"}
+
+
+async def test_a_reviewer_is_told_how_much_a_flag_matters_by_the_pack_in_force(gate: Stillgate) -> None:
+    await raise_flag(gate, World.ENFORCED, name="acme-11")
+    await raise_flag(gate, World.ENFORCED, name="acme-12", rule="a-rule-that-is-gone")
+    for verb in (("list", "--account", "{}"), ("show", "account", "{}")):
+        found = [listed(gate, *(word.format(name) for word in verb))[0] for name in ("acme-11", "acme-12")]
+        assert [flag["severity"] for flag in found] == ["high", ""]
+    words = ["flags", "list", "--account", "acme-11", "--config", str(gate.config)]
+    shown = CliRunner().invoke(app, words, env={"COLUMNS": "240"}).stdout.splitlines()
+    assert ("severity" in shown[0], "high" in shown[1]) == (True, True)
 
 
 async def test_the_table_obeys_no_markup_and_no_escape_of_what_it_shows(gate: Stillgate) -> None:
