@@ -1,4 +1,4 @@
-"""What a gateway is put together from: `serving` makes it, once a process."""
+"""What a gateway is put together from: `app` makes it, once a process."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class _Scope(NamedTuple):
 
 
 class SignalCounts:
-    """The signals of one pack; `early` ones are known when an exchange is decided, `late` ones read its answer."""
+    """The signals of one pack: early ones are known when an exchange is decided, late ones read its answer."""
 
     def __init__(self, wanted: Sequence[Signal], table: FieldTable, signals: Signals) -> None:
         self.names = tuple(f"signals.{signal.name}" for signal in wanted)
