@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from proxy.clock import VirtualClock
-from proxy.starts import FEW, LONG_TURN_S, LONGER_TURN_S, LONGEST_S, MANY, SOME, Starts
+from proxy.exchange_starts import FEW, LONG_TURN_S, LONGER_TURN_S, LONGEST_S, MANY, SOME, Starts
 
 
 class Loop:
