@@ -37,7 +37,7 @@ from proxy.settings_types import (
     UpstreamName,
     is_file,
 )
-from proxy.strict_model import Key, StrictModel, keys, validate
+from proxy.strict_model import StrictModel, validate
 from proxy.strict_yaml import parse, read
 
 _OWN_PACK = Path("policies/default.yaml")
@@ -276,11 +276,6 @@ def _contradictions(file: Document, folder: Path) -> Iterator[Problem]:
     yield from store_contradictions(file, folder)
     yield from find_contradictions(file)
     yield from issuer_contradictions(file)
-
-
-def setting_keys() -> list[Key]:
-    """Return every key that a settings file may have, with its default and description."""
-    return list(keys(Settings))
 
 
 def _with(value: Value, said: Mapping[Steps, object]) -> Value:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from proxy import config
-from proxy.config import Model, Settings, load_settings, setting_keys
+from proxy.config import Model, Settings, load_settings
 from proxy.problem import YamlProblems
 from proxy.store_address import StoreAddress
+from proxy.strict_model import keys
 
 HEAD = "apiVersion: stillgate/v1\nkind: Settings\n"
 UPSTREAM = "upstreams: {default: {url: https://api.example.com}}\n"
@@ -287,10 +288,10 @@ def test_a_shared_stores_password_stands_in_one_place(tmp_path: Path) -> None:
 
 
 def test_every_setting_has_a_description_and_its_default() -> None:
-    keys = {key.name: key for key in setting_keys()}
-    assert {"listen.port", "upstreams.<name>.url", "models.<name>.max_output_tokens", "limits.body_bytes"} <= set(keys)
-    assert (keys["listen.port"].default, keys["store"].default, keys["listen"].default) == ("8080", "embedded", "")
-    assert [key.name for key in keys.values() if not key.description.endswith(".") or len(key.description) < 10] == []
+    found = {key.name: key for key in keys(Settings)}
+    assert {"listen.port", "upstreams.<name>.url", "models.<name>.max_output_tokens", "limits.body_bytes"} <= set(found)
+    assert (found["listen.port"].default, found["store"].default, found["listen"].default) == ("8080", "embedded", "")
+    assert [key.name for key in found.values() if not key.description.endswith(".") or len(key.description) < 10] == []
 
 
 def test_a_store_address_compares_by_its_url() -> None:
@@ -311,7 +312,7 @@ misshapen = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sections=st.dictionaries(
-        st.sampled_from(sorted({key.name.split(".")[0] for key in setting_keys()})),
+        st.sampled_from(sorted({key.name.split(".")[0] for key in keys(Settings)})),
         st.one_of(st.text(max_size=40), misshapen.map(json.dumps)),
         max_size=4,
     )

@@ -10,14 +10,14 @@ import pytest
 from typer.main import get_command
 
 from proxy.cli import app
-from proxy.config import load_settings, setting_keys
-from proxy.strict_model import Key
+from proxy.config import Settings, load_settings
+from proxy.strict_model import Key, keys
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("key", setting_keys(), ids=lambda key: key.name)
+@pytest.mark.parametrize("key", list(keys(Settings)), ids=lambda key: key.name)
 def test_every_setting_stands_in_the_readme_as_the_code_describes_it(key: Key) -> None:
     shown = f"`{key.default}`" if key.default not in ("", None) else ""
     assert f"| `{key.name}` | {shown} | {key.description} |" in README
