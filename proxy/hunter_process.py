@@ -31,8 +31,6 @@ from proxy.rules.pack import Mode
 from proxy.start import Start, store_access
 from proxy.store import open_store
 
-_EX_CONFIG = 78  # sysexits.h: something is wrong that starting again will not mend
-
 
 def main(descriptor: int, kind: Kind | None = None) -> int:
     """Run a hunter whose control line is an inherited descriptor; return its exit code. `kind` is the core's class."""
@@ -74,7 +72,7 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
             await store.close()
     except (StillgateError, OSError, ImportError) as error:
         get("hunter").error("the hunter cannot go on", error=str(error))
-        return _EX_CONFIG
+        return os.EX_CONFIG  # starting again will not mend it
     finally:
         line.close()
     return 0

@@ -31,7 +31,6 @@ from proxy.serving import Serving
 from proxy.start import Start
 
 _DRAIN_AS_ORPHAN_S = 2.0
-_EX_CONFIG = 78  # sysexits.h: something is wrong that starting again will not mend
 # How soon a thread that reads a body or loads a pack lets the loop go on; five milliseconds, Python's own, are as long
 # as an exchange, and one turn of the loop after the other would wait for them.
 _YIELD_S = 0.0005
@@ -68,7 +67,7 @@ async def _run(end: socket.socket) -> int:
         return 0
     except (StillgateError, OSError) as error:
         get("worker").error("the worker cannot go on", error=str(error))
-        return _EX_CONFIG
+        return os.EX_CONFIG  # starting again will not mend it
     finally:
         line.close()
 
