@@ -30,7 +30,7 @@ from proxy.peer import plain_address
 _MAX_LINE_BYTES = 8190
 _MAX_HEADERS = 128
 # Of a head that is not complete: the parser's own limits would let each connection keep a megabyte.
-_MAX_HEAD_BYTES = 65_536
+MAX_HEAD_BYTES = 65_536
 # How long the rest of a body that nobody wanted is awaited, so that the connection can serve another request.
 _READ_OVER_S = 1.0
 # What is read over of a client that still sends when its last answer is written: as long, as much, and until it rests;
@@ -138,8 +138,8 @@ class Connection(Framed):
         self._head_bytes += len(data)
         if self.header_since is None:
             self.header_since = self._loop.time()
-        if self._head_bytes > _MAX_HEAD_BYTES and self._waiter is not None and not self._waiter.done():
-            self._messages.append((_ErrInfo(431, LineTooLong(b"", _MAX_HEAD_BYTES), ""), EMPTY_PAYLOAD))
+        if self._head_bytes > MAX_HEAD_BYTES and self._waiter is not None and not self._waiter.done():
+            self._messages.append((_ErrInfo(431, LineTooLong(b"", MAX_HEAD_BYTES), ""), EMPTY_PAYLOAD))
             self._waiter.set_result(None)
 
     def pause_writing(self) -> None:

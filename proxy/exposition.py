@@ -11,6 +11,8 @@ from prometheus_client.registry import Collector
 
 from proxy.metrics import METRICS, Metric, Sample, Snapshot, merge
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
 
 def render(snapshots: Sequence[Snapshot], base: Snapshot | None = None) -> bytes:
     """Return the text exposition of all workers' numbers together."""

@@ -10,12 +10,12 @@ import re
 
 from aiohttp import web
 
+from proxy.client_connection import MAX_HEAD_BYTES
 from proxy.errors import ProxyError, UnsupportedMedia
 
 # RFC 9110: a name or an address, IPv6 in brackets, and perhaps a port.
 _HOST = re.compile(r"([A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-# Longer lines than 8 kB the parser refuses, so only with more than eight of them can a head be larger than this.
-_MAX_HEAD_BYTES = 65_536
+# Longer lines than 8 kB the parser refuses, so only with more than eight of them can a head be too large.
 _FEW_HEADERS = 8
 _JSON_TYPE = re.compile(r"application/json(\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 _VERSIONS = ((1, 0), (1, 1))
@@ -68,7 +68,7 @@ def check_framing(request: web.BaseRequest, names: frozenset[str]) -> None:
     if names and (host is None or host[1].lower() not in names):
         raise Misdirected("This host is not served here.")
     lines = request.raw_headers
-    if len(lines) > _FEW_HEADERS and sum([len(name) + len(value) for name, value in lines]) > _MAX_HEAD_BYTES:
+    if len(lines) > _FEW_HEADERS and sum([len(name) + len(value) for name, value in lines]) > MAX_HEAD_BYTES:
         raise Doubtful("The request's headers are too large.")
     codings = headers.getall("Transfer-Encoding", None)
     if codings is not None and (codings != ["chunked"] or "Content-Length" in headers or request.version == (1, 0)):

@@ -7,8 +7,7 @@ from aiohttp import web
 from proxy.admin_side.documents import answer, query
 from proxy.admin_side.side import AdminSide
 from proxy.auth.admin import Caller
-
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from proxy.exposition import CONTENT_TYPE
 
 
 def add_health(app: web.Application, side: AdminSide) -> None:
@@ -23,7 +22,7 @@ def add_health(app: web.Application, side: AdminSide) -> None:
         return answer(document, status=503 if missing else 200)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=await side.metrics(), headers={"Content-Type": _METRICS_TYPE})
+        return web.Response(body=await side.metrics(), headers={"Content-Type": CONTENT_TYPE})
 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)

@@ -20,7 +20,7 @@ from proxy.cli.serve import LogLevel
 from proxy.clock import SystemClock
 from proxy.config import Settings, load_settings
 from proxy.errors import ConfigurationError
-from proxy.exposition import render
+from proxy.exposition import CONTENT_TYPE, render
 from proxy.hunter_process import pace_of
 from proxy.hunting.core import hunt
 from proxy.hunting.hunter import Hunter
@@ -32,8 +32,6 @@ from proxy.rules.pack import Mode
 from proxy.runtime import check_runtime, leave_no_core
 from proxy.start import store_access
 from proxy.store import open_store
-
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def hunter(
@@ -120,7 +118,7 @@ async def _listening(one: Hunter, host: str, port: int) -> AsyncIterator[None]:
         return web.json_response({"status": "ok", "active": one.active})
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=render([one.snapshot()]), headers={"Content-Type": _METRICS_TYPE})
+        return web.Response(body=render([one.snapshot()]), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
     app.router.add_get("/healthz", healthz)

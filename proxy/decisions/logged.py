@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from proxy.decision import Counted, Effect, Outcome, Shadow
-from proxy.decisions.record import TEXT_CHARS
+from proxy.decisions.record import TEXT_CHARS, UNTIED
 from proxy.exchange import Ties
 from proxy.fields import Value
 
 _DIGEST: Final = re.compile("[0-9a-f]{64}")  # it becomes part of a file's name
 _REPLACED: Final = "\ufffd"
-_NO_TIES: Final = {"template": "", "cluster": "", "shadow_template": "", "shadow_cluster": ""}
 
 
 class Logged(NamedTuple):
@@ -88,7 +87,7 @@ def read_logged(row: Mapping[str, Any]) -> Logged:
     column = _Columns(row)
     cut = column.of("truncated", bool)
     ties = column.of("ties", dict)
-    tied = _Columns(_NO_TIES if cut and not ties else ties, "ties.")
+    tied = _Columns(UNTIED if cut and not ties else ties, "ties.")
     counted = column.of("counted", dict)
     counts = _Columns({"enforced": {}, "shadow": {}} if cut and not counted else counted, "counted.")
     shadow, ms = _Columns(column.of("shadow", dict), "shadow."), column.of("ms", dict)

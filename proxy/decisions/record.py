@@ -39,7 +39,7 @@ _INT_MAX: Final = 2**63 - 1
 
 _NONE: Final[Mapping[str, int]] = {}
 _NO_FIELDS: Final[Mapping[str, Value]] = {}
-_NO_TIES: Final = {"template": "", "cluster": "", "shadow_template": "", "shadow_cluster": ""}
+UNTIED: Final = {"template": "", "cluster": "", "shadow_template": "", "shadow_cluster": ""}
 _PRINTS: Final = 16
 _PRINT_BYTES: Final = 8
 
@@ -213,7 +213,7 @@ def _verdict_columns(verdict: Verdict) -> dict[str, Any]:
 
 def _ties(exchange: Exchange) -> dict[str, str]:
     if exchange.shadow_ties is NO_TIES:  # what counts in enforcement counts in shadow too
-        return _NO_TIES
+        return UNTIED
     enforced, shadow = exchange.ties, exchange.shadow_ties
     return {
         "template": enforced.template,

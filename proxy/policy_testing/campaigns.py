@@ -16,7 +16,7 @@ from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack import Mode, Pack
 
 _DAY_S: Final = 86_400
-_KEY: Final = b"pack tests: nothing is secret..."
+KEY: Final = b"pack tests: nothing is secret..."  # 32 bytes
 
 
 class KnownCampaigns:
@@ -26,7 +26,7 @@ class KnownCampaigns:
         self._start = start
         self._flags = flags
         self._entries = {entry.id: entry for entry in pack.campaigns}
-        self._names = LinkNames(_KEY)
+        self._names = LinkNames(KEY)
         self._book = CampaignBook(self._names)
         self.containment = Containment(pack, self._book, Mode.ENFORCE)
         for number, (name, fixture) in enumerate(fixtures.items()):

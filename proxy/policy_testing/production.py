@@ -9,13 +9,12 @@ from proxy.detectors import build, field_table, joined, patterns_beside
 from proxy.detectors.base import Detector
 from proxy.detectors.content import Content
 from proxy.pattern_sets import load_pattern_sets
+from proxy.policy_testing.campaigns import KEY
 from proxy.policy_testing.running import Runner
 from proxy.policy_testing.world import Minds
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.signal_book import SignalBook
 from proxy.store.base import Store
-
-_KEY = b"pack tests: nothing is secret..."  # 32 bytes
 
 
 def production_minds(pack_file: Path) -> Minds:
@@ -28,9 +27,9 @@ def production_minds(pack_file: Path) -> Minds:
     others = joined()
 
     def detectors(store: Store, released: Mapping[str, float]) -> Sequence[Detector]:
-        return build(store, _KEY, released, folder, content=content, others=others)
+        return build(store, KEY, released, folder, content=content, others=others)
 
-    return Minds(field_table(), detectors, lambda: SignalBook(_KEY), FlagBook)
+    return Minds(field_table(), detectors, lambda: SignalBook(KEY), FlagBook)
 
 
 def production_runner(pack_file: Path) -> Runner:
