@@ -1,12 +1,13 @@
-"""Answers in which the model writes nothing: they come as one document."""
+"""Calls and answers of APIs in which the model writes nothing: an answer comes as one document, never as a stream."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from proxy.dialects import strict_json
 from proxy.errors import UpstreamFailed
-from proxy.exchange import Chunk
+from proxy.exchange import Call, Chunk
 from proxy.wire import ALL_LANES, AsItCame, Kind, Part, Seal, Summarise, Transform
 
 
@@ -46,3 +47,8 @@ def refuse_stream(*, streamed: bool) -> None:
     """Raise UpstreamFailed for an answer that is a stream of events, which nobody asked for."""
     if streamed:
         raise UpstreamFailed("The model API gave an answer of another kind than was asked for.")
+
+
+def write_unstreamed(call: Call) -> bytes:
+    """Serialise a call to an API that does not know `stream`, though a client may say that it wants none."""
+    return strict_json.write({name: value for name, value in call.body.items() if name != "stream"})

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from proxy.dialects import strict_json
 from proxy.dialects._answers import DocumentDecoder, tokens
 from proxy.dialects._anthropic import AnthropicDialect
 from proxy.dialects._anthropic_request import COUNTED, SETTINGS, count_of
 from proxy.dialects._texts import texts
-from proxy.dialects._wordless import WordlessWire, refuse_stream
+from proxy.dialects._wordless import WordlessWire, refuse_stream, write_unstreamed
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Progress, Text, Usage
 from proxy.wire import Wire
@@ -30,10 +29,8 @@ class AnthropicCountTokens(AnthropicDialect):
         return count_of(document, self._accepted)
 
     def write(self, call: Call) -> bytes:
-        """Serialise the call; the API does not know `stream`, though a client may say that it wants none."""
-        if "stream" in call.body:
-            return strict_json.write({name: value for name, value in call.body.items() if name != "stream"})
-        return strict_json.write(call.body)
+        """Serialise the call."""
+        return write_unstreamed(call)
 
     def texts(self, call: Call) -> Iterator[Text]:
         """Yield every string that the model would see."""

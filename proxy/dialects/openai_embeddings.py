@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from proxy.dialects import _request as request
-from proxy.dialects import strict_json
 from proxy.dialects._names import names
 from proxy.dialects._openai import OpenAIDialect
 from proxy.dialects._openai_embeddings_answer import EmbeddingsDecoder, EmbeddingsWire
 from proxy.dialects._openai_request import prompt_tokens
 from proxy.dialects._texts import texts
-from proxy.dialects._wordless import refuse_stream
+from proxy.dialects._wordless import refuse_stream, write_unstreamed
 from proxy.dialects.base import ChunkDecoder
 from proxy.errors import BadRequest
 from proxy.exchange import Call, Text, Work
@@ -48,10 +47,8 @@ class OpenAIEmbeddings(OpenAIDialect):
         return Call(model, False, document, 0, prompts=inputs, token_ids=token_ids, work=Work.EMBED)
 
     def write(self, call: Call) -> bytes:
-        """Serialise the call; the API does not know `stream`, though a client may say that it wants none."""
-        if "stream" in call.body:
-            return strict_json.write({name: value for name, value in call.body.items() if name != "stream"})
-        return strict_json.write(call.body)
+        """Serialise the call."""
+        return write_unstreamed(call)
 
     def texts(self, call: Call) -> Iterator[Text]:
         """Yield every text; nobody here can read what is given as tokens."""
