@@ -21,6 +21,7 @@ from proxy.auth.api_key import digest
 from proxy.auth.first_seen import first_seen
 from proxy.auth.issuer_keys import IssuerKeys, Pace
 from proxy.auth.jwk_set import KeySet, read_jwks, read_secret
+from proxy.auth.key_cache import remember
 from proxy.auth.key_source import FileSource, Source, WebSource
 from proxy.auth.token_claims import check_claims, read_caller
 from proxy.auth.token_reading import Fault, Refused, Token, looks_like_token, read_token
@@ -94,9 +95,9 @@ class Tokens:
             self._refusals[refused.trusted, refused.fault] += 1
             if refused.fault in _LASTING and name not in self._refused:
                 entry = (self._clock.monotonic() + _REFUSED_S, refused.fault, refused.trusted)
-                _remember(self._refused, name, entry, _REFUSED_LIMIT)
+                remember(self._refused, name, entry, _REFUSED_LIMIT)
             raise Unauthenticated("The token is not valid.", code="invalid_token") from None
-        _remember(self._known, name, known, _KNOWN_LIMIT)
+        remember(self._known, name, known, _KNOWN_LIMIT)
         return known.principal
 
     def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
@@ -168,9 +169,3 @@ def _trusted(name: str, issuer: Issuer, clock: Clock, random: Callable[[], float
     read = partial(read_jwks if issuer.secret_file is None else read_secret, algorithms=issuer.algorithms)
     keys = IssuerKeys(name, source, read, Pace(refresh, issuer.max_age_seconds), clock, random)
     return _Trusted(name, issuer, keys)
-
-
-def _remember(cache: OrderedDict[str, Any], name: str, value: object, limit: int) -> None:
-    cache[name] = value
-    if len(cache) > limit:
-        cache.popitem(last=False)

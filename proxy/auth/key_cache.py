@@ -81,7 +81,7 @@ class KeyCache:
         """
         for name, value in records:
             record = KeyRecord.from_bytes(value)
-            _remember(self._known, name, (record, record.principal()), _KNOWN_LIMIT)
+            remember(self._known, name, (record, record.principal()), _KNOWN_LIMIT)
         self._fresh_at = self._clock.monotonic() - age
 
     async def _look_up(self, name: str) -> tuple[KeyRecord, Principal]:
@@ -94,12 +94,12 @@ class KeyCache:
             raise _unavailable()
         if value is None:
             if generation == self._generation:
-                _remember(self._unknown, name, None, _UNKNOWN_LIMIT)
+                remember(self._unknown, name, None, _UNKNOWN_LIMIT)
             raise Unauthenticated("The API key is not valid.")
         record = KeyRecord.from_bytes(value)
         entry = (record, record.principal())
         if generation == self._generation:
-            _remember(self._known, name, entry, _KNOWN_LIMIT)
+            remember(self._known, name, entry, _KNOWN_LIMIT)
         return entry
 
     async def follow(self) -> None:
@@ -151,7 +151,8 @@ def _unavailable() -> Unavailable:
     return Unavailable("Keys cannot be checked right now.", code="keys_unavailable", retry_after=2)
 
 
-def _remember(cache: OrderedDict[str, Any], name: str, value: object, limit: int) -> None:
+def remember(cache: OrderedDict[str, Any], name: str, value: object, limit: int) -> None:
+    """Keep a value as the last one; beyond the limit the first one goes."""
     cache[name] = value
     if len(cache) > limit:
         cache.popitem(last=False)
