@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,27 @@ def test_the_help_lists_every_verb_in_the_order_of_the_table_with_what_it_does()
 def test_a_verb_that_is_misspelt_is_refused_with_the_one_that_was_meant(words: list[str], meant: str) -> None:
     ran = CliRunner().invoke(app, words)
     assert (ran.exit_code, f"Did you mean '{meant}'?" in " ".join(ran.stderr.split())) == (2, True), ran.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["serve", "--data", ""],
+        ["serve", "--pack="],
+        ["keys", "list", "-c", ""],
+        ["keys", "import", ""],
+        ["campaigns", "export", "c-1", "--to", ""],
+        ["log", "query", "--temp", "", "."],
+        ["log", "verify", ".", "--checkpoints", ""],
+        ["policy", "check", "a.yaml", ""],
+        ["replay", "", "--pack", "a.yaml"],
+    ],
+)
+def test_an_empty_path_is_no_word_for_the_current_folder(words: list[str], tmp_path: Path) -> None:
+    with chdir(tmp_path):
+        ran = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert (ran.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "should not be empty; the current folder is ." in ran.stderr
 
 
 def test_a_group_runs_alone_too() -> None:
