@@ -48,9 +48,9 @@ class MeteredStore:
         """See `Store.read`."""
         return await self._timed("read", self._store.read(table, name))
 
-    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False, given: Row | None = None) -> bool:
         """See `Store.write`."""
-        return await self._timed("write", self._store.write(rows, only_new=only_new))
+        return await self._timed("write", self._store.write(rows, only_new=only_new, given=given))
 
     def scan(self, table: str) -> AsyncIterator[tuple[str, bytes]]:
         """See `Store.scan`."""

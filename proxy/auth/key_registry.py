@@ -1,12 +1,13 @@
 """Makes, lists, revokes and rotates keys in the store; only the admin side uses it.
 
-Law: what was revoked here stays so while this process lives, also if a failover, a crash of the store's machine or an
-older backup takes the store back to a time before.
+Laws:
+- A key is changed only as it was read: whoever changes it elsewhere meanwhile, revocations above all, is not undone.
+- What was revoked here stays so while this process lives, also if a failover, a crash of the store's machine or an
+  older backup takes the store back to a time before.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,7 +43,6 @@ class KeyRegistry:
         self._clock = clock
         self._random_bytes = random_bytes
         self._revoked: OrderedDict[str, KeyRecord] = OrderedDict()  # by name, the latest last
-        self._changing = asyncio.Lock()  # a record that is read to be written anew, which must not undo a revocation
 
     async def create(self, request: KeyRequest) -> Minted:
         """Make one key. Raises ConfigurationError for a known secret, or an account that is opened in the future."""
@@ -73,13 +73,14 @@ class KeyRegistry:
 
     async def revoke(self, key_id: str) -> KeyRecord:
         """Disable a key everywhere, for good. Raises KeyError if there is none."""
-        async with self._changing:
-            name, record = await self._find(key_id)
+        while True:
+            found, record = await self._find(key_id)
             revoked = record.revoked()
-            await self._store.write([Row(KEYS_TABLE, name, revoked.to_bytes())])
-            self._revoked[name] = revoked
-            if len(self._revoked) > _REVOKED_MAX:
-                self._revoked.popitem(last=False)
+            if await self._store.write([found._replace(value=revoked.to_bytes())], given=found):
+                break
+        self._revoked[found.name] = revoked
+        if len(self._revoked) > _REVOKED_MAX:
+            self._revoked.popitem(last=False)
         return revoked
 
     async def rotate(self, key_id: str, grace_s: float) -> Minted:
@@ -87,8 +88,8 @@ class KeyRegistry:
 
         Raises KeyError if there is no such key, ConfigurationError if it opens nothing any more.
         """
-        async with self._changing:
-            name, old = await self._find(key_id)
+        while True:
+            found, old = await self._find(key_id)
             now = self._clock.wall()
             if not old.usable_at(now):
                 raise ConfigurationError(f"{key_id} is revoked or expired; create a new key instead")
@@ -99,8 +100,9 @@ class KeyRegistry:
                 replace(old, id=new_key_id(self._random_bytes), issued_at=now, hint=""), mint(self._random_bytes)
             )
             replaced = replace(old, expires_at=dies_at, replaced_by=minted.record.id)
-            await self._write_new([minted], Row(KEYS_TABLE, name, replaced.to_bytes()))
-        return minted
+            rows = [*self._rows(minted), found._replace(value=replaced.to_bytes())]
+            if await self._store.write(rows, given=found):
+                return minted
 
     async def follow(self) -> None:
         """Tell the store again what it lost of revocations, until cancelled; survives a store that is away."""
@@ -143,24 +145,21 @@ class KeyRegistry:
     def _mint_for(record: KeyRecord, secret: str) -> Minted:
         return Minted(replace(record, hint=secret[-4:]), secret)
 
-    async def _find(self, key_id: str) -> tuple[str, KeyRecord]:
+    async def _find(self, key_id: str) -> tuple[Row, KeyRecord]:
+        """Return a key's row as it is now, and what it says; a change of it is written only if it still is so."""
         name = await self._store.read(KEY_IDS_TABLE, key_id)
         value = None if name is None else await self._store.read(KEYS_TABLE, name.decode())
         if name is None or value is None:
             raise KeyError(key_id)
-        return name.decode(), KeyRecord.from_bytes(value)
+        return Row(KEYS_TABLE, name.decode(), value), KeyRecord.from_bytes(value)
 
-    async def _write_new(self, minted: Sequence[Minted], *others: Row) -> None:
-        """Write keys that must not exist yet, and then rows that may."""
-        rows: list[Row] = []
-        for new in minted:
-            name = digest(new.secret, self._digest_key)
-            rows += [
-                Row(KEYS_TABLE, name, new.record.to_bytes()),
-                Row(KEY_IDS_TABLE, new.record.id, name.encode()),
-            ]
+    def _rows(self, new: Minted) -> tuple[Row, Row]:
+        name = digest(new.secret, self._digest_key)
+        return Row(KEYS_TABLE, name, new.record.to_bytes()), Row(KEY_IDS_TABLE, new.record.id, name.encode())
+
+    async def _write_new(self, minted: Sequence[Minted]) -> None:
+        """Write keys that must not exist yet."""
+        rows = [row for new in minted for row in self._rows(new)]
         distinct = len({row.name for row in rows}) == len(rows)
         if not distinct or not await self._store.write(rows, only_new=True):
             raise ConfigurationError("a secret is in use already or given twice; nothing of this batch was written")
-        if others:
-            await self._store.write(others)

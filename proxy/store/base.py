@@ -209,10 +209,11 @@ class Store(Protocol):
         """Return one row's value, None if there is none."""
         ...
 
-    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False, given: Row | None = None) -> bool:
         """Write all rows or none, and announce them in the change feed.
 
-        With `only_new`, write nothing and return False if any of the rows exists already.
+        With `only_new`, write nothing and return False if any of the rows exists already; with `given`, if that row
+        does not have this value, or any, by now.
         """
         ...
 

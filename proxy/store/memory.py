@@ -112,9 +112,11 @@ class MemoryStore:
         """Return one row's value."""
         return self._tables.get(table, {}).get(name)
 
-    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False, given: Row | None = None) -> bool:
         """Write all rows or none, and announce them."""
         if only_new and any(row.name in self._tables.get(row.table, {}) for row in rows):
+            return False
+        if given is not None and self._tables.get(given.table, {}).get(given.name) != given.value:
             return False
         for row in rows:
             table = self._tables.setdefault(row.table, {})

@@ -145,10 +145,13 @@ class RedisStore:
             raise nonsense()
         return value
 
-    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False, given: Row | None = None) -> bool:
         """Write all rows or none, and announce them, in one script."""
-        keys = [FEED, *(table_key(row.table) for row in rows)]
+        expected = [] if given is None else [given]
+        keys = [FEED, *(table_key(row.table) for row in (*expected, *rows))]
         arguments: list[str | bytes] = ["new" if only_new else "any"]
+        for table, name, value in expected:
+            arguments += [table, name, "absent" if value is None else "given", value or b""]
         for table, name, value in rows:
             arguments += [table, name, "delete" if value is None else "set", value or b""]
         replies = await self._call(self._scripts.write, [(len(keys), *keys, *arguments)])

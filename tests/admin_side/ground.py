@@ -64,10 +64,10 @@ class Cuttable(MemoryStore):
             raise StoreUnavailable("cut")
         return await super().read(table, name)
 
-    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False, given: Row | None = None) -> bool:
         if self.away:
             raise StoreUnavailable("cut")
-        return await super().write(rows, only_new=only_new)
+        return await super().write(rows, only_new=only_new, given=given)
 
 
 class Ground(NamedTuple):

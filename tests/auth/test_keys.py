@@ -33,9 +33,9 @@ class Cuttable(MemoryStore):
             raise StoreUnavailable("cut")
         return await super().read(table, name)
 
-    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False, given: Row | None = None) -> bool:
         await asyncio.sleep(0)  # as over a socket: others come in between
-        return await super().write(rows, only_new=only_new)
+        return await super().write(rows, only_new=only_new, given=given)
 
     async def changes(self, cursor: str | None, wait_ms: int) -> Changes:
         if self.away or self.deaf:
@@ -193,6 +193,23 @@ async def test_a_revocation_holds_although_the_key_is_just_being_rotated(
     await asyncio.gather(rotating, return_exceptions=True)
     assert (await registry.show(old.record.id)).disabled
     assert await refused(cache, old.secret)
+
+
+@pytest.mark.parametrize("head_start", range(5))
+async def test_a_revocation_on_one_machine_holds_although_another_is_just_rotating_the_key(
+    registry: KeyRegistry, store: Cuttable, clock: VirtualClock, head_start: int
+) -> None:
+    other = KeyRegistry(store, DIGEST_KEY, clock, random.Random(4).randbytes)
+    old = await registry.create(KeyRequest("acme", "acme"))
+    rotating = asyncio.create_task(other.rotate(old.record.id, grace_s=100))
+    for _ in range(head_start):
+        await asyncio.sleep(0)
+    await registry.revoke(old.record.id)
+    (rotated,) = await asyncio.gather(rotating, return_exceptions=True)
+    assert (await registry.show(old.record.id)).disabled
+    assert not await registry.opens(old.secret)
+    names = [name async for name, _ in store.scan(KEYS_TABLE)]
+    assert len(names) == (1 if isinstance(rotated, ConfigurationError) else 2)  # no key that nobody was told of
 
 
 async def test_an_accounts_age_counts_from_its_first_key(registry: KeyRegistry, clock: VirtualClock) -> None:

@@ -54,13 +54,13 @@ class Counting(MemoryStore):
     read_parts: int = 0
     largest: int = 0
 
-    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False, given: Row | None = None) -> bool:
         self.writes_left -= 1
         if self.writes_left < 0:
             raise StoreUnavailable("cut")
         self.written += len(rows)
         self.largest = max([self.largest, *(len(row.value or b"") for row in rows)])
-        return await super().write(rows, only_new=only_new)
+        return await super().write(rows, only_new=only_new, given=given)
 
     async def read(self, table: str, name: str) -> bytes | None:
         self.reads_left -= 1

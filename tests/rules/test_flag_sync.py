@@ -31,11 +31,11 @@ class Cuttable(MemoryStore):
     away = False
     writes = 0
 
-    async def write(self, rows: Sequence[Row], *, only_new: bool = False) -> bool:
+    async def write(self, rows: Sequence[Row], *, only_new: bool = False, given: Row | None = None) -> bool:
         if self.away:
             raise StoreUnavailable("cut")
         self.writes += 1
-        return await super().write(rows, only_new=only_new)
+        return await super().write(rows, only_new=only_new, given=given)
 
     async def read(self, table: str, name: str) -> bytes | None:
         if self.away:

@@ -67,6 +67,20 @@ async def test_only_new_rows_are_written_together_or_not_at_all(ground: Ground) 
     assert [await ground.store.read("keys", name) for name in "ab"] == [None, b"old"]
 
 
+async def test_rows_are_written_only_as_long_as_another_one_is_as_it_was_given(ground: Ground) -> None:
+    old, new, start = Row("keys", "a", b"old"), Row("keys", "a", b"new"), await ground.store.changes(None, 0)
+    assert not await ground.store.write([new], given=old)
+    assert await ground.store.write([old], given=old._replace(value=None))
+    assert not await ground.other.write([new], given=old._replace(value=None))
+    assert await ground.other.write([Row("flags", "b", b""), new], given=old)
+    assert not await ground.store.write([Row("flags", "b", b"1")], given=old)
+    assert not await ground.store.write([Row("flags", "b", b"1")], only_new=True, given=new)
+    assert await ground.store.write([new._replace(value=None)], given=new)
+    assert [await ground.store.read(table, name) for table, name in (("keys", "a"), ("flags", "b"))] == [None, b""]
+    rows = (await ground.store.changes(start.cursor, 0)).rows
+    assert rows == (("keys", "a"), ("flags", "b"), ("keys", "a"), ("keys", "a"))
+
+
 async def test_of_many_that_write_one_new_row_one_succeeds(ground: Ground) -> None:
     stores = [ground.store, ground.other] * 20
     written = await asyncio.gather(
