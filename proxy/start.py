@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def listed_models(settings: Settings) -> frozenset[str]:
 
 
 def store_access(settings: Settings) -> Access:
-    """Return what opens the way to a shared store."""
+    """Return what opens the way to a shared store. Raises ConfigurationError."""
     tls = settings.store_tls
     password, sentinel_password = (
         None if file is None else read_secret_file(file)
@@ -75,6 +76,7 @@ def store_access(settings: Settings) -> Access:
         certificate_file=tls.certificate_file,
         key_file=tls.key_file,
         server_name=tls.server_name,
+        reread=partial(store_access, settings),
     )
 
 

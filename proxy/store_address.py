@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -35,6 +36,7 @@ class Access(NamedTuple):
     certificate_file: Path | None = None
     key_file: Path | None = None
     server_name: str | None = None
+    reread: Callable[[], Access] | None = None  # reads the files again, which may have changed
 
 
 NO_ACCESS = Access()

@@ -1,7 +1,9 @@
 """Makes connections to the servers of a store: plain, behind TLS, or by a socket.
 
-Law: no deadline is set on a connection, its lane has one for each call; nothing is tried again; certificates are read
-once, at the start.
+Laws:
+- No deadline is set on a connection, its lane has one for each call; nothing is tried again.
+- Passwords and certificates are those of their files when a connection is made: who changes them need not start us
+  anew. Files that cannot be used meanwhile, such as half of a pair, leave what was read before.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from proxy.errors import ConfigurationError
+from proxy.log import get
 from proxy.store.bounded_parser import BoundedParser
 from proxy.store.lane import Wire
 from proxy.store_address import Access, Host, Place
@@ -42,21 +45,42 @@ class Wires:
     def __init__(self, place: Place, access: Access) -> None:
         self._place = place
         self._access = access
+        self._stamps = _stamps(access)
         self._context = _context(access) if place.tls else None
+        self._unusable = ""  # what is wrong with the files as they are now
 
     def to(self, host: Host) -> Wire:
         """Return a new connection to a server, which opens when it is told to."""
+        self._reread()
         login = {"username": self._place.username, "password": self._place.password or self._access.password}
         return self._made(host, db=self._place.db, **login)
 
     def to_sentinel(self, host: Host) -> Wire:
         """Return a new connection to a sentinel, which has a password of its own."""
+        self._reread()
         return self._made(host, password=self._access.sentinel_password)
 
     def to_socket(self) -> Wire:
         """Return a new connection to the server of a socket."""
+        self._reread()
         password = self._place.password or self._access.password
         return socket_wire(self._place.path, username=self._place.username, password=password, db=self._place.db)
+
+    def _reread(self) -> None:
+        """Take what the files hold now; those of TLS only if they changed, since an authority may be a large file."""
+        if self._access.reread is None:
+            return
+        try:
+            access = self._access.reread()
+            stamps = _stamps(access)
+            if self._place.tls and stamps != self._stamps:
+                self._context = _context(access)
+        except ConfigurationError as error:
+            if str(error) != self._unusable:
+                self._unusable = str(error)
+                get("store").warning("what opens the store was read before: the files cannot be used", error=str(error))
+            return
+        self._access, self._stamps, self._unusable = access, stamps, ""
 
     def _made(self, host: Host, **parts: Any) -> Wire:  # noqa: ANN401 - redis-py's
         name, port = host
@@ -86,6 +110,18 @@ def _alike() -> dict[str, Any]:
         "socket_timeout": None,
         "socket_connect_timeout": None,
     }
+
+
+def _stamps(access: Access) -> list[tuple[int, ...]]:
+    """Return what is another once a file of TLS was written, renamed over or put behind a link; nothing for no file."""
+    found: list[tuple[int, ...]] = []
+    for file in (access.ca_file, access.certificate_file, access.key_file):
+        try:
+            stat = None if file is None else file.stat()
+        except OSError:
+            stat = None
+        found.append(() if stat is None else (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return found
 
 
 def _context(access: Access) -> ssl.SSLContext:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from proxy.clock import VirtualClock
+from proxy.config import Settings
 from proxy.errors import StoreUnavailable
+from proxy.start import store_access
 from proxy.store import open_store
 from proxy.store.base import Ask, Claim, Conclusion, Credit, Hold, Note, Row
 from proxy.store.memory import MemoryStore
@@ -206,6 +208,31 @@ async def test_a_password_is_taken_from_the_settings_or_the_url(short_folder: Pa
             with pytest.raises(StoreUnavailable) as failed:
                 await RedisStore.connect(server.url, access=Access(password))
             assert "s3cret" not in str(failed.value)
+
+
+async def test_a_password_that_changes_is_read_again_for_the_next_connection(short_folder: Path) -> None:
+    file = short_folder / "rotated"
+    file.write_text("the first one\n")
+    settings = Settings.model_validate(
+        {
+            "apiVersion": "stillgate/v1",
+            "kind": "Settings",
+            "store": "redis://127.0.0.1/0",
+            "store_password_file": str(file),
+        }
+    )
+    with Valkey(short_folder / "rotating", settings={"requirepass": "the first one"}) as server:
+        store = await RedisStore.connect(server.url, access=store_access(settings), deadline=PATIENT_S)
+        file.write_text("")  # as while it is written
+        server.commands(("AUTH", "the first one"), ("CLIENT", "KILL", "TYPE", "normal"))
+        await until(lambda: store._way.links[0]._lane.broken_at is not None)
+        await store.ping()
+        file.write_text("the second one\n")
+        rotate = ("CONFIG", "SET", "requirepass", "the second one")
+        server.commands(("AUTH", "the first one"), rotate, ("CLIENT", "KILL", "TYPE", "normal"))
+        await until(lambda: store._way.links[0]._lane.broken_at is not None)
+        await store.ping()
+        await store.close()
 
 
 async def test_a_user_of_the_stores_may_have_its_password_in_the_settings(short_folder: Path) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from proxy.config import Settings
 from proxy.errors import ConfigurationError, StoreAway, StoreUnavailable
+from proxy.start import store_access
 from proxy.store.redis import RedisStore
 from proxy.store_address import Access
 from tests.rig.authority import DAY, HERE, NOW, Authority, pem
@@ -124,6 +126,41 @@ async def test_a_store_that_asks_who_we_are_is_shown_our_certificate(
     await works(front, access)
     with pytest.raises(StoreUnavailable):
         await RedisStore.connect(url(front), access=access._replace(certificate_file=None))
+
+
+async def test_certificates_that_change_are_read_again_for_the_next_connection(
+    front: TlsFront, clean: Valkey, authority: tuple[Authority, Path], tmp_path: Path
+) -> None:
+    front.context.load_verify_locations(authority[1])
+    front.context.verify_mode = ssl.CERT_REQUIRED
+    name = x509.DNSName("stillgate")
+    trusted, ours = tmp_path / "ca.pem", tmp_path / "ours.pem"
+    trusted.write_bytes(authority[1].read_bytes())
+    authority[0].issue(tmp_path, name).rename(ours)
+    tls = {"ca_file": str(trusted), "certificate_file": str(ours), "key_file": str(ours)}
+    settings = Settings.model_validate(
+        {"apiVersion": "stillgate/v1", "kind": "Settings", "store": url(front), "store_tls": tls}
+    )
+    store = await RedisStore.connect(url(front), access=store_access(settings), deadline=PATIENT_S)
+    try:
+        ours.write_text("half a")  # as while it is written
+        await _connects_again(store, clean)
+        other = Authority("another authority")
+        front.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        front.context.load_cert_chain(other.issue(tmp_path, HERE))
+        trusted.write_bytes(pem(other.certificate))
+        front.context.load_verify_locations(trusted)
+        front.context.verify_mode = ssl.CERT_REQUIRED
+        other.issue(tmp_path, name).rename(ours)
+        await _connects_again(store, clean)
+    finally:
+        await store.close()
+
+
+async def _connects_again(store: RedisStore, server: Valkey) -> None:
+    server.command("CLIENT", "KILL", "TYPE", "normal")
+    await until(lambda: store._way.links[0]._lane.broken_at is not None)
+    await store.ping()
 
 
 async def test_files_that_are_no_certificates_are_named(authority: tuple[Authority, Path], tmp_path: Path) -> None:
