@@ -38,6 +38,7 @@ class Purpose(StrEnum):
     REASONING = "reasoning"  # that is withheld, and comes back sealed
     ISSUED_IDS = "issued-ids"  # of what upstreams keep
     SAMPLES = "samples"  # which exchanges are taken for one
+    STORE = "store"  # which is used with this master secret: it holds the derived key itself
     IDEMPOTENCY = "idempotency"  # keys of clients, and what they were sent with
     ADMIN_TOKEN_DIGEST = "admin-token-digest"  # noqa: S105 - a purpose's name, no secret
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,13 +40,12 @@ from proxy.recording import open_change_log
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.pack import Mode, hunts
 from proxy.samples.retention import Retention
-from proxy.secrets import Purpose, load_or_create_master
+from proxy.secrets import Purpose
 from proxy.snapshot_keeper import SnapshotKeeper
-from proxy.start import Start, held_address, listed_models, store_access
-from proxy.store import PATIENTLY_S, open_store
+from proxy.start import Start, held_address, listed_models
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
-from proxy.store.mark import ensure_mark
+from proxy.store_opening import master_of, opened
 
 STATE_FILE = "serve.json"
 _PING_S = 0.5
@@ -185,14 +184,13 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         host, port = stack.enter_context(held_address(settings.listen.host, settings.listen.port))
         patterns = copy_patterns(settings.pack, settings.data)
         archive = PackArchive.begun_with(settings.data / PACKS_FOLDER, pack, sight.data or b"", clock.wall())
+        master, anew = master_of(settings)
         server = None if settings.store.shared else EmbeddedServer(settings.data)
         store_url = settings.store.url
         if server is not None:
             store_url = await server.start()
             stack.push_async_callback(server.stop)
-        store = await _opened(settings, store_url, clock)
-        stack.push_async_callback(store.close)
-        master = load_or_create_master(settings.master_secret)
+        store = await stack.enter_async_context(opened(settings, store_url, clock, master, anew=anew))
         registry = KeyRegistry(store, master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
         stand_in = None
         if settings.uses_stand_in:
@@ -277,16 +275,6 @@ def _memory_watch(
         return [os.getpid(), *fleet.pids, *(other.pid for other in others if other is not None and other.pid)]
 
     return MemoryWatch(Memory(settings.limits.memory_bytes), pids, fleet.note_memory)
-
-
-async def _opened(settings: Settings, url: str, clock: Clock) -> Store:
-    required = not settings.starts_without_store
-    store = await open_store(url, clock=clock, access=store_access(settings), deadline=PATIENTLY_S, required=required)
-    if store.numbers().get("stillgate_store_append_only") == 0:
-        get("parent").warning("the store keeps no append-only file: keys, quotas and flags end with its process")
-    with nullcontext() if required else suppress(StoreUnavailable):
-        await ensure_mark(store, secrets.token_bytes)
-    return store
 
 
 async def _keep_snapshot(settings: Settings, store: Store, clock: Clock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import secrets
 import signal
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from tests.end_to_end.customers import assert_said_nothing_wrong
 from tests.end_to_end.scene import CHAT, MESSAGES, chat
-from tests.rig.process import EXECUTED, Stillgate
+from tests.rig.process import EXECUTED, NOBODY, Stillgate
 from tests.rig.raw_client import BrokenError, RawClient, get, post
 from tests.rig.scripted_upstream import Pause, Script, ScriptedUpstream, event, sse_answer
 
@@ -108,6 +109,28 @@ async def test_a_second_start_shows_the_same_first_key_and_it_works_also_after_k
                 answer = await client.ask(post(CHAT, asked, [("Authorization", f"Bearer {shown}")]))
             assert answer.status == 200
             assert answer.json()["choices"][0]["message"]["content"]
+
+
+async def test_a_start_with_another_master_secret_is_refused_and_one_without_begins_anew(tmp_path: Path) -> None:
+    """Else it would refuse every customer's key as unknown."""
+    async with Stillgate.start(tmp_path, upstream_url=NOBODY) as gate:
+        key = await gate.create_key()
+        await gate.terminate()
+        secret = gate.data / "master.secret"
+        kept = secret.read_text()
+        secret.write_text(secrets.token_hex(32))
+        ran = await gate.cli("serve")
+        assert (ran.returncode, "is not the master secret that the store was used with" in ran.stderr) == (1, True)
+        assert "Traceback" not in ran.stderr
+        for found, status in ((kept, 200), (None, 401), (None, 401)):
+            secret.unlink(missing_ok=status == 200)
+            if found is not None:
+                secret.touch(mode=0o600)
+                secret.write_text(found)
+            await gate.run()
+            async with await RawClient.connect(gate.port, within=10) as client:
+                assert (await client.ask(get("/v1/models", [("Authorization", f"Bearer {key}")]))).status == status
+            await gate.terminate()
 
 
 async def test_a_first_key_that_cannot_be_kept_ends_the_start_in_plain_words(tmp_path: Path) -> None:

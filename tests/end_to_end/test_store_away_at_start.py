@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from proxy.clock import SystemClock
@@ -68,7 +69,7 @@ def as_key(scene: Scene, key: str) -> bytes:
 async def test_a_proxy_that_needs_its_store_says_that_it_is_away_and_ends(tmp_path: Path) -> None:
     """R-01."""
     (tmp_path / "shared.master").touch(mode=0o600)
-    (tmp_path / "shared.master").write_text("0" * 64)
+    (tmp_path / "shared.master").write_text(secrets.token_hex(32))
     settings = {"store": "redis://127.0.0.1:9", "secret_file": "shared.master"}
     ended = await Stillgate.installed(tmp_path, settings, upstream_url=NOBODY).cli("serve")
     assert ended.returncode == 1
