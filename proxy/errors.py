@@ -6,6 +6,7 @@ Laws: a message names no path, host, key or rule. What reviewers need goes to th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class StillgateError(Exception):
@@ -137,12 +138,13 @@ class StoreAway(StoreUnavailable):
 class StoreRefused(StoreUnavailable):
     """The store answered that it did not do some parts of what was asked, such as with its memory full.
 
-    `parts` are their places in the call; it did the others.
+    `parts` are their places in the call; it did the others, and `done` says what it answered to them.
     """
 
-    def __init__(self, message: str, parts: frozenset[int]) -> None:
+    def __init__(self, message: str, parts: frozenset[int], done: Mapping[int, Any]) -> None:
         super().__init__(message)
         self.parts = parts
+        self.done = done
 
 
 class ConfigurationError(StillgateError):

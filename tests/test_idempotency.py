@@ -205,7 +205,7 @@ async def test_what_ends_while_others_are_renewed_is_not_claimed_anew(ground: Gr
     assert ground.store.claimed == [256, 0]
 
 
-@pytest.mark.parametrize("failure", [StoreAway("away"), StoreRefused("its memory is full", frozenset({0}))])
+@pytest.mark.parametrize("failure", [StoreAway("away"), StoreRefused("its memory is full", frozenset({0}), {})])
 async def test_while_the_store_is_away_a_call_with_a_key_is_refused_and_nothing_is_left_of_it(
     ground: Ground, failure: StoreUnavailable
 ) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, Protocol
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.rules.leases import Lease, Question, Reply
 
 
@@ -25,7 +25,8 @@ class StandIn(Protocol[Reply]):
 class Questions(Generic[Question, Reply]):
     """Gathers the questions of one turn of the event loop, sends them in one round trip and hands the replies out.
 
-    Without a stand-in, or an answer of its, a store that is away fails those who wait.
+    Without a stand-in, or an answer of its, a store that is away fails those who wait; of one that did a part, those of
+    the other part.
     """
 
     def __init__(
@@ -70,7 +71,11 @@ class Questions(Generic[Question, Reply]):
         try:
             replies = await self._send(questions)
         except StoreUnavailable as error:
-            for lease, question in zip(asking, questions, strict=True):
+            done = error.done if isinstance(error, StoreRefused) else {}
+            for part, (lease, question) in enumerate(zip(asking, questions, strict=True)):
+                if part in done:
+                    self._hear(lease, done[part], asked)
+                    continue
                 answer = None if self._stand_in is None else self._stand_in.answer(lease, question)
                 if answer is None:
                     lease.fail(error)
@@ -78,9 +83,12 @@ class Questions(Generic[Question, Reply]):
                     self._hand_out(lease, answer, self._now())
             return
         for lease, reply in zip(asking, replies, strict=True):
-            if self._stand_in is not None:
-                self._stand_in.heard(lease, reply, asked)
-            self._hand_out(lease, reply, asked)
+            self._hear(lease, reply, asked)
+
+    def _hear(self, lease: Lease[Question, Reply], reply: Reply, asked: float) -> None:
+        if self._stand_in is not None:
+            self._stand_in.heard(lease, reply, asked)
+        self._hand_out(lease, reply, asked)
 
     def _hand_out(self, lease: Lease[Question, Reply], reply: Reply, asked: float) -> None:
         lease.hear(reply, asked, self._now())

@@ -178,7 +178,10 @@ class Store(Protocol):
     """What every store can do; one contract suite runs over all of them."""
 
     async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
-        """Grant or refuse each ask on its own, in one round trip, in order. `op` is unique to this logical call."""
+        """Grant or refuse each ask on its own, in one round trip, in order. `op` is unique to this logical call.
+
+        Of a call that the store did in part, `StoreRefused.done` has the grants.
+        """
         ...
 
     async def credit(self, amounts: Sequence[Credit], op: str) -> None:
@@ -186,7 +189,7 @@ class Store(Protocol):
         ...
 
     async def hold(self, holds: Sequence[Hold]) -> list[Held]:
-        """Set each holder's slots, in order, in one round trip."""
+        """Set each holder's slots, in order, in one round trip; see `reserve` of a call that was done in part."""
         ...
 
     async def note(self, notes: Sequence[Note]) -> list[int]:

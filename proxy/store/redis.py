@@ -7,10 +7,10 @@ used again without a restart. What must be atomic is one Lua script over one has
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Self, TypeVar
 
-from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.errors import ConfigurationError, StoreRefused, StoreUnavailable
 from proxy.store.base import Ask, Changes, Claim, Claimed, Conclusion, Credit, Grant, Held, Hold, Note, Row, Tail
 from proxy.store.feed import FEED, feed_after, feed_end
 from proxy.store.lane import Lane
@@ -26,6 +26,8 @@ from proxy.store_address import NO_ACCESS, Access, read_place
 
 # Rows that one step of a scan asks for: a server is busy with it for well under a millisecond.
 _PAGE = 1000
+
+_Answer = TypeVar("_Answer")
 
 
 class RedisStore:
@@ -75,14 +77,14 @@ class RedisStore:
 
     async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
         """Grant or refuse each ask on its own, in one round trip."""
-        replies = await self._call(
+        return await self._answers(
             self._scripts.reserve,
             [
                 (2, f"sg:{{{bucket}}}:w", f"sg:{{{bucket}}}:r:{op}:{index}", limit, window_ms, least, most)
                 for index, (bucket, limit, window_ms, least, most) in enumerate(asks)
             ],
+            lambda reply: Grant(*numbers(reply, 6)),
         )
-        return [Grant(*numbers(reply, 6)) for reply in replies]
 
     async def credit(self, amounts: Sequence[Credit], op: str) -> None:
         """Apply all credits in one round trip, once for each `op`."""
@@ -97,14 +99,14 @@ class RedisStore:
 
     async def hold(self, holds: Sequence[Hold]) -> list[Held]:
         """Set each holder's slots, in one round trip."""
-        replies = await self._call(
+        return await self._answers(
             self._scripts.hold,
             [
                 (1, f"sg:{{{bucket}}}:h", limit, holder, least, most, ttl_ms)
                 for bucket, limit, holder, least, most, ttl_ms in holds
             ],
+            lambda reply: Held(*numbers(reply, 2)),
         )
-        return [Held(*numbers(reply, 2)) for reply in replies]
 
     async def note(self, notes: Sequence[Note]) -> list[int]:
         """Note members and count the different ones, in one round trip."""
@@ -244,6 +246,16 @@ class RedisStore:
 
     def _expires(self) -> float:
         return self._loop.time() + self._deadline
+
+    async def _answers(
+        self, script: Script, calls: list[tuple[str | bytes | int, ...]], read: Callable[[object], _Answer]
+    ) -> list[_Answer]:
+        """Run a script as `_call` does and read its replies, those also that came beside a refusal."""
+        try:
+            return [read(reply) for reply in await self._call(script, calls)]
+        except StoreRefused as error:
+            error.done = {part: read(reply) for part, reply in error.done.items()}
+            raise
 
     async def _call(self, script: Script, calls: list[tuple[str | bytes | int, ...]]) -> list[Any]:
         """Run a script once for each call, whose first key says where; all its keys have one hash tag."""

@@ -35,7 +35,8 @@ def raise_refused(replies: Sequence[object]) -> None:
     errors = {part: reply for part, reply in enumerate(replies) if isinstance(reply, ResponseError)}
     if errors:
         first = next(iter(errors.values()))
-        raise StoreRefused(_refusal(first), frozenset(errors)) from first
+        done = {part: reply for part, reply in enumerate(replies) if part not in errors}
+        raise StoreRefused(_refusal(first), frozenset(errors), done) from first
 
 
 def _refusal(error: ResponseError) -> str:

@@ -13,11 +13,13 @@ import pytest
 from proxy.clock import SystemClock, VirtualClock
 from proxy.errors import StoreUnavailable
 from proxy.rules.pack import AllOf, Scope, Signal
+from proxy.rules.questions import Questions
 from proxy.rules.returns import Returns
 from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_sync import SignalSync
 from proxy.rules.store_time import StoreTime
-from proxy.store.base import REMEMBERED_MS, SLOTS, Ask
+from proxy.rules.window_lease import WindowLease
+from proxy.store.base import REMEMBERED_MS, SLOTS, Ask, Grant
 from proxy.store.redis import RedisStore
 from tests.rig.valkey import Valkey
 
@@ -70,6 +72,34 @@ async def test_what_was_used_is_charged_once(tight: Tight) -> None:
         returns.add(name, HOUR_MS, int(SystemClock().wall() * 1000) * SLOTS // HOUR_MS, -5)
     await taken_in_part(server, returns.flush, clock)
     assert [await used(store, name) for name in NAMES] == [5] * len(NAMES)
+
+
+async def test_what_was_granted_beside_what_was_refused_is_used_and_goes_back(tight: Tight) -> None:
+    """R-06: else it counts as used until its window has passed, and more of it each time that somebody asks."""
+    store, server = tight
+    clock, numbers = VirtualClock(), count()
+    returns = Returns(store, clock, lambda: f"op-{next(numbers)}", StoreTime(clock))
+    leases: list[WindowLease] = []
+    slots: list[int | None] = []
+
+    async def ask() -> None:
+        slots.clear()
+        questions = Questions[Ask, Grant](lambda asks: store.reserve(asks, f"op-{next(numbers)}"), clock.monotonic)
+        for name in NAMES:
+            add = questions.add
+            leases.append(WindowLease(name, 1000, HOUR_MS, exact=False, ask=add, on_return=returns.add))
+        for lease, answer in [(lease, lease.want(5, clock.monotonic())) for lease in leases[-len(NAMES) :]]:
+            with contextlib.suppress(StoreUnavailable):
+                slot = await answer
+                assert isinstance(slot, int)
+                slots.append(slot)
+                lease.give(5, slot, clock.monotonic())
+                lease.settle_down(clock.monotonic(), closing=True)
+
+    await taken_in_part(server, ask, clock)
+    assert len(slots) == len(NAMES)
+    await returns.flush()
+    assert [await used(store, name) for name in NAMES] == [0] * len(NAMES)
 
 
 async def test_an_exchange_is_counted_once_by_a_signal(tight: Tight) -> None:
