@@ -12,12 +12,21 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
+PEER: Final = "peer"
+PEER_PREFIX: Final = "peer_prefix"
 _NAME_BYTES: Final = 8
 _CACHED: Final = 65_536  # values; about 10 MB when full
 _VALUE_CHARS: Final = 256
 # What one subscriber or one small site is given; a larger network joins strangers.
 _IPV4_PREFIX: Final = 24
 _IPV6_PREFIX: Final = 48
+
+
+def attribute_name(name: str) -> str:
+    """Return the name of an attribute. Raises ValueError for one by which its values would be taken for addresses."""
+    if name in (PEER, PEER_PREFIX):
+        raise ValueError(f"{name} is what callers' own addresses are known by: name the attribute otherwise")
+    return name
 
 
 class LinkNames:
@@ -44,7 +53,7 @@ class LinkNames:
             return "", ""
         bits = _IPV4_PREFIX if parsed.version == 4 else _IPV6_PREFIX
         network = ipaddress.ip_network((parsed, bits), strict=False)
-        return self.name("peer", str(parsed)), self.name("peer_prefix", str(network))
+        return self.name(PEER, str(parsed)), self.name(PEER_PREFIX, str(network))
 
     def _name(self, kind: str, value: str) -> str:
         if not value:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from proxy.document import Document
+from proxy.link_names import attribute_name
 from proxy.problem import Problem
 from proxy.settings_types import ExistingFile, is_loopback
 from proxy.strict_model import StrictModel
@@ -61,6 +62,7 @@ def _some(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 Text = Annotated[str, AfterValidator(_text)]
 Name = Annotated[str, AfterValidator(_name)]
+Attribute = Annotated[Name, AfterValidator(attribute_name)]
 JwksUrl = Annotated[str, AfterValidator(_jwks_url)]
 
 
@@ -73,7 +75,7 @@ class Claims(StrictModel):
     created_at: Text | None = Field(
         None, description="The claim with the account's opening in Unix seconds; without one, when it was first seen."
     )
-    attributes: Annotated[dict[Name, Text], Field(max_length=16)] = Field(
+    attributes: Annotated[dict[Attribute, Text], Field(max_length=16)] = Field(
         {},
         description="Attributes that link accounts, and the claims that hold them; none of a claim that is false.",
     )

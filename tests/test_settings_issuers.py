@@ -67,6 +67,7 @@ def test_keys_come_over_https_or_from_this_machine(tmp_path: Path, url: str) -> 
         (f"{URL}    max_age_seconds: 60\n", ["9:22: keys would be too old before they are fetched again: make it longer than refresh_seconds"]),
         (f"{URL}    max_lifetime_seconds: 0\n", ["9:27: should be greater than 0"]),
         (f"{URL}    tenant: a b\n", ["9:13: should be 1 to 128 letters, digits or ._:@/- and begin with a letter or digit"]),
+        (f"{URL}    claims: {{attributes: {{peer: ip}}}}\n", ["9:27: peer is what callers' own addresses are known by: name the attribute otherwise"]),
         (f"{URL}    tenant: acme\n    claims: {{tenant: org}}\n", ["9:13: its callers have this tenant or the one of a claim: take one of the two out"]),
         (f"{URL}    names: mine\n", ["9:12: should be apart or shared"]),
         (f"{URL}    audience: []\n", ["9:5: duplicate key 'audience', first on line 6"]),

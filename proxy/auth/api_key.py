@@ -17,6 +17,7 @@ import orjson
 
 from proxy.errors import ConfigurationError
 from proxy.exchange import Principal
+from proxy.link_names import attribute_name
 
 PREFIX = "sgk_"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -184,6 +185,10 @@ def _attributes(value: object) -> tuple[tuple[str, str], ...]:
     for name, text in value.items():
         if not isinstance(name, str) or not _ID.fullmatch(name) or not isinstance(text, str) or len(text) > 256:
             raise ConfigurationError("attributes: names as for accounts, values text of at most 256 characters")
+        try:
+            attribute_name(name)
+        except ValueError as error:
+            raise ConfigurationError(f"attributes: {error}") from None
     return tuple(sorted(value.items()))
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from proxy.config import Model
 from proxy.decision import Effect
+from proxy.link_names import attribute_name
 from proxy.rules.schema_types import Line
 from proxy.settings_types import DialectName
 from proxy.strict_model import StrictModel
@@ -54,6 +55,7 @@ Times = Annotated[int, Field(ge=1, le=_MAX_TIMES)]
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
 Days = Annotated[float, Field(ge=0, le=36_600)]
 Names = tuple[str, ...]
+Attribute = Annotated[str, AfterValidator(attribute_name)]
 FieldValue = bool | int | float | str | tuple[str, ...]
 
 
@@ -69,7 +71,7 @@ class AccountFixture(StrictModel):
     age_days: Days = Field(0, description="How many days before the start of the clock it was opened.")
     account: str | None = Field(None, description="The account; without one, the fixture's name and number.")
     key: str | None = Field(None, description="The id of the key; without one, the fixture's name and number.")
-    attributes: dict[str, str] = Field({}, description="What links accounts, such as payment.")
+    attributes: dict[Attribute, str] = Field({}, description="What links accounts, such as payment.")
     peer: str = Field("192.0.2.1", description="The network address of the caller.")
     user_agent: str = Field("stillgate-test", description="The caller's User-Agent.")
     cluster: str = Field("", description="The campaign that the account is a member of.")

@@ -30,6 +30,7 @@ from proxy.fields import Value
 from proxy.fingerprint.grams import Hashes
 from proxy.fingerprint.winnow import Fingerprinter, Prints
 from proxy.intake import read_bytes
+from proxy.link_names import attribute_name
 from proxy.pattern_sets import load_pattern_sets
 from proxy.peer import plain_address
 from proxy.replay.seen import Batch, Caller, Line, Other, Request, Seen, Unreadable
@@ -186,7 +187,10 @@ def _caller(principal: dict[str, Any]) -> Caller:
         elif name == "plan":
             plan = value
         else:
-            links.append((name, value))
+            try:
+                links.append((attribute_name(name), value))
+            except ValueError as error:
+                raise _Wrong(f"principal.attributes: {error}") from None
     return Caller(key_id, account, tenant, plan, opened, tuple(links))
 
 

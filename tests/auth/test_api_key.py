@@ -76,6 +76,8 @@ def test_a_key_ends_at_its_expiry(now: float, usable: bool) -> None:
         ({"account": "a", "attributes": ["x"]}, "attributes"),
         ({"account": "a", "attributes": {"payment": 3}}, "attributes"),
         ({"account": "a", "attributes": {str(n): "" for n in range(17)}}, "attributes"),
+        ({"account": "a", "attributes": {"payment": "x", "peer": "x"}}, "attributes: peer is what callers"),
+        ({"account": "a", "attributes": {"peer_prefix": "x"}}, "attributes: peer_prefix is what callers"),
         ({"account": "a", "secret": "too-short"}, "secret"),
         ({"account": "a", "secret": "sgk_" + "0" * 33}, "secret"),
     ],

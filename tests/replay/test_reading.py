@@ -34,6 +34,10 @@ READER = Reader(Wants(frozenset({"request.turns"}), None, {}, frozenset(), b"k" 
         ({"principal": None}, "principal: should be an object"),
         ({"principal": {"account": "a", "tenant": "t"}}, "principal.key_id: should be a text"),
         ({"principal": {"key_id": "k", "account": "", "tenant": "t"}}, "principal.account: should not be empty"),
+        (
+            {"principal": {"key_id": "k", "account": "a", "tenant": "t", "attributes": {"peer": "x"}}},
+            "principal.attributes: peer is what callers' own addresses are known by: name the attribute otherwise",
+        ),
         ({"principal": {"key_id": "k", "account": "a", "tenant": "t", "attributes": {"payment": 7}}}, "principal.attributes.payment: should be a text"),
         ({"principal": {"key_id": "k", "account": "a", "tenant": "t", "attributes": {"created_at": "x"}}}, "principal.attributes.created_at: should be a number of seconds"),
         ({"peer": 7}, "peer: should be a text"),
