@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Annotated
@@ -41,7 +42,7 @@ def check(
     exit_code, settings = 0, None
     try:
         settings = load_settings(config, {})
-        checks = (_of_secrets, _of_own_keys, _of_store, _of_issuers, _of_trace, _of_pack)
+        checks = (_of_folders, _of_secrets, _of_own_keys, _of_store, _of_issuers, _of_trace, _of_pack)
         problems = [problem for check_of in checks for problem in check_of(settings)]
     except YamlProblems as wrong:
         problems = list(wrong.problems)
@@ -53,6 +54,15 @@ def check(
     if shown := rendered(problems, output):
         typer.echo(shown)
     raise typer.Exit(exit_code)
+
+
+def _of_folders(settings: Settings) -> Iterator[Problem]:
+    """Yield what stands where a start would make a folder, or in the way to it."""
+    sampled = [] if settings.decision_log.samples.public_key is None else [settings.samples_folder]
+    for folder in dict.fromkeys((settings.data, settings.decisions_folder, *sampled)):
+        found = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+        if os.path.lexists(found) and not found.is_dir():
+            yield Problem(str(folder), 0, 0, f"is to be a folder, and {found} is none")
 
 
 def _of_secrets(settings: Settings) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -13,12 +12,13 @@ import typer
 from proxy.cli.explain_recorded import explain_recorded
 from proxy.cli.explanation import decision_lines, flag_lines, judgement_document, pack_document, rule_lines
 from proxy.cli.options import AsJson, Config, Data
+from proxy.cli.printing import print_json
 from proxy.clock import SystemClock
 from proxy.config import load_settings
 from proxy.dialects import strict_json
 from proxy.errors import ConfigurationError, ProxyError
 from proxy.policy_testing.production import production_minds
-from proxy.policy_testing.schema import AccountFixture
+from proxy.policy_testing.schema import DAYS_MAX, AccountFixture
 from proxy.policy_testing.single import Answer, Question, ask, read_given
 from proxy.problem import YamlProblems
 from proxy.rules.pack import Pack
@@ -51,7 +51,9 @@ def explain(  # noqa: PLR0913 - every option is an argument
     account: Annotated[str | None, typer.Option("--account", help="The caller's account.")] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", help="The caller's tenant.")] = None,
     plan: Annotated[str | None, typer.Option("--plan", help="The caller's plan.")] = None,
-    age_days: Annotated[float | None, typer.Option("--age-days", min=0, help="The age of the account.")] = None,
+    age_days: Annotated[
+        float | None, typer.Option("--age-days", min=0, max=DAYS_MAX, help="The age of the account.")
+    ] = None,
     given: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A field, or a signal as the rules are to see it."),
@@ -101,8 +103,7 @@ def explain(  # noqa: PLR0913 - every option is an argument
         typer.echo(str(error), err=True)
         raise typer.Exit(_EXIT_UNREADABLE) from None
     if as_json:
-        document = _as_document(loaded, answer)
-        sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+        print_json(_as_document(loaded, answer), 2)
         return
     for line in _as_text(file, loaded, answer):
         typer.echo(line)

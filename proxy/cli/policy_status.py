@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from typing import Any
 
-import orjson
 import typer
 from rich.table import Column, Table
 
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.options import AsJson, Config, Data, told_plainly
-from proxy.cli.printing import cell, print_table
+from proxy.cli.printing import cell, print_json, print_table
 
 _DIGEST_CHARS = 12
 _DAY_S = 86_400
@@ -26,7 +24,7 @@ def status(*, as_json: AsJson = False, config: Config = None, data: Data = None)
     with told_plainly():
         found = AdminClient.of(config, data).ask("GET", "/policy")
     if as_json:
-        sys.stdout.write(orjson.dumps(found).decode() + "\n")
+        print_json(found)
         return
     _show(found)
 

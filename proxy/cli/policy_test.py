@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from proxy.cli.options import AsJson, Config
+from proxy.cli.printing import print_json
 from proxy.config import load_settings
 from proxy.errors import ConfigurationError
 from proxy.policy_testing.examining import examine
@@ -52,8 +51,7 @@ def run_tests(
     if junit is not None:
         _write(junit, reports)
     if as_json:
-        sys.stdout.write(orjson.dumps([as_document(report) for report in reports], option=orjson.OPT_INDENT_2).decode())
-        sys.stdout.write("\n")
+        print_json([as_document(report) for report in reports], 2)
     else:
         for report in reports:
             for line in as_text(report):

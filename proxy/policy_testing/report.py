@@ -78,7 +78,7 @@ def as_junit(reports: Sequence[Report]) -> bytes:
     """Return JUnit's XML: a suite for each pack, and what is not covered or not pinned as failed cases of it."""
     root = ET.Element("testsuites")
     for report in reports:
-        suite = ET.SubElement(root, "testsuite", name=report.file)
+        suite = ET.SubElement(root, "testsuite", name=_printable(report.file))
         for result in report.results:
             case = _element(suite, str(result.path), result.case.entry.name)
             if result.failure is not None:

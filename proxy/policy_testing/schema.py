@@ -53,7 +53,8 @@ def _not_empty(items: Any) -> Any:  # noqa: ANN401 - a list or a map of anything
 Duration = Annotated[float, BeforeValidator(seconds)]
 Times = Annotated[int, Field(ge=1, le=_MAX_TIMES)]
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
-Days = Annotated[float, Field(ge=0, le=36_600)]
+DAYS_MAX = 36_600
+Days = Annotated[float, Field(ge=0, le=DAYS_MAX)]
 Names = tuple[str, ...]
 Attribute = Annotated[str, AfterValidator(attribute_name)]
 FieldValue = bool | int | float | str | tuple[str, ...]

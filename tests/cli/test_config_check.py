@@ -116,6 +116,18 @@ def test_keys_of_its_own_that_a_start_would_refuse_are_shown(folder: Path, *, na
     assert "canary" not in result.stdout
 
 
+@pytest.mark.parametrize(
+    "said", ["decision_log: {folder: here}", "decision_log: {folder: here/decisions}", "data: here"]
+)
+def test_a_file_where_a_start_would_make_a_folder_is_shown(folder: Path, said: str) -> None:
+    with (folder / "stillgate.yaml").open("a") as file:
+        file.write(f"{said}\n")
+    assert run(folder).exit_code == 0
+    (folder / "here").touch()
+    result = run(folder)
+    assert (result.exit_code, f"is to be a folder, and {folder / 'here'} is none" in result.stdout) == (1, True)
+
+
 def test_a_file_of_an_issuers_keys_without_a_key_that_can_be_used_is_shown(folder: Path) -> None:
     (folder / "stillgate.yaml").write_text(
         GOOD

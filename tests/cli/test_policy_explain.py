@@ -89,8 +89,9 @@ def test_counters_stand_at_this_request_if_nobody_says_otherwise(files: tuple[Pa
     assert "signals.probes gte 20: it is 1" in run(files).output
 
 
-def test_no_account_is_younger_than_new(files: tuple[Path, Path]) -> None:
-    result = run(files, "--age-days", "-1")
+@pytest.mark.parametrize("days", ["-1", "nan", "inf", "36601"])
+def test_an_account_has_an_age_that_one_can_have(files: tuple[Path, Path], days: str) -> None:
+    result = run(files, "--age-days", days)
     assert (result.exit_code, "'--age-days'" in result.stderr) == (2, True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,15 @@ def test_a_pack_without_tests_fails(pack: Path) -> None:
     result = run(pack)
     assert result.exit_code == 1
     assert "no tests" in result.output
+
+
+def test_a_pack_whose_name_is_no_text_is_told_in_json_and_junit(pack: Path) -> None:
+    file = pack.rename(pack.with_name("p\udcff.yaml"))
+    report = pack.with_name("junit.xml")
+    result = run(file, "--json", "--junit", report)
+    assert (result.exit_code, json.loads(result.stdout)[0]["pack"]["file"]) == (1, str(file))
+    (suite,) = ET.fromstring(report.read_bytes())  # noqa: S314 - our own words
+    assert suite.get("name") == str(file).replace("\udcff", "\N{REPLACEMENT CHARACTER}")
 
 
 def test_a_pack_that_is_not_there_cannot_be_read(tmp_path: Path) -> None:
