@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from proxy.linear_match import compile_pattern
 from proxy.rules.cel import compile_cel
@@ -15,6 +16,10 @@ from proxy.rules.cel_names import names_in_cel
 from proxy.rules.pack import AllOf, AnyOf, Cel, Condition, Not, Operand, Operator, Test
 
 Holds = Callable[[Mapping[str, Any]], bool]
+
+# One set for all conditions that have the same list, for as long as there are any: some 500 kB for a list of ten
+# thousand texts, which hundreds of rules may name.
+_SETS: WeakValueDictionary[tuple[Any, ...], frozenset[Any]] = WeakValueDictionary()
 
 
 def compile_condition(condition: Condition) -> Holds:
@@ -145,7 +150,11 @@ def _not_in(name: str, operand: Operand) -> Holds:
 
 
 def _set(operand: Operand) -> frozenset[Any]:
-    return frozenset(operand if isinstance(operand, tuple) else (operand,))
+    items = operand if isinstance(operand, tuple) else (operand,)
+    found = _SETS.get(items)
+    if found is None:
+        found = _SETS[items] = frozenset(items)
+    return found
 
 
 _COMPARISONS: Mapping[Operator, Callable[[str, Any], Holds]] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -146,3 +148,18 @@ def test_no_condition_in_a_pack_raises_anything_but_problems(value: object) -> N
     }
     found, problems = check_pack(json.dumps(pack).encode(), "f")
     assert (found is None) == has_errors(problems)
+
+
+def test_many_conditions_on_one_list_take_the_room_of_one() -> None:
+    items = tuple(f"account {number}" for number in range(10_000))
+    conditions = [Comparison("account.name", operator, items) for operator in (Operator.IN, Operator.NOT_IN)] * 25
+    tracemalloc.start()
+    compiled = [compile_condition(condition) for condition in conditions]
+    held, _ = tracemalloc.get_traced_memory()
+    assert held < 2_000_000
+    assert [holds({"account.name": "account 7"}) for holds in compiled[:2]] == [True, False]
+    del compiled
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after < 100_000
