@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.pack import Subject
@@ -26,11 +25,34 @@ _TOLD_PART = 16
 _NONE: Mapping[str, Flag] = MappingProxyType({})
 
 
-class _Standing(NamedTuple):
-    """The flags of one subject in one world, and until when none of them ends."""
+class _Standing:
+    """The flags of one subject in one world.
 
-    flags: Mapping[str, Flag]
-    until: float
+    They are copied once for each time that they were shown, not for each raise: one request may raise thousands.
+    """
+
+    __slots__ = ("_flags", "_shown", "_until")
+
+    def __init__(self) -> None:
+        self._flags: dict[str, Flag] = {}
+        self._shown = False
+        self._until = 0.0  # until when none of what was shown ends
+
+    def at(self, now: float) -> Mapping[str, Flag]:
+        """Return the live flags; what was returned before does not change."""
+        if not self._shown:
+            self._shown = True
+            self._until = min(flag.expires_at for flag in self._flags.values())
+        if now < self._until:
+            return self._flags
+        # What has ended stays where it is until it is forgotten: a clock that was ahead may be set back.
+        return {flag.name: flag for flag in self._flags.values() if flag.expires_at > now} or _NONE
+
+    def to_change(self) -> dict[str, Flag]:
+        """Return all flags, to be changed; at least one has to be left before `at` is asked."""
+        if self._shown:
+            self._flags, self._shown = dict(self._flags), False
+        return self._flags
 
 
 class _Mark:
@@ -76,12 +98,7 @@ class FlagBook:
         if found is None:
             return _NONE
         standing = found.get((world, subject))
-        if standing is None:
-            return _NONE
-        if now < standing.until:
-            return standing.flags
-        # What has ended stays where it is until it is forgotten: a clock that was ahead may be set back.
-        return {flag.name: flag for flag in standing.flags.values() if flag.expires_at > now} or _NONE
+        return _NONE if standing is None else standing.at(now)
 
     def put(self, world: World, subject: Subject, name: str, flag: Flag) -> None:
         """Set a flag, or renew it."""
@@ -208,10 +225,16 @@ class FlagBook:
         del self._marks[key]
         self._unsent.pop(key, None)
         world, subject, name, flag_name = key
-        standing = self._standing.get(name, {}).get((world, subject))
-        if standing is not None:
-            rest = {known: flag for known, flag in standing.flags.items() if known != flag_name}
-            self._stand(world, subject, name, rest)
+        found = self._standing.get(name, {})
+        standing = found.get((world, subject))
+        if standing is None:
+            return
+        rest = standing.to_change()
+        rest.pop(flag_name, None)
+        if not rest:
+            del found[world, subject]
+            if not found:
+                del self._standing[name]
 
     def _show(self, key: FlagKey, mark: _Mark) -> None:
         """Put a flag where `on` finds it. What `on` returned before does not change."""
@@ -221,16 +244,8 @@ class FlagBook:
             flag = flag._replace(confirmed_by=tuple(sorted(who for who, at in confirmed.items() if at >= after)))
             mark.flag = flag
         world, subject, name, flag_name = key
-        standing = self._standing.get(name, {}).get((world, subject))
-        others = standing.flags if standing is not None else _NONE
-        self._stand(world, subject, name, {**others, flag_name: flag})
-
-    def _stand(self, world: World, subject: Subject, name: str, flags: Mapping[str, Flag]) -> None:
-        if flags:
-            until = min(flag.expires_at for flag in flags.values())
-            self._standing.setdefault(name, {})[world, subject] = _Standing(flags, until)
-        else:
-            found = self._standing[name]
-            del found[world, subject]
-            if not found:
-                del self._standing[name]
+        found = self._standing.setdefault(name, {})
+        standing = found.get((world, subject))
+        if standing is None:
+            standing = found[world, subject] = _Standing()
+        standing.to_change()[flag_name] = flag
