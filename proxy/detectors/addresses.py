@@ -16,7 +16,7 @@ from proxy.exchange import Exchange
 from proxy.fields import Field, Value
 
 # Members that hold an address, or an object with it as `url`, in what a conversation is made of.
-_MEMBERS = frozenset({"url", "image_url", "file_url", "audio_url", "video_url"})
+_MEMBERS = frozenset({"url", "image_url", "file_url", "audio_url", "document_url", "video_url"})
 _CONVERSATIONS = ("messages", "input", "system")
 # What was said before by a model or its tools, with addresses that nobody fetches any more: calls with their arguments,
 # searches with what they found, pages and tabs that were looked at, citations.

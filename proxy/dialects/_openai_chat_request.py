@@ -27,8 +27,11 @@ KNOWN = SETTINGS | names(
 )
 _ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
 _INSTRUCTING = frozenset({"developer", "system"})
-# Those of the API, and those in which some servers say what was thought and want it returned.
-_PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal", *THOUGHTS})
+# Those of the API; those by which other servers (vLLM, SGLang, Mistral) are shown more; and those in which some say
+# what was thought and want it returned.
+_PARTS = frozenset(
+    {"text", "image_url", "input_audio", "file", "refusal", "audio_url", "document_url", "video_url", *THOUGHTS}
+)
 _TOOLS = frozenset({"function", "custom"})
 # What is checked and few requests have: one look tells those of most requests that there is nothing to check.
 _SELDOM = names("audio functions logit_bias n stop store stream_options tools")

@@ -10,7 +10,8 @@ from proxy.errors import BadRequest
 from proxy.exchange import Call
 
 MAX_CHOICES: Final = 128
-_STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
+# Those of the API, and what vLLM and SGLang know besides: usage so far in each event, which `hide_usage` takes out too.
+_STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation", "continuous_usage_stats"})
 _MAX_STOPS = 16
 _MAX_BIASES = 1024
 
@@ -23,8 +24,9 @@ def usage_asked(body: dict[str, Any], *, stream: bool) -> bool:
     if not stream:
         raise BadRequest("`stream_options` is only allowed when `stream` is true.", param="stream_options")
     if type(options) is not dict or not options.keys() <= _STREAM_OPTIONS:
-        raise request.wrong("stream_options", f"an object with {' and '.join(sorted(_STREAM_OPTIONS))} only")
-    request.flag(options, "include_obfuscation", "stream_options.")
+        raise request.wrong("stream_options", f"an object with {', '.join(sorted(_STREAM_OPTIONS))} only")
+    for other in ("include_obfuscation", "continuous_usage_stats"):
+        request.flag(options, other, "stream_options.")
     return request.flag(options, "include_usage", "stream_options.")
 
 

@@ -22,10 +22,15 @@ _MAX_LABEL_CHARS = 64
 _OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature thought_signature")
 # Members that hold a picture or a sound, as an address or in base64, where the object is of one of these types.
 _MEDIA = {
+    "audio_url": ("audio_url",),
+    "document_url": ("document_url",),
     "image_url": ("computer_screenshot", "image_url", "input_image"),
+    "video_url": ("video_url",),
     "input_audio": ("input_audio",),
     "result": ("image_generation_call",),
 }
+# Members that may hold their address, or the data, in an object of their own.
+_ADDRESSED = names("audio_url document_url image_url video_url")
 # Members whose value is a document of the client's own making: a schema, or the arguments of a call.
 FREE = names("arguments input input_examples input_schema output_schema parameters schema")
 # Words of JSON Schema: as names they say nothing, as values they are types.
@@ -115,7 +120,7 @@ def _members(node: dict[str, Any], role: str, where: str, found: list[Text], wit
                 _seen(filled, role, _below(below, f".{variable[:_MAX_LABEL_CHARS]}"), found)
         elif type(value) is not str or not _hidden(name, value, kind, within):
             _seen(value, role, below, found, name)
-        elif name == "file_data" and (text := file_text(value)):
+        elif _holds_file(name, value, within) and (text := file_text(value)):
             found.append(Text(role, below, text))
 
 
@@ -140,10 +145,14 @@ def _hidden(name: str, value: str, kind: object, within: str) -> bool:
     if name in _LABELS:
         return len(value) <= _MAX_LABEL_CHARS and value.isascii() and " " not in value
     if name == "url":  # of an image or a document; other addresses are shown to the model as text
-        return kind == "url" or within == "image_url" or (kind == "image" and value.startswith("data:image/"))
+        return kind == "url" or within in _ADDRESSED or (kind == "image" and value.startswith("data:image/"))
     if name in _MEDIA:
         return kind in _MEDIA[name] or within == "input_image_mask"
     return name in _OPAQUE and kind != "text"
+
+
+def _holds_file(name: str, value: str, within: str) -> bool:
+    return name == "file_data" or ("document_url" in (name, within) and value.startswith("data:"))
 
 
 def _below(where: str, step: str) -> str:

@@ -91,6 +91,7 @@ DATA = "data:image/png;base64,aaaa"
 @pytest.mark.parametrize(
     ("body", "urls", "inner"),
     [
+        (said({"type": "document_url", "document_url": BAD}, {"type": "video_url", "video_url": {"url": OUT}}), 2, 1),
         (said({"type": "image_url", "image_url": {"url": OUT}}), 1, 0),
         (
             said({"type": "image_url", "image_url": {"url": BAD}}, {"type": "image_url", "image_url": {"url": OUT}}),

@@ -65,6 +65,7 @@ def test_whatever_it_is_nothing_is_raised(data: str) -> None:
 
 
 CHAT_PART = {"type": "file", "file": {"filename": "a.txt", "file_data": data_url(SAYS.encode())}}
+URL_PART = {"type": "document_url", "document_url": data_url(SAYS.encode())}
 ITEM_PART = {"type": "input_file", "filename": "a.txt", "file_data": data_url(SAYS.encode())}
 
 
@@ -74,8 +75,9 @@ ITEM_PART = {"type": "input_file", "filename": "a.txt", "file_data": data_url(SA
         (OpenAIChat(), {"messages": [{"role": "user", "content": [CHAT_PART]}]},
          "messages[0].content[0].file.file_data"),
         (OpenAIResponses(), {"input": [{"role": "user", "content": [ITEM_PART]}]}, "input[0].content[0].file_data"),
+        (OpenAIChat(), {"messages": [{"role": "user", "content": [URL_PART]}]}, "messages[0].content[0].document_url"),
     ],
-    ids=["chat", "responses"],
+    ids=["chat", "responses", "an address of data"],
 )  # fmt: skip
 def test_a_file_in_a_request_is_among_its_texts(dialect: Dialect, body: dict[str, Any], where: str) -> None:
     found = list(dialect.texts(dialect.read(json.dumps({"model": "m", **body}).encode())))

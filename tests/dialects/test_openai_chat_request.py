@@ -79,6 +79,22 @@ _TAKEN: dict[str, dict[str, Any]] = {
     },
     "equal limits": {"max_tokens": 5, "max_completion_tokens": 5},
     "a stream with options": {"stream": True, "stream_options": {"include_usage": False, "include_obfuscation": True}},
+    "a stream with usage so far": {
+        "stream": True,
+        "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+    },
+    "what other servers are shown": {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}},
+                    {"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64,AAAA"}},
+                    {"type": "document_url", "document_url": "https://example.com/a.pdf", "document_name": "a"},
+                ],
+            }
+        ]
+    },
 }
 
 _REFUSED: dict[str, tuple[dict[str, Any], str | None]] = {
