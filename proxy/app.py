@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -18,9 +18,8 @@ from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KEYS_TABLE, KeyCache
 from proxy.client_connection import Deadlines
 from proxy.clock import Clock
-from proxy.config import Model, Settings
+from proxy.config import Settings
 from proxy.config import Upstream as UpstreamSettings
-from proxy.course import Terms
 from proxy.deciders import Deciders
 from proxy.decisions.journal import Journal
 from proxy.decisions.shared_heads import SharedHeads
@@ -39,7 +38,7 @@ from proxy.parts import Parts
 from proxy.recording import follow_epochs, open_journal, open_recorder, open_sampler
 from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_master, read_secret_file
-from proxy.served_model import ServedModel
+from proxy.served_model import served_models
 from proxy.serving import Serving
 from proxy.snapshot import Remembered, Unusable
 from proxy.snapshot import read as read_snapshot
@@ -172,7 +171,7 @@ def _parts(
         dialects=known,
         openai=known["/v1/chat/completions"],
         anthropic=known["/v1/messages"],
-        models={name: _served(name, model, upstreams, tally, clock) for name, model in settings.models.items()},
+        models=served_models(settings, upstreams, tally, clock),
         upstreams=upstreams,
         keys=keys,
         tokens=tokens,
@@ -238,15 +237,6 @@ def _exchange_ids(bits: Callable[[int], int]) -> Callable[[], str]:
         return f"ex_{bits(96):024x}"
 
     return new_id
-
-
-def _served(name: str, model: Model, upstreams: Mapping[str, Upstream], tally: Tally, clock: Clock) -> ServedModel:
-    terms = Terms(model.max_output_tokens, model.input_picodollars, model.output_picodollars)
-
-    def on_rest() -> None:
-        tally.count("stillgate_upstream_rests_total", (name,))
-
-    return ServedModel(terms, upstreams[model.upstream], model.known_as or name, clock, on_rest)
 
 
 def _deadlines(settings: Settings) -> Deadlines:

@@ -57,6 +57,11 @@ class Upstream(StrictModel):
     dialects: tuple[DialectName, ...] = Field(
         (), description="The APIs that it speaks, so that no call in another is rerouted to it; without any, all."
     )
+    chat_length: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None,
+        description="What it calls the most tokens of a chat's answer, where it knows one name only, as Ollama and "
+        "Mistral do; without it, as asked.",
+    )
     connect_seconds: Seconds = Field(5.0, description="How long a connection to it may take.")
     first_byte_seconds: Seconds = Field(600.0, description="How long its answer's head may take.")
     idle_seconds: Seconds = Field(120.0, description="How long its answer may pause.")
