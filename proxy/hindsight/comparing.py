@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from proxy.decisions.logged import Logged
 from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
-from proxy.hindsight.sight import Side, Sight, sight
+from proxy.hindsight.sight import Side, Sight, read_by, sight
 from proxy.rules.engine import Judgement
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flags import World
@@ -94,9 +94,10 @@ class _Comparing:
     def __init__(self, old: Pack, new: Pack, table: FieldTable, archived: Callable[[str], Pack | None]) -> None:
         self._packs = (old, new)
         self._table = table
-        self._archived = archived
         self._books = (FlagBook(), FlagBook())
-        self._sights: dict[str, Sight | None] = {}
+        self._archived = archived
+        self._read = read_by(old, new)
+        self._sights: dict[tuple[str, frozenset[str]], Sight | None] = {}
         self._found = Comparison()
         self._accounts: dict[str, _Account] = {}
         self._starts: Counter[tuple[str, World]] = Counter()
@@ -114,7 +115,7 @@ class _Comparing:
         account = self._accounts.setdefault(logged.account, _Account())
         if logged.cut:
             self._cannot_tell(account, CUT)
-        elif (seen := self._sight_of(logged.pack_digest)) is None:
+        elif (seen := self._sight_of(logged)) is None:
             self._cannot_tell(account, NO_PACK)
         else:
             self._compare(logged, seen, account)
@@ -178,9 +179,10 @@ class _Comparing:
         account.uncertain = True
         self._found.unknown[why] += 1
 
-    def _sight_of(self, digest: str) -> Sight | None:
-        if digest not in self._sights:
+    def _sight_of(self, logged: Logged) -> Sight | None:
+        key = digest, hidden = logged.pack_digest, self._read.intersection(logged.shortened)
+        if key not in self._sights:
             known: Mapping[str, Pack] = {pack.digest: pack for pack in self._packs}
             by = known.get(digest) or self._archived(digest)
-            self._sights[digest] = None if by is None else sight(by, *self._packs, self._books, self._table)
-        return self._sights[digest]
+            self._sights[key] = None if by is None else sight(by, *self._packs, self._books, self._table, hidden)
+        return self._sights[key]

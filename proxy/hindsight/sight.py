@@ -73,9 +73,26 @@ class Sight:
         return frozenset(rules).union(*(self.sparing[rule] for rule in rules))
 
 
-def sight(by: Pack, old: Pack, new: Pack, books: tuple[Flags, Flags], table: FieldTable) -> Sight:
-    """Return what can be asked about records that the pack `by` wrote; each side has its book of flags."""
-    recorded = frozenset(Engine(by, table, RecordedSignals(by), RecordedFlags(), Mode.ENFORCE).recorded)
+def read_by(*packs: Pack) -> frozenset[str]:
+    """Return the names that conditions of packs read."""
+    conditions = [rule.when for pack in packs for rule in pack.rules]
+    conditions += [entry.match for pack in packs for entry in pack.exemptions]
+    return frozenset(name for condition in conditions for name in fields_of(condition))
+
+
+def sight(
+    by: Pack,
+    old: Pack,
+    new: Pack,
+    books: tuple[Flags, Flags],
+    table: FieldTable,
+    hidden: frozenset[str] = frozenset(),
+) -> Sight:
+    """Return what can be asked about records that the pack `by` wrote; each side has its book of flags.
+
+    `hidden` are fields of theirs that may have been shortened: such a text says as little as none.
+    """
+    recorded = frozenset(Engine(by, table, RecordedSignals(by), RecordedFlags(), Mode.ENFORCE).recorded) - hidden
     names = {signal.digest: signal.name for signal in by.signals}
     packs = [
         (pack, {signal.name: names[signal.digest] for signal in pack.signals if signal.digest in names})

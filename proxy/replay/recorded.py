@@ -19,7 +19,7 @@ from proxy.exchange import Call, Exchange
 from proxy.fields import Fields, FieldTable
 from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
-from proxy.hindsight.sight import Sight, sight
+from proxy.hindsight.sight import Sight, read_by, sight
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flags import Flags
 from proxy.rules.instant_quotas import InstantQuotas
@@ -53,7 +53,8 @@ class RecordedJudging:
         self._clock = clock
         self._archived = archived
         self._quotas = InstantQuotas(replace(pack, quotas=()), clock)
-        self._sights: dict[str, tuple[Sight, Decider] | None] = {}
+        self._read = read_by(pack)
+        self._sights: dict[tuple[str, frozenset[str]], tuple[Sight, Decider] | None] = {}
 
     async def judge(self, logged: Logged) -> tuple[Exchange, Decision]:
         """Decide about a recorded exchange. Raises CannotTell."""
@@ -61,7 +62,7 @@ class RecordedJudging:
             raise CannotTell(NOT_JUDGED)
         if logged.cut:
             raise CannotTell(CUT)
-        found = self._sight_of(logged.pack_digest)
+        found = self._sight_of(logged)
         if found is None:
             raise CannotTell(NO_PACK)
         seen, decider = found
@@ -77,15 +78,16 @@ class RecordedJudging:
         self.untold.update(seen.untold | seen.doubts(seen.new, exchange) | capping)
         return exchange, decision
 
-    def _sight_of(self, digest: str) -> tuple[Sight, Decider] | None:
-        if digest not in self._sights:
+    def _sight_of(self, logged: Logged) -> tuple[Sight, Decider] | None:
+        key = digest, hidden = logged.pack_digest, self._read.intersection(logged.shortened)
+        if key not in self._sights:
             by = self._pack if digest == self._pack.digest else self._archived(digest)
             made = None
             if by is not None:
-                seen = sight(by, by, self._pack, (FlagBook(), self._flags), self._table)
+                seen = sight(by, by, self._pack, (FlagBook(), self._flags), self._table, hidden)
                 made = seen, Decider(seen.new.engine, self._quotas, (), self._table, Tools(self._clock))
-            self._sights[digest] = made
-        return self._sights[digest]
+            self._sights[key] = made
+        return self._sights[key]
 
 
 def _call(logged: Logged, fields: Fields) -> Call:

@@ -150,6 +150,18 @@ def test_what_a_third_pack_recorded_is_read_by_its_own_definitions_or_unknown_wi
     assert (found.unknown, found.uncertain) == ({NO_PACK: 1}, 1)
 
 
+def test_a_text_that_may_have_been_shortened_says_as_little_as_none() -> None:
+    rule = PROBING.replace("signals.probes: {gte: 3}", 'account.plan: {contains: "%s"}')
+    assert rule != PROBING
+    old, new = made(rule % "basic"), made(rule % "trial")
+    proxy = Proxy(old)
+    for plan in ("basic", "basic" * 400, "\N{REPLACEMENT CHARACTER}"):
+        proxy.send(account__plan=plan)
+    found = comparison(proxy, new, old=old)
+    assert (found.different, found.same, found.unknown, found.untold) == (1, 0, {UNTOLD: 2}, {"probing": 2})
+    assert found.unlike == 0
+
+
 def test_what_was_never_judged_cut_or_is_of_another_type_is_counted_apart() -> None:
     proxy = probed(1)
     row = orjson.loads(proxy.lines[0])

@@ -388,3 +388,13 @@ def test_ctrl_c_ends_it_where_it_is() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert asked == [0, 1, 2]
+
+
+def test_a_text_that_may_have_been_shortened_leaves_out_what_reads_it(tmp_path: Path) -> None:
+    pack = RECORDED.replace("signals.probes: {gte: 3}", "account.plan: {contains: trial}")
+    assert pack != RECORDED
+    proxy = Proxy(pack_of(pack))
+    for plan in ("trial", "\N{HORIZONTAL ELLIPSIS}" * 256 + "trial"):
+        proxy.send(account__plan=plan)
+    outcome = replayed([proxy.write(tmp_path / "log.jsonl")], pack=pack)
+    assert outcome.summary.untold == {"probing": 1}
