@@ -2,7 +2,8 @@
 
 Laws:
 - One attempt at a time, whoever wants keys: requests wait for the task's next attempt and never load anything.
-- Unknown names make at most one attempt a minute, so that invented ones cannot make us hammer the issuer.
+- Unknown names make at most one attempt a minute, so that invented ones cannot make us hammer the issuer. A name that
+  no attempt of that minute has looked for may be a new key's: 503 until one has, however many are invented.
 - The last good keys stay until they are too old; from then on nothing is verified: 503, since the token may be good.
 - A document that did not change leaves the very same `KeySet`, by which caches know that what they hold is still true.
 """
@@ -10,7 +11,8 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import hashlib
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
@@ -30,6 +32,7 @@ _ASK_AGAIN_S = 60.0
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 60.0
 _RETRY_AFTER_S = 5
+_MISSING_MAX = 1_000
 
 
 class Pace(NamedTuple):
@@ -66,6 +69,7 @@ class IssuerKeys:
         self._tried = asyncio.Event()  # the attempt that is made or comes next is over
         self._wanted = asyncio.Event()  # an attempt is, before its time
         self._ask_again_at = float("-inf")  # monotonic
+        self._missing: OrderedDict[bytes, float] = OrderedDict()  # names that were looked for, and when, monotonic
         self._logger = get("issuers")
 
     @property
@@ -85,7 +89,8 @@ class IssuerKeys:
         """
         keys = self.current
         found = None if keys is None else keys.find(algorithm, kid)
-        if found is None and (self._busy or self._ask()):
+        looked = found is None and (self._busy or self._ask())
+        if looked:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_WAIT_S):
                     await self._tried.wait()
@@ -94,9 +99,11 @@ class IssuerKeys:
         if keys is not None and found is not None:
             return keys, found
         if keys is None or self._failures or self._busy:
-            raise Unavailable(
-                "Tokens cannot be checked right now.", code="issuer_unavailable", retry_after=_RETRY_AFTER_S
-            )
+            raise _unavailable(_RETRY_AFTER_S)
+        if looked:
+            self._miss(kid)
+        elif not self._misses(kid):
+            raise _unavailable(max(1.0, self._ask_again_at - self._clock.monotonic()))
         raise Refused(Fault.UNKNOWN_KEY)
 
     async def run(self) -> None:
@@ -114,6 +121,20 @@ class IssuerKeys:
                     await self._wanted.wait()
             self._wanted.clear()
 
+    def _miss(self, kid: str | None) -> None:
+        """Take note that the issuer has no key of this name now."""
+        name = _named(kid)
+        self._missing[name] = self._clock.monotonic()
+        self._missing.move_to_end(name)
+        if len(self._missing) > _MISSING_MAX:
+            self._missing.popitem(last=False)
+
+    def _misses(self, kid: str | None) -> bool:
+        """Tell whether a name was looked for lately; keys that are loaded every few seconds say so of each."""
+        if self._pace.refresh <= _RETRY_AFTER_S:
+            return True
+        return self._clock.monotonic() - self._missing.get(_named(kid), float("-inf")) < _ASK_AGAIN_S
+
     def _ask(self) -> bool:
         """Ask for an attempt before its time, unless one was asked for lately or the last one failed."""
         now = self._clock.monotonic()
@@ -129,7 +150,10 @@ class IssuerKeys:
             document = await self._source.load()
             changed = self._keys is None or document != self._document
             if changed:
-                self._keys = await asyncio.to_thread(self._read, document)
+                found = await asyncio.to_thread(self._read, document)
+                for gone in frozenset() if self._keys is None else self._keys.names - found.names:
+                    self._miss(gone)
+                self._keys = found
         except (SourceFailed, Unusable) as error:
             self._failed(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a foreign document does, the last good keys stay
@@ -156,3 +180,12 @@ class IssuerKeys:
         doubled = float(_FIRST_BACKOFF_S * 2 ** min(self._failures - 1, 10))
         backoff = min(doubled, _LONGEST_BACKOFF_S, self._pace.refresh)
         return backoff * (0.5 + 0.5 * self._random())
+
+
+def _unavailable(retry_after: float) -> Unavailable:
+    return Unavailable("Tokens cannot be checked right now.", code="issuer_unavailable", retry_after=retry_after)
+
+
+def _named(kid: str | None) -> bytes:
+    """Return what stands for a name, however long that is."""
+    return hashlib.blake2b(repr(kid).encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -44,7 +44,12 @@ class KeySet:
         self._keys = keys
 
     def __len__(self) -> int:
-        return len({name for named in self._keys.values() for name in named})
+        return len(self.names)
+
+    @property
+    def names(self) -> frozenset[str | None]:
+        """The names of all keys."""
+        return frozenset(name for named in self._keys.values() for name in named)
 
     def find(self, algorithm: str, kid: str | None) -> jwt.PyJWK | None:
         """Return the key for a token, None if there is none or, for a token without a kid, several.

@@ -76,7 +76,7 @@ async def test_a_new_key_is_fetched_when_a_token_names_it_and_the_old_one_is_gon
         source.document = jwks(NEW)
         clock.advance(60)
         assert await outcome(keys, "newest") == Fault.UNKNOWN_KEY
-        assert await outcome(keys, "old") == Fault.UNKNOWN_KEY
+        assert await outcome(keys, "old") == Fault.UNKNOWN_KEY, "nobody need look for it again"
 
 
 async def test_invented_names_make_one_load_a_minute_at_most() -> None:
@@ -84,15 +84,45 @@ async def test_invented_names_make_one_load_a_minute_at_most() -> None:
     source, clock = Held(jwks(OLD)), VirtualClock()
     async with kept(source, clock) as keys:
         assert await outcome(keys, "old") == "old"
-        for number in range(500):
-            assert await outcome(keys, f"invented-{number}") == Fault.UNKNOWN_KEY
+        assert await outcome(keys, "invented") == Fault.UNKNOWN_KEY
+        for number in range(2_000):
+            assert await outcome(keys, f"invented-{number}") == "unavailable for 60.0 s"
+        assert await outcome(keys, "invented") == Fault.UNKNOWN_KEY
         assert source.loads == 2
         clock.advance(59)
         assert await outcome(keys, "invented") == Fault.UNKNOWN_KEY
+        assert await outcome(keys, "another") == "unavailable for 1.0 s"
         assert source.loads == 2
         clock.advance(1)
-        assert await outcome(keys, "invented") == Fault.UNKNOWN_KEY
+        assert await outcome(keys, "another") == Fault.UNKNOWN_KEY
         assert source.loads == 3
+
+
+async def test_a_new_key_is_not_refused_because_somebody_invented_names_just_before() -> None:
+    """K-05, K-06: its tokens may be good, so they are to be sent again."""
+    source, clock = Held(jwks(OLD)), VirtualClock()
+    async with kept(source, clock) as keys:
+        assert await outcome(keys, "old") == "old"
+        assert await outcome(keys, "invented") == Fault.UNKNOWN_KEY
+        source.document = jwks(OLD, NEW)
+        assert await outcome(keys, "new") == "unavailable for 60.0 s"
+        clock.advance(60)
+        assert await outcome(keys, "new") == "new"
+
+
+async def test_of_keys_that_are_read_every_few_seconds_the_last_look_says_enough() -> None:
+    source, clock = Held(jwks(OLD)), VirtualClock()
+    async with kept(source, clock, refresh=2.0) as keys:
+        for number in range(20):
+            assert await outcome(keys, f"invented-{number}") == Fault.UNKNOWN_KEY
+
+
+async def test_many_names_that_were_looked_for_are_not_all_remembered() -> None:
+    source, clock = Held(jwks(OLD)), VirtualClock()
+    async with kept(source, clock) as keys:
+        for number in range(issuer_keys._MISSING_MAX + 10):
+            keys._miss(f"invented-{number}")
+        assert len(keys._missing) == issuer_keys._MISSING_MAX
 
 
 async def test_a_document_that_did_not_change_leaves_the_very_same_set() -> None:
