@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ class AdminSide:
     packs: PackKeeper
     pack_status: Callable[[], Mapping[str, Any]]
     marks: bytes = field(repr=False)
+    tracing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # held by whoever tests marks
 
 
 Handler = Callable[[AdminSide, Caller, web.Request], Awaitable[web.Response]]

@@ -1,6 +1,7 @@
 """The handler about marks: how wordings that were read in suspected texts agree with the key of every campaign.
 
-Laws: no text comes here and no key leaves; what is asked changes nothing, and so is not in the log of changes.
+Laws: no text comes here and no key leaves; what is asked changes nothing, and so is not in the log of changes; one
+question at a time, and bounded, whoever asks.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from proxy.marks.suspects import read_places
 
 _KEYS_MAX = 1_000  # that a caller may add
 _ID_CHARS = 256
+# Of one question: two microseconds for each place and key, a hundred bytes for each list and key.
+_PLACES_MAX = 10_000
+_ANSWERS_MAX = 2_000_000
 
 
 async def trace(side: AdminSide, _: Caller, request: web.Request) -> web.Response:
@@ -30,8 +34,11 @@ async def trace(side: AdminSide, _: Caller, request: web.Request) -> web.Respons
     for standing in await side.campaigns.all():
         finding = standing.head.finding
         names.update(dict.fromkeys([finding.id, *(template.id for template in finding.templates)]))
-    # In a thread: a microsecond for every place and key.
-    return answer({"agreed": await asyncio.to_thread(_agreed, side.marks, list(names), lists)})
+    if len(names) * len(lists) > _ANSWERS_MAX:
+        most = _ANSWERS_MAX // len(names)
+        raise ConfigurationError(f"places: with {len(names):,} keys to test, at most {most:,} lists at a time")
+    async with side.tracing:  # in a thread, which takes its time from this process
+        return answer({"agreed": await asyncio.to_thread(_agreed, side.marks, list(names), lists)})
 
 
 def _agreed(master: bytes, names: list[str], lists: list[list[Place]]) -> dict[str, list[list[int]]]:
@@ -42,6 +49,8 @@ def _agreed(master: bytes, names: list[str], lists: list[list[Place]]) -> dict[s
 def _lists(document: object) -> list[list[Place]]:
     if not isinstance(document, list):
         raise ConfigurationError("places: must be a list of lists")
+    if sum(max(1, len(places)) for places in document if isinstance(places, list)) > _PLACES_MAX:
+        raise ConfigurationError(f"places: at most {_PLACES_MAX:,} at a time, an empty list counted as one")
     try:
         return list(map(read_places, document))
     except ValueError as error:

@@ -33,6 +33,7 @@ _EXIT_NOTHING = 1
 _EXIT_UNUSABLE = 2
 _MAX_BYTES = 256 << 20  # of a file
 _BATCH_PLACES = 5_000  # in one question to the proxy: half a megabyte
+_BATCH_LISTS = 200  # each is answered for every campaign
 _PATIENT_S = 300.0  # 5,000 places of 10,000 campaigns take a minute
 
 Figures = dict[str, list[Seen]]
@@ -158,7 +159,7 @@ def _asked(lists: list[list[Place]], keys: list[str], config: Path | None, data:
 
 
 def _batches(lists: list[list[Place]]) -> Iterator[list[tuple[int, list[Place]]]]:
-    """Yield the lists and their numbers, a long one in parts, so many places at a time."""
+    """Yield the lists and their numbers, a long one in parts, so many places and lists at a time."""
     batch: list[tuple[int, list[Place]]] = []
     room = _BATCH_PLACES
     for at, places in enumerate(lists):
@@ -166,7 +167,7 @@ def _batches(lists: list[list[Place]]) -> Iterator[list[tuple[int, list[Place]]]
         while True:
             batch.append((at, rest[:room]))
             rest, room = rest[room:], room - len(rest[:room])
-            if room:
+            if room and len(batch) < _BATCH_LISTS:
                 break
             yield batch
             batch, room = [], _BATCH_PLACES

@@ -47,6 +47,12 @@ async def test_only_who_has_a_token_may_ask(ground: Ground) -> None:
         ({"places": [], "keys": [""]}, "keys: an id has 1 to 256 characters"),
         ({"places": [], "keys": ["x"] * 1001}, "keys: must be a list of up to 1,000 ids"),
         ({"places": [], "text": "x"}, "unknown field 'text'"),
+        ({"places": [[["a", "b", 0, 2]] * 10_001]}, "places: at most 10,000 at a time"),
+        ({"places": [[]] * 10_001}, "places: at most 10,000 at a time, an empty list counted as one"),
+        (
+            {"places": [[]] * 10_000, "keys": [f"key-{number}" for number in range(300)]},
+            "places: with 302 keys to test, at most 6,622 lists at a time",
+        ),
     ],
 )
 async def test_what_makes_no_sense_is_refused(ground: Ground, document: Any, says: str) -> None:

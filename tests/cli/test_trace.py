@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.cli import app
+from proxy.cli.trace import _batches
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import Marking
+from proxy.marks.scanner import Place
 from proxy.secrets import Purpose, load_or_create_master
 from tests.marks.texts import PROSE
 
@@ -131,3 +133,17 @@ def test_without_a_proxy_and_without_offline_it_says_so(tmp_path: Path, data: Pa
     result = run("--texts", jsonl(tmp_path / "t.jsonl", PROSE), "--data", data)
     assert result.exit_code == 2
     assert "no proxy answers" in result.stderr
+
+
+@pytest.mark.parametrize("sizes", [[0] * 1_000, [3] * 450, [12_000, 0, 1], [5_000], [0], []])
+def test_many_texts_are_asked_about_so_many_at_a_time(sizes: list[int]) -> None:
+    lists = [[Place("row", f"{at}-{number}", 0, 2) for number in range(size)] for at, size in enumerate(sizes)]
+    together: dict[int, list[Place]] = {at: [] for at in range(len(lists))}
+    batches = list(_batches(lists))
+    for batch in batches:
+        assert len(batch) <= 200
+        assert sum(len(places) for _, places in batch) <= 5_000
+        for at, places in batch:
+            together[at] += places
+    assert list(together.values()) == lists
+    assert {at for batch in batches for at, _ in batch} == set(range(len(lists)))
