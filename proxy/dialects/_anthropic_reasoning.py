@@ -126,7 +126,8 @@ class StreamWithoutReasoning:
         """Return what the client gets for an event: itself, nothing, or the handle before it."""
         event = chunk.data
         if event is None:
-            if chunk.saying is None and is_unread(chunk.raw):
+            within = chunk.saying is not None and chunk.saying.lane in self._held
+            if within or is_unread(chunk.raw):  # text has no place in a block of reasoning either
                 self.changed = True
             else:
                 yield chunk

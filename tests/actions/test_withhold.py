@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from proxy.actions.tag_filter import LEFT_OUT
 from proxy.actions.withhold import Withhold
 from proxy.clock import VirtualClock
 from proxy.dialects import dialects
-from proxy.dialects.base import Dialect
+from proxy.dialects.base import ChunkDecoder, Dialect
+from proxy.dialects.framed import FramedDecoder
 from proxy.dialects.strict_json import write
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Call, Exchange, Principal
@@ -47,7 +49,9 @@ def began(call: Call, dialect: Dialect, value: Any = "reasoning") -> Transform:
 def seen(dialect: Dialect, call: Call, pieces: list[bytes], transform: Transform | None = None) -> tuple[bytes, bool]:
     """Return what a client gets of an answer, and whether that counts as changed."""
     transform = transform or began(call, dialect)
-    decoder = dialect.decoder(call, streamed=call.stream, every=True)
+    decoder: ChunkDecoder = dialect.decoder(call, streamed=call.stream, every=True)
+    if call.stream and transform.takes_sayings:
+        decoder = FramedDecoder(decoder, dialect.wire(streamed=True), partial(dialect.encode, streamed=True))
     chunks = [chunk for piece in [*pieces, b""] for chunk in (decoder.feed(piece) if piece else decoder.finish())]
     left = [*(made for chunk in chunks for made in transform.feed(chunk)), *transform.end()]
     return b"".join(dialect.encode(chunk, streamed=call.stream) for chunk in left), transform.changed
@@ -430,6 +434,10 @@ def thought(index: Any, text: str = SECRET) -> bytes:
     return event({"type": "content_block_delta", "index": index, "delta": {"type": "thinking_delta", "thinking": text}})
 
 
+def texted(index: Any) -> bytes:
+    return event({"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": SECRET}})
+
+
 THINKING = {"type": "thinking", "thinking": "", "signature": ""}
 STOP = event({"type": "message_stop"})
 
@@ -441,6 +449,7 @@ STOP = event({"type": "message_stop"})
         ([block_start(0, THINKING), thought(0), block_start(0, THINKING), thought(0)], 2),  # begun twice
         ([block_start(0, THINKING), thought(1), thought(None), thought("0")], 1),  # of other blocks
         ([thought(0), thought(0)], 0),  # of none
+        ([block_start(0, THINKING), *[texted(0)] * 3], 1),  # under another name
         ([block_start("0", THINKING), thought("0"), block_start([0], {"type": ["thinking"]})], 1),
         ([block_start(0, {"type": "thinking", "thinking": SECRET, "signature": 5})], 1),
         ([block_start(0, {"type": "text", "text": "a"}), thought(0)], 0),
