@@ -26,7 +26,7 @@ _STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*"')  # without escape
 _CLEAR = re.compile(r"[A-Za-z0-9 ,.]{3,64}")  # a text that JSON writes in one way only, long enough to be there once
 _PADDING = "obfuscation"  # a member of chance content, by which OpenAI hides how long a text is
 _DATA = b"data: "
-_END_BYTES = 2  # the blank line behind an event
+_BLANK = b"\n\n"  # the line behind an event
 _PROBE: Final = "?"  # no text that is clear
 _MOST = 8  # frames: choices come in turn
 _TRIES = 16  # after so many frames without a use nothing is remembered any more
@@ -50,7 +50,7 @@ class FramedDecoder:
         self._inner = inner
         self._wire = wire
         self._encode = encode
-        self._within = False  # an event, of which the inner decoder has a part
+        self._part = b""  # the last byte of an event of which the inner decoder has a part
         self._frames: list[_Frame] = []
         self._tries = _TRIES
 
@@ -62,21 +62,28 @@ class FramedDecoder:
         chunks: list[Chunk] = []
         at = 0
         while at < len(data):
-            framed = None if self._within else self._framed(data, at)
+            framed = None if self._part else self._framed(data, at)
             if framed is not None:
                 at, chunk = framed
                 chunks.append(chunk)
                 continue
-            end = data.find(b"\n\n", at) + 2
-            whole, end = (True, end) if end >= _END_BYTES else (False, len(data))
-            chunks += self._read(data[at:end], whole=whole and not self._within)
-            self._within = not whole
-            at = end
+            end = self._end(data, at)
+            event = data[at:end]
+            chunks += self._read(event, whole=end is not None and not self._part)
+            self._part = event[-1:] if end is None else b""
+            at += len(event)
         return chunks
 
     def finish(self) -> list[Chunk]:
         """Return what is left."""
         return self._inner.finish()
+
+    def _end(self, data: bytes, at: int) -> int | None:
+        """Return where the event that begins or goes on there ends, None if that is still to come."""
+        if self._part == b"\n" and data.startswith(b"\n"):
+            return 1  # the blank line began in the last read
+        blank = data.find(_BLANK, at)
+        return blank + len(_BLANK) if blank >= 0 else None
 
     def _framed(self, data: bytes, at: int) -> tuple[int, Chunk] | None:
         """Return where the event that begins there ends, and its chunk; None if it has no frame."""

@@ -206,6 +206,14 @@ def test_other_line_ends_are_left_to_the_inner_decoder(newline: bytes) -> None:
     assert [each["choices"][0]["delta"].get("content") for each in read_again[1:-1]] == WORDS
 
 
+def test_a_blank_line_that_comes_in_two_reads_ends_its_event_there() -> None:
+    said = [data(spoken(text)) for text in (" one", " two", " six")]
+    pieces = [said[0] + said[1][:-1], b"\n\n" + said[2] + said[1] + said[2], data({"model": "m"})]
+    chunks, _ = read(CHAT, pieces, framed=True)
+    whole, _ = read(CHAT, pieces, framed=False)
+    assert sent(CHAT, chunks, streamed=True) == sent(CHAT, whole, streamed=True)
+
+
 def test_a_stream_without_events_of_one_frame_is_given_up() -> None:
     numbered = [spoken(" word", number=number) for number in range(100)]
     stream = chat(numbered)
