@@ -6,7 +6,8 @@ frame, once an event was read that says nothing else.
 
 Laws: an event is read by its frame only if its bytes are those of the frame, with other texts between them; whatever
 else comes is read by the inner decoder, and ends all frames, so that the first text after it is read whole again. What
-comes of a text by its frame is what comes of it without: the frame of what leaves is taken from what really left.
+comes of a text by its frame is what comes of it without: the frame of what leaves is taken from what really left, and
+an event of which more is counted than its text, or anything is learned, has none.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Chunk, Progress, Saying, text_bytes
 from proxy.wire import Kind, Part, Path, Wire, value_at
 
-_STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*"')  # without escapes that may be half a character
+# Without escapes that may be half a character, and without those that we would not write.
+_STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt])*"')
 _CLEAR = re.compile(r"[A-Za-z0-9 ,.]{3,64}")  # a text that JSON writes in one way only, long enough to be there once
 _PADDING = "obfuscation"  # a member of chance content, by which OpenAI hides how long a text is
 _DATA = b"data: "
+_MARK = b"\xef\xbb\xbf"  # of the byte order, which means nothing but at the beginning of a stream
 _BLANK = b"\n\n"  # the line behind an event
 _PROBE: Final = "?"  # no text that is clear
 _MOST = 8  # frames: choices come in turn
@@ -101,7 +104,7 @@ class FramedDecoder:
                 end = text.end() + len(behind)
             else:
                 said = _text_of(texts[0])
-                if said is not None:
+                if said is not None and (len(texts) == 1 or texts[1].isascii()):
                     self._tries = _TRIES
                     self.progress.output_bytes += text_bytes(said)
                     tail = frame.goes[1] if len(texts) == 1 else b"%b%b%b" % (frame.goes[1], texts[1], frame.goes[2])
@@ -110,15 +113,19 @@ class FramedDecoder:
 
     def _read(self, data: bytes, *, whole: bool) -> list[Chunk]:
         """Read an event, or a part of one, as JSON, and remember the frame of a whole one."""
+        known, counted = _known(self.progress), self.progress.output_bytes
         chunks = self._inner.feed(data)
         texts = [self._only_text(chunk) for chunk in chunks]
-        if None in texts or len(self._frames) >= _MOST:
+        news = None in texts or _known(self.progress) != known
+        if news or len(self._frames) >= _MOST:
             self._frames.clear()
         if whole and self._tries and len(texts) == 1 and texts[0] is not None:
             self._tries -= 1
-            came, goes = _around(data, texts[0]), _around(self._encode(chunks[0]), texts[0])
-            if came is not None and goes is not None:
-                self._frames.insert(0, _Frame(texts[0][0].lane, came, goes))
+            said = texts[0][0]
+            if not news and self.progress.output_bytes - counted == text_bytes(said.text):
+                came, goes = _around(data, texts[0]), _around(self._encode(chunks[0]), texts[0])
+                if came is not None and goes is not None:
+                    self._frames.insert(0, _Frame(said.lane, came, goes))
         return chunks
 
     def _only_text(self, chunk: Chunk) -> list[Part] | None:
@@ -133,8 +140,15 @@ class FramedDecoder:
         return parts
 
 
+def _known(progress: Progress) -> tuple[object, ...]:
+    """Return what is known of an answer besides how much of it came, and may be told by an event with a text."""
+    return progress.usage, progress.model, len(progress.signatures)
+
+
 def _around(event: bytes, texts: list[Part]) -> tuple[bytes, ...] | None:
     """Return the bytes around texts, None if it is not clear where these stand."""
+    if event.startswith(_MARK):
+        return None
     pieces: list[bytes] = []
     rest = event
     for part in texts:

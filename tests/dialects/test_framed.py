@@ -40,6 +40,7 @@ WORDS = [
     " mind",
 ]
 ODD = ["", '"', "\\", "\n", "\u00e9", "\U0001f600", "content", "delta", "m", "\x7f", "</think>", "{}", " " * 70]
+USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 TEXTS = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(ODD), st.text(max_size=4)), max_size=40)
 
 
@@ -50,12 +51,23 @@ def spoken(text: str, lane: int = 0, **members: Any) -> dict[str, Any]:
     return made
 
 
+def completed(text: str, **members: Any) -> dict[str, Any]:
+    """Return a chunk of a text's completion."""
+    choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": None, **members}
+    return {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [choice]}
+
+
+def piece(text: str, index: int = 0, **members: Any) -> dict[str, Any]:
+    """Return an event of a message that carries on a block's text."""
+    delta = {"type": "text_delta", "text": text, **members}
+    return {"type": "content_block_delta", "index": index, "delta": delta}
+
+
 def chat(chunks: list[dict[str, Any]]) -> bytes:
     """Return a chat's stream, with its usage, in which chunks stand in the midst."""
-    usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
     last = spoken("") | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     documents = [spoken("") | {"choices": [{"index": 0, "delta": {"role": "assistant"}}]}, *chunks, last]
-    return b"".join(map(data, [*documents, chat_chunk(usage=usage)])) + b"data: [DONE]\n\n"
+    return b"".join(map(data, [*documents, chat_chunk(usage=USAGE)])) + b"data: [DONE]\n\n"
 
 
 def message(texts: list[str]) -> bytes:
@@ -67,10 +79,7 @@ def message(texts: list[str]) -> bytes:
     for index, block in enumerate((texts[:half], texts[half:])):
         documents += [
             {"type": "content_block_start", "index": index, "content_block": {"type": "text", "text": ""}},
-            *(
-                {"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": text}}
-                for text in block
-            ),
+            *(piece(text, index) for text in block),
             {"type": "ping"},
             {"type": "content_block_stop", "index": index},
         ]
@@ -83,10 +92,8 @@ def message(texts: list[str]) -> bytes:
 
 def completion(texts: list[str]) -> bytes:
     """Return the stream of a text's completion."""
-    head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m"}
-    choices = [{"text": text, "index": 0, "logprobs": None, "finish_reason": None} for text in texts]
-    choices.append({"text": "", "index": 0, "logprobs": None, "finish_reason": "length"})
-    return b"".join(data({**head, "choices": [choice]}) for choice in choices) + b"data: [DONE]\n\n"
+    documents = [*map(completed, texts), completed("", finish_reason="length")]
+    return b"".join(map(data, documents)) + b"data: [DONE]\n\n"
 
 
 def read(dialect: Dialect, pieces: list[bytes], *, framed: bool) -> tuple[list[Chunk], Progress]:
@@ -185,9 +192,10 @@ def test_a_text_that_stands_twice_in_an_event_makes_no_frame() -> None:
 
 def test_a_text_that_may_be_half_a_character_is_read_whole() -> None:
     halves = data(spoken(" two")).replace(b" two", b"\\ud83d")
-    assert sayings(CHAT, [data(spoken(" one")) + halves + data(spoken(" three"))]) == [" three"]
+    said = data(spoken(" nil")) + data(spoken(" one"))
+    assert sayings(CHAT, [said + halves + data(spoken(" two")) + data(spoken(" three"))]) == [" two", " three"]
     wrong = data(spoken(" two")).replace(b" two", b"\xff")
-    assert sayings(CHAT, [data(spoken(" one")) + wrong]) == []
+    assert sayings(CHAT, [said + wrong + data(spoken(" three"))]) == []
 
 
 def test_the_usage_that_only_we_asked_for_is_hidden_in_sayings_too() -> None:
@@ -204,6 +212,46 @@ def test_other_line_ends_are_left_to_the_inner_decoder(newline: bytes) -> None:
     chunks, _ = read(CHAT, [stream], framed=True)
     read_again = read_by_a_client(sent(CHAT, chunks, streamed=True))
     assert [each["choices"][0]["delta"].get("content") for each in read_again[1:-1]] == WORDS
+
+
+@pytest.mark.parametrize(
+    ("dialect", "events"),
+    [
+        (CHAT, [data(spoken(" one", lane, model=f"m-{lane}")) for lane in (0, 1, 0)]),
+        (
+            CHAT,
+            [data({**spoken(" one"), "usage": {"prompt_tokens": each, "completion_tokens": 7}}) for each in (5, 6, 5)],
+        ),
+        (COMPLETIONS, [data(completed(" one", content="more"))] * 3),
+        (MESSAGES, [data(piece(" one", signature="s"))] * 3),
+    ],
+    ids=["model", "usage", "members", "seal"],
+)
+def test_what_an_event_tells_besides_its_text_is_counted_as_without_frames(
+    dialect: Dialect, events: list[bytes]
+) -> None:
+    check(dialect, b"".join(events), [])
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [b"\xef\xbb\xbf" + data(spoken(" one"))] * 3,  # with a mark that means something at the beginning only
+        [data(spoken(" one", obfuscation="abcd")).replace(b"abcd", padding) for padding in (b"abcd", b"\xff")],
+        [data(spoken(" one")), data(spoken("/")).replace(b'"/"', rb'"\/"')],
+    ],
+    ids=["mark", "padding", "escape"],
+)
+def test_what_cannot_be_read_or_is_written_otherwise_passes_as_it_came(events: list[bytes]) -> None:
+    call = CHAT.read(
+        b'{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]}'
+    )
+    decoder = FramedDecoder(
+        CHAT.decoder(call, streamed=True, every=True), CHAT.wire(streamed=True), partial(CHAT.encode, streamed=True)
+    )
+    chunks = [chunk for each in [*events, data(spoken(" two"))] for chunk in decoder.feed(each)]
+    assert sent(CHAT, chunks, streamed=True) == b"".join([*events, data(spoken(" two"))])
+    assert all(chunk.saying is None for chunk in chunks[1 : len(events)])
 
 
 def test_a_blank_line_that_comes_in_two_reads_ends_its_event_there() -> None:
