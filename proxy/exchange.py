@@ -137,13 +137,15 @@ class Gap(NamedTuple):
 class Saying(NamedTuple):
     """What an event says that is like others of its stream but for its text: that text, of a lane, and what is around.
 
-    `head` and `tail` are the event's bytes before and behind the text, which is a JSON string.
+    `head` and `tail` are the event's bytes before and behind the text, which is a JSON string; `like` is the event that
+    it is like, as it was read.
     """
 
     lane: int
     text: str
     head: bytes
     tail: bytes
+    like: Chunk
 
 
 @dataclass(slots=True)

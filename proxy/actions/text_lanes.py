@@ -115,6 +115,7 @@ class TextLanes:
 
     def _resaid(self, chunk: Chunk, saying: Saying) -> Iterator[Chunk]:
         """Yield a chunk that only says something, with what is to be said instead; there may be nothing."""
+        self._last = saying.like
         written = self._written(saying.lane, saying.text)
         if written == saying.text:
             yield chunk

@@ -36,8 +36,12 @@ _TRIES = 16  # after so many frames without a use nothing is remembered any more
 
 
 class _Frame(NamedTuple):
-    """The bytes around a text, and those around the padding behind it if there is any, as they come and as they go."""
+    """The bytes around a text, and those around the padding behind it if there is any, as they come and as they go.
 
+    They were taken from the chunk `of`.
+    """
+
+    of: Chunk
     lane: int
     came: tuple[bytes, ...]
     goes: tuple[bytes, ...]
@@ -108,7 +112,7 @@ class FramedDecoder:
                     self._tries = _TRIES
                     self.progress.output_bytes += text_bytes(said)
                     tail = frame.goes[1] if len(texts) == 1 else b"%b%b%b" % (frame.goes[1], texts[1], frame.goes[2])
-                    return end, Chunk(None, saying=Saying(frame.lane, said, frame.goes[0], tail))
+                    return end, Chunk(None, saying=Saying(frame.lane, said, frame.goes[0], tail, frame.of))
         return None
 
     def _read(self, data: bytes, *, whole: bool) -> list[Chunk]:
@@ -125,7 +129,7 @@ class FramedDecoder:
             if not news and self.progress.output_bytes - counted == text_bytes(said.text):
                 came, goes = _around(data, texts[0]), _around(self._encode(chunks[0]), texts[0])
                 if came is not None and goes is not None:
-                    self._frames.insert(0, _Frame(said.lane, came, goes))
+                    self._frames.insert(0, _Frame(chunks[0], said.lane, came, goes))
         return chunks
 
     def _only_text(self, chunk: Chunk) -> list[Part] | None:

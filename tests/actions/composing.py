@@ -16,7 +16,7 @@ from proxy.deciding import Decider
 from proxy.decision import Effect, Verdict
 from proxy.detectors import field_table
 from proxy.dialects.base import Dialect
-from proxy.exchange import Call, Chunk
+from proxy.exchange import Call, Chunk, Progress
 from proxy.refusal import to_error, to_verdict
 from proxy.rules.engine import Engine
 from proxy.rules.instant_quotas import InstantQuotas
@@ -30,13 +30,18 @@ LINKS = {"docs_url": "", "appeal_url": ""}
 
 
 class Done(NamedTuple):
-    """What became of an exchange: what went upstream, the client's bytes, the verdict, how long we waited."""
+    """What became of an exchange: what went upstream, the client's bytes, the verdict, how long we waited.
+
+    `progress` is what is known of the answer, `chunks` in how many pieces the client got it.
+    """
 
     sent: Call | None
     body: bytes
     verdict: Verdict
     waited: float
     helped: Mapping[str, int]
+    progress: Progress = Progress()
+    chunks: int = 0
 
 
 class Ladder:
@@ -57,9 +62,19 @@ class Ladder:
         self._numbers = itertools.count()
 
     async def answer(
-        self, dialect: Dialect, call: Call, answer: bytes, *, streamed: bool, cuts: list[int] | None = None
+        self,
+        dialect: Dialect,
+        call: Call,
+        answer: bytes,
+        *,
+        streamed: bool,
+        cuts: list[int] | None = None,
+        framed: bool = True,
     ) -> Done:
-        """Let an upstream answer a call, in pieces of some hundred bytes, or cut at these places."""
+        """Let an upstream answer a call, in pieces of some hundred bytes, or cut at these places.
+
+        Unless `framed`, every event is read and written as JSON.
+        """
         exchange = replace(EXCHANGE, id=f"ex_{next(self._numbers)}", dialect=dialect.name, call=call)
         self.decider.inspect(exchange)
         decision = await self.decider.decide(exchange, lambda call: Amounts.of(1, call.max_output_tokens or 0, 0))
@@ -73,17 +88,19 @@ class Ladder:
         decoder = dialect.decoder(decision.call, streamed=streamed, every=answering is not None)
         if answering is not None:
             answering.open(dialect, call, streamed=streamed)
-            decoder = answering.over(decoder, dialect) if streamed else decoder
-        body, began = b"", self.clock.monotonic()
+            decoder = answering.over(decoder, dialect) if streamed and framed else decoder
+        body, began, count = b"", self.clock.monotonic(), 0
         for piece in [*cut(answer, [*range(0, len(answer), 700)] if cuts is None else cuts), b""]:
             chunks = decoder.feed(piece) if piece else decoder.finish()
             for chunk in chunks if answering is None else answering.of(chunks, last=not piece):
                 self.clock.advance(max(0.0, answering.wait(chunk)) if answering is not None else 0.0)
                 whole = [chunk] if answering is None else await _left(answering, chunk)
                 body += b"".join(dialect.encode(each, streamed=streamed) for each in whole)
+                count += len(whole)
         told = verdict if answering is None else answering.told(verdict)
         helped = {} if answering is None else answering.helped
-        return Done(decision.call, body, told, self.clock.monotonic() - began, helped)
+        waited = self.clock.monotonic() - began
+        return Done(decision.call, body, told, waited, helped, decoder.progress, count)
 
 
 async def _left(answering: Answering, chunk: Chunk) -> Sequence[Chunk]:
