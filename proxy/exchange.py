@@ -135,16 +135,16 @@ class Gap(NamedTuple):
 
 
 class Saying(NamedTuple):
-    """What an event says that is like others of its stream but for its text: that text, of a lane, and what is around.
+    """What events on end say that are like another of their stream but for their texts, all of one lane.
 
-    `head` and `tail` are the event's bytes before and behind the text, which is a JSON string; `like` is the event that
-    it is like, as it was read.
+    Each is the bytes of `head`, its text, which is a JSON string, and its own of `tails`; `like` is the event that they
+    are like, as it was read.
     """
 
     lane: int
-    text: str
+    texts: Sequence[str]
     head: bytes
-    tail: bytes
+    tails: Sequence[bytes]
     like: Chunk
 
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from proxy.actions.base import Idle, Tools
 from proxy.actions.reading import duration, members, number
 from proxy.clock import Clock
-from proxy.exchange import BYTES_PER_TOKEN, Call, Chunk, Exchange, Work, text_bytes
+from proxy.exchange import BYTES_PER_TOKEN, Call, Chunk, Exchange, Saying, Work, text_bytes
 from proxy.secrets import Purpose
 from proxy.wire import Wire
 
@@ -97,17 +97,25 @@ class PacedAnswer:
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
         """Return the chunk with the moment before which it may not go; what carries no text waits for nothing."""
-        size = text_bytes(chunk.saying.text) if chunk.saying is not None else self._wire.written(chunk)
-        if size:
-            now = self._clock.monotonic()
-            earliest = max(self._due, self._came)
-            held_from = max(earliest, now) if self._wire.streamed else now
-            self._due = min(earliest + self._uneven(self._seconds(size)), held_from + self._pace.hold)
-            self._came = now
-            if self._due > now:
-                self.changed = True
-                chunk = replace(chunk, not_before=max(chunk.not_before, self._due))
-        yield chunk
+        if (saying := chunk.saying) is None:
+            yield self._paced(chunk, self._wire.written(chunk))
+            return
+        for text, tail in zip(saying.texts, saying.tails, strict=True):
+            one = Saying(saying.lane, [text], saying.head, [tail], saying.like)
+            yield self._paced(replace(chunk, saying=one), text_bytes(text))
+
+    def _paced(self, chunk: Chunk, size: int) -> Chunk:
+        if not size:
+            return chunk
+        now = self._clock.monotonic()
+        earliest = max(self._due, self._came)
+        held_from = max(earliest, now) if self._wire.streamed else now
+        self._due = min(earliest + self._uneven(self._seconds(size)), held_from + self._pace.hold)
+        self._came = now
+        if self._due <= now:
+            return chunk
+        self.changed = True
+        return replace(chunk, not_before=max(chunk.not_before, self._due))
 
     def end(self) -> tuple[()]:
         """Return nothing: nothing was kept."""

@@ -116,18 +116,30 @@ class TextLanes:
     def _resaid(self, chunk: Chunk, saying: Saying) -> Iterator[Chunk]:
         """Yield a chunk that only says something, with what is to be said instead; there may be nothing."""
         self._last = saying.like
-        written = self._written(saying.lane, saying.text)
-        if written == saying.text:
+        lane = self._lane(saying.lane)
+        texts = list(map(lane.feed, saying.texts))
+        self.changed = self.changed or lane.changed
+        if texts == saying.texts:
             yield chunk
-        elif written:
-            yield Chunk(None, not_before=chunk.not_before, saying=Saying(saying.lane, written, *saying[2:]))
+            return
+        said = zip(texts, saying.tails, saying.texts, strict=True)
+        left = [(text, tail) for text, tail, came in said if text or not came]
+        if left:
+            resaid = Saying(
+                saying.lane, [text for text, _ in left], saying.head, [tail for _, tail in left], saying.like
+            )
+            yield Chunk(None, not_before=chunk.not_before, saying=resaid)
 
-    def _written(self, number: int, text: str, *, ends: bool = False) -> str:
+    def _lane(self, number: int) -> _Lane:
         lane = self._lanes.get(number)
         if lane is None:
             if len(self._lanes) >= _MAX_LANES:
                 raise UpstreamFailed("The model API sent more answers than were asked for.")
             lane = self._lanes[number] = _Lane(self._make())
+        return lane
+
+    def _written(self, number: int, text: str, *, ends: bool) -> str:
+        lane = self._lane(number)
         written = lane.feed(text)
         if ends:
             written += self._end(number)

@@ -167,7 +167,8 @@ def encode(chunk: Chunk, *, streamed: bool) -> bytes:
     if chunk.raw is not None:
         return chunk.raw
     if (saying := chunk.saying) is not None:
-        return b"%b%b%b" % (saying.head, dump_text(saying.text), saying.tail)
+        said = zip(saying.texts, saying.tails, strict=True)
+        return b"".join([b"%b%b%b" % (saying.head, dump_text(text), tail) for text, tail in said])
     if chunk.data is None:
         return b""
     like = chunk.like or b""

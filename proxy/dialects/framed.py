@@ -2,7 +2,7 @@
 
 Most events of an answer differ in a few characters of two hundred. Where actions need no more than the text, reading
 and writing each as JSON takes longer than all that they do. So the bytes on both sides of a text are remembered as its
-frame, once an event was read that says nothing else.
+frame, once an event was read that says nothing else. What comes on end with one frame is one chunk.
 
 Laws: an event is read by its frame only if its bytes are those of the frame, with other texts between them; whatever
 else comes is read by the inner decoder, and ends all frames, so that the first text after it is read whole again. What
@@ -24,7 +24,7 @@ from proxy.exchange import Chunk, Progress, Saying, text_bytes
 from proxy.wire import Kind, Part, Path, Wire, value_at
 
 # Without escapes that may be half a character, and without those that we would not write.
-_STRING = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt])*"')
+_STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\["\\bfnrt][^"\\\x00-\x1f]*)*"')
 _CLEAR = re.compile(r"[A-Za-z0-9 ,.]{3,64}")  # a text that JSON writes in one way only, long enough to be there once
 _PADDING = "obfuscation"  # a member of chance content, by which OpenAI hides how long a text is
 _DATA = b"data: "
@@ -93,26 +93,16 @@ class FramedDecoder:
         return blank + len(_BLANK) if blank >= 0 else None
 
     def _framed(self, data: bytes, at: int) -> tuple[int, Chunk] | None:
-        """Return where the event that begins there ends, and its chunk; None if it has no frame."""
+        """Return where the events on end that begin there with one frame end, and their chunk; None if none has one."""
         for frame in self._frames:
-            came = frame.came
-            if not data.startswith(came[0], at):
+            if not data.startswith(frame.came[0], at):
                 continue
-            texts: list[bytes] = []
-            end = at + len(came[0])
-            for behind in came[1:]:
-                text = _STRING.match(data, end)
-                if text is None or not data.startswith(behind, text.end()):
-                    break
-                texts.append(text[0])
-                end = text.end() + len(behind)
-            else:
-                said = _text_of(texts[0])
-                if said is not None and (len(texts) == 1 or texts[1].isascii()):
-                    self._tries = _TRIES
-                    self.progress.output_bytes += text_bytes(said)
-                    tail = frame.goes[1] if len(texts) == 1 else b"%b%b%b" % (frame.goes[1], texts[1], frame.goes[2])
-                    return end, Chunk(None, saying=Saying(frame.lane, said, frame.goes[0], tail, frame.of))
+            end, tokens, tails = _run(frame, data, at)
+            texts = _texts_of(tokens)
+            if texts:
+                self._tries = _TRIES
+                self.progress.output_bytes += text_bytes("".join(texts))
+                return end, Chunk(None, saying=Saying(frame.lane, texts, frame.goes[0], tails, frame.of))
         return None
 
     def _read(self, data: bytes, *, whole: bool) -> list[Chunk]:
@@ -173,10 +163,33 @@ def _at(document: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 - a part o
     return value_at(Chunk(None, document), path)
 
 
-def _text_of(token: bytes) -> str | None:
-    """Return the text that a string of JSON is; None if its bytes are no Unicode."""
+def _run(frame: _Frame, data: bytes, at: int) -> tuple[int, list[bytes], list[bytes]]:
+    """Return where events of a frame end that begin there, and the strings and the bytes behind of each."""
+    head, behind, *more = frame.came
+    tokens: list[bytes] = []
+    tails: list[bytes] = []
+    tail = frame.goes[1]
+    while data.startswith(head, at):
+        text = _STRING.match(data, at + len(head))
+        if text is None or not data.startswith(behind, end := text.end()):
+            break
+        end += len(behind)
+        if more:
+            padding = _STRING.match(data, end)
+            if padding is None or not padding[0].isascii() or not data.startswith(more[0], padding.end()):
+                break
+            end = padding.end() + len(more[0])
+            tail = b"%b%b%b" % (frame.goes[1], padding[0], frame.goes[2])
+        tokens.append(text[0])
+        tails.append(tail)
+        at = end
+    return at, tokens, tails
+
+
+def _texts_of(tokens: list[bytes]) -> list[str]:
+    """Return the texts that strings of JSON are; none if the bytes of one are no Unicode."""
     try:
-        text: str = orjson.loads(token)
+        texts: list[str] = orjson.loads(b"[%b]" % b",".join(tokens))
     except orjson.JSONDecodeError:
-        return None
-    return text
+        return []
+    return texts

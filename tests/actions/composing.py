@@ -30,9 +30,9 @@ LINKS = {"docs_url": "", "appeal_url": ""}
 
 
 class Done(NamedTuple):
-    """What became of an exchange: what went upstream, the client's bytes, the verdict, how long we waited.
+    """What became of an exchange: what went upstream, the client's bytes, the verdict, how long we waited, and so on.
 
-    `progress` is what is known of the answer, `chunks` in how many pieces the client got it.
+    `progress` is what is known of the answer.
     """
 
     sent: Call | None
@@ -41,7 +41,6 @@ class Done(NamedTuple):
     waited: float
     helped: Mapping[str, int]
     progress: Progress = Progress()
-    chunks: int = 0
 
 
 class Ladder:
@@ -89,18 +88,19 @@ class Ladder:
         if answering is not None:
             answering.open(dialect, call, streamed=streamed)
             decoder = answering.over(decoder, dialect) if streamed and framed else decoder
-        body, began, count = b"", self.clock.monotonic(), 0
+        body, began = b"", self.clock.monotonic()
         for piece in [*cut(answer, [*range(0, len(answer), 700)] if cuts is None else cuts), b""]:
             chunks = decoder.feed(piece) if piece else decoder.finish()
-            for chunk in chunks if answering is None else answering.of(chunks, last=not piece):
+            last = not piece and (not streamed or decoder.progress.complete)
+            chunks = chunks if piece or last else []  # of a stream that breaks off nothing more comes
+            for chunk in chunks if answering is None else answering.of(chunks, last=last):
                 self.clock.advance(max(0.0, answering.wait(chunk)) if answering is not None else 0.0)
                 whole = [chunk] if answering is None else await _left(answering, chunk)
                 body += b"".join(dialect.encode(each, streamed=streamed) for each in whole)
-                count += len(whole)
         told = verdict if answering is None else answering.told(verdict)
         helped = {} if answering is None else answering.helped
         waited = self.clock.monotonic() - began
-        return Done(decision.call, body, told, waited, helped, decoder.progress, count)
+        return Done(decision.call, body, told, waited, helped, decoder.progress)
 
 
 async def _left(answering: Answering, chunk: Chunk) -> Sequence[Chunk]:

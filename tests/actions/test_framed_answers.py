@@ -199,7 +199,7 @@ def answered(dialect: Dialect, rungs: list[tuple[str, Any]], stream: bytes, cuts
         done = asyncio.run(answer)
     except UpstreamFailed as error:
         return str(error)
-    return _read(done.body), done.progress, done.verdict, round(done.waited, 6), done.helped, done.chunks
+    return _read(done.body), done.progress, done.verdict, round(done.waited, 6), done.helped
 
 
 def _read(body: bytes) -> list[tuple[bytes, object]]:

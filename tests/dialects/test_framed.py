@@ -105,7 +105,7 @@ def read(dialect: Dialect, pieces: list[bytes], *, framed: bool) -> tuple[list[C
 
 def sayings(dialect: Dialect, pieces: list[bytes]) -> list[str]:
     chunks, _ = read(dialect, pieces, framed=True)
-    return [chunk.saying.text for chunk in chunks if chunk.saying is not None]
+    return [text for chunk in chunks if chunk.saying is not None for text in chunk.saying.texts]
 
 
 def check(dialect: Dialect, stream: bytes, cuts: list[int]) -> None:
@@ -162,6 +162,12 @@ def test_most_events_are_read_by_their_frame(dialect: Dialect, stream: bytes, si
     pieces = cut(stream, [*range(0, len(stream), size)])
     of_text = sum(b'"text":"' in line or b'"content":"' in line for line in stream.split(b"\n\n"))
     assert len(sayings(dialect, pieces)) > of_text * 0.6
+
+
+def test_events_on_end_with_one_frame_are_one_chunk() -> None:
+    said = b"".join(data(spoken(text, obfuscation=f"{text}abc")) for text in WORDS)
+    chunks, _ = read(CHAT, [chat([spoken(text) for text in WORDS]), said], framed=True)
+    assert [len(chunk.saying.texts) for chunk in chunks if chunk.saying is not None] == [len(WORDS) - 1] * 2
 
 
 def test_the_first_text_behind_anything_else_is_read_whole() -> None:
