@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 MOST_CHARS: Final = 96  # of a run, or of white space; what is longer is no prose
-_RUN = re.compile(r"(\s*)(\S+)(?=\s)")
+_RUN = re.compile(r"(\s*+)(\S++)(?=\s)")
 _SHAPE = re.compile(r"([(\[*_]*)([^\W\d_]+(?:['’][^\W\d_]+)?)([)\]*_.,;:!?…]*)")  # noqa: RUF001 - an apostrophe
 # Quotation marks of either kind: an apostrophe ends no quotation in the others, nor does a mark behind a backslash.
 _OPENING = {
@@ -61,8 +61,20 @@ class Cutter:
         self._zones = Zones()
 
     def feed(self, text: str) -> Iterator[Piece | str]:
-        """Yield the pieces that are whole now; what is too long for one comes as a string."""
+        """Return the pieces that are whole now, all of which have to be taken; what is too long comes as a string."""
         held = self._held + text
+        short = len(held) <= MOST_CHARS and not self._raw and not self._blank
+        return self._of_short(held) if short else self._of_long(held)
+
+    def _of_short(self, held: str) -> Iterator[Piece]:
+        """Yield the pieces of a text in which none can be too long, as nearly all are that come as a stream."""
+        at = 0
+        while (match := _RUN.match(held, at)) is not None:
+            yield self._zones.piece(match[1], match[2])
+            at = match.end()
+        self._held = held[at:]
+
+    def _of_long(self, held: str) -> Iterator[Piece | str]:
         at = 0
         while True:
             if self._raw:
@@ -152,12 +164,14 @@ class Zones:
         if begins and _BULLET.fullmatch(run):
             self._starts = True
             return piece
-        if not run.isalpha() and not self._shape(piece, run):
-            self._starts = run[-1] in _ENDS
-            return piece
-        piece.starts = self._starts
-        piece.word = piece.core.lower().replace("’", "'")  # noqa: RUF001 - an apostrophe
-        self._starts = any(sign in _ENDS for sign in piece.trail)
+        piece.starts, self._starts = self._starts, False
+        if run.isalpha():
+            piece.word = run.lower()
+        elif self._shape(piece, run):
+            piece.word = piece.core.lower().replace("’", "'")  # noqa: RUF001 - an apostrophe
+            self._starts = any(sign in _ENDS for sign in piece.trail)
+        else:
+            piece.starts, self._starts = False, run[-1] in _ENDS
         return piece
 
     def _shape(self, piece: Piece, run: str) -> bool:
