@@ -47,7 +47,8 @@ class _Lane:
         self._due = ""  # what went in and has not come out yet
 
     def feed(self, text: str) -> str:
-        return self._noted(text, self._filter.feed(text))
+        written = self._filter.feed(text)
+        return written if self.changed else self._noted(text, written)
 
     def end(self) -> str:
         rest = self._noted("", self._filter.end())
@@ -55,10 +56,9 @@ class _Lane:
         return rest
 
     def _noted(self, text: str, written: str) -> str:
-        if not self.changed:
-            due = self._due + text
-            self._due = due.removeprefix(written)
-            self.changed = not due.startswith(written) or len(self._due) > _MAX_HELD_CHARS
+        due = self._due + text
+        self._due = due.removeprefix(written)
+        self.changed = self.changed or not due.startswith(written) or len(self._due) > _MAX_HELD_CHARS
         return written
 
 

@@ -84,10 +84,11 @@ class Spot(NamedTuple):
 def may_be(last: Piece, following: Piece, said: Sequence[str], *, condition: bool) -> bool:
     """Tell cheaply whether it is worth asking for a joint: mostly it is not."""
     word = following.word
-    if last.trail and last.trail != COMMA:
-        return word in GOING_ON
-    if condition and last.trail:
-        return True
+    if last.trail:
+        if last.trail != COMMA:
+            return word in GOING_ON
+        if condition:
+            return True
     return word in UNSEEN_BEFORE or last.word in SAYING or (bool(said) and word in _AFTER_OPENING)
 
 

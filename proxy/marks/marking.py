@@ -27,10 +27,11 @@ class Marking:
         """Return what may go out now."""
         if self._ended:
             return text
+        if len(text) < self._left:
+            self._left -= len(text)
+            return self._scanner.feed(text)
         mine, rest = text[: self._left], text[self._left :]
-        self._left -= len(mine)
-        marked = self._scanner.feed(mine)
-        return marked if self._left else marked + self.end() + rest
+        return self._scanner.feed(mine) + self.end() + rest
 
     def end(self) -> str:
         """Return what was held back."""

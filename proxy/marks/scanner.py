@@ -220,11 +220,13 @@ class Scanner:
 
     def _pass(self, piece: Piece) -> None:
         """Let a piece go that belongs to no wording."""
-        if piece.word:
+        word = piece.word
+        if word:
             self._note(piece)
-            if len(piece.word) >= _CONTEXT_CHARS:
-                self._context = piece.word
-            self._finite = self._finite or piece.word in FINITE_WORDS
+            if len(word) >= _CONTEXT_CHARS:
+                self._context = word
+            if self._if:
+                self._finite = self._finite or word in FINITE_WORDS
         else:
             self._opening = []
             self._if = self._if and piece.core[-1:] not in SIGNS
@@ -238,20 +240,22 @@ class Scanner:
             self._if, self._finite = conditional(piece.word), False
         else:
             self._since += 1
-            self._if = self._if and not piece.lead and not (self._left and self._left[-1].trail)
-            if self._opening and self._left and self._left[-1].trail:
-                self._opening = []
-            elif self._opening:
-                self._opening = [*self._opening, piece.word] if len(self._opening) < _OPENING_WORDS else []
+            ended = bool(self._left and self._left[-1].trail)
+            if self._if:
+                self._if = not piece.lead and not ended
+            if self._opening:
+                going_on = not ended and len(self._opening) < _OPENING_WORDS
+                self._opening = [*self._opening, piece.word] if going_on else []
         self._nested = self._nested or piece.word in NESTING
 
     def _leave(self, piece: Piece) -> None:
         """Let a piece go, with what is chosen to stand between it and the next."""
-        self._left.append(piece)
+        left, queue = self._left, self._queue
+        left.append(piece)
         found = None
         condition = self._if and self._finite
-        if piece.word and self._queue and may_be(piece, self._queue[0], self._opening, condition=condition):
-            found = joint(Spot(self._left, self._queue, self._since, self._opening, self._nested, condition))
+        if piece.word and queue and may_be(piece, queue[0], self._opening, condition=condition):
+            found = joint(Spot(left, queue, self._since, self._opening, self._nested, condition))
         if found is None:
             self._out.append(f"{piece.gap}{piece.lead}{piece.core}{piece.trail}")
             return

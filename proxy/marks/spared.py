@@ -17,6 +17,7 @@ _SAFETY: Final = words(
     "anaphylaxis cpr"
 )
 _WARNS: Final = words("warning caution danger")  # where a sentence begins with it
+_NOTED: Final = _REFUSES | _MODALS | _SAFETY | _WARNS | {"i"}
 
 
 class Spared:
@@ -29,6 +30,9 @@ class Spared:
     def by(self, word: str, *, starts: bool) -> bool:
         """Tell whether with this word the answer is one to be left alone."""
         self._words += 1
+        if word not in _NOTED:
+            self._after_i = False
+            return False
         refuses = self._words <= _REFUSING_WORDS and (word in _REFUSES or (self._after_i and word in _MODALS))
         self._after_i = word == "i"
         return refuses or word in _SAFETY or (starts and word in _WARNS)
