@@ -51,6 +51,10 @@ class TagFilter:
 
     def feed(self, text: str) -> str:
         """Return what stands outside, as far as that is certain."""
+        if "<" not in text and not (self._depth or self._tag or self._held):
+            self._shown = self._shown or not (not text or text.isspace())
+            self._before = text[-1:] or self._before
+            return text
         data = self._held + text
         out, at, certain = [], 0, len(data)
         while at < certain:
