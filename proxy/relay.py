@@ -26,9 +26,9 @@ from proxy.upstream import UpstreamAnswer, UpstreamReset
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
-# Some eighty events, which three actions take about five milliseconds for.
+# Some eighty events, which three actions take about a millisecond for.
 _SLICE_BYTES = 16_384
-_OFF_LOOP_BYTES = 2_048  # actions that read prose take ten microseconds a word: at most four milliseconds here
+_OFF_LOOP_BYTES = 2_048  # actions that read prose take five microseconds a word: at most two milliseconds here
 _NO_HEADERS: Mapping[str, str] = {}
 # The one word to a client whose answer was limited, the same for every reason.
 LIMITED: Mapping[str, str] = {"stillgate-limited": "1"}

@@ -25,7 +25,7 @@ from proxy.wire import AsItCame, Transform, Wire
 _SENTENCE = re.compile(r"(?:^|\s)(?:[\w'\u2019,;:-]+\s+){3,}[\w'\u2019-]+[.?!][\"'\u201d\u2019)]*$")
 _LABEL = re.compile(r"[^\w\n]{0,4}[A-Z][\w -]{0,40}:")
 _END_CHARS = 256
-_MOST_LANES = 8  # of one answer that are marked: each costs up to 20 milliseconds
+_MOST_LANES = 8  # of one answer that are marked: each costs up to ten milliseconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,10 @@ _PHRASE_WORDS = (2, 6)  # of an opening phrase
 _LEAST_WORDS = 4  # since the sentence began, before a comma is a matter of taste
 _SHORT_CHARS = 3  # of a word that may be a preposition or an abbreviation
 _AFTER_OPENING = OPENED | LED
+# Words behind which no phrase, no clause and no part of one has ended.
+_NO_PHRASE_ENDS = NESTING | VERBS | AND
+_NO_CLAUSE_ENDS = NESTING | AND
+_NO_PART_ENDS = VERBS | AND
 _LIST_WORDS = 3  # on the left of the last "and"
 _PART_WORDS = 3  # what has so many without a sign is no part of a list
 
@@ -166,7 +170,7 @@ def _phrase(spot: Spot) -> Joint | None:
     """Find "In this mode, it is", "In this mode it is"."""
     if not _PHRASE_WORDS[0] <= len(spot.said) <= _PHRASE_WORDS[1] or spot.said[0] not in LEADING:
         return None
-    if spot.word not in LED or len(spot.last.word) <= _SHORT_CHARS or spot.last.word in NESTING | VERBS | AND:
+    if spot.word not in LED or len(spot.last.word) <= _SHORT_CHARS or spot.last.word in _NO_PHRASE_ENDS:
         return None
     short = "'" in spot.word and not spot.word.endswith("'ve")
     verb = _verb(spot.ahead, 1) in FINITE
@@ -201,7 +205,7 @@ def _too(spot: Spot) -> Joint | None:
 
 def _concession(spot: Spot) -> Joint | None:
     """Find "It rains, although it is", "It rains although it is"."""
-    if spot.word not in CONCESSIONS or not _late(spot) or spot.nested or spot.last.word in NESTING | AND:
+    if spot.word not in CONCESSIONS or not _late(spot) or spot.nested or spot.last.word in _NO_CLAUSE_ENDS:
         return None
     if spot.word != "even":
         return spot.commas(", though") if _clause(spot.ahead, 1) else None
@@ -211,7 +215,7 @@ def _concession(spot: Spot) -> Joint | None:
 
 def _focus(spot: Spot) -> Joint | None:
     """Find "all of them, especially in", "all of them especially in"; "cities, including", "cities including"."""
-    if spot.last.word in VERBS | AND or not _late(spot):
+    if spot.last.word in _NO_PART_ENDS or not _late(spot):
         return None
     if spot.word == "including":
         return spot.commas(", including")

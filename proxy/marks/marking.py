@@ -11,7 +11,7 @@ from proxy.marks.keys import CampaignKey
 from proxy.marks.scanner import Scanner
 from proxy.marks.table import english
 
-# About 2,000 words, which have some 100 places: more than a mark takes, and 20 milliseconds of one core in all.
+# About 2,000 words, which have some 100 places: more than a mark takes, and ten milliseconds of one core in all.
 MOST_CHARS: Final = 12_000
 
 

@@ -240,12 +240,13 @@ class Scanner:
             self._if, self._finite = conditional(piece.word), False
         else:
             self._since += 1
-            ended = bool(self._left and self._left[-1].trail)
-            if self._if:
-                self._if = not piece.lead and not ended
-            if self._opening:
-                going_on = not ended and len(self._opening) < _OPENING_WORDS
-                self._opening = [*self._opening, piece.word] if going_on else []
+            if self._if or self._opening:
+                ended = bool(self._left and self._left[-1].trail)
+                self._if = self._if and not piece.lead and not ended
+                if ended or len(self._opening) == _OPENING_WORDS:
+                    self._opening = []
+                elif self._opening:
+                    self._opening.append(piece.word)
         self._nested = self._nested or piece.word in NESTING
 
     def _leave(self, piece: Piece) -> None:
