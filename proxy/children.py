@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from proxy.control import Line, LineClosed
@@ -30,6 +31,13 @@ class Program(NamedTuple):
     command: tuple[str, ...]
 
 
+class Counted(NamedTuple):
+    """The numbers of those that live and tell them, and of those that have ended or do not answer: no gauges there."""
+
+    living: list[Snapshot]
+    past: list[Snapshot]
+
+
 # Started without the command line, whose libraries would cost each 10 MB.
 WORKER = Program("worker", (sys.executable, "-m", "proxy.worker"))
 HUNTER = Program("hunter", (sys.executable, "-m", "proxy.hunter_process"))
@@ -44,7 +52,8 @@ class Worker:
         self.pid = process.pid
         self.pack_digest = ""  # what it has in force
         self._told_full = False
-        self.last: Snapshot = {}
+        self.last: Snapshot = {}  # its numbers as it told them last
+        self._told = False  # when it was asked for them last
 
     @classmethod
     async def spawn(cls, start: Start, program: Program = WORKER) -> Worker:
@@ -77,15 +86,20 @@ class Worker:
         """Whether the process still runs."""
         return self._process.returncode is None
 
-    async def snapshot(self) -> Snapshot:
-        """Return the worker's numbers; the last ones known if it does not answer in time."""
+    @property
+    def tells(self) -> bool:
+        """Whether the process runs and its numbers are those of when it was asked last."""
+        return self.alive and self._told
+
+    async def refresh(self) -> None:
+        """Have the worker tell its numbers; the last ones known stay if it does not answer in time."""
         try:
             async with asyncio.timeout(_SNAPSHOT_S):
                 answer = await self._line.ask("snapshot")
         except (LineClosed, TimeoutError):
-            return self.last
-        self.last = answer["snapshot"]
-        return self.last
+            self._told = False
+            return
+        self._told, self.last = True, answer["snapshot"]
 
     async def switch(self, pack_digest: str) -> None:
         """Have the worker use an archived pack for new exchanges; it keeps the old one if it cannot."""
@@ -130,6 +144,14 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         await self._process.wait()
+
+
+def counted(workers: Iterable[Worker], dead: Snapshot | None) -> Counted:
+    """Sort the numbers that each told last; `dead` are those of workers that are not known any more."""
+    found = Counted([], [dead] if dead else [])
+    for worker in workers:
+        (found.living if worker.tells else found.past).append(worker.last)
+    return found
 
 
 class StandIn:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -98,3 +99,16 @@ async def answer_parent(
             await line.send(answer)
     except LineClosed:
         return None
+
+
+async def answer_to_the_end(line: Line, snapshot: Callable[[], object], hurry: Callable[[], None]) -> None:
+    """Answer the parent while what runs ends: its numbers, and what it says to have that cut short; it may say `drain`
+    first, if a SIGTERM came from somebody else before.
+    """
+    with suppress(LineClosed):
+        while True:
+            question = await line.receive()
+            if question["ask"] == "hurry":
+                hurry()
+            elif question["ask"] == "snapshot":
+                await line.send({"number": question["number"], "snapshot": snapshot()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from proxy.children import Worker
+from proxy.children import Counted, Worker, counted
 from proxy.errors import ConfigurationError
 from proxy.log import get
 from proxy.metrics import Snapshot, merge
@@ -34,11 +34,6 @@ class Fleet:
     def packs(self) -> dict[int, str]:
         """The digest of the pack in force by process id."""
         return {worker.pid: worker.pack_digest for worker in self._workers.values()}
-
-    @property
-    def dead(self) -> Snapshot | None:
-        """What workers counted that live no more."""
-        return self._dead
 
     def missing(self) -> list[str]:
         """Return which workers do not serve."""
@@ -72,9 +67,13 @@ class Fleet:
             for start in self._starts:
                 tasks.create_task(self._keep_one(start))
 
-    async def snapshots(self) -> list[Snapshot]:
-        """Return the numbers of every living worker."""
-        return list(await asyncio.gather(*(worker.snapshot() for worker in self._workers.values() if worker.alive)))
+    async def refresh(self) -> None:
+        """Have every worker tell its numbers."""
+        await asyncio.gather(*(worker.refresh() for worker in self._workers.values() if worker.alive))
+
+    def counted(self) -> Counted:
+        """Return the numbers that every worker told last, those included that have ended."""
+        return counted(self._workers.values(), self._dead)
 
     async def close(self, seconds: float) -> None:
         """Drain every worker and return once all have ended."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from proxy.children import HUNTER, Program, Worker
+from proxy.children import HUNTER, Counted, Program, Worker, counted
 from proxy.errors import ConfigurationError
 from proxy.log import get
 from proxy.metrics import Snapshot, merge
@@ -22,7 +22,7 @@ class HunterKeeper:
     """Keeps one hunter; `start` says how the workers start, of which it needs all but the address."""
 
     def __init__(self, start: Start, program: Program = HUNTER) -> None:
-        self.dead: Snapshot | None = None  # what hunters counted that live no more
+        self._dead: Snapshot | None = None  # what hunters counted that live no more
         self._start = start
         self._program = program
         self._child: Worker | None = None
@@ -62,14 +62,19 @@ class HunterKeeper:
             if self._ending:
                 return
             get("parent").error("the hunter ended unasked and is started again", pid=child.pid, code=code)
-            self.dead = merge([child.last], self.dead)
+            self._dead = merge([child.last], self._dead)
             child.last = {}
             await child.end()
             await asyncio.sleep(pause)
 
-    async def snapshots(self) -> list[Snapshot]:
-        """Return the numbers of the living hunter."""
-        return [await self._child.snapshot()] if self._child is not None and self._child.alive else []
+    async def refresh(self) -> None:
+        """Have the hunter tell its numbers."""
+        if self._child is not None and self._child.alive:
+            await self._child.refresh()
+
+    def counted(self) -> Counted:
+        """Return the numbers that the hunter told last, and those before it."""
+        return counted([] if self._child is None else [self._child], self._dead)
 
     async def close(self, seconds: float) -> None:
         """Let the hunter make its state safe, and return once it has ended."""

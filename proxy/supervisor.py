@@ -117,9 +117,11 @@ class Deployment:
 
     async def metrics(self) -> bytes:
         """Return the numbers of every worker and of the hunter together."""
-        living = await asyncio.gather(self._fleet.snapshots(), self._hunter.snapshots())
-        dead = merge([snapshot for snapshot in (self._fleet.dead, self._hunter.dead) if snapshot])
-        return render([self.packs.snapshot(), self._memory.snapshot(), *living[0], *living[1]], dead)
+        await asyncio.gather(self._fleet.refresh(), self._hunter.refresh())
+        # Both at one moment: a process that ends meanwhile is among the living or in the past, and in one of them only.
+        fleet, hunter = self._fleet.counted(), self._hunter.counted()
+        past = merge([*fleet.past, *hunter.past])
+        return render([self.packs.snapshot(), self._memory.snapshot(), *fleet.living, *hunter.living], past)
 
     def status(self) -> dict[str, Any]:
         """Return what runs, for a person."""

@@ -8,7 +8,6 @@ parent's business.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ from typing import Any
 from proxy.app import Place, serve
 from proxy.clock import SystemClock
 from proxy.collecting import collect_briefly
-from proxy.control import Line, LineClosed, answer_parent
+from proxy.control import Line, LineClosed, answer_parent, answer_to_the_end
 from proxy.errors import StillgateError
 from proxy.event_loop import EventLoop
 from proxy.huge_pages import use_huge_pages
@@ -92,18 +91,10 @@ async def _obey(line: Line, serving: Serving, packs: Path, drain_seconds: float)
         asked = listening.result()
         drain_seconds = _DRAIN_AS_ORPHAN_S if asked is None else asked
     listening.cancel()
-    hurrying = asyncio.create_task(_await_hurry(line, hurry))
+    answering = asyncio.create_task(answer_to_the_end(line, serving.snapshot, hurry.set))
     await serving.drain(drain_seconds, hurry)
-    hurrying.cancel()
+    answering.cancel()
     return int(serving.failed.done())
-
-
-async def _await_hurry(line: Line, hurry: asyncio.Event) -> None:
-    """Set `hurry` when the parent says so; it may say `drain` first, if a SIGTERM came from somebody else before."""
-    with contextlib.suppress(LineClosed):
-        while (await line.receive())["ask"] != "hurry":
-            pass
-        hurry.set()
 
 
 async def _switch(serving: Serving, packs: Path, digest: str) -> str:

@@ -43,7 +43,7 @@ async def test_a_hunter_that_cannot_start_is_tried_again_until_the_end(
     async with asyncio.timeout(30):
         while caplog.text.count("the hunter cannot be started") < 2:
             await asyncio.sleep(0.01)
-    assert (keeper.pid, await keeper.snapshots(), keeper.dead) == (None, [], None)
+    assert (keeper.pid, keeper.counted()) == (None, ([], []))
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
     await keeper.close(1.0)

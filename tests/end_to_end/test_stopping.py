@@ -147,3 +147,29 @@ async def test_signals_mean_what_they_are_documented_to(tmp_path: Path, first: s
         said = (scene.gate.folder / "stderr.log").read_text()
         assert "Traceback" not in said
         assert "started again" not in said
+
+
+async def test_counters_stay_and_what_runs_is_told_until_the_last_worker_has_ended(tmp_path: Path) -> None:
+    """A counter that goes back is one that began anew to a Prometheus: it would count all that is left once more."""
+    async with staged(tmp_path, {"limits": {"drain_seconds": 60.0}}, workers=2) as scene:
+        await asyncio.gather(*(scene.ask(scene.ordinary(), accepted=True) for _ in range(24)))
+        assert len({record["writer"] for record in await scene.gate.wait_for_records(24)}) == 2
+        streams = [await hang(scene) for _ in range(2)]
+        assert await ended_and_running(scene) == (24, 2)
+        os.kill(scene.gate.pid, signal.SIGTERM)
+        await unready(scene)
+        assert await ended_and_running(scene) == (24, 2)
+        streams.pop().close()
+        async with asyncio.timeout(20):
+            while (counted := await ended_and_running(scene))[1] != 1:
+                assert counted[0] >= 24
+                await asyncio.sleep(0.05)
+        assert counted[0] >= 24
+        streams.pop().close()
+        assert await scene.gate.exit_code() == 0
+
+
+async def ended_and_running(scene: Scene) -> tuple[float, float]:
+    counted = await scene.gate.metrics()
+    ended = sum(value for name, value in counted.items() if name.startswith("stillgate_exchanges_total"))
+    return ended, counted["stillgate_inflight"]
