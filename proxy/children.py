@@ -21,6 +21,7 @@ _START_S = 30.0
 _SNAPSHOT_S = 2.0
 _SWITCH_S = 30.0
 _END_S = 10.0
+BEAT_S = 1.0
 _MODEL = (sys.executable, "-m", "proxy.cli", "model")
 
 
@@ -54,6 +55,8 @@ class Worker:
         self._told_full = False
         self.last: Snapshot = {}  # its numbers as it told them last
         self._told = False  # when it was asked for them last
+        self._beating: asyncio.Task[None] | None = None
+        self._missed = 0  # beats since the one that it owes an answer to
 
     @classmethod
     async def spawn(cls, start: Start, program: Program = WORKER) -> Worker:
@@ -87,12 +90,35 @@ class Worker:
         return self._process.returncode is None
 
     @property
+    def silent(self) -> float:
+        """For how many seconds it has owed an answer that takes it no time: its event loop stands, or all of it."""
+        return self._missed * BEAT_S
+
+    def beat(self) -> None:
+        """Have it asked whether it is there, unless it owes that answer still; to be called every `BEAT_S`.
+
+        Calls are counted, not time: where parent and worker were stopped together, none was missed.
+        """
+        if self._beating is None or self._beating.done():
+            self._missed = 0
+            self._beating = asyncio.create_task(self._ask_beat())
+        elif self._line.owed != "switch":  # to load a pack takes a while
+            self._missed += 1
+
+    async def _ask_beat(self) -> None:
+        with contextlib.suppress(LineClosed):
+            await self._line.ask("beat")
+
+    @property
     def tells(self) -> bool:
         """Whether the process runs and its numbers are those of when it was asked last."""
         return self.alive and self._told
 
     async def refresh(self) -> None:
         """Have the worker tell its numbers; the last ones known stay if it does not answer in time."""
+        if self.silent > _SNAPSHOT_S:
+            self._told = False
+            return
         try:
             async with asyncio.timeout(_SNAPSHOT_S):
                 answer = await self._line.ask("snapshot")

@@ -32,6 +32,7 @@ class Line:
         self._writer = writer
         self._asking = asyncio.Lock()
         self._asked = 0
+        self.owed = ""  # the question whose answer is still to come
 
     @classmethod
     async def open(cls, end: socket.socket) -> Line:
@@ -61,10 +62,12 @@ class Line:
         """Send a question and return its answer. Raises LineClosed."""
         async with self._asking:
             self._asked += 1
+            self.owed = question
             await self.send({"ask": question, "number": self._asked, **values})
             # An earlier question may have been given up on before its answer came.
             while (answer := await self.receive()).get("number") != self._asked:
                 pass
+            self.owed = ""
             return answer
 
     def close(self) -> None:
@@ -80,8 +83,9 @@ async def answer_parent(
 ) -> float | None:
     """Answer the parent until it says drain; return how many seconds to drain, None if the parent is gone.
 
-    `snapshot` returns the numbers; `switch` takes the digest of an archived pack and returns that of the pack in force
-    afterwards; `note_memory` is told whether memory is full, which is no question.
+    A `beat` asks for nothing but an answer. `snapshot` returns the numbers; `switch` takes the digest of an archived
+    pack and returns that of the pack in force afterwards; `note_memory` is told whether memory is full, which is no
+    question.
     """
     try:
         while True:
@@ -94,7 +98,7 @@ async def answer_parent(
             answer: dict[str, Any] = {"number": question["number"]}
             if question["ask"] == "switch":
                 answer["pack_digest"] = await switch(question["pack_digest"])
-            else:
+            elif question["ask"] == "snapshot":
                 answer["snapshot"] = snapshot()
             await line.send(answer)
     except LineClosed:
@@ -112,3 +116,5 @@ async def answer_to_the_end(line: Line, snapshot: Callable[[], object], hurry: C
                 hurry()
             elif question["ask"] == "snapshot":
                 await line.send({"number": question["number"], "snapshot": snapshot()})
+            elif question["ask"] == "beat":
+                await line.send({"number": question["number"]})

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from proxy.children import Counted, Worker, counted
+from proxy.children import BEAT_S, Counted, Worker, counted
 from proxy.errors import ConfigurationError
 from proxy.log import get
-from proxy.metrics import Snapshot, merge
+from proxy.metrics import Sample, Snapshot, merge
 from proxy.start import Start
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
+_SILENT_S = 10.0  # a hundred times what a loop may stall under any input
 
 
 class Fleet:
@@ -37,11 +38,11 @@ class Fleet:
 
     def missing(self) -> list[str]:
         """Return which workers do not serve."""
-        return [
-            f"worker {start.worker}"
-            for start in self._starts
-            if start.worker not in self._workers or not self._workers[start.worker].alive
-        ]
+        return [f"worker {start.worker}" for start in self._starts if not self._serves(self._workers.get(start.worker))]
+
+    @staticmethod
+    def _serves(worker: Worker | None) -> bool:
+        return worker is not None and worker.alive and worker.silent < _SILENT_S
 
     async def open(self) -> None:
         """Start every worker. Raises ConfigurationError if one does not start; `close` ends the others."""
@@ -54,7 +55,9 @@ class Fleet:
         One that cannot goes on with the old one; asking again for the same digest asks those only.
         """
         self._pack_digest = pack_digest
-        behind = [worker for worker in self._workers.values() if worker.alive and worker.pack_digest != pack_digest]
+        behind = [
+            worker for worker in self._workers.values() if self._serves(worker) and worker.pack_digest != pack_digest
+        ]
         await asyncio.gather(*(worker.switch(pack_digest) for worker in behind))
 
     async def note_memory(self, full: bool) -> None:
@@ -62,8 +65,9 @@ class Fleet:
         await asyncio.gather(*(worker.note_memory(full=full) for worker in self._workers.values() if worker.alive))
 
     async def keep(self) -> None:
-        """Start workers again that die, until cancelled."""
+        """Start workers again that die, and see which do not answer any more, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen())
             for start in self._starts:
                 tasks.create_task(self._keep_one(start))
 
@@ -73,7 +77,11 @@ class Fleet:
 
     def counted(self) -> Counted:
         """Return the numbers that every worker told last, those included that have ended."""
-        return counted(self._workers.values(), self._dead)
+        found = counted(self._workers.values(), self._dead)
+        # One that stands still cannot say so.
+        lag = max((worker.silent for worker in self._workers.values() if worker.alive), default=0.0)
+        found.living.append({"stillgate_loop_lag_seconds": [Sample((), lag)]})
+        return found
 
     async def close(self, seconds: float) -> None:
         """Drain every worker and return once all have ended."""
@@ -83,6 +91,21 @@ class Fleet:
     async def hurry(self) -> None:
         """Cut a drain short: what still runs is ended with an error at once."""
         await asyncio.gather(*(worker.hurry() for worker in self._workers.values()))
+
+    async def _listen(self) -> None:
+        """Ask every worker each second whether it is there, and tell once of one that does not answer."""
+        known: set[int] = set()
+        while True:
+            await asyncio.sleep(BEAT_S)
+            living = [worker for worker in self._workers.values() if worker.alive]
+            for worker in living:
+                worker.beat()
+            silent = {worker.pid for worker in living if not self._serves(worker)}
+            for pid in silent - known:
+                get("parent").error("a worker does not answer", pid=pid)
+            for pid in known & {worker.pid for worker in living} - silent:
+                get("parent").info("a worker answers again", pid=pid)
+            known = silent
 
     async def _keep_one(self, start: Start) -> None:
         pause = _FIRST_PAUSE_S

@@ -1,8 +1,8 @@
 """One worker process: it serves customers until its parent says `drain`, or is gone.
 
-The parent says first how to start (`Start`), then asks `snapshot` as often as it likes, `switch` when another pack came
-into force, `drain` once and perhaps `hurry`. A plain SIGTERM drains as well; the terminal's Ctrl-C and SIGHUP are the
-parent's business.
+The parent says first how to start (`Start`), then asks `beat` each second, `snapshot` as often as it likes, `switch`
+when another pack came into force, `drain` once and perhaps `hurry`. A plain SIGTERM drains as well; the terminal's
+Ctrl-C and SIGHUP are the parent's business.
 """
 
 from __future__ import annotations
