@@ -23,7 +23,6 @@ from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.data_folder import announced, held
 from proxy.decisions.epochs import Epochs
-from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.exposition import render
 from proxy.fleet import Fleet
 from proxy.hunter_keeper import HunterKeeper
@@ -46,10 +45,9 @@ from proxy.start import Start, held_address, listed_models
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.store_opening import master_of, opened
+from proxy.store_watch import StoreWatch
 
 STATE_FILE = "serve.json"
-_PING_S = 0.5
-_MISSED_PINGS = 2  # one may be late on a machine that is busy
 
 
 class Launch(NamedTuple):
@@ -60,6 +58,13 @@ class Launch(NamedTuple):
     overrides: Mapping[str, Any]
     log_level: str
     text: bytes | None = None
+
+
+class Watches(NamedTuple):
+    """Those who look from time to time at what all need."""
+
+    store: StoreWatch
+    memory: MemoryWatch
 
 
 class Deployment:
@@ -73,7 +78,7 @@ class Deployment:
         campaigns: CampaignRegistry,
         fleet: Fleet,
         hunter: HunterKeeper,
-        memory: MemoryWatch,
+        watches: Watches,
         *,
         stand_in: bool,
     ) -> None:
@@ -84,13 +89,12 @@ class Deployment:
         self.data_url = self.admin_url = ""
         self._fleet = fleet
         self._hunter = hunter
-        self._memory = memory
+        self._watches = watches
         self._drain_seconds = settings.limits.drain_seconds
         self._delay_seconds = settings.limits.stop_delay_seconds
         self._hurried = asyncio.Event()
         self._stopping = self._draining = False
         self._hurrying: asyncio.Future[None] | None = None  # kept, or it could be collected before it has run
-        self._store_away = False
 
     def stop(self, seconds: float | None = None) -> None:
         """Turn readiness off; when the context ends, what runs has `seconds` more (None: as the settings say)."""
@@ -112,8 +116,9 @@ class Deployment:
 
     def missing(self) -> list[str]:
         """Return what keeps the proxy from taking requests."""
-        full = ["memory"] * self._memory.full
-        return ["stopping"] * self._stopping + ["store"] * self._store_away + full + self._fleet.missing()
+        store, memory = self._watches
+        away = ["store"] * store.away + ["memory"] * memory.full
+        return ["stopping"] * self._stopping + away + self._fleet.missing()
 
     async def metrics(self) -> bytes:
         """Return the numbers of every worker and of the hunter together."""
@@ -121,7 +126,7 @@ class Deployment:
         # Both at one moment: a process that ends meanwhile is among the living or in the past, and in one of them only.
         fleet, hunter = self._fleet.counted(), self._hunter.counted()
         past = merge([*fleet.past, *hunter.past])
-        return render([self.packs.snapshot(), self._memory.snapshot(), *fleet.living, *hunter.living], past)
+        return render([self.packs.snapshot(), self._watches.memory.snapshot(), *fleet.living, *hunter.living], past)
 
     def status(self) -> dict[str, Any]:
         """Return what runs, for a person."""
@@ -146,29 +151,6 @@ class Deployment:
         """Drain the workers, and let the hunter make safe what it knows."""
         self._stopping = self._draining = True
         await asyncio.gather(self._fleet.close(self._drain_seconds), self._hunter.close(self._drain_seconds))
-
-    async def watch_store(self, store: Store, server: EmbeddedServer | None) -> None:
-        """Ask the store whether it is there, and start our own again if it died, until cancelled."""
-        missed = _MISSED_PINGS - 1  # at the start nobody has seen it yet
-        while True:
-            try:
-                await store.ping()
-                missed = 0
-            except StoreUnavailable:
-                missed += 1
-            away = missed >= _MISSED_PINGS
-            if away and not self._store_away:
-                get("parent").error("the store is away")
-            self._store_away = away
-            if away and server is not None:
-                await self._revive(server)
-            await asyncio.sleep(_PING_S)
-
-    async def _revive(self, server: EmbeddedServer) -> None:
-        try:
-            await server.start()
-        except ConfigurationError as error:
-            get("parent").error("the embedded store cannot be started again", error=str(error))
 
 
 @asynccontextmanager
@@ -221,9 +203,9 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns, models)
         flags = FlagRegistry(store, clock)
         campaigns = CampaignRegistry(store, flags, clock)
-        memory = _memory_watch(settings, fleet, (hunter, server, stand_in))
+        watches = Watches(StoreWatch(store, server), _memory_watch(settings, fleet, (hunter, server, stand_in)))
         deployment = Deployment(
-            settings, packs, registry, campaigns, fleet, hunter, memory, stand_in=stand_in is not None
+            settings, packs, registry, campaigns, fleet, hunter, watches, stand_in=stand_in is not None
         )
         deployment.data_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         changes = open_change_log(settings, clock)
@@ -252,9 +234,9 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             work = (
                 fleet.keep(),
                 hunter.keep(),
-                deployment.watch_store(store, server),
+                watches.store.run(),
                 packs.run(),
-                memory.run(),
+                watches.memory.run(),
                 samples.run(),
                 registry.follow(),
                 _keep_snapshot(settings, store, clock),

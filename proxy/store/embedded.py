@@ -33,7 +33,7 @@ from proxy.store.wires import socket_wire
 _OWNER_LOCK = "owner.lock"
 _SERVER_LOCK = "server.lock"
 _LOG = "valkey.log"
-_LOG_TAIL_CHARS = 2000
+_LOG_TAIL_CHARS = 1500  # our own log cuts what is longer than 2,000, and the last line says why
 _POLL_S = 0.02
 _SYNC_S = 1.0
 _ASK_S = 1.0

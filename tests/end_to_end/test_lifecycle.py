@@ -295,35 +295,3 @@ async def test_a_second_start_on_the_same_port_is_refused(tmp_path: Path, upstre
         assert "Traceback" not in same_port.stderr
         key = await gate.create_key()
         assert await status(gate, key) == 200
-
-
-async def test_a_worker_that_does_not_answer_is_missing_and_its_loop_is_seen_to_stand(
-    tmp_path: Path, upstream: ScriptedUpstream
-) -> None:
-    """U-15: a process that is there and serves nobody, to whom the kernel hands its part of the connections."""
-    async with Stillgate.start(tmp_path, upstream_url=upstream.url, workers=2) as gate:
-        assert "stillgate_inflight" in await gate.metrics()
-        os.kill(gate.workers[1], signal.SIGSTOP)
-
-        def said(what: str) -> int:
-            return (tmp_path / "stderr.log").read_text().count(f"a worker {what}")
-
-        async def ready() -> bool:
-            return (await gate.admin("GET", "/readyz"))[0] == 200
-
-        async def told() -> bool:
-            return said("does not answer") == 1
-
-        async def told_again() -> bool:
-            return said("answers again") == 1
-
-        await until(told)
-        assert (await gate.admin_request("GET", "/readyz"))[1]["missing"] == ["worker 1"]
-        counted = await gate.metrics()
-        assert counted["stillgate_loop_lag_seconds"] > 9
-        assert counted["stillgate_store_append_only"] == 1, "what it said before it stood is no news of now"
-        os.kill(gate.workers[1], signal.SIGCONT)
-        await until(ready)
-        await until(told_again)
-        assert (await gate.metrics())["stillgate_store_append_only"] == 2
-        assert said("does not answer") == 1

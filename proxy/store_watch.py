@@ -1,0 +1,62 @@
+"""Looks whether the store is there, and starts our own again if it died.
+
+Law: however long it is away, and whatever keeps it from being started, the log says each once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.log import get
+from proxy.store.base import Store
+from proxy.store.embedded import EmbeddedServer
+
+_PING_S = 0.5
+_MISSED_PINGS = 2  # one may be late on a machine that is busy
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+
+
+class StoreWatch:
+    """The parent's watch over the store; `server` is our own, if we run one."""
+
+    def __init__(self, store: Store, server: EmbeddedServer | None) -> None:
+        self.away = False
+        self._store = store
+        self._server = server
+        self._pause = _FIRST_PAUSE_S
+        self._try_at = float("-inf")  # by the loop's time
+        self._told = False  # that our own cannot be started again
+
+    async def run(self) -> None:
+        """Ask the store whether it is there, until cancelled."""
+        missed = _MISSED_PINGS - 1  # at the start nobody has seen it yet
+        while True:
+            try:
+                await self._store.ping()
+                missed = 0
+            except StoreUnavailable:
+                missed += 1
+            away = missed >= _MISSED_PINGS
+            if away and not self.away:
+                get("parent").error("the store is away")
+            self.away = away
+            if not away:
+                self._pause, self._try_at, self._told = _FIRST_PAUSE_S, float("-inf"), False
+            elif self._server is not None:
+                await self._revive(self._server)
+            await asyncio.sleep(_PING_S)
+
+    async def _revive(self, server: EmbeddedServer) -> None:
+        clock = asyncio.get_running_loop().time
+        if clock() < self._try_at:
+            return
+        try:
+            await server.start()
+        except ConfigurationError as error:
+            if not self._told:
+                get("parent").error("the embedded store cannot be started again", error=str(error))
+            self._told = True
+            self._try_at = clock() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
