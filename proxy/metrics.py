@@ -213,7 +213,7 @@ class Tally:
         series[labels if labels in series else _bounded(series, labels)] = value
 
     def forget(self, name: str) -> None:
-        """Drop all series of a gauge, before its labels change."""
+        """Drop all series of a gauge, before its labels change or where it is not known any more."""
         self._values[name].clear()
 
     def observe(self, name: str, seconds: float, labels: tuple[str, ...] = ()) -> None:

@@ -117,7 +117,10 @@ class Hunter:
                 await chase.save()
         finally:
             self.active = False
+            # Another one knows now; a maximum over both would be of what was once.
             self._parts.tally.put("stillgate_hunter_lag_seconds", 0)
+            self._parts.tally.put("stillgate_hunter_checkpoint_bytes", 0)
+            self._parts.tally.forget("stillgate_findings")
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
 

@@ -345,6 +345,21 @@ async def test_while_the_store_is_away_nobody_is_active_and_afterwards_it_goes_o
     assert "the store is away" in caplog.text
 
 
+async def test_who_is_not_active_any_more_tells_of_no_findings(store: Cuttable) -> None:
+    """What another hunter has since found, or people decided, would be hidden by a maximum over both."""
+    async with hunter_on(store) as hunter:
+        await tell(store, 1, "a", "b", "c")
+        await found(store)
+        await until(lambda: answer(number(hunter.snapshot(), "stillgate_findings", "open") == 1))
+        store.away = True
+        await until(lambda: answer(not hunter.active))
+        snapshot = hunter.snapshot()
+        assert (snapshot["stillgate_findings"], number(snapshot, "stillgate_hunter_checkpoint_bytes")) == ([], 0)
+        store.away = False
+        await until(lambda: answer(hunter.active))
+        await until(lambda: answer(bool(hunter.snapshot()["stillgate_findings"])))
+
+
 async def test_each_time_the_store_is_away_is_told_once(
     store: Cuttable, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
