@@ -28,6 +28,7 @@ from proxy.auth.admin import Role
 from proxy.config import Settings
 from proxy.data_folder import ADMIN_SOCKET, socket_place
 from proxy.errors import ConfigurationError
+from proxy.start import url_of
 
 __all__ = ["ROUTES", "AdminSide", "Door", "admin_app", "open_admin"]
 
@@ -76,7 +77,7 @@ async def open_admin(settings: Settings, side: AdminSide, stack: AsyncExitStack)
     except OSError as error:
         place = f"{error.filename}: the admin side cannot use it" if error.filename else "the admin side cannot listen"
         raise ConfigurationError(f"{place}: {error.strerror}") from None
-    return f"http://{host}:{port}"
+    return url_of(host, port)
 
 
 async def _open(

@@ -80,6 +80,11 @@ def store_access(settings: Settings) -> Access:
     )
 
 
+def url_of(host: str, port: int) -> str:
+    """Return the URL of an address, which has brackets if it is one of IPv6."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def listening_socket(host: str, port: int) -> socket.socket:
     """Return a bound socket that shares its address with those of other workers."""
     family, kind, protocol, _, address = socket.getaddrinfo(

@@ -41,7 +41,7 @@ from proxy.rules.pack import Mode, hunts
 from proxy.samples.retention import Retention
 from proxy.secrets import Purpose
 from proxy.snapshot_keeper import SnapshotKeeper
-from proxy.start import Start, held_address, listed_models
+from proxy.start import Start, held_address, listed_models, url_of
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.store_opening import master_of, opened
@@ -207,7 +207,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         deployment = Deployment(
             settings, packs, registry, campaigns, fleet, hunter, watches, stand_in=stand_in is not None
         )
-        deployment.data_url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        deployment.data_url = url_of(host, port)
         changes = open_change_log(settings, clock)
         stack.push_async_callback(changes.close)
         samples = Retention(settings, store, changes, clock)

@@ -30,7 +30,7 @@ from proxy.pack_watch import POLL_S, look, look_until_still, pack_of
 from proxy.problem import YamlProblems
 from proxy.rules.pack import Mode
 from proxy.runtime import check_runtime, leave_no_core
-from proxy.start import store_access
+from proxy.start import store_access, url_of
 from proxy.store import open_store
 
 
@@ -131,7 +131,7 @@ async def _listening(one: Hunter, host: str, port: int) -> AsyncIterator[None]:
         except OSError as error:
             raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}") from None
         address = runner.addresses[0]
-        get("hunter").info("health and metrics", address=f"http://{address[0]}:{address[1]}")
+        get("hunter").info("health and metrics", address=url_of(address[0], address[1]))
         yield
     finally:
         await runner.cleanup()

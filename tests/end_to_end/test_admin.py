@@ -9,6 +9,7 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -141,3 +142,11 @@ async def test_a_second_token_for_a_name_is_refused_while_the_first_works(gate: 
 
 async def test_the_log_of_changes_is_its_owners_alone(gate: Stillgate) -> None:
     assert stat.S_IMODE((gate.data / "decisions" / "admin.jsonl").stat().st_mode) == 0o600
+
+
+async def test_what_is_told_of_an_address_of_ipv6_can_be_asked(tmp_path: Path) -> None:
+    sides = {"listen": {"host": "::1"}, "admin": {"host": "::1"}}
+    async with Stillgate.start(tmp_path, sides, upstream_url=NOBODY) as gate:
+        for side, path, answered in (("data", "/v1/models", 401), ("admin", "/healthz", 200)):
+            async with aiohttp.ClientSession() as client, client.get(f"{gate.announced[side]}{path}") as answer:
+                assert answer.status == answered
