@@ -8,6 +8,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy import counting
 from proxy.decision import Effect, Outcome
 from proxy.exchange import Usage
 from proxy.exposition import render
@@ -187,3 +188,9 @@ def test_a_hostile_label_stays_a_label(value: str) -> None:
 def test_a_metric_that_is_not_in_the_table_cannot_be_counted() -> None:
     with pytest.raises(KeyError):
         Tally([]).count("stillgate_invented_total")
+
+
+def test_every_reason_for_a_refusal_is_one_that_there_can_be() -> None:
+    """One that is always 0 says that what it names does not happen."""
+    of_connections = {Refusal.TOO_MANY_CONNECTIONS, Refusal.TOO_SLOW, Refusal.BAD_FRAMING}
+    assert {*counting._REFUSALS.values(), *of_connections} == set(Refusal)
