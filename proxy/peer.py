@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv6Address, ip_address
 
 from multidict import CIMultiDictProxy
 
 _ENTRIES = 64
+# Some balancers write the port that they were called from as well.
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
 
 
 def client_address(headers: CIMultiDictProxy[str], peer: str, trusted_hops: int) -> str:
     """Return the right-most address that no trusted proxy wrote about itself.
 
     Each trusted hop appends the address it was called from, so with n of them the n-th entry from the right is the
-    first that a client cannot choose. Without it, or if it is no address, the peer of the connection counts.
+    first that a client cannot choose; a port behind it does not count. Without it, or if it is no address, the peer of
+    the connection counts.
     """
     if not trusted_hops:
         return peer
     entries = ",".join(headers.getall("X-Forwarded-For", ())).rsplit(",", _ENTRIES)
     if len(entries) < trusted_hops:
         return peer
-    return plain_address(entries[-trusted_hops].strip()) or peer
+    told = entries[-trusted_hops].strip()
+    if (parts := _WITH_PORT.fullmatch(told)) is not None:
+        told = parts[1] or parts[2]
+    return plain_address(told) or peer
 
 
 def plain_address(text: str) -> str:
