@@ -126,7 +126,8 @@ class Deployment:
         # Both at one moment: a process that ends meanwhile is among the living or in the past, and in one of them only.
         fleet, hunter = self._fleet.counted(), self._hunter.counted()
         past = merge([*fleet.past, *hunter.past])
-        return render([self.packs.snapshot(), self._watches.memory.snapshot(), *fleet.living, *hunter.living], past)
+        ours = (self.packs.snapshot(), *(watch.snapshot() for watch in self._watches))
+        return render([*ours, *fleet.living, *hunter.living], past)
 
     def status(self) -> dict[str, Any]:
         """Return what runs, for a person."""

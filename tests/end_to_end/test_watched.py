@@ -56,6 +56,9 @@ async def test_an_embedded_store_that_cannot_be_started_again_is_tried_again_and
             return bool(log.read_text().count("Can't open or create append-only dir") >= 4)
 
         await until(tried)
+        assert (await gate.metrics())["stillgate_store_breaker_open"] == 1, (
+            "also where nobody asks a worker for anything"
+        )
         (said,) = [
             line
             for line in (tmp_path / "stderr.log").read_text().splitlines()
@@ -69,3 +72,4 @@ async def test_an_embedded_store_that_cannot_be_started_again_is_tried_again_and
             return (await gate.admin("GET", "/readyz"))[0] == 200
 
         await until(ready)
+        assert (await gate.metrics())["stillgate_store_breaker_open"] == 0
