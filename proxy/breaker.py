@@ -13,7 +13,8 @@ class Breaker:
     """Whether something is tried, after what came of it the last times; seconds.
 
     After five failures on end it is let alone for ten seconds, then one caller tries it for all. Where `tenants` is
-    more than one, failures of so many tenants are needed: what one of them asks for may be why it fails.
+    more than one, failures of so many tenants are needed: what one of them asks for may be why it fails. `on_rest` is
+    called for each rest: for every one after the first too, once whoever tried for all has failed.
     """
 
     def __init__(self, clock: Clock, *, tenants: int = 1, on_rest: Callable[[], None] | None = None) -> None:
@@ -23,6 +24,7 @@ class Breaker:
         self._failures = 0
         self._failed_for: set[str | None] = set()
         self._until: float | None = None  # it rests
+        self._tried = False  # somebody tries for all
 
     def lets_through(self) -> bool:
         """Tell whether to try; while it rests, the first to ask after the time is up is told so, and tries for all."""
@@ -32,6 +34,7 @@ class Breaker:
         if now < self._until:
             return False
         self._until = now + _REST_S
+        self._tried = True
         return True
 
     @property
@@ -45,6 +48,7 @@ class Breaker:
             self._failures = 0
             self._failed_for.clear()
             self._until = None
+            self._tried = False
 
     def failed(self, tenant: str | None = None) -> None:
         """Note that it failed; without a tenant, through nothing that anybody asked for."""
@@ -52,7 +56,9 @@ class Breaker:
         if len(self._failed_for) < self._tenants:
             self._failed_for.add(tenant)
         others = None in self._failed_for or len(self._failed_for) >= self._tenants
-        if self._failures == _FAILURES and others and self._until is None:
+        begins = self._failures == _FAILURES and others and self._until is None
+        if begins:
             self._until = self._clock.monotonic() + _REST_S
-            if self._on_rest is not None:
-                self._on_rest()
+        if (begins or self._tried) and self._on_rest is not None:
+            self._on_rest()
+        self._tried = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from proxy.asked_rest import AskedRest
@@ -125,12 +126,14 @@ def served_models(
     """Return the models of the settings, by the name that customers have for them."""
 
     def served(name: str, model: Model) -> ServedModel:
+        on_rest = partial(tally.count, "stillgate_upstream_rests_total", (name,))
+        on_rest(0)  # a counter that begins with its first rest does not show that one as an increase
         return ServedModel(
             Terms(model.max_output_tokens, model.input_picodollars, model.output_picodollars),
             upstreams[model.upstream],
             model.known_as or name,
             clock,
-            lambda: tally.count("stillgate_upstream_rests_total", (name,)),
+            on_rest,
             chat_length=settings.upstreams[model.upstream].chat_length,
         )
 

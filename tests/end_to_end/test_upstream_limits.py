@@ -119,7 +119,7 @@ async def test_a_model_whose_upstream_asks_two_tenants_to_wait_is_let_alone_by_a
     limited = json_answer(429, {"error": {"message": "no"}}, [("Retry-After", "3")])
     scene.upstream.script(limited, json_answer(200, answer()), limited)
     counted = 'stillgate_upstream_rests_total{model="busy"}'
-    before = (await scene.gate.metrics()).get(counted, 0)
+    before = (await scene.gate.metrics())[counted]
     told = [await code_of(scene, key, model="busy") for key in keys[:3]]
     assert told == [(503, "upstream_rate_limited"), (200, ""), (503, "upstream_rate_limited")]
     scene.upstream.script(limited)
