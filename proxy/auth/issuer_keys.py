@@ -63,7 +63,7 @@ class IssuerKeys:
         self._random = random  # from 0 to 1
         self._document = b""
         self._keys: KeySet | None = None
-        self._loaded_at = float("-inf")  # monotonic
+        self._loaded_at = clock.monotonic()  # or since when they have been looked for
         self._failures = 0  # on end
         self._busy = True  # with an attempt, or about to make the first
         self._tried = asyncio.Event()  # the attempt that is made or comes next is over
@@ -79,7 +79,7 @@ class IssuerKeys:
 
     @property
     def age(self) -> float:
-        """How long ago the keys were known to be the issuer's, in seconds."""
+        """How long ago the keys were known to be the issuer's, in seconds; until there were any, since the start."""
         return self._clock.monotonic() - self._loaded_at
 
     async def key(self, algorithm: str, kid: str | None) -> tuple[KeySet, jwt.PyJWK]:

@@ -112,8 +112,7 @@ class Tokens:
         for name, _, keys in self._trusted.values():
             for result, count in keys.loads.items():
                 found["stillgate_issuer_loads_total", (name, result)] = count
-            if keys.age != float("inf"):
-                found["stillgate_issuer_keys_age_seconds", (name,)] = keys.age
+            found["stillgate_issuer_keys_age_seconds", (name,)] = keys.age
         return found
 
     def _check_refused(self, name: str) -> None:
