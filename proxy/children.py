@@ -166,10 +166,14 @@ class Worker:
     async def end(self) -> None:
         """Kill the process if it still runs, and let go of it."""
         self._line.close()
+        self.kill()
+        await self._process.wait()
+
+    def kill(self) -> None:
+        """Kill the process if it still runs."""
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
-        await self._process.wait()
 
 
 def counted(workers: Iterable[Worker], dead: Snapshot | None) -> Counted:

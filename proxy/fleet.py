@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from proxy.children import BEAT_S, Counted, Worker, counted
+from proxy.children import BEAT_S, WORKER, Counted, Program, Worker, counted
 from proxy.errors import ConfigurationError
 from proxy.log import get
 from proxy.metrics import Sample, Snapshot, merge
@@ -14,12 +14,14 @@ from proxy.start import Start
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _SILENT_S = 10.0  # a hundred times what a loop may stall under any input
+_GIVEN_UP_S = 30.0
 
 
 class Fleet:
     """All workers of one parent; `start` describes the first, the others differ in their number only."""
 
-    def __init__(self, start: Start, count: int) -> None:
+    def __init__(self, start: Start, count: int, program: Program = WORKER) -> None:
+        self._program = program
         self._starts = [replace(start, worker=number) for number in range(count)]
         self._pack_digest = start.pack_digest
         self._workers: dict[int, Worker] = {}
@@ -93,13 +95,15 @@ class Fleet:
         await asyncio.gather(*(worker.hurry() for worker in self._workers.values()))
 
     async def _listen(self) -> None:
-        """Ask every worker each second whether it is there, and tell once of one that does not answer."""
+        """Ask every worker each second whether it is there; tell once of one that does not answer, then kill it."""
         known: set[int] = set()
         while True:
             await asyncio.sleep(BEAT_S)
             living = [worker for worker in self._workers.values() if worker.alive]
             for worker in living:
                 worker.beat()
+                if worker.silent >= _GIVEN_UP_S:
+                    worker.kill()
             silent = {worker.pid for worker in living if not self._serves(worker)}
             for pid in silent - known:
                 get("parent").error("a worker does not answer", pid=pid)
@@ -128,6 +132,7 @@ class Fleet:
 
     async def _spawn(self, start: Start) -> None:
         """Start a worker with the pack in force, which need not be the one that lies at the settings' path."""
-        worker = self._workers[start.worker] = await Worker.spawn(replace(start, pack_digest=self._pack_digest))
+        described = replace(start, pack_digest=self._pack_digest)
+        worker = self._workers[start.worker] = await Worker.spawn(described, self._program)
         if worker.pack_digest != self._pack_digest:  # another came into force meanwhile
             await worker.switch(self._pack_digest)
