@@ -42,6 +42,9 @@ class Pace(NamedTuple):
     max_age: float
 
 
+_GO_ON, _NONE = "the last good ones go on", "its tokens are refused until they can"
+
+
 class IssuerKeys:
     """The keys of one issuer; `run` must run as long as they are used."""
 
@@ -169,9 +172,8 @@ class IssuerKeys:
         self.loads["failed"] += 1
         self._failures += 1
         if self._failures == 1:  # once, until it is well again
-            self._logger.error(
-                "an issuer's keys cannot be loaded; the last good ones go on", issuer=self._name, why=why
-            )
+            said = "an issuer's keys cannot be loaded; " + (_GO_ON if self.current is not None else _NONE)
+            self._logger.error(said, issuer=self._name, why=why)
 
     def _pause(self) -> float:
         """Return how long to wait before the next attempt: uneven, so that replicas do not ask all at once."""

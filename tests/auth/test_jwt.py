@@ -268,7 +268,7 @@ async def test_a_remembered_token_ends_when_the_keys_are_too_old(tmp_path: Path)
         assert ground.count("stillgate_issuer_keys_age_seconds", "corp") == 401
 
 
-async def test_keys_that_never_came_get_older_too(tmp_path: Path) -> None:
+async def test_keys_that_never_came_get_older_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Without a number there is nothing that an alert could see, and every token is refused."""
     ground = Ground(tmp_path)
     ground.file.unlink()
@@ -276,6 +276,7 @@ async def test_keys_that_never_came_get_older_too(tmp_path: Path) -> None:
         assert await ground.status(TOKEN) == 503
         ground.clock.advance(4000)
         assert ground.count("stillgate_issuer_keys_age_seconds", "corp") == 4000
+    assert "keys cannot be loaded; its tokens are refused until they can" in caplog.text
 
 
 async def test_what_is_not_valid_yet_is_looked_at_again(ground: Ground) -> None:
