@@ -25,10 +25,9 @@ def excess(hits: ArrayLike, trials: ArrayLike, usual: ArrayLike) -> Floats:
     The binomial log-likelihood ratio, as in Kulldorff's scan statistic (1997). Arrays or numbers.
     """
     seen, of, share = np.broadcast_arrays(*(np.asarray(each, np.float64) for each in (hits, trials, usual)))
-    share = np.clip(share, 1e-9, 1 - 1e-9)
     found = np.zeros(seen.shape)
     more = seen > of * share  # of windows of age a fraction, and logarithms are most of the work
-    seen, of, share = seen[more], of[more], share[more]
+    seen, of, share = seen[more], of[more], np.clip(share[more], 1e-9, 1 - 1e-9)
     part = seen / of
     missed = np.maximum(1 - part, np.finfo(np.float64).tiny)  # where it is none, none are counted
     found[more] = seen * np.log(part / share) + (of - seen) * np.log(missed / (1 - share))

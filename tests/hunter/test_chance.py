@@ -42,6 +42,10 @@ def test_a_share_that_nobody_or_everybody_has_is_finite(usual: float) -> None:
     assert np.isfinite(excess([0, 5, 10], 10, usual)).all()
 
 
+def test_what_is_true_of_everybody_is_no_excess() -> None:
+    assert excess([0, 5, 10], 10, 1.0).tolist() == [0.0, 0.0, 0.0]
+
+
 def _brute_force(counts: list[int], shape: float) -> float:
     """Return the log-likelihood under the best zero-truncated negative binomial, over a fine grid of means."""
 

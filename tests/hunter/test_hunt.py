@@ -186,6 +186,12 @@ def test_what_is_older_than_every_window_is_forgotten_and_an_empty_hunt_goes_on(
     assert Hunt(TERMS).judge(START) == []
 
 
+@pytest.mark.parametrize("agent", ["", "gateway"])
+def test_where_all_have_one_client_or_tell_none_a_campaign_is_found_by_the_rest(world: World, agent: str) -> None:
+    hunt = _tell([event._replace(agent=agent) for event in in_order(world)])
+    assert set().union(*_members(hunt).values()) == world.guilty
+
+
 def replace_at(event: Event, at: float) -> Event:
     return event._replace(at=at, account="newcomer")
 
