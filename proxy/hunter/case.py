@@ -37,4 +37,9 @@ class Case:
     @property
     def began(self) -> float:
         """When the first of its exchanges was."""
-        return float(self.rows["at"].min(initial=self.usual.now))
+        return float(self.rows["at"].min(initial=self.ended))
+
+    @property
+    def ended(self) -> float:
+        """When the last of its exchanges was, which may be one of too many to be in the ledger still."""
+        return float(self.column("last").max())

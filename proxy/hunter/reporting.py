@@ -51,7 +51,7 @@ def tells_more(case: Case, spared: frozenset[str], before: Finding | None, now: 
         return True
     if before.members.keys() != set(map(case.accounts.name, case.members.tolist())):
         return True
-    if float(case.rows["at"].max()) <= before.last_at:
+    if case.ended <= before.last_at:
         return False
     exchanges = round(float(_shares(case).sum()))
     return exchanges >= (1 + _GROWN) * before.exposure.exchanges or now - before.updated_at >= _TOLD_EVERY_S
@@ -75,7 +75,7 @@ def report(
         found_at=group.finding.found_at if group.finding else now,
         updated_at=now,
         first_at=case.began,
-        last_at=float(rows["at"].max()),
+        last_at=case.ended,
         confidence=confidence(evidence),
         sought=sought(evidence),
         members=_members(case, looked_at.ties, links, group.finding.members if group.finding else {}),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from proxy.hunter import hunt as hunt_module
+from proxy.hunter import ledger as ledger_module
 from proxy.hunter import postings as postings_module
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
@@ -190,6 +191,20 @@ def test_what_is_older_than_every_window_is_forgotten_and_an_empty_hunt_goes_on(
 def test_where_all_have_one_client_or_tell_none_a_campaign_is_found_by_the_rest(world: World, agent: str) -> None:
     hunt = _tell([event._replace(agent=agent) for event in in_order(world)])
     assert set().union(*_members(hunt).values()) == world.guilty
+
+
+def test_a_finding_whose_exchanges_made_room_for_newer_ones_stays_and_stops_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hunt = _tell(in_order(world))
+    found = _members(hunt)
+    for module in (hunt_module, ledger_module):
+        monkeypatch.setattr(module, "EXCHANGES_MOST", 2_000)
+    later = [event._replace(at=_END + n, account=f"later-{n % 500}") for n, event in enumerate(world.events[:3_000])]
+    hunt.see([event._replace(prints=event.prints[:0], links=(), peer="", prefix="") for event in later])
+    assert len(hunt._ledger) <= 2_000
+    hunt.judge(_END + HOUR_S)
+    assert _members(hunt) == found
 
 
 def replace_at(event: Event, at: float) -> Event:
