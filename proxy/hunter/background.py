@@ -20,6 +20,10 @@ _HOUR_S = 3600.0
 _HOURS_MOST = 24 * 100
 # People's use spreads at least as unevenly as this, and never so unevenly that a few counts mean nothing.
 _SHAPES = (0.3, 1.0)
+# What nearly all have in common with others is no coincidence (a country, that an account was verified, the address of
+# a gateway in between), and neither is a value that a good part of all have (the card of all who pay nothing).
+_NEARLY_ALL = 0.9
+_GOOD_PART = 0.25
 # So many ordinary accounts count beside those that were seen, so that a first day is not certain of anything.
 _DOUBT = 20.0
 _HALF = 0.5
@@ -32,9 +36,10 @@ class Background:
 
     `ages` is the bin of each account's opening among the ordinary ones, -1 where nobody knows, and `ages_before` the
     share of ordinary accounts in the bins before each, and in all of them: many may have been opened at one moment, as
-    when they were moved here. `tokens` is by kind the token of each
-    account, 0 for none; `linked` the usual share of tenants that have one in common with another tenant. `hours`
-    counts active accounts by the hour since the epoch, `first_hour` being the first.
+    when they were moved here. `tokens` is by kind the token of each account, 0 for none; `linked` the usual share of
+    tenants that have one in common with another tenant; `joining` the tokens by which strangers may hang together: not
+    networks, and not what many have in common anyway. `hours` counts active accounts by the hour since the epoch,
+    `first_hour` being the first.
     """
 
     now: float
@@ -45,6 +50,7 @@ class Background:
     ages_common: Floats  # the usual share of each bin, the first being that of the unknown
     tokens: Mapping[str, NDArray[np.int32]]
     linked: Mapping[str, float]
+    joining: Mapping[str, NDArray[np.int32]]
     agents: NDArray[np.float64]  # the usual share of each agent, by its number
     log_output: tuple[float, float]  # mean and deviation of accounts' mean logarithm of output tokens
     log_count: tuple[float, float]
@@ -77,16 +83,23 @@ def background(
     # Whatever clock an exchange was told by, there are so many hours at most.
     hours, first_hour = ledger.active_hours(~plain, now - _HOURS_MOST * _HOUR_S, now + _HOUR_S)
     tokens = {kind: _token_of(links, kind, len(accounts)) for kind in links.kinds}
+    habits = _habits(accounts, plain, plain.astype(np.float64), tokens)
+    linked = habits["linked"]
     return Background(
         now=now,
         ordinary=ordinary,
         yardstick=plain,
         tokens=tokens,
+        joining={
+            kind: _uncommon(token, rows["tenant"])
+            for kind, token in tokens.items()
+            if kind != PREFIX and linked[kind] < _NEARLY_ALL
+        },
         log_count=(float(np.log(counts).mean()), max(0.3, float(np.log(counts).std()))),
         shape=float(np.clip(shape_of(counts), *_SHAPES)),
         hours=hours,
         first_hour=first_hour,
-        **_habits(accounts, plain, plain.astype(np.float64), tokens),
+        **habits,
     )
 
 
@@ -114,12 +127,11 @@ def mean_log_output(accounts: Accounts) -> Floats:
 
 
 def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Background) -> set[tuple[str, int]]:
-    """Return the tokens, by kind, that members of different tenants have in common; networks aside."""
+    """Return the tokens, by kind, that members of different tenants have in common, of those that may join strangers."""
     found: set[tuple[str, int]] = set()
-    for kind, tokens in usual.tokens.items():
-        if kind != PREFIX:
-            values, holders = tenants_of(tokens[members], tenants[members])
-            found.update((kind, value) for value in values[holders > 1].tolist())
+    for kind, tokens in usual.joining.items():
+        values, holders = tenants_of(tokens[members], tenants[members])
+        found.update((kind, value) for value in values[holders > 1].tolist())
     return found
 
 
@@ -195,6 +207,13 @@ def _token_of(links: Links, kind: str, count: int) -> NDArray[np.int32]:
     known = best >= 0
     chosen[known] = tokens[best[known] & _LOWER]
     return chosen
+
+
+def _uncommon(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the token of each account, or 0 for one that a good part of the tenants have who have any."""
+    values, holders = tenants_of(tokens, tenants)
+    common = values[holders >= _GOOD_PART * holders.sum()]
+    return np.where(np.isin(tokens, common), 0, tokens).astype(np.int32)
 
 
 def _linked(tokens: NDArray[np.int32], tenants: NDArray[np.int32], weights: Floats) -> float:

@@ -103,12 +103,11 @@ def _chained(case: Case) -> list[Evidence]:
     shared: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}  # by tenant: who shares one, who has one
     values: dict[str, NDArray[np.int64]] = {}  # that several tenants have, by kind
     _, tenant = np.unique(tenants, return_inverse=True)
-    for kind, tokens in case.usual.tokens.items():
-        if kind != PREFIX:
-            mine = tokens[case.members]
-            known, holders = tenants_of(mine, tenants)
-            values[kind] = known[holders > 1]
-            shared[kind] = np.bincount(tenant, np.isin(mine, values[kind])) > 0, np.bincount(tenant, mine > 0) > 0
+    for kind, tokens in case.usual.joining.items():
+        mine = tokens[case.members]
+        known, holders = tenants_of(mine, tenants)
+        values[kind] = known[holders > 1]
+        shared[kind] = np.bincount(tenant, np.isin(mine, values[kind])) > 0, np.bincount(tenant, mine > 0) > 0
     if not shared:
         return []
     chain = max(shared, key=lambda kind: int(shared[kind][0].sum()))

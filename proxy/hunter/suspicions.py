@@ -18,7 +18,6 @@ from proxy.hunter.background import AGE_BINS, Background
 from proxy.hunter.chance import SUSPICIOUS, Floats, excess
 from proxy.hunter.dealing import mark_dealt
 from proxy.hunter.ids import Numbers
-from proxy.hunter.links import PREFIX
 from proxy.hunter.postings import Postings
 
 _GROWTH = 8
@@ -97,8 +96,8 @@ def suspicious_links(tenants: Numbers, usual: Background, least: int) -> list[Su
     count = len(tenants)
     edges = [
         (shared, np.flatnonzero(shared))
-        for kind, tokens in usual.tokens.items()
-        if kind != PREFIX and (shared := _shared_tokens(tokens, tenants)).any()
+        for tokens in usual.joining.values()
+        if (shared := _shared_tokens(tokens, tenants)).any()
     ]
     if not edges:
         return []

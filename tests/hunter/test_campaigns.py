@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from zlib import crc32
 
 import pytest
 
@@ -11,9 +12,13 @@ from tests.hunter.campaigns import (
     AMONG_HONEST_USERS,
     CAMPAIGNS,
     REASONING,
+    fixed,
     from_a_collection,
+    growing_pool,
     judges_of_two_months,
+    no_template,
     two_texts,
+    varied,
     victim,
 )
 from tests.hunter.look_alikes import LOOK_ALIKES, OCCASIONS
@@ -83,6 +88,38 @@ def test_questions_of_a_public_collection_are_no_part_of_a_template() -> None:
     (finding,) = _hunted(from_a_collection, 1).hunt.findings.values()
     (template,) = finding.templates
     assert set(template.prints) == set(piece("around", 24))
+
+
+def _with_countries(world: World, countries: int) -> World:
+    world.events = [
+        event._replace(links=(*event.links, ("country", f"country-{crc32(event.account.encode()) % countries}")))
+        for event in world.events
+    ]
+    return world
+
+
+@pytest.mark.parametrize("countries", [1, 4, 40])
+@pytest.mark.parametrize("make", [no_template, growing_pool], ids=lambda make: make.__name__)
+def test_what_nearly_all_have_in_common_hides_no_pool(make: Callable[[World], None], countries: int) -> None:
+    world = World(1)
+    ordinary(world)
+    make(world)
+    outcome = run(in_order(_with_countries(world, countries)), world.guilty, every_s=3 * HOUR_S)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+
+
+def test_two_campaigns_are_not_one_for_having_accounts_in_the_same_countries() -> None:
+    world, other = World(1), World(2)
+    ordinary(world)
+    fixed(world)
+    varied(other)
+    world.events += [
+        event._replace(account=f"other-{event.account}", tenant=f"other-{event.tenant}", peer="", prefix="", links=())
+        for event in other.events
+    ]
+    findings = run(in_order(_with_countries(world, 12)), every_s=3 * HOUR_S).hunt.findings.values()
+    assert sorted(len(finding.members) for finding in findings) == [60, 80]
 
 
 def _is_sound(outcome: Outcome) -> None:
