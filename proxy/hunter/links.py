@@ -8,15 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.hunter.accounts import Names
+from proxy.hunter.accounts import WISHES, Names
 from proxy.hunter.archive import pack_names, unpack_names
 from proxy.hunter.columns import Columns
 from proxy.hunter.event import Event
 from proxy.hunter.ids import Ids, Numbers, joined
 
 PEER, PREFIX = "peer", "peer_prefix"
+# What addresses, traits and families of evidence are called: an attribute of such a name is another thing.
+_TAKEN = frozenset({PEER, PREFIX, "text", "age", "opened", "client", "volume", "rhythm", "output", "payload", *WISHES})
+_BESIDE = " (attribute)"
 # Of one account: who connects from ever new addresses is known by the first of them, some sixteen with their networks.
 _LINKS_OF_ACCOUNT = 48
+
+
+def kind_of(attribute: str) -> str:
+    """Return the kind of links that an attribute makes: its name, told from what else is called so."""
+    return attribute + _BESIDE if attribute in _TAKEN else attribute
+
+
+def name_of(kind: str) -> str:
+    """Return what packs call a kind: an attribute's own name, but "peer" and "peer_prefix" are addresses there."""
+    attribute = kind.removesuffix(_BESIDE)
+    return kind if attribute in (PEER, PREFIX) else attribute
 
 
 class Links:
@@ -49,7 +63,8 @@ class Links:
             if self._latest.get(account) == came_with or self._counts.get(account, 0) >= _LINKS_OF_ACCOUNT:
                 continue
             self._latest[account] = came_with
-            for kind, value in ((PEER, event.peer), (PREFIX, event.prefix), *event.links):
+            attributes = ((kind_of(attribute), value) for attribute, value in event.links)
+            for kind, value in ((PEER, event.peer), (PREFIX, event.prefix), *attributes):
                 if value:
                     tokens.append(self._tokens.number(f"{kind}\0{value}"))
                     owners.append(account)

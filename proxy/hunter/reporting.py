@@ -16,7 +16,7 @@ from proxy.hunter.chance import Floats
 from proxy.hunter.evidence import confidence, sought
 from proxy.hunter.finding import CLIENT, OPENED, Evidence, Exposure, Finding, Member, Reach, Template
 from proxy.hunter.ids import Keys
-from proxy.hunter.links import PEER, PREFIX, Links
+from proxy.hunter.links import PEER, PREFIX, Links, name_of
 from proxy.hunter.membership import Tie
 from proxy.hunter.suspects import Suspect
 from proxy.hunter.texts import Texts
@@ -219,7 +219,7 @@ def _reach(case: Case, links: Links, spared: frozenset[str]) -> Reach:
     for kind, tokens in case.usual.tokens.items():
         values, holders = tenants_of(tokens[case.members], tenants)
         if kind == PREFIX or (holders > 1).any():
-            shared[kind] = frozenset(links.value(int(value)) for value in values[holders > 1].tolist())
+            shared[name_of(kind)] = frozenset(links.value(int(value)) for value in values[holders > 1].tolist())
     low, high = (float(opened.min()), float(opened.max())) if len(opened) else (0.0, 0.0)
     return Reach(low, high, case.began, shared, spared)
 

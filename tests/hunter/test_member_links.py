@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
@@ -55,9 +56,10 @@ def _campaign() -> Iterator[Event]:
             )
 
 
-def _found() -> Finding:
+def _found(attribute: str = "payment") -> Finding:
     hunt = Hunt([Terms("extraction", 10, 8, 7 * DAY_S, 0.95)])
-    hunt.see([*_ordinary(), *_campaign()])
+    told = [*_ordinary(), *_campaign()]
+    hunt.see([event._replace(links=((attribute, event.links[0][1]), *event.links[1:])) for event in told])
     (finding,) = hunt.judge(NOW)
     assert {member.account for member in finding.members.values()} == {f"m-{number}" for number in range(24)}
     return finding
@@ -75,6 +77,21 @@ def test_a_member_names_what_others_have_too_and_nothing_that_is_its_own() -> No
     )
     assert ("peer", "exit-of-its-own") not in members["m-0"].links
     assert not any(kind == "signup" for member in members.values() for kind, _ in member.links)
+
+
+@pytest.mark.parametrize("attribute", ["age", "client", "opened", "volume", "peer", "peer_prefix", "logprobs"])
+def test_an_attribute_may_be_called_as_something_else_is(attribute: str) -> None:
+    plain, named = _found(), _found(attribute)
+    assert named.confidence == plain.confidence
+    kind = f"{attribute} (attribute)"
+    assert [(entry.family, entry.weight) for entry in named.evidence] == [
+        (kind if entry.family == "payment" else entry.family, entry.weight) for entry in plain.evidence
+    ]
+    assert ("peer", "exit-1") in named.members["m-1"].links
+    assert (kind, "card-0") in named.members["m-1"].links
+    called = kind if attribute.startswith("peer") else attribute  # packs mean addresses by these
+    assert named.reach.shared[called] == plain.reach.shared["payment"]
+    assert named.reach.shared["peer"] == plain.reach.shared["peer"]
 
 
 def test_links_come_back_from_the_store_and_members_of_before_have_none() -> None:
