@@ -37,9 +37,9 @@ class Background:
     `ages` is the bin of each account's opening among the ordinary ones, -1 where nobody knows, and `ages_before` the
     share of ordinary accounts in the bins before each, and in all of them: many may have been opened at one moment, as
     when they were moved here. `tokens` is by kind the token of each account, 0 for none; `linked` the usual share of
-    tenants that have one in common with another tenant; `joining` the tokens by which strangers may hang together: not
-    networks, and not what many have in common anyway. `hours` counts active accounts by the hour since the epoch,
-    `first_hour` being the first.
+    tenants that have one in common with another tenant; `joining` the tokens by which strangers may hang together: no
+    networks, no values that many have, and no kind that is `common`, which nearly all have in common with others.
+    `hours` counts active accounts by the hour since the epoch, `first_hour` being the first.
     """
 
     now: float
@@ -51,6 +51,7 @@ class Background:
     tokens: Mapping[str, NDArray[np.int32]]
     linked: Mapping[str, float]
     joining: Mapping[str, NDArray[np.int32]]
+    common: frozenset[str]
     agents: NDArray[np.float64]  # the usual share of each agent, by its number
     log_output: tuple[float, float]  # mean and deviation of accounts' mean logarithm of output tokens
     log_count: tuple[float, float]
@@ -83,23 +84,21 @@ def background(
     # Whatever clock an exchange was told by, there are so many hours at most.
     hours, first_hour = ledger.active_hours(~plain, now - _HOURS_MOST * _HOUR_S, now + _HOUR_S)
     tokens = {kind: _token_of(links, kind, len(accounts)) for kind in links.kinds}
-    habits = _habits(accounts, plain, plain.astype(np.float64), tokens)
-    linked = habits["linked"]
+    common = {kind for kind, token in tokens.items() if _all_share(token[plain], rows["tenant"][plain])}
     return Background(
         now=now,
         ordinary=ordinary,
         yardstick=plain,
         tokens=tokens,
         joining={
-            kind: _uncommon(token, rows["tenant"])
-            for kind, token in tokens.items()
-            if kind != PREFIX and linked[kind] < _NEARLY_ALL
+            kind: _uncommon(token, rows["tenant"]) for kind, token in tokens.items() if kind not in common | {PREFIX}
         },
+        common=frozenset(common),
         log_count=(float(np.log(counts).mean()), max(0.3, float(np.log(counts).std()))),
         shape=float(np.clip(shape_of(counts), *_SHAPES)),
         hours=hours,
         first_hour=first_hour,
-        **habits,
+        **_habits(accounts, plain, plain.astype(np.float64), tokens),
     )
 
 
@@ -127,7 +126,7 @@ def mean_log_output(accounts: Accounts) -> Floats:
 
 
 def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Background) -> set[tuple[str, int]]:
-    """Return the tokens, by kind, that members of different tenants have in common, of those that may join strangers."""
+    """Return the tokens, by kind, that members of different tenants have in common and that may join strangers."""
     found: set[tuple[str, int]] = set()
     for kind, tokens in usual.joining.items():
         values, holders = tenants_of(tokens[members], tenants[members])
@@ -207,6 +206,12 @@ def _token_of(links: Links, kind: str, count: int) -> NDArray[np.int32]:
     known = best >= 0
     chosen[known] = tokens[best[known] & _LOWER]
     return chosen
+
+
+def _all_share(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> bool:
+    """Tell whether nearly all tenants that have a token have it in common with another."""
+    _, holders = tenants_of(tokens, tenants)
+    return len(holders) > 0 and int(holders[holders > 1].sum()) >= _NEARLY_ALL * int(holders.sum())
 
 
 def _uncommon(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -12,7 +12,6 @@ from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background, pooled
 from proxy.hunter.chance import SUSPICIOUS, excess
 from proxy.hunter.ids import Numbers
-from proxy.hunter.links import PREFIX
 from proxy.hunter.looks import Looks
 from proxy.hunter.membership import LEAST, VOLUME, judge_members
 from proxy.hunter.mixture import unlike_users
@@ -89,12 +88,11 @@ def _send(group: Named, text: Texts, accounts: int) -> bool:
 
 def hang_together(one: Named, other: Named, usual: Background) -> bool:
     """Tell whether the second of two groups has its cards or addresses from the first: too many are theirs as well."""
-    for kind, tokens in usual.tokens.items():
-        if kind != PREFIX:
-            mine = tokens[other.members]
-            known, shared = mine > 0, np.isin(mine, tokens[one.members])
-            if excess(int((known & shared).sum()), int(known.sum()), max(usual.linked[kind], NEIGHBOURS)) >= SUSPICIOUS:
-                return True
+    for kind, tokens in usual.joining.items():
+        mine = tokens[other.members]
+        known, shared = mine > 0, np.isin(mine, tokens[one.members])
+        if excess(int((known & shared).sum()), int(known.sum()), max(usual.linked[kind], NEIGHBOURS)) >= SUSPICIOUS:
+            return True
     return False
 
 

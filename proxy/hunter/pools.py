@@ -45,7 +45,7 @@ def _shared(case: Case) -> list[Evidence]:
     found: list[Evidence] = []
     tenants = case.column("tenant")
     for kind, tokens in case.usual.tokens.items():
-        if kind == PREFIX:
+        if kind == PREFIX or kind in case.usual.common:
             continue
         values, holders = tenants_of(tokens[case.members], tenants)
         hits, known, pooled = int(holders[holders > 1].sum()), int(holders.sum()), values[holders > 1]

@@ -138,7 +138,8 @@ def _suspicious(
     kind_of = np.zeros(len(numbers), np.int8)
     totals = np.bincount(rows, minlength=len(numbers))
     linked: list[NDArray[np.bool_]] = []
-    for number, (kind, tokens) in enumerate(usual.tokens.items(), 1):
+    telling = ((kind, tokens) for kind, tokens in usual.tokens.items() if kind not in usual.common)
+    for number, (kind, tokens) in enumerate(telling, 1):
         linked.append(_in_common(rows, tokens[who]))
         hits = np.bincount(rows[linked[-1]], minlength=len(numbers))
         weight = excess(hits, totals, usual.linked[kind])

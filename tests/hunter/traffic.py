@@ -227,6 +227,11 @@ class Outcome:
         """Those who were named at any time and are not guilty."""
         return {name for _, finding in self.told for name in finding.members} - self.guilty
 
+    @property
+    def surest(self) -> float:
+        """The highest confidence that any group has, found or not."""
+        return max((group.confidence for group in self.hunt._suspects), default=0.0)
+
 
 def run(
     events: Sequence[Event],
