@@ -33,16 +33,28 @@ class Named(NamedTuple):
         return fits
 
     def with_those_of(self, other: Named) -> Named:
-        """Return it with the members of another as well; the traits of both are the same ones."""
-        order = np.argsort(np.concatenate([self.members, other.members]), kind="stable")
+        """Return it with the members of another that sends the same text as well.
+
+        The two may be of different rounds: a trait that came up since says nothing of those who were looked at before.
+        """
+        members = np.concatenate([self.members, other.members])
+        order = np.argsort(members, kind="stable")
+        mine, theirs = ({tie.trait: tie.weights for tie in entry.ties} for entry in (self, other))
         ties = [
-            Tie(mine.trait, np.concatenate([mine.weights, theirs.weights])[order])
-            for mine, theirs in zip(self.ties, other.ties, strict=True)
+            Tie(
+                trait,
+                np.concatenate(
+                    [mine.get(trait, np.zeros(len(self.members))), theirs.get(trait, np.zeros(len(other.members)))]
+                )[order],
+            )
+            for trait in {**mine, **theirs}
         ]
-        members = np.concatenate([self.members, other.members])[order]
-        strangers = np.setdiff1d(self.strangers, members)
         return self._replace(
-            members=members, ties=ties, alike=np.concatenate([self.alike, other.alike]), strangers=strangers
+            members=members[order],
+            pool=len(np.union1d(np.union1d(self.used.users, other.used.users), members)),
+            ties=ties,
+            alike=np.concatenate([self.alike, other.alike]),
+            strangers=np.setdiff1d(self.strangers, members),
         )
 
     def of(self, chosen: NDArray[np.bool_]) -> Named:

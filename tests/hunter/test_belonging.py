@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from proxy.hunter.belonging import LEAST_ACCOUNTS, hang_together, same_text, who_belongs
+from proxy.hunter.chance import ways_to_choose
 from proxy.hunter.ids import Numbers
 from proxy.hunter.looks import Looks
 from proxy.hunter.membership import Tie
@@ -63,6 +64,22 @@ def test_a_group_with_the_members_of_another_has_their_ties_too() -> None:
     assert both.members.tolist() == [*range(5), *range(10, 20), *range(30, 33)]
     assert [tie.weights.tolist() for tie in both.ties] == [both.members.tolist(), (-both.members).tolist()]
     assert len(both.alike) == len(both.members)
+
+
+def test_two_groups_of_different_rounds_are_joined_by_the_traits_of_either() -> None:
+    one, other = _named(_some(range(3)), _some(range(4))), _named(_some(range(3, 5)), _some(range(2, 5)))
+    later = other._replace(ties=[*other.ties, Tie("sign-up", np.ones(2))])
+    for first, second, said in ((one, later, [0, 0, 0, 1, 1]), (later, one, [0, 0, 0, 1, 1])):
+        ties = {tie.trait: tie.weights.tolist() for tie in first.with_those_of(second).ties}
+        assert ties["age"] == [0, 1, 2, 3, 4]
+        assert ties["sign-up"] == said
+
+
+def test_the_members_of_two_groups_were_chosen_among_the_users_of_both_texts() -> None:
+    one, other = _named(_some(range(6)), _some(range(8))), _named(_some(range(6, 12)), _some(range(2, 12)))
+    both = one.with_those_of(other)
+    assert both.pool == len(both.members) == 12
+    assert ways_to_choose(both.pool, len(both.members)) == 0.0
 
 
 def _pool(n: int) -> dict[str, Any]:
