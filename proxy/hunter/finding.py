@@ -74,7 +74,7 @@ class Finding:
     """A campaign as it stands; `id` stays while it grows, and `rule` is the entry of `campaigns:` that it meets.
 
     Times are Unix seconds. `sought` names the capability, in words. `hours` counts all exchanges of its members by hour
-    of the day.
+    of the day. Of a campaign that goes on for longer than the window, `first_at`, `exposure` and `hours` tell of that.
     """
 
     id: str

@@ -32,6 +32,7 @@ _GROWN = 0.25
 _TOLD_EVERY_S = 6 * 3600.0
 _HOURS = 24
 _DAY_S = 86_400.0
+_WINDOW_MOST_S = 31 * _DAY_S  # that a pack may have: what seems to have begun longer before was told by a wrong clock
 _TELLING = 0.5  # nats from which on a tie is worth a sentence
 
 
@@ -82,7 +83,7 @@ def report(
         templates=_templates(group, used),
         evidence=tuple(sorted(evidence, key=lambda entry: -entry.weight)),
         exposure=_exposure(case),
-        reach=_reach(case, links, looked_at.spared),
+        reach=_reach(case, links, looked_at.spared, group.finding),
         hours=tuple(np.bincount((rows["at"] // 3600 % _HOURS).astype(np.int64), minlength=_HOURS).tolist()),
     )
 
@@ -211,7 +212,7 @@ def _shares(case: Case) -> Floats:
     return shares
 
 
-def _reach(case: Case, links: Links, spared: frozenset[str]) -> Reach:
+def _reach(case: Case, links: Links, spared: frozenset[str], before: Finding | None) -> Reach:
     opened = case.column("opened")
     opened = opened[opened > 0]
     shared: dict[str, frozenset[str]] = {}
@@ -221,7 +222,10 @@ def _reach(case: Case, links: Links, spared: frozenset[str]) -> Reach:
         if kind == PREFIX or (holders > 1).any():
             shared[name_of(kind)] = frozenset(links.value(int(value)) for value in values[holders > 1].tolist())
     low, high = (float(opened.min()), float(opened.max())) if len(opened) else (0.0, 0.0)
-    return Reach(low, high, case.began, shared, spared)
+    began = case.began
+    if before is not None:  # its first exchanges may be older than the window by now
+        began = max(min(began, before.reach.began), before.found_at - _WINDOW_MOST_S)
+    return Reach(low, high, began, shared, spared)
 
 
 @lru_cache(1024)

@@ -126,6 +126,16 @@ def test_a_finding_keeps_its_id_while_it_grows_and_an_account_is_in_one_at_most(
     assert grown[-1] > 2 * grown[0]
 
 
+def test_a_campaign_began_when_it_did_however_long_it_goes_on() -> None:
+    world = World(1, days=10)
+    ordinary(world)
+    fixed(world)
+    told = [finding for _, finding in run(in_order(world), every_s=12 * HOUR_S).told]
+    assert {finding.reach.began for finding in told} == {min(e.at for e in world.events if e.account in world.guilty)}
+    assert told[-1].last_at > START + 9 * DAY_S
+    assert told[-1].first_at > told[-1].reach.began + DAY_S, "what it was given is that of the window"
+
+
 def test_what_two_findings_that_turn_out_to_be_one_had_told_is_told_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the evidence on both together would not be enough: the second is taken back in that moment."""
     world = _world(1, fixed)
