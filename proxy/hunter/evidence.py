@@ -49,7 +49,8 @@ _PROGRAM = frozenset({"volume", "rhythm"})
 _OF_ONE_PAYER = 2 / 3
 
 # The halls of a campus explain that most people of one course share addresses, and nothing else, while each sends as
-# much as he likes. So these count beside an occasion for two thirds, or by twice as much as evenness does.
+# much as he likes. So these count beside an occasion for two thirds, or by twice as much as evenness does, or by what
+# else they share.
 _PLACES, _PLACES_BY_EVEN = 2 / 3, 2.0
 _NO_POOL = _EITHER | _OCCASION | _PROGRAM | frozenset(WISHES)
 
@@ -124,8 +125,9 @@ def _odds(evidence: Sequence[Evidence]) -> float:
     rest = sum(entry.weight for entry in evidence if entry.family not in _EITHER | _OCCASION | _PROGRAM)
     even = max(0.0, sum(entry.weight for entry in evidence if entry.family == "volume"))
     pooled = {entry.family: entry.weight for entry in evidence if entry.family not in _NO_POOL}
-    if pooled.keys() == {PEER}:
-        of_places = max(0.0, pooled[PEER] - max(_PLACES * pooled[PEER], _PLACES_BY_EVEN * even))
+    if PEER in pooled:
+        places, others = pooled[PEER], sum(pooled.values()) - pooled[PEER]
+        of_places = max(0.0, places - max(_PLACES * places, _PLACES_BY_EVEN * even) - others)
         rest, occasion = rest - of_places, occasion + of_places
     if one_payer(evidence):
         occasion, program = occasion + even, min(program - even, (program - even) * _OF_ONE_PAYER)

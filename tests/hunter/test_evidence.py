@@ -373,6 +373,9 @@ def test_what_one_occasion_or_one_program_explains_makes_no_finding(families: Se
         ({"text": 4, "age": 6, "peer": 6, "volume": 2}, 17),
         ({"text": 4, "age": 6, "peer": 6, "volume": 3}, 19),
         ({"text": 4, "age": 6, "peer": 5, "payment": 5}, 20),
+        ({"text": 4, "age": 6, "peer": 6, "payment": 2}, 18),
+        ({"text": 4, "age": 6, "peer": 6, "payment": 0.1}, 15.2),
+        ({"text": 4, "age": 6, "peer": 6, "payment": 0.0}, 15),
     ],
 )
 def test_what_occasion_and_program_explain_both_counts_once(weights: dict[str, float], counted: float) -> None:
