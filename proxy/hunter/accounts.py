@@ -1,7 +1,7 @@
 """What is known of each account: when it was opened, how it connects, how much it asks and what for.
 
-Laws: sums only, and the rest from an account's earliest exchange, so the order in which exchanges are told makes no
-difference; strings are numbered once, and forgotten with the last account that has them.
+Laws: sums only, of the exchanges of the window, and the rest from an account's earliest exchange, so the order in which
+exchanges are told makes no difference; strings are numbered once, and forgotten with the last account that has them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Accounts:
                 "output": np.int64,
                 "log_output": np.float64,
                 "agent": np.int32,
-                "wishes": (np.int32, len(WISHES)),
+                "wishes": (np.float32, len(WISHES)),
             }
         )
         self._names = Names(())
@@ -129,6 +129,22 @@ class Accounts:
         self._names = Names([self._names.known[number] for number in numbers.tolist()])
         self._tenants = _kept(self._tenants, self.rows["tenant"])
         self._agents = _kept(self._agents, self.rows["agent"])
+
+    def keep_sums(self, owners: NDArray[np.int32], output: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Let sums be those of the exchanges that are still held, given the account and the output of each.
+
+        Return which part each account has left; what it asked for is taken to be spread evenly over all. Of an account
+        whose exchanges all made room for newer ones everything stays as it was.
+        """
+        rows = self.rows
+        held = np.bincount(owners, minlength=len(rows))
+        fewer = (held > 0) & (held < rows["exchanges"])
+        left = np.where(fewer, held / rows["exchanges"], 1.0)
+        rows["exchanges"][fewer] = held[fewer]
+        rows["output"][fewer] = np.bincount(owners, output, minlength=len(rows))[fewer]
+        rows["log_output"][fewer] = np.bincount(owners, np.log1p(output), minlength=len(rows))[fewer]
+        rows["wishes"][:] *= left[:, None]
+        return left
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything, for a checkpoint."""

@@ -294,5 +294,6 @@ class Hunt:
         self._accounts.keep(kept)
         self._links.keep(numbers)
         self._ledger.keep(numbers, since)
-        self._postings.keep(numbers, since)
+        left = self._accounts.keep_sums(self._ledger.rows["account"], self._ledger.rows["output"])
+        self._postings.keep(numbers, since, left)
         self._suspects.keep(numbers)

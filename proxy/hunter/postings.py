@@ -25,6 +25,7 @@ PAIRS_MOST = 12_000_000
 # Of so many this part is kept once there are more: to make the indexes anew takes seconds, so it is to be seldom.
 _KEPT_PART = 0.8
 _INDEXED_AT_ONCE = 1 << 20  # rows
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # as in `ids`
 
 
 class Postings:
@@ -71,8 +72,12 @@ class Postings:
         rows = self._by_print.rows_of(pairs["print"], marked)
         return pairs["print"][rows], pairs["account"][rows], pairs["times"][rows]
 
-    def keep(self, accounts: Numbers, since: float) -> None:
-        """Forget pairs not used since; `accounts` has the new number of every account, -1 for those that are gone."""
+    def keep(self, accounts: Numbers, since: float, left: NDArray[np.float64]) -> None:
+        """Forget pairs not used since; `accounts` has the new number of every account, -1 for those that are gone.
+
+        `left` says, by the new numbers, which part of each account's exchanges is still held; as far as anybody knows,
+        of the uses of each of its pairs it is the same part.
+        """
         pairs = self.pairs
         self._by_print.forget()
         self._pair_ids = Ids()
@@ -88,6 +93,8 @@ class Postings:
         pairs["print"][:] = renumbered[pairs["print"]]
         pairs["account"][:] = accounts[pairs["account"]]
         self.prints.keep(used)
+        self._print_ids.keep(used)
+        self._lessen(left, since)
         users = self.prints["users"]
         users[:] = np.bincount(pairs["print"], minlength=len(used))
         uses = self.prints["uses"]
@@ -95,7 +102,6 @@ class Postings:
         # What many used once and few do now has to be looked at again when these grow.
         np.minimum(self.prints["asked_at"], users, out=self.prints["asked_at"])
         np.minimum(self.prints["asked_uses"], uses, out=self.prints["asked_uses"])
-        self._print_ids.keep(used)
         self._index_pairs()
         for start in range(0, len(self._lone_users), _INDEXED_AT_ONCE):
             users = self._lone_users[start : start + _INDEXED_AT_ONCE]
@@ -116,6 +122,17 @@ class Postings:
         self.prints.restore(arrays)
         self.pairs.restore({name: arrays[f"pair_{name}"] for name in self.pairs.arrays()})
         self._index_pairs()
+
+    def _lessen(self, left: NDArray[np.float64], since: float) -> None:
+        """Let pairs have a part of their uses; by the print they are rounded up or down, so that nothing adds up."""
+        pairs, seed = self.pairs, np.float64(since).view(np.uint64)
+        up = (((self.print_keys() ^ seed) * _MIX) >> np.uint64(32)).astype(np.float64) / (1 << 32)
+        for start in range(0, len(pairs), _INDEXED_AT_ONCE):
+            part = slice(start, start + _INDEXED_AT_ONCE)
+            of = left[pairs["account"][part]]
+            fewer = start + np.flatnonzero(of < 1)
+            times = pairs["times"][fewer] * left[pairs["account"][fewer]] + up[pairs["print"][fewer]]
+            pairs["times"][fewer] = np.maximum(1, times.astype(np.int32))
 
     def _index_pairs(self) -> None:
         prints, accounts = self.pairs["print"], self.pairs["account"]

@@ -192,6 +192,21 @@ def from_a_collection(world: World) -> None:
             world.ask(who, START + HOUR_S * (n + task), (f"task-{task}", 18))
 
 
+def bought(world: World) -> None:
+    """Accounts of all ages that people used here for weeks, and sold three days ago; only addresses join them."""
+    sold_h = 24 * (world.days - 3)
+    accounts = [world.account(f"guilty-{n}") for n in range(60)]
+    world.guilty |= {account.name for account in accounts}
+    for n, account in enumerate(accounts):
+        times = world.rng.poisson(world.rng.lognormal(1.6, 0.8) * (world.days - 3))
+        for at in START + world.rng.random(times) * sold_h * HOUR_S:
+            world.ask(account, at, (f"before-{n}", 8))
+    proxies = world.rng.integers(10, size=60)
+    sold = [replace(one, peer=f"proxy-{n}", prefix=f"net-{n}") for one, n in zip(accounts, proxies, strict=True)]
+    for number, at in world.by_turns(60, 12, from_h=sold_h):
+        world.ask(sold[number], at, ("bought", 24), output=1500, asked=REASONING)
+
+
 def growing_pool(world: World) -> None:
     """Raw questions and a pool again, but half of the accounts begin to work on the second day."""
     accounts = _accounts(world, 60, within_days=60, cards=10, proxies=12)

@@ -12,6 +12,7 @@ from tests.hunter.campaigns import (
     AMONG_HONEST_USERS,
     CAMPAIGNS,
     REASONING,
+    bought,
     fixed,
     from_a_collection,
     growing_pool,
@@ -68,6 +69,16 @@ def test_honest_traffic_comes_out_clean(make: Callable[[World], None]) -> None:
 @pytest.mark.parametrize("make", OCCASIONS, ids=lambda make: make.__name__)
 def test_an_occasion_comes_out_clean_whatever_its_prompt_asks_for(make: Callable[[World], None]) -> None:
     outcome = _hunted(make, 1, REASONING)
+    assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_what_accounts_did_before_the_window_hides_nothing_that_they_do_now(seed: int) -> None:
+    world = World(seed, days=27)
+    ordinary(world)
+    bought(world)
+    outcome = run(in_order(world), world.guilty, every_s=12 * HOUR_S)
+    assert outcome.recall > 0.5  # in the window most of what they sent is what people sent
     assert outcome.innocent == set()
 
 

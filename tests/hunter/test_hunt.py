@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -130,10 +131,17 @@ def test_a_campaign_began_when_it_did_however_long_it_goes_on() -> None:
     world = World(1, days=10)
     ordinary(world)
     fixed(world)
-    told = [finding for _, finding in run(in_order(world), every_s=12 * HOUR_S).told]
+    outcome = run(in_order(world), every_s=12 * HOUR_S)
+    told = [finding for _, finding in outcome.told]
     assert {finding.reach.began for finding in told} == {min(e.at for e in world.events if e.account in world.guilty)}
     assert told[-1].last_at > START + 9 * DAY_S
     assert told[-1].first_at > told[-1].reach.began + DAY_S, "what it was given is that of the window"
+    since = max(event.at for event in world.events) - TERMS[0].window_s
+    of = Counter(event.account for event in world.events if event.at >= since)
+    (last,) = outcome.hunt.findings.values()
+    assert {name: member.of for name, member in last.members.items()} == {name: of[name] for name in last.members}
+    rows = outcome.hunt._accounts.rows
+    assert rows["exchanges"].sum() == len(outcome.hunt._ledger)
 
 
 def test_what_two_findings_that_turn_out_to_be_one_had_told_is_told_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

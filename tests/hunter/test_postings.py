@@ -15,6 +15,7 @@ from proxy.hunter.postings import Postings
 
 # Accounts 0 and 1 are of one tenant, 2 and 3 of others.
 _TENANTS = np.array([7, 7, 8, 9], np.int32)
+_ALL_LEFT = np.ones(4)
 _Uses = list[tuple[int, int]]
 
 
@@ -104,7 +105,7 @@ def test_what_was_not_used_since_is_forgotten_and_accounts_are_renumbered() -> N
     postings = Postings()
     _see(postings, [(5, 0), (5, 2)], at=10.0)
     _see(postings, [(6, 2), (6, 3)], at=20.0)
-    postings.keep(np.array([-1, -1, 0, 1], np.int32), since=15.0)
+    postings.keep(np.array([-1, -1, 0, 1], np.int32), 15.0, _ALL_LEFT)
     assert _held(postings) == {(6, 0): 1, (6, 1): 1}
     assert postings.numbers(np.array([5, 6], np.uint64)).tolist() == [-1, 0]
 
@@ -114,7 +115,7 @@ def test_a_print_that_many_used_is_looked_at_again_when_the_few_who_are_left_gro
     _see(postings, [(5, 0), (5, 2), (5, 3)], at=10.0)
     postings.prints["asked_at"][:] = 3
     _see(postings, [(5, 0), (5, 2)], at=20.0)
-    postings.keep(np.arange(4, dtype=np.int32), since=15.0)
+    postings.keep(np.arange(4, dtype=np.int32), 15.0, _ALL_LEFT)
     assert postings.prints["asked_at"].tolist() == postings.prints["users"].tolist() == [2]
 
 
@@ -124,7 +125,7 @@ def test_of_more_pairs_than_there_may_be_the_newest_are_kept(monkeypatch: pytest
     postings = Postings()
     for number in range(20):
         _see(postings, [(number + 1, 0), (number + 1, 2)], at=1.0 if same_time else float(number))
-    postings.keep(np.arange(4, dtype=np.int32), since=0.0)
+    postings.keep(np.arange(4, dtype=np.int32), 0.0, _ALL_LEFT)
     assert len(postings.pairs) == 8
     assert same_time or {print_ for print_, _ in _held(postings)} == {17, 18, 19, 20}
 
@@ -148,3 +149,17 @@ def test_a_flood_of_text_that_one_tenant_sends_takes_no_room() -> None:
         prints = rng.integers(1, 2**63, 50_000).astype(np.uint64)
         postings.see(prints, np.zeros(50_000, np.int32), np.zeros(50_000), _TENANTS)
     assert len(postings.prints) == len(postings.pairs) == 0
+
+
+def test_of_an_account_that_did_less_of_late_each_print_was_used_as_much_less_in_the_sum() -> None:
+    postings = Postings()
+    prints, accounts = np.repeat(np.arange(1, 401, dtype=np.uint64), 6), np.tile(np.array([0, 0, 0, 1, 1, 1]), 400)
+    postings.see(prints, accounts.astype(np.int32), np.full(len(prints), 20.0), np.arange(2, dtype=np.int32))
+    before = postings.pairs["times"].copy()
+    postings.keep(np.arange(2, dtype=np.int32), 15.0, np.array([1.0, 0.5]))
+    of, times = postings.pairs["account"], postings.pairs["times"]
+    assert (times[of == 0] == before[of == 0]).all()
+    halved = times[of == 1]
+    assert set(halved.tolist()) <= {1, 2}
+    assert abs(int(halved.sum()) - int(before[of == 1].sum()) / 2) < 40
+    assert postings.prints["uses"].sum() == times.sum()
