@@ -109,9 +109,9 @@ class CampaignRegistry:
     async def undo(self, finding: Finding, decision: Decision) -> int:
         """Lift every flag of a finding that was dismissed, also of who has left it, and return how many those were."""
         await CampaignStore(self._store).retract(finding.id)
-        belongs, rule = _flags_of(finding), finding.rule
+        belongs = _flags_of(finding)
         return await self._flags.lift_all(
-            lambda key, flag: belongs(key, flag) or (flag.rule == rule and is_of(flag, finding.id)),
+            lambda key, flag: belongs(key, flag) or is_of(flag, finding.id),
             decision.by,
             decision.why,
         )

@@ -321,6 +321,23 @@ async def test_an_account_that_left_is_freed_too_when_its_finding_is_dismissed(s
         assert [key.name async for key, _ in flags.list()] == []
 
 
+async def test_flags_of_the_entry_that_a_finding_met_before_go_with_its_dismissal_too(store: Cuttable) -> None:
+    clock = SystemClock()
+    async with hunter_on(store):
+        await tell(store, 1, "a", "b", "c")
+        (campaign,) = await found(store)
+        rows = []
+        for name, reason in [
+            ("before", f"campaign {campaign.id}: 3 accounts by then"),
+            ("other", "campaign c-9: 3 accounts"),
+        ]:
+            flag = Flag("campaign", 80, clock.wall(), clock.wall() + 3600, "earlier-entry", reason)
+            rows.append(flag_row(FlagKey(World.ENFORCED, Subject.ACCOUNT, name, "campaign"), flag))
+        await store.write(rows)
+        await registry_of(store).dismiss(campaign.id, "rita", "a public prompt")
+        assert [key.name async for key, _ in FlagRegistry(store, clock).list()] == ["other"]
+
+
 async def test_another_pack_brings_its_own_thresholds(store: Cuttable) -> None:
     async with hunter_on(store) as hunter:
         await tell(store, 1, "a", "b")
