@@ -34,7 +34,7 @@ from proxy.hunter.postings import PAIRS_MOST, Postings
 from proxy.hunter.reporting import LookedAt, report, tells_more
 from proxy.hunter.suspects import Suspect, Suspects
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
-from proxy.hunter.terms import Terms
+from proxy.hunter.terms import LIKELY, Going, Terms, first_met
 from proxy.hunter.texts import used_texts
 
 # At about 400 bytes each; of more, those that asked least and longest ago are forgotten.
@@ -44,7 +44,6 @@ PRINTS_FOLLOWED = 64
 _FORGET_EVERY_S = 6 * 3600.0
 _BEYOND = 1.1  # of what there may be: then the rest is forgotten at once
 _LINKS_EVERY = 6  # rounds: chains of links change slowly, and all have to be looked at
-_LIKELY = 0.5
 
 
 class Hunt:
@@ -111,7 +110,7 @@ class Hunt:
         tenants = self._accounts.rows["tenant"]
         suspected = np.zeros(len(self._accounts), np.bool_)
         for group in self._suspects:
-            if group.confidence >= _LIKELY:
+            if group.confidence >= LIKELY:
                 suspected[group.core] = True
         usual = background(self._accounts, self._links, self._ledger, suspected, now, self._doubtful())
         told = Told(self._suspects.findings_of(len(self._accounts)), self._postings.marked(self._suspects.prints()))
@@ -178,7 +177,7 @@ class Hunt:
     def _doubtful(self) -> np.ndarray:
         """Return who sends the text of a likely campaign, or one that is dealt out, in most of his exchanges."""
         doubtful = mostly_dealt(self._postings, self._accounts)
-        likely = [group for group in self._suspects if group.confidence >= _LIKELY]
+        likely = [group for group in self._suspects if group.confidence >= LIKELY]
         known = [self._looks.texts(group) for group in likely]
         new = [group for group, used in zip(likely, known, strict=True) if used is None]
         for used in [*filter(None, known), *used_texts(self._postings, new, self._accounts)]:
@@ -208,7 +207,7 @@ class Hunt:
                     continue
                 known.append(entry)
             spared = frozenset(map(self._accounts.name, entry.strangers.tolist()))
-            if tells_more(case, spared, entry.group.finding, now):
+            if tells_more(case, rule, spared, entry.group.finding, now):
                 looked_at = LookedAt(entry.ties, spared)
                 finding = report(entry.group, entry.used, case, evidence, looked_at, rule, now, self._links)
                 entry.group.finding = finding
@@ -240,30 +239,28 @@ class Hunt:
         outsiders = used.outsiders(members, usual)
         users = used.users if used.joins else members
         case = Case(members, users, used.of(members), used.joins, alike, pool, outsiders, rows, self._accounts, usual)
-        evidence = weigh(case)
+        evidence: Sequence[Evidence] = weigh(case)
         if group.finding is None and confidence(evidence) >= min(terms.min_confidence for terms in self._terms):
-            # To accuse somebody takes more than to go on: they also have to stand out from those who are as busy.
-            peers = weigh(replace(case, usual=as_busy(members, self._accounts, usual)))
-            evidence = min(evidence, peers, key=confidence)
+            evidence = self._among_as_busy(case, evidence)
         group.confidence = confidence(evidence)
         return case, evidence
 
-    def _rule_of(self, named: Named, case: Case, evidence: Sequence[Evidence]) -> str | None:
-        """Return the first rule whose terms a group meets.
+    def _among_as_busy(self, case: Case, evidence: Sequence[Evidence]) -> Sequence[Evidence]:
+        """Return the weaker of the evidence given and that beside accounts which are as busy.
 
-        A finding goes on growing as long as it is more likely than not, though it was told on better evidence.
+        To accuse somebody takes more than to go on: they also have to stand out from those.
         """
+        peers = weigh(replace(case, usual=as_busy(case.members, self._accounts, case.usual)))
+        return min(evidence, peers, key=confidence)
+
+    def _rule_of(self, named: Named, case: Case, evidence: Sequence[Evidence]) -> str | None:
+        """Return the first rule whose terms a group meets."""
         group, tenants = named.group, len(np.unique(case.column("tenant")))
-        sure, most = (certainty(evidence), 1.0) if group.finding is None else (group.confidence, _LIKELY)
-        return next(
-            (
-                terms.rule
-                for terms in self._terms
-                if len(named.members) >= terms.min_accounts
-                and tenants >= terms.min_tenants
-                and (group.confirmed or sure >= min(most, terms.min_confidence))
-            ),
-            None,
+        if group.finding is None:
+            return first_met(self._terms, len(named.members), tenants, None, lambda: certainty(evidence))
+        going = Going(group.finding.rule, group.confidence, group.confirmed)
+        return first_met(
+            self._terms, len(named.members), tenants, going, lambda: certainty(self._among_as_busy(case, evidence))
         )
 
     def _forget(self, now: float) -> None:

@@ -46,9 +46,14 @@ class LookedAt(NamedTuple):
     spared: frozenset[str]
 
 
-def tells_more(case: Case, spared: frozenset[str], before: Finding | None, now: float) -> bool:
+def tells_more(case: Case, rule: str, spared: frozenset[str], before: Finding | None, now: float) -> bool:
     """Tell whether a case is worth a new finding after what was told of it before; to put one together takes long."""
-    if before is None or before.reach.spared != spared or len(before.members) != len(case.members):
+    if (
+        before is None
+        or before.rule != rule
+        or before.reach.spared != spared
+        or len(before.members) != len(case.members)
+    ):
         return True
     if before.members.keys() != set(map(case.accounts.name, case.members.tolist())):
         return True

@@ -17,7 +17,8 @@ from proxy.hunter.finding import Finding
 from proxy.hunter.hunt import Hunt
 from proxy.hunter.named import Named
 from proxy.hunter.suspects import Suspects
-from tests.hunter.campaigns import fixed, no_template, slow, varied, without_cards
+from proxy.hunter.terms import Going, first_met
+from tests.hunter.campaigns import fixed, no_template, slow, two_batches, varied, without_cards
 from tests.hunter.traffic import DAY_S, HOUR_S, START, TERMS, World, in_order, ordinary, run
 
 _EVERY_S = 4 * HOUR_S
@@ -363,3 +364,38 @@ def test_a_flood_of_accounts_stays_within_bounds_and_drives_no_campaign_out(
     named = set().union(*_members(hunt).values())
     assert len(named & world.guilty) > 0.9 * len(world.guilty)
     assert not {name for name in named if name.startswith("flood")}
+
+
+def test_a_finding_meets_a_stricter_rule_only_once_it_is_so_sure_and_keeps_its_own_until_then() -> None:
+    world = _world(1, two_batches)
+    strict = TERMS[0]._replace(rule="strict", min_confidence=0.999)
+    told = run(in_order(world), hunt=Hunt((strict, *TERMS))).told
+    assert {finding.rule for _, finding in told} == {TERMS[0].rule}
+    assert len(told) > 2
+    assert max(finding.confidence for _, finding in told) < 0.999
+
+
+@pytest.mark.parametrize(
+    ("going", "anew", "met"),
+    [
+        (None, 0.99, "strict"),
+        (None, 0.96, "lenient"),
+        (None, 0.9, None),
+        (Going("lenient", 0.6, confirmed=False), 0.9, "lenient"),
+        (Going("lenient", 0.6, confirmed=False), 0.99, "strict"),
+        (Going("strict", 0.6, confirmed=False), 0.9, "strict"),
+        (Going("strict", 0.4, confirmed=False), 0.9, None),
+        (Going("strict", 0.4, confirmed=False), 0.96, "lenient"),
+        (Going("lenient", 0.1, confirmed=True), 0.1, "lenient"),
+        (Going("gone", 0.9, confirmed=False), 0.9, None),
+        (Going("gone", 0.9, confirmed=False), 0.96, "lenient"),
+        (Going("gone", 0.1, confirmed=True), 0.1, "strict"),
+    ],
+)
+def test_the_first_rule_is_met_by_what_is_new_and_its_own_by_what_goes_on(
+    going: Going | None, anew: float, met: str | None
+) -> None:
+    entries = [TERMS[0]._replace(rule="strict", min_confidence=0.98), TERMS[0]._replace(rule="lenient")]
+    assert first_met(entries, 10, 8, going, lambda: anew) == met
+    assert first_met(entries, 9, 8, going, lambda: anew) is None
+    assert first_met(entries, 10, 7, going, lambda: anew) is None
