@@ -53,20 +53,42 @@ def _shared(case: Case) -> list[Evidence]:
             f"{hits} of {known} tenants have their {_word(kind)} in common with another of them, by "
             f"{_values(len(pooled))}; {case.usual.linked[kind]:.0%} of all tenants share theirs."
         )
-        if entry := _weighed(kind, hits, known, pooled, case, sentence):
+        by_chance = _by_chance(kind, known, pooled, case) if len(pooled) > 1 else 0.0
+        if entry := _weighed(kind, hits, known, pooled, case, sentence, by_chance):
             found.append(entry)
     return found
 
 
-def _weighed(kind: str, hits: int, known: int, pooled: NDArray[np.int64], case: Case, sentence: str) -> Evidence | None:
+def _weighed(
+    kind: str,
+    hits: int,
+    known: int,
+    pooled: NDArray[np.int64],
+    case: Case,
+    sentence: str,
+    by_chance: float = 0.0,
+) -> Evidence | None:
     """Weigh that so many of the tenants that have one share such a thing, of these values; None if that is usual."""
     usual = max(case.usual.linked[kind], NEIGHBOURS)
-    weight = float(excess(hits, known, usual))
+    telling = hits - by_chance
+    weight = float(excess(telling, known, usual))
     if not weight:
         return None
     numbers = {"shared": hits, "of": known, "values": len(pooled), "usual": usual}
-    numbers["true_of"] = beyond(hits, known, usual)
+    numbers["true_of"] = beyond(telling, known, usual)
     return _told(kind, pooled, case, weight, sentence, numbers)
+
+
+def _by_chance(kind: str, known: int, pooled: NDArray[np.int64], case: Case) -> float:
+    """Return how many of so many tenants have one of these values as others do: one that many have is nobody's pool.
+
+    So has whoever pays nothing, or has his mail where half of the world has it.
+    """
+    tokens = case.usual.tokens[kind]
+    holders = np.bincount(tokens[case.usual.yardstick], minlength=int(tokens.max()) + 1)
+    usual = holders[pooled] / max(1, int(holders[1:].sum()))
+    values, mine = tenants_of(tokens[case.members], case.column("tenant"))
+    return float(np.minimum(mine[np.isin(values, pooled)], known * usual).sum())
 
 
 def _told(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from zlib import crc32
 
+import numpy as np
 import pytest
 
 from proxy.hunter.event import Asked
@@ -22,7 +23,7 @@ from tests.hunter.campaigns import (
     varied,
     victim,
 )
-from tests.hunter.look_alikes import LOOK_ALIKES, OCCASIONS, set_up, timers
+from tests.hunter.look_alikes import LOOK_ALIKES, OCCASIONS, graders, halls, launch, set_up, timers
 from tests.hunter.traffic import HOUR_S, PLAIN, START, TERMS, Outcome, World, in_order, ordinary, piece, run
 
 # What is never in a finding has to hold for any seed; of the guilty some are missed where only links join them.
@@ -127,6 +128,29 @@ def test_what_nearly_all_have_in_common_accuses_nobody(make: Callable[[World], N
     ordinary(world)
     make(world)
     outcome = run(in_order(_with_countries(world, 30)), every_s=3 * HOUR_S)
+    assert outcome.innocent == set()
+    assert outcome.surest < _SURE
+
+
+def _with_domains(world: World, part: float, of: set[str]) -> None:
+    """Give each of these accounts a mail domain: so many have theirs with one of four that half of the world is with."""
+    bounds = np.array([0.6, 0.8, 0.92, 1.0]) * part
+    for place, event in enumerate(world.events):
+        if event.account in of:
+            at = np.searchsorted(bounds, crc32(event.account.encode()) % 1000 / 1000, side="right")
+            domain = f"of-many-{at}" if at < len(bounds) else f"own-{event.tenant}"
+            world.events[place] = event._replace(links=(*event.links, ("domain", domain)))
+
+
+@pytest.mark.parametrize("make", [launch, set_up, graders, halls, timers], ids=lambda make: make.__name__)
+def test_what_many_have_is_no_pool_of_those_of_whom_nearly_all_have_it(make: Callable[[World], None]) -> None:
+    world = World(1)
+    ordinary(world)
+    before = {event.account for event in world.events}
+    make(world)
+    _with_domains(world, 0.6, before)
+    _with_domains(world, 0.95, {event.account for event in world.events} - before)
+    outcome = run(in_order(world), every_s=3 * HOUR_S)
     assert outcome.innocent == set()
     assert outcome.surest < _SURE
 
