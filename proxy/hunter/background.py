@@ -184,8 +184,13 @@ def _ages(opened: Floats, weights: Floats) -> NDArray[np.int16]:
 
 
 def _ages_before(ages: NDArray[np.int16], weights: Floats) -> Floats:
-    known = ages >= 0
-    counts = np.bincount(ages[known], weights[known], minlength=AGE_BINS) + _DOUBT / AGE_BINS
+    """Return the share of openings before each bin; the accounts of doubt are as all whose opening is known.
+
+    Of the ordinary ones few may be known, or none: then whoever is known was opened as usual.
+    """
+    known = ages[ages >= 0]
+    all_known = np.bincount(known, minlength=AGE_BINS) if len(known) else np.ones(AGE_BINS)
+    counts = np.bincount(known, weights[ages >= 0], minlength=AGE_BINS) + _DOUBT * all_known / all_known.sum()
     return np.concatenate([np.zeros(1), counts.cumsum() / counts.sum()])
 
 

@@ -132,6 +132,18 @@ def test_what_nearly_all_have_in_common_accuses_nobody(make: Callable[[World], N
     assert outcome.surest < _SURE
 
 
+@pytest.mark.parametrize("dated", [0, 5])
+def test_where_hardly_any_opening_is_known_besides_those_of_one_tool_nobody_is_new(dated: int) -> None:
+    world = World(1)
+    ordinary(world)
+    before = sorted({event.account for event in world.events})[dated:]
+    world.events = [event._replace(opened=0.0) if event.account in before else event for event in world.events]
+    timers(world)
+    outcome = run(in_order(world), every_s=3 * HOUR_S)
+    assert outcome.innocent == set()
+    assert outcome.surest < _SURE
+
+
 def _with_domains(world: World, part: float, of: set[str]) -> None:
     """Give each of these accounts a mail domain: so many have theirs with one of four that half of the world is with."""
     bounds = np.array([0.6, 0.8, 0.92, 1.0]) * part
