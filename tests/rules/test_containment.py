@@ -126,6 +126,32 @@ def test_a_campaign_in_shadow_hides_no_enforced_one_however_well_it_matches_and_
     assert placed.ties == alone.ties == Ties("t-1", "c-1")
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [("unknown",), ("off",), ("off", "unknown", "watched"), ("watched", "watched"), ("watched", "off", "watched")],
+)
+def test_any_number_of_others_that_match_better_hides_no_enforced_campaign(rules: tuple[str, ...]) -> None:
+    given = pack(entry(), entry("watched", Mode.SHADOW), entry("off", Mode.OFF))
+    others = [
+        campaign(f"c-{at}", rule=rule, templates=(template(f"a-{at}", at),), updated_at=NOW + at)
+        for at, rule in enumerate(rules, 2)
+    ]
+    prompt = range(1, 2 + len(rules))
+    placed = place(given, [campaign(), *others], caller("m-1"), *prompt)
+    assert placed.ties == place(given, [campaign()], caller("m-1"), *prompt).ties == Ties("t-1", "c-1")
+
+
+def test_where_nobody_took_the_prints_a_template_that_is_named_stands_for_them() -> None:
+    book = CampaignBook(LinkNames(NAMES_KEY))
+    book.hear(campaign())
+    for named, ties in (("t-1", Ties("t-1", "c-1")), ("t-9", Ties("", "c-1")), ("", Ties("", "c-1"))):
+        call = Call("large", stream=False, body={"model": "large"})
+        made = Exchange("ex_1", "openai.chat", "192.0.2.1", "", "", NOW, caller("m-1"), call)
+        made.template = named
+        Containment(pack(entry()), book, Mode.ENFORCE).place(made)
+        assert made.ties == ties
+
+
 def test_nobody_escapes_a_template_by_a_prompt_that_is_more_like_that_of_strangers() -> None:
     strangers = campaign(
         "c-2",
