@@ -53,6 +53,10 @@ def test_what_it_was_not_given_it_cannot(ids: IssuedIds) -> None:
 _GIVEN = IDS.give("resp_0a1b2c")
 
 
+def test_what_was_given_is_good_after_an_upgrade_too() -> None:
+    assert IDS.take("resp_0a1b2c_sgoGQbpXsy2vMQ0EOSKunu") == "resp_0a1b2c"
+
+
 @pytest.mark.parametrize(
     "shown",
     [
@@ -143,6 +147,22 @@ def test_somebody_elses_id_is_refused_in_the_words_for_one_that_never_was(
     for error in (foreign, never, bare):
         assert (error.status, error.code, error.param) == (400, code, param)
         assert re.sub("'.*'", "", error.message) == re.sub("'.*'", "", foreign.message)
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ("resp_0a1b2c", "resp_0a1b2c"),
+        ("r" * 128, "r" * 128),
+        ("r" * 129, ""),
+        ("no id, but words of a client's", ""),
+        ("short", ""),
+    ],
+)
+def test_a_refusal_names_a_response_only_if_it_could_be_one(shown: str, told: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        taken(call_of(previous_response_id=shown), IDS)
+    assert refused.value.message == f"Previous response with id '{told}' not found."
 
 
 def test_a_call_that_names_nothing_is_the_very_same() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
+
 from proxy.link_names import LinkNames
 
 VALUES = 1_000
@@ -26,3 +28,33 @@ def test_the_same_value_has_the_same_name_and_another_another() -> None:
     assert names.name("agent", LONG) == LinkNames(b"k" * 32).name("agent", LONG)
     assert len({names.name("agent", "a"), names.name("payment", "a"), names.name("agent", "b"), ""}) == 4
     assert names.name("agent", "") == ""
+
+
+def test_names_never_change() -> None:
+    """What is known of campaigns hangs on these, over weeks and versions: computed apart, as HMAC-SHA256."""
+    names = LinkNames(b"k" * 32)
+    assert names.name("agent", "curl/8") == "2f0dacdbb39ecb04"
+    assert names.peer("192.0.2.7") == ("5545e0f1747c341d", "074edae0b5040e6b")
+    assert names.peer("2001:db8:1:2::7") == ("a8ad6ac277f43f05", "2bcd5eb77b0b54af")
+
+
+@pytest.mark.parametrize(
+    ("address", "same", "other"),
+    [
+        ("192.0.2.0", "192.0.2.255", "192.0.3.0"),
+        ("192.0.2.0", "192.0.2.128", "192.0.1.255"),
+        ("2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff", "2001:db8:2::"),
+        ("2001:db8:1::", "2001:db8:1:8000::", "2001:db8:0:ffff::"),
+    ],
+)
+def test_a_network_is_what_one_site_is_given_and_no_more(address: str, same: str, other: str) -> None:
+    names = LinkNames(b"k" * 32)
+    peers = [names.peer(each) for each in (address, same, other)]
+    assert peers[0][1] == peers[1][1] != peers[2][1]
+    assert len({name for name, _ in peers}) == len(peers)
+
+
+def test_what_is_no_address_and_bytes_of_no_character_stop_nobody() -> None:
+    names = LinkNames(b"k" * 32)
+    assert names.peer("unknown") == ("", "")
+    assert names.name("agent", "caf\udce9") not in {names.name("agent", "caf"), names.name("agent", "caf\udce8"), ""}

@@ -27,6 +27,24 @@ def test_what_was_sealed_is_opened_by_every_replica(block: dict[str, Any]) -> No
     assert of("acme").open(handle) == block
 
 
+@pytest.mark.parametrize(
+    ("handle", "block"),
+    [
+        (
+            "sgr1.JGVG2cEXnar+u5e0kXo08AoEQQIphoZF8ZHmtdM3yX+04lDoQN13zM0GaHQ6V2iG+kScFeWMknh4XH29lws=",
+            {"thinking": "so"},
+        ),
+        (
+            "sgr1.lPl6wXyNONlc1iJmkXo08AoEQQIphoZF8ZHmtROC/ENKnhaKaqlw5eVpwBdlFZvF/KpqdmwKj971llEaJ3U8qfIXglPhHz573OaX",
+            {"thinking": "one, " * 20},
+        ),
+    ],
+    ids=["plain", "pressed"],
+)
+def test_a_conversation_goes_on_after_an_upgrade(handle: str, block: dict[str, Any]) -> None:
+    assert of("acme").open(handle) == block
+
+
 def test_a_handle_tells_nothing_of_its_block() -> None:
     handle = of("acme").seal(BLOCK)
     raw = base64.b64decode(handle.removeprefix(PREFIX))
@@ -64,9 +82,14 @@ def test_what_is_no_handle_is_not_opened(handle: str) -> None:
     assert of("acme").open(handle) is None
 
 
-def test_a_block_that_no_model_thinks_is_refused() -> None:
+@pytest.mark.parametrize("unit", ["a thought, {}; ", "é{}"])
+def test_a_block_may_be_as_long_as_a_model_thinks_and_no_longer(unit: str) -> None:
+    room = MAX_BLOCK_BYTES - len(b'{"thinking":""}')
+    prose = "".join(map(unit.format, range(200_000))).encode()[:room].decode(errors="ignore")
+    longest = {"thinking": prose.ljust(len(prose) + room - len(prose.encode()))}
+    assert of("acme").open(of("acme").seal(longest)) == longest
     with pytest.raises(UpstreamFailed):
-        of("acme").seal({"thinking": "x" * MAX_BLOCK_BYTES})
+        of("acme").seal({"thinking": longest["thinking"] + "x"})
 
 
 def test_a_short_handle_never_holds_a_long_text() -> None:
