@@ -57,6 +57,23 @@ def test_every_id_of_a_document_has_its_tag(indent: int | None) -> None:
     assert chunk.data == json.loads(shown(document))
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_beside_an_id_a_number_that_no_machine_word_holds_stays_as_it_is(streamed: bool) -> None:
+    large = 123_456_789_012_345_678_901_234_567_890
+    document = responses.document([responses.said(["a"])], metadata={"large": large})
+    body = b"data: " + b'{"type":"response.completed","response":%b}\n\n' % document if streamed else document
+    (chunk,) = through([body], streamed=streamed, every=True)
+    assert chunk.data == json.loads(shown(body).removeprefix(b"data: "))
+
+
+def test_an_event_of_many_lines_is_read_as_it_is_sent() -> None:
+    (event,) = read_by_a_client(responses.stream([responses.said(["a"])], ["a"]))[-1:]
+    lines = json.dumps(event, indent=1).encode().splitlines()
+    body = b"event: response.completed\n" + b"".join(b"data: %b\n" % line for line in lines) + b"\n"
+    (chunk,) = through([body], streamed=True, every=True)
+    assert chunk.data == json.loads(shown(json.dumps(event).encode()))
+
+
 def test_a_text_that_names_an_id_stays_as_it_is() -> None:
     text = f'{{"id":"{responses.RESPONSE_ID}"}} and {responses.MESSAGE_ID}, "x":"{responses.CALL_ID}'
     stream = responses.stream([responses.said([text])], [text])
