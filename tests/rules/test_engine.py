@@ -121,6 +121,32 @@ def test_a_confirmed_flag_opens_the_rung_that_asks_for_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("approval", "confirmed_by", "opened"),
+    [
+        (Approval.NONE, (), True),
+        (Approval.ONE, (), False),
+        (Approval.ONE, ("alice",), True),
+        (Approval.ONE, ("alice", "bob"), True),
+        (Approval.TWO, (), False),
+        (Approval.TWO, ("alice",), False),
+        (Approval.TWO, ("alice", "bob"), True),
+        (Approval.TWO, ("alice", "bob", "carol"), True),
+    ],
+)
+def test_a_rung_opens_when_as_many_people_confirmed_as_it_asks_for(
+    approval: Approval, confirmed_by: tuple[str, ...], *, opened: bool
+) -> None:
+    ladder = tuple(replace(rung, approval=approval) if rung.name == "clamp" else rung for rung in LADDER)
+    bench = Bench(replace(pack(rule("a", 60), rule("b", 5)), ladder=ladder))
+    bench.judge()
+    raised = bench.flags.flags[World.ENFORCED, Subject.ACCOUNT, "acme"]
+    raised["a"] = raised["a"]._replace(confirmed_by=confirmed_by)
+    standing = bench.judge().enforced
+    assert (standing.rung, standing.waiting) == (("clamp", ()) if opened else ("strip", ("clamp",)))
+    assert standing.counted == {"a": (60, len(confirmed_by)), "b": (5, 0)}
+
+
+@pytest.mark.parametrize(
     ("subject", "other", "reached"),
     [
         (Subject.ACCOUNT, exchange("acme", "else"), True),
