@@ -30,8 +30,9 @@ class Shaky(MemoryStore):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock)
         self.gone: set[str] = set()  # buckets whose server of a cluster is away, and with it every call that names one
+        self.broken: set[str] = set()  # buckets with which a call fails as no store does
         self.claimed: list[int] = []
-        self.told = asyncio.Event()
+        self.told, self.failed = asyncio.Event(), asyncio.Event()
 
     async def claim(self, claims: Sequence[Claim]) -> list[Claimed]:
         self._reach(claims)
@@ -51,9 +52,12 @@ class Shaky(MemoryStore):
 
     def _reach(self, named: Sequence[Claim | Conclusion]) -> None:
         if self.before is not None:
+            self.failed.set()
             raise self.before
         if any(each.bucket in self.gone for each in named):
             raise StoreAway("a server that is needed is away")
+        if any(each.bucket in self.broken for each in named):
+            raise ZeroDivisionError
 
 
 class Ground:
@@ -192,6 +196,26 @@ async def test_what_runs_for_long_keeps_its_key_and_a_process_that_died_loses_it
     assert (await ground.refusal(ground.there, "lasting")).code == "idempotency_key_answered"
 
 
+async def test_what_runs_keeps_its_key_by_itself_also_once_the_store_was_away(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.idempotency._RENEW_S", 0.001)
+    await ground.begin(ground.here)
+    working = asyncio.create_task(ground.here.run())
+    for _ in range(6):
+        ground.clock.advance(HALF_A_MINUTE)
+        ground.store.before = StoreUnavailable("away")
+        ground.store.failed.clear()
+        async with asyncio.timeout(5):
+            await ground.store.failed.wait()
+            ground.store.before = None
+            ground.store.claimed.clear()
+            while 1 not in ground.store.claimed:
+                await asyncio.sleep(0.001)
+    assert (await ground.refusal(ground.there)).code == "idempotency_key_in_use"
+    working.cancel()
+
+
 async def test_what_ends_while_others_are_renewed_is_not_claimed_anew(ground: Ground) -> None:
     running = [await ground.begin(ground.here, f"key-{number}") for number in range(300)]
     ground.store.claimed.clear()
@@ -269,3 +293,14 @@ async def test_a_key_whose_server_of_a_cluster_is_away_holds_up_no_other(ground:
     ground.store.gone.clear()
     await ground.here.tell()
     assert (await ground.refusal(ground.there, "key-0")).code == "idempotency_key_answered"
+
+
+async def test_a_fault_of_ours_is_not_taken_for_a_store_that_is_away(ground: Ground) -> None:
+    ended = [await ground.begin(ground.here, f"key-{number}") for number in range(3)]
+    for claim in ended:
+        ground.here.end(claim, answered=True)
+    ground.store.gone.add(ended[0].bucket)
+    ground.store.broken.add(ended[1].bucket)
+    with pytest.raises(ZeroDivisionError):
+        await ground.here.tell()
+    assert (await ground.refusal(ground.there, "key-2")).code == "idempotency_key_answered"
