@@ -115,6 +115,12 @@ def test_a_place_where_no_secret_can_be_made_is_an_error_with_its_name(tmp_path:
         load_or_create_master(tmp_path / "file" / "master.secret")
 
 
+def test_a_master_secret_that_cannot_be_read_is_an_error_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "master.secret").mkdir()
+    with pytest.raises(ConfigurationError, match=r"master\.secret: the master secret cannot be read: Is a directory"):
+        load_or_create_master(tmp_path / "master.secret")
+
+
 RECORD = KeyRecord("key_1", "a", "t", "p", 0, 0, "nary")
 TOKEN = AdminToken("alice", Role.REVIEWER, 0, "digest")
 

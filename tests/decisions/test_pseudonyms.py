@@ -21,6 +21,22 @@ def test_a_value_has_one_name_under_a_key_and_another_under_the_next() -> None:
     assert november.name("account", "acct-1") != Pseudonyms("2026-12", december).name("account", "acct-1")
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "name"),
+    [
+        ("key", "key_1", "k_cf8fa2084c46df998c2feab6d124e76e"),
+        ("account", "acct-1", "a_03c7758ea8055f304d0a3c62dab11ab0"),
+        ("tenant", "org-1", "t_8030ee82f28e995a7f3a33b7f04c3172"),
+        ("peer", "192.0.2.1", "p_45b73fe77655de982d5436ea74ddb406"),
+        ("user_agent", "curl/8", "u_6ec9b0d568ef056a615cceecbdb218bd"),
+        ("attribute", "card-1", "x_037c99ba7121620d845315f0fa858f8e"),
+    ],
+)
+def test_names_never_change_within_an_epoch(kind: Kind, value: str, name: str) -> None:
+    """People find a caller's records by these, also those of an earlier version: computed apart, as HMAC-SHA256."""
+    assert Pseudonyms("2026-11", b"1" * 32).name(kind, value) == name
+
+
 def test_the_same_text_has_unrelated_names_in_every_kind() -> None:
     names = [Pseudonyms("2026-11", b"1" * 32).name(kind, "same") for kind in KINDS]
     assert len({name[:2] for name in names}) == len(KINDS)

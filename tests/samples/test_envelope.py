@@ -101,3 +101,24 @@ def test_a_line_that_is_no_sample_is_a_value_error(line: bytes) -> None:
     except ValueError:
         return
     assert json.loads(line)["sealed"] == b64encode(envelope.sealed).decode()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("7", "is no sample"),
+        ("[]", "is no sample"),
+        ("{}", "is no sample"),
+        ('{"v":1,"exchange":"x","time":"t","key":"k"}', "is no sample"),
+        ('{"v":1,"exchange":"x","time":"t","key":"k","sealed":"AAAA","more":1}', "is no sample"),
+        ('{"v":1,"exchange":7,"time":"t","key":"k","sealed":"AAAA"}', "is no sample"),
+        ('{"v":true,"exchange":"x","time":"t","key":"k","sealed":"AAAA"}', "is no sample"),
+        ('{"v":1,"exchange":"x","time":"t","key":"k","sealed":"AAA"}', "is no sample"),
+        ('{"v":1,"exchange":"x","time":"t","key":"k","sealed":"AA!A="}', "is no sample"),
+        ('{"v":2,"exchange":"x","time":"t","key":"k","sealed":"AAAA"}', "is a sample of another version"),
+    ],
+)
+def test_what_is_no_sample_is_told_from_one_of_another_version(line: str, why: str) -> None:
+    with pytest.raises(ValueError, match=f"^{why}$"):
+        Envelope.read(line.encode())
+    assert Envelope.read(b'{"v":1,"exchange":"x","time":"t","key":"k","sealed":"AAAA"}').sealed == bytes(3)
