@@ -147,6 +147,21 @@ def test_a_flag_that_was_lifted_comes_back_only_when_raised_anew() -> None:
     assert _on(book, NOW + 11)["probe"].times == 1
 
 
+def test_of_a_flag_that_was_lifted_and_raised_anew_only_later_confirmations_count() -> None:
+    book = FlagBook()
+    _put(book, _flag())
+    book.hear_confirmation(KEY, "ann", NOW + 5)
+    book.hear_lift(KEY, NOW + 10, NOW + 110)
+    _put(book, _flag(at=NOW + 20))
+    assert _on(book, NOW + 20)["probe"].confirmed_by == ()
+    book.hear_confirmation(KEY, "bob", NOW + 30)
+    assert _on(book, NOW + 30)["probe"].confirmed_by == ("bob",)
+    # By a process that had not heard of the lift.
+    renewed = _flag()._replace(renewed_at=NOW + 40, expires_at=NOW + 140)
+    book.hear(KEY, renewed, NOW + 40)
+    assert _on(book, NOW + 40)["probe"].confirmed_by == ("bob",)
+
+
 @pytest.mark.parametrize("step", [0.01, 1.0])
 def test_renewing_costs_a_row_only_when_the_end_has_moved_by_a_part_of_the_lifetime(step: float) -> None:
     book = FlagBook(shared=True)
