@@ -179,6 +179,14 @@ async def test_the_store_is_told_digests_that_say_nothing_without_our_secret(gro
     assert large[0] == large[1] != large[2] == claims[0].about
 
 
+async def test_what_an_earlier_version_answered_is_known(ground: Ground) -> None:
+    claim = await ground.claim(ground.here)
+    assert (claim.bucket, claim.about.hex()) == (
+        "88fef2d2c7d932103cad2cec82351b22",
+        "ddba40fa68fe0396e570349e7b716132",
+    )
+
+
 async def test_what_runs_for_long_keeps_its_key_and_a_process_that_died_loses_it_within_a_minute(
     ground: Ground,
 ) -> None:

@@ -58,6 +58,23 @@ async def test_a_token_stands_for_its_person_and_role(registry: TokenRegistry) -
     assert await registry.authenticate(made.secret) == Caller("alice", Role.REVIEWER, by_token=True)
 
 
+async def test_a_token_that_an_earlier_version_made_stands_for_whom_it_stood(
+    registry: TokenRegistry, store: MemoryStore
+) -> None:
+    name = "e139afa9e27a852746fc5e25c215071ecd13a41cc9e90d0f50d965d24d4daca8"
+    token = (
+        b'{"name":"alice","role":"reviewer","created_at":1700000000.0,"digest":"%b","expires_at":null,"disabled":%b}'
+    )
+    for disabled, found in ((b"false", Caller("alice", Role.REVIEWER, by_token=True)), (b"true", None)):
+        await store.write(
+            [
+                Row("admin_tokens", "alice", token % (name.encode(), disabled)),
+                Row("admin_token_digests", name, b"alice"),
+            ]
+        )
+        assert await registry.authenticate(f"{PREFIX}9uhbdHwNmGzyGY9pN47dZRyEF9n43RbUd") == found
+
+
 async def test_neither_the_secret_nor_a_digest_without_our_key_is_stored_or_shown(
     registry: TokenRegistry, store: MemoryStore
 ) -> None:

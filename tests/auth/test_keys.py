@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from proxy.auth.api_key import KeyRequest, digest
+from proxy.auth.api_key import PREFIX, KeyRequest, digest
 from proxy.auth.key_cache import KEYS_TABLE, KeyCache
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
+from proxy.exchange import Principal
 from proxy.store.base import Changes, Row
 from proxy.store.memory import MemoryStore
 
@@ -87,6 +88,25 @@ async def test_a_new_key_opens_and_is_asked_for_once(registry: KeyRegistry, cach
     assert (principal.account, principal.tenant, principal.plan) == ("acme", "org", "pro")
     assert principal.attributes == {"payment": "card"}
     assert store.reads <= 2
+
+
+async def test_a_key_that_an_earlier_version_made_opens_what_it_opened(
+    registry: KeyRegistry, cache: KeyCache, store: Cuttable
+) -> None:
+    """Every customer's key hangs on its form, its checksum, its digest, and on how it is stored."""
+    secret = f"{PREFIX}F2J4NEO1Jnk61c8yaHdCuxBOzOb3qN0TC"
+    name = "02d71addc82ecb402840e31ee35aeb4a88813175af764b29df364f755d1ddcfb"
+    record = (
+        b'{"id":"key_5yge0RYK4duOjL","account":"acme","tenant":"org","plan":"pro","created_at":1700000000.0,'
+        b'"issued_at":1700000000.0,"expires_at":null,"disabled":false,"attributes":{"payment":"card"},"hint":"N0TC",'
+        b'"replaced_by":""}'
+    )
+    await store.write([Row("keys", name, record), Row("key_ids", "key_5yge0RYK4duOjL", name.encode())])
+    principal = await cache.authenticate(secret)
+    assert principal == Principal("key_5yge0RYK4duOjL", "acme", "org", "pro", 1_700_000_000.0, {"payment": "card"})
+    await registry.revoke("key_5yge0RYK4duOjL")
+    await asyncio.sleep(0.01)
+    assert await refused(cache, secret)
 
 
 async def test_a_revoked_key_is_shut_as_soon_as_the_feed_says_so(registry: KeyRegistry, cache: KeyCache) -> None:

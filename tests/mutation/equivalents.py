@@ -7,9 +7,6 @@ from typing import Final
 _PLACE: Final = "how much room there is, which leaves enough either way"
 EQUIVALENT: Final[dict[str, str]] = {
     "proxy/auth/key_cache.py KeyCache.hear: self._generation += 1 => self._generation += 2": "only compared for being another",
-    "proxy/auth/admin.py : DIGESTS_TABLE = 'admin_token_digests' => DIGESTS_TABLE = 'admin_token_digestsx'": (
-        "a name that writer and reader share"
-    ),
     "proxy/auth/issuer_keys.py IssuerKeys._pause: doubled = float(_FIRST_BACKOFF_S * 2 ** min(self._failures - 1, 10)) => "
     "doubled = float(_FIRST_BACKOFF_S * 2 ** min(self._failures - 1, 9))": "512 s are cut to a minute as 1024 are",
     "proxy/auth/jwk_set.py _for_signatures: return entry.get('use', 'sig') == 'sig' and isinstance(operations, list) and ('verify' in operations) and isinstance(kid, str) and (len(kid) <= _KID_CHARS) and (not any((name in entry for name in _PRIVATE))) and all((isinstance(value, str) and len(value) <= _NUMBER_CHARS for name, value in entry.items() if name in ('n', 'e', 'x', 'y'))) => return entry.get('use', 'sig') == 'sig' and isinstance(operations, list) and ('verify' in operations) and isinstance(kid, str) and (len(kid) <= _KID_CHARS) and (not any((name in entry for name in _PRIVATE))) and all((isinstance(value, str) and len(value) < _NUMBER_CHARS for name, value in entry.items() if name in ('n', 'e', 'x', 'y')))": _PLACE,
