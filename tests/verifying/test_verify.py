@@ -28,6 +28,8 @@ from tests.decisions.chained import write_log
 from tests.decisions.endings import STARTED
 from tests.verifying.damaged import checked, damages, lines_of, linked
 
+EARLIER = Path(__file__).with_name("earlier.jsonl")
+
 
 @pytest.fixture
 async def log(tmp_path: Path) -> tuple[Path, str]:
@@ -43,6 +45,13 @@ async def test_a_log_that_nobody_touched_is_whole_and_vouched_for_to_its_end(log
     (chain,) = report.chains
     assert (chain.lines, chain.first, chain.last, chain.lost, chain.tail) == (chain.last, 1, len(lines_of(path)), 0, 0)
     assert chain.checkpoints == 4
+
+
+def test_a_log_that_an_earlier_version_wrote_is_vouched_for_still() -> None:
+    """It is evidence for as long as it is kept."""
+    report = checked(EARLIER, key="tests/log+2f10406f+AZPniP2gmnIyAGft47V4kKrQSaiwCNShoEraKeeBeN46")
+    assert report.findings == ()
+    assert [(chain.lines, chain.checkpoints, chain.vouched, chain.tail) for chain in report.chains] == [(5, 1, 5, 0)]
 
 
 class ReadNotes(Keys):
