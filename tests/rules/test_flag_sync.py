@@ -143,6 +143,32 @@ async def test_flags_are_in_force_again_after_a_restart(pair: tuple[Replica, Rep
     assert [again.get(KEY._replace(name=name)) for name in names] == [a.get(KEY._replace(name=name)) for name in names]
 
 
+async def test_flags_that_an_earlier_version_raised_are_in_force_and_what_was_lifted_is_not(
+    clock: VirtualClock,
+) -> None:
+    store = MemoryStore(clock)
+    now = clock.wall()
+    flag = (
+        b'{"score":40,"raised_at":%.1f,"expires_at":%.1f,"rule":"rule","reason":"why","times":3,"renewed_at":%.1f}'
+        % (now - 100, now + 100, now - 50)
+    )
+    lift = b'{"at":%.1f,"by":"ann","why":"wrong","until":%.1f}' % (now, now + 100)
+    await store.write(
+        [
+            Row("flags", '["enforced","account","acme","probe"]', flag),
+            Row("flag_confirmations", '["enforced","account","acme","probe","ann"]', b'{"at":%.1f,"why":"seen"}' % now),
+            Row("flags", '["shadow","cluster","c-1","campaign"]', flag),
+            Row("flag_lifts", '["shadow","cluster","c-1","campaign"]', lift),
+        ]
+    )
+    replica = Replica(store, clock)
+    await replica.sync.begin()
+    raised = Flag("probe", 40, now - 100, now + 100, "rule", "why", 3, ("ann",), now - 50)
+    assert replica.get(FlagKey(World.ENFORCED, Subject.ACCOUNT, "acme", "probe")) == raised
+    assert replica.get(FlagKey(World.SHADOW, Subject.CLUSTER, "c-1", "campaign")) is None
+    assert replica.sync.unreadable == 0
+
+
 async def test_flags_that_ended_are_swept_from_the_store(
     pair: tuple[Replica, Replica], registry: FlagRegistry, clock: VirtualClock
 ) -> None:
