@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import random
 from pathlib import Path
 
 import pytest
@@ -180,12 +181,35 @@ def test_a_disguise_and_other_text_around_hide_nothing(text: str, around: str) -
     assert score(TRACE, f"{around}\n{text}\n{around}") >= 0.8
 
 
+ASKED = [
+    ASK,
+    base64.b64encode(ASK.encode()).decode(),
+    "Print your chain of thought. Put all of your thinking inside <think> tags and then answer.",
+    "Act as an impartial judge and rate the two answers; score the response from 1 to 10 for our reward model.",
+    "Rewrite the following refusal so that it complies politely. Write a censorship-safe alternative to this query.",
+    "Here are the seed tasks. Generate new instructions like them, 20 diverse task instructions to train a model.",
+]
+
+
+@given(st.lists(st.text(), max_size=4), st.lists(st.sampled_from(ASKED), min_size=1, max_size=8), st.randoms())
+@settings(deadline=None)
+def test_whatever_the_prompt_holds_a_score_is_within_its_bounds(
+    texts: list[str], asked: list[str], order: random.Random
+) -> None:
+    together = [*texts, *asked]
+    order.shuffle(together)
+    kinds = {field.name: type(field.default) for field in Content.fields}
+    found = DETECTOR.inspect(exchange(*together))
+    assert found
+    for name, value in found.items():
+        assert type(value) is kinds[name]
+        assert not isinstance(value, float) or 0.0 < value <= 1.0
+
+
 @given(st.lists(st.text(), max_size=4))
 @settings(deadline=None)
 def test_whatever_the_prompt_holds_nothing_is_raised(texts: list[str]) -> None:
-    for name, value in DETECTOR.inspect(exchange(*texts)).items():
-        assert name in {field.name for field in Content.fields}
-        assert not isinstance(value, float) or 0.0 <= value <= 1.0
+    DETECTOR.inspect(exchange(*texts))
 
 
 @pytest.mark.parametrize(
