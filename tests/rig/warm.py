@@ -102,6 +102,7 @@ def _wait_for_orders(control: socket.socket) -> str | None:
             children[pid] = _Child(line, order["env"]["HOME"])
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that a script runs in the background ignore it
     for other in (control, ended, wake, asked, line, *(child.line for child in children.values())):
         other.close()
     own, *descriptors = (_raised(each) for each in (asking.detach(), *descriptors))
