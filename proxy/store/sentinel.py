@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from proxy.store.lane import Wire
 from proxy.store.resp import nonsense, packed
@@ -35,6 +36,8 @@ class Sentinels:
         self._hosts = hosts
         self._name = name
         self._known: _Said | None = None
+        # Of each connection, by what it was made: one to the new primary may be opened while others are to the old.
+        self._made: WeakKeyDictionary[Any, _Said] = WeakKeyDictionary()
 
     async def find(self) -> Wire:
         """Return a connection to the primary, yet to be opened. Raises ConnectionError if no sentinel knows it."""
@@ -42,16 +45,20 @@ class Sentinels:
         if self._known is not None and newest.primary != self._known.primary:
             self.moves += 1
         self._known = newest
-        return self._wires.to(newest.primary)
+        wire = self._wires.to(newest.primary)
+        self._made[wire] = newest
+        return wire
 
     async def moved(self) -> bool:
-        """Tell whether another server than the one that was found last is the primary by a newer configuration."""
+        """Tell whether a connection is open to what is the primary no more by a newer configuration."""
         try:
             newest = await self._newest()
         except ConnectionError:
             return False
-        known = self._known
-        return known is not None and newest.epoch > known.epoch and newest.primary != known.primary
+        return any(
+            wire.is_connected and newest.epoch > said.epoch and newest.primary != said.primary
+            for wire, said in list(self._made.items())
+        )
 
     async def _newest(self) -> _Said:
         said: list[_Said] = []

@@ -72,7 +72,7 @@ class Primaries(Protocol):
         ...
 
     async def moved(self) -> bool:
-        """Tell whether another one is it by now."""
+        """Tell whether a connection is open to one that is it no more."""
         ...
 
 

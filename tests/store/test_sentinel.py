@@ -150,6 +150,23 @@ async def test_a_primary_that_was_given_up_is_left_though_it_still_answers(pair:
     assert b"after" in clean.command("HGET", "sg:{tables}:keys", "a")
 
 
+async def test_a_primary_is_left_also_where_another_connection_was_opened_to_the_new_one(
+    pair: Pair, clean: Valkey
+) -> None:
+    """R-05, R-11: whoever opened it has seen the move, and the others are still with the old one."""
+    primary = pair.primary()
+    facts = {"port": primary.port, "config-epoch": 3}
+    async with scripted_sentinel(facts) as place, found(place, deadline=PATIENT_S) as store:
+        await store.write([Row("keys", "a", b"before")])
+        cursor = (await store.changes(None, 0)).cursor
+        facts |= {"port": clean.port, "config-epoch": 4}
+        await store.changes(cursor, 0)
+        await asyncio.sleep(FOLLOWED_S)
+        await store.write([Row("keys", "a", b"after")])
+        assert store.numbers()["stillgate_store_failovers_total"] == 1
+    assert b"after" in clean.command("HGET", "sg:{tables}:keys", "a")
+
+
 @asynccontextmanager
 async def scripted_sentinel(told: Mapping[str, int | None]) -> AsyncIterator[str]:
     """A sentinel that says what it is told to; as a real one may that knows less, or more, than others."""
