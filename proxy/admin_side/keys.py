@@ -41,6 +41,7 @@ async def import_all(side: AdminSide, caller: Caller, request: web.Request) -> w
     for number, row in enumerate(rows):
         try:
             asked.append(KeyRequest.read(row))
+            side.keys.check(asked[-1])
         except ConfigurationError as error:
             raise ConfigurationError(f"keys[{number}]: {error}") from None
     made = await side.changes.make(

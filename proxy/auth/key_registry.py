@@ -22,7 +22,6 @@ from proxy.store.base import Row, Store
 from proxy.store.feed_follower import follow_feed
 
 _BATCH = 500
-_CLOCKS_APART_S = 3600.0  # ours and that of the system in which an account was opened just now
 _REVOKED_MAX = 10_000  # those that are told again: the latest, at some 500 bytes each
 
 
@@ -45,11 +44,20 @@ class KeyRegistry:
         self._revoked: OrderedDict[str, KeyRecord] = OrderedDict()  # by name, the latest last
 
     async def create(self, request: KeyRequest) -> Minted:
-        """Make one key. Raises ConfigurationError for a known secret, or an account that is opened in the future."""
+        """Make one key. Raises ConfigurationError for a known secret, or as `check`."""
         return (await self.create_all([request]))[0]
 
+    def check(self, request: KeyRequest) -> None:
+        """Raise ConfigurationError for an account that is opened in the future."""
+        request.check_opened(self._clock.wall())
+
     async def create_all(self, requests: Sequence[KeyRequest]) -> list[Minted]:
-        """Make many keys, batch by batch. Raises ConfigurationError, see `create`, before the first batch with such."""
+        """Make many keys, batch by batch.
+
+        Raises ConfigurationError as `check`, before any of them, or before the first batch that has a known secret.
+        """
+        for request in requests:
+            self.check(request)
         made: list[Minted] = []
         for start in range(0, len(requests), _BATCH):
             batch = [await self._prepare(request) for request in requests[start : start + _BATCH]]
@@ -126,8 +134,6 @@ class KeyRegistry:
         created_at, now = request.created_at, self._clock.wall()
         if created_at is None:
             created_at = await first_seen(self._store, request.account, now)
-        elif created_at > now + _CLOCKS_APART_S:  # else the account would be a new one until long after that
-            raise ConfigurationError("created_at: lies ahead; say when the account was opened, or nothing")
         record = KeyRecord(
             id=new_key_id(self._random_bytes),
             account=request.account,

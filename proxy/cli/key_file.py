@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from proxy.auth.api_key import KeyRequest
+from proxy.cli.moments import now
 from proxy.errors import ConfigurationError
 
 
@@ -33,9 +34,11 @@ def read_lines(file: Path) -> list[Line]:
             continue
         try:
             row = _row(text)
-            secret = KeyRequest.read(row).secret
+            request = KeyRequest.read(row)
+            request.check_opened(now())
         except ConfigurationError as error:
             raise ConfigurationError(f"{file}:{number}: {error}") from None
+        secret = request.secret
         if secret is not None and secrets.setdefault(secret, number) != number:
             raise ConfigurationError(f"{file}:{number}: secret: is the same as on line {secrets[secret]}")
         lines.append(Line(number, row))

@@ -203,14 +203,19 @@ async def test_a_file_of_keys_is_imported_with_the_secrets_of_another_gateway(ga
         assert await status_for(gate, key["secret"]) == 200
 
 
-async def test_a_file_with_one_bad_line_makes_nothing_and_names_it(gate: Stillgate) -> None:
+@pytest.mark.parametrize(
+    ("members", "complaint"), [({"plan": 7}, "plan: must be"), ({"created_at": 9e10}, "created_at: lies ahead")]
+)
+async def test_a_file_with_one_bad_line_makes_nothing_and_names_it(
+    gate: Stillgate, members: dict[str, Any], complaint: str
+) -> None:
     before = run(gate, "keys", "list", "--json").stdout
     lines = [json.dumps({"account": f"bad-{index}"}) for index in range(1200)]
-    lines[1149] = '{"account": "bad-1149", "plan": 7}'
+    lines[1149] = json.dumps({"account": "bad-1149", **members})
     file = given(gate, lines)
     done = run(gate, "keys", "import", str(file))
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"stillgate: {file}:1150: plan: must be")
+    assert done.stderr.startswith(f"stillgate: {file}:1150: {complaint}")
     assert run(gate, "keys", "list", "--json").stdout == before
 
 
@@ -268,6 +273,11 @@ async def test_health_says_whether_the_proxy_takes_requests_and_if_not_why(gate:
         (post("/keys", {"account": "a", "attributes": {"b": 1}}), 400, "attributes: "),
         (post("/keys/import", {"keys": {}}), 400, "keys: must be a list of objects"),
         (post("/keys/import", {"keys": [{"account": "a"}, {"account": ""}]}), 400, "keys[1]: account: must be"),
+        (
+            post("/keys/import", {"keys": [{"account": "a"}, {"account": "b", "created_at": 9e10}]}),
+            400,
+            "keys[1]: created_at: lies ahead",
+        ),
         (post("/keys/key_missing/revoke", {"reason": "leaked"}), 404, "There is no such key."),
         (post("/keys/key_missing/revoke", {}), 400, "reason: must be"),
         (post("/keys/key_missing/revoke", {"reason": "leaked", "disabled": False}), 400, "unknown field 'disabled'"),
