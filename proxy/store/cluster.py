@@ -20,7 +20,7 @@ from typing import Any
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreAway, StoreUnavailable
 from proxy.store.lane import Lane, Wire
 from proxy.store.link import OPEN_S, Link
 from proxy.store.resp import nonsense, packed, raise_first_error
@@ -92,9 +92,13 @@ class Cluster:
         replies: list[Any] = [None] * len(commands)
         places: dict[int, _Place] = {index: (self.link(command.key), False) for index, command in enumerate(commands)}
         for turn in itertools.count():
-            answered = await self._send(
-                {index: (place, commands[index].data) for index, place in places.items()}, expires, script
-            )
+            sent = {index: (place, commands[index].data) for index, place in places.items()}
+            try:
+                answered = await self._send(sent, expires, script)
+            except StoreAway as error:
+                if len(places) < len(commands):
+                    raise _in_part(error) from error.__cause__
+                raise
             elsewhere: dict[int, _Place] = {}
             for index, reply in answered.items():
                 replies[index] = reply
@@ -126,6 +130,8 @@ class Cluster:
         for indexes, answer in zip(groups.values(), answers, strict=True):
             if isinstance(answer, BaseException):
                 self._doubt.set()
+                if isinstance(answer, StoreAway) and len(groups) > 1:  # its server failed just now
+                    raise _in_part(answer) from answer.__cause__
                 raise answer
             replies.update(zip(indexes, answer, strict=True))
         return replies
@@ -229,6 +235,11 @@ class Cluster:
             leaving = self._loop.create_task(link.close())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
+
+
+def _in_part(error: StoreAway) -> StoreUnavailable:
+    """Return what is to be said where other servers were asked already."""
+    return StoreUnavailable(str(error))
 
 
 def _slots(reply: object, asked: Host) -> dict[int, Host]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
-from proxy.errors import ConfigurationError, StoreUnavailable
-from proxy.store.base import Ask, Hold, Row
+from proxy.errors import ConfigurationError, StoreAway, StoreUnavailable
+from proxy.store.base import Ask, Credit, Hold, Row
 from proxy.store.cluster import Cluster
 from proxy.store.redis import RedisStore
 from tests.rig.valkey import Valkey
@@ -195,6 +195,32 @@ async def test_a_server_that_is_silent_costs_nobody_time_and_is_found_again(empt
         await works_again(store)
         await until(lambda: all(b"cluster_state:ok" in info for info in empty.command("CLUSTER", "INFO")))
         assert len(await store.reserve(asks, "op 2")) == len(asks)
+
+
+async def test_a_call_of_which_a_part_was_sent_is_not_said_never_to_have_been_asked(empty: ValkeyCluster) -> None:
+    """R-03: what another server did of it would be told again, and so count twice."""
+    here, moved = (next(name for name in MANY if slot_of(name) * 3 // 16384 == number) for number in (0, 2))
+    charges = [Credit(bucket, MINUTE, 0, -1) for bucket in (here, moved)]
+    async with connected(empty.url, deadline=0.25) as store:
+        way = store._way
+        assert isinstance(way, Cluster)
+        empty.servers[2].pause()
+        try:
+            with pytest.raises(StoreUnavailable):
+                await store.reserve([Ask(moved, 10, MINUTE, 1, 1)], "op")
+            with pytest.raises(StoreAway):
+                await store.credit(charges, "nothing sent")
+            way._slots[slot_of(moved)] = way._slots[slot_of(here)]  # as before the slot went to where it is now
+            with pytest.raises(StoreAway):
+                await store.credit(charges[1:], "sent where it was not done")
+            way._slots[slot_of(moved)] = way._slots[slot_of(here)]
+            with pytest.raises(StoreUnavailable) as failed:
+                await store.credit(charges, "sent in part")
+            assert not isinstance(failed.value, StoreAway)
+        finally:
+            empty.servers[2].resume()
+        await works_again(store)
+        await until(lambda: all(b"cluster_state:ok" in info for info in empty.command("CLUSTER", "INFO")))
 
 
 async def test_a_server_that_is_cut_off_from_the_others_is_not_believed_about_slots(short_folder: Path) -> None:
