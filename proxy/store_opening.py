@@ -17,26 +17,25 @@ from proxy.store.base import Store
 from proxy.store.mark import ensure_mark, ensure_secret
 
 
-def master_of(settings: Settings) -> tuple[Master, bool]:
-    """Return the master secret, and whether it was made just now. Raises ConfigurationError."""
-    anew = not settings.master_secret.exists()
-    return load_or_create_master(settings.master_secret), anew
-
-
 @asynccontextmanager
-async def opened(settings: Settings, url: str, clock: Clock, master: Master, *, anew: bool) -> AsyncIterator[Store]:
-    """Open the store and close it at the end; `anew` as `master_of` says it.
+async def opened(settings: Settings, url: str, clock: Clock) -> AsyncIterator[tuple[Store, Master]]:
+    """Open the store and close it at the end; with it comes the master secret, which is made if there is none.
 
-    Raises ConfigurationError if it must not be used as it is, StoreUnavailable if it is away and the settings need it.
+    It is made once the store is there, which has to be told of it: one that is not told would refuse it from then on.
+
+    Raises ConfigurationError if either must not be used as it is, StoreUnavailable if the store is away and the
+    settings need it.
     """
     required = not settings.starts_without_store
     store = await open_store(url, clock=clock, access=store_access(settings), deadline=PATIENTLY_S, required=required)
     try:
         if store.numbers().get("stillgate_store_append_only") == 0:
             get("parent").warning("the store keeps no append-only file: keys, quotas and flags end with its process")
+        anew = not settings.master_secret.exists()
+        master = load_or_create_master(settings.master_secret)
         with nullcontext() if required else suppress(StoreUnavailable):
             await ensure_mark(store, secrets.token_bytes)
             await ensure_secret(store, master.derive(Purpose.STORE), settings.master_secret, anew=anew)
-        yield store
+        yield store, master
     finally:
         await store.close()

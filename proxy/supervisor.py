@@ -44,7 +44,7 @@ from proxy.snapshot_keeper import SnapshotKeeper
 from proxy.start import Start, held_address, listed_models, url_of
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
-from proxy.store_opening import master_of, opened
+from proxy.store_opening import opened
 from proxy.store_watch import StoreWatch
 
 STATE_FILE = "serve.json"
@@ -169,13 +169,12 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         host, port = stack.enter_context(held_address(settings.listen.host, settings.listen.port))
         patterns = copy_patterns(settings.pack, settings.data)
         archive = PackArchive.begun_with(settings.data / PACKS_FOLDER, pack, sight.data or b"", clock.wall())
-        master, anew = master_of(settings)
         server = None if settings.store.shared else EmbeddedServer(settings.data)
         store_url = settings.store.url
         if server is not None:
             store_url = await server.start()
             stack.push_async_callback(server.stop)
-        store = await stack.enter_async_context(opened(settings, store_url, clock, master, anew=anew))
+        store, master = await stack.enter_async_context(opened(settings, store_url, clock))
         registry = KeyRegistry(store, master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
         stand_in = None
         if settings.uses_stand_in:

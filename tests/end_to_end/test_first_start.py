@@ -133,6 +133,21 @@ async def test_a_start_with_another_master_secret_is_refused_and_one_without_beg
             await gate.terminate()
 
 
+async def test_a_start_without_a_master_secret_that_fails_does_not_keep_the_next_one_from_beginning_anew(
+    tmp_path: Path,
+) -> None:
+    async with Stillgate.start(tmp_path, upstream_url=NOBODY) as gate:
+        await gate.terminate()
+        (gate.data / "master.secret").unlink()
+        store = (gate.data / "store").rename(gate.data / "away")
+        store_file = gate.data / "store"
+        store_file.touch()
+        assert (await gate.cli("serve")).returncode == 1
+        store_file.unlink()
+        store.rename(gate.data / "store")
+        await gate.run()
+
+
 async def test_a_first_key_that_cannot_be_kept_ends_the_start_in_plain_words(tmp_path: Path) -> None:
     gate = Stillgate.installed(tmp_path, {"models": None}, upstream_url=None)
     (gate.data / "first.key").mkdir(parents=True)
