@@ -63,20 +63,25 @@ class Addresses:
 
 
 def _collect(conversation: list[Any], found: list[str]) -> None:
-    """Find every address in a conversation's parts, wherever they stand; texts, data and what is over are none."""
+    """Find every address in a conversation's parts, wherever they stand; texts, data and what is over are none.
+
+    A message, or what holds the address of a part, is not over, whatever else it calls itself.
+    """
     waiting: list[Any] = [conversation]
     for node in waiting:
         if type(node) is list:
             waiting += [item for item in node if type(item) is dict or type(item) is list]
             continue
         kind = node.get("type")
-        if type(kind) is not str:
+        if type(kind) is not str or "role" in node:
             kind = ""
         if kind in _CALLS:
             continue
         for name, value in node.items():
             if type(value) is dict or type(value) is list:
-                if name != "tabs" or kind != _TABS:
+                if name in _MEMBERS and type(value) is dict:
+                    waiting.append({**value, "type": ""})
+                elif (name != "tabs" or kind != _TABS) and (name != kind or kind not in _LOOKED_AT):
                     waiting.append(value)
             elif name in _MEMBERS and type(value) is str and value[:5].lower() != "data:" and kind not in _LOOKED_AT:
                 found.append(value)

@@ -109,6 +109,9 @@ DATA = "data:image/png;base64,aaaa"
         ({"prompt": {"id": "p", "variables": {"a": {"type": "input_file", "file_url": BAD}, "url": BAD}}}, 1, 1),
         ({"tools": [{"type": "image_generation", "input_image_mask": {"image_url": BAD}}]}, 1, 1),
         ({"input": BAD, "messages": BAD}, 0, 0),
+        (said({"type": "image_url", "image_url": {"url": BAD, "type": "url_citation"}}), 1, 1),
+        (said({"type": "image_url", "image_url": {"type": "tool_use", "url": BAD}}), 1, 1),
+        ({"messages": [{"role": "user", "type": "tool_use", "content": [{"image_url": {"url": BAD}}]}]}, 1, 1),
         (said(*[{"type": "image_url", "image_url": {"url": OUT}}] * 1001), 1001, 1),
     ],
 )
@@ -129,6 +132,8 @@ def test_addresses_are_found_wherever_parts_stand(body: dict[str, Any], urls: in
         {"input": [{"type": "web_search_call", "id": "w", "action": {"type": "open_page", "url": BAD}}]},
         {"input": [{"role": "assistant", "content": [
             {"type": "output_text", "text": "a", "annotations": [{"type": "url_citation", "url": BAD}]}]}]},
+        {"messages": [{"role": "assistant", "content": "a", "annotations": [
+            {"type": "url_citation", "url_citation": {"url": BAD, "title": "b"}}]}]},
     ],
 )  # fmt: skip
 def test_what_was_looked_at_before_is_not_fetched_again(body: dict[str, Any]) -> None:
