@@ -121,7 +121,6 @@ def _images(body: Mapping[str, Any]) -> int:
                 continue
             if part.get("type") in _IMAGE_TYPES:
                 count += 1
-                continue
             if type(content := part.get("content")) is list:
                 waiting.append(content)
             if type(source := part.get("source")) is dict:

@@ -57,6 +57,7 @@ MEMBERS = (
         ({"messages": [{"content": "x"}, {"content": "y"}]}, "request.turns", 2),
         ({"messages": [{"content": [IMAGE, {"type": "image_url"}, {"type": "text"}]}]}, "request.images", 2),
         ({"messages": [{"content": [{"type": "tool_result", "content": [IMAGE]}]}]}, "request.images", 1),
+        ({"messages": [{"role": "user", "type": "image", "content": [IMAGE] * 9}]}, "request.images", 10),
         ({"messages": [{"content": [DOCUMENT, {"type": "tool_result", "content": [DOCUMENT]}]}]}, "request.images", 2),
         ({"prompt": {"id": "p", "variables": {"chart": SHOWN, "city": "x"}}, "input": "x"}, "request.images", 1),
         ({"input": [{"type": "computer_call_output", "output": SCREENSHOT}, OUTPUT]}, "request.images", 2),
