@@ -19,14 +19,15 @@ _ADDRESS_CHARS = 256  # of a data URL, before the data
 def file_text(data: str) -> str:
     """Return what a file says that is given in base64, as a data URL or alone; empty if it is no plain text."""
     place = data.find(",", 0, _ADDRESS_CHARS) + 1 if data.startswith("data:") else 0
-    if not _text(_decoded(data[place : place + _HEAD_CHARS])):
+    head = "".join(data[place : place + _HEAD_CHARS].split())
+    if not _text(_decoded(head[: len(head) // 4 * 4])):
         return ""
-    return _text(_decoded(data[place:]))
+    return _text(_decoded("".join(data[place:].split())))
 
 
 def _decoded(data: str) -> bytes:
     try:
-        return base64.b64decode("".join(data.split()) + "==")
+        return base64.b64decode(data + "==")
     except (binascii.Error, ValueError):
         return b""
 

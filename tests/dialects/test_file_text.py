@@ -41,6 +41,13 @@ def test_plain_text_is_read_however_it_is_given(given_as: str) -> None:
     assert file_text(given_as) == SAYS
 
 
+@pytest.mark.parametrize("chars", range(56, 80))
+def test_white_space_in_what_is_encoded_hides_nothing(chars: int) -> None:
+    encoded = base64.b64encode(SAYS.encode()).decode()
+    lines = "\n".join(encoded[place : place + chars] for place in range(0, len(encoded), chars))
+    assert file_text(lines) == file_text(" " * (chars - 56) + encoded) == SAYS
+
+
 def test_a_control_character_here_and_there_makes_it_no_other_file() -> None:
     assert "Grade the answer" in file_text(data_url(SAYS.replace("below", "be\x01low").encode()))
 
