@@ -50,15 +50,15 @@ class Containment:
 
         The prompt is known by its prints; without any, a template that is there already stands for them.
         """
+        prints = exchange.prints
+        if prints is not None and prints.every is not prints.sample:  # nobody else asks for them
+            exchange.prints = prints._replace(every=prints.sample)
         if not self.matches:
             return
         book = self._book
         found: list[Match] = []
-        prints = exchange.prints
         if prints is not None:
             found = book.matches(prints.every)
-            if prints.every is not prints.sample:  # nobody else asks for them
-                exchange.prints = prints._replace(every=prints.sample)
         elif exchange.template:
             found = book.called(exchange.template)
         clusters = book.clusters(exchange.principal.account)

@@ -64,6 +64,12 @@ def test_what_a_sample_leaves_out_of_a_prompt_matches_too_and_is_then_let_go() -
     assert placed.prints.every is placed.prints.sample
 
 
+@pytest.mark.parametrize("given", [pack(entry()), pack()])
+def test_where_nothing_is_known_that_may_match_they_are_let_go_too(given: Pack) -> None:
+    placed = place(given, [], caller("m-1"), *range(1, 9), sampled=40)
+    assert (len(placed.prints.every), len(placed.prints.sample)) == (40, 40)
+
+
 def test_a_member_has_ties_to_the_cluster_and_to_the_template_when_the_prompt_has_it() -> None:
     placed = place(pack(entry()), [campaign()], caller("m-1"), 1)
     assert placed.ties == placed.shadow_ties == Ties("t-1", "c-1")
