@@ -62,7 +62,7 @@ def _of_item(item: dict[str, Any], path: Path) -> list[Kept]:
             _check_parts(item.get("content"), f"{where}.content")
     elif kind.endswith("_output") and type(item.get("output")) is list:
         _check_outputs(item["output"], f"{where}.output")
-    elif kind == "tool_search_output":
+    if kind == "tool_search_output":
         check_tools(item, f"{where}.")
     item, found = _uncited(item, path)
     found += request.kept_ids(item, path, FREE)
