@@ -20,6 +20,7 @@ _MAX_RUNS = 16  # of one code, the longest: whoever writes more of them writes t
 _MAX_RUN_CHARS = 8_192
 _MIN_PLAIN_CHARS = 8
 _MIN_BASE64_CHARS = 24
+_MAX_BASE64_WORDS = 64  # the longest: a code that stands among long words is one of them
 _MIN_BASE64_PLAIN_CHARS = 18  # that many characters are as many bytes, and by chance so many are never plain
 _MAX_BEFORE_BASE64 = 4  # words that may stand before a wrapped run without anything that parts them from it
 
@@ -34,7 +35,8 @@ _MORSE = {
 _LEET = str.maketrans("013457@$", "oieastas")
 
 # Programs wrap what they encode, so white space may stand in it.
-_BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{8,}(?:\s+[A-Za-z0-9+/_-]{8,})*")
+_WRAPPED_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}(?:\s+[A-Za-z0-9+/_-]{8,})*")
+_BASE64_WORD = re.compile(rf"[A-Za-z0-9+/_-]{{{_MIN_BASE64_CHARS},}}")
 _HEX_RUN = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[,:]?\s{0,2}){12,}")
 _BINARY_RUN = re.compile(r"(?:[01]{8},?\s{0,2}){6,}")
 _MORSE_RUN = re.compile(r"(?:[.\-]{1,5}[ /|\n]{1,3}){8,}[.\-]{0,5}")
@@ -50,21 +52,19 @@ _SPACED_RUN = re.compile(r"(?:\b[^\W\d_][ .*_-]{1,3}){6,}[^\W\d_]\b")
 
 
 def _base64(text: str) -> Iterator[str]:
-    for run in _runs(_BASE64_RUN, text):
-        words = run.translate(_STANDARD_BASE64).split()
-        together = ["".join(words[first:]) for first in range(min(len(words), _MAX_BEFORE_BASE64))]
-        alone = nlargest(_MAX_RUNS, words, len) if len(words) > 1 else []
-        found: list[str] = []
-        for each in [*together, *alone]:
-            plain = _of_base64(each) if len(each) >= _MIN_BASE64_CHARS else ""
-            if plain and not any(plain in other for other in found):
-                found.append(plain)
-        yield from found
+    wrapped = [words for run in _runs(_WRAPPED_BASE64, text) if len(words := run.split()) > 1]
+    together = ["".join(words[first:]) for words in wrapped for first in range(min(len(words), _MAX_BEFORE_BASE64))]
+    found: list[str] = []
+    for each in [*together, *_runs(_BASE64_WORD, text, _MAX_BASE64_WORDS)]:
+        plain = _of_base64(each) if len(each) >= _MIN_BASE64_CHARS else ""
+        if plain and not any(plain in other for other in found):
+            found.append(plain)
+    yield from found
 
 
 def _of_base64(run: str) -> str:
     """Return what a run says up to where it is no text, empty if that is too little: a word may stand behind it."""
-    tail = len(run) % 4
+    run, tail = run.translate(_STANDARD_BASE64), len(run) % 4
     data = _quietly(base64.b64decode, run + "=" * (4 - tail) if tail > 1 else run[: len(run) - tail]) or b""
     text = data.decode("utf-8", "replace").rstrip("\ufffd")
     plain = _UNPRINTABLE.split(text, maxsplit=1)[0]
@@ -153,9 +153,9 @@ def _is_plain(text: str) -> bool:
     return letters * 10 >= len(text) * 8 and sum([char.isprintable() or char.isspace() for char in text]) == len(text)
 
 
-def _runs(pattern: re.Pattern[str], text: str) -> list[str]:
+def _runs(pattern: re.Pattern[str], text: str, most: int = _MAX_RUNS) -> list[str]:
     """Return the longest runs: shorter ones before them hide none."""
-    return [run[:_MAX_RUN_CHARS] for run in nlargest(_MAX_RUNS, pattern.findall(text), len)]
+    return [run[:_MAX_RUN_CHARS] for run in nlargest(most, pattern.findall(text), len)]
 
 
 def _quietly(decoder: Callable[[str], bytes], text: str) -> bytes | None:

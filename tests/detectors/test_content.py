@@ -142,6 +142,11 @@ def test_shorter_runs_before_it_hide_no_code() -> None:
     assert score(TRACE, f"{paths} {base64.b64encode(ASK.encode() * 2).decode()}") >= 0.8
 
 
+@pytest.mark.parametrize("words", ["abcdefgh " * 1_000, ("abcdefgh " * 40 + ". ") * 20], ids=["one run", "many runs"])
+def test_long_words_beside_it_hide_no_code(words: str) -> None:
+    assert score(TRACE, words + base64.b64encode(ASK.encode()).decode()) >= 0.8
+
+
 @pytest.mark.parametrize(
     "text",
     [

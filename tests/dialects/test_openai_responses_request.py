@@ -120,7 +120,11 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "too many tools": ({"tools": [{"type": "function", "name": "f"}] * 10_001}, "tools"),
     "found tools that go elsewhere beside an output": (
-        {"input": [{"type": "tool_search_output", "output": [], "tools": [{"type": "mcp", "server_url": "https://a"}]}]},
+        {
+            "input": [
+                {"type": "tool_search_output", "output": [], "tools": [{"type": "mcp", "server_url": "https://a"}]}
+            ]
+        },
         "input[0].tools[0].type",
     ),
     "found tools that are none": ({"input": [{"type": "tool_search_output", "tools": [5]}]}, "input[0].tools[0]"),
