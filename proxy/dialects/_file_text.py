@@ -22,7 +22,7 @@ def file_text(data: str) -> str:
     head = "".join(data[place : place + _HEAD_CHARS].split())
     if not _text(_decoded(head[: len(head) // 4 * 4])):
         return ""
-    return _text(_decoded("".join(data[place:].split())))
+    return _text(_decoded(data[place:]))
 
 
 def _decoded(data: str) -> bytes:

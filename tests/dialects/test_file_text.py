@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -46,6 +47,16 @@ def test_white_space_in_what_is_encoded_hides_nothing(chars: int) -> None:
     encoded = base64.b64encode(SAYS.encode()).decode()
     lines = "\n".join(encoded[place : place + chars] for place in range(0, len(encoded), chars))
     assert file_text(lines) == file_text(" " * (chars - 56) + encoded) == SAYS
+
+
+def test_what_is_encoded_in_pieces_takes_no_more_room_than_in_one() -> None:
+    given_as = "aG Vs bG 8g " * 100_000
+    tracemalloc.start()
+    try:
+        assert file_text(given_as) == "hello " * 100_000
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(given_as)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_control_character_here_and_there_makes_it_no_other_file() -> None:
