@@ -13,16 +13,20 @@ _HEAD_CHARS = 4_096  # enough to tell text from other files, most of which are l
 # What no text has but by chance or for disguise; of what is compressed, a ninth of all bytes.
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
 _ONE_IN = 50
-_ADDRESS_CHARS = 256  # of a data URL, before the data
 
 
 def file_text(data: str) -> str:
     """Return what a file says that is given in base64, as a data URL or alone; empty if it is no plain text."""
-    place = data.find(",", 0, _ADDRESS_CHARS) + 1 if data.startswith("data:") else 0
+    place = data.find(",") + 1 if is_data(data) else 0
     head = "".join(data[place : place + _HEAD_CHARS].split())
     if not _text(_decoded(head[: len(head) // 4 * 4])):
         return ""
     return _text(_decoded(data[place:]))
+
+
+def is_data(url: str) -> bool:
+    """Tell whether an address has in it what it is the address of."""
+    return url[:5].lower() == "data:"
 
 
 def _decoded(data: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.dialects._file_text import file_text
+from proxy.dialects._file_text import file_text, is_data
 from proxy.dialects._names import names
 from proxy.exchange import Text
 
@@ -152,7 +152,7 @@ def _hidden(name: str, value: str, kind: object, within: str) -> bool:
 
 
 def _holds_file(name: str, value: str, within: str) -> bool:
-    return name == "file_data" or ("document_url" in (name, within) and value.startswith("data:"))
+    return name == "file_data" or ("document_url" in (name, within) and is_data(value))
 
 
 def _below(where: str, step: str) -> str:

@@ -34,6 +34,8 @@ def data_url(data: bytes, kind: str = "text/plain") -> str:
         data_url(SAYS.encode("utf-8-sig"), "text/markdown;charset=utf-8"),
         data_url(SAYS.encode("utf-16"), "application/octet-stream"),
         data_url(SAYS.encode()).rstrip("="),
+        data_url(SAYS.encode()).replace("data:", "DATA:"),
+        data_url(SAYS.encode(), f"text/plain;name={'a' * 300}"),
         base64.b64encode(SAYS.encode()).decode(),
         base64.encodebytes(SAYS.encode()).decode(),
     ],
@@ -84,6 +86,7 @@ def test_whatever_it_is_nothing_is_raised(data: str) -> None:
 
 CHAT_PART = {"type": "file", "file": {"filename": "a.txt", "file_data": data_url(SAYS.encode())}}
 URL_PART = {"type": "document_url", "document_url": data_url(SAYS.encode())}
+LOUD_PART = {"type": "document_url", "document_url": URL_PART["document_url"].replace("data:", "Data:")}
 ITEM_PART = {"type": "input_file", "filename": "a.txt", "file_data": data_url(SAYS.encode())}
 
 
@@ -94,8 +97,9 @@ ITEM_PART = {"type": "input_file", "filename": "a.txt", "file_data": data_url(SA
          "messages[0].content[0].file.file_data"),
         (OpenAIResponses(), {"input": [{"role": "user", "content": [ITEM_PART]}]}, "input[0].content[0].file_data"),
         (OpenAIChat(), {"messages": [{"role": "user", "content": [URL_PART]}]}, "messages[0].content[0].document_url"),
+        (OpenAIChat(), {"messages": [{"role": "user", "content": [LOUD_PART]}]}, "messages[0].content[0].document_url"),
     ],
-    ids=["chat", "responses", "an address of data"],
+    ids=["chat", "responses", "an address of data", "an address of data, in capitals"],
 )  # fmt: skip
 def test_a_file_in_a_request_is_among_its_texts(dialect: Dialect, body: dict[str, Any], where: str) -> None:
     found = list(dialect.texts(dialect.read(json.dumps({"model": "m", **body}).encode())))
