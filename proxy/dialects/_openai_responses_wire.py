@@ -17,7 +17,7 @@ from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform, 
 
 _PARTS = 1 << 12  # more than an item has parts; a lane is the number of the item times this and that of the part
 _MAX_LANES = 1 << 14
-_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
 _TEXT_EVENT = "response.output_text.delta"
 
 

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 
 from proxy.dialects.openai_responses import OpenAIResponses
 from proxy.errors import UpstreamFailed
-from proxy.exchange import Call, Usage
+from proxy.exchange import Call, Chunk, Usage
+from proxy.wire import Kind
 from tests.dialects import responses
 from tests.dialects.streams import cut, data, decode, event, known, read_by_a_client, sent
 
@@ -167,3 +168,9 @@ def test_what_is_not_changed_is_sent_as_it_came() -> None:
     for body, streamed in ((STREAM, True), (DOCUMENT, False), (data({"type": "x"}), True)):
         chunks, _ = decode(DIALECT, CALL, [body], streamed=streamed)
         assert sent(DIALECT, chunks, streamed=streamed) == body
+
+
+@pytest.mark.parametrize("kind", [{}, [], 1, None])
+def test_an_event_whose_type_is_no_word_tells_no_end(kind: object) -> None:
+    chunk = Chunk(None, {"type": kind, "response": {"model": "m"}})
+    assert [part.kind for part in DIALECT.wire(streamed=True).parts(chunk)] == [Kind.MODEL]
