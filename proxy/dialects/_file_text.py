@@ -1,6 +1,7 @@
 """Reads a file that a request brings along, where it is plain text; the model reads such a one as it reads a message.
 
-Laws: nothing is raised whatever the file is; a picture, a sound, a PDF or an archive says nothing.
+Laws: nothing is raised whatever the file is; a picture, a sound or an archive says nothing, nor does a PDF unless all
+of it is ASCII.
 """
 
 from __future__ import annotations
