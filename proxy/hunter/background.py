@@ -21,11 +21,12 @@ _HOURS_MOST = 24 * 100
 # People's use spreads at least as unevenly as this, and never so unevenly that a few counts mean nothing.
 _SHAPES = (0.3, 1.0)
 # What nearly all have in common with others is no coincidence (a country, that an account was verified, the address of
-# a gateway in between), and neither is a value that a good part of all have (the card of all who pay nothing).
+# a gateway in between), and neither is a value that a good part of all have (the card of all who pay nothing). Of what
+# few have at all, nearly all who have it may be one campaign's: that is no custom of the deployment.
 _NEARLY_ALL = 0.9
 _GOOD_PART = 0.25
 # So many ordinary accounts count beside those that were seen, so that a first day is not certain of anything.
-_DOUBT = 20.0
+DOUBT = 20.0
 _HALF = 0.5
 _LOWER = (1 << 32) - 1
 
@@ -164,7 +165,7 @@ def _habits(
         },
         "agents": _common(rows["agent"], int(rows["agent"].max(initial=0)) + 1, weights),
         "log_output": (mean, max(0.3, deviation)),
-        "wishes": (weights @ asking + 1.0) / (weights.sum() + _DOUBT),
+        "wishes": (weights @ asking + 1.0) / (weights.sum() + DOUBT),
     }
 
 
@@ -190,7 +191,7 @@ def _ages_before(ages: NDArray[np.int16], weights: Floats) -> Floats:
     """
     known = ages[ages >= 0]
     all_known = np.bincount(known, minlength=AGE_BINS) if len(known) else np.ones(AGE_BINS)
-    counts = np.bincount(known, weights[ages >= 0], minlength=AGE_BINS) + _DOUBT * all_known / all_known.sum()
+    counts = np.bincount(known, weights[ages >= 0], minlength=AGE_BINS) + DOUBT * all_known / all_known.sum()
     return np.concatenate([np.zeros(1), counts.cumsum() / counts.sum()])
 
 
@@ -214,15 +215,20 @@ def _token_of(links: Links, kind: str, count: int) -> NDArray[np.int32]:
 
 
 def _all_share(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> bool:
-    """Tell whether nearly all tenants that have a token have it in common with another."""
+    """Tell whether a good part of the tenants have a token, and nearly all of those in common with another."""
     _, holders = tenants_of(tokens, tenants)
-    return len(holders) > 0 and int(holders[holders > 1].sum()) >= _NEARLY_ALL * int(holders.sum())
+    having = int(holders.sum())
+    many = having >= _GOOD_PART * len(distinct(tenants))
+    return many and int(holders[holders > 1].sum()) >= _NEARLY_ALL * having
 
 
 def _uncommon(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the token of each account, or 0 for one that a good part of the tenants have who have any."""
+    """Return the token of each account, or 0 for one that a good part of the tenants have who have any.
+
+    Where less than half of the tenants have any, it is to be as many as of half of them.
+    """
     values, holders = tenants_of(tokens, tenants)
-    common = values[holders >= _GOOD_PART * holders.sum()]
+    common = values[holders >= _GOOD_PART * max(int(holders.sum()), _HALF * len(distinct(tenants)))]
     return np.where(np.isin(tokens, common), 0, tokens).astype(np.int32)
 
 
@@ -232,4 +238,4 @@ def _linked(tokens: NDArray[np.int32], tenants: NDArray[np.int32], weights: Floa
     pairs, pair = np.unique(tokens[has].astype(np.int64) << 32 | tenants[has], return_inverse=True)
     _, token, holders = np.unique(pairs >> 32, return_inverse=True, return_counts=True)
     counts = np.bincount(pair, weights[has], minlength=len(pairs)) / np.bincount(pair, minlength=len(pairs))
-    return (float(counts[holders[token] > 1].sum()) + 1.0) / (float(counts.sum()) + _DOUBT)
+    return (float(counts[holders[token] > 1].sum()) + 1.0) / (float(counts.sum()) + DOUBT)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.hunter.background import tenants_of
+from proxy.hunter.background import DOUBT, tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import beyond, excess
 from proxy.hunter.finding import Evidence
@@ -82,11 +82,12 @@ def _weighed(
 def _by_chance(kind: str, known: int, pooled: NDArray[np.int64], case: Case) -> float:
     """Return how many of so many tenants have one of these values as others do: one that many have is nobody's pool.
 
-    So has whoever pays nothing, or has his mail where half of the world has it.
+    So has whoever pays nothing, or has his mail where half of the world has it. What only they have is none of these.
     """
-    tokens = case.usual.tokens[kind]
-    holders = np.bincount(tokens[case.usual.yardstick], minlength=int(tokens.max()) + 1)
-    usual = holders[pooled] / max(1, int(holders[1:].sum()))
+    tokens, others = case.usual.tokens[kind], case.usual.yardstick.copy()
+    others[case.members] = False
+    holders = np.bincount(tokens[others], minlength=int(tokens.max()) + 1)
+    usual = holders[pooled] / (int(holders[1:].sum()) + DOUBT)
     values, mine = tenants_of(tokens[case.members], case.column("tenant"))
     return float(np.minimum(mine[np.isin(values, pooled)], known * usual).sum())
 

@@ -20,6 +20,7 @@ from tests.hunter.campaigns import (
     judges_of_two_months,
     no_template,
     two_texts,
+    unevenly_pooled,
     varied,
     victim,
 )
@@ -165,6 +166,20 @@ def test_what_many_have_is_no_pool_of_those_of_whom_nearly_all_have_it(make: Cal
     outcome = run(in_order(world), every_s=3 * HOUR_S)
     assert outcome.innocent == set()
     assert outcome.surest < _SURE
+
+
+@pytest.mark.parametrize("one_in", [0, 20])
+@pytest.mark.parametrize("make", [unevenly_pooled, no_template], ids=lambda make: make.__name__)
+def test_a_pool_of_what_hardly_any_other_has_is_no_custom_of_all(make: Callable[[World], None], one_in: int) -> None:
+    world = World(1)
+    ordinary(world)
+    paying = {event.account for event in world.events if one_in and crc32(event.account.encode()) % one_in == 0}
+    make(world)
+    paying |= world.guilty
+    events = [event if event.account in paying else event._replace(links=()) for event in in_order(world)]
+    outcome = run(events, world.guilty, every_s=3 * HOUR_S)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
 
 
 def test_two_campaigns_are_not_one_for_having_accounts_in_the_same_countries() -> None:
