@@ -94,9 +94,11 @@ class Links:
         return {**self.pairs.arrays(), **{key: pack_names(value.known) for key, value in names.items()}}
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Take what `arrays` returned."""
+        """Take what `arrays` returned, also where attributes were not told from what else is called so."""
         self.pairs.restore({name: arrays[name] for name in self.pairs.arrays()})
-        self._tokens, self._kinds = (Names(unpack_names(arrays[key])) for key in ("tokens", "kinds"))
+        self._kinds = Names([_told_apart(kind) for kind in unpack_names(arrays["kinds"])])
+        parted = (token.partition("\0") for token in unpack_names(arrays["tokens"]))
+        self._tokens = Names([f"{_told_apart(kind)}{between}{value}" for kind, between, value in parted])
         self._index()
 
     def _add(self, tokens: Numbers, accounts: Numbers, kinds: Numbers) -> None:
@@ -114,3 +116,7 @@ class Links:
         self._latest = {}
         owners, counts = np.unique(self.pairs["account"], return_counts=True)
         self._counts = dict(zip(owners.tolist(), counts.tolist(), strict=True))
+
+
+def _told_apart(kind: str) -> str:
+    return kind if kind in (PEER, PREFIX) else kind_of(kind)

@@ -135,6 +135,20 @@ def test_ever_new_addresses_take_bounded_room_and_a_checkpoint_changes_nothing_i
     assert 16 <= len(_links(links, PEER)) < 50
 
 
+def test_attributes_of_a_checkpoint_that_did_not_tell_them_from_what_else_is_called_so_are_told_apart() -> None:
+    links, restored = Links(), Links()
+    seen = [event("a", peer="p1", prefix="net", links=(("client", "c1"),))]
+    links.see(seen, np.zeros(1, np.int32))
+    arrays = links.arrays()
+    for key in ("tokens", "kinds"):
+        arrays[key] = pack_names([name.replace(" (attribute)", "") for name in unpack_names(arrays[key])])
+    restored.restore(arrays)
+    restored.see(seen, np.zeros(1, np.int32))
+    assert restored.kinds == links.kinds == (PEER, PREFIX, "client (attribute)")
+    assert _links(restored, "client (attribute)") == {("c1", 0)}
+    assert len(restored.pairs) == len(links.pairs)
+
+
 def test_links_of_accounts_that_are_gone_are_forgotten_with_their_names() -> None:
     links = Links()
     links.see([_from("a", "p1", "c1"), _from("b", "p2", "c2")], np.array([0, 1], np.int32))
