@@ -240,28 +240,29 @@ class Hunt:
         users = used.users if used.joins else members
         case = Case(members, users, used.of(members), used.joins, alike, pool, outsiders, rows, self._accounts, usual)
         evidence: Sequence[Evidence] = weigh(case)
-        if group.finding is None and confidence(evidence) >= min(terms.min_confidence for terms in self._terms):
-            evidence = self._among_as_busy(case, evidence)
+        if group.finding is None:
+            evidence = self._among_as_busy(case, evidence, min(terms.min_confidence for terms in self._terms))
         group.confidence = confidence(evidence)
         return case, evidence
 
-    def _among_as_busy(self, case: Case, evidence: Sequence[Evidence]) -> Sequence[Evidence]:
-        """Return the weaker of the evidence given and that beside accounts which are as busy.
+    def _among_as_busy(self, case: Case, evidence: Sequence[Evidence], least: float) -> Sequence[Evidence]:
+        """Return the weaker of the evidence given, if it is so sure, and that beside accounts which are as busy.
 
         To accuse somebody takes more than to go on: they also have to stand out from those.
         """
+        if confidence(evidence) < least:
+            return evidence
         peers = weigh(replace(case, usual=as_busy(case.members, self._accounts, case.usual)))
         return min(evidence, peers, key=confidence)
 
     def _rule_of(self, named: Named, case: Case, evidence: Sequence[Evidence]) -> str | None:
         """Return the first rule whose terms a group meets."""
-        group, tenants = named.group, len(np.unique(case.column("tenant")))
+        group, size, tenants = named.group, len(named.members), len(np.unique(case.column("tenant")))
         if group.finding is None:
-            return first_met(self._terms, len(named.members), tenants, None, lambda: certainty(evidence))
+            return first_met(self._terms, size, tenants, None, lambda: certainty(evidence))
         going = Going(group.finding.rule, group.confidence, group.confirmed)
-        return first_met(
-            self._terms, len(named.members), tenants, going, lambda: certainty(self._among_as_busy(case, evidence))
-        )
+        new = min((terms.min_confidence for terms in self._terms if terms.rule != going.rule), default=1.0)
+        return first_met(self._terms, size, tenants, going, lambda: certainty(self._among_as_busy(case, evidence, new)))
 
     def _forget(self, now: float) -> None:
         """Let go of what is older than every window before the last exchange: a clock that leaps forgets nothing."""

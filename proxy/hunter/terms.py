@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 LIKELY = 0.5
@@ -33,8 +34,9 @@ def first_met(
 
     A finding goes on growing by its rule as long as it is more likely than not, though it was told on better evidence.
     For another rule it has to be as sure as if it were new, which `anew` returns; what people confirmed goes on by any
-    if its own is gone.
+    if its own is gone. `anew`, which takes long, is asked once at most.
     """
+    as_new = cache(anew)
     gone = going is not None and all(terms.rule != going.rule for terms in entries)
     for terms in entries:
         if accounts < terms.min_accounts or tenants < terms.min_tenants:
@@ -43,6 +45,6 @@ def first_met(
             sure = going.confidence >= min(LIKELY, terms.min_confidence) and not gone
             if sure or going.confirmed:
                 return terms.rule
-        if (going is None or terms.rule != going.rule) and anew() >= terms.min_confidence:
+        if (going is None or terms.rule != going.rule) and as_new() >= terms.min_confidence:
             return terms.rule
     return None
