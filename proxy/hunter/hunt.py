@@ -108,6 +108,8 @@ class Hunt:
         self._round += 1
         before = self.findings
         tenants = self._accounts.rows["tenant"]
+        honest = self._accounts.among(self._honest)
+        self._suspects.acquit(honest)
         suspected = np.zeros(len(self._accounts), np.bool_)
         for group in self._suspects:
             if group.confidence >= LIKELY:
@@ -117,7 +119,6 @@ class Hunt:
         suspicions = suspicious_prints(self._postings, tenants, usual, told, LEAST_ACCOUNTS)
         if self._round % _LINKS_EVERY == 1:
             suspicions += suspicious_links(tenants, usual, LEAST_ACCOUNTS)
-        honest = self._accounts.among(self._honest)
         heard = (entry for entry in suspicions if not mostly(honest, entry.accounts))
         self._suspects.hear(heard, len(self._accounts), LEAST_ACCOUNTS, now, self._accounts.name)
         self._suspects.leave(list(self._look_closer(usual, honest, now)), now)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from proxy.hunter.finding import Finding, together
 from proxy.hunter.finding_rows import read_finding, write_finding
-from proxy.hunter.ids import Keys, Numbers
+from proxy.hunter.ids import Keys, Numbers, mostly
 from proxy.hunter.suspicions import Suspicion
 
 # Beyond these the group that was looked at longest ago without a finding is let go.
@@ -142,6 +142,12 @@ class Suspects:
     def excuse(self, keys: Iterable[int]) -> None:
         """Let prints raise no suspicion any more."""
         self._honest_keys.update(keys)
+
+    def acquit(self, honest: NDArray[np.bool_]) -> None:
+        """Suspect no group any longer of whose accounts most were said to be honest, if it is no finding."""
+        for group in self._known.values():
+            if group.finding is None and mostly(honest, group.core):
+                group.confidence = 0.0
 
     def leave(self, told: Iterable[Finding], now: float) -> None:
         """Take the accounts of findings that were told out of all others."""

@@ -282,6 +282,15 @@ def test_whoever_was_dismissed_is_not_named_again_for_what_most_others_do_as_wel
     assert run(in_order(world), hunt=hunt, every_s=_EVERY_S, until=_END).told == []
 
 
+def test_whoever_was_dismissed_is_suspected_no_longer_for_what_was_no_finding_yet() -> None:
+    events = in_order(_world(1, without_cards))
+    (told,) = run(events, every_s=_EVERY_S, until=_END).hunt.findings.values()
+    hunt, half = Hunt([TERMS[0]._replace(min_accounts=1_000)]), len(events) // 2
+    assert run(events[:half], hunt=hunt, every_s=_EVERY_S).surest > 0.5
+    hunt.excuse(replace(told, templates=()))
+    assert run(events[half:], hunt=hunt, every_s=_EVERY_S, until=_END).surest < 0.5
+
+
 @pytest.mark.parametrize("make", [fixed, varied, no_template], ids=lambda make: make.__name__)
 def test_a_finding_that_is_not_known_any_more_is_excused_by_what_was_told_of_it(make: Callable[[World], None]) -> None:
     world = _world(1, make)
