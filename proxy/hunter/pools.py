@@ -82,10 +82,11 @@ def _weighed(
 def _by_chance(kind: str, known: int, pooled: NDArray[np.int64], case: Case) -> float:
     """Return how many of so many tenants have one of these values as others do: one that many have is nobody's pool.
 
-    So has whoever pays nothing, or has his mail where half of the world has it. What only they have is none of these.
+    So has whoever pays nothing, or has his mail where half of the world has it. Who sends the same text, as members
+    that are not known yet do, is none of the others.
     """
     tokens, others = case.usual.tokens[kind], case.usual.yardstick.copy()
-    others[case.members] = False
+    others[case.users] = others[case.members] = False
     holders = np.bincount(tokens[others], minlength=int(tokens.max()) + 1)
     usual = holders[pooled] / (int(holders[1:].sum()) + DOUBT)
     values, mine = tenants_of(tokens[case.members], case.column("tenant"))

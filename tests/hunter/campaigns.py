@@ -84,9 +84,9 @@ def uneven(world: World) -> None:
             world.ask(account, at, ("uneven", 24), output=900)
 
 
-def unevenly_pooled(world: World) -> None:
+def unevenly_pooled(world: World, within_days: float = 14, cards: int = 6) -> None:
     """One text by the hours and as unevenly as people send; what gives it away are cards and addresses."""
-    for account in _accounts(world, 60, within_days=14, cards=6, proxies=10):
+    for account in _accounts(world, 60, within_days=within_days, cards=cards, proxies=10):
         for at in world.by_day(float(world.rng.lognormal(1.2, 1.0)), account.zone_h):
             world.ask(account, at, ("unevenly-pooled", 24))
 

@@ -182,6 +182,16 @@ def test_a_pool_of_what_hardly_any_other_has_is_no_custom_of_all(make: Callable[
     assert outcome.innocent == set()
 
 
+def test_cards_of_those_who_send_the_same_text_are_no_custom_before_all_are_known() -> None:
+    world = World(1)
+    ordinary(world)
+    unevenly_pooled(world, within_days=400, cards=12)
+    events = [event if event.account in world.guilty else event._replace(links=()) for event in in_order(world)]
+    outcome = run(events, world.guilty, every_s=3 * HOUR_S)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+
+
 def test_two_campaigns_are_not_one_for_having_accounts_in_the_same_countries() -> None:
     world, other = World(1), World(2)
     ordinary(world)
