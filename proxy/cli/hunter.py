@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ import uvloop
 from aiohttp import web
 
 from proxy.admin_side.server import Runner
+from proxy.cli.ending import window_watch
 from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.serve import LogLevel
 from proxy.clock import SystemClock
@@ -65,10 +65,10 @@ def hunter(
 
 async def _hunt(settings: Settings, port: int | None) -> None:
     stop, clock = asyncio.Event(), SystemClock()
-    had_terminal = sys.stdin is not None and os.isatty(0)
+    window_closed = window_watch()
 
     def on_hangup() -> None:
-        if had_terminal and not os.isatty(0):  # its window was closed; else the pack is to be read, as it is anyway
+        if window_closed():  # else the pack is to be read, as it is anyway
             stop.set()
 
     for number, handler in ((signal.SIGINT, stop.set), (signal.SIGTERM, stop.set), (signal.SIGHUP, on_hangup)):

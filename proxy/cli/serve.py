@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from enum import StrEnum
@@ -13,6 +12,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from proxy.cli.ending import window_watch
 from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.welcome import first_key, welcome
 from proxy.clock import SystemClock
@@ -90,11 +90,11 @@ async def _serve(launch: Launch) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # while it starts, the pack is new anyway
     starting = asyncio.ensure_future(stop.wait())
-    had_terminal = sys.stdin is not None and os.isatty(0)
+    window_closed = window_watch()
     async with deploy(launch, SystemClock()) as deployment:
 
         def on_hangup() -> None:
-            if had_terminal and not os.isatty(0):  # its window was closed
+            if window_closed():
                 stop.set()
             else:
                 deployment.packs.ask()
