@@ -76,7 +76,7 @@ class Worker:
             async with asyncio.timeout(_START_S):
                 await worker._line.receive()
         except (LineClosed, TimeoutError):
-            await worker.end()
+            await worker.drain(0)  # not killed at once: it may be about to print why
             raise ConfigurationError(f"{program.name} {start.worker} did not start; see the messages above") from None
         except asyncio.CancelledError:  # a stop: nobody else knows of it, and the store goes next
             await worker.drain(0)
