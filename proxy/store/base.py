@@ -3,7 +3,8 @@
 Laws:
 - Time is the store's own; a replica's clock decides nothing.
 - A counted window is never over-granted. A window of W is counted in `SLOTS` slots of W / SLOTS; what was granted in a
-  slot counts until the whole slot is older than W. Capacity so comes back late by at most one slot, never early.
+  slot counts until the whole slot is older than W. Capacity so comes back late by at most one slot, never early; by at
+  most W where the store's clock is set back.
 - A grant may be used until its slot ends (`lease_ms`), so that use and count fall into the same slot.
 - An operation that is sent again with the same id within `REMEMBERED_MS` has one effect, and what it was granted is
   answered again. A refusal has no effect and leaves nothing behind: it is asked anew.
@@ -78,7 +79,8 @@ class Hold(NamedTuple):
     """A wish for a holder's concurrency slots in one bucket, as a total: idempotent, so it renews as well.
 
     The holder gets as many as the others leave up to `most`, or keeps what it has if that is under `least`.
-    `least` 0 always succeeds, and so gives slots back. Slots not renewed within `ttl_ms` fall free. 0 <= least <= most.
+    `least` 0 always succeeds, and so gives slots back. Slots not renewed within `ttl_ms`, the same for all holders of a
+    bucket, fall free. 0 <= least <= most.
     """
 
     bucket: str

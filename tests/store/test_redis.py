@@ -250,19 +250,3 @@ async def test_the_kind_or_url_in_the_settings_names_the_store(clean: Valkey) ->
     store = await open_store(clean.url, clock=VirtualClock())
     await store.ping()
     await store.close()
-
-
-async def test_a_clock_that_was_set_back_frees_no_unit_early_and_turns_none_negative(clean: Valkey) -> None:
-    async with connected(clean.url) as store:
-        (first,) = await store.reserve([Ask(BUCKET, 10, 60_000, 4, 4)], "first")
-        ahead, key = first.slot + 1000, f"sg:{{{BUCKET}}}:w"
-        clean.command("DEL", key)  # what was charged 1000 seconds later, before the clock was set back
-        clean.command("HSET", key, "units", "4", "oldest", f"{ahead}", "newest", f"{ahead}", f"{ahead}", "4")
-        (refused,) = await store.reserve([Ask(BUCKET, 10, 60_000, 7, 7)], "too many")
-        assert (refused.granted, refused.slot, refused.remaining) == (0, ahead, 6)
-        assert 1_000_000 < refused.retry_after_ms <= 1_062_000
-        (grant,) = await store.reserve([Ask(BUCKET, 10, 60_000, 6, 6)], "rest")
-        assert (grant.granted, grant.slot) == (6, ahead)
-        assert grant.lease_ms <= 1000
-        await store.credit([Credit(BUCKET, 60_000, ahead, 100), Credit(BUCKET, 60_000, first.slot, 5)], "back")
-        assert (await store.reserve([ASK], "look"))[0].remaining == 9

@@ -4,7 +4,7 @@
 -- and has not concluded it, 2 if it was concluded, 3 if it was made about something else.
 --
 -- The value is when it ends, what it is about, and who has it: nobody once it was concluded. When the store's wall clock
--- is set back, claims end late, never early.
+-- is set back, those that somebody has count as renewed at that moment: claims end late, never early.
 
 local key = KEYS[1]
 local about, holder, ttl_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -15,6 +15,10 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local found = redis.call('GET', key)
 if found then
   local ends, known, by = unpack(cmsgpack.unpack(found))
+  if by ~= '' and ends > now + ttl_ms then
+    ends = now + ttl_ms
+    redis.call('SET', key, cmsgpack.pack({ ends, known, by }), 'PX', ttl_ms + 60000)
+  end
   if ends > now and by ~= holder then
     if known ~= about then
       return 3

@@ -3,8 +3,8 @@
 --
 -- KEYS: a hash, holder -> "slots expires_ms". ARGV: limit, holder, least, most, ttl_ms. Reply: mine, total.
 --
--- Holders are processes, so walking over all of them is short. When the store's wall clock is set back, slots fall free
--- late, never early.
+-- Holders are processes, so walking over all of them is short. When the store's wall clock is set back, all count as
+-- renewed at that moment: slots fall free late, never early.
 
 local key, holder = KEYS[1], ARGV[2]
 local limit, least, most, ttl_ms = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -17,6 +17,10 @@ local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local slots, expires = string.match(fields[i + 1], '(%d+) (%d+)')
   slots, expires = tonumber(slots), tonumber(expires)
+  if expires > now + ttl_ms then
+    expires = now + ttl_ms
+    redis.call('HSET', key, fields[i], string.format('%.0f %.0f', slots, expires))
+  end
   if expires <= now then
     redis.call('HDEL', key, fields[i])
   elseif fields[i] == holder then

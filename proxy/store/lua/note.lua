@@ -4,7 +4,8 @@
 -- KEYS: a sorted set, member -> the slot it was last seen in; a hash with what is known of the sample.
 -- ARGV: window_ms, members of 8 bytes each. Reply: how many different ones the window saw.
 --
--- As in window.lua, when the store's wall clock is set back, the window stands still until it has caught up.
+-- As in window.lua, when the store's wall clock is set back, the window stands still until it has caught up, or, where
+-- that takes longer than a window, goes on from where it stood.
 
 local SAMPLE = 2048
 local DEEPEST = 31
@@ -19,7 +20,7 @@ if not saved[1] and #ARGV == 1 then
 end
 local newest, level = tonumber(saved[1]) or -1, tonumber(saved[2]) or 0
 local since, old_level = tonumber(saved[3]) or 0, tonumber(saved[4]) or 0
-local present = math.max(math.floor(now_ms() * SLOTS / window_ms), newest)
+local present = math.floor(now_ms() * SLOTS / window_ms)
 
 local function is_kept(member)
   return bit.band(struct.unpack('>I4', string.sub(member, 5)), 2 ^ level - 1) == 0
@@ -41,6 +42,19 @@ end
 local function save()
   redis.call('HSET', state, 'newest', present, 'level', level, 'since', since, 'old_level', old_level)
 end
+
+local ahead = newest - present
+if ahead > SLOTS then
+  local moved = {}
+  local members = redis.call('ZRANGE', seen, 0, -1, 'WITHSCORES')
+  for i = 1, #members, 2 do
+    moved[i], moved[i + 1] = members[i + 1] - ahead, members[i]
+  end
+  in_parts('ZADD', moved)
+  newest, since = present, math.max(since - ahead, 0)
+  save()
+end
+present = math.max(present, newest)
 
 if present > newest then
   redis.call('ZREMRANGEBYSCORE', seen, '-inf', '(' .. string.format('%.0f', present - SLOTS))
@@ -80,10 +94,9 @@ while redis.call('ZCARD', seen) > SAMPLE and level < DEEPEST do
   save()
 end
 
-if present > newest then
-  -- Garbage collection only: by then every member has long left.
-  redis.call('PEXPIRE', seen, 2 * window_ms + 60000)
-  redis.call('PEXPIRE', state, 2 * window_ms + 60000)
+if present > newest or ahead > SLOTS then
+  keep(seen, window_ms)
+  keep(state, window_ms)
 end
 local old = older()
 return (redis.call('ZCARD', seen) - old) * 2 ^ level + old * 2 ^ old_level

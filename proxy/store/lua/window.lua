@@ -5,8 +5,10 @@
 -- so SLOTS + 1 slots are live at a time. Fields of the hash: `units` of all live slots together, `oldest` slot that may
 -- still have a field, `newest` slot ever charged, and one field per charged slot with its units.
 --
--- The store's wall clock may be set back. The window then stands still at its newest slot until the clock has caught
--- up: units come back late, never early, and a slot's units never turn negative.
+-- The store's wall clock may be set back, and a failover may lead to a server whose clock is behind. The window then
+-- stands still at its newest slot until the clock has caught up, or, where that takes longer than a window, begins anew
+-- with all its units in the present slot: they come back late by a window at most, never early, and a slot's units never
+-- turn negative.
 
 local SLOTS = 60
 local MAX_UNITS = 9007199254740991 -- 2^53 - 1, up to where a double counts exactly
@@ -22,6 +24,11 @@ local function begins(slot, window_ms)
   return math.ceil(slot * window_ms / SLOTS)
 end
 
+-- Say of a window's key that it may go once every slot has long left; garbage collection only.
+local function keep(key, window_ms)
+  redis.call('PEXPIRE', key, 2 * window_ms + 60000)
+end
+
 -- Return the window as it is at `now`. A slot that left is taken out once in its life, so an ask costs no walk over
 -- the slots; after a silence of a whole window the hash is dropped in one go.
 local function open_window(key, window_ms, now)
@@ -31,6 +38,12 @@ local function open_window(key, window_ms, now)
     return { units = 0, oldest = present, newest = -1, present = present }
   end
   local window = { units = tonumber(saved[1]), oldest = tonumber(saved[2]), newest = tonumber(saved[3]) }
+  if window.newest - present > SLOTS then
+    redis.call('DEL', key)
+    redis.call('HSET', key, present, window.units, 'units', window.units, 'oldest', present, 'newest', present)
+    keep(key, window_ms)
+    window.oldest, window.newest = present, present
+  end
   window.present = math.max(present, window.newest)
   local first = window.present - SLOTS
   if window.newest < first then
@@ -52,8 +65,7 @@ local function open_window(key, window_ms, now)
   return window
 end
 
--- Set the units of one live slot, `change` more than before. The expiry only collects garbage: by then every slot has
--- long left, and it is renewed once a slot, not once a call.
+-- Set the units of one live slot, `change` more than before. The expiry is renewed once a slot, not once a call.
 local function charge(key, window_ms, window, slot, units, change)
   window.units = window.units + change
   if window.newest >= slot and window.oldest <= slot then
@@ -63,5 +75,5 @@ local function charge(key, window_ms, window, slot, units, change)
   window.newest = math.max(window.newest, slot)
   window.oldest = math.min(window.oldest, slot)
   redis.call('HSET', key, slot, units, 'units', window.units, 'oldest', window.oldest, 'newest', window.newest)
-  redis.call('PEXPIRE', key, 2 * window_ms + 60000)
+  keep(key, window_ms)
 end
