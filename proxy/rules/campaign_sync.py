@@ -3,7 +3,8 @@
 Laws:
 - A campaign changes here as a whole, from one published state to a later one; what cannot be read leaves it as it is.
 - While the store is away what is known stays known until it ends by itself.
-- A campaign that ended by a clock that was less than an hour ahead is known again once the clock is right.
+- A campaign that ended by a clock that was ahead is known again once that is right: at once if it was ahead by less
+  than an hour, otherwise as soon as the store was read.
 - Memory is bounded as the book's is: nothing is kept of what it let go.
 """
 
@@ -40,7 +41,7 @@ class CampaignSync:
     async def run(self) -> None:
         """Follow the feed, and let campaigns end, until cancelled; survives a store that is away."""
         async with asyncio.TaskGroup() as both:
-            both.create_task(follow_feed(self._store, self._clock, self))
+            both.create_task(follow_feed(self._store, self._clock, self, by_wall=True))
             both.create_task(self._tend())
 
     async def begin(self) -> None:

@@ -5,6 +5,7 @@ Laws:
 - While the store is away what is known stays in force, and what is raised meanwhile is told when it is back.
 - The store's rows are joined with what is known, never taken instead of it: whoever knows more tells it. So all come to
   the same, in whatever order they hear of each other.
+- A flag that ended by a clock that was ahead is in force again once the clock is right.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class FlagSync:
     async def run(self) -> None:
         """Tell and hear until cancelled; survives a store that is away."""
         async with asyncio.TaskGroup() as both:
-            both.create_task(follow_feed(self._store, self._clock, self))
+            both.create_task(follow_feed(self._store, self._clock, self, by_wall=True))
             both.create_task(self._tell())
 
     async def begin(self) -> None:

@@ -12,6 +12,8 @@ from proxy.store.base import Store
 
 _WAIT_MS = 1000
 _PAUSE_S = 0.5
+# A wall clock that went back so much against the machine's own count of seconds was set.
+_SET_BACK_S = 60.0
 
 
 class Follower(Protocol):
@@ -30,19 +32,27 @@ class Follower(Protocol):
         ...
 
 
-async def follow_feed(store: Store, clock: Clock, follower: Follower) -> None:
-    """Follow the feed until cancelled; survives a store that is away."""
+async def follow_feed(store: Store, clock: Clock, follower: Follower, *, by_wall: bool = False) -> None:
+    """Follow the feed until cancelled; survives a store that is away.
+
+    `by_wall` says that what the follower knows ends by the wall clock. Where that is set back it begins anew: what it
+    let go of, or never took, because it seemed to have ended may be in force.
+    """
     cursor: str | None = None
+    ahead = float("-inf")
     while True:
         asked = clock.monotonic()
         try:
             changes = await store.changes(cursor, _WAIT_MS)
-            if changes.lost or cursor is None:
+            now_ahead = clock.wall() - clock.monotonic()
+            set_back = by_wall and ahead - now_ahead > _SET_BACK_S
+            if changes.lost or cursor is None or set_back:
                 await follower.begin()
+                ahead = now_ahead
             if changes.rows:
                 await follower.hear(changes.rows)
         except StoreUnavailable:
             await asyncio.sleep(_PAUSE_S)
             continue
-        cursor = changes.cursor
+        cursor, ahead = changes.cursor, max(ahead, now_ahead)
         follower.caught_up(asked)

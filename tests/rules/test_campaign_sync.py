@@ -42,6 +42,11 @@ from tests.rules.campaigns import NAMES_KEY, NOW, campaign, prints, sample, temp
 class Settable(VirtualClock):
     """A clock that somebody sets."""
 
+    ahead = 0.0  # the wall reading, of what the other one says
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead
+
     def set_wall(self, at: float) -> None:
         self._now = at
 
@@ -320,6 +325,25 @@ async def test_a_campaign_ends_without_the_hunter_and_comes_back_where_a_clock_w
     assert (replica.sync._parts, replica.sync._ended) == ({}, {})
     await CampaignStore(store).sweep(clock.wall())
     assert [name async for name, _ in store.scan(CAMPAIGNS_TABLE)] == []
+
+
+async def test_a_campaign_that_ended_by_a_clock_far_ahead_is_known_again_once_that_is_right(
+    store: Counting, clock: Settable
+) -> None:
+    replica = Replica(store, clock)
+    await CampaignStore(store).publish(campaign(until=NOW + 60))
+    running = asyncio.create_task(replica.sync.run())
+    async with asyncio.timeout(10):
+        while replica.known() is None:
+            await asyncio.sleep(0.01)
+        clock.ahead = 366 * 86_400.0
+        while replica.known() is not None:
+            await asyncio.sleep(0.01)
+        clock.ahead = 0.0
+        while replica.known() is None:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_nothing_is_kept_of_campaigns_that_the_book_let_go(

@@ -334,6 +334,25 @@ async def test_a_flag_that_is_not_there_is_a_key_error(registry: FlagRegistry, w
         await (registry.show(KEY) if what == "show" else getattr(registry, what)(KEY, "ann", "why"))
 
 
+async def test_a_process_that_starts_while_its_clock_is_ahead_knows_all_flags_once_it_is_right() -> None:
+    clock = Settable()
+    store = MemoryStore(clock)
+    a, late = Replica(store, clock), Replica(store, clock)
+    a.put(ttl=60)
+    await a.turn()
+    clock.ahead = 8 * 3600.0  # as of a machine whose own clock keeps local time
+    await late.sync.begin()
+    running = asyncio.create_task(late.sync.run())
+    await asyncio.sleep(0.01)
+    assert late.get() is None
+    clock.ahead = 0.0
+    async with asyncio.timeout(10):
+        while late.get() is None:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_while_the_store_is_away_flags_stay_and_new_ones_are_told_later(clock: VirtualClock) -> None:
     store = Cuttable(clock)
     a, b = Replica(store, clock), Replica(store, clock)

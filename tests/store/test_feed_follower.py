@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import pytest
 
@@ -81,3 +82,37 @@ async def test_a_follower_whose_feed_lost_its_place_begins_anew(store: MemorySto
     await until(lambda: listener.begun == 2)
     await store.write([Row("keys", "after", b"x")])
     await until(lambda: listener.heard[-1:] == [("keys", "after")])
+
+
+def _has_caught_up(listener: Listener, times: int) -> bool:
+    return len(listener.at) >= times
+
+
+class Settable(VirtualClock):
+    """A clock whose wall reading can be set."""
+
+    ahead = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead
+
+
+async def test_what_ends_by_the_wall_clock_begins_anew_where_that_is_set_back(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_follower, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(feed_follower, "_WAIT_MS", 1)
+    clock, listener, other = Settable(), Listener(), Listener()
+    tasks = [
+        asyncio.create_task(follow_feed(store, clock, listener, by_wall=True)),
+        asyncio.create_task(follow_feed(store, clock, other)),
+    ]
+    await until(lambda: (listener.begun, other.begun) == (1, 1))
+    for ahead, begun in [(3_600.0, 1), (3_590.0, 1), (0.0, 2), (-3_600.0, 3), (0.0, 3), (-50.0, 3)]:
+        clock.ahead, looked = ahead, len(listener.at) + 2
+        listener.fails = 2 * (begun == 2)  # the store may be away just then
+        await until(partial(_has_caught_up, listener, looked))
+        assert (listener.begun, other.begun) == (begun, 1)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
