@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+# A wall clock that moved so much against the machine's own count of seconds was set.
+_SET_S = 60.0
+
 
 class Clock(Protocol):
     """Two readings, both in seconds."""
@@ -23,6 +26,23 @@ class SystemClock:
 
     wall = staticmethod(time.time)  # noqa: TID251 - this is the Clock that others must take
     monotonic = staticmethod(time.monotonic)
+
+
+class Steadiness:
+    """For how long a wall clock was not set, as far as it was asked; by one that is wrong everything may have ended."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ahead = clock.wall() - clock.monotonic()
+        self._since = clock.monotonic()
+
+    def seconds(self) -> float:
+        """Return since when its readings have kept step with the monotonic ones, in seconds; at most since it began."""
+        now = self._clock.monotonic()
+        ahead = self._clock.wall() - now
+        if abs(ahead - self._ahead) > _SET_S:
+            self._ahead, self._since = ahead, now
+        return now - self._since
 
 
 class VirtualClock:

@@ -11,7 +11,8 @@ from proxy.hunting.campaigns import CampaignRegistry
 class Decisions:
     """A follower of the store's feed (`follow_feed`); `known` is what all people said, by finding.
 
-    `begun` counts how often the feed was found, or had lost its place: then the store may have lost what it held.
+    `begun` counts how often what was published is to be published again: the feed was found, or had lost its place, so
+    that the store may have lost it; or the clock was set back, by which it ends.
     """
 
     def __init__(self, registry: CampaignRegistry) -> None:

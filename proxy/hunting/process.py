@@ -72,7 +72,8 @@ async def hunting(
     )
     hunter = Hunter(parts, pack, pace)
     async with asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(work) for work in (flags.run(), follow_feed(metered, clock, decisions))]
+        following = follow_feed(metered, clock, decisions, by_wall=True)
+        background = [tasks.create_task(work) for work in (flags.run(), following)]
         running = tasks.create_task(hunter.run())
         try:
             yield hunter

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proxy.clock import Clock
+from proxy.clock import Clock, Steadiness
 from proxy.hunter.finding import Finding
 from proxy.hunter.finding_rows import (
     FINDINGS_TABLE,
@@ -27,6 +27,8 @@ from proxy.store.base import Row, Store
 
 # Rows of members in one script: half a megabyte.
 _TOGETHER = 4
+# For so long a clock that was set is not believed about what has ended.
+_DOUBTED_S = 3600.0
 
 
 class Publisher:
@@ -39,6 +41,7 @@ class Publisher:
         self._campaigns = CampaignStore(store)
         self._max_mode = max_mode
         self._clock = clock
+        self._steadiness = Steadiness(clock)
         self._told: dict[str, frozenset[str]] = {}  # the accounts of a campaign, as gateways were told last
 
     async def publish(self, finding: Finding) -> None:
@@ -73,8 +76,12 @@ class Publisher:
         self._told.pop(finding_id, None)
 
     async def sweep(self) -> None:
-        """Delete what gateways were told of campaigns that ended long ago. Raises StoreUnavailable."""
-        await self._campaigns.sweep(self._clock.wall())
+        """Delete what gateways were told of campaigns that ended long ago. Raises StoreUnavailable.
+
+        For an hour after a start, and after the clock was set, that is left to later: by a wrong one all have ended.
+        """
+        steady = self._steadiness.seconds() >= _DOUBTED_S
+        await self._campaigns.sweep(self._clock.wall() if steady else 0.0)
 
     async def _before(self, finding_id: str) -> Head | None:
         value = await self._store.read(FINDINGS_TABLE, finding_id)

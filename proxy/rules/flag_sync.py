@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from proxy.clock import Clock
+from proxy.clock import Clock, Steadiness
 from proxy.errors import StoreUnavailable
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_rows import (
@@ -36,8 +36,6 @@ _TURN_S = 0.5
 _ROWS_MAX = 100
 # How long after its end a flag is deleted from the store: longer than the clocks of processes may differ.
 _KEPT_S = 3600.0
-# A clock that moved so much against the machine's own count of seconds was set.
-_SET_S = 60.0
 
 # What was lifted comes first, so that no flag is in force in between; a confirmation needs its flag.
 _TABLES = (LIFTS_TABLE, FLAGS_TABLE, CONFIRMATIONS_TABLE)
@@ -55,8 +53,7 @@ class FlagSync:
         self._book = book
         self._store = store
         self._clock = clock
-        self._ahead = clock.wall() - clock.monotonic()
-        self._steady_since = clock.monotonic()
+        self._steadiness = Steadiness(clock)
 
     async def run(self) -> None:
         """Tell and hear until cancelled; survives a store that is away."""
@@ -110,7 +107,7 @@ class FlagSync:
 
         Nothing is deleted for an hour after this process's clock was set: by a wrong one every flag has ended.
         """
-        if not self._clock_is_steady():
+        if self._steadiness.seconds() < _KEPT_S:
             return
         before = self._clock.wall() - _KEPT_S
         ended = self._book.ended(before, _ROWS_MAX)
@@ -122,13 +119,6 @@ class FlagSync:
             await self._store.write(rows)
         for key in ended:
             self._book.forget(key)
-
-    def _clock_is_steady(self) -> bool:
-        now = self._clock.monotonic()
-        ahead = self._clock.wall() - now
-        if abs(ahead - self._ahead) > _SET_S:
-            self._ahead, self._steady_since = ahead, now
-        return now - self._steady_since >= _KEPT_S
 
     async def _tell(self) -> None:
         while True:

@@ -38,7 +38,9 @@ from proxy.telling import EVENTS_STREAM
 from tests.hunter.events import event
 from tests.hunting.fake_hunt import QUICK, FakeHunt, pack
 from tests.rig.valkey import Valkey, command
+from tests.rules.campaigns import campaign
 
+YEAR = 366 * 86_400.0
 SLOW = Pace(judge=0.05, checkpoint=1000.0, poll=0.01)  # makes nothing safe but what is new
 
 
@@ -511,6 +513,42 @@ async def test_what_a_hunter_knows_is_published_again_after_the_store_was_emptie
                 assert [entry.id for entry in await found(store)] == [campaign.id]
         finally:
             await store.close()
+
+
+class Settable(SystemClock):
+    """The machine's clocks, of which the wall clock can be set."""
+
+    ahead = 0.0
+
+    def wall(self) -> float:
+        return time.time() + self.ahead  # noqa: TID251 - this is a Clock
+
+
+async def test_a_clock_that_was_set_ahead_and_back_ends_no_campaign_and_lets_none_last(
+    store: Cuttable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L-10: one that the core has forgotten is in force as long as before, one that it knows from then on."""
+    monkeypatch.setattr(hunter_module, "_SWEEP_S", 0.02)
+    clock, now = Settable(), time.time()  # noqa: TID251 - as the clock has it
+    await CampaignStore(store).publish(campaign("c-idle", until=now + 60))
+
+    async def ends() -> dict[str, float]:
+        return {known.id: known.until - now async for known in CampaignStore(store).list()}
+
+    async def far() -> bool:
+        return max((await ends()).values()) > YEAR
+
+    async def right() -> bool:
+        return not await far()
+
+    async with hunting(store, pack(), clock, kind=FakeHunt, max_mode=Mode.ENFORCE, pace=QUICK) as hunter:
+        await until(lambda: answer(hunter.active))
+        clock.ahead = 10 * YEAR
+        await tell(store, 1, "a", "b", "c")
+        await until(far)
+        clock.ahead = 0.0
+        await until(right)
+        assert (await ends())["c-idle"] == pytest.approx(60)
 
 
 async def test_rows_that_are_no_findings_do_not_stop_a_hunter(store: Cuttable) -> None:
