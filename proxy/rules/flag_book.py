@@ -136,12 +136,15 @@ class FlagBook:
         self._unsent.update(dict.fromkeys(key for key in keys if key in self._marks))
 
     def hear(self, key: FlagKey, stored: Flag | None, now: float) -> None:
-        """Take what the store has of a flag; what it has lost, or never heard, is told again."""
+        """Take what the store has of a flag; what it has lost, or never heard, is told again.
+
+        One that has ended is taken too, so that somebody deletes it there, if no other has to go for it.
+        """
         mark = self._marks.get(key)
-        if stored is not None and (stored.expires_at <= now or self._is_lifted(key, stored)):
+        if stored is not None and self._is_lifted(key, stored):
             stored = None
         if mark is None:
-            if stored is None:
+            if stored is None or (stored.expires_at <= now and len(self._marks) >= FLAGS_MAX):
                 return
             mark = self._add(key, stored)
         elif stored is not None:

@@ -190,6 +190,22 @@ async def test_flags_that_ended_are_swept_from_the_store(
     assert [len(replica.book) for replica in pair] == [1, 1]
 
 
+async def test_flags_that_ended_while_nobody_ran_are_swept_from_the_store(clock: VirtualClock) -> None:
+    store = MemoryStore(clock)
+    a = Replica(store, clock)
+    a.put(ttl=60)
+    await a.turn()
+    await FlagRegistry(store, clock).confirm(KEY, "ann", "saw it")
+    clock.advance(3600)
+    again = Replica(store, clock)
+    await again.turn()
+    assert again.get() is None
+    clock.advance(3700)
+    await again.sync.sweep()
+    left = [name for table in (FLAGS_TABLE, CONFIRMATIONS_TABLE) async for name, _ in store.scan(table)]
+    assert (left, len(again.book)) == ([], 0)
+
+
 class Settable(VirtualClock):
     """A clock whose wall reading can be set, as an operator or a time server does."""
 
