@@ -29,7 +29,7 @@ _BODY_DIGITS = _RANDOM_DIGITS + _CHECK_DIGITS
 _FOREIGN = re.compile(r"[!-~]{22,512}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
 _ATTRIBUTE_LIMIT = 16
-_CLOCKS_APART_S = 3600.0  # ours and that of the system in which an account was opened just now
+CLOCKS_APART_S = 3600.0  # ours and that of the system in which an account was opened just now
 
 Random = Callable[[int], bytes]
 
@@ -163,7 +163,7 @@ class KeyRequest:
 
     def check_opened(self, now: float) -> None:
         """Raise ConfigurationError for an account that is opened later: it would be a new one until long after that."""
-        if self.created_at is not None and self.created_at > now + _CLOCKS_APART_S:
+        if self.created_at is not None and self.created_at > now + CLOCKS_APART_S:
             raise ConfigurationError("created_at: lies ahead; say when the account was opened, or nothing")
 
 

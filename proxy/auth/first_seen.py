@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxy.auth.api_key import CLOCKS_APART_S
 from proxy.store.base import Row, Store
 
 ACCOUNTS_TABLE = "accounts"  # account -> when it was first seen
@@ -10,10 +11,16 @@ ACCOUNTS_TABLE = "accounts"  # account -> when it was first seen
 async def first_seen(store: Store, account: str, now: float) -> float:
     """Return when the account was first seen, this moment if it is new. Raises StoreUnavailable.
 
-    So a second key, or another token, does not make an old account young.
+    So a second key, or another token, does not make an old account young. One that was seen in the future was told of
+    by a wrong clock, and would be a new one until long after that: it counts as seen now.
     """
     now = round(now, 3)
-    if await store.write([Row(ACCOUNTS_TABLE, account, b"%.3f" % now)], only_new=True):
+    row = Row(ACCOUNTS_TABLE, account, b"%.3f" % now)
+    if await store.write([row], only_new=True):
         return now
     value = await store.read(ACCOUNTS_TABLE, account)
-    return float(value) if value is not None else now
+    seen = now if value is None else float(value)
+    if seen <= now + CLOCKS_APART_S:
+        return seen
+    await store.write([row])
+    return now

@@ -36,7 +36,7 @@ GROUPS: Mapping[str, Group] = {
         "auth/admin": ("auth/admin",),
         "auth/api_key": ("auth/api_key", "auth/keys"),
         "auth/credential": ("auth/credential",),
-        "auth/first_seen": ("auth/jwt",),
+        "auth/first_seen": ("auth/first_seen", "auth/jwt"),
         "auth/issuer_keys": ("auth/issuer_keys", "auth/jwt"),
         "auth/jwk_set": ("auth/jwk_set", "auth/issuer_keys"),
         "auth/jwt": ("auth/jwt",),
