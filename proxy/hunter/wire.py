@@ -27,6 +27,7 @@ _PRINT: Final = np.dtype("<u8")
 _EFFECTS: Final = frozenset({"allow", "degrade", "deny"})
 _ROW: Final = (float, str, str, float, str, str, str, list, str, list, int, int, str, bool, int, int)
 _ASKED: Final = (str, int, bool, float, float, float, float, str, float)
+_APART_S: Final = 60.0  # that clocks differ by, which makes no difference to a finding
 _LARGEST: Final = (
     2**63 - 1
 )  # of a count; a question may have all 64 bits, which is what JSON reads as an integer at most
@@ -72,6 +73,19 @@ def decode(data: bytes) -> Batch:
         if event is not None:
             events.append(event)
     return Batch(sent_at, events, len(rows) - len(events))
+
+
+def in_time(batch: Batch, now: float) -> list[Event]:
+    """Return the events of a batch by the clock of whoever reads it, which says `now`.
+
+    Nothing is read before it was sent, nor sent before it was. What seems to be is told by a clock that is ahead, or
+    was: one exchange of next year would be the last of its campaign until then, and the campaign be told of no more.
+    """
+    sent_at = min(batch.sent_at, now) if batch.sent_at else now
+    ahead = max(0.0, batch.sent_at - now)
+    if ahead <= _APART_S and all(event.at <= sent_at + _APART_S for event in batch.events):
+        return batch.events
+    return [event._replace(at=max(0.0, min(event.at - ahead, sent_at))) for event in batch.events]
 
 
 def _row(event: Event) -> tuple[Any, ...]:

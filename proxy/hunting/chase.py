@@ -20,7 +20,7 @@ from proxy.clock import Clock
 from proxy.errors import ConfigurationError
 from proxy.hunter.finding import Finding
 from proxy.hunter.finding_rows import Said
-from proxy.hunter.wire import Batch, decode
+from proxy.hunter.wire import Batch, decode, in_time
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.hunting.checkpoints import Checkpoint, CheckpointLost, Checkpoints
 from proxy.hunting.core import Core, Kind, terms_of
@@ -142,7 +142,7 @@ class Chase:
             tally.count("stillgate_hunter_malformed_total", amount=batch.malformed)
             sent_at = batch.sent_at or sent_at
             try:
-                await self._off(self._core.see, batch.events)
+                await self._off(self._core.see, in_time(batch, wall()))
             except Exception:
                 self._logger.exception("a batch of events cannot be used")
                 tally.count("stillgate_hunter_malformed_total", amount=len(batch.events))

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.hunter.event import Event
-from proxy.hunter.wire import Batch, decode, encode
+from proxy.hunter.wire import Batch, decode, encode, in_time
 from tests.hunter.events import any_event, event, plain
 
 BAD = Batch(0.0, [], 1)
+NOW, YEAR = 1_800_000_000.0, 366 * 86_400.0
 
 
 @given(st.lists(any_event, max_size=4), st.floats(0, 1e11))
@@ -87,3 +88,22 @@ def test_text_that_is_no_text_is_written_all_the_same() -> None:
 
 def test_a_later_version_is_not_guessed_at() -> None:
     assert decode(b"SGE2" + encode([event()], 5.0)[4:]) == BAD
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "moments", "read"),
+    [
+        (NOW - 1, (NOW - 3_000, NOW - 2), (NOW - 3_000, NOW - 2)),
+        (NOW + 30, (NOW + 20, NOW + 29), (NOW + 20, NOW + 29)),
+        (NOW + YEAR, (NOW + YEAR - 300, NOW + YEAR - 1), (NOW - 300, NOW - 1)),
+        (NOW + 3_600, (NOW - 5, NOW + 3_590), (NOW - 3_605, NOW - 10)),
+        (NOW - 1, (NOW + YEAR, NOW - 2), (NOW - 1, NOW - 2)),
+        (0.0, (NOW + YEAR, NOW - 2), (NOW, NOW - 2)),
+        (NOW + YEAR, (5.0,), (0.0,)),
+    ],
+)
+def test_what_was_told_by_a_clock_that_is_ahead_is_read_by_the_readers(
+    sent_at: float, moments: tuple[float, ...], read: tuple[float, ...]
+) -> None:
+    told = [event(at=at) for at in moments]
+    assert [entry.at for entry in in_time(Batch(sent_at, told, 0), NOW)] == list(read)

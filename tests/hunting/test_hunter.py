@@ -15,6 +15,7 @@ import pytest
 
 from proxy.clock import SystemClock
 from proxy.errors import StoreUnavailable
+from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
 from proxy.hunter.wire import encode
 from proxy.hunting import chase as chase_module
@@ -549,6 +550,27 @@ async def test_a_clock_that_was_set_ahead_and_back_ends_no_campaign_and_lets_non
         clock.ahead = 0.0
         await until(right)
         assert (await ends())["c-idle"] == pytest.approx(60)
+
+
+class Noting(FakeHunt):
+    """A core that notes when exchanges were."""
+
+    moments: ClassVar[list[float]] = []
+
+    def see(self, events: Sequence[Event]) -> None:
+        self.moments.extend(event.at for event in events)
+        super().see(events)
+
+
+async def test_exchanges_that_were_told_by_a_clock_that_is_ahead_count_as_those_of_now(store: Cuttable) -> None:
+    """L-10: the last exchange of a campaign would be next year's, and it would not be told of any more until then."""
+    Noting.moments.clear()
+    now = time.time()  # noqa: TID251 - as the clock has it
+    events = [event(f"acme-{number}", at=now + YEAR - number) for number in range(3)]
+    async with hunter_on(store, kind=Noting):
+        await store.append(EVENTS_STREAM, encode(events, now + YEAR), 1 << 20, "op")
+        await until(lambda: answer(len(Noting.moments) == 3))
+    assert [round(moment - now) for moment in Noting.moments] == pytest.approx([0, -1, -2], abs=5)
 
 
 async def test_rows_that_are_no_findings_do_not_stop_a_hunter(store: Cuttable) -> None:
