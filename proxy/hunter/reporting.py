@@ -60,7 +60,8 @@ def tells_more(case: Case, rule: str, spared: frozenset[str], before: Finding | 
     if case.ended <= before.last_at:
         return False
     exchanges = round(float(_shares(case).sum()))
-    return exchanges >= (1 + _GROWN) * before.exposure.exchanges or now - before.updated_at >= _TOLD_EVERY_S
+    # Not only later: it may have been told by a clock that was ahead.
+    return exchanges >= (1 + _GROWN) * before.exposure.exchanges or abs(now - before.updated_at) >= _TOLD_EVERY_S
 
 
 def report(

@@ -167,6 +167,17 @@ def test_what_two_findings_that_turn_out_to_be_one_had_told_is_told_with_it(monk
     assert list(hunt.findings) == [first.id]
 
 
+def test_what_was_told_by_a_clock_that_was_ahead_is_told_again_once_it_is_right(world: World) -> None:
+    """Otherwise what gateways know of a campaign ends while it goes on."""
+    events = in_order(world)
+    hunt = _tell(events[:4000])
+    (before,) = hunt.findings.values()
+    for first, leap in ((4000, 400 * DAY_S), (4100, 0.0)):
+        hunt.see(events[first : first + 100])
+        (told,) = hunt.judge(events[first + 99].at + leap)
+        assert (told.id, told.updated_at) == (before.id, events[first + 99].at + leap)
+
+
 @pytest.mark.parametrize("leap", [-400 * DAY_S, -3 * HOUR_S, 3 * HOUR_S, 8 * DAY_S, 400 * DAY_S])
 def test_a_clock_that_leaps_for_a_moment_loses_no_finding_and_stops_nothing(world: World, leap: float) -> None:
     events = in_order(world)
