@@ -103,7 +103,7 @@ class FlagBook:
     def put(self, world: World, subject: Subject, name: str, flag: Flag) -> None:
         """Set a flag, or renew it."""
         key = FlagKey(world, subject, name, flag.name)
-        if self._is_lifted(key, flag):
+        if self._is_lifted(key, flag, flag.last_raised):
             return
         mark = self._marks.get(key)
         if mark is None:
@@ -141,7 +141,7 @@ class FlagBook:
         One that has ended is taken too, so that somebody deletes it there, if no other has to go for it.
         """
         mark = self._marks.get(key)
-        if stored is not None and self._is_lifted(key, stored):
+        if stored is not None and self._is_lifted(key, stored, now):
             stored = None
         if mark is None:
             if stored is None or (stored.expires_at <= now and len(self._marks) >= FLAGS_MAX):
@@ -159,9 +159,12 @@ class FlagBook:
 
     def hear_lift(self, key: FlagKey, lifted_at: float, until: float) -> None:
         """End a flag, unless it was raised after it was lifted; `until` is when an older raise would have ended."""
-        self._lifted[key] = max(self._lifted.get(key, (lifted_at, until)), (lifted_at, until))
+        known = self._lifted.get(key)
+        if known == (lifted_at, until):
+            return
+        self._lifted[key] = max(known or (lifted_at, until), (lifted_at, until))
         mark = self._marks.get(key)
-        if mark is not None and self._is_lifted(key, mark.flag):
+        if mark is not None and mark.flag.last_raised <= self._lifted[key][0]:
             self._remove(key)
 
     def hear_confirmation(self, key: FlagKey, who: str, at: float | None) -> None:
@@ -212,9 +215,9 @@ class FlagBook:
             del self._lifted[key]
         return past
 
-    def _is_lifted(self, key: FlagKey, flag: Flag) -> bool:
+    def _is_lifted(self, key: FlagKey, flag: Flag, now: float) -> bool:
         lifted = self._lifted.get(key)
-        return lifted is not None and flag.last_raised <= lifted[0]
+        return lifted is not None and flag.is_lifted(lifted[0], now)
 
     def _add(self, key: FlagKey, flag: Flag) -> _Mark:
         if len(self._marks) >= FLAGS_MAX:
@@ -243,7 +246,7 @@ class FlagBook:
         """Put a flag where `on` finds it. What `on` returned before does not change."""
         flag = mark.flag
         if (confirmed := self._confirmed.get(key)) is not None:
-            after = max(flag.raised_at, self._lifted.get(key, (0.0, 0.0))[0])
+            after = flag.counts_from(self._lifted.get(key, (0.0, 0.0))[0])
             flag = flag._replace(confirmed_by=tuple(sorted(who for who, at in confirmed.items() if at >= after)))
             mark.flag = flag
         world, subject, name, flag_name = key

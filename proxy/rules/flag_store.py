@@ -143,8 +143,9 @@ class FlagRegistry:
         ]
 
     def _in_force(self, flag: Flag, lifted_at: float | None) -> Flag | None:
-        lifted = lifted_at is not None and flag.last_raised <= lifted_at
-        return None if lifted or flag.expires_at <= self._clock.wall() else flag
+        now = self._clock.wall()
+        lifted = lifted_at is not None and flag.is_lifted(lifted_at, now)
+        return None if lifted or flag.expires_at <= now else flag
 
 
 def _parts(found: Sequence[tuple[FlagKey, Flag]]) -> Iterator[Sequence[tuple[FlagKey, Flag]]]:
@@ -153,7 +154,7 @@ def _parts(found: Sequence[tuple[FlagKey, Flag]]) -> Iterator[Sequence[tuple[Fla
 
 def _counted(flag: Flag, confirmations: Sequence[Confirmation], lifted_at: float | None) -> tuple[Confirmation, ...]:
     """Return the confirmations of this flag, and not of an earlier one of its name."""
-    after = max(flag.raised_at, lifted_at or 0.0)
+    after = flag.counts_from(lifted_at or 0.0)
     return tuple(sorted(entry for entry in confirmations if entry.at >= after))
 
 

@@ -16,6 +16,9 @@ from typing import NamedTuple, Protocol
 
 from proxy.rules.pack import Subject
 
+# Clocks of processes that differ by more are wrong.
+_CLOCKS_APART_S = 3600.0
+
 
 class World(StrEnum):
     """Which rules count: the enforced ones, or those and the ones in shadow."""
@@ -45,6 +48,18 @@ class Flag(NamedTuple):
     def last_raised(self) -> float:
         """When it was raised last."""
         return self.renewed_at or self.raised_at
+
+    def is_lifted(self, lifted_at: float, now: float) -> bool:
+        """Tell whether it was raised before one of its name was lifted.
+
+        One that a clock far ahead raised is lifted at that moment too: then what is raised from now on counts at once.
+        """
+        latest = now + _CLOCKS_APART_S
+        return self.last_raised <= lifted_at and (lifted_at <= latest or latest < self.last_raised)
+
+    def counts_from(self, lifted_at: float) -> float:
+        """Return from when on confirmations are of this flag, and not of an earlier one, which was lifted then."""
+        return self.raised_at if lifted_at >= self.last_raised else max(self.raised_at, lifted_at)
 
     def renewed(self, by: Flag) -> Flag:
         """Return what the flag becomes when it is raised again."""

@@ -350,6 +350,37 @@ async def test_a_flag_that_is_not_there_is_a_key_error(registry: FlagRegistry, w
         await (registry.show(KEY) if what == "show" else getattr(registry, what)(KEY, "ann", "why"))
 
 
+@pytest.mark.parametrize("every", [False, True])
+async def test_a_flag_that_a_wrong_clock_raised_is_lifted_and_can_be_raised_again_at_once(every: bool) -> None:
+    clock = Settable()
+    store = MemoryStore(clock)
+    a, b = Replica(store, clock), Replica(store, clock)
+    registry = FlagRegistry(store, clock)
+    clock.ahead = 8 * 3600.0
+    a.put()
+    await _settle(a, b)
+    clock.ahead = 0.0
+    assert a.get() is not None
+    if every:
+        assert await registry.lift_all(lambda *_: True, "ann", "honest") == 1
+    else:
+        await registry.lift(KEY, "ann", "honest")
+    await _settle(a, b)
+    assert (a.get(), b.get(), [entry async for entry in registry.list()]) == (None, None, [])
+    clock.advance(1)
+    b.put()
+    await b.sync.begin()
+    assert b.get() is not None, "although the store has not heard of it"
+    await _settle(b, a)
+    await registry.confirm(KEY, "bob", "not so")
+    await _settle(a, b)
+    assert [replica.book.on(*KEY[:3], clock.wall())[KEY.flag].confirmed_by for replica in (a, b)] == [("bob",)] * 2
+    assert [(key, flag.confirmed_by) async for key, flag in registry.list()] == [(KEY, ("bob",))]
+    again = Replica(store, clock)
+    await again.turn()
+    assert again.get() is not None
+
+
 async def test_a_process_that_starts_while_its_clock_is_ahead_knows_all_flags_once_it_is_right() -> None:
     clock = Settable()
     store = MemoryStore(clock)
