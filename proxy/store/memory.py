@@ -167,8 +167,9 @@ class MemoryStore:
         """Return up to `most` entries after a position."""
         found = self._streams.get(stream) or _Stream()
         known = int(after) if after.isdecimal() else 0
-        new = [(number, data) for number, data in found.entries if number > known][:most]
-        cut = bool(after) and (found.cut > known or str(known) != after)
+        beyond = bool(found.entries) and known > found.last
+        new = [(number, data) for number, data in found.entries if beyond or number > known][:most]
+        cut = bool(after) and (beyond or found.cut > known or str(known) != after)
         return Tail(str(new[-1][0]) if new else after, tuple(data for _, data in new), cut)
 
     async def trim(self, stream: str, through: str) -> None:

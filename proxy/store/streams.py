@@ -27,10 +27,10 @@ def is_position(text: str) -> bool:
 def tail(reply: Any, after: str) -> Tail:  # noqa: ANN401 - whatever it is, it is looked at
     """Return what the script `follow` answered for a position."""
     try:
-        cut, found = reply
+        cut, found, beyond = reply
         entries = [(position.decode(), fields[1]) for position, fields in found]
         dropped = cut.decode()
-        lost = bool(after and dropped) and _number(dropped) > _number(after)
+        lost = beyond == 1 or (bool(after and dropped) and _number(dropped) > _number(after))
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         raise nonsense() from error
     if not all(isinstance(data, bytes) and is_position(position) for position, data in entries):

@@ -98,6 +98,20 @@ async def test_a_position_that_no_stream_gave_is_the_beginning_and_said_to_be_cu
     assert (found.entries, found.cut) == ((b"one",), True)
 
 
+async def test_a_position_beyond_the_last_entry_is_the_beginning_and_said_to_be_cut(ground: Ground) -> None:
+    """R-11, R-14: another stream has taken the place of the one that gave it, where a clock is behind."""
+    await filled(ground, b"one")
+    await ground.pass_time(2)
+    for name in ("a", "b"):
+        await ground.store.append("others", b"x", AMPLE, name)
+    further = (await ground.store.follow("others", "", 10)).position
+    found = await read(ground, further)
+    assert (found.entries, found.cut) == ((b"one",), True)
+    assert await read(ground, found.position) == Tail(found.position, (), cut=False)
+    await ground.store.append("events", b"two", AMPLE, "two")
+    assert (await read(ground, found.position)).entries == (b"two",)
+
+
 async def test_many_append_at_once_and_nothing_is_lost(ground: Ground) -> None:
     stores = [ground.store, ground.other] * 50
     await asyncio.gather(
