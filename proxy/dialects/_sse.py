@@ -17,8 +17,8 @@ from proxy.errors import UpstreamFailed
 # tuple, as the regular expression below makes it: a named one takes longer to build than to find.
 Event: TypeAlias = tuple[bytes, bytes, bytes]
 
-# A picture that was made is some five megabytes, and comes in one event.
-MAX_EVENT_BYTES = 6 << 20
+# A picture that was made is up to five megabytes, and the event that ends a response has all of them once more.
+MAX_EVENT_BYTES = 9 << 20
 _BOM = b"\xef\xbb\xbf"
 # What every known API sends: one optional name, one line of data, line feeds only.
 _USUAL = re.compile(rb"((?:event: ([^\n]*)\n)?data: ([^\n]*)\n\n)")
