@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import NamedTuple
 
 LEFT_OUT = "\N{HORIZONTAL ELLIPSIS}"
 _MARKS = frozenset("\"'`")
@@ -22,26 +23,38 @@ _AFTER_TAG = re.compile("(?<=>)")
 _JSON_BEGINS = ("{", "[", '"')
 
 
-class TagFilter:
-    """The filter of one lane. `within` is the tag, in lower case, that is open: at the end, or already before it."""
+class Left(NamedTuple):
+    """Where the text of a lane has come to: the tag that is open, how deep, whether within a tag, what is undecided."""
 
-    def __init__(self, tags: Collection[str], within: str = "") -> None:
+    within: str = ""  # in lower case
+    depth: int = 0
+    tag: str = ""  # in a tag: "/" if it closes, "<" if it opens
+    slash: bool = False  # whether the part of a tag that came so far ends in a slash
+    rest: str = ""  # that may be the beginning of a tag
+    before: str = ""  # the character before that
+
+
+class TagFilter:
+    """The filter of one lane, which may go on from where another has `left` off."""
+
+    def __init__(self, tags: Collection[str], left: Left = Left()) -> None:  # noqa: B008 - it is frozen
         longest_first = sorted(map(str.casefold, tags), key=len, reverse=True)
         self._names = tuple(longest_first)
         self._pattern = re.compile(rf"<(/?)({'|'.join(map(re.escape, longest_first))})(?=[\s/>])", re.IGNORECASE)
-        self.within = within
-        self._depth = 1 if within else 0
-        self._tag = ""  # in a tag: "/" if it closes, "<" if it opens
-        self._slash = False  # whether the part of a tag that came so far ends in a slash
-        self._held = ""
-        self._before = ""  # the character before what is held
-        self._owed = 0  # how many characters of what is held stand before the lane
+        self._within, self._depth, self._tag, self._slash, self._held, self._before = left
+        self._rest = ""  # of what is held, when the lane has ended
+        self._owed = len(self._held)  # how many characters of what is held stand before the lane
         self._cut = self._shown = False  # whether anything was cut, and whether anything visible was not
 
     @property
     def is_at_beginning(self) -> bool:
         """Whether nothing visible has come out, and nothing is open or held back: the answer itself begins here."""
         return not (self._depth or self._tag or self._held or self._shown)
+
+    @property
+    def left(self) -> Left:
+        """Where the text has come to, once the lane has ended."""
+        return Left(self._within, self._depth, self._tag, self._slash, self._rest, self._before)
 
     def follow(self, text: str) -> None:
         """Go on as if the lane had begun with a text that its reader knows."""
@@ -82,17 +95,18 @@ class TagFilter:
 
     def end(self) -> str:
         """Return the beginning of a tag that was none, or what stands for a text of which nothing is left."""
-        held, self._held = self._held[self._owed :], ""
+        self._rest, self._held = self._held, ""
+        held = self._rest[self._owed :]
         if held and (self._depth or self._pattern.match(held)):
             held, self._cut = "", True
         return held or (LEFT_OUT if self._cut and not self._shown else "")
 
     def _counts(self, match: re.Match[str]) -> bool:
         """Tell whether a tag opens or closes anything here."""
-        return match[2].casefold() == self.within if self._depth else not match[1]
+        return match[2].casefold() == self._within if self._depth else not match[1]
 
     def _enter(self, match: re.Match[str]) -> int:
-        self.within = match[2].casefold()
+        self._within = match[2].casefold()
         self._tag, self._slash = match[1] or "<", False
         return match.end()
 
@@ -109,7 +123,7 @@ class TagFilter:
             self._depth += 1
         self._tag = ""
         if not self._depth:
-            self.within = ""
+            self._within = ""
         return end + 1
 
     def _is_quoted(self, data: str, match: re.Match[str]) -> bool | None:

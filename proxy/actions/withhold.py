@@ -102,7 +102,7 @@ class _Withholding:
 
 
 class _Filters:
-    """Makes the filter of each lane: in an answer of several blocks, a tag that is still open goes on in the next."""
+    """Makes the filter of each lane: in an answer of several blocks, each goes on where the one before has ended."""
 
     def __init__(self, wire: Wire, tags: set[str], prefill: str, *, json: bool) -> None:
         self._wire = wire
@@ -112,8 +112,8 @@ class _Filters:
         self._last: TagFilter | None = None
 
     def __call__(self) -> TextFilter:
-        within = self._last.within if self._last is not None and self._wire.one_answer else ""
-        made = TagFilter(self._tags, within)
+        last = self._last if self._wire.one_answer else None
+        made = TagFilter(self._tags) if last is None else TagFilter(self._tags, last.left)
         if self._prefill and (self._last is None or not self._wire.one_answer):
             made.follow(self._prefill)
         self._last = made

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.actions.tag_filter import LEFT_OUT, TagFilter
+from proxy.actions.tag_filter import LEFT_OUT, Left, TagFilter
 
 TAGS = ("think", "thinking", "plan-b")
 LONGEST_TAG = len("</thinking>")
 
 
-def through(*pieces: str, within: str = "", known: str = "") -> str:
-    made = TagFilter(TAGS, within)
+def through(*pieces: str, left: Left = Left(), known: str = "") -> str:  # noqa: B008 - it is frozen
+    made = TagFilter(TAGS, left)
     made.follow(known)
     return "".join(map(made.feed, pieces)) + made.end()
 
@@ -65,7 +65,12 @@ def test_a_tag_that_the_request_opened_already_is_open() -> None:
     assert through("c", known="<think>b</think>") == "c"
     assert through("", known="<thi") == ""
     assert through("b", known="Sure. <think>") == LEFT_OUT
-    assert through("b</think>c", within="think") == "c"
+
+
+def test_a_lane_goes_on_where_another_has_ended() -> None:
+    before = TagFilter(TAGS)
+    assert before.feed("a<think>b<think>c</thi") + before.end() == "a"
+    assert through("nk>d</think>e", left=before.left) == "e"
 
 
 PIECES = st.lists(

@@ -416,6 +416,42 @@ def test_a_pack_can_name_further_tags() -> None:
     assert json.loads(out)["choices"][0]["message"]["content"] == "four"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("texts", "left"),
+    [
+        (["a<thi", f"nk>{SECRET}</think>b"], ["a<thi", "b"]),
+        (["a<think", f">{SECRET}</think>b"], ["a<think", "b"]),
+        (["a<think ", f'lang="en">{SECRET}</think>b'], ["a", "b"]),
+        ([f"a<think>{SECRET}</thi", "nk>b"], ["a", "b"]),
+        ([f"a<think>{SECRET}</think ", ">b"], ["a", "b"]),
+        (["a<", "thi", f"nk>{SECRET}</think>b"], ["a<", "thi", "b"]),
+        (["a<think>b<think>c", f"</think>{SECRET}</think>d"], ["a", "d"]),
+        (["a`<think>", f"{SECRET}</think>b"], ["a`", "b"]),
+        (["a`<think>", "` is a tag"], ["a`", "` is a tag"]),
+        (["a <", " b"], ["a <", " b"]),
+    ],
+)
+def test_blocks_of_one_message_are_read_as_one_text(texts: list[str], left: list[str], *, stream: bool) -> None:
+    blocks = [{"type": "text", "text": text} for text in texts]
+    if not stream:
+        body, _ = seen(MESSAGES, call_of(MESSAGES, stream=False), [write({**MESSAGE, "content": blocks})])
+        assert [block["text"] for block in json.loads(body)["content"]] == left
+        return
+    events: list[bytes] = []
+    for index, text in enumerate(texts):
+        events.append(block_start(index, {"type": "text", "text": ""}))
+        for letter in text:
+            delta = {"type": "text_delta", "text": letter}
+            events.append(event({"type": "content_block_delta", "index": index, "delta": delta}))
+        events.append(event({"type": "content_block_stop", "index": index}))
+    body, _ = seen(MESSAGES, call_of(MESSAGES, stream=True), [*events, STOP])
+    told = [document for document in read_by_a_client(body) if document["type"] == "content_block_delta"]
+    assert [
+        "".join(each["delta"]["text"] for each in told if each["index"] == index) for index in range(len(texts))
+    ] == left
+
+
 def test_parts_of_one_choice_are_one_text() -> None:
     parts = [{"type": "text", "text": f"a<think>{SECRET}"}, {"type": "text", "text": f"{SECRET}</think>b"}]
     document = write({"choices": [{"index": 0, "message": {"content": parts}}]})
