@@ -87,6 +87,7 @@ class _MarksWords(_MarksStyle):
         super().__init__(key, style=style)
         self._lanes = _MOST_LANES
         self._chars = MOST_CHARS
+        self._stops: list[str] = []
 
     async def on_call(self, call: Call) -> Call:
         """Take note of how the answer will be, and return the call."""
@@ -95,6 +96,7 @@ class _MarksWords(_MarksStyle):
         if _begun(call) or is_structured(call.body):
             self._lanes = 0
         self._chars = MOST_CHARS // max(1, min(call.choices * call.prompts, _MOST_LANES))
+        self._stops = _stops(call.body)
         return await super().on_call(call)
 
     def on_answer(self, wire: Wire) -> Transform:
@@ -103,7 +105,13 @@ class _MarksWords(_MarksStyle):
 
     def _lane(self) -> TextFilter:
         self._lanes -= 1
-        return Marking(self._key, self._chars if self._lanes >= 0 else 0)
+        return Marking(self._key, self._chars if self._lanes >= 0 else 0, self._stops)
+
+
+def _stops(body: dict[str, Any]) -> list[str]:
+    """Return the stop sequences of a request, which whoever gave them takes to be nowhere in the answer."""
+    given = body.get("stop") or body.get("stop_sequences") or []
+    return [given] if isinstance(given, str) else [stop for stop in given if isinstance(stop, str)]
 
 
 def _begun(call: Call) -> bool:

@@ -5,6 +5,7 @@ Law: no more than `MOST_CHARS` of an answer are worked on, so that what a long o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from proxy.marks.keys import CampaignKey
@@ -18,8 +19,8 @@ MOST_CHARS: Final = 12_000
 class Marking:
     """A text filter: what comes out, joined, is the marked text."""
 
-    def __init__(self, key: CampaignKey, most_chars: int = MOST_CHARS) -> None:
-        self._scanner = Scanner(english(), key.prefers)
+    def __init__(self, key: CampaignKey, most_chars: int = MOST_CHARS, stops: Collection[str] = ()) -> None:
+        self._scanner = Scanner(english(), key.prefers, stops)
         self._left = most_chars
         self._ended = most_chars <= 0
 

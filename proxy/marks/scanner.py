@@ -9,13 +9,14 @@ One scanner is the marker and the reader of marks: they differ in what chooses. 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 from proxy.marks.joint_words import FINITE_WORDS, NESTING, UNSEEN_BEFORE
 from proxy.marks.joints import COMMA, STOP, THAT, THEN, Spot, conditional, joint, may_be, opens, unseen
 from proxy.marks.pieces import SIGNS, Cutter, Piece
 from proxy.marks.spared import Spared
+from proxy.marks.stops import Stops, joined, reworded
 from proxy.marks.table import BEGINNING, PUNCTUATION, Table, Wording
 from proxy.marks.words import words
 from proxy.marks.writing import article_for, may_change, written
@@ -44,9 +45,9 @@ Choose = Callable[[Place], int]
 
 
 class Scanner:
-    """Goes through one text."""
+    """Goes through one text, into which it puts no sequence of `stops`."""
 
-    def __init__(self, table: Table, choose: Choose) -> None:
+    def __init__(self, table: Table, choose: Choose, stops: Collection[str] = ()) -> None:
         self._wordings = table.wordings
         self._choose = choose
         self._cutter = Cutter()
@@ -61,6 +62,7 @@ class Scanner:
         self._finite = False  # whether that condition has its verb
         self._opening: list[str] = []  # the words of the sentence so far, while they are few
         self._out: list[str] = []
+        self._stops = Stops(stops) if stops else None
 
     def feed(self, text: str) -> str:
         """Return what may go out now."""
@@ -99,7 +101,7 @@ class Scanner:
 
     def _taken(self) -> str:
         out, self._out = "".join(self._out), []
-        return out
+        return out if self._stops is None else self._stops.went(out)
 
     def _drain(self) -> None:
         while self._queue:
@@ -119,17 +121,17 @@ class Scanner:
         if word in ("a", "an") and len(self._queue) > 1 and not head.trail:
             found = self._find(1)
             if found is not None:
+                chosen = self._chosen(found, 1)
                 article = self._queue.popleft()
-                chosen = self._chosen(found)
-                article.core = article_for(article.core, chosen)
+                article.core = article.core if chosen is found else article_for(article.core, chosen)
                 self._pass(article)
                 self._emit(found, chosen)
                 return
         found = self._find(0) if word in self._wordings else None
-        if found is None:
+        if found is not None:
+            self._emit(found, self._chosen(found, 0))
+        else:
             self._pass(self._queue.popleft())
-            return
-        self._emit(found, self._chosen(found))
 
     def _find(self, at: int) -> Wording | None:
         """Return the wording that begins at a piece, if it may be another."""
@@ -198,19 +200,20 @@ class Scanner:
             return PUNCTUATION
         return self._left[-1].word
 
-    def _chosen(self, wording: Wording) -> Wording:
-        """Return the wording that is to stand in place of one."""
+    def _chosen(self, wording: Wording, at: int) -> Wording:
+        """Return the wording that is to stand in place of one, which begins at a piece, perhaps behind an article."""
         row = wording.row
         number = self._choose(Place(row.name, self._context, wording.number, len(row.wordings)))
-        return Wording(row, number, row.wordings[number])
+        chosen = wording if number == wording.number else Wording(row, number, row.wordings[number])
+        if chosen is wording or self._stops is None:
+            return chosen
+        instead = reworded(self._queue, at, wording, chosen)
+        return wording if self._stops.come(self._out, self._queue, instead) else chosen
 
     def _emit(self, found: Wording, chosen: Wording) -> None:
         """Put a wording in place of another, with the case and the signs of the one that was there."""
-        taken = [self._queue.popleft() for _ in found.words]
-        if chosen.number != found.number:
-            taken = written(taken, chosen.words)
-            if chosen.row.comma is not None:
-                taken[-1].trail = chosen.row.comma[chosen.number]
+        left = [self._queue.popleft() for _ in found.words]
+        taken = left if chosen is found else written(left, chosen)
         for piece in taken[:-1]:
             self._note(piece)
             self._let_go(piece)
@@ -261,6 +264,8 @@ class Scanner:
             self._out.append(f"{piece.gap}{piece.lead}{piece.core}{piece.trail}")
             return
         wanted = self._choose(Place(found.row, self._context, int(found.there), 2)) == 1
+        if wanted is not found.there and self._stops is not None:
+            wanted = wanted is not self._stops.come(self._out, (piece, *queue), joined(piece, queue, found))
         if wanted is not found.there and found.what is COMMA:
             piece.trail = COMMA if wanted else ""
         elif wanted is not found.there and found.what is STOP:

@@ -16,8 +16,9 @@ def may_change(head: Piece) -> bool:
     return core.islower() or (head.starts and core[0].isupper() and (len(core) == 1 or core[1:].islower()))
 
 
-def written(taken: list[Piece], wanted: tuple[str, ...]) -> list[Piece]:
-    """Return a wording's words in place of the pieces of another, with their case, white space and signs."""
+def written(taken: list[Piece], chosen: Wording) -> list[Piece]:
+    """Return a wording in place of the pieces of another, with their case, white space and signs."""
+    wanted = chosen.words
     first, last = taken[0], taken[-1]
     gaps = [piece.gap for piece in taken[1:]]
     curly = any("’" in piece.core for piece in taken)  # noqa: RUF001 - an apostrophe
@@ -31,6 +32,8 @@ def written(taken: list[Piece], wanted: tuple[str, ...]) -> list[Piece]:
         made.append(Piece(gap, first.lead if place == 0 else "", word, last.trail if place == len(wanted) - 1 else ""))
         made[-1].word = wanted[place]
     made[0].starts = first.starts
+    if chosen.row.comma is not None:
+        made[-1].trail = chosen.row.comma[chosen.number]
     return made
 
 

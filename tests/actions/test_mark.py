@@ -215,6 +215,22 @@ async def test_an_answer_without_a_place_is_not_changed_and_so_not_degraded() ->
     assert not changed
 
 
+@pytest.mark.parametrize(
+    ("api", "asked"),
+    [
+        ("chat", {"stop": "it's known"}),
+        ("chat", {"stop": [";", "it's known"]}),
+        ("messages", {"stop_sequences": ["it's known"]}),
+    ],
+)
+async def test_no_stop_sequence_of_the_request_is_put_into_its_answer(api: str, asked: dict[str, Any]) -> None:
+    for number in range(10):
+        whose = exchange(cluster=f"c-{number}")
+        out, changed = await answered(api, whose, [document(api, PROSE)], streamed=False, **asked)
+        assert changed
+        assert "it's known" not in text_of(api, out, streamed=False)
+
+
 async def test_many_answers_share_what_one_may_cost() -> None:
     action = Mark.read({}).begin(exchange(), TOOLS)
     await action.on_call(call("chat", n=4))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.marks.marking import MOST_CHARS, Marking
 from proxy.marks.scanner import AHEAD
-from tests.marks.texts import MASTER, PROSE, key, marked
+from tests.marks.texts import MASTER, PROSE, babble, key, marked
 
 SHAPES = st.sampled_from(
     [
@@ -90,6 +90,27 @@ def test_letter_by_letter_it_is_the_same_and_little_is_held_back(text: str) -> N
         out += marking.feed(letter)
         assert at - len(out) < 200 * (AHEAD + 2)
     assert out + marking.end() == marked(text, "c-1")
+
+
+STOPS = st.sampled_from([";", ",", ".", " t", "e, ", "'", "an ", "s ", "that", "then", "it's", "It is", "n't", "for "])
+
+
+@given(
+    TEXTS | st.randoms().map(lambda rng: babble(rng, 80)), st.lists(STOPS, min_size=1, max_size=4), st.integers(0, 9)
+)
+def test_a_mark_brings_no_stop_sequence_about(text: str, stops: list[str], campaign: int) -> None:
+    made = marked(text, f"c-{campaign}", stops=stops)
+    assert made == marked(text, f"c-{campaign}", pieces=7, stops=stops)
+    for stop in stops:
+        assert made.count(stop) <= text.count(stop)
+
+
+def test_stop_sequences_keep_no_other_mark_away() -> None:
+    instead = {marked(PROSE, f"c-{number}") for number in range(20)}
+    assert any("it's known" in text for text in instead)
+    for number in range(20):
+        kept = marked(PROSE, f"c-{number}", stops=["it's known", "never to be read", ""])
+        assert kept in (marked(PROSE, f"c-{number}"), marked(PROSE, f"c-{number}").replace("it's known", "it is known"))
 
 
 def test_each_key_has_wordings_of_its_own_and_always_the_same() -> None:

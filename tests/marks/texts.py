@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import Marking
@@ -91,9 +92,9 @@ def key(name: str) -> CampaignKey:
     return CampaignKey(MASTER, name)
 
 
-def marked(text: str, name: str, pieces: int = 1) -> str:
-    """Mark a text that comes in so many pieces."""
-    marking = Marking(key(name))
+def marked(text: str, name: str, pieces: int = 1, stops: Collection[str] = ()) -> str:
+    """Mark a text that comes in so many pieces, where these stop sequences were given."""
+    marking = Marking(key(name), stops=stops)
     size = max(1, -(-len(text) // pieces))
     return "".join(marking.feed(text[at : at + size]) for at in range(0, len(text), size)) + marking.end()
 
