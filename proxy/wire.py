@@ -30,6 +30,7 @@ class Kind(StrEnum):
     VECTOR = "vector"  # what a text was turned into: figures, or bytes in base64
     MODEL = "model"  # the name of the model that answered
     ERROR = "error"  # what an answer says of its failure: words, or an object with a message
+    STOP = "stop"  # which of the request's stop sequences has ended an answer
     END = "end"  # no more text of its lane comes
 
 

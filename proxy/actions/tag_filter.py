@@ -47,6 +47,11 @@ class TagFilter:
         self._cut = self._shown = False  # whether anything was cut, and whether anything visible was not
 
     @property
+    def is_open(self) -> bool:
+        """Whether what comes next is withheld."""
+        return self._depth > 0
+
+    @property
     def is_at_beginning(self) -> bool:
         """Whether nothing visible has come out, and nothing is open or held back: the answer itself begins here."""
         return not (self._depth or self._tag or self._held or self._shown)

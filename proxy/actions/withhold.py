@@ -23,7 +23,7 @@ from proxy.actions.text_lanes import TextFilter, TextLanes
 from proxy.exchange import Call, Chunk, Exchange, Work
 from proxy.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose
-from proxy.wire import Transform, Wire, filled
+from proxy.wire import Kind, Transform, Wire, edited, filled
 
 # What models write of themselves, and what callers ask for most.
 TAGS: Final = ("think", "thinking", "thought", "reasoning", "scratchpad", "seed:think")
@@ -98,7 +98,7 @@ class _Withholding:
             marked = _InTurn(_WithoutSummaries(), marked)
         body = self._exchange.call.body if self._exchange.call is not None else {}
         filters = _Filters(wire, {*TAGS, *self._tags, *asked_tags(body)}, prefilled(body), json=is_json(body))
-        return _InTurn(marked, TextLanes(wire, filters))
+        return _InTurn(marked, TextLanes(wire, filters), _UntoldStops(wire, marked, filters))
 
 
 class _Filters:
@@ -109,15 +109,49 @@ class _Filters:
         self._tags = tags
         self._prefill = prefill
         self._json = json
-        self._last: TagFilter | None = None
+        self._made: list[TagFilter] = []  # that have no other behind them
 
     def __call__(self) -> TextFilter:
-        last = self._last if self._wire.one_answer else None
-        made = TagFilter(self._tags) if last is None else TagFilter(self._tags, last.left)
-        if self._prefill and (self._last is None or not self._wire.one_answer):
+        goes_on = self._made and self._wire.one_answer
+        made = TagFilter(self._tags, self._made.pop().left) if goes_on else TagFilter(self._tags)
+        if self._prefill and not goes_on:
             made.follow(self._prefill)
-        self._last = made
+        self._made.append(made)
         return BeforeJson(made, self._prefill) if self._json else made
+
+    @property
+    def are_idle(self) -> bool:
+        """Whether no text has come."""
+        return not self._made
+
+    @property
+    def are_open(self) -> bool:
+        """Whether text that comes next may be withheld."""
+        return any(each.is_open for each in self._made)
+
+
+class _UntoldStops:
+    """Takes out which stop sequence has ended an answer within what is withheld: it would tell what stands there."""
+
+    takes_sayings = True
+
+    def __init__(self, wire: Wire, marked: Transform, filters: _Filters) -> None:
+        self.changed = False
+        self._wire = wire
+        self._marked = marked
+        self._filters = filters
+
+    def feed(self, chunk: Chunk) -> Iterable[Chunk]:
+        """Return the chunk, with nothing in place of the sequence."""
+        within = self._filters.are_open or (self._filters.are_idle and self._marked.changed)
+        parts = self._wire.parts(chunk) if within else ()
+        edits = {part.path: None for part in parts if part.kind is Kind.STOP}
+        self.changed = self.changed or bool(edits)
+        return (edited(chunk, edits) if edits else chunk,)
+
+    def end(self) -> Iterable[Chunk]:
+        """Return nothing: nothing was held back."""
+        return ()
 
 
 class _InTurn:

@@ -57,6 +57,7 @@ def _of_message(message: dict[str, Any], where: tuple[str, ...]) -> Iterator[Par
             yield Part(Kind.END, place, ())
         elif type(block) is dict and block.get("type") in ("thinking", "redacted_thinking"):
             yield Part(Kind.REASONING, place, (*where, "content", place))
+    yield from _stop(message, where)
 
 
 def _of_event(event: dict[str, Any]) -> Iterator[Part]:
@@ -74,5 +75,12 @@ def _of_event(event: dict[str, Any]) -> Iterator[Part]:
             yield Part(Kind.REASONING, lane, ("delta", "thinking"), delta["thinking"], alone=True)
     elif kind == "content_block_stop":
         yield Part(Kind.END, lane, ())
+    elif kind == "message_delta" and type(event.get("delta")) is dict:
+        yield from _stop(event["delta"], ("delta",))
     elif kind == "message_stop":
         yield Part(Kind.END, ALL_LANES, ())
+
+
+def _stop(holder: dict[str, Any], where: tuple[str, ...]) -> Iterator[Part]:
+    if holder.get("stop_sequence") is not None:
+        yield Part(Kind.STOP, ALL_LANES, (*where, "stop_sequence"))

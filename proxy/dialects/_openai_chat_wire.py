@@ -30,6 +30,7 @@ _COMMON = frozenset({"id", "object", "created", "model", "provider", "service_ti
 _OWN = frozenset({"choices", "obfuscation", "usage"})
 _MODEL, _TEXT, _MODEL_PATH = Kind.MODEL, Kind.TEXT, ("model",)  # once: to look a member of an enumeration up takes long
 _USUAL = ("index", "logprobs", "finish_reason")
+_STOPS = ("matched_stop", "stop_reason")
 _EMPTY = frozenset({"finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
 
 
@@ -106,6 +107,7 @@ class ChatWire:
         if choice.get("logprobs") is not None:
             found.append(Part(Kind.LOGPROBS, lane, ("choices", place, "logprobs")))
         if ended:
+            found += stops_in(choice, lane, place)
             found.append(Part(Kind.END, lane, ()))
 
 
@@ -158,6 +160,13 @@ def _copied(holder: dict[str, Any], lane: int, where: Path) -> Iterator[Part]:
     if type(copies := holder.get(_COPIES)) is dict:
         yield from _reasoning(copies, lane, (*where, _COPIES))
         yield from said_again(copies, ("text", *TOKENS), lane, (*where, _COPIES))
+
+
+def stops_in(choice: dict[str, Any], lane: int, place: int) -> Iterator[Part]:
+    """Yield what tells which stop sequence has ended a choice, as vLLM and SGLang have it; the API itself does not."""
+    for name in _STOPS:
+        if choice.get(name) is not None:
+            yield Part(Kind.STOP, lane, ("choices", place, name))
 
 
 def error_in(holder: dict[str, Any], where: Path) -> Iterator[Part]:

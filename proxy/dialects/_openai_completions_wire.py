@@ -10,7 +10,7 @@ from typing import Any
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
-from proxy.dialects._openai_chat_wire import TOKENS, carried_on, error_in, is_reasoning, said_again
+from proxy.dialects._openai_chat_wire import TOKENS, carried_on, error_in, is_reasoning, said_again, stops_in
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform
 
@@ -80,6 +80,7 @@ class CompletionsWire:
             if choice.get(name) is not None:
                 yield Part(Kind.LOGPROBS, lane, ("choices", place, name))
         if ended:
+            yield from stops_in(choice, lane, place)
             yield Part(Kind.END, lane, ())
 
 

@@ -505,6 +505,54 @@ def test_a_hostile_stream_of_messages_gives_nothing_away(events: list[bytes], ha
     assert len(stops) >= handles or not starts
 
 
+def stopped(dialect: Dialect, said: dict[str, Any], stop: str, *, stream: bool) -> dict[str, Any]:
+    """Return what tells of the end of an answer that says this and ended with a stop sequence."""
+    ends: dict[str, Any] = {"stop_reason": "stop_sequence", "stop_sequence": stop}
+    ended: dict[str, Any] = {"finish_reason": "stop", "stop_reason": stop, "matched_stop": stop}
+    if not stream:
+        whole = {**MESSAGE, "content": [{"type": kind, kind: text} for kind, text in said.items()], **ends}
+        choice = {"index": 0, "message": {"role": "assistant", **said}, **ended}
+        pieces = [write(whole if dialect is MESSAGES else {"model": "m", "choices": [choice]})]
+    elif dialect is MESSAGES:
+        pieces = []
+        for index, (kind, text) in enumerate(said.items()):
+            delta = {"type": f"{kind}_delta", kind: text}
+            pieces += [block_start(index, {"type": kind, kind: ""})]
+            pieces += [event({"type": "content_block_delta", "index": index, "delta": delta})]
+            pieces += [event({"type": "content_block_stop", "index": index})]
+        pieces += [event({"type": "message_delta", "delta": ends, "usage": READ}), STOP]
+    else:
+        pieces = [data(chat_chunk({name: text})) for name, text in said.items()]
+        pieces += [data(chat_chunk(choices=[{"index": 0, "delta": {}, **ended}]))]
+    body, _ = seen(dialect, call_of(dialect, stream=stream), pieces)
+    last = [*read_by_a_client(body)] if stream else [json.loads(body)]
+    told = [each["choices"][0] if dialect is CHAT else each.get("delta", each) for each in last]
+    (found,) = [each for each in told if each.get("stop_reason") or "stop_sequence" in each or "matched_stop" in each]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"text": "The <b>answer"}, True),
+        ({"text": f"<think>{SECRET}</think>The answer"}, True),
+        ({"text": f"<think>{SECRET}"}, False),
+        ({"text": f"Well. <r>{SECRET}"}, False),
+        ({"thinking": SECRET}, False),
+        ({"thinking": SECRET, "text": "The answer"}, True),
+    ],
+)
+def test_a_stop_sequence_within_what_is_withheld_is_not_told(said: dict[str, str], *, told: bool, stream: bool) -> None:
+    found = stopped(MESSAGES, said, "sings", stream=stream)
+    assert (found["stop_reason"], found["stop_sequence"]) == ("stop_sequence", "sings" if told else None)
+    names = {"text": "content", "thinking": "reasoning_content"}
+    choice = stopped(CHAT, {names[kind]: text for kind, text in said.items()}, "sings", stream=stream)
+    assert {choice["stop_reason"], choice["matched_stop"]} == {"sings" if told else None}
+    assert choice["finish_reason"] == "stop"
+
+
 @pytest.mark.parametrize(
     "pieces",
     [
