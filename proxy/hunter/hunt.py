@@ -208,7 +208,8 @@ class Hunt:
                     continue
                 known.append(entry)
             spared = frozenset(map(self._accounts.name, entry.strangers.tolist()))
-            if tells_more(case, rule, spared, entry.group.finding, now):
+            terms = next(terms for terms in self._terms if terms.rule == rule)
+            if tells_more(case, terms, spared, entry.group.finding, now):
                 looked_at = LookedAt(entry.ties, spared)
                 finding = report(entry.group, entry.used, case, evidence, looked_at, rule, now, self._links)
                 entry.group.finding = finding

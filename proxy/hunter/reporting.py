@@ -19,6 +19,7 @@ from proxy.hunter.ids import Keys
 from proxy.hunter.links import PEER, PREFIX, Links, name_of
 from proxy.hunter.membership import Tie
 from proxy.hunter.suspects import Suspect
+from proxy.hunter.terms import Terms
 from proxy.hunter.texts import Texts
 
 # More of them tell a campaign's prompts no better from others.
@@ -27,9 +28,11 @@ PRINTS_MOST = 512
 # many prompts share are fewer.
 _MATCH_PART = 0.35
 _MATCH_LEAST, _MATCH_MOST = 4, 32
-# A finding whose members stay the same is told again when it has grown by this part, or after this time.
+# A finding whose members stay the same is told again when it has grown by this part, or after this time, or after this
+# part of what its consequences last.
 _GROWN = 0.25
 _TOLD_EVERY_S = 6 * 3600.0
+_LASTED = 0.5
 _HOURS = 24
 _DAY_S = 86_400.0
 _WINDOW_MOST_S = 31 * _DAY_S  # that a pack may have: what seems to have begun longer before was told by a wrong clock
@@ -46,11 +49,11 @@ class LookedAt(NamedTuple):
     spared: frozenset[str]
 
 
-def tells_more(case: Case, rule: str, spared: frozenset[str], before: Finding | None, now: float) -> bool:
+def tells_more(case: Case, terms: Terms, spared: frozenset[str], before: Finding | None, now: float) -> bool:
     """Tell whether a case is worth a new finding after what was told of it before; to put one together takes long."""
     if (
         before is None
-        or before.rule != rule
+        or before.rule != terms.rule
         or before.reach.spared != spared
         or len(before.members) != len(case.members)
     ):
@@ -59,9 +62,10 @@ def tells_more(case: Case, rule: str, spared: frozenset[str], before: Finding | 
         return True
     if case.ended <= before.last_at:
         return False
-    exchanges = round(float(_shares(case).sum()))
     # Not only later: it may have been told by a clock that was ahead.
-    return exchanges >= (1 + _GROWN) * before.exposure.exchanges or abs(now - before.updated_at) >= _TOLD_EVERY_S
+    if abs(now - before.updated_at) >= min(_TOLD_EVERY_S, _LASTED * terms.lasts_s):
+        return True
+    return round(float(_shares(case).sum())) >= (1 + _GROWN) * before.exposure.exchanges
 
 
 def report(

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import inf
 from typing import NamedTuple
 
 LIKELY = 0.5
 
 
 class Terms(NamedTuple):
-    """The thresholds of one entry; `rule` is its id, `window_s` the time in which its accounts were seen."""
+    """The thresholds of one entry; `rule` is its id, `window_s` the time in which its accounts were seen.
+
+    What a report leaves lasts `lasts_s`, unless it is told again.
+    """
 
     rule: str
     min_accounts: int
     min_tenants: int
     window_s: float
     min_confidence: float
+    lasts_s: float = inf
 
 
 class Going(NamedTuple):

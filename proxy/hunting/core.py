@@ -81,7 +81,14 @@ def terms_of(pack: Pack, max_mode: Mode) -> tuple[Terms, ...]:
     if max_mode is Mode.OFF:
         return ()
     return tuple(
-        Terms(entry.id, entry.min_accounts, entry.min_tenants, entry.window_ms / 1000, entry.min_confidence)
+        Terms(
+            entry.id,
+            entry.min_accounts,
+            entry.min_tenants,
+            entry.window_ms / 1000,
+            entry.min_confidence,
+            entry.flag.ttl_ms / 1000,
+        )
         for entry in pack.campaigns
         if entry.mode is not Mode.OFF
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -283,6 +284,16 @@ def test_a_dismissed_finding_does_not_come_back_with_its_accounts_or_its_text(wo
     hunt.see(heirs)
     assert hunt.judge(_END + HOUR_S) == []
     assert hunt.findings == {}
+
+
+@pytest.mark.parametrize("lasts_s", [2 * HOUR_S, DAY_S])
+def test_while_it_goes_on_a_finding_is_told_again_before_its_flags_end(world: World, lasts_s: float) -> None:
+    hunt = Hunt([TERMS[0]._replace(lasts_s=lasts_s)])
+    told = run(in_order(world), hunt=hunt, every_s=HOUR_S / 4, until=_END).told
+    assert len({finding.id for _, finding in told}) == 1
+    times = [finding.updated_at for _, finding in told if finding.last_at < _END - DAY_S / 2]
+    assert max(later - earlier for earlier, later in pairwise(times)) <= min(lasts_s, 6.5 * HOUR_S)
+    assert len(times) > 1
 
 
 def test_whoever_was_dismissed_is_not_named_again_for_what_most_others_do_as_well() -> None:
