@@ -30,6 +30,7 @@ def find_warnings(document: Document, pack: Pack, now: float | None) -> Iterator
         *_inexact(pack, document),
         *_rungs(document, pack),
         *_uncounted(pack),
+        *_lightened(pack),
         *_blocks_on_error(pack),
         *_nowhere(document, pack),
         *_without_campaigns(pack),
@@ -106,23 +107,45 @@ def _uncounted(pack: Pack) -> _Found:
     if any(rung.score <= _most(pack) for rung in pack.ladder):
         return
     seen: set[str] = set()
+    for path, entry in _flagging(pack):
+        if entry.flag.name not in seen:
+            seen.add(entry.flag.name)
+            yield (*path, "flag"), f"no rung counts the flag {entry.flag.name}: it changes nothing"
+
+
+def _lightened(pack: Pack) -> _Found:
+    """Yield rules by which who has a flag can make it lighter; a campaign meets one entry at a time."""
+    heaviest: dict[tuple[str, Subject], Rule | Campaign] = {}
+    for _, entry in _flagging(pack):
+        for subject in entry.flag.on:
+            known = heaviest.setdefault((entry.flag.name, subject), entry)
+            if entry.flag.score > known.flag.score:
+                heaviest[entry.flag.name, subject] = entry
+    for path, entry in _flagging(pack):
+        flag = entry.flag
+        heavier = max((heaviest[flag.name, subject] for subject in flag.on), key=lambda one: one.flag.score)
+        if heavier.flag.score > flag.score and (isinstance(entry, Rule) or isinstance(heavier, Rule)):
+            message = (
+                f"{heavier.id} raises the flag {flag.name} with {heavier.flag.score}: raised again by {entry.id} it "
+                f"weighs {flag.score} from then on"
+            )
+            yield (*path, "flag", "score"), message
+
+
+def _flagging(pack: Pack) -> Iterator[tuple[Steps, Rule | Campaign]]:
+    """Yield the entries that raise flags, with their places."""
     placed: list[tuple[Steps, Rule | Campaign]] = [
         *((("rules", number), rule) for number, rule in enumerate(pack.rules)),
         *((("campaigns", number), campaign) for number, campaign in enumerate(pack.campaigns)),
     ]
-    for path, entry in placed:
-        if entry.mode is not Mode.OFF and entry.flag.name not in seen:
-            seen.add(entry.flag.name)
-            yield (*path, "flag"), f"no rung counts the flag {entry.flag.name}: it changes nothing"
+    return ((path, entry) for path, entry in placed if entry.mode is not Mode.OFF)
 
 
 def _most(pack: Pack) -> int:
     """Return the highest score there can be: of each flag name the highest counts, once."""
     scores: dict[str, int] = {}
-    entries: tuple[Rule | Campaign, ...] = (*pack.rules, *pack.campaigns)
-    for entry in entries:
-        if entry.mode is not Mode.OFF:
-            scores[entry.flag.name] = max(entry.flag.score, scores.get(entry.flag.name, 0))
+    for _, entry in _flagging(pack):
+        scores[entry.flag.name] = max(entry.flag.score, scores.get(entry.flag.name, 0))
     return sum(scores.values())
 
 
