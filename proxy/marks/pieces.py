@@ -32,7 +32,17 @@ SIGNS: Final = ".!?:;,…"
 _ENDS = ".!?:;"  # after one of these a sentence, or what is like one, begins
 _INDENT = 4  # columns from which on a line is code
 # What begins a line that is a heading, a quotation, a table, markup, an image or a link, data, or a comment in code.
-_LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-", "//", "/*")
+_LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-", "//", "/*", "--")
+# What begins a paragraph that is code without a fence: prose begins in a capital.
+_CODE_OPENERS = re.compile(
+    r"(?:ALTER|CREATE|DELETE|INSERT|SELECT|UPDATE|WITH"
+    r"|alter|begin|create|delete|drop|explain|grant|insert|merge|revoke|select|truncate|update|with"
+    r"|assert|async|await|class|const|declare|def|do|elif|else|enum|export|fn|for|foreach|from|func|function|if|import"
+    r"|interface|let|module|namespace|package|print|printf|private|public|raise|repeat|require|return|set|static|struct"
+    r"|tell|throw|try|type|unless|until|use|using|var|while)(?![\w'’-])"  # noqa: RUF001 - an apostrophe
+)
+# A line with one of these is code or a formula from there on.
+_OPERATORS = frozenset({"=", "==", "===", "!=", ":=", "+=", "-=", "<=", ">=", "&&", "||"})
 _SPANS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)", "<code": "</code>"}
 _DATA_OPENERS = ("{", "[", "<")  # an answer that begins so is no prose
 
@@ -131,6 +141,8 @@ class Zones:
         self._first = True
         self._off = False  # for good
         self._line = False  # until the end of the line
+        self._block = False  # until a blank line
+        self._opens = True  # no line of the paragraph has begun but comments
         self._fence = ""
         self._until = ""  # what ends a span: of code, a formula, a quotation, what is bold
         self._starts = True
@@ -154,7 +166,7 @@ class Zones:
             begins = "\n" in gap
         if begins and self._begin_line(gap, run):
             return piece
-        if self._off or self._fence or self._line:
+        if self._off or self._fence or self._line or self._block:
             return piece
         if self._until:
             if self._ends(run):
@@ -178,6 +190,7 @@ class Zones:
         """Take the signs around a word apart; False if the run is no plain word."""
         match = _SHAPE.fullmatch(run)
         if match is None:
+            self._line = run in _OPERATORS
             self._open(run)
             return False
         if "**" in run or "__" in run:
@@ -241,7 +254,13 @@ class Zones:
             return True
         indent = len(gap.rpartition("\n")[2].expandtabs(_INDENT))
         self._line = indent >= _INDENT or run.startswith(_LINE_OPENERS)
-        return self._line
+        if blank:
+            self._opens = True
+            self._block = self._block and indent > 0
+        if self._opens and not self._line:
+            self._opens = False
+            self._block = self._block or _CODE_OPENERS.match(run) is not None
+        return self._line or self._block
 
 
 def _open_ticks(run: str, ticks: str = "") -> str:

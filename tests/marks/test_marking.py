@@ -140,6 +140,13 @@ def test_no_wording_is_preferred_everywhere() -> None:
     [
         "The code:\n\n```python\n# it is used because it does not fail, for example here\nfoo()\n```\n",
         "// it is often used because it does not fail\nfoo();\n/* it is often used because it does not fail */\n",
+        "select name, email from users where email is not null and deleted_at is null and it is often;",
+        "Here:\n\n-- it is often so\nselect a\nfrom b\nwhere a is not null\n  and it is not c and b is not null;\n",
+        "with a as (select b from c where b is not null)\nselect * from a where it is not null and b is not null;",
+        "SELECT name FROM users WHERE email is not null and phone is not null and address is not null;",
+        "for item in items:\n  if item is not last and it is not first:\n    print(item)\n\n  if it is not so: return\n",
+        "if it is not running then launch it\nif the name of it is not equal to that then do not go on",
+        "result = [it for it in items if it is not last and it is not first]",
         "~~~\nit is often used because it does not fail\n~~~\n",
         "The call `it is often used because it does not fail` ends.",
         "The call ``it is often `used` because it does not fail`` ends.",
@@ -206,6 +213,22 @@ def test_what_is_no_plain_prose_is_never_touched(text: str) -> None:
 def test_what_is_chosen_is_written_as_it_should_be(text: str, either: set[str]) -> None:
     found = {next((words for words in either if words in marked(text, f"c-{number}")), None) for number in range(60)}
     assert found == either
+
+
+def test_prose_around_code_is_marked_and_words_of_it_are_no_code() -> None:
+    code = "select a from b where a is not null and b is not null;"
+    around = (
+        "This is the query that is often used, and it is the one to use:\n\n{}\n\nIt is often used because it is good."
+    )
+    texts = {marked(around.format(code), f"c-{number}") for number in range(20)}
+    assert len(texts) > 10
+    assert all(code in text for text in texts)
+    for text in (
+        "With this it is often so, and it is good.",
+        "To select it is often so.\nfor it is good",
+        "- use this because it is good, and it is often the one",
+    ):
+        assert any(marked(text, f"c-{number}") != text for number in range(20))
 
 
 def test_articles_capitals_and_spaces_stay_right() -> None:
