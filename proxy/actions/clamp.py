@@ -50,8 +50,8 @@ class Clamp:
         "n": "The most answers to one request.",
         "best_of": "The most answers that the model may choose from.",
         "temperature": "A map with min (0 to 1), max (0 to 2) or both: where a temperature that is given must lie.",
-        "tools": "The most tools that may be offered: the first ones, those with defer_loading last, and one that "
-        "tool_choice names.",
+        "tools": "The most tools that may be offered: the first ones, those with defer_loading and those found by a "
+        "search last, and one that tool_choice names.",
         "images": "The most images that may be shown: the last ones; in another's place stands that it was left out.",
         "context_tokens": "The most tokens of text in a request, three bytes a token; what is longer is refused: 400.",
     }
@@ -111,7 +111,7 @@ class Clamping:
         if clamp.tools is not None:
             changed |= fewer_tools(body, clamp.tools)
         if clamp.images is not None:
-            changed |= fewer_images(body, clamp.images)
+            changed |= fewer_images({**body, **changed}, clamp.images)
         return changed
 
 

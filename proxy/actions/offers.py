@@ -1,12 +1,13 @@
 """Lowers how much a request puts before the model: how many tools it offers, how many images it shows.
 
-Laws: a tool that `tool_choice` names stays, as far as there is room; in an image's place stands a sentence, so that the
-model knows of it and no list of parts is left empty; nothing else of a message changes, no argument of a call either.
+Laws: a tool that `tool_choice` names stays, as far as there is room, and nothing refers to one that is gone, as APIs
+would refuse that; in the place of an image or of all that a result refers to stands a sentence, so that the model knows
+of it and no list of parts is left empty; nothing else of a message changes, no argument of a call either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 # Where tools are offered, and where one of them is chosen; the second is what OpenAI's API had first.
@@ -15,23 +16,82 @@ _UNNAMED = frozenset({"allowed_tools", "custom", "function"})  # types whose too
 # Types of image parts, with the type of a text beside them.
 _IMAGES = {"image": "text", "image_url": "text", "input_image": "input_text"}
 LEFT_OUT: Final = {"type": "text", "text": "[An image was left out here.]"}
+# What a search has found: items of OpenAI's conversations with tools in them, and blocks of Anthropic's that name some.
+_FOUND, _REFERENCE = "tool_search_output", "tool_reference"
+_NO_TOOL: Final = {"type": "text", "text": "[What was found was left out here.]"}
 _CONVERSATIONS = ("messages", "input")
 _HOLDERS = ("content", "output")  # members of a message or a tool's output that hold parts
 
 
 def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
-    """Return the members to change so that at most `most` tools are offered: the first ones."""
+    """Return the members to change so that at most `most` tools are offered: the first ones.
+
+    Those that a search has found come after them, the last ones first.
+    """
     changed: dict[str, Any] = {}
+    left = most
     for offered, chosen in _OFFERED:
         tools, choice = body.get(offered), body.get(chosen)
         if type(tools) is list and sum(map(_count, tools)) > most:
-            kept = _kept(tools, most, set(_names(choice)))
+            referred = set(_references(body.get("messages")))
+            kept = _kept(tools, most, set(_names(choice)), referred)
             changed[offered] = kept
             if type(choice) is dict and type(allowed := choice.get("allowed_tools")) is dict:
                 changed[chosen] = {**choice, "allowed_tools": _only(allowed, kept)}
             elif type(choice) is dict and type(choice.get("tools")) is list:
                 changed[chosen] = _only(choice, kept)
+            if gone := referred.intersection(_names(tools)).difference(_names(kept)):
+                changed["messages"] = [_unreferred(message, gone) for message in body["messages"]]
+        left -= sum(map(_count, changed.get(offered, tools))) if type(tools) is list else 0
+    if type(items := body.get("input")) is list and (fewer := _fewer_found(items, max(0, left))) is not None:
+        changed["input"] = fewer
     return changed
+
+
+def _fewer_found(items: list[Any], most: int) -> list[Any] | None:
+    """Return the items of a conversation with so many found tools, the last ones; None if they have no more."""
+    found = [place for place, item in enumerate(items) if type(item) is dict and item.get("type") == _FOUND]
+    fewer = list(items)
+    changed = False
+    for place in reversed(found):
+        tools = items[place].get("tools")
+        if type(tools) is not list:
+            continue
+        if sum(map(_count, tools)) > most:
+            changed = True
+            tools = _kept(tools, most, set(), set())
+            fewer[place] = {**items[place], "tools": tools}
+        most -= sum(map(_count, tools))
+    return fewer if changed else None
+
+
+def _references(node: object) -> Iterator[str]:
+    """Yield the names by which results in messages refer to tools that a search has found."""
+    for part in node if type(node) is list else ():
+        if type(part) is not dict:
+            continue
+        if part.get("type") == _REFERENCE:
+            if type(name := part.get("tool_name")) is str:
+                yield name
+        elif type(content := part.get("content")) is dict:
+            yield from _references(content.get("tool_references"))
+        else:
+            yield from _references(content)
+
+
+def _unreferred(part: Any, gone: Collection[str]) -> Any:  # noqa: ANN401 - a part of a JSON document
+    """Return a message or a result without what refers to tools that are gone."""
+    content = part.get("content") if type(part) is dict else None
+    if type(content) is dict and type(found := content.get("tool_references")) is list:
+        return {**part, "content": {**content, "tool_references": [one for one in found if not _refers(one, gone)]}}
+    if type(content) is not list:
+        return part
+    left = [_unreferred(one, gone) for one in content if not _refers(one, gone)]
+    return {**part, "content": left or [_NO_TOOL]}
+
+
+def _refers(part: object, gone: Collection[str]) -> bool:
+    return type(part) is dict and part.get("type") == _REFERENCE and part.get("tool_name") in gone
 
 
 def _only(allowed: dict[str, Any], kept: list[Any]) -> dict[str, Any]:
@@ -46,21 +106,33 @@ def _inner(tool: object) -> list[Any] | None:
     return inner if type(inner) is list else None
 
 
+def _searches(tool: object) -> bool:
+    return type(tool) is dict and str(tool.get("type")).startswith("tool_search")
+
+
 def _count(tool: object) -> int:
     inner = _inner(tool)
     return 1 if inner is None else max(1, sum(map(_count, inner)))
 
 
-def _kept(tools: list[Any], most: int, chosen: set[str]) -> list[Any]:
-    wanted = [place for place, tool in enumerate(tools) if not chosen.isdisjoint(_names(tool))]
-    # Those first that the model has from the beginning: with none but such as it has to search for, APIs refuse a call.
-    others = [place for place in range(len(tools)) if place not in wanted]
-    others.sort(key=lambda place: type(tools[place]) is dict and bool(tools[place].get("defer_loading")))
+def _kept(tools: list[Any], most: int, chosen: set[str], referred: set[str]) -> list[Any]:
+    # One first that the model has from the beginning, such as its search: with none but those that it has to search
+    # for, APIs refuse a call.
+    at_once = [place for place, tool in enumerate(tools) if not (type(tool) is dict and tool.get("defer_loading"))]
+    first = next((place for place in at_once if _searches(tools[place])), at_once[0] if at_once else None)
+    undeferred = set(at_once)
+
+    def rank(place: int) -> int:
+        names = set(_names(tools[place]))
+        wanted = (not chosen.isdisjoint(names), place == first, not referred.isdisjoint(names), place in undeferred)
+        return next((number for number, holds in enumerate(wanted) if holds), len(wanted))
+
     kept: dict[int, Any] = {}
-    for place in (*wanted, *others):
+    for place in sorted(range(len(tools)), key=rank):
         if most > 0:
             inner = _inner(tools[place])
-            kept[place] = tools[place] if inner is None else {**tools[place], "tools": _kept(inner, most, chosen)}
+            of_it = inner if inner is None else _kept(inner, most, chosen, referred)
+            kept[place] = tools[place] if of_it is None else {**tools[place], "tools": of_it}
             most -= _count(kept[place])
     return [kept[place] for place in sorted(kept)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from proxy.exchange import Exchange, text_bytes
 from proxy.fields import Field, Value
 
 _LOGPROBS = "message.output_text.logprobs"  # as OpenAI's responses ask for them, among what an answer is to include
+_FOUND = "tool_search_output"  # an item of a conversation that has tools in it
 _MAX_KEYS = 1024
 _MAX_KEY_CHARS = 32  # a token's number has ten digits at most
 _STRING = attrgetter("text")
@@ -28,7 +29,11 @@ class RequestShape:
         Field("request.token_ids", 0, "How many tokens the prompts are given as numbers, which no detector reads."),
         Field("request.max_output_tokens", 0, "The client's own cap on output tokens; 0 if it gave none."),
         Field("request.text_bytes", 0, "UTF-8 bytes of text that the model would see.", unit="bytes"),
-        Field("request.tools", 0, "How many tools the request offers to the model, each of a namespace too."),
+        Field(
+            "request.tools",
+            0,
+            "How many tools the request offers to the model, each of a namespace and each that a search has found too.",
+        ),
         Field("request.turns", 0, "How many messages the conversation has."),
         Field(
             "request.images",
@@ -50,6 +55,8 @@ class RequestShape:
         if call is None:
             return {}
         body = call.body
+        given = body.get("input")
+        items = [item for item in given if type(item) is dict] if type(given) is list else []
         found: dict[str, Value] = {
             "request.model": call.model,
             "request.dialect": exchange.dialect,
@@ -57,8 +64,8 @@ class RequestShape:
             "request.choices": call.choices,
             "request.max_output_tokens": call.max_output_tokens or 0,
             "request.text_bytes": _bytes(list(map(_STRING, exchange.texts))),
-            "request.tools": _tools(body.get("tools")) + _size(body.get("functions")),
-            "request.turns": _size(body.get("messages")),
+            "request.tools": _offered(body, items),
+            "request.turns": sum(["role" in item for item in items]) if items else _size(body.get("messages")),
             "request.images": _images(body),
         }
         logprobs, top = body.get("logprobs"), body.get("top_logprobs")
@@ -80,8 +87,6 @@ class RequestShape:
         temperature = body.get("temperature")
         if isinstance(temperature, int | float):
             found["request.temperature"] = float(temperature)
-        if type(items := body.get("input")) is list:
-            found["request.turns"] = sum([type(item) is dict and "role" in item for item in items])
         if type(included := body.get("include")) is list and _LOGPROBS in included:
             found["request.logprobs"] = True
         return found
@@ -95,10 +100,10 @@ def _size(items: object) -> int:
     return len(items) if type(items) is list else 0
 
 
-def _tools(tools: object) -> int:
-    """Count tools; a namespace counts as those in it."""
-    count = 0
-    waiting = [tools]
+def _offered(body: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> int:
+    """Count the tools that are offered, and found in items; a namespace counts as those in it."""
+    count = _size(body.get("functions"))
+    waiting = [body.get("tools"), *[item.get("tools") for item in items if item.get("type") == _FOUND]]
     for each in waiting:
         for tool in each if type(each) is list else ():
             inner = tool.get("tools") if type(tool) is dict and tool.get("type") == "namespace" else None

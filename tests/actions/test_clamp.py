@@ -10,7 +10,7 @@ from proxy.actions.base import Rejection
 from proxy.actions.offers import LEFT_OUT
 from proxy.errors import BadRequest
 from proxy.exchange import Call
-from tests.actions.calls import CHAT, MESSAGES, acted, body, chat, completion, message
+from tests.actions.calls import CHAT, HI, MESSAGES, acted, body, chat, completion, message, response
 
 THINKING = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
 
@@ -25,6 +25,43 @@ def tool(name: str) -> dict[str, Any]:
 
 LATER = {**tool("later"), "defer_loading": True}
 SEARCH = {"type": "tool_search_tool_bm25", "name": "tool_search_tool_bm25"}
+FN_A, FN_B, FN_C = ({"type": "function", "name": name, "parameters": {}} for name in "abc")
+
+
+def later(name: str) -> dict[str, Any]:
+    return {**tool(name), "defer_loading": True}
+
+
+def said_found(*found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a conversation with what a client's search has found."""
+    outputs = [{"type": "tool_search_output", "call_id": "s", "execution": "client", "tools": tools} for tools in found]
+    return [*HI, *outputs]
+
+
+def found(tools: list[dict[str, Any]], *found_: list[dict[str, Any]]) -> Call:
+    return response(tools=tools, input=said_found(*found_))
+
+
+def referred(searched: list[str], returned: list[str]) -> list[dict[str, Any]]:
+    """Return a conversation in which a search of the API's, and then one of the client's, refer to tools."""
+    by_api, by_client = (
+        [{"type": "tool_reference", "tool_name": name} for name in names] for names in (searched, returned)
+    )
+    result = {"type": "tool_search_tool_search_result", "tool_references": by_api}
+    use = [{"type": "server_tool_use", "id": "s", "name": "search", "input": {}}, {"type": "tool_use", "id": "u"}]
+    given = by_client or [{"type": "text", "text": "[What was found was left out here.]"}]
+    return [
+        *HI,
+        {
+            "role": "assistant",
+            "content": [use[0], {"type": "tool_search_tool_result", "tool_use_id": "s", "content": result}, use[1]],
+        },
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "u", "content": given}]},
+    ]
+
+
+def referring(tools: list[dict[str, Any]], searched: str, returned: str) -> Call:
+    return message(tools=tools, messages=referred([searched], [returned]))
 
 
 def image(number: int) -> dict[str, Any]:
@@ -109,6 +146,25 @@ async def test_a_temperature_that_is_given_lies_within_the_range(
         (1, message(tools=[tool("a"), tool("b")], tool_choice={"type": "tool", "name": "b"}), {"tools": [tool("b")]}),
         (2, message(tools=[LATER, LATER, tool("a"), SEARCH]), {"tools": [tool("a"), SEARCH]}),
         (2, message(tools=[LATER, LATER, SEARCH]), {"tools": [LATER, SEARCH]}),
+        (2, found([FN_A], [FN_A, FN_B], [FN_B, FN_C]), {"input": said_found([], [FN_B])}),
+        (4, found([FN_A], [FN_A, FN_B], [FN_B, FN_C]), {"input": said_found([FN_A], [FN_B, FN_C])}),
+        (1, found([FN_A, FN_B], [FN_C]), {"tools": [FN_A], "input": said_found([])}),
+        (5, found([FN_A], [FN_A, FN_B], [FN_B, FN_C]), {}),
+        (
+            3,
+            referring([SEARCH, tool("a"), later("b"), later("c"), later("d")], "d", "c"),
+            {"tools": [SEARCH, later("c"), later("d")]},
+        ),
+        (
+            2,
+            referring([tool("a"), later("b"), later("c"), SEARCH], "c", "b"),
+            {"tools": [later("b"), SEARCH], "messages": referred([], ["b"])},
+        ),
+        (
+            1,
+            referring([tool("a"), later("b"), later("c")], "c", "b"),
+            {"tools": [tool("a")], "messages": referred([], [])},
+        ),
         (5, message(), {}),
     ],
 )
@@ -175,3 +231,10 @@ async def test_bounds_hold_together_and_what_is_within_all_of_them_is_the_very_s
     }
     within = chat(max_tokens=512, temperature=0.5, tools=[A])
     assert await acted("clamp", bounds, within) is within
+
+
+async def test_bounds_on_tools_and_on_images_hold_for_one_conversation() -> None:
+    shown = {"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/a.png"}]}
+    asked = response(tools=[FN_A], input=[*said_found([FN_B]), shown])
+    left_out = {"role": "user", "content": [{**LEFT_OUT, "type": "input_text"}]}
+    assert await body("clamp", {"tools": 1, "images": 0}, asked) == {"input": [*said_found([]), left_out]}

@@ -54,6 +54,7 @@ MEMBERS = (
         ({"temperature": 0}, "request.temperature", 0.0),
         ({"tools": [{}, {}]}, "request.tools", 2),
         ({"tools": [{}, NAMESPACE]}, "request.tools", 4),
+        ({"tools": [{}], "input": [{"type": "tool_search_output", "tools": [{}, NAMESPACE]}]}, "request.tools", 5),
         ({"messages": [{"content": "x"}, {"content": "y"}]}, "request.turns", 2),
         ({"messages": [{"content": [IMAGE, {"type": "image_url"}, {"type": "text"}]}]}, "request.images", 2),
         ({"messages": [{"content": [{"type": "tool_result", "content": [IMAGE]}]}]}, "request.images", 1),
