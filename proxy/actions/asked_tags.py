@@ -9,8 +9,8 @@ What is found can be explained: a tag is one of reasoning if
    (`think step by step in <x>`). The word that stands nearest decides: one of reasoning, or one of answers. A verb,
    and any word before a colon, counts only where few words part it from the tag.
 
-The names of answers and of HTML are never taken. It reads English only, and requests up to a length; a pack can name
-further tags.
+The names of answers and of HTML are never taken. It reads names in ten languages and all else in English only, and
+requests up to a length; a pack can name further tags.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Any, Final
 
 from proxy.actions.form import begun_by
 
-NAME: Final = r"[A-Za-z][A-Za-z0-9_.:-]{0,63}"
-_TAG = re.compile(rf"(?<!\w)<({NAME})(?:\s[^<>]{{0,80}})?>")  # not List<String>
+NAME: Final = r"[^\W\d_][\w.:-]{0,63}"
+# Not List<String>; what is written without spaces between its words has tags in the midst of them.
+_TAG = re.compile(rf"(?<![A-Za-z0-9_])<({NAME})(?:\s[^<>]{{0,80}})?>")
 _NOUNS = (
     r"reasoning|rationale|thinking|thoughts?|chains?[ -]of[ -]thoughts?|step[ -]by[ -]step|scratch[ -]?pad|monologue"
 )
@@ -45,7 +46,12 @@ _LEADS = re.compile(
     re.IGNORECASE,
 )
 _ENDS = re.compile(r"[.;!?\n<>]")
-_SAYING = re.compile(r"cot|monologue|rationale|reasoning|scratchpad|think|thinking|thoughts?|reflections?")
+_SAYING = re.compile(
+    r"cot|monologue|rationale|reasoning|scratchpad|think|thinking|thoughts?|reflections?"
+    r"|denken|gedanken(?:gang)?|überlegung(?:en)?|raisonnement|réflexions?|pensées?|razonamiento|pensamientos?"
+    r"|raciocínio|pensamentos?|ragionamento|pensier[io]|рассуждени[ея]|размышлени[ея]|мысли"
+)
+_SAYING_ANYWHERE = re.compile("思考|推理|思维|思維|思路|推論|추론|생각")  # in names whose words nothing parts
 _NEVER = re.compile(
     r"(?:final_?)?(?:answers?|outputs?|reply|responses?|results?|solutions?|summary)|code|conclusion|documents?|examples?"
     r"|instructions|json|question|text"
@@ -105,6 +111,8 @@ def _opened(prompt: object) -> str:
 
 
 def _says_itself(name: str) -> bool:
+    if not name.isascii() and _SAYING_ANYWHERE.search(name):
+        return True
     return any(_SAYING.fullmatch(part.casefold()) for part in _PARTS.split(name))
 
 

@@ -43,6 +43,13 @@ def asking(*texts: str) -> dict[str, Any]:
         ("Write HTML with <b> for the reasoning.", set()),
         ("Give me the numbers in <data>. I was thinking of primes.", set()),
         ("Think. Then list the cities in <cities>.", set()),
+        ("请先在<cot>标签中逐步推理,然后在<answer>中回答。", {"cot"}),
+        ("请在<思考过程>里写出推理,再在<答案>里回答。", {"思考过程"}),
+        ("<推理>と</推理>の間に書き、<回答>に答えてください。", {"推理"}),
+        ("Escribe en <razonamiento> y responde en <respuesta>.", {"razonamiento"}),
+        ("Schreib es in <Überlegungen>, dann <Antwort>.", {"überlegungen"}),
+        ("Пиши в <рассуждение>, ответ в <ответ>.", {"рассуждение"}),
+        ("Think step by step in <étape>.", {"étape"}),
         ("No tags at all, only reasoning.", set()),
     ],
 )

@@ -407,11 +407,13 @@ def test_what_models_write_of_themselves_goes_unasked(tag: str) -> None:
     assert json.loads(out)["choices"][0]["message"]["content"] == "Four."
 
 
-def test_a_pack_can_name_further_tags() -> None:
+@pytest.mark.parametrize("tag", ["plan", "草稿"])
+def test_a_pack_can_name_further_tags(tag: str) -> None:
     call = call_of(CHAT, stream=False)
-    document = write({"choices": [{"index": 0, "message": {"content": f"<Plan>{SECRET}</Plan>four"}}]})
+    content = f"<{tag.title()}>{SECRET}</{tag.title()}>four"
+    document = write({"choices": [{"index": 0, "message": {"content": content}}]})
     assert not seen(CHAT, call, [document])[1]
-    out, changed = seen(CHAT, call, [document], began(call, CHAT, {"reasoning": True, "tags": ["plan"]}))
+    out, changed = seen(CHAT, call, [document], began(call, CHAT, {"reasoning": True, "tags": [tag]}))
     assert changed
     assert json.loads(out)["choices"][0]["message"]["content"] == "four"
 
