@@ -25,7 +25,8 @@ from proxy.wire import AsItCame, Transform, Wire
 _SENTENCE = re.compile(r"(?:^|\s)(?:[\w'\u2019,;:-]+\s+){3,}[\w'\u2019-]+[.?!][\"'\u201d\u2019)]*$")
 _LABEL = re.compile(r"[^\w\n]{0,4}[A-Z][\w -]{0,40}:")
 _END_CHARS = 256
-_MOST_LANES = 8  # of one answer that are marked: each costs up to ten milliseconds
+# Of each of many answers that is marked, as long as it is no more than this of all: some 40 milliseconds.
+_SHARE_CHARS, _ALL_CHARS = 400, 48_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +86,37 @@ class _MarksWords(_MarksStyle):
 
     def __init__(self, key: CampaignKey, *, style: bool) -> None:
         super().__init__(key, style=style)
-        self._lanes = _MOST_LANES
-        self._chars = MOST_CHARS
+        self._answers = 1  # that are marked, the first ones
+        self._chars = MOST_CHARS  # of each
         self._stops: list[str] = []
+        self._one_answer = False
+        self._last: Marking | None = None
 
     async def on_call(self, call: Call) -> Call:
         """Take note of how the answer will be, and return the call."""
+        self._answers = call.choices * call.prompts
+        self._chars = max(MOST_CHARS // self._answers, min(_SHARE_CHARS, _ALL_CHARS // self._answers))
         # What the caller began for the model goes on in the middle of anything: JSON, code, a quotation.
         # Programs read what has a form: with a grammar, an answer is perhaps one of a few sentences.
         if _begun(call) or is_structured(call.body):
-            self._lanes = 0
-        self._chars = MOST_CHARS // max(1, min(call.choices * call.prompts, _MOST_LANES))
+            self._chars = 0
         self._stops = _stops(call.body)
         return await super().on_call(call)
 
     def on_answer(self, wire: Wire) -> Transform:
         """Return what marks the answer."""
-        return TextLanes(wire, self._lane) if self._lanes else AsItCame()
+        self._one_answer = wire.one_answer
+        return TextLanes(wire, self._lane) if self._chars else AsItCame()
 
     def _lane(self) -> TextFilter:
-        self._lanes -= 1
-        return Marking(self._key, self._chars if self._lanes >= 0 else 0, self._stops)
+        """Return what marks a part of the one answer, which goes on with what the others have left, or another one."""
+        if self._one_answer:
+            chars = self._chars if self._last is None else self._last.left
+        else:
+            chars = self._chars if self._answers > 0 else 0
+            self._answers -= 1
+        self._last = Marking(self._key, chars, self._stops)
+        return self._last
 
 
 def _stops(body: dict[str, Any]) -> list[str]:

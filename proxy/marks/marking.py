@@ -21,17 +21,18 @@ class Marking:
 
     def __init__(self, key: CampaignKey, most_chars: int = MOST_CHARS, stops: Collection[str] = ()) -> None:
         self._scanner = Scanner(english(), key.prefers, stops)
-        self._left = most_chars
+        self.left = most_chars  # that are worked on yet
         self._ended = most_chars <= 0
 
     def feed(self, text: str) -> str:
         """Return what may go out now."""
         if self._ended:
             return text
-        if len(text) < self._left:
-            self._left -= len(text)
+        if len(text) < self.left:
+            self.left -= len(text)
             return self._scanner.feed(text)
-        mine, rest = text[: self._left], text[self._left :]
+        mine, rest = text[: self.left], text[self.left :]
+        self.left = 0
         return self._scanner.feed(mine) + self.end() + rest
 
     def end(self) -> str:

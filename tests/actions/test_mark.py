@@ -245,6 +245,33 @@ async def test_many_answers_share_what_one_may_cost() -> None:
     assert texts[0].endswith(PROSE * 5)
 
 
+@pytest.mark.parametrize(("count", "chars"), [(8, 1_500), (20, 600), (128, 375), (1_024, 46)])
+async def test_each_of_many_answers_is_marked(count: int, chars: int) -> None:
+    action = Mark.read({}).begin(exchange(), TOOLS)
+    prompts = ["Write of bread, please, in a few words."] * count
+    await action.on_call(COMPLETIONS.read(write({"model": "m", "prompt": prompts})))
+    assert isinstance(action, AnswerAction)
+    transform = action.on_answer(COMPLETIONS.wire(streamed=False))
+    choices = [{"index": at, "text": PROSE, "finish_reason": "stop"} for at in range(count)]
+    (out,) = transform.feed(Chunk(b"{}", {"choices": choices}))
+    assert out.data
+    (text,) = {choice["text"] for choice in out.data["choices"]}
+    assert text.endswith(PROSE[chars:])
+    assert (text != PROSE) is (chars > 100)
+
+
+async def test_blocks_of_one_message_are_all_marked_until_it_is_long() -> None:
+    whose = exchange(cluster="c-1")
+    sentences = [f"{sentence}. " for sentence in PROSE.replace("\n", " ").split(". ")]
+    blocks = [{"type": "text", "text": sentence} for sentence in sentences * 20]
+    (out,), _ = await answered("messages", whose, [Chunk(b"{}", {"content": blocks})], streamed=False)
+    assert out.data
+    left = [block["text"] != came["text"] for block, came in zip(out.data["content"], blocks, strict=True)]
+    long = next(at for at in range(len(blocks)) if sum(len(each["text"]) for each in blocks[:at]) > 12_000)
+    assert sum(left[8:long]) > len(left[8:long]) / 3
+    assert not any(left[long:])
+
+
 @pytest.mark.parametrize(
     ("api", "members", "roles"),
     [
