@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from proxy.actions.form import begun_by
+from proxy.actions.tag_filter import NAME
 
-NAME: Final = r"[^\W\d_][\w.:-]{0,63}"
 # Not List<String>; what is written without spaces between its words has tags in the midst of them.
 _TAG = re.compile(rf"(?<![A-Za-z0-9_])<({NAME})(?:\s[^<>]{{0,80}})?>")
 _NOUNS = (
@@ -63,27 +63,25 @@ _OPENED = re.compile(rf"(?:^(?:[\w #*-]{{0,40}}:)?[ \t]*(?=<{NAME}[\s>])|(?=<{NA
 _AROUND_CHARS = 120
 _FEW_WORDS = 3  # as in "think about it carefully in <x>"
 _READ_CHARS = 32_768  # at the beginning of all texts that have a tag, and as many at the end: 40 ms at the very worst
-_MAX_TAGS = 64
-_MAX_SEEN = 8  # times that one tag is looked at
+_MAX_LOOKS = 1_024  # at tags: the first ones and the last ones
 
 
 def asked_tags(body: Mapping[str, Any]) -> set[str]:
     """Return the names, in lower case, of the tags in which a request asks for reasoning."""
     found: set[str] = set()
-    seen: dict[str, int] = {}
     # Where there is no tag there is nothing to read; images are long, and have none.
     texts = "\n".join(text for text in _strings(body) if "<" in text)
     if len(texts) > 2 * _READ_CHARS:
         texts = texts[:_READ_CHARS] + "\n" + texts[-_READ_CHARS:]
-    for match in _TAG.finditer(texts):
+    matches = list(_TAG.finditer(texts))
+    if len(matches) > _MAX_LOOKS:
+        matches = matches[: _MAX_LOOKS // 2] + matches[-_MAX_LOOKS // 2 :]
+    for match in matches:
         name = match[1].casefold()
-        seen[name] = times = seen.get(name, 0) + 1
-        if name in found or _NEVER.fullmatch(name) or times > _MAX_SEEN or len(seen) > 4 * _MAX_TAGS:
+        if name in found or _NEVER.fullmatch(name):
             continue
         if _says_itself(match[1]) or _is_explained(texts, match):
             found.add(name)
-            if len(found) == _MAX_TAGS:
-                break
     return found
 
 

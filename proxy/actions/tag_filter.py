@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+NAME: Final = r"[^\W\d_][\w.:-]{0,255}"  # of a tag
 LEFT_OUT = "\N{HORIZONTAL ELLIPSIS}"
+_TAG = re.compile(rf"<(/?)({NAME})(?=[\s/>])")
 _MARKS = frozenset("\"'`")
 _AFTER_TAG = re.compile("(?<=>)")
 _JSON_BEGINS = ("{", "[", '"')
@@ -38,9 +40,7 @@ class TagFilter:
     """The filter of one lane, which may go on from where another has `left` off."""
 
     def __init__(self, tags: Collection[str], left: Left = Left()) -> None:  # noqa: B008 - it is frozen
-        longest_first = sorted(map(str.casefold, tags), key=len, reverse=True)
-        self._names = tuple(longest_first)
-        self._pattern = re.compile(rf"<(/?)({'|'.join(map(re.escape, longest_first))})(?=[\s/>])", re.IGNORECASE)
+        self._names = frozenset(map(str.casefold, tags))
         self._within, self._depth, self._tag, self._slash, self._held, self._before = left
         self._rest = ""  # of what is held, when the lane has ended
         self._owed = len(self._held)  # how many characters of what is held stand before the lane
@@ -79,8 +79,8 @@ class TagFilter:
             if self._tag:
                 at = self._through_tag(data, at)
                 continue
-            match = self._pattern.search(data, at)
-            quoted = match is not None and self._is_quoted(data, match)
+            match = _TAG.search(data, at)
+            quoted = match is not None and match[2].casefold() in self._names and self._is_quoted(data, match)
             if match is None or quoted is None:
                 stop = certain = self._maybe_tag(data, at) if match is None else match.start()
             else:
@@ -102,13 +102,14 @@ class TagFilter:
         """Return the beginning of a tag that was none, or what stands for a text of which nothing is left."""
         self._rest, self._held = self._held, ""
         held = self._rest[self._owed :]
-        if held and (self._depth or self._pattern.match(held)):
+        if held and (self._depth or ((match := _TAG.match(held)) is not None and self._counts(match))):
             held, self._cut = "", True
         return held or (LEFT_OUT if self._cut and not self._shown else "")
 
     def _counts(self, match: re.Match[str]) -> bool:
         """Tell whether a tag opens or closes anything here."""
-        return match[2].casefold() == self._within if self._depth else not match[1]
+        name = match[2].casefold()
+        return name == self._within if self._depth else not match[1] and name in self._names
 
     def _enter(self, match: re.Match[str]) -> int:
         self._within = match[2].casefold()

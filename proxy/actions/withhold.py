@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from proxy.actions.asked_tags import NAME, asked_tags, prefilled
+from proxy.actions.asked_tags import asked_tags, prefilled
 from proxy.actions.base import Idle, Tools
 from proxy.actions.form import is_json
 from proxy.actions.reading import members, one_of
 from proxy.actions.summary import Summary
-from proxy.actions.tag_filter import BeforeJson, TagFilter
+from proxy.actions.tag_filter import NAME, BeforeJson, TagFilter
 from proxy.actions.text_lanes import TextFilter, TextLanes
 from proxy.exchange import Call, Chunk, Exchange, Work
 from proxy.sealed_reasoning import SealedReasoning

@@ -50,11 +50,19 @@ def asking(*texts: str) -> dict[str, Any]:
         ("Schreib es in <Überlegungen>, dann <Antwort>.", {"überlegungen"}),
         ("Пиши в <рассуждение>, ответ в <ответ>.", {"рассуждение"}),
         ("Think step by step in <étape>.", {"étape"}),
+        (f"Think step by step in <{'long-' * 40}x>.", {f"{'long-' * 40}x"}),
         ("No tags at all, only reasoning.", set()),
     ],
 )
 def test_tags_are_found_by_the_words_that_explain_them(text: str, found: set[str]) -> None:
     assert asked_tags(asking(text)) == found
+
+
+@pytest.mark.parametrize("other", ["my_thoughts", "k"])
+def test_hundreds_of_other_tags_hide_none(other: str) -> None:
+    others = ", ".join(f"<{other}_{number}>" for number in range(700))
+    assert "zz" in asked_tags(asking(f"There are {others}. Think step by step in <zz>."))
+    assert "zz" in asked_tags(asking(f"There are {'<zz>, ' * 400}. Think step by step in <zz>. {'<zz>, ' * 400}"))
 
 
 def test_every_text_of_a_request_is_read() -> None:
@@ -71,7 +79,7 @@ def test_every_text_of_a_request_is_read() -> None:
 )
 def test_a_hostile_request_takes_no_longer_than_others(text: str) -> None:
     began = time.process_time()
-    assert len(asked_tags(asking(text))) <= 64
+    assert len(asked_tags(asking(text))) <= 1_024
     assert time.process_time() - began < 0.1
 
 

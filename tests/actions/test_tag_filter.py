@@ -46,6 +46,8 @@ def through(*pieces: str, left: Left = Left(), known: str = "") -> str:  # noqa:
         ("`<think>b</think>", "`"),
         ("a`<think>", "a`"),
         ("<thin\N{KELVIN SIGN}>b</think>c", "c"),
+        ("`<b>", "`<b>"),
+        ("<think-b>a</think-b><think.>a</think.>", "<think-b>a</think-b><think.>a</think.>"),
         ("<think>b</think>", LEFT_OUT),
         ("\n<think>b", f"\n{LEFT_OUT}"),
         ("", ""),
