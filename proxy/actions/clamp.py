@@ -47,7 +47,7 @@ class Clamp:
     summary: ClassVar[str] = "Lowers what a request asks for or brings to a bound; what asks for less stays as it is."
     parameters: ClassVar[dict[str, str]] = {
         "max_output_tokens": "The most tokens that an answer may have, reasoning included, asked for or not.",
-        "n": "The most answers to one request.",
+        "n": "The most answers to one prompt; a completion may have several prompts, see `request.prompts`.",
         "best_of": "The most answers that the model may choose from.",
         "temperature": "A map with min (0 to 1), max (0 to 2) or both: where a temperature that is given must lie.",
         "tools": "The most tools that may be offered: the first ones, those with defer_loading and those found by a "
