@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from proxy.actions.asked_tags import prefilled
 from proxy.actions.base import Action, Idle, Tools, whose
-from proxy.actions.form import begun_by, is_structured
+from proxy.actions.form import is_structured
 from proxy.actions.reading import flag, members
 from proxy.actions.text_lanes import TextFilter, TextLanes
 from proxy.exchange import Call, Exchange, Work
@@ -128,8 +129,9 @@ def _stops(body: dict[str, Any]) -> list[str]:
 def _begun(call: Call) -> bool:
     """Tell whether the answer may begin in the middle of anything, or does not begin with the model's own words.
 
-    The last message may be the assistant's. A text that is to be completed is taken to be over only where it ends with
-    a sentence or with a label such as `Answer:`; of what is given as tokens, or filled into a text, nobody can tell.
+    The last message may be the assistant's. It, and a text that is to be completed, is taken to be over only where it
+    ends with a sentence or with a label such as `Answer:`, or is empty: else whoever puts any word there gets answers
+    without marks. Of what is given as tokens, or filled into a text, nobody can tell.
     """
     body = call.body
     if call.instruct is None:  # no conversation, whose `prompt` could be a stored one
@@ -138,7 +140,8 @@ def _begun(call: Call) -> bool:
         if body.get("suffix") or body.get("echo") or not isinstance(prompts, list):
             return True
         return not all(isinstance(prompt, str) and _is_over(prompt) for prompt in prompts)
-    return begun_by(body) is not None
+    prefill = prefilled(body)
+    return bool(prefill.strip()) and not _is_over(prefill)
 
 
 def _is_over(prompt: str) -> bool:

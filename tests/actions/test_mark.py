@@ -181,6 +181,15 @@ async def test_what_the_caller_began_for_the_model_is_left_alone() -> None:
     assert not changed
 
 
+@pytest.mark.parametrize("words", ["", " ", "Answer:", "I am glad to tell you what it is."])
+async def test_words_that_are_over_before_the_answer_do_not_rid_it_of_marks(words: str) -> None:
+    begun = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": words}]
+    action = Mark.read({}).begin(exchange(), TOOLS)
+    await action.on_call(chat(messages=begun))
+    assert isinstance(action, AnswerAction)
+    assert not isinstance(action.on_answer(CHAT.wire(streamed=False)), AsItCame)
+
+
 FORMS: list[tuple[Call, bool]] = [
     (response(input=[{"role": "user", "content": "hi"}, {"role": "assistant", "content": '{"text": "'}]), True),
     (chat(response_format={"type": "regex", "pattern": "It is .*"}), True),  # as Together has it
