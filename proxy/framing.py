@@ -7,6 +7,7 @@ targets, unusual transfer codings, repeated Host.
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 
 from aiohttp import web
 
@@ -52,7 +53,7 @@ class ExpectationFailed(ProxyError):
 def check_framing(request: web.BaseRequest, names: frozenset[str]) -> None:
     """Raise for a request that has to be answered with an error and its connection closed.
 
-    `names` are the hosts that may be asked for, in lower case; if there are none, every host may.
+    `names` are the hosts that may be asked for, each in its one form; if there are none, every host may.
     """
     headers = request.headers
     if request.version not in _VERSIONS:
@@ -65,7 +66,7 @@ def check_framing(request: web.BaseRequest, names: frozenset[str]) -> None:
     host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
     if host is None and (hosts or request.version == (1, 1)):
         raise Doubtful("Exactly one valid Host is needed.")
-    if names and (host is None or host[1].lower() not in names):
+    if names and (host is None or _one_form(host[1]) not in names):
         raise Misdirected("This host is not served here.")
     lines = request.raw_headers
     if len(lines) > _FEW_HEADERS and sum([len(name) + len(value) for name, value in lines]) > MAX_HEAD_BYTES:
@@ -73,6 +74,16 @@ def check_framing(request: web.BaseRequest, names: frozenset[str]) -> None:
     codings = headers.getall("Transfer-Encoding", None)
     if codings is not None and (codings != ["chunked"] or "Content-Length" in headers or request.version == (1, 0)):
         raise Doubtful("The body's length is not clear.")
+
+
+def _one_form(host: str) -> str:
+    """Return a host as the settings have it: in lower case, and IPv6 as short as can be; empty for what is none."""
+    if not host.startswith("["):
+        return host.lower()
+    try:
+        return f"[{IPv6Address(host[1:-1])}]"
+    except ValueError:
+        return ""
 
 
 def check_body_headers(request: web.BaseRequest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from decimal import Decimal
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -131,8 +131,8 @@ def _host(host: str) -> str:
 
 
 def _served_host(host: str) -> str:
-    """Return a host as a request names it, without its port: IPv6 has brackets there."""
-    return f"[{host}]" if ":" in _host(host) else host.lower()
+    """Return a host as a request names it, without its port: IPv6 has brackets there, and no zone."""
+    return f"[{IPv6Address(int(IPv6Address(host)))}]" if ":" in _host(host) else host.lower()
 
 
 def _named(pattern: re.Pattern[str], sentence: str) -> AfterValidator:

@@ -9,6 +9,7 @@ from multidict import CIMultiDict
 
 from proxy.errors import ProxyError, UnsupportedMedia
 from proxy.framing import Doubtful, ExpectationFailed, Misdirected, WrongVersion, check_body_headers, check_framing
+from proxy.settings_listeners import Listen
 
 HOST = ("Host", "a.example")
 JSON = ("Content-Type", "application/json")
@@ -86,6 +87,16 @@ def test_only_the_hosts_of_the_settings_are_served_whatever_port_they_name() -> 
     for headers, version in (([("Host", "b.example")], (1, 1)), ([], (1, 0))):
         with pytest.raises(Misdirected):
             check_framing(asked(headers, version=version), names)
+
+
+@pytest.mark.parametrize("named", ["2001:DB8::1", "2001:db8:0:0::0001"])
+@pytest.mark.parametrize("asked_for", ["[2001:db8::1]", "[2001:DB8::1]:8080", "[2001:db8:0::1]"])
+def test_an_address_of_ipv6_is_the_same_host_however_it_is_written(named: str, asked_for: str) -> None:
+    names = frozenset(Listen(hosts=(named,)).hosts)
+    check_framing(asked([("Host", asked_for)]), names)
+    for other in ("[2001:db8::2]", "[2001:db8:::1]", "2001"):
+        with pytest.raises(Misdirected):
+            check_framing(asked([("Host", other)]), names)
 
 
 @pytest.mark.parametrize(
