@@ -85,20 +85,32 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a bound socket that shares its address with those of other workers."""
+def listening_socket(host: str, port: int, *, shared: bool = True) -> socket.socket:
+    """Return a bound socket: it shares its address with other workers' own, or nobody may listen there yet.
+
+    The one for :: takes IPv4 as well, as the system has it.
+    """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
     except OSError:
         bound.close()
         raise
     return bound
+
+
+def own_socket(host: str, port: int) -> socket.socket:
+    """Return a bound socket whose address is nobody else's. Raises ConfigurationError."""
+    try:
+        return listening_socket(host, port, shared=False)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from None
 
 
 @contextmanager
@@ -107,11 +119,16 @@ def held_address(host: str, port: int) -> Iterator[tuple[str, int]]:
     try:
         if port:
             # Without SO_REUSEPORT this fails if anybody listens there, another Stillgate included.
-            with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-                pass
+            with own_socket(host, port) as alone:
+                alone.listen()
         held = listening_socket(host, port)
     except OSError as error:
-        raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        raise _cannot_listen(host, port, error) from None
     with held:
-        address = held.getsockname()
-        yield address[0], address[1]
+        # As text it has its zone too, if it is an address that needs one.
+        text, number = socket.getnameinfo(held.getsockname(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+        yield text, int(number)
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}")
