@@ -58,7 +58,7 @@ class Stream:
         self._connection = request.protocol
         self._head = head
         self._chunked = request.version >= (1, 1)
-        self.keep_alive = keep and self._chunked
+        self.keep_alive = keep
         self.begun = False
 
     async def send(self, data: bytes) -> None:
@@ -117,7 +117,7 @@ class AnswerWriter:
     ) -> Stream:
         """Return an answer to be sent piece by piece; `lines` as above."""
         chunked = request.version >= (1, 1)
-        keep = chunked and _may_keep(request)
+        keep = _may_keep(request)
         framing = "transfer-encoding: chunked" if chunked else "x-accel-buffering: no"
         return Stream(request, self._head(status, content_type, headers, framing, lines, keep=keep), keep=keep)
 
@@ -138,8 +138,11 @@ class AnswerWriter:
 
 
 def _may_keep(request: web.BaseRequest) -> bool:
-    """Tell whether what comes behind a request may be read: aiohttp's parser loses bytes behind an `Upgrade`."""
-    return request.keep_alive and "Upgrade" not in request.headers
+    """Tell whether what comes behind a request may be read: aiohttp's parser loses bytes behind an `Upgrade`.
+
+    A client of HTTP/1.0 that asks for it would have to be told so; until then it waits for the connection's end.
+    """
+    return request.keep_alive and request.version >= (1, 1) and "Upgrade" not in request.headers
 
 
 async def _write(connection: web.RequestHandler, data: bytes) -> None:

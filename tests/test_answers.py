@@ -61,6 +61,7 @@ def test_the_date_is_that_of_the_second() -> None:
         (asked(), True, False),
         (None, False, False),
         (asked(version=(1, 0)), False, False),
+        (asked(version=(1, 0), Connection="keep-alive"), False, False),
         (asked(Upgrade="h2c"), False, False),
     ],
 )
