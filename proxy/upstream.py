@@ -20,8 +20,11 @@ from proxy.room import NoRoom, Room
 from proxy.upstream_connection import AnswerHead, BrokenAnswer, UpstreamConnection
 from proxy.upstream_pool import Pool
 
-# Its spaces are those of HTTP: with others in it an answer's head could not be written.
-_CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+([ \t]*;[ \t]*[A-Za-z0-9-]+=[A-Za-z0-9_.-]+)*")
+# RFC 9110, section 8.3.1: what a parameter is may be quoted, and a semicolon may have none behind it. Its spaces are
+# those of HTTP: with others in it an answer's head could not be written.
+_WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_QUOTED = r'"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
+_CONTENT_TYPE = re.compile(rf"{_WORD}/{_WORD}[ \t]*(?:;[ \t]*(?:{_WORD}=(?:{_WORD}|{_QUOTED})[ \t]*)?)*")
 _USUAL_TYPE = "application/json"
 # A value with anything else in it is left out: it could end its line, or be read in two ways.
 _SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
