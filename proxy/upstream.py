@@ -60,6 +60,10 @@ class UpstreamUnreachable(UpstreamFailed):
     """No connection to the upstream can be had."""
 
 
+class UpstreamConnectTimeout(UpstreamTimeout, UpstreamUnreachable):
+    """No connection to the upstream can be had in time."""
+
+
 class UpstreamReset(UpstreamFailed):
     """The upstream's connection broke while its answer was read."""
 
@@ -169,7 +173,8 @@ class Upstream:
         """Send a tenant's call and return once the answer's head is there.
 
         `headers` are sent besides our own; `begun` is called once there is room for the call. Raises Unavailable if
-        there is no room for it, UpstreamTimeout or UpstreamFailed, in words that name no host.
+        there is no room for it, and UpstreamFailed: UpstreamUnreachable if there is no connection, UpstreamTimeout if
+        it takes too long; in words that name no host.
         """
         head = self._head(dialect, stream=stream) + "".join(
             [f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)]
@@ -183,7 +188,7 @@ class Upstream:
             message, status = "Too many requests wait for the model right now.", dialect.overloaded_status
             raise Unavailable(message, code="overloaded", status=status, retry_after=_RETRY_S) from None
         except TimeoutError:
-            raise UpstreamTimeout("The model API did not answer in time.") from None
+            raise UpstreamConnectTimeout("The model API did not answer in time.") from None
         except (OSError, ValueError):
             raise UpstreamUnreachable("The model API cannot be reached.") from None
         try:

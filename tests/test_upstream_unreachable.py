@@ -9,9 +9,12 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from proxy.clock import VirtualClock
+from proxy.course import Terms
 from proxy.dialects import dialects
-from proxy.errors import UpstreamFailed, UpstreamTimeout
-from proxy.upstream import Origin, Upstream, UpstreamUnreachable
+from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
+from proxy.served_model import ServedModel
+from proxy.upstream import Origin, Upstream, UpstreamConnectTimeout, UpstreamUnreachable
 
 CHAT, MESSAGES = (dialects()[path] for path in ("/v1/chat/completions", "/v1/messages"))
 
@@ -70,7 +73,7 @@ class _Speaking:
         ("of a name that no one has", UpstreamUnreachable),
         ("refused", UpstreamUnreachable),
         ("TLS where there is none", UpstreamUnreachable),
-        ("full", UpstreamTimeout),
+        ("full", UpstreamConnectTimeout),
     ],
 )
 async def test_it_is_one_error_that_names_no_place_and_room_is_left_for_the_next(
@@ -82,9 +85,26 @@ async def test_it_is_one_error_that_names_no_place_and_room_is_left_for_the_next
         for _ in range(3):  # one after the other by the one connection that there may be
             with pytest.raises(error) as failed:
                 await upstream.post(CHAT, {}, b"{}", stream=False, begun=lambda: begun.append(1))
-            assert failed.value.status == (504 if error is UpstreamTimeout else 502)
+            assert failed.value.status == (504 if issubclass(error, UpstreamTimeout) else 502)
             for dialect in (CHAT, MESSAGES):
                 told = dialect.error(failed.value, "ex_1").decode()
                 assert not any(word in told for word in ("127.0.0.1", "example", "canary", "http", "Errno", "SSL"))
         assert len(begun) == 3
+        upstream.close()
+
+
+@pytest.mark.parametrize("kind", ["refused", "full"])
+async def test_what_cannot_be_connected_to_rests_also_where_one_tenant_asks(kind: str) -> None:
+    """It is nothing that he asked for; each of his calls would wait as long as a connection may take."""
+    rests: list[int] = []
+    with nowhere(kind) as url:
+        upstream = Upstream(Origin("default", url, "", 0.1, 5.0, 5.0, 60.0, connections=1))
+        model = ServedModel(Terms(1000, 0, 0), upstream, "small", VirtualClock(), lambda: rests.append(1))
+        call = CHAT.read(b'{"model": "small", "messages": [{"role": "user", "content": "Hello"}]}')
+        for _ in range(5):
+            with pytest.raises(UpstreamUnreachable):
+                await model.post("acme", CHAT, {}, call, b"{}", lambda: None)
+        with pytest.raises(Unavailable) as resting:
+            await model.post("acme", CHAT, {}, call, b"{}", lambda: None)
+        assert (resting.value.code, rests) == ("upstream_resting", [1])
         upstream.close()
