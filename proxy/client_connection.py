@@ -183,6 +183,13 @@ class Connection(Framed):
         finally:
             self._waiter = None
 
+    def _process_keepalive(self) -> None:
+        """End a rest that is over, unless the next head has begun: that has a deadline of its own."""
+        if self.header_since is not None and self.bytes_received:
+            self._keepalive_handle = None
+        else:
+            super()._process_keepalive()
+
     async def _answer_one(self, message: RawRequestMessage | _ErrInfo, body: StreamReader) -> None:
         """Answer a request, or in our own words what aiohttp's parser refused and what a handler let escape."""
         self._message_taken()
@@ -210,6 +217,7 @@ class Connection(Framed):
             await self._read_over(body)
 
     def _message_taken(self) -> None:
+        self.header_since = None
         if self._parser is not None:
             self._parser.message_consumed()
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:

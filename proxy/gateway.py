@@ -70,9 +70,6 @@ class Gateway:
     async def handle(self, request: web.BaseRequest) -> Reply:
         """Answer one request. The only other way out is cancellation: the client has left."""
         parts = self._parts
-        connection = request.protocol
-        if isinstance(connection, Connection):
-            connection.header_since = None
         exchange_id = parts.new_id()
         # Also for whatever is wrong with the framing, where the path is a known one.
         dialect = parts.dialects.get(request.raw_path.partition("?")[0]) or (

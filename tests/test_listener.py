@@ -293,6 +293,19 @@ async def test_a_connection_that_rests_is_closed_without_a_word() -> None:
 
 
 @on_uvloop
+async def test_a_head_that_has_begun_is_awaited_however_long_the_connection_rested_before() -> None:
+    raw = get("/")
+    async with listening(echo) as (listener, port, refused), await RawClient.connect(port) as client:
+        for _ in range(2):
+            await client.send(raw[:5])
+            await asyncio.sleep(2 * DEADLINES.idle)
+            assert (await client.ask(raw[5:])).body == b"/"
+        assert await client.to_end() == b""  # now it rests
+        await until(lambda: not len(listener))
+        assert refused == []
+
+
+@on_uvloop
 async def test_close_idle_ends_what_rests_at_once_and_lets_the_others_finish() -> None:
     """P5: also a body that is on its way still; but no further request is begun."""
     reading, answering = asyncio.Event(), asyncio.Event()
