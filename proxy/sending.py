@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from aiohttp import web
@@ -9,12 +10,14 @@ from aiohttp import web
 from proxy.course import Course
 from proxy.deciding import Decision
 from proxy.dialects.base import Dialect
+from proxy.errors import UpstreamTimeout
 from proxy.exchange import Call
 from proxy.intake import Intake
 from proxy.parts import Parts
-from proxy.upstream import UpstreamAnswer
+from proxy.upstream import UpstreamAnswer, UpstreamReset
 
 _ERROR_BODY_BYTES = 65_536
+_ERROR_BODY_S = 3.0
 
 
 class Sent(NamedTuple):
@@ -51,12 +54,21 @@ async def send(parts: Parts, request: web.BaseRequest, dialect: Dialect, course:
     if answer.status == 200:
         return answer
     try:
-        words = await answer.read_at_most(_ERROR_BODY_BYTES)
+        words = await _words(answer)
         # What another model says of a call is not for one who is to take it for the model that was asked for.
         wait = answer.wait(parts.clock.wall())
         raise dialect.upstream_error(answer.status, words if course.disclosed or not course.rerouted else b"", wait)
     finally:
         answer.close()
+
+
+async def _words(answer: UpstreamAnswer) -> bytes:
+    """Return the body of an error, or nothing of one that breaks off or comes slowly: its status says enough."""
+    try:
+        async with asyncio.timeout(_ERROR_BODY_S):
+            return await answer.read_at_most(_ERROR_BODY_BYTES)
+    except (TimeoutError, UpstreamReset, UpstreamTimeout):
+        return b""
 
 
 def _betas(request: web.BaseRequest, dialect: Dialect, allowed: frozenset[str]) -> str:

@@ -57,6 +57,7 @@ class Row(NamedTuple):
     status: int = 502
 
 
+SHORT_OF_ITS_LENGTH = {status: http(status, [*JSON, ("Content-Length", "99")], b'{"err') for status in (413, 503, 529)}
 ONE_JSON = http(200, [*JSON, ("Content-Length", "2")], b"{}")
 BEFORE_AN_ANSWER = {
     "G-03 307 to elsewhere": Row(redirect("http://127.0.0.2:9/v1/chat/completions"), "upstream_error"),
@@ -103,6 +104,9 @@ BEFORE_AN_ANSWER = {
         raw(http("101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "upgrade")]) + ONE_JSON),
         "upstream_error",
     ),
+    "U-06 a 413 that breaks off": Row(raw(SHORT_OF_ITS_LENGTH[413], Reset()), "upstream_error", 413),
+    "U-06 a 529 that breaks off": Row(raw(SHORT_OF_ITS_LENGTH[529], Close()), "upstream_error", 529),
+    "U-06 a 503 that stalls": Row(raw(SHORT_OF_ITS_LENGTH[503], Pause(60.0)), "upstream_error", 503),
     "U-11 204 with a body": Row(raw(http(204, [*JSON, ("Content-Length", "2")], b"{}")), "upstream_unreachable"),
     "U-11 206": Row(json_answer(206, answer()), "upstream_error"),
     "U-11 201": Row(json_answer(201, answer()), "upstream_error"),
