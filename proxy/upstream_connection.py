@@ -152,6 +152,9 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own do not inherit from it
+        if (limit := getattr(transport, "set_read_buffer_limits", None)) is not None:
+            # Behind TLS: what is held for us there uvloop drops when the socket ends, so the socket is to be held too.
+            limit(high=1, low=0)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and wake who waits."""

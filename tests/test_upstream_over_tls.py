@@ -1,0 +1,80 @@
+"""The end of an answer behind TLS: whether or not the upstream says goodbye, nothing that it sent before is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.rig.authority import HERE, Authority, pem
+from tests.rig.raw_client import chunk
+from tests.rig.scripted_upstream import http
+from tests.test_upstream_pool import CALL, on_uvloop, pool_to, take
+
+BODY = bytes(range(256)) * 12_000  # more than is read ahead of whoever takes it
+FRAMINGS = {
+    "a length": http(200, [("Content-Length", str(len(BODY)))], BODY),
+    "chunks": http(200, [("Transfer-Encoding", "chunked")], chunk(BODY) + chunk(b"")),
+    "the end": http(200, [("Connection", "close")], BODY),
+}
+
+
+@asynccontextmanager
+async def answering(context: ssl.SSLContext, answer: bytes, *, goodbye: bool) -> AsyncIterator[int]:
+    """Answer each connection once and end it, with TLS's goodbye (close_notify) or by the socket's end alone."""
+
+    def secured(incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
+        return context.wrap_bio(incoming, outgoing, server_side=True)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls, asked = secured(incoming, outgoing), False
+        while not asked:
+            try:
+                if tls.version() is None:
+                    tls.do_handshake()
+                asked = bool(tls.read(65_536))
+            except ssl.SSLWantReadError:
+                writer.write(outgoing.read())
+                incoming.write(await reader.read(65_536))
+        tls.write(answer)
+        if goodbye:
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.unwrap()
+        writer.write(outgoing.read())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("goodbye", [True, False], ids=["goodbye", "no word"])
+@on_uvloop
+async def test_all_of_an_answer_comes_however_late_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, framing: str, *, goodbye: bool
+) -> None:
+    authority = Authority("an authority")
+    (tmp_path / "authority.pem").write_bytes(pem(authority.certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.issue(tmp_path, HERE))
+    async with answering(context, FRAMINGS[framing], goodbye=goodbye) as port, asyncio.timeout(10):
+        with pool_to(f"https://127.0.0.1:{port}") as pool:
+            connection = await take(pool, 10)
+            connection.send(CALL)
+            assert (await connection.head()).status == 200
+            came = b""
+            while data := await connection.read():
+                came += data
+                await asyncio.sleep(0.05)  # the upstream sends and ends as far as it can
+            assert came == BODY
+            pool.give(connection)
