@@ -44,6 +44,23 @@ WORKER = Program("worker", (sys.executable, "-m", "proxy.worker"))
 HUNTER = Program("hunter", (sys.executable, "-m", "proxy.hunter_process"))
 
 
+async def _begun(program: Program) -> tuple[socket.socket, asyncio.subprocess.Process]:
+    """Return our end of a line to a new process, and the process. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            return ours, await asyncio.create_subprocess_exec(
+                *program.command,
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+    except BaseException:
+        ours.close()
+        raise
+
+
 class Worker:
     """One worker process, or another program that listens to the same words, seen from the parent."""
 
@@ -61,15 +78,10 @@ class Worker:
     @classmethod
     async def spawn(cls, start: Start, program: Program = WORKER) -> Worker:
         """Start it and return once it serves. Raises ConfigurationError if it does not; cancelled, it leaves none."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *program.command,
-                str(theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
+        try:
+            ours, process = await _begun(program)
+        except OSError as error:  # there may be no more processes or open files right now
+            raise ConfigurationError(f"{program.name} {start.worker} did not start: {error.strerror}") from None
         worker = cls(process, await Line.open(ours))
         try:
             await worker._line.send(start.to_json())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 
@@ -94,3 +96,27 @@ async def test_of_one_that_does_not_answer_counters_stay_and_gauges_go(
 
 def counted_in(snapshots: list[Snapshot]) -> list[float]:
     return [sample.value for sample in merge(snapshots)["stillgate_hunter_events_total"]]
+
+
+@pytest.mark.parametrize("what", ["open files", "processes"])
+async def test_one_that_there_is_no_room_for_is_started_once_there_is(
+    two: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    """And the other serves on; an error that ended `keep` would end the whole proxy."""
+    dead, other = two.pids
+    full = asyncio.Event()
+
+    def none(*_: object, **__: object) -> None:
+        full.set()
+        raise OSError(errno.EMFILE, "Too many of them")
+
+    with monkeypatch.context() as scarce:
+        scarce.setattr(*((socket, "socketpair") if what == "open files" else (asyncio, "create_subprocess_exec")), none)
+        os.kill(dead, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            await full.wait()
+        await until(lambda: "Too many of them" in caplog.text)
+        assert two.missing() == ["worker 0"]
+    await until(lambda: two.missing() == [])
+    assert two.pids[0] != dead
+    assert two.pids[1] == other
