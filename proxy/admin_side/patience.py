@@ -1,8 +1,8 @@
 """Ends connections to the admin side that hold it up, since aiohttp has no deadlines for what it receives.
 
 Law: a connection that for `PATIENCE_S` has no whole request on it, or takes nothing of its answer, is cut, whether it
-sends a byte now and then or none; so is the one that waited longest while there are more than `MOST_WAITING`, and
-at the server's end every one that waits.
+sends a byte now and then or none; so is the one that waited longest while there are more than `MOST_WAITING`, or, at
+once, more than `MOST_OPEN` of all; and at the server's end every one that waits.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from aiohttp.web_protocol import RequestHandler
 
 PATIENCE_S = 30.0
 MOST_WAITING = 128
+# Between two looks thousands may come, and what keeps the proxy running needs open files too.
+MOST_OPEN = 256
 _SWEEP_S = 1.0
 
 
@@ -35,11 +37,24 @@ async def cut_the_slow(server: web.Server | None, patience_s: float = PATIENCE_S
                 connection.transport.abort()
 
 
+def make_room(server: web.Server) -> None:
+    """Cut the first that waits, else the last, where one connection too many was just opened."""
+    open_ = [connection for connection in server.connections if _is_open(connection)]  # as they came
+    if len(open_) > MOST_OPEN:
+        chosen = next(filter(_waits, open_), open_[-1])
+        if chosen.transport is not None:
+            chosen.transport.abort()
+
+
 def cut_waiting(server: web.Server) -> None:
     """Cut every connection on which it is the other side's turn: at an end nobody waits for that."""
     for connection in server.connections:
         if _waits(connection) and connection.transport is not None:
             connection.transport.abort()
+
+
+def _is_open(connection: RequestHandler) -> bool:
+    return connection.transport is not None and not connection.transport.is_closing()
 
 
 def _waits(connection: RequestHandler) -> bool:

@@ -6,11 +6,13 @@ credential or a part of a body. A body in which something cannot be read is not 
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from proxy.admin_side.documents import problem
-from proxy.admin_side.patience import cut_waiting
+from proxy.admin_side.patience import cut_waiting, make_room
 from proxy.http_handler import Framed
 
 
@@ -39,6 +41,11 @@ class _Server(web.Server):
 
 class _Connection(Framed):
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._manager is not None:
+            make_room(self._manager)
 
     def handle_error(
         self,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import orjson
 import pytest
 from aiohttp import web
 
+from proxy.admin_side import patience
 from proxy.admin_side.documents import answer, any_members, problems
 from proxy.admin_side.server import Runner
-from tests.rig.raw_client import RawClient, request
+from tests.rig.raw_client import BrokenError, RawClient, request
 
 HOST = ("Host", "localhost")
 SECRET = b"a-secret-of-somebody"
@@ -97,3 +98,24 @@ async def test_half_a_request_does_not_hold_up_the_end() -> None:
             ):
                 await (await clients.enter_async_context(await RawClient.connect(port))).send(part)
             await begun.wait()
+
+
+@pytest.mark.parametrize("what", ["nothing", "a whole request"])
+async def test_of_more_connections_than_there_is_room_for_the_first_that_wait_are_cut(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """D-05: a flood of probes leaves open files for the workers, and the one who comes behind it is answered."""
+    monkeypatch.setattr(patience, "MOST_OPEN", 8)
+    async with served() as port, AsyncExitStack() as stack:
+        clients = []
+        for _ in range(30):
+            client = await stack.enter_async_context(await RawClient.connect(port))
+            if what == "a whole request":
+                assert (await client.ask(request("GET", "/echo", [HOST]))).status == 200
+            clients.append(client)
+        assert (await clients[-1].ask(request("GET", "/echo", [HOST]))).status == 200
+        for client in clients[:22]:
+            with suppress(BrokenError):
+                assert await client.to_end() == b""
+        for client in clients[22:]:
+            assert (await client.ask(request("GET", "/echo", [HOST]))).status == 200
