@@ -30,6 +30,8 @@ class Pool:
         self._port = url.port or 0
         self._connect_seconds = connect_seconds
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        # With the dot that ends a whole name, which keeps look-ups short, no certificate would be for it (RFC 6066).
+        self._name = None if self._tls is None else self._host.removesuffix(".")
         self._loop = asyncio.get_running_loop()
         self._room = room
         self._idle: list[UpstreamConnection] = []
@@ -101,6 +103,6 @@ class Pool:
                 lambda: UpstreamConnection(self._loop),
                 sock=sock,
                 ssl=self._tls,
-                server_hostname=self._host if self._tls is not None else None,
+                server_hostname=self._name,
             )
         return connection
