@@ -126,13 +126,13 @@ def mean_log_output(accounts: Accounts) -> Floats:
     return mean
 
 
-def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Background) -> set[tuple[str, int]]:
-    """Return the tokens, by kind, that members of different tenants have in common and that may join strangers."""
-    found: set[tuple[str, int]] = set()
-    for kind, tokens in usual.joining.items():
+def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Background) -> NDArray[np.int32]:
+    """Return the tokens of all kinds that members of different tenants have in common and that may join strangers."""
+    found = [np.zeros(0, np.int32)]
+    for tokens in usual.joining.values():
         values, holders = tenants_of(tokens[members], tenants[members])
-        found.update((kind, value) for value in values[holders > 1].tolist())
-    return found
+        found.append(values[holders > 1].astype(np.int32))
+    return np.concatenate(found)
 
 
 def tenants_of(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from proxy.hunter.accounts import Accounts
+from proxy.hunter.alike import same_text, senders_of
 from proxy.hunter.background import Background, pooled
-from proxy.hunter.chance import SUSPICIOUS, excess
+from proxy.hunter.holders import Holders
 from proxy.hunter.ids import Numbers
 from proxy.hunter.looks import Looks
 from proxy.hunter.membership import LEAST, VOLUME, judge_members
 from proxy.hunter.mixture import unlike_users
 from proxy.hunter.named import Named
-from proxy.hunter.pools import NEIGHBOURS
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspects import Suspect, Suspects
 from proxy.hunter.texts import Texts, used_texts
@@ -28,7 +28,6 @@ _POOL_LEAST = 4  # values in common; one or two are an office or an agency
 _STRANGE = 1.5
 _SENT_TWICE, _SENT_OFTEN = 1.5, 4.0
 _SPARED_MOST = 10_000
-_SAME_TEXT = 0.8  # of the members of one, who send the text of the other too
 
 
 def who_belongs(
@@ -72,42 +71,20 @@ def who_belongs(
     return _one_pool(_one_text(named, suspects, len(accounts)), suspects, accounts.rows["tenant"], usual)
 
 
-def same_text(one: Named, other: Named, accounts: int) -> bool:
-    """Tell whether two groups, of so many `accounts` in all, send one text: nearly all of each send the other's too.
-
-    One way is not enough: what two texts have in common, as those of one library do, everybody sends who sends either.
-    """
-    return one.used.joins and other.used.joins and _send(one, other.used, accounts) and _send(other, one.used, accounts)
-
-
-def _send(group: Named, text: Texts, accounts: int) -> bool:
-    users = np.zeros(accounts, np.bool_)
-    users[text.users] = True
-    return int(users[group.members].sum()) >= _SAME_TEXT * len(group.members)
-
-
-def hang_together(one: Named, other: Named, usual: Background) -> bool:
-    """Tell whether the second of two groups has its cards or addresses from the first: too many are theirs as well."""
-    for kind, tokens in usual.joining.items():
-        mine = tokens[other.members]
-        known, shared = mine > 0, np.isin(mine, tokens[one.members])
-        if excess(int((known & shared).sum()), int(known.sum()), max(usual.linked[kind], NEIGHBOURS)) >= SUSPICIOUS:
-            return True
-    return False
-
-
 def _one_text(named: list[Named], suspects: Suspects, accounts: int) -> list[Named]:
     """Join findings into the oldest that sends the same text.
 
     Accounts of one campaign that were opened at different times come to notice one after the other.
     """
     kept: list[Named] = []
+    senders = Holders()  # of the texts of the findings among those kept, by their place
     for entry in named:
-        told = [place for place, other in enumerate(kept) if other.group.finding is not None]
-        place = None
-        if entry.group.finding is not None:
-            place = next((place for place in told if same_text(kept[place], entry, accounts)), None)
+        told = entry.group.finding is not None
+        near = senders_of(entry, senders) if told else ()
+        place = next((place for place in near if same_text(kept[place], entry, accounts)), None)
         if place is None:
+            if told:
+                senders.add(len(kept), entry.used.users)
             kept.append(entry)
         else:
             suspects.merge(kept[place].group, entry.group)
@@ -118,15 +95,21 @@ def _one_text(named: list[Named], suspects: Suspects, accounts: int) -> list[Nam
 
 def _one_pool(named: list[Named], suspects: Suspects, tenants: Numbers, usual: Background) -> list[Named]:
     """Join groups into the oldest that uses the same pool: who shares cards or addresses works together."""
-    kept: list[tuple[Named, set[tuple[str, int]]]] = []
+    kept: list[Named] = []
+    sizes: list[int] = []  # of their pools
+    holders = Holders()
     for entry in named:
         pool = pooled(entry.members, tenants, usual)
-        same = [other for other, theirs in kept if 2 * len(pool & theirs) >= min(len(pool), len(theirs)) >= _POOL_LEAST]
-        if same:
-            suspects.merge(same[0].group, entry.group)
+        shared = enumerate(holders.counts(pool).tolist())
+        same = (at for at, count in shared if 2 * count >= min(len(pool), sizes[at]) >= _POOL_LEAST)
+        place = next(same, None)
+        if place is None:
+            holders.add(len(kept), pool)
+            kept.append(entry)
+            sizes.append(len(pool))
         else:
-            kept.append((entry, pool))
-    return [entry for entry, _ in kept]
+            suspects.merge(kept[place].group, entry.group)
+    return kept
 
 
 def _members(group: Suspect, used: Texts, accounts: Accounts, usual: Background) -> Named:

@@ -17,9 +17,10 @@ from dataclasses import replace
 import numpy as np
 
 from proxy.hunter.accounts import Accounts
+from proxy.hunter.alike import Known
 from proxy.hunter.archive import pack_arrays, pack_names, unpack_arrays, unpack_names
 from proxy.hunter.background import Background, as_busy, background
-from proxy.hunter.belonging import LEAST_ACCOUNTS, hang_together, same_text, who_belongs
+from proxy.hunter.belonging import LEAST_ACCOUNTS, who_belongs
 from proxy.hunter.case import Case
 from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Event
@@ -32,7 +33,7 @@ from proxy.hunter.looks import Looks
 from proxy.hunter.named import Named
 from proxy.hunter.postings import PAIRS_MOST, Postings
 from proxy.hunter.reporting import LookedAt, report, tells_more
-from proxy.hunter.suspects import Suspect, Suspects
+from proxy.hunter.suspects import Suspects
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
 from proxy.hunter.terms import LIKELY, Going, Terms, first_met
 from proxy.hunter.texts import used_texts
@@ -190,7 +191,7 @@ class Hunt:
     def _look_closer(self, usual: Background, honest: np.ndarray, now: float) -> Iterator[Finding]:
         """Ask of every group who belongs to it, and weigh the evidence, but of those who were said to be honest."""
         named = who_belongs(self._suspects, self._looks, self._postings, self._accounts, usual)
-        known = [entry for entry in named if entry.group.finding is not None]
+        known = Known((one for one in named if one.group.finding is not None), len(self._accounts), usual)
         owner = np.full(len(self._accounts), -1)
         heard = (one for one in named if one.group.finding is not None or not mostly(honest, one.members))
         fresh = [entry for entry in heard if entry.fresh]
@@ -202,11 +203,11 @@ class Hunt:
             if rule is None:
                 continue
             if entry.group.finding is None:
-                same = self._told_before(entry, known, usual)
+                same = self._suspects.told_of_text(entry.group) or known.whole_of(entry)
                 if same is not None:  # it is told with that one, from the next round on
                     self._suspects.merge(same, entry.group)
                     continue
-                known.append(entry)
+                known.add(entry)
             spared = frozenset(map(self._accounts.name, entry.strangers.tolist()))
             terms = next(terms for terms in self._terms if terms.rule == rule)
             if tells_more(case, terms, spared, entry.group.finding, now):
@@ -214,15 +215,6 @@ class Hunt:
                 finding = report(entry.group, entry.used, case, evidence, looked_at, rule, now, self._links)
                 entry.group.finding = finding
                 yield finding
-
-    def _told_before(self, entry: Named, known: Sequence[Named], usual: Background) -> Suspect | None:
-        """Return which of the known findings is on the same campaign as a group: by its text, or by cards and such."""
-        same = self._suspects.told_of_text(entry.group)
-        if same is None:
-            count = len(self._accounts)
-            alike = (one for one in known if same_text(one, entry, count) or hang_together(one, entry, usual))
-            same = next((one.group for one in alike), None)
-        return same
 
     def _rows_of(self, group_of: Numbers, count: int) -> list[Mapping[str, np.ndarray]]:
         """Return the ledger's rows of the accounts of each group."""

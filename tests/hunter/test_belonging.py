@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from proxy.hunter.belonging import LEAST_ACCOUNTS, hang_together, same_text, who_belongs
+from proxy.hunter.alike import Known, hang_together, same_text, senders_of
+from proxy.hunter.belonging import LEAST_ACCOUNTS, who_belongs
 from proxy.hunter.chance import ways_to_choose
+from proxy.hunter.holders import Holders
 from proxy.hunter.ids import Numbers
 from proxy.hunter.looks import Looks
 from proxy.hunter.membership import Tie
@@ -100,6 +102,36 @@ def test_two_groups_hang_together_if_one_has_its_addresses_from_the_other(
     halves = scene.members[: _MEMBERS // 2], scene.members[_MEMBERS // 2 :]
     one, other = (_named(half, half) for half in halves)
     assert hang_together(one, other, scene.usual) is together
+
+
+@pytest.mark.parametrize("told", [_pool, _colleagues, lambda _: {}], ids=["a pool", "few", "nothing"])
+@pytest.mark.parametrize("text_of", [[0, 1, 2, 3], [0, 0, 1, 1], [2, 1, 0, 0]])
+def test_of_known_groups_the_first_that_is_on_the_same_campaign_is_found(
+    told: Callable[[int], dict[str, Any]], text_of: list[int]
+) -> None:
+    scene = _Scene(told)
+    parts = np.split(scene.members, len(text_of))
+    users = [np.concatenate([part for part, of in zip(parts, text_of, strict=True) if of == text]) for text in text_of]
+    groups = [_named(part, np.sort(sends)) for part, sends in zip(parts, users, strict=True)]
+    count = len(scene.accounts)
+    known = Known([], count, scene.usual)
+    for number, group in enumerate(groups):
+        same = (
+            one.group
+            for one in groups[:number]
+            if same_text(one, group, count) or hang_together(one, group, scene.usual)
+        )
+        assert known.whole_of(group) is next(same, None)
+        known.add(group)
+
+
+def test_a_group_is_compared_with_those_only_whose_text_its_members_send() -> None:
+    senders = Holders()
+    for place in range(_ACCOUNTS // 10):
+        senders.add(place, _some(range(10 * place, 10 * place + 10)))
+    entry = _named(_some(range(31, 39)), _some(range(30, 40)))
+    assert senders_of(entry, senders) == [3]
+    assert senders_of(_named(_some(range(36, 44)), _some(range(30, 40))), senders) == []
 
 
 def test_who_merely_sends_a_public_text_that_a_campaign_sends_too_is_no_part_of_it() -> None:
