@@ -38,8 +38,9 @@ class Background:
     `ages` is the bin of each account's opening among the ordinary ones, -1 where nobody knows, and `ages_before` the
     share of ordinary accounts in the bins before each, and in all of them: many may have been opened at one moment, as
     when they were moved here. `tokens` is by kind the token of each account, 0 for none; `linked` the usual share of
-    tenants that have one in common with another tenant; `joining` the tokens by which strangers may hang together: no
-    networks, no values that many have, and no kind that is `common`, which nearly all have in common with others.
+    tenants that have one in common with another tenant; `holders` how many of the yardstick have each token; `joining`
+    the tokens by which strangers may hang together: no networks, no values that many have, and no kind that is
+    `common`, which nearly all have in common with others.
     `hours` counts active accounts by the hour since the epoch, `first_hour` being the first.
     """
 
@@ -51,6 +52,7 @@ class Background:
     ages_common: Floats  # the usual share of each bin, the first being that of the unknown
     tokens: Mapping[str, NDArray[np.int32]]
     linked: Mapping[str, float]
+    holders: Mapping[str, NDArray[np.intp]]
     joining: Mapping[str, NDArray[np.int32]]
     common: frozenset[str]
     agents: NDArray[np.float64]  # the usual share of each agent, by its number
@@ -91,6 +93,7 @@ def background(
         ordinary=ordinary,
         yardstick=plain,
         tokens=tokens,
+        holders={kind: np.bincount(token[plain], minlength=int(token.max()) + 1) for kind, token in tokens.items()},
         joining={
             kind: _uncommon(token, rows["tenant"]) for kind, token in tokens.items() if kind not in common | {PREFIX}
         },
@@ -120,9 +123,9 @@ def as_busy(members: NDArray[np.int32], accounts: Accounts, usual: Background) -
     return replace(usual, **_habits(accounts, usual.yardstick, weights, usual.tokens))
 
 
-def mean_log_output(accounts: Accounts) -> Floats:
-    """Return each account's mean logarithm of output tokens."""
-    mean: Floats = accounts.rows["log_output"] / np.maximum(accounts.rows["exchanges"], 1)
+def mean_log_output(accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None)) -> Floats:
+    """Return the mean logarithm of output tokens of these accounts, of all if none are named."""
+    mean: Floats = accounts.rows["log_output"][numbers] / np.maximum(accounts.rows["exchanges"][numbers], 1)
     return mean
 
 

@@ -109,19 +109,23 @@ def client(case: Case) -> list[Evidence]:
     usual = float(case.usual.agents[agent])
     sentence = f"{hits} of {len(agents)} accounts use the same client, as {usual:.0%} of all do."
     numbers = {"same": hits, "of": len(agents), "usual": usual, "true_of": beyond(hits, len(agents), usual)}
-    theirs = case.accounts.rows["agent"][_others(case)] == agent
-    numbers["others"] = float(theirs.mean()) if len(theirs) else 1.0
+    others = _others(case)
+    theirs = others & (case.accounts.rows["agent"] == agent)
+    count = int(np.count_nonzero(others))
+    numbers["others"] = int(np.count_nonzero(theirs)) / count if count else 1.0
     return [Evidence("client", weight, sentence, numbers)]
 
 
 def _others(case: Case) -> NDArray[np.bool_]:
     """Return who does not send the case's text: of those who were here before its members, if there are any."""
     opened = case.accounts.rows["opened"]
+    before: NDArray[np.bool_] = opened < np.quantile(case.column("opened"), _SOME)
+    before[case.users] = False
+    if before.any():
+        return before
     others = np.ones(len(opened), np.bool_)
     others[case.users] = False
-    before = others & (opened < np.quantile(case.column("opened"), _SOME))
-    found: NDArray[np.bool_] = before if before.any() else others
-    return found
+    return others
 
 
 def even_volume(case: Case) -> list[Evidence]:
@@ -178,7 +182,7 @@ def works_on(evidence: Sequence[Evidence]) -> bool:
 def long_answers(case: Case) -> list[Evidence]:
     """Weigh that their answers are longer than usual: what is copied is what the model writes."""
     mean, deviation = case.usual.log_output
-    mine = mean_log_output(case.accounts)[case.members]
+    mine = mean_log_output(case.accounts, case.members)
     apart = (float(mine.mean()) - mean) / deviation
     weight = len(mine) * max(0.0, apart) ** 2 / 2
     if not weight:

@@ -70,7 +70,7 @@ def _ties(
             ties.append(Tie(kind, _by_link(tokens[candidates], inside, rows["tenant"][candidates], usual.linked[kind])))
     agents = rows["agent"][candidates]
     ties.append(Tie("client", _by_share(agents, inside, usual.agents)))
-    ties.append(Tie("output", _by_size(mean_log_output(accounts)[candidates], inside, usual.log_output)))
+    ties.append(Tie("output", _by_size(mean_log_output(accounts, candidates), inside, usual.log_output)))
     # Work that is dealt out is even, whatever else an account is used for.
     volume = np.log(np.maximum(1, rows["exchanges"][candidates] if uses is None else uses))
     ties.append(Tie(VOLUME, _by_size(volume, inside, usual.log_count)))

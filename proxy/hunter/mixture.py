@@ -104,7 +104,7 @@ def _traits(candidates: Numbers, uses: Floats, accounts: Accounts, usual: Backgr
             if kind != PREFIX
         ),
         _by_kind(agents, usual.agents, of_text=True),
-        _by_size(mean_log_output(accounts)[candidates], usual.log_output, evenest=_EVENEST),
+        _by_size(mean_log_output(accounts, candidates), usual.log_output, evenest=_EVENEST),
         _by_size(volume, usual.log_count, evenest=_AS_PEOPLE),
     ]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy.distinct import distinct
 from proxy.hunter.background import DOUBT, tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import beyond, excess
@@ -85,12 +86,14 @@ def _by_chance(kind: str, known: int, pooled: NDArray[np.int64], case: Case) -> 
     So has whoever pays nothing, or has his mail where half of the world has it. Who sends the same text, as members
     that are not known yet do, is none of the others.
     """
-    tokens, others = case.usual.tokens[kind], case.usual.yardstick.copy()
-    others[case.users] = others[case.members] = False
-    holders = np.bincount(tokens[others], minlength=int(tokens.max()) + 1)
-    usual = holders[pooled] / (int(holders[1:].sum()) + DOUBT)
-    values, mine = tenants_of(tokens[case.members], case.column("tenant"))
-    return float(np.minimum(mine[np.isin(values, pooled)], known * usual).sum())
+    tokens, holders = case.usual.tokens[kind], case.usual.holders[kind]
+    theirs = distinct(np.concatenate([case.users, case.members]))  # no others, so not to be counted
+    held = tokens[theirs[case.usual.yardstick[theirs]]]
+    mine = np.bincount(np.searchsorted(pooled, held[np.isin(held, pooled)]), minlength=len(pooled))
+    others = int(holders[1:].sum()) - int(np.count_nonzero(held))
+    usual = (holders[pooled] - mine) / (others + DOUBT)
+    values, tenants = tenants_of(tokens[case.members], case.column("tenant"))
+    return float(np.minimum(tenants[np.isin(values, pooled)], known * usual).sum())
 
 
 def _told(

@@ -67,7 +67,7 @@ class Texts:
     def outsiders(self, members: Numbers, usual: Background) -> float:
         """Return the share of ordinary accounts that use the text and are no members, with some doubt added."""
         strangers = int(np.isin(self.users, members, invert=True).sum())
-        return (strangers + 1.0) / (float(usual.ordinary.sum()) + 2.0)
+        return (strangers + 1.0) / (float(np.count_nonzero(usual.ordinary)) + 2.0)
 
 
 def used_texts(postings: Postings, groups: Sequence[Suspect], accounts: Accounts) -> list[Texts]:

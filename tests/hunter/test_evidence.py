@@ -615,3 +615,11 @@ def test_the_background_of_accounts_that_are_all_alike_is_finite(opened: float) 
     assert usual.ages_before[[0, -1]].tolist() == [0.0, pytest.approx(1.0)]
     assert len(usual.ages_before) == AGE_BINS + 1
     assert float(excess(1, 1, usual.linked["peer"])) > 0
+
+
+def test_who_has_a_token_is_counted_among_the_yardstick_alone() -> None:
+    scene = _Scene(lambda n: {"links": (("payment", f"c-h{n % 4}"),)})  # of honest accounts' cards
+    tokens = scene.usual.tokens["payment"]
+    holders = scene.usual.holders["payment"]
+    assert holders[tokens[scene.members]].tolist() == [1] * _MEMBERS
+    assert holders.sum() == _HONEST
