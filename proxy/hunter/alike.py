@@ -12,7 +12,7 @@ import numpy as np
 
 from proxy.distinct import distinct
 from proxy.hunter.background import Background
-from proxy.hunter.chance import SUSPICIOUS, excess
+from proxy.hunter.chance import SUSPICIOUS, excess_of
 from proxy.hunter.holders import Holders
 from proxy.hunter.named import Named
 from proxy.hunter.pools import NEIGHBOURS
@@ -78,6 +78,6 @@ def hang_together(one: Named, other: Named, usual: Background) -> bool:
     for kind, tokens in usual.joining.items():
         mine = tokens[other.members]
         known, shared = mine > 0, np.isin(mine, tokens[one.members])
-        if excess(int((known & shared).sum()), int(known.sum()), max(usual.linked[kind], NEIGHBOURS)) >= SUSPICIOUS:
+        if excess_of(int((known & shared).sum()), int(known.sum()), max(usual.linked[kind], NEIGHBOURS)) >= SUSPICIOUS:
             return True
     return False

@@ -18,7 +18,7 @@ from proxy.distinct import distinct
 from proxy.hunter.accounts import WISHES
 from proxy.hunter.background import AGE_BINS, mean_log_output
 from proxy.hunter.case import Case
-from proxy.hunter.chance import beyond, dealt_out, excess
+from proxy.hunter.chance import beyond, dealt_out, excess, excess_of
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
 from proxy.hunter.pieces import exchanges_in_a_sitting, one_list
@@ -103,10 +103,10 @@ def client(case: Case) -> list[Evidence]:
     agents = case.column("agent")
     agent = int(np.bincount(agents).argmax())
     hits = int((agents == agent).sum())
-    weight = float(excess(hits, len(agents), case.usual.agents[agent]))
+    usual = float(case.usual.agents[agent])
+    weight = excess_of(hits, len(agents), usual)
     if not weight:
         return []
-    usual = float(case.usual.agents[agent])
     sentence = f"{hits} of {len(agents)} accounts use the same client, as {usual:.0%} of all do."
     numbers = {"same": hits, "of": len(agents), "usual": usual, "true_of": beyond(hits, len(agents), usual)}
     others = _others(case)
@@ -210,9 +210,8 @@ def wishes(case: Case) -> list[Evidence]:
     rows = case.accounts.rows
     asking = rows["wishes"][case.members] >= _HALF * rows["exchanges"][case.members][:, None]
     found: list[Evidence] = []
-    for number, wish in enumerate(WISHES):
-        hits, usual = int(asking[:, number].sum()), float(case.usual.wishes[number])
-        weight = float(excess(hits, len(asking), usual))
+    for wish, hits, usual in zip(WISHES, asking.sum(axis=0).tolist(), case.usual.wishes.tolist(), strict=True):
+        weight = excess_of(hits, len(asking), usual)
         if weight and hits > len(asking) * _SOME:
             sentence = f"{hits} of {len(asking)} accounts mostly ask for {SOUGHT[wish]}, as {usual:.1%} of all do."
             found.append(

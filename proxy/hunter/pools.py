@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from proxy.distinct import distinct
 from proxy.hunter.background import DOUBT, tenants_of
 from proxy.hunter.case import Case
-from proxy.hunter.chance import beyond, excess
+from proxy.hunter.chance import beyond, excess_of
 from proxy.hunter.finding import Evidence
 from proxy.hunter.links import PEER, PREFIX
 
@@ -49,12 +49,13 @@ def _shared(case: Case) -> list[Evidence]:
         if kind == PREFIX or kind in case.usual.common:
             continue
         values, holders = tenants_of(tokens[case.members], tenants)
-        hits, known, pooled = int(holders[holders > 1].sum()), int(holders.sum()), values[holders > 1]
+        joined = holders > 1
+        hits, known, pooled = int(holders[joined].sum()), int(holders.sum()), values[joined]
         sentence = (
             f"{hits} of {known} tenants have their {_word(kind)} in common with another of them, by "
             f"{_values(len(pooled))}; {case.usual.linked[kind]:.0%} of all tenants share theirs."
         )
-        by_chance = _by_chance(kind, known, pooled, case) if len(pooled) > 1 else 0.0
+        by_chance = _by_chance(kind, known, pooled, holders[joined], case) if len(pooled) > 1 else 0.0
         if entry := _weighed(kind, hits, known, pooled, case, sentence, by_chance):
             found.append(entry)
     return found
@@ -72,7 +73,7 @@ def _weighed(
     """Weigh that so many of the tenants that have one share such a thing, of these values; None if that is usual."""
     usual = max(case.usual.linked[kind], NEIGHBOURS)
     telling = hits - by_chance
-    weight = float(excess(telling, known, usual))
+    weight = excess_of(telling, known, usual)
     if not weight:
         return None
     numbers = {"shared": hits, "of": known, "values": len(pooled), "usual": usual}
@@ -80,11 +81,11 @@ def _weighed(
     return _told(kind, pooled, case, weight, sentence, numbers)
 
 
-def _by_chance(kind: str, known: int, pooled: NDArray[np.int64], case: Case) -> float:
+def _by_chance(kind: str, known: int, pooled: NDArray[np.int64], by: NDArray[np.int64], case: Case) -> float:
     """Return how many of so many tenants have one of these values as others do: one that many have is nobody's pool.
 
     So has whoever pays nothing, or has his mail where half of the world has it. Who sends the same text, as members
-    that are not known yet do, is none of the others.
+    that are not known yet do, is none of the others. `by` is how many of the tenants have each value.
     """
     tokens, holders = case.usual.tokens[kind], case.usual.holders[kind]
     theirs = distinct(np.concatenate([case.users, case.members]))  # no others, so not to be counted
@@ -92,8 +93,7 @@ def _by_chance(kind: str, known: int, pooled: NDArray[np.int64], case: Case) -> 
     mine = np.bincount(np.searchsorted(pooled, held[np.isin(held, pooled)]), minlength=len(pooled))
     others = int(holders[1:].sum()) - int(np.count_nonzero(held))
     usual = (holders[pooled] - mine) / (others + DOUBT)
-    values, tenants = tenants_of(tokens[case.members], case.column("tenant"))
-    return float(np.minimum(tenants[np.isin(values, pooled)], known * usual).sum())
+    return float(np.minimum(by, known * usual).sum())
 
 
 def _told(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.hunter.chance import evenness, excess, shape_of, ways_to_choose
+from proxy.hunter.chance import evenness, excess, excess_of, shape_of, ways_to_choose
 
 
 def _log_binomial(hits: int, trials: int, share: float) -> float:
@@ -29,6 +29,7 @@ def test_an_excess_is_the_ratio_of_two_binomials_and_never_negative(hits: int, m
         expected = _log_binomial(hits, trials, hits / trials) - _log_binomial(hits, trials, usual)
         assert found == pytest.approx(expected, abs=1e-9)
         assert found >= 0
+    assert excess_of(hits, trials, usual) == found
 
 
 def test_more_hits_weigh_more_and_arrays_are_weighed_one_by_one() -> None:
@@ -39,7 +40,8 @@ def test_more_hits_weigh_more_and_arrays_are_weighed_one_by_one() -> None:
 
 @pytest.mark.parametrize("usual", [0.0, 1.0])
 def test_a_share_that_nobody_or_everybody_has_is_finite(usual: float) -> None:
-    assert np.isfinite(excess([0, 5, 10], 10, usual)).all()
+    assert np.isfinite(weights := excess([0, 5, 10], 10, usual)).all()
+    assert [excess_of(hits, 10, usual) for hits in (0, 5, 10)] == weights.tolist()
 
 
 def test_what_is_true_of_everybody_is_no_excess() -> None:
@@ -71,15 +73,15 @@ def _brute_force(counts: list[int], shape: float) -> float:
 @pytest.mark.parametrize("usual", [0.3, 1.0])
 def test_evenness_is_the_ratio_of_two_best_fits(counts: list[int], usual: float) -> None:
     expected = _brute_force(counts, 12.0) - _brute_force(counts, usual)
-    assert evenness(np.array(counts), usual, 12.0) == pytest.approx(expected, abs=0.01)
+    assert evenness(np.array(counts), [usual], 12.0) == pytest.approx(expected, abs=0.01)
 
 
 def test_dealt_out_work_is_even_peoples_use_is_not_and_single_exchanges_say_nothing() -> None:
     rng = np.random.default_rng(1)
     dealt, people = rng.poisson(15, 50) + 1, np.maximum(1, rng.lognormal(2, 1.2, 50).astype(int))
-    assert evenness(dealt, 0.5, 12.0) > 20
-    assert evenness(people, 0.5, 12.0) < -20
-    assert evenness(np.ones(50, int), 0.5, 12.0) == 0
+    assert evenness(dealt, [0.5], 12.0) > 20
+    assert evenness(people, [0.5], 12.0) < -20
+    assert evenness(np.ones(50, int), [0.5], 12.0) == 0
 
 
 def test_the_shape_is_that_of_the_negative_binomial_that_made_the_counts() -> None:
