@@ -16,20 +16,12 @@ from proxy.hunter.background import Background, mean_log_output
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
+from proxy.hunter.traits import DOUBT, PASSERS_BY, by_text, capped, shares_of
 
 # In nats, over all traits: the odds of a member are twenty to one.
 LEAST = 3.0
-_MOST_OF_TRAIT = 3.0
 VOLUME = "volume"
-# Text is why anybody is asked at all: who sends it much less than the members is most likely a passer-by.
-_MOST_BY_TEXT = 6.0
 _ROUNDS = 4
-# In which part of its exchanges an account sends the case's text, and how often that is so of accounts that came by it:
-# by far most of them send it now and then. Those who do not belong to a case cannot be asked: the best of them do.
-_SHARES = np.array([0.1, 0.3, 0.6, 0.9])
-_PASSERS_BY = np.array([0.7, 0.15, 0.08, 0.04, 0.03])
-# A member's traits are known from the others: so many made-up usual ones keep small cases from being sure.
-_DOUBT = 2.0
 
 
 class Tie(NamedTuple):
@@ -75,21 +67,20 @@ def _ties(
     volume = np.log(np.maximum(1, rows["exchanges"][candidates] if uses is None else uses))
     ties.append(Tie(VOLUME, _by_size(volume, inside, usual.log_count)))
     if uses is not None:
-        share = np.searchsorted(_SHARES, np.clip(uses / rows["exchanges"][candidates], 0, 1))
-        weights = np.log(_likely(share, inside, _PASSERS_BY) / _PASSERS_BY[share])
-        ties.append(Tie("text", np.clip(weights, -_MOST_BY_TEXT, _MOST_OF_TRAIT)))
+        share = shares_of(uses, rows["exchanges"][candidates])
+        ties.append(Tie("text", by_text(np.log(_likely(share, inside, PASSERS_BY) / PASSERS_BY[share]))))
     return ties
 
 
 def _by_share(values: np.ndarray, inside: np.ndarray, common: Floats) -> Floats:
     """Compare how common each one's value is among the members and among the others; a member does not count itself."""
-    return _capped(np.log(_likely(values, inside, common) / common[values]))
+    return capped(np.log(_likely(values, inside, common) / common[values]))
 
 
 def _likely(values: np.ndarray, inside: np.ndarray, usual: Floats) -> Floats:
     """Return how common each one's value is among the other members."""
     mine = np.bincount(values[inside], minlength=len(usual))[values] - inside
-    likely: Floats = (mine + _DOUBT * usual[values]) / (inside.sum() - inside + _DOUBT)
+    likely: Floats = (mine + DOUBT * usual[values]) / (inside.sum() - inside + DOUBT)
     return likely
 
 
@@ -99,10 +90,10 @@ def _by_link(tokens: np.ndarray, inside: np.ndarray, tenants: np.ndarray, usual:
     holders = np.bincount(pairs >> 32, minlength=int(tokens.max(initial=0)) + 1)[tokens]
     known = tokens > 0
     linked = known & (holders - inside > 0)
-    share = (linked[inside].sum() + _DOUBT * usual) / (known[inside].sum() + _DOUBT)
+    share = (linked[inside].sum() + DOUBT * usual) / (known[inside].sum() + DOUBT)
     usual = min(usual, share)  # to share less than strangers do says nothing
     weights = np.where(linked, np.log(share / usual), np.log((1 - share) / (1 - usual)))
-    return _capped(np.where(known, weights, 0.0))
+    return capped(np.where(known, weights, 0.0))
 
 
 def _by_size(values: Floats, inside: np.ndarray, usual: tuple[float, float]) -> Floats:
@@ -111,9 +102,4 @@ def _by_size(values: Floats, inside: np.ndarray, usual: tuple[float, float]) -> 
     deviation = float(np.clip(deviation, 0.25 * usual[1], usual[1]))
     mine = -(((values - mean) / deviation) ** 2) / 2 - np.log(deviation)
     theirs = -(((values - usual[0]) / usual[1]) ** 2) / 2 - np.log(usual[1])
-    return _capped(mine - theirs)
-
-
-def _capped(weights: Floats) -> Floats:
-    capped: Floats = np.clip(weights, -_MOST_OF_TRAIT, _MOST_OF_TRAIT)
-    return capped
+    return capped(mine - theirs)

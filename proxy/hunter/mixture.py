@@ -31,19 +31,11 @@ from proxy.hunter.background import Background, mean_log_output
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
+from proxy.hunter.traits import DOUBT, MOST_OF_TRAIT, PASSERS_BY, by_text, capped, shares_of
 
-_MOST_OF_TRAIT = 3.0  # nats
-# Text is why anybody is asked at all: who sends it much less than the members is most likely a passer-by.
-_MOST_BY_TEXT = 6.0
 # Enough for most cases to settle; the next judging goes on from the members of this one.
 _ROUNDS = 12
 _SETTLED = 0.02  # of a probability
-# In which part of its exchanges an account sends the case's text, and how often that is so of accounts that came by it:
-# by far most of them send it now and then. Those who do not belong to a case cannot be asked: the best of them do.
-_SHARES = np.array([0.1, 0.3, 0.6, 0.9])
-_PASSERS_BY = np.array([0.7, 0.15, 0.08, 0.04, 0.03])
-# Traits are known from few accounts: so many made-up usual ones keep small cases from being sure.
-_DOUBT = 2.0
 # A deviation of which part of the usual one is believed at least, however alike a few accounts are.
 _EVENEST = 0.25
 _AS_PEOPLE = 1.0
@@ -77,14 +69,14 @@ def unlike_users(
     the rest for the others, and nobody knows how many there are of each.
     """
     traits = _traits(candidates, uses, accounts, usual)
-    share = _shares(uses, accounts.rows["exchanges"][candidates])
+    share = shares_of(uses, accounts.rows["exchanges"][candidates])
     parts = _Parts(inside.astype(np.float64), (~inside).astype(np.float64))
     fits = np.zeros(len(candidates))
     for number in range(_ROUNDS):
-        text = _by_text(share, parts.member)
+        text = by_text(np.log(_common(share, parts.member, PASSERS_BY) / PASSERS_BY[share]))
         fits = np.minimum(text, _odds(parts) if number else 0.0)
         for trait in traits:
-            fits += _capped(trait(parts))
+            fits += capped(trait(parts))
         before, belongs = parts.member, _likely(fits)
         parts = _Parts(belongs, (1 - belongs) * _likely(text))
         if number and np.abs(belongs - before).max() < _SETTLED:
@@ -109,11 +101,6 @@ def _traits(candidates: Numbers, uses: Floats, accounts: Accounts, usual: Backgr
     ]
 
 
-def _shares(uses: Floats, exchanges: np.ndarray) -> np.ndarray:
-    shares: np.ndarray = np.searchsorted(_SHARES, np.clip(uses / exchanges, 0, 1))
-    return shares
-
-
 def _by_kind(values: np.ndarray, common: Floats, *, of_text: bool = False) -> _Trait:
     """Compare how common each one's value is among the members and among the others."""
 
@@ -130,7 +117,7 @@ def _by_kind(values: np.ndarray, common: Floats, *, of_text: bool = False) -> _T
 def _common(values: np.ndarray, part: Floats, usual: Floats) -> Floats:
     """Return how common each one's value is in a part of the candidates, itself aside."""
     same = np.bincount(values, part, minlength=len(usual))[values] - part
-    common: Floats = (same + _DOUBT * usual[values]) / (part.sum() - part + _DOUBT)
+    common: Floats = (same + DOUBT * usual[values]) / (part.sum() - part + DOUBT)
     return common
 
 
@@ -148,7 +135,7 @@ def _by_link(tokens: np.ndarray, tenants: np.ndarray, usual: float) -> _Trait:
         # How many members hold the pair, or the token with another tenant: many who hardly belong vouch for nobody.
         holders = np.bincount(pair, part >= _HALF) > 0
         linked = (np.bincount(token, holders)[token] - holders > 0)[pair].astype(np.float64)
-        share = ((part * linked).sum() + _DOUBT * usual) / (part.sum() + _DOUBT)
+        share = ((part * linked).sum() + DOUBT * usual) / (part.sum() + DOUBT)
         chance = min(usual, share)  # to share less than strangers do says nothing
         found[known] = linked * np.log(share / chance) + (1 - linked) * np.log((1 - share) / (1 - chance))
         return found
@@ -175,9 +162,9 @@ def _normal(sizes: _Sizes, part: Floats, evenest: float) -> Floats:
     By powers of the sizes, which are there already: this is most of the work of a judging.
     """
     values, squares, usual = sizes
-    total = float(part.sum()) + _DOUBT
+    total = float(part.sum()) + DOUBT
     mean = float(part @ values) / total
-    spread = float(part @ squares) + _DOUBT * usual**2 - total * mean**2
+    spread = float(part @ squares) + DOUBT * usual**2 - total * mean**2
     deviation = min(max(math.sqrt(max(0.0, spread) / total), evenest * usual), usual)
     scale = 1 / (2 * deviation**2)
     density: Floats = squares * -scale
@@ -186,24 +173,12 @@ def _normal(sizes: _Sizes, part: Floats, evenest: float) -> Floats:
     return density
 
 
-def _by_text(share: np.ndarray, member: Floats) -> Floats:
-    """Compare how much of what each sends has the text with the members, and with those who came by it."""
-    compared = np.log(_common(share, member, _PASSERS_BY) / _PASSERS_BY[share])
-    weights: Floats = np.clip(compared, -_MOST_BY_TEXT, _MOST_OF_TRAIT)
-    return weights
-
-
 def _odds(parts: _Parts) -> float:
     """Return the logarithm of how many members there are for each other user of the text; with Jeffreys' prior."""
     odds = np.log((parts.member.sum() + 0.5) / (parts.other.sum() + 0.5))
-    return float(np.clip(odds, -_MOST_OF_TRAIT, _MOST_OF_TRAIT))
+    return float(np.clip(odds, -MOST_OF_TRAIT, MOST_OF_TRAIT))
 
 
 def _likely(fits: Floats) -> Floats:
     likely: Floats = 1 / (1 + np.exp(-fits))
     return likely
-
-
-def _capped(weights: Floats) -> Floats:
-    capped: Floats = np.clip(weights, -_MOST_OF_TRAIT, _MOST_OF_TRAIT)
-    return capped
