@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy.hunter.archive import pack_names, unpack_names
 from proxy.hunter.finding import Finding, together
 from proxy.hunter.finding_rows import read_finding, write_finding
 from proxy.hunter.ids import Keys, Numbers, mostly
@@ -96,6 +97,7 @@ class Suspects:
                 group = Suspect(_named(key, free, name), free[:0], key)
                 if group.id in self._known:
                     continue
+                self.merged.discard(group.id)  # what it was a part of is forgotten
                 best = len(order)
                 order.append(group)
                 self._known[group.id] = group
@@ -192,6 +194,7 @@ class Suspects:
             ),
             "raised": np.array([group.raised_by for group in groups], np.uint64),
             "honest": _sorted(self._honest_keys),
+            "merged": pack_names(sorted(self.merged)),
         }
         for number, group in enumerate(groups):
             found[f"core{number}"] = group.core
@@ -202,8 +205,10 @@ class Suspects:
         return found
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take what `arrays` returned."""
+        """Take what `arrays` returned, or did when it did not tell yet what was merged."""
         self._honest_keys = set(arrays["honest"].tolist())
+        if "merged" in arrays:
+            self.merged = set(unpack_names(arrays["merged"]))
         columns = (arrays[name].tolist() for name in ("ids", "raised", "numbers"))
         for number, (name, raised_by, numbers) in enumerate(zip(*columns, strict=True)):
             keys = set(arrays[f"keys{number}"].tolist())

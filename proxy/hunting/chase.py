@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -97,6 +97,8 @@ class Chase:
         chase = cls(parts, pack, core or parts.kind(terms), position, off)
         await chase.learn()
         await chase._publish(list(chase._core.findings.values()))
+        # Of these a hunter that died, or lost the store, may have taken back none.
+        await chase._withdraw(one for one in chase._core.merged if parts.decisions.said(one) is not Said.DISMISSED)
         return chase
 
     async def follow_pack(self, pack: Pack) -> None:
@@ -170,10 +172,7 @@ class Chase:
         if new:
             await self.save()
         await self._publish(findings)
-        for finding_id in self._published.intersection(self._core.merged) - self._core.findings.keys():
-            if self._parts.lease.held:
-                await self._parts.publisher.withdraw(finding_id)
-                self._published.discard(finding_id)
+        await self._withdraw(self._published.intersection(self._core.merged))
         self._count()
 
     async def save(self) -> float:
@@ -207,6 +206,13 @@ class Chase:
                 except ValueError as error:  # people see it, and its flags stand; the others are to be told as well
                     self._logger.error("gateways cannot be told of a campaign", error=str(error))  # noqa: TRY400
                 self._published.add(finding.id)
+
+    async def _withdraw(self, merged: Iterable[str]) -> None:
+        """Take back what became a part of another finding."""
+        for finding_id in merged:
+            if self._parts.lease.held and finding_id not in self._core.findings:
+                await self._parts.publisher.withdraw(finding_id)
+                self._published.discard(finding_id)
 
     async def _excuse(self, finding_id: str) -> None:
         """Hand on what people see of a dismissed finding that the core does not know, perhaps because it began anew."""

@@ -142,6 +142,16 @@ def test_two_findings_that_are_merged_let_nobody_go() -> None:
     assert into.finding.exposure.exchanges == one.exposure.exchanges + two.exposure.exchanges
     assert (into.finding.reach.began, into.finding.reach.opened_to) == (1.0, 9e9)
     assert suspects.merged == {other.id}
+    restored = Suspects()
+    restored.restore(suspects.arrays())
+    assert restored.merged == {other.id}, "who takes over has still to take it back"
+    before = suspects.arrays()
+    del before["merged"]
+    restored.restore(before)
+    restored.drop(restored[into.id])
+    _hear(restored, _suspicion(8, range(20, 30)))
+    assert [group.id for group in restored] == [other.id]
+    assert not restored.merged, "what it became a part of is gone"
 
 
 def test_a_dismissed_text_raises_no_suspicion_any_more_and_one_that_was_dropped_does() -> None:

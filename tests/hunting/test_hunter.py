@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pytest
 
@@ -17,6 +17,7 @@ from proxy.clock import SystemClock
 from proxy.errors import StoreUnavailable
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
+from proxy.hunter.terms import Terms
 from proxy.hunter.wire import encode
 from proxy.hunting import chase as chase_module
 from proxy.hunting import hunter as hunter_module
@@ -297,6 +298,33 @@ async def test_a_finding_stays_to_be_decided_about_unless_it_is_a_part_of_anothe
     left = [] if into else [campaign.id]
     assert [standing.head.finding.id for standing in await registry_of(store).all()] == left
     assert [known.id async for known in CampaignStore(store).list()] == left
+
+
+class Joined(FakeHunt):
+    """A core whose checkpoint was written when its findings had become a part of another one, but none was taken back."""
+
+    @classmethod
+    def from_bytes(cls, data: bytes, terms: Sequence[Terms]) -> Self:
+        made = super().from_bytes(data, terms)
+        made.merged, made._found, made.seen = set(made._found), {}, {}
+        return made
+
+
+@pytest.mark.parametrize("dismissed", [False, True])
+async def test_what_became_a_part_of_another_is_taken_back_by_whoever_takes_over(
+    store: Cuttable, *, dismissed: bool
+) -> None:
+    async with hunter_on(store):
+        await tell(store, 1, "a", "b", "c")
+        (campaign,) = await found(store)
+    if dismissed:
+        await registry_of(store).dismiss(campaign.id, "rita", "a public prompt")
+    async with hunter_on(store, kind=Joined) as hunter:
+        await until(lambda: answer(hunter.active))
+        await tell(store, 2, "d", "e", "f")
+        await found(store, count=2 if dismissed else 1)
+    left = {standing.head.finding.id for standing in await registry_of(store).all()}
+    assert (campaign.id in left) is dismissed, "what people decided about stays to be seen"
 
 
 class Losing(FakeHunt):
