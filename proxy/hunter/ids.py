@@ -43,9 +43,11 @@ class Ids:
 
     def find(self, keys: Keys) -> Numbers:
         """Return the number of each key, -1 for those that have none."""
-        found = np.full(len(keys), _NONE)
         slots = self._slots(keys)
-        left = np.arange(len(keys))
+        found = self._numbers[slots]  # where most of those that have a number are found
+        left = np.flatnonzero((found >= 0) & (self._keys[found] != keys))
+        slots = (slots[left] + 1) & self._mask
+        found[left] = _NONE
         while len(left):
             numbers = self._numbers[slots]
             taken = numbers >= 0
@@ -58,10 +60,11 @@ class Ids:
     def number(self, keys: Keys) -> Numbers:
         """Return the number of each key, giving new ones to those that have none."""
         found = self.find(keys)
-        if len(missing := distinct(keys[found < 0])):
+        new = found < 0
+        if len(missing := distinct(keys[new])):
+            start = self._count
             self._add(missing)
-            new = found < 0
-            found[new] = self.find(keys[new])
+            found[new] = start + np.searchsorted(missing, keys[new])
         return found
 
     def number_all(self, keys: Keys) -> None:
