@@ -99,4 +99,6 @@ def _obfuscation(text: str, chars: set[str], scripts: tuple[str, ...]) -> float:
         # A letter and its own accent become one character.
         composed = unicodedata.normalize("NFC", without_long_runs(text))
         disguised += len(_MARK.findall(composed))
+    if not disguised:  # as nearly always; to part the words takes longer than all of the above
+        return 0.0
     return round(min(1.0, disguised / max(1, len(text.split()))), 3)

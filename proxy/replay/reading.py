@@ -9,6 +9,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -41,6 +42,7 @@ _SHORT_CHARS: Final = 256
 _TEXTS: Final = frozenset({"input", "instructions", "prompt", "suffix", "system"})
 _LISTS: Final = frozenset({"include"})  # members that are lists and yet no texts
 _LATEST: Final = 253_402_300_800.0  # the year 10000
+_OF_LATE: Final = 10_000  # addresses, and callers, that are known again
 _COUNT_MOST: Final = 10**9  # of tokens, as in answers that are served
 _NO_PRINTS: Final = np.empty(0, np.uint64)
 _NOBODY: Final = Principal("", "", "", "", 0.0, {})
@@ -81,6 +83,8 @@ class Reader:
         made = build(MemoryStore(VirtualClock()), wants.seals_key, wants.released, None, content=content)
         self._detectors = [each for each in made if any(field.name in wants.fields for field in each.fields)]
         self._wanted = wants.fields
+        self._address = lru_cache(_OF_LATE)(plain_address)
+        self._principal = lru_cache(_OF_LATE)(principal_of)
         self._fingerprinter = Fingerprinter(wants.prints_key) if wants.prints_key is not None else None
 
     def read(self, block: bytes) -> Batch:
@@ -115,7 +119,7 @@ class Reader:
         at = _number(row, "ts", "ts")
         caller = _caller(_object(row, "principal"))
         told = _text(row, "peer", "peer")
-        peer = plain_address(told) or told
+        peer = self._address(told) or told
         headers = _object(row, "headers", {})
         agent = headers.get("user-agent") or headers.get("User-Agent") or ""
         if type(agent) is not str:
@@ -145,21 +149,22 @@ class Reader:
         unknown: frozenset[str] = frozenset()
         if self._detectors:
             exchange = Exchange("", dialect.name, peer, agent, "", at, _NOBODY, call, texts)
-            exchange.principal = principal_of(caller)
+            exchange.principal = self._principal(caller)
             fields, unknown = self._inspect(exchange)
         return _Looked(Request(_without_texts(call), size, fields, unknown, 0, 0), texts)
 
     def _inspect(self, exchange: Exchange) -> tuple[dict[str, Value], frozenset[str]]:
         """Return the fields that the request tells, and those that a detector failed to tell."""
         wanted = self._wanted
-        fields: dict[str, Value] = {}
+        found: dict[str, Value] = {}
         failed: list[Detector] = []
         for detector in self._detectors:
             try:
-                fields |= {name: value for name, value in detector.inspect(exchange).items() if name in wanted}
+                found |= detector.inspect(exchange)
             except Exception:  # noqa: BLE001 - a plug-in may be anybody's
                 failed.append(detector)
-        return fields, frozenset(field.name for detector in failed for field in detector.fields)
+        fields = {name: value for name, value in found.items() if name in wanted}
+        return fields, frozenset([field.name for detector in failed for field in detector.fields])
 
 
 def _with_prints(seen: Seen, prints: Prints) -> Seen:

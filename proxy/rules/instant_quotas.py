@@ -45,11 +45,12 @@ class _Counts(NamedTuple):
 class InstantReservation(Reservation):
     """What was found free, and the windows that are to be charged."""
 
-    __slots__ = ("charged",)
+    __slots__ = ("at", "charged")
 
-    def __init__(self, plan: Plan, amounts: Amounts) -> None:
+    def __init__(self, plan: Plan, amounts: Amounts, at: int) -> None:
         super().__init__(plan, amounts)
-        self.charged: list[_Count] = []
+        self.at = at  # in ms
+        self.charged: list[tuple[_Count, int]] = []  # with the slot of that moment
 
 
 class InstantQuotas:
@@ -76,14 +77,14 @@ class InstantQuotas:
         """Say whether every enforced limit has `amounts` left, or which one refuses for longest."""
         now = self._now_ms()
         plan, enforced, shadow = self._counts_of(principal, model, ties, shadow_ties, now)
-        reservation = InstantReservation(plan, amounts)
+        reservation = InstantReservation(plan, amounts, now)
         if denials := _look(enforced, amounts, reservation, now):
             never = [denial for denial in denials if denial.refusal.retry_after < 0]
             return never[0] if never else max(denials, key=_retry_after)
         if shadow:
             reservation.shadow = _look(shadow, amounts, reservation, now)
             if refusing := {denial.quota.id for denial in reservation.shadow}:
-                reservation.charged = [count for count in reservation.charged if count.quota.id not in refusing]
+                reservation.charged = [each for each in reservation.charged if each[0].quota.id not in refusing]
         return reservation
 
     def settle(self, reservation: Reservation, used: Amounts) -> None:
@@ -92,9 +93,10 @@ class InstantQuotas:
             return
         reservation.settled = used
         now = self._now_ms()
-        for count in reservation.charged:
+        for count, slot in reservation.charged:
             if count.window is not None:
-                count.window.charge(count.window.advance(now), used[count.measure])
+                present = slot if now == reservation.at else count.window.advance(now)
+                count.window.charge(present, used[count.measure])
 
     def _now_ms(self) -> int:
         # As the memory store: as a float, a moment that is a whole millisecond may lie just under it.
@@ -174,7 +176,7 @@ def _look(counts: Sequence[_Count], amounts: Amounts, reservation: InstantReserv
         window = count.window
         present = 0 if window is None else window.advance(now)
         if units <= count.most - (0 if window is None else window.total):
-            charged(count)
+            charged((count, present))
         elif window is None:
             denials.append(Denial(count.quota, count.limit, Refusal(count.most, -1.0, 0.0)))
         else:
