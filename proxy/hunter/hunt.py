@@ -6,7 +6,7 @@ weighed (`families`, `evidence`); what is sure enough for the pack's terms is re
 
 Laws:
 - What is told in another order, twice, or up to an hour late changes no finding: all that is kept are sums and sets.
-- Memory is bounded: see the limits in `postings`, `ledger` and below.
+- Memory is bounded: see the limits in `postings`, `ledger`, `links` and below.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from proxy.hunter.evidence import certainty, confidence, weigh
 from proxy.hunter.finding import Evidence, Finding
 from proxy.hunter.ids import Numbers, mostly
 from proxy.hunter.ledger import EXCHANGES_MOST, Ledger
-from proxy.hunter.links import Links
+from proxy.hunter.links import LINKS_MOST, Links
 from proxy.hunter.looks import Looks
 from proxy.hunter.named import Named
 from proxy.hunter.postings import PAIRS_MOST, Postings
@@ -268,8 +268,13 @@ class Hunt:
 
     def _has_room(self, part: float = 1.0) -> bool:
         """Tell whether no more is held than this part of what there may be."""
-        full = (len(self._accounts) / ACCOUNTS_MOST, len(self._ledger) / EXCHANGES_MOST)
-        return max(*full, len(self._postings.pairs) / PAIRS_MOST) <= part
+        full = (
+            len(self._accounts) / ACCOUNTS_MOST,
+            len(self._ledger) / EXCHANGES_MOST,
+            len(self._postings.pairs) / PAIRS_MOST,
+            len(self._links.pairs) / LINKS_MOST,
+        )
+        return max(full) <= part
 
     def _let_go(self, since: float) -> None:
         """Forget what is older, and what is more than there may be; nothing is made anew where there is neither."""

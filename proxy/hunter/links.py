@@ -20,6 +20,9 @@ _TAKEN = frozenset({PEER, PREFIX, "text", "age", "opened", "client", "volume", "
 _BESIDE = " (attribute)"
 # Of one account: who connects from ever new addresses is known by the first of them, some sixteen with their networks.
 _LINKS_OF_ACCOUNT = 48
+# Pairs, at about 220 bytes each where hardly anybody has what another has; of more this part is kept.
+LINKS_MOST = 2_500_000
+_KEPT_PART = 0.8
 
 
 def kind_of(attribute: str) -> str:
@@ -78,9 +81,15 @@ class Links:
         return self.pairs["token"][chosen], self.pairs["account"][chosen]
 
     def keep(self, accounts: Numbers) -> None:
-        """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those."""
+        """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those.
+
+        Of more than there may be, those go that tell least: first what one account alone has and is not its last of the
+        kind, then what one alone has, the oldest first.
+        """
         self.pairs["account"][:] = accounts[self.pairs["account"]]
         self.pairs.keep(self.pairs["account"] >= 0)
+        if len(self.pairs) > LINKS_MOST:
+            self.pairs.keep(self._telling(int(_KEPT_PART * LINKS_MOST)))
         used = np.unique(self.pairs["token"])
         renumbered = np.zeros(len(self._tokens.known), np.int32)
         renumbered[used] = np.arange(1, len(used) + 1)
@@ -109,6 +118,15 @@ class Links:
         self.pairs.add(len(new), token=tokens[new], account=accounts[new], kind=kinds[new])
         for account in accounts[new].tolist():
             self._counts[account] = self._counts.get(account, 0) + 1
+
+    def _telling(self, most: int) -> NDArray[np.intp]:
+        """Return so many pairs that tell most, in their order."""
+        tokens, owners = self.pairs["token"], joined(self.pairs["account"], self.pairs["kind"])
+        count = len(tokens)
+        tell = np.where(np.bincount(tokens)[tokens] > 1, 2, 0)
+        _, last = np.unique(owners[::-1], return_index=True)
+        tell[count - 1 - last] += 1
+        return np.sort(np.lexsort((np.arange(count), tell))[-most:])
 
     def _index(self) -> None:
         self._pair_ids = Ids()

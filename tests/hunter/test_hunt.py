@@ -12,6 +12,7 @@ import pytest
 
 from proxy.hunter import hunt as hunt_module
 from proxy.hunter import ledger as ledger_module
+from proxy.hunter import links as links_module
 from proxy.hunter import postings as postings_module
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
@@ -395,6 +396,27 @@ def test_a_flood_of_accounts_stays_within_bounds_and_drives_no_campaign_out(
     named = set().union(*_members(hunt).values())
     assert len(named & world.guilty) > 0.9 * len(world.guilty)
     assert not {name for name in named if name.startswith("flood")}
+
+
+def test_accounts_that_connect_from_ever_new_addresses_take_bounded_room_and_hide_no_campaign(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (hunt_module, links_module):
+        monkeypatch.setattr(module, "LINKS_MOST", 6_000)
+    events = in_order(world)
+    moving = [
+        one if one.account in world.guilty else one._replace(peer=f"peer-{n}", prefix=f"net-{n}")
+        for n, one in enumerate(events)
+    ]
+    hunt, most = Hunt(TERMS), 0
+    for start in range(0, len(moving), 500):
+        hunt.see(moving[start : start + 500])
+        most = max(most, len(hunt._links.pairs))
+    assert 6_000 < most <= 1.1 * 6_000 + 500 * 3
+    hunt.judge(_END)
+    named = set().union(*_members(hunt).values())
+    assert named <= world.guilty
+    assert len(named) > 0.9 * len(world.guilty)
 
 
 def test_a_finding_meets_a_stricter_rule_only_once_it_is_so_sure_and_keeps_its_own_until_then() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.hunter import links as links_module
 from proxy.hunter.accounts import Accounts, Names
 from proxy.hunter.archive import pack_names, unpack_names
 from proxy.hunter.event import Asked, Event
@@ -133,6 +134,25 @@ def test_ever_new_addresses_take_bounded_room_and_a_checkpoint_changes_nothing_i
             each.see([_from("a", f"p{n}")], np.zeros(1, np.int32))
     assert _links(links, PEER) == _links(restored, PEER)
     assert 16 <= len(_links(links, PEER)) < 50
+
+
+def test_of_too_many_links_those_stay_that_several_have_and_the_last_of_each_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links_module, "LINKS_MOST", 20)
+    links = Links()
+    links.see([_from("a", "pool"), _from("b", "pool")], np.array([0, 1], np.int32))
+    links.see([_from("a", f"p{n}") for n in range(9)], np.zeros(9, np.int32))
+    links.see([_from("c", "p9", "own")], np.array([2], np.int32))
+    same = np.arange(3, dtype=np.int32)
+    assert len(links.pairs) == 27
+    links.keep(same)
+    assert len(links.pairs) == 16
+    assert _links(links, "payment") == {("card", 0), ("card", 1), ("own", 2)}
+    assert {("pool", 0), ("pool", 1), ("p8", 0), ("p9", 2)} <= _links(links, PEER)
+    assert ("p0", 0) not in _links(links, PEER)
+    links.keep(same)
+    assert len(links.pairs) == 16, "as many as there may be stay"
 
 
 def test_attributes_of_a_checkpoint_that_did_not_tell_them_from_what_else_is_called_so_are_told_apart() -> None:
