@@ -293,4 +293,4 @@ class Hunt:
         self._ledger.keep(numbers, since)
         left = self._accounts.keep_sums(self._ledger.rows["account"], self._ledger.rows["output"])
         self._postings.keep(numbers, since, left)
-        self._suspects.keep(numbers)
+        self._suspects.keep(numbers, self._postings.numbers)

@@ -173,13 +173,25 @@ class Suspects:
         """Return every print that a group has."""
         return as_keys(self._owner_of_key)
 
-    def keep(self, accounts: Numbers) -> None:
-        """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those."""
+    def keep(self, accounts: Numbers, numbers: Callable[[Keys], Numbers]) -> None:
+        """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those.
+
+        And so prints that nobody used of late, for which `numbers` returns -1: but for those by which a group is known
+        again, a campaign that goes on for months would have ever more.
+        """
         for group in list(self._known.values()):
             core = accounts[group.core]
             group.core = core[core >= 0]
             if not len(group.core) and not group.confirmed:
                 self.drop(group)
+                continue
+            keys = as_keys(group.keys)
+            gone = {*keys[numbers(keys) < 0].tolist()} - {group.raised_by, *group.habits.tolist()}
+            if group.finding is not None:
+                gone.difference_update(*(template.prints for template in group.finding.templates))
+            group.keys -= gone
+            for key in gone:
+                self._owner_of_key.pop(key, None)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything, for a checkpoint."""

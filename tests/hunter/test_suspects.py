@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from proxy.hunter import suspects as suspects_module
 from proxy.hunter.finding import Finding, Template
+from proxy.hunter.ids import Keys, Numbers
 from proxy.hunter.suspects import Suspect, Suspects
 from proxy.hunter.suspicions import Suspicion
 from tests.hunting.fake_hunt import finding as some_finding
@@ -184,8 +186,27 @@ def test_accounts_that_are_gone_leave_their_groups_and_an_empty_one_goes_unless_
     suspects[list(suspects)[2].id].confirmed = True
     numbers = np.full(_ACCOUNTS, -1, np.int32)
     numbers[4:8] = np.arange(4)
-    suspects.keep(numbers)
+    suspects.keep(numbers, _used([]))
     assert _groups(suspects) == [({0, 1, 2, 3}, {7}), (set(), {9})]
+
+
+def _used(prints: list[int]) -> Callable[[Keys], Numbers]:
+    return lambda keys: np.where(np.isin(keys, np.array(prints, np.uint64)), 0, -1).astype(np.int32)
+
+
+def test_prints_that_nobody_used_of_late_are_forgotten_but_for_those_by_which_a_group_is_known_again() -> None:
+    suspects = Suspects()
+    _hear(suspects, _suspicion(7, range(8)), *(_suspicion(key, range(8)) for key in (8, 9, 10, 11)))
+    (group,) = suspects
+    _report(group)
+    assert group.finding is not None
+    group.finding = replace(group.finding, templates=(Template("t", (9,), 1),))
+    group.habits = np.array([10], np.uint64)
+    suspects.keep(np.arange(_ACCOUNTS, dtype=np.int32), _used([11]))
+    assert group.keys == {7, 9, 10, 11}
+    assert sorted(suspects.prints().tolist()) == [7, 9, 10, 11]
+    _hear(suspects, _suspicion(8, range(8)))
+    assert group.keys == {7, 8, 9, 10, 11}, "who comes with it again finds it"
 
 
 def test_of_too_many_groups_those_without_a_finding_that_were_idle_longest_go(monkeypatch: pytest.MonkeyPatch) -> None:
