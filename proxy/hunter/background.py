@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,26 @@ _GOOD_PART = 0.25
 DOUBT = 20.0
 _HALF = 0.5
 _LOWER = (1 << 32) - 1
+
+
+class _Sharing(NamedTuple):
+    """Of one kind: the ordinary accounts that have a token, the pair of token and tenant that each makes, how many make
+    each pair, and whether another tenant has its token.
+    """
+
+    accounts: NDArray[np.intp]
+    pair: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+    shared: NDArray[np.bool_]
+
+
+class _Fixed(NamedTuple):
+    """What stays as it is however much each account counts: all accounts by their opening, and who shares what."""
+
+    by_opening: NDArray[np.intp]
+    sharing: Mapping[str, _Sharing]
+    log_output: Floats  # each account's mean
+    asking: Floats  # of each account and wish whether half of its exchanges ask for it, 0 or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +82,7 @@ class Background:
     wishes: Floats  # the usual share of accounts that ask for such a thing in half of their exchanges
     hours: Floats
     first_hour: int
+    fixed: _Fixed
 
 
 def background(
@@ -87,6 +108,12 @@ def background(
     # Whatever clock an exchange was told by, there are so many hours at most.
     hours, first_hour = ledger.active_hours(~plain, now - _HOURS_MOST * _HOUR_S, now + _HOUR_S)
     tokens = {kind: _token_of(links, kind, len(accounts)) for kind in links.kinds}
+    fixed = _Fixed(
+        np.argsort(rows["opened"], kind="stable"),
+        {kind: _sharing(token, rows["tenant"], plain) for kind, token in tokens.items()},
+        mean_log_output(accounts),
+        (rows["wishes"] >= _HALF * rows["exchanges"][:, None]).astype(np.float64),
+    )
     common = {kind for kind, token in tokens.items() if _all_share(token[plain], rows["tenant"][plain])}
     return Background(
         now=now,
@@ -102,7 +129,8 @@ def background(
         shape=float(np.clip(shape_of(counts), *_SHAPES)),
         hours=hours,
         first_hour=first_hour,
-        **_habits(accounts, plain, plain.astype(np.float64), tokens),
+        fixed=fixed,
+        **_habits(accounts, plain.astype(np.float64), fixed),
     )
 
 
@@ -120,7 +148,7 @@ def as_busy(members: NDArray[np.int32], accounts: Accounts, usual: Background) -
         return usual
     # As many as an even choice that tells as much would have (Kish 1965).
     weights *= weights.sum() / (weights**2).sum()
-    return replace(usual, **_habits(accounts, usual.yardstick, weights, usual.tokens))
+    return replace(usual, **_habits(accounts, weights, usual.fixed))
 
 
 def mean_log_output(accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None)) -> Floats:
@@ -145,45 +173,38 @@ def tenants_of(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> tuple[N
     return values, holders
 
 
-def _habits(
-    accounts: Accounts, ordinary: NDArray[np.bool_], weights: Floats, tokens: Mapping[str, NDArray[np.int32]]
-) -> dict[str, Any]:
+def _habits(accounts: Accounts, weights: Floats, fixed: _Fixed) -> dict[str, Any]:
     """Return what is usual of accounts themselves, by the name that `Background` has for it.
 
     `weights` says how much each account counts, 0 for those that are not ordinary.
     """
     rows = accounts.rows
-    ages = _ages(rows["opened"], weights)
-    mean_log = mean_log_output(accounts)
-    mean = float(np.average(mean_log, weights=weights))
-    deviation = float(np.sqrt(np.average((mean_log - mean) ** 2, weights=weights)))
-    asking = rows["wishes"] >= _HALF * rows["exchanges"][:, None]
+    ages = _ages(rows["opened"], weights, fixed.by_opening)
+    mean = float(np.average(fixed.log_output, weights=weights))
+    deviation = float(np.sqrt(np.average((fixed.log_output - mean) ** 2, weights=weights)))
     return {
         "ages": ages,
         "ages_before": _ages_before(ages, weights),
         "ages_common": _common(ages + 1, AGE_BINS + 1, weights),
-        "linked": {
-            kind: _linked(token[ordinary], rows["tenant"][ordinary], weights[ordinary])
-            for kind, token in tokens.items()
-        },
+        "linked": {kind: _linked(sharing, weights) for kind, sharing in fixed.sharing.items()},
         "agents": _common(rows["agent"], int(rows["agent"].max(initial=0)) + 1, weights),
         "log_output": (mean, max(0.3, deviation)),
-        "wishes": (weights @ asking + 1.0) / (weights.sum() + DOUBT),
+        "wishes": (weights @ fixed.asking + 1.0) / (weights.sum() + DOUBT),
     }
 
 
-def _ages(opened: Floats, weights: Floats) -> NDArray[np.int16]:
+def _ages(opened: Floats, weights: Floats, order: NDArray[np.intp]) -> NDArray[np.int16]:
     """Return in which part of the ordinary openings each falls; the bins hold the same number of accounts, if they can.
 
-    A campaign's accounts would make everybody else look as if opened in what they leave over.
+    A campaign's accounts would make everybody else look as if opened in what they leave over. `order` has all accounts
+    by their opening.
     """
-    known = opened > 0
     bins = np.full(len(opened), -1, np.int16)
-    chosen = np.flatnonzero(known & (weights > 0))
-    chosen = chosen[np.argsort(opened[chosen], kind="stable")]
-    before = np.concatenate([np.zeros(1), weights[chosen].cumsum()])
-    places = before[np.searchsorted(opened[chosen], opened[known])] * AGE_BINS // max(before[-1], 1e-9)
-    bins[known] = np.minimum(places, AGE_BINS - 1)
+    order = order[opened[order] > 0]
+    moments = np.flatnonzero(np.diff(opened[order], prepend=0.0))  # at which the first of several was opened
+    before = np.concatenate([np.zeros(1), weights[order].cumsum()])
+    places = before[moments] * AGE_BINS // max(before[-1], 1e-9)
+    bins[order] = np.minimum(places, AGE_BINS - 1).repeat(np.diff(moments, append=len(order)))
     return bins
 
 
@@ -235,10 +256,16 @@ def _uncommon(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> NDArray[
     return np.where(np.isin(tokens, common), 0, tokens).astype(np.int32)
 
 
-def _linked(tokens: NDArray[np.int32], tenants: NDArray[np.int32], weights: Floats) -> float:
-    """Return the share of tenants that have their token in common with another tenant, with some doubt added."""
-    has = tokens > 0
-    pairs, pair = np.unique(tokens[has].astype(np.int64) << 32 | tenants[has], return_inverse=True)
+def _sharing(tokens: NDArray[np.int32], tenants: NDArray[np.int32], ordinary: NDArray[np.bool_]) -> _Sharing:
+    has = np.flatnonzero(ordinary & (tokens > 0))
+    pairs, pair, sizes = np.unique(
+        tokens[has].astype(np.int64) << 32 | tenants[has], return_inverse=True, return_counts=True
+    )
     _, token, holders = np.unique(pairs >> 32, return_inverse=True, return_counts=True)
-    counts = np.bincount(pair, weights[has], minlength=len(pairs)) / np.bincount(pair, minlength=len(pairs))
-    return (float(counts[holders[token] > 1].sum()) + 1.0) / (float(counts.sum()) + DOUBT)
+    return _Sharing(has, pair, sizes, holders[token] > 1)
+
+
+def _linked(sharing: _Sharing, weights: Floats) -> float:
+    """Return the share of tenants that have their token in common with another tenant, with some doubt added."""
+    counts = np.bincount(sharing.pair, weights[sharing.accounts], minlength=len(sharing.sizes)) / sharing.sizes
+    return (float(counts[sharing.shared].sum()) + 1.0) / (float(counts.sum()) + DOUBT)
