@@ -80,8 +80,9 @@ class Worker:
         """Start it and return once it serves. Raises ConfigurationError if it does not; cancelled, it leaves none."""
         try:
             ours, process = await _begun(program)
-        except OSError as error:  # there may be no more processes or open files right now
-            raise ConfigurationError(f"{program.name} {start.worker} did not start: {error.strerror}") from None
+        except OSError as error:  # a limit of processes, files or memory is reached, which may pass
+            what = f"{program.name} {start.worker} cannot be started here"
+            raise ConfigurationError(f"{what}: {error.strerror}") from None
         worker = cls(process, await Line.open(ours))
         try:
             await worker._line.send(start.to_json())

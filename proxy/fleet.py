@@ -112,7 +112,6 @@ class Fleet:
             known = silent
 
     async def _keep_one(self, start: Start) -> None:
-        pause = _FIRST_PAUSE_S
         while True:
             worker = self._workers[start.worker]
             code = await worker.wait()
@@ -122,10 +121,14 @@ class Fleet:
             self._dead = merge([worker.last], self._dead)
             worker.last = {}
             await worker.end()
+            await self._start_again(start)
+
+    async def _start_again(self, start: Start) -> None:
+        pause = _FIRST_PAUSE_S
+        while True:
             await asyncio.sleep(pause)
             try:
-                await self._spawn(start)
-                pause = _FIRST_PAUSE_S
+                return await self._spawn(start)
             except ConfigurationError as error:
                 get("parent").error("a worker cannot be started again", error=str(error))
                 pause = min(2 * pause, _LONGEST_PAUSE_S)

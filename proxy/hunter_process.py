@@ -30,6 +30,9 @@ from proxy.pack_archive import PACKS_FOLDER, load_archived
 from proxy.rules.pack import Mode
 from proxy.start import Start, store_access
 from proxy.store import open_store
+from proxy.threads import share_threads
+
+THREADS = 2  # a pack may be loaded while a checkpoint is written
 
 
 def main(descriptor: int, kind: Kind | None = None) -> int:
@@ -50,6 +53,7 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
     configure(start.log_level, sys.stderr)
     clock = SystemClock()
     try:
+        share_threads(THREADS)
         settings = start.settings()
         packs = settings.data / PACKS_FOLDER
         pack = load_archived(packs, start.pack_digest)

@@ -10,9 +10,10 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
+
+from proxy.threads import ready_threads
 
 _MOST_ACCOUNTS = 10_000  # whose past is kept while anybody waits
 
@@ -24,7 +25,7 @@ class Turns:
     """The thread, and who waits for it."""
 
     def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._thread = ready_threads(1, name)
         self._busy = False
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap: when by its account's share, and who
         self._numbers = itertools.count()

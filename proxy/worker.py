@@ -28,11 +28,13 @@ from proxy.pack_archive import PACKS_FOLDER, load_archived
 from proxy.pattern_copy import copied_patterns
 from proxy.serving import Serving
 from proxy.start import Start
+from proxy.threads import share_threads
 
 _DRAIN_AS_ORPHAN_S = 2.0
 # How soon a thread that reads a body or loads a pack lets the loop go on; five milliseconds, Python's own, are as long
 # as an exchange, and one turn of the loop after the other would wait for them.
 _YIELD_S = 0.0005
+_THREADS = 2  # while one loads a pack, another one sees to what is too long for the loop
 
 
 def main(descriptor: int) -> int:
@@ -53,6 +55,7 @@ async def _run(end: socket.socket) -> int:
         return 0
     configure(start.log_level, sys.stderr)
     try:
+        share_threads(_THREADS)
         settings = start.settings()
         patterns = copied_patterns(settings.data, start.patterns_digest)
         place = Place(start.worker, start.store_url, start.host, start.port, patterns)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 
@@ -38,6 +38,7 @@ for question in map(json.loads, line):
 async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fleet]:
     monkeypatch.setattr("proxy.children.BEAT_S", 0.05)
     monkeypatch.setattr(fleet, "BEAT_S", 0.05)
+    monkeypatch.setattr(fleet, "_FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr(fleet, "_SILENT_S", 0.2)
     monkeypatch.setattr(fleet, "_GIVEN_UP_S", 1.0)
     two = Fleet(START, 2, Program("worker", (sys.executable, "-c", WORKER)))
@@ -76,6 +77,24 @@ async def test_one_that_answers_again_is_left_to_serve(two: Fleet, caplog: pytes
     assert two.pids == pids
 
 
+async def test_where_no_file_can_be_opened_the_others_serve_on_until_one_can_be_started_again(
+    two: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed, other = two.pids
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # as when somebody has connected as often as may be
+    try:
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: "worker 0 cannot be started here: Too many open files" in caplog.text)
+        assert two.missing() == ["worker 0"]
+        await until(lambda: caplog.text.count("a worker cannot be started again") > 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await until(lambda: two.missing() == [])
+    assert two.pids[1] == other
+    assert caplog.text.count("ended unasked") == 1
+
+
 async def test_of_one_that_does_not_answer_counters_stay_and_gauges_go(
     two: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,9 +117,8 @@ def counted_in(snapshots: list[Snapshot]) -> list[float]:
     return [sample.value for sample in merge(snapshots)["stillgate_hunter_events_total"]]
 
 
-@pytest.mark.parametrize("what", ["open files", "processes"])
-async def test_one_that_there_is_no_room_for_is_started_once_there_is(
-    two: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
+async def test_one_that_no_process_can_be_had_for_is_started_once_one_can(
+    two: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And the other serves on; an error that ended `keep` would end the whole proxy."""
     dead, other = two.pids
@@ -108,10 +126,10 @@ async def test_one_that_there_is_no_room_for_is_started_once_there_is(
 
     def none(*_: object, **__: object) -> None:
         full.set()
-        raise OSError(errno.EMFILE, "Too many of them")
+        raise OSError(errno.EAGAIN, "Too many of them")
 
     with monkeypatch.context() as scarce:
-        scarce.setattr(*((socket, "socketpair") if what == "open files" else (asyncio, "create_subprocess_exec")), none)
+        scarce.setattr(asyncio, "create_subprocess_exec", none)
         os.kill(dead, signal.SIGKILL)
         async with asyncio.timeout(10):
             await full.wait()

@@ -21,7 +21,7 @@ from proxy.clock import SystemClock
 from proxy.config import Settings, load_settings
 from proxy.errors import ConfigurationError
 from proxy.exposition import CONTENT_TYPE, render
-from proxy.hunter_process import pace_of
+from proxy.hunter_process import THREADS, pace_of
 from proxy.hunting.core import hunt
 from proxy.hunting.hunter import Hunter
 from proxy.hunting.process import checkpoints_for, hunting
@@ -32,6 +32,7 @@ from proxy.rules.pack import Mode
 from proxy.runtime import check_runtime, leave_no_core
 from proxy.start import store_access, url_of
 from proxy.store import open_store
+from proxy.threads import share_threads
 
 
 def hunter(
@@ -64,6 +65,7 @@ def hunter(
 
 
 async def _hunt(settings: Settings, port: int | None) -> None:
+    share_threads(THREADS)
     stop, clock = asyncio.Event(), SystemClock()
     window_closed = window_watch()
 

@@ -21,8 +21,10 @@ from proxy.log import configure
 from proxy.runtime import check_runtime, leave_no_core
 from proxy.strict_yaml import read
 from proxy.supervisor import Launch, deploy
+from proxy.threads import share_threads
 
 _INTERACTIVE_DRAIN_S = 2.0
+_THREADS = 4  # the pack, the store's files, a snapshot and a reviewer may each wait for the disk
 
 
 class LogLevel(StrEnum):
@@ -77,6 +79,7 @@ def serve(
 
 
 async def _serve(launch: Launch) -> None:
+    share_threads(_THREADS)
     stop = asyncio.Event()
     interactive = False
     loop = asyncio.get_running_loop()

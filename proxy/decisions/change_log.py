@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
@@ -25,6 +24,7 @@ from proxy.decisions.target import FileTarget, Happened
 from proxy.decisions.writer import DURABLE_SECONDS, LogUnavailable
 from proxy.errors import StillgateError, StoreUnavailable
 from proxy.log import get
+from proxy.threads import ready_threads
 
 ADMIN_LOG = "admin.jsonl"
 
@@ -61,7 +61,7 @@ class ChangeLog:
         self._clock = clock
         self._new_id = new_id
         self._deadline = deadline
-        self._thread = ThreadPoolExecutor(1, "admin-log")
+        self._thread = ready_threads(1, "admin-log")
         self._is_open = False
 
     async def make(

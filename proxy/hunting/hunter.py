@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from proxy.errors import StoreUnavailable
@@ -19,6 +18,7 @@ from proxy.hunting.lease import TURN_S
 from proxy.log import get
 from proxy.metrics import Snapshot
 from proxy.rules.pack import Pack
+from proxy.threads import ready_threads
 
 # A large state takes long to write; at most so much of the time goes into it.
 _CHECKPOINT_SHARE = 0.05
@@ -45,7 +45,7 @@ class Hunter:
         self._pace = pace
         self._stopping = asyncio.Event()
         self._waits = False  # whether it was said that the store is away
-        self._thread = ThreadPoolExecutor(1, "hunter")
+        self._thread = ready_threads(1, "hunter")
         self._logger = get("hunter")
 
     @property
