@@ -1,17 +1,20 @@
 """Messages for operators on stderr: coloured lines on a terminal, JSON lines elsewhere; the decision log is not here.
 
 Laws: what looks like a credential is masked in every message, ours or a library's, tracebacks included; nothing on the
-request path logs an exchange here.
+request path logs an exchange here; a reader who stops holds nobody up.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import re
+from contextlib import suppress
 from typing import Any, Final, TextIO
 
 import orjson
 
+from proxy.outlet import Outlet, write_all
 from proxy.without import without
 
 with without("rich"):  # three megabytes, for tracebacks that are not printed here
@@ -22,6 +25,9 @@ ROOT: Final = "stillgate"
 _TEXT_CHARS: Final = 2_000
 _TRACE_CHARS: Final = 16_000  # the end of a traceback is what tells
 _DEPTH: Final = 4
+_MOST_WAITING: Final = 1_000  # messages, while nobody reads them
+_PATIENCE_S: Final = 0.05  # of an event loop, once
+_LAST_S: Final = 1.0  # of a process that ends
 _MASK: Final = "[masked]"
 _SECRETS: Final = re.compile(
     r"""
@@ -48,7 +54,7 @@ def configure(level: str, stream: TextIO) -> None:
         renderer: Processor = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     else:
         renderer = structlog.processors.JSONRenderer(serializer=_json)
-    handler = logging.StreamHandler(stream)
+    handler = _handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name],
@@ -67,6 +73,43 @@ def configure(level: str, stream: TextIO) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+
+
+class _Handler(logging.Handler):
+    """Writes to a descriptor; where its reader has stopped, messages wait, and those that find no room are counted."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lost = 0
+        self._outlet = Outlet(self._write, "messages", _MOST_WAITING, _PATIENCE_S)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+        except Exception:  # noqa: BLE001 - as every handler of the standard library does
+            self.handleError(record)
+            return
+        if not self._outlet.put(line):
+            self._lost += 1
+        elif self._lost:
+            lost, self._lost = self._lost, 0
+            get("log").error("messages found no room, since nobody read them", lost=lost)
+
+    def flush(self) -> None:
+        """Have what was said last be read; called when the process ends."""
+        self._outlet.flush(_LAST_S)
+
+    def _write(self, line: bytes) -> None:
+        with suppress(OSError):  # there is nobody else who could be told
+            write_all(self._descriptor, line)
+
+
+def _handler(stream: TextIO) -> logging.Handler:
+    try:
+        return _Handler(stream.fileno())
+    except io.UnsupportedOperation:  # it is in memory
+        return logging.StreamHandler(stream)
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

@@ -4,15 +4,15 @@ Laws:
 - A checkpoint is a line of its chain whose columns say nothing that its signed note does not say, so that it vouches
   for itself as well.
 - It also goes where the log's owner cannot reach it, if there is such a place: a file, standard output. If that fails
-  it is told, and the log goes on.
+  it is told, and the log goes on, also where a reader has stopped or a disk does not answer.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,11 +24,14 @@ from proxy.decisions.columns import SCHEMA
 from proxy.decisions.signing import handover_file, load_signer
 from proxy.errors import ConfigurationError
 from proxy.log import get
+from proxy.outlet import Outlet, write_all
 
 BODY: Final = "stillgate.log/v1"
 HEADS: Final = "*.head"
 # With 24 other heads of up to 170 bytes a line is still written to a pipe in one piece.
 _OTHERS: Final = 12
+_PATIENCE_S: Final = 0.5
+_MOST_WAITING: Final = 10  # for a place that is slow; beyond them it is said that it takes none
 
 
 class Terms(NamedTuple):
@@ -61,6 +64,7 @@ class Checkpoints:
         self._covered = 0  # the number of the last line that needs no checkpoint any more
         self._since: float | None = None  # when the first line was seen behind it
         self._turn = 0
+        self._places = _places(terms)
 
     def due_in(self, chain: Chain) -> float | None:
         """Return in how many seconds a checkpoint is due, 0 for now; None if nothing is to be vouched for."""
@@ -121,14 +125,38 @@ class Checkpoints:
         self._handover, self._seen = _read(handover_file(self._key)), identity
 
     def _send(self, note: str) -> None:
-        try:
-            if self._terms.file is not None:
-                with self._terms.file.open("a", encoding="utf-8") as file:
-                    file.write(note + "\n")
-            if self._terms.descriptor is not None:
-                os.write(self._terms.descriptor, orjson.dumps({"checkpoint": note}, option=orjson.OPT_APPEND_NEWLINE))
-        except OSError as error:
-            get("decisions").error("a checkpoint could not be kept elsewhere", error=error.strerror)
+        for place in self._places:
+            if not place.put(note.encode()):
+                _tell("the place takes nothing any more")
+
+
+def _places(terms: Terms) -> list[Outlet]:
+    puts: list[Callable[[bytes], object]] = []
+    if terms.file is not None:
+        puts.append(partial(_append, terms.file))
+    if terms.descriptor is not None:
+        puts.append(partial(_print, terms.descriptor))
+    return [Outlet(partial(_put, put), "checkpoints", _MOST_WAITING, _PATIENCE_S) for put in puts]
+
+
+def _append(path: Path, note: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(note + b"\n")
+
+
+def _print(descriptor: int, note: bytes) -> None:
+    write_all(descriptor, orjson.dumps({"checkpoint": note.decode()}, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _put(put: Callable[[bytes], object], note: bytes) -> None:
+    try:
+        put(note)
+    except OSError as error:
+        _tell(error.strerror)
+
+
+def _tell(why: str | None) -> None:
+    get("decisions").error("a checkpoint could not be kept elsewhere", error=why)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
