@@ -72,7 +72,7 @@ class Worker:
         self._told_full = False
         self.last: Snapshot = {}  # its numbers as it told them last
         self._told = False  # when it was asked for them last
-        self._beating: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[bool] | None = None
         self._missed = 0  # beats since the one that it owes an answer to
 
     @classmethod
@@ -112,15 +112,19 @@ class Worker:
 
         Calls are counted, not time: where parent and worker were stopped together, none was missed.
         """
-        if self._beating is None or self._beating.done():
+        if self._beating is None or (self._beating.done() and self._beating.result()):
             self._missed = 0
             self._beating = asyncio.create_task(self._ask_beat())
         elif self._line.owed != "switch":  # to load a pack takes a while
             self._missed += 1
 
-    async def _ask_beat(self) -> None:
-        with contextlib.suppress(LineClosed):
+    async def _ask_beat(self) -> bool:
+        """Return whether it answers; it does not any more once it has begun to end, but may hang in that."""
+        try:
             await self._line.ask("beat")
+        except LineClosed:
+            return False
+        return True
 
     @property
     def tells(self) -> bool:

@@ -19,10 +19,15 @@ from proxy.metrics import Snapshot, merge
 from proxy.start import Start
 
 START = Start(None, {}, "info", 0, "memory", "0" * 64, "", None, "127.0.0.1", 0)
-# Serves, and has counted one event.
+# Serves, and has counted one event; told to, lets go of its line and never comes to its end.
 WORKER = """
-import json, socket, sys
+import json, os, signal, socket, sys, time
 
+def hang(*_):
+    os.close(int(sys.argv[1]))
+    time.sleep(60)
+
+signal.signal(signal.SIGUSR1, hang)
 line = socket.socket(fileno=int(sys.argv[1])).makefile("rwb", buffering=0)
 line.readline()
 line.write(b"{}\\n")
@@ -64,6 +69,16 @@ async def test_one_that_does_not_answer_is_missing_then_killed_and_started_again
     await until(lambda: two.missing() == ["worker 0"])
     await until(lambda: two.missing() == [] and stopped not in two.pids)
     assert two.pids[1] == other
+    assert [caplog.text.count(said) for said in ("a worker does not answer", "ended unasked")] == [1, 1]
+
+
+async def test_one_that_hangs_while_it_ends_is_killed_and_started_again(
+    two: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    hanging = two.pids[0]
+    os.kill(hanging, signal.SIGUSR1)
+    await until(lambda: two.missing() == ["worker 0"])
+    await until(lambda: two.missing() == [] and hanging not in two.pids)
     assert [caplog.text.count(said) for said in ("a worker does not answer", "ended unasked")] == [1, 1]
 
 
