@@ -68,7 +68,7 @@ class Worker:
         self._process = process
         self._line = line
         self.pid = process.pid
-        self.pack_digest = ""  # what it has in force
+        self.pack_digest = ""  # what it has in force, if that is known
         self._told_full = False
         self.last: Snapshot = {}  # its numbers as it told them last
         self._told = False  # when it was asked for them last
@@ -88,9 +88,10 @@ class Worker:
             await worker._line.send(start.to_json())
             async with asyncio.timeout(_START_S):
                 await worker._line.receive()
-        except (LineClosed, TimeoutError):
+        except (LineClosed, TimeoutError) as error:
             await worker.drain(0)  # not killed at once: it may be about to print why
-            raise ConfigurationError(f"{program.name} {start.worker} did not start; see the messages above") from None
+            why = f" in {_START_S:.0f} s" if isinstance(error, TimeoutError) else "; see the messages above"
+            raise ConfigurationError(f"{program.name} {start.worker} did not start{why}") from None
         except asyncio.CancelledError:  # a stop: nobody else knows of it, and the store goes next
             await worker.drain(0)
             raise
@@ -145,11 +146,17 @@ class Worker:
         self._told, self.last = True, answer["snapshot"]
 
     async def switch(self, pack_digest: str) -> None:
-        """Have the worker use an archived pack for new exchanges; it keeps the old one if it cannot."""
+        """Have the worker use an archived pack for new exchanges; it keeps the old one if it cannot.
+
+        One that takes long may come into force after this: until that is known, it is to be asked again.
+        """
         try:
             async with asyncio.timeout(_SWITCH_S):
                 answer = await self._line.ask("switch", pack_digest=pack_digest)
-        except (LineClosed, TimeoutError):
+        except LineClosed:
+            return
+        except TimeoutError:
+            self.pack_digest = ""
             return
         self.pack_digest = answer["pack_digest"]
 

@@ -1,6 +1,7 @@
 """The line between the parent process and one of its workers: a socket pair with one JSON document a line.
 
-Laws: the parent asks, the worker answers, in order; when the line closes, the other side is gone.
+Laws: the parent asks, the worker answers, in order but for a `switch`, whose answer may come long after those to what
+was asked behind it; when the line closes, the other side is gone.
 """
 
 from __future__ import annotations
@@ -84,9 +85,18 @@ async def answer_parent(
     """Answer the parent until it says drain; return how many seconds to drain, None if the parent is gone.
 
     A `beat` asks for nothing but an answer. `snapshot` returns the numbers; `switch` takes the digest of an archived
-    pack and returns that of the pack in force afterwards; `note_memory` is told whether memory is full, which is no
-    question.
+    pack and returns that of the pack in force afterwards, one at a time, and holds up nothing else; `note_memory` is
+    told whether memory is full, which is no question.
     """
+    turn = asyncio.Lock()
+    switching: set[asyncio.Task[None]] = set()
+
+    async def switch_in_turn(number: int, digest: str) -> None:
+        async with turn:
+            in_force = await switch(digest)
+        with suppress(LineClosed):
+            await line.send({"number": number, "pack_digest": in_force})
+
     try:
         while True:
             question = await line.receive()
@@ -95,14 +105,20 @@ async def answer_parent(
             if question["ask"] == "memory":
                 note_memory(question["full"])
                 continue
-            answer: dict[str, Any] = {"number": question["number"]}
             if question["ask"] == "switch":
-                answer["pack_digest"] = await switch(question["pack_digest"])
-            elif question["ask"] == "snapshot":
+                task = asyncio.create_task(switch_in_turn(question["number"], question["pack_digest"]))
+                switching.add(task)
+                task.add_done_callback(switching.discard)
+                continue
+            answer: dict[str, Any] = {"number": question["number"]}
+            if question["ask"] == "snapshot":
                 answer["snapshot"] = snapshot()
             await line.send(answer)
     except LineClosed:
         return None
+    finally:
+        for task in switching:
+            task.cancel()
 
 
 async def answer_to_the_end(line: Line, snapshot: Callable[[], object], hurry: Callable[[], None]) -> None:

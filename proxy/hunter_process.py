@@ -107,6 +107,8 @@ async def _switch(hunter: Hunter, packs: Path, digest: str) -> str:
 
     Return the digest of the pack that it hunts by.
     """
+    if digest == hunter.pack.digest:  # asked again, by one who gave up on the answer
+        return digest
     try:
         hunter.adopt(await asyncio.to_thread(load_archived, packs, digest))
     except Exception as error:  # noqa: BLE001 - it hunts by the old one

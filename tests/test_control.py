@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from proxy.control import Line, LineClosed
+from proxy.control import Line, LineClosed, answer_parent
 from proxy.metrics import Refusal, Tally, merge
 
 
@@ -55,3 +55,33 @@ async def test_the_end_of_the_other_side_closes_the_line_for_reader_and_writer()
     parent.close()
     with pytest.raises(LineClosed):
         await parent.send({})
+
+
+async def test_a_pack_that_takes_long_to_load_holds_up_no_other_answer_nor_the_end() -> None:
+    parent, worker = await pair()
+    loaded, begun = asyncio.Event(), list[str]()
+
+    async def switch(digest: str) -> str:
+        begun.append(digest)
+        await loaded.wait()
+        return digest
+
+    answering = asyncio.create_task(answer_parent(worker, dict, switch))
+    late = asyncio.create_task(parent.ask("switch", pack_digest="a"))
+    async with asyncio.timeout(10):
+        while not begun:
+            await asyncio.sleep(0)
+        late.cancel()
+        await asyncio.gather(late, return_exceptions=True)
+        assert await parent.ask("beat") == {"number": 2}
+        again = asyncio.create_task(parent.ask("switch", pack_digest="b"))
+        await asyncio.sleep(0.01)
+        assert begun == ["a"]  # one at a time
+        loaded.set()
+        assert await again == {"number": 3, "pack_digest": "b"}
+        loaded.clear()
+        await parent.send({"ask": "switch", "number": 4, "pack_digest": "c"})
+        await parent.send({"ask": "drain", "seconds": 2})
+        assert await answering == 2.0
+    parent.close()
+    worker.close()

@@ -39,7 +39,8 @@ def _show(found: dict[str, Any]) -> None:
     if found["patterns"]["differ"]:
         table.add_row("patterns", "others lie beside the pack now; they come into force at the next start")
     for pid, digest in found["workers"].items():
-        table.add_row(f"worker {pid}", "the same" if digest == pack["digest"] else digest[:_DIGEST_CHARS])
+        has = "the same" if digest == pack["digest"] else digest[:_DIGEST_CHARS]
+        table.add_row(f"worker {pid}", has or "loads it still")
     print_table(table)
     if failure := found["failure"]:
         typer.echo(f"The last attempt failed, {_moment(failure['time'])}; the pack above goes on:")
