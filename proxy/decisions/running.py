@@ -64,11 +64,31 @@ class RunningMark:
         """Note that lines were written up to now."""
         os.utime(self._descriptor, (wall, wall))
 
+    def stay(self, wall: float) -> RunningMark:
+        """Note that lines are written up to now, and return the mark: a new one where its folder was moved or deleted.
+
+        Raises as `take` does: whoever runs on the new folder since may write there.
+        """
+        if not self._lies_there():
+            taken, _ = RunningMark.take(self._path, wall)
+            os.close(self._descriptor)
+            return taken
+        with contextlib.suppress(OSError):  # a disk that takes lines will do
+            self.touch(wall)
+        return self
+
     def release(self, *, clean: bool) -> None:
-        """Let go of the mark; after a clean stop nothing of it is left."""
-        if clean:
-            self._path.unlink(missing_ok=True)
+        """Let go of the mark; after a clean stop nothing of it is left, where the folder can still be written."""
+        with contextlib.suppress(OSError):
+            if clean and self._lies_there():
+                self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
+
+    def _lies_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
 
 
 def _read_gap(descriptor: int) -> Gap:

@@ -103,7 +103,7 @@ class FileTarget:
             facts = None
         if facts is None or (facts.st_dev, facts.st_ino) != self._inode:
             old = self._descriptor
-            self.open()  # first: if it fails, the old file still takes lines
+            self.open()  # first: if it fails, it is tried again from the old one
             os.close(old)
             return Happened.REOPENED
         if facts.st_size < self._size:

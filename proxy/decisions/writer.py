@@ -189,7 +189,7 @@ class DecisionLog:
             try:
                 self._look()
                 self._offset += self._target.write(memoryview(self._batch)[self._offset :])
-            except OSError as error:
+            except (OSError, ConfigurationError) as error:
                 self._fail(error)
                 self._abandoned.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -244,13 +244,15 @@ class DecisionLog:
         self.lost += 1
 
     def _look(self) -> None:
-        """See to a target that was changed under us, at most once in `_LOOK_SECONDS`."""
+        """See to a target that was changed under us, once in `_LOOK_SECONDS`, and before any write until that is done:
+        the file that is open may be nowhere any more. Raises OSError, and ConfigurationError if it is another's now.
+        """
         now = self._clock.monotonic()
         if now - self._looked < _LOOK_SECONDS:
             return
-        self._looked = now
-        self._mark.touch(self._clock.wall())
+        self._mark = self._mark.stay(self._clock.wall())
         happened = self._target.look()
+        self._looked = now
         if happened is Happened.TRUNCATED:
             self.truncations += 1
             self._operators.error("decision log was cut by somebody else; records are missing")
@@ -260,7 +262,7 @@ class DecisionLog:
         if happened is Happened.REOPENED:
             self._binding.remember()
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, error: OSError | ConfigurationError) -> None:
         if not self._failing:
             self._failing = True
             self._operators.error("decision log cannot be written", error=str(error))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,7 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.decisions.target import FileTarget
 from proxy.decisions.writer import DecisionLog, LogUnavailable
+from proxy.errors import ConfigurationError
 from tests.decisions.bindings import Loose
 from tests.decisions.scribe import LIMIT_BYTES, LINES
 
@@ -64,6 +67,61 @@ async def test_a_rename_in_the_middle_of_what_waits_keeps_order_and_lines(tmp_pa
     new = path.read_bytes() if path.exists() else b""
     assert old.endswith(b"\n")
     assert old + new == b"".join(sent)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+async def test_what_takes_no_lines_in_the_place_of_the_file_has_them_wait(
+    make: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """None goes into the file that was there, which nobody can read any more; it is told once."""
+    clock, path = VirtualClock(), tmp_path / "log"
+    log = DecisionLog.open(FileTarget(path), Loose(), clock)
+    await log.append_durable(b"before\n")
+    path.unlink()
+    make(path)
+    for number in range(3):
+        clock.advance(LOOK_AGAIN)
+        with pytest.raises(LogUnavailable):
+            await log.append_durable(b"denied %d\n" % number)
+    assert log.append(b"allowed\n")
+    assert log.failing
+    path.rmdir() if path.is_dir() else path.unlink()
+    await log.close(b"stop\n")
+    assert path.read_bytes() == b"denied 0\nallowed\nstop\n"
+    assert caplog.text.count("decision log cannot be written") == 1
+
+
+async def test_a_log_whose_folder_was_moved_away_is_held_in_the_new_one(tmp_path: Path) -> None:
+    """P2: after kill -9 the next start finds the mark, and until then nobody else writes there."""
+    clock, path = VirtualClock(), tmp_path / "logs" / "log"
+    log = DecisionLog.open(FileTarget(path), Loose(), clock)
+    await log.append_durable(b"before\n")
+    path.parent.rename(tmp_path / "old")
+    clock.advance(LOOK_AGAIN)
+    await log.append_durable(b"behind\n")
+    with pytest.raises(ConfigurationError, match="another process is writing this decision log"):
+        DecisionLog.open(FileTarget(path), Loose(), clock)
+    await log.close()
+    assert [file.name for file in path.parent.iterdir()] == ["log"]
+
+
+async def test_a_log_of_somebody_who_took_the_folder_over_is_left_to_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """L-11."""
+    clock, path = VirtualClock(), tmp_path / "logs" / "log"
+    log = DecisionLog.open(FileTarget(path), Loose(), clock)
+    path.parent.rename(tmp_path / "old")
+    theirs = DecisionLog.open(FileTarget(path), Loose(), clock)
+    await theirs.append_durable(b"theirs\n")
+    clock.advance(LOOK_AGAIN)
+    with pytest.raises(LogUnavailable):
+        await log.append_durable(b"ours\n")
+    assert "another process is writing this decision log" in caplog.text
+    await log.close(deadline=0.1)
+    await theirs.append_durable(b"theirs still\n")
+    assert path.read_bytes() == b"theirs\ntheirs still\n"
+    await theirs.close()
 
 
 async def test_a_removed_file_is_made_anew_folder_and_all(tmp_path: Path) -> None:
