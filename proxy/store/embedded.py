@@ -289,11 +289,12 @@ def server_binary() -> Path:
 
 def _sync(folder: Path) -> None:
     """Bring what the server has written to the disk."""
-    for path in (folder / "appendonlydir").glob("*"):
-        # A file may just have been replaced; a disk that fails shows in the server's own writes.
-        with contextlib.suppress(OSError):
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
+    # A file may just have been replaced, or none can be opened now; a disk that fails shows in the server's own writes.
+    with contextlib.suppress(OSError):
+        for path in list((folder / "appendonlydir").iterdir()):
+            with contextlib.suppress(OSError):
+                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(file)
+                finally:
+                    os.close(file)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -114,6 +115,32 @@ async def test_nothing_that_was_answered_is_lost_when_the_server_is_killed(data:
         async with _store(url) as store:
             assert len([name async for name, _ in store.scan("keys")]) == 20 * (attempt + 1)
     await server.stop()
+
+
+async def test_what_is_written_goes_on_to_the_disk_when_files_can_be_opened_again(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second without descriptors must not be the last one in which it was tried."""
+    tried, sync = list[Path](), embedded._sync
+
+    def counted(folder: Path) -> None:
+        tried.append(folder)
+        sync(folder)
+
+    monkeypatch.setattr(embedded, "_SYNC_S", 0.01)
+    monkeypatch.setattr(embedded, "_sync", counted)
+    server = EmbeddedServer(data)
+    await server.start()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        before = len(tried)
+        async with asyncio.timeout(10):
+            while len(tried) < before + 3:
+                await asyncio.sleep(0.01)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        await server.stop()
 
 
 async def test_what_was_overwritten_is_in_none_of_its_files_once_they_were_written_anew(data: Path) -> None:
