@@ -106,7 +106,9 @@ class Checkpoints:
 
     def _others(self, chain: Chain) -> Sequence[Head]:
         """Return the heads of other writers, a part of them each time if there are many."""
-        here = [head for path in sorted(self._folder.glob(HEADS)) if (head := HeadFile(path).read()) is not None]
+        here: list[Head] = []
+        with suppress(OSError):  # there may be no more open files; those are named the next time
+            here = [head for path in sorted(self._folder.glob(HEADS)) if (head := HeadFile(path).read()) is not None]
         found = {head.writer: head for head in (*self.elsewhere, *here)}
         others = [head for writer, head in sorted(found.items()) if writer != chain.writer]
         if len(others) > _OTHERS:

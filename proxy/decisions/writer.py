@@ -185,8 +185,10 @@ class DecisionLog:
     def _drain(self, *, last: bool) -> None:
         """Write what waits, and a checkpoint if one is due, as it is behind the last line."""
         pause = _FIRST_PAUSE_SECONDS
-        while (self._batch or self._next_batch(last=last)) and not self._abandoned.is_set():
+        while not self._abandoned.is_set():
             try:
+                if not (self._batch or self._next_batch(last=last)):
+                    return
                 self._look()
                 self._offset += self._target.write(memoryview(self._batch)[self._offset :])
             except (OSError, ConfigurationError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -157,6 +158,24 @@ async def test_a_disk_that_takes_seconds_holds_nobody_up_on_the_loop(path: Path)
     disk.free.set()
     assert await journal.close()
     assert len(ids(path)) == 101
+    assert verified(path).findings == ()
+
+
+async def test_a_checkpoint_that_falls_due_without_descriptors_ends_no_log(path: Path) -> None:
+    """L-08: it names no other writers then."""
+    clock = VirtualClock(STARTED)
+    journal = opened(FileTarget(path), path, clock)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        await journal.record_first(ending(exchange(id="ex_before")))
+        clock.advance(60)
+        await journal.record_first(ending(exchange(id="ex_at_it")))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    await journal.record_first(ending(exchange(id="ex_behind")))
+    assert await journal.close()
+    assert ids(path) == ["ex_before", "ex_at_it", "ex_behind"]
     assert verified(path).findings == ()
 
 
