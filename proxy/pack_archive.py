@@ -86,7 +86,8 @@ class PackArchive:
             notes = [revision.note for revision in archive.revisions[-1:] if revision.digest == pack.digest]
             archive.keep(pack, data, notes[0] if notes else Note(wall, "start"))
         except OSError as error:
-            raise ConfigurationError(f"{error.filename}: the pack cannot be archived: {error.strerror}") from None
+            place = error.filename or folder  # a write names none
+            raise ConfigurationError(f"{place}: the pack cannot be archived: {error.strerror}") from None
         return archive
 
     def keep(self, pack: Pack, data: bytes, note: Note) -> None:

@@ -40,7 +40,8 @@ def copy_patterns(pack: Path, data: Path) -> str:
             (draft / name).write_bytes(content)
         draft.rename(copy)
     except OSError as error:
-        raise ConfigurationError(f"{error.filename}: the pattern sets cannot be copied: {error.strerror}") from None
+        place = error.filename or copy  # a write names none
+        raise ConfigurationError(f"{place}: the pattern sets cannot be copied: {error.strerror}") from None
     return _digest(files)
 
 

@@ -32,16 +32,17 @@ class StoreWatch:
 
     async def run(self) -> None:
         """Ask the store whether it is there, until cancelled."""
-        missed = _MISSED_PINGS - 1  # at the start nobody has seen it yet
+        missed, why = _MISSED_PINGS - 1, ""  # at the start nobody has seen it yet
         while True:
             try:
                 await self._store.ping()
-                missed = 0
-            except StoreUnavailable:
+                missed, why = 0, ""
+            except StoreUnavailable as error:
                 missed += 1
+                why = why or str(error)  # the first; after it the store may not have been asked
             away = missed >= _MISSED_PINGS
             if away and not self.away:
-                get("parent").error("the store is away")
+                get("parent").error("the store is away", error=why)
             self.away = away
             if not away:
                 self._pause, self._try_at, self._told = _FIRST_PAUSE_S, float("-inf"), False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,19 @@ def test_what_was_kept_loads_as_it_was_and_only_its_owner_can_read_it(tmp_path: 
     assert load_archived(tmp_path / "packs", pack.digest) == pack
     for file in (tmp_path / "packs").iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_disk_without_room_is_told_with_the_place(tmp_path: Path) -> None:
+    pack, data = made("one")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(
+            ConfigurationError, match=f"^{tmp_path}/packs: the pack cannot be archived: File too large$"
+        ):
+            PackArchive.begun_with(tmp_path / "packs", pack, data, 1.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_file_that_was_changed_or_removed_is_not_loaded(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,6 +59,18 @@ def test_without_sets_there_is_no_copy_and_an_older_one_goes(pack: Path, tmp_pat
     assert copy_patterns(pack, tmp_path / "data") == ""
     assert not (tmp_path / "data" / PATTERNS_FOLDER).exists()
     assert copied_patterns(tmp_path / "data", "") is None
+
+
+def test_a_disk_without_room_for_the_copy_is_told_with_the_place(pack: Path, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(
+            ConfigurationError, match="data/patterns: the pattern sets cannot be copied: File too large"
+        ):
+            copy_patterns(pack, tmp_path / "data")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_copy_that_was_changed_is_not_used(pack: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from hiredis import pack_command
 from redis.exceptions import ResponseError
 
 from proxy.errors import StoreRefused, StoreUnavailable
+
+_CODE = re.compile(r"[A-Z]{2,32}(?= )")
 
 
 def packed(*parts: str | bytes | int) -> bytes:
@@ -40,7 +43,9 @@ def raise_refused(replies: Sequence[object]) -> None:
 
 
 def _refusal(error: ResponseError) -> str:
-    return f"the store refused a command ({error.status_code or 'ERR'})"
+    # The library takes the code off what it knows only, which MISCONF of a full disk is not.
+    code = _CODE.match(str(error))
+    return f"the store refused a command ({error.status_code or (code[0] if code else 'ERR')})"
 
 
 def nonsense() -> StoreUnavailable:
