@@ -79,8 +79,10 @@ class EmbeddedServer:
             await self._give_up()
             place = error.filename or self._folder
             raise ConfigurationError(f"{place}: the embedded store cannot use it: {error.strerror}") from None
-        except BaseException:
-            await self._give_up()
+        except BaseException as error:
+            # A stop while it is looked for again leaves it to those who drain, and to `stop`.
+            if self._syncing is None or not isinstance(error, asyncio.CancelledError):
+                await self._give_up()
             raise
         if self._syncing is None:
             self._syncing = asyncio.create_task(self._sync())
@@ -203,6 +205,7 @@ class EmbeddedServer:
                 start_new_session=True,
                 pass_fds=(lock,),  # the server holds its lock for as long as it lives, with or without us
             )
+            self.pid = self._child.pid
         except OSError as error:
             raise ConfigurationError(f"the embedded store does not run here: {error}") from error
         finally:
@@ -292,9 +295,5 @@ def _sync(folder: Path) -> None:
     # A file may just have been replaced, or none can be opened now; a disk that fails shows in the server's own writes.
     with contextlib.suppress(OSError):
         for path in list((folder / "appendonlydir").iterdir()):
-            with contextlib.suppress(OSError):
-                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(file)
-                finally:
-                    os.close(file)
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                os.fsync(file)

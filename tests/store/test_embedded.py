@@ -308,6 +308,21 @@ async def test_a_server_that_does_not_answer_the_next_start_is_reported_not_doub
         assert [process.pid for process in _servers(data)] in ([pid], [])
 
 
+async def test_a_stop_while_it_is_waited_for_leaves_the_server_to_those_who_drain(data: Path) -> None:
+    """It may answer again before the last of them has ended."""
+    server = EmbeddedServer(data)
+    url = await server.start()
+    os.kill(server.pid, signal.SIGSTOP)
+    again = asyncio.create_task(server.start())
+    await asyncio.sleep(0.1)
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+    os.kill(server.pid, signal.SIGCONT)
+    assert await _use(url) == 9
+    await server.stop()
+    assert _servers(data) == []
+
+
 async def test_a_server_that_does_not_end_is_killed(data: Path) -> None:
     async with _frozen(data) as server:
         await server.stop()
