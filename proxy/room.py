@@ -19,7 +19,6 @@ class Room:
     """Places; `waiting` is how many of one tenant may wait, and `patience` for how long, in seconds."""
 
     def __init__(self, most: int, most_of_one: int, waiting: int, patience: float) -> None:
-        self._most = most
         self._most_of_one = most_of_one
         self._most_waiting = waiting
         self._patience = patience

@@ -61,7 +61,6 @@ class Progress:
     accounts: Counter[str] = field(default_factory=Counter)  # how many there are of each role
     accused: list[str] = field(default_factory=list)  # honest accounts among the members
     touched: set[str] = field(default_factory=set)  # honest accounts that were limited or refused
-    done: bool = False
 
     @property
     def members_found(self) -> int:
@@ -113,7 +112,6 @@ class Play:
             await asyncio.sleep(_AFTER_S)
             await self._look()
             everyday.cancel()
-        self._progress.done = True
 
     async def _everyday(self) -> None:
         """Let honest customers ask, each as often as is its way, until cancelled."""

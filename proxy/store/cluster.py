@@ -52,7 +52,6 @@ class Cluster:
         self._loop = asyncio.get_running_loop()
         self._links: dict[Host, Link] = {}
         self._slots: dict[int, Host] = {}
-        self._asked = float("-inf")
         self._doubt = asyncio.Event()
         self._tending = self._loop.create_task(self._tend())
         self._leaving: set[asyncio.Task[None]] = set()
