@@ -96,7 +96,7 @@ class Deployment:
         self._stopping = self._draining = False
         self._hurrying: asyncio.Future[None] | None = None  # kept, or it could be collected before it has run
 
-    def stop(self, seconds: float | None = None) -> None:
+    def stop(self, seconds: float | None) -> None:
         """Turn readiness off; when the context ends, what runs has `seconds` more (None: as the settings say)."""
         self._stopping = True
         self._drain_seconds = self._drain_seconds if seconds is None else seconds

@@ -25,11 +25,11 @@ def members(value: Any, known: Iterable[str]) -> dict[str, Any]:  # noqa: ANN401
     return value
 
 
-def whole(given: dict[str, Any], name: str, least: int, most: int, *, default: int | None = None) -> int | None:
-    """Return a whole number within bounds, the default if it is missing. Raises ValueError."""
+def whole(given: dict[str, Any], name: str, least: int, most: int) -> int | None:
+    """Return a whole number within bounds, None if it is missing. Raises ValueError."""
     value = given.get(name)
     if value is None:
-        return default
+        return None
     if type(value) is not int or not least <= value <= most:
         raise ValueError(f"{name} should be a whole number from {least:,} to {most:,}")
     return value

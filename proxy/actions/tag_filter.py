@@ -152,7 +152,7 @@ class TagFilter:
 class BeforeJson:
     """Lets a filter cut what stands before a JSON document, which passes as it is; without one, all as it would."""
 
-    def __init__(self, filter_: TagFilter, before: str = "") -> None:
+    def __init__(self, filter_: TagFilter, before: str) -> None:
         self._filter = filter_
         self._passes = before.lstrip().startswith(_JSON_BEGINS)  # what the answer goes on with
 

@@ -55,6 +55,6 @@ class Route(NamedTuple):
     handler: Handler
 
 
-def change(caller: Caller, action: str, obj: str, why: str = "") -> Change:
+def change(caller: Caller, action: str, obj: str, why: str) -> Change:
     """Return what the caller is about to do, for the log of changes."""
     return Change(caller.name, caller.role, "token" if caller.by_token else "socket", action, obj, why)

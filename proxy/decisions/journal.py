@@ -11,7 +11,6 @@ from proxy.decisions.record import LINE_BYTES, Ending, Recorder
 from proxy.decisions.target import Target
 from proxy.decisions.waiting import Unmade
 from proxy.decisions.writer import (
-    BOUND_BYTES,
     CLOSE_SECONDS,
     DURABLE_SECONDS,
     DecisionLog,
@@ -36,14 +35,12 @@ class Journal:
         recorder: Recorder,
         clock: Clock,
         pack_digest: str,
-        *,
-        bound: int = BOUND_BYTES,
     ) -> Journal:
         """Open the log and write down what was found there, before anything else.
 
         Raises ConfigurationError as `DecisionLog.open` does.
         """
-        log = DecisionLog.open(target, binding, clock, bound=bound)
+        log = DecisionLog.open(target, binding, clock)
         recorder.writer = log.writer
         if log.found.gap:
             log.append(recorder.gap(log.found.gap.started, log.found.gap.last))

@@ -26,7 +26,7 @@ from proxy.decisions.waiting import Unmade, Waiting
 from proxy.errors import ConfigurationError, StillgateError
 from proxy.log import get
 
-BOUND_BYTES: Final = 32 * 1024 * 1024
+_BOUND_BYTES: Final = 32 * 1024 * 1024
 DURABLE_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 5.0
 _WAKE_SECONDS: Final = 0.02
@@ -78,7 +78,7 @@ class DecisionLog:
         self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
 
     @classmethod
-    def open(cls, target: Target, binding: Binding, clock: Clock, *, bound: int = BOUND_BYTES) -> DecisionLog:
+    def open(cls, target: Target, binding: Binding, clock: Clock, *, bound: int = _BOUND_BYTES) -> DecisionLog:
         """Open the target and start the thread. Blocks on the disk: called at a start, not while serving.
 
         Raises ConfigurationError if the place cannot be used or another process writes there.

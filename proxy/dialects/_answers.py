@@ -38,7 +38,7 @@ class StreamDecoder(ABC):
     # What an event contains that has to be read.
     _TELLING: ClassVar[tuple[bytes, ...]]
 
-    def __init__(self, *, every: bool = False) -> None:
+    def __init__(self, *, every: bool) -> None:
         self.progress = Progress()
         self._every = every
         self._events = EventSplitter()
@@ -136,7 +136,7 @@ class DocumentDecoder:
         observe: Callable[[Progress, dict[str, Any]], None],
         max_bytes: int = MAX_DOCUMENT_BYTES,
         *,
-        exact: bool = False,
+        exact: bool,
     ) -> None:
         self.progress = Progress()
         self._observe = observe

@@ -26,7 +26,7 @@ class MessageStream(ObservedStream):
         b'"file_id"',  # which is given to a tenant
     )
 
-    def __init__(self, *, every: bool = False) -> None:
+    def __init__(self, *, every: bool) -> None:
         super().__init__(every=every)
         self._first: dict[str, Any] = {}
 

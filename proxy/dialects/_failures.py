@@ -20,7 +20,7 @@ _THE_CLIENTS: dict[int, type[ProxyError]] = {400: BadRequest, 404: NotFound, 413
 _KEPT = frozenset({500, 502, 503, 529})
 
 
-def upstream_failure(status: int, body: bytes, wait: float | None = None, *, code: str) -> ProxyError:
+def upstream_failure(status: int, body: bytes, wait: float | None, *, code: str) -> ProxyError:
     """Return what to tell the client; `code` names the member of the error object that says which error it is.
 
     `wait` is how many seconds the upstream asked to be left alone, if it did: the client is asked for as much.

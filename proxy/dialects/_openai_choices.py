@@ -32,7 +32,7 @@ class ChoiceStream(StreamDecoder):
         *(b'"signature":"', b"reasoning.encrypted", b"redacted_thinking"),
     )
 
-    def __init__(self, holder: str, *, hide_usage: bool, every: bool = False) -> None:
+    def __init__(self, holder: str, *, hide_usage: bool, every: bool) -> None:
         super().__init__(every=every)
         self._holder = holder
         self._hide_usage = hide_usage

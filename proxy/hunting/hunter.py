@@ -38,7 +38,7 @@ class Pace(NamedTuple):
 class Hunter:
     """One of the hunters on a store; active while it holds the lease."""
 
-    def __init__(self, parts: Parts, pack: Pack, pace: Pace = Pace()) -> None:  # noqa: B008 - a tuple of numbers
+    def __init__(self, parts: Parts, pack: Pack, pace: Pace) -> None:
         self.active = False
         self._parts = parts
         self._pack = pack

@@ -37,7 +37,7 @@ class Question:
     dialect: str
     now: float
     given: Mapping[str, Value]
-    flags: Sequence[str] = ()
+    flags: Sequence[str]
 
 
 class Answer(NamedTuple):

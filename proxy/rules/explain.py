@@ -72,8 +72,8 @@ class Explained:
     mode: Mode
     fate: Fate
     step: Step
-    by: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    by: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,6 +291,6 @@ class Pack:
     exemptions: tuple[Exemption, ...] = ()
 
 
-def hunts(pack: Pack, max_mode: Mode = Mode.ENFORCE) -> bool:
+def hunts(pack: Pack, max_mode: Mode) -> bool:
     """Tell whether there are campaigns to look for."""
     return max_mode is not Mode.OFF and any(campaign.mode is not Mode.OFF for campaign in pack.campaigns)

@@ -30,7 +30,7 @@ class Verifier:
     `keys` are the public keys that are trusted at first; a log may hand over to others.
     """
 
-    def __init__(self, keys: Keys, on_bytes: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, keys: Keys, on_bytes: Callable[[int], None]) -> None:
         self._keys = keys
         self._on_bytes = on_bytes
         self._chains: dict[bytes, Chain] = {}
