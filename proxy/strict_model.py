@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeVar, get_args, get_origin
+from collections.abc import Mapping
+from typing import TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic_core import ErrorDetails
 
 from proxy.document import Document, Steps
 from proxy.problem import MAX_PROBLEMS, Problem, has_errors, in_order, nearest, quoted
@@ -37,14 +37,6 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Key(NamedTuple):
-    """One key that a file may have; `name` is dotted, such as `upstreams.<name>.url` or `quotas[].id`."""
-
-    name: str
-    default: str
-    description: str
-
-
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -68,34 +60,6 @@ def validate(
         if len(details) > MAX_PROBLEMS:
             problems.append(Problem(document.file, 0, 0, f"{len(details)} values or keys are wrong, not all are shown"))
     return None if has_errors(problems) else found, in_order(problems)
-
-
-def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
-    """Yield every key that a file of this model may have, in the order of the model, inner ones after their parent."""
-    for name, field in model.model_fields.items():
-        key = prefix + (field.alias or name)
-        yield Key(key, _text(field.default), field.description or "")
-        for step, inner in _models_in(field.annotation):
-            yield from keys(inner, f"{key}{step}.")
-
-
-def _text(default: object) -> str:
-    """Return a default as a file would have it; nothing for a section, whose keys have their own."""
-    if default is None or default is PydanticUndefined or isinstance(default, BaseModel):
-        return ""
-    return json.dumps(default, default=str).strip('"')
-
-
-def _models_in(kind: object) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Yield the models that an annotation holds, with how a dotted name goes on to them."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        yield "", kind
-        return
-    origin = get_origin(kind)
-    own_step = ".<name>" if origin is dict else "[]" if origin in (list, tuple) else ""
-    for argument in get_args(kind):
-        for step, inner in _models_in(argument):
-            yield own_step + step, inner
 
 
 def _model_at(kind: object, path: Steps) -> type[BaseModel] | None:

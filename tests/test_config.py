@@ -16,7 +16,7 @@ from proxy import config
 from proxy.config import Model, Settings, load_settings
 from proxy.problem import YamlProblems
 from proxy.store_address import StoreAddress
-from proxy.strict_model import keys
+from tests.model_keys import keys
 
 HEAD = "apiVersion: stillgate/v1\nkind: Settings\n"
 UPSTREAM = "upstreams: {default: {url: https://api.example.com}}\n"

@@ -21,7 +21,7 @@ from proxy.rules.pack import Approval, Measure, Mode, OnError, Operator, Scope, 
 from proxy.rules.pack_loading import check_pack
 from proxy.rules.pack_schema import DEFAULT_MESSAGE, PackFile
 from proxy.rules.schema_types import VARIABLES
-from proxy.strict_model import keys
+from tests.model_keys import keys
 
 SECTIONS = tuple(PackFile.model_fields)
 FOLDER = Path(__file__).parent.parent / "policies"

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from proxy.cli import app
 from proxy.config import Settings, load_settings
-from proxy.strict_model import Key, keys
+from tests.model_keys import Key, keys
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

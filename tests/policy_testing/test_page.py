@@ -10,7 +10,7 @@ import pytest
 from proxy.policy_testing.running import cases_of
 from proxy.policy_testing.schema import TestFile
 from proxy.rules.pack_loading import check_pack
-from proxy.strict_model import keys
+from tests.model_keys import keys
 from tests.policy_testing.packs import runner, suite
 
 PAGE = (Path(__file__).parents[2] / "policies" / "README.md").read_text()

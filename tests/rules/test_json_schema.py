@@ -14,7 +14,7 @@ from proxy.fields import Field, When
 from proxy.rules.json_schema import pack_json_schema
 from proxy.rules.operands import OPERATORS
 from proxy.rules.pack_schema import PackFile
-from proxy.strict_model import keys
+from tests.model_keys import keys
 
 SCHEMA = pack_json_schema(field_table())
 DEFINITIONS: dict[str, Any] = SCHEMA["$defs"]
