@@ -9,7 +9,7 @@ import random
 
 from bench.meter import Step, medians_us
 from proxy.exchange import Text
-from proxy.fingerprint.winnow import Fingerprinter, shared
+from proxy.fingerprint.winnow import Fingerprinter
 
 _BATCHES, _LONG_BATCHES = 200, 3
 _LONG = {"100 kB": 100_000, "1 MB": 1_000_000}
@@ -31,8 +31,6 @@ async def prints_costs(batches: int = _BATCHES) -> dict[str, float]:
     prompts = {f"2 kB, {script}": _prompt(_text(script, 2_000)) for script in _SCRIPTS}
     longer = {f"{size}, ASCII": _prompt(_text("ASCII", count)) for size, count in _LONG.items()}
     short, long = ({name: _of(maker, texts) for name, texts in each.items()} for each in (prompts, longer))
-    sample = maker.of(prompts["2 kB, ASCII"]).sample
-    short["two samples compared"] = lambda: shared(sample, sample)
     several = [_prompt(_text("ASCII", 2_000 * number)[-2_000:]) for number in range(1, _TOGETHER + 1)]
     long["together"] = lambda: maker.of_each(several)
     found = await medians_us(short, batches) | await medians_us(long, min(batches, _LONG_BATCHES))

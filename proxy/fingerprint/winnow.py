@@ -156,13 +156,6 @@ class Fingerprinter:
         return int.from_bytes(digest.digest(), "little")
 
 
-def shared(one: Hashes, other: Hashes) -> int:
-    """Return how many prints two samples have in common."""
-    if not (one.size and other.size):
-        return 0
-    return int(np.count_nonzero(other.take(other.searchsorted(one), mode="clip") == one))
-
-
 def _subkey(key: bytes, purpose: bytes) -> bytes:
     return blake2b(b"stillgate/prints/v1", digest_size=KEY_BYTES, key=key, person=purpose).digest()
 

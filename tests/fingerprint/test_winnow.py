@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.exchange import Text
-from proxy.fingerprint.grams import GRAM, LETTERS_MOST, RUN_SURE
-from proxy.fingerprint.winnow import SAMPLE_MOST, Fingerprinter, shared
+from proxy.fingerprint.grams import GRAM, LETTERS_MOST, RUN_SURE, Hashes
+from proxy.fingerprint.winnow import SAMPLE_MOST, Fingerprinter
 from tests.fingerprint.prompts import KEY, OTHER_KEY, TEMPLATE, TEMPLATES, jittered, strewn, user, words
 
 MAKER = Fingerprinter(KEY)
@@ -21,6 +21,11 @@ VARIATION = "\ufe00\ufe0f\U000e0100\U000e01ef"
 TAGS = "\U000e0020\U000e0061\U000e007f"
 MARKS = "\u0300\u0301\u0308\u0336\u0345\u0489\u20dd\u0941\u094d\u3099"
 HOMOGLYPHS = str.maketrans("aceopxyijsABCEHKMOPTX", "асеорхуіјѕАВСЕНКМОРТХ")
+
+
+def shared(one: Hashes, other: Hashes) -> int:
+    """Return how many prints two samples have in common."""
+    return len(np.intersect1d(one, other))
 
 
 def kept(text: str, of: str = TEMPLATE) -> float:
@@ -280,12 +285,6 @@ def test_no_text_raises(text: str) -> None:
 def test_a_key_of_another_length_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="32"):
         Fingerprinter(bytes(size))
-
-
-@given(st.sets(st.integers(0, 50)), st.sets(st.integers(0, 50)))
-def test_shared_counts_what_is_in_both(one: set[int], other: set[int]) -> None:
-    arrays = (np.array(sorted(each), np.uint64) for each in (one, other))
-    assert shared(*arrays) == len(one & other)
 
 
 PIECES = st.sampled_from(
