@@ -14,6 +14,7 @@ from proxy.dialects._openai_request import MAX_CHOICES, check_sampling, usage_as
 from proxy.dialects._texts import FREE
 from proxy.errors import BadRequest
 from proxy.exchange import Call, Kept
+from proxy.issued_ids import StateRefused
 
 # The top-level members of the API, as of 2026: those that no model sees, and all.
 SETTINGS = names(
@@ -48,7 +49,7 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
             kept += _check_message(message, index)
     seldom = not _SELDOM.isdisjoint(document)
     if seldom and request.flag(document, "store"):
-        raise request.state_refused("store")
+        raise StateRefused("store")
     stream = request.flag(document, "stream")
     asked = seldom and usage_asked(document, stream=stream)
     most = _max_output_tokens(document)
@@ -88,7 +89,7 @@ def _check_message(message: dict[str, Any], index: int) -> list[Kept]:
     if plain and len(message) == 2:  # a role and text: there is nothing more to look at
         return []
     if message.get("audio") is not None:  # an earlier spoken answer, by its id
-        raise request.state_refused(f"messages[{index}].audio")
+        raise StateRefused(f"messages[{index}].audio")
     return request.kept_ids(message, ("messages", index), FREE)
 
 
@@ -121,4 +122,4 @@ def _check_settings(body: dict[str, Any]) -> None:
             raise request.wrong(f"tools[{index}].type", f"one of {', '.join(sorted(_TOOLS))}")
     audio = body.get("audio")
     if type(audio) is dict and type(audio.get("voice")) is dict:  # a voice of the account's own, by its id
-        raise request.state_refused("audio.voice")
+        raise StateRefused("audio.voice")

@@ -82,7 +82,7 @@ def check_names(body: dict[str, Any], accepted: frozenset[str]) -> None:
             message = f"Unrecognized request argument supplied: {argument}"
             raise BadRequest(message, code="unknown_parameter", param=argument)
         if value is not None:
-            raise state_refused(name)
+            raise StateRefused(name)
 
 
 def kept_ids(node: object, where: Path, free: frozenset[str] = frozenset()) -> list[Kept]:
@@ -131,7 +131,7 @@ def _named(name: str, value: object, path: Path) -> list[Kept]:
         return [Kept((*path, index)) for index in range(len(value))]
     if name in _OBJECTS and type(value) is dict:  # without an id it is made for this request
         return [Kept((*path, "id"))] if type(value.get("id")) is str else []
-    raise state_refused(place(path))
+    raise StateRefused(place(path))
 
 
 def _are_open(skills: object) -> bool:
@@ -144,11 +144,6 @@ def _is_open(skill: object) -> bool:
         return False
     known = _OF_OPEN_SKILL if skill.get("type") == "anthropic" else _OF_LOCAL_SKILL
     return skill.keys() <= known
-
-
-def state_refused(where: str) -> BadRequest:
-    """Return the refusal of what the upstream keeps, at a place in the body."""
-    return StateRefused(where)
 
 
 def wrong(where: str, must: str) -> BadRequest:
