@@ -138,7 +138,7 @@ class Deciders:
         return Decider(engine, self._quotas, needed, self._table, self._tools, containment, fingerprint, told)
 
     def _fingerprint(self, prompts: Sequence[Sequence[Text]]) -> Sequence[Prints]:
-        return self._prints.of_each(prompts)
+        return self._prints.of_each(prompts)  # looked up in each call, since each thread has its own
 
     def numbers(self) -> dict[str, float]:
         """Return what is remembered and how the store fares, by the names of the metrics."""
