@@ -26,7 +26,7 @@ from proxy.hunting.core import Kind, hunt
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
-from proxy.pack_archive import PACKS_FOLDER, load_archived
+from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.rules.pack import Mode
 from proxy.start import Start, store_access
 from proxy.store import open_store

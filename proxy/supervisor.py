@@ -31,10 +31,10 @@ from proxy.log import get
 from proxy.memory import Memory
 from proxy.memory_watch import MemoryWatch
 from proxy.metrics import merge
-from proxy.pack_archive import PACKS_FOLDER, PackArchive
-from proxy.pack_keeper import PackKeeper
-from proxy.pack_watch import look, pack_of
-from proxy.pattern_copy import copy_patterns
+from proxy.packs.archive import PACKS_FOLDER, PackArchive
+from proxy.packs.keeper import PackKeeper
+from proxy.packs.pattern_copy import copy_patterns
+from proxy.packs.watch import look, pack_of
 from proxy.recording import open_change_log
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.pack import Mode, hunts

@@ -24,8 +24,8 @@ from proxy.errors import StillgateError
 from proxy.event_loop import EventLoop
 from proxy.huge_pages import use_huge_pages
 from proxy.log import configure, get
-from proxy.pack_archive import PACKS_FOLDER, load_archived
-from proxy.pattern_copy import copied_patterns
+from proxy.packs.archive import PACKS_FOLDER, load_archived
+from proxy.packs.pattern_copy import copied_patterns
 from proxy.serving import Serving
 from proxy.start import Start
 from proxy.threads import share_threads

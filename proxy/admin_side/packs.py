@@ -10,7 +10,7 @@ from proxy.admin_side.documents import answer, members, query, reason
 from proxy.admin_side.side import AdminSide, change
 from proxy.auth.admin import Caller
 from proxy.errors import ConfigurationError
-from proxy.pack_activation import Activation
+from proxy.packs.activation import Activation
 
 _DIGEST_CHARS = 64
 

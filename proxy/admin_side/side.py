@@ -14,7 +14,7 @@ from proxy.auth.key_registry import KeyRegistry
 from proxy.decisions.change_log import Change, ChangeLog
 from proxy.decisions.epochs import Epochs
 from proxy.hunting.campaigns import CampaignRegistry
-from proxy.pack_keeper import PackKeeper
+from proxy.packs.keeper import PackKeeper
 from proxy.rules.flag_store import FlagRegistry
 from proxy.samples.retention import Retention
 

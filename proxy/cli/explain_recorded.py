@@ -17,7 +17,7 @@ from proxy.decisions.reading import LogReader
 from proxy.detectors import field_table
 from proxy.errors import ConfigurationError
 from proxy.hindsight.rejudging import Again, NotReproducible, check_reproducible, judge_again
-from proxy.pack_archive import PACKS_FOLDER, load_archived
+from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.rules.pack import Mode, Pack
 
 _EXIT_NOT_REPRODUCED = 1

@@ -26,7 +26,7 @@ from proxy.hunting.core import hunt
 from proxy.hunting.hunter import Hunter
 from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
-from proxy.pack_watch import POLL_S, look, look_until_still, pack_of
+from proxy.packs.watch import POLL_S, look, look_until_still, pack_of
 from proxy.problem import YamlProblems
 from proxy.rules.pack import Mode
 from proxy.runtime import check_runtime, leave_no_core

@@ -11,7 +11,7 @@ from proxy.cli.admin_client import AdminClient
 from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.pack_tests import failures_of
 from proxy.errors import ConfigurationError
-from proxy.pattern_copy import patterns_digest
+from proxy.packs.pattern_copy import patterns_digest
 from proxy.rules.pack_loading import check_pack
 from proxy.strict_yaml import read
 

@@ -16,7 +16,7 @@ from proxy.config import load_settings
 from proxy.detectors import field_table
 from proxy.errors import ConfigurationError
 from proxy.hindsight.comparing import Comparison, compare
-from proxy.pack_archive import PACKS_FOLDER, load_archived
+from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.rules.diff import Change, differences
 from proxy.rules.pack import Pack
 from proxy.rules.pack_loading import load_pack

@@ -27,9 +27,9 @@ from proxy.errors import StoreUnavailable
 from proxy.hunter.finding import Finding
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.hunting.publishing import Publisher
-from proxy.pack_archive import Note, PackArchive
-from proxy.pack_keeper import PackKeeper
-from proxy.pack_watch import look, pack_of
+from proxy.packs.archive import Note, PackArchive
+from proxy.packs.keeper import PackKeeper
+from proxy.packs.watch import look, pack_of
 from proxy.rules.flag_rows import FLAGS_TABLE, flag_row
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey, World
@@ -39,9 +39,9 @@ from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
 from tests.decisions.bindings import sealed
 from tests.hunting.fake_hunt import finding
+from tests.packs.test_archive import made
 from tests.rig.raw_client import RawClient, Response, request
 from tests.rules.books import ExactFlags
-from tests.test_pack_archive import made
 
 ROOT = Caller("root", Role.OPERATOR, by_token=False)
 USER = pwd.getpwuid(os.getuid()).pw_name

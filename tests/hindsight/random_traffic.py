@@ -29,7 +29,7 @@ from proxy.fields import Value
 from proxy.fingerprint.winnow import Fingerprinter
 from proxy.intake import understand
 from proxy.link_names import LinkNames
-from proxy.pack_archive import Note, PackArchive
+from proxy.packs.archive import Note, PackArchive
 from proxy.refusal import refused, to_error, to_verdict
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags

@@ -17,7 +17,7 @@ from proxy.decisions.logged import Logged
 from proxy.decisions.reading import LogReader, log_files
 from proxy.detectors import field_table
 from proxy.hindsight.rejudging import Again, NotReproducible, judge_again
-from proxy.pack_archive import load_archived
+from proxy.packs.archive import load_archived
 from proxy.rules.conditions import fields_of
 from proxy.rules.pack import Mode, Pack
 from tests.hindsight.random_traffic import RandomTraffic, Sent

@@ -19,9 +19,9 @@ from proxy.clock import Clock
 from proxy.errors import ConfigurationError
 from proxy.log import get
 from proxy.metrics import Reload, Sample, Snapshot
-from proxy.pack_archive import Note, PackArchive
-from proxy.pack_watch import POLL_S, Sight, look, look_until_still, pack_of
-from proxy.pattern_copy import patterns_digest
+from proxy.packs.archive import Note, PackArchive
+from proxy.packs.pattern_copy import patterns_digest
+from proxy.packs.watch import POLL_S, Sight, look, look_until_still, pack_of
 from proxy.problem import YamlProblems
 from proxy.rules.pack import Pack
 

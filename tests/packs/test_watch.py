@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.pack_watch import look, look_until_still, pack_of
+from proxy.packs.watch import look, look_until_still, pack_of
 from proxy.problem import YamlProblems
 
 

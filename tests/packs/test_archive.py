@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigurationError
-from proxy.pack_archive import Note, PackArchive, archived_file, in_shadow, load_archived
+from proxy.packs.archive import Note, PackArchive, archived_file, in_shadow, load_archived
 from proxy.rules.pack import AllOf, FlagSpec, Mode, OnError, Pack, Rule, Severity, Subject
 from proxy.rules.pack_loading import check_pack
 
@@ -100,7 +100,7 @@ def test_an_age_in_shadow_counts_from_the_first_activation_and_begins_anew_after
 
 
 def test_whatever_has_a_mode_is_named_while_it_is_in_shadow() -> None:
-    text = (Path(__file__).parent / "rules" / "packs" / "specification.yaml").read_text()
+    text = (Path(__file__).parents[1] / "rules" / "packs" / "specification.yaml").read_text()
     pack, _ = check_pack(text.replace("mode: enforce", "mode: shadow").encode(), "f")
     assert pack
     named = {

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 
 from proxy.errors import ConfigurationError
-from proxy.pack_archive import archived_file
-from proxy.pack_keeper import PackKeeper
+from proxy.packs.archive import archived_file
+from proxy.packs.keeper import PackKeeper
 from proxy.problem import YamlProblems
 from proxy.rules.pack_loading import check_pack
 from proxy.strict_yaml import read

@@ -8,11 +8,11 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError
-from proxy.pack_activation import Activation
-from proxy.pack_archive import Note, PackArchive, load_archived
-from proxy.pack_keeper import PackKeeper
-from proxy.pack_watch import look, pack_of
-from tests.test_pack_archive import made
+from proxy.packs.activation import Activation
+from proxy.packs.archive import Note, PackArchive, load_archived
+from proxy.packs.keeper import PackKeeper
+from proxy.packs.watch import look, pack_of
+from tests.packs.test_archive import made
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from proxy.errors import ConfigurationError
-from proxy.pattern_copy import PATTERNS_FOLDER, copied_patterns, copy_patterns, patterns_digest
+from proxy.packs.pattern_copy import PATTERNS_FOLDER, copied_patterns, copy_patterns, patterns_digest
 from proxy.pattern_sets import load_pattern_sets
 from proxy.problem import YamlProblems
 

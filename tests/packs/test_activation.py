@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigurationError
-from proxy.pack_activation import put_in_place
+from proxy.packs.activation import put_in_place
 from tests.rig.unwritable import unwritable
 
 
