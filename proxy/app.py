@@ -23,7 +23,6 @@ from proxy.config import Upstream as UpstreamSettings
 from proxy.deciders import Deciders
 from proxy.decisions.journal import Journal
 from proxy.decisions.shared_heads import SharedHeads
-from proxy.descriptors import connections_within
 from proxy.dialects import dialects
 from proxy.gateway import Gateway
 from proxy.helper_model import HelperModels
@@ -32,6 +31,7 @@ from proxy.intake import Reader
 from proxy.link_names import LinkNames
 from proxy.listener import Caps, Listener
 from proxy.log import get
+from proxy.machine.descriptors import connections_within
 from proxy.metered_store import MeteredStore
 from proxy.metrics import Refusal, Tally
 from proxy.parts import Parts

@@ -18,7 +18,6 @@ from pathlib import Path
 import uvloop
 
 from proxy.clock import SystemClock
-from proxy.collecting import collect_briefly
 from proxy.config import Settings
 from proxy.control import Line, LineClosed, answer_parent
 from proxy.errors import StillgateError
@@ -26,6 +25,7 @@ from proxy.hunting.core import Kind, hunt
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
+from proxy.machine.collecting import collect_briefly
 from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.rules.pack import Mode
 from proxy.start import Start, store_access

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.collecting import collect_all
 from proxy.deciders import Deciders
 from proxy.gateway import Gateway
 from proxy.listener import Listener
+from proxy.machine.collecting import collect_all
 from proxy.metrics import Snapshot
 from proxy.parts import Parts
 from proxy.rules.pack import Pack

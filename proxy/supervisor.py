@@ -28,8 +28,8 @@ from proxy.fleet import Fleet
 from proxy.hunter_keeper import HunterKeeper
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.log import get
-from proxy.memory import Memory
-from proxy.memory_watch import MemoryWatch
+from proxy.machine.memory import Memory
+from proxy.machine.memory_watch import MemoryWatch
 from proxy.metrics import merge
 from proxy.packs.archive import PACKS_FOLDER, PackArchive
 from proxy.packs.keeper import PackKeeper

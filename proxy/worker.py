@@ -18,12 +18,12 @@ from typing import Any
 
 from proxy.app import Place, serve
 from proxy.clock import SystemClock
-from proxy.collecting import collect_briefly
 from proxy.control import Line, LineClosed, answer_parent, answer_to_the_end
 from proxy.errors import StillgateError
-from proxy.event_loop import EventLoop
-from proxy.huge_pages import use_huge_pages
 from proxy.log import configure, get
+from proxy.machine.collecting import collect_briefly
+from proxy.machine.event_loop import EventLoop
+from proxy.machine.huge_pages import use_huge_pages
 from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.packs.pattern_copy import copied_patterns
 from proxy.serving import Serving

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from proxy.event_loop import EventLoop
+from proxy.machine.event_loop import EventLoop
 from tests.rig.authority import HERE, Authority, pem
 from tests.rig.raw_client import chunk
 from tests.rig.scripted_upstream import http

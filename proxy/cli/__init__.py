@@ -13,7 +13,7 @@ from io import TextIOWrapper
 import typer
 
 from proxy.cli.verbs import group
-from proxy.descriptors import hold_standard_streams
+from proxy.machine.descriptors import hold_standard_streams
 
 app = group(
     {

@@ -17,10 +17,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from proxy.cli.options import AsJson, Config, Data
 from proxy.cli.printing import print_json
 from proxy.cli.replay_summary import print_summary, summary_document
-from proxy.collecting import collecting_briefly
 from proxy.config import load_settings
 from proxy.errors import ConfigurationError, StillgateError
 from proxy.hunting.core import hunt, terms_of
+from proxy.machine.collecting import collecting_briefly
 from proxy.policy_testing.schema import seconds
 from proxy.replay.hunting import Hunter
 from proxy.replay.lines import STDIN, Files

@@ -15,8 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from typing import Final
 
-from proxy.collecting import collect_briefly
 from proxy.errors import StillgateError
+from proxy.machine.collecting import collect_briefly
 from proxy.pattern_sets import load_pattern_sets
 from proxy.replay.reading import Reader, Wants
 from proxy.replay.seen import Batch

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from proxy.memory import Kernel, Memory
-from proxy.memory_watch import MemoryWatch
+from proxy.machine.memory import Kernel, Memory
+from proxy.machine.memory_watch import MemoryWatch
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

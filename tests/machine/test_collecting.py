@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from proxy import collecting
-from proxy.collecting import collect_all, collect_briefly
+from proxy.machine import collecting
+from proxy.machine.collecting import collect_all, collect_briefly
 
 
 class Node:

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from proxy.descriptors import connections_within
+from proxy.machine.descriptors import connections_within
 
 FOREVER = resource.RLIM_INFINITY
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from proxy.log import get
-from proxy.memory import Memory
+from proxy.machine.memory import Memory
 from proxy.metrics import Sample, Snapshot
 
 FULL_SHARE = 0.90

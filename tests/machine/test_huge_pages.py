@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.huge_pages import _places, use_huge_pages
+from proxy.machine.huge_pages import _places, use_huge_pages
 
 MAPS = """\
 55881796e000-558817a00000 r--p 00000000 fe:00 123456                     /usr/bin/python3.11
@@ -32,7 +32,7 @@ def test_only_whole_pages_of_memory_of_its_own_are_named() -> None:
 def test_what_is_in_use_goes_into_huge_pages_and_takes_no_more_memory() -> None:
     program = """
 import re
-from proxy.huge_pages import use_huge_pages
+from proxy.machine.huge_pages import use_huge_pages
 kept = [str(number) for number in range(400_000)]
 def figures():
     text = open("/proc/self/smaps_rollup").read()
@@ -54,7 +54,7 @@ print(use_huge_pages() // 1024, *before, *figures(), kept == [str(number) for nu
 def test_what_was_freed_goes_back_and_is_not_filled_again() -> None:
     program = """
 import re
-from proxy.huge_pages import use_huge_pages
+from proxy.machine.huge_pages import use_huge_pages
 made = [bytes(4096) for _ in range(25_000)]
 kept = made[::40]
 del made

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.event_loop import EventLoop
+from proxy.machine.event_loop import EventLoop
 
 REAL = socket.getaddrinfo
 
