@@ -7,7 +7,7 @@ import json
 import os
 import pwd
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,6 @@ from proxy.config import load_settings
 from proxy.decisions.change_log import ChangeLog
 from proxy.decisions.epochs import KEY_BYTES, TABLE, Epochs, epoch_of
 from proxy.decisions.target import FileTarget
-from proxy.errors import StoreUnavailable
 from proxy.hunter.finding import Finding
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.hunting.publishing import Publisher
@@ -36,21 +35,20 @@ from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.pack import Mode, Subject
 from proxy.samples.retention import Retention
 from proxy.store.base import Row
-from proxy.store.memory import MemoryStore
 from tests.decisions.bindings import sealed
 from tests.hunting.fake_hunt import finding
 from tests.packs.test_archive import made
 from tests.rig.raw_client import RawClient, Response, request
 from tests.rules.books import ExactFlags
+from tests.store.cuttable import Cuttable
 
 ROOT = Caller("root", Role.OPERATOR, by_token=False)
 USER = pwd.getpwuid(os.getuid()).pw_name
 
 
-class Cuttable(MemoryStore):
-    """The reference store with a line that can be cut, or be so slow that reading all flags takes `slow_s`."""
+class SlowStore(Cuttable):
+    """A line that can be cut, and a store so slow that reading all flags takes `slow_s`."""
 
-    away = False
     slow_s = 0.0
 
     async def scan(self, table: str) -> AsyncIterator[tuple[str, bytes]]:
@@ -59,22 +57,12 @@ class Cuttable(MemoryStore):
         if table == FLAGS_TABLE and isinstance(self._clock, VirtualClock):
             self._clock.advance(self.slow_s)
 
-    async def read(self, table: str, name: str) -> bytes | None:
-        if self.away:
-            raise StoreUnavailable("cut")
-        return await super().read(table, name)
-
-    async def write(self, rows: Sequence[Row], *, only_new: bool = False, given: Row | None = None) -> bool:
-        if self.away:
-            raise StoreUnavailable("cut")
-        return await super().write(rows, only_new=only_new, given=given)
-
 
 class Ground(NamedTuple):
     """An admin side that runs, with a token of each role and ways to be nobody."""
 
     side: AdminSide
-    store: Cuttable
+    store: SlowStore
     clock: VirtualClock
     socket: Path
     port: int
@@ -108,7 +96,7 @@ class Ground(NamedTuple):
 @asynccontextmanager
 async def running(tmp_path: Path) -> AsyncIterator[Ground]:
     clock = VirtualClock()
-    store = Cuttable(clock)
+    store = SlowStore(clock)
     keys = KeyRegistry(store, b"k" * 32, clock, random.Random(1).randbytes)
     tokens = TokenRegistry(store, b"t" * 32, clock, random.Random(2).randbytes)
     numbers = itertools.count(1)

@@ -18,27 +18,17 @@ from jwt.algorithms import RSAAlgorithm
 from proxy.auth import jwt as door
 from proxy.auth.jwt import Tokens
 from proxy.clock import VirtualClock
-from proxy.errors import ProxyError, StoreUnavailable
+from proxy.errors import ProxyError
 from proxy.store.memory import MemoryStore
 from tests.auth.issuers import issuer
 from tests.auth.tokens import ISS, Json, claims, craft, jwk, jwks, key_for, rsa_key, sign
+from tests.store.cuttable import Cuttable
 
 NOW = VirtualClock().wall()
 GOOD = claims(NOW)
 RSA, PUBLIC = rsa_key(), rsa_key().public_key()
 PEM = PUBLIC.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 DER = PUBLIC.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-class Cuttable(MemoryStore):
-    """The reference store with a line that can be cut."""
-
-    away = False
-
-    async def read(self, table: str, name: str) -> bytes | None:
-        if self.away:
-            raise StoreUnavailable("cut")
-        return await super().read(table, name)
 
 
 class Ground:

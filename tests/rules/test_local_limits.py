@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
@@ -14,33 +14,11 @@ from proxy.rules import returns
 from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
-from proxy.store.base import SLOTS, Ask, Credit, Grant, Held, Hold
-from proxy.store.memory import MemoryStore
+from proxy.store.base import SLOTS
+from tests.store.cuttable import Cuttable
 
 MINUTE_S = 60.0
 CALLER = Principal("key_1", "acme", "acme", "pro", 0.0, {})
-
-
-class Cuttable(MemoryStore):
-    """The reference store, away when told to be."""
-
-    away = False
-
-    def _look(self) -> None:
-        if self.away:
-            raise StoreAway("away")
-
-    async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
-        self._look()
-        return await super().reserve(asks, op)
-
-    async def credit(self, amounts: Sequence[Credit], op: str) -> None:
-        self._look()
-        await super().credit(amounts, op)
-
-    async def hold(self, holds: Sequence[Hold]) -> list[Held]:
-        self._look()
-        return await super().hold(holds)
 
 
 @pytest.fixture
@@ -50,7 +28,9 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def store(clock: VirtualClock) -> Cuttable:
-    return Cuttable(clock)
+    store = Cuttable(clock)
+    store.cut = StoreAway
+    return store
 
 
 Make = Callable[..., Quotas]

@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import random
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,37 +17,14 @@ from proxy.rules.pack import AllOf, Scope, Signal
 from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_counters import AnyCounter
 from proxy.rules.signal_sync import SignalSync
-from proxy.store.base import Ask, Grant, Note, Store
+from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
-from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
+from tests.store.cuttable import Cuttable
 
 HOUR = 3600
 REQUESTS = Signal("asks", "", Scope.ACCOUNT, HOUR * 1000, AllOf(()), "digest 1")
 DISTINCT = Signal("tokens", "request.logit_bias_keys", Scope.ACCOUNT, HOUR * 1000, AllOf(()), "digest 2")
-
-
-class Cuttable(MemoryStore):
-    """The reference store with a line that can be cut, before a call or before its answer."""
-
-    away = False
-    deaf = False
-
-    async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
-        if self.away:
-            raise StoreUnavailable("cut")
-        answer = await super().reserve(asks, op)
-        if self.deaf:
-            raise StoreUnavailable("cut")
-        return answer
-
-    async def note(self, notes: Sequence[Note]) -> list[int]:
-        if self.away:
-            raise StoreUnavailable("cut")
-        answer = await super().note(notes)
-        if self.deaf:
-            raise StoreUnavailable("cut")
-        return answer
 
 
 class Replica:
