@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.rig.invariants import Dialect, Witness, assert_invariants
 from tests.rig.process import Stillgate
-from tests.rig.raw_client import BrokenError, RawClient, Response, post
+from tests.rig.raw_client import BrokenError, RawClient, Response, post, request
 from tests.rig.scripted_upstream import ScriptedUpstream, event, json_answer
 
 CHAT = "/v1/chat/completions"
@@ -116,6 +116,11 @@ async def _rest(client: RawClient) -> bytes:
         return await client.to_end()
     except BrokenError as broken:
         return broken.received
+
+
+def sized(scene: Scene, body: bytes, *headers: tuple[str, str], path: str = CHAT) -> bytes:
+    """Return a request of the scene's customer with a body of its own, as long as it says."""
+    return request("POST", path, [("Host", "a"), scene.bearer, ("Content-Length", str(len(body))), *headers], body)
 
 
 @asynccontextmanager

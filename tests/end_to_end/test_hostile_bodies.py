@@ -13,7 +13,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from tests.end_to_end.scene import CHAT, Scene, chat, staged
+from tests.end_to_end.scene import CHAT, Scene, chat, sized, staged
 from tests.rig.raw_client import chunk, post, request
 from tests.rig.speech import SPEECHES
 
@@ -26,10 +26,6 @@ JSON = ("Content-Type", "application/json")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     async with staged(tmp_path_factory.mktemp("bodies")) as scene:
         yield scene
-
-
-def sized(scene: Scene, body: bytes, *headers: tuple[str, str], path: str = CHAT) -> bytes:
-    return request("POST", path, [("Host", "a"), scene.bearer, ("Content-Length", str(len(body))), *headers], body)
 
 
 @cache

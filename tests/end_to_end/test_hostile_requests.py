@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from proxy.admin import ROUTES
-from tests.end_to_end.scene import CHAT, MESSAGES, Scene, answer, chat, staged
+from tests.end_to_end.scene import CHAT, MESSAGES, Scene, answer, chat, sized, staged
 from tests.rig.invariants import Dialect
 from tests.rig.raw_client import Response, chunk, get, post, request
 from tests.rig.scripted_upstream import Recorded, after_interim, json_answer
@@ -26,10 +26,6 @@ SETTINGS = {"limits": {"body_bytes": LIMIT}, "listen": {"hosts": ["a", "127.0.0.
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     async with staged(tmp_path_factory.mktemp("requests"), SETTINGS) as scene:
         yield scene
-
-
-def sized(scene: Scene, body: bytes, *headers: tuple[str, str], path: str = CHAT) -> bytes:
-    return request("POST", path, [("Host", "a"), scene.bearer, ("Content-Length", str(len(body))), *headers], body)
 
 
 PATHS = [
