@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
 
 from proxy.deciding import Decision
 from proxy.decision import ALLOWED, NO_SHADOW, Effect, Shadow, Verdict
@@ -16,6 +18,7 @@ from proxy.rules.engine import NO_JUDGEMENT
 from proxy.rules.reservation import Denial, limit_words
 from proxy.rules.units import window_text
 
+NO_LINKS: Final[Mapping[str, str]] = MappingProxyType({"docs_url": "", "appeal_url": ""})  # where no operator is
 # Beyond this a client had better not wait for its turn but tell a person.
 _RETRYABLE_MS = 3_600_000
 

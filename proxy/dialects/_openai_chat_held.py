@@ -29,7 +29,7 @@ _CALLS: Final = ("tool_calls", "function_call")
 _PIECES: Final = ("text", "summary", "thinking")  # members of an item that a stream carries on
 _ENDS: Final = ("signature", "data")  # members after which another item begins
 MAX_LANES: Final = 1_024  # eight times as many choices as can be asked for
-_STEPS: Final = 4  # choices, a place, message or delta, and the name
+STEPS: Final = 4  # choices, a place, message or delta, and the name
 
 
 def calls_tools(holder: object) -> bool:
@@ -131,7 +131,7 @@ class HeldTurns:
     def note(self, part: Part, chunk: Chunk) -> None:
         """Keep what a part of a chunk says, if it is a member of a message; elsewhere no client returns it."""
         name = part.path[-1]
-        if len(part.path) != _STEPS or type(name) is not str or self._left < 0:
+        if len(part.path) != STEPS or type(name) is not str or self._left < 0:
             return
         turn = self._turns.setdefault(part.lane, _Turn(chunk))
         self._left -= turn.members.setdefault(name, _Member()).add(value_at(chunk, part.path))

@@ -10,12 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from proxy.dialects._openai_chat_held import handle_in
+from proxy.dialects._openai_chat_held import STEPS, TEXTS, handle_in
 from proxy.exchange import Chunk, Gap, text_bytes
 from proxy.wire import SUMMED_BYTES, Part, Path, Summarise, edited
-
-_NAMES = ("reasoning_content", "reasoning")
-_STEPS = 4  # choices, a place, message or delta, and the name
 
 
 class _Delta(Protocol):
@@ -32,7 +29,7 @@ class _Thought:
 def _name_of(part: Part) -> str:
     """Return the name of reasoning that is text, empty if it is none of the usual."""
     name = part.path[-1]
-    if not part.text or len(part.path) != _STEPS or type(name) is not str or name not in _NAMES:
+    if not part.text or len(part.path) != STEPS or type(name) is not str or name not in TEXTS:
         return ""
     handle = handle_in(name, part.text)
     return "" if handle and handle == part.text.strip() else name

@@ -16,7 +16,7 @@ Numbers = NDArray[np.int32]
 
 _FIRST_BITS = 12
 _AT_ONCE = 1 << 18  # keys that are placed at once: what is needed on the way takes some 40 bytes each
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads keys that differ in few bits
+MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads keys that differ in few bits
 _NONE = np.int32(-1)
 
 
@@ -112,7 +112,7 @@ class Ids:
                 numbers, slots = numbers[lost], (slots[lost] + 1) & self._mask
 
     def _slots(self, keys: Keys) -> NDArray[np.int64]:
-        return ((keys * _MIX) >> np.uint64(64 - self._bits)).astype(np.int64)
+        return ((keys * MIX) >> np.uint64(64 - self._bits)).astype(np.int64)
 
     def _resize(self, bits: int) -> None:
         self._bits = bits

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from proxy.hunter.columns import Columns
 from proxy.hunter.grouped import Grouped
-from proxy.hunter.ids import Ids, Keys, Numbers, joined
+from proxy.hunter.ids import MIX, Ids, Keys, Numbers, joined
 
 _LONE_BITS = 23  # eight million prints that one tenant used so far: 67 MB
 _NOBODY = np.int32(-1)
@@ -25,7 +25,6 @@ PAIRS_MOST = 12_000_000
 # Of so many this part is kept once there are more: to make the indexes anew takes seconds, so it is to be seldom.
 _KEPT_PART = 0.8
 _INDEXED_AT_ONCE = 1 << 20  # rows
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # as in `ids`
 
 
 class Postings:
@@ -126,7 +125,7 @@ class Postings:
     def _lessen(self, left: NDArray[np.float64], since: float) -> None:
         """Let pairs have a part of their uses; by the print they are rounded up or down, so that nothing adds up."""
         pairs, seed = self.pairs, np.float64(since).view(np.uint64)
-        up = (((self.print_keys() ^ seed) * _MIX) >> np.uint64(32)).astype(np.float64) / (1 << 32)
+        up = (((self.print_keys() ^ seed) * MIX) >> np.uint64(32)).astype(np.float64) / (1 << 32)
         for start in range(0, len(pairs), _INDEXED_AT_ONCE):
             part = slice(start, start + _INDEXED_AT_ONCE)
             of = left[pairs["account"][part]]

@@ -25,7 +25,7 @@ from proxy.intake import understand
 from proxy.policy_testing.campaigns import KnownCampaigns
 from proxy.policy_testing.requests import Asked, Caller
 from proxy.policy_testing.schema import Fixtures, ModelFixture
-from proxy.refusal import to_error
+from proxy.refusal import NO_LINKS, to_error
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.flags import Flags
 from proxy.rules.pack import Mode, Pack
@@ -37,7 +37,6 @@ from proxy.store.memory import MemoryStore
 
 _TEND_US = 250_000  # as often as production looks after its leases
 _RENEW_US = 5_000_000  # concurrency slots that are in use must be renewed by then
-_LINKS = {"docs_url": "", "appeal_url": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +190,7 @@ class World:
     async def _note(self, exchange: Exchange, decision: Decision, answered: Answered, takes: float) -> Observed:
         status, code, message = answered.status, "", ""
         if decision.effect is Effect.DENY:
-            error = to_error(decision, exchange.id, _LINKS)
+            error = to_error(decision, exchange.id, NO_LINKS)
             status, code, message = error.status, error.code, error.message
             answered = Answered(status, Usage(0, 0))
         shadow = decision.shadow_denials

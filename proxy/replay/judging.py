@@ -19,12 +19,11 @@ from proxy.decision import Effect
 from proxy.exchange import Answered, Call, Exchange, Principal, Usage
 from proxy.fields import FieldTable
 from proxy.fingerprint.winnow import Prints
-from proxy.refusal import to_error
+from proxy.refusal import NO_LINKS, to_error
 from proxy.replay.reading import principal_of
 from proxy.replay.seen import Caller, Request, Seen
 from proxy.rules.reservation import Amounts
 
-_LINKS: Final = {"docs_url": "", "appeal_url": ""}
 _CALLERS_MAX: Final = 100_000  # at some 600 bytes each; then all are made anew
 _NOTHING: Final = Usage(0, 0)
 
@@ -67,7 +66,7 @@ class Judging:
         decision = await decider.decide(exchange, estimate)
         status, used = seen.status, seen.usage
         if decision.effect is Effect.DENY:
-            error = to_error(decision, exchange.id, _LINKS)
+            error = to_error(decision, exchange.id, NO_LINKS)
             status, used = error.status, _NOTHING
         elif status >= 400:
             used = _NOTHING

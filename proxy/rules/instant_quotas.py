@@ -14,7 +14,7 @@ from typing import NamedTuple
 from proxy.clock import Clock
 from proxy.exchange import NO_TIES, Principal, Ties
 from proxy.rules.leases import Refusal
-from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota, Scope
+from proxy.rules.pack import OF_CALLER, Limit, Measure, Mode, Pack, Quota
 from proxy.rules.quotas import scope_value
 from proxy.rules.reservation import Amounts, Denial, Plan, Reservation
 from proxy.store.base import MAX_UNITS
@@ -23,7 +23,6 @@ from proxy.store.unit_window import UnitWindow
 _MEASURES = tuple(Measure)
 # Windows beyond which those that ran empty are looked for, at some 300 bytes each; then twice what was left.
 _FEW_WINDOWS = 400_000
-_OF_CALLER = frozenset({Scope.KEY, Scope.ACCOUNT, Scope.TENANT})
 
 
 class _Count(NamedTuple):
@@ -160,7 +159,7 @@ class InstantQuotas:
 def _counts_something(counts: _Counts) -> bool:
     """Tell whether anything is counted of the caller himself."""
     return any(
-        count.window is not None and count.window.slots and count.quota.per in _OF_CALLER
+        count.window is not None and count.window.slots and count.quota.per in OF_CALLER
         for count in (*counts.enforced, *counts.shadow)
     )
 

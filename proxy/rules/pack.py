@@ -37,6 +37,9 @@ class Scope(StrEnum):
     GLOBAL = "global"
 
 
+OF_CALLER = frozenset({Scope.KEY, Scope.ACCOUNT, Scope.TENANT})  # what counts in them is the caller's own
+
+
 class Mode(StrEnum):
     """What a quota or a rule does: count and report, act, or nothing."""
 

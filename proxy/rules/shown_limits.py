@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.rules.pack import Limit, Measure, Quota, Scope
+from proxy.rules.pack import OF_CALLER, Limit, Measure, Quota
 from proxy.rules.reservation import Amounts, Denial, Measured, Plan, Shown
 
 _NONE = float("inf")
-_OWN = frozenset({Scope.KEY, Scope.ACCOUNT, Scope.TENANT})
 _MEASURES = tuple(Measure)
 # No header has a word for money. How many more may run at this moment is another number before it is read.
 _UNTOLD = frozenset({_MEASURES.index(Measure.COST_USD), _MEASURES.index(Measure.CONCURRENCY)})
@@ -61,4 +60,4 @@ def binding(plan: Plan, asked: Amounts, now: float, met: Denial | None = None) -
 
 
 def _is_own(quota: Quota) -> bool:
-    return quota.disclose and quota.per in _OWN
+    return quota.disclose and quota.per in OF_CALLER
