@@ -6,11 +6,11 @@ Law: every pattern is checked where it stands; a set with a fault is not there a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -18,7 +18,7 @@ from proxy.document import Document, Steps
 from proxy.folding import fold_pattern
 from proxy.linear_match import compile_pattern
 from proxy.problem import Problem, Unreadable, YamlProblems, has_errors, in_order, nearest, quoted
-from proxy.strict_model import StrictModel, validate
+from proxy.strict_model import StrictModel, not_empty, one_line, validate
 from proxy.strict_yaml import parse, read
 
 _MAX_PATTERNS = 500
@@ -50,9 +50,6 @@ class Within(StrEnum):
     PROMPT = "prompt"
 
 
-Items = TypeVar("Items", bound=Sized)
-
-
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text) or len(text) > 64:
         raise ValueError("should be 1 to 64 lower-case letters and digits, parted by - or _")
@@ -65,20 +62,8 @@ def _word(text: str) -> str:
     return text
 
 
-def _line(text: str) -> str:
-    if not text.strip() or not text.isprintable():
-        raise ValueError("should be one line of text")
-    return text
-
-
-def _not_empty(items: Items) -> Items:
-    if not items:  # pydantic's own min_length also complains of a list whose items are all wrong
-        raise ValueError("should not be empty")
-    return items
-
-
 Name = Annotated[str, AfterValidator(_name)]
-Line = Annotated[str, Field(max_length=_MAX_TERM_CHARS), AfterValidator(_line)]
+Line = Annotated[str, Field(max_length=_MAX_TERM_CHARS), AfterValidator(one_line)]
 Terms = Annotated[tuple[Line, ...], Field(max_length=_MAX_TERMS)]
 
 
@@ -96,7 +81,7 @@ class PatternEntry(StrictModel):
     id: Name = Field(description="Its identity; unique in the file.")
     languages: Annotated[tuple[Name, ...], Field(max_length=16)] = Field((), description="The languages it is in.")
     weight: float = Field(1.0, gt=0, le=1, description="How sure the field may be if only this is found, up to 1.")
-    all: Annotated[Terms, AfterValidator(_not_empty)] = Field(
+    all: Annotated[Terms, AfterValidator(not_empty)] = Field(
         description="What has to be there: words, $lists of words, or expressions; in any order."
     )
     none: Terms = Field((), description="What must not be there.")
@@ -114,9 +99,9 @@ class PatternSetFile(StrictModel):
     description: Annotated[str, Field(max_length=4000)] = Field(description="What it finds, and how well, as measured.")
     words: dict[
         Annotated[str, AfterValidator(_word)],
-        Annotated[tuple[Line, ...], Field(max_length=_MAX_WORDS), AfterValidator(_not_empty)],
+        Annotated[tuple[Line, ...], Field(max_length=_MAX_WORDS), AfterValidator(not_empty)],
     ] = Field({}, description="Lists of words and phrases that patterns name as $list.")
-    patterns: Annotated[tuple[PatternEntry, ...], Field(max_length=_MAX_PATTERNS), AfterValidator(_not_empty)] = Field(
+    patterns: Annotated[tuple[PatternEntry, ...], Field(max_length=_MAX_PATTERNS), AfterValidator(not_empty)] = Field(
         description="What is looked for."
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -38,6 +38,21 @@ class StrictModel(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+Items = TypeVar("Items", bound=Sized)
+
+
+def one_line(text: str) -> str:
+    """Check that a value is one line of text; for a validator."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError("should be one line of text")
+    return text
+
+
+def not_empty(items: Items) -> Items:
+    """Check that a list or a map has something in it; pydantic's own bound also complains of one that is all wrong."""
+    if not items:
+        raise ValueError("should not be empty")
+    return items
 
 
 def validate(

@@ -13,7 +13,7 @@ from proxy.decision import Effect
 from proxy.link_names import attribute_name
 from proxy.rules.schema_types import Line
 from proxy.settings_types import DialectName
-from proxy.strict_model import StrictModel
+from proxy.strict_model import StrictModel, not_empty
 
 DEFAULT_START = "2026-01-15T12:00:00Z"
 _MAX_SECONDS = 3_660 * 86_400
@@ -42,12 +42,6 @@ def _moment(text: object) -> float:
     if moment.tzinfo is None:
         raise ValueError(f"should say its time zone, such as {DEFAULT_START}")
     return moment.timestamp()
-
-
-def _not_empty(items: Any) -> Any:  # noqa: ANN401 - a list or a map of anything
-    if not items:
-        raise ValueError("should not be empty")
-    return items
 
 
 Duration = Annotated[float, BeforeValidator(seconds)]
@@ -170,7 +164,7 @@ class CaseEntry(StrictModel):
     """One story on a clock, a store and flags of its own."""
 
     name: Line = Field(description="What it promises.")
-    steps: Annotated[tuple[Step, ...], AfterValidator(_not_empty)] = Field(description="In order.")
+    steps: Annotated[tuple[Step, ...], AfterValidator(not_empty)] = Field(description="In order.")
 
 
 class TestFile(StrictModel):
@@ -185,4 +179,4 @@ class TestFile(StrictModel):
         _moment(DEFAULT_START), description=f"Where the clock begins; {DEFAULT_START} without it."
     )
     fixtures: Fixtures = Field(Fixtures(), description="What the cases name.")
-    cases: Annotated[tuple[CaseEntry, ...], AfterValidator(_not_empty)] = Field(description="In any order.")
+    cases: Annotated[tuple[CaseEntry, ...], AfterValidator(not_empty)] = Field(description="In any order.")

@@ -14,11 +14,10 @@ from proxy.rules.rule_schema import (
     RungEntry,
     SignalEntry,
     Values,
-    not_empty,
 )
 from proxy.rules.schema_types import Code, Id, Line, Message, Name, Window
 from proxy.rules.units import units
-from proxy.strict_model import StrictModel
+from proxy.strict_model import StrictModel, not_empty
 
 DEFAULT_MESSAGE = "Limit on {measure} reached. Retry after {retry_after}."
 

@@ -26,13 +26,6 @@ Count = Annotated[str, WithJsonSchema({"x-completed": "Count"})]
 Values = Annotated[Any, WithJsonSchema({"x-completed": "Values"})]
 
 
-def not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Check a list's length; pydantic's own min_length also complains of a list whose items are all wrong."""
-    if not items:
-        raise ValueError("should not be empty")
-    return items
-
-
 def _subjects(one_or_more: object) -> tuple[Subject, ...]:
     names = [one_or_more] if isinstance(one_or_more, str) else one_or_more
     if not isinstance(names, list) or not names or any(name not in _SUBJECTS for name in names):

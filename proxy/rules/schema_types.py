@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from proxy.problem import nearest, quoted
 from proxy.rules.units import lifetime_ms, window_ms
+from proxy.strict_model import one_line
 
 # What a message to a client may name; rules, thresholds and detectors must not leak through it.
 VARIABLES = ("measure", "window", "retry_after", "exchange_id", "docs_url", "appeal_url")
@@ -43,15 +44,9 @@ def _name(text: str) -> str:
     return text
 
 
-def _line(text: str) -> str:
-    if not text.strip() or not text.isprintable():
-        raise ValueError("should be one line of text")
-    return text
-
-
 def _message(text: str, variables: Sequence[str] = VARIABLES) -> str:
     """Check a message's variables: plain names from the fixed list, as str.format would read them, and no more."""
-    _line(text)
+    one_line(text)
     try:
         parts = list(string.Formatter().parse(text))
     except ValueError:
@@ -92,8 +87,8 @@ _NAME_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"
 Id = Annotated[str, AfterValidator(_id), _ID_SCHEMA]
 Name = Annotated[str, AfterValidator(_name), _NAME_SCHEMA]
 Code = Annotated[str, AfterValidator(_code), _NAME_SCHEMA]
-Line = Annotated[str, Field(max_length=128), AfterValidator(_line)]
-Sentence = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(_line)]
+Line = Annotated[str, Field(max_length=128), AfterValidator(one_line)]
+Sentence = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(one_line)]
 Message = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(_message)]
 RungMessage = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(_rung_message)]
 Window = Annotated[int, BeforeValidator(window_ms), _TIME_SCHEMA]
