@@ -14,9 +14,9 @@ from proxy.actions.clamp import Clamp
 from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
 from proxy.detectors import field_table
-from proxy.exchange import NO_TIES, Call, Exchange, Principal
+from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.rules.cel import Expressions
-from proxy.rules.engine import Engine, Judgement
+from proxy.rules.engine import Engine, Judgement, subject_name
 from proxy.rules.flags import Flag, World
 from proxy.rules.pack import (
     AllOf,
@@ -251,6 +251,8 @@ def test_an_exemption_spares_the_named_rules_and_says_so_until_it_ends() -> None
     judged = bench.judge(exchange(fields=given))
     assert (judged.fired, judged.exempt, judged.enforced.rung) == (("b",), ("research",), "observe")
     assert bench.judge(exchange(fields=given), NOW + 61).fired == ("a", "b")
+    others = bench.judge(exchange("other", "elsewhere", {"account.tenant": "elsewhere"}))
+    assert (others.fired, others.exempt, others.enforced.score) == (("a", "b"), (), 70)
 
 
 def test_an_exemptions_cap_takes_higher_rungs_away_and_says_so() -> None:
@@ -264,6 +266,7 @@ def test_a_rule_that_has_expired_does_nothing() -> None:
     bench = Bench(pack(rule("a", 45, expires=NOW + 1)))
     assert bench.judge().fired == ("a",)
     assert bench.judge(now=NOW + 1).fired == ()
+    assert Bench(pack(rule("a", 45, expires=NOW), rule("b", 45, expires=NOW + 1))).judge().fired == ("b",)
 
 
 @pytest.mark.parametrize(("on_error", "fired"), [(OnError.SKIP, ()), (OnError.TREAT_AS_MATCH, ("a",))])
@@ -274,6 +277,39 @@ def test_a_field_that_a_detector_could_not_tell_is_no_false(on_error: OnError, f
     judged = bench.judge(given)
     assert judged.failed == ("a",)
     assert judged.fired == (*fired, "b")
+
+
+@pytest.mark.parametrize("world", World)
+@pytest.mark.parametrize("subject", Subject)
+def test_a_flag_that_stands_in_one_world_counts_there_though_no_rule_fires_and_the_ties_differ(
+    world: World, subject: Subject
+) -> None:
+    """The hunter's flags are in the world of their campaign's entry, and the best match in shadow may be another's."""
+    bench = Bench(pack())
+    given = exchange()
+    given.ties, given.shadow_ties = Ties("t-enforced", "c-enforced"), Ties("t-shadow", "c-shadow")
+    bench.flags.put(world, subject, subject_name(subject, given, world), Flag("raised", 45, NOW - 1, NOW + 9, "r"))
+    judged = bench.judge(given)
+    scores = {World.ENFORCED: judged.enforced.score, World.SHADOW: judged.shadow.score}
+    assert scores == {**dict.fromkeys(World, 0), world: 45}
+
+
+def test_a_rule_that_fails_is_told_of_also_where_nothing_else_is_to_be_said() -> None:
+    given = exchange()
+    given.unknown = frozenset({"request.logprobs"})
+    judged = Bench(pack(rule("a", 45))).judge(given)
+    assert (judged.failed, judged.fired, judged.enforced.score) == (("a",), (), 0)
+    assert Bench(pack(rule("a", 45, expires=NOW))).judge(given).failed == ()
+
+
+def test_what_the_record_holds_is_what_rules_read_and_all_that_costs_nothing_but_what_names_somebody() -> None:
+    named = rule("named", 45, AllOf((Test("account.name", Operator.EQ, "acme"), Test("account.key", Operator.EQ, "k"))))
+    shapely = rule("shapely", 45, Test("content.trace_elicitation", Operator.GTE, 0.5))
+    engine = Bench(pack(named, shapely, signals=(signal("first"),))).engine
+    assert {"account.name", "account.key", "content.trace_elicitation"} <= engine.reads
+    assert not {name for name in engine.recorded if name in TABLE and TABLE[name].private}
+    assert {"content.trace_elicitation", "request.stream", "account.plan", "signals.first"} <= {*engine.recorded}
+    assert "content.trace_elicitation" not in Bench(pack(named)).engine.recorded
 
 
 def test_expressions_and_comparisons_fire_in_the_order_of_the_pack_and_one_that_fails_stops_no_other() -> None:
