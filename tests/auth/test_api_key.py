@@ -76,15 +76,25 @@ def test_a_key_ends_at_its_expiry(now: float, usable: bool) -> None:
         ({"account": "a", "attributes": ["x"]}, "attributes"),
         ({"account": "a", "attributes": {"payment": 3}}, "attributes"),
         ({"account": "a", "attributes": {str(n): "" for n in range(17)}}, "attributes"),
+        ({"account": "a", "attributes": {"payment": "x" * 257}}, "attributes"),
+        ({"account": "a", "attributes": {"pay ment": "x"}}, "attributes"),
         ({"account": "a", "attributes": {"payment": "x", "peer": "x"}}, "attributes: peer is what callers"),
         ({"account": "a", "attributes": {"peer_prefix": "x"}}, "attributes: peer_prefix is what callers"),
         ({"account": "a", "secret": "too-short"}, "secret"),
+        ({"account": "a", "secret": ["x" * 22]}, "secret"),
         ({"account": "a", "secret": "sgk_" + "0" * 33}, "secret"),
     ],
 )
 def test_a_bad_request_for_a_key_names_the_field(data: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         KeyRequest.read(data)
+
+
+def test_a_request_for_a_key_is_taken_as_it_is_said() -> None:
+    said = {"account": "a", "tenant": "t", "plan": "p", "created_at": 5, "expires_at": 7.5, "secret": "x" * 22}
+    asked = KeyRequest.read({**said, "attributes": {"payment": "card", "age": "x" * 256}})
+    assert asked == KeyRequest("a", "t", "p", 5.0, 7.5, (("age", "x" * 256), ("payment", "card")), "x" * 22)
+    assert KeyRequest.read({"account": "a"}) == KeyRequest("a", "a", "default")
 
 
 def test_a_secret_is_in_no_representation_that_is_stored_or_shown() -> None:

@@ -49,6 +49,8 @@ def test_a_key_without_a_name_counts_alone_only() -> None:
     assert alone.find("RS256", None) is alone.find("RS256", "whatever") is not None
     beside = read_jwks(jwks(jwk(rsa_key(), None), jwk(rsa_key(1), "k2")), ALL)
     assert beside.find("RS256", "unknown") is None
+    curve = read_jwks(jwks(jwk(key_for("ES256"), None), RSA, jwk(rsa_key(), None, alg="RSA-OAEP")), ALL)
+    assert curve.find("ES256", None) is curve.find("ES256", "whatever") is not None, "the other nameless one is no use"
     with pytest.raises(Unusable):
         read_jwks(jwks(jwk(rsa_key(), None), jwk(rsa_key(1), None)), ALL)
 

@@ -320,6 +320,22 @@ async def test_without_the_store_only_accounts_whose_age_is_told_or_known_get_in
         assert await ground.status(sign(claims(NOW, jti="2"), rsa_key(1))) == 401
 
 
+async def test_a_refusal_is_forgotten_also_of_a_token_that_is_sent_all_the_time(ground: Ground) -> None:
+    """Its issuer may have made a new key under the old one's name."""
+    renewed = sign(GOOD, rsa_key(3))
+    assert await ground.status(renewed) == 401
+    ground.publish(jwk(rsa_key(3)))
+    ground.clock.advance(6)
+    assert [await ground.status(sign(GOOD, RSA, kid="unknown")), await ground.status(renewed)] == [401, 401]
+    ground.clock.advance(6)
+    assert await ground.status(renewed) == 200
+
+
+async def test_what_looks_like_a_token_is_taken_for_one_and_no_key_is(ground: Ground) -> None:
+    assert ground.tokens.takes(TOKEN)
+    assert not ground.tokens.takes("sk-another-gateways-key")
+
+
 async def test_without_issuers_nothing_is_taken_for_a_token() -> None:
     clock = VirtualClock()
     assert not Tokens({}, MemoryStore(clock), clock, b"k" * 32, lambda: 0.5).takes(TOKEN)

@@ -114,7 +114,8 @@ def test_a_mapped_claim_of_another_kind_refuses_the_token(user: Any) -> None:
 
 def test_a_tenant_that_a_claim_names_must_be_there_and_a_plan_need_not() -> None:
     assert fault(claims(NOW, org=None), claims={"tenant": "org"}) is Fault.CLAIM
-    assert fault(claims(NOW, plan=3), claims={"plan": "plan"}) is Fault.CLAIM
+    for plan in (3, "", "pro plan", "p" * 129):
+        assert fault(claims(NOW, plan=plan), claims={"plan": "plan"}) is Fault.CLAIM
     caller = read_caller(claims(NOW), "corp", issuer(claims={"plan": "plan"}, plan="team", tenant="acme"))
     assert (caller.tenant, caller.plan) == ("acme", "team")
     assert read_caller(claims(NOW), "corp", issuer()).tenant == "corp~alice"

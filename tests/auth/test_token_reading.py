@@ -36,6 +36,7 @@ def test_a_number_may_have_what_64_bits_take() -> None:
 def test_no_key_of_ours_looks_like_a_token_and_every_token_does() -> None:
     assert not looks_like_token(mint(lambda count: b"\xff" * count))
     assert not looks_like_token("sk-an.imported.key-of-another-gateway")
+    assert not looks_like_token("eye-and-hand-another-gateways-key")
     assert looks_like_token(sign(GOOD, rsa_key()))
     assert looks_like_token("eyJhbGciOiJSU0EtT0FFUCJ9.a.b.c.d")  # an encrypted one, which is refused as malformed
 
