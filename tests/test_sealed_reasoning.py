@@ -75,6 +75,8 @@ def test_whatever_is_changed_in_a_handle_is_noticed() -> None:
     owner = slice(12, 28)
     raw[owner] = base64.b64decode(of("eve").seal(BLOCK).removeprefix(PREFIX))[owner]
     assert of("eve").open(PREFIX + base64.b64encode(raw).decode()) is None, "given to oneself"
+    for changed in (f"{handle}\n", f"{PREFIX}-{handle.removeprefix(PREFIX)}", f"{handle[:40]} {handle[40:]}"):
+        assert of("acme").open(changed) is None, "letters that lenient readers skip"
 
 
 @given(st.text() | st.binary().map(lambda raw: PREFIX + base64.b64encode(raw).decode()) | st.text().map(PREFIX.__add__))
