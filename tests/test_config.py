@@ -162,6 +162,7 @@ def test_every_price_of_six_decimals_is_exact(picodollars: int) -> None:
             "3:1: list the models that customers may name, such as models: {large: {upstream: default}}"
         ]),
         (MODEL, ["3:10: there is no upstream 'default'"]),
+        ("upstreams: 3\nmodels: {large: {}}\n", ["3:12: should be a map of keys and values"]),
         (UPSTREAM + "models: {large: {upstream: defalt}}\n", [
             "4:28: there is no upstream 'defalt' - did you mean 'default'?"
         ]),
@@ -183,6 +184,20 @@ def test_every_price_of_six_decimals_is_exact(picodollars: int) -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_said_where_it_stands(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert refused(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "listen: {port: 0}\nadmin: {port: 0}\n",
+        "listen: {host: '::1', port: 9090}\n",
+        "listen: {port: 0}\nhealth: {port: 8080}\n",
+        "limits: {connections: 1000}\n",
+        "limits: {connections: 10, connections_per_peer: 10}\n",
+    ],
+)
+def test_what_only_looks_like_a_contradiction_is_none(tmp_path: Path, text: str) -> None:
+    load(tmp_path, text)
 
 
 def test_all_problems_are_found_in_one_pass(tmp_path: Path) -> None:
