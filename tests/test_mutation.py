@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutation.equivalents import EQUIVALENT
-from tests.mutation.groups import GROUPS, ROOT, near, sample
+from tests.mutation.groups import GROUPS, ROOT, WHOLE, near, sample
 from tests.mutation.mutants import mutants, mutated
 
 LEAST = 0.85
@@ -27,7 +27,8 @@ HERE = Path("proxy/here.py")
         ("a < b", ["a <= b"]),
         ("a is None", ["a is not None"]),
         ("0 <= a < b", ["0 < a < b", "0 <= a <= b", "1 <= a < b", "-1 <= a < b"]),
-        ("a and b and c", ["a or b or c"]),
+        ("a and b and c", ["a or b or c", "b and c", "a and c", "a and b"]),
+        ("a or b", ["a and b", "b", "a"]),
         ("not a", ["a"]),
         ("a + 1", ["a - 1", "a + 2", "a + 0"]),
         (
@@ -61,6 +62,29 @@ def test_every_test_is_there_and_what_is_said_to_be_no_mutant_at_all_is_one_of_t
             compile(mutated((ROOT / mutant.path).read_text(), mutant.index), str(mutant.path), "exec")
             assert all((ROOT / path).is_file() for path in near(group, mutant))
     assert EQUIVALENT.keys() <= known
+
+
+def test_no_module_is_forgotten_where_all_are_to_be_tried() -> None:
+    room = ROOT / "proxy"
+    found = {str(path.relative_to(room).with_suffix("")) for like in WHOLE for path in room.glob(f"{like}.py")}
+    assert {name for name in found if not name.endswith("__init__")} <= {
+        name for group in GROUPS.values() for name in group
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"), [(["--help"], 0, "auth"), (["all", "1", "1"], 2, "invalid choice")]
+)
+def test_the_tool_says_what_it_takes(words: list[str], status: int, said: str) -> None:
+    done = subprocess.run(  # noqa: S603 - words of our own
+        [sys.executable, "-m", "tests.mutation", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, said in done.stdout + done.stderr) == (status, True)
 
 
 @pytest.mark.soak

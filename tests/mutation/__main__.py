@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -44,4 +45,11 @@ def _seconds(tests: tuple[str, ...], folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    parser = argparse.ArgumentParser(
+        "python -m tests.mutation", description="Try wrong lines: does a test notice each?"
+    )
+    parser.add_argument("group", choices=GROUPS, help="whose modules they are lines of, see groups.py")
+    parser.add_argument("count", type=int, help="how many of them; each takes some seconds")
+    parser.add_argument("seed", type=int, help="the same one gives the same lines")
+    asked = parser.parse_args()
+    main(asked.group, asked.count, asked.seed)

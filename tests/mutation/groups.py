@@ -31,6 +31,9 @@ _SEALED = ("verifying/verify", "decisions/shared_heads", "decisions/rotated", "d
 _QUOTAS = tuple(f"rules/{name}" for name in ("leases", "returns", "quotas", "adopt", "local_limits", "quota_edges"))
 _UPSTREAM = ("upstream_headers", "upstream_unreachable", "upstream_pool", "upstream_connection")
 
+# Which modules have to be in some group, whenever they came to be.
+WHOLE = ("auth/*", "rules/*lease*", "rules/*limit*", "rules/*quota*", "settings_*", "verifying/*")
+
 GROUPS: Mapping[str, Group] = {
     "auth": {
         "auth/admin": ("auth/admin",),
@@ -54,9 +57,39 @@ GROUPS: Mapping[str, Group] = {
         "rules/local_limits": ("rules/local_limits", *_QUOTAS),
         "rules/quota_checks": ("rules/pack", "rules/quota_edges", *_QUOTAS, "rules/instant_quotas"),
         "rules/quotas": ("rules/quotas", *_QUOTAS, "rules/shown_limits"),
+        "rules/reservation": ("rules/quotas", *_QUOTAS, "deciding"),
         "rules/returns": ("rules/returns", *_QUOTAS),
         "rules/shown_limits": ("rules/shown_limits",),
         "rules/sliding": ("rules/sliding", "rules/quota_edges"),
+        "rules/slot_lease": _QUOTAS,
+        "rules/window_lease": (*_QUOTAS, "rules/full_store"),
+    },
+    "judging": {
+        "rules/conditions": ("rules/engine", "rules/condition_reading", "rules/explain", "rules/pack"),
+        "rules/containment": ("rules/containment", "deciding"),
+        "rules/engine": ("rules/engine", "rules/explain", "deciding"),
+        "rules/flag_book": ("rules/flag_book", "rules/flag_sync"),
+        "rules/flags": ("rules/flag_book", "rules/flag_sync", "rules/engine"),
+        "rules/ladder": ("rules/engine", "rules/explain"),
+    },
+    "bodies": {
+        "dialects/_sse": ("dialects/sse",),
+        "dialects/strict_json": ("dialects/strict_json", "dialects/json_cases"),
+        "idempotency": ("idempotency",),
+        "intake": ("intake", "deciding"),
+        "issued_ids": ("issued_ids",),
+        "sealed_reasoning": ("sealed_reasoning",),
+    },
+    "settings": {
+        "secrets": ("secrets",),
+        "settings_checks": ("config",),
+        "settings_issuers": ("settings_issuers", "config"),
+        "settings_listeners": ("config", "readme"),
+        "settings_log": ("config",),
+        "settings_samples": ("config",),
+        "settings_store": ("config",),
+        "settings_trace": ("config",),
+        "settings_types": ("config", "settings_issuers"),
     },
     "headers": {
         "answers": ("answers", "listener"),

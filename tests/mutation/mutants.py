@@ -152,6 +152,9 @@ def _other_expressions(node: ast.expr) -> Iterator[ast.expr]:
                 yield ast.Compare(left, [*ops[:at], _COMPARISONS[type(op)](), *ops[at + 1 :]], comparators)
         case ast.BoolOp(op, values):
             yield ast.BoolOp(ast.And() if isinstance(op, ast.Or) else ast.Or(), values)
+            for at in range(len(values)):  # each of several checks left out
+                others = [*values[:at], *values[at + 1 :]]
+                yield ast.BoolOp(op, others) if len(others) > 1 else others[0]
         case ast.UnaryOp(ast.Not(), operand):
             yield operand
         case ast.BinOp(left, op, right) if type(op) in _ARITHMETIC and not (_is_text(left) or _is_text(right)):
