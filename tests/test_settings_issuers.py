@@ -34,6 +34,11 @@ def test_an_issuer_can_say_it_all(tmp_path: Path) -> None:
     assert found.claims.attributes == {"payment": "user.card"}
 
 
+def test_a_tenant_of_all_its_callers_stands_beside_other_claims(tmp_path: Path) -> None:
+    found = load(tmp_path, f"{URL}    tenant: acme\n    claims: {{plan: plan}}\n").issuers["corp"]
+    assert (found.tenant, found.claims.plan) == ("acme", "plan")
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8000/jwks", "http://localhost/jwks", "http://[::1]/jwks", "https://a.example/k?p=b2c&v=1"]
 )
@@ -42,9 +47,27 @@ def test_keys_come_over_https_or_from_this_machine(tmp_path: Path, url: str) -> 
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://a.example/k",
+        "https://",
+        "https:///k",
+        "https://a.example/a k",
+        r"https://a.example\k",
+        "https://a.example/k#1",
+    ],
+)
+def test_keys_come_from_nowhere_else(tmp_path: Path, url: str) -> None:
+    assert refused(tmp_path, f"{RS}    jwks_url: '{url}'\n") == [
+        "8:15: should be an https URL, such as https://login.example.com/jwks.json"
+    ]
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (RS, ["4:3: needs its keys: say one of jwks_url, jwks_file, secret_file"]),
+        (HEAD + "    algorithms: [HS256]\n", ["4:3: needs its keys: say one of jwks_url, jwks_file, secret_file"]),
         (HEAD, ["4:3: needs its keys: say one of jwks_url, jwks_file, secret_file", "4:3: the key 'algorithms' is missing here"]),
         (f"{HEAD}    jwks_url: https://a.example\n    algorithms: []\n", ["8:17: should have 1 to 16 entries"]),
         (f"{HEAD}    jwks_url: https://a.example\n    algorithms: [none]\n", ["8:18: should be RS256"]),
@@ -65,10 +88,13 @@ def test_keys_come_over_https_or_from_this_machine(tmp_path: Path, url: str) -> 
         (f"{RS}    jwks_url: https://a.example:x/\n", ["8:15: should be an https URL, such as https://login.example.com/jwks.json"]),
         (f"{URL}    jwks: x\n", ["9:5: unknown key 'jwks' - did you mean 'jwks_url'?"]),
         (f"{URL}    max_age_seconds: 60\n", ["9:22: keys would be too old before they are fetched again: make it longer than refresh_seconds"]),
+        (f"{URL}    max_age_seconds: long\n", ["9:22: should be a number"]),
+        (f"{URL}    refresh_seconds: often\n", ["9:22: should be a number"]),
         (f"{URL}    max_lifetime_seconds: 0\n", ["9:27: should be greater than 0"]),
         (f"{URL}    tenant: a b\n", ["9:13: should be 1 to 128 letters, digits or ._:@/- and begin with a letter or digit"]),
         (f"{URL}    claims: {{attributes: {{peer: ip}}}}\n", ["9:27: peer is what callers' own addresses are known by: name the attribute otherwise"]),
         (f"{URL}    tenant: acme\n    claims: {{tenant: org}}\n", ["9:13: its callers have this tenant or the one of a claim: take one of the two out"]),
+        (f"{URL}    claims: {{account: user id}}\n", ["9:23: should be 1 to 512 visible ASCII characters"]),
         (f"{URL}    names: mine\n", ["9:12: should be apart or shared"]),
         (f"{URL}    audience: []\n", ["9:5: duplicate key 'audience', first on line 6"]),
         (f"{URL}    require: {{azp: []}}\n", ["9:20: should have 1 to 16 entries"]),
