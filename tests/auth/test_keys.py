@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from proxy.auth import key_cache, key_registry
 from proxy.auth.api_key import PREFIX, KeyRequest, digest
 from proxy.auth.key_cache import KEYS_TABLE, KeyCache
-from proxy.auth.key_registry import KeyRegistry
+from proxy.auth.key_registry import KeyRegistry, Minted
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
 from proxy.exchange import Principal
@@ -109,9 +110,18 @@ async def test_a_key_that_an_earlier_version_made_opens_what_it_opened(
     assert await refused(cache, secret)
 
 
+async def remembered(cache: KeyCache, *keys: Minted) -> None:
+    """Ask for keys until each is remembered: of one that was just made the feed has yet to tell."""
+    async with asyncio.timeout(20):
+        while len(cache) < len(keys):
+            await asyncio.sleep(0.001)
+            for key in keys:
+                await cache.authenticate(key.secret)
+
+
 async def test_a_revoked_key_is_shut_as_soon_as_the_feed_says_so(registry: KeyRegistry, cache: KeyCache) -> None:
     minted = await registry.create(KeyRequest("acme", "org"))
-    await cache.authenticate(minted.secret)
+    await remembered(cache, minted)
     await registry.revoke(minted.record.id)
     async with asyncio.timeout(5):
         while not await refused(cache, minted.secret):
@@ -125,6 +135,40 @@ async def test_a_key_made_after_a_failed_try_opens(registry: KeyRegistry, cache:
     async with asyncio.timeout(5):
         while await refused(cache, secret):
             await asyncio.sleep(0.001)
+
+
+async def test_what_changed_while_the_feed_had_lost_its_place_is_asked_for_anew(
+    store: Cuttable, registry: KeyRegistry, cache: KeyCache
+) -> None:
+    secret = "another-gateways-key-0123456789"
+    minted = await registry.create(KeyRequest("acme", "org"))
+    await remembered(cache, minted)
+    assert await refused(cache, secret)
+    store.deaf = True
+    await registry.revoke(minted.record.id)
+    await registry.create(KeyRequest("acme", "org", secret=secret))
+    await cache.begin()
+    assert await refused(cache, minted.secret)
+    assert (await cache.authenticate(secret)).account == "acme"
+
+
+async def test_guesses_are_asked_for_once_and_evict_no_customer(
+    store: Cuttable, registry: KeyRegistry, cache: KeyCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_cache, "_KNOWN_LIMIT", 2)
+    monkeypatch.setattr(key_cache, "_UNKNOWN_LIMIT", 3)
+    first, second, third = [await registry.create(KeyRequest(name, name)) for name in ("a", "b", "c")]
+    await remembered(cache, first, second)
+    before = store.reads
+    for number in (1, 2, 3, 4, 4, 3, 2):
+        assert await refused(cache, f"a-guess-of-some-length-{number}")
+    assert store.reads - before == 4
+    await cache.authenticate(first.secret)
+    assert await refused(cache, "a-guess-of-some-length-1")
+    assert store.reads - before == 5, "the oldest guess was let go"
+    await cache.authenticate(third.secret)
+    await cache.authenticate(second.secret)
+    assert (store.reads - before, len(cache)) == (6, 2)
 
 
 async def test_an_expired_key_is_shut_although_it_is_cached(
@@ -173,6 +217,21 @@ async def test_the_stored_digest_opens_nothing(registry: KeyRegistry, cache: Key
     """K-08."""
     minted = await registry.create(KeyRequest("acme", "org"))
     assert await refused(cache, digest(minted.secret, DIGEST_KEY))
+
+
+async def test_a_key_that_opens_nothing_any_more_is_not_brought_back_by_rotating_it(
+    registry: KeyRegistry, clock: VirtualClock
+) -> None:
+    ended = await registry.create(KeyRequest("acme", "org", expires_at=clock.wall() + 10))
+    revoked = await registry.create(KeyRequest("acme", "org"))
+    assert [await registry.opens(key.secret) for key in (ended, revoked)] == [True, True]
+    await registry.revoke(revoked.record.id)
+    clock.advance(10)
+    for key in (ended, revoked):
+        with pytest.raises(ConfigurationError, match="is revoked or expired"):
+            await registry.rotate(key.record.id, grace_s=100)
+    assert [await registry.opens(secret) for secret in (ended.secret, revoked.secret, "never-made")] == [False] * 3
+    assert len([record async for record in registry.records()]) == 2
 
 
 async def test_rotation_keeps_both_keys_until_the_old_one_dies(
@@ -271,6 +330,7 @@ async def test_unknown_ids_are_a_key_error(registry: KeyRegistry) -> None:
 async def test_a_revocation_is_known_within_seconds_under_load(registry: KeyRegistry, cache: KeyCache) -> None:
     """K-10: p99 within five seconds, while all keys are asked for all the time."""
     minted = [await registry.create(KeyRequest(f"acme-{number}", "org")) for number in range(200)]
+    await remembered(cache, *minted)
     loop = asyncio.get_running_loop()
     revoked: dict[str, float] = {}
     known: dict[str, float] = {}
@@ -325,3 +385,16 @@ async def test_a_store_that_falls_back_to_an_earlier_state_does_not_bring_a_revo
     await store.write([row._replace(value=None) for row in before])
     await registry.begin()  # there is nothing to be revoked
     assert [row async for row in store.scan(KEYS_TABLE)] == []
+
+
+async def test_of_revocations_that_are_told_again_the_latest_are_kept(
+    registry: KeyRegistry, store: Cuttable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_registry, "_REVOKED_MAX", 2)
+    keys = [await registry.create(KeyRequest(name, name)) for name in ("a", "b", "c")]
+    before = [Row(KEYS_TABLE, name, value) async for name, value in store.scan(KEYS_TABLE)]
+    for key in keys:
+        assert (await registry.revoke(key.record.id)).disabled
+    await store.write(before)
+    await registry.begin()
+    assert [await registry.opens(key.secret) for key in keys] == [True, False, False]
