@@ -141,6 +141,17 @@ async def test_a_call_that_was_answered_is_not_run_again_for_a_day(ground: Groun
     await ground.begin(ground.there)
 
 
+async def test_what_was_answered_before_a_process_ends_is_told_at_its_end(ground: Ground) -> None:
+    claim = await ground.begin(ground.here)
+    ground.here.end(claim, answered=True)
+    await ground.here.close()
+    ground.clock.advance(2 * HALF_A_MINUTE)
+    assert (await ground.refusal(ground.there)).code == "idempotency_key_answered"
+    ground.here.end(await ground.begin(ground.here, "another"), answered=True)
+    ground.store.before = StoreAway("cut")
+    await ground.here.close()  # it ends although nobody can be told
+
+
 async def test_a_call_that_was_not_answered_is_run_again_at_once(ground: Ground) -> None:
     for claims in (ground.here, ground.there) * 2:
         await ground.end(claims, await ground.begin(claims), answered=False)
