@@ -16,7 +16,7 @@ from proxy.auth.api_key import KeyRecord, KeyRequest
 from proxy.auth.key_registry import Minted
 from proxy.errors import ConfigurationError
 from proxy.replay.reading import Wants
-from proxy.secrets import Master, Purpose, load_or_create_master, read_secret_file
+from proxy.secrets import Master, Purpose, load_or_create_master, read_header_file, read_secret_file
 from proxy.upstream import Origin
 
 CANARY = bytes(range(32))
@@ -77,16 +77,26 @@ def test_a_master_secret_that_others_may_touch_is_refused_with_the_fix(tmp_path:
         load_or_create_master(path)
 
 
-@pytest.mark.parametrize(("mode", "taken"), [(0o440, True), (0o400, True), (0o460, False), (0o444, False)])
+@pytest.mark.parametrize(
+    ("owner", "mode", "taken"),
+    [
+        (0, 0o440, True),
+        (0, 0o400, True),
+        (0, 0o460, False),
+        (0, 0o444, False),
+        (1000, 0o400, True),
+        (1000, 0o440, False),
+    ],
+)
 def test_a_secret_of_roots_that_the_groups_members_may_read_is_taken_from_whoever_is_not_root(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, *, taken: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, mode: int, *, taken: bool
 ) -> None:
     """As Kubernetes mounts secrets, with `fsGroup`."""
     path = tmp_path / "master.secret"
     path.write_bytes(base64.b64encode(CANARY))
     path.chmod(mode)
     fstat = os.fstat
-    monkeypatch.setattr(os, "fstat", lambda file: os.stat_result((*fstat(file)[:4], 0, *fstat(file)[5:])))  # root's
+    monkeypatch.setattr(os, "fstat", lambda file: os.stat_result((*fstat(file)[:4], owner, *fstat(file)[5:])))
     monkeypatch.setattr(os, "geteuid", lambda: 10001)
     with nullcontext() if taken else pytest.raises(ConfigurationError, match="chmod 600"):
         load_or_create_master(path)
@@ -178,6 +188,23 @@ def test_what_cannot_be_a_credential_is_refused_and_not_shown(tmp_path: Path, co
         read_secret_file(path)
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_header_is_read_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "header"
+    path.write_bytes(b"X-Api-Key:  sk:canary \n")
+    assert read_header_file(path) == ("X-Api-Key", "sk:canary")
+
+
+@pytest.mark.parametrize(
+    "content", [b"sk-canary", b": sk-canary", b"x y: sk-canary", b"x:", b"x:  \n", "x: sk-canary-\xe9".encode()]
+)
+def test_what_is_no_header_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "header"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="holds no header such as") as caught:
+        read_header_file(path)
+    assert "canary" not in str(caught.value)
 
 
 def test_a_credential_that_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:
