@@ -141,6 +141,18 @@ async def test_a_shadow_quota_that_would_refuse_takes_nothing_by_its_other_limit
     assert refused == [[], [Measure.OUTPUT_TOKENS], [Measure.OUTPUT_TOKENS], [], [], [Measure.REQUESTS]]
 
 
+async def test_what_a_shadow_quota_would_have_refused_comes_back_to_every_limit_once(replica: Make) -> None:
+    limits = (Limit(Measure.REQUESTS, 3, HOUR, exact=False), Limit(Measure.OUTPUT_TOKENS, 50, HOUR, exact=False))
+    quotas = replica(quota(Measure.CONCURRENCY, 1), Quota("watched", Scope.ACCOUNT, Mode.SHADOW, limits, CLIENT))
+    refused = []
+    for tokens in (100, 100, 100, 5, 5, 5, 5):
+        held = await quotas.reserve(principal(), "m", Amounts.of(1, tokens, 0))
+        assert isinstance(held, Reservation), "the slot of the one before is free again"
+        quotas.settle(held, Amounts.of(1, tokens, 0, requests=int(not held.shadow)))
+        refused.append([denial.limit.measure for denial in held.shadow])
+    assert refused == [[Measure.OUTPUT_TOKENS]] * 3 + [[]] * 3 + [[Measure.REQUESTS]]
+
+
 async def test_a_quota_that_is_off_is_not_there(replica: Make) -> None:
     quotas = replica(quota(Measure.REQUESTS, 1, mode=Mode.OFF))
     assert all([isinstance(await quotas.reserve(principal(), "m", ONE), Reservation) for _ in range(5)])
