@@ -13,6 +13,7 @@ import pytest
 from proxy.actions.base import Tools
 from proxy.actions.clamp import Clamp
 from proxy.actions.reject import Reject
+from proxy.actions.withhold import Withhold
 from proxy.clock import VirtualClock
 from proxy.deciding import Decider, Decision
 from proxy.decision import Effect
@@ -83,18 +84,18 @@ class Moody:
         Field("moody.ended", False, "Whether it ended.", when=When.ANSWER),
     )
 
-    def __init__(self, fails: Exception | None = None) -> None:
-        self.fails = fails
+    def __init__(self) -> None:
+        self.fails: dict[str, Exception] = {}  # by what it is asked for
         self.learned: list[Answered] = []
 
     def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
         del exchange
+        self._ask("inspect")
         return {}
 
     async def look_up(self, exchange: Exchange) -> Mapping[str, Value]:
         del exchange
-        if self.fails is not None:
-            raise self.fails
+        self._ask("look_up")
         return {"moody.known": True}
 
     def learn(self, exchange: Exchange, answered: Answered) -> Mapping[str, Value]:
@@ -102,14 +103,24 @@ class Moody:
         self.learned.append(answered)
         return {"moody.ended": True}
 
+    def _ask(self, what: str) -> None:
+        if what in self.fails:
+            raise self.fails[what]
+
 
 class Bench:
     """A decider on a store in memory."""
 
-    def __init__(self, *rules: Rule, quotas: tuple[Quota, ...] = (), signals: tuple[Signal, ...] = ()) -> None:
+    def __init__(
+        self,
+        *rules: Rule,
+        quotas: tuple[Quota, ...] = (),
+        signals: tuple[Signal, ...] = (),
+        ladder: tuple[Rung, ...] = RUNGS,
+    ) -> None:
         clock, numbers = VirtualClock(), itertools.count()
         store = MemoryStore(clock)
-        pack = Pack("p", "1", "o", "0" * 64, quotas, signals=signals, rules=rules, ladder=RUNGS)
+        pack = Pack("p", "1", "o", "0" * 64, quotas, signals=signals, rules=rules, ladder=ladder)
         self.table = table = FieldTable([*field_table().values(), *Moody.fields])
         self.moody = Moody()
         self.signals = ExactSignals()
@@ -167,11 +178,34 @@ async def test_a_quota_in_shadow_is_only_reported() -> None:
     assert [denial.quota.id for denial in decision.shadow_denials] == ["tokens"]
 
 
-@pytest.mark.parametrize("failure", [StoreUnavailable("away"), RuntimeError("a fault of a plug-in")])
-async def test_what_a_detector_cannot_tell_fails_the_rules_that_read_it_and_no_others(failure: Exception) -> None:
+@pytest.mark.parametrize(
+    "kinds", [(Clamp(8, None), Clamp(4, None)), (Withhold(), Withhold()), (Withhold(), Clamp(4, None))]
+)
+@pytest.mark.parametrize("told", [(False, False), (False, True), (True, False)])
+async def test_a_caller_is_told_if_any_rung_that_acts_says_so(kinds: Sequence[Any], told: Sequence[bool]) -> None:
+    ladder = tuple(
+        Rung(f"rung-{score}", score, (kind,), disclose=disclose, approval=Approval.NONE, client=None)
+        for score, kind, disclose in zip((40, 60), kinds, told, strict=True)
+    )
+    decision, _ = await Bench(rule(60), ladder=ladder).decide()
+    assert (decision.effect, decision.by, decision.disclose) == (Effect.DEGRADE, "rung-60", any(told))
+    assert set(decision.applied) == {kind.name for kind in kinds}
+
+
+@pytest.mark.parametrize(
+    ("asked", "failure"),
+    [
+        ("look_up", StoreUnavailable("away")),
+        ("look_up", RuntimeError("a fault of a plug-in")),
+        ("inspect", RuntimeError("a fault of a plug-in")),
+    ],
+)
+async def test_what_a_detector_cannot_tell_fails_the_rules_that_read_it_and_no_others(
+    asked: str, failure: Exception
+) -> None:
     reading = rule(60, Test("moody.known", Operator.EQ, operand=False))
     bench = Bench(reading, rule(1, flag=FlagSpec("g", (Subject.ACCOUNT,), 1, DAY_MS), id="other"))
-    bench.moody.fails = failure
+    bench.moody.fails[asked] = failure
     decision, _ = await bench.decide()
     assert decision.judgement.failed == ("r",)
     assert decision.judgement.fired == ("other",)
