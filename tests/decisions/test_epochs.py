@@ -105,8 +105,14 @@ async def test_no_key_is_made_anew_for_an_epoch_that_was_forgotten() -> None:
     clock = VirtualClock(OCTOBER + MONTH)
     store = MemoryStore(clock)
     await ensure_epoch(store, "2026-10", lambda size: b"1" * size)
-    for _ in range(2):  # whoever is not sure asks again
-        await Epochs(store, clock, None).forget("2026-10")
+    erased: list[bool] = []
+
+    async def erase() -> None:
+        erased.append(await store.read(TABLE, "2026-10") != b"1" * KEY_BYTES)
+
+    for times in (1, 2):  # whoever is not sure asks again
+        await Epochs(store, clock, erase).forget("2026-10")
+        assert erased == [True] * times, "the files hold it until then"
     with pytest.raises(EpochForgotten):
         await ensure_epoch(store, "2026-10", lambda size: b"2" * size)
     back = VirtualClock(OCTOBER)
