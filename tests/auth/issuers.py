@@ -18,9 +18,9 @@ def issuer(folder: Path = Path(), **settings: Any) -> Issuer:
 
 
 class Held:
-    """A source of keys; `document` is what it has, None while it fails."""
+    """A source of keys; `document` is what it has, None while it fails, an exception while it fails as none should."""
 
-    def __init__(self, document: bytes | None = None) -> None:
+    def __init__(self, document: bytes | Exception | None = None) -> None:
         self.document = document
         self.loads = 0
 
@@ -28,4 +28,6 @@ class Held:
         self.loads += 1
         if self.document is None:
             raise SourceFailed("away")
+        if isinstance(self.document, Exception):
+            raise self.document
         return self.document

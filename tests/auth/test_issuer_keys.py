@@ -139,8 +139,12 @@ async def test_a_document_that_did_not_change_leaves_the_very_same_set() -> None
         assert keys.current is not before
 
 
-@pytest.mark.parametrize("broken", [None, b"", b"<html>", jwks(), jwks({**OLD, "use": "enc"}), b"[" * 300_000])
-async def test_while_it_is_away_or_broken_the_last_good_keys_go_on_until_they_are_too_old(broken: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "broken", [None, RuntimeError("canary"), b"", b"<html>", jwks(), jwks({**OLD, "use": "enc"}), b"[" * 300_000]
+)
+async def test_while_it_is_away_or_broken_the_last_good_keys_go_on_until_they_are_too_old(
+    broken: bytes | Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
     """K-06."""
     source, clock = Held(jwks(OLD)), VirtualClock()
     async with kept(source, clock, max_age=100) as keys:
@@ -149,6 +153,8 @@ async def test_while_it_is_away_or_broken_the_last_good_keys_go_on_until_they_ar
         clock.advance(99)
         assert await outcome(keys, "new") == AWAY  # it may be good: nobody can tell
         assert keys.loads["failed"] == 1
+        assert "cannot be loaded; the last good ones go on" in caplog.text
+        assert "canary" not in caplog.text, "its words may quote the document"
         assert await outcome(keys, "old") == "old"
         clock.advance(2)
         assert keys.current is None
