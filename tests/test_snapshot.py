@@ -24,7 +24,7 @@ from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack import Subject
 from proxy.snapshot import Remembered, Unusable, read
 from proxy.snapshot_keeper import SnapshotKeeper
-from proxy.store.base import Row
+from proxy.store.base import FEED_ROWS, Row
 from proxy.store.memory import MemoryStore
 from tests.auth.test_keys import Cuttable
 
@@ -107,6 +107,18 @@ async def test_a_snapshot_is_written_when_something_changed_and_said_to_be_up_to
     await keeper.keep()
     assert file.stat().st_ino != first
     assert len(read(file.parent, clock.wall()).rows) == 2
+
+
+async def test_what_changed_while_the_feed_had_lost_its_place_is_in_it_too(
+    keeper: SnapshotKeeper, store: MemoryStore, tmp_path: Path, clock: VirtualClock
+) -> None:
+    """Else a key that was revoked then would be good again at a start without the store."""
+    await store.write([Row("keys", "name", b"usable")])
+    await keeper.keep()
+    await store.write([Row("keys", "name", b"revoked")])
+    await store.write([Row("other", str(number), b"x") for number in range(FEED_ROWS + 1)])
+    await keeper.keep()
+    assert [row.value for row in read(tmp_path / "snapshot", clock.wall()).of("keys")] == [b"revoked"]
 
 
 async def test_a_snapshot_that_is_not_whole_is_not_used(
