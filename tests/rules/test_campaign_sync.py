@@ -17,7 +17,7 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
 from proxy.link_names import LinkNames
-from proxy.rules import campaign_book, campaign_rows
+from proxy.rules import campaign_book, campaign_rows, campaign_sync
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_rows import (
     CAMPAIGNS_TABLE,
@@ -357,7 +357,10 @@ async def test_nothing_is_kept_of_campaigns_that_the_book_let_go(
     assert (replica.book.evicted, set(replica.sync._parts)) == (3, {"c-3", "c-4"})
 
 
-async def test_a_running_process_hears_of_campaigns_by_itself(store: Counting, clock: VirtualClock) -> None:
+async def test_a_running_process_hears_of_campaigns_and_lets_them_end_by_itself(
+    store: Counting, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign_sync, "_TURN_S", 0.01)
     replica = Replica(store, clock)
     running = asyncio.create_task(replica.sync.run())
     await CampaignStore(store).publish(campaign())
@@ -366,6 +369,12 @@ async def test_a_running_process_hears_of_campaigns_by_itself(store: Counting, c
             await asyncio.sleep(0.01)
         await CampaignStore(store).retract("c-1")
         while replica.known() is not None:
+            await asyncio.sleep(0.01)
+        await CampaignStore(store).publish(campaign("c-2", until=NOW + 60))
+        while replica.known("c-2") is None:
+            await asyncio.sleep(0.01)
+        clock.advance(61)
+        while replica.known("c-2") is not None:
             await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
