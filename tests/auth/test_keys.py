@@ -15,7 +15,7 @@ from proxy.auth.key_registry import KeyRegistry, Minted
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
 from proxy.exchange import Principal
-from proxy.store.base import Changes, Row
+from proxy.store.base import FEED_ROWS, Changes, Row
 from proxy.store.memory import MemoryStore
 
 DIGEST_KEY = b"d" * 32
@@ -385,6 +385,26 @@ async def test_a_store_that_falls_back_to_an_earlier_state_does_not_bring_a_revo
     await store.write([row._replace(value=None) for row in before])
     await registry.begin()  # there is nothing to be revoked
     assert [row async for row in store.scan(KEYS_TABLE)] == []
+
+
+async def test_what_is_lost_of_a_revocation_is_told_again_once_the_feed_has_lost_its_place(
+    registry: KeyRegistry, store: Cuttable
+) -> None:
+    """R-11."""
+    revoked = await registry.create(KeyRequest("a", "a"))
+    before = [Row(KEYS_TABLE, name, value) async for name, value in store.scan(KEYS_TABLE)]
+    following = asyncio.create_task(registry.follow())
+    await registry.revoke(revoked.record.id)
+    await asyncio.sleep(0.01)
+    store.deaf = True
+    await store.write([*before, *(Row("other", str(number), b"x") for number in range(FEED_ROWS + 1))])
+    assert await registry.opens(revoked.secret)
+    store.deaf = False
+    async with asyncio.timeout(10):
+        while await registry.opens(revoked.secret):
+            await asyncio.sleep(0.01)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_of_revocations_that_are_told_again_the_latest_are_kept(

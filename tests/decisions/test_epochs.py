@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from proxy import recording
 from proxy.clock import VirtualClock
 from proxy.decisions.epochs import KEY_BYTES, TABLE, EpochForgotten, Epochs, ensure_epoch, epoch_of
 from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.decisions.record import Recorder
 from proxy.errors import ConfigurationError, StoreUnavailable
-from proxy.recording import follow_epoch, open_recorder
+from proxy.recording import follow_epoch, follow_epochs, open_recorder
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
 from proxy.verifying.notes import Keys
@@ -169,3 +170,19 @@ async def test_a_writer_lets_go_of_a_month_that_is_over_even_without_the_store(a
     assert recorder.pseudonyms is names
     await follow_epoch(recorder, MemoryStore(clock), clock)
     assert recorder.pseudonyms.epoch == "2026-11"
+
+
+async def test_a_running_writer_looks_by_itself_whether_its_month_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A-10."""
+    monkeypatch.setattr(recording, "CHECK_S", 0.01)
+    clock = VirtualClock(OCTOBER)
+    store = MemoryStore(clock)
+    recorder = await open_recorder(store, clock, required=True)
+    following = asyncio.create_task(follow_epochs(recorder, store, clock))
+    async with asyncio.timeout(10):
+        for month in ("2026-11", "2026-12"):
+            clock.advance(MONTH)
+            while recorder.pseudonyms.epoch != month:
+                await asyncio.sleep(0.01)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)

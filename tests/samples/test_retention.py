@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from proxy.config import load_settings
 from proxy.decisions.change_log import ChangeLog
 from proxy.decisions.epochs import KEY_BYTES, TABLE, Epochs
 from proxy.decisions.target import FileTarget
+from proxy.samples import retention
 from proxy.samples.retention import Retention
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
@@ -73,6 +75,22 @@ async def test_what_may_be_too_old_goes_and_how_much_is_recorded(tmp_path: Path)
         found.clock.advance(86_400)
         await found.retention.sweep()
         assert found.days() == ["2026-10-25"]
+
+
+async def test_a_running_proxy_deletes_what_is_due_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "CHECK_S", 0.01)
+    async with kept(tmp_path) as found:
+        found.of("2026-10-25", "2026-10-19", "2026-10-18")
+        running = asyncio.create_task(found.retention.run())
+        async with asyncio.timeout(10):
+            while len(found.days()) > 2:
+                await asyncio.sleep(0.01)
+            found.clock.advance(86_400)
+            while len(found.days()) > 1:
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert found.days() == ["2026-10-25"]
 
 
 async def test_a_date_to_come_is_a_wrong_clocks_and_goes_too(tmp_path: Path) -> None:
