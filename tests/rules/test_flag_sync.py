@@ -11,6 +11,7 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.rules import flag_sync
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_rows import CONFIRMATIONS_TABLE, FLAGS_TABLE, LIFTS_TABLE, flag_row, read_name, row_name
 from proxy.rules.flag_store import FlagRegistry
@@ -197,6 +198,21 @@ async def test_flags_that_ended_while_nobody_ran_are_swept_from_the_store(clock:
     await again.sync.sweep()
     left = [name for table in (FLAGS_TABLE, CONFIRMATIONS_TABLE) async for name, _ in store.scan(table)]
     assert (left, len(again.book)) == ([], 0)
+
+
+async def test_a_running_process_sweeps_by_itself(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flag_sync, "_TURN_S", 0.01)
+    replica = Replica(MemoryStore(clock), clock)
+    running = asyncio.create_task(replica.sync.run())
+    replica.put(ttl=10)
+    async with asyncio.timeout(10):
+        while replica.book.unsent:
+            await asyncio.sleep(0.01)
+        clock.advance(4000)
+        while [row async for row in replica.store.scan(FLAGS_TABLE)]:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 class Settable(VirtualClock):
