@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import orjson
 import pytest
 
 from proxy.clock import VirtualClock
+from proxy.decisions import shared_heads
 from proxy.decisions.chain import GENESIS, Head
 from proxy.decisions.checkpoints import Terms
 from proxy.decisions.journal import Journal
 from proxy.decisions.sealing import Seal
 from proxy.decisions.shared_heads import TABLE, SharedHeads
 from proxy.decisions.target import FileTarget
+from proxy.errors import StoreUnavailable
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
 from proxy.verifying.findings import Damage
@@ -149,3 +153,37 @@ async def test_what_could_not_stand_in_a_note_is_not_heard(
     await store.write([Row(TABLE, name, orjson.dumps(value))])
     await SharedHeads(one, store, clock).exchange()
     assert one.heard == ()
+
+
+class Cuttable(MemoryStore):
+    """The reference store with a line that can be cut."""
+
+    away = True
+    asked = 0
+
+    async def scan(self, table: str) -> AsyncIterator[tuple[str, bytes]]:
+        self.asked += 1
+        if self.away:
+            raise StoreUnavailable("cut")
+        async for row in super().scan(table):
+            yield row
+
+
+async def test_a_running_writer_tells_and_hears_by_itself_also_once_the_store_was_away(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_heads, "_SHARE_S", 0.01)
+    store, writers = Cuttable(clock), [writer(1), writer(2)]
+    running = [asyncio.create_task(SharedHeads(one, store, clock).run()) for one in writers]
+    async with asyncio.timeout(10):
+        while store.asked < 4:
+            await asyncio.sleep(0.01)
+        store.away = False
+        for seq in (7, 8):
+            for one in writers:
+                one.head = one.head._replace(seq=seq)
+            while [one.heard for one in writers] != [(writers[1].head,), (writers[0].head,)]:
+                await asyncio.sleep(0.01)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
