@@ -50,6 +50,11 @@ def test_without_a_file_everything_has_a_default(tmp_path: Path, monkeypatch: py
     assert found.master_secret == Path(".stillgate/master.secret")
     assert found.decisions_folder == Path(".stillgate/decisions")
     assert found.pack == Path(__file__).parents[1] / "policies" / "default.yaml"
+    # Whatever lets somebody in, or goes on where something is wrong, has to be asked for.
+    assert (found.trusted_hops, found.trace.trust_clients, found.allow_betas, found.public_ids) == (0, False, (), ())
+    assert (found.store_away_at_start, found.starts_without_store) == ("refuse", False)
+    assert (found.decision_log.when_cut, found.decision_log.samples.public_key) == ("refuse", None)
+    assert (found.max_mode, found.issuers) == ("enforce", {})
 
 
 def test_the_nearest_pack_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,6 +305,23 @@ def test_a_shared_stores_password_stands_in_one_place(tmp_path: Path) -> None:
             "3:8: has a password besides the one in store_password_file: take it out"
         ]
     assert load(tmp_path, f"store: redis://user@host\n{files}").store.url == "redis://user@host"
+
+
+def test_a_shared_store_can_say_it_all(tmp_path: Path) -> None:
+    for name in ("master.secret", "password", "pem"):
+        (tmp_path / name).touch()
+    shared = "store: rediss+sentinel://host/main\nsecret_file: master.secret\n"
+    ways = (
+        "store_password_file: password\nsentinel_password_file: password\nstore_away_at_start: serve\n"
+        "store_tls: {ca_file: pem, certificate_file: pem, key_file: pem, server_name: host}\n"
+    )
+    found = load(tmp_path, shared + ways)
+    assert (found.sentinel_password_file, found.store_tls.key_file) == (tmp_path / "password", tmp_path / "pem")
+    assert found.starts_without_store
+    assert not load(tmp_path, shared).starts_without_store
+    assert len(refused(tmp_path, ways)) == 4, (
+        "the embedded store has no password, no sentinels, no TLS and is never away"
+    )
 
 
 def test_every_setting_has_a_description_and_its_default() -> None:
