@@ -77,7 +77,9 @@ def weak(**changed: Any) -> Json:
         jwk(rsa_key(), alg="none"),
         {**RSA, "kid": 7},
         jwk(rsa_key(), kid="k" * 513),
-        jwk(rsa_key(), d="AQAB"),  # private halves belong in no such set
+        *(
+            jwk(rsa_key(), **{name: "AQAB"}) for name in ("d", "p", "q", "dp", "dq", "qi")
+        ),  # private halves belong in none
         {**jwt.get_algorithm_by_name("RS256").to_jwk(rsa_key(), as_dict=True), "key_ops": ["verify"]},
         jwt.get_algorithm_by_name("ES256").to_jwk(key_for("ES256"), as_dict=True),
         {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I", "kid": "k1"},

@@ -18,7 +18,7 @@ from jwt.algorithms import RSAAlgorithm
 from proxy.auth import jwt as door
 from proxy.auth.jwt import Tokens
 from proxy.clock import VirtualClock
-from proxy.errors import ProxyError
+from proxy.errors import ProxyError, Unavailable
 from proxy.store.memory import MemoryStore
 from tests.auth.issuers import issuer
 from tests.auth.tokens import ISS, Json, claims, craft, jwk, jwks, key_for, rsa_key, sign
@@ -317,6 +317,9 @@ async def test_without_the_store_only_accounts_whose_age_is_told_or_known_get_in
         assert await ground.status(TOKEN) == 200
         assert await ground.status(sign(claims(NOW, opened=5), RSA)) == 200
         assert await ground.status(sign(claims(NOW, jti="2"), RSA)) == 503
+        with pytest.raises(Unavailable) as away:
+            await ground.tokens.authenticate(sign(claims(NOW, jti="2"), RSA))
+        assert away.value.code == "keys_unavailable"
         assert await ground.status(sign(claims(NOW, jti="2"), rsa_key(1))) == 401
 
 

@@ -83,6 +83,7 @@ async def refused(cache: KeyCache, secret: str) -> bool:
 
 async def test_a_new_key_opens_and_is_asked_for_once(registry: KeyRegistry, cache: KeyCache, store: Cuttable) -> None:
     minted = await registry.create(KeyRequest("acme", "org", "pro", attributes=(("payment", "card"),)))
+    assert minted.record.hint == minted.secret[-4:]
     await asyncio.sleep(0.01)
     for _ in range(5):
         principal = await cache.authenticate(minted.secret)

