@@ -28,7 +28,9 @@ def near(group: Group, mutant: Mutant) -> tuple[str, ...]:
 
 
 _SEALED = ("verifying/verify", "decisions/shared_heads", "decisions/rotated", "decisions/unclean_end")
-_QUOTAS = tuple(f"rules/{name}" for name in ("leases", "returns", "quotas", "adopt", "local_limits", "quota_edges"))
+_QUOTAS = tuple(
+    f"rules/{name}" for name in ("leases", "returns", "quotas", "adopt", "local_limits", "quota_edges", "full_store")
+)
 _UPSTREAM = ("upstream_headers", "upstream_unreachable", "upstream_pool", "upstream_connection")
 
 # Which modules have to be in some group, whenever they came to be.
@@ -57,12 +59,12 @@ GROUPS: Mapping[str, Group] = {
         "rules/local_limits": ("rules/local_limits", *_QUOTAS),
         "rules/quota_checks": ("rules/pack", "rules/quota_edges", *_QUOTAS, "rules/instant_quotas"),
         "rules/quotas": ("rules/quotas", *_QUOTAS, "rules/shown_limits"),
-        "rules/reservation": ("rules/quotas", *_QUOTAS, "deciding"),
+        "rules/reservation": ("rules/quotas", *_QUOTAS, "deciding", "limit_headers"),
         "rules/returns": ("rules/returns", *_QUOTAS),
         "rules/shown_limits": ("rules/shown_limits",),
         "rules/sliding": ("rules/sliding", "rules/quota_edges"),
         "rules/slot_lease": _QUOTAS,
-        "rules/window_lease": (*_QUOTAS, "rules/full_store"),
+        "rules/window_lease": (*_QUOTAS, "rules/shown_limits", "limit_headers"),
     },
     "judging": {
         "rules/conditions": ("rules/conditions", "rules/engine", "rules/condition_reading", "rules/explain"),

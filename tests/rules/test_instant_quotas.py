@@ -13,7 +13,7 @@ from proxy.deciding import Reserving
 from proxy.exchange import Principal, Ties
 from proxy.rules import instant_quotas
 from proxy.rules.instant_quotas import InstantQuotas
-from proxy.rules.pack import Pack
+from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.pack_loading import check_pack
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
@@ -166,3 +166,17 @@ async def test_time_is_counted_in_milliseconds_however_long_it_has_run() -> None
     assert isinstance(await quotas.reserve(_PEOPLE["a"], "m", one), Denial)
     clock.advance(0.05)
     assert isinstance(await quotas.reserve(_PEOPLE["a"], "m", one), Reservation)
+
+
+async def test_of_what_nothing_is_taken_hides_no_other_limit_and_settling_twice_counts_once() -> None:
+    limits = tuple(Limit(measure, 10, 60_000, exact=False) for measure in (Measure.INPUT_TOKENS, Measure.OUTPUT_TOKENS))
+    quota = Quota("both", Scope.KEY, Mode.ENFORCE, limits, ClientMessage(429, None, "no"))
+    quotas = InstantQuotas(Pack("p", "1", "o", "0" * 64, (quota,)), VirtualClock())
+    person = _PEOPLE["a"]
+    assert isinstance(await quotas.reserve(person, "m", Amounts.of(0, 11, 0)), Denial)
+    held = await quotas.reserve(person, "m", Amounts.of(0, 5, 0))
+    assert isinstance(held, Reservation)
+    for _ in range(2):
+        quotas.settle(held, Amounts.of(0, 5, 0))
+    assert isinstance(await quotas.reserve(person, "m", Amounts.of(0, 6, 0)), Denial)
+    assert isinstance(await quotas.reserve(person, "m", Amounts.of(0, 5, 0)), Reservation)
