@@ -103,8 +103,8 @@ GROUPS: Mapping[str, Group] = {
         "upstream": _UPSTREAM,
     },
     "log": {
-        "decisions/chain": _SEALED,
-        "decisions/checkpoints": ("decisions/signing", *_SEALED),
+        "decisions/chain": ("decisions/chain", *_SEALED),
+        "decisions/checkpoints": ("decisions/chain", "decisions/signing", *_SEALED),
         "decisions/sealing": _SEALED,
         "decisions/signing": ("decisions/signing", *_SEALED),
         "verifying/breaks": ("verifying/findings", "verifying/verify", "decisions/rotated"),
