@@ -19,13 +19,13 @@ from bench.load import Script, flowing
 from bench.pass_through import client_session, web_server
 from bench.traffic import PATH, answer_body, request_body, stream_events
 from bench.upstream import canned_upstream
-from proxy.answers import AnswerWriter, Reply
-from proxy.client_connection import Deadlines
+from proxy.clients.answers import AnswerWriter, Reply
+from proxy.clients.connection import Deadlines
+from proxy.clients.listener import Caps, Listener
 from proxy.clock import SystemClock
 from proxy.dialects import dialects
 from proxy.intake import Reader
-from proxy.listener import Caps, Listener
-from proxy.upstream import Origin, Upstream
+from proxy.upstream.model_api import Origin, Upstream
 
 _CONCURRENCY = 16
 _CALLS = 200

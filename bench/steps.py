@@ -21,11 +21,13 @@ from bench.load import Script
 from bench.meter import BATCH, Step
 from bench.stage import PACK
 from bench.traffic import MODEL, PATH, answer_body, request_body, stream_events
-from proxy.answers import AnswerWriter, Reply
 from proxy.auth.api_key import KeyRequest
 from proxy.auth.credential import one_credential
 from proxy.auth.key_cache import KeyCache
 from proxy.auth.key_registry import KeyRegistry
+from proxy.clients.answers import AnswerWriter, Reply
+from proxy.clients.framing import check_body_headers, check_framing
+from proxy.clients.peer import client_address
 from proxy.clock import SystemClock
 from proxy.config import load_settings
 from proxy.course import Course, Terms, close
@@ -42,11 +44,9 @@ from proxy.decisions.target import FileTarget
 from proxy.detectors import patterns_beside
 from proxy.dialects import dialects
 from proxy.exchange import Exchange, Principal
-from proxy.framing import check_body_headers, check_framing
 from proxy.intake import understand
 from proxy.limit_headers import LimitHeaders
 from proxy.metrics import Tally
-from proxy.peer import client_address
 from proxy.rules.pack_loading import load_pack
 from proxy.rules.reservation import Amounts, Reservation
 from proxy.secrets import Master

@@ -9,10 +9,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from proxy.auth.credential import one_credential
+from proxy.clients.exchange_starts import Starts
 from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable
 from proxy.exchange import Principal
-from proxy.exchange_starts import Starts
 from proxy.parts import Parts
 
 _FULL_RETRY_S = 5  # memory is looked at once a second, and what runs needs a moment to end

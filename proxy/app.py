@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from proxy.afterwards import Afterwards
 from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KEYS_TABLE, KeyCache
-from proxy.client_connection import Deadlines
+from proxy.clients.connection import Deadlines
+from proxy.clients.listener import Caps, Listener
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.config import Upstream as UpstreamSettings
@@ -29,7 +30,6 @@ from proxy.helper_model import HelperModels
 from proxy.idempotency import Claims
 from proxy.intake import Reader
 from proxy.link_names import LinkNames
-from proxy.listener import Caps, Listener
 from proxy.log import get
 from proxy.machine.descriptors import connections_within
 from proxy.metered_store import MeteredStore
@@ -38,7 +38,6 @@ from proxy.parts import Parts
 from proxy.recording import follow_epochs, open_journal, open_recorder, open_sampler
 from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_master, read_secret_file
-from proxy.served_model import served_models
 from proxy.serving import Serving
 from proxy.snapshot import Remembered, Unusable
 from proxy.snapshot import read as read_snapshot
@@ -47,7 +46,8 @@ from proxy.store import open_store
 from proxy.store.base import Store
 from proxy.telling import Teller
 from proxy.tracing import spans_of, tracing_of
-from proxy.upstream import Origin, Upstream
+from proxy.upstream.model_api import Origin, Upstream
+from proxy.upstream.served_model import served_models
 
 if TYPE_CHECKING:
     from proxy.telemetry import Spans

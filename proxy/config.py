@@ -13,13 +13,13 @@ from pydantic import Field
 
 from proxy.document import Document, Steps, Value
 from proxy.problem import Problem, YamlProblems, has_errors, in_order
-from proxy.settings_checks import find_contradictions
-from proxy.settings_issuers import Issuer, issuer_contradictions
-from proxy.settings_listeners import Admin, Health, Listen
-from proxy.settings_log import DecisionLog
-from proxy.settings_store import StoreSettings, store_contradictions
-from proxy.settings_trace import TraceSettings
-from proxy.settings_types import (
+from proxy.settings.checks import find_contradictions
+from proxy.settings.issuers import Issuer, issuer_contradictions
+from proxy.settings.listeners import Admin, Health, Listen
+from proxy.settings.log import DecisionLog
+from proxy.settings.store import StoreSettings, store_contradictions
+from proxy.settings.trace import TraceSettings
+from proxy.settings.types import (
     PICODOLLARS_PER_TOKEN,
     BetaName,
     Date,

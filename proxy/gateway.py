@@ -13,8 +13,10 @@ from aiohttp import web
 
 from proxy.admission import Admission
 from proxy.answering import Answering
-from proxy.answers import Answer, AnswerWriter, Reply
-from proxy.client_connection import Connection
+from proxy.clients.answers import Answer, AnswerWriter, Reply
+from proxy.clients.connection import Connection
+from proxy.clients.framing import check_framing
+from proxy.clients.peer import client_address
 from proxy.closing import closed
 from proxy.counting import count_decision, count_refusal
 from proxy.course import Course, leave, outcome_of
@@ -32,14 +34,12 @@ from proxy.errors import (
     forget_origin,
 )
 from proxy.exchange import Call, Exchange, Principal
-from proxy.framing import check_framing
 from proxy.idempotency import Claims, key_of
 from proxy.intake import Intake, Reader
 from proxy.limit_headers import LimitHeaders
 from proxy.log import get
 from proxy.metrics import Refusal
 from proxy.parts import Parts
-from proxy.peer import client_address
 from proxy.refusal import refused, to_error, to_verdict
 from proxy.relay import Relay
 from proxy.routing import route

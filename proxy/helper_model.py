@@ -18,8 +18,8 @@ from proxy.dialects.base import Dialect
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import BYTES_PER_TOKEN, Call, Help, Helped, Progress, Usage, text_bytes
 from proxy.metrics import Tally
-from proxy.served_model import ServedModel
-from proxy.upstream import UpstreamAnswer
+from proxy.upstream.model_api import UpstreamAnswer
+from proxy.upstream.served_model import ServedModel
 from proxy.wire import Kind
 
 _JSON = "application/json"

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from proxy.client_connection import Connection, Deadlines
+from proxy.clients.connection import Connection, Deadlines
+from proxy.clients.framing import check_body_headers
 from proxy.deciding import Decider
 from proxy.dialects.base import Dialect
 from proxy.errors import BadRequest, TooLarge, Unavailable
 from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange, Text, text_bytes
-from proxy.framing import check_body_headers
 from proxy.issued_ids import taken
 from proxy.sealed_reasoning import PREFIX
 from proxy.turns import Turns

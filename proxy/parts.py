@@ -14,10 +14,10 @@ from proxy.decisions.journal import Journal
 from proxy.dialects.base import Dialect
 from proxy.metrics import Tally
 from proxy.samples.sampler import Sampler
-from proxy.served_model import ServedModel
 from proxy.telling import Teller
 from proxy.trace_context import Tracing
-from proxy.upstream import Upstream
+from proxy.upstream.model_api import Upstream
+from proxy.upstream.served_model import ServedModel
 
 if TYPE_CHECKING:  # its libraries need not be there
     from proxy.telemetry import Spans

@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from proxy.answering import Answering
-from proxy.answers import Answer, AnswerWriter, Reply, Stream
+from proxy.clients.answers import Answer, AnswerWriter, Reply, Stream
+from proxy.clients.framing import Doubtful
 from proxy.course import Course
 from proxy.decision import Effect, Outcome
 from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.tagged import TaggedDecoder
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call, Chunk
-from proxy.framing import Doubtful
 from proxy.limit_headers import LimitHeaders
-from proxy.upstream import UpstreamAnswer, UpstreamReset
+from proxy.upstream.model_api import UpstreamAnswer, UpstreamReset
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"

@@ -14,7 +14,7 @@ from proxy.errors import UpstreamTimeout
 from proxy.exchange import Call
 from proxy.intake import Intake
 from proxy.parts import Parts
-from proxy.upstream import UpstreamAnswer, UpstreamReset
+from proxy.upstream.model_api import UpstreamAnswer, UpstreamReset
 
 _ERROR_BODY_BYTES = 65_536
 _ERROR_BODY_S = 3.0

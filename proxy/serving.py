@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from proxy.clients.listener import Listener
 from proxy.deciders import Deciders
 from proxy.gateway import Gateway
-from proxy.listener import Listener
 from proxy.machine.collecting import collect_all
 from proxy.metrics import Snapshot
 from proxy.parts import Parts

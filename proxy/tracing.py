@@ -12,7 +12,7 @@ from proxy.decisions.record import Recorder
 from proxy.dialects import dialects
 from proxy.errors import ConfigurationError
 from proxy.secrets import read_header_file
-from proxy.settings_trace import NO_OTEL, TraceSettings
+from proxy.settings.trace import NO_OTEL, TraceSettings
 from proxy.trace_context import Tracing
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from proxy.auth.key_registry import Minted
 from proxy.errors import ConfigurationError
 from proxy.replay.reading import Wants
 from proxy.secrets import Master, Purpose, load_or_create_master, read_header_file, read_secret_file
-from proxy.upstream import Origin
+from proxy.upstream.model_api import Origin
 
 CANARY = bytes(range(32))
 

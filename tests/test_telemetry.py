@@ -222,6 +222,6 @@ def test_an_upstream_is_named_by_host_and_port(url: str, address: tuple[str, int
 
 async def test_without_a_collector_none_of_it_is_loaded() -> None:
     loaded = "{name.split('.')[0] for name in sys.modules} & {'opentelemetry', 'requests', 'google'}"
-    code = f"import proxy.worker, sys; sys.exit(bool({loaded}))"
+    code = f"import proxy.processes.worker, sys; sys.exit(bool({loaded}))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0

@@ -32,7 +32,7 @@ def test_it_is_there_again_after_a_failure_and_what_was_not_there_is_not(monkeyp
 def test_a_worker_loads_no_console_and_no_telemetry() -> None:
     program = """
 import asyncio, sys
-import proxy.worker
+import proxy.processes.worker
 from proxy.errors import StoreUnavailable
 from proxy.clock import SystemClock
 from proxy.store import open_store

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from proxy.admin_side.documents import problem
-from proxy.settings_types import is_loopback
+from proxy.settings.types import is_loopback
 
 
 @web.middleware

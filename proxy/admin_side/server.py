@@ -13,7 +13,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from proxy.admin_side.documents import problem
 from proxy.admin_side.patience import cut_waiting, make_room
-from proxy.http_handler import Framed
+from proxy.clients.http_handler import Framed
 
 
 class Runner(web.AppRunner):

@@ -28,7 +28,7 @@ from proxy.auth.token_reading import Fault, Refused, Token, looks_like_token, re
 from proxy.clock import Clock
 from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
 from proxy.exchange import Principal
-from proxy.settings_issuers import Issuer
+from proxy.settings.issuers import Issuer
 from proxy.store.base import Store
 
 _KNOWN_LIMIT = 20_000

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from proxy.auth.token_reading import Fault, Refused
 from proxy.exchange import Principal
-from proxy.settings_issuers import Issuer
+from proxy.settings.issuers import Issuer
 
 _OWN_NAME = re.compile(r"[A-Za-z0-9._:@/|+=~#-]{1,128}")
 _SHARED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")

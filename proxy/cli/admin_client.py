@@ -21,7 +21,7 @@ from proxy.config import load_settings
 from proxy.data_folder import ADMIN_SOCKET
 from proxy.errors import ConfigurationError, StillgateError
 from proxy.secrets import read_secret_file
-from proxy.settings_types import is_loopback
+from proxy.settings.types import is_loopback
 
 URL_VARIABLE = "STILLGATE_ADMIN_URL"
 TOKEN_VARIABLE = "STILLGATE_TOKEN_FILE"  # noqa: S105 - the name of a variable that names a file

@@ -21,13 +21,13 @@ from proxy.clock import SystemClock
 from proxy.config import Settings, load_settings
 from proxy.errors import ConfigurationError
 from proxy.exposition import CONTENT_TYPE, render
-from proxy.hunter_process import THREADS, pace_of
 from proxy.hunting.core import hunt
 from proxy.hunting.hunter import Hunter
 from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
 from proxy.packs.watch import POLL_S, look, look_until_still, pack_of
 from proxy.problem import YamlProblems
+from proxy.processes.hunter_process import THREADS, pace_of
 from proxy.rules.pack import Mode
 from proxy.runtime import check_runtime, leave_no_core
 from proxy.start import store_access, url_of

@@ -23,7 +23,7 @@ from proxy.policy_testing.single import Answer, Question, ask, read_given
 from proxy.problem import YamlProblems
 from proxy.rules.pack import Pack
 from proxy.rules.pack_loading import load_pack
-from proxy.settings_types import DialectName
+from proxy.settings.types import DialectName
 from proxy.strict_model import validate
 from proxy.strict_yaml import parse, read
 

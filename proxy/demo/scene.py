@@ -18,7 +18,7 @@ from proxy.auth.api_key import KeyRequest
 from proxy.clock import Clock
 from proxy.config import load_settings, shipped_pack
 from proxy.demo.cast import Customer
-from proxy.supervisor import Deployment, Launch, deploy
+from proxy.processes.supervisor import Deployment, Launch, deploy
 
 MODEL = "standin-large"
 PACK = "strict.yaml"

@@ -12,7 +12,7 @@ from proxy.config import Model
 from proxy.decision import Effect
 from proxy.link_names import attribute_name
 from proxy.rules.schema_types import Line
-from proxy.settings_types import DialectName
+from proxy.settings.types import DialectName
 from proxy.strict_model import StrictModel, not_empty
 
 DEFAULT_START = "2026-01-15T12:00:00Z"

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 import orjson
 
+from proxy.clients.peer import plain_address
 from proxy.clock import VirtualClock
 from proxy.decisions.columns import SCHEMA
 from proxy.decisions.logged import read_logged
@@ -33,7 +34,6 @@ from proxy.fingerprint.winnow import Fingerprinter, Prints
 from proxy.intake import read_bytes
 from proxy.link_names import attribute_name
 from proxy.pattern_sets import load_pattern_sets
-from proxy.peer import plain_address
 from proxy.replay.seen import Batch, Caller, Line, Other, Request, Seen, Unreadable
 from proxy.store.memory import MemoryStore
 

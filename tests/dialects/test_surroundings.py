@@ -14,7 +14,7 @@ from proxy.dialects import dialects
 from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.errors import ConfigurationError
-from proxy.settings_types import DialectName
+from proxy.settings.types import DialectName
 from tests.rig.speech import BY_PATH
 
 _NOW = 1_700_000_000.25

@@ -6,10 +6,10 @@ import sys
 from functools import partial
 
 import proxy.cli.hunter
-import proxy.supervisor
+import proxy.processes.supervisor
 from proxy import cli
-from proxy.children import Program
-from proxy.hunter_keeper import HunterKeeper
+from proxy.processes.children import Program
+from proxy.processes.hunter_keeper import HunterKeeper
 from tests.hunting.fake_hunt import FakeHunt
 
 FAKE = Program("hunter", (sys.executable, "-m", "tests.hunting.fake_process"))
@@ -17,7 +17,7 @@ FAKE = Program("hunter", (sys.executable, "-m", "tests.hunting.fake_process"))
 
 def main() -> None:
     """Run it, with what stands in for the hunt put in its place."""
-    vars(proxy.supervisor)["HunterKeeper"] = partial(HunterKeeper, program=FAKE)
+    vars(proxy.processes.supervisor)["HunterKeeper"] = partial(HunterKeeper, program=FAKE)
     vars(proxy.cli.hunter)["hunt"] = lambda: FakeHunt
     cli.main()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from proxy.hunter_process import main
+from proxy.processes.hunter_process import main
 from tests.hunting.fake_hunt import FakeHunt
 
 if __name__ == "__main__":

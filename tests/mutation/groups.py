@@ -31,10 +31,10 @@ _SEALED = ("verifying/verify", "decisions/shared_heads", "decisions/rotated", "d
 _QUOTAS = tuple(
     f"rules/{name}" for name in ("leases", "returns", "quotas", "adopt", "local_limits", "quota_edges", "full_store")
 )
-_UPSTREAM = ("upstream_headers", "upstream_unreachable", "upstream_pool", "upstream_connection")
+_UPSTREAM = ("upstream/headers", "upstream/unreachable", "upstream/pool", "upstream/connection")
 
 # Which modules have to be in some group, whenever they came to be.
-WHOLE = ("auth/*", "rules/*lease*", "rules/*limit*", "rules/*quota*", "settings_*", "verifying/*")
+WHOLE = ("auth/*", "rules/*lease*", "rules/*limit*", "rules/*quota*", "settings/*", "verifying/*")
 
 GROUPS: Mapping[str, Group] = {
     "auth": {
@@ -83,24 +83,24 @@ GROUPS: Mapping[str, Group] = {
     },
     "settings": {
         "secrets": ("secrets",),
-        "settings_checks": ("config", "cli/config_check"),
-        "settings_issuers": ("settings_issuers", "config", "cli/config_check"),
-        "settings_listeners": ("config",),
-        "settings_log": ("config",),
-        "settings_samples": ("config",),
-        "settings_store": ("config", "cli/config_check"),
-        "settings_trace": ("config",),
-        "settings_types": ("config", "settings_issuers"),
+        "settings/checks": ("config", "cli/config_check"),
+        "settings/issuers": ("settings/issuers", "config", "cli/config_check"),
+        "settings/listeners": ("config",),
+        "settings/log": ("config",),
+        "settings/samples": ("config",),
+        "settings/store": ("config", "cli/config_check"),
+        "settings/trace": ("config",),
+        "settings/types": ("config", "settings/issuers"),
     },
     "headers": {
-        "answers": ("answers", "listener"),
-        "framing": ("framing",),
+        "clients/answers": ("clients/answers", "clients/listener"),
+        "clients/framing": ("clients/framing",),
         "limit_headers": ("limit_headers",),
-        "peer": ("peer",),
+        "clients/peer": ("clients/peer",),
         "refusal": ("refusal", "actions/challenge"),
-        "retry_after": ("retry_after",),
+        "upstream/retry_after": ("upstream/retry_after",),
         "trace_context": ("trace_context",),
-        "upstream": _UPSTREAM,
+        "upstream/model_api": _UPSTREAM,
     },
     "log": {
         "decisions/chain": ("decisions/chain", *_SEALED),

@@ -12,7 +12,7 @@ from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.running import cases_of
 from proxy.policy_testing.schema import RequestFixture
 from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Quota, Scope
-from proxy.settings_types import DialectName
+from proxy.settings.types import DialectName
 from tests.policy_testing.packs import EXAMPLE, HEAD, HOUR, runner, suite
 
 DIALECTS = {dialect.name: dialect for dialect in dialects().values()}

@@ -10,7 +10,7 @@ from proxy.decisions.record import Ending
 from proxy.exchange import Call, Principal, Text
 from proxy.sample_keys import SampleKey, load_private, make_private, read_public
 from proxy.samples.excerpt import Content, Excerpt
-from proxy.settings_samples import Samples
+from proxy.settings.samples import Samples
 from tests.decisions.endings import ending, exchange
 
 DEGRADED: Final = Verdict(Effect.DEGRADE, by="clamp", rung="clamp", actions=("clamp",))

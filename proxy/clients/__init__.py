@@ -1,0 +1,1 @@
+"""The way to clients: listening, connections, framing, and how answers are written."""

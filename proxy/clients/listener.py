@@ -1,0 +1,96 @@
+"""The HTTP side that faces clients: its connections, how many there may be, and their deadlines.
+
+Law: nothing waits for a client for ever: header, body, idle and write-stall deadlines are looked at once a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from aiohttp import web
+
+from proxy.clients.answers import Answer, Reply
+from proxy.clients.connection import Connection, Deadlines
+
+_SWEEP_S = 1.0
+
+
+class Caps(NamedTuple):
+    """How many connections are open at once: in all, and from one peer address."""
+
+    total: int
+    per_peer: int
+
+
+class Listener(web.Server):
+    """Accepts connections for one handler; `sweep` must run as long as it is used.
+
+    `on_refused` is told why a connection is turned away or cut: `too_many_connections`, or `slow_` and the deadline.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[Reply]],
+        *,
+        on_error: Callable[[Connection, int, BaseException | None], Answer],
+        on_refused: Callable[[str], None],
+        deadlines: Deadlines,
+        caps: Caps,
+    ) -> None:
+        # A client that leaves cancels its handler; without this it is noticed at the next write only.
+        super().__init__(handler, handler_cancellation=True)  # type: ignore[arg-type]  # only ours calls it
+        self.handler = handler
+        self.on_error = on_error
+        self._on_refused = on_refused
+        self._deadlines = deadlines
+        self._caps = caps
+        self._open: set[Connection] = set()
+        self._per_peer: Counter[str] = Counter()
+
+    def __call__(self) -> Connection:
+        """Make the protocol object of a connection that was just accepted."""
+        return Connection(self, self._deadlines.idle)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a connection in, unless a cap is reached."""
+        if len(self._open) >= self._caps.total or self._per_peer[connection.peer] >= self._caps.per_peer:
+            self._on_refused("too_many_connections")
+            return False
+        self._open.add(connection)
+        self._per_peer[connection.peer] += 1
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """Count a connection out."""
+        if connection in self._open:
+            self._open.discard(connection)
+            self._per_peer[connection.peer] -= 1
+            if not self._per_peer[connection.peer]:
+                del self._per_peer[connection.peer]
+
+    async def sweep(self) -> None:
+        """Cut what is overdue, once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            now = self._loop.time()
+            for connection in list(self._open):
+                deadline = connection.overdue(now, self._deadlines)
+                if deadline is not None:
+                    self._on_refused(f"slow_{deadline}")
+                    connection.cut()
+
+    def close_idle(self) -> None:
+        """Close every connection that answers nothing right now; the others close after their answer."""
+        for connection in list(self._open):
+            connection.force_close() if connection.idle else connection.close()
+
+    def abort_all(self) -> None:
+        """Cut every connection that is still open."""
+        for connection in list(self._open):
+            connection.abort()

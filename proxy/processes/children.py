@@ -1,0 +1,258 @@
+"""The processes that the parent starts: workers, and the stand-in model; none of them outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from proxy.control import Line, LineClosed
+from proxy.errors import ConfigurationError
+from proxy.log import get
+from proxy.metrics import Snapshot
+from proxy.start import Start
+
+_START_S = 30.0
+_SNAPSHOT_S = 2.0
+_SWITCH_S = 30.0
+_END_S = 10.0
+BEAT_S = 1.0
+_MODEL = (sys.executable, "-m", "proxy.cli", "model")
+
+
+class Program(NamedTuple):
+    """A kind of process that is told how to start over its line: its name for people, and its command."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+class Counted(NamedTuple):
+    """The numbers of those that live and tell them, and of those that have ended or do not answer: no gauges there."""
+
+    living: list[Snapshot]
+    past: list[Snapshot]
+
+
+# Started without the command line, whose libraries would cost each 10 MB.
+WORKER = Program("worker", (sys.executable, "-m", "proxy.processes.worker"))
+HUNTER = Program("hunter", (sys.executable, "-m", "proxy.processes.hunter_process"))
+
+
+async def _begun(program: Program) -> tuple[socket.socket, asyncio.subprocess.Process]:
+    """Return our end of a line to a new process, and the process. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            return ours, await asyncio.create_subprocess_exec(
+                *program.command,
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+    except BaseException:
+        ours.close()
+        raise
+
+
+class Worker:
+    """One worker process, or another program that listens to the same words, seen from the parent."""
+
+    def __init__(self, process: asyncio.subprocess.Process, line: Line) -> None:
+        self._process = process
+        self._line = line
+        self.pid = process.pid
+        self.pack_digest = ""  # what it has in force, if that is known
+        self._told_full = False
+        self.last: Snapshot = {}  # its numbers as it told them last
+        self._told = False  # when it was asked for them last
+        self._beating: asyncio.Task[bool] | None = None
+        self._missed = 0  # beats since the one that it owes an answer to
+
+    @classmethod
+    async def spawn(cls, start: Start, program: Program = WORKER) -> Worker:
+        """Start it and return once it serves. Raises ConfigurationError if it does not; cancelled, it leaves none."""
+        try:
+            ours, process = await _begun(program)
+        except OSError as error:  # a limit of processes, files or memory is reached, which may pass
+            what = f"{program.name} {start.worker} cannot be started here"
+            raise ConfigurationError(f"{what}: {error.strerror}") from None
+        worker = cls(process, await Line.open(ours))
+        try:
+            await worker._line.send(start.to_json())
+            async with asyncio.timeout(_START_S):
+                await worker._line.receive()
+        except (LineClosed, TimeoutError) as error:
+            await worker.drain(0)  # not killed at once: it may be about to print why
+            why = f" in {_START_S:.0f} s" if isinstance(error, TimeoutError) else "; see the messages above"
+            raise ConfigurationError(f"{program.name} {start.worker} did not start{why}") from None
+        except asyncio.CancelledError:  # a stop: nobody else knows of it, and the store goes next
+            await worker.drain(0)
+            raise
+        worker.pack_digest = start.pack_digest
+        return worker
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.returncode is None
+
+    @property
+    def silent(self) -> float:
+        """For how many seconds it has owed an answer that takes it no time: its event loop stands, or all of it."""
+        return self._missed * BEAT_S
+
+    def beat(self) -> None:
+        """Have it asked whether it is there, unless it owes that answer still; to be called every `BEAT_S`.
+
+        Calls are counted, not time: where parent and worker were stopped together, none was missed.
+        """
+        if self._beating is None or (self._beating.done() and self._beating.result()):
+            self._missed = 0
+            self._beating = asyncio.create_task(self._ask_beat())
+        elif self._line.owed != "switch":  # to load a pack takes a while
+            self._missed += 1
+
+    async def _ask_beat(self) -> bool:
+        """Return whether it answers; it does not any more once it has begun to end, but may hang in that."""
+        try:
+            await self._line.ask("beat")
+        except LineClosed:
+            return False
+        return True
+
+    @property
+    def tells(self) -> bool:
+        """Whether the process runs and its numbers are those of when it was asked last."""
+        return self.alive and self._told
+
+    async def refresh(self) -> None:
+        """Have the worker tell its numbers; the last ones known stay if it does not answer in time."""
+        if self.silent > _SNAPSHOT_S:
+            self._told = False
+            return
+        try:
+            async with asyncio.timeout(_SNAPSHOT_S):
+                answer = await self._line.ask("snapshot")
+        except (LineClosed, TimeoutError):
+            self._told = False
+            return
+        self._told, self.last = True, answer["snapshot"]
+
+    async def switch(self, pack_digest: str) -> None:
+        """Have the worker use an archived pack for new exchanges; it keeps the old one if it cannot.
+
+        One that takes long may come into force after this: until that is known, it is to be asked again.
+        """
+        try:
+            async with asyncio.timeout(_SWITCH_S):
+                answer = await self._line.ask("switch", pack_digest=pack_digest)
+        except LineClosed:
+            return
+        except TimeoutError:
+            self.pack_digest = ""
+            return
+        self.pack_digest = answer["pack_digest"]
+
+    async def note_memory(self, *, full: bool) -> None:
+        """Tell the worker whether memory is full, if that is news to it."""
+        if full != self._told_full:
+            self._told_full = full
+            with contextlib.suppress(LineClosed):
+                await self._line.send({"ask": "memory", "full": full})
+
+    async def drain(self, seconds: float) -> None:
+        """Ask the worker to end, and return once it has."""
+        with contextlib.suppress(LineClosed):
+            await self._line.send({"ask": "drain", "seconds": seconds})
+        try:
+            async with asyncio.timeout(seconds + _END_S):
+                await self._process.wait()
+        except TimeoutError:
+            get("parent").error("a worker did not end in time and is killed", pid=self.pid)
+        await self.end()
+
+    async def hurry(self) -> None:
+        """Cut a drain that is under way short."""
+        with contextlib.suppress(LineClosed):
+            await self._line.send({"ask": "hurry"})
+
+    async def wait(self) -> int:
+        """Return the exit code once the process has ended."""
+        return await self._process.wait()
+
+    async def end(self) -> None:
+        """Kill the process if it still runs, and let go of it."""
+        self._line.close()
+        self.kill()
+        await self._process.wait()
+
+    def kill(self) -> None:
+        """Kill the process if it still runs."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+
+def counted(workers: Iterable[Worker], dead: Snapshot | None) -> Counted:
+    """Sort the numbers that each told last; `dead` are those of workers that are not known any more."""
+    found = Counted([], [dead] if dead else [])
+    for worker in workers:
+        (found.living if worker.tells else found.past).append(worker.last)
+    return found
+
+
+class StandIn:
+    """The stand-in model server as a child process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.url = url
+
+    @classmethod
+    async def spawn(cls) -> StandIn:
+        """Start it on a free loopback port. Raises ConfigurationError if it does not say where within a while."""
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_MODEL,
+                "--port",
+                "0",
+                "--announce-fd",
+                str(writing),
+                "--until-stdin-closes",
+                stdin=asyncio.subprocess.PIPE,
+                pass_fds=(writing,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        try:
+            with os.fdopen(reading) as pipe:
+                async with asyncio.timeout(_START_S):
+                    url = (await asyncio.to_thread(pipe.readline)).strip()
+        except TimeoutError:
+            url = ""
+        stand_in = cls(process, url)
+        if not url:
+            await stand_in.end()
+            raise ConfigurationError("the stand-in model did not start; see the messages above")
+        return stand_in
+
+    async def end(self) -> None:
+        """End the process."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_END_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()

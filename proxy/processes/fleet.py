@@ -1,0 +1,141 @@
+"""The workers as one: started together, started again when one dies, asked together, ended together."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from proxy.errors import ConfigurationError
+from proxy.log import get
+from proxy.metrics import Sample, Snapshot, merge
+from proxy.processes.children import BEAT_S, WORKER, Counted, Program, Worker, counted
+from proxy.start import Start
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+_SILENT_S = 10.0  # a hundred times what a loop may stall under any input
+_GIVEN_UP_S = 30.0
+
+
+class Fleet:
+    """All workers of one parent; `start` describes the first, the others differ in their number only."""
+
+    def __init__(self, start: Start, count: int, program: Program = WORKER) -> None:
+        self._program = program
+        self._starts = [replace(start, worker=number) for number in range(count)]
+        self._pack_digest = start.pack_digest
+        self._workers: dict[int, Worker] = {}
+        self._dead: Snapshot | None = None  # what workers counted that live no more
+        self._ending = False
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids, in the order of the workers' numbers."""
+        return [self._workers[number].pid for number in sorted(self._workers)]
+
+    @property
+    def packs(self) -> dict[int, str]:
+        """The digest of the pack in force by process id."""
+        return {worker.pid: worker.pack_digest for worker in self._workers.values()}
+
+    def missing(self) -> list[str]:
+        """Return which workers do not serve."""
+        return [f"worker {start.worker}" for start in self._starts if not self._serves(self._workers.get(start.worker))]
+
+    @staticmethod
+    def _serves(worker: Worker | None) -> bool:
+        return worker is not None and worker.alive and worker.silent < _SILENT_S
+
+    async def open(self) -> None:
+        """Start every worker. Raises ConfigurationError if one does not start; `close` ends the others."""
+        for start in self._starts:
+            await self._spawn(start)
+
+    async def switch(self, pack_digest: str) -> None:
+        """Have every worker use an archived pack, those included that will be started.
+
+        One that cannot goes on with the old one; asking again for the same digest asks those only.
+        """
+        self._pack_digest = pack_digest
+        behind = [
+            worker for worker in self._workers.values() if self._serves(worker) and worker.pack_digest != pack_digest
+        ]
+        await asyncio.gather(*(worker.switch(pack_digest) for worker in behind))
+
+    async def note_memory(self, full: bool) -> None:
+        """Tell every worker whether memory is full, those included that were started since."""
+        await asyncio.gather(*(worker.note_memory(full=full) for worker in self._workers.values() if worker.alive))
+
+    async def keep(self) -> None:
+        """Start workers again that die, and see which do not answer any more, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen())
+            for start in self._starts:
+                tasks.create_task(self._keep_one(start))
+
+    async def refresh(self) -> None:
+        """Have every worker tell its numbers."""
+        await asyncio.gather(*(worker.refresh() for worker in self._workers.values() if worker.alive))
+
+    def counted(self) -> Counted:
+        """Return the numbers that every worker told last, those included that have ended."""
+        found = counted(self._workers.values(), self._dead)
+        # One that stands still cannot say so.
+        lag = max((worker.silent for worker in self._workers.values() if worker.alive), default=0.0)
+        found.living.append({"stillgate_loop_lag_seconds": [Sample((), lag)]})
+        return found
+
+    async def close(self, seconds: float) -> None:
+        """Drain every worker and return once all have ended."""
+        self._ending = True
+        await asyncio.gather(*(worker.drain(seconds) for worker in self._workers.values()))
+
+    async def hurry(self) -> None:
+        """Cut a drain short: what still runs is ended with an error at once."""
+        await asyncio.gather(*(worker.hurry() for worker in self._workers.values()))
+
+    async def _listen(self) -> None:
+        """Ask every worker each second whether it is there; tell once of one that does not answer, then kill it."""
+        known: set[int] = set()
+        while True:
+            await asyncio.sleep(BEAT_S)
+            living = [worker for worker in self._workers.values() if worker.alive]
+            for worker in living:
+                worker.beat()
+                if worker.silent >= _GIVEN_UP_S:
+                    worker.kill()
+            silent = {worker.pid for worker in living if not self._serves(worker)}
+            for pid in silent - known:
+                get("parent").error("a worker does not answer", pid=pid)
+            for pid in known & {worker.pid for worker in living} - silent:
+                get("parent").info("a worker answers again", pid=pid)
+            known = silent
+
+    async def _keep_one(self, start: Start) -> None:
+        while True:
+            worker = self._workers[start.worker]
+            code = await worker.wait()
+            if self._ending:
+                return
+            get("parent").error("a worker ended unasked and is started again", pid=worker.pid, code=code)
+            self._dead = merge([worker.last], self._dead)
+            worker.last = {}
+            await worker.end()
+            await self._start_again(start)
+
+    async def _start_again(self, start: Start) -> None:
+        pause = _FIRST_PAUSE_S
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                return await self._spawn(start)
+            except ConfigurationError as error:
+                get("parent").error("a worker cannot be started again", error=str(error))
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    async def _spawn(self, start: Start) -> None:
+        """Start a worker with the pack in force, which need not be the one that lies at the settings' path."""
+        described = replace(start, pack_digest=self._pack_digest)
+        worker = self._workers[start.worker] = await Worker.spawn(described, self._program)
+        if worker.pack_digest != self._pack_digest:  # another came into force meanwhile
+            await worker.switch(self._pack_digest)

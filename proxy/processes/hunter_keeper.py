@@ -1,0 +1,83 @@
+"""The hunter's process as its parent sees it: there once a pack has campaigns, started again when it dies.
+
+Law: nobody waits for it and no request needs it: a hunter that cannot start keeps nothing from being served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from proxy.errors import ConfigurationError
+from proxy.log import get
+from proxy.metrics import Snapshot, merge
+from proxy.processes.children import HUNTER, Counted, Program, Worker, counted
+from proxy.start import Start
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+
+
+class HunterKeeper:
+    """Keeps one hunter; `start` says how the workers start, of which it needs all but the address."""
+
+    def __init__(self, start: Start, program: Program = HUNTER) -> None:
+        self._dead: Snapshot | None = None  # what hunters counted that live no more
+        self._start = start
+        self._program = program
+        self._child: Worker | None = None
+        self._wanted = asyncio.Event()
+        self._ending = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None while there is none."""
+        return self._child.pid if self._child is not None and self._child.alive else None
+
+    async def switch(self, pack_digest: str, *, wanted: bool) -> None:
+        """Have the hunter look by an archived pack, and start it if that has campaigns; it then stays."""
+        self._start = replace(self._start, pack_digest=pack_digest)
+        if wanted:
+            self._wanted.set()
+        child = self._child
+        if child is not None and child.alive and child.pack_digest != pack_digest:
+            await child.switch(pack_digest)
+
+    async def keep(self) -> None:
+        """Keep a hunter running from when it is wanted, until cancelled."""
+        await self._wanted.wait()
+        pause = _FIRST_PAUSE_S
+        while not self._ending:
+            try:
+                child = self._child = await Worker.spawn(self._start, self._program)
+            except ConfigurationError as error:
+                get("parent").error("the hunter cannot be started", error=str(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                continue
+            pause = _FIRST_PAUSE_S
+            if child.pack_digest != self._start.pack_digest:  # another came into force meanwhile
+                await child.switch(self._start.pack_digest)
+            code = await child.wait()
+            if self._ending:
+                return
+            get("parent").error("the hunter ended unasked and is started again", pid=child.pid, code=code)
+            self._dead = merge([child.last], self._dead)
+            child.last = {}
+            await child.end()
+            await asyncio.sleep(pause)
+
+    async def refresh(self) -> None:
+        """Have the hunter tell its numbers."""
+        if self._child is not None and self._child.alive:
+            await self._child.refresh()
+
+    def counted(self) -> Counted:
+        """Return the numbers that the hunter told last, and those before it."""
+        return counted([] if self._child is None else [self._child], self._dead)
+
+    async def close(self, seconds: float) -> None:
+        """Let the hunter make its state safe, and return once it has ended."""
+        self._ending = True
+        if self._child is not None:
+            await self._child.drain(seconds)

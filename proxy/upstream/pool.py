@@ -1,0 +1,108 @@
+"""The connections to one model API: opened, lent to one exchange at a time, kept while they are warm.
+
+Law: a connection goes only to the configured origin, whatever the environment or an answer says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+
+from aiohappyeyeballs import start_connection
+from yarl import URL
+
+from proxy.room import Room
+from proxy.upstream.connection import UpstreamConnection
+
+# Model APIs close idle connections after a minute or more; a call on one that is just being closed would fail.
+_IDLE_S = 15.0
+# How long another address of the same host is not tried yet (RFC 8305, section 8).
+_NEXT_ADDRESS_S = 0.25
+
+
+class Pool:
+    """As many connections at once as there is room; the last one used is used first, so that the others can rest."""
+
+    def __init__(self, url: URL, room: Room, connect_seconds: float) -> None:
+        self._host = url.raw_host or ""
+        self._port = url.port or 0
+        self._connect_seconds = connect_seconds
+        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        # With the dot that ends a whole name, which keeps look-ups short, no certificate would be for it (RFC 6066).
+        self._name = None if self._tls is None else self._host.removesuffix(".")
+        self._loop = asyncio.get_running_loop()
+        self._room = room
+        self._idle: list[UpstreamConnection] = []
+        self._busy: set[UpstreamConnection] = set()
+        self._closed = False
+
+    async def take(self, tenant: str, within: float, begun: Callable[[], None]) -> UpstreamConnection:
+        """Return a connection, to be given back, whose answer has to begin `within` seconds.
+
+        `begun` is called once there is room for it. Raises NoRoom, and OSError or TimeoutError if none can be opened.
+        """
+        await self._room.enter(tenant)
+        try:
+            begun()
+            deadline = self._loop.time() + within
+            connection = self._rested() or await self._open(deadline)
+        except BaseException:
+            self._room.leave(tenant)
+            raise
+        connection.deadline, connection.lent_to = deadline, tenant
+        self._busy.add(connection)
+        return connection
+
+    def give(self, connection: UpstreamConnection) -> None:
+        """Take a connection back; it is used again if its answer was read to the end and all is well with it."""
+        self._busy.discard(connection)
+        self._room.leave(connection.lent_to)
+        connection.expect_nothing()
+        if connection.usable and connection.read_to_end and not self._closed:
+            connection.idle_since = self._loop.time()
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def sweep(self) -> None:
+        """Expire what is overdue and close what has rested too long."""
+        now = self._loop.time()
+        for connection in self._busy:
+            if now > connection.deadline:
+                connection.expire()
+        kept = []
+        for connection in self._idle:
+            if connection.usable and now - connection.idle_since < _IDLE_S:
+                kept.append(connection)
+            else:
+                connection.abort()
+        self._idle = kept
+
+    def close(self) -> None:
+        """Close every connection; one that is lent or being opened is closed when it is given back at the latest."""
+        self._closed = True
+        for connection in [*self._idle, *self._busy]:
+            connection.abort()
+        self._idle = []
+
+    def _rested(self) -> UpstreamConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.abort()
+        return None
+
+    async def _open(self, deadline: float) -> UpstreamConnection:
+        async with asyncio.timeout_at(min(deadline, self._loop.time() + self._connect_seconds)):
+            addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=self._loop)
+            _, connection = await self._loop.create_connection(
+                lambda: UpstreamConnection(self._loop),
+                sock=sock,
+                ssl=self._tls,
+                server_hostname=self._name,
+            )
+        return connection

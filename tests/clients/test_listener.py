@@ -1,0 +1,355 @@
+"""The listener on real sockets: its deadlines, the order of its answers, and how a connection ends."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+from aiohttp import web
+
+from proxy.clients.answers import AnswerWriter, Reply
+from proxy.clients.connection import Deadlines
+from proxy.clients.listener import Caps, Listener
+from proxy.clock import SystemClock
+from proxy.errors import RequestTimeout
+from tests.rig.raw_client import RawClient, get, post
+
+DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=0.1, write_stall=0.1)
+PATIENT = DEADLINES._replace(idle=60, write_stall=60)
+Handler = Callable[[web.BaseRequest], Awaitable[Reply]]
+
+
+@asynccontextmanager
+async def listening(
+    handler: Handler, deadlines: Deadlines = DEADLINES
+) -> AsyncIterator[tuple[Listener, int, list[str]]]:
+    refused: list[str] = []
+    writer = AnswerWriter(SystemClock())
+    listener = Listener(
+        handler,
+        on_error=lambda _connection, status, _error: writer.whole(None, status, "text/plain", b"", {}),
+        on_refused=refused.append,
+        deadlines=deadlines,
+        caps=Caps(10, 10),
+    )
+    server = await asyncio.get_running_loop().create_server(listener, "127.0.0.1", 0)
+    sweep = asyncio.create_task(listener.sweep())
+    try:
+        yield listener, server.sockets[0].getsockname()[1], refused
+    finally:
+        sweep.cancel()
+        listener.abort_all()
+        server.close()
+
+
+async def _hold_back(*, close: bool) -> list[str]:
+    """Ask for 40 kB and read none of them; return why the connection was ended."""
+    writer = AnswerWriter(SystemClock())
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        assert request.transport is not None
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return writer.whole(request, 200, "text/plain", bytes(40_000), {}, close=close)
+
+    async with listening(handler) as (listener, port, refused):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        async with RawClient(sock, 5.0) as client, asyncio.timeout(6):
+            await client.send(get("/"))
+            await client.until(b"HTTP/1.1 200")
+            assert len(listener) == 1
+            while len(listener):
+                await asyncio.sleep(0.05)
+    return refused
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_rest_too_small_to_pause_for_does_not_hold_a_connection_open(*, close: bool) -> None:
+    """40 kB fit into the transport's buffer, but not into the kernel's, which an idle client keeps full."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(_hold_back(close=close)) == ["slow_write_stall"]
+
+
+def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on the loop that the product runs on; what it tells of by itself fails the test."""
+
+    @functools.wraps(test)
+    def run(**given: Any) -> None:
+        told: list[dict[str, Any]] = []
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.get_loop().set_exception_handler(lambda _, context: told.append(context))
+            runner.run(test(**given))
+            gc.collect()
+        assert told == []
+
+    del run.__wrapped__  # pytest must not take it for a coroutine
+    run.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]
+    return run
+
+
+WRITER = AnswerWriter(SystemClock())
+
+
+def said(request: web.BaseRequest, body: bytes) -> Reply:
+    return WRITER.whole(request, 200, "text/plain", body, {})
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+async def echo(request: web.BaseRequest) -> Reply:
+    return said(request, request.raw_path.encode() + await request.content.read())
+
+
+@on_uvloop
+async def test_pipelined_requests_are_answered_in_order_each_with_its_own_body() -> None:
+    async with listening(echo, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
+        asked = [post(f"/{number}", b"b" * number) for number in range(200)]
+        await client.send(b"".join(asked))
+        for number in range(200):
+            assert (await client.response()).body == f"/{number}".encode() + b"b" * number
+
+
+@on_uvloop
+async def test_a_body_that_the_handler_left_is_no_request() -> None:
+    """H-06: it is read over, and what comes behind it is answered."""
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        return said(request, request.raw_path.encode())
+
+    async with listening(handler, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
+        smuggled = get("/smuggled")
+        asked = post("/1", smuggled + bytes(300_000) + smuggled)
+        await client.send(asked[:-200_000])
+        assert (await client.response()).body == b"/1"
+        await client.send(asked[-200_000:] + get("/2"))
+        assert (await client.response()).body == b"/2"
+
+
+@on_uvloop
+async def test_a_connection_whose_last_answer_came_before_the_body_ends_with_the_body() -> None:
+    """Not only when the time to linger is over: that time is what a client has that sends on."""
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        return WRITER.whole(request, 413, "text/plain", b"", {}, close=True)
+
+    async with listening(handler, PATIENT) as (listener, port, _), await RawClient.connect(port, within=0.7) as client:
+        asked = post("/", bytes(300_000))
+        await client.send(asked[:-200_000])
+        assert (await client.response()).status == 413
+        await client.send(asked[-200_000:] + get("/never"))
+        assert await client.to_end() == b""
+        await until(lambda: not len(listener))
+
+
+@on_uvloop
+async def test_a_client_that_sends_on_does_not_lose_its_last_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """H-06, D-07: closed with something unread, the kernel would answer with a reset; nor is what it sends read."""
+    monkeypatch.setattr("proxy.clients.connection._LINGER_REST_S", 0.3)
+    asked: list[str] = []
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        asked.append(request.raw_path)
+        return WRITER.whole(request, 413, "text/plain", b"too much", {}, close=True)
+
+    async with listening(handler, PATIENT) as (listener, port, _):
+        async with await RawClient.connect(port) as client:
+            rest = (get("/smuggled") * 30_000)[:1_000_000]
+            await client.send(post("/", bytes(1_500_000))[:-1_500_000])
+            for start in range(0, len(rest), 100_000):
+                await client.send(rest[start : start + 100_000])
+                await asyncio.sleep(0.1)  # what is tested: in all much longer than a client may rest
+            assert (await client.response()).body == b"too much"
+            assert await client.to_end() == b""
+            await until(lambda: not len(listener))  # although the client is still there: it rests
+    assert asked == ["/"]
+
+
+@pytest.mark.parametrize("bound", ["_LINGER_BYTES", "_LINGER_S"])
+@on_uvloop
+async def test_a_client_that_never_stops_sending_is_cut(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"proxy.clients.connection.{bound}", 0.5)
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        return WRITER.whole(request, 413, "text/plain", b"", {}, close=True)
+
+    async with listening(handler, PATIENT) as (listener, port, _), await RawClient.connect(port) as client:
+        await client.send(post("/", bytes(1000))[:-1000])
+        assert (await client.response()).status == 413
+        with pytest.raises(ConnectionError):
+            await send_for_ever(client)
+        await until(lambda: not len(listener))
+
+
+async def send_for_ever(client: RawClient) -> None:
+    while True:
+        await client.send(bytes(100))
+        await asyncio.sleep(0.01)  # so slowly that it never sends as much as may be read over
+
+
+@on_uvloop
+async def test_a_head_that_never_ends_is_answered_and_the_answer_arrives() -> None:
+    """B-10: although the client sends on, and whatever the pieces are."""
+    async with listening(echo, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
+        endless = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: %b\r\n" % (n, b"b" * 8000) for n in range(120))
+        for start in range(0, len(endless), 1000):
+            await client.send(endless[start : start + 1000])
+        assert (await client.response()).status == 431
+        assert await client.to_end() == b""
+
+
+@on_uvloop
+async def test_a_body_that_comes_too_slowly_is_answered_and_nothing_else_is_told() -> None:
+    async def handler(request: web.BaseRequest) -> Reply:
+        request.protocol.body_deadline = 0.0  # type: ignore[attr-defined]  # it is our own
+        try:
+            return said(request, await request.content.read())
+        except RequestTimeout:
+            return WRITER.whole(request, 408, "text/plain", b"", {}, close=True)
+
+    async with listening(handler, PATIENT) as (listener, port, refused), await RawClient.connect(port) as client:
+        await client.send(post("/", bytes(1000))[:-1])
+        assert (await client.response()).status == 408
+        assert await client.to_end() == b""
+        async with asyncio.timeout(4):
+            with pytest.raises(ConnectionError):
+                await send_for_ever(client)  # D-03: having been too slow it is not waited for as others are
+        await until(lambda: not len(listener))
+    assert refused == ["slow_body"]
+
+
+@on_uvloop
+async def test_an_error_of_a_handler_is_an_answer_and_the_end_of_the_connection() -> None:
+    async def handler(request: web.BaseRequest) -> Reply:
+        raise RuntimeError(request.raw_path)
+
+    async with listening(handler, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
+        await client.send(get("/") + get("/"))
+        assert (await client.response()).status == 500
+        assert await client.to_end() == b""
+
+
+@on_uvloop
+async def test_an_error_of_a_handler_whose_answer_has_begun_breaks_it_off() -> None:
+    """A second head would be read as a part of the stream; and without its end it passes for nothing whole."""
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        stream = WRITER.stream(request, 200, "text/plain", {})
+        await stream.send(b"a")
+        raise RuntimeError
+
+    async with listening(handler, PATIENT) as (listener, port, _), await RawClient.connect(port) as client:
+        await client.send(get("/") + get("/"))
+        assert (await client.head()).status == 200
+        assert await client.to_end() == b"1\r\na\r\n"
+        await until(lambda: not len(listener))
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", get("/"), get("/")[:-2], post("/", bytes(1000)), post("/", b"abc")[:-1]])
+@on_uvloop
+async def test_a_client_that_leaves_ends_its_handler_and_its_connection(sent: bytes) -> None:
+    """P4: at whatever moment; and nobody else tells of it."""
+    ended: list[bool] = []
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        try:
+            await request.content.read()
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+        return said(request, b"")
+
+    async with listening(handler, PATIENT) as (listener, port, _):
+        for turn in range(3):
+            async with await RawClient.connect(port) as client:
+                await client.send(sent)
+                await until(lambda: len(listener) == 1)
+                if b"\r\n\r\n" in sent:
+                    await until(lambda: any(connection._current_request for connection in listener._open))
+            began = turn + 1 if b"\r\n\r\n" in sent else 0
+            await until(lambda: not len(listener) and len(ended) == began)  # noqa: B023 - awaited at once
+
+
+@on_uvloop
+async def test_a_connection_that_rests_is_closed_without_a_word() -> None:
+    async with listening(echo) as (listener, port, _):
+        async with await RawClient.connect(port) as silent, await RawClient.connect(port) as client:
+            assert (await client.ask(get("/"))).body == b"/"
+            assert await client.to_end() == await silent.to_end() == b""
+            await until(lambda: not len(listener))
+
+
+@on_uvloop
+async def test_a_head_that_has_begun_is_awaited_however_long_the_connection_rested_before() -> None:
+    raw = get("/")
+    async with listening(echo) as (listener, port, refused), await RawClient.connect(port) as client:
+        for _ in range(2):
+            await client.send(raw[:5])
+            await asyncio.sleep(2 * DEADLINES.idle)
+            assert (await client.ask(raw[5:])).body == b"/"
+        assert await client.to_end() == b""  # now it rests
+        await until(lambda: not len(listener))
+        assert refused == []
+
+
+@on_uvloop
+async def test_close_idle_ends_what_rests_at_once_and_lets_the_others_finish() -> None:
+    """P5: also a body that is on its way still; but no further request is begun."""
+    reading, answering = asyncio.Event(), asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        if request.method == "POST":
+            reading.set()
+            return await echo(request)
+        answering.set()
+        await go_on.wait()
+        return said(request, b"whole")
+
+    async with listening(handler, PATIENT) as (listener, port, _):
+        async with (
+            await RawClient.connect(port) as silent,
+            await RawClient.connect(port) as sender,
+            await RawClient.connect(port) as waiter,
+        ):
+            asked = post("/", bytes(200_000))
+            await sender.send(asked[:-100_000])
+            await waiter.send(get("/") + get("/"))
+            await asyncio.gather(reading.wait(), answering.wait())
+            await until(lambda: len(listener) == 3)
+            listener.close_idle()
+            assert await silent.to_end() == b""
+            await sender.send(asked[-100_000:] + get("/"))
+            assert (await sender.response()).body == b"/" + bytes(200_000)
+            go_on.set()
+            assert (await waiter.response()).body == b"whole"
+            assert await sender.to_end() == await waiter.to_end() == b""
+            await until(lambda: not len(listener))
+
+
+@on_uvloop
+async def test_abort_all_leaves_no_connection_whatever_is_still_to_be_written() -> None:
+    async def handler(request: web.BaseRequest) -> Reply:
+        return said(request, bytes(64 << 20))
+
+    async with listening(handler, PATIENT) as (listener, port, _):
+        async with await RawClient.connect(port) as stuck, await RawClient.connect(port) as leaving:
+            for client in (stuck, leaving):
+                await client.send(get("/"))
+                await client.until(b"HTTP/1.1 200")
+            next(iter(listener._open)).force_close()
+            listener.abort_all()
+            await until(lambda: not len(listener))
