@@ -1,4 +1,4 @@
-"""The README is true where a machine can tell."""
+"""The README, and the pages that it leads to, are true where a machine can tell."""
 
 from __future__ import annotations
 
@@ -15,12 +15,28 @@ from tests.model_keys import Key, keys
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+OPERATING = (ROOT / "deploy" / "operating.md").read_text()
+PAGES = [*ROOT.glob("*.md"), *(page for folder in ("bench", "deploy", "policies") for page in (ROOT / folder).rglob("*.md"))]
 
 
 @pytest.mark.parametrize("key", list(keys(Settings)), ids=lambda key: key.name)
-def test_every_setting_stands_in_the_readme_as_the_code_describes_it(key: Key) -> None:
+def test_every_setting_is_listed_as_the_code_describes_it(key: Key) -> None:
     shown = f"`{key.default}`" if key.default not in ("", None) else ""
-    assert f"| `{key.name}` | {shown} | {key.description} |" in README
+    assert f"| `{key.name}` | {shown} | {key.description} |" in OPERATING
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return what a link may name in a page, as GitHub makes it of headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        assert not anchor or anchor in _anchors(there), f"{target}#{anchor}"
 
 
 def test_every_visible_command_stands_in_the_readme() -> None:
