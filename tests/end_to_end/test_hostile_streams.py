@@ -43,7 +43,7 @@ BROKEN_STREAMS: dict[str, tuple[Script, str]] = {
     "D-09 an event of 10 MB": (sse_answer([STREAM[0], delta("y" * (10 << 20)), DONE]), "upstream_error"),
     "D-09 a comment of 10 MB": (sse_answer([STREAM[0], b":" + b"y" * (10 << 20), DONE]), "upstream_error"),
     "D-09 an endless line": (
-        (*sse_answer([STREAM[0], *[b"data: " + b"y" * 65_536] * 128], end=False), Pause(asyncio.Event())),
+        (*sse_answer([STREAM[0], *[b"data: " + b"y" * 65_536] * 160], end=False), Pause(asyncio.Event())),
         "upstream_error",
     ),
     "H-21 a bad chunk": (

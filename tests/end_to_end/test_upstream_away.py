@@ -82,8 +82,8 @@ SLOW: dict[str, tuple[Script, int, str, bool]] = {
     ),
     "U-06 an error that stops": (
         (Send(http(500, [*JSON, ("Content-Length", "9")], b"{")), Pause(asyncio.Event())),
-        504,
-        "upstream_timeout",
+        500,
+        "upstream_error",
         False,
     ),
     "U-11 101 that stops": (
