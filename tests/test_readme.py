@@ -16,7 +16,10 @@ from tests.model_keys import Key, keys
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 OPERATING = (ROOT / "deploy" / "operating.md").read_text()
-PAGES = [*ROOT.glob("*.md"), *(page for folder in ("bench", "deploy", "policies") for page in (ROOT / folder).rglob("*.md"))]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(page for folder in ("bench", "deploy", "policies") for page in (ROOT / folder).rglob("*.md")),
+]
 
 
 @pytest.mark.parametrize("key", list(keys(Settings)), ids=lambda key: key.name)
