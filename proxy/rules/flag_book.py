@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags import Flag, FlagKey, Lifted, World
 from proxy.rules.pack import Subject
 
 # The largest campaigns known had 25,000 accounts, each flagged in two worlds; at about 1 kB a flag.
@@ -23,6 +23,7 @@ FLAGS_MAX = 100_000
 _TOLD_PART = 16
 
 _NONE: Mapping[str, Flag] = MappingProxyType({})
+_NEVER = Lifted(0.0, 0.0)
 
 
 class _Standing:
@@ -83,7 +84,7 @@ class FlagBook:
         self._shared = shared
         self._marks: OrderedDict[FlagKey, _Mark] = OrderedDict()  # raised least recently first
         self._standing: dict[str, dict[tuple[World, Subject], _Standing]] = {}  # by the subject's name
-        self._lifted: dict[FlagKey, tuple[float, float]] = {}  # -> when, and until when that is of interest
+        self._lifted: dict[FlagKey, Lifted] = {}
         self._confirmed: dict[FlagKey, dict[str, float]] = {}  # -> who, and when
         self._unsent: dict[FlagKey, None] = {}
         self._to_look_at: list[FlagKey] = []  # in this round of looking for ended ones
@@ -141,6 +142,9 @@ class FlagBook:
         One that has ended is taken too, so that somebody deletes it there, if no other has to go for it.
         """
         mark = self._marks.get(key)
+        if mark is not None and self._is_lifted(key, mark.flag, now):
+            self._remove(key)
+            mark = None
         if stored is not None and self._is_lifted(key, stored, now):
             stored = None
         if mark is None:
@@ -157,14 +161,14 @@ class FlagBook:
         if self._shared and mark.is_news:
             self._unsent[key] = None
 
-    def hear_lift(self, key: FlagKey, lifted_at: float, until: float) -> None:
-        """End a flag, unless it was raised after it was lifted; `until` is when an older raise would have ended."""
-        known = self._lifted.get(key)
-        if known == (lifted_at, until):
+    def hear_lift(self, key: FlagKey, lifted: Lifted) -> None:
+        """End a flag, unless it was raised after it was lifted."""
+        known = self._lifted.get(key, _NEVER)
+        if known == lifted:
             return
-        self._lifted[key] = max(known or (lifted_at, until), (lifted_at, until))
+        last = self._lifted[key] = max(known, lifted)
         mark = self._marks.get(key)
-        if mark is not None and mark.flag.last_raised <= self._lifted[key][0]:
+        if mark is not None and mark.flag.last_raised <= max(last.at, last.through):
             self._remove(key)
 
     def hear_confirmation(self, key: FlagKey, who: str, at: float | None) -> None:
@@ -210,14 +214,14 @@ class FlagBook:
 
     def forget_lifts(self, before: float) -> list[FlagKey]:
         """Drop what was lifted and would have ended before a moment, and return which."""
-        past = [key for key, (_, until) in self._lifted.items() if until < before]
+        past = [key for key, lifted in self._lifted.items() if lifted.until < before]
         for key in past:
             del self._lifted[key]
         return past
 
     def _is_lifted(self, key: FlagKey, flag: Flag, now: float) -> bool:
         lifted = self._lifted.get(key)
-        return lifted is not None and flag.is_lifted(lifted[0], now)
+        return lifted is not None and flag.is_lifted(lifted, now)
 
     def _add(self, key: FlagKey, flag: Flag) -> _Mark:
         if len(self._marks) >= FLAGS_MAX:
@@ -246,7 +250,7 @@ class FlagBook:
         """Put a flag where `on` finds it. What `on` returned before does not change."""
         flag = mark.flag
         if (confirmed := self._confirmed.get(key)) is not None:
-            after = flag.counts_from(self._lifted.get(key, (0.0, 0.0))[0])
+            after = max(flag.raised_at, self._lifted.get(key, _NEVER).at)
             flag = flag._replace(confirmed_by=tuple(sorted(who for who, at in confirmed.items() if at >= after)))
             mark.flag = flag
         world, subject, name, flag_name = key

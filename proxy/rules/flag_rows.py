@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags import Flag, FlagKey, Lifted, World
 from proxy.rules.pack import Subject
 from proxy.rules.row_values import read_value, written
 from proxy.store.base import Row
@@ -20,12 +20,18 @@ CONFIRMATIONS_TABLE = "flag_confirmations"  # a row for each flag and person
 
 
 class Lift(NamedTuple):
-    """That a flag was taken away: when, by whom, why, and until when a raise before that could have been in force."""
+    """That a flag was taken away, by whom and why; the moments are those of `Lifted`."""
 
     at: float
     by: str
     why: str
     until: float
+    through: float = 0.0
+
+    @property
+    def lifted(self) -> Lifted:
+        """Its moments."""
+        return Lifted(self.at, self.until, self.through)
 
 
 class Confirmation(NamedTuple):
@@ -94,7 +100,8 @@ def read_lift(value: bytes) -> Lift:
     """Return what a row says about a lifted flag. Raises ValueError."""
     found = read_value(value)
     try:
-        return Lift(float(found["at"]), str(found["by"]), str(found["why"]), float(found["until"]))
+        through = float(found.get("through", 0.0))  # which rows did not tell once
+        return Lift(float(found["at"]), str(found["by"]), str(found["why"]), float(found["until"]), through)
     except (KeyError, TypeError) as error:
         raise ValueError("says nothing about a lifted flag") from error
 

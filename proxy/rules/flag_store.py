@@ -24,7 +24,7 @@ from proxy.rules.flag_rows import (
     read_name,
     row_name,
 )
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags import CLOCKS_APART_S, Flag, FlagKey, Lifted, World
 from proxy.rules.pack import Subject
 from proxy.store.base import Row, Store
 
@@ -52,7 +52,7 @@ class FlagRegistry:
         self, *, world: World | None = None, subject: Subject | None = None, name: str | None = None
     ) -> AsyncIterator[tuple[FlagKey, Flag]]:
         """Yield the flags in force, in no order; each argument that is given narrows them."""
-        lifted = {row: read_lift(value).at async for row, value in self._store.scan(LIFTS_TABLE)}
+        lifted = {row: read_lift(value).lifted async for row, value in self._store.scan(LIFTS_TABLE)}
         confirmed: dict[FlagKey, list[Confirmation]] = {}
         async for row, value in self._store.scan(CONFIRMATIONS_TABLE):
             key, who = read_name(row)
@@ -72,12 +72,12 @@ class FlagRegistry:
         lift = None if lifted is None else read_lift(lifted)
         flag = None
         if value is not None:
-            flag = self._in_force(read_flag(key, value), None if lift is None else lift.at)
+            flag = self._in_force(read_flag(key, value), lift and lift.lifted)
         if flag is None:
             if lift is None:
                 raise KeyError(key)
             return Shown(key, None, (), lift)
-        counted = _counted(flag, await self._confirmations(key), None if lift is None else lift.at)
+        counted = _counted(flag, await self._confirmations(key), lift and lift.lifted)
         return Shown(key, _with(flag, counted), counted, lift)
 
     async def lift(self, key: FlagKey, who: str, why: str) -> Flag:
@@ -86,12 +86,9 @@ class FlagRegistry:
         flag = shown.flag
         if flag is None:
             raise KeyError(key)
-        # The clock of the process that raised it may be ahead of ours.
-        at = max(self._clock.wall(), flag.last_raised)
-        until = max(flag.expires_at, at + flag.expires_at - flag.last_raised)
         await self._store.write(
             [
-                lift_row(key, Lift(at, who, why, until)),
+                lift_row(key, _lift_of(flag, self._clock.wall(), who, why)),
                 Row(FLAGS_TABLE, row_name(key), None),
                 *(Row(CONFIRMATIONS_TABLE, row_name(key, by), None) for by, _, _ in await self._confirmations(key)),
             ]
@@ -117,9 +114,7 @@ class FlagRegistry:
         for part in _parts(found):
             rows: list[Row] = []
             for key, flag in part:
-                at = max(now, flag.last_raised)
-                until = max(flag.expires_at, at + flag.expires_at - flag.last_raised)
-                rows += (lift_row(key, Lift(at, who, why, until)), Row(FLAGS_TABLE, row_name(key), None))
+                rows += (lift_row(key, _lift_of(flag, now, who, why)), Row(FLAGS_TABLE, row_name(key), None))
                 rows += (Row(CONFIRMATIONS_TABLE, row_name(key, by), None) for by in flag.confirmed_by)
             await self._store.write(rows)
         return len(found)
@@ -142,19 +137,26 @@ class FlagRegistry:
             if read_name(row)[0] == key
         ]
 
-    def _in_force(self, flag: Flag, lifted_at: float | None) -> Flag | None:
+    def _in_force(self, flag: Flag, lifted: Lifted | None) -> Flag | None:
         now = self._clock.wall()
-        lifted = lifted_at is not None and flag.is_lifted(lifted_at, now)
-        return None if lifted or flag.expires_at <= now else flag
+        ended = flag.expires_at <= now or (lifted is not None and flag.is_lifted(lifted, now))
+        return None if ended else flag
+
+
+def _lift_of(flag: Flag, now: float, who: str, why: str) -> Lift:
+    """Return what lifts a flag now; the clock of the process that raised it may be ahead of ours."""
+    last = flag.last_raised
+    at, through = (max(now, last), 0.0) if last <= now + CLOCKS_APART_S else (now, last)
+    return Lift(at, who, why, max(flag.expires_at, at + flag.expires_at - last), through)
 
 
 def _parts(found: Sequence[tuple[FlagKey, Flag]]) -> Iterator[Sequence[tuple[FlagKey, Flag]]]:
     return (found[first : first + _PART] for first in range(0, len(found), _PART))
 
 
-def _counted(flag: Flag, confirmations: Sequence[Confirmation], lifted_at: float | None) -> tuple[Confirmation, ...]:
+def _counted(flag: Flag, confirmations: Sequence[Confirmation], lifted: Lifted | None) -> tuple[Confirmation, ...]:
     """Return the confirmations of this flag, and not of an earlier one of its name."""
-    after = flag.counts_from(lifted_at or 0.0)
+    after = flag.raised_at if lifted is None else max(flag.raised_at, lifted.at)
     return tuple(sorted(entry for entry in confirmations if entry.at >= after))
 
 

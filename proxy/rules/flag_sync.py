@@ -138,8 +138,7 @@ class FlagSync:
             elif table == CONFIRMATIONS_TABLE:
                 self._book.hear_confirmation(key, who, None if value is None else read_confirmation(who, value).at)
             elif value is not None:
-                lift = read_lift(value)
-                self._book.hear_lift(key, lift.at, lift.until)
+                self._book.hear_lift(key, read_lift(value).lifted)
         except ValueError:
             self.unreadable += 1
             return None

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from proxy.rules.pack import Subject
 
 # Clocks of processes that differ by more are wrong.
-_CLOCKS_APART_S = 3600.0
+CLOCKS_APART_S = 3600.0
 
 
 class World(StrEnum):
@@ -25,6 +25,18 @@ class World(StrEnum):
 
     ENFORCED = "enforced"
     SHADOW = "shadow"
+
+
+class Lifted(NamedTuple):
+    """That a flag was taken away at a moment, and until when a raise before that could have been in force.
+
+    If a clock far ahead had raised it, `through` is when by that clock: whoever has it still is not to tell it again,
+    and what is raised meanwhile by a right clock counts.
+    """
+
+    at: float
+    until: float
+    through: float = 0.0
 
 
 class Flag(NamedTuple):
@@ -49,17 +61,10 @@ class Flag(NamedTuple):
         """When it was raised last."""
         return self.renewed_at or self.raised_at
 
-    def is_lifted(self, lifted_at: float, now: float) -> bool:
-        """Tell whether it was raised before one of its name was lifted.
-
-        One that a clock far ahead raised is lifted at that moment too: then what is raised from now on counts at once.
-        """
-        latest = now + _CLOCKS_APART_S
-        return self.last_raised <= lifted_at and (lifted_at <= latest or latest < self.last_raised)
-
-    def counts_from(self, lifted_at: float) -> float:
-        """Return from when on confirmations are of this flag, and not of an earlier one, which was lifted then."""
-        return self.raised_at if lifted_at >= self.last_raised else max(self.raised_at, lifted_at)
+    def is_lifted(self, lifted: Lifted, now: float) -> bool:
+        """Tell whether it was raised before one of its name was lifted."""
+        last = self.last_raised
+        return last <= lifted.at or last == lifted.through or now + CLOCKS_APART_S < last <= lifted.through
 
     def renewed(self, by: Flag) -> Flag:
         """Return what the flag becomes when it is raised again."""

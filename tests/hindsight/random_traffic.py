@@ -36,6 +36,7 @@ from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
+from proxy.rules.flags import Lifted
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack import Mode
 from proxy.rules.pack_loading import check_pack
@@ -242,7 +243,7 @@ class RandomTraffic:
         if known and rng.random() < 0.1:
             key, flag = rng.choice(known)
             # As another machine tells it, whose clock may be a little ahead.
-            self._flags.hear_lift(key, self.clock.wall() + rng.choice((0.0, 3.0)), flag.expires_at)
+            self._flags.hear_lift(key, Lifted(self.clock.wall() + rng.choice((0.0, 3.0)), flag.expires_at))
         elif known and rng.random() < 0.15:
             key, _ = rng.choice(known)
             self._flags.hear_confirmation(key, rng.choice(("ann", "bob")), self.clock.wall())

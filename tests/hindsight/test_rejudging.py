@@ -14,7 +14,7 @@ from proxy.decisions.logged import Logged
 from proxy.exchange import NO_TIES, Ties
 from proxy.hindsight.rejudging import Again, NotReproducible, judge_again
 from proxy.rules.explain import Fate
-from proxy.rules.flags import FlagKey, World
+from proxy.rules.flags import FlagKey, Lifted, World
 from proxy.rules.pack import Mode, Pack, Subject
 from tests.hindsight.traffic import NOW, PROBING, TABLE, Proxy, made
 
@@ -264,7 +264,9 @@ def test_a_rule_that_expired_while_it_was_decided_comes_out_as_it_did() -> None:
 def test_a_flag_that_was_lifted_ahead_of_the_exchange_that_raised_it_did_not_count_and_does_not_again() -> None:
     proxy = Proxy(TWO_SCORES)
     for world in World:
-        proxy.flags.hear_lift(FlagKey(world, Subject.ACCOUNT, "acme", "chatty"), proxy.now + 60, proxy.now + 3600)
+        proxy.flags.hear_lift(
+            FlagKey(world, Subject.ACCOUNT, "acme", "chatty"), Lifted(proxy.now + 60, proxy.now + 3600)
+        )
     logged = proxy.send(request__turns=3)
     assert (logged.fired, logged.flags) == (("low",), ())
     found = again(TWO_SCORES, logged)

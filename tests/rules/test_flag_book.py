@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.rules import flag_book
 from proxy.rules.flag_book import FlagBook
-from proxy.rules.flags import Flag, FlagKey, Flags, World
+from proxy.rules.flags import Flag, FlagKey, Flags, Lifted, World
 from proxy.rules.pack import Subject
 
 NOW = 1_768_478_400.0
@@ -138,7 +138,7 @@ def test_people_who_confirmed_stay_when_it_is_raised_again_and_not_when_it_had_e
 def test_a_flag_that_was_lifted_comes_back_only_when_raised_anew() -> None:
     book = FlagBook()
     _put(book, _flag())
-    book.hear_lift(KEY, NOW + 10, NOW + 110)
+    book.hear_lift(KEY, Lifted(NOW + 10, NOW + 110))
     assert not _on(book)
     _put(book, _flag(at=NOW + 10))
     book.hear(KEY, _flag(at=NOW + 9), NOW + 10)
@@ -151,7 +151,7 @@ def test_of_a_flag_that_was_lifted_and_raised_anew_only_later_confirmations_coun
     book = FlagBook()
     _put(book, _flag())
     book.hear_confirmation(KEY, "ann", NOW + 5)
-    book.hear_lift(KEY, NOW + 10, NOW + 110)
+    book.hear_lift(KEY, Lifted(NOW + 10, NOW + 110))
     _put(book, _flag(at=NOW + 20))
     assert _on(book, NOW + 20)["probe"].confirmed_by == ()
     book.hear_confirmation(KEY, "bob", NOW + 30)

@@ -390,6 +390,40 @@ async def test_a_flag_that_a_wrong_clock_raised_is_lifted_and_can_be_raised_agai
     assert again.get() is not None
 
 
+@pytest.mark.parametrize("seed", range(15))
+async def test_what_is_raised_after_that_stays_in_force_also_as_the_moment_of_the_wrong_clock_comes(seed: int) -> None:
+    draw = random.Random(seed)
+    clock = Settable()
+    store = Counted(clock)
+    replicas = [Replica(store, clock) for _ in range(3)]
+    registry = FlagRegistry(store, clock)
+    clock.ahead = 8 * 3600.0
+    replicas[0].put(ttl=86_400.0)
+    await _settle(*replicas)
+    clock.ahead = 0.0
+    await registry.lift(KEY, "ann", "honest")
+    await _settle(*replicas)
+    clock.advance(1)
+    draw.choice(replicas).put(ttl=86_400.0)
+    await _settle(*replicas)
+    await registry.confirm(KEY, "bob", "not so")
+    while clock.wall() < 1_700_000_000.0 + 10 * 3600:
+        store.writes = 0
+        replica = draw.choice(replicas)
+        if draw.random() < 0.5:
+            replica.put(ttl=86_400.0)
+        if draw.random() < 0.3:
+            await replica.sync.begin()
+        if draw.random() < 0.3:
+            replicas.append(Replica(store, clock))
+        await _settle(*replicas)
+        assert store.writes < 10
+        flags = [replica.get() for replica in replicas]
+        assert [flag and flag.confirmed_by for flag in flags] == [("bob",)] * len(replicas)
+        assert [flag.confirmed_by async for _, flag in registry.list()] == [("bob",)]
+        clock.advance(draw.random() * 3600)
+
+
 async def test_a_process_that_starts_while_its_clock_is_ahead_knows_all_flags_once_it_is_right() -> None:
     clock = Settable()
     store = MemoryStore(clock)
