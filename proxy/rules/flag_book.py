@@ -108,7 +108,7 @@ class FlagBook:
             return
         mark = self._marks.get(key)
         if mark is None:
-            mark = self._add(key, flag)
+            mark = self._add(key, flag, flag.last_raised)
         else:
             mark.flag = mark.flag.renewed(flag)
             self._marks.move_to_end(key)
@@ -139,7 +139,7 @@ class FlagBook:
     def hear(self, key: FlagKey, stored: Flag | None, now: float) -> None:
         """Take what the store has of a flag; what it has lost, or never heard, is told again.
 
-        One that has ended is taken too, so that somebody deletes it there, if no other has to go for it.
+        One that has ended is taken too, so that somebody deletes it there, but as the first to be let go.
         """
         mark = self._marks.get(key)
         if mark is not None and self._is_lifted(key, mark.flag, now):
@@ -150,7 +150,9 @@ class FlagBook:
         if mark is None:
             if stored is None or (stored.expires_at <= now and len(self._marks) >= FLAGS_MAX):
                 return
-            mark = self._add(key, stored)
+            mark = self._add(key, stored, now)
+            if stored.expires_at <= now:
+                self._marks.move_to_end(key, last=False)
         elif stored is not None:
             mark.flag = mark.flag.merged(stored)
         elif mark.flag.expires_at <= now:
@@ -223,10 +225,10 @@ class FlagBook:
         lifted = self._lifted.get(key)
         return lifted is not None and flag.is_lifted(lifted, now)
 
-    def _add(self, key: FlagKey, flag: Flag) -> _Mark:
+    def _add(self, key: FlagKey, flag: Flag, now: float) -> _Mark:
         if len(self._marks) >= FLAGS_MAX:
             oldest = next(iter(self._marks))
-            self.evicted += self._marks[oldest].flag.expires_at > flag.raised_at
+            self.evicted += self._marks[oldest].flag.expires_at > now
             self._remove(oldest)
         mark = self._marks[key] = _Mark(flag)
         return mark

@@ -198,6 +198,15 @@ def test_of_more_flags_than_there_is_room_for_those_raised_last_stay(monkeypatch
     assert len(book.take(1000, NOW + 149)) <= 100
 
 
+def test_flags_that_ended_take_no_room_from_those_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flag_book, "FLAGS_MAX", 100)
+    book = FlagBook(shared=True)
+    for number in range(180):
+        ttl = 1000.0 if number % 2 else 60.0
+        book.hear(KEY._replace(name=f"account {number}"), _flag(at=NOW - number, ttl=ttl), NOW + 100)
+    assert (len(book), len(book.items(NOW + 100)), book.evicted) == (100, 90, 0)
+
+
 def test_flags_that_ended_are_found_whatever_their_order() -> None:
     book = FlagBook()
     for number in range(50):
