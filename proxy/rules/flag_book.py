@@ -136,10 +136,11 @@ class FlagBook:
         """Let flags that the store did not hear of wait again."""
         self._unsent.update(dict.fromkeys(key for key in keys if key in self._marks))
 
-    def hear(self, key: FlagKey, stored: Flag | None, now: float) -> None:
+    def hear(self, key: FlagKey, stored: Flag | None, now: float, *, found: bool = False) -> None:
         """Take what the store has of a flag; what it has lost, or never heard, is told again.
 
-        One that has ended is taken too, so that somebody deletes it there, but as the first to be let go.
+        One that was `found` there and has ended is taken too, so that somebody deletes it, but as the first to be let
+        go. One that is told has somebody who will, by a clock that may be far behind ours.
         """
         mark = self._marks.get(key)
         if mark is not None and self._is_lifted(key, mark.flag, now):
@@ -148,10 +149,11 @@ class FlagBook:
         if stored is not None and self._is_lifted(key, stored, now):
             stored = None
         if mark is None:
-            if stored is None or (stored.expires_at <= now and len(self._marks) >= FLAGS_MAX):
+            ended = stored is not None and stored.expires_at <= now
+            if stored is None or (ended and not (found and len(self._marks) < FLAGS_MAX)):
                 return
             mark = self._add(key, stored, now)
-            if stored.expires_at <= now:
+            if ended:
                 self._marks.move_to_end(key, last=False)
         elif stored is not None:
             mark.flag = mark.flag.merged(stored)

@@ -71,7 +71,7 @@ class FlagSync:
         present: set[tuple[FlagKey, str]] = set()
         for table in _TABLES:
             async for name, value in store.scan(table):
-                named = self._hear(table, name, value)
+                named = self._hear(table, name, value, found=True)
                 if table != LIFTS_TABLE and named is not None:
                     present.add(named)
         self._book.hear_all(present, self._clock.wall())
@@ -129,12 +129,13 @@ class FlagSync:
             except StoreUnavailable:
                 continue  # it all waits for the next turn, and the store's errors are counted where they happen
 
-    def _hear(self, table: str, name: str, value: bytes | None) -> tuple[FlagKey, str] | None:
+    def _hear(self, table: str, name: str, value: bytes | None, *, found: bool = False) -> tuple[FlagKey, str] | None:
         """Hand a row to the book and return whose it is, None if it cannot be read."""
         try:
             key, who = read_name(name)
             if table == FLAGS_TABLE:
-                self._book.hear(key, None if value is None else read_flag(key, value), self._clock.wall())
+                flag = None if value is None else read_flag(key, value)
+                self._book.hear(key, flag, self._clock.wall(), found=found)
             elif table == CONFIRMATIONS_TABLE:
                 self._book.hear_confirmation(key, who, None if value is None else read_confirmation(who, value).at)
             elif value is not None:

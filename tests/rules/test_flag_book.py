@@ -203,7 +203,7 @@ def test_flags_that_ended_take_no_room_from_those_in_force(monkeypatch: pytest.M
     book = FlagBook(shared=True)
     for number in range(180):
         ttl = 1000.0 if number % 2 else 60.0
-        book.hear(KEY._replace(name=f"account {number}"), _flag(at=NOW - number, ttl=ttl), NOW + 100)
+        book.hear(KEY._replace(name=f"account {number}"), _flag(at=NOW - number, ttl=ttl), NOW + 100, found=True)
     assert (len(book), len(book.items(NOW + 100)), book.evicted) == (100, 90, 0)
 
 

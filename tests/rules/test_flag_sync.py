@@ -215,6 +215,23 @@ async def test_a_running_process_sweeps_by_itself(clock: VirtualClock, monkeypat
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_who_has_a_clock_far_ahead_does_not_go_on_deleting_what_another_one_tells(clock: VirtualClock) -> None:
+    store, wrong = Counted(clock), Settable(clock.wall())
+    wrong.ahead = 3 * 3600.0
+    right, ahead = Replica(store, clock), Replica(store, wrong)
+    right.put(ttl=4 * 3600.0)
+    await _settle(right, ahead)
+    for each in (clock, wrong):
+        each.advance(2.5 * 3600)
+    store.writes = 0
+    for replica in [ahead, right] * 10:
+        await replica.turn()
+        await replica.sync.sweep()
+    assert store.writes == 2
+    assert right.get() is not None
+    assert [name async for name, _ in store.scan(FLAGS_TABLE)] == [row_name(KEY)]
+
+
 class Settable(VirtualClock):
     """A clock whose wall reading can be set, as an operator or a time server does."""
 
