@@ -66,6 +66,10 @@ class Off(Protocol):
         ...
 
 
+class EventsLost(Exception):
+    """The store has lost events that were read since the last checkpoint, and gives those before them once more."""
+
+
 class Chase:
     """A core, how far it has read, and what is safe of it; made by `begin`."""
 
@@ -73,7 +77,7 @@ class Chase:
         self._parts = parts
         self._pack = pack
         self._core = core
-        self._position = position
+        self._position = self._safe_position = position
         self._off = off
         self._safe = frozenset(core.findings)  # ids that a checkpoint holds
         self._published: set[str] = set()  # and not dismissed since
@@ -132,11 +136,13 @@ class Chase:
         self._count()
 
     async def read(self) -> bool:
-        """See what was told since; return whether there may be more."""
+        """See what was told since; return whether there may be more. Raises EventsLost: then another is to begin."""
         tally, wall = self._parts.tally, self._parts.clock.wall
         found = await self._parts.store.follow(EVENTS_STREAM, self._position, _READ)
         if found.cut:
             tally.count("stillgate_hunter_gaps_total")
+            if found.anew and await self._can_go_back():
+                raise EventsLost
             self._logger.error("events were dropped before they were read; raise hunter.stream_bytes if that goes on")
         sent_at = wall()
         for entry in found.entries:
@@ -191,10 +197,17 @@ class Chase:
             self._logger.error("the checkpoint could not be written", error=str(lost))  # noqa: TRY400 - says it all
         else:
             self._safe = frozenset(self._core.findings)
+            self._safe_position = self._position
             self._changed = False
             parts.tally.put("stillgate_hunter_checkpoint_bytes", len(state))
             await parts.store.trim(EVENTS_STREAM, self._position)
         return parts.clock.monotonic() - began
+
+    async def _can_go_back(self) -> bool:
+        """Tell whether there is an earlier state to go on from; the store may have lost its checkpoint as well."""
+        if self._position == self._safe_position:
+            return False
+        return not self._safe_position or await self._parts.checkpoints.load() is not None
 
     async def _publish(self, findings: Sequence[Finding]) -> None:
         for finding in findings:

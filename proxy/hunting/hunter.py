@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from proxy.errors import StoreUnavailable
-from proxy.hunting.chase import Chase, Parts
+from proxy.hunting.chase import Chase, EventsLost, Parts
 from proxy.hunting.lease import TURN_S
 from proxy.log import get
 from proxy.metrics import Snapshot
@@ -110,7 +110,13 @@ class Hunter:
                 if now() >= sweep_at:
                     await self._parts.publisher.sweep()
                     sweep_at = now() + _SWEEP_S
-                if not await chase.read():
+                try:
+                    more = await chase.read()
+                except EventsLost:
+                    self._logger.error("the store lost events that were read; on from the last checkpoint")  # noqa: TRY400
+                    chase = await Chase.begin(self._parts, self._pack, self._off)
+                    continue
+                if not more:
                     await self._rest(self._pace.poll)
             if self._parts.lease.held:
                 await chase.judge()

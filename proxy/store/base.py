@@ -168,12 +168,14 @@ class Tail(NamedTuple):
     """What a stream holds after a position, oldest first.
 
     `position` is that of the last entry here, or the one asked for if there is none. `cut` is true if entries after the
-    position asked for were dropped before they could be read, or if the stream never gave that position.
+    position asked for were dropped before they could be read, or if the stream never gave that position, or has lost
+    the entry at it: then it is `anew`, from the beginning, and what was read before may be among it.
     """
 
     position: str
     entries: tuple[bytes, ...]
     cut: bool
+    anew: bool = False
 
 
 class Store(Protocol):

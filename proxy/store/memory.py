@@ -169,8 +169,9 @@ class MemoryStore:
         known = int(after) if after.isdecimal() else 0
         beyond = bool(found.entries) and known > found.last
         new = [(number, data) for number, data in found.entries if beyond or number > known][:most]
-        cut = bool(after) and (beyond or found.cut > known or str(known) != after)
-        return Tail(str(new[-1][0]) if new else after, tuple(data for _, data in new), cut)
+        anew = bool(after) and (beyond or str(known) != after)
+        cut = anew or (bool(after) and found.cut > known)
+        return Tail(str(new[-1][0]) if new else after, tuple(data for _, data in new), cut, anew)
 
     async def trim(self, stream: str, through: str) -> None:
         """Drop the entries up to a position."""

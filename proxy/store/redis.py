@@ -207,7 +207,7 @@ class RedisStore:
         known = after if is_position(after) else ""
         (reply,) = await self._call(self._scripts.follow, [(2, *stream_keys(stream), known, most)])
         found = tail(reply, known)
-        return found if known == after else found._replace(cut=True)
+        return found if known == after else found._replace(cut=True, anew=True)
 
     async def trim(self, stream: str, through: str) -> None:
         """Drop the entries up to a position, page by page."""

@@ -30,12 +30,13 @@ def tail(reply: Any, after: str) -> Tail:  # noqa: ANN401 - whatever it is, it i
         cut, found, beyond = reply
         entries = [(position.decode(), fields[1]) for position, fields in found]
         dropped = cut.decode()
-        lost = beyond == 1 or (bool(after and dropped) and _number(dropped) > _number(after))
+        anew = beyond == 1
+        lost = anew or (bool(after and dropped) and _number(dropped) > _number(after))
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         raise nonsense() from error
     if not all(isinstance(data, bytes) and is_position(position) for position, data in entries):
         raise nonsense()
-    return Tail(entries[-1][0] if entries else after, tuple(data for _, data in entries), lost)
+    return Tail(entries[-1][0] if entries else after, tuple(data for _, data in entries), lost, anew)
 
 
 def _number(position: str) -> tuple[int, int]:

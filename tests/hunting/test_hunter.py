@@ -22,7 +22,14 @@ from proxy.hunter.wire import encode
 from proxy.hunting import chase as chase_module
 from proxy.hunting import hunter as hunter_module
 from proxy.hunting.campaigns import CampaignRegistry
-from proxy.hunting.checkpoints import Checkpoint, CheckpointLost, Checkpoints, FileCheckpoints, StoreCheckpoints
+from proxy.hunting.checkpoints import (
+    CHECKPOINTS_TABLE,
+    Checkpoint,
+    CheckpointLost,
+    Checkpoints,
+    FileCheckpoints,
+    StoreCheckpoints,
+)
 from proxy.hunting.core import Kind
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import hunting
@@ -183,6 +190,55 @@ async def test_a_restart_goes_on_where_the_last_one_was(store: Cuttable, tmp_pat
     assert {entry.id for entry in both} > {campaign.id}
     assert len(both) == 2
     assert sum(entry.exposure.exchanges for entry in both) == 6
+
+
+class Lagging(Cuttable):
+    """One that can lose its last entry, as a server does that takes over before it has all."""
+
+    async def lose_checkpoints(self) -> None:
+        heads = [name async for name, _ in self.scan(CHECKPOINTS_TABLE)]
+        await self.write([Row(CHECKPOINTS_TABLE, name, None) for name in heads])
+
+    def lose(self) -> None:
+        stream = self._streams[EVENTS_STREAM]
+        stream.entries.pop()
+        stream.last -= 1
+
+
+async def test_events_that_the_store_lost_make_no_other_count_twice() -> None:
+    """R-11: those since the last checkpoint come again, and no hunter knows which of them it has seen."""
+    store = Lagging(SystemClock())
+
+    async def seen(count: int) -> None:
+        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_events_total") == count))
+
+    async with hunter_on(store, pace=SLOW._replace(judge=1000.0)) as hunter:
+        for count, account in enumerate("abc", 1):
+            await tell(store, 1, account)
+            await seen(count)
+        store.lose()
+        await seen(5)
+        assert number(hunter.snapshot(), "stillgate_hunter_gaps_total") == 1
+        await tell(store, 1, "d")
+        await seen(6)
+    (campaign,) = await found(store)
+    assert (sorted(campaign.members), campaign.exposure.exchanges) == (["a", "b", "d"], 3)
+
+
+async def test_a_hunter_whose_store_lost_events_and_checkpoint_keeps_what_it_found() -> None:
+    store = Lagging(SystemClock())
+    async with hunter_on(store, pace=SLOW) as hunter:
+        await tell(store, 1, "a", "b", "c")
+        (campaign,) = await found(store)
+        for count, account in enumerate("xy", 4):
+            await tell(store, 2, account)
+            await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_events_total") == count))  # noqa: B023
+        await store.lose_checkpoints()
+        store.lose()
+        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_gaps_total") == 1))
+        await tell(store, 1, "d")
+        (grown,) = await found(store, accounts=4)
+    assert (grown.id, sorted(grown.members)) == (campaign.id, ["a", "b", "c", "d"])
 
 
 async def test_what_is_safe_goes_from_the_stream(store: Cuttable) -> None:

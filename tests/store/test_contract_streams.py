@@ -106,7 +106,7 @@ async def test_a_position_beyond_the_last_entry_is_the_beginning_and_said_to_be_
         await ground.store.append("others", b"x", AMPLE, name)
     further = (await ground.store.follow("others", "", 10)).position
     found = await read(ground, further)
-    assert (found.entries, found.cut) == ((b"one",), True)
+    assert (found.entries, found.cut, found.anew) == ((b"one",), True, True)
     assert await read(ground, found.position) == Tail(found.position, (), cut=False)
     await ground.store.append("events", b"two", AMPLE, "two")
     assert (await read(ground, found.position)).entries == (b"two",)
