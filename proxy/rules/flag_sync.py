@@ -6,6 +6,8 @@ Laws:
 - The store's rows are joined with what is known, never taken instead of it: whoever knows more tells it. So all come to
   the same, in whatever order they hear of each other.
 - A flag that ended by a clock that was ahead is in force again once the clock is right.
+- Nothing is deleted by who was cut off, or stood still, until he has heard of everything: others may have renewed what
+  ended here.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ _TURN_S = 0.5
 _ROWS_MAX = 100
 # How long after its end a flag is deleted from the store: longer than the clocks of processes may differ.
 _KEPT_S = 3600.0
+# Who heard nothing for so long does not know what is in force: the feed answers every second.
+_BEHIND_S = 10.0
 
 # What was lifted comes first, so that no flag is in force in between; a confirmation needs its flag.
 _TABLES = (LIFTS_TABLE, FLAGS_TABLE, CONFIRMATIONS_TABLE)
@@ -54,6 +58,7 @@ class FlagSync:
         self._store = store
         self._clock = clock
         self._steadiness = Steadiness(clock)
+        self._heard = float("-inf")  # up to when everything was, on the monotonic reading
 
     async def run(self) -> None:
         """Tell and hear until cancelled; survives a store that is away."""
@@ -87,7 +92,8 @@ class FlagSync:
                     self._hear(table, name, value)
 
     def caught_up(self, at: float) -> None:
-        """Do nothing: what is known stays in force however old it is."""
+        """Take note of it for `sweep`: what is known stays in force however old it is."""
+        self._heard = at
 
     async def flush(self) -> None:
         """Tell all that waits. Raises StoreUnavailable; what was not told waits on."""
@@ -107,7 +113,7 @@ class FlagSync:
 
         Nothing is deleted for an hour after this process's clock was set: by a wrong one every flag has ended.
         """
-        if self._steadiness.seconds() < _KEPT_S:
+        if self._steadiness.seconds() < _KEPT_S or self._clock.monotonic() - self._heard > _BEHIND_S:
             return
         before = self._clock.wall() - _KEPT_S
         ended = self._book.ended(before, _ROWS_MAX)

@@ -6,6 +6,7 @@ import random
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,19 @@ class Counted(Cuttable):
         return await super().write(rows, only_new=only_new, given=given)
 
 
+class Line:
+    """One process's line to a store that others have as well, which can be cut."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.away = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.away:
+            raise StoreUnavailable("away")
+        return getattr(self._store, name)
+
+
 class Replica:
     """One process: its flags, what shares them, and where it stands in the feed; moved by hand."""
 
@@ -57,6 +71,7 @@ class Replica:
             await self.sync.begin()
         await self.sync.hear(changes.rows)
         self.cursor = changes.cursor
+        self.sync.caught_up(self.clock.monotonic())
 
     def put(self, key: FlagKey = KEY, score: int = 40, ttl: float = 1000.0) -> None:
         now = self.clock.wall()
@@ -175,6 +190,7 @@ async def test_flags_that_ended_are_swept_from_the_store(
     await registry.lift(KEY._replace(name="lifted"), "ann", "wrong")
     await _settle(a, b)
     clock.advance(4000)
+    await a.hear()
     await a.sync.sweep()
     await _settle(a, b)
     tables = [
@@ -195,6 +211,7 @@ async def test_flags_that_ended_while_nobody_ran_are_swept_from_the_store(clock:
     await again.turn()
     assert again.get() is None
     clock.advance(3700)
+    await again.hear()
     await again.sync.sweep()
     left = [name for table in (FLAGS_TABLE, CONFIRMATIONS_TABLE) async for name, _ in store.scan(table)]
     assert (left, len(again.book)) == ([], 0)
@@ -230,6 +247,36 @@ async def test_who_has_a_clock_far_ahead_does_not_go_on_deleting_what_another_on
     assert store.writes == 2
     assert right.get() is not None
     assert [name async for name, _ in store.scan(FLAGS_TABLE)] == [row_name(KEY)]
+
+
+async def test_who_was_cut_off_deletes_nothing_that_others_renewed_meanwhile(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flag_sync, "_TURN_S", 0.001)
+    store = MemoryStore(clock)
+    line = Line(store)
+    a, b = Replica(line, clock), Replica(store, clock)
+    b.put(ttl=3600.0)
+    await _settle(a, b)
+    await FlagRegistry(store, clock).confirm(KEY, "ann", "saw it")
+    await _settle(a, b)
+    running = asyncio.create_task(a.sync.run())
+    await asyncio.sleep(0.01)
+    line.away = True
+    for _ in range(6):
+        clock.advance(1800)
+        b.put(ttl=3600.0)
+        await b.turn()
+        await asyncio.sleep(0.01)  # for a to look for what has ended
+    line.away = False
+    async with asyncio.timeout(10):
+        while a.get() is None:
+            await b.turn()
+            await asyncio.sleep(0.01)
+    await b.turn()
+    assert [flag and flag.confirmed_by for flag in (a.get(), b.get())] == [("ann",)] * 2
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 class Settable(VirtualClock):
