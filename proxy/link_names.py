@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
@@ -20,6 +21,10 @@ _VALUE_CHARS: Final = 256
 # What one subscriber or one small site is given; a larger network joins strangers.
 _IPV4_PREFIX: Final = 24
 _IPV6_PREFIX: Final = 48
+# What goes after a product's name (RFC 9110, 10.1.5), and what that tells of the system that it runs on.
+_VERSION: Final = re.compile(r"(?:[/\s_]v?|-v?(?=\d+\.))\d[^\s/;()]*")
+_COMMENT: Final = re.compile(r"\([^()]*\)")
+_ANY_BROWSER: Final = "Mozilla"  # as which many programs come, and say in the comment what they are
 
 
 def attribute_name(name: str) -> str:
@@ -36,10 +41,18 @@ class LinkNames:
         self._key = key
         self.peer = lru_cache(_CACHED)(self._peer)
         self._short = lru_cache(_CACHED)(self._name)
+        self._client = lru_cache(_CACHED)(self._client_of)
 
     def name(self, kind: str, value: str) -> str:
         """Return the name of a value, of which what is beyond `_VALUE_CHARS` does not count; empty for an empty one."""
         return self._short(kind, value[:_VALUE_CHARS])
+
+    def client(self, user_agent: str) -> str:
+        """Return the name of the program that calls, whichever version it has and whatever it runs on.
+
+        A tool is in use in several versions at once: by each of them its users would seem to have no client in common.
+        """
+        return self._client(user_agent[:_VALUE_CHARS])
 
     def links(self, attributes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """Return the names of an account's attributes, by attribute, sorted; empty values link nothing."""
@@ -54,6 +67,12 @@ class LinkNames:
         bits = _IPV4_PREFIX if parsed.version == 4 else _IPV6_PREFIX
         network = ipaddress.ip_network((parsed, bits), strict=False)
         return self.name(PEER, str(parsed)), self.name(PEER_PREFIX, str(network))
+
+    def _client_of(self, user_agent: str) -> str:
+        plain = _VERSION.sub("", user_agent)
+        products = " ".join(_COMMENT.sub(" ", plain).split())
+        told = products if products not in ("", _ANY_BROWSER) else plain
+        return self._name("agent", told.strip() or user_agent)
 
     def _name(self, kind: str, value: str) -> str:
         if not value:

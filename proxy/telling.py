@@ -155,7 +155,7 @@ def event(exchange: Exchange, usage: Usage, effect: Effect, names: LinkNames, *,
         principal.created_at,
         peer,
         prefix,
-        names.name("agent", exchange.user_agent),
+        names.client(exchange.user_agent),
         names.links(principal.attributes),
         exchange.dialect,
         Asked(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from proxy.hunter.event import Asked
+from proxy.link_names import LinkNames
 from tests.hunter.campaigns import (
     AMONG_HONEST_USERS,
     CAMPAIGNS,
@@ -24,7 +25,7 @@ from tests.hunter.campaigns import (
     varied,
     victim,
 )
-from tests.hunter.look_alikes import LOOK_ALIKES, OCCASIONS, graders, halls, launch, set_up, timers
+from tests.hunter.look_alikes import LOOK_ALIKES, OCCASIONS, branches, graders, halls, launch, resellers, set_up, timers
 from tests.hunter.traffic import HOUR_S, PLAIN, START, TERMS, Outcome, World, in_order, ordinary, piece, run
 
 # What is never in a finding has to hold for any seed; of the guilty some are missed where only links join them.
@@ -190,6 +191,20 @@ def test_cards_of_those_who_send_the_same_text_are_no_custom_before_all_are_know
     outcome = run(events, world.guilty, every_s=3 * HOUR_S)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("make", [graders, resellers, branches], ids=lambda make: make.__name__)
+def test_the_users_of_one_tool_come_out_clean_in_whatever_version_they_have_it(make: Callable[[World], None]) -> None:
+    world, names = World(1), LinkNames(b"k" * 32)
+    ordinary(world)
+    make(world)
+    world.events = [
+        event._replace(agent=names.client(f"{event.agent}/1.{crc32(event.account.encode()) % 4}"))
+        for event in world.events
+    ]
+    outcome = run(in_order(world), every_s=3 * HOUR_S)
+    assert outcome.innocent == set()
+    assert outcome.surest < _SURE
 
 
 def test_two_campaigns_are_not_one_for_having_accounts_in_the_same_countries() -> None:
