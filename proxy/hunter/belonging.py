@@ -126,6 +126,7 @@ def _members(group: Suspect, used: Texts, accounts: Accounts, usual: Background)
     strangers = candidates[~chosen & (((fits < _STRANGE) & (sent >= _SENT_TWICE)) | (sent >= _SENT_OFTEN))]
     volume = sum(tie.weights for tie in ties if tie.trait == VOLUME)
     how_much = accounts.rows["exchanges"][candidates] if uses is None else used.sent_by(candidates)
-    alike = how_much[fits - volume >= LEAST]
+    alike = fits - volume >= LEAST
     pool = len(candidates) if used.joins else group.among
-    return Named(group, used, candidates, pool, ties, alike, strangers[:_SPARED_MOST]).of(chosen)
+    strangers = strangers[:_SPARED_MOST]
+    return Named(group, used, candidates, pool, ties, candidates[alike], how_much[alike], strangers).of(chosen)

@@ -22,7 +22,8 @@ class Case:
     users: Numbers  # the accounts that send the case's text; where there is none, those that its links join
     uses: Floats  # of the case's prints by each member, in exchanges
     has_text: bool
-    alike: Floats  # the exchanges of each account that belongs by all but how much it sends
+    alike: Numbers  # the accounts that belong by all but how much they send
+    sent: Floats  # the exchanges of each of these
     pool: int  # how many accounts they were chosen among
     outsiders: float  # the share of ordinary accounts that use its prints as the members do
     rows: Mapping[str, NDArray[Any]]

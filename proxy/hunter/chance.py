@@ -18,6 +18,7 @@ SUSPICIOUS = 10.0
 _EVEN_SHAPE = 12.0
 # The users of one app, or the sites of one agency, are less uneven among themselves than all customers together are.
 _ONE_APP_SHAPE = 2.0
+_PARTS = 24  # of the time: who was there for nearly as long is counted together
 
 
 def excess(hits: ArrayLike, trials: ArrayLike, usual: ArrayLike) -> Floats:
@@ -49,20 +50,32 @@ def beyond(hits: float, of: float, usual: float) -> float:
     return max(0.0, hits / of - usual) / (1 - usual)
 
 
-def evenness(counts: NDArray[Any], usual_shapes: Sequence[float], even_shape: float) -> float:
+def evenness(
+    counts: NDArray[Any], usual_shapes: Sequence[float], even_shape: float, there: Floats | None = None
+) -> float:
     """Return how much better an even spread explains counts (each at least 1) than the best of the usual uneven ones.
 
     All are zero-truncated negative binomials with the mean that fits best; the shape says how even: infinite is a
-    Poisson spread, as of work dealt out by turns; 1 is geometric; people's use has less than 1.
+    Poisson spread, as of work dealt out by turns; 1 is geometric; people's use has less than 1. `there` says for which
+    part of the time each could send anything: then each spread may also have a mean for as much time as that.
     """
-    values, times = np.unique(counts, return_counts=True)
-    even = _fit(values, times, even_shape)
-    return min(even - _fit(values, times, shape) for shape in usual_shapes)
+    told = [np.unique(counts, return_counts=True)]
+    parts = [np.ones(len(told[0][0]))]
+    if there is not None and there.min(initial=1.0) < 1.0:
+        pairs, times = np.unique(np.stack([counts, np.maximum(1, np.ceil(there * _PARTS))]), axis=1, return_counts=True)
+        told.append((pairs[0], times))
+        parts.append(pairs[1] / _PARTS)
+
+    def best(shape: float) -> float:
+        return max(_fit(*each, part, shape) for each, part in zip(told, parts, strict=True))
+
+    even = best(even_shape)
+    return min(even - best(shape) for shape in usual_shapes)
 
 
-def dealt_out(counts: NDArray[Any], usual_shape: float) -> float:
+def dealt_out(counts: NDArray[Any], usual_shape: float, there: Floats | None = None) -> float:
     """Return how much better work that is dealt out explains counts than the use that people make of one thing."""
-    return evenness(counts, (usual_shape, _ONE_APP_SHAPE), _EVEN_SHAPE)
+    return evenness(counts, (usual_shape, _ONE_APP_SHAPE), _EVEN_SHAPE, there)
 
 
 def shape_of(counts: NDArray[Any]) -> float:
@@ -76,30 +89,34 @@ def ways_to_choose(among: int, chosen: int) -> float:
     return math.lgamma(among + 1) - math.lgamma(chosen + 1) - math.lgamma(among - chosen + 1)
 
 
-def _fit(values: NDArray[Any], times: NDArray[Any], shape: float) -> float:
-    """Return the log-likelihood of counts under the best zero-truncated negative binomial of one shape."""
-    mean = _untruncated(float(np.average(values, weights=times)), shape)
+def _fit(values: NDArray[Any], times: NDArray[Any], parts: Floats, shape: float) -> float:
+    """Return the log-likelihood of counts under the best zero-truncated negative binomial of one shape.
+
+    Its mean is so many for the whole time, of which each of the `values` has a part.
+    """
+    mean = _untruncated(values, times, parts, shape)
     if mean <= 0:
         return 0.0
-    zero = shape * math.log(shape / (shape + mean))
-    kept = math.log(-math.expm1(zero))
-    step = math.log(mean / (shape + mean))
-    total, of_shape = 0.0, math.lgamma(shape)
-    for value, many in zip(values.tolist(), times.tolist(), strict=True):
-        ways = math.lgamma(value + shape) - of_shape - math.lgamma(value + 1)
-        total += many * (ways + zero + value * step - kept)
-    return total
+    means = mean * parts
+    zeros = shape * np.log(shape / (shape + means))
+    kept = np.log(-np.expm1(zeros))
+    steps = np.log(means / (shape + means))
+    of_shape = math.lgamma(shape)
+    ways = [math.lgamma(value + shape) - of_shape - math.lgamma(value + 1) for value in values.tolist()]
+    return float(times @ (np.array(ways) + zeros + values * steps - kept))
 
 
-def _untruncated(seen: float, shape: float) -> float:
-    """Return the mean with zeros of what has the mean `seen` without, by bisection."""
-    if seen <= 1.0:
+def _untruncated(values: NDArray[Any], times: NDArray[Any], parts: Floats, shape: float) -> float:
+    """Return the mean with zeros of what has these values without, by bisection."""
+    seen = float(times @ values)
+    if seen <= times.sum():
         return 0.0
-    low, high = 0.0, seen
+    low, high = 0.0, seen / float(times @ parts)
     for _ in range(60):
         middle = (low + high) / 2
-        kept = -math.expm1(shape * math.log(shape / (shape + middle)))
-        if middle < seen * kept:
+        means = middle * parts
+        kept = -np.expm1(shape * np.log(shape / (shape + means)))
+        if float(times @ (means / kept)) < seen:
             low = middle
         else:
             high = middle

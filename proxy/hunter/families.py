@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from proxy.distinct import distinct
 from proxy.hunter.accounts import WISHES
 from proxy.hunter.background import AGE_BINS, mean_log_output
 from proxy.hunter.case import Case
-from proxy.hunter.chance import beyond, dealt_out, excess, excess_of
+from proxy.hunter.chance import Floats, beyond, dealt_out, excess, excess_of
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
 from proxy.hunter.pieces import exchanges_in_a_sitting, one_list
@@ -133,17 +134,27 @@ def even_volume(case: Case) -> list[Evidence]:
     # Of those who fit however much they send: members are chosen by that as well, and would be even for it.
     if not len(case.alike):
         return []
-    counts = np.maximum(1, np.rint(case.alike)).astype(np.int64)
-    weight = dealt_out(counts, case.usual.shape)
+    there = _there(case)
+    counts = np.maximum(1, np.rint(case.sent)).astype(np.int64)
+    weight = dealt_out(counts, case.usual.shape, there)
     if weight > 0:
-        sittings = np.maximum(1, np.rint(case.alike / exchanges_in_a_sitting(case))).astype(np.int64)
-        weight = min(weight, dealt_out(sittings, case.usual.shape))
+        sittings = np.maximum(1, np.rint(case.sent / exchanges_in_a_sitting(case))).astype(np.int64)
+        weight = min(weight, dealt_out(sittings, case.usual.shape, there))
         if weight <= 0 or one_list(case):
             return []
     mean, spread = float(counts.mean()), float(counts.std())
     how = "evenly, as work dealt out by turns" if weight > 0 else "unevenly, as people do"
-    sentence = f"They send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}."
+    since = ", for the time that each was open" if weight > 0 and there.min() < 1 else ""
+    sentence = f"They send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}{since}."
     return [Evidence("volume", weight, sentence, {"mean": mean, "deviation": spread, "even": weight})]
+
+
+def _there(case: Case) -> Floats:
+    """Return for which part of the case's time each of those alike had been opened: before that nobody sends."""
+    began, ended = case.began, case.ended
+    opened = case.accounts.rows["opened"][case.alike]
+    there: Floats = (ended - np.clip(opened, began, ended)) / max(ended - began, 1.0)
+    return there if ended > began else np.ones(len(opened))
 
 
 def rhythm(case: Case) -> list[Evidence]:
@@ -156,9 +167,8 @@ def rhythm(case: Case) -> list[Evidence]:
         return []
     start = int(cells.min())
     mine = np.bincount(cells - start, minlength=span) + 1.0
-    theirs = usual.hours[start : start + span] + 1.0
-    mine, theirs = mine / mine.sum(), theirs / theirs.sum()
-    from_flat, from_theirs = float((mine * np.log(mine * span)).sum()), float((mine * np.log(mine / theirs)).sum())
+    flat = _opened_by(case, start + usual.first_hour, span)
+    from_flat, from_theirs = _apart(mine, flat), _apart(mine, flat * (usual.hours[start : start + span] + 1.0))
     if min(from_flat, from_theirs) > _OWN_RHYTHM:
         return []
     # An account that is awake in one hour is awake in the next: a cell is not a coincidence of its own.
@@ -166,6 +176,18 @@ def rhythm(case: Case) -> list[Evidence]:
     how = "at all hours alike" if weight > 0 else "by day and night as others"
     sentence = f"Over {span} hours they are active {how}."
     return [Evidence("rhythm", weight, sentence, {"hours": span, "rests": float(from_flat > _OWN_RHYTHM)})]
+
+
+def _opened_by(case: Case, first_hour: int, hours: int) -> Floats:
+    """Return how many members there were in each of so many hours: before an account is opened, it does not rest."""
+    opened = np.clip(hour_of(case.column("opened")) - first_hour, 0, hours - 1)
+    return np.bincount(opened, minlength=hours).cumsum() + 1.0
+
+
+def _apart(mine: NDArray[np.floating[Any]], theirs: NDArray[np.floating[Any]]) -> float:
+    """Return how far counts by the hour are from others in proportion, in nats (Kullback and Leibler 1951)."""
+    shares, usual = mine / mine.sum(), theirs / theirs.sum()
+    return float((shares * np.log(shares / usual)).sum())
 
 
 def of_one_tool(evidence: Sequence[Evidence]) -> bool:

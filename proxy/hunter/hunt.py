@@ -229,10 +229,11 @@ class Hunt:
         self, named: Named, rows: Mapping[str, np.ndarray], usual: Background
     ) -> tuple[Case, Sequence[Evidence]]:
         """Weigh a group, and note how sure it is."""
-        group, used, members, pool, _, alike, *_ = named
+        group, used, members, pool, _, alike, sent, *_ = named
         outsiders = used.outsiders(members, usual)
         users = used.users if used.joins else members
-        case = Case(members, users, used.of(members), used.joins, alike, pool, outsiders, rows, self._accounts, usual)
+        uses = used.of(members)
+        case = Case(members, users, uses, used.joins, alike, sent, pool, outsiders, rows, self._accounts, usual)
         evidence: Sequence[Evidence] = weigh(case)
         if group.finding is None:
             evidence = self._among_as_busy(case, evidence, min(terms.min_confidence for terms in self._terms))

@@ -22,7 +22,8 @@ class Named(NamedTuple):
     members: Numbers
     pool: int  # how many accounts they were chosen among
     ties: list[Tie]  # of the members
-    alike: Floats  # the exchanges of those who belong by all but their volume
+    alike: Numbers  # those who belong by all but their volume
+    sent: Floats  # the exchanges of each of these
     strangers: Numbers  # those who sent the text more than once and do not belong
     fresh: bool = True  # looked at in this round
 
@@ -54,6 +55,7 @@ class Named(NamedTuple):
             pool=len(np.union1d(np.union1d(self.used.users, other.used.users), members)),
             ties=ties,
             alike=np.concatenate([self.alike, other.alike]),
+            sent=np.concatenate([self.sent, other.sent]),
             strangers=np.setdiff1d(self.strangers, members),
         )
 

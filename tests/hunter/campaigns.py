@@ -214,6 +214,15 @@ def bought(world: World) -> None:
         world.ask(sold[number], at, ("bought", 24), output=1500, asked=REASONING)
 
 
+def arriving(world: World, a_day: int = 3) -> None:
+    """Three new accounts a day, each at work from then on; nothing shared, and nothing asked for that tells."""
+    for n, account in enumerate(_accounts(world, int(a_day * world.days), within_days=0)):
+        opened = START + DAY_S * n / a_day
+        left_s = world.days * DAY_S - (opened - START)
+        for at in opened + world.rng.random(world.rng.poisson(10 * left_s / DAY_S)) * left_s:
+            world.ask(replace(account, opened=opened), at, ("arriving", 24), output=1200)
+
+
 def growing_pool(world: World) -> None:
     """Raw questions and a pool again, but half of the accounts begin to work on the second day."""
     accounts = _accounts(world, 60, within_days=60, cards=10, proxies=12)

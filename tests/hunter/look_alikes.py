@@ -297,6 +297,16 @@ def halls(world: World) -> None:
                     world.ask(who, at, ("sheet", 14), question=f"exercise-{exercise}", output=400)
 
 
+def joining(world: World, agent: str = "") -> None:
+    """Eight new users of one prompt a day, who use it from then on, each as much as he likes."""
+    for n in range(int(8 * world.days)):
+        opened = START + DAY_S * n / 8
+        who = world.account(f"joining-{n}", opened=opened, agent=agent)
+        for at in world.by_day(world.rng.lognormal(1.0, 1.0), who.zone_h):
+            if at > opened:
+                world.ask(who, at, ("joining", 24), output=500)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 

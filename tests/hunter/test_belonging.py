@@ -30,7 +30,7 @@ def _named(members: Numbers, users: Numbers, *, joins: bool = True) -> Named:
         users.astype(np.int32), np.ones(len(users)), np.ones(len(users)), 4.0, joins, np.arange(4, dtype=np.uint64)
     )
     ties = [Tie("age", members.astype(np.float64)), Tie("text", -members.astype(np.float64))]
-    return Named(Suspect("c-1", members), used, members, len(users), ties, np.ones(len(members)), members[:0])
+    return Named(Suspect("c-1", members), used, members, len(users), ties, members, np.ones(len(members)), members[:0])
 
 
 def _some(*parts: range) -> Numbers:

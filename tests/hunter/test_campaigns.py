@@ -14,6 +14,7 @@ from tests.hunter.campaigns import (
     AMONG_HONEST_USERS,
     CAMPAIGNS,
     REASONING,
+    arriving,
     bought,
     fixed,
     from_a_collection,
@@ -25,7 +26,18 @@ from tests.hunter.campaigns import (
     varied,
     victim,
 )
-from tests.hunter.look_alikes import LOOK_ALIKES, OCCASIONS, branches, graders, halls, launch, resellers, set_up, timers
+from tests.hunter.look_alikes import (
+    LOOK_ALIKES,
+    OCCASIONS,
+    branches,
+    graders,
+    halls,
+    joining,
+    launch,
+    resellers,
+    set_up,
+    timers,
+)
 from tests.hunter.traffic import HOUR_S, PLAIN, START, TERMS, Outcome, World, in_order, ordinary, piece, run
 
 # What is never in a finding has to hold for any seed; of the guilty some are missed where only links join them.
@@ -83,6 +95,26 @@ def test_what_accounts_did_before_the_window_hides_nothing_that_they_do_now(seed
     outcome = run(in_order(world), world.guilty, every_s=12 * HOUR_S)
     assert outcome.recall > 0.5  # in the window most of what they sent is what people sent
     assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_accounts_that_arrive_one_by_one_are_found_although_the_first_have_sent_much_more(seed: int) -> None:
+    world = World(seed, days=7)
+    ordinary(world)
+    arriving(world)
+    outcome = run(in_order(world), world.guilty, every_s=12 * HOUR_S)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("agent", ["", "diary"])
+def test_people_who_come_one_by_one_come_out_clean(agent: str) -> None:
+    world = World(1, days=7)
+    ordinary(world)
+    joining(world, agent)
+    outcome = run(in_order(world), every_s=12 * HOUR_S)
+    assert outcome.innocent == set()
+    assert outcome.surest < _SURE
 
 
 def test_those_who_send_a_victims_prompt_are_named_and_the_victims_are_spared() -> None:

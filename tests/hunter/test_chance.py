@@ -76,6 +76,20 @@ def test_evenness_is_the_ratio_of_two_best_fits(counts: list[int], usual: float)
     assert evenness(np.array(counts), [usual], 12.0) == pytest.approx(expected, abs=0.01)
 
 
+def test_who_came_later_has_sent_less_and_work_is_even_for_the_time_that_each_was_there() -> None:
+    rng = np.random.default_rng(1)
+    there = np.linspace(1.0, 0.05, 40)
+    dealt = np.maximum(1, rng.poisson(60 * there))
+    people = np.maximum(1, rng.poisson(60 * there * rng.gamma(0.5, 2.0, 40)))
+    assert evenness(dealt, [0.5, 2.0], 12.0) < -5
+    assert evenness(dealt, [0.5, 2.0], 12.0, there) > 10
+    assert evenness(people, [0.5], 12.0, there) < -20
+    assert evenness(dealt, [0.5], 12.0, np.ones(40)) == evenness(dealt, [0.5], 12.0)
+    once = rng.poisson(30, 40)  # as many from each, whenever he came
+    assert evenness(once, [0.5], 12.0, there) > 10
+    assert evenness(np.ones(40, int), [0.5], 12.0, np.zeros(40)) == 0
+
+
 def test_dealt_out_work_is_even_peoples_use_is_not_and_single_exchanges_say_nothing() -> None:
     rng = np.random.default_rng(1)
     dealt, people = rng.poisson(15, 50) + 1, np.maximum(1, rng.lognormal(2, 1.2, 50).astype(int))

@@ -78,7 +78,19 @@ class _Scene:
         uses = self.accounts.rows["exchanges"][self.members].astype(np.float64)
         mine = np.isin(self.ledger.rows["account"], self.members)
         rows = {name: column[mine] for name, column in self.ledger.rows.arrays().items()}
-        return Case(self.members, self.members, uses, has_text, uses, pool, outsiders, rows, self.accounts, self.usual)
+        return Case(
+            self.members,
+            self.members,
+            uses,
+            has_text,
+            self.members,
+            uses,
+            pool,
+            outsiders,
+            rows,
+            self.accounts,
+            self.usual,
+        )
 
 
 def _only(found: list[Evidence]) -> Evidence:
@@ -125,6 +137,7 @@ def test_whoever_is_left_beside_a_large_campaign_was_not_opened_together() -> No
         others,
         np.ones(len(others)),
         True,
+        others,
         np.ones(len(others)),
         len(others),
         0.5,
@@ -228,8 +241,19 @@ def test_even_work_speaks_for_and_uneven_use_against_a_campaign() -> None:
     assert _only(even_volume(_Scene(lambda n: {"each": 1 + n * n // 4}).case())).weight < -5
 
 
+def test_of_who_was_opened_later_less_is_even() -> None:
+    scene = _Scene(lambda n: {"each": 1 + n * n // 4})
+    case = scene.case()
+    assert _only(even_volume(case)).weight < 0
+    sent = case.sent / case.sent.max()
+    scene.accounts.rows["opened"][scene.members] = case.ended - sent * (case.ended - case.began)
+    entry = _only(even_volume(case))
+    assert entry.weight > 3
+    assert "evenly, as work dealt out by turns, for the time that each was open." in entry.sentence
+
+
 def test_where_nobody_fits_but_by_volume_it_says_nothing() -> None:
-    case = replace(_Scene(each=12).case(), alike=np.zeros(0))
+    case = replace(_Scene(each=12).case(), alike=np.zeros(0, np.int32), sent=np.zeros(0))
     assert even_volume(case) == []
     assert "volume" not in {entry.family for entry in weigh(case)}
 
@@ -299,6 +323,19 @@ def test_that_nearly_all_rest_in_an_hour_that_has_only_begun_says_nothing() -> N
     rows["at"][-1], hours[-1] = last, 6.0
     entry = _only(rhythm(replace(case, rows=rows, usual=replace(case.usual, hours=hours))))
     assert entry.weight == pytest.approx(0, abs=1)
+
+
+def test_before_an_account_is_opened_it_does_not_rest() -> None:
+    scene = _Scene(each=60)
+    case, opened = scene.case(), scene.accounts.rows["opened"]
+    opened[scene.members] = case.ended - _DAY_S * (0.1 + np.arange(len(scene.members)) / len(scene.members))
+    held = case.rows["at"] >= opened[case.rows["account"]]
+    late = replace(case, rows={name: column[held] for name, column in case.rows.items()})
+    entry = _only(rhythm(late))
+    assert entry.weight > 0
+    assert "at all hours alike" in entry.sentence
+    opened[scene.members] = case.began - _DAY_S
+    assert [entry.weight for entry in rhythm(late) if entry.weight > 0] == []
 
 
 def test_few_hours_have_no_rhythm() -> None:

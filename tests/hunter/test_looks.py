@@ -29,7 +29,7 @@ def _sent(postings: Postings, times: int, accounts: int = _MEMBERS) -> None:
 
 def _named(group: Suspect) -> Named:
     used = Texts(group.core, np.ones(len(group.core)), np.ones(len(group.core)), 1.0, joins=True, keys=group.habits)
-    return Named(group, used, group.core, len(group.core), [], np.ones(len(group.core)), group.core[:0])
+    return Named(group, used, group.core, len(group.core), [], group.core, np.ones(len(group.core)), group.core[:0])
 
 
 def _group() -> Suspect:
