@@ -11,6 +11,7 @@ import numpy as np
 
 from proxy.distinct import distinct
 from proxy.hunter.case import Case
+from proxy.hunter.chance import Floats
 
 # A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
 # divided, even if every question is sampled several times.
@@ -24,17 +25,25 @@ _SITTING_S = 1800
 _SECONDS_BITS = 40
 
 
-def exchanges_in_a_sitting(case: Case) -> float:
-    """Return how many exchanges there are for each sitting of a member, a long one counting for as many as fit in."""
+def exchanges_in_a_sitting(case: Case) -> Floats:
+    """Return how many exchanges there are for each sitting of those alike, a long one counting for as many as fit in.
+
+    Each by his own: whoever sets a tool up in one sitting, and has ten exchanges of it, did not sit down as often as
+    somebody who asks ten times on ten days. Of whom no exchange is held, what is so of all.
+    """
     at, accounts = case.rows["at"], case.rows["account"]
     if not len(at):
-        return 1.0
+        return np.ones(len(case.alike))
     since = (at - at.min()).astype(np.int64)
     moments = np.sort(accounts.astype(np.int64) << _SECONDS_BITS | since)  # those of one account together
     ends = np.flatnonzero(np.diff(moments, append=np.iinfo(np.int64).max) > _PAUSE_S)
     starts = np.append(0, ends[:-1] + 1)
     sittings = 1 + (moments[ends] - moments[starts]) // _SITTING_S
-    return len(moments) / float(sittings.sum())
+    known = len(case.accounts)
+    many = np.bincount(moments[starts] >> _SECONDS_BITS, sittings, minlength=known)[case.alike]
+    held = np.bincount(accounts, minlength=known)[case.alike]
+    found: Floats = np.where(many > 0, held / np.maximum(many, 1), len(moments) / float(sittings.sum()))
+    return found
 
 
 def one_list(case: Case) -> bool:

@@ -307,6 +307,18 @@ def joining(world: World, agent: str = "") -> None:
                 world.ask(who, at, ("joining", 24), output=500)
 
 
+def trials(world: World) -> None:
+    """Eight a day try a prompt by five to ten exchanges at once; then some come back, each as often as he likes."""
+    for n in range(int(8 * world.days)):
+        opened = START + DAY_S * n / 8
+        who = world.account(f"trial-{n}", opened=opened)
+        for step in range(int(world.rng.integers(5, 11))):
+            world.ask(who, opened + 60 * step + 30 * float(world.rng.random()), ("trial", 24), output=500)
+        for at in world.by_day(world.rng.lognormal(-1.0, 1.0), who.zone_h):
+            if at > opened:
+                world.ask(who, at, ("trial", 24), output=500)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 

@@ -37,6 +37,7 @@ from tests.hunter.look_alikes import (
     resellers,
     set_up,
     timers,
+    trials,
 )
 from tests.hunter.traffic import HOUR_S, PLAIN, START, TERMS, Outcome, World, in_order, ordinary, piece, run
 
@@ -112,6 +113,15 @@ def test_people_who_come_one_by_one_come_out_clean(agent: str) -> None:
     world = World(1, days=7)
     ordinary(world)
     joining(world, agent)
+    outcome = run(in_order(world), every_s=12 * HOUR_S)
+    assert outcome.innocent == set()
+    assert outcome.surest < _SURE
+
+
+def test_who_tries_a_prompt_in_one_sitting_and_comes_back_now_and_then_comes_out_clean() -> None:
+    world = World(1, days=5)
+    ordinary(world)
+    trials(world)
     outcome = run(in_order(world), every_s=12 * HOUR_S)
     assert outcome.innocent == set()
     assert outcome.surest < _SURE

@@ -283,14 +283,27 @@ def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
     for account in scene.members.tolist():
         case.rows["at"][case.rows["account"] == account] = _NOW - _DAY_S + 100 * np.arange(12)
     assert even_volume(case) == [], "one sitting of each"
-    assert exchanges_in_a_sitting(case) == 12
+    assert (exchanges_in_a_sitting(case) == 12).all()
     for account in scene.members.tolist():
         case.rows["at"][case.rows["account"] == account] = _NOW - _DAY_S + 500 * np.arange(12)
-    assert exchanges_in_a_sitting(case) == 12 / 4, "an hour and a half are more than one"
+    assert (exchanges_in_a_sitting(case) == 12 / 4).all(), "an hour and a half are more than one"
     for account in scene.members.tolist():
         case.rows["at"][case.rows["account"] == account] = _NOW - _DAY_S + 700 * np.arange(12)
-    assert exchanges_in_a_sitting(case) == 1
+    assert (exchanges_in_a_sitting(case) == 1).all()
     assert _only(even_volume(case)).weight > 5
+
+
+def test_each_sits_down_as_often_as_he_does_however_much_he_sends_then() -> None:
+    scene = _Scene(each=24)
+    case = scene.case()
+    for place, account in enumerate(scene.members.tolist()):
+        again = place * place // 20  # come back so many times, of all that they ask
+        moments = np.append(10 * np.arange(24 - again), 10_000 + 3_000 * np.arange(again))
+        case.rows["at"][case.rows["account"] == account] = _NOW - _DAY_S + moments
+    assert exchanges_in_a_sitting(case)[[0, 10, -1]].tolist() == [24, 24 / 6, 24 / 19]
+    assert [entry.weight for entry in even_volume(case) if entry.weight > 0] == []
+    gone = replace(case, alike=np.append(case.alike, 0).astype(np.int32))  # whose exchanges are not held
+    assert 24 / 19 < exchanges_in_a_sitting(gone)[-1] < 24
 
 
 def test_who_uses_one_tool_by_day_is_even_for_its_sake() -> None:
