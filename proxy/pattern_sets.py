@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 
 from proxy.document import Document, Steps
 from proxy.folding import fold_pattern
-from proxy.linear_match import compile_pattern
+from proxy.linear_match import compile_pattern, forget_compiled
 from proxy.problem import Problem, Unreadable, YamlProblems, has_errors, in_order, nearest, quoted
 from proxy.strict_model import StrictModel, not_empty, one_line, validate
 from proxy.strict_yaml import parse, read
@@ -140,6 +140,7 @@ def load_pattern_sets(folder: Path) -> tuple[PatternSet, ...]:
         problems += faults
         if found is not None:
             sets.append(found)
+    forget_compiled()  # each pattern was compiled to be checked
     if has_errors(problems):
         raise YamlProblems(problems)
     return tuple(sets)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,17 @@ def test_what_ships_has_no_fault_and_says_how_well_it_was_measured() -> None:
     assert len(load_pattern_sets(SHIPPED)) == 5
     for path in SHIPPED.glob("*.yaml"):
         assert "easured" in path.read_text(), path
+
+
+def test_what_was_compiled_to_check_sets_is_let_go_of() -> None:
+    def compiled() -> int:
+        return sum(type(found).__module__ == "re2" for found in gc.get_objects())
+
+    load_pattern_sets(SHIPPED)
+    before = compiled()
+    load_pattern_sets(SHIPPED)
+    assert compiled() == before
+    check_pattern_set(b"".join((HEAD.encode(), b"patterns:\n  - {id: a, all: [alfa]}\n")), "example.yaml")
+    assert compiled() > before
+    load_pattern_sets(SHIPPED)
+    assert compiled() == before

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from proxy.detectors.nearness import Stretch, stand_together
 from proxy.errors import ConfigurationError
-from proxy.linear_match import Group, Search, as_bytes, compile_search
+from proxy.linear_match import Finder, Group, Search, as_bytes
 from proxy.pattern_sets import Pattern, PatternSet, Within
 
 # How many characters lie at most between the beginnings of a pattern's first and last part: some 25 words, a verb
@@ -38,7 +38,7 @@ class _Wanted(NamedTuple):
 
 
 class Phrases:
-    """The patterns of some sets, compiled; `marks` are further expressions to look for.
+    """The patterns of some sets, as they were checked; `marks` are further expressions to look for.
 
     Raises ConfigurationError for patterns that together take too much memory.
     """
@@ -52,7 +52,7 @@ class Phrases:
                 for pattern in entry.patterns:
                     for part in (*pattern.all, *pattern.none):
                         if part not in searches:
-                            searches[part] = compile_search(part)
+                            searches[part] = Finder(part)
                     every, never = ([searches[part] for part in parts] for parts in (pattern.all, pattern.none))
                     wanted = _Wanted(Hit(entry.field, pattern), every, never, REACH_CHARS.get(pattern.within))
                     by_first[pattern.all[0]].append(wanted)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.detectors.nearness import Stretch, stand_together
-from proxy.linear_match import Search, compile_search
+from proxy.linear_match import Finder, Search
 
 REACH = 20
-SEARCHES = {letter: compile_search(letter) for letter in "abcdn"}
+SEARCHES = {letter: Finder(letter) for letter in "abcdn"}
 FILLERS = st.sampled_from(["a", "b", "c", "n", ".", ".......", "....................", "\u00e9", "\u4e2d\u6587\u4e2d"])
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,20 @@ def phrases(*patterns: Pattern) -> Phrases:
 
 def pattern(*parts: str, none: tuple[str, ...] = (), within: Within = Within.PASSAGE) -> Pattern:
     return Pattern("-".join(parts), 1.0, parts, none, within, "")
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is compiled by itself from now on."""
+    patterns: list[str] = []
+    compile_one = re2.compile
+
+    def noting(pattern: str, options: object = None) -> object:
+        patterns.append(pattern)
+        return compile_one(pattern, options=options)
+
+    monkeypatch.setattr(re2, "compile", noting)
+    return patterns
 
 
 def found(group: Phrases, text: str) -> set[str]:
@@ -72,3 +87,13 @@ def test_marks_come_with_the_patterns() -> None:
 
 def test_half_a_surrogate_pair_hides_nothing() -> None:
     assert found(phrases(pattern("alfa", "beta")), "alfa \ud800 beta") == {"alfa-beta"}
+
+
+def test_a_part_takes_no_memory_until_it_is_looked_for(compiled: list[str]) -> None:
+    group = phrases(pattern("alfa", "beta", none=("but",)), pattern("gamma", "delta"), pattern("epsilon"))
+    assert not compiled
+    assert found(group, "epsilon") == {"epsilon"}
+    assert not compiled  # the pass over all of it has found it
+    for _ in range(2):
+        assert found(group, "alfa beta epsilon") == {"alfa-beta", "epsilon"}
+    assert compiled == ["alfa", "beta", "but"]
