@@ -14,41 +14,34 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxy.auth.api_key import digest
 from proxy.auth.first_seen import first_seen
-from proxy.auth.issuer_keys import IssuerKeys, Pace
-from proxy.auth.jwk_set import KeySet, read_jwks, read_secret
 from proxy.auth.key_cache import remember
-from proxy.auth.key_source import FileSource, Source, WebSource
 from proxy.auth.token_claims import check_claims, read_caller
 from proxy.auth.token_reading import Fault, Refused, Token, looks_like_token, read_token
 from proxy.clock import Clock
-from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
+from proxy.errors import StoreUnavailable, Unauthenticated, Unavailable
 from proxy.exchange import Principal
 from proxy.settings.issuers import Issuer
 from proxy.store.base import Store
 
+if TYPE_CHECKING:
+    from proxy.auth.jwk_set import KeySet
+    from proxy.auth.trusted import Trusted
+
 _KNOWN_LIMIT = 20_000
 _REFUSED_LIMIT = 10_000
 _REFUSED_S = 10.0
-_FILE_REFRESH_S = 2.0
 # Neither time nor the issuer's next keys make these good.
 _LASTING = frozenset(Fault) - {Fault.NOT_YET, Fault.UNKNOWN_KEY}
-
-
-class _Trusted(NamedTuple):
-    name: str
-    issuer: Issuer
-    keys: IssuerKeys
 
 
 class _Known(NamedTuple):
     principal: Principal
     ends: float  # Unix seconds
-    trusted: _Trusted
+    trusted: Trusted
     keys: KeySet
 
 
@@ -66,7 +59,7 @@ class Tokens:
         self._store = store
         self._clock = clock
         self._digest_key = digest_key
-        self._trusted = {entry.issuer: _trusted(name, entry, clock, random) for name, entry in issuers.items()}
+        self._trusted = _trusted(issuers, clock, random)
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._refused: OrderedDict[str, tuple[float, Fault, str]] = OrderedDict()  # monotonic until when, and why
         self._refusals: Counter[tuple[str, str]] = Counter()
@@ -134,7 +127,7 @@ class Tokens:
         except Refused as refused:
             raise Refused(refused.fault, trusted.name) from None
 
-    async def _verified_by(self, trusted: _Trusted, token: Token) -> _Known:
+    async def _verified_by(self, trusted: Trusted, token: Token) -> _Known:
         algorithm = token.header.get("alg")
         if algorithm not in trusted.issuer.algorithms:
             raise Refused(Fault.ALGORITHM)
@@ -156,15 +149,10 @@ class Tokens:
         return _Known(caller.principal(created_at), ends, trusted, keys)
 
 
-def _trusted(name: str, issuer: Issuer, clock: Clock, random: Callable[[], float]) -> _Trusted:
-    source: Source
-    refresh = _FILE_REFRESH_S
-    if issuer.jwks_url is not None:
-        source, refresh = WebSource(issuer.jwks_url), issuer.refresh_seconds
-    elif (path := issuer.jwks_file or issuer.secret_file) is not None:
-        source = FileSource(path)
-    else:
-        raise ConfigurationError(f"issuers.{name}: has no keys")
-    read = partial(read_jwks if issuer.secret_file is None else read_secret, algorithms=issuer.algorithms)
-    keys = IssuerKeys(name, source, read, Pace(refresh, issuer.max_age_seconds), clock, random)
-    return _Trusted(name, issuer, keys)
+def _trusted(issuers: Mapping[str, Issuer], clock: Clock, random: Callable[[], float]) -> dict[str, Trusted]:
+    """Return the issuers by how their tokens name them; without any, the libraries of keys are not loaded: 3 MB."""
+    if not issuers:
+        return {}
+    from proxy.auth.trusted import trust  # noqa: PLC0415 - see above
+
+    return {entry.issuer: trust(name, entry, clock, random) for name, entry in issuers.items()}

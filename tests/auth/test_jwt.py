@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
 from proxy.auth import jwt as door
+from proxy.auth import trusted
 from proxy.auth.jwt import Tokens
 from proxy.clock import VirtualClock
 from proxy.errors import ProxyError, Unavailable
@@ -230,7 +231,7 @@ async def test_a_remembered_token_ends_with_its_key(ground: Ground) -> None:
 async def test_a_file_that_changes_is_read_again_without_anybody_asking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "_FILE_REFRESH_S", 0.02)
+    monkeypatch.setattr(trusted, "_FILE_REFRESH_S", 0.02)
     async with Ground(tmp_path).open() as ground:
         assert await ground.status(TOKEN) == 200
         ground.file.write_bytes(b'{"keys": [')  # half written

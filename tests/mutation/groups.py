@@ -50,6 +50,7 @@ GROUPS: Mapping[str, Group] = {
         "auth/key_source": ("auth/key_source",),
         "auth/token_claims": ("auth/token_claims", "auth/jwt"),
         "auth/token_reading": ("auth/token_reading", "auth/jwt"),
+        "auth/trusted": ("auth/jwt",),
     },
     "quotas": {
         "rules/instant_quotas": ("rules/instant_quotas",),
