@@ -7,8 +7,7 @@ import contextlib
 import itertools
 import random
 import secrets
-import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ from proxy.deciding import Decider
 from proxy.detectors import build, field_table
 from proxy.detectors.base import Storing
 from proxy.errors import StoreUnavailable
-from proxy.exchange import Text
-from proxy.fingerprint.winnow import Fingerprinter, Prints
+from proxy.fingerprint.winnow import Fingerprinter
 from proxy.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_sync import CampaignSync
@@ -43,13 +41,6 @@ from proxy.telling import TOLD_FIELDS
 
 _FLUSH_S = 1.0
 _SWEEP_S = 3600.0
-
-
-class _Prints(threading.local):
-    """A fingerprinter for each thread that reads requests: one is for one thread at a time."""
-
-    def __init__(self, key: bytes) -> None:
-        self.of_each = Fingerprinter(key).of_each
 
 
 class Deciders:
@@ -85,7 +76,7 @@ class Deciders:
         self._flag_sync = FlagSync(self._flags, store, clock)
         self._campaigns = CampaignBook(LinkNames(master.derive(Purpose.LINKS)))
         self._campaign_sync = CampaignSync(self._campaigns, store, clock)
-        self._prints = _Prints(master.derive(Purpose.PRINTS))
+        self._fingerprinter = Fingerprinter(master.derive(Purpose.PRINTS))
         self._table = field_table()
         self._remembered_at: float | None = None
         released = {name: at for name, model in settings.models.items() if (at := model.released_at) is not None}
@@ -134,11 +125,8 @@ class Deciders:
         wanted = engine.reads.union(engine.recorded, told)
         needed = [detector for detector in self._detectors if any(field.name in wanted for field in detector.fields)]
         containment = Containment(pack, self._campaigns, self._max_mode)
-        fingerprint = self._fingerprint if told or containment.looks else None
+        fingerprint = self._fingerprinter.of_each if told or containment.looks else None
         return Decider(engine, self._quotas, needed, self._table, self._tools, containment, fingerprint, told)
-
-    def _fingerprint(self, prompts: Sequence[Sequence[Text]]) -> Sequence[Prints]:
-        return self._prints.of_each(prompts)  # looked up in each call, since each thread has its own
 
     def numbers(self) -> dict[str, float]:
         """Return what is remembered and how the store fares, by the names of the metrics."""

@@ -10,6 +10,7 @@ keeps its least.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from hashlib import shake_256
 from itertools import accumulate
@@ -41,6 +42,22 @@ _AWAY = 0x4321  # so many characters further back is the one whose byte is the n
 Letters = NDArray[np.uint8]
 
 
+class _Room:
+    """What a thread works in: such arrays made anew for each step would cost more than it, in a heap that was used."""
+
+    __slots__ = ("changed", "hashes", "spare", "views")
+
+    def __init__(self) -> None:
+        self.hashes, self.spare = np.empty(_BLOCK + _STEP, np.uint64), np.empty(_BLOCK + _STEP, np.uint64)
+        self.changed = np.empty(_BLOCK + _STEP, np.bool_)
+        self.views: dict[int, list[tuple[Hashes, Hashes, Hashes]]] = {}  # what `_least` works on, by its size
+
+
+class _Rooms(threading.local):
+    def __init__(self) -> None:
+        self.own = _Room()
+
+
 class Grams:
     """Hashes grams under one key.
 
@@ -59,10 +76,7 @@ class Grams:
         for first, end, letters in _DENSE:
             for number in range(1, letters):
                 self._rows[first:end, number] = np.roll(self._bytes, number * _AWAY)[first:end] | np.uint8(_ASCII)
-        # Arrays of this size made anew for every step would cost more than the steps, in a heap that has been in use.
-        self._hashes, self._spare = np.empty(_BLOCK + _STEP, np.uint64), np.empty(_BLOCK + _STEP, np.uint64)
-        self._changed = np.empty(_BLOCK + _STEP, np.bool_)
-        self._views: dict[int, list[tuple[Hashes, Hashes, Hashes]]] = {}  # what `_least` works on, by its size
+        self._rooms = _Rooms()
 
     def letters_of(self, characters: Canonical) -> Letters:
         """Return the letters of a text, a byte each: itself in ASCII, else one of 128 that the key says."""
@@ -84,7 +98,7 @@ class Grams:
         middle = text[_EDGE - around : around - _EDGE]
         parts = [self._winnowed(text[:_EDGE])]
         for at in range(0, middle.size - around, _BLOCK - around):
-            hashes = self._rolled(middle[at : at + _BLOCK])
+            hashes = self._rolled(middle[at : at + _BLOCK], self._rooms.own)
             parts.append(hashes[hashes < (1 << 64) // _MIDDLE_ONE_IN])
         parts.append(self._winnowed(text[-_EDGE:]))
         return np.concatenate(parts)
@@ -111,7 +125,7 @@ class Grams:
         places = range(0, text.size - _REACH, _BLOCK - _REACH)
         return np.concatenate([self._least(text[at : at + _BLOCK]) for at in places])
 
-    def _rolled(self, text: Letters) -> Hashes:
+    def _rolled(self, text: Letters, room: _Room) -> Hashes:
         """Return the hash of every gram of a block, until the next is asked for.
 
         Eight bytes in a row are a word; its product with a secret odd factor says as much, as that has an inverse mod
@@ -119,8 +133,8 @@ class Grams:
         moves only high bits of a product, which without that a difference in the other word would often undo.
         """
         words = np.ndarray((text.size - _WORD + 1,), "<u8", text, 0, (1,))
-        products = np.multiply(words, self._factor, out=self._spare[: words.size])
-        hashes = self._hashes[: text.size - GRAM + 1]
+        products = np.multiply(words, self._factor, out=room.spare[: words.size])
+        hashes = room.hashes[: text.size - GRAM + 1]
         np.copyto(hashes, products[_WORD:].view(_REVERSED))
         np.add(hashes, products[:-_WORD], out=hashes)
         return hashes
@@ -128,7 +142,7 @@ class Grams:
     def _least(self, text: Letters) -> Hashes:
         """Return the least hash of every window of a block, once for windows in a row; of all if there is no window."""
         if text.size < RUN_SURE:
-            return np.minimum.reduce(self._rolled(text), keepdims=True)
+            return np.minimum.reduce(self._rolled(text, self._rooms.own), keepdims=True)
         found, _ = self._least_of_each(text, (text.size,))
         return found
 
@@ -137,34 +151,36 @@ class Grams:
 
         The texts in a row have these sizes. Between those of two texts stands a 0.
         """
-        hashes = self._rolled(row)
+        room = self._rooms.own
+        hashes = self._rolled(row, room)
         windows = hashes.size - WINDOW + 1
-        for earlier, later, least in self._views_of(hashes.size):
+        for earlier, later, least in _views_of(room, hashes.size):
             np.minimum(later, earlier, out=least)
-        end = 0
+        spare, end = room.spare, 0
         for size in sizes:
             end += size
             # No window of one text: less than any, so that the last before differs as every other that is kept.
-            self._spare[end - _REACH : end] = 0
-        found = self._spare[:windows]
-        changed = np.not_equal(self._spare[1 : windows + 1], found, out=self._changed[:windows])
+            spare[end - _REACH : end] = 0
+        found = spare[:windows]
+        changed = np.not_equal(spare[1 : windows + 1], found, out=room.changed[:windows])
         places = changed.nonzero()[0]
         return found.take(places), places
 
-    def _views_of(self, size: int) -> list[tuple[Hashes, Hashes, Hashes]]:
-        """Return two operands and the result for every doubling, made once for all sizes up to the next full step.
 
-        What stands after the hashes comes into no whole window. The doublings are odd in number, so what they leave is
-        in the spare array.
-        """
-        size = -(-size // _STEP) * _STEP
-        views = self._views.get(size)
-        if views is None:
-            views, left, result = [], size, (self._hashes, self._spare)
-            for step in _DOUBLINGS:
-                left -= step
-                hashes, spare = result
-                views.append((hashes[:left], hashes[step : step + left], spare[:left]))
-                result = spare, hashes
-            self._views[size] = views
-        return views
+def _views_of(room: _Room, size: int) -> list[tuple[Hashes, Hashes, Hashes]]:
+    """Return two operands and the result for every doubling, made once for all sizes up to the next full step.
+
+    What stands after the hashes comes into no whole window. The doublings are odd in number, so what they leave is
+    in the spare array.
+    """
+    size = -(-size // _STEP) * _STEP
+    views = room.views.get(size)
+    if views is None:
+        views, left, result = [], size, (room.hashes, room.spare)
+        for step in _DOUBLINGS:
+            left -= step
+            hashes, spare = result
+            views.append((hashes[:left], hashes[step : step + left], spare[:left]))
+            result = spare, hashes
+        room.views[size] = views
+    return views

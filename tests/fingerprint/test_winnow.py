@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import itertools
 import random
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -317,3 +320,25 @@ def test_prompts_that_are_read_together_have_the_prints_of_each(prompts: list[li
         assert (
             prints.sample.tolist() == every if len(every) <= SAMPLE_MOST else set(prints.sample.tolist()) < set(every)
         )
+
+
+def test_threads_share_the_tables_and_make_the_same_prints() -> None:
+    maker, threads = Fingerprinter(KEY), 3
+    prompts = [user(words(seed, 2_000)) for seed in range(8)]
+    expected = [maker.of(prompt) for prompt in prompts]
+
+    def same_prints(_: int) -> bool:
+        together.wait()
+        return all(
+            np.array_equal(found.every, wanted.every) and found[1:3] == wanted[1:3]
+            for found, wanted in zip(map(maker.of, prompts * 20), expected * 20, strict=True)
+        )
+
+    together = Barrier(threads)
+    tracemalloc.start()
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            assert all(pool.map(same_prints, range(threads)))
+            assert tracemalloc.get_traced_memory()[0] < threads * 500_000
+    finally:
+        tracemalloc.stop()
