@@ -27,7 +27,7 @@ class Cost(StrEnum):
     """What it takes to know a field for one exchange."""
 
     FREE = "free"  # already at hand
-    TEXT = "text"  # reads the whole prompt once
+    TEXT = "text"  # reads the whole prompt once, which is taken apart into texts only where somebody reads them
     STORE = "store"  # may ask the store
 
 

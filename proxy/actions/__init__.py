@@ -1,4 +1,4 @@
-"""The built-in actions by the name that packs use; others join through the entry points `stillgate.actions`."""
+"""The actions, by the name that packs use."""
 
 from __future__ import annotations
 

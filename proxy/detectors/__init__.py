@@ -58,16 +58,13 @@ def build(
     and `others` for what `joined` returns, which takes milliseconds to find.
     Raises ConfigurationError for patterns that cannot be used, and for a joined detector that fails.
     """
-    made: list[Detector] = [
-        RequestShape(),
-        RequestText(),
-        Addresses(),
-        AccountFacts(),
-        AnswerFacts(),
-        *([NewModel(models_released)] if models_released else []),
-        content or Content(_pattern_sets(patterns)),
-        ForeignSignature(store, secret_key),
-    ]
+    given: dict[type[Detector], Detector] = {  # those that need something of the process
+        NewModel: NewModel(models_released),
+        Content: content or Content(_pattern_sets(patterns)),
+        ForeignSignature: ForeignSignature(store, secret_key),
+    }
+    wanted = [kind for kind in DETECTORS if models_released or kind is not NewModel]
+    made = [given[kind] if kind in given else kind() for kind in wanted]
     for kind in joined() if others is None else others:
         try:
             made.append(kind())

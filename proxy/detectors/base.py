@@ -21,7 +21,8 @@ class Detector(Protocol):
     def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
         """Return the fields that the request alone tells; those left out keep their default.
 
-        `exchange.call` and `exchange.texts` are there. Whatever the request holds, this raises nothing.
+        `exchange.call` is there. `exchange.texts` may be empty unless a field that the pack reads has `Cost.TEXT`, so a
+        field made of them declares that. Whatever the request holds, this raises nothing.
         """
         ...
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from proxy.detectors import DETECTORS, build, field_table, patterns_beside
 from proxy.detectors.base import Storing
 from proxy.detectors.foreign_signature import ForeignSignature
 from proxy.errors import ConfigurationError
+from proxy.exchange import Exchange
+from proxy.fields import Field, Value
 from proxy.store.memory import MemoryStore
 from tests.detectors.exchanges import exchange
 
@@ -30,6 +33,19 @@ def test_every_detector_is_made_and_tells_only_its_own_fields() -> None:
         assert set(found) <= {field.name for field in detector.fields}
         for name, value in found.items():
             assert type(value) is type(field_table()[name].default), name
+
+
+class Mine:
+    fields = (Field("mine.model", "", "The model asked for."),)
+
+    def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
+        return {"mine.model": exchange.call.model if exchange.call else ""}
+
+
+def test_one_line_in_the_table_adds_a_detector_and_its_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.detectors.DETECTORS", (*DETECTORS, Mine))
+    assert "mine.model" in field_table()
+    assert isinstance(build(STORE, b"k" * 32, {}, None)[-1], Mine)
 
 
 def test_what_replicas_share_is_written_by_the_host() -> None:
@@ -54,9 +70,9 @@ def plug_in(folder: Path, code: str) -> None:
 
 
 GOOD = """
-from proxy.fields import Field
+from proxy.fields import Cost, Field
 class Mine:
-    fields = (Field("mine.length", 0, "How long it is."),)
+    fields = (Field("mine.length", 0, "How long it is.", cost=Cost.TEXT),)
     def inspect(self, exchange):
         return {"mine.length": len(exchange.texts)}
 """
