@@ -75,7 +75,7 @@ def _notes(found: Summary) -> Iterator[str]:
         f"in {found.seconds:.1f} s, {pace:,.0f} a second"
     )
     for count, what in (
-        (found.refused, "requests that no dialect takes"),
+        (found.refused, "requests that no pack is asked about, such as those that no dialect takes"),
         (found.passed, "lines of a decision log that record no exchange"),
         (found.duplicates, "exchanges that were there before, answered as they were then"),
         (found.late, "exchanges that came late and took their place"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from proxy.actions.base import Tools
 from proxy.clock import VirtualClock
@@ -25,8 +25,6 @@ from proxy.rules.flags import Flags
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack import Mode, Pack
 from proxy.rules.reservation import NOTHING
-
-NOT_JUDGED: Final = "no pack was asked about it"
 
 
 class CannotTell(Exception):
@@ -57,9 +55,7 @@ class RecordedJudging:
         self._sights: dict[tuple[str, frozenset[str]], tuple[Sight, Decider] | None] = {}
 
     async def judge(self, logged: Logged) -> tuple[Exchange, Decision]:
-        """Decide about a recorded exchange. Raises CannotTell."""
-        if not logged.judged:
-            raise CannotTell(NOT_JUDGED)
+        """Decide about a recorded exchange that a pack was asked about. Raises CannotTell."""
         if logged.cut:
             raise CannotTell(CUT)
         found = self._sight_of(logged)

@@ -30,6 +30,7 @@ from proxy.replay.writing import InLines, decision_row, error_row
 
 _Key = tuple[object, ...]
 _Known = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+_NOT_JUDGED = "no pack was asked about it"
 
 
 class _Waiting(NamedTuple):
@@ -131,6 +132,9 @@ class Replay:
         return self._counted(decision_row(judged.exchange, judged.decision))
 
     async def _record(self, logged: Logged, number: int) -> dict[str, Any]:
+        if not logged.judged:
+            self._stage.summary.refused += 1
+            return error_row(logged.account, _NOT_JUDGED)
         try:
             return self._counted(decision_row(*await self._stage.recorded.judge(logged)))
         except CannotTell as why:

@@ -31,8 +31,8 @@ class Campaign(NamedTuple):
 
 @dataclass(slots=True)
 class Summary:
-    """Every line is one of `effects` (decided), `unreadable`, `refused` (no request that a dialect takes) and `passed`
-    (of a decision log, but no exchange).
+    """Every line is one of `effects` (decided), `unreadable`, `refused` (no request that a dialect takes, or of a
+    decision log, but no pack was asked about it) and `passed` (of a decision log, but no exchange).
 
     `by` counts what denied or degraded, `shadow_rungs` where exchanges stood with rules in shadow. `unreadable` names
     the first, `duplicates` are exchanges that were there before, `late` those that took their place among others.

@@ -362,6 +362,17 @@ def test_other_lines_of_a_decision_log_are_passed_over(tmp_path: Path) -> None:
     assert outcome.summary.passed == 1
 
 
+def test_what_no_pack_was_asked_about_is_no_line_that_cannot_be_read(tmp_path: Path) -> None:
+    proxy = Proxy(pack_of(RECORDED))
+    proxy.send()
+    file = tmp_path / "log.jsonl"
+    row = orjson.loads(proxy.lines[0])
+    listed = row | {"id": "ex_list", "outcome": "local", "ms": row["ms"] | {"decide": None}}  # a list of models
+    file.write_bytes(b"".join(proxy.lines) + orjson.dumps(listed) + b"\n")
+    summary = replayed([file], pack=RECORDED).summary
+    assert (summary.whole, summary.refused, summary.effects.total()) == (True, 1, 1)
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_nothing_of_nothing(tmp_path: Path, jobs: int) -> None:
     file = tmp_path / "empty.jsonl"
