@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -69,7 +70,8 @@ class AdminClient:
             response = connection.getresponse()
             answer = orjson.loads(response.read())
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError):
-            raise AdminError(f"no proxy answers at {self._place}; is `stillgate serve` running?") from None
+            said = f"no proxy answers at {self._place}; is `stillgate serve` running, with these settings?"
+            raise AdminError(said) from None
         finally:
             connection.close()
         if response.status >= 400:
@@ -81,7 +83,8 @@ def _reason(answer: dict[str, Any], status: int) -> str:
     """Return why the admin side refused: a problem's detail, or what is missing for the proxy to be ready."""
     if missing := answer.get("missing"):
         return f"not ready: {', '.join(missing)}"
-    return str(answer.get("detail", f"refused with status {status}"))
+    detail = str(answer.get("detail", f"refused with status {status}"))
+    return re.sub(r"^reason:", "--why:", detail)  # the member, by the name that the verbs give it
 
 
 def _token(file: Path) -> str:

@@ -51,9 +51,24 @@ def print_row(row: Mapping[str, Any], *, as_json: bool) -> None:
         return
     table = Table(show_header=False)
     for name, value in row.items():
-        table.add_row(name, cell(day(value) if name.endswith("_at") and value is not None else value))
+        table.add_row(name, cell(_fact(name, value)))
     table.add_row("state", state(dict(row)))
     print_table(table)
+
+
+def _fact(name: str, value: object) -> object:
+    """Return a fact in a person's words; what there is none of is empty."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return ", ".join(f"{key}={held}" for key, held in value.items())
+        case int() | float() if name.endswith("_at"):
+            return day(value)
+        case _:
+            return value
 
 
 def print_minted(row: Mapping[str, Any], *, as_json: bool) -> None:

@@ -121,7 +121,7 @@ async def test_tokens_survive_a_restart(gate: Stillgate) -> None:
         (("create", "--name", "x", "--role", "author", "--expires", "soon"), 1, "'soon': must be a date"),
         (("create", "--name", "x", "--role", "author", "--expires", "2020-01-01"), 1, "is past"),
         (("revoke", "nobody", "--why", "x"), 1, "There is no token of that name."),
-        (("revoke", "nobody"), 1, "reason: must be one line"),
+        (("revoke", "nobody"), 1, "--why: must be one line"),
         (("revoke", "../keys", "--why", "x"), 1, "is no name of a token"),
     ],
 )

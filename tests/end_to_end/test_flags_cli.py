@@ -110,7 +110,7 @@ async def test_the_table_obeys_no_markup_and_no_escape_of_what_it_shows(gate: St
     ("words", "exit_code", "complaint"),
     [
         (("lift", "account", "acme-9", "relay"), 2, "Missing option '--why'"),
-        (("confirm", "account", "acme-9", "relay", "--why", ""), 1, "reason: must be one line"),
+        (("confirm", "account", "acme-9", "relay", "--why", ""), 1, "--why: must be one line"),
         (("lift", "account", "nobody", "relay", "--why", "x"), 1, "There is no such flag in force."),
         (("show", "person", "acme-9"), 2, "'person' is not one of"),
         (("show", "account", ""), 1, "a name is empty"),

@@ -136,7 +136,7 @@ async def test_dates_and_periods_become_moments(gate: Stillgate) -> None:
         (("show", "key_missing"), 1, "There is no such key."),
         (("show", "../keys"), 1, "is no key id"),
         (("revoke", "key_missing"), 2, "Missing option '--why'"),
-        (("revoke", "key_missing", "--why", " "), 1, "reason: must be"),
+        (("revoke", "key_missing", "--why", " "), 1, "--why: must be"),
         (("revoke", "key_missing", "--why", "leaked"), 1, "There is no such key."),
         (("rotate", "key_missing"), 1, "There is no such key."),
         (("rotate", "key_missing", "--grace", "a day"), 1, "must be a number and a unit"),
