@@ -109,8 +109,9 @@ class _MarksWords(_MarksStyle):
         self._one_answer = wire.one_answer
         return TextLanes(wire, self._lane) if self._chars else AsItCame()
 
-    def _lane(self) -> TextFilter:
+    def _lane(self, number: int) -> TextFilter:
         """Return what marks a part of the one answer, which goes on with what the others have left, or another one."""
+        del number
         if self._one_answer:
             chars = self._chars if self._last is None else self._last.left
         else:

@@ -49,7 +49,7 @@ class TagFilter:
     @property
     def is_open(self) -> bool:
         """Whether what comes next is withheld."""
-        return self._depth > 0
+        return bool(self._depth or self._tag)
 
     @property
     def is_at_beginning(self) -> bool:

@@ -63,9 +63,9 @@ class _Lane:
 
 
 class TextLanes:
-    """A transform that runs one filter a lane."""
+    """A transform that runs one filter a lane, which `make` returns for its number."""
 
-    def __init__(self, wire: Wire, make: Callable[[], TextFilter]) -> None:
+    def __init__(self, wire: Wire, make: Callable[[int], TextFilter]) -> None:
         self.changed = False
         self.takes_sayings = True
         self._wire = wire
@@ -135,7 +135,7 @@ class TextLanes:
         if lane is None:
             if len(self._lanes) >= _MAX_LANES:
                 raise UpstreamFailed("The model API sent more answers than were asked for.")
-            lane = self._lanes[number] = _Lane(self._make())
+            lane = self._lanes[number] = _Lane(self._make(number))
         return lane
 
     def _written(self, number: int, text: str, *, ends: bool) -> str:

@@ -98,7 +98,8 @@ class _Withholding:
             marked = _InTurn(_WithoutSummaries(), marked)
         body = self._exchange.call.body if self._exchange.call is not None else {}
         filters = _Filters(wire, {*TAGS, *self._tags, *asked_tags(body)}, prefilled(body), json=is_json(body))
-        return _InTurn(marked, TextLanes(wire, filters), _UntoldStops(wire, marked, filters))
+        thoughts = _Thoughts(wire)
+        return _InTurn(thoughts, marked, TextLanes(wire, filters), _UntoldStops(wire, thoughts, filters))
 
 
 class _Filters:
@@ -109,25 +110,54 @@ class _Filters:
         self._tags = tags
         self._prefill = prefill
         self._json = json
-        self._made: list[TagFilter] = []  # that have no other behind them
+        self._made: dict[int, TagFilter] = {}  # of each answer the one that has no other behind it
 
-    def __call__(self) -> TextFilter:
-        goes_on = self._made and self._wire.one_answer
-        made = TagFilter(self._tags, self._made.pop().left) if goes_on else TagFilter(self._tags)
-        if self._prefill and not goes_on:
-            made.follow(self._prefill)
-        self._made.append(made)
+    def __call__(self, lane: int) -> TextFilter:
+        answer = _answer(self._wire, lane)
+        before = self._made.get(answer) if self._wire.one_answer else None
+        made = self._first() if before is None else TagFilter(self._tags, before.left)
+        self._made[answer] = made
         return BeforeJson(made, self._prefill) if self._json else made
 
-    @property
-    def are_idle(self) -> bool:
-        """Whether no text has come."""
-        return not self._made
+    def is_open(self, answer: int) -> bool:
+        """Tell whether text of an answer that comes next may be withheld."""
+        return (self._made.get(answer) or self._first()).is_open
 
-    @property
-    def are_open(self) -> bool:
-        """Whether text that comes next may be withheld."""
-        return any(each.is_open for each in self._made)
+    def _first(self) -> TagFilter:
+        made = TagFilter(self._tags)
+        if self._prefill:
+            made.follow(self._prefill)
+        return made
+
+
+class _Thoughts:
+    """Notes of each answer whether the last that it said was reasoning; text without a visible character is nothing."""
+
+    changed = False
+    takes_sayings = True
+
+    def __init__(self, wire: Wire) -> None:
+        self.last: set[int] = set()
+        self._wire = wire
+
+    def feed(self, chunk: Chunk) -> Iterable[Chunk]:
+        """Return the chunk."""
+        if chunk.saying is not None:
+            if self.last and any(text and not text.isspace() for text in chunk.saying.texts):
+                self.last.discard(_answer(self._wire, chunk.saying.lane))
+            return (chunk,)
+        parts = self._wire.parts(chunk)
+        # The members of one choice have no order: it is thought before it is said.
+        for part in parts if self._wire.one_answer else sorted(parts, key=lambda part: part.kind is Kind.TEXT):
+            if part.kind is Kind.REASONING:
+                self.last.add(_answer(self._wire, part.lane))
+            elif part.kind is Kind.TEXT and part.text and not part.text.isspace():
+                self.last.discard(_answer(self._wire, part.lane))
+        return (chunk,)
+
+    def end(self) -> Iterable[Chunk]:
+        """Return nothing: nothing was held back."""
+        return ()
 
 
 class _UntoldStops:
@@ -135,23 +165,32 @@ class _UntoldStops:
 
     takes_sayings = True
 
-    def __init__(self, wire: Wire, marked: Transform, filters: _Filters) -> None:
+    def __init__(self, wire: Wire, thoughts: _Thoughts, filters: _Filters) -> None:
         self.changed = False
         self._wire = wire
-        self._marked = marked
+        self._thoughts = thoughts
         self._filters = filters
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
         """Return the chunk, with nothing in place of the sequence."""
-        within = self._filters.are_open or (self._filters.are_idle and self._marked.changed)
-        parts = self._wire.parts(chunk) if within else ()
-        edits = {part.path: None for part in parts if part.kind is Kind.STOP}
+        if chunk.saying is not None:
+            return (chunk,)
+        stops = [part for part in self._wire.parts(chunk) if part.kind is Kind.STOP]
+        edits = {part.path: None for part in stops if self._is_within(_answer(self._wire, part.lane))}
         self.changed = self.changed or bool(edits)
         return (edited(chunk, edits) if edits else chunk,)
 
     def end(self) -> Iterable[Chunk]:
         """Return nothing: nothing was held back."""
         return ()
+
+    def _is_within(self, answer: int) -> bool:
+        return answer in self._thoughts.last or self._filters.is_open(answer)
+
+
+def _answer(wire: Wire, lane: int) -> int:
+    """Return which answer a lane belongs to."""
+    return 0 if wire.one_answer else lane
 
 
 class _InTurn:

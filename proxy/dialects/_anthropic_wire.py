@@ -66,8 +66,7 @@ def _of_event(event: dict[str, Any]) -> Iterator[Part]:
     if kind == "message_start" and type(event.get("message")) is dict:
         yield from _of_message(event["message"], ("message",))
     elif kind == "content_block_start" and type(block := event.get("content_block")) is dict:
-        if block.get("type") == "text" and type(block.get("text")) is str:
-            yield Part(Kind.TEXT, lane, ("content_block", "text"), block["text"])
+        yield from _of_start(block, lane)
     elif kind == "content_block_delta" and type(delta := event.get("delta")) is dict:
         if delta.get("type") == "text_delta" and type(delta.get("text")) is str:
             yield Part(Kind.TEXT, lane, ("delta", "text"), delta["text"], alone=True)
@@ -79,6 +78,13 @@ def _of_event(event: dict[str, Any]) -> Iterator[Part]:
         yield from _stop(event["delta"], ("delta",))
     elif kind == "message_stop":
         yield Part(Kind.END, ALL_LANES, ())
+
+
+def _of_start(block: dict[str, Any], lane: int) -> Iterator[Part]:
+    if block.get("type") == "text" and type(block.get("text")) is str:
+        yield Part(Kind.TEXT, lane, ("content_block", "text"), block["text"])
+    elif block.get("type") in ("thinking", "redacted_thinking"):
+        yield Part(Kind.REASONING, lane, ("content_block",))
 
 
 def _stop(holder: dict[str, Any], where: tuple[str, ...]) -> Iterator[Part]:

@@ -542,7 +542,10 @@ def stopped(dialect: Dialect, said: dict[str, Any], stop: str, *, stream: bool) 
         ({"text": f"<think>{SECRET}</think>The answer"}, True),
         ({"text": f"<think>{SECRET}"}, False),
         ({"text": f"Well. <r>{SECRET}"}, False),
+        ({"text": f'Well. <r note="{SECRET}'}, False),
         ({"thinking": SECRET}, False),
+        ({"text": "", "thinking": SECRET}, False),
+        ({"thinking": SECRET, "text": "\n"}, False),
         ({"thinking": SECRET, "text": "The answer"}, True),
     ],
 )
@@ -553,6 +556,34 @@ def test_a_stop_sequence_within_what_is_withheld_is_not_told(said: dict[str, str
     choice = stopped(CHAT, {names[kind]: text for kind, text in said.items()}, "sings", stream=stream)
     assert {choice["stop_reason"], choice["matched_stop"]} == {"sings" if told else None}
     assert choice["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("thinking", [{"thinking": SECRET}, {"redacted_thinking": "x"}])
+def test_nor_one_within_reasoning_behind_a_text(thinking: dict[str, str], *, stream: bool) -> None:
+    assert stopped(MESSAGES, {"text": "Let me see.", **thinking}, "sings", stream=stream)["stop_sequence"] is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_nor_one_before_any_text_where_the_request_has_opened_a_tag(*, stream: bool) -> None:
+    choice = {"index": 0, "delta" if stream else "message": {}, "finish_reason": "stop", "stop_reason": "sings"}
+    call = call_of(CHAT, stream=stream)
+    call.body["messages"].append({"role": "assistant", "content": "<think>"})
+    whole = chat_chunk(choices=[choice])
+    out, _ = seen(CHAT, call, [data(whole) if stream else write(whole)])
+    assert b"sings" not in out
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_several_answers_each_tells_its_own_stop_sequence(*, stream: bool) -> None:
+    said = [{"content": f"<think>{SECRET}"}, {"content": "The song"}, {"reasoning_content": SECRET}]
+    choices = [
+        {"index": index, "delta" if stream else "message": each, "finish_reason": "stop", "stop_reason": f"stop{index}"}
+        for index, each in enumerate(said)
+    ]
+    pieces = [data(chat_chunk(choices=[each])) for each in choices]
+    out, _ = seen(CHAT, call_of(CHAT, stream=stream), pieces if stream else [write(chat_chunk(choices=choices))])
+    assert [b"stop%d" % number in out for number in range(3)] == [False, True, False]
 
 
 @pytest.mark.parametrize(
