@@ -1,6 +1,7 @@
 """Keeps a stop sequence of the request out of a text that is marked: a model never writes one, so a mark must not.
 
-Law: only what a change itself would bring about counts, so that sequences which nobody writes keep no mark away.
+Law: only what a change itself would bring about counts, now or once the text goes on as the sequence does, so that
+sequences which nobody writes keep no mark away.
 """
 
 from __future__ import annotations
@@ -35,9 +36,23 @@ class Stops:
         """Tell whether a sequence comes about by other pieces than those of `now`, behind what is to go `out`."""
         if not self._longest:
             return False
-        before = self._tail + "".join(out[-self._longest :])
+        before = (self._tail + "".join(out[-self._longest :]))[-self._longest :]
         old, new = before + "".join(map(str, now)), before + "".join(map(str, instead))
-        return any(new.count(sequence) > old.count(sequence) for sequence in self._sequences)
+        # The shortest end of the new text that the old one has not.
+        ends = enumerate(zip(old[::-1], new[::-1], strict=False))
+        same = next((at for at, (one, other) in ends if one != other), min(len(old), len(new)))
+        end = new[-same - 1 :] if same < len(new) else ""
+        return any(new.count(one) > old.count(one) or _begins(one, new, end) for one in self._sequences)
+
+
+def _begins(sequence: str, text: str, end: str) -> bool:
+    """Tell whether a text ends with the beginning of a sequence, of which this end is a part: the rest may follow."""
+    at = sequence.find(end) if end else -1
+    while at >= 0:
+        if text.endswith(sequence[: at + len(end)]):
+            return True
+        at = sequence.find(end, at + 1)
+    return False
 
 
 def reworded(pieces: Iterable[Piece], at: int, found: Wording, chosen: Wording) -> list[Piece]:

@@ -105,6 +105,17 @@ def test_a_mark_brings_no_stop_sequence_about(text: str, stops: list[str], campa
         assert made.count(stop) <= text.count(stop)
 
 
+@pytest.mark.parametrize("size", [40, 80, 160, 256])
+@pytest.mark.parametrize("number", range(6))
+def test_nor_a_long_one_whose_end_is_yet_to_come(size: int, number: int) -> None:
+    made = marked(PROSE, f"c-{number}")
+    stops = [made[at : at + size] for at in range(0, len(made) - size, 7)]
+    new = [stop for stop in stops if stop not in PROSE]
+    assert new
+    for stop in new:
+        assert stop not in marked(PROSE, f"c-{number}", stops=[stop])
+
+
 def test_stop_sequences_keep_no_other_mark_away() -> None:
     instead = {marked(PROSE, f"c-{number}") for number in range(20)}
     assert any("it's known" in text for text in instead)
