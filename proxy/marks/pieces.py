@@ -33,16 +33,18 @@ _ENDS = ".!?:;"  # after one of these a sentence, or what is like one, begins
 _INDENT = 4  # columns from which on a line is code
 # What begins a line that is a heading, a quotation, a table, markup, an image or a link, data, or a comment in code.
 _LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-", "//", "/*", "--")
-# What begins a paragraph that is code without a fence: prose begins in a capital.
+# What begins a paragraph, or what a colon leads to, that is code without a fence: prose begins in a capital.
 _CODE_OPENERS = re.compile(
     r"(?:ALTER|CREATE|DELETE|INSERT|SELECT|UPDATE|WITH"
     r"|alter|begin|create|delete|drop|explain|grant|insert|merge|revoke|select|truncate|update|with"
     r"|assert|async|await|class|const|declare|def|do|elif|else|enum|export|fn|for|foreach|from|func|function|if|import"
     r"|interface|let|module|namespace|package|print|printf|private|public|raise|repeat|require|return|set|static|struct"
-    r"|tell|throw|try|type|unless|until|use|using|var|while)(?![\w'’-])"  # noqa: RUF001 - an apostrophe
+    r"|tell|throw|try|type|unless|until|use|using|var|while)(?![\w'’-])|[a-z_][\w.]*\("  # noqa: RUF001 - an apostrophe
 )
-# A line with one of these is code or a formula from there on.
+# A line with one of these is code or a formula from there on; so is all up to a blank line, unless the line began as
+# prose or an item of a list does.
 _OPERATORS = frozenset({"=", "==", "===", "!=", ":=", "+=", "-=", "<=", ">=", "&&", "||"})
+_PROSE_OPENERS = re.compile(r"(?![A-Z][A-Z\d_]+$)[^\W\d_a-z]|(?:[-*+•]|\d{1,3}[.)])$")
 _SPANS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)", "<code": "</code>"}
 _DATA_OPENERS = ("{", "[", "<")  # an answer that begins so is no prose
 
@@ -142,7 +144,9 @@ class Zones:
         self._off = False  # for good
         self._line = False  # until the end of the line
         self._block = False  # until a blank line
-        self._opens = True  # no line of the paragraph has begun but comments
+        self._opens = True  # no line has begun but comments, in this paragraph or behind a colon
+        self._prose = False  # the line began as prose or an item of a list does
+        self._last = ""  # the last character before this run's white space
         self._fence = ""
         self._until = ""  # what ends a span: of code, a formula, a quotation, what is bold
         self._starts = True
@@ -164,7 +168,8 @@ class Zones:
             begins = True
         else:
             begins = "\n" in gap
-        if begins and self._begin_line(gap, run):
+        before, self._last = self._last, run[-1]
+        if begins and self._begin_line(gap, run, led=before == ":"):
             return piece
         if self._off or self._fence or self._line or self._block:
             return piece
@@ -191,6 +196,7 @@ class Zones:
         match = _SHAPE.fullmatch(run)
         if match is None:
             self._line = run in _OPERATORS
+            self._block = self._line and not self._prose
             self._open(run)
             return False
         if "**" in run or "__" in run:
@@ -235,8 +241,8 @@ class Zones:
             return closing.search(run) is not None
         return not _open_ticks(run, self._until) if "`" in self._until else self._until in run
 
-    def _begin_line(self, gap: str, run: str) -> bool:
-        """Take note of a new line; True if its first run belongs to no prose."""
+    def _begin_line(self, gap: str, run: str, *, led: bool) -> bool:
+        """Take note of a new line, which a colon perhaps led to; True if its first run belongs to no prose."""
         blank = gap.count("\n") > 1
         if blank or self._until not in ("$$", r"\]", r"\)"):
             ended = blank or self._until in ("'", "$", "**", "__", "*", "_") or _BULLET.fullmatch(run)
@@ -254,8 +260,9 @@ class Zones:
             return True
         indent = len(gap.rpartition("\n")[2].expandtabs(_INDENT))
         self._line = indent >= _INDENT or run.startswith(_LINE_OPENERS)
+        self._prose = _PROSE_OPENERS.match(run) is not None
+        self._opens = self._opens or blank or led
         if blank:
-            self._opens = True
             self._block = self._block and indent > 0
         if self._opens and not self._line:
             self._opens = False

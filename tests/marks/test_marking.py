@@ -158,6 +158,11 @@ def test_no_wording_is_preferred_everywhere() -> None:
         "for item in items:\n  if item is not last and it is not first:\n    print(item)\n\n  if it is not so: return\n",
         "if it is not running then launch it\nif the name of it is not equal to that then do not go on",
         "result = [it for it in items if it is not last and it is not first]",
+        "user = find()\nif user is not None and user is not admin:\n  log(user)\n\n  if user is not owner: return\n",
+        "MAX = 5\nwhile value is not None and other is not value:\n  go()",
+        "self.value: int = 5\nraise_it() if value is not wanted else go()",
+        "login(user)\nassert user is not admin and user is not None",
+        "Here:\nif value is not None and other is not value:\n  go()",
         "~~~\nit is often used because it does not fail\n~~~\n",
         "The call `it is often used because it does not fail` ends.",
         "The call ``it is often `used` because it does not fail`` ends.",
@@ -238,6 +243,9 @@ def test_prose_around_code_is_marked_and_words_of_it_are_no_code() -> None:
         "With this it is often so, and it is good.",
         "To select it is often so.\nfor it is good",
         "- use this because it is good, and it is often the one",
+        "It's so that x = 5 here.\nIt is often so, and it is good.",
+        "- x = 5\n- It is often so, and it is good.",
+        "Here:\nIt is often so, and it is good, if you like it.",
     ):
         assert any(marked(text, f"c-{number}") != text for number in range(20))
 
