@@ -35,7 +35,7 @@ _WORDS = re.compile(
     rf"\b(?:(?P<noun>{_NOUNS}|{_MORE_NOUNS})|(?P<verb>{_VERBS})|(?P<answer>{_ANSWER}))\b", re.IGNORECASE
 )
 _EXPLAINED = re.compile(
-    r"[\s\"'`)]*(?:(?:xml )?(?:tags?|blocks?|elements?|sections?)\b)?[\s\"'`)]*"
+    r"[\s\"'`)]*+(?:(?:xml )?(?:tags?|blocks?|elements?|sections?)\b)?[\s\"'`)]*+"
     r"(?:[:=]|-+\s|(?:for|to|is|are|contains?|holds?|has|as|where|with)\b)",
     re.IGNORECASE,
 )
