@@ -84,6 +84,15 @@ class _Handler(logging.Handler):
         self._lost = 0
         self._outlet = Outlet(self._write, "messages", _MOST_WAITING, _PATIENCE_S)
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record, without the lock that the standard library's own holds meanwhile.
+
+        Where the collector runs in the outlet's thread and frees what logs a last word, that would wait for the lock,
+        and whoever has it for that thread.
+        """
+        self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = f"{self.format(record)}\n".encode(errors="backslashreplace")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,6 +172,20 @@ def test_no_text_commands_the_terminal(text: str) -> None:
     get("a").info("event", value=text)
     assert "event" in stream.getvalue()
     assert text not in stream.getvalue()
+
+
+def test_a_message_waits_for_nobody_else_s_message(capfd: pytest.CaptureFixture[str]) -> None:
+    """Else one that the collector has the outlet's own thread say would wait for who waits for that thread."""
+    configure("info", sys.stderr)
+    (handler,) = logging.getLogger().handlers
+    with contextlib.ExitStack() as held:
+        handler.acquire()
+        held.callback(handler.release)
+        saying = threading.Thread(target=get("a").info, args=["said"], daemon=True)
+        saying.start()
+        saying.join(10)
+        assert not saying.is_alive()
+    assert json.loads(capfd.readouterr().err)["event"] == "said"
 
 
 def test_without_any_set_up_standard_output_stays_clean(capfd: pytest.CaptureFixture[str]) -> None:
