@@ -28,7 +28,7 @@ from proxy.auth.admin import Role
 from proxy.config import Settings
 from proxy.data_folder import ADMIN_SOCKET, socket_place
 from proxy.errors import ConfigurationError
-from proxy.start import own_socket, url_of
+from proxy.start import own_sockets, url_of
 
 __all__ = ["ROUTES", "AdminSide", "Door", "admin_app", "open_admin"]
 
@@ -71,8 +71,9 @@ async def open_admin(settings: Settings, side: AdminSide, stack: AsyncExitStack)
         path.chmod(0o600)
         if settings.health.port is not None:
             # aiohttp's own socket for :: takes no IPv4, which customers' does.
-            health = stack.enter_context(own_socket(settings.health.host, settings.health.port))
-            await _open(health_app(side), partial(web.SockSite, sock=health), stack)
+            sockets = own_sockets(settings.health.host, settings.health.port)
+            for health in [stack.enter_context(each) for each in sockets]:
+                await _open(health_app(side), partial(web.SockSite, sock=health), stack)
         port_site = partial(web.TCPSite, host=settings.admin.host, port=settings.admin.port)
         host, port = await _open(admin_app(side, Door.PORT), port_site, stack)
     except OSError as error:

@@ -5,8 +5,9 @@ Law: nothing of what a worker is made of is imported here: the parent and the hu
 
 from __future__ import annotations
 
+import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,6 +19,9 @@ from proxy.errors import ConfigurationError
 from proxy.secrets import read_secret_file
 from proxy.standin.catalog import MODELS
 from proxy.store_address import Access
+
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # as `socket.getaddrinfo` gives it
 
 STAND_IN = "stand-in"
 
@@ -85,14 +89,59 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def listening_socket(host: str, port: int, *, shared: bool = True) -> socket.socket:
-    """Return a bound socket: it shares its address with other workers' own, or nobody may listen there yet.
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a bound socket that shares its address with other workers' own.
 
     The one for :: takes IPv4 as well, as the system has it.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    return _bound(_found(host, port)[0], shared=True)
+
+
+def own_sockets(host: str, port: int) -> list[socket.socket]:
+    """Return a bound socket for each address that a host has on this machine, where nobody else may listen yet.
+
+    Raises ConfigurationError.
+    """
+    bound: list[socket.socket] = []
+    try:
+        addresses = _found(host, port)
+        for each in addresses:
+            try:
+                bound.append(_bound(each, shared=False))
+            except OSError as error:  # a name such as localhost has one of IPv6 too, where there is none
+                if error.errno not in _NOT_HERE or (each is addresses[-1] and not bound):
+                    raise
+    except OSError as error:
+        for one in bound:
+            one.close()
+        raise _cannot_listen(host, port, error) from None
+    return bound
+
+
+@contextmanager
+def held_address(host: str, port: int) -> Iterator[tuple[str, int]]:
+    """Hold the address that the workers share; nobody else may be listening on it already."""
+    try:
+        if port:
+            # Without SO_REUSEPORT this fails if anybody listens there, another Stillgate included.
+            with _bound(_found(host, port)[0], shared=False) as alone:
+                alone.listen()
+        held = listening_socket(host, port)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from None
+    with held:
+        # As text it has its zone too, if it is an address that needs one.
+        text, number = socket.getnameinfo(held.getsockname(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+        yield text, int(number)
+
+
+def _found(host: str, port: int) -> Sequence[_Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys(found))  # two lines of /etc/hosts may say the same
+
+
+def _bound(found: _Address, *, shared: bool) -> socket.socket:
+    family, kind, protocol, _, address = found
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -103,31 +152,6 @@ def listening_socket(host: str, port: int, *, shared: bool = True) -> socket.soc
         bound.close()
         raise
     return bound
-
-
-def own_socket(host: str, port: int) -> socket.socket:
-    """Return a bound socket whose address is nobody else's. Raises ConfigurationError."""
-    try:
-        return listening_socket(host, port, shared=False)
-    except OSError as error:
-        raise _cannot_listen(host, port, error) from None
-
-
-@contextmanager
-def held_address(host: str, port: int) -> Iterator[tuple[str, int]]:
-    """Hold the address that the workers share; nobody else may be listening on it already."""
-    try:
-        if port:
-            # Without SO_REUSEPORT this fails if anybody listens there, another Stillgate included.
-            with own_socket(host, port) as alone:
-                alone.listen()
-        held = listening_socket(host, port)
-    except OSError as error:
-        raise _cannot_listen(host, port, error) from None
-    with held:
-        # As text it has its zone too, if it is an address that needs one.
-        text, number = socket.getnameinfo(held.getsockname(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
-        yield text, int(number)
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ConfigurationError:

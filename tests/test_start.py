@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import ConfigurationError
-from proxy.start import held_address, listening_socket, url_of
+from proxy.start import held_address, listening_socket, own_sockets, url_of
 
 FOUND = socket.getaddrinfo
 
@@ -53,6 +53,48 @@ def test_who_listens_for_ipv4_or_ipv6_keeps_others_from_listening_for_both(taken
         port = other.getsockname()[1]
         with pytest.raises(ConfigurationError, match="Address already in use"), held_address(wanted, port):
             pass
+
+
+def several(*addresses: str) -> Any:
+    """Find a name's addresses, which are these, in this order."""
+
+    def found(host: str, port: int, **how: Any) -> list[Any]:
+        named = addresses if host == "several.example" else (host,)
+        return [each for address in named for each in FOUND(address, port, **how)]
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("addresses", "held"),
+    [
+        (("127.0.0.1", "127.0.0.2", "127.0.0.1"), ["127.0.0.1", "127.0.0.2"]),
+        (("203.0.113.1", "127.0.0.1"), ["127.0.0.1"]),
+        (("127.0.0.1", "203.0.113.1"), ["127.0.0.1"]),
+    ],
+    ids=["all of them", "the first is elsewhere", "the last is elsewhere"],
+)
+def test_every_address_of_a_name_is_ones_own_that_this_machine_has(
+    monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...], held: list[str]
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", several(*addresses))
+    sockets = own_sockets("several.example", 0)
+    assert [each.getsockname()[0] for each in sockets] == held
+    for each in sockets:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    "addresses", [("198.51.100.1", "203.0.113.1"), ("127.0.0.2", "127.0.0.1")], ids=["none", "taken"]
+)
+def test_a_name_is_refused_that_has_no_address_here_or_one_that_is_taken(
+    monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setattr(socket, "getaddrinfo", several(*addresses))
+        with pytest.raises(ConfigurationError, match=f"several.example port {port}"):
+            own_sockets("several.example", port)
 
 
 def test_an_address_of_ipv6_has_brackets_in_a_url() -> None:
