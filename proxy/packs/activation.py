@@ -70,10 +70,10 @@ class Activation:
 
 def put_in_place(path: Path, data: bytes) -> None:
     """Replace a file whole, its permissions kept. Raises ConfigurationError if it is not ours to replace."""
-    if path.is_symlink() or _KUBERNETES_LINK in path.parts:
-        target = os.path.realpath(path)
-        raise ConfigurationError(f"{path}: is a link to {target}, as a ConfigMap makes it; {_WHOSE}")
     try:
+        if path.is_symlink() or _KUBERNETES_LINK in path.parts:
+            target = os.path.realpath(path)
+            raise ConfigurationError(f"{path}: is a link to {target}, as a ConfigMap makes it; {_WHOSE}")
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
         write_whole(path, data, mode=mode)
     except OSError as error:

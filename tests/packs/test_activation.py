@@ -51,6 +51,15 @@ def test_a_folder_that_may_not_be_written_to_is_told_as_somebody_elses() -> None
         put_in_place(folder / "pack.yaml", b"new")
 
 
+def test_a_folder_that_may_not_be_looked_into_is_told_as_somebody_elses(tmp_path: Path) -> None:
+    tmp_path.chmod(0)
+    try:
+        with unwritable(), pytest.raises(ConfigurationError, match="may not write to; change it where it comes from"):
+            put_in_place(tmp_path / "pack.yaml", b"new")
+    finally:
+        tmp_path.chmod(0o700)
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be written: No such file"):
         put_in_place(tmp_path / "away" / "pack.yaml", b"new")
