@@ -16,15 +16,15 @@ from proxy.rules.pack import Pack
 
 def pattern_problems(file: Path, pack: Pack) -> Iterator[Problem]:
     """Yield the faults of every set beside the pack; if there are none, a warning for each field that nothing feeds."""
-    folder = patterns_beside(file)
     try:
+        folder = patterns_beside(file)
         sets = load_pattern_sets(folder) if folder is not None else ()
         Content(sets)
     except YamlProblems as wrong:
         yield from wrong.problems
         return
     except ConfigurationError as wrong:
-        yield Problem(str(folder), 0, 0, str(wrong))
+        yield Problem(str(file.parent / "patterns"), 0, 0, str(wrong))
         return
     for field in sorted((_read(pack) & set(FED)) - {found.field for found in sets}):
         message = f"no set of patterns in {file.parent / 'patterns'} feeds {field}: it keeps its default"

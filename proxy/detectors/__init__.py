@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -99,9 +100,17 @@ def _points(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
 
 
 def patterns_beside(pack: Path) -> Path | None:
-    """Return the folder of pattern sets that belongs to a pack: `patterns` beside its file, None if there is none."""
+    """Return the folder of pattern sets that belongs to a pack: `patterns` beside its file, None if there is none.
+
+    Raises ConfigurationError if that cannot be seen.
+    """
     folder = pack.parent / "patterns"
-    return folder if folder.is_dir() else None
+    try:
+        return folder if stat.S_ISDIR(folder.stat().st_mode) else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: cannot be read: {error.strerror}") from None
 
 
 def _pattern_sets(folder: Path | None) -> tuple[PatternSet, ...]:

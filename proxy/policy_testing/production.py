@@ -20,7 +20,7 @@ from proxy.store.base import Store
 def production_minds(pack_file: Path) -> Minds:
     """Return what a worker has that serves this pack, for worlds that are one process each.
 
-    Raises YamlProblems if a set of patterns beside the pack cannot be used.
+    Raises YamlProblems if a set of patterns beside the pack cannot be used, ConfigurationError if none can be seen.
     """
     folder = patterns_beside(pack_file)
     content = Content(load_pattern_sets(folder) if folder is not None else ())  # for all worlds: it remembers nothing

@@ -12,6 +12,7 @@ from proxy.errors import ConfigurationError
 from proxy.packs.pattern_copy import PATTERNS_FOLDER, copied_patterns, copy_patterns, patterns_digest
 from proxy.pattern_sets import load_pattern_sets
 from proxy.problem import YamlProblems
+from tests.rig.unwritable import unwritable
 
 
 @pytest.fixture
@@ -103,6 +104,17 @@ def test_a_folder_that_cannot_be_listed_is_not_one_without_sets(
     with pytest.raises(YamlProblems, match="patterns: error: cannot be read: Permission denied"):
         load_pattern_sets(tmp_path / "patterns")
     assert patterns_digest(pack) == "different"
+
+
+def test_a_folder_that_cannot_be_seen_is_not_one_without_sets(pack: Path, tmp_path: Path) -> None:
+    pack.parent.chmod(0)
+    try:
+        with unwritable():
+            assert patterns_digest(pack) == "different"
+            with pytest.raises(ConfigurationError, match="patterns: cannot be read: Permission denied"):
+                copy_patterns(pack, tmp_path / "data")
+    finally:
+        pack.parent.chmod(0o700)
 
 
 def _may_not(folder: Path) -> NoReturn:
