@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy.dialects._answers import MAX_DOCUMENT_BYTES
-from proxy.dialects._openai_responses_wire import lane_of, lanes, lanes_of_item
+from proxy.dialects._openai_responses_wire import ADDED, added, lane_of, lanes, lanes_of_item
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Call, Chunk
 from proxy.wire import Path, edited
@@ -37,10 +37,14 @@ class ResponseRetelling:
 
     def note(self, chunk: Chunk) -> None:
         """Take note of which texts come in pieces."""
-        if self._streamed and chunk.data is not None and chunk.data.get("type") == "response.output_text.delta":
+        if not self._streamed or chunk.data is None:
+            return
+        if (kind := chunk.data.get("type")) == "response.output_text.delta":
             self._came.add(lane_of(chunk.data))
-            if len(self._came) > _MAX_LANES:
-                raise UpstreamFailed("The model API sent more texts than an answer has.")
+        elif kind in ADDED:
+            self._came.update(lane for lane, _, part in added(chunk.data) if part["text"])
+        if len(self._came) > _MAX_LANES:
+            raise UpstreamFailed("The model API sent more texts than an answer has.")
 
     def put(self, chunk: Chunk) -> Chunk:
         """Return a chunk that agrees with what went before."""
@@ -57,6 +61,8 @@ class ResponseRetelling:
         kind = event.get("type")
         if kind == "response.output_text.delta":
             self._tell(lane_of(event), event.get("delta"))
+        elif kind in ADDED:
+            yield from self._begun(event)
         elif kind == "response.output_text.done":
             yield from self._again(lane_of(event), (), event)
         elif kind == "response.content_part.done":
@@ -111,6 +117,15 @@ class ResponseRetelling:
             if self._left < 0:
                 raise UpstreamFailed("The model API sent an answer that is too large.")
             self._told.setdefault(lane, []).append(text)
+
+    def _begun(self, event: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
+        """Tell the texts that an event begins with; what was begun before is said again."""
+        for lane, path, part in added(event):
+            if lane in self._told and part["text"]:
+                yield from self._again(lane, path, part)
+            elif lane in self._came:
+                yield from _no_null(part, path)
+                self._tell(lane, part["text"])
 
     def _again(self, lane: int, path: Path, holder: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
         """Yield the text that went out of a lane, if its holder says another, and no null for its figures."""

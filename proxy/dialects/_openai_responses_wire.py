@@ -1,7 +1,7 @@
 """The parts of a response, as a document or as a typed event of a stream.
 
 What an event only says again is no part: `_openai_responses_retelling` lets it say what was really told. A text that
-did not come in pieces before is one, wherever it is told.
+did not come in pieces before is one, wherever it is told; one with which a part or its item is added is a first piece.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from proxy.dialects._answers import member
 from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_responses_answer import written_by, written_in
 from proxy.dialects._openai_responses_reasoning import ResponseWithoutReasoning
@@ -18,6 +19,8 @@ from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform, 
 _PARTS = 1 << 12  # more than an item has parts; a lane is the number of the item times this and that of the part
 _MAX_LANES = 1 << 14
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
+# Events that announce an item or a part of it; with the API itself it is empty there.
+ADDED = ("response.output_item.added", "response.content_part.added")
 _TEXT_EVENT = "response.output_text.delta"
 
 
@@ -76,6 +79,9 @@ class ResponsesWire:
             yield from self._of_piece(event, lane_of(event))
         elif kind in ("response.output_text.done", "response.content_part.done"):
             yield from self._of_whole(event, lane_of(event))
+        elif kind in ADDED:
+            for lane, where, part in added(event):
+                yield from self._of_beginning(event, lane, where, part)
         elif kind == "response.output_item.done":
             yield from self._new(_of_item(event.get("item"), _index(event), ("item",)))
         elif type(response := event.get("response")) is dict:
@@ -83,11 +89,21 @@ class ResponsesWire:
             if kind in _ENDS:
                 yield Part(Kind.END, ALL_LANES, ())
 
-    def _of_piece(self, event: dict[str, Any], lane: int) -> Iterator[Part]:
+    def _note(self, lane: int, item: object) -> None:
+        """Take note of a lane whose text comes in pieces, and of the id of its item."""
         if len(self._came) < _MAX_LANES:
             self._came.add(lane)
-        if type(item := event.get("item_id")) is str and len(self._items) < _PARTS:
+        if type(item) is str and len(self._items) < _PARTS:
             self._items[lane // _PARTS] = item
+
+    def _of_beginning(self, event: dict[str, Any], lane: int, where: Path, part: dict[str, Any]) -> Iterator[Part]:
+        yield from _logprobs(part, lane, where)
+        if part["text"] and lane not in self._came:
+            self._note(lane, event.get("item_id") or member(event.get("item"), "id"))
+            yield Part(Kind.TEXT, lane, (*where, "text"), part["text"])
+
+    def _of_piece(self, event: dict[str, Any], lane: int) -> Iterator[Part]:
+        self._note(lane, event.get("item_id"))
         self._padding = padding if type(padding := event.get("obfuscation")) is str else ""
         yield from _logprobs(event, lane, ())
         if type(event.get("delta")) is str:
@@ -114,6 +130,14 @@ def lane_of(event: dict[str, Any]) -> int:
     return _index(event) * _PARTS + (part if type(part) is int and 0 <= part < _PARTS else 0)
 
 
+def added(event: dict[str, Any]) -> Iterator[tuple[int, Path, dict[str, Any]]]:
+    """Yield each part of text that an event adds: its lane, its place, and itself."""
+    if type(part := event.get("part")) is not dict:
+        yield from lanes_of_item(event.get("item"), _index(event), ("item",))
+    elif _is_text(part):
+        yield lane_of(event), ("part",), part
+
+
 def lanes(output: object, where: Path) -> Iterator[tuple[int, Path, dict[str, Any]]]:
     """Yield each part of text in the items of a response: its lane, its place, and itself."""
     for number, item in enumerate(output if type(output) is list else ()):
@@ -124,8 +148,12 @@ def lanes_of_item(item: object, number: int, where: Path) -> Iterator[tuple[int,
     """Yield each part of text in an item."""
     if type(item) is dict and item.get("type") == "message" and type(content := item.get("content")) is list:
         for place, part in enumerate(content[:_PARTS]):
-            if type(part) is dict and part.get("type") == "output_text" and type(part.get("text")) is str:
+            if type(part) is dict and _is_text(part):
                 yield number * _PARTS + place, (*where, "content", place), part
+
+
+def _is_text(part: dict[str, Any]) -> bool:
+    return part.get("type") == "output_text" and type(part.get("text")) is str
 
 
 def _index(event: dict[str, Any]) -> int:

@@ -383,3 +383,53 @@ async def test_a_server_that_sends_a_text_only_whole_is_believed() -> None:
     ]
     done = await Ladder(("mark", {})).answer(RESPONSES, response(), b"".join(map(event, events)), streamed=True)
     assert read_by_a_client(done.body) == events
+
+
+BEGUN = {
+    "part": {"type": "response.content_part.added", "output_index": 0, "content_index": 0, "item_id": "msg_1"},
+    "item": {"type": "response.output_item.added", "output_index": 0},
+}
+
+
+@pytest.mark.parametrize("pieces", [[], ["ary</think>", "Four."]])
+@pytest.mark.parametrize("told", [["part"], ["item"], ["item", "part"]])
+async def test_a_text_with_which_a_part_is_added_is_its_first_piece(told: list[str], pieces: list[str]) -> None:
+    first = "<think>The can" if pieces else "<think>The canary</think>Four."
+    item, begun = responses.said([first, *pieces]), responses.said([first])
+    holders = {"part": {"part": begun["content"][0]}, "item": {"item": begun}}
+    place = {"output_index": 0, "content_index": 0, "item_id": responses.MESSAGE_ID}
+    events = [{**BEGUN[name], **holders[name]} for name in told]
+    events += [{"type": "response.output_text.delta", **place, "delta": piece} for piece in pieces]
+    events += [
+        {"type": "response.content_part.done", **place, "part": item["content"][0]},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": responses.response([item])},
+    ]
+    stream = b"".join(map(event, events))
+    done = await Ladder(("withhold", "reasoning")).answer(RESPONSES, response(), stream, streamed=True)
+    assert not [secret for secret in (b"canary", b"The can", b"think") if secret in done.body]
+    read = read_by_a_client(done.body)
+    assert read[-1]["response"]["output"][0]["content"][0]["text"] == "Four."
+    begun_with = read[0]["part"] if told[0] == "part" else read[0]["item"]["content"][0]
+    deltas = [each["delta"] for each in read if each["type"].endswith(".delta")]
+    assert "".join([begun_with["text"], *deltas]) == "Four."
+    untouched = await Ladder(("withhold", "reasoning")).answer(
+        RESPONSES, response(), stream.replace(b"think>", b"b>"), streamed=True
+    )
+    assert read_by_a_client(untouched.body) == read_by_a_client(stream.replace(b"think>", b"b>"))
+
+
+async def test_a_text_with_which_a_part_is_added_is_marked() -> None:
+    item = responses.said([PROSE])
+    events = [
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": responses.response([item])},
+    ]
+    done = await Ladder(("mark", {})).answer(RESPONSES, response(), b"".join(map(event, events)), streamed=True)
+    whole, _ = await answered(Ladder(("mark", {})), [PROSE], streamed=False)
+    read = read_by_a_client(done.body)
+    deltas = "".join(each["delta"] for each in read if each["type"].endswith(".delta"))
+    marked = whole["output"][1]["content"][0]["text"]
+    assert read[0]["item"]["content"][0]["text"] + deltas == marked
+    assert read[-1]["response"]["output"][0]["content"][0]["text"] == marked
