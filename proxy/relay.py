@@ -131,8 +131,8 @@ class Relay:
         for start in range(0, len(data), _SLICE_BYTES):
             if start:
                 await asyncio.sleep(0)
-            chunks = decoder.feed(data[start : start + _SLICE_BYTES])
-            await self._pass_on(answering.of(chunks, last=False), answering, course)
+            part = data[start : start + _SLICE_BYTES]
+            await self._pass_on(answering.of(decoder.feed(part), last=False), answering, course)
 
     async def _pass_on(self, chunks: Sequence[Chunk], answering: Answering, course: Course) -> bytes:
         """Send what actions made of chunks, each not before its moment and whole, and return the bytes that went last.
@@ -152,7 +152,9 @@ class Relay:
                 ready = list(await self._filled(chunk, answering, course))
             else:
                 ready.append(answering.leaving(chunk))
-        return await self._send(ready, course)
+        out = self._encoded(ready, course)
+        del chunks, ready  # read, an event takes ten times its bytes, and the client may be slow
+        return await self._sent(out)
 
     @staticmethod
     async def _filled(chunk: Chunk, answering: Answering, course: Course) -> Sequence[Chunk]:
@@ -166,16 +168,20 @@ class Relay:
 
     async def _send(self, chunks: Sequence[Chunk], course: Course) -> bytes:
         """Send chunks if the answer is a stream, and return their bytes."""
-        if not chunks:
-            return b""
-        out = self._encoded(chunks, course, streamed=self._stream is not None)
+        out = self._encoded(chunks, course)
+        del chunks  # as above
+        return await self._sent(out)
+
+    async def _sent(self, out: bytes) -> bytes:
         if self._stream is not None and out:
             await self._stream.send(out)
         return out
 
-    def _encoded(self, chunks: Sequence[Chunk], course: Course, *, streamed: bool) -> bytes:
+    def _encoded(self, chunks: Sequence[Chunk], course: Course) -> bytes:
         """Return chunks as bytes, and count them."""
-        encode = self._dialect.encode
+        if not chunks:
+            return b""
+        encode, streamed = self._dialect.encode, self._stream is not None
         if len(chunks) == 1:
             out = encode(chunks[0], streamed=streamed)
         else:

@@ -38,6 +38,8 @@ _READ_OVER_S = 1.0
 _LINGER_S = 30.0
 _LINGER_REST_S = 2.0
 _LINGER_BYTES = 128 << 20
+# Of what was written, what a slow client may leave waiting before nothing more is: a part of what a stream may hold.
+_WAITING_BYTES = 16_384
 
 
 class Deadlines(NamedTuple):
@@ -118,6 +120,8 @@ class Connection(Framed):
             return
         super().connection_made(transport)
         self._wire = self.transport
+        if self._wire is not None:
+            self._wire.set_write_buffer_limits(high=_WAITING_BYTES)
         self.header_since = self._loop.time()
 
     def connection_lost(self, exc: BaseException | None) -> None:

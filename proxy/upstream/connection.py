@@ -3,7 +3,7 @@
 Laws:
 - A connection with more on it than the answer that was read is not used again: it would pass for the next one's.
 - Nothing waits for ever: whoever waits for bytes has a deadline, and the pool's sweep calls `expire`.
-- What nobody takes is not read from the socket either, beyond `READ_BYTES`.
+- What nobody takes is not read from the socket either, beyond `READ_BYTES`; nor is more read while that is passed on.
 - Bytes that are no HTTP fail an answer whose head was not taken yet, and else what was not complete of it; so does
   framing that another parser could read differently.
 
@@ -20,8 +20,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 # Without a byte of a body among them: heads, trailers and extensions of chunks are smaller with every model API.
 _MAX_BARE_BYTES = 65_536
-# Of a body, what waits to be taken before the socket is left alone; one read brings up to 256 kB more.
-READ_BYTES = 65_536
+# Of a body, what waits to be taken before the socket is left alone.
+READ_BYTES = 16_384
+_READ_MORE_BYTES = 32_768  # that one read brings at most; left to itself, a loop takes 256 kB at once
 _SWITCHING_PROTOCOLS = 101
 _INTERIM, _FINAL = 100, 200  # codes between them announce another head
 _ERRORS = 400
@@ -43,10 +44,12 @@ class AnswerHead(NamedTuple):
     retry_after_ms: str = ""
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(asyncio.BufferedProtocol):
     """The connection; between `send` and the end of the answer it belongs to one exchange."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, room: bytearray | None = None) -> None:
+        """Make one that reads into a room, which all of a loop can share: what was read is parsed at once."""
+        self._room = memoryview(room if room is not None else read_room())
         self.deadline = _NEVER  # loop time, until when the next bytes must be there
         self.idle_since = 0.0
         self.lent_to = ""  # the tenant whose exchange it belongs to
@@ -109,16 +112,21 @@ class UpstreamConnection(asyncio.Protocol):
     async def read(self) -> bytes:
         """Return what came of the body since the last read, b"" at its end. Raises as `head` does."""
         while not self._pieces:
+            self._read_on()
             if self._complete:
                 return b""
             await self._more()
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = []
         self._waiting_bytes = 0
+        if self._complete:
+            self._read_on()  # what comes behind an answer is to be seen before the next call
+        return data
+
+    def _read_on(self) -> None:
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
-        return data
 
     async def _more(self) -> None:
         if self._error is not None:
@@ -156,11 +164,16 @@ class UpstreamConnection(asyncio.Protocol):
             # Behind TLS: what is held for us there uvloop drops when the socket ends, so the socket is to be held too.
             limit(high=1, low=0)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to read to."""
+        del sizehint
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Parse what came, and wake who waits."""
-        self._bare_bytes += len(data)  # the parser's calls take back what is of no concern
+        self._bare_bytes += nbytes  # the parser's calls take back what is of no concern
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._room[:nbytes])
         except HttpParserUpgrade:
             self._keep = False
         except HttpParserError:
@@ -257,6 +270,11 @@ class UpstreamConnection(asyncio.Protocol):
             b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
         )
         self._keep = self._parser.should_keep_alive() and not announced
+
+
+def read_room() -> bytearray:
+    """Return what connections read into."""
+    return bytearray(_READ_MORE_BYTES)
 
 
 def _again(error: Exception) -> Exception:

@@ -14,7 +14,7 @@ from aiohappyeyeballs import start_connection
 from yarl import URL
 
 from proxy.room import Room
-from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.connection import UpstreamConnection, read_room
 
 # Model APIs close idle connections after a minute or more; a call on one that is just being closed would fail.
 _IDLE_S = 15.0
@@ -36,6 +36,7 @@ class Pool:
         self._room = room
         self._idle: list[UpstreamConnection] = []
         self._busy: set[UpstreamConnection] = set()
+        self._read_room = read_room()
         self._closed = False
 
     async def take(self, tenant: str, within: float, begun: Callable[[], None]) -> UpstreamConnection:
@@ -100,7 +101,7 @@ class Pool:
             addresses = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
             sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=self._loop)
             _, connection = await self._loop.create_connection(
-                lambda: UpstreamConnection(self._loop),
+                lambda: UpstreamConnection(self._loop, self._read_room),
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=self._name,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 import psutil
@@ -17,7 +18,7 @@ from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
 from tests.rig.invariants import Footprint
 from tests.rig.process import GENEROUS_PACK
 from tests.rig.raw_client import BrokenError, RawClient, Response, chunk, get
-from tests.rig.scripted_upstream import Pause, Script, ScriptedUpstream, Send, event, sse_answer
+from tests.rig.scripted_upstream import Pause, Script, ScriptedUpstream, Send, event, http, sse_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 QUICK = {"header_seconds": 1, "body_seconds": 1, "idle_seconds": 2}
@@ -351,6 +352,42 @@ async def test_a_slow_reader_holds_the_upstream_up_and_not_our_memory(scene: Sce
         assert got.startswith(pieces[0])
     assert Footprint.of(scene.gate).rss < before.rss + (24 << 20)
     await scene.at_peace()
+
+
+@pytest.mark.parametrize("size", [10, 16_000], ids=["small events", "large ones"])
+async def test_many_slow_readers_hold_256_kb_each_at_most(tmp_path: Path, size: int) -> None:
+    """D-04: however fast the upstream is, and whatever its events are."""
+    streams = 40
+    with socket.create_server(("127.0.0.1", 0), backlog=streams) as fast:
+        Thread(target=_tell_all, args=(fast, content("y" * size)), daemon=True).start()
+        url = f"http://127.0.0.1:{fast.getsockname()[1]}"
+        async with staged(tmp_path, upstream_url=url) as scene, AsyncExitStack() as stack:
+            before = Footprint.of(scene.gate)
+            for number in range(streams + 1):
+                client = await stack.enter_async_context(await scene.connect())
+                await client.send(scene.ordinary(stream=True))
+                await client.head()
+                if not number:
+                    await asyncio.sleep(0.5)  # what the first one takes, all share
+                    before = Footprint.of(scene.gate)
+            await asyncio.sleep(0.5)  # as long as we need to take what we do
+            assert (Footprint.of(scene.gate).rss - before.rss) / streams < 256_000
+
+
+def _tell_all(fast: socket.socket, piece: bytes) -> None:
+    """Answer every call with events without end, as fast as they are taken."""
+    with suppress(OSError):
+        while True:
+            taken, _ = fast.accept()
+            Thread(target=_tell, args=(taken, piece * (300_000 // len(piece))), daemon=True).start()
+
+
+def _tell(taken: socket.socket, pieces: bytes) -> None:
+    with taken, suppress(OSError):
+        taken.recv(65_536)
+        taken.sendall(http(200, [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")]))
+        while True:
+            taken.sendall(chunk(pieces))
 
 
 async def test_bodies_on_their_way_take_no_more_memory_than_there_is(scene: Scene) -> None:
