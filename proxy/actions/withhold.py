@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from proxy.actions.asked_tags import asked_tags, prefilled
@@ -29,6 +29,7 @@ from proxy.wire import Kind, Transform, Wire, edited, filled
 TAGS: Final = ("think", "thinking", "thought", "reasoning", "scratchpad", "seed:think")
 _MAX_TAGS = 32
 _WHAT = ("reasoning",)
+_GUESS = "prediction"  # a member of a chat's request: a text that the answer is likely to have in it
 _MEMBERS = ("reasoning", "tags", "summary")
 
 
@@ -86,8 +87,14 @@ class _Withholding:
         self._tools = tools
 
     async def on_call(self, call: Call) -> Call:
-        """Return the call as it is: the model may think, and is to be paid for it."""
-        return call
+        """Return the call, of which the model may think as it would, and is to be paid for it.
+
+        A prediction stays here: how many of its tokens were accepted, and how fast, tells what is withheld to who
+        guesses it. It only makes an answer faster.
+        """
+        if call.body.get(_GUESS) is None:
+            return call
+        return replace(call, body={name: value for name, value in call.body.items() if name != _GUESS})
 
     def on_answer(self, wire: Wire) -> Transform:
         """Return what takes the reasoning out."""

@@ -23,6 +23,7 @@ from proxy.exchange import Call, Exchange, Principal
 from proxy.sealed_reasoning import PREFIX, SealedReasoning
 from proxy.secrets import Purpose
 from proxy.wire import Transform
+from tests.actions.composing import Ladder
 from tests.dialects.streams import chat_chunk, cut, data, event, read_by_a_client
 
 TOOLS = Tools(VirtualClock())
@@ -666,3 +667,18 @@ async def test_the_call_itself_stays_as_it_is() -> None:
     call = call_of(CHAT, stream=False, reasoning_effort="high")
     exchange = Exchange("ex", CHAT.name, "", "", "", 0.0, Principal("k", "a", "t", "free", 0.0, {}), call)
     assert await Withhold.read("reasoning").begin(exchange, TOOLS).on_call(call) is call
+
+
+async def test_no_guess_of_what_is_withheld_is_sent() -> None:
+    """Usage tells how many of its tokens were right."""
+    guess = {"type": "content", "content": f"<think>{SECRET}"}
+    with_one, without = call_of(CHAT, stream=False, prediction=guess), call_of(CHAT, stream=False)
+    done = await Ladder(("withhold", "reasoning")).answer(CHAT, with_one, ANSWERED, streamed=False)
+    assert done.sent is not None
+    assert done.sent.body == without.body
+    assert done.verdict.actions == ("withhold",)
+    plain = await Ladder(("withhold", "reasoning")).answer(CHAT, without, ANSWERED, streamed=False)
+    assert plain.verdict.actions == ()
+
+
+ANSWERED = write({"choices": [{"index": 0, "message": {"content": "Four."}, "finish_reason": "stop"}]})
