@@ -98,9 +98,9 @@ def used_by(course: Course, now: float) -> tuple[Usage, UsageSource]:
     if course.progress.usage is not None:
         return course.progress.usage, UsageSource.UPSTREAM
     produced = -(-course.progress.output_bytes // BYTES_PER_TOKEN)
-    if course.status >= 400:
-        # The client left before it had anything; only the upstream knows how far its answer was.
-        produced = max(produced, int((now - course.sent) * _TOKENS_PER_SECOND))
+    if left and not produced:
+        # Before it had any of the text, whatever was announced of it; only the upstream knows how far its answer was.
+        produced = int((now - course.sent) * _TOKENS_PER_SECOND)
     return Usage(course.reserved.input_tokens, min(produced, course.reserved.output_tokens)), UsageSource.ESTIMATE
 
 

@@ -333,6 +333,25 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_reaches_nobody(sce
     await scene.at_peace()
 
 
+@pytest.mark.parametrize("text", ["no event", "", "y" * 30])
+async def test_who_leaves_a_stream_before_any_text_pays_for_the_time_that_was_thought(scene: Scene, text: str) -> None:
+    """As before its head: a model that thinks unseen would be had for nothing. What came is known better."""
+    before, calls = len(scene.gate.records("exchange")), scene.calls
+    pieces = [] if text == "no event" else [content(text)]
+    scene.upstream.script((*sse_answer(pieces, end=False), Pause(asyncio.Event())))
+    async with await scene.connect() as client:
+        await client.send(scene.ordinary(stream=True))
+        sent = (await scene.upstream.wait_for_requests(calls + 1))[-1]
+        if pieces:
+            await client.head()
+        await asyncio.sleep(0.3)  # 30 tokens, and 16 are reserved
+        client.close()
+        await scene.upstream.wait_closed(sent.connection)
+    record = (await scene.gate.wait_for_records(before + 1))[-1]
+    assert (record["outcome"], record["usage"]["output"]) == ("client_left", 10 if text.startswith("y") else 16)
+    await scene.at_peace()
+
+
 async def test_a_slow_reader_holds_the_upstream_up_and_not_our_memory(scene: Scene) -> None:
     """D-04: 48 MB of stream wait at the upstream until the client reads on, and all of it comes."""
     pieces = [content(f"{number}:" + "y" * 16_000) for number in range(3000)]
