@@ -8,16 +8,20 @@ that is used, not of one hand behind all who use it.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from proxy.distinct import distinct
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats
+from proxy.hunter.ids import Numbers
 
 # A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
 # divided, even if every question is sampled several times.
 _ON_A_LIST = 0.2
 _ALL_BUT_BITS = np.uint64(64 - 16)
 _HALF = 0.5
+_TRIED = 3  # times that anybody may try one question
+_ACCOUNT = (1 << 32) - 1
 # Whoever reads an answer goes on within some minutes; whoever was away for longer has come anew. And whoever goes on
 # for more than half an hour does not merely play on, or set something up.
 _PAUSE_S = 600
@@ -51,16 +55,31 @@ def one_list(case: Case) -> bool:
 
     That makes them even without anybody who deals out work; and work that is dealt out is divided.
     """
-    questions = case.rows["question"]
+    questions, accounts = case.rows["question"], case.rows["account"]
     least = _ON_A_LIST * len(case.members)
     asked = np.flatnonzero(questions != 0)
-    most = len(asked) > _HALF * len(questions)
-    if most and len(distinct(questions[asked])) <= _HALF * len(case.members):
-        return True  # they are at its beginning, each at another place of it
-    # A question that so many ask stands in as many rows, and so do all together that are alike in some bits.
-    alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)
-    asked = asked[(np.bincount(alike, minlength=1) >= least)[alike]]
+    # With so few they are at its beginning, each at another place of it.
+    begun = bool(len(asked) > _HALF * len(questions)) and len(distinct(questions[asked])) <= _HALF * len(case.members)
+    if not begun:
+        # A question that so many ask stands in as many rows, and so do all together that are alike in some bits.
+        alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)
+        asked = asked[(np.bincount(alike, minlength=1) >= least)[alike]]
     values, place = np.unique(questions[asked], return_inverse=True)
-    pairs = distinct(place.astype(np.int64) << 32 | case.rows["account"][asked])
-    askers = np.bincount(pairs >> 32, minlength=len(values))
-    return bool((askers >= least)[place].sum() > _HALF * len(questions))
+    pairs = distinct(place.astype(np.int64) << 32 | accounts[asked])
+    listed = _works_through(accounts[asked], pairs & _ACCOUNT)[accounts[asked]]
+    if not begun:
+        askers = np.bincount(pairs >> 32, minlength=len(values))
+        listed &= (askers >= least)[place]
+    return bool(listed.sum() > _HALF * len(questions))
+
+
+def _works_through(accounts: Numbers, by_question: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell of each account whether its exchanges go on from one question to the next.
+
+    Whoever has a list tries each of its questions a few times, or less often than it has questions. One who sends the
+    same few words over and over, as the last of ever new prompts, goes through nothing by them.
+    """
+    times = np.bincount(accounts, minlength=1)
+    questions = np.bincount(by_question, minlength=len(times))
+    works: NDArray[np.bool_] = times <= questions * np.maximum(questions, _TRIED)
+    return works

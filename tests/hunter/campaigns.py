@@ -223,6 +223,13 @@ def arriving(world: World, a_day: int = 3) -> None:
             world.ask(replace(account, opened=opened), at, ("arriving", 24), output=1200)
 
 
+def canned(world: World) -> None:
+    """Nothing shared, and ever new material before one of a few words that end every prompt."""
+    accounts = _accounts(world, 60, within_days=12)
+    for n, (number, at) in enumerate(world.by_turns(60, 14)):
+        world.ask(accounts[number], at, ("canned", 24), (f"material-{n}", 14), question=f"go on {n % 3}", output=1200)
+
+
 def growing_pool(world: World) -> None:
     """Raw questions and a pool again, but half of the accounts begin to work on the second day."""
     accounts = _accounts(world, 60, within_days=60, cards=10, proxies=12)
@@ -290,6 +297,7 @@ CAMPAIGNS: tuple[Callable[[World], None], ...] = (
     slow,
     judges_among_judges,
     victim,
+    canned,
     growing_pool,
     two_batches,
     majority,
