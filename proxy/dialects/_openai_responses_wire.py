@@ -32,7 +32,7 @@ class ResponsesWire:
         self.one_answer = True
         self._items: dict[int, str] = {}  # ids of the items, by their number
         self._padding = ""  # of the last event with text
-        self._came: set[int] = set()  # lanes of text that came in pieces
+        self._came: dict[int, str] = {}  # lanes of text that came in pieces, and the type of the event that was first
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
         """Return the parts of a chunk."""
@@ -89,21 +89,23 @@ class ResponsesWire:
             if kind in _ENDS:
                 yield Part(Kind.END, ALL_LANES, ())
 
-    def _note(self, lane: int, item: object) -> None:
+    def _note(self, lane: int, item: object, kind: str) -> None:
         """Take note of a lane whose text comes in pieces, and of the id of its item."""
         if len(self._came) < _MAX_LANES:
-            self._came.add(lane)
+            self._came.setdefault(lane, kind)
         if type(item) is str and len(self._items) < _PARTS:
             self._items[lane // _PARTS] = item
 
     def _of_beginning(self, event: dict[str, Any], lane: int, where: Path, part: dict[str, Any]) -> Iterator[Part]:
         yield from _logprobs(part, lane, where)
-        if part["text"] and lane not in self._came:
-            self._note(lane, event.get("item_id") or member(event.get("item"), "id"))
+        kind = event["type"]
+        # The very event that began a lane has its first piece whenever it is looked at.
+        if part["text"] and self._came.get(lane, kind) == kind:
+            self._note(lane, event.get("item_id") or member(event.get("item"), "id"), kind)
             yield Part(Kind.TEXT, lane, (*where, "text"), part["text"])
 
     def _of_piece(self, event: dict[str, Any], lane: int) -> Iterator[Part]:
-        self._note(lane, event.get("item_id"))
+        self._note(lane, event.get("item_id"), _TEXT_EVENT)
         self._padding = padding if type(padding := event.get("obfuscation")) is str else ""
         yield from _logprobs(event, lane, ())
         if type(event.get("delta")) is str:
