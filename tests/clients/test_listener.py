@@ -298,7 +298,7 @@ async def test_a_head_that_has_begun_is_awaited_however_long_the_connection_rest
     async with listening(echo) as (listener, port, refused), await RawClient.connect(port) as client:
         for _ in range(2):
             await client.send(raw[:5])
-            await asyncio.sleep(2 * DEADLINES.idle)
+            await asyncio.sleep(2 * DEADLINES.idle)  # what is tested: longer than a connection may rest
             assert (await client.ask(raw[5:])).body == b"/"
         assert await client.to_end() == b""  # now it rests
         await until(lambda: not len(listener))
