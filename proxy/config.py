@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from proxy.document import Document, Steps, Value
-from proxy.problem import Problem, YamlProblems, has_errors, in_order
+from proxy.documents.document import Document, Steps, Value
+from proxy.documents.problem import Problem, YamlProblems, has_errors, in_order
+from proxy.documents.strict_model import StrictModel, validate
+from proxy.documents.strict_yaml import parse, read
 from proxy.settings.checks import find_contradictions
 from proxy.settings.issuers import Issuer, issuer_contradictions
 from proxy.settings.listeners import Admin, Health, Listen
@@ -37,8 +39,6 @@ from proxy.settings.types import (
     UpstreamName,
     is_file,
 )
-from proxy.strict_model import StrictModel, validate
-from proxy.strict_yaml import parse, read
 
 _OWN_PACK = Path("policies/default.yaml")
 _INSTALLED_PACK = Path("/etc/stillgate/policies/default.yaml")

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from proxy import config
 from proxy.config import Model, Settings, load_settings
-from proxy.problem import YamlProblems
+from proxy.documents.problem import YamlProblems
 from proxy.store_address import StoreAddress
 from tests.model_keys import keys
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from proxy.admin_side import health
 from proxy.cli import app
 from proxy.config import Limits
+from proxy.documents.strict_yaml import parse
 from proxy.metrics import METRICS, Refusal
-from proxy.strict_yaml import parse
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from proxy.detectors.content import FED, Content
+from proxy.documents.problem import YamlProblems
 from proxy.pattern_sets import check_pattern_set, load_pattern_sets
-from proxy.problem import YamlProblems
 
 HEAD = """\
 apiVersion: stillgate/v1

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from proxy.cli import app
 from proxy.config import load_settings
+from proxy.documents.problem import YamlProblems
 from proxy.errors import ConfigurationError
-from proxy.problem import YamlProblems
 from proxy.sample_keys import load_private, make_private, read_public
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from proxy.problem import nearest
+from proxy.documents.problem import nearest
 
 # As in the rest of a pack, and milliseconds besides: what an answer takes is shorter than what is counted over.
 _DURATION = re.compile(r"([1-9][0-9]{0,6})(ms|s|m)")

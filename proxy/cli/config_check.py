@@ -16,15 +16,15 @@ from proxy.cli.problems import Format, rendered
 from proxy.clock import SystemClock
 from proxy.config import Settings, load_settings
 from proxy.decisions.signing import load_signer
+from proxy.documents.problem import Problem, Unreadable, YamlProblems, has_errors
+from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
-from proxy.problem import Problem, Unreadable, YamlProblems, has_errors
 from proxy.rules.pack_loading import check_pack
 from proxy.secrets import load_or_create_master, read_header_file, read_secret_file
 from proxy.settings.trace import NO_OTEL
 from proxy.settings.types import is_file
 from proxy.start import listed_models
 from proxy.store_address import Access, read_place
-from proxy.strict_yaml import read
 
 _EXIT_PROBLEMS = 1
 _EXIT_UNREADABLE = 2

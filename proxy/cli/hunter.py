@@ -19,6 +19,7 @@ from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.serve import LogLevel
 from proxy.clock import SystemClock
 from proxy.config import Settings, load_settings
+from proxy.documents.problem import YamlProblems
 from proxy.errors import ConfigurationError
 from proxy.exposition import CONTENT_TYPE, render
 from proxy.hunting.core import hunt
@@ -26,7 +27,6 @@ from proxy.hunting.hunter import Hunter
 from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
 from proxy.packs.watch import POLL_S, look, look_until_still, pack_of
-from proxy.problem import YamlProblems
 from proxy.processes.hunter_process import THREADS, pace_of
 from proxy.rules.pack import Mode
 from proxy.runtime import check_runtime, leave_no_core

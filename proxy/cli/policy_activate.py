@@ -10,10 +10,10 @@ import typer
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.pack_tests import failures_of
+from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.packs.pattern_copy import patterns_digest
 from proxy.rules.pack_loading import check_pack
-from proxy.strict_yaml import read
 
 Why = Annotated[str, typer.Option("--why", help="Why, for those who read the revisions later.")]
 

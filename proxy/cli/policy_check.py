@@ -11,10 +11,10 @@ import typer
 from proxy.cli.policy_patterns import pattern_problems
 from proxy.cli.problems import Format, rendered
 from proxy.clock import SystemClock
-from proxy.problem import Problem, Unreadable, has_errors
+from proxy.documents.problem import Problem, Unreadable, has_errors
+from proxy.documents.strict_yaml import read
 from proxy.rules.pack import Mode, Pack, Quota, Rule
 from proxy.rules.pack_loading import check_pack
-from proxy.strict_yaml import read
 
 _EXIT_PROBLEMS = 1
 _EXIT_UNREADABLE = 2

@@ -16,16 +16,16 @@ from proxy.cli.printing import print_json
 from proxy.clock import SystemClock
 from proxy.config import load_settings
 from proxy.dialects import strict_json
+from proxy.documents.problem import YamlProblems
+from proxy.documents.strict_model import validate
+from proxy.documents.strict_yaml import parse, read
 from proxy.errors import ConfigurationError, ProxyError
 from proxy.policy_testing.production import production_minds
 from proxy.policy_testing.schema import DAYS_MAX, AccountFixture
 from proxy.policy_testing.single import Answer, Question, ask, read_given
-from proxy.problem import YamlProblems
 from proxy.rules.pack import Pack
 from proxy.rules.pack_loading import load_pack
 from proxy.settings.types import DialectName
-from proxy.strict_model import validate
-from proxy.strict_yaml import parse, read
 
 _EXIT_UNREADABLE = 2
 _DIALECTS = get_args(DialectName)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from proxy.problem import Problem
+from proxy.documents.problem import Problem
 
 
 class Format(StrEnum):

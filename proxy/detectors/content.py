@@ -13,12 +13,12 @@ from typing import ClassVar, get_args
 from proxy.detectors import encoded
 from proxy.detectors.phrases import Hit, Phrases
 from proxy.detectors.reading import scanned
+from proxy.documents.problem import nearest
 from proxy.errors import ConfigurationError
 from proxy.exchange import Exchange
 from proxy.fields import Cost, Field, Value
 from proxy.folding import fold
 from proxy.pattern_sets import Fed, PatternSet
-from proxy.problem import nearest
 
 _SCORES = (
     Field(

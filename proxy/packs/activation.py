@@ -10,12 +10,12 @@ import hashlib
 import os
 from pathlib import Path
 
+from proxy.documents.problem import YamlProblems
+from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.packs.archive import archived_file
 from proxy.packs.keeper import PackKeeper
-from proxy.problem import YamlProblems
 from proxy.rules.pack_loading import check_pack
-from proxy.strict_yaml import read
 from proxy.whole_file import write_whole
 
 _NOT_OURS = {

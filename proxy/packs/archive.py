@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from proxy.documents.problem import YamlProblems
+from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.log import get
-from proxy.problem import YamlProblems
 from proxy.rules.pack import Mode, Pack
 from proxy.rules.pack_loading import check_pack
-from proxy.strict_yaml import read
 from proxy.whole_file import write_whole
 
 PACKS_FOLDER = "packs"

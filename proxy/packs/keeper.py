@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from proxy.clock import Clock
+from proxy.documents.problem import YamlProblems
 from proxy.errors import ConfigurationError
 from proxy.log import get
 from proxy.metrics import Reload, Sample, Snapshot
 from proxy.packs.archive import Note, PackArchive
 from proxy.packs.pattern_copy import patterns_digest
 from proxy.packs.watch import POLL_S, Sight, look, look_until_still, pack_of
-from proxy.problem import YamlProblems
 from proxy.rules.pack import Pack
 
 _TOLD = 64  # contents whose problems were logged

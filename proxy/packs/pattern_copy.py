@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from proxy.detectors import patterns_beside
+from proxy.documents.problem import Unreadable
+from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.pattern_sets import set_files
-from proxy.problem import Unreadable
-from proxy.strict_yaml import read
 
 PATTERNS_FOLDER = "patterns"
 _MOST_FILES = 100

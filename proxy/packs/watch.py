@@ -14,10 +14,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from proxy.problem import Problem, Unreadable, YamlProblems
+from proxy.documents.problem import Problem, Unreadable, YamlProblems
+from proxy.documents.strict_yaml import read
 from proxy.rules.pack import Pack
 from proxy.rules.pack_loading import check_pack
-from proxy.strict_yaml import read
 
 POLL_S = 1.0
 # An editor, or `cp`, writes in several steps: what has not changed for so long is taken for whole.

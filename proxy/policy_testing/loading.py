@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.document import Document, Steps
+from proxy.documents.document import Document, Steps
+from proxy.documents.problem import Problem, YamlProblems, has_errors, in_order, nearest, quoted
+from proxy.documents.strict_model import validate
+from proxy.documents.strict_yaml import parse, read
 from proxy.fields import FieldTable, Kind, Value
 from proxy.policy_testing.schema import FieldValue, RequestFixture, Step, TestFile
-from proxy.problem import Problem, YamlProblems, has_errors, in_order, nearest, quoted
 from proxy.rules.pack import Pack
-from proxy.strict_model import validate
-from proxy.strict_yaml import parse, read
 
 NONE = "none"  # how a test says that there is no rung
 _TESTS = "tests"

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from proxy.documents.problem import nearest, quoted
+from proxy.documents.strict_yaml import core_scalar
 from proxy.errors import ConfigurationError
 from proxy.fields import FieldTable, Kind, Value
 from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.schema import AccountFixture, Fixtures, RequestFixture
 from proxy.policy_testing.world import Minds, Observed, World
-from proxy.problem import nearest, quoted
 from proxy.rules.explain import Explanation, explain
 from proxy.rules.flags import Flag, Flags
 from proxy.rules.flags import World as Side
 from proxy.rules.pack import Campaign, Mode, Pack, Rule, Signal, Subject
 from proxy.rules.signals import Counter, Signals
-from proxy.strict_yaml import core_scalar
 
 _SIGNALS = "signals."
 _CALLER = "caller"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from proxy.document import Document, Mark, Steps
+from proxy.documents.document import Document, Mark, Steps
+from proxy.documents.problem import Problem, quoted
 from proxy.fields import Field
-from proxy.problem import Problem, quoted
 from proxy.rules.cel import MAX_SOURCE_CHARS, BadExpression
 from proxy.rules.cel_names import Reference, references
 from proxy.rules.condition_reading import ConditionReader

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from proxy.document import Document, Steps
+from proxy.documents.document import Document, Steps
+from proxy.documents.problem import MAX_PROBLEMS, Problem, nearest, quoted
 from proxy.fields import Field, FieldTable, Kind, When
-from proxy.problem import MAX_PROBLEMS, Problem, nearest, quoted
 from proxy.rules.cel import Expressions
 from proxy.rules.operands import OPERATORS, read_operand
 from proxy.rules.pack import AllOf, AnyOf, Condition, Not, Operand, Operator, Test

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.document import Document
+from proxy.documents.document import Document
+from proxy.documents.problem import Problem, nearest, quoted
 from proxy.fields import Field, Kind
 from proxy.linear_match import compile_pattern
-from proxy.problem import Problem, nearest, quoted
 from proxy.rules.pack import Operand, Operator
 
 OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {

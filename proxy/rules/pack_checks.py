@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxy.document import Document, Steps
-from proxy.problem import Problem, quoted
+from proxy.documents.document import Document, Steps
+from proxy.documents.problem import Problem, quoted
 from proxy.rules import quota_checks
 
 # What a name has to be the only one among; a flag says which rule or campaign raised it.

@@ -7,7 +7,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from proxy.detectors import field_table
-from proxy.problem import Problem, YamlProblems, has_errors, in_order
+from proxy.documents.problem import Problem, YamlProblems, has_errors, in_order
+from proxy.documents.strict_model import validate
+from proxy.documents.strict_yaml import parse, read
 from proxy.rules.pack import Pack
 from proxy.rules.pack_building import build
 from proxy.rules.pack_checks import find_faults
@@ -16,8 +18,6 @@ from proxy.rules.pack_reading import read_parts
 from proxy.rules.pack_schema import PackFile
 from proxy.rules.pack_warnings import find_warnings
 from proxy.rules.quota_checks import find_unreachable
-from proxy.strict_model import validate
-from proxy.strict_yaml import parse, read
 
 # Other files that lie beside packs and are easily named in their place.
 _OTHER_KINDS = {

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 
 from proxy.actions.reroute import Reroute
 from proxy.actions.withhold import Withhold
-from proxy.document import Document
-from proxy.problem import Problem, nearest, quoted
+from proxy.documents.document import Document
+from proxy.documents.problem import Problem, nearest, quoted
 
 
 def find_unlisted(document: Document, models: Collection[str]) -> Iterator[Problem]:

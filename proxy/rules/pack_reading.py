@@ -12,9 +12,9 @@ from typing import Any
 from proxy.actions import ACTIONS, REFUSING
 from proxy.actions.base import ActionKind
 from proxy.actions.reject import Reject
-from proxy.document import Document, Steps
+from proxy.documents.document import Document, Steps
+from proxy.documents.problem import Problem, quoted
 from proxy.fields import Field, FieldTable
-from proxy.problem import Problem, quoted
 from proxy.rules.cel_reading import read_cel
 from proxy.rules.condition_reading import ConditionReader
 from proxy.rules.operands import read_lists

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from proxy.documents.strict_model import StrictModel, not_empty
 from proxy.rules.pack import Measure, Mode, OnError, Scope
 from proxy.rules.rule_schema import (
     CampaignEntry,
@@ -17,7 +18,6 @@ from proxy.rules.rule_schema import (
 )
 from proxy.rules.schema_types import Code, Id, Line, Message, Name, Window
 from proxy.rules.units import units
-from proxy.strict_model import StrictModel, not_empty
 
 DEFAULT_MESSAGE = "Limit on {measure} reached. Retry after {retry_after}."
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from proxy.actions import REFUSING
 from proxy.actions.challenge import Challenge
-from proxy.document import Document, Steps
-from proxy.problem import Problem, Severity
+from proxy.documents.document import Document, Steps
+from proxy.documents.problem import Problem, Severity
 from proxy.rules.conditions import fields_of, tests_of
 from proxy.rules.pack import Campaign, Cel, Condition, Mode, OnError, Operator, Pack, Rule, Scope, Subject
 from proxy.rules.reasons import names_in

@@ -10,8 +10,8 @@ from contextlib import suppress
 from itertools import product
 from typing import NamedTuple
 
-from proxy.document import Document, Steps
-from proxy.problem import Problem, Severity
+from proxy.documents.document import Document, Steps
+from proxy.documents.problem import Problem, Severity
 from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.units import units, window_ms, window_text
 from proxy.store.base import SLOTS

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from proxy.problem import nearest
+from proxy.documents.problem import nearest
+from proxy.documents.strict_model import StrictModel
 from proxy.rules.pack import Approval, Mode, OnError, Scope, Severity, Subject
 from proxy.rules.schema_types import Code, EndOfDay, Id, Lifetime, Line, Name, RungMessage, Sentence, Window
-from proxy.strict_model import StrictModel
 
 MAX_SCORE = 1_000  # of a flag
 _MAX_RUNG_SCORE = 100_000

@@ -10,9 +10,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from proxy.problem import nearest, quoted
+from proxy.documents.problem import nearest, quoted
+from proxy.documents.strict_model import one_line
 from proxy.rules.units import lifetime_ms, window_ms
-from proxy.strict_model import one_line
 
 # What a message to a client may name; rules, thresholds and detectors must not leak through it.
 VARIABLES = ("measure", "window", "retry_after", "exchange_id", "docs_url", "appeal_url")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxy.document import Document
-from proxy.problem import Problem, nearest, quoted
+from proxy.documents.document import Document
+from proxy.documents.problem import Problem, nearest, quoted
 
 
 def find_contradictions(document: Document) -> Iterator[Problem]:

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from proxy.document import Document
+from proxy.documents.document import Document
+from proxy.documents.problem import Problem
+from proxy.documents.strict_model import StrictModel
 from proxy.link_names import attribute_name
-from proxy.problem import Problem
 from proxy.settings.types import ExistingFile, is_loopback
-from proxy.strict_model import StrictModel
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"

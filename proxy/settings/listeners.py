@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from proxy.documents.strict_model import StrictModel
 from proxy.settings.types import Host, LoopbackHost, Port, ServedHost
-from proxy.strict_model import StrictModel
 
 
 class Listen(StrictModel):

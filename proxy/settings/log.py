@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from proxy.documents.strict_model import StrictModel
 from proxy.settings.samples import Samples
 from proxy.settings.types import FilePath, Seconds
-from proxy.strict_model import StrictModel
 
 
 class DecisionLog(StrictModel):

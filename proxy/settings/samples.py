@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from proxy.documents.strict_model import StrictModel
 from proxy.sample_keys import read_public
 from proxy.settings.types import FilePath
-from proxy.strict_model import StrictModel
 
 Kind = Literal["degraded", "denied", "matched", "shadow"]
 

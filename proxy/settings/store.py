@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from proxy.document import Document
-from proxy.problem import Problem
+from proxy.documents.document import Document
+from proxy.documents.problem import Problem
+from proxy.documents.strict_model import StrictModel
 from proxy.settings.types import ExistingFile, Host, Store, is_file
 from proxy.store_address import Place, StoreAddress, read_place
-from proxy.strict_model import StrictModel
 
 
 class StoreTls(StrictModel):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from proxy.documents.strict_model import StrictModel
 from proxy.settings.types import ExistingFile, Origin
-from proxy.strict_model import StrictModel
 
 NO_OTEL = "trace.otlp_url needs further libraries; install them with: pip install 'stillgate[otel]'"
 

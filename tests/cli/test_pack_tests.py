@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy.cli.pack_tests import failures_of
-from proxy.problem import YamlProblems
+from proxy.documents.problem import YamlProblems
 
 PACK = """\
 apiVersion: stillgate/v1

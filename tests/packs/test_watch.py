@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from proxy.documents.problem import YamlProblems
 from proxy.packs.watch import look, look_until_still, pack_of
-from proxy.problem import YamlProblems
 
 
 def test_the_same_content_has_the_same_digest_wherever_its_links_lead(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from proxy.actions.reject import Reject
 from proxy.detectors import field_table
 from proxy.detectors.account import AccountFacts
 from proxy.detectors.request_shape import RequestShape
+from proxy.documents.strict_yaml import parse
 from proxy.policy_testing.loading import Suite, check_suite
 from proxy.policy_testing.running import Runner
 from proxy.policy_testing.world import Minds
@@ -35,7 +36,6 @@ from proxy.rules.pack import (
     Subject,
     Test,
 )
-from proxy.strict_yaml import parse
 from tests.rules.books import ExactFlags, ExactSignals
 
 HOUR = 3_600_000

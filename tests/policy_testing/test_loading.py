@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from proxy.detectors import field_table
+from proxy.documents.problem import YamlProblems
 from proxy.policy_testing.loading import find_suites
 from proxy.policy_testing.schema import seconds
-from proxy.problem import YamlProblems
 from tests.policy_testing.packs import EXAMPLE, HEAD, faults
 
 

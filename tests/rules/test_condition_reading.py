@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.detectors import field_table
-from proxy.document import Document
+from proxy.documents.document import Document
+from proxy.documents.problem import has_errors
+from proxy.documents.strict_yaml import parse
 from proxy.fields import Field, FieldTable, Kind
-from proxy.problem import has_errors
 from proxy.rules.condition_reading import ConditionReader
 from proxy.rules.conditions import compile_condition
 from proxy.rules.operands import OPERATORS
 from proxy.rules.pack import AllOf, AnyOf, Condition, Not, Operand, Operator
 from proxy.rules.pack import Test as Comparison
 from proxy.rules.pack_loading import check_pack
-from proxy.strict_yaml import parse
 
 TABLE = field_table()
 SIGNALS = {"signals.asks": Field("signals.asks", 0, "")}

@@ -18,7 +18,7 @@ from proxy.actions.clamp import Clamp
 from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
 from proxy.detectors import field_table
-from proxy.problem import MAX_PROBLEMS, Unreadable, YamlProblems, has_errors
+from proxy.documents.problem import MAX_PROBLEMS, Unreadable, YamlProblems, has_errors
 from proxy.rules.conditions import compile_condition
 from proxy.rules.pack import (
     Cel,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.problem import Unreadable, YamlProblems
-from proxy.strict_yaml import parse, read
+from proxy.documents.problem import Unreadable, YamlProblems
+from proxy.documents.strict_yaml import parse, read
 
 
 def problems_of(text: str | bytes) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.problem import MAX_PROBLEMS, Problem, in_order, nearest, quoted
+from proxy.documents.problem import MAX_PROBLEMS, Problem, in_order, nearest, quoted
 
 
 def test_a_problem_is_one_line_an_editor_can_jump_to_and_the_line_with_a_caret() -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from proxy.document import Document, Mark, Place, Steps, Value
-from proxy.problem import Problem, Unreadable, YamlProblems, in_order, quoted
+from proxy.documents.document import Document, Mark, Place, Steps, Value
+from proxy.documents.problem import Problem, Unreadable, YamlProblems, in_order, quoted
 
 _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 32

@@ -13,8 +13,8 @@ from typing import TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.document import Document, Steps
-from proxy.problem import MAX_PROBLEMS, Problem, has_errors, in_order, nearest, quoted
+from proxy.documents.document import Document, Steps
+from proxy.documents.problem import MAX_PROBLEMS, Problem, has_errors, in_order, nearest, quoted
 
 # pydantic's error types in the words of somebody who writes YAML; what is not here keeps pydantic's own words.
 _SENTENCES: Mapping[str, str] = {

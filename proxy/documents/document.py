@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-from proxy.problem import Problem, Severity
+from proxy.documents.problem import Problem, Severity
 
 Steps = tuple[str | int, ...]  # the way to a value: keys and indexes from the top
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None
