@@ -17,7 +17,7 @@ from pathlib import Path
 
 from proxy.detectors.content import Content
 from proxy.exchange import Exchange, Principal, Text
-from proxy.pattern_sets import load_pattern_sets
+from proxy.patterns.sets import load_pattern_sets
 
 PATTERNS = Path(__file__).parent.parent / "policies" / "patterns"
 CAPABILITIES = {

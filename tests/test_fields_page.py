@@ -9,7 +9,7 @@ import pytest
 
 from proxy.detectors import field_table
 from proxy.fields import Field
-from proxy.pattern_sets import PatternSetFile, check_pattern_set
+from proxy.patterns.sets import PatternSetFile, check_pattern_set
 from tests.model_keys import keys
 
 PAGE = (Path(__file__).parent.parent / "policies" / "README.md").read_text()

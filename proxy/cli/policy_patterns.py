@@ -9,7 +9,7 @@ from proxy.detectors import patterns_beside
 from proxy.detectors.content import FED, Content
 from proxy.documents.problem import Problem, Severity, YamlProblems
 from proxy.errors import ConfigurationError
-from proxy.pattern_sets import load_pattern_sets
+from proxy.patterns.sets import load_pattern_sets
 from proxy.rules.conditions import fields_of
 from proxy.rules.pack import Pack
 

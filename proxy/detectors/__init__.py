@@ -21,7 +21,7 @@ from proxy.detectors.request_text import RequestText
 from proxy.errors import ConfigurationError
 from proxy.fields import FieldTable
 from proxy.log import get
-from proxy.pattern_sets import PatternSet, load_pattern_sets
+from proxy.patterns.sets import PatternSet, load_pattern_sets
 from proxy.store.base import Store
 
 GROUP = "stillgate.detectors"

@@ -17,8 +17,8 @@ from proxy.documents.problem import nearest
 from proxy.errors import ConfigurationError
 from proxy.exchange import Exchange
 from proxy.fields import Cost, Field, Value
-from proxy.folding import fold
-from proxy.pattern_sets import Fed, PatternSet
+from proxy.patterns.folding import fold
+from proxy.patterns.sets import Fed, PatternSet
 
 _SCORES = (
     Field(

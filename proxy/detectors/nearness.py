@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proxy.linear_match import Search
+from proxy.patterns.linear_match import Search
 
 _UTF8_MOST_BYTES = 4  # of a character
 

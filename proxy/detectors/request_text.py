@@ -11,7 +11,7 @@ from typing import ClassVar
 from proxy.detectors.reading import scanned
 from proxy.exchange import Exchange
 from proxy.fields import Cost, Field, Value
-from proxy.folding import CONTROLS, INVISIBLE, MARKS, TAGS, without_long_runs
+from proxy.patterns.folding import CONTROLS, INVISIBLE, MARKS, TAGS, without_long_runs
 
 # The first code point of each run, in order (Unicode's Blocks.txt, runs of one script joined); empty: no script's own.
 _RUNS: tuple[tuple[int, str], ...] = (

@@ -15,7 +15,7 @@ from proxy.detectors import patterns_beside
 from proxy.documents.problem import Unreadable
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
-from proxy.pattern_sets import set_files
+from proxy.patterns.sets import set_files
 
 PATTERNS_FOLDER = "patterns"
 _MOST_FILES = 100

@@ -8,7 +8,7 @@ from pathlib import Path
 from proxy.detectors import build, field_table, joined, patterns_beside
 from proxy.detectors.base import Detector
 from proxy.detectors.content import Content
-from proxy.pattern_sets import load_pattern_sets
+from proxy.patterns.sets import load_pattern_sets
 from proxy.policy_testing.campaigns import KEY
 from proxy.policy_testing.running import Runner
 from proxy.policy_testing.world import Minds

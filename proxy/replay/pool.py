@@ -17,7 +17,7 @@ from typing import Final
 
 from proxy.errors import StillgateError
 from proxy.machine.collecting import collect_briefly
-from proxy.pattern_sets import load_pattern_sets
+from proxy.patterns.sets import load_pattern_sets
 from proxy.replay.reading import Reader, Wants
 from proxy.replay.seen import Batch
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-from proxy.linear_match import compile_pattern
+from proxy.patterns.linear_match import compile_pattern
 from proxy.rules.cel import compile_cel
 from proxy.rules.cel_names import names_in_cel
 from proxy.rules.pack import AllOf, AnyOf, Cel, Condition, Not, Operand, Operator, Test

@@ -8,7 +8,7 @@ from typing import Any
 from proxy.documents.document import Document
 from proxy.documents.problem import Problem, nearest, quoted
 from proxy.fields import Field, Kind
-from proxy.linear_match import compile_pattern
+from proxy.patterns.linear_match import compile_pattern
 from proxy.rules.pack import Operand, Operator
 
 OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {

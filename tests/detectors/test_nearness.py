@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.detectors.nearness import Stretch, stand_together
-from proxy.linear_match import Finder, Search
+from proxy.patterns.linear_match import Finder, Search
 
 REACH = 20
 SEARCHES = {letter: Finder(letter) for letter in "abcdn"}

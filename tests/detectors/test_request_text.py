@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.detectors.request_text import RequestText
-from proxy.folding import INVISIBLE
+from proxy.patterns.folding import INVISIBLE
 from tests.detectors.exchanges import exchange
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.detectors import build
-from proxy.linear_match import compile_pattern
+from proxy.patterns.linear_match import compile_pattern
 from proxy.store.memory import MemoryStore
 from tests.detectors.exchanges import exchange
 

@@ -11,7 +11,7 @@ import pytest
 from proxy.documents.problem import YamlProblems
 from proxy.errors import ConfigurationError
 from proxy.packs.pattern_copy import PATTERNS_FOLDER, copied_patterns, copy_patterns, patterns_digest
-from proxy.pattern_sets import load_pattern_sets
+from proxy.patterns.sets import load_pattern_sets
 from tests.rig.unwritable import unwritable
 
 

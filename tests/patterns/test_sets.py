@@ -7,7 +7,7 @@ import pytest
 
 from proxy.detectors.content import FED, Content
 from proxy.documents.problem import YamlProblems
-from proxy.pattern_sets import check_pattern_set, load_pattern_sets
+from proxy.patterns.sets import check_pattern_set, load_pattern_sets
 
 HEAD = """\
 apiVersion: stillgate/v1
@@ -18,7 +18,7 @@ description: An example.
 words:
   show: [show, print]
 """
-SHIPPED = Path(__file__).parent.parent / "policies" / "patterns"
+SHIPPED = Path(__file__).parents[2] / "policies" / "patterns"
 
 
 @pytest.mark.parametrize(

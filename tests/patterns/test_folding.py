@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from proxy.folding import INVISIBLE, TAGS, fold, fold_pattern
-from proxy.linear_match import compile_pattern
+from proxy.patterns.folding import INVISIBLE, TAGS, fold, fold_pattern
+from proxy.patterns.linear_match import compile_pattern
 
 
 @pytest.mark.parametrize(

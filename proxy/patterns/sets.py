@@ -18,8 +18,8 @@ from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, Unreadable, YamlProblems, has_errors, in_order, nearest, quoted
 from proxy.documents.strict_model import StrictModel, not_empty, one_line, validate
 from proxy.documents.strict_yaml import parse, read
-from proxy.folding import fold_pattern
-from proxy.linear_match import compile_pattern, forget_compiled
+from proxy.patterns.folding import fold_pattern
+from proxy.patterns.linear_match import compile_pattern, forget_compiled
 
 _MAX_PATTERNS = 500
 _MAX_WORDS = 200
