@@ -18,7 +18,7 @@ from bench.meter import medians_us
 from bench.traffic import MODEL
 from proxy.detectors import field_table
 from proxy.exchange import Call, Exchange, Principal
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook, Match
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook

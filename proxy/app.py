@@ -29,7 +29,7 @@ from proxy.gateway import Gateway
 from proxy.helper_model import HelperModels
 from proxy.idempotency import Claims
 from proxy.intake import Reader
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.log import get
 from proxy.machine.descriptors import connections_within
 from proxy.metered_store import MeteredStore

@@ -20,7 +20,7 @@ from proxy.detectors import build, field_table
 from proxy.detectors.base import Storing
 from proxy.errors import StoreUnavailable
 from proxy.fingerprint.winnow import Fingerprinter
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_sync import CampaignSync
 from proxy.rules.containment import Containment

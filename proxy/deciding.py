@@ -20,13 +20,13 @@ from proxy.detectors.base import Detector, Remembering
 from proxy.errors import StoreUnavailable
 from proxy.exchange import NO_TIES, Answered, Call, Exchange, Principal, Text, Ties
 from proxy.fields import Cost, Fields, FieldTable
-from proxy.issued_ids import IssuedIds
+from proxy.keyed.issued_ids import IssuedIds
+from proxy.keyed.sealed_reasoning import SealedReasoning
 from proxy.log import get
 from proxy.rules.containment import Containment
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.pack import Rung
 from proxy.rules.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation
-from proxy.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose
 
 Estimate = Callable[[Call], Amounts]  # what an exchange may use at most

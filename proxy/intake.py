@@ -15,8 +15,8 @@ from proxy.deciding import Decider
 from proxy.dialects.base import Dialect
 from proxy.errors import BadRequest, TooLarge, Unavailable
 from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange, Text, text_bytes
-from proxy.issued_ids import taken
-from proxy.sealed_reasoning import PREFIX
+from proxy.keyed.issued_ids import taken
+from proxy.keyed.sealed_reasoning import PREFIX
 from proxy.turns import Turns
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -25,7 +25,7 @@ from proxy.errors import StoreUnavailable
 from proxy.exchange import Exchange, Usage
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.wire import encode
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules.pack import Mode, Pack, hunts
 from proxy.store.base import Store
 

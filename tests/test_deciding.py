@@ -25,7 +25,7 @@ from proxy.errors import StoreUnavailable
 from proxy.exchange import Answered, Call, Exchange, Principal, Text, Usage
 from proxy.fields import Field, FieldTable, Value, When
 from proxy.intake import understand
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine

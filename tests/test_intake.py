@@ -13,7 +13,7 @@ from proxy.dialects import dialects
 from proxy.dialects.strict_json import write
 from proxy.exchange import Exchange, Principal
 from proxy.intake import Intake, understand
-from proxy.sealed_reasoning import PREFIX
+from proxy.keyed.sealed_reasoning import PREFIX
 from tests.test_deciding import Bench
 
 MESSAGES = dialects()["/v1/messages"]

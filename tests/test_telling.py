@@ -21,7 +21,7 @@ from proxy.errors import StoreUnavailable
 from proxy.exchange import Call, Exchange, Principal, Usage
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.wire import decode
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules.pack import Campaign, FlagSpec, Mode, Pack, Subject, hunts
 from proxy.store.memory import MemoryStore
 from proxy.telling import EVENTS_STREAM, Teller, event_of

@@ -16,7 +16,7 @@ import numpy as np
 from proxy.actions.blur import Blur
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk
-from proxy.vectors import Vectors, turned
+from proxy.keyed.vectors import Vectors, turned
 from proxy.wire import Kind, Part, Path, Wire, edited, value_at
 
 _FLOAT = np.dtype("<f4")  # what stands in base64

@@ -21,7 +21,7 @@ from proxy.actions.summary import Summary
 from proxy.actions.tag_filter import NAME, BeforeJson, TagFilter
 from proxy.actions.text_lanes import TextFilter, TextLanes
 from proxy.exchange import Call, Chunk, Exchange, Work
-from proxy.sealed_reasoning import SealedReasoning
+from proxy.keyed.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose
 from proxy.wire import Kind, Transform, Wire, edited, filled
 

@@ -17,7 +17,7 @@ import orjson
 
 from proxy.errors import ConfigurationError
 from proxy.exchange import Principal
-from proxy.link_names import attribute_name
+from proxy.keyed.link_names import attribute_name
 
 PREFIX = "sgk_"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -12,7 +12,7 @@ from proxy.cli.options import Config, Data, told_plainly
 from proxy.config import load_settings
 from proxy.decisions import signing
 from proxy.errors import ConfigurationError
-from proxy.sample_keys import make_private
+from proxy.keyed.sample_keys import make_private
 
 
 def keygen(

@@ -17,7 +17,7 @@ from proxy.cli.printing import cell, escaped, print_json, print_table
 from proxy.cli.verbs import group
 from proxy.decisions.reading import LogReader, log_files
 from proxy.errors import ConfigurationError
-from proxy.sample_keys import SampleKey, load_private
+from proxy.keyed.sample_keys import SampleKey, load_private
 from proxy.samples.answer_text import answer_text
 from proxy.samples.envelope import Envelope, Unreadable, unseal
 from proxy.samples.excerpt import Content

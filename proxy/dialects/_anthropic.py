@@ -14,7 +14,7 @@ from proxy.dialects._endpoint import Endpoint
 from proxy.dialects._failures import upstream_failure
 from proxy.errors import ProxyError
 from proxy.exchange import Call
-from proxy.sealed_reasoning import SealedReasoning
+from proxy.keyed.sealed_reasoning import SealedReasoning
 
 _ERROR_TYPES = {
     401: "authentication_error",

@@ -8,7 +8,7 @@ from typing import Any
 from proxy.dialects._anthropic_reasoning import BLOCKS
 from proxy.errors import BadRequest
 from proxy.exchange import Call
-from proxy.sealed_reasoning import PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import PREFIX, SealedReasoning
 
 # Where a handle stands: for a block that is gone, and for one with a summary in its place.
 _PLACES = {"redacted_thinking": "data", "thinking": "signature"}

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from proxy.dialects._answer_json import dump, load
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, text_bytes
-from proxy.sealed_reasoning import MAX_BLOCK_BYTES, PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import MAX_BLOCK_BYTES, PREFIX, SealedReasoning
 from proxy.wire import Part, Seal, value_at
 
 _TURN: Final = "turn"  # what a handle of this API says that it holds

@@ -14,7 +14,7 @@ from proxy.dialects._openai_request import MAX_CHOICES, check_sampling, usage_as
 from proxy.dialects._texts import FREE
 from proxy.errors import BadRequest
 from proxy.exchange import Call, Kept
-from proxy.issued_ids import StateRefused
+from proxy.keyed.issued_ids import StateRefused
 
 # The top-level members of the API, as of 2026: those that no model sees, and all.
 SETTINGS = names(

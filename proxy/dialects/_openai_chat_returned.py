@@ -10,7 +10,7 @@ from proxy.dialects._openai_chat_held import CARRIERS, handle_in, opened
 from proxy.dialects._openai_chat_wire import is_reasoning
 from proxy.errors import BadRequest
 from proxy.exchange import Call
-from proxy.sealed_reasoning import SealedReasoning
+from proxy.keyed.sealed_reasoning import SealedReasoning
 
 
 def put_back(call: Call, sealed: SealedReasoning) -> Call:

@@ -13,7 +13,7 @@ from proxy.dialects._names import names
 from proxy.dialects._openai_responses_tools import check_tools
 from proxy.dialects._texts import FREE
 from proxy.exchange import Kept
-from proxy.issued_ids import place
+from proxy.keyed.issued_ids import place
 from proxy.wire import GONE, Path
 
 _ROLES = frozenset({"assistant", "developer", "system", "user"})

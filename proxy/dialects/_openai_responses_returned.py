@@ -9,7 +9,7 @@ from proxy.dialects._answer_json import is_unicode, load
 from proxy.dialects._openai_responses_reasoning import HELD, REASONING
 from proxy.errors import BadRequest
 from proxy.exchange import Call
-from proxy.sealed_reasoning import PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import PREFIX, SealedReasoning
 
 
 def put_back(call: Call, sealed: SealedReasoning) -> Call:

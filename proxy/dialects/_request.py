@@ -12,7 +12,7 @@ from typing import Any
 from proxy.dialects._names import names
 from proxy.errors import BadRequest, ConfigurationError
 from proxy.exchange import Kept
-from proxy.issued_ids import StateRefused, place
+from proxy.keyed.issued_ids import StateRefused, place
 
 # Members that steer a client library or another gateway; to an upstream behind one they would mean another origin or
 # another credential.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Chunk, Progress, Text
-from proxy.sealed_reasoning import SealedReasoning
+from proxy.keyed.sealed_reasoning import SealedReasoning
 from proxy.wire import Retelling, Wire
 
 

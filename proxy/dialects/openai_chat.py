@@ -15,7 +15,7 @@ from proxy.dialects._openai_request import written
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Progress, Text
-from proxy.sealed_reasoning import SealedReasoning
+from proxy.keyed.sealed_reasoning import SealedReasoning
 from proxy.wire import Wire
 
 

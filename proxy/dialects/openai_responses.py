@@ -17,7 +17,7 @@ from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.errors import ProxyError
 from proxy.exchange import Call, Text
-from proxy.sealed_reasoning import SealedReasoning
+from proxy.keyed.sealed_reasoning import SealedReasoning
 from proxy.wire import Retelling, Wire
 
 

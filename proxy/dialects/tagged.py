@@ -1,4 +1,4 @@
-"""Puts the tags of their tenant behind the ids that an answer gives out, see `proxy.issued_ids`.
+"""Puts the tags of their tenant behind the ids that an answer gives out, see `proxy.keyed.issued_ids`.
 
 Laws: an id is known once a document gave it, and from then on wherever it is the value of a member for an id, in bytes
 that nobody reads too; inside of texts the quotes around it would be escaped. Every other byte stays as it came. The
@@ -14,7 +14,7 @@ from typing import Any
 from proxy.dialects._answer_json import load
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Chunk, Progress
-from proxy.issued_ids import MAX_ID_CHARS, IssuedIds
+from proxy.keyed.issued_ids import MAX_ID_CHARS, IssuedIds
 
 Gives = Callable[[dict[str, Any]], Iterable[str]]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.policy_testing.schema import CampaignFixture
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.replay.judging import Judged
 from proxy.telling import event
 

@@ -18,7 +18,7 @@ from proxy.detectors import build, field_table, patterns_beside
 from proxy.detectors.content import Content
 from proxy.errors import ConfigurationError
 from proxy.hunter.finding import Finding
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.publishing import publish
 from proxy.replay.hunting import Acting, Grown, Hunter, Hunting

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy.exchange import Principal
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack import Contain
 from proxy.rules.template_index import TemplateIndex

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from proxy.errors import ConfigurationError, StillgateError
-from proxy.sample_keys import SampleKey
+from proxy.keyed.sample_keys import SampleKey
 from proxy.samples.excerpt import Content, Excerpt
 
 _VERSION: Final = 1

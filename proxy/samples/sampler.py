@@ -24,8 +24,8 @@ from proxy.clock import Clock
 from proxy.decision import NO_SHADOW, Effect, Verdict
 from proxy.decisions.record import Ending
 from proxy.exchange import Call, Exchange, Text
+from proxy.keyed.sample_keys import read_public
 from proxy.log import get
-from proxy.sample_keys import read_public
 from proxy.samples.envelope import Envelope, Sealer
 from proxy.samples.excerpt import Content, Excerpt, Heard, excerpt
 from proxy.samples.files import append

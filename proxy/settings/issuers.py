@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from proxy.documents.document import Document
 from proxy.documents.problem import Problem
 from proxy.documents.strict_model import StrictModel
-from proxy.link_names import attribute_name
+from proxy.keyed.link_names import attribute_name
 from proxy.settings.types import ExistingFile, is_loopback
 
 Algorithm = Literal[

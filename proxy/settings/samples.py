@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from proxy.documents.strict_model import StrictModel
-from proxy.sample_keys import read_public
+from proxy.keyed.sample_keys import read_public
 from proxy.settings.types import FilePath
 
 Kind = Literal["degraded", "denied", "matched", "shadow"]

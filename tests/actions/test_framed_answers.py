@@ -18,7 +18,7 @@ from proxy.dialects._sse import EventSplitter
 from proxy.dialects.base import Dialect
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Call, Help, Helped, Usage
-from proxy.sealed_reasoning import PREFIX
+from proxy.keyed.sealed_reasoning import PREFIX
 from tests.actions.calls import CHAT, COMPLETIONS, MESSAGES, chat, completion, message
 from tests.actions.composing import Ladder
 from tests.dialects.streams import chat_chunk

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from proxy.actions.base import Tools
 from proxy.clock import VirtualClock
 from proxy.dialects.strict_json import write
-from proxy.sealed_reasoning import MAX_BLOCK_BYTES, PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import MAX_BLOCK_BYTES, PREFIX, SealedReasoning
 from proxy.secrets import Purpose
 from tests.actions.calls import CHAT, EXCHANGE, chat
 from tests.actions.composing import Ladder

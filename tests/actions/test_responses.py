@@ -17,7 +17,7 @@ from proxy.clock import VirtualClock
 from proxy.dialects.strict_json import write
 from proxy.errors import BadRequest
 from proxy.exchange import Call
-from proxy.sealed_reasoning import PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import PREFIX, SealedReasoning
 from proxy.secrets import Purpose
 from tests.actions.calls import EXCHANGE, HI, RESPONSES, acted, body, response
 from tests.actions.composing import Ladder

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from proxy.actions.base import Ask, Tools
 from proxy.clock import VirtualClock
 from proxy.exchange import Help, Helped
-from proxy.sealed_reasoning import PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import PREFIX, SealedReasoning
 from proxy.secrets import Purpose
 from tests.actions.calls import EXCHANGE, RESPONSES, response
 from tests.actions.composing import Done, Ladder

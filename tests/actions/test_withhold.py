@@ -20,7 +20,7 @@ from proxy.dialects.framed import FramedDecoder
 from proxy.dialects.strict_json import write
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Call, Exchange, Principal
-from proxy.sealed_reasoning import PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import PREFIX, SealedReasoning
 from proxy.secrets import Purpose
 from proxy.wire import Transform
 from tests.actions.composing import Ladder

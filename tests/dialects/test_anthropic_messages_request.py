@@ -10,7 +10,7 @@ from anthropic.types.message_create_params import MessageCreateParamsBase
 
 from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.errors import BadRequest, ConfigurationError
-from proxy.issued_ids import IssuedIds, taken
+from proxy.keyed.issued_ids import IssuedIds, taken
 
 DIALECT = AnthropicMessages()
 _BASE = {"model": "claude-x", "max_tokens": 16, "messages": [{"role": "user", "content": "hi"}]}

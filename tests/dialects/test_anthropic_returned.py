@@ -11,7 +11,7 @@ from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.dialects.strict_json import write
 from proxy.errors import BadRequest
 from proxy.exchange import Call
-from proxy.sealed_reasoning import PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import PREFIX, SealedReasoning
 
 DIALECT = AnthropicMessages()
 SEALED = SealedReasoning(b"k" * 32, "acme")

@@ -10,7 +10,7 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsBas
 
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.errors import BadRequest, ConfigurationError
-from proxy.issued_ids import IssuedIds, taken
+from proxy.keyed.issued_ids import IssuedIds, taken
 
 DIALECT = OpenAIChat()
 _BASE = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}

@@ -11,7 +11,7 @@ from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.strict_json import write
 from proxy.errors import BadRequest
 from proxy.exchange import Call
-from proxy.sealed_reasoning import PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import PREFIX, SealedReasoning
 
 DIALECT = OpenAIChat()
 SEALED = SealedReasoning(b"k" * 32, "acme")

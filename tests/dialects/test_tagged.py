@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from proxy.dialects.openai_responses import OpenAIResponses
 from proxy.dialects.tagged import TaggedDecoder
 from proxy.exchange import Call, Chunk
-from proxy.issued_ids import IssuedIds, taken
+from proxy.keyed.issued_ids import IssuedIds, taken
 from tests.dialects import responses
 from tests.dialects.streams import cut, read_by_a_client, sent
 

@@ -14,7 +14,7 @@ from proxy.clock import SystemClock
 from proxy.data_folder import socket_path
 from proxy.exchange import Text
 from proxy.fingerprint.winnow import Fingerprinter
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flag_book import FlagBook

@@ -19,7 +19,7 @@ from proxy.clock import SystemClock
 from proxy.data_folder import socket_path
 from proxy.hunter.event import Event
 from proxy.hunter.wire import decode
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.store import open_store
 from proxy.store.base import Store

@@ -11,7 +11,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from proxy.sealed_reasoning import PREFIX
+from proxy.keyed.sealed_reasoning import PREFIX
 from tests.dialects import responses
 from tests.dialects.streams import event, read_by_a_client
 from tests.end_to_end.customers import openai_client, record_of

@@ -14,7 +14,7 @@ import pytest_asyncio
 from typer.testing import CliRunner
 
 from proxy.cli import app
-from proxy.sample_keys import make_private
+from proxy.keyed.sample_keys import make_private
 from tests.end_to_end.customers import record_of
 from tests.end_to_end.people import changes, run, token_of
 from tests.end_to_end.scene import Scene, staged

@@ -19,7 +19,7 @@ from openai.types.responses import Response as OpenAIResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from proxy.sealed_reasoning import PREFIX
+from proxy.keyed.sealed_reasoning import PREFIX
 from tests.end_to_end.customers import HELLO, anthropic_client, openai_client, record_of
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
 from tests.end_to_end.thinkers import RESPONSES, SEAL, SECRET, THINKING, THOUGHT, events, script, thinking_of

@@ -11,7 +11,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from proxy.sealed_reasoning import PREFIX
+from proxy.keyed.sealed_reasoning import PREFIX
 from tests.end_to_end.customers import (
     HELLO,
     anthropic_client,

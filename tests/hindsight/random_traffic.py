@@ -28,7 +28,7 @@ from proxy.exchange import Answered, Call, Exchange, Usage, Work
 from proxy.fields import Value
 from proxy.fingerprint.winnow import Fingerprinter
 from proxy.intake import understand
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.packs.archive import Note, PackArchive
 from proxy.refusal import refused, to_error, to_verdict
 from proxy.rules.campaign_book import CampaignBook

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from proxy.hunter.event import Asked
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from tests.hunter.campaigns import (
     AMONG_HONEST_USERS,
     CAMPAIGNS,

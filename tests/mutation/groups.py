@@ -79,8 +79,8 @@ GROUPS: Mapping[str, Group] = {
         "dialects/_sse": ("dialects/sse", "actions/withhold"),
         "dialects/strict_json": ("dialects/strict_json", "dialects/json_cases"),
         "idempotency": ("idempotency",),
-        "issued_ids": ("issued_ids",),
-        "sealed_reasoning": ("sealed_reasoning",),
+        "keyed/issued_ids": ("keyed/issued_ids",),
+        "keyed/sealed_reasoning": ("keyed/sealed_reasoning",),
     },
     "settings": {
         "secrets": ("secrets",),

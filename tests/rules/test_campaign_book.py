@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules import campaign_book
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate

@@ -16,7 +16,7 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules import campaign_book, campaign_rows, campaign_sync
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_rows import (

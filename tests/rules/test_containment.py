@@ -9,7 +9,7 @@ import pytest
 
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.fingerprint.winnow import Prints
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.containment import Containment

@@ -8,7 +8,7 @@ from typing import Any, Final
 from proxy.decision import Effect, Verdict
 from proxy.decisions.record import Ending
 from proxy.exchange import Call, Principal, Text
-from proxy.sample_keys import SampleKey, load_private, make_private, read_public
+from proxy.keyed.sample_keys import SampleKey, load_private, make_private, read_public
 from proxy.samples.excerpt import Content, Excerpt
 from proxy.settings.samples import Samples
 from tests.decisions.endings import ending, exchange

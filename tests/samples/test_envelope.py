@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import ConfigurationError
-from proxy.sample_keys import SampleKey
+from proxy.keyed.sample_keys import SampleKey
 from proxy.samples.envelope import Envelope, Sealer, Unreadable, unseal
 from tests.samples.said import SAID, keys
 

@@ -14,7 +14,7 @@ from proxy.clock import VirtualClock
 from proxy.decision import NO_SHADOW, Effect, Shadow, Verdict
 from proxy.dialects import dialects
 from proxy.exchange import Call, Text
-from proxy.sample_keys import load_private
+from proxy.keyed.sample_keys import load_private
 from proxy.samples.envelope import Envelope, unseal
 from proxy.samples.excerpt import Heard
 from proxy.samples.files import Reader

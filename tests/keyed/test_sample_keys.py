@@ -13,7 +13,7 @@ from proxy.cli import app
 from proxy.config import load_settings
 from proxy.documents.problem import YamlProblems
 from proxy.errors import ConfigurationError
-from proxy.sample_keys import load_private, make_private, read_public
+from proxy.keyed.sample_keys import load_private, make_private, read_public
 
 
 def test_a_key_is_made_once_for_its_owner_alone_and_its_halves_belong_together(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from proxy.link_names import LinkNames
+from proxy.keyed.link_names import LinkNames
 
 VALUES = 1_000
 LONG = "x" * 8_000  # about as long as a header may be

@@ -18,7 +18,7 @@ from proxy.dialects.strict_json import write
 from proxy.dialects.tagged import TaggedDecoder
 from proxy.errors import BadRequest
 from proxy.exchange import Call
-from proxy.issued_ids import IssuedIds, taken
+from proxy.keyed.issued_ids import IssuedIds, taken
 from tests.dialects.streams import event
 
 KEY = b"k" * 32

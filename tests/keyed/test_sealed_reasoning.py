@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import TooLarge, UpstreamFailed
-from proxy.sealed_reasoning import MAX_BLOCK_BYTES, PREFIX, SealedReasoning
+from proxy.keyed.sealed_reasoning import MAX_BLOCK_BYTES, PREFIX, SealedReasoning
 
 KEY = b"k" * 32
 BLOCK = {"type": "thinking", "thinking": "first the one, then the other", "signature": "c2VhbA=="}

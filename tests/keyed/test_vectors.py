@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from proxy.vectors import Vectors, turned
+from proxy.keyed.vectors import Vectors, turned
 
 KEY = b"k" * 32
 _FIGURES = st.floats(-100, 100, allow_subnormal=False)
