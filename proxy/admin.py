@@ -26,8 +26,8 @@ from proxy.admin_side.side import AdminSide, Route
 from proxy.admin_side.trace import trace
 from proxy.auth.admin import Role
 from proxy.config import Settings
-from proxy.data_folder import ADMIN_SOCKET, socket_place
 from proxy.errors import ConfigurationError
+from proxy.files.data_folder import ADMIN_SOCKET, socket_place
 from proxy.start import own_sockets, url_of
 
 __all__ = ["ROUTES", "AdminSide", "Door", "admin_app", "open_admin"]

@@ -14,7 +14,7 @@ from typing import Any, Final, TextIO
 
 import orjson
 
-from proxy.outlet import Outlet, write_all
+from proxy.files.outlet import Outlet, write_all
 from proxy.without import without
 
 with without("rich"):  # three megabytes, for tracebacks that are not printed here

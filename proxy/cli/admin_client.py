@@ -19,8 +19,8 @@ import orjson
 from proxy.auth.admin import PREFIX
 from proxy.auth.api_key import minted_here
 from proxy.config import load_settings
-from proxy.data_folder import ADMIN_SOCKET
 from proxy.errors import ConfigurationError, StillgateError
+from proxy.files.data_folder import ADMIN_SOCKET
 from proxy.secrets import read_secret_file
 from proxy.settings.types import is_loopback
 

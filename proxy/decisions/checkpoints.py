@@ -23,8 +23,8 @@ from proxy.decisions.chain import Chain, Head, HeadFile
 from proxy.decisions.columns import SCHEMA
 from proxy.decisions.signing import handover_file, load_signer
 from proxy.errors import ConfigurationError
+from proxy.files.outlet import Outlet, write_all
 from proxy.log import get
-from proxy.outlet import Outlet, write_all
 
 BODY: Final = "stillgate.log/v1"
 HEADS: Final = "*.head"

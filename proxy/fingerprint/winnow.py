@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
-from proxy.distinct import distinct
 from proxy.exchange import Text
 from proxy.fingerprint.canonical import Alphabet, Canonical
+from proxy.fingerprint.distinct import distinct
 from proxy.fingerprint.grams import GRAM, ROW_LETTERS, RUN_SURE, Grams, Hashes, Letters
 
 KEY_BYTES = 32

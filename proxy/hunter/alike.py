@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from proxy.distinct import distinct
+from proxy.fingerprint.distinct import distinct
 from proxy.hunter.background import Background
 from proxy.hunter.chance import SUSPICIOUS, excess_of
 from proxy.hunter.holders import Holders

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.distinct import distinct
+from proxy.fingerprint.distinct import distinct
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.chance import Floats, shape_of
 from proxy.hunter.ledger import Ledger

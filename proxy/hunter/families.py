@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.distinct import distinct
+from proxy.fingerprint.distinct import distinct
 from proxy.hunter.accounts import WISHES
 from proxy.hunter.background import AGE_BINS, mean_log_output
 from proxy.hunter.case import Case

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.distinct import distinct
+from proxy.fingerprint.distinct import distinct
 
 Keys = NDArray[np.uint64]
 Numbers = NDArray[np.int32]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from proxy.distinct import distinct
+from proxy.fingerprint.distinct import distinct
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background, mean_log_output
 from proxy.hunter.chance import Floats

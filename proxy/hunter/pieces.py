@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.distinct import distinct
+from proxy.fingerprint.distinct import distinct
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.distinct import distinct
+from proxy.fingerprint.distinct import distinct
 from proxy.hunter.background import DOUBT, tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import beyond, excess_of

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.distinct import distinct
+from proxy.fingerprint.distinct import distinct
 from proxy.hunter.background import AGE_BINS, Background
 from proxy.hunter.chance import SUSPICIOUS, Floats, excess
 from proxy.hunter.dealing import mark_dealt

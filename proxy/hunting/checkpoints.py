@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from proxy.errors import StoreUnavailable
+from proxy.files.whole_file import write_whole
 from proxy.log import get
 from proxy.store.base import Row, Store
-from proxy.whole_file import write_whole
 
 CHECKPOINTS_TABLE = "hunter_checkpoints"
 STATE_TABLE = "hunter_state"

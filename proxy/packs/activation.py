@@ -13,10 +13,10 @@ from pathlib import Path
 from proxy.documents.problem import YamlProblems
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
+from proxy.files.whole_file import write_whole
 from proxy.packs.archive import archived_file
 from proxy.packs.keeper import PackKeeper
 from proxy.rules.pack_loading import check_pack
-from proxy.whole_file import write_whole
 
 _NOT_OURS = {
     errno.EROFS: "lies on a read-only mount",

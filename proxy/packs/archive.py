@@ -16,10 +16,10 @@ import orjson
 from proxy.documents.problem import YamlProblems
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
+from proxy.files.whole_file import write_whole
 from proxy.log import get
 from proxy.rules.pack import Mode, Pack
 from proxy.rules.pack_loading import check_pack
-from proxy.whole_file import write_whole
 
 PACKS_FOLDER = "packs"
 _INDEX = "index.json"

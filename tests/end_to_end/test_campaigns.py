@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from proxy.clock import SystemClock
-from proxy.data_folder import socket_path
 from proxy.exchange import Text
+from proxy.files.data_folder import socket_path
 from proxy.fingerprint.winnow import Fingerprinter
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_flags import raise_flags

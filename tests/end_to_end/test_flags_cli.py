@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from proxy.cli import app
 from proxy.clock import SystemClock
-from proxy.data_folder import socket_path
+from proxy.files.data_folder import socket_path
 from proxy.rules.flag_rows import flag_row
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.pack import Subject

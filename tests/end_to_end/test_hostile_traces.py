@@ -19,7 +19,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from proxy.auth.api_key import digest, mint
-from proxy.data_folder import socket_path
+from proxy.files.data_folder import socket_path
 from proxy.secrets import Purpose, load_or_create_master
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, chat, staged
 from tests.rig.raw_client import get, post

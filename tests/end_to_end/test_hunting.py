@@ -16,7 +16,7 @@ from urllib.parse import quote
 import psutil
 
 from proxy.clock import SystemClock
-from proxy.data_folder import socket_path
+from proxy.files.data_folder import socket_path
 from proxy.hunter.event import Event
 from proxy.hunter.wire import decode
 from proxy.keyed.link_names import LinkNames

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.distinct import distinct
+from proxy.fingerprint.distinct import distinct
 
 
 @given(st.lists(st.integers(0, 20)))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.data_folder import announced, held, socket_place
 from proxy.errors import ConfigurationError
+from proxy.files.data_folder import announced, held, socket_place
 from tests.rig.unwritable import unwritable
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.whole_file import write_whole
+from proxy.files.whole_file import write_whole
 
 
 def test_what_cannot_be_written_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:

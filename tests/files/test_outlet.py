@@ -15,8 +15,8 @@ from typing import cast
 
 import pytest
 
+from proxy.files.outlet import Outlet, write_all
 from proxy.log import configure, get
-from proxy.outlet import Outlet, write_all
 
 
 @pytest.fixture(params=[True, False], ids=["blocking", "non-blocking"])
