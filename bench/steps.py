@@ -46,11 +46,11 @@ from proxy.dialects import dialects
 from proxy.exchange import Exchange, Principal
 from proxy.intake import understand
 from proxy.limit_headers import LimitHeaders
-from proxy.metrics import Tally
 from proxy.rules.pack_loading import load_pack
 from proxy.rules.reservation import Amounts, Reservation
 from proxy.secrets import Master
 from proxy.store.memory import MemoryStore
+from proxy.telemetry.metrics import Tally
 
 _KEY = b"k" * KEY_BYTES
 _CALLERS = 20  # so many that none meets the limits of the default pack

@@ -32,8 +32,6 @@ from proxy.intake import Reader
 from proxy.keyed.link_names import LinkNames
 from proxy.log import get
 from proxy.machine.descriptors import connections_within
-from proxy.metered_store import MeteredStore
-from proxy.metrics import Refusal, Tally
 from proxy.parts import Parts
 from proxy.recording import follow_epochs, open_journal, open_recorder, open_sampler
 from proxy.rules.pack import Mode, Pack
@@ -44,13 +42,15 @@ from proxy.snapshot import read as read_snapshot
 from proxy.start import listening_socket, store_access
 from proxy.store import open_store
 from proxy.store.base import Store
+from proxy.telemetry.metered_store import MeteredStore
+from proxy.telemetry.metrics import Refusal, Tally
+from proxy.telemetry.tracing import spans_of, tracing_of
 from proxy.telling import Teller
-from proxy.tracing import spans_of, tracing_of
 from proxy.upstream.model_api import Origin, Upstream
 from proxy.upstream.served_model import served_models
 
 if TYPE_CHECKING:
-    from proxy.telemetry import Spans
+    from proxy.telemetry.spans import Spans
 
 # For the store to say which keys have changed: from then on whoever has asked is known while it is away.
 _FIRST_CONTACT_S = 1.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from proxy.deciding import Decision
 from proxy.decisions.record import Ending
 from proxy.errors import ProxyError
-from proxy.metrics import Refusal, Tally
 from proxy.rules.pack import Mode
+from proxy.telemetry.metrics import Refusal, Tally
 
 # By the code that the client is told; whatever else is wrong before an exchange is accepted is its framing.
 _REFUSALS = {

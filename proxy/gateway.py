@@ -38,13 +38,13 @@ from proxy.idempotency import Claims, key_of
 from proxy.intake import Intake, Reader
 from proxy.limit_headers import LimitHeaders
 from proxy.log import get
-from proxy.metrics import Refusal
 from proxy.parts import Parts
 from proxy.refusal import refused, to_error, to_verdict
 from proxy.relay import Relay
 from proxy.routing import route
 from proxy.rules.reservation import NOTHING, Amounts
 from proxy.sending import send, to_send
+from proxy.telemetry.metrics import Refusal
 
 _CLIENT_ID_CHARS = 128
 _WATCH_S = 1.0

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from proxy.control import Line, LineClosed, answer_parent
-from proxy.metrics import Refusal, Tally, merge
+from proxy.telemetry.metrics import Refusal, Tally, merge
 
 
 async def pair() -> tuple[Line, Line]:

@@ -16,7 +16,7 @@ from proxy.admin_side import health
 from proxy.cli import app
 from proxy.config import Limits
 from proxy.documents.strict_yaml import parse
-from proxy.metrics import METRICS, Refusal
+from proxy.telemetry.metrics import METRICS, Refusal
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

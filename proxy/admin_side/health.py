@@ -7,7 +7,7 @@ from aiohttp import web
 from proxy.admin_side.documents import answer, query
 from proxy.admin_side.side import AdminSide
 from proxy.auth.admin import Caller
-from proxy.exposition import CONTENT_TYPE
+from proxy.telemetry.exposition import CONTENT_TYPE
 
 
 def add_health(app: web.Application, side: AdminSide) -> None:

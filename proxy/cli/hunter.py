@@ -21,7 +21,6 @@ from proxy.clock import SystemClock
 from proxy.config import Settings, load_settings
 from proxy.documents.problem import YamlProblems
 from proxy.errors import ConfigurationError
-from proxy.exposition import CONTENT_TYPE, render
 from proxy.hunting.core import hunt
 from proxy.hunting.hunter import Hunter
 from proxy.hunting.process import checkpoints_for, hunting
@@ -32,6 +31,7 @@ from proxy.rules.pack import Mode
 from proxy.runtime import check_runtime, leave_no_core
 from proxy.start import store_access, url_of
 from proxy.store import open_store
+from proxy.telemetry.exposition import CONTENT_TYPE, render
 from proxy.threads import share_threads
 
 

@@ -17,14 +17,14 @@ from proxy.hunting.decisions import Decisions
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.lease import Lease
 from proxy.hunting.publishing import Publisher
-from proxy.metered_store import MeteredStore
-from proxy.metrics import Tally
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flag_sync import FlagSync
 from proxy.rules.pack import Mode, Pack
 from proxy.store.base import Store
 from proxy.store.feed_follower import follow_feed
+from proxy.telemetry.metered_store import MeteredStore
+from proxy.telemetry.metrics import Tally
 
 CHECKPOINT_FILE = Path("hunter") / "state"
 

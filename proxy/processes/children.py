@@ -14,8 +14,8 @@ from typing import NamedTuple
 from proxy.control import Line, LineClosed
 from proxy.errors import ConfigurationError
 from proxy.log import get
-from proxy.metrics import Snapshot
 from proxy.start import Start
+from proxy.telemetry.metrics import Snapshot
 
 _START_S = 30.0
 _SNAPSHOT_S = 2.0

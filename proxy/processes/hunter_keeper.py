@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from proxy.errors import ConfigurationError
 from proxy.log import get
-from proxy.metrics import Snapshot, merge
 from proxy.processes.children import HUNTER, Counted, Program, Worker, counted
 from proxy.start import Start
+from proxy.telemetry.metrics import Snapshot, merge
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0

@@ -21,13 +21,11 @@ from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.decisions.epochs import Epochs
-from proxy.exposition import render
 from proxy.files.data_folder import announced, held
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.log import get
 from proxy.machine.memory import Memory
 from proxy.machine.memory_watch import MemoryWatch
-from proxy.metrics import merge
 from proxy.packs.archive import PACKS_FOLDER, PackArchive
 from proxy.packs.keeper import PackKeeper
 from proxy.packs.pattern_copy import copy_patterns
@@ -46,6 +44,8 @@ from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.store_opening import opened
 from proxy.store_watch import StoreWatch
+from proxy.telemetry.exposition import render
+from proxy.telemetry.metrics import merge
 
 STATE_FILE = "serve.json"
 

@@ -14,7 +14,7 @@ from proxy.course import Terms
 from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call
-from proxy.metrics import Tally
+from proxy.telemetry.metrics import Tally
 from proxy.upstream.asked_rest import AskedRest
 from proxy.upstream.model_api import Upstream, UpstreamAnswer, UpstreamUnreachable
 

@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import TypeVar
 
 from proxy.errors import StoreUnavailable
-from proxy.metrics import Tally
 from proxy.store.base import Ask, Changes, Claim, Claimed, Conclusion, Credit, Grant, Held, Hold, Note, Row, Store, Tail
+from proxy.telemetry.metrics import Tally
 
 T = TypeVar("T")
 

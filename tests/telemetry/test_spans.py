@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from proxy import telemetry
 from proxy.decision import Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.record import Ending
 from proxy.exchange import Call
-from proxy.telemetry import Address, Spans, address_of
+from proxy.telemetry.spans import Address, Spans, address_of
 from proxy.trace_context import Remote, Trace
 from tests.decisions.endings import STARTED, ending, exchange, recorder
 from tests.rig.collector import Collector, Span
@@ -170,7 +169,7 @@ async def test_a_trusted_client_is_the_parent_and_another_one_is_linked_to(colle
 async def test_while_the_collector_is_away_spans_wait_bounded_and_the_rest_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(telemetry, "_CLOSE_S", 0.2)
+    monkeypatch.setattr("proxy.telemetry.spans._CLOSE_S", 0.2)
     spans = sender(NOWHERE)
     began = time.perf_counter()
     for number in range(1, 5001):
@@ -194,7 +193,7 @@ async def test_what_a_collector_refuses_is_counted_and_nothing_is_sent_twice(col
 
 
 async def test_a_collector_that_never_answers_holds_up_neither_loop_nor_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telemetry, "_CLOSE_S", 0.2)
+    monkeypatch.setattr("proxy.telemetry.spans._CLOSE_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         spans = sender(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/traces")

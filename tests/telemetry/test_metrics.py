@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from proxy import counting
 from proxy.decision import Effect, Outcome
 from proxy.exchange import Usage
-from proxy.exposition import render
-from proxy.metrics import METRICS, Refusal, Snapshot, Tally, merge
+from proxy.telemetry.exposition import render
+from proxy.telemetry.metrics import METRICS, Refusal, Snapshot, Tally, merge
 
 
 def values(exposition: bytes) -> dict[str, float]:

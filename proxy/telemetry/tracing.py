@@ -16,7 +16,7 @@ from proxy.settings.trace import NO_OTEL, TraceSettings
 from proxy.trace_context import Tracing
 
 if TYPE_CHECKING:
-    from proxy.telemetry import Spans
+    from proxy.telemetry.spans import Spans
 
 
 def tracing_of(settings: TraceSettings, bits: Callable[[int], int]) -> Tracing:
@@ -29,7 +29,7 @@ def spans_of(settings: Settings, worker: int, recorder: Recorder) -> Spans | Non
     if settings.trace.otlp_url is None:
         return None
     try:
-        from proxy.telemetry import Spans, address_of  # noqa: PLC0415 - its libraries need not be there
+        from proxy.telemetry.spans import Spans, address_of  # noqa: PLC0415 - its libraries need not be there
     except ImportError:
         raise ConfigurationError(NO_OTEL) from None
     return Spans(
