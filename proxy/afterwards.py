@@ -14,8 +14,8 @@ from typing import Final
 from proxy.deciding import Decider
 from proxy.decisions.journal import Journal
 from proxy.decisions.record import Ending
+from proxy.hunting.telling import Teller
 from proxy.log import get
-from proxy.telling import Teller
 
 _WAIT_S: Final = 0.05
 # Some half a millisecond of work, twice as much in unusual scripts.

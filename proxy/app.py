@@ -27,6 +27,7 @@ from proxy.decisions.shared_heads import SharedHeads
 from proxy.dialects import dialects
 from proxy.gateway import Gateway
 from proxy.helper_model import HelperModels
+from proxy.hunting.telling import Teller
 from proxy.idempotency import Claims
 from proxy.intake import Reader
 from proxy.keyed.link_names import LinkNames
@@ -45,7 +46,6 @@ from proxy.store.base import Store
 from proxy.telemetry.metered_store import MeteredStore
 from proxy.telemetry.metrics import Refusal, Tally
 from proxy.telemetry.tracing import spans_of, tracing_of
-from proxy.telling import Teller
 from proxy.upstream.model_api import Origin, Upstream
 from proxy.upstream.served_model import served_models
 

@@ -20,6 +20,7 @@ from proxy.detectors import build, field_table
 from proxy.detectors.base import Storing
 from proxy.errors import StoreUnavailable
 from proxy.fingerprint.winnow import Fingerprinter
+from proxy.hunting.telling import TOLD_FIELDS
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_sync import CampaignSync
@@ -37,7 +38,6 @@ from proxy.store.base import Store
 from proxy.store.feed_follower import follow_feed
 from proxy.store.memory import MemoryStore
 from proxy.store_loss import StoreLoss
-from proxy.telling import TOLD_FIELDS
 
 _FLUSH_S = 1.0
 _SWEEP_S = 3600.0

@@ -12,9 +12,9 @@ from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
 from proxy.decisions.journal import Journal
 from proxy.dialects.base import Dialect
+from proxy.hunting.telling import Teller
 from proxy.samples.sampler import Sampler
 from proxy.telemetry.metrics import Tally
-from proxy.telling import Teller
 from proxy.trace_context import Tracing
 from proxy.upstream.model_api import Upstream
 from proxy.upstream.served_model import ServedModel

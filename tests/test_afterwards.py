@@ -12,8 +12,8 @@ from proxy.afterwards import Afterwards
 from proxy.deciding import Decider
 from proxy.decisions.record import Ending
 from proxy.exchange import Exchange, Text
+from tests.hunting.test_telling import ended, exchange
 from tests.test_deciding import Bench
-from tests.test_telling import ended, exchange
 
 Told = tuple[str, Sequence[str] | None]
 

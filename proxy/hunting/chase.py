@@ -27,12 +27,12 @@ from proxy.hunting.core import Core, Kind, terms_of
 from proxy.hunting.decisions import Decisions
 from proxy.hunting.lease import Lease
 from proxy.hunting.publishing import Publisher
+from proxy.hunting.telling import EVENTS_STREAM
 from proxy.log import get
 from proxy.rules.flag_sync import FlagSync
 from proxy.rules.pack import Mode, Pack
 from proxy.store.base import Store
 from proxy.telemetry.metrics import Tally
-from proxy.telling import EVENTS_STREAM
 
 # Batches in one read; up to four megabytes, and half a second of the core's work on ordinary ones.
 _READ = 16

@@ -18,7 +18,7 @@ from proxy.hunter.finding_rows import (
     piece_rows,
     read_head,
 )
-from proxy.publishing import known_campaign
+from proxy.hunting.acting import known_campaign
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flags import Flags

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple, Protocol
 
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
+from proxy.hunting.telling import event
 from proxy.keyed.link_names import LinkNames
 from proxy.replay.judging import Judged
-from proxy.telling import event
 
 _BATCH: Final = 2_048
 # A moment is skipped until so much of what the hunter holds is new. To judge costs some microseconds for each exchange

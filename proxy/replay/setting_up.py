@@ -18,9 +18,10 @@ from proxy.detectors import build, field_table, patterns_beside
 from proxy.detectors.content import Content
 from proxy.errors import ConfigurationError
 from proxy.hunter.finding import Finding
+from proxy.hunting.acting import publish
+from proxy.hunting.telling import TOLD_FIELDS
 from proxy.keyed.link_names import LinkNames
 from proxy.packs.archive import PACKS_FOLDER, load_archived
-from proxy.publishing import publish
 from proxy.replay.hunting import Acting, Grown, Hunter, Hunting
 from proxy.replay.judging import Judging
 from proxy.replay.reading import Wants
@@ -36,7 +37,6 @@ from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack import Mode, Pack, hunts
 from proxy.rules.signal_book import SignalBook
 from proxy.store.memory import MemoryStore
-from proxy.telling import TOLD_FIELDS
 
 # Of each purpose its own, 32 bytes: traffic is replayed with the text at hand, so nothing is secret here, and the same
 # traffic gives the same prints again.

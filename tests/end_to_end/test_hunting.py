@@ -19,11 +19,11 @@ from proxy.clock import SystemClock
 from proxy.files.data_folder import socket_path
 from proxy.hunter.event import Event
 from proxy.hunter.wire import decode
+from proxy.hunting.telling import EVENTS_STREAM
 from proxy.keyed.link_names import LinkNames
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.store import open_store
 from proxy.store.base import Store
-from proxy.telling import EVENTS_STREAM
 from tests.end_to_end.customers import assert_said_nothing_wrong
 from tests.end_to_end.people import changes, run, token_of
 from tests.end_to_end.scene import CHAT, Scene, answer, chat, staged

@@ -33,6 +33,7 @@ from proxy.hunting.checkpoints import (
 from proxy.hunting.core import Kind
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import hunting
+from proxy.hunting.telling import EVENTS_STREAM
 from proxy.rules import campaign_rows
 from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flag_rows import flag_row
@@ -43,7 +44,6 @@ from proxy.store import open_store
 from proxy.store.base import Held, Hold, Row, Store, Tail
 from proxy.store.memory import MemoryStore
 from proxy.telemetry.metrics import Snapshot
-from proxy.telling import EVENTS_STREAM
 from tests.hunter.events import event
 from tests.hunting.fake_hunt import QUICK, FakeHunt, pack
 from tests.rig.valkey import Valkey, command

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from proxy import telling
 from proxy.clock import VirtualClock
 from proxy.decision import Effect, Outcome, Verdict
 from proxy.decisions.record import Ending
@@ -21,10 +20,11 @@ from proxy.errors import StoreUnavailable
 from proxy.exchange import Call, Exchange, Principal, Usage
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.wire import decode
+from proxy.hunting import telling
+from proxy.hunting.telling import EVENTS_STREAM, Teller, event_of
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.pack import Campaign, FlagSpec, Mode, Pack, Subject, hunts
 from proxy.store.memory import MemoryStore
-from proxy.telling import EVENTS_STREAM, Teller, event_of
 
 NAMES = LinkNames(b"k" * 32)
 ALLOWED = Verdict(Effect.ALLOW)
