@@ -30,9 +30,9 @@ from proxy.clients.framing import check_body_headers, check_framing
 from proxy.clients.peer import client_address
 from proxy.clock import SystemClock
 from proxy.config import load_settings
-from proxy.course import Course, Terms, close
-from proxy.deciders import Deciders
-from proxy.deciding import Decider
+from proxy.deciding.course import Course, Terms, close
+from proxy.deciding.decider import Decider
+from proxy.deciding.deciders import Deciders
 from proxy.decision import Effect, Outcome
 from proxy.decisions.chain import Chain, Head
 from proxy.decisions.epochs import KEY_BYTES

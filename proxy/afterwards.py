@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from proxy.deciding import Decider
+from proxy.deciding.decider import Decider
 from proxy.decisions.journal import Journal
 from proxy.decisions.record import Ending
 from proxy.hunting.telling import Teller

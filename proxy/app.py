@@ -21,7 +21,9 @@ from proxy.clients.listener import Caps, Listener
 from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.config import Upstream as UpstreamSettings
-from proxy.deciders import Deciders
+from proxy.deciding.deciders import Deciders
+from proxy.deciding.snapshot import Remembered, Unusable
+from proxy.deciding.snapshot import read as read_snapshot
 from proxy.decisions.journal import Journal
 from proxy.decisions.shared_heads import SharedHeads
 from proxy.dialects import dialects
@@ -38,8 +40,6 @@ from proxy.recording import follow_epochs, open_journal, open_recorder, open_sam
 from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_master, read_secret_file
 from proxy.serving import Serving
-from proxy.snapshot import Remembered, Unusable
-from proxy.snapshot import read as read_snapshot
 from proxy.start import listening_socket, store_access
 from proxy.store import open_store
 from proxy.store.base import Store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.counting import count_ending
-from proxy.course import Course, close, learn
+from proxy.deciding.course import Course, close, learn
 from proxy.decision import Outcome
 from proxy.decisions.record import Ending
 from proxy.idempotency import Claims

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.deciding import Decision
+from proxy.deciding.decider import Decision
 from proxy.decisions.record import Ending
 from proxy.errors import ProxyError
 from proxy.rules.pack import Mode

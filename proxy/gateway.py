@@ -12,15 +12,15 @@ import asyncio
 from aiohttp import web
 
 from proxy.admission import Admission
-from proxy.answering import Answering
 from proxy.clients.answers import Answer, AnswerWriter, Reply
 from proxy.clients.connection import Connection
 from proxy.clients.framing import check_framing
 from proxy.clients.peer import client_address
 from proxy.closing import closed
 from proxy.counting import count_decision, count_refusal
-from proxy.course import Course, leave, outcome_of
-from proxy.deciding import Decider, Decision
+from proxy.deciding.answering import Answering
+from proxy.deciding.course import Course, leave, outcome_of
+from proxy.deciding.decider import Decider, Decision
 from proxy.decision import Effect, Outcome
 from proxy.decisions.writer import LogUnavailable
 from proxy.dialects.base import Dialect

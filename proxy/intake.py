@@ -11,7 +11,7 @@ from aiohttp import web
 
 from proxy.clients.connection import Connection, Deadlines
 from proxy.clients.framing import check_body_headers
-from proxy.deciding import Decider
+from proxy.deciding.decider import Decider
 from proxy.dialects.base import Dialect
 from proxy.errors import BadRequest, TooLarge, Unavailable
 from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange, Text, text_bytes

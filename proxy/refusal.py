@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from proxy.deciding import Decision
+from proxy.deciding.decider import Decision
 from proxy.decision import ALLOWED, NO_SHADOW, Effect, Shadow, Verdict
 from proxy.errors import LimitReached, ProxyError
 from proxy.rules.engine import NO_JUDGEMENT

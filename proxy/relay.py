@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from proxy.answering import Answering
 from proxy.clients.answers import Answer, AnswerWriter, Reply, Stream
 from proxy.clients.framing import Doubtful
-from proxy.course import Course
+from proxy.deciding.answering import Answering
+from proxy.deciding.course import Course
 from proxy.decision import Effect, Outcome
 from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.tagged import TaggedDecoder

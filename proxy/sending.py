@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from proxy.course import Course
-from proxy.deciding import Decision
+from proxy.deciding.course import Course
+from proxy.deciding.decider import Decision
 from proxy.dialects.base import Dialect
 from proxy.errors import UpstreamTimeout
 from proxy.exchange import Call

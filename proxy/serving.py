@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from proxy.clients.listener import Listener
-from proxy.deciders import Deciders
+from proxy.deciding.deciders import Deciders
 from proxy.gateway import Gateway
 from proxy.machine.collecting import collect_all
 from proxy.parts import Parts

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from proxy.afterwards import Afterwards
-from proxy.deciding import Decider
+from proxy.deciding.decider import Decider
 from proxy.decisions.record import Ending
 from proxy.exchange import Exchange, Text
+from tests.deciding.test_decider import Bench
 from tests.hunting.test_telling import ended, exchange
-from tests.test_deciding import Bench
 
 Told = tuple[str, Sequence[str] | None]
 

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.actions.base import Question
 from proxy.clock import VirtualClock
-from proxy.course import Terms
+from proxy.deciding.course import Terms
 from proxy.dialects import dialects
 from proxy.dialects.base import Dialect
 from proxy.exchange import Help, Usage

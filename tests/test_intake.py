@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from proxy.deciding import Decider
+from proxy.deciding.decider import Decider
 from proxy.dialects import dialects
 from proxy.dialects.strict_json import write
 from proxy.exchange import Exchange, Principal
 from proxy.intake import Intake, understand
 from proxy.keyed.sealed_reasoning import PREFIX
-from tests.test_deciding import Bench
+from tests.deciding.test_decider import Bench
 
 MESSAGES = dialects()["/v1/messages"]
 THOUGHT = {"type": "thinking", "thinking": "a thought of its own, " * 40, "signature": "c2VhbA=="}

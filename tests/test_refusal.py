@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.actions.base import Rejection
-from proxy.deciding import Decision
+from proxy.deciding.decider import Decision
 from proxy.decision import ALLOWED, Effect, Shadow, Verdict
 from proxy.errors import BadRequest, LimitReached
 from proxy.refusal import refused, to_error, to_verdict

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from proxy.actions.base import ModelFacts, Tools
 from proxy.clock import VirtualClock
-from proxy.course import Terms
-from proxy.deciding import Decider, Decision
+from proxy.deciding.course import Terms
+from proxy.deciding.decider import Decider, Decision
 from proxy.decision import Effect
 from proxy.detectors.base import Detector
 from proxy.dialects import dialects

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from proxy.clock import VirtualClock
-from proxy.course import Terms
-from proxy.deciding import Decider, Decision
+from proxy.deciding.course import Terms
+from proxy.deciding.decider import Decider, Decision
 from proxy.decision import Effect
 from proxy.exchange import Answered, Call, Exchange, Principal, Usage
 from proxy.fields import FieldTable

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from proxy.actions.base import Tools
 from proxy.clock import VirtualClock
-from proxy.deciding import Decider, Decision
+from proxy.deciding.decider import Decider, Decision
 from proxy.decisions.logged import Logged
 from proxy.exchange import Call, Exchange
 from proxy.fields import Fields, FieldTable

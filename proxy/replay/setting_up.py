@@ -12,8 +12,8 @@ import orjson
 from proxy.actions.base import Tools
 from proxy.clock import VirtualClock
 from proxy.config import Model, Settings
-from proxy.course import Terms
-from proxy.deciding import Decider
+from proxy.deciding.course import Terms
+from proxy.deciding.decider import Decider
 from proxy.detectors import build, field_table, patterns_beside
 from proxy.detectors.content import Content
 from proxy.errors import ConfigurationError

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 import orjson
 
-from proxy.deciding import Decision
+from proxy.deciding.decider import Decision
 from proxy.decision import Effect
 from proxy.exchange import Exchange
 from proxy.replay.hunting import Grown

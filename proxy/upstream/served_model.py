@@ -10,7 +10,7 @@ from typing import Any
 from proxy.breaker import Breaker
 from proxy.clock import Clock
 from proxy.config import Model, Settings
-from proxy.course import Terms
+from proxy.deciding.course import Terms
 from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call

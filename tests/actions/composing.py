@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from proxy.actions import ACTIONS
 from proxy.actions.base import Ask, ModelFacts, Tools
-from proxy.answering import Answering
 from proxy.clock import VirtualClock
-from proxy.deciding import Decider
+from proxy.deciding.answering import Answering
+from proxy.deciding.decider import Decider
 from proxy.decision import Effect, Verdict
 from proxy.detectors import field_table
 from proxy.dialects.base import Dialect

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.actions.base import Rejection
 from proxy.actions.challenge import Challenge
-from proxy.deciding import Decision
+from proxy.deciding.decider import Decision
 from proxy.decision import Effect
 from proxy.refusal import to_error
 from proxy.rules.pack import Approval, ClientMessage, Rung

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from proxy.actions.base import ModelFacts, Tools
-from proxy.answering import Answering
 from proxy.clock import VirtualClock
-from proxy.deciding import Decider, Decision
+from proxy.deciding.answering import Answering
+from proxy.deciding.decider import Decider, Decision
 from proxy.decision import Effect, Outcome, Verdict
 from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import Pseudonyms

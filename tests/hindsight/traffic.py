@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from proxy.clock import VirtualClock
-from proxy.deciding import Decision
+from proxy.deciding.decider import Decision
 from proxy.decision import ALLOWED, Effect, Outcome
 from proxy.decisions.logged import Logged, read_logged
 from proxy.decisions.pseudonyms import Pseudonyms

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.clock import VirtualClock
-from proxy.deciding import Reserving
+from proxy.deciding.decider import Reserving
 from proxy.exchange import Principal, Ties
 from proxy.rules import instant_quotas
 from proxy.rules.instant_quotas import InstantQuotas

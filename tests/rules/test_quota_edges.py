@@ -10,7 +10,7 @@ import pytest
 
 from proxy.auth.token_claims import read_caller
 from proxy.clock import Clock, VirtualClock
-from proxy.course import Terms
+from proxy.deciding.course import Terms
 from proxy.exchange import Principal
 from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.quotas import Quotas

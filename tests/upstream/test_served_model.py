@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.clock import VirtualClock
-from proxy.course import Terms
+from proxy.deciding.course import Terms
 from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.dialects.base import Dialect
 from proxy.dialects.openai_chat import OpenAIChat

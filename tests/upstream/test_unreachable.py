@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from proxy.clock import VirtualClock
-from proxy.course import Terms
+from proxy.deciding.course import Terms
 from proxy.dialects import dialects
 from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from proxy.upstream.model_api import Origin, Upstream, UpstreamConnectTimeout, UpstreamUnreachable

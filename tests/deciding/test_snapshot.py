@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy import snapshot
 from proxy.auth.api_key import KeyRequest, digest
 from proxy.auth.key_cache import KeyCache
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import VirtualClock
+from proxy.deciding import snapshot
+from proxy.deciding.snapshot import Remembered, Unusable, read
 from proxy.errors import StoreUnavailable, Unauthenticated, Unavailable
 from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE, campaign_rows
 from proxy.rules.campaign_store import CampaignStore
@@ -22,7 +23,6 @@ from proxy.rules.flag_sync import FlagSync
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack import Subject
-from proxy.snapshot import Remembered, Unusable, read
 from proxy.snapshot_keeper import SnapshotKeeper
 from proxy.store.base import FEED_ROWS, Row
 from proxy.store.memory import MemoryStore

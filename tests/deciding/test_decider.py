@@ -15,7 +15,7 @@ from proxy.actions.clamp import Clamp
 from proxy.actions.reject import Reject
 from proxy.actions.withhold import Withhold
 from proxy.clock import VirtualClock
-from proxy.deciding import Decider, Decision
+from proxy.deciding.decider import Decider, Decision
 from proxy.decision import Effect
 from proxy.detectors import field_table
 from proxy.detectors.account import AccountFacts

@@ -15,7 +15,8 @@ from typing import Any
 from proxy.actions.base import Ask, ModelFacts, Tools
 from proxy.clock import Clock
 from proxy.config import Settings
-from proxy.deciding import Decider
+from proxy.deciding.decider import Decider
+from proxy.deciding.snapshot import Remembered
 from proxy.detectors import build, field_table
 from proxy.detectors.base import Storing
 from proxy.errors import StoreUnavailable
@@ -33,7 +34,6 @@ from proxy.rules.quotas import Quotas
 from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_sync import SignalSync
 from proxy.secrets import Master, Purpose
-from proxy.snapshot import Remembered
 from proxy.store.base import Store
 from proxy.store.feed_follower import follow_feed
 from proxy.store.memory import MemoryStore

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from proxy.clock import Clock
-from proxy.deciding import Acting, Decision
+from proxy.deciding.decider import Acting, Decision
 from proxy.decision import Effect, Verdict
 from proxy.dialects.base import ChunkDecoder, Dialect, RetellingDialect
 from proxy.dialects.framed import FramedDecoder
