@@ -24,7 +24,7 @@ from proxy.clients.connection import Deadlines
 from proxy.clients.listener import Caps, Listener
 from proxy.clock import SystemClock
 from proxy.dialects import dialects
-from proxy.intake import Reader
+from proxy.steps.intake import Reader
 from proxy.upstream.model_api import Origin, Upstream
 
 _CONCURRENCY = 16

@@ -44,11 +44,11 @@ from proxy.decisions.target import FileTarget
 from proxy.detectors import patterns_beside
 from proxy.dialects import dialects
 from proxy.exchange import Exchange, Principal
-from proxy.intake import understand
-from proxy.limit_headers import LimitHeaders
 from proxy.rules.pack_loading import load_pack
 from proxy.rules.reservation import Amounts, Reservation
 from proxy.secrets import Master
+from proxy.steps.intake import understand
+from proxy.steps.limit_headers import LimitHeaders
 from proxy.store.memory import MemoryStore
 from proxy.telemetry.metrics import Tally
 

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from proxy.afterwards import Afterwards
 from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KEYS_TABLE, KeyCache
 from proxy.clients.connection import Deadlines
@@ -28,19 +27,20 @@ from proxy.decisions.journal import Journal
 from proxy.decisions.shared_heads import SharedHeads
 from proxy.dialects import dialects
 from proxy.gateway import Gateway
-from proxy.helper_model import HelperModels
 from proxy.hunting.telling import Teller
-from proxy.idempotency import Claims
-from proxy.intake import Reader
 from proxy.keyed.link_names import LinkNames
 from proxy.log import get
 from proxy.machine.descriptors import connections_within
-from proxy.parts import Parts
 from proxy.recording import follow_epochs, open_journal, open_recorder, open_sampler
 from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_master, read_secret_file
 from proxy.serving import Serving
 from proxy.start import listening_socket, store_access
+from proxy.steps.afterwards import Afterwards
+from proxy.steps.helper_model import HelperModels
+from proxy.steps.idempotency import Claims
+from proxy.steps.intake import Reader
+from proxy.steps.parts import Parts
 from proxy.store import open_store
 from proxy.store.base import Store
 from proxy.telemetry.metered_store import MeteredStore

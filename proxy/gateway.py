@@ -11,13 +11,10 @@ import asyncio
 
 from aiohttp import web
 
-from proxy.admission import Admission
 from proxy.clients.answers import Answer, AnswerWriter, Reply
 from proxy.clients.connection import Connection
 from proxy.clients.framing import check_framing
 from proxy.clients.peer import client_address
-from proxy.closing import closed
-from proxy.counting import count_decision, count_refusal
 from proxy.deciding.answering import Answering
 from proxy.deciding.course import Course, leave, outcome_of
 from proxy.deciding.decider import Decider, Decision
@@ -34,16 +31,19 @@ from proxy.errors import (
     forget_origin,
 )
 from proxy.exchange import Call, Exchange, Principal
-from proxy.idempotency import Claims, key_of
-from proxy.intake import Intake, Reader
-from proxy.limit_headers import LimitHeaders
 from proxy.log import get
-from proxy.parts import Parts
-from proxy.refusal import refused, to_error, to_verdict
-from proxy.relay import Relay
-from proxy.routing import route
 from proxy.rules.reservation import NOTHING, Amounts
-from proxy.sending import send, to_send
+from proxy.steps.admission import Admission
+from proxy.steps.closing import closed
+from proxy.steps.counting import count_decision, count_refusal
+from proxy.steps.idempotency import Claims, key_of
+from proxy.steps.intake import Intake, Reader
+from proxy.steps.limit_headers import LimitHeaders
+from proxy.steps.parts import Parts
+from proxy.steps.refusal import refused, to_error, to_verdict
+from proxy.steps.relay import Relay
+from proxy.steps.routing import route
+from proxy.steps.sending import send, to_send
 from proxy.telemetry.metrics import Refusal
 
 _CLIENT_ID_CHARS = 128

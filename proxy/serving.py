@@ -8,8 +8,8 @@ from proxy.clients.listener import Listener
 from proxy.deciding.deciders import Deciders
 from proxy.gateway import Gateway
 from proxy.machine.collecting import collect_all
-from proxy.parts import Parts
 from proxy.rules.pack import Pack
+from proxy.steps.parts import Parts
 from proxy.telemetry.metrics import Snapshot
 
 _LOOK_S = 60.0  # at least between two looks, each of which takes up to a second

@@ -14,7 +14,7 @@ QUICK = ["tests/auth/test_api_key.py", "tests/auth/test_credential.py"]
 IN_PROCESS = [
     *("tests/actions", "tests/auth", "tests/decisions", "tests/detectors", "tests/dialects", "tests/rules"),
     *(
-        "tests/test_intake.py",
+        "tests/steps/test_intake.py",
         "tests/deciding/test_decider.py",
         "tests/test_listener.py",
         "tests/test_upstream_connection.py",

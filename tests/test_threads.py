@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from proxy.errors import ConfigurationError
+from proxy.steps.turns import Turns
 from proxy.threads import ready_threads, share_threads
-from proxy.turns import Turns
 
 _COUNT = """
 import proxy, os

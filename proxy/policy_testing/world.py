@@ -21,17 +21,17 @@ from proxy.dialects import dialects
 from proxy.errors import ProxyError
 from proxy.exchange import Answered, Call, Exchange, Usage, Work
 from proxy.fields import Field, FieldTable, Value
-from proxy.intake import understand
 from proxy.policy_testing.campaigns import KnownCampaigns
 from proxy.policy_testing.requests import Asked, Caller
 from proxy.policy_testing.schema import Fixtures, ModelFixture
-from proxy.refusal import NO_LINKS, to_error
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.flags import Flags
 from proxy.rules.pack import Mode, Pack
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial
 from proxy.rules.signals import Signals
+from proxy.steps.intake import understand
+from proxy.steps.refusal import NO_LINKS, to_error
 from proxy.store.base import Store
 from proxy.store.memory import MemoryStore
 

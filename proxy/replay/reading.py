@@ -31,10 +31,10 @@ from proxy.exchange import Call, Exchange, Principal, Text, Usage
 from proxy.fields import Value
 from proxy.fingerprint.grams import Hashes
 from proxy.fingerprint.winnow import Fingerprinter, Prints
-from proxy.intake import read_bytes
 from proxy.keyed.link_names import attribute_name
 from proxy.patterns.sets import load_pattern_sets
 from proxy.replay.seen import Batch, Caller, Line, Other, Request, Seen, Unreadable
+from proxy.steps.intake import read_bytes
 from proxy.store.memory import MemoryStore
 
 _SHORT_CHARS: Final = 256

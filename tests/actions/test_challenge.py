@@ -11,8 +11,8 @@ from proxy.actions.base import Rejection
 from proxy.actions.challenge import Challenge
 from proxy.deciding.decider import Decision
 from proxy.decision import Effect
-from proxy.refusal import to_error
 from proxy.rules.pack import Approval, ClientMessage, Rung
+from proxy.steps.refusal import to_error
 from tests.actions.calls import EXCHANGE, TOOLS, acted, chat
 
 URL = "https://verify.example.com/start?for=you"

@@ -24,7 +24,6 @@ from proxy.dialects import dialects
 from proxy.errors import StoreUnavailable
 from proxy.exchange import Answered, Call, Exchange, Principal, Text, Usage
 from proxy.fields import Field, FieldTable, Value, When
-from proxy.intake import understand
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.containment import Containment
@@ -52,6 +51,7 @@ from proxy.rules.pack import (
 )
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts
+from proxy.steps.intake import understand
 from proxy.store.memory import MemoryStore
 from tests.rules.books import ExactFlags, ExactSignals
 from tests.rules.campaigns import campaign

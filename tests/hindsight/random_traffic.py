@@ -27,10 +27,8 @@ from proxy.errors import ProxyError, StoreUnavailable
 from proxy.exchange import Answered, Call, Exchange, Usage, Work
 from proxy.fields import Value
 from proxy.fingerprint.winnow import Fingerprinter
-from proxy.intake import understand
 from proxy.keyed.link_names import LinkNames
 from proxy.packs.archive import Note, PackArchive
-from proxy.refusal import refused, to_error, to_verdict
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.containment import Containment
@@ -43,6 +41,8 @@ from proxy.rules.pack_loading import check_pack
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.rules.signal_book import SignalBook
+from proxy.steps.intake import understand
+from proxy.steps.refusal import refused, to_error, to_verdict
 from proxy.store.memory import MemoryStore
 from tests.decisions.bindings import sealed
 from tests.hindsight.random_packs import random_pack

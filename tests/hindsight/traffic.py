@@ -17,12 +17,12 @@ from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.decisions.record import Ending, Recorder
 from proxy.detectors import field_table
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
-from proxy.refusal import to_verdict
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.pack import Mode, Pack
 from proxy.rules.pack_loading import check_pack
 from proxy.rules.signal_book import SignalBook
+from proxy.steps.refusal import to_verdict
 
 TABLE = field_table()
 NOW = 1_790_000_000.0

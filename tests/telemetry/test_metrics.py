@@ -8,9 +8,9 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy import counting
 from proxy.decision import Effect, Outcome
 from proxy.exchange import Usage
+from proxy.steps import counting
 from proxy.telemetry.exposition import render
 from proxy.telemetry.metrics import METRICS, Refusal, Snapshot, Tally, merge
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxy.afterwards import Afterwards
 from proxy.auth.jwt import Tokens
 from proxy.auth.key_cache import KeyCache
 from proxy.clock import Clock
@@ -14,6 +13,7 @@ from proxy.decisions.journal import Journal
 from proxy.dialects.base import Dialect
 from proxy.hunting.telling import Teller
 from proxy.samples.sampler import Sampler
+from proxy.steps.afterwards import Afterwards
 from proxy.telemetry.metrics import Tally
 from proxy.trace_context import Tracing
 from proxy.upstream.model_api import Upstream

@@ -15,7 +15,7 @@ from proxy.deciding.course import Terms
 from proxy.dialects import dialects
 from proxy.dialects.base import Dialect
 from proxy.exchange import Help, Usage
-from proxy.helper_model import HelperModels
+from proxy.steps.helper_model import HelperModels
 from proxy.telemetry.metrics import Tally
 from proxy.upstream.model_api import Origin, Upstream
 from proxy.upstream.served_model import ServedModel

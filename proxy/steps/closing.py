@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from proxy.counting import count_ending
 from proxy.deciding.course import Course, close, learn
 from proxy.decision import Outcome
 from proxy.decisions.record import Ending
-from proxy.idempotency import Claims
-from proxy.parts import Parts
+from proxy.steps.counting import count_ending
+from proxy.steps.idempotency import Claims
+from proxy.steps.parts import Parts
 
 
 def closed(course: Course, parts: Parts, claims: Claims) -> Ending | None:

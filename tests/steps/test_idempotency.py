@@ -11,7 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from proxy.clock import VirtualClock
 from proxy.errors import BadRequest, ProxyError, StoreAway, StoreRefused, StoreUnavailable
 from proxy.exchange import Exchange, Principal
-from proxy.idempotency import Claims, key_of
+from proxy.steps.idempotency import Claims, key_of
 from proxy.store.base import Claim, Claimed, Conclusion
 from proxy.store.memory import MemoryStore
 
@@ -218,7 +218,7 @@ async def test_what_runs_for_long_keeps_its_key_and_a_process_that_died_loses_it
 async def test_what_runs_keeps_its_key_by_itself_also_once_the_store_was_away(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.idempotency._RENEW_S", 0.001)
+    monkeypatch.setattr("proxy.steps.idempotency._RENEW_S", 0.001)
     await ground.begin(ground.here)
     working = asyncio.create_task(ground.here.run())
     for _ in range(6):

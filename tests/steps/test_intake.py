@@ -12,8 +12,8 @@ from proxy.deciding.decider import Decider
 from proxy.dialects import dialects
 from proxy.dialects.strict_json import write
 from proxy.exchange import Exchange, Principal
-from proxy.intake import Intake, understand
 from proxy.keyed.sealed_reasoning import PREFIX
+from proxy.steps.intake import Intake, understand
 from tests.deciding.test_decider import Bench
 
 MESSAGES = dialects()["/v1/messages"]

@@ -21,7 +21,7 @@ from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.tagged import TaggedDecoder
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call, Chunk
-from proxy.limit_headers import LimitHeaders
+from proxy.steps.limit_headers import LimitHeaders
 from proxy.upstream.model_api import UpstreamAnswer, UpstreamReset
 
 _JSON = "application/json"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.turns import Turns
+from proxy.steps.turns import Turns
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from proxy.clock import VirtualClock
 from proxy.dialects import dialects
 from proxy.dialects.base import Dialect
 from proxy.exchange import Principal
-from proxy.limit_headers import LimitHeaders
 from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, Scope
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation
+from proxy.steps.limit_headers import LimitHeaders
 from proxy.store.memory import MemoryStore
 from tests.rig.speech import BY_PATH
 from tests.rig.structured_fields import read_list

@@ -10,12 +10,12 @@ from proxy.actions.base import Rejection
 from proxy.deciding.decider import Decision
 from proxy.decision import ALLOWED, Effect, Shadow, Verdict
 from proxy.errors import BadRequest, LimitReached
-from proxy.refusal import refused, to_error, to_verdict
 from proxy.rules.engine import Judgement
 from proxy.rules.ladder import NOWHERE
 from proxy.rules.leases import Refusal
 from proxy.rules.pack import Approval, ClientMessage, Limit, Measure, Mode, Quota, Rung, Scope
 from proxy.rules.reservation import Denial
+from proxy.steps.refusal import refused, to_error, to_verdict
 
 LINKS = {"docs_url": "https://docs.example", "appeal_url": "https://appeal.example"}
 WORDS = "{measure} per {window}: {retry_after}, {exchange_id}, {appeal_url}"

@@ -13,7 +13,7 @@ from proxy.clients.exchange_starts import Starts
 from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable
 from proxy.exchange import Principal
-from proxy.parts import Parts
+from proxy.steps.parts import Parts
 
 _FULL_RETRY_S = 5  # memory is looked at once a second, and what runs needs a moment to end
 

@@ -12,8 +12,8 @@ from proxy.deciding.decider import Decision
 from proxy.dialects.base import Dialect
 from proxy.errors import UpstreamTimeout
 from proxy.exchange import Call
-from proxy.intake import Intake
-from proxy.parts import Parts
+from proxy.steps.intake import Intake
+from proxy.steps.parts import Parts
 from proxy.upstream.model_api import UpstreamAnswer, UpstreamReset
 
 _ERROR_BODY_BYTES = 65_536

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from proxy.afterwards import Afterwards
 from proxy.deciding.decider import Decider
 from proxy.decisions.record import Ending
 from proxy.exchange import Exchange, Text
+from proxy.steps.afterwards import Afterwards
 from tests.deciding.test_decider import Bench
 from tests.hunting.test_telling import ended, exchange
 

@@ -17,7 +17,7 @@ from proxy.errors import BadRequest, TooLarge, Unavailable
 from proxy.exchange import BYTES_PER_TOKEN, Call, Exchange, Text, text_bytes
 from proxy.keyed.issued_ids import taken
 from proxy.keyed.sealed_reasoning import PREFIX
-from proxy.turns import Turns
+from proxy.steps.turns import Turns
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Larger bodies are read in a thread: text takes about 4 microseconds a kilobyte, and each value up to one of its own.
