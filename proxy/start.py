@@ -17,8 +17,8 @@ from typing import Any
 from proxy.config import Model, Settings, Upstream, load_settings
 from proxy.errors import ConfigurationError
 from proxy.secrets import read_secret_file
+from proxy.settings.store_address import Access
 from proxy.standin.catalog import MODELS
-from proxy.store_address import Access
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # as `socket.getaddrinfo` gives it

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from proxy import config
 from proxy.config import Model, Settings, load_settings
 from proxy.documents.problem import YamlProblems
-from proxy.store_address import StoreAddress
+from proxy.settings.store_address import StoreAddress
 from tests.model_keys import keys
 
 HEAD = "apiVersion: stillgate/v1\nkind: Settings\n"

@@ -21,10 +21,10 @@ from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.rules.pack_loading import check_pack
 from proxy.secrets import load_or_create_master, read_header_file, read_secret_file
+from proxy.settings.store_address import Access, read_place
 from proxy.settings.trace import NO_OTEL
 from proxy.settings.types import is_file
 from proxy.start import listed_models
-from proxy.store_address import Access, read_place
 
 _EXIT_PROBLEMS = 1
 _EXIT_UNREADABLE = 2

@@ -25,10 +25,10 @@ from proxy.hunting.core import hunt
 from proxy.hunting.hunter import Hunter
 from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
+from proxy.machine.runtime import check_runtime, leave_no_core
 from proxy.packs.watch import POLL_S, look, look_until_still, pack_of
 from proxy.processes.hunter_process import THREADS, pace_of
 from proxy.rules.pack import Mode
-from proxy.runtime import check_runtime, leave_no_core
 from proxy.start import store_access, url_of
 from proxy.store import open_store
 from proxy.telemetry.exposition import CONTENT_TYPE, render

@@ -19,8 +19,8 @@ from proxy.clock import SystemClock
 from proxy.config import load_settings
 from proxy.documents.strict_yaml import read
 from proxy.log import configure
+from proxy.machine.runtime import check_runtime, leave_no_core
 from proxy.processes.supervisor import Launch, deploy
-from proxy.runtime import check_runtime, leave_no_core
 from proxy.threads import share_threads
 
 _INTERACTIVE_DRAIN_S = 2.0

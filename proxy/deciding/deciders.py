@@ -36,8 +36,8 @@ from proxy.rules.signal_sync import SignalSync
 from proxy.secrets import Master, Purpose
 from proxy.store.base import Store
 from proxy.store.feed_follower import follow_feed
+from proxy.store.loss import StoreLoss
 from proxy.store.memory import MemoryStore
-from proxy.store_loss import StoreLoss
 
 _FLUSH_S = 1.0
 _SWEEP_S = 3600.0

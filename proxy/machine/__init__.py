@@ -1,1 +1,1 @@
-"""What a process has of its machine, and how it keeps within it: memory, open files, an event loop, a collector."""
+"""What a process has of its machine, and how it keeps within it: libraries, memory, files, loop, collector."""

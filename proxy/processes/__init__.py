@@ -1,1 +1,1 @@
-"""The processes of a deployment: the parent, and the workers and the hunter that it starts and watches."""
+"""The processes of a deployment: the parent, the store it opens and watches, the workers and the hunter it starts."""

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from proxy.control import Line, LineClosed
 from proxy.errors import ConfigurationError
 from proxy.log import get
+from proxy.processes.control import Line, LineClosed
 from proxy.start import Start
 from proxy.telemetry.metrics import Snapshot
 

@@ -19,7 +19,6 @@ import uvloop
 
 from proxy.clock import SystemClock
 from proxy.config import Settings
-from proxy.control import Line, LineClosed, answer_parent
 from proxy.errors import StillgateError
 from proxy.hunting.core import Kind, hunt
 from proxy.hunting.hunter import Hunter, Pace
@@ -27,6 +26,7 @@ from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
 from proxy.machine.collecting import collect_briefly
 from proxy.packs.archive import PACKS_FOLDER, load_archived
+from proxy.processes.control import Line, LineClosed, answer_parent
 from proxy.rules.pack import Mode
 from proxy.start import Start, store_access
 from proxy.store import open_store

@@ -33,17 +33,17 @@ from proxy.packs.watch import look, pack_of
 from proxy.processes.children import StandIn
 from proxy.processes.fleet import Fleet
 from proxy.processes.hunter_keeper import HunterKeeper
+from proxy.processes.snapshot_keeper import SnapshotKeeper
+from proxy.processes.store_opening import opened
+from proxy.processes.store_watch import StoreWatch
 from proxy.recording import open_change_log
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.pack import Mode, hunts
 from proxy.samples.retention import Retention
 from proxy.secrets import Purpose
-from proxy.snapshot_keeper import SnapshotKeeper
 from proxy.start import Start, held_address, listed_models, url_of
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
-from proxy.store_opening import opened
-from proxy.store_watch import StoreWatch
 from proxy.telemetry.exposition import render
 from proxy.telemetry.metrics import merge
 

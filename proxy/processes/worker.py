@@ -18,7 +18,6 @@ from typing import Any
 
 from proxy.app import Place, serve
 from proxy.clock import SystemClock
-from proxy.control import Line, LineClosed, answer_parent, answer_to_the_end
 from proxy.errors import StillgateError
 from proxy.log import configure, get
 from proxy.machine.collecting import collect_briefly
@@ -26,6 +25,7 @@ from proxy.machine.event_loop import EventLoop
 from proxy.machine.huge_pages import use_huge_pages
 from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.packs.pattern_copy import copied_patterns
+from proxy.processes.control import Line, LineClosed, answer_parent, answer_to_the_end
 from proxy.serving import Serving
 from proxy.start import Start
 from proxy.threads import share_threads

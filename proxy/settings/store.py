@@ -11,8 +11,8 @@ from pydantic import Field
 from proxy.documents.document import Document
 from proxy.documents.problem import Problem
 from proxy.documents.strict_model import StrictModel
+from proxy.settings.store_address import Place, StoreAddress, read_place
 from proxy.settings.types import ExistingFile, Host, Store, is_file
-from proxy.store_address import Place, StoreAddress, read_place
 
 
 class StoreTls(StrictModel):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
 
-from proxy.store_address import StoreAddress, read_place
+from proxy.settings.store_address import StoreAddress, read_place
 
 # The built-in dialects, in the order in which they are shown.
 DialectName = Literal[

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from proxy.clock import Clock
+from proxy.settings.store_address import NO_ACCESS, Access
 from proxy.store.base import Store
 from proxy.store.memory import MemoryStore
-from proxy.store_address import NO_ACCESS, Access
 from proxy.without import without
 
 # How long a customer's request waits for the store, in seconds; and how long a person does, who changes much at once.

@@ -21,13 +21,13 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
 from proxy.errors import StoreAway, StoreUnavailable
+from proxy.settings.store_address import Host
 from proxy.store.lane import Lane, Wire
 from proxy.store.link import OPEN_S, Link
 from proxy.store.resp import nonsense, packed, raise_first_error
 from proxy.store.server import Fitness, FitWire
 from proxy.store.way import Command, run_on
 from proxy.store.wires import Wires
-from proxy.store_address import Host
 
 _AT_ONCE = 5  # redirections that are followed at once: two servers may point to each other for a while
 _TRY_AGAIN_S = 0.01

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from proxy.errors import ConfigurationError, StoreRefused, StoreUnavailable
+from proxy.settings.store_address import NO_ACCESS, Access, read_place
 from proxy.store.base import Ask, Changes, Claim, Claimed, Conclusion, Credit, Grant, Held, Hold, Note, Row, Tail
 from proxy.store.feed import FEED, feed_after, feed_end
 from proxy.store.lane import Lane
@@ -22,7 +23,6 @@ from proxy.store.streams import TRIM_PAGE, is_position, stream_keys, tail
 from proxy.store.way import Command, Way
 from proxy.store.ways import way_to
 from proxy.store.wires import Wires
-from proxy.store_address import NO_ACCESS, Access, read_place
 
 # Rows that one step of a scan asks for: a server is busy with it for well under a millisecond.
 _PAGE = 1000

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from proxy.settings.store_address import Host
 from proxy.store.lane import Wire
 from proxy.store.resp import nonsense, packed
 from proxy.store.wires import Wires
-from proxy.store_address import Host
 
 _ASK_S = 0.5
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from proxy.settings.store_address import Place
 from proxy.store.cluster import Cluster
 from proxy.store.lane import Wire
 from proxy.store.sentinel import Sentinels
 from proxy.store.server import Fitness, FitWire
 from proxy.store.way import OneServer, Way
 from proxy.store.wires import Wires
-from proxy.store_address import Place
 
 
 def way_to(place: Place, wires: Wires, deadline: float) -> tuple[Way, Fitness]:

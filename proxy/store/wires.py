@@ -19,9 +19,9 @@ from redis.backoff import NoBackoff
 
 from proxy.errors import ConfigurationError
 from proxy.log import get
+from proxy.settings.store_address import Access, Host, Place
 from proxy.store.bounded_parser import BoundedParser
 from proxy.store.lane import Wire
-from proxy.store_address import Access, Host, Place
 
 
 class _TlsConnection(Connection):

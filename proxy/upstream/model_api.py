@@ -15,10 +15,10 @@ from yarl import URL
 from proxy.clients.answers import VIA
 from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
-from proxy.room import NoRoom, Room
 from proxy.upstream.connection import AnswerHead, BrokenAnswer, UpstreamConnection
 from proxy.upstream.pool import Pool
 from proxy.upstream.retry_after import wait_asked
+from proxy.upstream.room import NoRoom, Room
 
 # RFC 9110, section 8.3.1: what a parameter is may be quoted, and a semicolon may have none behind it. Its spaces are
 # those of HTTP: with others in it an answer's head could not be written.

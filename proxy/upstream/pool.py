@@ -13,8 +13,8 @@ from collections.abc import Callable
 from aiohappyeyeballs import start_connection
 from yarl import URL
 
-from proxy.room import Room
 from proxy.upstream.connection import UpstreamConnection, read_room
+from proxy.upstream.room import Room
 
 # Model APIs close idle connections after a minute or more; a call on one that is just being closed would fail.
 _IDLE_S = 15.0

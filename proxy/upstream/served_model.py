@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from proxy.breaker import Breaker
 from proxy.clock import Clock
 from proxy.config import Model, Settings
 from proxy.deciding.course import Terms
@@ -16,6 +15,7 @@ from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call
 from proxy.telemetry.metrics import Tally
 from proxy.upstream.asked_rest import AskedRest
+from proxy.upstream.breaker import Breaker
 from proxy.upstream.model_api import Upstream, UpstreamAnswer, UpstreamUnreachable
 
 # What an upstream says of itself or of what is behind it, whatever the request is; 500 may be the request's doing.

@@ -15,6 +15,7 @@ from proxy.clock import VirtualClock
 from proxy.deciding import snapshot
 from proxy.deciding.snapshot import Remembered, Unusable, read
 from proxy.errors import StoreUnavailable, Unauthenticated, Unavailable
+from proxy.processes.snapshot_keeper import SnapshotKeeper
 from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE, campaign_rows
 from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flag_book import FlagBook
@@ -23,7 +24,6 @@ from proxy.rules.flag_sync import FlagSync
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack import Subject
-from proxy.snapshot_keeper import SnapshotKeeper
 from proxy.store.base import FEED_ROWS, Row
 from proxy.store.memory import MemoryStore
 from tests.auth.test_keys import Cuttable

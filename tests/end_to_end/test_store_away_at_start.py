@@ -6,10 +6,10 @@ import secrets
 from pathlib import Path
 
 from proxy.clock import SystemClock
+from proxy.processes.snapshot_keeper import SnapshotKeeper
 from proxy.rules.flag_rows import flag_row
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.pack import Subject
-from proxy.snapshot_keeper import SnapshotKeeper
 from proxy.store import open_store
 from tests.end_to_end.scene import Scene
 from tests.end_to_end.test_store_away import ready, sharing, status, until

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from proxy.errors import StoreUnavailable
+from proxy.settings.store_address import Access
 from proxy.store.base import Ask, Claim, Conclusion, Credit, Hold, Note, Row, Store
 from proxy.store.redis import RedisStore
-from proxy.store_address import Access
 
 BUCKET = "0123456789abcdef"
 ASK = Ask(BUCKET, 10, 60_000, 1, 1)

@@ -11,12 +11,12 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.config import Settings
 from proxy.errors import StoreUnavailable
+from proxy.settings.store_address import Access
 from proxy.start import store_access
 from proxy.store import open_store
 from proxy.store.base import Ask, Claim, Conclusion, Credit, Hold, Note, Row
 from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
-from proxy.store_address import Access
 from tests.rig.fault_proxy import FaultProxy, Latency, LostReply
 from tests.rig.valkey import Valkey
 from tests.store.redis_calls import (

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import StoreUnavailable
+from proxy.settings.store_address import Access
 from proxy.store.base import Row
 from proxy.store.redis import RedisStore
-from proxy.store_address import Access
 from tests.rig.fault_proxy import BlackHole, FaultProxy
 from tests.rig.valkey import Sentinel, Valkey
 from tests.store.redis_calls import ASK, PATIENT_S, until

@@ -11,9 +11,9 @@ from cryptography import x509
 
 from proxy.config import Settings
 from proxy.errors import ConfigurationError, StoreAway, StoreUnavailable
+from proxy.settings.store_address import Access
 from proxy.start import store_access
 from proxy.store.redis import RedisStore
-from proxy.store_address import Access
 from tests.rig.authority import DAY, HERE, NOW, Authority, pem
 from tests.rig.tls_front import TlsFront
 from tests.rig.valkey import Valkey

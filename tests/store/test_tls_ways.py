@@ -11,9 +11,9 @@ import pytest
 from cryptography import x509
 
 from proxy.errors import StoreUnavailable
+from proxy.settings.store_address import Access
 from proxy.store.base import Ask, Row
 from proxy.store.redis import RedisStore
-from proxy.store_address import Access
 from tests.rig.authority import HERE, Authority, pem
 from tests.rig.tls_front import TlsFront
 from tests.rig.valkey import Sentinel, Valkey, free_port

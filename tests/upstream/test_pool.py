@@ -17,10 +17,10 @@ from yarl import URL
 
 from proxy.dialects import dialects
 from proxy.errors import UpstreamFailed, UpstreamTimeout
-from proxy.room import NoRoom, Room
 from proxy.upstream.connection import AnswerHead, UpstreamConnection
 from proxy.upstream.model_api import Origin, Upstream
 from proxy.upstream.pool import Pool
+from proxy.upstream.room import NoRoom, Room
 from tests.rig.raw_client import chunk
 from tests.rig.scripted_upstream import Close, Pause, Script, ScriptedUpstream, Send, http
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from proxy.room import NoRoom, Room
+from proxy.upstream.room import NoRoom, Room
 
 
 async def settle() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.breaker import Breaker
 from proxy.clock import VirtualClock
+from proxy.upstream.breaker import Breaker
 
 
 def test_five_failures_on_end_make_it_rest_until_one_that_tries_for_all_succeeds() -> None:

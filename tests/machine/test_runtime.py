@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from proxy import runtime
 from proxy.errors import ConfigurationError
-from proxy.runtime import check_runtime
+from proxy.machine import runtime
+from proxy.machine.runtime import check_runtime
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 

@@ -18,9 +18,9 @@ from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Pack, Quota, S
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Reservation
 from proxy.store.base import SLOTS
+from proxy.store.loss import StoreLoss
 from proxy.store.mark import MARK, ensure_mark
 from proxy.store.memory import MemoryStore
-from proxy.store_loss import StoreLoss
 
 KEY = b"k" * 32
 CALLER = Principal("key_1", "acme", "acme", "pro", 0.0, {})

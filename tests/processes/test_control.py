@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from proxy.control import Line, LineClosed, answer_parent
+from proxy.processes.control import Line, LineClosed, answer_parent
 from proxy.telemetry.metrics import Refusal, Tally, merge
 
 
