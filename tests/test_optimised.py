@@ -13,12 +13,8 @@ ROOT = Path(__file__).parents[1]
 QUICK = ["tests/auth/test_api_key.py", "tests/auth/test_credential.py"]
 IN_PROCESS = [
     *("tests/actions", "tests/auth", "tests/decisions", "tests/detectors", "tests/dialects", "tests/rules"),
-    *(
-        "tests/steps/test_intake.py",
-        "tests/deciding/test_decider.py",
-        "tests/test_listener.py",
-        "tests/test_upstream_connection.py",
-    ),
+    *("tests/steps/test_intake.py", "tests/deciding/test_decider.py"),
+    *("tests/clients/test_listener.py", "tests/upstream/test_connection.py"),
 ]
 STARTED = [
     f"tests/end_to_end/test_{name}.py"
