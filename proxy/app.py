@@ -19,7 +19,6 @@ from proxy.clients.connection import Deadlines
 from proxy.clients.listener import Caps, Listener
 from proxy.clock import Clock
 from proxy.config import Settings
-from proxy.config import Upstream as UpstreamSettings
 from proxy.deciding.deciders import Deciders
 from proxy.deciding.snapshot import Remembered, Unusable
 from proxy.deciding.snapshot import read as read_snapshot
@@ -35,6 +34,7 @@ from proxy.recording import follow_epochs, open_journal, open_recorder, open_sam
 from proxy.rules.pack import Mode, Pack
 from proxy.secrets import Master, Purpose, load_master, read_secret_file
 from proxy.serving import Serving
+from proxy.settings.upstreams import Upstream as UpstreamSettings
 from proxy.start import listening_socket, store_access
 from proxy.steps.afterwards import Afterwards
 from proxy.steps.helper_model import HelperModels

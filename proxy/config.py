@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
-from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,28 +16,24 @@ from proxy.documents.strict_model import StrictModel, validate
 from proxy.documents.strict_yaml import parse, read
 from proxy.settings.checks import find_contradictions
 from proxy.settings.issuers import Issuer, issuer_contradictions
+from proxy.settings.limits import Limits
 from proxy.settings.listeners import Admin, Health, Listen
 from proxy.settings.log import DecisionLog
 from proxy.settings.store import StoreSettings, store_contradictions
 from proxy.settings.trace import TraceSettings
 from proxy.settings.types import (
-    PICODOLLARS_PER_TOKEN,
     BetaName,
-    Date,
-    DialectName,
-    Dollars,
-    ExistingFile,
     FilePath,
     IssuerName,
     Link,
     ModelName,
-    Origin,
     ParameterName,
     PublicId,
     Seconds,
     UpstreamName,
     is_file,
 )
+from proxy.settings.upstreams import Model, Upstream
 
 _OWN_PACK = Path("policies/default.yaml")
 _INSTALLED_PACK = Path("/etc/stillgate/policies/default.yaml")
@@ -47,111 +42,6 @@ _SHIPPED = tuple(Path(__file__).parents[1] / folder for folder in ("stillgate-po
 _PACKS = (_OWN_PACK, _INSTALLED_PACK, *(folder / "default.yaml" for folder in _SHIPPED))
 _SHORT_NAMES = {"host": "listen.host", "port": "listen.port"}
 _HEAD = {"apiVersion": "stillgate/v1", "kind": "Settings"}
-
-
-class Upstream(StrictModel):
-    """One model API."""
-
-    url: Origin = Field(description="Its http or https origin, with a base path if it has one.")
-    credential_file: ExistingFile | None = Field(None, description="The file that holds our credential for it.")
-    dialects: tuple[DialectName, ...] = Field(
-        (), description="The APIs that it speaks, so that no call in another is rerouted to it; without any, all."
-    )
-    chat_length: Literal["max_tokens", "max_completion_tokens"] | None = Field(
-        None,
-        description="What it calls the most tokens of a chat's answer, where it knows one name only, as Ollama and "
-        "Mistral do; without it, as asked.",
-    )
-    connect_seconds: Seconds = Field(5.0, description="How long a connection to it may take.")
-    first_byte_seconds: Seconds = Field(600.0, description="How long its answer's head may take.")
-    idle_seconds: Seconds = Field(120.0, description="How long its answer may pause.")
-    total_seconds: Seconds = Field(1800.0, description="How long an exchange with it may take in all.")
-    connections: int = Field(1024, ge=1, le=65_536, description="Connections to it at once, for each worker.")
-    connections_per_tenant: int | None = Field(
-        None, ge=1, le=65_536, description="Of these, how many one tenant may have; without it, all."
-    )
-    waiting_per_tenant: int = Field(
-        256,
-        ge=0,
-        le=65_536,
-        description="Exchanges of one tenant that may wait for a connection; more are answered 503.",
-    )
-    waiting_seconds: Seconds = Field(
-        30.0, description="How long an exchange may wait for a connection; then it is answered 503."
-    )
-
-
-class Model(StrictModel):
-    """One model that customers may name."""
-
-    upstream: UpstreamName = Field("default", description="The upstream that serves it.")
-    known_as: ModelName | None = Field(None, description="What its upstream calls it; without it, as customers do.")
-    max_output_tokens: int = Field(
-        16_384,
-        ge=1,
-        le=10_000_000,
-        description="The longest answer it gives: reserved where the client asks for no less.",
-    )
-    input_usd_per_million: Dollars = Field(
-        Dollars(0), description="Dollars for a million input tokens, up to six decimals."
-    )
-    output_usd_per_million: Dollars = Field(
-        Dollars(0), description="Dollars for a million output tokens, up to six decimals."
-    )
-
-    released: Date | None = Field(
-        None, description="When it was released, such as 2026-01-31 (UTC), for fields about new models."
-    )
-
-    @property
-    def released_at(self) -> float | None:
-        """When it was released, in Unix seconds: the beginning of that day."""
-        return None if self.released is None else datetime.combine(self.released, time(), UTC).timestamp()
-
-    @property
-    def input_picodollars(self) -> int:
-        """What one input token costs, in picodollars: 1,000,000 of them are a micro-dollar."""
-        return int(self.input_usd_per_million * PICODOLLARS_PER_TOKEN)
-
-    @property
-    def output_picodollars(self) -> int:
-        """What one output token costs, in picodollars."""
-        return int(self.output_usd_per_million * PICODOLLARS_PER_TOKEN)
-
-
-class Limits(StrictModel):
-    """What one client or all of them may take of a worker."""
-
-    body_bytes: int = Field(10 << 20, ge=1024, le=256 << 20, description="The largest request body.")
-    header_seconds: Seconds = Field(10.0, description="How long a request's head may take to arrive.")
-    body_seconds: Seconds = Field(
-        30.0, description="How long a request's body may take, besides one second for every body_bytes_per_second."
-    )
-    body_bytes_per_second: int = Field(
-        1024, ge=1, description="The rate that buys a large body more time than body_seconds."
-    )
-    idle_seconds: Seconds = Field(75.0, description="How long a connection may rest between requests.")
-    write_stall_seconds: Seconds = Field(60.0, description="How long a client may leave an answer unread.")
-    connections: int = Field(10_000, ge=1, le=1_000_000, description="Client connections at once.")
-    connections_per_peer: int = Field(
-        1000, ge=1, le=1_000_000, description="Client connections at once from one address."
-    )
-    exchanges: int = Field(2048, ge=1, le=1_000_000, description="Exchanges at once; more are answered 503.")
-    memory_bytes: int | None = Field(
-        None,
-        ge=64 << 20,
-        le=1 << 50,
-        description="Memory for all processes together, besides the limits of the control group and of the process; "
-        "from 90 % of the nearest limit on new work is turned away.",
-    )
-    stop_delay_seconds: float = Field(
-        0.0,
-        ge=0,
-        le=600,
-        description="How long new work is still taken after a SIGTERM, when readiness is off already, so that "
-        "balancers see that first.",
-    )
-    drain_seconds: Seconds = Field(30.0, description="How long running answers may go on after a stop was asked for.")
 
 
 class Hunter(StrictModel):

@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from proxy.config import Model, Settings, Upstream, load_settings
+from proxy.config import Settings, load_settings
 from proxy.errors import ConfigurationError
 from proxy.secrets import read_secret_file
 from proxy.settings.store_address import Access
+from proxy.settings.upstreams import Model, Upstream
 from proxy.standin.catalog import MODELS
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from proxy import config
-from proxy.config import Model, Settings, load_settings
+from proxy.config import Settings, load_settings
 from proxy.documents.problem import YamlProblems
 from proxy.settings.store_address import StoreAddress
+from proxy.settings.upstreams import Model
 from tests.model_keys import keys
 
 HEAD = "apiVersion: stillgate/v1\nkind: Settings\n"

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from proxy.admin_side import health
 from proxy.cli import app
-from proxy.config import Limits
 from proxy.documents.strict_yaml import parse
+from proxy.settings.limits import Limits
 from proxy.telemetry.metrics import METRICS, Refusal
 
 ROOT = Path(__file__).parents[1]

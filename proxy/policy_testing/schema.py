@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from proxy.config import Model
 from proxy.decision import Effect
 from proxy.documents.strict_model import StrictModel, not_empty
 from proxy.keyed.link_names import attribute_name
 from proxy.rules.schema_types import Line
 from proxy.settings.types import DialectName
+from proxy.settings.upstreams import Model
 
 DEFAULT_START = "2026-01-15T12:00:00Z"
 _MAX_SECONDS = 3_660 * 86_400

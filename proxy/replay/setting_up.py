@@ -11,7 +11,7 @@ import orjson
 
 from proxy.actions.base import Tools
 from proxy.clock import VirtualClock
-from proxy.config import Model, Settings
+from proxy.config import Settings
 from proxy.deciding.course import Terms
 from proxy.deciding.decider import Decider
 from proxy.detectors import build, field_table, patterns_beside
@@ -36,6 +36,7 @@ from proxy.rules.flag_book import FlagBook
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack import Mode, Pack, hunts
 from proxy.rules.signal_book import SignalBook
+from proxy.settings.upstreams import Model
 from proxy.store.memory import MemoryStore
 
 # Of each purpose its own, 32 bytes: traffic is replayed with the text at hand, so nothing is secret here, and the same

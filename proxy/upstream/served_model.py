@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from proxy.clock import Clock
-from proxy.config import Model, Settings
+from proxy.config import Settings
 from proxy.deciding.course import Terms
 from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call
+from proxy.settings.upstreams import Model
 from proxy.telemetry.metrics import Tally
 from proxy.upstream.asked_rest import AskedRest
 from proxy.upstream.breaker import Breaker

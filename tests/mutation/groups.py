@@ -86,6 +86,7 @@ GROUPS: Mapping[str, Group] = {
         "secrets": ("secrets",),
         "settings/checks": ("config", "cli/config_check"),
         "settings/issuers": ("settings/issuers", "config", "cli/config_check"),
+        "settings/limits": ("config",),
         "settings/listeners": ("config",),
         "settings/log": ("config",),
         "settings/samples": ("config",),
@@ -93,6 +94,7 @@ GROUPS: Mapping[str, Group] = {
         "settings/store_address": ("settings/store_address", "config"),
         "settings/trace": ("config",),
         "settings/types": ("config", "settings/issuers"),
+        "settings/upstreams": ("config", "cli/config_check"),
     },
     "headers": {
         "clients/answers": ("clients/answers", "clients/listener"),
