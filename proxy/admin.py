@@ -30,8 +30,6 @@ from proxy.errors import ConfigurationError
 from proxy.files.data_folder import ADMIN_SOCKET, socket_place
 from proxy.start import own_sockets, url_of
 
-__all__ = ["ROUTES", "AdminSide", "Door", "admin_app", "open_admin"]
-
 _BODY_BYTES = 4 * 1024 * 1024
 
 ROUTES: Final = (

@@ -15,7 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from proxy.admin import AdminSide, open_admin
+from proxy.admin import open_admin
+from proxy.admin_side.side import AdminSide
 from proxy.auth.admin import TokenRegistry
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import Clock

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from proxy.admin import AdminSide, Door, admin_app
+from proxy.admin import admin_app
+from proxy.admin_side.access import Door
+from proxy.admin_side.side import AdminSide
 from proxy.auth.admin import Caller, Role, TokenRegistry, TokenRequest
 from proxy.auth.api_key import KeyRequest
 from proxy.auth.key_registry import KeyRegistry

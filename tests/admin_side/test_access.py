@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from proxy.admin import ROUTES, Door
+from proxy.admin import ROUTES
+from proxy.admin_side.access import Door
 from proxy.admin_side.side import Route
 from proxy.auth.admin import Role
 from proxy.store.base import Row

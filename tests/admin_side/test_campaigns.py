@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.admin import Door
+from proxy.admin_side.access import Door
 from proxy.auth.admin import Role
 from proxy.hunter.finding_rows import MEMBERS_TABLE
 from proxy.rules.flag_rows import flag_row

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from proxy.admin import Door
+from proxy.admin_side.access import Door
 from proxy.auth.admin import Role, TokenRequest
 from proxy.cli import app
 from proxy.decisions.epochs import epoch_of

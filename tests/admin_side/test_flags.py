@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from proxy.admin import Door
+from proxy.admin_side.access import Door
 from proxy.auth.admin import Role
 from proxy.rules.flags import World
 from proxy.rules.pack import Subject

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from proxy.admin import Door
+from proxy.admin_side.access import Door
 from proxy.cli import app
 from proxy.decisions.epochs import KEY_BYTES, TABLE
 from proxy.decisions.pseudonyms import Pseudonyms

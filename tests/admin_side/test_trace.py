@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.admin import Door
+from proxy.admin_side.access import Door
 from proxy.auth.admin import Role
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import Marking
