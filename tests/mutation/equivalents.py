@@ -52,5 +52,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "proxy/rules/quota_checks.py _limit_faults: if not isinstance(limit, dict) or not isinstance(text, str) or text not in set(Measure): => if not isinstance(text, str) or text not in set(Measure):": "what is no map has no measure",
     "proxy/decisions/chain.py HeadFile.write: draft = self._path.with_name(f'.{self._path.name}.draft') => draft = self._path.with_name(f'.{self._path.name}.draftx')": "the draft's name is nobody else's business",
     "proxy/verifying/lines.py : _BUFFER_BYTES: Final = 65536 => _BUFFER_BYTES: Final = 65537": _PLACE,
+    "proxy/verifying/chains.py Chain.take: stretch.lines += 1 => stretch.lines += 2": "only asked whether there are more than one",
+    "proxy/verifying/verify.py Verifier.read: reading.follow(chain) => pass": _FASTER,
     "proxy/verifying/chains.py Stretch.extend: if seq > self.last_seq: => if seq >= self.last_seq:": "the last line once more is the last line",
 }

@@ -28,6 +28,11 @@ def near(group: Group, mutant: Mutant) -> tuple[str, ...]:
 
 
 _SEALED = ("verifying/verify", "decisions/shared_heads", "decisions/rotated", "decisions/unclean_end")
+_VERIFYING = (
+    *(f"verifying/{name}" for name in ("findings", "order", "runs", "kept", "hostile_lines", "verify")),
+    "decisions/rotated",
+    "decisions/shared_heads",
+)
 _QUOTAS = tuple(
     f"rules/{name}" for name in ("leases", "returns", "quotas", "adopt", "local_limits", "quota_edges", "full_store")
 )
@@ -111,11 +116,8 @@ GROUPS: Mapping[str, Group] = {
         "decisions/checkpoints": ("decisions/chain", "decisions/signing", *_SEALED),
         "decisions/sealing": _SEALED,
         "decisions/signing": ("decisions/signing", *_SEALED),
-        "verifying/breaks": ("verifying/findings", "verifying/verify", "decisions/rotated"),
-        "verifying/chains": ("verifying/verify", "decisions/rotated"),
-        "verifying/findings": ("verifying/findings", "verifying/verify"),
-        "verifying/lines": ("verifying/verify", "decisions/rotated"),
-        "verifying/notes": ("verifying/verify", "decisions/shared_heads"),
-        "verifying/verify": ("verifying/verify", "decisions/rotated"),
+        **dict.fromkeys(
+            (f"verifying/{name}" for name in ("breaks", "chains", "findings", "lines", "notes", "verify")), _VERIFYING
+        ),
     },
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from proxy.clock import VirtualClock
 from proxy.decision import Effect, Verdict
 from proxy.decisions.checkpoints import Terms
@@ -38,6 +40,23 @@ async def test_a_line_before_the_last_checkpoint_is_the_edited_one_and_not_the_c
     path.write_bytes(b"".join([*lines, edited.replace(b'"time":"2', b'"time":"3'), checkpoint]))
     (finding,) = checked(path, key=key).findings
     assert (finding.damage, finding.place) == (Damage.EDITED, Place(path, len(lines) + 1))
+
+
+async def test_where_no_checkpoint_ends_a_log_the_line_before_the_last_is_the_edited_one(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    key = await write_log(path, 60)
+    lines = path.read_bytes().splitlines(keepends=True)
+    last = max(number for number, line in enumerate(lines) if b'"kind":"exchange"' in line)
+    lines[last - 1] = lines[last - 1].replace(b'"time":"2', b'"time":"3')
+    path.write_bytes(b"".join(lines[: last + 1]))
+    (finding,) = checked(path, key=key).findings
+    assert (finding.damage, finding.place) == (Damage.EDITED, Place(path, last))
+
+
+@pytest.mark.parametrize("damage", Damage)
+def test_the_page_for_operators_names_each_damage(damage: Damage) -> None:
+    page = Path(__file__).parents[2] / "deploy" / "operating.md"
+    assert f"`{damage}`" in " ".join(page.read_text(encoding="utf-8").split())
 
 
 async def test_of_two_exchanges_that_began_before_any_ended_the_one_without_an_end_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from proxy.decisions.checkpoints import Terms
 from proxy.decisions.journal import Journal
 from proxy.decisions.target import FileTarget
 from proxy.verifying.findings import Damage
+from proxy.verifying.notes import NoteError, read_checkpoint
 from tests.decisions.bindings import public_key, sealed
 from tests.decisions.chained import DIGEST
 from tests.decisions.endings import STARTED, ending, exchange, recorder
@@ -44,3 +45,13 @@ async def test_a_line_that_is_none_of_its_lines_is_named(log: tuple[Path, Path],
     path, kept = log
     kept.write_bytes(lines_of(kept)[0] + second.encode())
     assert damages(checked(path, key=public_key(path), kept=(kept,))) == [(Damage.REWRITTEN, 2)]
+
+
+@pytest.mark.parametrize(
+    "other", ["other host-1", "other host-1 x " + "0" * 64, "other host-1 7 0", "other a b 7 " + "0" * 64]
+)
+def test_a_note_that_says_of_another_writer_what_cannot_be_read_is_none(other: str) -> None:
+    head = ["stillgate.log/v1", "writer host-0", "seq 7", "prev " + "0" * 64, "time now", "version 1"]
+    assert read_checkpoint("\n".join([*head, f"other host-1 7 {'0' * 64}"])).others[0].seq == 7
+    with pytest.raises(NoteError, match="other writers"):
+        read_checkpoint("\n".join([*head, other]))
