@@ -14,6 +14,8 @@ cost more than all other work of an exchange; httptools parses with the same llh
 from __future__ import annotations
 
 import asyncio
+import re
+import select
 from typing import NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -28,6 +30,8 @@ _INTERIM, _FINAL = 100, 200  # codes between them announce another head
 _ERRORS = 400
 _WITHOUT_BODY = (204, 304)
 _NEVER = float("inf")
+# What servers say of how long they keep a connection on which nothing happens (RFC 2068, section 19.7.1.1).
+_KEPT_S = re.compile(rb"(?:^|[,;])[ \t]*timeout[ \t]*=[ \t]*([0-9]{1,9})", re.IGNORECASE)
 
 
 class BrokenAnswer(Exception):
@@ -52,9 +56,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._room = memoryview(room if room is not None else read_room())
         self.deadline = _NEVER  # loop time, until when the next bytes must be there
         self.idle_since = 0.0
+        self.kept_seconds = _NEVER  # how long the other side keeps it while it rests, as far as it says so
         self.lent_to = ""  # the tenant whose exchange it belongs to
         self._loop = loop
         self._transport: asyncio.Transport | None = None
+        self._arriving = select.poll()
         self._parser = HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
@@ -85,6 +91,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             and not transport.is_closing()
             and not transport.get_write_buffer_size()
         )
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing has arrived since that the loop has not come to yet: an end, or an answer to nothing."""
+        return not self._arriving.poll(0)
 
     @property
     def read_to_end(self) -> bool:
@@ -160,6 +171,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own do not inherit from it
+        self._arriving.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         if (limit := getattr(transport, "set_read_buffer_limits", None)) is not None:
             # Behind TLS: what is held for us there uvloop drops when the socket ends, so the socket is to be held too.
             limit(high=1, low=0)
@@ -270,6 +282,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
         )
         self._keep = self._parser.should_keep_alive() and not announced
+        kept = _KEPT_S.search(self._headers.get(b"keep-alive", b""))
+        self.kept_seconds = _NEVER if kept is None else float(kept[1])
 
 
 def read_room() -> bytearray:

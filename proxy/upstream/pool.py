@@ -1,6 +1,9 @@
 """The connections to one model API: opened, lent to one exchange at a time, kept while they are warm.
 
-Law: a connection goes only to the configured origin, whatever the environment or an answer says.
+Laws:
+- A connection goes only to the configured origin, whatever the environment or an answer says.
+- It is ended by us before the other side is tired of it: a call that meets its end may have been carried out and be
+  charged, so it cannot be sent again (RFC 9110, section 9.2.2).
 """
 
 from __future__ import annotations
@@ -16,8 +19,13 @@ from yarl import URL
 from proxy.upstream.connection import UpstreamConnection, read_room
 from proxy.upstream.room import Room
 
-# Model APIs close idle connections after a minute or more; a call on one that is just being closed would fail.
+# Most model APIs close idle connections after a minute or more, but servers as they come after 5 s or even 2 s.
 _IDLE_S = 15.0
+# Of the time after which the other side ends one, how much ours rest at most: a call is some time on its way.
+_REST_SHARE = 0.8
+# An upstream that is started anew ends all its connections, however short they have rested.
+_LEAST_LEARNED_S = 1.0
+_LEARNED_FOR_S = 600.0
 # How long another address of the same host is not tried yet (RFC 8305, section 8).
 _NEXT_ADDRESS_S = 0.25
 
@@ -35,6 +43,8 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._room = room
         self._idle: list[UpstreamConnection] = []
+        self._rest_s = _IDLE_S
+        self._rest_until = 0.0  # loop time, until when a shorter rest than usual is believed in
         self._busy: set[UpstreamConnection] = set()
         self._read_room = read_room()
         self._closed = False
@@ -73,13 +83,9 @@ class Pool:
         for connection in self._busy:
             if now > connection.deadline:
                 connection.expire()
-        kept = []
-        for connection in self._idle:
-            if connection.usable and now - connection.idle_since < _IDLE_S:
-                kept.append(connection)
-            else:
-                connection.abort()
-        self._idle = kept
+        if now > self._rest_until:
+            self._rest_s = _IDLE_S
+        self._idle = [connection for connection in self._idle if self._warm(connection, now)]
 
     def close(self) -> None:
         """Close every connection; one that is lent or being opened is closed when it is given back at the latest."""
@@ -89,12 +95,24 @@ class Pool:
         self._idle = []
 
     def _rested(self) -> UpstreamConnection | None:
+        now = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable:
+            if self._warm(connection, now):
                 return connection
-            connection.abort()
         return None
+
+    def _warm(self, connection: UpstreamConnection, now: float) -> bool:
+        """Whether one that rested can be used; one that cannot is closed, and how long the other side waited learnt."""
+        rested = now - connection.idle_since
+        if not (connection.usable and connection.untouched):
+            if rested > _LEAST_LEARNED_S:
+                self._rest_s = min(self._rest_s, rested * _REST_SHARE)
+                self._rest_until = now + _LEARNED_FOR_S
+        elif rested < min(self._rest_s, connection.kept_seconds * _REST_SHARE):
+            return True
+        connection.abort()
+        return False
 
     async def _open(self, deadline: float) -> UpstreamConnection:
         async with asyncio.timeout_at(min(deadline, self._loop.time() + self._connect_seconds)):

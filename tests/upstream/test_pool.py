@@ -202,6 +202,73 @@ async def test_a_connection_on_which_something_happened_while_it_rested_is_not_l
         assert upstream.open_connections == 1
 
 
+@on_uvloop
+async def test_a_connection_whose_end_has_come_but_was_not_read_yet_is_not_lent(upstream: ScriptedUpstream) -> None:
+    """The loop may come to a call before it comes to the end that arrived before."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with pool_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as pool:
+            rested = await take(pool, 5)
+            theirs, _ = listener.accept()
+            rested.send(CALL)
+            assert theirs.recv(1000) == CALL
+            theirs.sendall(ONE)
+            assert (await rested.head()).status == 200
+            assert (await rested.read(), await rested.read()) == (b"{}", b"")
+            pool.give(rested)
+            theirs.close()  # nothing awaits from here on
+            assert rested.usable
+            assert await take(pool, 5) is not rested
+
+
+@pytest.mark.parametrize(
+    ("said", "rests", "lent"),
+    [
+        *(("timeout=5", 3.9, True), ("timeout=5", 4.1, False), ("timeout=5, max=100", 4.1, False)),
+        *(("max=100, Timeout = 5", 4.1, False), ("timeout=0", 0.0, False), ("timeout=60", 14.9, True)),
+        *(("timeout=60", 15.1, False), ("timeout=", 14.9, True), ("xtimeout=5", 14.9, True), ("", 15.1, False)),
+    ],
+)
+@on_uvloop
+async def test_a_connection_rests_less_than_the_other_side_says_that_it_keeps_it(
+    upstream: ScriptedUpstream, said: str, rests: float, lent: bool
+) -> None:
+    upstream.script((Send(http(200, [*JSON, ("Content-Length", "2"), ("Keep-Alive", said)], b"{}")),))
+    with pool_to(upstream.url) as pool:
+        rested = await ask(pool)
+        pool.give(rested)
+        rested.idle_since -= rests
+        assert (await take(pool, 5) is rested) == lent
+
+
+@on_uvloop
+async def test_how_long_the_other_side_waits_is_learnt_from_it_and_forgotten(upstream: ScriptedUpstream) -> None:
+    """Where it does not say so: servers as they come wait 2 to 5 s, which ours would rest longer."""
+
+    async def lent_after(pool: Pool, seconds: float) -> bool:
+        rested = await ask(pool)
+        pool.give(rested)
+        rested.idle_since -= seconds
+        pool.sweep()
+        again = await take(pool, 5)
+        again.abort()
+        pool.give(again)
+        return again is rested
+
+    with pool_to(upstream.url) as pool:
+        for ended_after, rests, lent in ((0.1, 14.9, True), (5.0, 3.9, True), (5.0, 4.2, False), (2.0, 1.7, False)):
+            go_on = asyncio.Event()
+            upstream.script((Send(ONE), Pause(go_on), Close()))
+            ended = await ask(pool)
+            pool.give(ended)
+            ended.idle_since -= ended_after
+            go_on.set()
+            await until(lambda ended=ended: not ended.usable)  # type: ignore[misc]
+            pool.sweep()
+            assert await lent_after(pool, rests) == lent
+        pool._rest_until = 0.0
+        assert await lent_after(pool, 14.9)
+
+
 HALF = {
     "nothing of it": (),
     "a part of the head": (Send(ONE[:9]),),
