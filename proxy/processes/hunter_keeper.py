@@ -1,4 +1,4 @@
-"""The hunter's process as its parent sees it: there once a pack has campaigns, started again when it dies.
+"""The hunter's process as its parent sees it: there once a pack has campaigns, started again when it dies or stands still.
 
 Law: nobody waits for it and no request needs it: a hunter that cannot start keeps nothing from being served.
 """
@@ -10,12 +10,14 @@ from dataclasses import replace
 
 from proxy.errors import ConfigurationError
 from proxy.log import get
-from proxy.processes.children import HUNTER, Counted, Program, Worker, counted
+from proxy.processes.children import BEAT_S, HUNTER, Counted, Program, Worker, counted
 from proxy.start import Start
 from proxy.telemetry.metrics import Snapshot, merge
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_SILENT_S = 10.0  # by then another has its lease
+_GIVEN_UP_S = 60.0  # a large state may hold the interpreter for some seconds while it is read
 
 
 class HunterKeeper:
@@ -58,7 +60,11 @@ class HunterKeeper:
             pause = _FIRST_PAUSE_S
             if child.pack_digest != self._start.pack_digest:  # another came into force meanwhile
                 await child.switch(self._start.pack_digest)
-            code = await child.wait()
+            listening = asyncio.create_task(self._listen(child))
+            try:
+                code = await child.wait()
+            finally:
+                listening.cancel()
             if self._ending:
                 return
             get("parent").error("the hunter ended unasked and is started again", pid=child.pid, code=code)
@@ -66,6 +72,21 @@ class HunterKeeper:
             child.last = {}
             await child.end()
             await asyncio.sleep(pause)
+
+    async def _listen(self, child: Worker) -> None:
+        """Ask each second whether it is there; tell once that it does not answer, then kill it."""
+        silent = False
+        while not self._ending:
+            await asyncio.sleep(BEAT_S)
+            child.beat()
+            if child.silent >= _GIVEN_UP_S:
+                child.kill()
+            if silent != (silent := child.silent >= _SILENT_S):
+                logger = get("parent")
+                if silent:
+                    logger.error("the hunter does not answer", pid=child.pid)
+                else:
+                    logger.info("the hunter answers again", pid=child.pid)
 
     async def refresh(self) -> None:
         """Have the hunter tell its numbers."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from proxy.processes import hunter_keeper
 from proxy.processes.children import Program
 from proxy.processes.hunter_keeper import HunterKeeper
 from proxy.start import Start
+from tests.processes.test_fleet import WORKER
 
 START = Start(None, {}, "info", 0, "memory", "0" * 64, "", None, "127.0.0.1", 0)
 # Says that it is there and then, slowly, that it serves; ends when it is told to.
@@ -27,6 +31,7 @@ line.write(b"{}\\n")
 if b"drain" in line.readline():
     Path(sys.argv[1]).unlink()
 """
+ANSWERS = Program("hunter", (sys.executable, "-c", WORKER))
 BROKEN = Program("hunter", (sys.executable, "-c", "raise SystemExit(78)"))
 
 
@@ -61,3 +66,40 @@ async def test_a_hunter_that_just_starts_when_all_ends_ends_first(tmp_path: Path
         await asyncio.gather(keeping, return_exceptions=True)
     await keeper.close(1.0)
     assert not there.exists()
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+async def test_a_hunter_that_stands_still_is_told_of_then_killed_and_started_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, comes_back: bool
+) -> None:
+    """It has no lease any more, and whoever takes over may be nobody."""
+    monkeypatch.setattr("proxy.processes.children.BEAT_S", 0.05)
+    monkeypatch.setattr(hunter_keeper, "BEAT_S", 0.05)
+    monkeypatch.setattr(hunter_keeper, "_SILENT_S", 0.2)
+    monkeypatch.setattr(hunter_keeper, "_GIVEN_UP_S", 60.0 if comes_back else 1.0)
+    caplog.set_level("INFO")
+    keeper = HunterKeeper(START, ANSWERS)
+    keeping = asyncio.create_task(keeper.keep())
+    await keeper.switch("0" * 64, wanted=True)
+    await until(lambda: keeper.pid is not None)
+    stopped = keeper.pid
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    await until(lambda: "the hunter does not answer" in caplog.text)
+    if comes_back:
+        os.kill(stopped, signal.SIGCONT)
+        await until(lambda: "the hunter answers again" in caplog.text)
+        assert keeper.pid == stopped
+    else:
+        await until(lambda: keeper.pid not in (None, stopped))
+        assert "the hunter ended unasked and is started again" in caplog.text
+    assert caplog.text.count("the hunter does not answer") == 1
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    await keeper.close(1.0)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.01)
