@@ -24,7 +24,7 @@ from aiohttp.web_protocol import _ErrInfo
 
 from proxy.clients.answers import STREAM, Answer, Reply
 from proxy.clients.http_handler import Framed
-from proxy.clients.peer import plain_address
+from proxy.clients.peer import place_of, plain_address
 from proxy.errors import RequestTimeout
 
 _MAX_LINE_BYTES = 8190
@@ -84,6 +84,7 @@ class Connection(Framed):
         "bytes_received",
         "header_since",
         "peer",
+        "place",
         "stalled_since",
     )
 
@@ -100,7 +101,7 @@ class Connection(Framed):
         )
         self._owner = owner
         self._wire: asyncio.Transport | None = None  # aiohttp lets go of its own as soon as it has asked for the end
-        self.peer = ""
+        self.peer = self.place = ""
         self._head_bytes = 0  # of the head that is not complete yet
         self._lingering: asyncio.Timeout | None = None  # until when a client that rests is waited for
         self._linger_end = 0.0
@@ -115,6 +116,7 @@ class Connection(Framed):
         """Take or refuse a new connection."""
         address = transport.get_extra_info("peername")
         self.peer = plain_address(address[0]) if isinstance(address, tuple) else "local"
+        self.place = place_of(self.peer)
         if not self._owner.admit(self):
             transport.abort()  # type: ignore[attr-defined]  # every transport of a stream server has it
             return

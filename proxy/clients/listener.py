@@ -19,7 +19,7 @@ _SWEEP_S = 1.0
 
 
 class Caps(NamedTuple):
-    """How many connections are open at once: in all, and from one peer address."""
+    """How many connections are open at once: in all, and from one peer's address or, of IPv6, network."""
 
     total: int
     per_peer: int
@@ -59,20 +59,20 @@ class Listener(web.Server):
 
     def admit(self, connection: Connection) -> bool:
         """Count a connection in, unless a cap is reached."""
-        if len(self._open) >= self._caps.total or self._per_peer[connection.peer] >= self._caps.per_peer:
+        if len(self._open) >= self._caps.total or self._per_peer[connection.place] >= self._caps.per_peer:
             self._on_refused("too_many_connections")
             return False
         self._open.add(connection)
-        self._per_peer[connection.peer] += 1
+        self._per_peer[connection.place] += 1
         return True
 
     def forget(self, connection: Connection) -> None:
         """Count a connection out."""
         if connection in self._open:
             self._open.discard(connection)
-            self._per_peer[connection.peer] -= 1
-            if not self._per_peer[connection.peer]:
-                del self._per_peer[connection.peer]
+            self._per_peer[connection.place] -= 1
+            if not self._per_peer[connection.place]:
+                del self._per_peer[connection.place]
 
     async def sweep(self) -> None:
         """Cut what is overdue, once a second, until cancelled."""

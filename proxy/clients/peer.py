@@ -8,6 +8,7 @@ from ipaddress import IPv6Address, ip_address
 from multidict import CIMultiDictProxy
 
 _ENTRIES = 64
+_OWN_BITS = 64  # of an IPv6 address, what a network is given; the rest whoever is in it chooses (RFC 4291, 2.5.4)
 # Some balancers write the port that they were called from as well.
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
 
@@ -42,3 +43,10 @@ def plain_address(text: str) -> str:
     if isinstance(address, IPv6Address):
         return str(address.ipv4_mapped or IPv6Address(int(address)))
     return str(address)
+
+
+def place_of(address: str) -> str:
+    """Return what connections from a plain address are counted by: of IPv6 the network, whose addresses are endless."""
+    if ":" not in address:
+        return address
+    return str(IPv6Address(int(IPv6Address(address)) >> _OWN_BITS << _OWN_BITS))

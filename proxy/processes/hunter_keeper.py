@@ -1,4 +1,4 @@
-"""The hunter's process as its parent sees it: there once a pack has campaigns, started again when it dies or stands still.
+"""The hunter's process as its parent sees it: there once a pack has campaigns, started again when it dies or hangs.
 
 Law: nobody waits for it and no request needs it: a hunter that cannot start keeps nothing from being served.
 """

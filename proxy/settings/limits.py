@@ -23,7 +23,7 @@ class Limits(StrictModel):
     write_stall_seconds: Seconds = Field(60.0, description="How long a client may leave an answer unread.")
     connections: int = Field(10_000, ge=1, le=1_000_000, description="Client connections at once.")
     connections_per_peer: int = Field(
-        1000, ge=1, le=1_000_000, description="Client connections at once from one address."
+        1000, ge=1, le=1_000_000, description="Client connections at once from one address, or one /64 of IPv6."
     )
     exchanges: int = Field(2048, ge=1, le=1_000_000, description="Exchanges at once; more are answered 503.")
     memory_bytes: int | None = Field(

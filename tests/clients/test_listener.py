@@ -23,13 +23,14 @@ from proxy.errors import RequestTimeout
 from tests.rig.raw_client import RawClient, get, post
 
 DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=0.1, write_stall=0.1)
+CAPS = Caps(10, 10)
 PATIENT = DEADLINES._replace(idle=60, write_stall=60)
 Handler = Callable[[web.BaseRequest], Awaitable[Reply]]
 
 
 @asynccontextmanager
 async def listening(
-    handler: Handler, deadlines: Deadlines = DEADLINES
+    handler: Handler, deadlines: Deadlines = DEADLINES, caps: Caps = CAPS
 ) -> AsyncIterator[tuple[Listener, int, list[str]]]:
     refused: list[str] = []
     writer = AnswerWriter(SystemClock())
@@ -38,7 +39,7 @@ async def listening(
         on_error=lambda _connection, status, _error: writer.whole(None, status, "text/plain", b"", {}),
         on_refused=refused.append,
         deadlines=deadlines,
-        caps=Caps(10, 10),
+        caps=caps,
     )
     server = await asyncio.get_running_loop().create_server(listener, "127.0.0.1", 0)
     sweep = asyncio.create_task(listener.sweep())
@@ -353,3 +354,29 @@ async def test_abort_all_leaves_no_connection_whatever_is_still_to_be_written() 
             next(iter(listener._open)).force_close()
             listener.abort_all()
             await until(lambda: not len(listener))
+
+
+class From(asyncio.Transport):
+    """A connection from an address that no machine of tests has."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 1234, 0, 0)})
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Take any limit."""
+
+    def abort(self) -> None:
+        """Have nothing to end."""
+
+
+async def test_of_one_ipv6_network_no_more_connections_come_than_of_one_address() -> None:
+    async def handler(_: web.BaseRequest) -> Reply:
+        raise AssertionError
+
+    async with listening(handler, caps=Caps(10, 2)) as (listener, _, refused):
+        for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "::ffff:1.2.3.4", "1.2.3.4"):
+            listener().connection_made(From(address))
+        assert (len(listener), refused) == (5, [])
+        for address in ("2001:db8::3", "2001:db8:0:0:ffff::", "1.2.3.4"):
+            listener().connection_made(From(address))
+        assert (len(listener), refused) == (5, ["too_many_connections"] * 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from proxy.clients.peer import client_address, plain_address
+from proxy.clients.peer import client_address, place_of, plain_address
 
 SOCKET = "10.0.0.9"
 
@@ -59,3 +59,17 @@ def test_the_address_is_the_one_that_a_trusted_proxy_wrote(hops: int, values: li
 )
 def test_an_address_has_one_form(text: str, plain: str) -> None:
     assert plain_address(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::"),
+        ("2001:db8:1:3::9", "2001:db8:1:3::"),
+        *(("::1", "::"), ("1.2.3.4", "1.2.3.4"), ("local", "local"), ("", "")),
+    ],
+)
+def test_the_addresses_of_an_ipv6_network_count_as_one(address: str, place: str) -> None:
+    """A household is given 2^64 of them: one address each, and nothing would be bounded."""
+    assert place_of(address) == place

@@ -203,7 +203,7 @@ async def test_a_connection_on_which_something_happened_while_it_rested_is_not_l
 
 
 @on_uvloop
-async def test_a_connection_whose_end_has_come_but_was_not_read_yet_is_not_lent(upstream: ScriptedUpstream) -> None:
+async def test_a_connection_whose_end_has_come_but_was_not_read_yet_is_not_lent() -> None:
     """The loop may come to a call before it comes to the end that arrived before."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with pool_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as pool:
