@@ -5,6 +5,7 @@ Law: the kernel takes every lock back however its process ends, so none is ever 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -20,6 +21,7 @@ from proxy.errors import ConfigurationError
 # A socket's path must be shorter than 108 bytes on Linux and 104 on macOS, its closing zero included.
 _SOCKET_PATH_BYTES = 103
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOCK = "serve.lock"
 # The socket of the admin side.
 ADMIN_SOCKET = "admin.sock"
@@ -123,16 +125,24 @@ def socket_place(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def announced(path: Path, status: Mapping[str, object]) -> Iterator[None]:
-    """Keep a file that says where the running proxy is, for programs that started it on free ports."""
+def announced(path: Path, status: Mapping[str, object]) -> Iterator[str]:
+    """Keep a file that says where the running proxy is, for programs that started it on free ports.
+
+    Yield why there is none: without room on the disk whoever was served is served on. Raises ConfigurationError if it
+    cannot be written for another reason.
+    """
+    missing = ""
     draft = path.with_suffix(".new")
     try:
         draft.write_text(json.dumps(status))
         draft.replace(path)
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
+        if error.errno not in _FULL:
+            raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
+        missing = f"{path}: cannot be written: {error.strerror}"
+        _remove(draft, path)  # the last one may be of another port
     with _removed_after(path):
-        yield
+        yield missing
 
 
 @contextmanager

@@ -78,7 +78,8 @@ class PackArchive:
     def begun_with(cls, folder: Path, pack: Pack, data: bytes, wall: float) -> PackArchive:
         """Open the archive and put the pack of a start into it; one that is in force already keeps its note.
 
-        Raises ConfigurationError if it cannot be archived.
+        Where all is there as it should be nothing is written, so a full disk keeps no restart from serving. Raises
+        ConfigurationError if it cannot be archived.
         """
         try:
             archive = cls(folder)
@@ -93,13 +94,13 @@ class PackArchive:
     def keep(self, pack: Pack, data: bytes, note: Note) -> None:
         """Archive a pack that comes into force. Raises OSError, and then nothing is different."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(archived_file(self.folder, pack.digest), data)
+        _write(archived_file(self.folder, pack.digest), data)
         revisions = [revision for revision in self.revisions if revision.digest != pack.digest]
         revisions.append(Revision(pack.digest, pack.name, pack.version, note))
         dropped, revisions = revisions[:-_MOST], revisions[-_MOST:]
         shadow = {name: self.shadow.get(name, note.time) for name in in_shadow(pack)}
         index = {"revisions": [revision.to_json() for revision in revisions], "shadow": shadow}
-        write_whole(self.folder / _INDEX, orjson.dumps(index, option=orjson.OPT_INDENT_2))
+        _write(self.folder / _INDEX, orjson.dumps(index, option=orjson.OPT_INDENT_2))
         self.revisions, self.shadow = revisions, shadow
         for revision in dropped:
             archived_file(self.folder, revision.digest).unlink(missing_ok=True)
@@ -130,6 +131,16 @@ def in_shadow(pack: Pack) -> list[str]:
     named += [("quota", entry.id, entry.mode) for entry in pack.quotas]
     named += [("campaign", entry.id, entry.mode) for entry in pack.campaigns]
     return [f"{kind}:{name}" for kind, name, mode in named if mode is Mode.SHADOW]
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Make a file hold this, without a need for room where it does so already. Raises OSError."""
+    try:
+        if path.read_bytes() == data:
+            return
+    except FileNotFoundError:
+        pass
+    write_whole(path, data)
 
 
 def _revision(entry: Mapping[str, Any]) -> Revision:

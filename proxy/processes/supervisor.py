@@ -243,7 +243,9 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
                 _keep_snapshot(settings, store, clock),
             )
             background = [tasks.create_task(coroutine) for coroutine in work]
-            with announced(settings.data / STATE_FILE, {**deployment.status(), "ready": True}):
+            with announced(settings.data / STATE_FILE, {**deployment.status(), "ready": True}) as missing:
+                if missing:
+                    get("parent").error("programs cannot be told where this proxy is", error=missing)
                 get("parent").info("serving", address=deployment.data_url, workers=settings.workers, pack=pack.name)
                 yield deployment
             get("parent").info("stopping")

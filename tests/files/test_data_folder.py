@@ -86,6 +86,14 @@ def test_what_another_has_in_a_folder_that_was_deleted_and_made_anew_is_left_to_
     assert list(short.rglob("*.sock")) == []
 
 
+def test_without_room_nobody_is_told_where_the_proxy_is_and_it_serves(tmp_path: Path) -> None:
+    (tmp_path / "serve.json").write_text('{"pid": 1}')
+    (tmp_path / "serve.new").symlink_to("/dev/full")
+    with announced(tmp_path / "serve.json", {"pid": 2}) as missing:
+        assert list(tmp_path.iterdir()) == []
+    assert missing == f"{tmp_path}/serve.json: cannot be written: No space left on device"
+
+
 def test_a_folder_that_cannot_be_written_is_named() -> None:
     with unwritable() as folder:
         said = f"{folder}/serve.lock: the data folder cannot be used: Permission denied"

@@ -51,6 +51,18 @@ def test_a_disk_without_room_is_told_with_the_place(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+def test_a_pack_that_is_archived_already_takes_no_room(tmp_path: Path) -> None:
+    """A full disk keeps no restart from serving."""
+    pack, data = made("one")
+    PackArchive.begun_with(tmp_path, pack, data, 1.0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        assert PackArchive.begun_with(tmp_path, pack, data, 2.0).revisions[-1].note == Note(1.0, "start")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 def test_a_file_that_was_changed_or_removed_is_not_loaded(tmp_path: Path) -> None:
     archive = PackArchive(tmp_path)
     pack, data = made("one")
