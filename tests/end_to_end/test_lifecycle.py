@@ -238,6 +238,28 @@ async def test_an_embedded_store_that_is_killed_is_started_again_with_all_it_hel
         assert len(allowed) <= LIMIT + 1  # the other account's one
 
 
+async def test_an_embedded_store_whose_socket_was_removed_is_started_again_with_all_it_held(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    """Whoever was connected goes on, but nobody comes to it any more: no worker that is started again, no command."""
+    async with Stillgate.start(tmp_path, upstream_url=upstream.url) as gate:
+        key = await gate.create_key()
+        (store,) = [pid for pid, name in gate.names().items() if name == "valkey-server"]
+        (gate.data / "store" / "valkey.sock").unlink()
+
+        async def another() -> bool:
+            return [name for pid, name in gate.names().items() if pid != store].count("valkey-server") == 1
+
+        await until(another)
+        os.kill(gate.workers[0], signal.SIGKILL)
+
+        async def served() -> bool:
+            return await status(gate, key) == 200
+
+        await until(served)
+        assert "the socket of the embedded store was removed" in (tmp_path / "stderr.log").read_text()
+
+
 def broken_pack(folder: Path) -> str:
     (folder / "pack.yaml").write_text("apiVersion: stillgate/v1\nkind: PolicyPack\nquotaz: []\n")
     return "quotaz"

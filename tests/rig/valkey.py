@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from proxy.store.embedded import server_binary
+from proxy.store.server_binary import server_binary
 
 _READY_S = 60.0
 _POLL_S = 0.01
