@@ -13,6 +13,8 @@ from proxy.auth.api_key import KeyRequest
 from proxy.cli.moments import now
 from proxy.errors import ConfigurationError
 
+_EXPECTED = 'each line must be an object such as {"account": "acme-prod", "tenant": "acme", "plan": "pro"}'
+
 
 class Line(NamedTuple):
     """What one line asks for; lines are counted from 1."""
@@ -49,9 +51,9 @@ def _row(text: bytes) -> dict[str, Any]:
     try:
         row = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError(f"not JSON: {error}") from None
+        raise ConfigurationError(f"is no JSON from column {error.colno} on; {_EXPECTED}") from None
     if not isinstance(row, dict):
-        raise ConfigurationError("must be a JSON object")
+        raise ConfigurationError(f"is no object; {_EXPECTED}")
     json.loads(text, object_pairs_hook=_once)  # of a member that comes twice the other parser takes the last
     return row
 

@@ -109,6 +109,7 @@ def run(scene: Scene, traffic: Sequence[Path], outputs: tuple[Path | None, Path 
         wants = wants_of(scene)
         stage = stage_of(scene, wants, *[_opened(stack, output) for output in outputs])
         summary = Replay(stage).run(batches(files.blocks(), wants, jobs))
+    summary.files = files.begun
     summary.broken = [str(file) for file in files.broken]
     summary.seconds = time.monotonic() - began
     return summary

@@ -35,7 +35,7 @@ def summary_document(found: Summary) -> dict[str, Any]:
         "jumps": [jump._replace(line=jump.line + 1)._asdict() for jump in found.jumps],
         "passed": found.passed,
         "unreadable_lines": found.unreadable_lines,
-        "unreadable": [fault._asdict() for fault in found.unreadable],
+        "unreadable": [{"place": found.place(fault.line - 1), **fault._asdict()} for fault in found.unreadable],
         "broken": found.broken,
         "untold": dict(found.untold),
         "campaigns": {name: campaign._asdict() for name, campaign in found.campaigns.items()},
@@ -85,13 +85,13 @@ def _notes(found: Summary) -> Iterator[str]:
             yield f"{count:,} {what}"
     for jump in found.jumps:
         way = "ahead" if jump.seconds > 0 else "back"
-        yield f"  line {jump.line + 1}: {abs(jump.seconds) / _MINUTE_S:,.0f} minutes {way}"
+        yield f"  {cell(found.place(jump.line))}: {abs(jump.seconds) / _MINUTE_S:,.0f} minutes {way}"
     for rule, count in sorted(found.untold.items()):
         yield f"{rule} was left out for {count:,} records, which do not have what it reads"
     if found.unreadable_lines:
         yield f"{found.unreadable_lines:,} lines could not be read"
     for fault in found.unreadable:
-        yield f"  line {fault.line}: {cell(fault.why)}"
+        yield f"  {cell(found.place(fault.line - 1))}: {cell(fault.why)}"
     for file in found.broken:
         yield f"{file}: ends in the middle of its compressed data"
 

@@ -34,6 +34,7 @@ class Files:
     def __init__(self, places: Sequence[Path], on_bytes: Callable[[int], None] = lambda _: None) -> None:
         self._places = tuple(places)
         self.broken: list[Path] = []
+        self.begun: list[tuple[int, str]] = []  # how many lines stood before each file that was begun, and its name
         self._on_bytes = on_bytes
 
     def check(self) -> None:
@@ -53,15 +54,22 @@ class Files:
 
     def blocks(self) -> Iterator[bytes]:
         """Yield blocks of lines, each ended by a line feed. Raises ConfigurationError for an unreadable file."""
+        lines = 0
         for place in self._places:
+            self.begun.append((lines, str(place)))
             try:
-                if place == STDIN:
-                    yield from self._blocks_of(place, io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer)))
-                else:
-                    with place.open("rb") as raw:
-                        yield from self._blocks_of(place, raw)
+                for block in self._blocks_in(place):
+                    lines += block.count(b"\n")
+                    yield block
             except OSError as error:
                 raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
+
+    def _blocks_in(self, place: Path) -> Iterator[bytes]:
+        if place == STDIN:
+            yield from self._blocks_of(place, io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer)))
+            return
+        with place.open("rb") as raw:
+            yield from self._blocks_of(place, raw)
 
     def _blocks_of(self, place: Path, raw: io.BufferedReader) -> Iterator[bytes]:
         packed = raw.peek(len(_GZIP_MAGIC))[: len(_GZIP_MAGIC)] == _GZIP_MAGIC

@@ -44,6 +44,7 @@ _LISTS: Final = frozenset({"include"})  # members that are lists and yet no text
 _LATEST: Final = 253_402_300_800.0  # the year 10000
 _OF_LATE: Final = 10_000  # addresses, and callers, that are known again
 _COUNT_MOST: Final = 10**9  # of tokens, as in answers that are served
+_EXPECTED: Final = "each line must be an object, an exchange or a record of a decision log"
 _NO_PRINTS: Final = np.empty(0, np.uint64)
 _NOBODY: Final = Principal("", "", "", "", 0.0, {})
 
@@ -113,7 +114,7 @@ class Reader:
                 return (read_logged(row) if row["kind"] == "exchange" else Other()), None
             return self._exchange(row, raw)
         except (ProxyError, ValueError) as wrong:
-            return Unreadable(str(wrong)), None
+            return Unreadable(_no_object(raw) or str(wrong)), None
 
     def _exchange(self, row: dict[str, Any], raw: bytes) -> tuple[Seen, Sequence[Text] | None]:
         at = _number(row, "ts", "ts")
@@ -221,6 +222,15 @@ def _text(row: dict[str, Any], name: str, where: str) -> str:
     if type(value) is not str:
         raise _Wrong(f"{where}: should be a text")
     return value
+
+
+def _no_object(raw: bytes) -> str:
+    """Return what is wrong with a line that holds no JSON object, nothing if it holds one."""
+    try:
+        found = orjson.loads(raw)
+    except orjson.JSONDecodeError as wrong:
+        return f"is no JSON from column {wrong.colno} on; {_EXPECTED}"
+    return "" if isinstance(found, dict) else f"is no object; {_EXPECTED}"
 
 
 def _number(row: dict[str, Any], name: str, where: str) -> float:

@@ -55,6 +55,7 @@ class Summary:
     shadow_rungs: Counter[str] = field(default_factory=Counter)
     untold: Counter[str] = field(default_factory=Counter)
     campaigns: dict[str, Campaign] = field(default_factory=dict)
+    files: list[tuple[int, str]] = field(default_factory=list)  # lines before each, and its name
     broken: list[str] = field(default_factory=list)
     began: float = 0.0
     ended: float = 0.0
@@ -65,6 +66,11 @@ class Summary:
         self.unreadable_lines += 1
         if len(self.unreadable) < UNREADABLE_SHOWN:
             self.unreadable.append(Fault(line + 1, why))
+
+    def place(self, line: int) -> str:
+        """Return where a line is, counted from 0 over all files: in which, and which of its own, from 1."""
+        before, file = [begun for begun in self.files if begun[0] <= line][-1]
+        return f"{file}:{line - before + 1}"
 
     def note_grown(self, grown: Grown) -> None:
         """Take a campaign that was reported or grew."""

@@ -22,8 +22,10 @@ def test_lines_keep_their_numbers_over_empty_ones_and_windows_line_ends(tmp_path
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("{", "not JSON: "),
-        ("[]", "must be a JSON object"),
+        ("{", "is no JSON from column 2 on; each line must be an object such as "),
+        ('{"account": "a-1",}', "is no JSON from column 18 on; each line must be"),
+        ("nonsense", "is no JSON from column 1 on; each line must be"),
+        ("[]", "is no object; each line must be an object such as "),
         ("{}", "account: must be "),
         ('{"acount": "a-1"}', "unknown field 'acount'"),
         ('{"account": "a-1", "plan": "pro", "plan": "free"}', "the field 'plan' stands there twice"),

@@ -77,15 +77,27 @@ def test_what_could_not_be_read_is_said_in_words(tmp_path: Path, pack: Path) -> 
     assert result.exit_code == 1
     for words in (
         "1 lines could not be read",
-        "line 1: ",
+        f"{file}:1: is no JSON from column 1 on; each line must be an object",
         "1 exchanges that were there",
         "came late",
         "clock jumps",
-        "line 5: ",
+        f"{file}:5: ",
         "minutes ahead",
         "no dialect takes",
     ):
         assert words in result.stdout
+
+
+def test_a_line_that_cannot_be_read_is_named_by_its_file_and_its_number_there(tmp_path: Path, pack: Path) -> None:
+    first, empty, second = tmp_path / "first.jsonl", tmp_path / "empty.jsonl", tmp_path / "second.jsonl"
+    first.write_bytes(as_bytes([line(at=1), line(at=2)]))
+    empty.touch()
+    second.write_bytes(as_bytes([line(at=3)]) + b"[1]\n{}\n")
+    result = run(first, empty, second, "--pack", pack, "--jobs", "1", "--json")
+    assert [(fault["place"], fault["line"]) for fault in json.loads(result.stdout)["unreadable"]] == [
+        (f"{second}:2", 4),
+        (f"{second}:3", 5),
+    ]
 
 
 @pytest.mark.parametrize(
