@@ -35,13 +35,19 @@ class Steadiness:
         self._clock = clock
         self._ahead = clock.wall() - clock.monotonic()
         self._since = clock.monotonic()
+        self._was_set = False
+
+    def set_within(self, seconds: float) -> bool:
+        """Return whether it was set less than so many seconds ago; what was before it began does not count."""
+        steady = self.seconds()
+        return self._was_set and steady < seconds
 
     def seconds(self) -> float:
         """Return since when its readings have kept step with the monotonic ones, in seconds; at most since it began."""
         now = self._clock.monotonic()
         ahead = self._clock.wall() - now
         if abs(ahead - self._ahead) > _SET_S:
-            self._ahead, self._since = ahead, now
+            self._ahead, self._since, self._was_set = ahead, now, True
         return now - self._since
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.actions.base import Ask, ModelFacts, Tools
-from proxy.clock import Clock
+from proxy.clock import Clock, Steadiness
 from proxy.config import Settings
 from proxy.deciding.decider import Decider
 from proxy.deciding.snapshot import Remembered
@@ -176,14 +176,18 @@ class Deciders:
                 await detector.flush()
 
     async def _store_what_detectors_learn(self) -> None:
-        """Write it every second, and delete what is too old once an hour, at an hour's moment of this process's own."""
+        """Write it every second, and delete what is too old once an hour, at an hour's moment of this process's own.
+
+        In the hour after a clock was set nothing is: by a wrong one all is too old.
+        """
+        steadiness = Steadiness(self._clock)
         sweep_at = self._clock.monotonic() + random.uniform(0, _SWEEP_S)  # noqa: S311 - so that few sweep at a time
         while True:
             await asyncio.sleep(_FLUSH_S)
             with contextlib.suppress(StoreUnavailable):
                 await self._flush_detectors()
-                if self._clock.monotonic() >= sweep_at:
-                    sweep_at += _SWEEP_S
+                if not steadiness.set_within(_SWEEP_S) and self._clock.monotonic() >= sweep_at:
+                    sweep_at = self._clock.monotonic() + _SWEEP_S
                     for detector in self._detectors:
                         if isinstance(detector, Storing):
                             await detector.sweep(self._clock.wall())

@@ -1,7 +1,8 @@
 """Deletes samples when their time is over, and finds one for a reviewer; the parent process alone does either.
 
 Laws: a day's file goes as a whole, whether samples are still taken or not; how many samples went is recorded in the log
-of changes, but one that cannot be written keeps none of them alive.
+of changes, but one that cannot be written keeps none of them alive; none goes by its age in the hour after a clock was
+set, since by a wrong one all are too old.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from proxy.clock import Clock
+from proxy.clock import Clock, Steadiness
 from proxy.config import Settings
 from proxy.decisions.change_log import Change, ChangeLog
 from proxy.decisions.epochs import is_forgotten
@@ -24,6 +25,7 @@ from proxy.samples.files import DayFile, Reader, day_files
 from proxy.store.base import Store
 
 CHECK_S: Final = 600.0
+_STEADY_S: Final = 3600.0
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -36,6 +38,7 @@ class Retention:
         self._store = store
         self._changes = changes
         self._clock = clock
+        self._steadiness = Steadiness(clock)
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
@@ -59,10 +62,11 @@ class Retention:
 
     async def _sweep(self) -> None:
         files = await asyncio.to_thread(day_files, self._folder)
-        await self._delete([file for file in files if self._is_over(file.day)], f"older than {self._days} days")
+        over = [] if self._steadiness.set_within(_STEADY_S) else [file for file in files if self._is_over(file.day)]
+        await self._delete(over, f"older than {self._days} days")
         months: dict[str, list[DayFile]] = {}
         for file in files:
-            if not self._is_over(file.day):
+            if file not in over:
                 months.setdefault(f"{file.day:%Y-%m}", []).append(file)
         for month, of_month in months.items():
             if await self._is_forgotten(month):

@@ -22,6 +22,7 @@ from proxy.samples.retention import Retention
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
 from tests.decisions.bindings import sealed
+from tests.rules.flag_replicas import Settable
 
 NOON = 1_792_929_600.0  # 2026-10-25T12:00:00Z
 
@@ -47,8 +48,8 @@ class Kept:
 
 
 @asynccontextmanager
-async def kept(folder: Path, days: int = 7) -> AsyncIterator[Kept]:
-    clock = VirtualClock(NOON)
+async def kept(folder: Path, days: int = 7, clock: VirtualClock | None = None) -> AsyncIterator[Kept]:
+    clock = clock or VirtualClock(NOON)
     assert dt.datetime.fromtimestamp(NOON, dt.UTC).isoformat() == "2026-10-25T12:00:00+00:00"
     store = MemoryStore(clock)
     log = folder / "decisions" / "admin.jsonl"
@@ -133,3 +134,23 @@ async def test_without_samples_there_is_nothing_to_do_and_a_broken_folder_is_tol
         (tmp_path / "samples").write_text("no folder")
         await found.retention.sweep()
     assert "samples cannot be deleted" in caplog.text
+
+
+async def test_in_the_hour_after_a_clock_was_set_none_goes_by_its_age(tmp_path: Path) -> None:
+    """L-10: by one that is years ahead for a minute, all are too old."""
+    clock = Settable(NOON)
+    async with kept(tmp_path, clock=clock) as found:
+        found.of("2026-10-25", "2026-10-18")
+        clock.ahead = 10 * 366 * 86_400.0
+        await found.retention.sweep()
+        clock.advance(600)
+        await found.retention.sweep()
+        assert found.days() == ["2026-10-18", "2026-10-25"]
+        clock.ahead = 0.0
+        await found.retention.sweep()
+        clock.advance(3590)
+        await found.retention.sweep()
+        assert found.days() == ["2026-10-18", "2026-10-25"]
+        clock.advance(11)
+        await found.retention.sweep()
+        assert found.days() == ["2026-10-25"]
