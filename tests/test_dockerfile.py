@@ -78,6 +78,17 @@ def test_no_shell_is_left_and_none_is_needed() -> None:
     assert re.search(r' CMD \["', IMAGE.last("HEALTHCHECK"))
 
 
+def test_what_it_runs_is_compiled_while_that_can_be_written() -> None:
+    """The slim image has no bytecode of the standard library, and who runs in ours may write none."""
+    assert "PYTHONDONTWRITEBYTECODE" in IMAGE.environment
+    compiled = "python -m compileall -q --invalidation-mode unchecked-hash /usr/local/lib/python3.13 "
+    (said,) = [said for said in IMAGE.all_of("RUN") if compiled in said]
+    assert said.index(compiled) < said.index("rm -f /usr/bin")
+    compiled = "compileall -q -f --invalidation-mode unchecked-hash /opt/stillgate/lib/python3.13/site-packages "
+    (said,) = [said for said in BUILD.all_of("RUN") if compiled in said]
+    assert said.index("--no-index dist/*.whl") < said.index(compiled)
+
+
 def test_every_extra_can_be_had_and_has_its_locked_versions() -> None:
     extras = sorted(PROJECT["optional-dependencies"].keys() - FOR_DEVELOPERS)
     assert f"${{EXTRAS:+{' '.join(extras)}}}" in TEXT
