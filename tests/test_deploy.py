@@ -198,6 +198,7 @@ def test_the_unit_starts_what_there_is_and_gives_it_time_to_end() -> None:
     (stop,) = map(int, re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE))
     limits = Limits()
     assert stop >= limits.stop_delay_seconds + limits.drain_seconds + ENDING_S
+    assert "Documentation=file:" not in unit, "no page of ours lies on that machine"
     assert "KillMode=mixed" in unit, "else systemd would drain workers behind their parent's back"
 
 
