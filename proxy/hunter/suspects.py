@@ -23,6 +23,7 @@ from proxy.hunter.suspicions import Suspicion
 
 # Beyond these the group that was looked at longest ago without a finding is let go.
 _SUSPECTS_MOST = 2_000
+_MERGED_MOST = 1_000
 _NOBODY = np.int32(-1)
 
 
@@ -51,7 +52,7 @@ class Suspects:
     """All groups, by id."""
 
     def __init__(self) -> None:
-        self.merged: set[str] = set()  # ids of findings that became a part of another one
+        self._merged: dict[str, None] = {}  # in the order in which they became so
         self._known: dict[str, Suspect] = {}
         self._owner_of_key: dict[int, str] = {}
         self._honest_keys: set[int] = set()  # of what was dismissed
@@ -67,6 +68,11 @@ class Suspects:
     def __getitem__(self, suspect_id: str) -> Suspect:
         """Return a group. Raises KeyError."""
         return self._known[suspect_id]
+
+    @property
+    def merged(self) -> Collection[str]:
+        """The ids of findings that became a part of another one, the latest ones: others were taken back long ago."""
+        return self._merged.keys()
 
     def hear(
         self, suspicions: Iterable[Suspicion], accounts: int, least: int, now: float, name: Callable[[int], str]
@@ -97,7 +103,7 @@ class Suspects:
                 group = Suspect(_named(key, free, name), free[:0], key)
                 if group.id in self._known:
                     continue
-                self.merged.discard(group.id)  # what it was a part of is forgotten
+                self._merged.pop(group.id, None)  # what it was a part of is forgotten
                 best = len(order)
                 order.append(group)
                 self._known[group.id] = group
@@ -124,7 +130,9 @@ class Suspects:
         into.keys |= other.keys
         into.confirmed |= other.confirmed
         if other.finding is not None:
-            self.merged.add(other.id)
+            self._merged[other.id] = None
+            for oldest in list(self._merged)[:-_MERGED_MOST]:  # who takes over asks the store about each
+                del self._merged[oldest]
         if into.finding is not None and other.finding is not None:
             into.finding = together(into.finding, other.finding)
         self._owner_of_key.update(dict.fromkeys(other.keys, into.id))
@@ -206,7 +214,7 @@ class Suspects:
             ),
             "raised": np.array([group.raised_by for group in groups], np.uint64),
             "honest": _sorted(self._honest_keys),
-            "merged": pack_names(sorted(self.merged)),
+            "merged": pack_names(list(self._merged)),
         }
         for number, group in enumerate(groups):
             found[f"core{number}"] = group.core
@@ -220,7 +228,7 @@ class Suspects:
         """Take what `arrays` returned, or did when it did not tell yet what was merged."""
         self._honest_keys = set(arrays["honest"].tolist())
         if "merged" in arrays:
-            self.merged = set(unpack_names(arrays["merged"]))
+            self._merged = dict.fromkeys(unpack_names(arrays["merged"]))
         columns = (arrays[name].tolist() for name in ("ids", "raised", "numbers"))
         for number, (name, raised_by, numbers) in enumerate(zip(*columns, strict=True)):
             keys = set(arrays[f"keys{number}"].tolist())

@@ -156,6 +156,23 @@ def test_two_findings_that_are_merged_let_nobody_go() -> None:
     assert not restored.merged, "what it became a part of is gone"
 
 
+def test_of_what_was_merged_the_latest_is_known_also_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes over asks the store about each: all that ever were would be more every month."""
+    monkeypatch.setattr(suspects_module, "_MERGED_MOST", 2)
+    suspects = Suspects()
+    ids = []
+    for key in (7, 3, 5, 1):
+        _hear(suspects, _suspicion(key, range(8)), _suspicion(10 * key, range(20, 30)))
+        into, other = suspects
+        into.finding, other.finding = _report(into), _report(other)
+        ids.append(other.id)
+        suspects.merge(into, other)
+        suspects.drop(into)
+        restored = Suspects()
+        restored.restore(suspects.arrays())
+        assert list(restored.merged) == list(suspects.merged) == ids[-2:]
+
+
 def test_a_dismissed_text_raises_no_suspicion_any_more_and_one_that_was_dropped_does() -> None:
     suspects = Suspects()
     _hear(suspects, _suspicion(7, range(8)), _suspicion(8, range(20, 30)))
