@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +19,15 @@ from proxy.cli.welcome import first_key, welcome
 from proxy.clock import SystemClock
 from proxy.config import load_settings
 from proxy.documents.strict_yaml import read
+from proxy.files.outlet import Outlet, write_all
 from proxy.log import configure
 from proxy.machine.runtime import check_runtime, leave_no_core
 from proxy.processes.supervisor import Launch, deploy
 from proxy.threads import share_threads
 
 _INTERACTIVE_DRAIN_S = 2.0
+_STDERR = 2
+_PATIENCE_S = 0.5
 _THREADS = 4  # the pack, the store's files, a snapshot and a reviewer may each wait for the disk
 
 
@@ -78,6 +82,16 @@ def serve(
             runner.run(_serve(launch))
 
 
+def _show(page: str) -> None:
+    """Print it on standard error, as messages are: nobody waits for one who does not read."""
+
+    def write(data: bytes) -> None:
+        with suppress(OSError):
+            write_all(_STDERR, data)
+
+    Outlet(write, "welcome", most=1, patience=_PATIENCE_S).put(page.encode() + b"\n")
+
+
 async def _serve(launch: Launch) -> None:
     share_threads(_THREADS)
     stop = asyncio.Event()
@@ -105,7 +119,7 @@ async def _serve(launch: Launch) -> None:
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
         if deployment.stand_in:
             key = await first_key(launch.settings.data, deployment.registry)
-            typer.echo(welcome(deployment.data_url, key), err=True)
+            _show(welcome(deployment.data_url, key))
         await starting
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, deployment.hurry)

@@ -110,3 +110,12 @@ def _read_all(reader: int, got: bytearray) -> None:
     while data := os.read(reader, 65_536):
         got += data
     os.close(reader)
+
+
+async def test_where_nobody_reads_the_welcome_the_stand_in_is_served_and_a_stop_comes_to_its_end(
+    tmp_path: Path,
+) -> None:
+    async with Unheard.start(tmp_path, upstream_url=None, settings={"models": None}) as gate:
+        await gate.create_key()
+        assert (await gate.admin("GET", "/readyz"))[0] == 200
+        assert await gate.terminate() == 0
