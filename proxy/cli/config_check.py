@@ -16,6 +16,7 @@ from proxy.cli.problems import Format, rendered
 from proxy.clock import SystemClock
 from proxy.config import Settings, load_settings
 from proxy.decisions.signing import load_signer
+from proxy.dialects import dialects
 from proxy.documents.problem import Problem, Unreadable, YamlProblems, has_errors
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
@@ -42,7 +43,7 @@ def check(
     exit_code, settings = 0, None
     try:
         settings = load_settings(config, {})
-        checks = (_of_folders, _of_secrets, _of_own_keys, _of_store, _of_issuers, _of_trace, _of_pack)
+        checks = (_of_folders, _of_secrets, _of_own_keys, _of_store, _of_issuers, _of_trace, _of_dialects, _of_pack)
         problems = [problem for check_of in checks for problem in check_of(settings)]
     except YamlProblems as wrong:
         problems = list(wrong.problems)
@@ -91,6 +92,13 @@ def _of_own_keys(settings: Settings) -> Iterator[Problem]:
 def _of_trace(settings: Settings) -> Iterator[Problem]:
     if settings.trace.otlp_url is not None and find_spec("opentelemetry") is None:
         yield Problem("settings", 0, 0, NO_OTEL)
+
+
+def _of_dialects(settings: Settings) -> Iterator[Problem]:
+    try:
+        dialects(frozenset(settings.allow_parameters))
+    except ConfigurationError as error:
+        yield Problem("settings", 0, 0, str(error))
 
 
 def _of_store(settings: Settings) -> Iterator[Problem]:

@@ -77,6 +77,14 @@ def test_a_header_for_the_collector_that_is_none_is_shown(folder: Path) -> None:
     assert run(folder).exit_code == 0
 
 
+def test_a_parameter_that_cannot_be_allowed_is_shown(folder: Path) -> None:
+    with (folder / "stillgate.yaml").open("a") as file:
+        file.write("allow_parameters: [top_k, Stream]\n")
+    result = run(folder)
+    assert result.exit_code == 1
+    assert "settings: error: The request argument 'Stream' cannot be allowed: it stands for" in result.stdout
+
+
 def test_a_mistake_is_shown_with_its_line_its_column_and_what_was_meant(folder: Path) -> None:
     change(folder / "stillgate.yaml", "upstream: main", "upstream: mian")
     result = run(folder, "--format", "json")
