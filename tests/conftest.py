@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,6 +21,14 @@ LONGEST = {"test_policy_packs.py", "test_policies_tutorial.py"}
 settings.register_profile("ordinary", deadline=None, max_examples=50)
 settings.register_profile("soak", deadline=None, max_examples=1_000)
 settings.load_profile("ordinary")
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder on Python's path, for what `tests.rig.plugged` writes."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "plugged", raising=False)
+    return tmp_path
 
 
 @pytest.hookimpl(wrapper=True)

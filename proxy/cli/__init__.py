@@ -13,6 +13,7 @@ from io import TextIOWrapper
 import typer
 
 from proxy.cli.verbs import group
+from proxy.errors import ConfigurationError
 from proxy.machine.descriptors import hold_standard_streams
 
 app = group(
@@ -49,6 +50,9 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()
+    except ConfigurationError as unusable:  # what joins the program and cannot be used is in every command's way
+        typer.echo(f"stillgate: {unusable}", err=True)
+        raise SystemExit(1) from None
     except OSError as error:
         if error.errno not in _NOT_PRINTED or error.filename is not None:
             raise

@@ -124,8 +124,12 @@ def _of_issuers(settings: Settings) -> Iterator[Problem]:
 
 
 def _of_pack(settings: Settings) -> Iterator[Problem]:
-    file = settings.pack
-    pack, problems = check_pack(read(file), str(file), SystemClock().wall(), listed_models(settings))
+    file, data = settings.pack, read(settings.pack)
+    try:
+        pack, problems = check_pack(data, str(file), SystemClock().wall(), listed_models(settings))
+    except ConfigurationError as error:
+        yield Problem("settings", 0, 0, str(error))
+        return
     yield from problems
     if pack is not None:
         yield from pattern_problems(file, pack)

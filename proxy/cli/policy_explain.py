@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -16,7 +16,7 @@ from proxy.cli.printing import print_json
 from proxy.clock import SystemClock
 from proxy.config import load_settings
 from proxy.dialects import strict_json
-from proxy.documents.problem import YamlProblems
+from proxy.documents.problem import YamlProblems, one_of
 from proxy.documents.strict_model import validate
 from proxy.documents.strict_yaml import parse, read
 from proxy.errors import ConfigurationError, ProxyError
@@ -25,11 +25,9 @@ from proxy.policy_testing.schema import DAYS_MAX, AccountFixture
 from proxy.policy_testing.single import Answer, Question, ask, read_given
 from proxy.rules.pack import Pack
 from proxy.rules.pack_loading import load_pack
-from proxy.settings.types import DialectName
+from proxy.settings.types import DIALECTS, dialect_names
 
 _EXIT_UNREADABLE = 2
-_DIALECTS = get_args(DialectName)
-_SHOWN = f"{', '.join(_DIALECTS[:-1])} or {_DIALECTS[-1]}"
 
 
 def explain(  # noqa: PLR0913 - every option is an argument
@@ -59,7 +57,7 @@ def explain(  # noqa: PLR0913 - every option is an argument
         typer.Option("--set", metavar="NAME=VALUE", help="A field, or a signal as the rules are to see it."),
     ] = None,
     flags: Annotated[list[str] | None, typer.Option("--flag", metavar="NAME", help="A flag on the account.")] = None,
-    dialect: Annotated[str | None, typer.Option("--dialect", help=f"{_SHOWN}; the first by default.")] = None,
+    dialect: Annotated[str | None, typer.Option("--dialect", help=f"{one_of(DIALECTS)}; the first by default.")] = None,
     as_json: AsJson = False,
     config: Config = None,
     data: Data = None,
@@ -81,9 +79,9 @@ def explain(  # noqa: PLR0913 - every option is an argument
     if request is None:
         raise typer.BadParameter("name a recorded exchange, or a request with --request FILE")
     _refuse({"log": log, "data": data}, "says nothing about a request")
-    dialect = dialect or _DIALECTS[0]
-    if dialect not in _DIALECTS:
-        raise typer.BadParameter(f"should be {_SHOWN}", param_hint="--dialect")
+    dialect = dialect or DIALECTS[0]
+    if dialect not in (known := dialect_names()):
+        raise typer.BadParameter(f"should be {one_of(known)}", param_hint="--dialect")
     try:
         file = pack or load_settings(config, {}).pack
         loaded = load_pack(file)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import stat
-import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from proxy import joining
 from proxy.detectors.account import AccountFacts
 from proxy.detectors.addresses import Addresses
 from proxy.detectors.answer import AnswerFacts
@@ -20,11 +18,11 @@ from proxy.detectors.request_shape import RequestShape
 from proxy.detectors.request_text import RequestText
 from proxy.errors import ConfigurationError
 from proxy.fields import FieldTable
+from proxy.joining import Group
 from proxy.log import get
 from proxy.patterns.sets import PatternSet, load_pattern_sets
 from proxy.store.base import Store
 
-GROUP = "stillgate.detectors"
 DETECTORS: tuple[type[Detector], ...] = (
     RequestShape,
     RequestText,
@@ -76,27 +74,8 @@ def build(
 
 
 def joined() -> list[type[Detector]]:
-    """Return the detector classes of the entry points, in the order of their names.
-
-    They are made without arguments. Raises ConfigurationError for one that cannot be imported or is no detector.
-    """
-    kinds = []
-    for point in _points(tuple(sys.path)):
-        try:
-            kind = point.load()
-        except Exception as error:
-            raise ConfigurationError(f"the detector {point.name} ({point.value}) cannot be loaded: {error}") from error
-        if not isinstance(kind, type) or not hasattr(kind, "fields") or not hasattr(kind, "inspect"):
-            raise ConfigurationError(f"{point.name} ({point.value}) is no detector: it needs `fields` and `inspect`")
-        kinds.append(kind)
-    return kinds
-
-
-@cache
-def _points(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Return the entry points of what is installed on a path, which takes milliseconds to find, once for it."""
-    del path
-    return tuple(sorted(entry_points(group=GROUP), key=lambda point: point.name))
+    """Return the detector classes of the entry points; they are made without arguments. Raises ConfigurationError."""
+    return joining.joined(Group.DETECTORS, Detector)
 
 
 def patterns_beside(pack: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""The API wire formats that Stillgate speaks. The built-in ones are in this table, by their exact path."""
+"""The API wire formats that Stillgate speaks: the built-in ones; others join through `stillgate.dialects`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.openai_completions import OpenAICompletions
 from proxy.dialects.openai_embeddings import OpenAIEmbeddings
 from proxy.dialects.openai_responses import OpenAIResponses
+from proxy.errors import ConfigurationError
+from proxy.joining import Group, joined_by_name
+
+MODELS_PATH = "/v1/models"
 
 
 def dialects(allow: frozenset[str] = frozenset()) -> dict[str, Dialect]:
-    """Return the dialects by path; `allow` names further top-level members that their requests may have.
+    """Return the dialects by their exact path; `allow` names further top-level members that requests may have.
 
-    Raises ConfigurationError if one of those names is none that may be allowed.
+    Raises ConfigurationError if one of those names is none that may be allowed, and for a joined dialect that fails.
     """
-    table: tuple[Dialect, ...] = (
+    built_in: tuple[Dialect, ...] = (
         OpenAIChat(allow),
         OpenAIResponses(allow),
         OpenAICompletions(allow),
@@ -24,4 +28,12 @@ def dialects(allow: frozenset[str] = frozenset()) -> dict[str, Dialect]:
         AnthropicMessages(allow),
         AnthropicCountTokens(allow),
     )
-    return {dialect.path: dialect for dialect in table}
+    table = {dialect.path: dialect for dialect in built_in}
+    for name, kind in joined_by_name(Group.DIALECTS, Dialect, [dialect.name for dialect in built_in]).items():
+        if not kind.path.startswith("/") or kind.path == MODELS_PATH or kind.path in table:
+            raise ConfigurationError(f"the dialect {name} cannot have the path {kind.path!r}: it is none, or taken")
+        try:
+            table[kind.path] = kind(allow)
+        except Exception as error:
+            raise ConfigurationError(f"the dialect {name} cannot be made: {error}") from error
+    return table

@@ -103,6 +103,11 @@ def quoted(text: str) -> str:
     return repr(cut)
 
 
+def one_of(choices: Sequence[str]) -> str:
+    """Name what may be chosen, in words."""
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+
 def _shown(source: str) -> str:
     """Return the line as it may be printed, every character in its column."""
     if len(source) > _MAX_SOURCE_COLUMNS:

@@ -13,6 +13,7 @@ from proxy.documents.strict_yaml import parse, read
 from proxy.fields import FieldTable, Kind, Value
 from proxy.policy_testing.schema import FieldValue, RequestFixture, Step, TestFile
 from proxy.rules.pack import Pack
+from proxy.settings.types import DIALECTS
 
 NONE = "none"  # how a test says that there is no rung
 _TESTS = "tests"
@@ -97,6 +98,9 @@ def _faults(document: Document, content: TestFile, pack: Pack, table: FieldTable
         if request.body is not None and shaping:
             message = f"already says what {', '.join(sorted(shaping))} would"
             yield document.problem((*place, "body"), message, on_key=True)
+        if request.body is None and request.dialect not in DIALECTS:
+            message = f"needs a body: how one is made for {request.dialect} is known to whoever joined it only"
+            yield document.problem(place, message, on_key=True)
         if request.text is not None and request.messages is not None:
             yield document.problem((*place, "messages"), "text and messages contradict each other", on_key=True)
         for field, value in request.fields.items():

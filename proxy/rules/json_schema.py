@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from proxy.actions import ACTIONS
+from proxy.actions import actions
 from proxy.fields import Field, FieldTable, Kind, When
 from proxy.rules.operands import OPERATORS
 from proxy.rules.pack import Operator
@@ -109,7 +109,7 @@ def _action() -> Schema:
         "additionalProperties": False,
         "properties": {
             kind.name: {"description": " ".join([kind.summary, *_parameters(kind.parameters)])}
-            for kind in ACTIONS.values()
+            for kind in actions().values()
         },
     }
 

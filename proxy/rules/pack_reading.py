@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.actions import ACTIONS, REFUSING
+from proxy.actions import REFUSING, actions
 from proxy.actions.base import ActionKind
 from proxy.actions.reject import Reject
 from proxy.documents.document import Document, Steps
@@ -39,7 +39,8 @@ class Parts:
 
 
 def read_parts(document: Document, table: FieldTable) -> Parts:
-    """Return everything that stands in a pack without fixed keys."""
+    """Return everything that stands in a pack without fixed keys. Raises ConfigurationError as `actions` does."""
+    kinds = actions()
     signals = {f"signals.{path[-1]}": Field(f"signals.{path[-1]}", 0, "") for path, _ in document.items(("signals",))}
     lists, wrong = read_lists(document)
     reader = ConditionReader(document, table, signals, lists)
@@ -52,7 +53,7 @@ def read_parts(document: Document, table: FieldTable) -> Parts:
             _rule(reader, parts, path, rule)
     for path, rung in document.items(("ladder",)):
         if isinstance(rung, dict):
-            parts.actions[path] = tuple(_actions(reader, path))
+            parts.actions[path] = tuple(_actions(reader, kinds, path))
             _client(reader, parts.actions[path], path, rung)
     for path, exemption in document.items(("exemptions",)):
         if isinstance(exemption, dict):
@@ -104,7 +105,7 @@ def _reason(reader: ConditionReader, path: Steps, reason: str) -> None:
             reader.fault(path, f"{name} is never written to the log, so no reason can show it")
 
 
-def _actions(reader: ConditionReader, rung: Steps) -> Iterator[ActionKind]:
+def _actions(reader: ConditionReader, kinds: dict[str, type[ActionKind]], rung: Steps) -> Iterator[ActionKind]:
     seen: set[str] = set()
     for path, item in reader.document.items((*rung, "do")):
         if not isinstance(item, dict) or len(item) != 1:
@@ -113,12 +114,12 @@ def _actions(reader: ConditionReader, rung: Steps) -> Iterator[ActionKind]:
         name, value = next(iter(item.items()))
         if name in seen:
             reader.fault((*path, name), f"a second {name} in this rung", on_key=True)
-        elif name not in ACTIONS:
-            message = f"unknown action {quoted(name)}; there is {', '.join(ACTIONS)}"
-            reader.fault((*path, name), message, on_key=True, suggestion=reader.near(name, ACTIONS))
+        elif name not in kinds:
+            message = f"unknown action {quoted(name)}; there is {', '.join(kinds)}"
+            reader.fault((*path, name), message, on_key=True, suggestion=reader.near(name, kinds))
         else:
             try:
-                yield ACTIONS[name].read(value)
+                yield kinds[name].read(value)
             except ValueError as error:
                 reader.fault((*path, name), str(error))
         seen.add(name)

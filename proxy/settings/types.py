@@ -7,22 +7,25 @@ from datetime import date
 from decimal import Decimal
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
 
+from proxy.documents.problem import one_of
+from proxy.joining import Group, names
 from proxy.settings.store_address import StoreAddress, read_place
 
 # The built-in dialects, in the order in which they are shown.
-DialectName = Literal[
+DIALECTS: Final = (
     "openai.chat",
     "openai.responses",
     "openai.completions",
     "openai.embeddings",
     "anthropic.messages",
     "anthropic.count_tokens",
-]
+)
 # Six decimals of a dollar for a million tokens are one picodollar (10^-12 dollars) for a token.
 PICODOLLARS_PER_TOKEN = 1_000_000
 _MODEL = re.compile(r"[!-~]{1,128}")
@@ -31,6 +34,18 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}")
 _BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def dialect_names() -> tuple[str, ...]:
+    """Return the names of all dialects: of the built-in ones, then of those that join."""
+    return (*DIALECTS, *names(Group.DIALECTS))
+
+
+def _dialect(name: object) -> str:
+    known = dialect_names()
+    if name not in known:
+        raise PydanticCustomError("enum", "should be {expected}", {"expected": one_of([f"'{one}'" for one in known])})
+    return str(name)
 
 
 def _store(address: object) -> StoreAddress:
@@ -144,6 +159,7 @@ def _named(pattern: re.Pattern[str], sentence: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+DialectName = Annotated[str, PlainValidator(_dialect)]
 Store = Annotated[StoreAddress, PlainValidator(_store), PlainSerializer(str)]
 Link = Annotated[str, AfterValidator(_link)]
 Origin = Annotated[str, AfterValidator(_origin)]

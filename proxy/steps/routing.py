@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from proxy.dialects import MODELS_PATH
 from proxy.dialects.base import Dialect
 from proxy.dialects.elsewhere import why_not
 from proxy.errors import MethodNotAllowed, NotFound
-
-MODELS_PATH = "/v1/models"
 
 
 def route(request: web.BaseRequest, dialects: Mapping[str, Dialect]) -> Dialect | None:

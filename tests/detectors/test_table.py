@@ -14,6 +14,7 @@ from proxy.exchange import Exchange
 from proxy.fields import Field, Value
 from proxy.store.memory import MemoryStore
 from tests.detectors.exchanges import exchange
+from tests.rig.plugged import DETECTOR, plug_in
 
 POLICIES = Path(__file__).parent.parent.parent / "policies"
 STORE = MemoryStore(VirtualClock())
@@ -61,32 +62,8 @@ def test_without_a_folder_of_patterns_the_content_fields_keep_their_defaults(tmp
     assert "content.identity_claim" not in found
 
 
-def plug_in(folder: Path, code: str) -> None:
-    (folder / "plugged.py").write_text(code)
-    info = folder / "plugged-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[stillgate.detectors]\nmine = plugged:Mine\n")
-
-
-GOOD = """
-from proxy.fields import Cost, Field
-class Mine:
-    fields = (Field("mine.length", 0, "How long it is.", cost=Cost.TEXT),)
-    def inspect(self, exchange):
-        return {"mine.length": len(exchange.texts)}
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "plugged", raising=False)
-    return tmp_path
-
-
-def test_an_entry_point_adds_a_detector_and_its_fields(folder: Path) -> None:
-    plug_in(folder, GOOD)
+def test_an_entry_point_adds_a_detector_and_its_fields(plugins: Path) -> None:
+    plug_in(plugins, DETECTOR, {"stillgate.detectors": "mine = plugged:Mine"})
     assert "mine.length" in field_table()
     assert dict(build(STORE, b"k" * 32, {}, None)[-1].inspect(exchange("a", "b"))) == {"mine.length": 2}
 
@@ -96,12 +73,13 @@ def test_an_entry_point_adds_a_detector_and_its_fields(folder: Path) -> None:
     [
         ("import there_is_no_such_module", "mine .* cannot be loaded"),
         ("x = 1", "cannot be loaded"),
-        ("Mine = 1", "is no detector"),
-        (GOOD + "    def __init__(self, more): ...", "cannot be made"),
-        (GOOD.replace("mine.length", "request.model"), "request.model is declared twice"),
+        ("Mine = 1", "is no class"),
+        ("class Mine: ...", "is no detector: it has no fields, no inspect"),
+        (DETECTOR + "    def __init__(self, more): ...", "cannot be made"),
+        (DETECTOR.replace("mine.length", "request.model"), "request.model is declared twice"),
     ],
 )
-def test_an_entry_point_that_fails_stops_the_start(folder: Path, code: str, message: str) -> None:
-    plug_in(folder, code)
+def test_an_entry_point_that_fails_stops_the_start(plugins: Path, code: str, message: str) -> None:
+    plug_in(plugins, code, {"stillgate.detectors": "mine = plugged:Mine"})
     with pytest.raises(ConfigurationError, match=message):
         build(STORE, b"k" * 32, {}, None)

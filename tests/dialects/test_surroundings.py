@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import get_args
 
 import pytest
 from anthropic.types import ModelInfo
@@ -14,7 +13,7 @@ from proxy.dialects import dialects
 from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.errors import ConfigurationError
-from proxy.settings.types import DialectName
+from proxy.settings.types import DIALECTS
 from tests.rig.speech import BY_PATH
 
 _NOW = 1_700_000_000.25
@@ -30,7 +29,7 @@ def test_each_dialect_has_its_path() -> None:
         "/v1/messages": "anthropic.messages",
         "/v1/messages/count_tokens": "anthropic.count_tokens",
     }
-    assert tuple(dialect.name for dialect in table.values()) == get_args(DialectName)
+    assert tuple(dialect.name for dialect in table.values()) == DIALECTS
     # those scenes have what each is charged, so what is served is metered.
     assert table.keys() == BY_PATH.keys(), "each goes through the scenes that all have to pass"
     for path, speech in BY_PATH.items():

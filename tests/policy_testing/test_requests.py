@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -12,15 +12,15 @@ from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.running import cases_of
 from proxy.policy_testing.schema import RequestFixture
 from proxy.rules.pack import ClientMessage, Limit, Measure, Mode, Quota, Scope
-from proxy.settings.types import DialectName
+from proxy.settings.types import DIALECTS
 from tests.policy_testing.packs import EXAMPLE, HEAD, HOUR, runner, suite
 
-DIALECTS = {dialect.name: dialect for dialect in dialects().values()}
+READING = {dialect.name: dialect for dialect in dialects().values()}
 
 
-@pytest.mark.parametrize("dialect", get_args(DialectName))
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_least_request_says_its_text_in_every_dialect(dialect: Any) -> None:
-    reading = DIALECTS[dialect]
+    reading = READING[dialect]
     call = reading.read(Asked(RequestFixture(dialect=dialect, text="Say {n}.")).body(7))
     assert [text.text for text in reading.texts(call)] == ["Say 7."]
 
@@ -41,13 +41,13 @@ def test_the_least_request_says_its_text_in_every_dialect(dialect: Any) -> None:
 )
 def test_a_completion_has_what_the_fixture_names_in_its_own_words(given: dict[str, Any], body: dict[str, Any]) -> None:
     asked = Asked(RequestFixture(dialect="openai.completions", **given)).body(1)
-    assert DIALECTS["openai.completions"].read(asked).body == {"model": "test-model", **body}
+    assert READING["openai.completions"].read(asked).body == {"model": "test-model", **body}
 
 
 def test_a_response_has_what_the_fixture_names_in_its_own_words() -> None:
     given: dict[str, Any] = {"system": "Be brief.", "logprobs": True, "top_logprobs": 3, "max_output_tokens": 16}
     asked = Asked(RequestFixture(dialect="openai.responses", **given, tools=("f",), stream=True)).body(1)
-    assert DIALECTS["openai.responses"].read(asked).body == {
+    assert READING["openai.responses"].read(asked).body == {
         "model": "test-model",
         "input": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello."}],
         "include": ["message.output_text.logprobs"],
