@@ -18,6 +18,20 @@ def test_a_minted_secret_is_well_formed_and_long_enough() -> None:
     assert all(well_formed(secret) and len(secret) == 37 for secret in secrets)
 
 
+def test_a_secret_has_160_random_bits_all_of_which_can_be_told_from_it() -> None:
+    asked: list[int] = []
+
+    def random_bytes(count: int) -> bytes:
+        asked.append(count)
+        return RANDOM(count)
+
+    assert mint(random_bytes)
+    assert asked == [20]
+    drawn = [bytes(20), b"\xff" * 20, *((1 << bit).to_bytes(20, "big") for bit in range(160))]
+    given = iter(drawn)
+    assert len({mint(lambda _: next(given))[: -len("check1")] for _ in drawn}) == len(drawn)
+
+
 def test_any_changed_character_breaks_the_checksum() -> None:
     secret = mint(RANDOM)
     for position in range(len(PREFIX), len(secret)):

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from redis.exceptions import RedisError
 
 from proxy.errors import StoreUnavailable
+from proxy.settings.store_address import Access, read_place
 from proxy.store.base import Row
 from proxy.store.redis import RedisStore
+from proxy.store.wires import Wires
 from tests.rig.fault_proxy import BlackHole, FaultProxy, Garbage, Refuse, ResetAfter, Slices
 from tests.rig.valkey import Valkey
 from tests.store.redis_calls import (
@@ -37,6 +40,25 @@ async def test_a_server_that_says_nothing_is_given_up_at_the_deadline(clean: Val
         await fails_in_time(call(store))
         way.fault = None
         await works_again(store)
+
+
+@pytest.mark.parametrize("opened", ["open_connection", "open_unix_connection"])
+async def test_a_server_that_is_away_is_called_once(opened: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver would call ten times by itself, and so hold up whoever has a deadline."""
+    calls = 0
+
+    async def away(*_: object, **__: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(asyncio, opened, away)
+    url = "redis://127.0.0.1:9/0" if opened == "open_connection" else "unix:///nowhere.sock"
+    wires = Wires(read_place(url), Access())
+    wire = wires.to(("127.0.0.1", 9)) if opened == "open_connection" else wires.to_socket()
+    with pytest.raises(RedisError):
+        await wire.connect()
+    assert calls == 1
 
 
 @pytest.mark.parametrize(
