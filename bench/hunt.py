@@ -130,6 +130,7 @@ def _event(number: int, member: bool, at: float, opened: float, network: int, pr
         asked=_WANTED if member else _ASKED,
         input_tokens=600,
         output_tokens=1500 if member else 100 + 37 * (number % 11),
+        reasoning_tokens=0,
         effect="allow",
         delivered=True,
         prints=prints,

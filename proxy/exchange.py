@@ -31,10 +31,14 @@ class Principal:
 
 
 class Usage(NamedTuple):
-    """Tokens of one exchange, as the upstream bills them; `input` includes tokens read from a prompt cache."""
+    """Tokens of one exchange, as the upstream bills them; `input` includes tokens read from a prompt cache.
+
+    `reasoning` are those of the output that were thought, 0 where the upstream does not say.
+    """
 
     input: int
     output: int
+    reasoning: int = 0
 
 
 class Text(NamedTuple):

@@ -59,6 +59,7 @@ def _top(facts: Facts) -> Iterable[Html]:
             ("exchanges", f"{exposure.exchanges:,}"),
             ("answers delivered", f"{exposure.delivered:,}"),
             ("output tokens", f"{exposure.output_tokens:,}"),
+            ("of these reasoning", f"{exposure.reasoning_tokens:,}"),
             ("distinct prompts answered", f"{exposure.prompts:,}"),
         )
     )

@@ -143,7 +143,7 @@ def _print_facts(found: dict[str, Any]) -> None:
         ("active", f"{day(found['first_at'])} to {day(found['last_at'])}"),
         ("found", f"{day(found['found_at'])}, last changed {day(found['updated_at'])}"),
         ("exchanges", f"{exposure['exchanges']}, of which {exposure['delivered']} were answered"),
-        ("was given", f"answers to {exposure['prompts']} different prompts, {exposure['output_tokens']} output tokens"),
+        ("was given", _given(exposure)),
         *(
             ("template", f"{template['id']}: {template['prints']} prints, {template['least']} of which make a match")
             for template in found["templates"]
@@ -152,6 +152,11 @@ def _print_facts(found: dict[str, Any]) -> None:
     ):
         table.add_row(name, cell(value))
     print_table(table)
+
+
+def _given(exposure: dict[str, int]) -> str:
+    tokens = f"{exposure['output_tokens']} output tokens, {exposure['reasoning_tokens']} of them reasoning"
+    return f"answers to {exposure['prompts']} different prompts, {tokens}"
 
 
 def _print_evidence(evidence: Iterable[dict[str, Any]]) -> None:

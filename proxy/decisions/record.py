@@ -129,7 +129,7 @@ class Recorder:
         row["quotas"] = ending.quotas
         row["reserved"] = ending.reserved
         row["settled"] = ending.settled
-        tokens_in, tokens_out = ending.usage
+        tokens_in, tokens_out, _ = ending.usage
         row["usage"] = {"input": tokens_in, "output": tokens_out, "source": ending.usage_source}
         row["cost_microusd"] = ending.cost_microusd
         row["outcome"] = ending.outcome

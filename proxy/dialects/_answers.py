@@ -190,6 +190,13 @@ def tokens(node: object, name: str) -> int | None:
     return count if type(count) is int and 0 <= count <= _MAX_TOKENS else None
 
 
+def thought(usage: object, details: str, output: int) -> int:
+    """Return how many tokens of the output were thought, 0 if the usage's `details` do not say so or cannot be true."""
+    named = member(usage, details)
+    count = max(tokens(named, "reasoning_tokens") or 0, tokens(named, "thinking_tokens") or 0)
+    return min(count, output)
+
+
 def note_model(progress: Progress, node: object) -> None:
     """Note which model an answer says that it is of."""
     model = node.get("model") if type(node) is dict else None

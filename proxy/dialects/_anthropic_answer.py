@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from proxy.dialects._answers import ObservedStream, error_type, member, note_model, tokens, written_bytes
+from proxy.dialects._answers import ObservedStream, error_type, member, note_model, thought, tokens, written_bytes
 from proxy.exchange import Progress, Usage
 
 _MAX_SEALS = 64
@@ -95,4 +95,4 @@ def _usage(usage: object) -> Usage | None:
             if count is None:
                 return None
             read += count
-    return Usage(read, written)
+    return Usage(read, written, thought(usage, "output_tokens_details", written))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from proxy.dialects._answer_json import load
-from proxy.dialects._answers import StreamDecoder, error_type, member, note_model, tokens, written_bytes
+from proxy.dialects._answers import StreamDecoder, error_type, member, note_model, thought, tokens, written_bytes
 from proxy.dialects._sse import Event
 from proxy.exchange import Chunk, Progress, Usage
 
@@ -134,4 +134,5 @@ def _usage(usage: object) -> Usage | None:
         written = 0
     if read is None or written is None:
         return None
-    return Usage(read, written if total is None else max(written, total - read))
+    output = written if total is None else max(written, total - read)
+    return Usage(read, output, max(output - written, thought(usage, "completion_tokens_details", output)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from proxy.dialects._answers import ObservedStream, error_type, member, note_model, tokens, written_bytes
+from proxy.dialects._answers import ObservedStream, error_type, member, note_model, thought, tokens, written_bytes
 from proxy.exchange import Progress, Usage, text_bytes
 
 _MAX_SEALS = 64
@@ -92,7 +92,7 @@ def _observe_end(progress: Progress, response: object) -> None:
     usage = member(response, "usage")
     read, written = tokens(usage, "input_tokens"), tokens(usage, "output_tokens")
     if read is not None and written is not None:
-        progress.usage = Usage(read, written)
+        progress.usage = Usage(read, written, thought(usage, "output_tokens_details", written))
     output = member(response, "output")
     refused = member(member(response, "incomplete_details"), "reason") == "content_filter"
     progress.refused = progress.refused or refused or any(map(_refuses, output if type(output) is list else ()))

@@ -28,7 +28,8 @@ class Event(NamedTuple):
     `at` and `opened` are Unix seconds, `opened` 0 if nobody knows when the account was opened. `peer`, `prefix` (its
     /24 or /48), `agent` and the values of `links` (payment and the like, by attribute) are keyed pseudonyms, empty if
     unknown. `prints` are sorted and distinct; `question` is the print of the last user text, 0 if there is none.
-    `delivered` says that the answer, or the part of it that matters, reached the caller.
+    `reasoning_tokens` are those of the output that were thought and not withheld. `delivered` says that the answer, or
+    the part of it that matters, reached the caller.
     """
 
     at: float
@@ -43,6 +44,7 @@ class Event(NamedTuple):
     asked: Asked
     input_tokens: int
     output_tokens: int
+    reasoning_tokens: int
     effect: str
     delivered: bool
     prints: NDArray[np.uint64]

@@ -54,6 +54,7 @@ class Exposure(NamedTuple):
     input_tokens: int
     output_tokens: int
     prompts: int  # distinct ones answered
+    reasoning_tokens: int = 0  # of the output, as far as upstreams say and it was not withheld; 0 in older findings
 
 
 class Reach(NamedTuple):

@@ -15,7 +15,7 @@ from proxy.hunter.grouped import Grouped
 from proxy.hunter.hours import ActiveHours, hour_of
 from proxy.hunter.ids import Numbers
 
-# At 33 bytes each, and four in the index by account; what is older is forgotten first.
+# At 37 bytes each, and four in the index by account; what is older is forgotten first.
 EXCHANGES_MOST = 10_000_000
 _SEEN_BITS = 21  # two million exchanges that are known again when they are told twice: 17 MB
 
@@ -30,6 +30,7 @@ class Ledger:
                 "account": np.int32,
                 "input": np.int32,
                 "output": np.int32,
+                "reasoning": np.int32,
                 "delivered": np.bool_,
                 "question": np.uint64,
             }
@@ -58,6 +59,7 @@ class Ledger:
             account=accounts,
             input=[min(event.input_tokens, _INT_MOST) for event in events],
             output=[min(event.output_tokens, _INT_MOST) for event in events],
+            reasoning=[min(event.reasoning_tokens, _INT_MOST) for event in events],
             delivered=[event.delivered for event in events],
             question=[event.question for event in events],
         )

@@ -202,6 +202,7 @@ def _exposure(case: Case) -> Exposure:
         input_tokens=round(float((share * rows["input"]).sum())),
         output_tokens=round(float((share * rows["output"])[delivered].sum())),
         prompts=_prompts(rows["question"][delivered], share[delivered]),
+        reasoning_tokens=round(float((share * rows["reasoning"])[delivered].sum())),
     )
 
 

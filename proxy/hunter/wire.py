@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from proxy.hunter.event import Asked, Event
 
-_VERSION: Final = b"SGE1"
+_VERSION: Final = b"SGE2"
 _HEAD: Final = struct.Struct("<4sI")
 _PRINT: Final = np.dtype("<u8")
 
 _EFFECTS: Final = frozenset({"allow", "degrade", "deny"})
-_ROW: Final = (float, str, str, float, str, str, str, list, str, list, int, int, str, bool, int, int)
+_ROW: Final = (float, str, str, float, str, str, str, list, str, list, int, int, int, str, bool, int, int)
 _ASKED: Final = (str, int, bool, float, float, float, float, str, float)
 _APART_S: Final = 60.0  # that clocks differ by, which makes no difference to a finding
 _LARGEST: Final = (
@@ -113,6 +113,7 @@ def _row(event: Event) -> tuple[Any, ...]:
         ),
         event.input_tokens,
         event.output_tokens,
+        event.reasoning_tokens,
         str(event.effect),
         event.delivered,
         len(event.prints),
@@ -151,14 +152,14 @@ def _event(row: list[Any], prints: NDArray[np.uint64]) -> Event | None:
     if tuple(map(type, row)) != _ROW:
         return None
     at, account, tenant, opened, peer, prefix, agent, links, dialect, asked, tokens_in, tokens_out = row[:12]
-    effect, delivered, _, question = row[12:]
+    thought, effect, delivered, _, question = row[12:]
     if tuple(map(type, asked)) != _ASKED or effect not in _EFFECTS:
         return None
     if not all(type(link) is list and len(link) == 2 and type(link[0]) is type(link[1]) is str for link in links):
         return None
     _, turns, _, trace, rubric, synthetic, rewrite, _, obfuscation = asked
     scores = (trace, rubric, synthetic, rewrite, obfuscation)
-    counts = (turns, tokens_in, tokens_out)
+    counts = (turns, tokens_in, tokens_out, thought)
     if not (min(scores) >= 0.0 and max(scores) <= 1.0 and min(counts) >= 0 and max(counts) <= _LARGEST):
         return None
     if not (0.0 <= at < _LARGEST and 0.0 <= opened < _LARGEST and question >= 0):
@@ -176,6 +177,7 @@ def _event(row: list[Any], prints: NDArray[np.uint64]) -> Event | None:
         Asked._make(asked),
         tokens_in,
         tokens_out,
+        thought,
         effect,
         delivered,
         prints,

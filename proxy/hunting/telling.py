@@ -140,11 +140,15 @@ class Teller:
 def event_of(ending: Ending, names: LinkNames) -> Event:
     """Return what the hunter is told of an exchange that has ended."""
     delivered = ending.status == 200 and (ending.outcome is Outcome.ANSWERED or ending.usage.output > 0)
-    return event(ending.exchange, ending.usage, ending.verdict.effect, names, delivered=delivered)
+    verdict = ending.verdict
+    withheld = "withhold" in verdict.actions
+    return event(ending.exchange, ending.usage, verdict.effect, names, delivered=delivered, withheld=withheld)
 
 
-def event(exchange: Exchange, usage: Usage, effect: Effect, names: LinkNames, *, delivered: bool) -> Event:
-    """Return what the hunter is told of an exchange that was read."""
+def event(
+    exchange: Exchange, usage: Usage, effect: Effect, names: LinkNames, *, delivered: bool, withheld: bool
+) -> Event:
+    """Return what the hunter is told of an exchange that was read; `withheld` says that its reasoning was."""
     principal, get = exchange.principal, exchange.fields.get
     peer, prefix = names.peer(exchange.peer)
     prints, question = _prints_of(exchange)
@@ -171,6 +175,7 @@ def event(exchange: Exchange, usage: Usage, effect: Effect, names: LinkNames, *,
         ),
         usage.input,
         usage.output,
+        0 if withheld else usage.reasoning,
         effect.value,
         delivered,
         prints,

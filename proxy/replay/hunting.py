@@ -98,7 +98,9 @@ class Hunting:
     def note(self, judged: Judged) -> None:
         """Take one exchange that has ended."""
         exchange, decision, status, used = judged
-        self._events.append(event(exchange, used, decision.effect, self._names, delivered=status == 200))
+        withheld = "withhold" in decision.applied
+        told = event(exchange, used, decision.effect, self._names, delivered=status == 200, withheld=withheld)
+        self._events.append(told)
         self._new += 1
         if exchange.template and not exchange.cluster and decision.by:
             account = exchange.principal.account

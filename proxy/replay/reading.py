@@ -205,7 +205,11 @@ def _answer(response: dict[str, Any]) -> tuple[int, Usage]:
     usage = _object(response, "usage", {}, "response.")
     asked = "prompt_tokens" if "prompt_tokens" in usage else "input_tokens"
     given = "completion_tokens" if "completion_tokens" in usage else "output_tokens"
-    return status, Usage(_count(usage, asked, 0, "response.usage."), _count(usage, given, 0, "response.usage."))
+    details = _object(usage, f"{given}_details", {}, "response.usage.")
+    within = f"response.usage.{given}_details."
+    thought = max(_count(details, name, 0, within) for name in ("reasoning_tokens", "thinking_tokens"))
+    output = _count(usage, given, 0, "response.usage.")
+    return status, Usage(_count(usage, asked, 0, "response.usage."), output, min(thought, output))
 
 
 def _object(row: dict[str, Any], name: str, default: dict[str, Any] | None = None, within: str = "") -> dict[str, Any]:

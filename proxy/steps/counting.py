@@ -55,5 +55,5 @@ def count_ending(tally: Tally, ending: Ending) -> None:
         tally.observe("stillgate_added_seconds", ending.decide)
     if ending.first_byte is not None:
         tally.observe("stillgate_upstream_first_byte_seconds", ending.first_byte)
-    if exchange.call is not None and ending.usage != (0, 0):
+    if exchange.call is not None and (ending.usage.input or ending.usage.output):
         tally.charged(ending.model_used or exchange.call.model, ending.usage, ending.cost_microusd)

@@ -54,8 +54,8 @@ class HelperModels:
         else:
             helped = Helped(Help.RESTING)
         self._tally.count("stillgate_helper_calls_total", (question.model, helped.how.value))
-        for direction, tokens in zip(Usage._fields, helped.usage, strict=True):
-            self._tally.count("stillgate_helper_tokens_total", (question.model, direction), tokens)
+        self._tally.count("stillgate_helper_tokens_total", (question.model, "input"), helped.usage.input)
+        self._tally.count("stillgate_helper_tokens_total", (question.model, "output"), helped.usage.output)
         return helped
 
     async def _asked(self, question: Question) -> Helped:

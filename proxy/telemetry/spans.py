@@ -212,7 +212,7 @@ class Spans:
         if ending.model_said:
             said["gen_ai.response.model"] = ending.model_said
         if ending.usage_source is not UsageSource.NONE:
-            said["gen_ai.usage.input_tokens"], said["gen_ai.usage.output_tokens"] = ending.usage
+            said["gen_ai.usage.input_tokens"], said["gen_ai.usage.output_tokens"] = ending.usage[:2]
             said["stillgate.usage.source"] = ending.usage_source.value
         return said
 

@@ -38,7 +38,14 @@ def shown(count: int = 24, **changes: Any) -> dict[str, Any]:
         "updated_at": BEGAN + 3600,
         "first_at": BEGAN,
         "last_at": BEGAN + 3500,
-        "exposure": {"exchanges": 1441, "delivered": 1399, "input_tokens": 5, "output_tokens": 57602, "prompts": 1203},
+        "exposure": {
+            "exchanges": 1441,
+            "delivered": 1399,
+            "input_tokens": 5,
+            "output_tokens": 57602,
+            "prompts": 1203,
+            "reasoning_tokens": 31004,
+        },
         "evidence": [
             {"family": "volume", "weight": -1.5, "sentence": "They send 6 exchanges each.", "numbers": {"mean": 6}},
             {

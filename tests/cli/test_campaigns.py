@@ -12,3 +12,8 @@ from tests.campaign_page.shown import shown
 def test_no_campaign_is_said_to_be_surer_than_it_is(sure: float, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     _print_facts(shown(confidence=sure))
     assert f"confidence  {said} " in capsys.readouterr().out
+
+
+def test_it_is_said_what_a_campaign_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_facts(shown())
+    assert "answers to 1203 different prompts, 57602 output tokens, 31004 of them reasoning" in capsys.readouterr().out

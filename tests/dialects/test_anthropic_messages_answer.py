@@ -88,6 +88,17 @@ def test_the_last_figures_are_the_totals() -> None:
     assert progress.usage == Usage(50 + 3 + 4, 20)
 
 
+@pytest.mark.parametrize(("count", "known_as"), [(6, 6), (0, 0), (10, 9), (-1, 0), ("6", 0), (None, 0)])
+def test_what_was_thought_is_told_of_the_tokens_written(count: Any, known_as: int) -> None:
+    details = {"output_tokens_details": {"thinking_tokens": count}}
+    ended = {**_END, "usage": {"output_tokens": 9, **details}}
+    _, progress = decode(DIALECT, CALL, [event(_START) + event(ended)], streamed=True)
+    assert progress.usage == Usage(17, 9, known_as)
+    whole = {**_MESSAGE, "usage": {"input_tokens": 17, "output_tokens": 9, **details}}
+    _, progress = decode(DIALECT, CALL, [json.dumps(whole).encode()], streamed=False)
+    assert progress.usage == Usage(17, 9, known_as)
+
+
 @pytest.mark.parametrize("count", [-1, 1.5, "5", True, None, 10**9 + 1, [], {}])
 def test_a_figure_that_cannot_be_true_counts_as_not_sent(count: Any) -> None:
     started = {**_START, "message": {**_MESSAGE, "usage": {"input_tokens": count}}}

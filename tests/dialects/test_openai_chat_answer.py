@@ -89,10 +89,16 @@ _THOUGHT = {"completion_tokens_details": {"reasoning_tokens": 94}}
 @pytest.mark.parametrize(
     ("usage", "known_as"),
     [
-        ({"prompt_tokens": 32, "completion_tokens": 103, "total_tokens": 135, **_THOUGHT}, Usage(32, 103)),
-        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135, **_THOUGHT}, Usage(32, 103)),
-        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135}, Usage(32, 103)),
-        ({"prompt_tokens": 32, "total_tokens": 135}, Usage(32, 103)),
+        ({"prompt_tokens": 32, "completion_tokens": 103, "total_tokens": 135, **_THOUGHT}, Usage(32, 103, 94)),
+        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135, **_THOUGHT}, Usage(32, 103, 94)),
+        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135}, Usage(32, 103, 94)),
+        ({"prompt_tokens": 32, "total_tokens": 135}, Usage(32, 103, 103)),
+        ({"prompt_tokens": 32, "completion_tokens": 93, **_THOUGHT}, Usage(32, 93, 93)),
+        ({"prompt_tokens": 32, "completion_tokens": 9, "completion_tokens_details": None}, Usage(32, 9)),
+        (
+            {"prompt_tokens": 32, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": -1}},
+            Usage(32, 9),
+        ),
         ({"prompt_tokens": 32, "completion_tokens": 9}, Usage(32, 9)),
         ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 9}, Usage(32, 9)),
         ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": "135"}, Usage(32, 9)),

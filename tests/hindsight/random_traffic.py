@@ -212,7 +212,7 @@ class RandomTraffic:
         usage = Usage(10, 50) if status == 200 and intake.call.work is Work.ANSWER else Usage(0, 0)
         decider.learn(exchange, Answered(status, usage, declined))
         if decision.reservation is not None:
-            decider.quotas.settle(decision.reservation, Amounts.of(*usage, 0))
+            decider.quotas.settle(decision.reservation, Amounts.of(usage.input, usage.output, 0))
         total = self.clock.monotonic() - began
         if decider.wants_prints(exchange):
             decider.print_each([exchange])

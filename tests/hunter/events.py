@@ -29,6 +29,7 @@ def event(account: str = "acme-1", *, at: float = 1000.0, prints: tuple[int, ...
         asked=Asked(model="large", turns=3, logprobs=True, trace_elicitation=0.9),
         input_tokens=100,
         output_tokens=20,
+        reasoning_tokens=5,
         effect="allow",
         delivered=True,
         prints=np.array(prints, np.uint64),
@@ -39,7 +40,7 @@ def event(account: str = "acme-1", *, at: float = 1000.0, prints: tuple[int, ...
 
 def plain(event: Event) -> tuple[Any, ...]:
     """Return an event in values that can be compared."""
-    return (*event[:14], tuple(event.prints.tolist()), event.question)
+    return (*event[:15], tuple(event.prints.tolist()), event.question)
 
 
 any_asked = st.builds(Asked, st.text(), COUNTS, st.booleans(), SCORES, SCORES, SCORES, SCORES, st.text(), SCORES)
@@ -55,6 +56,7 @@ any_event = st.builds(
     st.lists(st.tuples(st.text(), st.text()), max_size=3).map(tuple),
     st.text(),
     any_asked,
+    COUNTS,
     COUNTS,
     COUNTS,
     st.sampled_from(["allow", "degrade", "deny"]),

@@ -262,6 +262,21 @@ def test_two_campaigns_are_not_one_for_having_accounts_in_the_same_countries() -
     assert sorted(len(finding.members) for finding in findings) == [60, 80]
 
 
+def test_what_was_given_is_what_was_delivered() -> None:
+    world = World(1)
+    ordinary(world)
+    fixed(world)
+    events = [
+        event._replace(output_tokens=100, reasoning_tokens=40, delivered=number % 2 == 0)
+        for number, event in enumerate(in_order(world))
+    ]
+    [finding] = run(events, world.guilty).hunt.findings.values()
+    exposure = finding.exposure
+    assert 0.4 < exposure.delivered / exposure.exchanges < 0.6
+    assert exposure.output_tokens == pytest.approx(100 * exposure.delivered, abs=60)
+    assert exposure.reasoning_tokens == pytest.approx(40 * exposure.delivered, abs=30)
+
+
 def _is_sound(outcome: Outcome) -> None:
     """Check what holds of every finding that was ever told."""
     findings = outcome.hunt.findings

@@ -51,7 +51,7 @@ def test_a_batch_that_was_cut_is_no_batch(length: int) -> None:
 )
 def test_json_of_any_shape_never_raises(document: object) -> None:
     head = orjson.dumps(document)
-    decode(b"SGE1" + len(head).to_bytes(4, "little") + head)
+    decode(b"SGE2" + len(head).to_bytes(4, "little") + head)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,7 @@ def test_json_of_any_shape_never_raises(document: object) -> None:
         {"delivered": 1},
         {"input_tokens": -1},
         {"output_tokens": 2**63},
+        {"reasoning_tokens": -1},
         {"question": -1},
         {"asked": event().asked._replace(turns=-1)},
         {"asked": event().asked._replace(obfuscation=1.5)},
@@ -87,7 +88,7 @@ def test_text_that_is_no_text_is_written_all_the_same() -> None:
 
 
 def test_a_later_version_is_not_guessed_at() -> None:
-    assert decode(b"SGE2" + encode([event()], 5.0)[4:]) == BAD
+    assert decode(b"SGE3" + encode([event()], 5.0)[4:]) == BAD
 
 
 @pytest.mark.parametrize(

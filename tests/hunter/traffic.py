@@ -137,6 +137,7 @@ class World:
                 asked=asked or self.asked,
                 input_tokens=200 + 10 * len(prints),
                 output_tokens=max(1, int(output * self.rng.lognormal(0, 0.6))),
+                reasoning_tokens=0,
                 effect="allow",
                 delivered=True,
                 prints=np.unique(np.array(prints, np.uint64)),

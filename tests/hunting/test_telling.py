@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -151,6 +151,13 @@ def test_an_event_has_the_fields_and_prints_and_names_in_place_of_what_links() -
 )
 def test_what_came_of_an_answer_counts_as_delivered(changes: dict[str, Any], *, delivered: bool) -> None:
     assert event_of(ended(**changes), NAMES).delivered is delivered
+
+
+@pytest.mark.parametrize(("actions", "told"), [((), 12), (("drop", "clamp"), 12), (("drop", "withhold"), 0)])
+def test_reasoning_that_was_withheld_was_given_to_nobody(actions: tuple[str, ...], told: int) -> None:
+    ending = ended(usage=Usage(100, 20, 12), verdict=replace(ALLOWED, effect=Effect.DEGRADE, actions=actions))
+    event = event_of(ending, NAMES)
+    assert (event.output_tokens, event.reasoning_tokens) == (20, told)
 
 
 def test_a_prompt_that_nobody_fingerprinted_or_inspected_is_told_without() -> None:

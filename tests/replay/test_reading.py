@@ -281,10 +281,10 @@ def test_a_response_is_read_with_what_it_asks_for_and_used_and_goes_on_from() ->
         "max_output_tokens": 50,
         "stream": True,
     }
-    usage = {"input_tokens": 10, "output_tokens": 20}
+    usage = {"input_tokens": 10, "output_tokens": 20, "output_tokens_details": {"reasoning_tokens": 8}}
     row = {**line(), "path": "/v1/responses", "body": body, "response": {"status": 200, "usage": usage}}
     [found] = READER.read(as_bytes([row])).lines
     assert isinstance(found, Seen)
     assert found.request is not None
-    assert (found.dialect, found.refused, found.usage) == ("openai.responses", "", (10, 20))
+    assert (found.dialect, found.refused, found.usage) == ("openai.responses", "", (10, 20, 8))
     assert found.request.fields == {"request.turns": 1}
