@@ -125,8 +125,11 @@ def test_everything_that_the_model_wrote_takes_its_time(dialect: Dialect, docume
     assert Paced(STEADY, dialect).goes(Chunk(b"...", document)) == 3
 
 
-def test_the_pace_is_uneven_within_its_share_and_differs_from_exchange_to_exchange() -> None:
-    uneven = {**STEADY, "jitter": 0.25}
+@pytest.mark.parametrize(("given", "share"), [({"jitter": 0.25}, 0.25), ({}, 0.2)], ids=["as given", "by default"])
+def test_the_pace_is_uneven_within_its_share_and_differs_from_exchange_to_exchange(
+    given: dict[str, float], share: float
+) -> None:
+    uneven = {"first_token": "2s", "tokens_per_second": 20, **given}
 
     def moments(exchange: str) -> list[float]:
         stream = Paced(uneven, CHAT, exchange=exchange)
@@ -136,9 +139,9 @@ def test_the_pace_is_uneven_within_its_share_and_differs_from_exchange_to_exchan
     assert first == moments("ex_1"), "a replay repeats it"
     assert first != other
     gaps = [after - before for before, after in pairwise(first)]
-    assert min(gaps) >= 0.75 - 1e-6
-    assert max(gaps) <= 1.25 + 1e-6
-    assert max(gaps) - min(gaps) > 0.4
+    assert min(gaps) >= 1 - share - 1e-6
+    assert max(gaps) <= 1 + share + 1e-6
+    assert max(gaps) - min(gaps) > 1.6 * share
     assert abs(sum(gaps) / len(gaps) - 1) < 0.05, "the pace itself is that of the pack"
 
 
