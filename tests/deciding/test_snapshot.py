@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import stat
 from pathlib import Path
@@ -15,6 +16,7 @@ from proxy.clock import VirtualClock
 from proxy.deciding import snapshot
 from proxy.deciding.snapshot import Remembered, Unusable, read
 from proxy.errors import StoreUnavailable, Unauthenticated, Unavailable
+from proxy.processes import snapshot_keeper
 from proxy.processes.snapshot_keeper import SnapshotKeeper
 from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE, campaign_rows
 from proxy.rules.campaign_store import CampaignStore
@@ -77,6 +79,40 @@ async def test_flags_are_in_force_after_a_start_from_a_snapshot_until_their_own_
     assert await flags_after(remembered, clock) == [FLAG]
     clock.advance(1801.0)
     assert await flags_after(remembered, clock) == []
+
+
+async def test_a_running_process_brings_it_up_to_date_again_and_again_also_after_a_full_disk(
+    keeper: SnapshotKeeper, store: MemoryStore, tmp_path: Path, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "snapshot"
+
+    async def kept() -> list[FlagKey] | None:
+        try:
+            return await flags_after(read(folder, clock.wall()), clock)
+        except Unusable:  # half of it is written
+            return None
+
+    async def until(flags: list[FlagKey]) -> None:
+        async with asyncio.timeout(5):
+            while await kept() != flags:
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(snapshot_keeper, "_TURN_S", 0.01)
+    folder.write_text("in the way")
+    running = asyncio.create_task(keeper.run())
+    try:
+        async with asyncio.timeout(5):
+            while not keeper._complained:
+                await asyncio.sleep(0.01)
+        folder.unlink()
+        await store.write([flag_row(FLAG, flag(clock, 3600.0))])
+        await until([FLAG])
+        clock.advance(1.0)
+        await store.write([lift_row(FLAG, Lift(clock.wall(), "alice", "honest", clock.wall() + 3600.0))])
+        await until([])
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_flag_that_was_lifted_stays_so(
