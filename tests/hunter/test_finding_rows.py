@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from proxy.hunter.finding_rows import (
@@ -30,6 +31,12 @@ def test_a_finding_comes_back_as_it_was(accounts: int, pieces: int) -> None:
     assert (head.accounts, head.tenants, head.generation, head.pieces) == (accounts, accounts, 3, pieces)
     assert head.finding == replace(written, members={})
     assert with_members(head, [read_piece(row.value or b"") for row in rows]) == written
+
+
+def test_a_finding_that_says_nothing_of_reasoning_tells_of_none() -> None:
+    row = orjson.loads(head_row(finding(), 3, 1).value or b"")
+    del row["exposure"]["reasoning_tokens"]
+    assert read_head(orjson.dumps(row)).finding.exposure.reasoning_tokens == 0
 
 
 @pytest.mark.parametrize("value", [b"", b"null", b"[]", b"{}", b'{"reach":{}}', b"{"])

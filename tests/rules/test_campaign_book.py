@@ -155,6 +155,14 @@ def test_accounts_that_share_a_link_with_members_are_reached_by_the_links_that_t
     assert not known.reached("c-1", caller(), "no address", peer)
 
 
+def test_who_was_seen_not_to_belong_is_not_reached_whatever_he_shares() -> None:
+    shared = {"payment": frozenset({NAMES.name("payment", "card-1")})}
+    contain = Contain(30 * DAY_S * 1000, ("payment",))
+    known = book(campaign(shared=shared, spared=frozenset({"judge"})))
+    assert not known.reached("c-1", caller("judge", age_days=10, payment="card-1"), "", contain)
+    assert known.reached("c-1", caller("other", age_days=10, payment="card-1"), "", contain)
+
+
 def test_without_contain_members_alone_are_reached_and_sharing_alone_looks_at_no_age() -> None:
     known = book(campaign())
     assert known.reached("c-1", caller("m-1"), "", None)
