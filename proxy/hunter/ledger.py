@@ -94,8 +94,11 @@ class Ledger:
         return self.rows.arrays()
 
     def restore(self, arrays: dict[str, NDArray[Any]], name: Callable[[int], str]) -> None:
-        """Take what `arrays` returned; `name` returns an account's name, to know what is told again."""
-        self.rows.restore(arrays)
+        """Take what `arrays` returned, or did when it did not tell yet what was reasoning.
+
+        `name` returns an account's name, to know what is told again.
+        """
+        self.rows.restore({"reasoning": np.zeros(len(arrays["at"]), np.int32), **arrays})
         columns = [self.rows[key][-len(self._seen) :].tolist() for key in ("at", "account", "question")]
         marks = [_mark(at, name(account), question) for at, account, question in zip(*columns, strict=True)]
         seen = np.array(marks, np.uint64)
