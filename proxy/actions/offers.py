@@ -16,11 +16,18 @@ _UNNAMED = frozenset({"allowed_tools", "custom", "function"})  # types whose too
 # Types of image parts, with the type of a text beside them.
 _IMAGES = {"image": "text", "image_url": "text", "input_image": "input_text"}
 LEFT_OUT: Final = {"type": "text", "text": "[An image was left out here.]"}
+# What a computer shows can be nothing but an image: 334 by 26 pixels that say "An image was left out here."
+PICTURE: Final = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAU4AAAAaAQAAAADwQIiRAAAAqElEQVR42uWTQQpDMQhEhWwLOUy3glcPZCt4FSFb"
+    "wY6/8D/dNe2uzcLEmQcjQijfPUG/ira6XlWHInI85fS20DixaxZIy75EVdLj7hwuada8w20remYzRTOdJ6w9lKYl+NQwAxqGrIhR0VBQ2ZRh7aFF"
+    "APVOo6caVVbQutAYt4T1EfqMVo2sNldyof2opfV91BkDNEQvoYHdSVs5sSy3CdQZyh7693/rASN4z5pQoleIAAAAAElFTkSuQmCC"
+)
+_SHOWN = frozenset({"computer_screenshot", "input_image"})  # types of what a computer shows
 # What a search has found: items of OpenAI's conversations with tools in them, and blocks of Anthropic's that name some.
 _FOUND, _REFERENCE = "tool_search_output", "tool_reference"
 _NO_TOOL: Final = {"type": "text", "text": "[What was found was left out here.]"}
 _CONVERSATIONS = ("messages", "input")
-_HOLDERS = ("content", "output")  # members of a message or a tool's output that hold parts
+_HOLDERS = ("content", "output")  # members of a message or a tool's output that hold parts, or what a computer shows
 
 
 def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
@@ -176,6 +183,8 @@ def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
 
 
 def _images_in(parts: object) -> int:
+    if type(parts) is dict:
+        return int(parts.get("type") in _SHOWN)
     count = 0
     for part in parts if type(parts) is list else ():
         if type(part) is dict:
@@ -199,6 +208,9 @@ class _Cut:
         for name in _HOLDERS:
             if self._left and type(parts := holder.get(name)) is list:
                 holder = {**holder, name: [self.part(part) for part in parts]}
+            elif self._left and type(parts) is dict and (kind := parts.get("type")) in _SHOWN:
+                self._left -= 1
+                holder = {**holder, name: {"type": kind, "image_url": PICTURE}}
         if self._left and type(source) is dict:
             holder = {**holder, "source": self.within(source)}
         return holder

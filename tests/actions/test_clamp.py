@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from typing import Any
 
 import pytest
 
 from proxy.actions.base import Rejection
-from proxy.actions.offers import LEFT_OUT
+from proxy.actions.offers import LEFT_OUT, PICTURE
 from proxy.errors import BadRequest
 from proxy.exchange import Call
 from tests.actions.calls import CHAT, HI, MESSAGES, acted, body, chat, completion, message, response
@@ -200,6 +202,28 @@ USE = {"type": "tool_use", "id": "t", "name": "f", "input": {"content": [{"type"
 )
 async def test_the_last_images_are_shown_and_the_model_knows_of_the_others(most: int, call: Call, changed: Any) -> None:
     assert (await body("clamp", {"images": most}, call)).get("messages") == changed
+
+
+def shot(picture: str, **more: Any) -> dict[str, Any]:
+    screen = {"type": "computer_screenshot", "image_url": picture, **more}
+    return {"type": "computer_call_output", "call_id": "c", "output": screen}
+
+
+async def test_of_what_a_computer_showed_the_last_images_stay_and_each_other_says_that_it_was_left_out() -> None:
+    own = {"type": "input_image", "image_url": "https://example.com/1.png"}
+    shots = [shot("https://example.com/2.png", file_id="file-1"), shot("https://example.com/3.png")]
+    given = [said(own), *shots, {**shots[1], "output": own}]
+    changed = await body("clamp", {"images": 1}, response(input=given))
+    left = {"type": "input_text", "text": "[An image was left out here.]"}
+    assert changed == {"input": [said(left), shot(PICTURE), shot(PICTURE), given[3]]}
+    assert (await body("clamp", {"images": 0}, response(input=given)))["input"][3] == {
+        **given[3],
+        "output": {"type": "input_image", "image_url": PICTURE},
+    }
+    assert await body("clamp", {"images": 4}, response(input=given)) == {}
+    pixels = base64.b64decode(PICTURE.partition(",")[2])
+    assert pixels[:8] == b"\x89PNG\r\n\x1a\n"
+    assert zlib.crc32(pixels[-8:-4]) == int.from_bytes(pixels[-4:])
 
 
 @pytest.mark.parametrize("call", [chat(), message()], ids=["chat", "message"])
