@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 _CONFIGS = ("output_config", "text")  # members of a request that hold the form of the answer
+_JSON = frozenset({"json", "json_object", "json_schema"})
+# Those of the APIs, vLLM, SGLang, TGI, Fireworks and Together. Others are refused upstream, or mean nothing there.
+_FORMS = _JSON | {"ebnf", "grammar", "lark", "python", "regex", "structural_tag"}
 
 
 def is_structured(body: Mapping[str, Any]) -> bool:
     """Tell whether a form is asked for, such as JSON or a grammar: to change a word of that would be to break it."""
-    return any(kind not in (None, "text") for kind in _kinds(body))
+    return not _FORMS.isdisjoint(_kinds(body))
 
 
 def is_json(body: Mapping[str, Any]) -> bool:
     """Tell whether JSON is asked for, and not some other form, which may have anything in it."""
-    return any(isinstance(kind, str) and kind.startswith("json") for kind in _kinds(body))
+    return not _JSON.isdisjoint(_kinds(body))
 
 
 def begun_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -26,7 +29,7 @@ def begun_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return last if isinstance(last, dict) and last.get("role") == "assistant" else None
 
 
-def _kinds(body: Mapping[str, Any]) -> list[Any]:
+def _kinds(body: Mapping[str, Any]) -> list[str]:
     formats = [body.get("response_format"), body.get("output_format")]
     formats += [config.get("format") for name in _CONFIGS if isinstance(config := body.get(name), dict)]
-    return [form.get("type") for form in formats if isinstance(form, dict)]
+    return [kind for form in formats if isinstance(form, dict) and isinstance(kind := form.get("type"), str)]

@@ -196,6 +196,9 @@ FORMS: list[tuple[Call, bool]] = [
     (chat(response_format={"type": "grammar", "grammar": "root ::= [a-z ]+"}), True),  # and Fireworks
     (response(text={"format": {"type": "json_schema", "name": "n", "schema": {}}}), True),
     (chat(response_format={"type": "text"}), False),
+    (chat(response_format={"type": "prose"}), False),  # what nobody knows is refused upstream, or means nothing there
+    (chat(response_format={"type": ["json_object"]}), False),
+    (message(output_config={"format": {"type": "none"}}), False),
 ]
 
 
