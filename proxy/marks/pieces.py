@@ -33,6 +33,7 @@ _ENDS = ".!?:;"  # after one of these a sentence, or what is like one, begins
 _INDENT = 4  # columns from which on a line is code
 # What begins a line that is a heading, a quotation, a table, markup, an image or a link, data, or a comment in code.
 _LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-", "//", "/*", "--")
+_RULE = re.compile(r"([=~^*_+-])\1{2,}")  # a line drawn below a title
 # What begins a paragraph, or what a colon leads to, that is code without a fence: prose begins in a capital.
 _CODE_OPENERS = re.compile(
     r"(?:ALTER|CREATE|DELETE|INSERT|SELECT|UPDATE|WITH"
@@ -40,7 +41,17 @@ _CODE_OPENERS = re.compile(
     r"|assert|async|await|class|const|declare|def|do|elif|else|enum|export|fn|for|foreach|from|func|function|if|import"
     r"|interface|let|module|namespace|package|print|printf|private|public|raise|repeat|require|return|set|static|struct"
     r"|tell|throw|try|type|unless|until|use|using|var|while)(?![\w'’-])|[a-z_][\w.]*\("  # noqa: RUF001 - an apostrophe
+    r"|(?:Feature|Scenario):"
 )
+# What begins a line of code wherever it stands: keywords in capitals, as in SQL, COBOL and what textbooks write.
+_KEYWORDS = re.compile(
+    r"(?:AND|BEGIN|DELETE|ELSE|ELSIF|ELSEIF|FOR|FROM|GROUP|HAVING|IF|INNER|INSERT|JOIN|MOVE|OR|ORDER|PERFORM|REPEAT"
+    r"|RETURN|SELECT|THEN|UNTIL|UPDATE|VALUES|WHEN|WHERE|WHILE)(?![\w'’-])"  # noqa: RUF001 - an apostrophe
+)
+# Where a line has no sign at its end and the next run had still had room in it, what follows is no prose, which is
+# wrapped at more or not at all. Nor is a line of a paragraph that stands this much further in than the one before it.
+_COLUMN = 50
+_FURTHER = 2
 # A line with one of these is code or a formula from there on; so is all up to a blank line, unless the line began as
 # prose or an item of a list does.
 _OPERATORS = frozenset({"=", "==", "===", "!=", ":=", "+=", "-=", "<=", ">=", "&&", "||"})
@@ -147,6 +158,9 @@ class Zones:
         self._opens = True  # no line has begun but comments, in this paragraph or behind a colon
         self._prose = False  # the line began as prose or an item of a list does
         self._last = ""  # the last character before this run's white space
+        self._list = False  # an item of a list has begun in this paragraph, or before an indented one
+        self._plain = False  # the line before may be prose
+        self._width = self._indent = 0  # of the line, of which the first counts from the run with which it begins
         self._fence = ""
         self._until = ""  # what ends a span: of code, a formula, a quotation, what is bold
         self._starts = True
@@ -169,8 +183,9 @@ class Zones:
         else:
             begins = "\n" in gap
         before, self._last = self._last, run[-1]
-        if begins and self._begin_line(gap, run, led=before == ":"):
+        if begins and self._begin_line(gap, run, before):
             return piece
+        self._width += len(gap) + len(run)
         if self._off or self._fence or self._line or self._block:
             return piece
         if self._until:
@@ -241,8 +256,8 @@ class Zones:
             return closing.search(run) is not None
         return not _open_ticks(run, self._until) if "`" in self._until else self._until in run
 
-    def _begin_line(self, gap: str, run: str, *, led: bool) -> bool:
-        """Take note of a new line, which a colon perhaps led to; True if its first run belongs to no prose."""
+    def _begin_line(self, gap: str, run: str, before: str) -> bool:
+        """Take note of a new line and the character before it; True if its first run belongs to no prose."""
         blank = gap.count("\n") > 1
         if blank or self._until not in ("$$", r"\]", r"\)"):
             ended = blank or self._until in ("'", "$", "**", "__", "*", "_") or _BULLET.fullmatch(run)
@@ -259,11 +274,17 @@ class Zones:
             self._fence = fence[1]
             return True
         indent = len(gap.rpartition("\n")[2].expandtabs(_INDENT))
-        self._line = indent >= _INDENT or run.startswith(_LINE_OPENERS)
+        self._line = indent >= _INDENT or run.startswith(_LINE_OPENERS) or _RULE.fullmatch(run) is not None
         self._prose = _PROSE_OPENERS.match(run) is not None
-        self._opens = self._opens or blank or led
+        self._opens = self._opens or blank or before == ":"
+        self._list = _BULLET.fullmatch(run) is not None or (self._list and (not blank or indent > 0))
         if blank:
             self._block = self._block and indent > 0
+        elif self._plain and not (self._line or self._list or before == ":"):
+            unended = self._width + len(run) < _COLUMN and (before.isalnum() or before in ")]_")
+            self._block = self._block or unended or indent >= self._indent + _FURTHER
+        self._block = self._block or _KEYWORDS.match(run) is not None
+        self._plain, self._width, self._indent = not self._line, 0, indent
         if self._opens and not self._line:
             self._opens = False
             self._block = self._block or _CODE_OPENERS.match(run) is not None
