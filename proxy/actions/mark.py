@@ -17,7 +17,7 @@ from proxy.actions.reading import flag, members
 from proxy.actions.text_lanes import TextFilter, TextLanes
 from proxy.exchange import Call, Exchange, Work
 from proxy.marks.keys import CampaignKey
-from proxy.marks.marking import MOST_CHARS, Marking
+from proxy.marks.marking import MOST_CHARS, Marking, is_prose_behind
 from proxy.marks.style import instruction
 from proxy.secrets import Purpose
 from proxy.wire import AsItCame, Transform, Wire
@@ -26,6 +26,7 @@ from proxy.wire import AsItCame, Transform, Wire
 _SENTENCE = re.compile(r"(?:^|\s)(?:[\w'\u2019,;:-]+\s+){3,}[\w'\u2019-]+[.?!][\"'\u201d\u2019)]*$")
 _LABEL = re.compile(r"[^\w\n]{0,4}[A-Z][\w -]{0,40}:")
 _END_CHARS = 256
+_LOOK_CHARS, _LEAST_CHARS = 8_192, 64  # of all prompts, for what they leave open: 3 milliseconds; and of each at least
 # Of each of many answers that is marked, as long as it is no more than this of all: some 40 milliseconds.
 _SHARE_CHARS, _ALL_CHARS = 400, 48_000
 
@@ -140,12 +141,14 @@ def _begun(call: Call) -> bool:
         prompts = [given] if isinstance(given, str) else given
         if body.get("suffix") or body.get("echo") or not isinstance(prompts, list):
             return True
-        return not all(isinstance(prompt, str) and _is_over(prompt) for prompt in prompts)
+        chars = max(_LEAST_CHARS, _LOOK_CHARS // max(1, len(prompts)))
+        return not all(isinstance(prompt, str) and _is_over(prompt, chars) for prompt in prompts)
     prefill = prefilled(body)
-    return bool(prefill.strip()) and not _is_over(prefill)
+    return bool(prefill.strip()) and not _is_over(prefill, _LOOK_CHARS)
 
 
-def _is_over(prompt: str) -> bool:
-    """Tell whether a prompt ends with a sentence or a label, outside of code."""
+def _is_over(prompt: str, chars: int) -> bool:
+    """Tell whether a prompt ends with a sentence or a label, and what its last so many characters open is closed."""
     last = prompt[-_END_CHARS:].rstrip().rpartition("\n")[2]
-    return prompt.count("```") % 2 == 0 and (_SENTENCE.search(last) or _LABEL.fullmatch(last)) is not None
+    ended = prompt.count("```") % 2 == 0 and (_SENTENCE.search(last) or _LABEL.fullmatch(last))
+    return bool(ended) and is_prose_behind(prompt[-chars:].rpartition("\n\n")[2])

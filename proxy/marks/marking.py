@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Final
 
 from proxy.marks.keys import CampaignKey
+from proxy.marks.pieces import Cutter, Piece
 from proxy.marks.scanner import Scanner
 from proxy.marks.table import english
 
@@ -41,3 +42,11 @@ class Marking:
             return ""
         self._ended = True
         return self._scanner.end()
+
+
+def is_prose_behind(paragraph: str) -> bool:
+    """Tell whether a word that goes on where a paragraph ends is prose: no quotation, code or the like is open."""
+    cutter = Cutter()
+    text = f".\n\n{paragraph}{'' if paragraph[-1:].isspace() else ' '}It"
+    *_, last = (*cutter.feed(text), *cutter.end())
+    return isinstance(last, Piece) and bool(last.word)

@@ -19,7 +19,7 @@ from proxy.marks.keys import CampaignKey
 from proxy.marks.reading import agreement, read
 from proxy.secrets import Purpose
 from proxy.wire import AsItCame
-from tests.actions.calls import COMPLETIONS, RESPONSES, chat, message, response
+from tests.actions.calls import COMPLETIONS, RESPONSES, chat, completion, message, response
 from tests.dialects.streams import chat_chunk
 from tests.marks.texts import PROSE
 
@@ -188,6 +188,33 @@ async def test_words_that_are_over_before_the_answer_do_not_rid_it_of_marks(word
     await action.on_call(chat(messages=begun))
     assert isinstance(action, AnswerAction)
     assert not isinstance(action.on_answer(CHAT.wire(streamed=False)), AsItCame)
+
+
+@pytest.mark.parametrize(
+    ("words", "marked"),
+    [
+        ('She turned to him and said, "I am glad to tell you.', False),
+        ("She turned to him and said, “I am glad to tell you.", False),
+        ('She turned to him and said, "I am glad to tell you."', True),
+        ('{"title": "x", "text": "I am glad to tell you.', False),
+        ('{\n  "text": "I am glad to tell you.', False),
+        ('It was: "Well."\n\nI am glad to tell you.', True),
+        ('def f():\n    """Return what they are glad of.', False),
+        ("The call `I am glad to tell you.", False),
+        ("It is **I am glad to tell you.", False),
+        ('"Answer:', False),
+        ("[1] I know of this.\n\nI am glad to tell you.", True),
+        ("I am glad to tell you.\n", True),
+    ],
+)
+async def test_what_goes_on_within_something_open_is_left_alone(words: str, *, marked: bool) -> None:
+    begun = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": words}]
+    several = ["Yes, I am very glad of it.", words]
+    for asked in (chat(messages=begun), completion(prompt=words), completion(prompt=several)):
+        action = Mark.read({}).begin(exchange(), TOOLS)
+        await action.on_call(asked)
+        assert isinstance(action, AnswerAction)
+        assert isinstance(action.on_answer(CHAT.wire(streamed=False)), AsItCame) is not marked
 
 
 FORMS: list[tuple[Call, bool]] = [
