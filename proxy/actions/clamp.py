@@ -49,7 +49,8 @@ class Clamp:
         "max_output_tokens": "The most tokens that an answer may have, reasoning included, asked for or not.",
         "n": "The most answers to one prompt; a completion may have several prompts, see `request.prompts`.",
         "best_of": "The most answers that the model may choose from.",
-        "temperature": "A map with min (0 to 1), max (0 to 2) or both: where a temperature that is given must lie.",
+        "temperature": "A map with min (0 to 1), max (0 to 2) or both: where a temperature that is given must lie; "
+        "1 stays beside reasoning.",
         "tools": "The most tools that may be offered: the first ones, those with defer_loading and those found by a "
         "search last, and one that tool_choice names.",
         "images": "The most images that may be shown: the last ones; in another's place stands that it was left out.",
