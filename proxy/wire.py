@@ -27,6 +27,8 @@ class Kind(StrEnum):
     REASONING = "reasoning"  # what the model thought, shown to the caller
     LOGPROBS = "logprobs"
     COPY = "copy"  # what the model wrote once more, where clients do not look: as text, or as the numbers of its tokens
+    SPOKEN = "spoken"  # the words of an answer that is spoken
+    SOUND = "sound"  # in which it is
     VECTOR = "vector"  # what a text was turned into: figures, or bytes in base64
     MODEL = "model"  # the name of the model that answered
     ERROR = "error"  # what an answer says of its failure: words, or an object with a message

@@ -52,6 +52,11 @@ class TagFilter:
         return bool(self._depth or self._tag)
 
     @property
+    def has_cut(self) -> bool:
+        """Whether anything was cut out so far."""
+        return self._cut
+
+    @property
     def is_at_beginning(self) -> bool:
         """Whether nothing visible has come out, and nothing is open or held back: the answer itself begins here."""
         return not (self._depth or self._tag or self._held or self._shown)

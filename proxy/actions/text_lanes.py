@@ -11,7 +11,7 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Saying
@@ -31,7 +31,7 @@ class TextFilter(Protocol):
 
 
 # Lanes at once, eight times as many as there can be choices: each keeps a filter.
-_MAX_LANES = 1_024
+MAX_LANES: Final = 1_024
 # What a filter may hold back at most; if more of a text has not come out, it will not come out as it was.
 _MAX_HELD_CHARS = 4_096
 
@@ -133,7 +133,7 @@ class TextLanes:
     def _lane(self, number: int) -> _Lane:
         lane = self._lanes.get(number)
         if lane is None:
-            if len(self._lanes) >= _MAX_LANES:
+            if len(self._lanes) >= MAX_LANES:
                 raise UpstreamFailed("The model API sent more answers than were asked for.")
             lane = self._lanes[number] = _Lane(self._make(number))
         return lane

@@ -17,6 +17,7 @@ from proxy.actions.asked_tags import asked_tags, prefilled
 from proxy.actions.base import Idle, Tools
 from proxy.actions.form import is_json
 from proxy.actions.reading import members, one_of
+from proxy.actions.spoken import WithoutSpokenReasoning
 from proxy.actions.summary import Summary
 from proxy.actions.tag_filter import NAME, BeforeJson, TagFilter
 from proxy.actions.text_lanes import TextFilter, TextLanes
@@ -106,7 +107,8 @@ class _Withholding:
         body = self._exchange.call.body if self._exchange.call is not None else {}
         filters = _Filters(wire, {*TAGS, *self._tags, *asked_tags(body)}, prefilled(body), json=is_json(body))
         thoughts = _Thoughts(wire)
-        return _InTurn(thoughts, marked, TextLanes(wire, filters), _UntoldStops(wire, thoughts, filters))
+        spoken = [] if wire.one_answer else [WithoutSpokenReasoning(wire, filters.first)]
+        return _InTurn(thoughts, marked, TextLanes(wire, filters), *spoken, _UntoldStops(wire, thoughts, filters))
 
 
 class _Filters:
@@ -122,15 +124,16 @@ class _Filters:
     def __call__(self, lane: int) -> TextFilter:
         answer = _answer(self._wire, lane)
         before = self._made.get(answer) if self._wire.one_answer else None
-        made = self._first() if before is None else TagFilter(self._tags, before.left)
+        made = self.first() if before is None else TagFilter(self._tags, before.left)
         self._made[answer] = made
         return BeforeJson(made, self._prefill) if self._json else made
 
     def is_open(self, answer: int) -> bool:
         """Tell whether text of an answer that comes next may be withheld."""
-        return (self._made.get(answer) or self._first()).is_open
+        return (self._made.get(answer) or self.first()).is_open
 
-    def _first(self) -> TagFilter:
+    def first(self) -> TagFilter:
+        """Return the filter of what comes first of an answer."""
         made = TagFilter(self._tags)
         if self._prefill:
             made.follow(self._prefill)

@@ -17,12 +17,13 @@ from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform, 
 # Members of an answer in which model servers show what the model thought, or its seal; the API itself has none, and
 # every server calls them as it likes, such as `reasoning_content`, `thinking_blocks` or `redacted_reasoning_content`.
 _REASONING = re.compile(r"(?:redacted_)?(?:reasoning|thinking)(?:[_A-Z]\w*)?|thoughts?|cot_\w+")
+_AUDIO = "audio"  # the member of a message that is spoken
 _COPIES = "provider_specific_fields"  # in which some gateways repeat such members, of a message and of its choice
 THOUGHTS: Final = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
 # In a choice beside its message, or in that: tokens as numbers.
 TOKENS: Final = ("token_id", "token_ids")
 # Members that few answers have, in a choice or in its message, and that say more than the text does.
-_MORE = frozenset({"delta", "error", "message", "text", _COPIES, *TOKENS})
+_MORE = frozenset({_AUDIO, "delta", "error", "message", "text", _COPIES, *TOKENS})
 _NAMES = 1_024  # that are remembered: each piece of an answer has the same few
 _DONE = b"[DONE]"
 # What all chunks of a stream have in common, what each has of its own, and what choices have while they go on.
@@ -91,6 +92,7 @@ class ChatWire:
                 found += _reasoning(holder, lane, where, alone=bare)
                 found += said_again(holder, TOKENS, lane, where)
                 found += _copied(holder, lane, where)
+                found += _spoken(holder.get(_AUDIO), lane, (*where, _AUDIO))
             content = holder.get("content")
             if type(content) is str:
                 found.append(Part(_TEXT, lane, (*where, "content"), content, bare))
@@ -173,6 +175,15 @@ def error_in(holder: dict[str, Any], where: Path) -> Iterator[Part]:
     """Yield what says that an answer failed."""
     if holder.get("error"):
         yield Part(Kind.ERROR, ALL_LANES, (*where, "error"))
+
+
+def _spoken(audio: object, lane: int, where: Path) -> Iterator[Part]:
+    """Yield the words and the sound of an answer that is spoken."""
+    if type(audio) is dict:
+        if type(text := audio.get("transcript")) is str and text:
+            yield Part(Kind.SPOKEN, lane, (*where, "transcript"), text)
+        if audio.get("data"):
+            yield Part(Kind.SOUND, lane, (*where, "data"))
 
 
 def _content(content: list[Any], lane: int, where: Path) -> Iterator[Part]:
