@@ -6,9 +6,11 @@ arguments, refusals and figures pass as they came.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum, StrEnum
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from proxy.exchange import Asking, Chunk
@@ -17,6 +19,8 @@ Path = tuple[str | int, ...]  # names and places, from a chunk's document down t
 Seal = Callable[[Mapping[str, Any]], str]  # makes a handle of a block, raises UpstreamFailed for one that is too large
 Summarise = Callable[[str], Asking | None]  # says how to ask for a summary of reasoning, None if there is to be none
 
+PADDING: Final = "obfuscation"  # a member of chance content, by which OpenAI hides how long a text is
+_PADDED_CHARS = 16  # a text and its padding have so many, or a multiple
 SUMMED_BYTES: Final = 65_536  # of reasoning that are kept for a summary, from its beginning
 
 
@@ -182,6 +186,18 @@ def rewritten(document: Any, edits: Mapping[Path, object]) -> Any:  # noqa: ANN4
             way = way.setdefault(step, ({}, None))[0]
         way[path[-1]] = ({}, _Value(value))
     return _edited(document, ways)
+
+
+def repadded(padding: str, was: str, now: str) -> str:
+    """Return the padding of a text that stands where another was, so that both are as long: else it tells which is new.
+
+    The same texts get the same, however a stream is cut.
+    """
+    chars = (len(padding) + len(was) - len(now)) % _PADDED_CHARS
+    if chars <= len(padding):
+        return padding[:chars]
+    digest = blake2b(f"{padding} {now}".encode("utf-8", "replace")).digest()
+    return (padding + b64encode(digest, b"aB").decode())[:chars]
 
 
 def filled(chunk: Chunk, texts: Sequence[str]) -> list[Chunk]:

@@ -10,12 +10,13 @@ Laws:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Saying
-from proxy.wire import ALL_LANES, Kind, Part, Path, Wire, edited
+from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Wire, edited, repadded
 
 
 class TextFilter(Protocol):
@@ -34,6 +35,7 @@ class TextFilter(Protocol):
 MAX_LANES: Final = 1_024
 # What a filter may hold back at most; if more of a text has not come out, it will not come out as it was.
 _MAX_HELD_CHARS = 4_096
+_PADDED = re.compile(rb'"%b": ?"([^"\\]*)"' % PADDING.encode())
 
 
 class _Lane:
@@ -106,7 +108,7 @@ class TextLanes:
             yield chunk
             return
         if not dropped:
-            yield edited(chunk, edits)
+            yield edited(chunk, edits | _padded(chunk, parts, edits))
 
     def end(self) -> Iterator[Chunk]:
         """Return what no end let out."""
@@ -123,7 +125,7 @@ class TextLanes:
             yield chunk
             return
         said = zip(texts, saying.tails, saying.texts, strict=True)
-        left = [(text, tail) for text, tail, came in said if text or not came]
+        left = [(text, _repadded(tail, came, text)) for text, tail, came in said if text or not came]
         if left:
             resaid = Saying(
                 saying.lane, [text for text, _ in left], saying.head, [tail for _, tail in left], saying.like
@@ -177,3 +179,23 @@ class TextLanes:
         for each in list(self._lanes) if lane == ALL_LANES else [lane]:
             if rest := self._end(each):
                 yield self._wire.delta(like if like.data is not None or self._last is None else self._last, each, rest)
+
+
+def _padded(chunk: Chunk, parts: Sequence[Part], edits: dict[Path, Any]) -> dict[Path, Any]:
+    """Return the edit that lets the padding of a chunk go with its new texts."""
+    padding = chunk.data.get(PADDING) if chunk.data is not None else None
+    if type(padding) is not str:
+        return {}
+    texts = [part for part in parts if part.kind is Kind.TEXT]
+    was = "".join([part.text for part in texts])
+    now = "".join([edits.get(part.path, part.text) for part in texts])
+    return {} if now == was else {(PADDING,): repadded(padding, was, now)}
+
+
+def _repadded(tail: bytes, was: str, now: str) -> bytes:
+    """Return what stands behind a text in its event, with the padding that another text there takes."""
+    found = _PADDED.search(tail) if was != now else None
+    if found is None:
+        return tail
+    padding = repadded(found[1].decode("ascii", "replace"), was, now)
+    return tail[: found.start(1)] + padding.encode() + tail[found.end(1) :]

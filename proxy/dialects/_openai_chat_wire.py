@@ -12,7 +12,7 @@ from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_chat_held import TEXTS, handle_in
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform, manner
+from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Seal, Summarise, Transform, manner, repadded
 
 # Members of an answer in which model servers show what the model thought, or its seal; the API itself has none, and
 # every server calls them as it likes, such as `reasoning_content`, `thinking_blocks` or `redacted_reasoning_content`.
@@ -41,6 +41,7 @@ class ChatWire:
     def __init__(self, *, streamed: bool) -> None:
         self.streamed = streamed
         self.one_answer = False
+        self._padded = ("", "")  # the padding of the last event with text and padding, and that text
         self._holder, self._other = ("delta", "message") if streamed else ("message", "delta")
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
@@ -55,10 +56,11 @@ class ChatWire:
             found += error_in(chunk.data, ())
         choices = chunk.data.get("choices")
         if type(choices) is list:
+            padding = padding if type(padding := chunk.data.get(PADDING)) is str else ""
             bare = len(choices) == 1 and not failed and not chunk.data.get("usage")
             for place, choice in enumerate(choices):
                 if type(choice) is dict:
-                    self._add_choice(found, choice, place, bare=bare)
+                    self._add_choice(found, choice, place, padding, bare=bare)
         return found
 
     def written(self, chunk: Chunk) -> int:
@@ -74,13 +76,17 @@ class ChatWire:
 
     def delta(self, like: Chunk, lane: int, text: str, name: str = "content") -> Chunk:
         """Return a chunk that carries on a choice's text, or another member of that name."""
-        return carried_on(like, lane, {"delta": {name: text}})
+        chunk = carried_on(like, lane, {"delta": {name: text}})
+        padding, was = self._padded
+        if padding and text and chunk.data is not None and chunk.data.get(PADDING):
+            chunk.data[PADDING] = repadded(padding[::-1], was, text)
+        return chunk
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
         """Return what takes the reasoning out, or puts a summary there; a turn that calls tools bears a handle."""
         return ChatWithoutReasoning(self, seal, summarise)
 
-    def _add_choice(self, found: list[Part], choice: dict[str, Any], place: int, *, bare: bool) -> None:
+    def _add_choice(self, found: list[Part], choice: dict[str, Any], place: int, padding: str, *, bare: bool) -> None:
         index = choice.get("index")
         lane = index if type(index) is int else place
         ended = not self.streamed or choice.get("finish_reason") is not None
@@ -96,6 +102,8 @@ class ChatWire:
             content = holder.get("content")
             if type(content) is str:
                 found.append(Part(_TEXT, lane, (*where, "content"), content, bare))
+                if padding and content:
+                    self._padded = (padding, content)
             elif type(content) is list:
                 found += _content(content, lane, (*where, "content"))
         if _says_more(tuple(choice), self._holder):

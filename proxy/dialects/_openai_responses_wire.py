@@ -14,7 +14,7 @@ from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_responses_answer import written_by, written_in
 from proxy.dialects._openai_responses_reasoning import ResponseWithoutReasoning
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Path, Seal, Summarise, Transform, manner
+from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Seal, Summarise, Transform, manner, repadded
 
 _PARTS = 1 << 12  # more than an item has parts; a lane is the number of the item times this and that of the part
 _MAX_LANES = 1 << 14
@@ -31,7 +31,7 @@ class ResponsesWire:
         self.streamed = streamed
         self.one_answer = True
         self._items: dict[int, str] = {}  # ids of the items, by their number
-        self._padding = ""  # of the last event with text
+        self._padded = ("", "")  # the padding of the last event with text, if it has any, and that text
         self._came: dict[int, str] = {}  # lanes of text that came in pieces, and the type of the event that was first
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
@@ -61,8 +61,9 @@ class ResponsesWire:
             "delta": text,
             "logprobs": [],
         }
-        if self._padding:
-            data["obfuscation"] = self._padding[::-1]
+        padding, was = self._padded
+        if padding:
+            data[PADDING] = repadded(padding[::-1], was, text)
         if like.data is not None and "sequence_number" in like.data:
             data["sequence_number"] = like.data["sequence_number"]
         return Chunk(None, data, _TEXT_EVENT, like=manner(like))
@@ -106,7 +107,8 @@ class ResponsesWire:
 
     def _of_piece(self, event: dict[str, Any], lane: int) -> Iterator[Part]:
         self._note(lane, event.get("item_id"), _TEXT_EVENT)
-        self._padding = padding if type(padding := event.get("obfuscation")) is str else ""
+        said = event.get("delta")
+        self._padded = (padding, said) if type(padding := event.get(PADDING)) is str and type(said) is str else ("", "")
         yield from _logprobs(event, lane, ())
         if type(event.get("delta")) is str:
             yield Part(Kind.TEXT, lane, ("delta",), event["delta"], alone=True)

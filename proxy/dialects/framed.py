@@ -21,12 +21,11 @@ import orjson
 from proxy.dialects._answer_json import load
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Chunk, Progress, Saying, text_bytes
-from proxy.wire import Kind, Part, Path, Wire, value_at
+from proxy.wire import PADDING, Kind, Part, Path, Wire, value_at
 
 # Without escapes that may be half a character, and without those that we would not write.
 _STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\["\\bfnrt][^"\\\x00-\x1f]*)*"')
 _CLEAR = re.compile(r"[A-Za-z0-9 ,.]{3,64}")  # a text that JSON writes in one way only, long enough to be there once
-_PADDING = "obfuscation"  # a member of chance content, by which OpenAI hides how long a text is
 _DATA = b"data: "
 _MARK = b"\xef\xbb\xbf"  # of the byte order, which means nothing but at the beginning of a stream
 _BLANK = b"\n\n"  # the line behind an event
@@ -129,8 +128,8 @@ class FramedDecoder:
         parts = [part for part in self._wire.parts(chunk) if part.kind is not Kind.MODEL]
         if len(parts) != 1 or parts[0].kind is not Kind.TEXT or not parts[0].alone:
             return None
-        if type(padding := chunk.data.get(_PADDING)) is str:
-            parts.append(parts[0]._replace(path=(_PADDING,), text=padding))
+        if type(padding := chunk.data.get(PADDING)) is str:
+            parts.append(parts[0]._replace(path=(PADDING,), text=padding))
         return parts
 
 

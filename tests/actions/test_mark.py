@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from proxy.actions.base import AnswerAction, Tools
 from proxy.actions.mark import Mark
 from proxy.clock import VirtualClock
 from proxy.dialects import dialects
-from proxy.dialects.base import Dialect
+from proxy.dialects.base import ChunkDecoder, Dialect
+from proxy.dialects.framed import FramedDecoder
 from proxy.dialects.strict_json import write
 from proxy.exchange import Call, Chunk, Exchange, Principal, Ties
 from proxy.marks.keys import CampaignKey
@@ -20,7 +23,7 @@ from proxy.marks.reading import agreement, read
 from proxy.secrets import Purpose
 from proxy.wire import AsItCame
 from tests.actions.calls import COMPLETIONS, RESPONSES, chat, completion, message, response
-from tests.dialects.streams import chat_chunk
+from tests.dialects.streams import chat_chunk, data
 from tests.marks.texts import PROSE
 
 CHAT, MESSAGES = dialects()["/v1/chat/completions"], dialects()["/v1/messages"]
@@ -145,6 +148,35 @@ async def test_what_was_held_back_comes_in_a_piece_like_the_others(
     assert len(said) == len(pieces) + 1
     forms = {json.dumps(form_of(dialect.encode(each, streamed=True), each.data)) for each in said}
     assert len(forms) == 1
+
+
+@pytest.mark.parametrize("dialect", [CHAT, RESPONSES])
+@pytest.mark.parametrize("framed", [False, True])
+async def test_padding_hides_the_length_of_every_text_as_before(dialect: Dialect, *, framed: bool) -> None:
+    action = Mark.read({}).begin(exchange(), TOOLS)
+    await action.on_call(chat())
+    assert isinstance(action, AnswerAction)
+    transform = action.on_answer(dialect.wire(streamed=True))
+    body = b""
+    for number, piece in enumerate(re.findall(r"\s*\S+", PROSE[:3000])):
+        padding = {"obfuscation": f"{number:016}"[: -len(piece) % 16]}
+        event = {**DELTA, "delta": piece, "logprobs": []} if dialect is RESPONSES else chat_chunk({"content": piece})
+        body += data({**event, **padding})
+    end = {**chat_chunk({}), "obfuscation": "x"}
+    end["choices"] = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
+    body += data({"type": "response.output_text.done", "output_index": 0} if dialect is RESPONSES else end)
+    decoder: ChunkDecoder = dialect.decoder(chat(), streamed=True, every=True)
+    if framed:
+        decoder = FramedDecoder(decoder, dialect.wire(streamed=True), partial(dialect.encode, streamed=True))
+    came = [*decoder.feed(body), *decoder.finish()]
+    made = [*(each for chunk in came for each in transform.feed(chunk)), *transform.end()]
+    assert transform.changed
+    out = b"".join(dialect.encode(each, streamed=True) for each in made)
+    events = [json.loads(line[6:]) for line in out.split(b"\n") if line.startswith(b"data: {")]
+    deltas = [event if dialect is RESPONSES else event["choices"][0]["delta"] for event in events]
+    said = [(delta.get("delta") or delta.get("content"), event) for delta, event in zip(deltas, events, strict=True)]
+    assert {(len(text) + len(event["obfuscation"])) % 16 for text, event in said if text} == {0}
+    assert len(said) > 100
 
 
 def form_of(encoded: bytes, document: Any) -> Any:
