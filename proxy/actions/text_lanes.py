@@ -35,6 +35,7 @@ class TextFilter(Protocol):
 MAX_LANES: Final = 1_024
 # What a filter may hold back at most; if more of a text has not come out, it will not come out as it was.
 _MAX_HELD_CHARS = 4_096
+_RUN = re.compile(r"\s*\S+|\s+$")
 _PADDED = re.compile(rb'"%b": ?"([^"\\]*)"' % PADDING.encode())
 
 
@@ -74,6 +75,7 @@ class TextLanes:
         self._make = make
         self._lanes: dict[int, _Lane] = {}
         self._last: Chunk | None = None  # that had a part
+        self._pieces = self._chars = 0  # of text that came
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
         """Return a chunk with its texts rewritten; before it, what its end lets out."""
@@ -120,6 +122,8 @@ class TextLanes:
         self._last = saying.like
         lane = self._lane(saying.lane)
         texts = list(map(lane.feed, saying.texts))
+        self._pieces += len(texts)
+        self._chars += sum(map(len, saying.texts))
         self.changed = self.changed or lane.changed
         if texts == saying.texts:
             yield chunk
@@ -143,6 +147,8 @@ class TextLanes:
     def _written(self, number: int, text: str, *, ends: bool) -> str:
         lane = self._lane(number)
         written = lane.feed(text)
+        self._pieces += 1
+        self._chars += len(text)
         if ends:
             written += self._end(number)
         self.changed = self.changed or lane.changed
@@ -177,8 +183,21 @@ class TextLanes:
 
     def _flushed(self, lane: int, like: Chunk) -> Iterator[Chunk]:
         for each in list(self._lanes) if lane == ALL_LANES else [lane]:
-            if rest := self._end(each):
-                yield self._wire.delta(like if like.data is not None or self._last is None else self._last, each, rest)
+            like = like if like.data is not None or self._last is None else self._last
+            for piece in _pieces(self._end(each), self._chars // max(1, self._pieces)):
+                yield self._wire.delta(like, each, piece)
+
+
+def _pieces(rest: str, size: int) -> Iterator[str]:
+    """Yield a text by runs, at least so many characters at once: as large as others, it does not show as held back."""
+    piece = ""
+    for run in _RUN.findall(rest):
+        piece += run
+        if len(piece) >= size:
+            yield piece
+            piece = ""
+    if piece:
+        yield piece
 
 
 def _padded(chunk: Chunk, parts: Sequence[Part], edits: dict[Path, Any]) -> dict[Path, Any]:

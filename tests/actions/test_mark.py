@@ -177,6 +177,7 @@ async def test_padding_hides_the_length_of_every_text_as_before(dialect: Dialect
     said = [(delta.get("delta") or delta.get("content"), event) for delta, event in zip(deltas, events, strict=True)]
     assert {(len(text) + len(event["obfuscation"])) % 16 for text, event in said if text} == {0}
     assert len(said) > 100
+    assert len(said[-2][0]) < 20, "nor does the last text show that it was held back"
 
 
 def form_of(encoded: bytes, document: Any) -> Any:
