@@ -72,8 +72,11 @@ _MOST = {
 # exercise a day, and at some moment of a launch all have sent one or two. So that they are even counts only once they
 # were seen to work on at night, and by twenty to one in each of some eight moments that are not nearly the same.
 _SURELY_EVEN = 5.1  # log 160
-# What is held back of accusing them until they are surely even, or as much speaks for it that they are not.
+# What is held back of accusing anybody until as much speaks for it that they are even, or that they are not; of the
+# users of one tool until they surely are. In the first hours of an occasion nobody has sent enough to tell, and in one
+# of twenty moments a little evenness is chance. Who shares a pool besides is not judged by evenness alone.
 _UNHEARD = 3.0  # log 20
+_UNHEARD_OF_POOL = 1.0
 _POOL_MOST = 6.0  # payment, sign-up and addresses, each
 # By which members are chosen, so that they are alike in it however they were found.
 _NOT_CHOSEN_BY = frozenset({"text", "rhythm", "payload"})
@@ -110,11 +113,14 @@ def confidence(evidence: Sequence[Evidence]) -> float:
 def certainty(evidence: Sequence[Evidence]) -> float:
     """Return the confidence by which somebody may be accused who was not before.
 
-    Of the users of one tool it holds back as long as it is open whether they send evenly, or as people do.
+    It holds back as long as it is open whether they send evenly, or as people do.
     """
     even = sum(entry.numbers["even"] for entry in evidence if entry.family == "volume")
-    is_open = even < _SURELY_EVEN and of_one_tool(evidence)
-    return _posterior(_odds(evidence) - (max(0.0, _UNHEARD + min(0.0, even)) if is_open else 0.0))
+    one_tool = of_one_tool(evidence)
+    heard = abs(even) if even < 0 or not one_tool else _UNHEARD * (even >= _SURELY_EVEN)
+    pooled = any(entry.family not in _NO_POOL for entry in evidence)
+    unheard = _UNHEARD_OF_POOL if pooled and not one_tool else _UNHEARD
+    return _posterior(_odds(evidence) - max(0.0, unheard - heard))
 
 
 def _odds(evidence: Sequence[Evidence]) -> float:

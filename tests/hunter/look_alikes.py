@@ -319,6 +319,15 @@ def trials(world: World) -> None:
                 world.ask(who, at, ("trial", 24), output=500)
 
 
+def rollout(world: World) -> None:
+    """A business park's firms get an assistant on one day: four addresses, and a client that many others use."""
+    for n in range(250):
+        opened = START - 4 * DAY_S + 60 * n
+        who = world.account(f"desk-{n}", opened=opened, peer=f"park-{world.rng.integers(4)}", agent="sdk-a")
+        for at in world.by_day(world.rng.lognormal(1.4, 0.7), 1):
+            world.ask(who, at, ("assistant", 30), output=500)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -351,6 +360,7 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     resellers,
     branches,
     halls,
+    rollout,
 )
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
 OCCASIONS = (

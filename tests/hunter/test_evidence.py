@@ -434,7 +434,7 @@ def test_what_occasion_and_program_explain_both_counts_once(weights: dict[str, f
 
 
 @pytest.mark.parametrize(
-    ("others", "volume", "held_back"), [(0.0, 0, 3), (0.0, 5, 3), (0.0, 6, 0), (0.0, -2, 1), (0.0, -4, 0), (0.3, 0, 0)]
+    ("others", "volume", "held_back"), [(0.0, 0, 3), (0.0, 5, 3), (0.0, 6, 0), (0.0, -2, 1), (0.0, -4, 0), (0.3, 1, 0)]
 )
 def test_users_of_one_tool_are_accused_once_it_shows_how_evenly_they_send(
     others: float, volume: float, held_back: float
@@ -443,6 +443,27 @@ def test_users_of_one_tool_are_accused_once_it_shows_how_evenly_they_send(
     weights = {"text": 4.0, "age": 6.0, "payment": 6.0}
     evidence = [client, *(Evidence(family, weight, "", {}) for family, weight in weights.items())]
     evidence.append(Evidence("volume", min(0.0, volume), "", {"even": volume}))
+    sure, odds = certainty(evidence), math.log(confidence(evidence) / (1 - confidence(evidence)))
+    assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
+
+
+@pytest.mark.parametrize(
+    ("pool", "volume", "held_back"),
+    [
+        ("one place", 0, 3),
+        ("one place", 2, 1),
+        ("one place", -2, 1),
+        ("one place", 4, 0),
+        ("peer", 0, 1),
+        ("peer", 1, 0),
+    ],
+)
+def test_nobody_is_accused_at_once_before_it_shows_how_evenly_they_send(
+    pool: str, volume: float, held_back: float
+) -> None:
+    weights = {"text": 4.0, "age": 6.0, pool: 2.0}
+    evidence = [Evidence(family, weight, "", {}) for family, weight in weights.items()]
+    evidence.append(Evidence("volume", volume, "", {"even": volume}))
     sure, odds = certainty(evidence), math.log(confidence(evidence) / (1 - confidence(evidence)))
     assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
 
