@@ -9,6 +9,8 @@ Laws:
   hides little: that they are even is explained by that occasion (a school), and that they do not rest in part (jobs).
 - Who uses one tool, whose client hardly anybody else has, may be even for its sake, and call from its servers: that is
   one place then, and evenness counts only once they were seen to work on at night.
+- Who rests at hours of his own, as people of many countries do, is even by himself, and together they seem not to rest:
+  then neither counts.
 - How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
   campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
 - Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
@@ -32,10 +34,11 @@ from collections.abc import Sequence
 
 from proxy.hunter.accounts import WISHES
 from proxy.hunter.case import Case
-from proxy.hunter.chance import ways_to_choose
+from proxy.hunter.chance import SUSPICIOUS, ways_to_choose
 from proxy.hunter.families import FAMILIES, SOUGHT, of_one_tool, works_on
 from proxy.hunter.finding import Evidence
 from proxy.hunter.links import PEER
+from proxy.hunter.pieces import rest_apart
 from proxy.hunter.pools import ONE_CARD, ONE_PLACE, of_a_tool, one_payer
 
 # The odds that a suspicion is a campaign before anything is known of it: one in 160,000.
@@ -90,19 +93,33 @@ def weigh(case: Case) -> list[Evidence]:
         found = of_a_tool(found)
     chosen_by = sum(entry.weight for entry in found if entry.family not in _NOT_CHOSEN_BY and entry.weight > 0)
     left = max(0.0, 1 - ways_to_choose(case.pool, len(case.members)) / chosen_by) if chosen_by else 0.0
+    programmed = any(entry.family in _PROGRAM and entry.weight > 0 for entry in found)
+    rests = rest_apart(case) if programmed else 0.0
     weighed: list[Evidence] = []
     for entry in found:
         most = _MOST.get(entry.family, _POOL_MOST)
         if entry.weight > 0:
             most *= entry.numbers.get("true_of", 1.0)
-            if entry.family == "volume" and one_tool:
-                most = most if entry.weight >= _SURELY_EVEN and works_on(found) else 0.0
+            if entry.family in _PROGRAM and not _dealt_out(entry, found, one_tool, rests):
+                most = 0.0
         part = 1.0 if entry.family in _NOT_CHOSEN_BY or entry.weight < 0 else left
         weight = min(most, max(-most, entry.weight * part))
         # What is left of what counts, and what is told only; who is not even is excused also where it counts nothing.
         if weight or not entry.weight or entry.family == "volume":
             weighed.append(entry._replace(weight=weight))
     return _one_wish(weighed)
+
+
+def _dealt_out(entry: Evidence, found: Sequence[Evidence], one_tool: bool, rests: float) -> bool:
+    """Tell whether that they send evenly, or at all hours, may be the work of one hand.
+
+    It is not of those who each rest at hours of their own; and the users of one tool are not before they were seen to
+    go on.
+    """
+    if not one_tool:
+        return rests < _UNHEARD
+    surely = entry.family != "volume" or (entry.weight >= _SURELY_EVEN and works_on(found))
+    return surely and rests <= -SUSPICIOUS
 
 
 def confidence(evidence: Sequence[Evidence]) -> float:

@@ -2,10 +2,13 @@
 
 Whoever sits down to a conversation, a game or the set-up of a tool sends some more exchanges before he rises, and
 whoever has a list works through it: neither decides anew each time. Evenness that comes of that tells of the thing
-that is used, not of one hand behind all who use it.
+that is used, not of one hand behind all who use it. And who rests at hours of his own sends as much as a quota or a
+habit of his allows: work that is dealt out is dealt to all by one clock.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from proxy.fingerprint.distinct import distinct
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats
+from proxy.hunter.hours import hour_of
 from proxy.hunter.ids import Numbers
 
 # A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
@@ -27,6 +31,9 @@ _ACCOUNT = (1 << 32) - 1
 _PAUSE_S = 600
 _SITTING_S = 1800
 _SECONDS_BITS = 40
+# People rest for so many hours of a day, in which they use a thing by so much less often.
+_HOURS, _REST_HOURS, _AT_REST = 24, 8, 0.3
+_ONLY = 0.9  # who sends other things besides may do that at hours of his own
 
 
 def exchanges_in_a_sitting(case: Case) -> Floats:
@@ -83,3 +90,29 @@ def _works_through(accounts: Numbers, by_question: NDArray[np.int64]) -> NDArray
     questions = np.bincount(by_question, minlength=len(times))
     works: NDArray[np.bool_] = times <= questions * np.maximum(questions, _TRIED)
     return works
+
+
+def rest_apart(case: Case) -> float:
+    """Return how much better it explains when each was active that each rests at hours of his own, in nats.
+
+    The other explanation is that all go by one rhythm, whatever that is. Where most send other things besides, which
+    they may do at hours of their own, nothing says that they rest.
+    """
+    rows = case.rows
+    shares = case.uses / case.column("exchanges") if case.has_text else np.ones(len(case.members))
+    only = case.members[shares >= _ONLY]
+    mixed = 2 * len(only) < len(case.members)
+    if mixed:
+        only = case.members
+    place = np.full(len(case.accounts), -1)  # of each account among those
+    place[only] = np.arange(len(only))
+    place = place[rows["account"]]
+    cells = distinct(hour_of(rows["at"][place >= 0]) << 32 | place[place >= 0])
+    hours = np.bincount((cells & _ACCOUNT) * _HOURS + (cells >> 32) % _HOURS, minlength=len(only) * _HOURS)
+    active = hours.reshape(len(only), _HOURS).astype(np.float64)
+    since = (np.arange(_HOURS) - np.arange(_HOURS)[:, None]) % _HOURS  # of each hour, since each when one may lie down
+    awake = np.where(since < _REST_HOURS, _AT_REST, 1.0)
+    usual = active.sum(axis=0) / max(1.0, active.sum())
+    weights = active @ np.log(awake).T - active.sum(axis=1)[:, None] * np.log(np.maximum(awake @ usual, _AT_REST))
+    apart = float(np.logaddexp.reduce(weights, axis=1).sum() - len(only) * math.log(_HOURS))
+    return min(0.0, apart) if mixed else apart

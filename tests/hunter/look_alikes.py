@@ -328,6 +328,27 @@ def rollout(world: World) -> None:
             world.ask(who, at, ("assistant", 30), output=500)
 
 
+def daily(world: World) -> None:
+    """An app of this month that people all over the world open once to three times a day, each when he is awake."""
+    for n in range(500):
+        opened = START - DAY_S * 25 * float(world.rng.random())
+        peer = f"mobile-{world.rng.integers(80)}" if n % 2 else ""
+        who = world.account(f"habit-{n}", opened=opened, agent="daily", peer=peer)
+        for day in range(int(world.days)):
+            for hour in world.rng.choice(24, int(world.rng.integers(1, 4)), p=AWAKE):
+                world.ask(who, START + day * DAY_S + (hour - who.zone_h) % 24 * HOUR_S, ("daily", 26))
+
+
+def freelancers(world: World) -> None:
+    """A bureau's translators in many countries, all by its prompt: from each one's morning on, a document at a time."""
+    for n in range(60):
+        who = world.account(f"translator-{n}", opened=START - DAY_S * float(world.rng.exponential(60)))
+        for day in range(int(world.days)):
+            at = START + day * DAY_S + (8 + 3 * world.rng.random() - who.zone_h) % 24 * HOUR_S
+            for number in range(int(world.rng.lognormal(2.6, 0.5))):
+                world.ask(who, at + 240 * number, ("bureau", 20), output=400)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -361,6 +382,8 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     branches,
     halls,
     rollout,
+    daily,
+    freelancers,
 )
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
 OCCASIONS = (
@@ -376,4 +399,6 @@ OCCASIONS = (
     tutors,
     own_keys,
     automation,
+    daily,
+    freelancers,
 )

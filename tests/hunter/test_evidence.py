@@ -24,7 +24,7 @@ from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
-from proxy.hunter.pieces import exchanges_in_a_sitting
+from proxy.hunter.pieces import exchanges_in_a_sitting, rest_apart
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
@@ -304,6 +304,34 @@ def test_each_sits_down_as_often_as_he_does_however_much_he_sends_then() -> None
     assert [entry.weight for entry in even_volume(case) if entry.weight > 0] == []
     gone = replace(case, alike=np.append(case.alike, 0).astype(np.int32))  # whose exchanges are not held
     assert 24 / 19 < exchanges_in_a_sitting(gone)[-1] < 24
+
+
+def _at_hours(case: Case, hours: Callable[[int], range]) -> None:
+    """Let each member be active on two days, once in each of these hours, and have asked so often."""
+    for place, account in enumerate(case.members.tolist()):
+        rows = case.rows["account"] == account
+        moments = [_NOW - _DAY_S * day + 3600.0 * hour for day in (2, 1) for hour in hours(place)]
+        case.rows["at"][rows] = moments[: int(rows.sum())]
+
+
+def test_who_rests_at_hours_of_his_own_is_not_even_by_one_hand() -> None:
+    case = _Scene(each=24).case()
+    _at_hours(case, lambda place: range(7 * place, 7 * place + 12))
+    assert rest_apart(case) > 20
+    assert _of("volume", weigh(case)) == 0
+    mixed = replace(case, uses=case.uses / 2)
+    assert rest_apart(mixed) == 0, "what else they send may be of other hours"
+    assert _of("volume", weigh(mixed)) > 4
+
+
+@pytest.mark.parametrize("hours", [range(9, 21), range(0, 24, 2)], ids=["by day", "at all hours"])
+def test_who_goes_by_one_rhythm_does_not_rest_apart(hours: range) -> None:
+    case = _Scene(each=24).case()
+    _at_hours(case, lambda _: hours)
+    assert rest_apart(case) < 0
+    assert _of("volume", weigh(case)) > 4
+    nobody = replace(case, rows={name: column[:0] for name, column in case.rows.items()})
+    assert rest_apart(nobody) == pytest.approx(0, abs=1e-9)
 
 
 def test_who_uses_one_tool_by_day_is_even_for_its_sake() -> None:
