@@ -27,6 +27,9 @@ _NEARLY_ALL = 0.9
 _GOOD_PART = 0.25
 # So many ordinary accounts count beside those that were seen, so that a first day is not certain of anything.
 DOUBT = 20.0
+# The parts of an account's exchanges in which it may ask for something: who does so in half of a campaign's own, and
+# sends other work besides or asks for several things by turns, does so in less of all.
+ASKING_PARTS = np.array([0.5, 0.25, 0.125])
 _HALF = 0.5
 _LOWER = (1 << 32) - 1
 
@@ -48,7 +51,7 @@ class _Fixed(NamedTuple):
     by_opening: NDArray[np.intp]
     sharing: Mapping[str, _Sharing]
     log_output: Floats  # each account's mean
-    asking: Floats  # of each account and wish whether half of its exchanges ask for it, 0 or 1
+    asking: NDArray[np.float32]  # of each account whether such a part of its exchanges asks for it, 0 or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Background:
     log_output: tuple[float, float]  # mean and deviation of accounts' mean logarithm of output tokens
     log_count: tuple[float, float]
     shape: float  # of exchanges per account
-    wishes: Floats  # the usual share of accounts that ask for such a thing in half of their exchanges
+    wishes: Floats  # by part and wish: the usual share of accounts that ask for it in so many of their exchanges
     hours: Floats
     first_hour: int
     fixed: _Fixed
@@ -112,7 +115,7 @@ def background(
         np.argsort(rows["opened"], kind="stable"),
         {kind: _sharing(token, rows["tenant"], plain) for kind, token in tokens.items()},
         mean_log_output(accounts),
-        (rows["wishes"] >= _HALF * rows["exchanges"][:, None]).astype(np.float64),
+        asking(rows["wishes"], rows["exchanges"]).reshape(len(rows), -1).astype(np.float32),
     )
     common = {kind for kind, token in tokens.items() if _all_share(token[plain], rows["tenant"][plain])}
     return Background(
@@ -157,6 +160,12 @@ def mean_log_output(accounts: Accounts, numbers: NDArray[np.int32] | slice = sli
     return mean
 
 
+def asking(wishes: NDArray[np.float32], exchanges: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return of each account, part and wish whether it asks for that in so large a part of its exchanges."""
+    least: NDArray[np.bool_] = wishes[:, None, :] >= (ASKING_PARTS * exchanges[:, None])[:, :, None]
+    return least
+
+
 def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Background) -> NDArray[np.int32]:
     """Return the tokens of all kinds that members of different tenants have in common and that may join strangers."""
     found = [np.zeros(0, np.int32)]
@@ -182,6 +191,7 @@ def _habits(accounts: Accounts, weights: Floats, fixed: _Fixed) -> dict[str, Any
     ages = _ages(rows["opened"], weights, fixed.by_opening)
     mean = float(np.average(fixed.log_output, weights=weights))
     deviation = float(np.sqrt(np.average((fixed.log_output - mean) ** 2, weights=weights)))
+    wishes = (weights.astype(np.float32) @ fixed.asking).astype(np.float64)
     return {
         "ages": ages,
         "ages_before": _ages_before(ages, weights),
@@ -189,7 +199,7 @@ def _habits(accounts: Accounts, weights: Floats, fixed: _Fixed) -> dict[str, Any
         "linked": {kind: _linked(sharing, weights) for kind, sharing in fixed.sharing.items()},
         "agents": _common(rows["agent"], int(rows["agent"].max(initial=0)) + 1, weights),
         "log_output": (mean, max(0.3, deviation)),
-        "wishes": (weights @ fixed.asking + 1.0) / (weights.sum() + DOUBT),
+        "wishes": (wishes.reshape(len(ASKING_PARTS), -1) + 1.0) / (weights.sum() + DOUBT),
     }
 
 

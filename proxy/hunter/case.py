@@ -21,6 +21,7 @@ class Case:
     members: Numbers
     users: Numbers  # the accounts that send the case's text; where there is none, those that its links join
     uses: Floats  # of the case's prints by each member, in exchanges
+    repeated: Floats  # of each member: how many of its exchanges have one and the same part of the text
     has_text: bool
     alike: Numbers  # the accounts that belong by all but how much they send
     sent: Floats  # the exchanges of each of these

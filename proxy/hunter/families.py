@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from proxy.fingerprint.distinct import distinct
 from proxy.hunter.accounts import WISHES
-from proxy.hunter.background import AGE_BINS, mean_log_output
+from proxy.hunter.background import AGE_BINS, asking, mean_log_output
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats, beyond, dealt_out, excess, excess_of
 from proxy.hunter.finding import Evidence
@@ -46,6 +46,9 @@ SOUGHT = {
     "logprobs": "token probabilities",
     "obfuscation": "answers to disguised prompts",
 }
+
+
+_ASKING = ("mostly ask", "ask every fourth time or more often", "ask every eighth time or more often")
 
 
 def text(case: Case) -> list[Evidence]:
@@ -228,22 +231,25 @@ def fresh_payloads(case: Case) -> list[Evidence]:
 
 
 def wishes(case: Case) -> list[Evidence]:
-    """Weigh what they ask for: reasoning, grades, training data, token probabilities."""
-    rows = case.accounts.rows
-    asking = rows["wishes"][case.members] >= _HALF * rows["exchanges"][case.members][:, None]
+    """Weigh what they ask for: reasoning, grades, training data, token probabilities.
+
+    Whose text asks for it asks in half of the exchanges that have the text, whatever else he sends, and however many
+    texts take turns. It is compared with how many of all ask as large a part of theirs.
+    """
+    rows, exchanges = case.column("wishes"), case.column("exchanges")
+    sent = case.repeated if case.has_text else exchanges
+    theirs = (rows >= _HALF * sent[:, None])[:, None, :]
+    counts = np.count_nonzero(theirs & asking(rows, exchanges), axis=0)
+    of = len(exchanges)
     found: list[Evidence] = []
-    for wish, hits, usual in zip(WISHES, asking.sum(axis=0).tolist(), case.usual.wishes.tolist(), strict=True):
-        weight = excess_of(hits, len(asking), usual)
-        if weight and hits > len(asking) * _SOME:
-            sentence = f"{hits} of {len(asking)} accounts mostly ask for {SOUGHT[wish]}, as {usual:.1%} of all do."
-            found.append(
-                Evidence(
-                    wish,
-                    weight,
-                    sentence,
-                    {"asking": hits, "of": len(asking), "usual": usual, "true_of": hits / len(asking)},
-                )
-            )
+    for place, wish in enumerate(WISHES):
+        weights = excess(counts[:, place], of, case.usual.wishes[:, place])
+        level = int(weights.argmax())
+        hits, usual = int(counts[level, place]), float(case.usual.wishes[level, place])
+        if weights[level] and hits > of * _SOME:
+            sentence = f"{hits} of {of} accounts {_ASKING[level]} for {SOUGHT[wish]}, as {usual:.1%} of all do."
+            numbers = {"asking": hits, "of": of, "usual": usual, "true_of": hits / of}
+            found.append(Evidence(wish, float(weights[level]), sentence, numbers))
     return found
 
 

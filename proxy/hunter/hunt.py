@@ -232,8 +232,8 @@ class Hunt:
         group, used, members, pool, _, alike, sent, *_ = named
         outsiders = used.outsiders(members, usual)
         users = used.users if used.joins else members
-        uses = used.of(members)
-        case = Case(members, users, uses, used.joins, alike, sent, pool, outsiders, rows, self._accounts, usual)
+        uses, same = used.of(members), used.repeated_by(members)
+        case = Case(members, users, uses, same, used.joins, alike, sent, pool, outsiders, rows, self._accounts, usual)
         evidence: Sequence[Evidence] = weigh(case)
         if group.finding is None:
             evidence = self._among_as_busy(case, evidence, min(terms.min_confidence for terms in self._terms))

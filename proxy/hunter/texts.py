@@ -40,12 +40,15 @@ Uses = tuple[Numbers, Numbers, Numbers]  # prints, users and times
 class Texts:
     """`users` are accounts in order, `exchanges` how many of theirs have the text; `typical` the prints in one.
 
+    `repeated` is how many of theirs have the same part of it, the one that each sends most: no more than that where it
+    is made anew for each, and no less where they send other work besides.
+
     `joins` says that the text is what the group has in common: most of it use it.
     """
 
     users: Numbers
     exchanges: Floats
-    sent: Floats
+    repeated: Floats
     typical: float
     joins: bool
     keys: Keys  # the most used first
@@ -56,7 +59,11 @@ class Texts:
 
     def sent_by(self, accounts: Numbers) -> Floats:
         """Return how often these accounts sent the text or the same part of it, 0 for those that use nothing."""
-        return self._of(self.sent, accounts)
+        return np.maximum(self.of(accounts), self.repeated_by(accounts))
+
+    def repeated_by(self, accounts: Numbers) -> Floats:
+        """Return how often these accounts sent the part of the text that each sent most."""
+        return self._of(self.repeated, accounts)
 
     def _of(self, values: Floats, accounts: Numbers) -> Floats:
         if not len(self.users):
@@ -170,8 +177,7 @@ def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Acco
     times_used = np.minimum(total / typical, exchanges)
     enough = times_used >= _USED
     joins = bool(2 * int((core & enough).sum()) > len(group.core))
-    sent = np.maximum(times_used, most)
-    return Texts(who[enough].astype(np.int32), times_used[enough], sent[enough], typical, joins, group.habits)
+    return Texts(who[enough].astype(np.int32), times_used[enough], most[enough], typical, joins, group.habits)
 
 
 def _own(part: Floats, sent: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -91,6 +91,24 @@ def unevenly_pooled(world: World, within_days: float = 14, cards: int = 6) -> No
             world.ask(account, at, ("unevenly-pooled", 24))
 
 
+def third_turn(world: World) -> None:
+    """Conversations about anything at first; only the third turn asks what the campaign is after."""
+    accounts = _accounts(world, 60, within_days=200)
+    for number, at in world.by_turns(60, 5):
+        talk = f"talk-{number}-{at}"
+        world.ask(accounts[number], at, output=300)
+        world.ask(accounts[number], at + 60, (talk, 12), output=400)
+        world.ask(accounts[number], at + 130, (talk, 20), ("third", 20), output=1500, asked=REASONING)
+
+
+def by_capability(world: World) -> None:
+    """A text for each of three capabilities, drawn anew for each request, by accounts of most of a year."""
+    accounts = _accounts(world, 60, within_days=250)
+    for number, at in world.by_turns(60, 15):
+        asked = (REASONING, GRADES, MADE_UP)[chosen := int(world.rng.integers(3))]
+        world.ask(accounts[number], at, (f"capability-{chosen}", 24), output=1300, asked=asked)
+
+
 def no_template(world: World) -> None:
     """Raw questions that nobody asked before, by accounts that share cards and addresses."""
     accounts = _accounts(world, 50, within_days=60, cards=9, proxies=10)
@@ -291,6 +309,8 @@ CAMPAIGNS: tuple[Callable[[World], None], ...] = (
     own_client,
     own_client_by_day,
     uneven,
+    third_turn,
+    by_capability,
     no_template,
     resampled,
     relay,

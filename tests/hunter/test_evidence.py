@@ -82,6 +82,7 @@ class _Scene:
             self.members,
             self.members,
             uses,
+            uses,
             has_text,
             self.members,
             uses,
@@ -135,6 +136,7 @@ def test_whoever_is_left_beside_a_large_campaign_was_not_opened_together() -> No
     aside = Case(
         others,
         others,
+        np.ones(len(others)),
         np.ones(len(others)),
         True,
         others,
@@ -234,6 +236,32 @@ def test_what_is_asked_for_counts_by_how_many_ask_for_it(asking: int, most: floa
     entry = next(entry for entry in weigh(scene.case()) if entry.family == "rubric_grading")
     assert entry.numbers["asking"] == asking
     assert entry.weight == pytest.approx(most)
+
+
+@pytest.mark.parametrize(("with_text", "most"), [(6, 3.0), (20, 0.0)])
+def test_what_the_text_asks_for_counts_whatever_else_they_send(with_text: int, most: float) -> None:
+    scene = _Scene(each=20)
+    scene.accounts.rows["wishes"][scene.members, WISHES.index("rubric_grading")] = 6
+    case = replace(scene.case(), repeated=np.full(_MEMBERS, float(with_text)))
+    assert sum(entry.weight for entry in weigh(case) if entry.family == "rubric_grading") == pytest.approx(most)
+
+
+def test_who_sends_no_text_in_common_asks_in_half_of_all_or_it_is_nothing() -> None:
+    scene = _Scene(each=20)
+    scene.accounts.rows["wishes"][scene.members, WISHES.index("rubric_grading")] = 9
+    families = [entry.family for entry in weigh(scene.case(has_text=False))]
+    assert "rubric_grading" not in families
+
+
+def test_what_a_part_is_asked_for_is_weighed_against_how_many_ask_as_large_a_part() -> None:
+    scene = _Scene(each=20)
+    ordinary = np.flatnonzero(scene.usual.ordinary)
+    rows = scene.accounts.rows
+    rows["wishes"][ordinary, 0] = 0.3 * rows["exchanges"][ordinary]
+    rows["wishes"][scene.members, 0] = 6
+    scene.usual = background(scene.accounts, scene.links, scene.ledger, ~scene.usual.ordinary, _NOW)
+    case = replace(scene.case(), repeated=np.full(_MEMBERS, 6.0))
+    assert sum(entry.weight for entry in weigh(case) if entry.family == WISHES[0]) < 2.0
 
 
 def test_even_work_speaks_for_and_uneven_use_against_a_campaign() -> None:
