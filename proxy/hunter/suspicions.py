@@ -54,19 +54,23 @@ def suspicious_prints(
     """Return prints with at least so many users that have too much in common, except where all that is told already.
 
     Those come first that hardly anybody else uses: public text, that accounts of several campaigns and many others
-    send, joins what belongs apart.
+    send, joins what belongs apart. And those last whose users have nothing in common but what they ask for.
     """
     numbers = _due(postings, least)
     users = postings.prints["users"]
     keys = postings.print_keys()
     found: list[Suspicion] = []
+    asking: list[Suspicion] = []
     for part in in_parts(numbers, users[numbers], _USERS_AT_ONCE, _PRINTS_AT_ONCE):
         marked = np.zeros(len(users), np.bool_)
         marked[part] = True
         prints, owners, times = postings.users_of(marked)
         found.extend(_suspicious(prints, owners, keys, tenants, usual, told, least))
         mark_dealt(postings, prints, owners, times, tenants, usual)
-    return sorted(found, key=lambda suspicion: (-round(suspicion.part, 1), -suspicion.weight))
+        asking.extend(_asking(prints, owners, postings.prints["dealt"], keys, usual, told))
+    joined = {suspicion.key for suspicion in found}
+    in_order = sorted(found, key=lambda suspicion: (-round(suspicion.part, 1), -suspicion.weight))
+    return [*in_order, *(suspicion for suspicion in asking if suspicion.key not in joined)]
 
 
 def _due(postings: Postings, least: int) -> NDArray[np.intp]:
@@ -157,6 +161,30 @@ def _suspicious(
         users = accounts[ends[row - 1] if row else 0 : ends[row]]
         if len(users) >= least:
             yield Suspicion(float(best[row]), int(keys[numbers[row]]), users, int(users_of[row]))
+
+
+def _asking(
+    prints: Numbers, owners: Numbers, dealt: NDArray[np.bool_], keys: NDArray[np.uint64], usual: Background, told: Told
+) -> Iterator[Suspicion]:
+    """Look at the prints of texts that are dealt out, for what their users ask for.
+
+    Of old accounts that share nothing only this tells. Without an even hand behind it, every prompt of those who like
+    reasoning would be looked at.
+    """
+    by_hand = np.zeros(len(usual.yardstick), np.bool_)
+    by_hand[owners[dealt[prints]]] = True
+    if not by_hand.any():
+        return
+    numbers, row_of, users_of = np.unique(prints, return_inverse=True, return_counts=True)
+    wanted = 2 * np.bincount(row_of, by_hand[owners]) >= users_of
+    wanted &= ~(told.prints[numbers] & _mostly_of_one(row_of, told.findings[owners], len(numbers)))
+    ends = users_of.cumsum()
+    for row in np.flatnonzero(wanted).tolist():
+        users = owners[ends[row] - users_of[row] : ends[row]]
+        asking = usual.fixed.asking[users].sum(axis=0)
+        weight = float(excess(asking, len(users), usual.wishes.ravel()).max())
+        if weight >= SUSPICIOUS:
+            yield Suspicion(weight, int(keys[numbers[row]]), users, len(users))
 
 
 def _mostly_of_one(rows: NDArray[np.intp], findings: Numbers, count: int) -> NDArray[np.bool_]:

@@ -109,6 +109,13 @@ def by_capability(world: World) -> None:
         world.ask(accounts[number], at, (f"capability-{chosen}", 24), output=1300, asked=asked)
 
 
+def relieved(world: World) -> None:
+    """Twelve accounts a day, each at work on one day only; nothing shared, and opened over most of a year."""
+    for n, account in enumerate(_accounts(world, 12 * int(world.days), within_days=300)):
+        for at in START + (n // 12 + world.rng.random(world.rng.poisson(20))) * DAY_S:
+            world.ask(account, at, ("relieved", 24), output=1400, asked=REASONING)
+
+
 def no_template(world: World) -> None:
     """Raw questions that nobody asked before, by accounts that share cards and addresses."""
     accounts = _accounts(world, 50, within_days=60, cards=9, proxies=10)

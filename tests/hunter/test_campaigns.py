@@ -21,6 +21,7 @@ from tests.hunter.campaigns import (
     growing_pool,
     judges_of_two_months,
     no_template,
+    relieved,
     two_texts,
     unevenly_pooled,
     varied,
@@ -106,6 +107,17 @@ def test_accounts_that_arrive_one_by_one_are_found_although_the_first_have_sent_
     outcome = run(in_order(world), world.guilty, every_s=12 * HOUR_S)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_accounts_that_relieve_each_other_day_by_day_are_found_by_what_all_ask_for(seed: int) -> None:
+    world = World(seed, days=6)
+    ordinary(world)
+    relieved(world)
+    outcome = run(in_order(world), world.guilty, every_s=8 * HOUR_S)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+    _is_sound(outcome)
 
 
 @pytest.mark.parametrize("agent", ["", "diary"])

@@ -683,6 +683,21 @@ def test_a_print_of_new_accounts_is_suspicious_and_one_of_all_ages_is_not() -> N
     assert found.part == len(found.accounts) / _MEMBERS
 
 
+@pytest.mark.parametrize(("each", "asking", "found"), [(8, 0.9, {5, 6}), (8, 0.0, set()), (0, 0.9, set())])
+def test_a_text_that_is_dealt_out_is_suspicious_by_what_it_asks_for(each: int, asking: float, found: set[int]) -> None:
+    scene, rng = _Scene(), np.random.default_rng(1)
+    old = np.flatnonzero(scene.usual.ordinary)[::4]
+    scene.accounts.rows["wishes"][old, 0] = asking * scene.accounts.rows["exchanges"][old]
+    scene.usual = background(scene.accounts, scene.links, scene.ledger, ~scene.usual.ordinary, _NOW)
+    users = np.repeat(old, each or rng.geometric(0.12, len(old)))
+    _post(scene, {5: users, 6: users, 7: np.concatenate([old[:5], np.flatnonzero(scene.usual.ordinary)[1:60:4]])})
+    tenants = scene.accounts.rows["tenant"]
+    for _ in range(2):  # that a text is dealt out is noted by one of its prints at first
+        told = suspicious_prints(scene.postings, tenants, scene.usual, _nothing_told(scene), 8)
+    assert {suspicion.key for suspicion in told} == found
+    assert all(set(suspicion.accounts.tolist()) == set(old.tolist()) for suspicion in told)
+
+
 @pytest.mark.parametrize(("less_than_half", "has_print", "news"), [(0, True, False), (2, True, True), (0, False, True)])
 def test_what_joins_the_members_of_a_finding_by_a_print_that_it_has_is_no_news(
     less_than_half: int, *, has_print: bool, news: bool
