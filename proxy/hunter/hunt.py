@@ -31,7 +31,7 @@ from proxy.hunter.ledger import EXCHANGES_MOST, Ledger
 from proxy.hunter.links import LINKS_MOST, Links
 from proxy.hunter.looks import Looks
 from proxy.hunter.named import Named
-from proxy.hunter.postings import PAIRS_MOST, Postings
+from proxy.hunter.postings import PAIRS_MOST, Postings, followed
 from proxy.hunter.reporting import LookedAt, report, tells_more
 from proxy.hunter.suspects import Suspects
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
@@ -40,8 +40,6 @@ from proxy.hunter.texts import used_texts
 
 # At about 400 bytes each; of more, those that asked least and longest ago are forgotten.
 ACCOUNTS_MOST = 500_000
-# Prints of one exchange that are followed, those with the lowest values: the same ones in every prompt that has them.
-PRINTS_FOLLOWED = 64
 _FORGET_EVERY_S = 6 * 3600.0
 _BEYOND = 1.1  # of what there may be: then the rest is forgotten at once
 _LINKS_EVERY = 6  # rounds: chains of links change slowly, and all have to be looked at
@@ -90,11 +88,10 @@ class Hunt:
         accounts = self._accounts.see(events)
         self._ledger.see(events, accounts)
         self._links.see(events, accounts)
-        prints = [event.prints[:PRINTS_FOLLOWED] for event in events]
-        sizes = [len(part) for part in prints]
+        prints, sizes = followed([event.prints for event in events])
         at = np.repeat(np.array([event.at for event in events]), sizes)
         tenants = self._accounts.rows["tenant"]
-        self._postings.see(np.concatenate(prints), np.repeat(accounts, sizes), at, tenants)
+        self._postings.see(prints, np.repeat(accounts, sizes), at, tenants)
         if not self._has_room(_BEYOND):
             self._let_go(self._since)
 

@@ -8,6 +8,7 @@ Laws:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,34 @@ from proxy.hunter.columns import Columns
 from proxy.hunter.grouped import Grouped
 from proxy.hunter.ids import MIX, Ids, Keys, Numbers, joined
 
+PRINTS_FOLLOWED = 64  # of one exchange, or about as many of a long prompt
 _LONE_BITS = 23  # eight million prints that one tenant used so far: 67 MB
 _NOBODY = np.int32(-1)
+_FULL = 2 * PRINTS_FOLLOWED  # prints of a sample
+_HALF_OF_ALL = np.uint32(1 << 31)
 # A row takes about 45 bytes with its places in the indexes, and for a moment, when one text is most of them and its
 # users are counted, another 40.
 PAIRS_MOST = 12_000_000
 # Of so many this part is kept once there are more: to make the indexes anew takes seconds, so it is to be seldom.
 _KEPT_PART = 0.8
 _INDEXED_AT_ONCE = 1 << 20  # rows
+
+
+def followed(samples: Sequence[Keys]) -> tuple[Keys, NDArray[np.intp]]:
+    """Return the prints that are followed, exchange by exchange, and how many each has.
+
+    A sample is ordered by value, and its lowest are followed: the same ones in every prompt that has them. But of a
+    long prompt, whose sample is full, what stands at either end, as templates mostly do, has a share of its own, and
+    not the lowest values. Of such those are followed whose other half is low: a like part of each share.
+    """
+    prints, sizes = np.concatenate(samples), np.array([len(sample) for sample in samples])
+    if sizes.max() <= PRINTS_FOLLOWED:
+        return prints, sizes
+    places = np.arange(len(prints)) - np.repeat(sizes.cumsum() - sizes, sizes)
+    full = np.repeat(sizes >= _FULL, sizes)
+    chosen = np.where(full, prints.astype(np.uint32) < _HALF_OF_ALL, places < PRINTS_FOLLOWED)
+    owners = np.repeat(np.arange(len(sizes)), sizes)[chosen]
+    return prints[chosen], np.bincount(owners, minlength=len(sizes))
 
 
 class Postings:

@@ -8,6 +8,8 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from proxy.exchange import Text
+from proxy.fingerprint.winnow import Fingerprinter, Prints
 from proxy.hunter.event import Asked
 from proxy.keyed.link_names import LinkNames
 from tests.hunter.campaigns import (
@@ -107,6 +109,28 @@ def test_accounts_that_arrive_one_by_one_are_found_although_the_first_have_sent_
     outcome = run(in_order(world), world.guilty, every_s=12 * HOUR_S)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_template_before_or_behind_long_material_is_known_again(*, first: bool) -> None:
+    world, maker = World(1), Fingerprinter(b"k" * 32)
+    ordinary(world)
+    honest = len(world.events)
+    fixed(world)
+    words = ["".join(map(chr, world.rng.integers(97, 123, 7))) for _ in range(5_000)]
+
+    def prompt(template: str) -> Prints:
+        texts = [template, " ".join(world.rng.choice(words, 2_500))][:: 1 if first else -1]
+        return maker.of([Text("user", f"messages[{n}].content", text) for n, text in enumerate(texts)])
+
+    template = " ".join(world.rng.choice(words, 125))
+    for place in range(honest, len(world.events)):
+        prints = prompt(template)
+        world.events[place] = world.events[place]._replace(prints=prints.sample, question=prints.question)
+    (finding,) = run(in_order(world), world.guilty, every_s=3 * HOUR_S).hunt.findings.values()
+    (known,) = finding.templates
+    assert len(set(known.prints) & set(prompt(template).every.tolist())) >= known.least
+    assert not set(known.prints) & set(prompt("").every.tolist())
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.fingerprint.winnow import SAMPLE_MOST
 from proxy.hunter import postings as postings_module
-from proxy.hunter.postings import Postings
+from proxy.hunter.postings import PRINTS_FOLLOWED, Postings, followed
 
 # Accounts 0 and 1 are of one tenant, 2 and 3 of others.
 _TENANTS = np.array([7, 7, 8, 9], np.int32)
@@ -149,6 +150,36 @@ def test_a_flood_of_text_that_one_tenant_sends_takes_no_room() -> None:
         prints = rng.integers(1, 2**63, 50_000).astype(np.uint64)
         postings.see(prints, np.zeros(50_000, np.int32), np.zeros(50_000), _TENANTS)
     assert len(postings.prints) == len(postings.pairs) == 0
+
+
+def test_what_an_exchange_has_few_of_is_followed_whole() -> None:
+    samples = [np.arange(PRINTS_FOLLOWED, dtype=np.uint64), np.zeros(0, np.uint64), np.arange(3, dtype=np.uint64)]
+    prints, sizes = followed(samples)
+    assert sizes.tolist() == [PRINTS_FOLLOWED, 0, 3]
+    assert prints.tolist() == np.concatenate(samples).tolist()
+
+
+def test_of_a_longer_prompt_as_much_is_followed_of_what_its_ends_have_as_of_the_rest() -> None:
+    rng = np.random.default_rng(1)
+    ends = np.sort(rng.integers(2**58, 2**62, 64).astype(np.uint64))
+    samples = [np.concatenate([np.sort(rng.integers(1, 2**58, 64).astype(np.uint64)), ends]) for _ in range(20)]
+    few = np.arange(5, dtype=np.uint64)
+    prints, sizes = followed([*samples, few])
+    of_ends = [set(part.tolist()) & set(ends.tolist()) for part in np.split(prints, sizes.cumsum())[:20]]
+    assert all(part == of_ends[0] for part in of_ends), "the same prints in every prompt"
+    assert 20 < len(of_ends[0]) < 44
+    assert 20 * 54 < sizes[:20].sum() < 20 * 74
+    assert prints[-5:].tolist() == few.tolist()
+
+
+def test_of_a_prompt_whose_sample_is_not_full_the_lowest_are_followed() -> None:
+    sample = np.arange(SAMPLE_MOST - 1, dtype=np.uint64) << np.uint64(40)
+    prints, sizes = followed([sample, sample[:3]])
+    assert sizes.tolist() == [PRINTS_FOLLOWED, 3]
+    assert prints.tolist() == [*sample[:PRINTS_FOLLOWED].tolist(), *sample[:3].tolist()]
+    places = np.arange(SAMPLE_MOST, dtype=np.uint64)
+    half = (places << np.uint64(40)) + (places % np.uint64(2) << np.uint64(31))
+    assert followed([half])[0].tolist() == half[::2].tolist()
 
 
 def test_of_an_account_that_did_less_of_late_each_print_was_used_as_much_less_in_the_sum() -> None:
