@@ -162,7 +162,8 @@ class Postings:
 
     def _meet(self, prints: Keys, accounts: Numbers, at: NDArray[np.float64], tenants: Numbers) -> Numbers:
         """Note prints that were not shared so far, and return the numbers of those that are now, -1 for the others."""
-        slots = (prints >> np.uint64(64 - _LONE_BITS)).astype(np.int64)
+        # Prints of long prompts are the lowest of many: by their values they would share a corner of the table.
+        slots = ((prints * MIX) >> np.uint64(64 - _LONE_BITS)).astype(np.int64)
         tags = prints.astype(np.uint32)
         before = np.where(self._lone_tags[slots] == tags, self._lone_users[slots], _NOBODY)
         known = before >= 0

@@ -152,6 +152,16 @@ def test_a_flood_of_text_that_one_tenant_sends_takes_no_room() -> None:
     assert len(postings.prints) == len(postings.pairs) == 0
 
 
+def test_prints_that_are_the_lowest_of_many_have_the_whole_table() -> None:
+    postings, rng = Postings(), np.random.default_rng(1)
+    low = rng.integers(1, 2**58, 100).astype(np.uint64)
+    postings.see(low, np.zeros(100, np.int32), np.zeros(100), _TENANTS)
+    others = rng.integers(1, 2**58, 1_000).astype(np.uint64)  # a quarter of the table's places
+    postings.see(others, np.zeros(1_000, np.int32), np.zeros(1_000), _TENANTS)
+    postings.see(low, np.full(100, 2, np.int32), np.zeros(100), _TENANTS)
+    assert len(postings.prints) > 60
+
+
 def test_what_an_exchange_has_few_of_is_followed_whole() -> None:
     samples = [np.arange(PRINTS_FOLLOWED, dtype=np.uint64), np.zeros(0, np.uint64), np.arange(3, dtype=np.uint64)]
     prints, sizes = followed(samples)
