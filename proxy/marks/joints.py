@@ -163,12 +163,16 @@ def _stop(spot: Spot) -> Joint | None:
 
 def _opening(spot: Spot) -> Joint | None:
     """Find "Today, we", "Today we"."""
-    return spot.commas("opening,") if spot.said and opens(spot.said) and spot.word in OPENED else None
+    if not spot.said or not opens(spot.said) or spot.word not in OPENED:
+        return None
+    return None if spot.word == "that" and spot.last.word == "now" else spot.commas("opening,")
 
 
 def _phrase(spot: Spot) -> Joint | None:
     """Find "In this mode, it is", "In this mode it is"."""
     if not _PHRASE_WORDS[0] <= len(spot.said) <= _PHRASE_WORDS[1] or spot.said[0] not in LEADING:
+        return None
+    if tuple(spot.said[:2]) == ("in", "case"):
         return None
     if spot.word not in LED or len(spot.last.word) <= _SHORT_CHARS or spot.last.word in _NO_PHRASE_ENDS:
         return None

@@ -194,11 +194,11 @@ class Scanner:
             return self._queue[at - 1].word
         if piece.starts:
             return BEGINNING
-        if not self._left or piece.lead or self._left[-1].trail not in ("", COMMA):
+        if not self._left or piece.lead:
             return PUNCTUATION
-        if self._left[-1].trail and piece.word not in UNSEEN_BEFORE:
-            return PUNCTUATION
-        return self._left[-1].word
+        last = self._left[-1]
+        sign = last.trail if last.word else last.core[-1:] if last.core[-1:] in SIGNS else ""
+        return PUNCTUATION if sign and (sign != COMMA or piece.word not in UNSEEN_BEFORE) else last.word
 
     def _chosen(self, wording: Wording, at: int) -> Wording:
         """Return the wording that is to stand in place of one, which begins at a piece, perhaps behind an article."""

@@ -63,6 +63,14 @@ def test_either_wording_becomes_the_other_at_the_same_place(one: str, other: str
         ("The file is there.\n\nYou can read it.", ". you"),  # another paragraph
         ("Also can be had.", "can also"),
         ("They are interested in the database.", "in"),
+        ("Because the war was over, they could go home.", "because"),  # "since" would say when
+        ("It has not changed since it was built.", "because"),
+        ("You have to ensure the safety of all.", "make sure"),  # no clause
+        ("To them it is all the same.", "in order to"),
+        ("These are the columns that must be there.", "must be"),  # of many
+        ("It is different from `print!` and `say!`, which are macros.", "that"),
+        ("Now that the library is there, you can go.", "opening,"),
+        ("In case it's late, you can go.", "opening, "),
     ],
 )
 def test_there_is_no_place_where_it_would_change_what_is_meant(text: str, row: str) -> None:
