@@ -18,33 +18,58 @@ SAYING = words(
 )
 NESTING = words("if when because since although though while whereas unless until till where whether once as")
 CONCESSIONS = words("although though even whereas while")
+CAUSES = words("because unless")
+DENYING = words("not cannot never no nor neither none nobody nothing hardly scarcely rarely seldom only just")
 FOCUS = words("especially particularly")
 FOCUSED = words("when if in for the those as with on at to")
 OPENERS = words(
     "then thus therefore hence consequently today now sometimes occasionally often frequently usually typically "
     "generally normally currently recently lately eventually initially finally meanwhile traditionally historically "
-    "previously originally later afterward afterwards instead similarly likewise nowadays mostly"
+    "previously originally later afterward afterwards instead similarly likewise nowadays mostly otherwise "
+    "nevertheless nonetheless here next theoretically ultimately overall fortunately luckily"
 ) | phrases(
-    "at first; in this case; in that case; in these cases; in those cases; in some cases; in many cases; "
-    "in most cases; in such cases; in practice; in theory; in principle; in the past; in the future; "
+    "at first; in this case; in that case; in these cases; in those cases; in some cases; "
+    "in certain cases; in many cases; in most cases; in such cases; in practice; in theory; in principle; "
+    "in the past; in the future; "
     "in the meantime; in recent years; in this way; in this example; in this section; in this chapter; "
     "in the end; in both cases; by default; at present; at times; at that time; at this point; at that point; "
     "at the same time; after that; before that; after this; as a rule; as usual; by then; over time; with time; "
     "over the years; for now; for this purpose; for this reason; because of this; at the beginning; at the end; "
     "on average; once again; once more; in time; these days; in turn; to this end; in this context; "
-    "in other cases; for many years; in each case; in either case; in any case"
+    "in other cases; for many years; in each case; in either case; in any case; in general; "
+    "on the whole; back then"
 )
 OPENED = (
     SUBJECTS
     | EITHER
     | CLAUSES
     | words(
-        "the a an that his her its our their my your each every all some many most several both no one any such another"
+        "the a an that his her its our their my your each every all some many most several both no one any such "
+        "another if when"
     )
 )
 # A comma before one of these does not end what stands before it, as far as conditions go.
-UNSEEN_BEFORE = words("and or but yet although though even whereas while especially particularly including too as")
-GOING_ON = SUBJECTS | CLAUSES | words("it you there this these") - words("i")
+UNSEEN_BEFORE = words(
+    "and or but yet although though even whereas while especially particularly including too as unless except apart "
+    "regardless irrespective depending rather instead because so"
+)
+# What begins a sentence that goes on with the one before it; no row exchanges one of these for a word that is none. The
+# first bind the two, the others have to come behind a shorter one.
+CONNECTING = words(
+    "however but otherwise consequently therefore thus hence also similarly likewise nevertheless nonetheless"
+)
+STARTING = CONNECTING | words(
+    "the a an if when while although though because since unless after each every whenever some certain most many "
+    "numerous several both any no all another its his her their our your such here in for note keep this these those"
+)
+# What has to follow some of them, as a row begins with them that exchanges them for others, or they are no beginning.
+STARTED = {
+    "in": words("this that these those such some certain most many all both each general practice principle"),
+    "for": words("example instance"),
+    "note": words("that"),
+    "keep": words("in"),
+}
+GOING_ON = SUBJECTS | CLAUSES | STARTING | words("it you there this these") - words("i")
 # A subject that, with one of the verbs, shows that a phrase before it has ended.
 LED = SUBJECTS | words("it you there it's you're there's you'll it'll this")
 FINITE = words("can could will would should may might must is are was were cannot can't won't wouldn't isn't aren't")

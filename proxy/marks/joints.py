@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from proxy.marks.asides import added, begins, in_a_list, phrase_ends
 from proxy.marks.joint_words import (
     AND,
+    CAUSES,
     CLAUSES,
     CONCESSIONS,
     CONCLUDING,
     CONTRASTED,
+    DENYING,
     EITHER,
     FINITE,
     FOCUS,
@@ -44,7 +47,6 @@ _AFTER_OPENING = OPENED | LED
 _NO_PHRASE_ENDS = NESTING | VERBS | AND
 _NO_CLAUSE_ENDS = NESTING | AND
 _NO_PART_ENDS = VERBS | AND
-_LIST_WORDS = 3  # on the left of the last "and"
 _PART_WORDS = 3  # what has so many without a sign is no part of a list
 
 
@@ -101,7 +103,9 @@ def joint(spot: Spot) -> Joint | None:
     ahead = spot.ahead
     if not spot.last.word or not ahead or not ahead[0].word or ahead[0].lead or "\n\n" in ahead[0].gap:
         return None
-    for rule in _COMMAS if spot.last.trail in ("", COMMA) else _STOPS:
+    if spot.last.trail not in ("", COMMA):
+        return _stop(spot)
+    for rule in _BEFORE.get(ahead[0].word, _OTHERWISE):
         found = rule(spot)
         if found is not None:
             return found
@@ -158,7 +162,9 @@ def _stop(spot: Spot) -> Joint | None:
         return None
     if following.core[0].isupper() is not (last.trail == STOP) or len(last.core) < _SHORT_CHARS:
         return None
-    return Joint(f". {_subject(following)}", STOP, last.trail == STOP) if _clause(spot.ahead, 0) else None
+    if _clause(spot.ahead, 0):
+        return Joint(f". {_subject(following)}", STOP, last.trail == STOP)
+    return Joint(". the", STOP, last.trail == STOP) if begins(spot.ahead, spot.since) else None
 
 
 def _opening(spot: Spot) -> Joint | None:
@@ -174,6 +180,8 @@ def _phrase(spot: Spot) -> Joint | None:
         return None
     if tuple(spot.said[:2]) == ("in", "case"):
         return None
+    if len(spot.last.word) > _SHORT_CHARS and phrase_ends(spot.said, spot.word):
+        return spot.commas("opening, ")
     if spot.word not in LED or len(spot.last.word) <= _SHORT_CHARS or spot.last.word in _NO_PHRASE_ENDS:
         return None
     short = "'" in spot.word and not spot.word.endswith("'ve")
@@ -193,7 +201,7 @@ def _addition(spot: Spot) -> Joint | None:
     """Find "red, green, and blue", "red, green and blue"; "it rains, and we", "it rains and we"."""
     if spot.word not in AND or not _late(spot):
         return None
-    if _in_a_list(spot.left, spot.ahead):
+    if in_a_list(spot.left, spot.ahead):
         return spot.commas("serial,")
     clause = not spot.nested and _clause(spot.ahead, 1) and spot.last.word not in VERBS
     return spot.commas(f", {spot.word}") if clause else None
@@ -227,19 +235,34 @@ def _focus(spot: Spot) -> Joint | None:
     return spot.commas(", especially") if focused else None
 
 
-# The first that finds a place is the one that counts.
-_COMMAS: tuple[Callable[[Spot], Joint | None], ...] = (
-    _then,
-    _that,
-    _opening,
-    _phrase,
-    _contrast,
-    _addition,
-    _too,
-    _concession,
-    _focus,
-)
-_STOPS: tuple[Callable[[Spot], Joint | None], ...] = (_stop,)
+def _added(spot: Spot) -> Joint | None:
+    """Find "It rains, even if it is", "It rains even if it is"; "it rains, and then", "it rains and then"."""
+    if not _late(spot) or not spot.ahead[0].core.islower():
+        return None
+    if spot.word in CAUSES:
+        last = spot.last.word
+        fits = last not in _NO_CLAUSE_ENDS and last not in VERBS and not spot.nested and _clause(spot.ahead, 1)
+        return spot.commas(f", {spot.word}") if fits and not (spot.word == "because" and _denied(spot.left)) else None
+    name = added(spot.last, spot.ahead)
+    return spot.commas(f", {name}") if name else None
+
+
+def _denied(left: Sequence[Piece]) -> bool:
+    """Tell whether what stands before a reason is denied, or only some of the reason."""
+    return any(piece.word in DENYING or piece.word.endswith(("n't", "ly")) for piece in left)
+
+
+# Which ways there are to a place before a word; the first that finds one is the one that counts.
+_Rules = tuple[Callable[[Spot], Joint | None], ...]
+_BEFORE: dict[str, _Rules] = {
+    **dict.fromkeys(UNSEEN_BEFORE, (_added,)),
+    **dict.fromkeys(("but", "yet"), (_contrast,)),
+    **dict.fromkeys(AND, (_addition, _added)),
+    **dict.fromkeys(("too", "as"), (_too,)),
+    **dict.fromkeys(CONCESSIONS, (_concession, _added)),
+    **dict.fromkeys((*FOCUS, "including"), (_focus,)),
+}
+_OTHERWISE: _Rules = (_then, _that, _opening, _phrase)
 
 
 def _late(spot: Spot) -> bool:
@@ -265,20 +288,3 @@ def _verb(ahead: Sequence[Piece], at: int) -> str:
 def _subject(piece: Piece) -> str:
     """Return a subject without the verb that may be drawn to it."""
     return piece.word.partition("'")[0]
-
-
-def _in_a_list(left: Sequence[Piece], ahead: Sequence[Piece]) -> bool:
-    """Tell whether the last piece is the last but one of at least three words of a list."""
-    if len(left) < _LIST_WORDS or len(ahead) <= 1:
-        return False
-    one, two, three, four = left[-3], left[-2], left[-1], ahead[1]
-    if two.trail != COMMA or not two.word or not four.word or not two.core.islower():
-        return False
-    if one.trail == COMMA and one.word:
-        return True
-    return not one.trail and bool(one.word) and _alike(two.word, three.word) and _alike(three.word, four.word)
-
-
-def _alike(one: str, other: str) -> bool:
-    """Tell whether two words look like the same part of speech."""
-    return one[-2:] == other[-2:] or (one[-1] == other[-1] == "s" and "ss" not in (one[-2:], other[-2:]))

@@ -17,7 +17,7 @@ from proxy.marks.joints import COMMA, STOP, THAT, THEN, Spot, conditional, joint
 from proxy.marks.pieces import SIGNS, Cutter, Piece
 from proxy.marks.spared import Spared
 from proxy.marks.stops import Stops, joined, reworded
-from proxy.marks.table import BEGINNING, PUNCTUATION, Table, Wording
+from proxy.marks.table import BEGINNING, FIGURES, PUNCTUATION, Table, Wording
 from proxy.marks.words import words
 from proxy.marks.writing import article_for, may_change, written
 
@@ -127,7 +127,8 @@ class Scanner:
                 self._pass(article)
                 self._emit(found, chosen)
                 return
-        found = self._find(0) if word in self._wordings else None
+        seconds = self._wordings.get(word)
+        found = self._find(0) if seconds and ("" in seconds or self._word(1) in seconds) else None
         if found is not None:
             self._emit(found, self._chosen(found, 0))
         else:
@@ -135,18 +136,18 @@ class Scanner:
 
     def _find(self, at: int) -> Wording | None:
         """Return the wording that begins at a piece, if it may be another."""
-        queue = self._queue
-        head = queue[at]
-        candidates = self._wordings.get(head.word)
-        if candidates is None or not may_change(head):
+        seconds = self._wordings.get(self._queue[at].word)
+        if seconds is None or not may_change(self._queue[at]):
             return None
-        following = queue[at + 1].word if at + 1 < len(queue) else ""
-        for wording in candidates:
-            if len(wording.words) > 1 and wording.words[1] != following:
-                continue
-            if self._stands(wording, at) and self._fits(wording, at):
-                return wording
+        following = self._word(at + 1)
+        for second in (following, "") if following else ("",):
+            for wording in seconds.get(second, ()):
+                if self._stands(wording, at) and self._fits(wording, at):
+                    return wording
         return None
+
+    def _word(self, at: int) -> str:
+        return self._queue[at].word if at < len(self._queue) else ""
 
     def _stands(self, wording: Wording, at: int) -> bool:
         queue = self._queue
@@ -155,9 +156,9 @@ class Scanner:
             return False
         for place, word in enumerate(wording.words[1:], at + 1):
             piece = queue[place]
-            if piece.word != word or piece.lead or queue[place - 1].trail or not piece.core.islower():
+            if piece.word != word or piece.lead or queue[place - 1].trail:
                 return False
-            if "\n\n" in piece.gap:
+            if not piece.core.islower() or "\n\n" in piece.gap:
                 return False
         return wording.row.comma is None or queue[last].trail == wording.row.comma[wording.number]
 
@@ -167,9 +168,9 @@ class Scanner:
             return False
         last = at + len(wording.words) - 1
         after = queue[last + 1] if last + 1 < len(queue) else None
-        shown = (
-            PUNCTUATION if after is None or after.lead or self._ends(queue[last], after, wording, at) else after.word
-        )
+        shown = PUNCTUATION
+        if after is not None and not after.lead and not self._ends(queue[last], after, wording, at):
+            shown = after.word or (FIGURES if after.core[:1].isdigit() else "")
         if row.after is not None and not row.after.holds(shown):
             return False
         if row.second is not None:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 MOST_WORDS = 5  # of a wording
 PUNCTUATION: Final = "$"  # right after the wording, or the end of the text
 BEGINNING: Final = "^"  # of a sentence
+FIGURES: Final = "#"  # what begins with a digit
 _COUNTS = (2, 4)  # of wordings, so that a key's choice is one or two fair bits
 
 
@@ -49,10 +50,10 @@ class Wording(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Wordings by their first word, the longest first."""
+    """Wordings by their first word and their second, or none, the longest first."""
 
     rows: tuple[Row, ...]
-    wordings: dict[str, tuple[Wording, ...]]
+    wordings: dict[str, dict[str, tuple[Wording, ...]]]
 
 
 @cache
@@ -77,12 +78,14 @@ def read_table(text: str) -> Table:
                 rows += _known(_rows(line, classes), named)
         except (ValueError, KeyError) as error:
             raise ValueError(f"line {number}: {line!r}: {error}") from None
-    by_first: dict[str, list[Wording]] = {}
+    found: dict[str, dict[str, tuple[Wording, ...]]] = {}
     for row in rows:
         for number, wording in enumerate(row.wordings):
-            by_first.setdefault(wording[0], []).append(Wording(row, number, wording))
-    ordered = {first: tuple(sorted(found, key=lambda one: -len(one.words))) for first, found in by_first.items()}
-    return Table(tuple(rows), ordered)
+            seconds = found.setdefault(wording[0], {})
+            second = wording[1] if len(wording) > 1 else ""
+            known = (*seconds.get(second, ()), Wording(row, number, wording))
+            seconds[second] = tuple(sorted(known, key=lambda one: -len(one.words)))
+    return Table(tuple(rows), found)
 
 
 def _known(rows: list[Row], named: dict[str, Row]) -> list[Row]:

@@ -24,6 +24,22 @@ EITHER_WAY = [
     ("The old oven can also bake bread.", "The old oven also can bake bread.", "can also"),
     ("The rows were stored in the table.", "The rows were stored within the table.", "in"),
     ("The list was made using a sieve.", "The list was made by using a sieve.", "by using"),
+    ("In the old house, the stairs are steep.", "In the old house the stairs are steep.", "opening, "),
+    ("He leaves the light on, even if he is out.", "He leaves the light on even if he is out.", ", even"),
+    ("They stay at home, unless they have to go.", "They stay at home unless they have to go.", ", unless"),
+    ("She shut the door, because it was cold.", "She shut the door because it was cold.", ", because"),
+    ("She shut the door, so that it was warm.", "She shut the door so that it was warm.", ", so that"),
+    ("It is the first one, rather than the last.", "It is the first one rather than the last.", ", rather"),
+    ("The baker cut the loaf, and then ate it.", "The baker cut the loaf and then ate it.", ", and"),
+    ("The stairs are steep. However, we went up.", "The stairs are steep; however, we went up.", ". the"),
+    ("The stairs are steep. If you like, wait.", "The stairs are steep; if you like, wait.", ". the"),
+    (
+        "The lists are automatically created at night.",
+        "The lists are created automatically at night.",
+        "automatically created",
+    ),
+    ("This can only be used in the old house.", "This can be used only in the old house.", "can only be used"),
+    ("There are more than 30 houses.", "There are over 30 houses.", "more than"),
 ]
 
 
@@ -71,6 +87,16 @@ def test_either_wording_becomes_the_other_at_the_same_place(one: str, other: str
         ("It is different from `print!` and `say!`, which are macros.", "that"),
         ("Now that the library is there, you can go.", "opening,"),
         ("In case it's late, you can go.", "opening, "),
+        ("In cases where users change the file, the server stops.", "opening, "),  # no end of a phrase
+        ("With the light behind the house was dark.", "opening, "),
+        ("By using the old oven, the bakers save time.", "opening, "),
+        ("The house, rather than the land, is what he wants.", ", rather"),  # the second comma stays
+        ("It did not stop because it was late.", ", because"),  # which of the two is denied
+        ("He leaves the light on not even if he is out.", ", even"),
+        ("The stairs are steep. In theory we can go up.", ". the"),  # "theoretically" begins no such sentence
+        ("The table that stood at the wall was long and old and full of cups. The baker went.", ". the"),
+        ("It is his responsibility to ensure peace.", "in order to"),
+        ("It was spread over 30 days.", "more than"),
     ],
 )
 def test_there_is_no_place_where_it_would_change_what_is_meant(text: str, row: str) -> None:
