@@ -43,6 +43,7 @@ _PHRASE_WORDS = (2, 6)  # of an opening phrase
 _LEAST_WORDS = 4  # since the sentence began, before a comma is a matter of taste
 _SHORT_CHARS = 3  # of a word that may be a preposition or an abbreviation
 _AFTER_OPENING = OPENED | LED
+JOINED: Final = UNSEEN_BEFORE | _AFTER_OPENING  # what a place is before, unless a sign or a verb is on its left
 # Words behind which no phrase, no clause and no part of one has ended.
 _NO_PHRASE_ENDS = NESTING | VERBS | AND
 _NO_CLAUSE_ENDS = NESTING | AND

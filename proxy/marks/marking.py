@@ -13,7 +13,7 @@ from proxy.marks.pieces import Cutter, Piece
 from proxy.marks.scanner import Scanner
 from proxy.marks.table import english
 
-# About 2,000 words, which have some 100 places: more than a mark takes, and ten milliseconds of one core in all.
+# About 2,000 words, which have 90 to 150 places: more than a mark takes, and ten milliseconds of one core in all.
 MOST_CHARS: Final = 12_000
 
 

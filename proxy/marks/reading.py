@@ -1,6 +1,6 @@
 """Reads from a text where wordings stand that a key may have chosen; needs no key.
 
-Laws: what is read says nothing but wordings and the word before them. A row counts once in each context: whoever
+Laws: what is read says nothing but wordings and the words before them. A row counts once in each context: whoever
 repeats a phrase repeats its wording, which is one observation and not many (Fernandez et al., "Three Bricks to
 Consolidate Watermarks for Large Language Models", 2023, show what counting it again does to the error rate).
 """

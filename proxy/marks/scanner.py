@@ -2,7 +2,7 @@
 
 One scanner is the marker and the reader of marks: they differ in what chooses. Laws:
 - However the text is cut, the same comes out. What is held back is `AHEAD` runs without white space.
-- A place is known by its row and its context: the nearest content word before it that belongs to no place.
+- A place is known by its row and its context: content words before it that belong to no place; see contexts.py.
 - Nothing but the words of a place, a comma and an article before it is changed.
 """
 
@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
-from proxy.marks.joint_words import FINITE_WORDS, NESTING, UNSEEN_BEFORE
-from proxy.marks.joints import COMMA, STOP, THAT, THEN, Spot, conditional, joint, may_be, opens, unseen
+from proxy.marks.contexts import CONTEXT_CHARS, Contexts
+from proxy.marks.joint_words import FINITE_WORDS, NESTING, SAYING, UNSEEN_BEFORE
+from proxy.marks.joints import COMMA, JOINED, STOP, THAT, THEN, Spot, conditional, joint, may_be, opens, unseen
 from proxy.marks.pieces import SIGNS, Cutter, Piece
 from proxy.marks.spared import Spared
 from proxy.marks.stops import Stops, joined, reworded
@@ -23,13 +24,11 @@ from proxy.marks.writing import article_for, may_change, written
 
 AHEAD: Final = 8
 _LEFT = 6  # pieces that conditions can look back on
-_CONTEXT_CHARS = 4  # of the shortest word that is content
 _OPENING_WORDS = 6
 # The share of these among the words, with a memory of some twelve, that tells English from other languages.
 _ENGLISH = words("the and of that this with you are it is to for be not")
 _MEMORY = 0.92
-_LEAST = 0.75
-_FIRST = 0.88  # so that the first word may be a place, and the second if the first is English
+_LEAST, _FIRST = 0.75, 0.88  # so that the first word may be a place, and the second if the first is English
 
 
 class Place(NamedTuple):
@@ -54,7 +53,7 @@ class Scanner:
         self._spared = Spared()
         self._queue: deque[Piece] = deque()
         self._left: deque[Piece] = deque(maxlen=_LEFT)
-        self._context = ""
+        self._contexts = Contexts()
         self._english = _FIRST
         self._since = 0  # words since the sentence began
         self._nested = False  # whether a clause of the sentence depends on another
@@ -139,10 +138,11 @@ class Scanner:
         seconds = self._wordings.get(self._queue[at].word)
         if seconds is None or not may_change(self._queue[at]):
             return None
-        following = self._word(at + 1)
+        following, third = self._word(at + 1), self._word(at + 2)
         for second in (following, "") if following else ("",):
             for wording in seconds.get(second, ()):
-                if self._stands(wording, at) and self._fits(wording, at):
+                near = len(wording.words) < 3 or wording.words[2] == third
+                if near and self._stands(wording, at) and self._fits(wording, at):
                     return wording
         return None
 
@@ -204,7 +204,7 @@ class Scanner:
     def _chosen(self, wording: Wording, at: int) -> Wording:
         """Return the wording that is to stand in place of one, which begins at a piece, perhaps behind an article."""
         row = wording.row
-        number = self._choose(Place(row.name, self._context, wording.number, len(row.wordings)))
+        number = self._choose(Place(row.name, self._contexts.of(row.name), wording.number, len(row.wordings)))
         chosen = wording if number == wording.number else Wording(row, number, row.wordings[number])
         if chosen is wording or self._stops is None:
             return chosen
@@ -227,8 +227,8 @@ class Scanner:
         word = piece.word
         if word:
             self._note(piece)
-            if len(word) >= _CONTEXT_CHARS:
-                self._context = word
+            if len(word) >= CONTEXT_CHARS:
+                self._contexts.earlier, self._contexts.nearest = self._contexts.nearest, word
             if self._if:
                 self._finite = self._finite or word in FINITE_WORDS
         else:
@@ -257,14 +257,14 @@ class Scanner:
         """Let a piece go, with what is chosen to stand between it and the next."""
         left, queue = self._left, self._queue
         left.append(piece)
-        found = None
-        condition = self._if and self._finite
-        if piece.word and queue and may_be(piece, queue[0], self._opening, condition=condition):
+        found, condition = None, self._if and self._finite
+        near = piece.word and queue and (piece.trail or queue[0].word in JOINED or piece.word in SAYING)
+        if near and may_be(piece, queue[0], self._opening, condition=condition):
             found = joint(Spot(left, queue, self._since, self._opening, self._nested, condition))
         if found is None:
             self._out.append(f"{piece.gap}{piece.lead}{piece.core}{piece.trail}")
             return
-        wanted = self._choose(Place(found.row, self._context, int(found.there), 2)) == 1
+        wanted = self._choose(Place(found.row, self._contexts.of(found.row), int(found.there), 2)) == 1
         if wanted is not found.there and self._stops is not None:
             wanted = wanted is not self._stops.come(self._out, (piece, *queue), joined(piece, queue, found))
         if wanted is not found.there and found.what is COMMA:
