@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def without(name: str) -> Iterator[None]:
-    """Let an import of `name` fail meanwhile, as None there makes it do; whoever has it keeps it."""
-    there = sys.modules.get(name)
+    """Let an import of `name`, or a part of it, fail meanwhile, as None there makes it do; whoever has it keeps it."""
+    there = {found: sys.modules[found] for found in [*sys.modules] if found == name or found.startswith(f"{name}.")}
+    for found in there:
+        del sys.modules[found]
     sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        if there is None:
-            del sys.modules[name]
-        else:
-            sys.modules[name] = there
+        del sys.modules[name]
+        sys.modules.update(there)

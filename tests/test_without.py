@@ -18,6 +18,14 @@ def test_what_is_hidden_cannot_be_imported_and_is_there_again() -> None:
     assert sys.modules["json"] is before
 
 
+def test_a_part_of_it_that_is_loaded_is_hidden_with_it_and_is_there_again() -> None:
+    import json.decoder as before  # noqa: PLC0415 - loaded by whoever asks for it
+
+    with without("json"), pytest.raises(ModuleNotFoundError):
+        import json.decoder  # noqa: F401, PLC0415 - that is what is tested
+    assert sys.modules["json.decoder"] is before
+
+
 def test_it_is_there_again_after_a_failure_and_what_was_not_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     own = ModuleType("own")
     monkeypatch.setitem(sys.modules, "own", own)
