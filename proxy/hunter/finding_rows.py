@@ -79,7 +79,9 @@ def head_row(finding: Finding, generation: int, pieces: int) -> Row:
         "pieces": pieces,
         "templates": [tuple(template) for template in finding.templates],
         "evidence": [(family, weight, said, dict(numbers)) for family, weight, said, numbers in finding.evidence],
-        "exposure": finding.exposure._asdict(),
+        # Beside the rest, since a hunter of the version before, which may take over, knows of no further member there.
+        "exposure": {name: count for name, count in finding.exposure._asdict().items() if name != "reasoning_tokens"},
+        "reasoning_tokens": finding.exposure.reasoning_tokens,
         "reach": {
             **finding.reach._asdict(),
             "shared": {kind: sorted(names) for kind, names in finding.reach.shared.items()},
@@ -127,7 +129,7 @@ def read_head(value: bytes) -> Head:
             members={},
             templates=tuple(Template(name, tuple(prints), least) for name, prints, least in found["templates"]),
             evidence=tuple(Evidence(*entry) for entry in found["evidence"]),
-            exposure=Exposure(**found["exposure"]),
+            exposure=Exposure(**{"reasoning_tokens": found.get("reasoning_tokens", 0), **found["exposure"]}),
             reach=Reach(
                 reach["opened_from"],
                 reach["opened_to"],

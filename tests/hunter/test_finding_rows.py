@@ -7,6 +7,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from proxy.hunter.finding import Exposure
 from proxy.hunter.finding_rows import (
     Decision,
     Said,
@@ -35,8 +36,22 @@ def test_a_finding_comes_back_as_it_was(accounts: int, pieces: int) -> None:
 
 def test_a_finding_that_says_nothing_of_reasoning_tells_of_none() -> None:
     row = orjson.loads(head_row(finding(), 3, 1).value or b"")
-    del row["exposure"]["reasoning_tokens"]
+    del row["reasoning_tokens"]
     assert read_head(orjson.dumps(row)).finding.exposure.reasoning_tokens == 0
+
+
+def test_a_hunter_of_the_version_before_can_read_what_campaigns_were_given() -> None:
+    """It takes over while proxies are exchanged one by one, and would begin anew: it refuses members that it lacks."""
+    given = Exposure(8, 7, 6, 5, 4, reasoning_tokens=3)
+    row = head_row(replace(finding(), exposure=given), 3, 1).value or b""
+    assert orjson.loads(row)["exposure"].keys() == {
+        "exchanges",
+        "delivered",
+        "input_tokens",
+        "output_tokens",
+        "prompts",
+    }
+    assert read_head(row).finding.exposure == given
 
 
 @pytest.mark.parametrize("value", [b"", b"null", b"[]", b"{}", b'{"reach":{}}', b"{"])
