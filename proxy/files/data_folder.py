@@ -89,6 +89,17 @@ def replaced(file: int, path: Path) -> bool:
         return False
 
 
+def is_missing(path: Path) -> bool:
+    """Return whether nothing lies at a path, as far as that can be seen."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def socket_path(path: Path) -> Path:
     """Return where the socket of that path is: there, or under the temporary directory if it is too long for one.
 

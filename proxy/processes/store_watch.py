@@ -46,11 +46,11 @@ class StoreWatch:
             self.away = away
             if not away:
                 self._pause, self._try_at, self._told = _FIRST_PAUSE_S, float("-inf"), False
-                if self._server is not None and await self._server.end_unreachable():
+            if self._server is not None:
+                if lost := await self._server.end_unreachable():
                     get("parent").error("the socket of the embedded store was removed; it is started again")
+                if lost or away:
                     await self._revive(self._server)
-            elif self._server is not None:
-                await self._revive(self._server)
             await asyncio.sleep(_PING_S)
 
     def snapshot(self) -> Snapshot:

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from proxy.errors import ConfigurationError, StoreUnavailable
-from proxy.files.data_folder import is_free, open_lock, replaced, socket_path, try_lock
+from proxy.files.data_folder import is_free, is_missing, open_lock, replaced, socket_path, try_lock
 from proxy.store.lane import Lane
 from proxy.store.resp import packed
-from proxy.store.server_binary import server_binary
+from proxy.store.server_binary import server_command
 from proxy.store.wires import socket_wire
 
 _OWNER_LOCK = "owner.lock"
@@ -99,13 +99,14 @@ class EmbeddedServer:
         await self._release()
 
     async def end_unreachable(self) -> bool:
-        """Have a server whose socket alone was removed write everything and end, and return whether that was so.
+        """Have a server that lost its socket write everything and end, and return whether that was so.
 
-        It cannot make another; `start` then starts it again on the same data.
+        It cannot make another; `start` then starts it again on the same data. One that has ended is none of these.
         """
-        if self._socket.exists() or not (self._socket.parent.exists() and (self._folder / "appendonlydir").exists()):
+        if not await asyncio.to_thread(self._socket_was_removed):
             return False
-        await self._end(signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            await self._end(number)
         return True
 
     async def compact(self) -> None:
@@ -134,6 +135,7 @@ class EmbeddedServer:
     def _claim(self) -> None:
         """Make the folder ours, or refuse because it is another parent's."""
         if self._owner is not None:
+            socket_path(self._folder / "valkey.sock")  # makes its directory anew where that was removed
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
@@ -195,14 +197,14 @@ class EmbeddedServer:
             await asyncio.sleep(_POLL_S)
 
     def _spawn(self) -> None:
-        binary = server_binary()
+        command = server_command(self._folder, self._socket)
         lock = open_lock(self._folder / _SERVER_LOCK)
         log = os.open(self._folder / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             if not try_lock(lock):
                 raise ConfigurationError(f"a store server already runs on {self._folder}")
             self._child = subprocess.Popen(  # noqa: S603 - the binary of a dependency, with arguments of our own
-                [str(binary), *self._settings()],
+                command,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -216,21 +218,6 @@ class EmbeddedServer:
         finally:
             os.close(lock)
             os.close(log)
-
-    def _settings(self) -> list[str]:
-        settings = {
-            "port": "0",
-            "unixsocket": str(self._socket),
-            "unixsocketperm": "700",
-            "dir": str(self._folder),
-            "appendonly": "yes",
-            "appendfsync": "no",
-            "save": "",
-            "maxmemory-policy": "noeviction",
-            "protected-mode": "yes",
-            "daemonize": "no",
-        }
-        return [part for name, value in settings.items() for part in (f"--{name}", value)]
 
     async def _until_ready(self) -> None:
         loop = asyncio.get_running_loop()
@@ -247,6 +234,13 @@ class EmbeddedServer:
                     f"the embedded store was not ready in {self._start_seconds} s; its log ends:\n{self._last_words()}"
                 )
             await asyncio.sleep(_POLL_S)
+
+    def _socket_was_removed(self) -> bool:
+        """Return whether it alone is away: a folder that cannot be seen, was deleted or is another's tells nothing."""
+        if self._owner is None or self._server_is_gone() or not is_missing(self._socket):
+            return False
+        files = self._folder / "appendonlydir"
+        return os.path.isdir(files) and not replaced(self._owner, self._folder / _OWNER_LOCK)  # noqa: PTH112 - no error
 
     async def _end(self, number: int) -> None:
         if not await asyncio.to_thread(self._server_is_gone):

