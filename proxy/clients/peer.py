@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from multidict import CIMultiDictProxy
 
 _ENTRIES = 64
 _OWN_BITS = 64  # of an IPv6 address, what a network is given; the rest whoever is in it chooses (RFC 4291, 2.5.4)
+# Where a translator stands before us all of IPv4 comes from one network (RFC 6052).
+_TRANSLATED = IPv6Network("64:ff9b::/96")
 # Some balancers write the port that they were called from as well.
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
 
@@ -47,6 +49,6 @@ def plain_address(text: str) -> str:
 
 def place_of(address: str) -> str:
     """Return what connections from a plain address are counted by: of IPv6 the network, whose addresses are endless."""
-    if ":" not in address:
+    if ":" not in address or (found := IPv6Address(address)) in _TRANSLATED:
         return address
-    return str(IPv6Address(int(IPv6Address(address)) >> _OWN_BITS << _OWN_BITS))
+    return str(IPv6Address(int(found) >> _OWN_BITS << _OWN_BITS))

@@ -67,9 +67,10 @@ def test_an_address_has_one_form(text: str, plain: str) -> None:
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ("2001:db8:1:2::9", "2001:db8:1:2::"),
         ("2001:db8:1:3::9", "2001:db8:1:3::"),
+        *(("64:ff9b::102:304", "64:ff9b::102:304"), ("64:ff9b::1:102:304", "64:ff9b::")),
         *(("::1", "::"), ("1.2.3.4", "1.2.3.4"), ("local", "local"), ("", "")),
     ],
 )
 def test_the_addresses_of_an_ipv6_network_count_as_one(address: str, place: str) -> None:
-    """A household is given 2^64 of them: one address each, and nothing would be bounded."""
+    """A household is given 2^64 of them; but those that a translator makes of IPv4 are everybody's."""
     assert place_of(address) == place
