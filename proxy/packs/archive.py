@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,11 +136,9 @@ def in_shadow(pack: Pack) -> list[str]:
 
 def _write(path: Path, data: bytes) -> None:
     """Make a file hold this, without a need for room where it does so already. Raises OSError."""
-    try:
+    with suppress(OSError):  # one that cannot be read is replaced
         if path.read_bytes() == data:
             return
-    except FileNotFoundError:
-        pass
     write_whole(path, data)
 
 

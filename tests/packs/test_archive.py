@@ -63,6 +63,13 @@ def test_a_pack_that_is_archived_already_takes_no_room(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+def test_a_file_that_cannot_be_read_is_replaced(tmp_path: Path) -> None:
+    pack, data = made("one")
+    archived_file(tmp_path, pack.digest).symlink_to("/proc/self/mem")  # whose first page nobody can read
+    PackArchive.begun_with(tmp_path, pack, data, 1.0)
+    assert load_archived(tmp_path, pack.digest) == pack
+
+
 def test_a_file_that_was_changed_or_removed_is_not_loaded(tmp_path: Path) -> None:
     archive = PackArchive(tmp_path)
     pack, data = made("one")
