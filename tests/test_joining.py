@@ -172,6 +172,7 @@ def test_an_action_cannot_take_the_name_of_one_that_is_there(plugins: Path) -> N
         (DIALECT.replace("/mine/chat", "/v1/messages"), "mine.chat", "cannot have the path '/v1/messages'"),
         (DIALECT.replace("/mine/chat", "/v1/models"), "mine.chat", "cannot have the path '/v1/models'"),
         (DIALECT.replace("/mine/chat", "mine"), "mine.chat", "cannot have the path 'mine'"),
+        (DIALECT.replace('"/mine/chat"', "None"), "mine.chat", "cannot have the path None"),
         (DIALECT + "    def __init__(self): ...\n", "mine.chat", "the dialect mine.chat cannot be made"),
     ],
 )

@@ -30,10 +30,11 @@ def dialects(allow: frozenset[str] = frozenset()) -> dict[str, Dialect]:
     )
     table = {dialect.path: dialect for dialect in built_in}
     for name, kind in joined_by_name(Group.DIALECTS, Dialect, [dialect.name for dialect in built_in]).items():
-        if not kind.path.startswith("/") or kind.path == MODELS_PATH or kind.path in table:
-            raise ConfigurationError(f"the dialect {name} cannot have the path {kind.path!r}: it is none, or taken")
+        path: object = kind.path
+        if not isinstance(path, str) or not path.startswith("/") or path == MODELS_PATH or path in table:
+            raise ConfigurationError(f"the dialect {name} cannot have the path {path!r}: it is none, or taken")
         try:
-            table[kind.path] = kind(allow)
+            table[path] = kind(allow)
         except Exception as error:
             raise ConfigurationError(f"the dialect {name} cannot be made: {error}") from error
     return table
