@@ -59,8 +59,8 @@ _BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a worker runs: its number, its store, the address that it shares with the others, and the
-    folder of pattern sets.
+    """Where a worker runs: its number, its store, the address that it shares with the others, the folder
+    of pattern sets, and the id of the master secret that is in force with all of them.
     """
 
     worker: int
@@ -68,6 +68,7 @@ class Place:
     host: str
     port: int
     patterns: Path | None
+    secret: str = ""
 
 
 @asynccontextmanager
@@ -86,7 +87,8 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         is_away = opened.numbers().get("stillgate_store_breaker_open") == 1
         remembered = await asyncio.to_thread(_remembered, settings, clock) if is_away else None
         recorder = await open_recorder(store, clock, required=required)
-        master = load_master(settings.master_secret)  # made by the parent: with another one no key would open anything
+        # Made by the parent: with another one no key would open anything.
+        master = load_master(settings.master_secret, place.secret)
         journal, seal = open_journal(settings, place.worker, recorder, clock, pack.digest)
         stack.push_async_callback(journal.close)
         tally.put("stillgate_build_info", 1, (version("stillgate"),))

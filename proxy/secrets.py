@@ -1,27 +1,34 @@
 """Secrets from files: the master secret with the keys derived from it, and the credentials of others.
 
-Law: no message, repr or exception here shows a secret or a part of one.
+Laws:
+- No message, repr or exception here shows a secret or a part of one.
+- What the store and the log name things by hangs on the first secret of the file, for good, so that a rotation loses
+  no key, count or campaign. What customers get, and could read, forge or undo with a secret that leaked, hangs on the
+  one in force.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import re
 import secrets
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from proxy.errors import ConfigurationError
 
 _MASTER_BYTES = 32
-_MAX_FILE_BYTES = 8192
+_MAX_FILE_BYTES = MASTER_FILE_BYTES = 8192
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # a token of RFC 9110
 # 32 random bytes have about 30 different values; fewer than this many is no accident but a default or a pattern.
 _LEAST_DIFFERENT_BYTES = 16
+_MOMENT = re.compile(r"-|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_ID_BYTES = 4
 
 
 class Purpose(StrEnum):
@@ -41,24 +48,72 @@ class Purpose(StrEnum):
     STORE = "store"  # which is used with this master secret: it holds the derived key itself
     IDEMPOTENCY = "idempotency"  # keys of clients, and what they were sent with
     ADMIN_TOKEN_DIGEST = "admin-token-digest"  # noqa: S105 - a purpose's name, no secret
+    SECRET_ID = "secret-id"  # noqa: S105 - as above; what a secret is called by
+
+
+_OF_THE_ONE_IN_FORCE = frozenset(
+    {Purpose.MARKS, Purpose.VECTORS, Purpose.PACE, Purpose.REASONING, Purpose.ISSUED_IDS, Purpose.SAMPLES}
+)
+
+
+class State(StrEnum):
+    """What a secret of the file is for, beside what hangs on the first."""
+
+    NEXT = "next"  # what others make under it is taken; nothing is made yet
+    IN_FORCE = "in-force"
+    OLD = "old"  # what was made under it is taken
+    RETIRED = "retired"  # only marks of before are still found
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One secret of the file; `since` when it is in this state, as ISO 8601 in UTC, or - where that is not known."""
+
+    state: State
+    since: str
+    secret: bytes = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """What the secret is called by, which tells nothing of it."""
+        return _derived(self.secret, Purpose.SECRET_ID)[:_ID_BYTES].hex()
 
 
 class Master:
-    """The secret that every key of this deployment is derived from."""
+    """The secrets that every key of this deployment is derived from; `kept` are all of the file, if it has several."""
 
-    __slots__ = ("_secret",)
+    __slots__ = ("_kept", "_secret", "id")
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, kept: Sequence[Kept] = ()) -> None:
         self._secret = secret
+        self._kept = tuple(kept) or (Kept(State.IN_FORCE, "-", secret),)
+        self.id = _derived(secret, Purpose.SECRET_ID)[:_ID_BYTES].hex()
 
     def derive(self, purpose: Purpose) -> bytes:
         """Return the 32 byte key for one purpose (HKDF-SHA256, RFC 5869): the same on every replica."""
-        # Imported here because it costs 7 MB and 20 ms, which the command line mostly has no use for.
-        from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415 - see above
-        from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 - see above
+        return _derived(self._secret if purpose in _OF_THE_ONE_IN_FORCE else self._kept[0].secret, purpose)
 
-        info = f"stillgate/v1/{purpose}".encode()
-        return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(self._secret)
+    def others(self, purpose: Purpose) -> tuple[bytes, ...]:
+        """Return the keys under which other replicas make, or made, what is taken here too; mostly there are none."""
+        if purpose not in _OF_THE_ONE_IN_FORCE:
+            return ()
+        taken = (kept.secret for kept in self._kept if kept.state is not State.RETIRED)
+        return tuple(_derived(secret, purpose) for secret in taken if secret != self._secret)
+
+    def marks(self) -> dict[str, bytes]:
+        """Return the keys of all marks ever made, by the ids of their secrets; that of the one in force by no name."""
+        own = {"": self.derive(Purpose.MARKS)}
+        others = {kept.id: _derived(kept.secret, Purpose.MARKS) for kept in self._kept if kept.secret != self._secret}
+        return {**own, **others}
+
+
+def _derived(secret: bytes, purpose: Purpose) -> bytes:
+    # Imported here because it costs 7 MB and 20 ms, which the command line mostly has no use for.
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 - see above
+
+    info = f"stillgate/v1/{purpose}".encode()
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)
 
 
 def load_or_create_master(path: Path) -> Master:
@@ -68,14 +123,34 @@ def load_or_create_master(path: Path) -> Master:
     """
     try:
         if not path.exists():
-            make_secret_file(path, base64.b64encode(secrets.token_bytes(_MASTER_BYTES)) + b"\n")
+            make_secret_file(path, base64.b64encode(new_secret()) + b"\n")
     except OSError as error:
         raise ConfigurationError(f"{path}: the master secret cannot be read or made: {error.strerror}") from None
     return load_master(path)
 
 
-def load_master(path: Path) -> Master:
-    """Read the master secret. Raises ConfigurationError with the fix."""
+def load_master(path: Path, in_force: str = "") -> Master:
+    """Read the master secret; what has the id `in_force`, if it is there, is in force whatever the file says by now.
+
+    Raises ConfigurationError with the fix.
+    """
+    kept = read_master_file(path)
+    found = [each for each in kept if in_force and each.id == in_force] or [
+        each for each in kept if each.state is State.IN_FORCE
+    ]
+    return Master(found[0].secret, kept)
+
+
+def new_secret() -> bytes:
+    """Return a secret that nobody has."""
+    return secrets.token_bytes(_MASTER_BYTES)
+
+
+def read_master_file(path: Path) -> tuple[Kept, ...]:
+    """Return every secret of the file, in its order: one as base64, or for each a line of state, moment and base64.
+
+    Raises ConfigurationError with the fix.
+    """
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
@@ -85,15 +160,36 @@ def load_master(path: Path) -> Master:
     if open_to_others(found):
         raise ConfigurationError(f"{path}: others than its owner may read the master secret; run: chmod 600 {path}")
     try:
-        secret = base64.b64decode(data.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        secret = b""
-    if len(secret) < _MASTER_BYTES or len(set(secret)) < _LEAST_DIFFERENT_BYTES:
+        return _parsed(data)
+    except ValueError:  # of base64 as well
         raise ConfigurationError(
-            f"{path}: is no master secret ({_MASTER_BYTES} or more random bytes as base64); restore it from a backup, "
-            "or delete it to have a new one made, which ends every key in use"
-        )
-    return Master(secret)
+            f"{path}: is no master secret ({_MASTER_BYTES} or more random bytes as base64, or what `stillgate secrets "
+            "rotate` made of it); restore it from a backup, or delete it to have a new one made, which ends every key "
+            "in use"
+        ) from None
+
+
+def _parsed(data: bytes) -> tuple[Kept, ...]:
+    """Read the content of a master secret's file. Raises ValueError, which tells nothing of it."""
+    if len(data) > MASTER_FILE_BYTES:
+        raise ValueError("too long")
+    lines = [line.split() for line in data.decode("ascii").strip().split("\n")]
+    if len(lines) == 1 and len(lines[0]) == 1:
+        lines = [[State.IN_FORCE, "-", *lines[0]]]
+    found = []
+    for state, since, encoded in lines:
+        secret = base64.b64decode(encoded, validate=True)
+        if len(secret) < _MASTER_BYTES or len(set(secret)) < _LEAST_DIFFERENT_BYTES or not _MOMENT.fullmatch(since):
+            raise ValueError("no secret")
+        found.append(Kept(State(state), since, secret))
+    states = [kept.state for kept in found]
+    if (
+        states.count(State.IN_FORCE) != 1
+        or states.count(State.NEXT) > 1
+        or len({kept.id for kept in found}) < len(found)
+    ):
+        raise ValueError("no order")
+    return tuple(found)
 
 
 def open_to_others(found: os.stat_result) -> bool:

@@ -42,6 +42,7 @@ class Start:
     host: str
     port: int
     text: str | None = None  # what the settings' file held when the parent started: a change takes a restart of all
+    secret: str = ""  # the id of the master secret that was in force then, for the same reason
 
     def to_json(self) -> dict[str, Any]:
         """Return what `Start(**...)` reads."""

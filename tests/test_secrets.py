@@ -59,6 +59,7 @@ DERIVED = {
     Purpose.IDEMPOTENCY: "7f66be777fcd0812",
     Purpose.ADMIN_TOKEN_DIGEST: "23491d4a2864fd7e",
     Purpose.STORE: "d04a6ff3cad4b2d9",
+    Purpose.SECRET_ID: "20ce96f6a304845a",
 }
 
 
@@ -117,6 +118,16 @@ def test_what_is_no_master_secret_is_refused_and_not_shown(tmp_path: Path, conte
     shown = content.strip()
     assert not shown or shown.decode("latin-1") not in str(caught.value)
     assert path.read_bytes() == content
+
+
+def test_a_file_as_large_as_it_may_be_is_taken_and_a_larger_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "master.secret"
+    path.touch(mode=0o600)
+    path.write_bytes(base64.b64encode(CANARY * 192))
+    assert load_or_create_master(path).id == Master(CANARY * 192).id
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(ConfigurationError, match="is no master secret"):
+        load_or_create_master(path)
 
 
 def test_a_place_where_no_secret_can_be_made_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -22,6 +22,10 @@ def _no_secret(purpose: Purpose) -> bytes:
     return blake2b(purpose.encode(), digest_size=32).digest()
 
 
+def _no_others(_: Purpose) -> tuple[bytes, ...]:
+    return ()
+
+
 def whose(exchange: Exchange) -> str:
     """Return the id of those who get answers changed alike: the cluster's, else the template's or the account's."""
     return exchange.ties.cluster or exchange.ties.template or exchange.principal.account
@@ -58,7 +62,8 @@ class Tools(NamedTuple):
     `key` returns 32 secret bytes for a purpose, the same on every replica; where no customer is answered they are none.
     `models` are those of the settings, as are the `public_ids` of what upstreams keep. `ask` asks one of the models for
     help, None where no customer is answered: an action does not await it, it leaves a gap in a chunk for the gateway to
-    have filled. `disclosed` says that the rung tells the caller that something was done.
+    have filled. `disclosed` says that the rung tells the caller that something was done. `others` returns other keys of
+    a purpose, under which something was made that is taken back.
     """
 
     clock: Clock
@@ -67,6 +72,7 @@ class Tools(NamedTuple):
     public_ids: frozenset[str] = frozenset()
     disclosed: bool = False
     ask: Ask | None = None
+    others: Callable[[Purpose], tuple[bytes, ...]] = _no_others
 
 
 class Rejection(NamedTuple):

@@ -24,7 +24,7 @@ class AdminSide:
     """What the handlers need from the process they run in.
 
     `readiness` returns what keeps the proxy from taking requests, empty when nothing does; `metrics` the exposition
-    text; `pack_status` which pack is in force where, and how it got there. `marks` is the secret of the marks.
+    text; `pack_status` which pack is in force where, and how it got there. `marks` are the secrets of all marks.
     """
 
     keys: KeyRegistry
@@ -39,7 +39,7 @@ class AdminSide:
     status: Callable[[], Mapping[str, Any]]
     packs: PackKeeper
     pack_status: Callable[[], Mapping[str, Any]]
-    marks: bytes = field(repr=False)
+    marks: Mapping[str, bytes] = field(repr=False)
     tracing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # held by whoever tests marks
 
 

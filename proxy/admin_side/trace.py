@@ -7,6 +7,7 @@ question at a time, and bounded, whoever asks.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -14,7 +15,7 @@ from proxy.admin_side.documents import answer, members
 from proxy.admin_side.side import AdminSide
 from proxy.auth.admin import Caller
 from proxy.errors import ConfigurationError
-from proxy.marks.keys import CampaignKey
+from proxy.marks.keys import keys_of
 from proxy.marks.reading import agreement
 from proxy.marks.scanner import Place
 from proxy.marks.suspects import read_places
@@ -34,15 +35,16 @@ async def trace(side: AdminSide, _: Caller, request: web.Request) -> web.Respons
     for standing in await side.campaigns.all():
         finding = standing.head.finding
         names.update(dict.fromkeys([finding.id, *(template.id for template in finding.templates)]))
-    if len(names) * len(lists) > _ANSWERS_MAX:
-        most = _ANSWERS_MAX // len(names)
-        raise ConfigurationError(f"places: with {len(names):,} keys to test, at most {most:,} lists at a time")
+    keys = len(names) * len(side.marks)
+    if keys * len(lists) > _ANSWERS_MAX:
+        most = _ANSWERS_MAX // keys
+        raise ConfigurationError(f"places: with {keys:,} keys to test, at most {most:,} lists at a time")
     async with side.tracing:  # in a thread, which takes its time from this process
         return answer({"agreed": await asyncio.to_thread(_agreed, side.marks, list(names), lists)})
 
 
-def _agreed(master: bytes, names: list[str], lists: list[list[Place]]) -> dict[str, list[list[int]]]:
-    keys = {name: CampaignKey(master, name) for name in names}
+def _agreed(masters: Mapping[str, bytes], names: list[str], lists: list[list[Place]]) -> dict[str, list[list[int]]]:
+    keys = keys_of(masters, names)
     return {name: [list(agreement(places, key)) for places in lists] for name, key in keys.items()}
 
 

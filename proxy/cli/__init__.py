@@ -31,6 +31,7 @@ app = group(
         "campaigns": "proxy.cli.campaigns:campaigns",
         "log": "proxy.cli.log:log",
         "policy": "proxy.cli.policy:policy",
+        "secrets": "proxy.cli.secrets:secrets",
         "config": "proxy.cli.config:config",
     },
     name="stillgate",

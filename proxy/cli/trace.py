@@ -22,12 +22,12 @@ from proxy.cli.printing import print_json
 from proxy.cli.trace_summary import print_trace, trace_document
 from proxy.config import load_settings
 from proxy.errors import ConfigurationError, StillgateError
-from proxy.marks.keys import CampaignKey
+from proxy.marks.keys import keys_of
 from proxy.marks.marking import MOST_CHARS
 from proxy.marks.reading import Seen, agreement
 from proxy.marks.scanner import Place
 from proxy.marks.suspects import Suspect, gathered, judged, suspected
-from proxy.secrets import Purpose, load_or_create_master
+from proxy.secrets import load_master
 
 _EXIT_NOTHING = 1
 _EXIT_UNUSABLE = 2
@@ -137,8 +137,8 @@ def _offline(lists: list[list[Place]], keys: list[str], config: Path | None, dat
     secret = load_settings(config, {"data": data}).master_secret
     if not secret.exists():
         raise ConfigurationError(f"{secret}: there is no master secret")
-    master = load_or_create_master(secret).derive(Purpose.MARKS)
-    return {name: [agreement(places, CampaignKey(master, name)) for places in lists] for name in keys}
+    found = keys_of(load_master(secret).marks(), keys)
+    return {name: [agreement(places, key) for places in lists] for name, key in found.items()}
 
 
 def _asked(lists: list[list[Place]], keys: list[str], config: Path | None, data: Path | None) -> Figures:

@@ -154,13 +154,15 @@ class Decider:
 
     def sealed(self, exchange: Exchange) -> SealedReasoning:
         """Return what opens the handles of withheld reasoning that the caller's tenant was given."""
-        return SealedReasoning(self._tools.key(Purpose.REASONING), exchange.principal.tenant)
+        key, others = self._tools.key(Purpose.REASONING), self._tools.others(Purpose.REASONING)
+        return SealedReasoning(key, exchange.principal.tenant, others)
 
     def ids(self, exchange: Exchange, model: str) -> IssuedIds:
         """Return the ids of what is kept where a model is served, as the caller's tenant is given them."""
         facts = self._tools.models.get(model)
         where = facts.upstream if facts is not None else ""
-        return IssuedIds(self._tools.key(Purpose.ISSUED_IDS), exchange.principal.tenant, where, self._tools.public_ids)
+        key, others = self._tools.key(Purpose.ISSUED_IDS), self._tools.others(Purpose.ISSUED_IDS)
+        return IssuedIds(key, exchange.principal.tenant, where, self._tools.public_ids, others)
 
     @property
     def matches_prints(self) -> bool:

@@ -63,7 +63,8 @@ class Deciders:
 
         key = master.derive(Purpose.MEMBERS)
         self._store = store
-        self._tools = Tools(clock, cache(master.derive), _facts(settings), frozenset(settings.public_ids), ask=ask)
+        public_ids, others = frozenset(settings.public_ids), cache(master.others)
+        self._tools = Tools(clock, cache(master.derive), _facts(settings), public_ids, ask=ask, others=others)
         self._clock = clock
         self._max_mode = Mode(settings.max_mode)
         self._first = self._quotas = Quotas(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
@@ -33,34 +34,48 @@ _NAMED_CHARS = 128  # of an id that is refused by its name
 
 
 class IssuedIds:
-    """The ids that one tenant was given by one upstream; those in `public` are everybody's, and never changed."""
+    """The ids that one tenant was given by one upstream; those in `public` are everybody's, and never changed.
 
-    def __init__(self, key: bytes, tenant: str, upstream: str, public: frozenset[str]) -> None:
-        self._keyed = blake2b(digest_size=_TAG_BYTES, key=key, person=b"issued ids")
+    They are given under `key`, and taken also if they were given under one of `others`.
+    """
+
+    def __init__(
+        self, key: bytes, tenant: str, upstream: str, public: frozenset[str], others: Sequence[bytes] = ()
+    ) -> None:
+        self._others = others
+        self._owner = b""
         for name in (tenant, upstream):  # with their lengths, so that no two pairs read alike
             data = name.encode("utf-8", "surrogatepass")
-            self._keyed.update(len(data).to_bytes(8) + data)
+            self._owner += len(data).to_bytes(8) + data
+        self._keyed = self._keyed_by(key)
         self._public = public
 
     def give(self, given: str) -> str:
         """Return what the client is given for an upstream's id; what does not look like one stays as it is."""
         if given in self._public or not _ID.fullmatch(given):
             return given
-        return given + self._tag(given)
+        return given + _tag(self._keyed, given)
 
     def take(self, shown: str) -> str | None:
         """Return the upstream's id for what a client says, None if this tenant was not given it."""
         if shown in self._public:
             return shown
         given, tag = shown[: -len(_MARK) - _TAG_CHARS], shown[-len(_MARK) - _TAG_CHARS :]
-        if not tag.isascii() or not _ID.fullmatch(given) or not hmac.compare_digest(tag, self._tag(given)):
+        if not tag.isascii() or not _ID.fullmatch(given):
             return None
-        return given
+        if hmac.compare_digest(tag, _tag(self._keyed, given)):
+            return given
+        others = map(self._keyed_by, self._others)
+        return given if any(hmac.compare_digest(tag, _tag(other, given)) for other in others) else None
 
-    def _tag(self, given: str) -> str:
-        digest = self._keyed.copy()
-        digest.update(given.encode())
-        return _MARK + base64.urlsafe_b64encode(digest.digest()).decode()
+    def _keyed_by(self, key: bytes) -> blake2b:
+        return blake2b(self._owner, digest_size=_TAG_BYTES, key=key, person=b"issued ids")
+
+
+def _tag(keyed: blake2b, given: str) -> str:
+    digest = keyed.copy()
+    digest.update(given.encode())
+    return _MARK + base64.urlsafe_b64encode(digest.digest()).decode()
 
 
 def taken(call: Call, ids: IssuedIds) -> Call:

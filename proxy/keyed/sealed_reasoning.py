@@ -16,7 +16,7 @@ import binascii
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -42,13 +42,16 @@ _KINDS = (str, int, float, bool, type(None))
 
 
 class SealedReasoning:
-    """The handles of one tenant, in one exchange. `foreign`: whether one was met that another tenant was given."""
+    """The handles of one tenant, in one exchange. `foreign`: whether one was met that another tenant was given.
 
-    def __init__(self, key: bytes, tenant: str) -> None:
+    They are sealed under `key`, and opened also if they were sealed under one of `others`.
+    """
+
+    def __init__(self, key: bytes, tenant: str, others: Sequence[bytes] = ()) -> None:
         self._key = key
-        self._owner = blake2b(
-            tenant.encode("utf-8", "surrogatepass"), digest_size=_OWNER_BYTES, key=key, person=b"reasoning owner"
-        ).digest()
+        self._tenant = tenant
+        self._others = others
+        self._owner = self._owner_under(key)
         self._left = _MAX_OPENED_BYTES
         self.foreign = False
 
@@ -67,19 +70,21 @@ class SealedReasoning:
         pressed = zlib.compress(document, _LEVEL)
         fits = len(pressed) < len(document) <= _MAX_RATIO * len(pressed)
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._cipher.encrypt(
-            nonce, _PRESSED + pressed if fits else _PLAIN + document, self._bound(self._owner)
-        )
+        sealed = self._cipher.encrypt(nonce, _PRESSED + pressed if fits else _PLAIN + document, _bound(self._owner))
         return PREFIX + base64.b64encode(nonce + self._owner + sealed).decode()
 
     def open(self, handle: str) -> dict[str, Any] | None:
         """Return the block of a handle, None if it is none of this tenant's. Raises TooLarge."""
         sealed = _decoded(handle)
         owner = sealed[_NONCE_BYTES:_HEAD_BYTES]
-        opened = self._opened(sealed[:_NONCE_BYTES], owner, sealed[_HEAD_BYTES:])
+        key, opened = self._key, _opened(self._cipher, sealed)
+        others = iter(self._others)
+        while opened is None and (other := next(others, None)) is not None:
+            key, opened = other, _opened(_cipher_of(other), sealed)
         if opened is None:
             return None
-        if owner != self._owner:  # nobody is given a false handle by us, so these need not be compared in constant time
+        # Nobody is given a false handle by us, so these need not be compared in constant time.
+        if owner != (self._owner if key is self._key else self._owner_under(key)):
             self.foreign = True
             return None
         document = self._unpressed(opened)
@@ -94,24 +99,11 @@ class SealedReasoning:
 
     @cached_property
     def _cipher(self) -> AESGCM:
-        # Imported here because of what it costs, see `Master.derive`; packs are also read where nothing is sealed.
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
+        return _cipher_of(self._key)
 
-        return AESGCM(self._key)
-
-    def _opened(self, nonce: bytes, owner: bytes, sealed: bytes) -> bytes | None:
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
-
-        if len(sealed) <= _TAG_BYTES:
-            return None
-        try:
-            return self._cipher.decrypt(nonce, sealed, self._bound(owner))
-        except InvalidTag:
-            return None
-
-    @staticmethod
-    def _bound(owner: bytes) -> bytes:
-        return PREFIX.encode() + owner
+    def _owner_under(self, key: bytes) -> bytes:
+        tenant = self._tenant.encode("utf-8", "surrogatepass")
+        return blake2b(tenant, digest_size=_OWNER_BYTES, key=key, person=b"reasoning owner").digest()
 
     @staticmethod
     def _unpressed(opened: bytes) -> bytes:
@@ -122,6 +114,28 @@ class SealedReasoning:
         if len(document) > MAX_BLOCK_BYTES:
             raise TooLarge("The reasoning that the request returns is too large.")
         return document
+
+
+def _cipher_of(key: bytes) -> AESGCM:
+    # Imported here because of what it costs, see `proxy.secrets`; packs are also read where nothing is sealed.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
+
+    return AESGCM(key)
+
+
+def _opened(cipher: AESGCM, sealed: bytes) -> bytes | None:
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
+
+    if len(sealed) <= _HEAD_BYTES + _TAG_BYTES:
+        return None
+    try:
+        return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_HEAD_BYTES:], _bound(sealed[_NONCE_BYTES:_HEAD_BYTES]))
+    except InvalidTag:
+        return None
+
+
+def _bound(owner: bytes) -> bytes:
+    return PREFIX.encode() + owner
 
 
 def _decoded(handle: str) -> bytes:

@@ -7,6 +7,7 @@ before it, so that no word becomes more frequent, is from He et al., "CATER", 20
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 from proxy.marks.scanner import Place
@@ -32,3 +33,12 @@ class CampaignKey:
         coin = self._coin.copy()  # which takes half as long as to begin with the key
         coin.update(f"{row}\0{context}".encode("utf-8", "replace"))
         return coin.digest()[0] & (sides - 1)
+
+
+def keys_of(masters: Mapping[str, bytes], campaigns: Iterable[str]) -> dict[str, CampaignKey]:
+    """Return each campaign's keys by what a finding is called: its id, behind it a master's name if that has one."""
+    return {
+        f"{campaign} (secret {name})" if name else campaign: CampaignKey(master, campaign)
+        for campaign in campaigns
+        for name, master in masters.items()
+    }

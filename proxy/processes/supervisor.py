@@ -193,6 +193,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             host=host,
             port=port,
             text=None if launch.text is None else launch.text.decode(),
+            secret=master.id,
         )
         fleet = Fleet(start, settings.workers)
         hunter = HunterKeeper(start)
@@ -225,7 +226,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             status=deployment.status,
             packs=packs,
             pack_status=deployment.pack_status,
-            marks=master.derive(Purpose.MARKS),
+            marks=master.marks(),
         )
         deployment.admin_url = await open_admin(settings, side, stack)
         # Pushed last, so that it ends first: the admin side still tells of a drain.

@@ -58,7 +58,7 @@ async def _run(end: socket.socket) -> int:
         share_threads(_THREADS)
         settings = start.settings()
         patterns = copied_patterns(settings.data, start.patterns_digest)
-        place = Place(start.worker, start.store_url, start.host, start.port, patterns)
+        place = Place(start.worker, start.store_url, start.host, start.port, patterns, start.secret)
         packs = settings.data / PACKS_FOLDER
         async with serve(settings, load_archived(packs, start.pack_digest), place, SystemClock()) as serving:
             collect_briefly()

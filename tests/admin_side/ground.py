@@ -123,7 +123,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Ground]:
         status=lambda: {"version": "1"},
         packs=packs,
         pack_status=packs.status,
-        marks=bytes(32),
+        marks={"": bytes(32)},
     )
     headers = await credentials(side, clock)
     key = await keys.create(KeyRequest("acme-7", "acme"))

@@ -21,7 +21,7 @@ async def ask(ground: Ground, document: Any, who: str = Role.REVIEWER) -> tuple[
 
 
 async def test_a_campaign_and_its_templates_are_tested_and_what_is_named(ground: Ground) -> None:
-    key = CampaignKey(ground.side.marks, "camp-1")
+    key = CampaignKey(ground.side.marks[""], "camp-1")
     marking = Marking(key)
     places = read(marking.feed(PROSE) + marking.end())
     status, answer = await ask(ground, {"keys": ["acme-7"], "places": [places, places[:3]]})

@@ -36,7 +36,6 @@ EQUIVALENT: Final[dict[str, str]] = {
     "proxy/dialects/_sse.py EventSplitter._split: if end >= 2 and b'\\r' not in data: => if end > 2 and b'\\r' not in data:": "an end at two is an empty event, which is nothing either way",
     "proxy/secrets.py make_secret_file: draft = path.with_name(f'.{path.name}.{secrets.token_hex(8)}') => draft = path.with_name(f'.{path.name}.{secrets.token_hex(7)}')": "the draft's name is nobody else's business",
     "proxy/secrets.py make_secret_file: os.fsync(file.fileno()) => pass": "only a power cut would tell",
-    "proxy/secrets.py load_master: data = file.read(_MAX_FILE_BYTES + 1) => data = file.read(_MAX_FILE_BYTES - 1)": _PLACE,
     "proxy/auth/api_key.py _moment: if isinstance(value, bool) or not isinstance(value, int | float) or (not 0 <= value < 100000000000.0): => if isinstance(value, bool) or not isinstance(value, int | float) or (not 0 <= value <= 100000000000.0):": "no moment that anybody means",
     "proxy/auth/admin.py TokenRequest.read: if isinstance(expires_at, bool) or not isinstance(expires_at, int | float) or (not 0 <= expires_at < 100000000000.0): => if isinstance(expires_at, bool) or not isinstance(expires_at, int | float) or (not 1 <= expires_at < 100000000000.0):": "no moment that anybody means",
     "proxy/auth/jwk_set.py : _RSA_BITS = range(2048, 8193) => _RSA_BITS = range(2048, 8194)": _PLACE,
