@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from proxy.auth.api_key import KeyRequest
-from proxy.cli.moments import now
+from proxy.cli.moments import ago, moment, now
 from proxy.errors import ConfigurationError
 
 _EXPECTED = 'each line must be an object such as {"account": "acme-prod", "tenant": "acme", "plan": "pro"}'
+_SHOWN = 20  # lines that are wrong, the first ones
 
 
 class Line(NamedTuple):
@@ -24,27 +26,62 @@ class Line(NamedTuple):
 
 
 def read_lines(file: Path) -> list[Line]:
-    """Return every line that is not empty. Raises ConfigurationError with file and line of the first that is wrong."""
+    """Return every line that is not empty, with moments in Unix seconds.
+
+    Raises ConfigurationError with file and line of those that are wrong: the first ones, and how many more there are.
+    """
     try:
         texts = file.read_bytes().splitlines()
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from None
-    lines = []
+    lines: list[Line] = []
+    wrong: list[str] = []
     secrets: dict[str, int] = {}  # each with the line that brought it
     for number, text in enumerate(texts, 1):
         if not text.strip():
             continue
         try:
-            row = _row(text)
-            request = KeyRequest.read(row)
-            request.check_opened(now())
+            lines.append(Line(number, _checked(text, number, secrets)))
         except ConfigurationError as error:
-            raise ConfigurationError(f"{file}:{number}: {error}") from None
-        secret = request.secret
-        if secret is not None and secrets.setdefault(secret, number) != number:
-            raise ConfigurationError(f"{file}:{number}: secret: is the same as on line {secrets[secret]}")
-        lines.append(Line(number, row))
+            wrong.append(f"{file}:{number}: {error}")
+    if wrong:
+        more = len(wrong) - _SHOWN
+        raise ConfigurationError("\n".join([*wrong[:_SHOWN], *([f"and {more:,} more lines are wrong"] * (more > 0))]))
     return lines
+
+
+def _checked(text: bytes, number: int, secrets: dict[str, int]) -> dict[str, Any]:
+    row = _row(text)
+    _read_moments(row)
+    request = KeyRequest.read(row)
+    request.check_opened(now())
+    secret = request.secret
+    if secret is not None and secrets.setdefault(secret, number) != number:
+        raise ConfigurationError(f"secret: is the same as on line {secrets[secret]}")
+    return row
+
+
+def _read_moments(row: dict[str, Any]) -> None:
+    """Put Unix seconds in the place of what is written as for `keys create`."""
+    if isinstance(opened := row.get("created_at"), str):
+        row["created_at"] = _told("created_at", ago, opened)
+    if "expires" not in row:
+        return
+    expires = row.pop("expires")
+    if "expires_at" in row:
+        raise ConfigurationError("expires: stands beside expires_at, which says the same in Unix seconds")
+    if not isinstance(expires, str):
+        raise ConfigurationError("expires: must be a date such as 2026-01-31, or a period such as 90d")
+    row["expires_at"] = _told("expires", moment, expires)
+    if row["expires_at"] <= now():
+        raise ConfigurationError(f"expires: {expires!r}: is past")
+
+
+def _told(name: str, read: Callable[[str], float], text: str) -> float:
+    try:
+        return read(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
 
 
 def _row(text: bytes) -> dict[str, Any]:

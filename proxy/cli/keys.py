@@ -110,15 +110,16 @@ def rotate(
 @keys.command("import")
 def import_file(
     file: Annotated[
-        Path, typer.Argument(help="JSON lines: account, tenant, plan, created_at, attributes, secret, ...")
+        Path, typer.Argument(help="JSON lines: account, tenant, plan, created_at, expires, attributes, secret.")
     ],
     config: Config = None,
     data: Data = None,
 ) -> None:
     """Make a key for every line of a file and print each with its secret, one JSON object a line.
 
-    A line with a `secret` takes over the key of another system, so that customers need not change theirs. Nothing is
-    made if a line is wrong.
+    A line with a `secret` takes over the key of another system, so that customers need not change theirs. `created_at`
+    and `expires` are dates or periods such as 90d, as for `keys create`; or Unix seconds, as `created_at` and
+    `expires_at`. Nothing is made if a line is wrong, and all such lines are named, up to 20.
     """
     with told_plainly():
         lines = read_lines(file)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy.cli.key_file import Line, read_lines
+from proxy.cli.moments import now
 from proxy.errors import ConfigurationError
 
 GOOD = '{"account": "a-1"}'
@@ -33,7 +34,7 @@ def test_lines_keep_their_numbers_over_empty_ones_and_windows_line_ends(tmp_path
         ('{"account": "a 1"}', "account: must be "),
         ('{"account": "a-1", "secret": "short"}', "secret: must be "),
         ('{"account": "a-1", "secret": "sgk_0123456789012345678901234567890"}', "secret: must be "),
-        ('{"account": "a-1", "created_at": "2026-01-31"}', "created_at: must be "),
+        ('{"account": "a-1", "created_at": [1]}', "created_at: must be "),
         ('{"account": "a-1", "attributes": {"payment": 7}}', "attributes: "),
         (SECRET, "secret: is the same as on line 2"),
     ],
@@ -54,3 +55,45 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_lines(tmp_path / "missing.jsonl")
     with pytest.raises(ConfigurationError, match="Is a directory"):
         read_lines(tmp_path)
+
+
+def test_every_wrong_line_is_named_up_to_twenty(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_text('{"account": "a"}\n{"acount": "b"}\n\nno JSON\n{"account": "c"}\n{"account": "d", "plan": 3}\n')
+    with pytest.raises(ConfigurationError) as caught:
+        read_lines(file)
+    places = [line.split(": ")[0] for line in str(caught.value).splitlines()]
+    assert places == [f"{file}:{number}" for number in (2, 4, 6)]
+    file.write_text('{"acount": "b"}\n' * 1_025)
+    with pytest.raises(ConfigurationError) as caught:
+        read_lines(file)
+    told = str(caught.value).splitlines()
+    assert (len(told), told[-1]) == (21, "and 1,005 more lines are wrong")
+
+
+def test_moments_are_written_as_for_keys_create(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    rows = ('{"account": "a", "created_at": "2024-03-01", "expires": "90d"}', '{"account": "b", "created_at": "90d"}')
+    file.write_text("\n".join(rows))
+    first, second = (line.row for line in read_lines(file))
+    assert first["created_at"] == 1_709_251_200
+    assert abs(first["expires_at"] - now() - 90 * 86_400) < 60
+    assert "expires" not in first
+    assert abs(now() - second["created_at"] - 90 * 86_400) < 60
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ('"created_at": "lately"', "created_at: 'lately': must be a date such as 2026-01-31, or a period such as 90d"),
+        ('"expires": "2020-01-01"', "expires: '2020-01-01': is past"),
+        ('"expires": 1', "expires: must be a date such as 2026-01-31, or a period such as 90d"),
+        ('"expires": "90d", "expires_at": 1', "expires: stands beside expires_at"),
+    ],
+)
+def test_moments_that_are_none_are_named(tmp_path: Path, members: str, why: str) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_text(f'{{"account": "a", {members}}}\n')
+    with pytest.raises(ConfigurationError) as caught:
+        read_lines(file)
+    assert f"{file}:1: {why}" in str(caught.value)
