@@ -2,7 +2,7 @@
 
 Laws: only whoever holds the lease reads, publishes and writes; when it is lost, what was not made safe is thrown away
 and comes again from the stream. The core is touched in one thread of its own, one call at a time, while the event loop
-goes on renewing the lease.
+goes on renewing the lease, but no longer than any call should take: whose core is stuck lets another take over.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from proxy.threads import ready_threads
 # A large state takes long to write; at most so much of the time goes into it.
 _CHECKPOINT_SHARE = 0.05
 _SWEEP_S = 3600.0
+# Far longer than to judge, write or read the largest state takes.
+_STUCK_S = 600.0
 
 T = TypeVar("T")
 
@@ -46,6 +48,7 @@ class Hunter:
         self._stopping = asyncio.Event()
         self._waits = False  # whether it was said that the store is away
         self._thread = ready_threads(1, "hunter")
+        self._busy_since: float | None = None  # the core's thread, on the monotonic reading
         self._logger = get("hunter")
 
     @property
@@ -63,7 +66,9 @@ class Hunter:
 
     def snapshot(self) -> Snapshot:
         """Return the numbers as they are now."""
-        self._parts.tally.put("stillgate_hunter_active", float(self.active))
+        self._parts.tally.put("stillgate_hunter_active", float(self.active and self._parts.lease.held))
+        if self._is_stuck():
+            self._parts.tally.put("stillgate_hunter_lag_seconds", self._busy())
         return self._parts.tally.snapshot()
 
     async def run(self) -> None:
@@ -87,7 +92,7 @@ class Hunter:
 
     async def _hunt(self) -> None:
         """Be the active one until the lease is lost or the end has come. Raises StoreUnavailable."""
-        keeping = asyncio.create_task(self._parts.lease.keep())
+        keeping = asyncio.create_task(self._parts.lease.keep(self._answers))
         try:
             self.active = True
             self._logger.info("this hunter is active")
@@ -137,4 +142,22 @@ class Hunter:
 
     async def _off(self, work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - of whatever function
         """Run what touches the core, in its thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        self._busy_since = self._parts.clock.monotonic()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._busy_since = None
+
+    def _busy(self) -> float:
+        """Return for how many seconds the core has been at what it does now."""
+        return 0.0 if self._busy_since is None else self._parts.clock.monotonic() - self._busy_since
+
+    def _is_stuck(self) -> bool:
+        return self._busy() > _STUCK_S
+
+    def _answers(self) -> bool:
+        """Tell whether this hunter can go on; who cannot says so."""
+        if self._is_stuck():
+            self._logger.error("the hunter's core does not answer; another may take over", seconds=round(self._busy()))
+            return False
+        return True

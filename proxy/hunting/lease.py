@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
@@ -42,10 +43,12 @@ class Lease:
         self._until = asked + TTL_S - _MARGIN_S if found.mine else 0.0
         return bool(found.mine)
 
-    async def keep(self) -> None:
-        """Renew it until it is lost, or until cancelled."""
+    async def keep(self, answers: Callable[[], bool]) -> None:
+        """Renew it until it is lost, or whoever acts under it does not answer: then it runs out; or until cancelled."""
         while self.held:
             await asyncio.sleep(TURN_S)
+            if not answers():
+                return
             try:
                 await self.take()
             except StoreUnavailable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -664,3 +665,32 @@ async def test_rows_that_are_no_findings_do_not_stop_a_hunter(store: Cuttable) -
         await store.write([Row("findings", campaign.id, b"{}")])
         await tell(store, 1, "d")
         assert max((await found(store))[0].members) == "d"
+
+
+async def test_whose_core_is_stuck_lets_another_take_over_and_its_lag_rises(
+    store: Cuttable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, freed = threading.Event(), threading.Event()
+
+    class Stuck(FakeHunt):
+        def judge(self, now: float) -> list[Finding]:
+            stuck.set()
+            freed.wait(60)
+            return super().judge(now)
+
+    monkeypatch.setattr(hunter_module, "_STUCK_S", 0.5)
+    async with hunter_on(store, kind=Stuck) as first:
+        try:
+            await until(lambda: answer(stuck.is_set()))
+            async with hunter_on(store) as second:
+                await until(lambda: answer(second.active), within=15.0)
+                lag = number(first.snapshot(), "stillgate_hunter_lag_seconds")
+                assert number(first.snapshot(), "stillgate_hunter_active") == 0
+                assert number(second.snapshot(), "stillgate_hunter_active") == 1
+                assert lag > 0.5
+                await asyncio.sleep(0.01)
+                assert number(first.snapshot(), "stillgate_hunter_lag_seconds") > lag
+                freed.set()
+                await until(lambda: answer(not first.active))
+        finally:
+            freed.set()
