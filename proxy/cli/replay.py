@@ -71,7 +71,8 @@ def replay(  # noqa: PLR0913 - every option is an argument
     """Send recorded traffic through a pack's engine and the hunter, on a virtual clock, and say what came of it.
 
     Flags that findings raise act on what follows. Each line is one exchange (ts, principal, peer, headers, method,
-    path, body, response) or a record of a decision log, which has no text: the engine alone judges it.
+    path, body, response) or a record of a decision log, which has neither text nor what links accounts: the
+    engine alone judges it, and no campaign is looked for, also where it has prints.
 
     Exit: 0 done, 1 some lines could not be read, 2 wrong usage, or a file cannot be used.
     """
