@@ -13,6 +13,7 @@ from proxy.cli.problems import Format, rendered
 from proxy.clock import SystemClock
 from proxy.documents.problem import Problem, Unreadable, has_errors
 from proxy.documents.strict_yaml import read
+from proxy.packs.archive import PACKS_FOLDER, PackArchive
 from proxy.rules.pack import Mode, Pack, Quota, Rule
 from proxy.rules.pack_loading import check_pack
 
@@ -25,6 +26,9 @@ def check(
     *,
     pack: Annotated[list[Path] | None, typer.Option("--pack", metavar="FILE", help="The same, as an option.")] = None,
     output: Annotated[Format, typer.Option("--format", help="github prints annotations for a workflow.")] = Format.TEXT,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A proxy's data folder: warns of what is in shadow there for 30 days.")
+    ] = None,
 ) -> None:
     """Show everything that is wrong with packs, and with the sets of patterns beside them.
 
@@ -35,9 +39,10 @@ def check(
         raise typer.BadParameter("name a pack, such as policies/default.yaml")
     exit_code, now = 0, SystemClock().wall()
     problems: list[Problem] = []
+    shadows = _shadows(data)
     for file in files:
         try:
-            found, wrong = check_pack(read(file), str(file), now)
+            found, wrong = check_pack(read(file), str(file), now, shadows=shadows)
         except Unreadable as unreadable:
             found, wrong = None, list(unreadable.problems)
             exit_code = _EXIT_UNREADABLE
@@ -51,6 +56,16 @@ def check(
     if shown := rendered(problems, output):
         typer.echo(shown)
     raise typer.Exit(exit_code)
+
+
+def _shadows(data: Path | None) -> dict[str, dict[str, float]]:
+    """Return since when what a proxy's pack has in shadow is there, by the pack's name."""
+    if data is None:
+        return {}
+    if not (data / PACKS_FOLDER).is_dir():
+        raise typer.BadParameter(f"{data} has no packs that were in force", param_hint="--data")
+    archive = PackArchive(data / PACKS_FOLDER)
+    return {revision.name: archive.shadow for revision in archive.revisions[-1:]}
 
 
 def _summary(file: str, pack: Pack) -> str:

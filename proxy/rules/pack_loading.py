@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from proxy.detectors import field_table
 from proxy.documents.problem import Problem, YamlProblems, has_errors, in_order
@@ -16,7 +17,7 @@ from proxy.rules.pack_checks import find_faults
 from proxy.rules.pack_models import find_unlisted
 from proxy.rules.pack_reading import read_parts
 from proxy.rules.pack_schema import PackFile
-from proxy.rules.pack_warnings import find_warnings
+from proxy.rules.pack_warnings import find_long_shadows, find_warnings
 from proxy.rules.quota_checks import find_unreachable
 
 # Other files that lie beside packs and are easily named in their place.
@@ -25,6 +26,7 @@ _OTHER_KINDS = {
     "PatternSet": "a set of patterns, which is checked with the packs beside its folder",
     "Settings": "the settings of a proxy, which name the pack under `pack`",
 }
+_NO_SHADOWS: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
 def load_pack(path: Path) -> Pack:
@@ -36,12 +38,16 @@ def load_pack(path: Path) -> Pack:
 
 
 def check_pack(
-    data: bytes, file: str, now: float | None = None, models: Collection[str] | None = None
+    data: bytes,
+    file: str,
+    now: float | None = None,
+    models: Collection[str] | None = None,
+    shadows: Mapping[str, Mapping[str, float]] = _NO_SHADOWS,
 ) -> tuple[Pack | None, list[Problem]]:
     """Return the pack, or None if it has an error, and every problem, warnings included, in the order of the file.
 
     `now` is Unix seconds, to warn of what has expired; without it nothing has. `models` are those of the settings that
-    the pack is to run with, if they are known.
+    the pack is to run with, if they are known. `shadows` say since when what is in shadow is, by the name of a pack.
     """
     try:
         document = parse(data, file)
@@ -59,4 +65,7 @@ def check_pack(
     if entry is None or has_errors(problems):
         return None, problems
     pack = build(entry, parts, hashlib.sha256(data).hexdigest())
-    return pack, in_order([*find_unreachable(document, pack), *find_warnings(document, pack, now)])
+    warnings = [*find_unreachable(document, pack), *find_warnings(document, pack, now)]
+    if now is not None:
+        warnings += find_long_shadows(document, pack, shadows.get(pack.name, {}), now)
+    return pack, in_order(warnings)

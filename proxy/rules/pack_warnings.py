@@ -5,17 +5,19 @@ Law: only a pack without an error gets here, and nothing here keeps it from bein
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from proxy.actions import REFUSING
 from proxy.actions.challenge import Challenge
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, Severity
 from proxy.rules.conditions import fields_of, tests_of
-from proxy.rules.pack import Campaign, Cel, Condition, Mode, OnError, Operator, Pack, Rule, Scope, Subject
+from proxy.rules.pack import Campaign, Cel, Condition, Mode, OnError, Operator, Pack, Quota, Rule, Scope, Subject
 from proxy.rules.reasons import names_in
 from proxy.store.distinct import DISTINCT_ERROR, SAMPLE
 
+_DAY_S = 86_400
+_SHADOW_DAYS = 30  # a week or two tell whom something would meet
 _SIGMAS = 3  # so many standard errors hold for 997 of 1,000 counts
 
 # What takes something out of an answer, or has another model write it; the caller cannot see that by himself.
@@ -36,6 +38,23 @@ def find_warnings(document: Document, pack: Pack, now: float | None) -> Iterator
         *_without_campaigns(pack),
     ):
         yield document.problem(path, message, severity=Severity.WARNING)
+
+
+def find_long_shadows(document: Document, pack: Pack, since: Mapping[str, float], now: float) -> Iterator[Problem]:
+    """Yield warnings about what has been in shadow for long; `since` is Unix seconds by `rule:ID` and the like."""
+    sections: Sequence[tuple[str, str, Sequence[Rule | Quota | Campaign]]] = (
+        ("rule", "rules", pack.rules),
+        ("quota", "quotas", pack.quotas),
+        ("campaign", "campaigns", pack.campaigns),
+    )
+    for kind, section, entries in sections:
+        for number, entry in enumerate(entries):
+            days = (now - since.get(f"{kind}:{entry.id}", now)) / _DAY_S
+            if entry.mode is Mode.SHADOW and days >= _SHADOW_DAYS:
+                message = f"the {kind} {entry.id} has been in shadow for {days:.0f} days: enforce it, or take it out"
+                own: Steps = (section, number, "mode")
+                place = own if document.get(own) is not None else (section, number)
+                yield document.problem(place, message, severity=Severity.WARNING)
 
 
 _Found = Iterator[tuple[Steps, str]]

@@ -9,6 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.cli.policy import policy
+from proxy.clock import SystemClock
+from proxy.packs.archive import Note, PackArchive
+from proxy.rules.pack_loading import load_pack
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = str(ROOT / "policies" / "default.yaml")
@@ -144,3 +147,18 @@ def test_a_set_of_patterns_that_cannot_be_used_is_a_problem_of_the_pack_beside_i
     result = run(str(pack))
     assert result.exit_code == 1
     assert "did you mean" in result.output
+
+
+@pytest.mark.parametrize(("days", "warned"), [(29, False), (31, True)])
+def test_what_is_in_shadow_for_long_is_warned_of_with_its_place(tmp_path: Path, days: int, warned: bool) -> None:
+    data = (ROOT / "policies" / "observe.yaml").read_bytes()
+    file = tmp_path / "pack.yaml"
+    file.write_bytes(data)
+    pack = load_pack(file)
+    since = SystemClock().wall() - days * 86_400
+    PackArchive(tmp_path / "data" / "packs").keep(pack, data, Note(since, "start"))
+    result = run(str(file), "--data", str(tmp_path / "data"))
+    assert result.exit_code == 0
+    assert (f"has been in shadow for {days} days: enforce it, or take it out" in result.output) is warned
+    assert "in shadow for" not in run(str(file)).output
+    assert run(str(file), "--data", str(tmp_path)).exit_code == 2
