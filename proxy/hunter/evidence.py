@@ -5,7 +5,8 @@ Laws:
 - What one honest occasion explains together (a launch, a course, a hackathon, a template that everybody copies: the
   same text, new accounts, one client, one place, one card, long answers to ever new questions) is capped together,
   below what a finding needs. And so is what one honest program explains (a product that asks by a timer: the same
-  text, one client, such answers to such questions, by turns, day and night). Who pays for all of them with one card
+  text, one client, such answers to such questions, by turns, day and night). What the text asks for counts beside
+  that, but once: all that it asks for besides is the same text's. Who pays for all of them with one card
   hides little: that they are even is explained by that occasion (a school), and that they do not rest in part (jobs).
 - Who uses one tool, whose client hardly anybody else has, may be even for its sake, and call from its servers: that is
   one place then, and evenness counts only once they were seen to work on at night.
@@ -146,6 +147,8 @@ def _odds(evidence: Sequence[Evidence]) -> float:
         for families in (_EITHER, _OCCASION, _PROGRAM)
     )
     rest = sum(entry.weight for entry in evidence if entry.family not in _EITHER | _OCCASION | _PROGRAM)
+    also = sum(sorted(entry.weight for entry in evidence if entry.family in WISHES)[:-1])
+    either, rest = either + also, rest - also  # the text is one, whatever it asks for besides
     even = max(0.0, sum(entry.weight for entry in evidence if entry.family == "volume"))
     pooled = {entry.family: entry.weight for entry in evidence if entry.family not in _NO_POOL}
     if PEER in pooled:

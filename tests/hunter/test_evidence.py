@@ -441,6 +441,15 @@ def test_the_clearest_wish_counts_in_full_and_the_others_for_a_quarter() -> None
     assert weights == [0.75, 0.75, 3.0]
 
 
+@pytest.mark.parametrize("kinds", [1, 2, 7])
+def test_an_honest_program_is_not_accused_for_how_many_things_its_one_text_asks_for(kinds: int) -> None:
+    of_program = {"text": 4.0, "client": 2.0, "output": 2.0, "payload": 1.0, "volume": 5.0, "rhythm": 4.0}
+    asked = [3.0, *[0.75] * (kinds - 1)]
+    weights = {**of_program, **dict(zip(WISHES, asked, strict=False))}
+    found = [Evidence(family, weight, "", {}) for family, weight in weights.items()]
+    assert confidence(found) == confidence(found[: len(of_program) + 1]) < 0.9
+
+
 def test_every_family_is_capped_and_one_alone_makes_no_finding() -> None:
     everything = _Scene(
         lambda n: {"peer": f"of-{n % 4}", "links": (("payment", f"of-{n % 4}"), ("sign_up", f"of-{n % 4}")), "agent": "one",
