@@ -16,7 +16,7 @@ from proxy.hunter.chance import SUSPICIOUS, dealt_out
 from proxy.hunter.ids import Numbers
 from proxy.hunter.postings import Postings
 
-_USES_LEAST = 3.0  # of a print by an account, on average: fewer say nothing of evenness
+USES_LEAST = 3.0  # of a print by an account, on average: fewer say nothing of evenness
 # The shape from which on nobody need ask: the variance is too large for work that is dealt out.
 _UNEVEN_SHAPE = 3.0
 
@@ -36,7 +36,7 @@ def mark_dealt(
     totals = np.diff(places)
     mean = np.bincount(place, times, minlength=len(numbers)) / totals
     variance = np.bincount(place, times**2, minlength=len(numbers)) / totals - mean**2
-    even = (mean >= _USES_LEAST) & (variance < mean + mean**2 / _UNEVEN_SHAPE)
+    even = (mean >= USES_LEAST) & (variance < mean + mean**2 / _UNEVEN_SHAPE)
     dealt, asked_at = postings.prints["dealt"], postings.prints["asked_at"]
     known, fresh = ~usual.yardstick, np.zeros(len(usual.yardstick), np.bool_)
     starts = np.searchsorted(prints, numbers)

@@ -2,7 +2,8 @@
 hang together by payment and addresses alone.
 
 A suspicion accuses nobody; it says where to look closer. Prints are looked at again when their users have grown by an
-eighth, or their uses to twice as many, so that a print costs little however long it lives.
+eighth, or their uses to twice as many, by an eighth where they ask for what tells, so that a print costs little however
+long it lives.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from proxy.fingerprint.distinct import distinct
 from proxy.hunter.background import AGE_BINS, Background
 from proxy.hunter.chance import SUSPICIOUS, Floats, excess
-from proxy.hunter.dealing import mark_dealt
+from proxy.hunter.dealing import USES_LEAST, mark_dealt
 from proxy.hunter.ids import Numbers
 from proxy.hunter.postings import Postings
 
@@ -67,7 +68,7 @@ def suspicious_prints(
         prints, owners, times = postings.users_of(marked)
         found.extend(_suspicious(prints, owners, keys, tenants, usual, told, least))
         mark_dealt(postings, prints, owners, times, tenants, usual)
-        asking.extend(_asking(prints, owners, postings.prints["dealt"], keys, usual, told))
+        asking.extend(_asking(postings, prints, owners, times, keys, usual, told))
     joined = {suspicion.key for suspicion in found}
     in_order = sorted(found, key=lambda suspicion: (-round(suspicion.part, 1), -suspicion.weight))
     return [*in_order, *(suspicion for suspicion in asking if suspicion.key not in joined)]
@@ -164,27 +165,37 @@ def _suspicious(
 
 
 def _asking(
-    prints: Numbers, owners: Numbers, dealt: NDArray[np.bool_], keys: NDArray[np.uint64], usual: Background, told: Told
+    postings: Postings,
+    prints: Numbers,
+    owners: Numbers,
+    times: Numbers,
+    keys: NDArray[np.uint64],
+    usual: Background,
+    told: Told,
 ) -> Iterator[Suspicion]:
     """Look at the prints of texts that are dealt out, for what their users ask for.
 
     Of old accounts that share nothing only this tells. Without an even hand behind it, every prompt of those who like
-    reasoning would be looked at.
+    reasoning would be looked at. But whether a text is dealt out may show at some hours only: each time that some of
+    its users have just begun, it looks uneven. So those that ask for what tells are looked at again soon.
     """
     by_hand = np.zeros(len(usual.yardstick), np.bool_)
-    by_hand[owners[dealt[prints]]] = True
-    if not by_hand.any():
-        return
+    by_hand[owners[postings.prints["dealt"][prints]]] = True
     numbers, row_of, users_of = np.unique(prints, return_inverse=True, return_counts=True)
-    wanted = 2 * np.bincount(row_of, by_hand[owners]) >= users_of
-    wanted &= ~(told.prints[numbers] & _mostly_of_one(row_of, told.findings[owners], len(numbers)))
+    dealt = 2 * np.bincount(row_of, by_hand[owners], len(numbers)) >= users_of
+    looked_at = dealt | (np.bincount(row_of, times, len(numbers)) >= USES_LEAST * users_of)
+    looked_at &= ~(told.prints[numbers] & _mostly_of_one(row_of, told.findings[owners], len(numbers)))
+    mine = looked_at[row_of]
+    rows, who = row_of[mine], owners[mine]
+    asking = [np.bincount(rows, column[who], len(numbers)) for column in usual.fixed.asking.T]
+    weights = excess(np.stack(asking, axis=1), users_of[:, None], usual.wishes.ravel()).max(axis=1)
+    wanted = looked_at & (weights >= SUSPICIOUS)
+    soon = numbers[wanted & ~dealt]
+    postings.prints["asked_uses"][soon] = postings.prints["uses"][soon] // _MORE_USE * (_GROWTH + 1) // _GROWTH
     ends = users_of.cumsum()
-    for row in np.flatnonzero(wanted).tolist():
+    for row in np.flatnonzero(wanted & dealt).tolist():
         users = owners[ends[row] - users_of[row] : ends[row]]
-        asking = usual.fixed.asking[users].sum(axis=0)
-        weight = float(excess(asking, len(users), usual.wishes.ravel()).max())
-        if weight >= SUSPICIOUS:
-            yield Suspicion(weight, int(keys[numbers[row]]), users, len(users))
+        yield Suspicion(float(weights[row]), int(keys[numbers[row]]), users, len(users))
 
 
 def _mostly_of_one(rows: NDArray[np.intp], findings: Numbers, count: int) -> NDArray[np.bool_]:

@@ -707,6 +707,24 @@ def test_a_text_that_is_dealt_out_is_suspicious_by_what_it_asks_for(each: int, a
     assert all(set(suspicion.accounts.tolist()) == set(old.tolist()) for suspicion in told)
 
 
+@pytest.mark.parametrize(("asking", "again"), [(0.9, True), (0.0, False)])
+def test_a_text_that_asks_for_what_tells_is_looked_at_again_when_it_is_used_an_eighth_more(
+    asking: float, *, again: bool
+) -> None:
+    scene = _Scene()
+    old = np.flatnonzero(scene.usual.ordinary)[::4]
+    rows, half = scene.accounts.rows, len(old) // 2
+    rows["wishes"][old, 0] = asking * rows["exchanges"][old]
+    scene.usual = background(scene.accounts, scene.links, scene.ledger, ~scene.usual.ordinary, _NOW)
+    _post(scene, {5: np.concatenate([np.repeat(old[:half], 24), old[half:]])})  # some are through, others begin
+    looked_at: list[int] = []
+    for _ in range(2):
+        assert suspicious_prints(scene.postings, rows["tenant"], scene.usual, _nothing_told(scene), 8) == []
+        looked_at.append(int(scene.postings.prints["asked_uses"][0]))
+        _post(scene, {5: np.repeat(old[half:], 4)})
+    assert (looked_at[0] != looked_at[1]) is again
+
+
 @pytest.mark.parametrize(("less_than_half", "has_print", "news"), [(0, True, False), (2, True, True), (0, False, True)])
 def test_what_joins_the_members_of_a_finding_by_a_print_that_it_has_is_no_news(
     less_than_half: int, *, has_print: bool, news: bool
