@@ -65,8 +65,13 @@ def text(case: Case) -> list[Evidence]:
 
 
 def age(case: Case) -> list[Evidence]:
-    """Weigh that they were opened within a short time of each other."""
-    ages = case.usual.ages[case.members]
+    """Weigh that they were opened within a short time of each other.
+
+    Members are chosen by that as well. So where most who send the text are, those who do not fit count with them.
+    """
+    mostly = case.has_text and len(case.members) >= _HALF * len(case.users)
+    judged = case.users if mostly else case.members
+    ages = case.usual.ages[judged]
     known = ages >= 0
     if known.sum() < _HALF * len(ages):
         return []
@@ -80,11 +85,12 @@ def age(case: Case) -> list[Evidence]:
             low = int(weights.argmax())
             best, hits, usual, width = float(weights.max()), int(inside[low]), float(expected[low]), size
     weight = max(0.0, best - _WINDOWS)
-    opened = case.column("opened")[(ages >= low) & (ages < low + width)]
+    opened = case.accounts.rows["opened"][judged][(ages >= low) & (ages < low + width)]
     if not weight:
         return []
+    whose = "accounts that send the text" if len(judged) > len(case.members) else "accounts"
     sentence = (
-        f"{hits} of {int(known.sum())} accounts were opened between {_day(opened.min())} and {_day(opened.max())}, "
+        f"{hits} of {int(known.sum())} {whose} were opened between {_day(opened.min())} and {_day(opened.max())}, "
         f"as {usual:.0%} of all accounts were."
     )
     return [

@@ -533,6 +533,15 @@ def test_nobody_is_accused_at_once_before_it_shows_how_evenly_they_send(
     assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
 
 
+@pytest.mark.parametrize(("others", "of"), [(0, 20), (10, 30), (40, 20)])
+def test_who_sends_the_text_and_does_not_fit_counts_where_most_who_send_it_are_members(others: int, of: int) -> None:
+    scene = _Scene(lambda n: {"opened": _NOW - _DAY_S * (10 + 4 * n)})
+    case = scene.case()
+    strangers = np.flatnonzero(scene.usual.ordinary)[:others].astype(np.int32)
+    case = replace(case, users=np.sort(np.concatenate([case.members, strangers])))
+    assert _only(age(case)).numbers["of"] == of
+
+
 @pytest.mark.parametrize("new", [20, 12, 8])
 def test_how_far_a_family_counts_goes_by_how_many_it_is_true_of(new: int) -> None:
     scene = _Scene(lambda n: {} if n < new else {"opened": _NOW - _DAY_S * (30 + 30 * n)})
