@@ -20,7 +20,7 @@ from proxy.wire import Path, edited
 
 _MAX_LANES = 1 << 14
 # Of the request, in each response.
-_TOLD = ("instructions", "max_output_tokens", "temperature", "tool_choice", "tools", "top_logprobs")
+_TOLD = ("instructions", "max_output_tokens", "prompt", "temperature", "tool_choice", "tools", "top_logprobs")
 
 
 class ResponseRetelling:

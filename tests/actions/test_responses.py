@@ -170,6 +170,7 @@ def test_a_handle_that_this_tenant_was_not_given_is_refused(seal: str) -> None:
         ([("clamp", {"max_output_tokens": 40, "temperature": {"max": 0.5}})], {"max_output_tokens", "temperature"}),
         ([("clamp", {"tools": 1})], {"tool_choice", "tools"}),
         ([("drop", ["logprobs"])], {"top_logprobs"}),
+        ([("clamp", {"images": 1})], {"prompt"}),
         ([("mark", {"style": True, "words": False})], {"instructions"}),
     ],
 )
@@ -178,10 +179,12 @@ async def test_what_was_asked_is_told_in_the_callers_own_words(
 ) -> None:
     asked: dict[str, Any] = {"instructions": "Rhyme.", "temperature": 1.5, "top_logprobs": 5, "tools": named("a", "b")}
     asked["tool_choice"] = {"type": "allowed_tools", "mode": "auto", "tools": named("a", "b")}
+    shown = {name: {"type": "input_image", "image_url": f"https://example.com/{name}.png"} for name in "ab"}
+    asked["prompt"] = {"id": "pmpt_1", "variables": shown}
     sent: dict[str, Any] = {"instructions": "Rhyme. And so on.", "temperature": 0.5, "max_output_tokens": 40}
-    sent |= {"top_logprobs": 0, "tools": named("a"), "tool_choice": "auto"}
+    sent |= {"top_logprobs": 0, "tools": named("a"), "tool_choice": "auto", "prompt": {"id": "pmpt_1", "variables": {}}}
     final, bytes_ = await answered(Ladder(*actions), ["a"], response(**asked), streamed=streamed, **sent)
-    names = ("instructions", "max_output_tokens", "temperature", "tool_choice", "tools", "top_logprobs")
+    names = ("instructions", "max_output_tokens", "prompt", "temperature", "tool_choice", "tools", "top_logprobs")
     assert {name: final[name] for name in names} == {
         name: asked.get(name) if name in told else sent[name] for name in names
     }
