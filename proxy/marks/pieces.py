@@ -49,8 +49,9 @@ _KEYWORDS = re.compile(
     r"|RETURN|SELECT|THEN|UNTIL|UPDATE|VALUES|WHEN|WHERE|WHILE)(?![\w'’-])"  # noqa: RUF001 - an apostrophe
 )
 # Where a line has no sign at its end and the next run had still had room in it, what follows is no prose, which is
-# wrapped at more or not at all. Nor is a line of a paragraph that stands this much further in than the one before it.
-_COLUMN = 50
+# wrapped at more than the first of these, or as wide as its other lines up to the second, or not at all. Nor is a line
+# of a paragraph that stands this much further in than the one before it.
+_NARROW, _COLUMN = 30, 50
 _FURTHER = 2
 # A line with one of these is code or a formula from there on; so is all up to a blank line, unless the line began as
 # prose or an item of a list does.
@@ -160,7 +161,8 @@ class Zones:
         self._last = ""  # the last character before this run's white space
         self._list = False  # an item of a list has begun in this paragraph, or before an indented one
         self._plain = False  # the line before may be prose
-        self._width = self._indent = 0  # of the line, of which the first counts from the run with which it begins
+        self._width = self._indent = 0  # of the line
+        self._widest = 0  # line of this paragraph
         self._fence = ""
         self._until = ""  # what ends a span: of code, a formula, a quotation, what is bold
         self._starts = True
@@ -279,12 +281,14 @@ class Zones:
         self._opens = self._opens or blank or before == ":"
         self._list = _BULLET.fullmatch(run) is not None or (self._list and (not blank or indent > 0))
         if blank:
-            self._block = self._block and indent > 0
+            self._block, self._widest = self._block and indent > 0, 0
         elif self._plain and not (self._line or self._list or before == ":"):
-            unended = self._width + len(run) < _COLUMN and (before.isalnum() or before in ")]_")
+            self._widest = max(self._widest, self._width)
+            unended = self._width + len(run) < max(_NARROW, min(_COLUMN, self._widest))
+            unended = unended and (before.isalnum() or before in ")]_")
             self._block = self._block or unended or indent >= self._indent + _FURTHER
         self._block = self._block or _KEYWORDS.match(run) is not None
-        self._plain, self._width, self._indent = not self._line, 0, indent
+        self._plain, self._width, self._indent = not self._line, -len(gap), indent
         if self._opens and not self._line:
             self._opens = False
             self._block = self._block or _CODE_OPENERS.match(run) is not None

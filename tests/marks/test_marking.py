@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from itertools import pairwise
 
 import pytest
@@ -283,3 +284,13 @@ def test_of_a_long_answer_the_beginning_is_marked_and_the_rest_comes_as_it_is() 
     assert made == marked(long, "c-1")
     assert made.endswith(PROSE * 20)
     assert MASTER  # the same secret on every replica
+
+
+@pytest.mark.parametrize("columns", [40, 44, 48, 60, 72])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_prose_that_is_wrapped_is_marked_as_if_it_were_not(columns: int, end: str) -> None:
+    """A caller can ask for lines as short as that."""
+    text = "It is often used because it does not fail, for example in a large house where nobody is. " * 6
+    paragraph = text.strip()
+    wrapped = end.join(textwrap.wrap(paragraph, columns, break_on_hyphens=False))
+    assert marked(wrapped, "c-3").split() == marked(paragraph, "c-3").split()
