@@ -1,1 +1,1 @@
-"""The rooms behind `proxy.admin`: who asks, what each route does, and how it is said."""
+"""What is behind `proxy.admin`: who asks, what each route does, and how it is said."""

@@ -1,1 +1,1 @@
-"""The hunter at work: told through the store, one active of all that run, safe against its own death."""
+"""The hunter at work: told through the store, one active of all; how its findings act, and what people say of them."""

@@ -1,1 +1,1 @@
-"""What a key of the deployment is needed for: names, tags, seals and turns that nobody else can make or read."""
+"""What a key of the deployment is needed for: names, tags, seals, turns; keys of samples, and another master secret."""

@@ -1,1 +1,1 @@
-"""The policy language: packs, their checks, and the quotas that hold callers to them."""
+"""The policy language: packs and their checks, conditions, signals, flags, campaigns, the ladder, engine and quotas."""
