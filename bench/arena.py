@@ -85,7 +85,8 @@ def summarised(rounds: Sequence[Round]) -> dict[str, Any]:
 def show(console: Console, found: Mapping[str, Any]) -> None:
     """Print the figures as tables."""
     seeds = len(found["seeds"])
-    table = Table("campaign", "recall", "worst", "findings", "purity", "leaked", "worst", title=f"{seeds} seeds")
+    heads = ("campaign", "recall", "worst", "findings at most", "purity", "leaked", "worst")
+    table = Table(*heads, title=f"{seeds} seeds")
     for name, row in found["campaigns"].items():
         shares = [f"{row[key]:.1%}" for key in ("recall", "recall_worst")]
         leaks = [f"{row[key]:.1%}" for key in ("leaked", "leaked_worst")]
@@ -114,7 +115,7 @@ def _campaign(name: str, rounds: Sequence[Round]) -> dict[str, float]:
     return {
         "recall": median(row["recall"] for row in rows),
         "recall_worst": min(row["recall"] for row in rows),
-        "findings": median(row["findings"] for row in rows),
+        "findings": max(row["findings"] for row in rows),
         "purity": min(purities, default=0.0),
         "leaked": median(row["leaked_share"] for row in rows),
         "leaked_worst": max(row["leaked_share"] for row in rows),

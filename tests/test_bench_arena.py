@@ -12,11 +12,11 @@ from rich.console import Console
 from bench.arena import Round, seeds_of, show, summarised
 
 
-def score(recall: float, leaked: float, flagged: int = 0) -> dict[str, Any]:
+def score(recall: float, leaked: float, flagged: int = 0, findings: int = 2) -> dict[str, Any]:
     return {
         "campaigns": {
             "hydra": {
-                "findings": 2,
+                "findings": findings,
                 "accounts": 10,
                 "recall": recall,
                 "exchanges": 100,
@@ -35,7 +35,7 @@ def score(recall: float, leaked: float, flagged: int = 0) -> dict[str, Any]:
 
 ROUNDS = [
     Round(1, score(0.9, 0.1), 1000, 2.0, 100.0),
-    Round(2, score(0.5, 0.4, 1), 1000, 3.0, 150.0),
+    Round(2, score(0.5, 0.4, 1, findings=3), 1000, 3.0, 150.0),
     Round(3, score(0.8, 0.2), 1000, 5.0, 90.0),
 ]
 
@@ -45,7 +45,7 @@ def test_medians_worsts_and_sums_are_told() -> None:
     assert found["campaigns"]["hydra"] == {
         "recall": 0.8,
         "recall_worst": 0.5,
-        "findings": 2,
+        "findings": 3,
         "purity": 0.9,
         "leaked": 0.2,
         "leaked_worst": 0.4,
