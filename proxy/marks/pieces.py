@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from proxy.marks.code_signs import CODE_OPENERS, KEYWORDS, OPERATORS, ends_early
+
 MOST_CHARS: Final = 96  # of a run, or of white space; what is longer is no prose
 _RUN = re.compile(r"(\s*+)(\S++)(?=\s)")
 _SHAPE = re.compile(r"([(\[*_]*)([^\W\d_]+(?:['’][^\W\d_]+)?)([)\]*_.,;:!?…]*)")  # noqa: RUF001 - an apostrophe
@@ -34,28 +36,8 @@ _INDENT = 4  # columns from which on a line is code
 # What begins a line that is a heading, a quotation, a table, markup, an image or a link, data, or a comment in code.
 _LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-", "//", "/*", "--")
 _RULE = re.compile(r"([=~^*_+-])\1{2,}")  # a line drawn below a title
-# What begins a paragraph, or what a colon leads to, that is code without a fence: prose begins in a capital.
-_CODE_OPENERS = re.compile(
-    r"(?:ALTER|CREATE|DELETE|INSERT|SELECT|UPDATE|WITH"
-    r"|alter|begin|create|delete|drop|explain|grant|insert|merge|revoke|select|truncate|update|with"
-    r"|assert|async|await|class|const|declare|def|do|elif|else|enum|export|fn|for|foreach|from|func|function|if|import"
-    r"|interface|let|module|namespace|package|print|printf|private|public|raise|repeat|require|return|set|static|struct"
-    r"|tell|throw|try|type|unless|until|use|using|var|while)(?![\w'’-])|[a-z_][\w.]*\("  # noqa: RUF001 - an apostrophe
-    r"|(?:Feature|Scenario):"
-)
-# What begins a line of code wherever it stands: keywords in capitals, as in SQL, COBOL and what textbooks write.
-_KEYWORDS = re.compile(
-    r"(?:AND|BEGIN|DELETE|ELSE|ELSIF|ELSEIF|FOR|FROM|GROUP|HAVING|IF|INNER|INSERT|JOIN|MOVE|OR|ORDER|PERFORM|REPEAT"
-    r"|RETURN|SELECT|THEN|UNTIL|UPDATE|VALUES|WHEN|WHERE|WHILE)(?![\w'’-])"  # noqa: RUF001 - an apostrophe
-)
-# Where a line has no sign at its end and the next run had still had room in it, what follows is no prose, which is
-# wrapped at more than the first of these, or as wide as its other lines up to the second, or not at all. Nor is a line
-# of a paragraph that stands this much further in than the one before it.
-_NARROW, _COLUMN = 30, 50
+# A line of a paragraph that stands this much further in than the one before it is no prose.
 _FURTHER = 2
-# A line with one of these is code or a formula from there on; so is all up to a blank line, unless the line began as
-# prose or an item of a list does.
-_OPERATORS = frozenset({"=", "==", "===", "!=", ":=", "+=", "-=", "<=", ">=", "&&", "||"})
 _PROSE_OPENERS = re.compile(r"(?![A-Z][A-Z\d_]+$)[^\W\d_a-z]|(?:[-*+•]|\d{1,3}[.)])$")
 _SPANS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)", "<code": "</code>"}
 _DATA_OPENERS = ("{", "[", "<")  # an answer that begins so is no prose
@@ -212,7 +194,7 @@ class Zones:
         """Take the signs around a word apart; False if the run is no plain word."""
         match = _SHAPE.fullmatch(run)
         if match is None:
-            self._line = run in _OPERATORS
+            self._line = run in OPERATORS
             self._block = self._line and not self._prose
             self._open(run)
             return False
@@ -284,14 +266,13 @@ class Zones:
             self._block, self._widest = self._block and indent > 0, 0
         elif self._plain and not (self._line or self._list or before == ":"):
             self._widest = max(self._widest, self._width)
-            unended = self._width + len(run) < max(_NARROW, min(_COLUMN, self._widest))
-            unended = unended and (before.isalnum() or before in ")]_")
-            self._block = self._block or unended or indent >= self._indent + _FURTHER
-        self._block = self._block or _KEYWORDS.match(run) is not None
+            early = ends_early(before, self._width + len(run), self._widest)
+            self._block = self._block or early or indent >= self._indent + _FURTHER
+        self._block = self._block or KEYWORDS.match(run) is not None
         self._plain, self._width, self._indent = not self._line, -len(gap), indent
         if self._opens and not self._line:
             self._opens = False
-            self._block = self._block or _CODE_OPENERS.match(run) is not None
+            self._block = self._block or CODE_OPENERS.match(run) is not None
         return self._line or self._block
 
 
