@@ -59,18 +59,19 @@ class Ladder:
         counted = tuple(sorted(flags.values(), key=lambda flag: (-flag.score, flag.name)))
         score = sum(flag.score for flag in counted)
         reached = [number for number, rung in enumerate(self._rungs) if score >= rung.score]
-        highest = max((number for number in reached if self._approved(number, counted)), default=-1)
-        waiting = tuple(self._rungs[number].name for number in reached if not self._approved(number, counted))
+        approved = [number for number in reached if self._approved(number, counted)]
+        highest = approved[-1] if approved else -1
+        waiting = tuple(self._rungs[number].name for number in reached if number not in approved)
         capping = []
         for exemption in caps:
             most = self._order[str(exemption.max_rung)]
             if most < highest:
                 capping.append(exemption.id)
-        cap = min([highest, *(self._order[str(exemption.max_rung)] for exemption in caps)])
-        rungs = tuple(rung for number, rung in enumerate(self._rungs[: cap + 1]) if self._approved(number, counted))
+        cap = min([highest, *[self._order[str(exemption.max_rung)] for exemption in caps]])
+        rungs = tuple(self._rungs[number] for number in approved if number <= cap)
         return Standing(score, counted, rungs, waiting), capping
 
     def _approved(self, number: int, flags: Sequence[Flag]) -> bool:
         rung = self._rungs[number]
         people = _PEOPLE[rung.approval]
-        return sum(flag.score for flag in flags if len(flag.confirmed_by) >= people) >= rung.score
+        return sum([flag.score for flag in flags if len(flag.confirmed_by) >= people]) >= rung.score

@@ -8,13 +8,13 @@ from proxy.store.base import MAX_UNITS, SLOTS, Grant
 class UnitWindow:
     """The charged slots of one window; all of them live once `advance` was called. `total` is what they come to."""
 
-    __slots__ = ("_oldest", "slots", "total", "window_ms")
+    __slots__ = ("_newest", "_oldest", "slots", "total", "window_ms")
 
     def __init__(self, window_ms: int) -> None:
         self.window_ms = window_ms
         self.slots: dict[int, int] = {}
         self.total = 0
-        self._oldest = 0  # no charged slot is older
+        self._oldest = self._newest = 0  # no charged slot is older, and none newer
 
     def begins(self, slot: int) -> int:
         """Return the first whole millisecond in which a slot has begun."""
@@ -23,9 +23,14 @@ class UnitWindow:
     def advance(self, now: int) -> int:
         """Drop the slots that are wholly older than the window; return the slot of the present. `now` in ms."""
         present = now * SLOTS // self.window_ms
-        if self.slots and self._oldest < present - SLOTS:
-            self.slots = {slot: units for slot, units in self.slots.items() if slot >= present - SLOTS}
-            self.total = sum(self.slots.values())
+        first = present - SLOTS
+        if self._oldest < first and self.slots:
+            if self._newest < first:  # as of nearly everybody who comes back to a short window
+                self.slots.clear()
+                self.total = 0
+            else:
+                for slot in [slot for slot in self.slots if slot < first]:
+                    self.total -= self.slots.pop(slot)
             self._oldest = min(self.slots, default=present)
         return present
 
@@ -35,6 +40,7 @@ class UnitWindow:
         if held is None:
             held = 0
             self._oldest = min(self._oldest, slot) if self.slots else slot
+            self._newest = max(self._newest, slot)
         added = min(max(units, -held), MAX_UNITS - self.total)
         self.slots[slot] = held + added
         self.total += added
