@@ -12,8 +12,10 @@ has the same whatever its Python.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,111 +26,130 @@ Canonical: TypeAlias = NDArray[np.uint8] | NDArray[np.uint32]
 END = 0x33000  # no letter has a code as high as this
 _TABLE = Path(__file__).with_name("characters.txt")
 _ASCII = 128
-_ALL_OF_ASCII = bytes(range(_ASCII))
-_FEW_ONE_IN = 4  # bytes
-_SPELLED = 1 << 20  # added to the number of a row: what stands for several characters
-_MARK = 1 << 24  # added to a mark, which counts after some letters only
-_LETTER = np.uint32(_MARK - 1)
-_PAGE_BITS = np.uint32(8)  # of a code: what is above them is its page of Unicode
+_MARK = 1 << 20  # added to a mark, which counts after some letters only
+_SPELLED = 1 << 24  # of what stands for several characters, which are in its row
+_LETTERS = _MARK - 1  # all bits that a letter can have
+_PAGE = np.uint32(0xFF)  # two codes that differ in none but these bits are of one page of Unicode
 _ROW = 4
 _BLOCK = 1 << 16  # characters at a time: what is made of them stays in the processor's cache
 _HANGUL_FIRST, _HANGUL_END = 0xAC00, 0xD7A4
 _LEADS, _VOWELS, _TAILS = 0x1100, 0x1161, 0x11A7
 _VOWEL_COUNT, _TAIL_COUNT = 21, 28
 
+# What characters stand for, marks as such; all bits of them; and the places there of two places in the text.
+_Letters: TypeAlias = tuple[Canonical, int, int, int]
+
+
+class Characters(NamedTuple):
+    """The characters of a text, those of a part of it by itself, and at least the bits that the codes of all have.
+
+    Of what is ASCII alone no bits are told.
+    """
+
+    whole: Canonical
+    part: Canonical
+    bits: int
+
 
 class Alphabet:
-    """What every character stands for; takes 1 MB and some milliseconds to load."""
+    """What every character stands for; takes 4 MB and some milliseconds to load."""
 
     def __init__(self) -> None:
         self._table, self._rows = _tables(_TABLE.read_text(encoding="ascii"))
         plain = [int(code) for code in self._table[:_ASCII]]
         self._ascii = bytes(plain) + bytes(_ASCII)
         self._dropped = bytes(code for code, stands in enumerate(plain) if not stands)
-        self._dropped_too = self._dropped + bytes(range(_ASCII, 2 * _ASCII))
-
-    def plain(self, text: str) -> bytes | None:
-        """Return the characters of a text that has no letters beyond ASCII, None for any other that has such.
-
-        Of such texts the characters of all together are those of each, one after the other. Typographic quotes, dashes
-        and emoji are no letters, and whoever writes English writes them.
-        """
-        if text.isascii():
-            return text.encode("ascii").translate(self._ascii, self._dropped)
-        data = text.encode("utf-8", "surrogatepass")
-        beyond = data.translate(None, _ALL_OF_ASCII)
-        if len(beyond) * _FEW_ONE_IN > len(data):  # another script
-            return None
-        codes = beyond.decode("utf-8", "surrogatepass").encode("utf-32-le", "surrogatepass")
-        if self._table.take(np.frombuffer(codes, "<u4"), mode="clip").any():
-            return None
-        return data.translate(self._ascii, self._dropped_too)
 
     def canonical(self, text: str) -> Canonical:
         """Return the characters that a text is made of."""
-        plain = self.plain(text)
-        if plain is not None:
-            return np.frombuffer(plain, np.uint8)
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+        return self.with_part("", text, "").whole
+
+    def with_part(self, before: str, part: str, after: str) -> Characters:
+        """Return the characters of three texts read as one, and those of the second."""
+        if before.isascii() and part.isascii() and after.isascii():
+            inner = self._plain(part)
+            whole = b"".join((self._plain(before), inner, self._plain(after)))
+            return Characters(np.frombuffer(whole, np.uint8), np.frombuffer(inner, np.uint8), 0)
+        codes = np.frombuffer(f"{before}{part}{after}".encode("utf-32-le", "surrogatepass"), "<u4")
+        found, bits, begin, end = self._letters(codes, len(before), len(before) + len(part))
+        inside = found[begin:end]
+        if bits >= _MARK:
+            inside, found = _without_stray_marks(inside), _without_stray_marks(found)
+        return Characters(_narrow(found), _narrow(inside), bits & _LETTERS)
+
+    def _plain(self, text: str) -> bytes:
+        return text.encode("ascii").translate(self._ascii, self._dropped)
+
+    def _letters(self, codes: NDArray[np.uint32], begin: int, end: int) -> _Letters:
+        """Return what characters stand for, and where there what is between two places here begins and ends."""
         if codes.size <= _BLOCK:
-            found = self._letters(codes)
-        else:
-            found = np.concatenate([self._letters(codes[at : at + _BLOCK]) for at in range(0, codes.size, _BLOCK)])
-        if found.size and found.max() >= _MARK:
-            found = _without_stray_marks(found)
-        return found.astype(np.uint8) if not found.size or found.max() < _ASCII else found
+            return self._letters_of_block(codes, begin, end)
+        blocks = [
+            self._letters_of_block(codes[at : at + _BLOCK], max(begin - at, 0), max(end - at, 0))
+            for at in range(0, codes.size, _BLOCK)
+        ]
+        letters, bits, begins, ends = zip(*blocks, strict=True)
+        return np.concatenate(letters), reduce(or_, bits), sum(begins), sum(ends)
 
-    def _letters(self, codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Return what characters stand for, marks as such."""
+    def _letters_of_block(self, codes: NDArray[np.uint32], begin: int, end: int) -> _Letters:
         found: NDArray[np.uint32] = self._table.take(codes, mode="clip")  # the last place of the table is nothing
-        if found.max() >= _SPELLED:
-            found = self._spell_out(found)
-        return found.compress(found != 0)
+        bits = int(np.bitwise_or.reduce(found))
+        if bits < _ASCII:
+            data = found.astype(np.uint8).tobytes()
+            parts = [each.translate(None, b"\0") for each in (data[:begin], data[begin:end], data[end:])]
+            begin = len(parts[0])
+            return np.frombuffer(b"".join(parts), np.uint8), bits, begin, begin + len(parts[1])
+        if bits & _SPELLED:
+            found = self._rows.take(codes, axis=0, mode="clip").ravel()
+            begin, end = begin * _ROW, end * _ROW
+        there = found != 0
+        letters: NDArray[np.uint32] = found.compress(there)
+        return letters, bits & ~_SPELLED, int(np.count_nonzero(there[:begin])), int(np.count_nonzero(there[:end]))
 
-    def _spell_out(self, found: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        spelled = (found & _SPELLED) != 0
-        if not spelled.any():
-            return found
-        wide = np.zeros((found.size, _ROW), np.uint32)
-        wide[:, 0] = found
-        wide[spelled] = self._rows[found[spelled] - _SPELLED]
-        return wide.ravel()
+
+def _narrow(characters: Canonical) -> Canonical:
+    """Return characters as bytes if all are ASCII."""
+    if characters.dtype == np.uint8:
+        return characters
+    if not characters.size or (characters[0] < _ASCII and characters.max() < _ASCII):
+        return characters.astype(np.uint8)
+    return characters
 
 
-def _without_stray_marks(found: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _without_stray_marks(found: Canonical) -> NDArray[np.uint32]:
     """Drop marks after letters of another script and after nothing: they are there to disguise.
 
     A script that has marks stands with its letters on one page of Unicode, but for a few rare letters.
     """
     marks = found >= _MARK
-    codes: NDArray[np.uint32] = np.bitwise_and(found, _LETTER)
+    codes: NDArray[np.uint32] = found & np.uint32(_LETTERS)
+    if found.size and found[0] < _MARK and not np.count_nonzero(marks[1:] & (codes[1:] ^ codes[:-1] > _PAGE)):
+        return codes  # each stands after a letter of its own, or after another such mark
     places = np.arange(1, found.size + 1)
     places[marks] = 0
     bearer = np.concatenate((np.zeros(1, np.uint32), codes))[np.maximum.accumulate(places)]
-    return codes.compress(~marks | (bearer >> _PAGE_BITS == codes >> _PAGE_BITS))
+    return codes.compress(~marks | (bearer ^ codes <= _PAGE))
 
 
 def _tables(text: str) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Read the file of characters: what each one is, and the rows of what is several."""
-    table, rows = np.zeros(END, np.uint32), [(0,) * _ROW]
+    """Read the file of characters: the bits of what each one stands for, and what it stands for, in a row for each."""
+    rows = np.zeros((END, _ROW), np.uint32)
     lines = [line.partition("; ") for line in text.splitlines() if not line.startswith("#")]
     for stands, _, ranges in lines:
         if stands in ("=", "+"):
             for first, last in _ranges(ranges):
-                table[first : last + 1] = np.arange(first, last + 1) + (_MARK if stands == "+" else 0)
+                rows[first : last + 1, 0] = np.arange(first, last + 1) + (_MARK if stands == "+" else 0)
     for stands, _, ranges in lines:
         if stands not in ("=", "+"):
-            codes = [int(table[int(code, 16)]) for code in stands.split()]
-            if len(codes) > 1:
-                rows.append((*codes, *(0,) * (_ROW - len(codes))))
+            codes = [rows[int(code, 16), 0] for code in stands.split()]
             for first, last in _ranges(ranges):
-                table[first : last + 1] = codes[0] if len(codes) == 1 else _SPELLED + len(rows) - 1
-    syllables = np.arange(_HANGUL_END - _HANGUL_FIRST)
-    table[_HANGUL_FIRST:_HANGUL_END] = _SPELLED + len(rows) + syllables
-    return table, np.concatenate((np.array(rows, np.uint32), _letters_of(syllables, table)))
+                rows[first : last + 1, : len(codes)] = codes
+    rows[_HANGUL_FIRST:_HANGUL_END] = _spelled(np.arange(_HANGUL_END - _HANGUL_FIRST), rows[:, 0])
+    several = np.where(rows[:, 1:].any(axis=1), np.uint32(_SPELLED), np.uint32(0))
+    return np.bitwise_or.reduce(rows, axis=1) | several, rows
 
 
-def _letters_of(syllables: NDArray[np.int_], table: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _spelled(syllables: NDArray[np.int_], table: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Return the letters of Hangul syllables (The Unicode Standard, 3.12), two or three each."""
     tails = syllables % _TAIL_COUNT
     found = np.zeros((syllables.size, _ROW), np.uint32)

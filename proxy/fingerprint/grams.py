@@ -78,14 +78,17 @@ class Grams:
                 self._rows[first:end, number] = np.roll(self._bytes, number * _AWAY)[first:end] | np.uint8(_ASCII)
         self._rooms = _Rooms()
 
-    def letters_of(self, characters: Canonical) -> Letters:
-        """Return the letters of a text, a byte each: itself in ASCII, else one of 128 that the key says."""
+    def letters_of(self, characters: Canonical, bits: int) -> Letters:
+        """Return the letters of a text, a byte each: itself in ASCII, else one of 128 that the key says.
+
+        `bits` has all that the characters' codes have.
+        """
         if characters.dtype == np.uint8:
             return characters.view(np.uint8)
-        if characters.max() < _DENSE[0][0]:
+        if bits < _DENSE[0][0]:
             return self._bytes.take(characters, mode="clip")
-        letters = self._rows.take(characters, axis=0, mode="clip").ravel()
-        return letters.compress(letters != 0)
+        letters = self._rows.take(characters, axis=0, mode="clip").tobytes()
+        return np.frombuffer(letters.translate(None, b"\0"), np.uint8)
 
     def kept(self, text: Letters) -> Hashes:
         """Return the hashes of the grams that are kept, in the order of the text, which has `GRAM` letters or more.

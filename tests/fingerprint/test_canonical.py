@@ -4,7 +4,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from proxy.fingerprint.canonical import END, Alphabet
@@ -70,14 +70,34 @@ def test_what_reads_the_same_is_the_same(one: str, other: str) -> None:
 @given(st.text(st.sampled_from("abc XY019.-\u2019\u2014\U0001f600\u200b\ud83d\u00ab")))
 def test_what_has_no_letters_beyond_ascii_is_what_it_is_beside_one(text: str) -> None:
     assert canonical(text) + "\u4e2d" == canonical(text + "\u4e2d")
-    plain = ALPHABET.plain("words " * 3 * (len(text) + 1) + text)
-    assert plain is not None
-    assert plain.decode() == canonical("words " * 3 * (len(text) + 1)) + canonical(text)
+    assert ALPHABET.canonical(text).dtype == np.uint8
 
 
-@pytest.mark.parametrize("text", ["caf\u00e9 and more", "step \u0430 side", "\u4e2d", "one \uff41 wide"])
-def test_letters_beyond_ascii_are_not_plain(text: str) -> None:
-    assert ALPHABET.plain(text) is None
+ODD = st.text(
+    st.sampled_from("ab 1.\u2019\u0430\u00e9你가힣ﷺ\uff76\uff9eक\u093e\u0941\u0958\u0e34\u0301\U0001f600\ud83d\u1026")
+)
+
+
+@settings(max_examples=500)
+@given(ODD, ODD, ODD)
+def test_a_part_of_a_text_is_what_it_is_by_itself(before: str, part: str, after: str) -> None:
+    """A mark at its beginning may come after a letter of its script there, and after none here."""
+    found = ALPHABET.with_part(before, part, after)
+    for characters, text in ((found.whole, before + part + after), (found.part, part)):
+        alone = ALPHABET.canonical(text)
+        assert characters.dtype == alone.dtype
+        assert characters.tobytes() == alone.tobytes()
+        assert characters.dtype == np.uint8 or not (characters & ~np.uint32(found.bits)).any()
+
+
+@pytest.mark.parametrize("filling", ["one word ", "\u2019", "가 ", "क\u093e"])
+@pytest.mark.parametrize("beginning", [0, 1, 65_500, 65_536, 70_000, 131_072, 140_000])
+def test_a_part_is_found_wherever_it_begins_and_ends_in_a_long_text(filling: str, beginning: int) -> None:
+    before, after = (filling * (size // len(filling) + 1) for size in (beginning, 3))
+    for part in ("", "\u093eй가 z", "한국" * 40_000):
+        found = ALPHABET.with_part(before, part, after)
+        assert found.part.tobytes() == ALPHABET.canonical(part).tobytes()
+        assert found.whole.tobytes() == ALPHABET.canonical(before + part + after).tobytes()
 
 
 @pytest.mark.parametrize(
