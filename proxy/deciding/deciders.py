@@ -8,7 +8,7 @@ import itertools
 import random
 import secrets
 from collections.abc import Coroutine
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,8 @@ class Deciders:
         wanted = engine.reads.union(engine.recorded, told)
         needed = [detector for detector in self._detectors if any(field.name in wanted for field in detector.fields)]
         containment = Containment(pack, self._campaigns, self._max_mode)
-        fingerprint = self._fingerprinter.of_each if told or containment.looks else None
+        prints = partial(self._fingerprinter.of_each, max_letters=pack.max_letters)
+        fingerprint = prints if told or containment.looks else None
         return Decider(engine, self._quotas, needed, self._table, self._tools, containment, fingerprint, told)
 
     def numbers(self) -> dict[str, float]:

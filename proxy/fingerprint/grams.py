@@ -29,8 +29,6 @@ RUN_SURE = WINDOW + GRAM - 1  # some 50 characters of English with their spaces
 _DOUBLINGS = (1, 2, 4, 8, 8)  # the least of 2, 4, 8, 16 and 24 grams, each of two of the one before, so far apart
 _REVERSED = np.dtype(np.uint64).newbyteorder()
 ROW_LETTERS = _BLOCK = 1 << 14  # letters at a time: what is made of them stays in the processor's cache
-LETTERS_MOST = 1 << 16
-_EDGE = LETTERS_MOST // 2
 _STEP = 256  # hashes: a call of numpy costs more than to work on so many
 _REACH = RUN_SURE - 1
 _MIDDLE_ONE_IN = 64  # grams
@@ -61,8 +59,8 @@ class _Rooms(threading.local):
 class Grams:
     """Hashes grams under one key.
 
-    In texts of more than `LETTERS_MOST` letters only the first and the last half of so many are winnowed; of the grams
-    between, one in 64 is kept by its hash alone, so that long shared documents are still found.
+    Of texts of more than `max_letters` only the first and the last half of so many are winnowed; of the grams between,
+    one in 64 is kept by its hash alone, so that long shared documents are still found.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -90,20 +88,20 @@ class Grams:
         letters = self._rows.take(characters, axis=0, mode="clip").tobytes()
         return np.frombuffer(letters.translate(None, b"\0"), np.uint8)
 
-    def kept(self, text: Letters) -> Hashes:
+    def kept(self, text: Letters, max_letters: int) -> Hashes:
         """Return the hashes of the grams that are kept, in the order of the text, which has `GRAM` letters or more.
 
         One may be there several times, but not in a row.
         """
-        if text.size <= LETTERS_MOST:
+        if text.size <= max_letters:
             return self._winnowed(text)
-        around = GRAM - 1
-        middle = text[_EDGE - around : around - _EDGE]
-        parts = [self._winnowed(text[:_EDGE])]
+        edge, around = max_letters // 2, GRAM - 1
+        middle = text[edge - around : around - edge]
+        parts = [self._winnowed(text[:edge])]
         for at in range(0, middle.size - around, _BLOCK - around):
             hashes = self._rolled(middle[at : at + _BLOCK], self._rooms.own)
             parts.append(hashes[hashes < (1 << 64) // _MIDDLE_ONE_IN])
-        parts.append(self._winnowed(text[-_EDGE:]))
+        parts.append(self._winnowed(text[-edge:]))
         return np.concatenate(parts)
 
     def kept_of_each(self, texts: Sequence[Letters]) -> tuple[Hashes, list[tuple[int, int]]]:

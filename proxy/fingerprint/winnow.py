@@ -1,7 +1,8 @@
 """Prints of a prompt: a few keyed 64-bit values, of which two prompts have some in common where their text is the same.
 
 Laws: the same key gives the same prints, on every replica; how a prompt is split into texts changes nothing; which
-prints a sample leaves out depends on the prints alone, so that what two samples have in common they keep in common.
+prints a sample leaves out depends on the prints alone, so that what two samples have in common they keep in common; how
+many letters are winnowed only decides which prints long prompts have between their ends.
 
 Without the key, prints tell only which of them are equal: each is half of a block that AES-256 made of a gram's hash.
 The hash itself is no pseudo-random function, and never leaves the room. Who has the key can guess texts and compare.
@@ -24,6 +25,7 @@ from proxy.exchange import Text
 from proxy.fingerprint.canonical import Alphabet, Canonical
 from proxy.fingerprint.distinct import distinct
 from proxy.fingerprint.grams import GRAM, ROW_LETTERS, RUN_SURE, Grams, Hashes, Letters
+from proxy.fingerprint.lengths import LETTERS_USUAL
 
 KEY_BYTES = 32
 _STRING = attrgetter("text")
@@ -82,14 +84,14 @@ class Fingerprinter:
         self._digests = {size: blake2b(digest_size=8, key=_subkey(key, b"whole%d" % size)) for size in (1, 4)}
         self._seal = _Seal(_subkey(key, b"seal"))
 
-    def of(self, texts: Sequence[Text]) -> Prints:
-        """Return the prints of a prompt, whose texts are read as one."""
-        return self.of_each([texts])[0]
+    def of(self, texts: Sequence[Text], max_letters: int = LETTERS_USUAL) -> Prints:
+        """Return the prints of a prompt, whose texts are read as one, and winnowed if they have no more letters."""
+        return self.of_each([texts], max_letters)[0]
 
-    def of_each(self, prompts: Sequence[Sequence[Text]]) -> list[Prints]:
+    def of_each(self, prompts: Sequence[Sequence[Text]], max_letters: int = LETTERS_USUAL) -> list[Prints]:
         """Return the prints of several prompts, as `of` makes them; short ones cost less than one by one."""
         read = [self._read(texts) for texts in prompts]
-        samples = self._samples(read)
+        samples = self._samples(read, max_letters)
         return [
             Prints(sample, one.question, one.whole, every) for (sample, every), one in zip(samples, read, strict=True)
         ]
@@ -103,14 +105,14 @@ class Fingerprinter:
         question = whole if end - begin == len(texts) else self._digest(asked)
         return _Read(self._grams.letters_of(characters, bits), whole, question)
 
-    def _samples(self, each: Sequence[_Read]) -> list[_Sample]:
+    def _samples(self, each: Sequence[_Read], max_letters: int) -> list[_Sample]:
         """Return a sample of the prints of each, those that fit into a row together made together."""
         samples: list[_Sample] = [(_NONE, _NONE)] * len(each)
         row: list[int] = []
         room = ROW_LETTERS
         for index, (letters, whole, _) in enumerate(each):
             if not RUN_SURE <= letters.size <= ROW_LETTERS:
-                samples[index] = _sample(self._every(letters, whole))
+                samples[index] = _sample(self._every(letters, whole, max_letters))
                 continue
             if letters.size > room:
                 self._sample_row(row, each, samples)
@@ -136,11 +138,11 @@ class Fingerprinter:
             else:
                 samples[index] = _sample(prints[begin:end])
 
-    def _every(self, letters: Letters, whole: int) -> Hashes:
+    def _every(self, letters: Letters, whole: int, max_letters: int) -> Hashes:
         """Return all prints in the order of the text; what is shorter than a gram has that of the whole."""
         if letters.size < GRAM:
             return np.array([whole][: letters.size], np.uint64)
-        return self._sealed(self._grams.kept(letters))
+        return self._sealed(self._grams.kept(letters, max_letters))
 
     def _sealed(self, hashes: Hashes) -> Hashes:
         blocks = hashes.repeat(_BLOCK_HASHES).tobytes()

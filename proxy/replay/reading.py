@@ -30,6 +30,7 @@ from proxy.errors import ProxyError
 from proxy.exchange import Call, Exchange, Principal, Text, Usage
 from proxy.fields import Value
 from proxy.fingerprint.grams import Hashes
+from proxy.fingerprint.lengths import LETTERS_USUAL
 from proxy.fingerprint.winnow import Fingerprinter, Prints
 from proxy.keyed.link_names import attribute_name
 from proxy.patterns.sets import load_pattern_sets
@@ -63,6 +64,7 @@ class Wants:
     allow: frozenset[str]
     seals_key: bytes = field(repr=False)
     prints_key: bytes | None = field(repr=False)
+    max_letters: int = LETTERS_USUAL
 
 
 class _Wrong(ValueError):
@@ -87,6 +89,7 @@ class Reader:
         self._address = lru_cache(_OF_LATE)(plain_address)
         self._principal = lru_cache(_OF_LATE)(principal_of)
         self._fingerprinter = Fingerprinter(wants.prints_key) if wants.prints_key is not None else None
+        self._max_letters = wants.max_letters
 
     def read(self, block: bytes) -> Batch:
         """Return what the lines of a block say."""
@@ -100,7 +103,8 @@ class Reader:
         if self._fingerprinter is None:
             return Batch(lines, None, [], {})
         samples, every = [_NO_PRINTS] * len(lines), dict[int, Hashes]()
-        for place, prints in zip(prompts, self._fingerprinter.of_each(list(prompts.values())), strict=True):
+        made = self._fingerprinter.of_each(list(prompts.values()), self._max_letters)
+        for place, prints in zip(prompts, made, strict=True):
             lines[place] = _with_prints(cast("Seen", lines[place]), prints)
             samples[place] = prints.sample
             if prints.every is not prints.sample:

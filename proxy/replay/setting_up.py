@@ -70,6 +70,7 @@ def wants_of(scene: Scene) -> Wants:
         allow=frozenset(settings.allow_parameters),
         seals_key=_SEALS_KEY,
         prints_key=_PRINTS_KEY if hunting else None,
+        max_letters=pack.max_letters,
     )
 
 

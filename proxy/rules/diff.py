@@ -45,6 +45,7 @@ def differences(old: Pack, new: Pack) -> list[Change]:
         *_entries("quotas", _by_id(old.quotas), _by_id(new.quotas), _quota),
         *_entries("signals", {s.name: s for s in old.signals}, {s.name: s for s in new.signals}, _signal),
         *_entries("rules", _by_id(old.rules), _by_id(new.rules), _rule),
+        *_fingerprints(old, new),
         *_entries("campaigns", _by_id(old.campaigns), _by_id(new.campaigns), _campaign),
         *_entries("ladder", {r.name: r for r in old.ladder}, {r.name: r for r in new.ladder}, _rung),
         *_entries("exemptions", _by_id(old.exemptions), _by_id(new.exemptions), _exemption),
@@ -53,6 +54,11 @@ def differences(old: Pack, new: Pack) -> list[Change]:
 
 def _by_id(entries: Iterable[Any]) -> dict[str, Any]:
     return {entry.id: entry for entry in entries}
+
+
+def _fingerprints(old: Pack, new: Pack) -> Iterator[Change]:
+    if old.max_letters != new.max_letters:
+        yield Change("fingerprints", "max_letters", Kind.CHANGED, f"{old.max_letters:,} -> {new.max_letters:,}")
 
 
 def _entries(section: str, old: Mapping[str, Any], new: Mapping[str, Any], compare: Any) -> Iterator[Change]:  # noqa: ANN401 - of one section's type

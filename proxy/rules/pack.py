@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from proxy.actions.base import ActionKind
 from proxy.fields import Value
+from proxy.fingerprint.lengths import LETTERS_USUAL
 
 # What a field is compared with: one value, or several for `in`, `not_in` and `any_of`.
 Operand = Value | tuple[str | float, ...]
@@ -225,9 +226,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Contain:
-    """Whom a campaign's template flag reaches beyond the members: accounts opened close to its beginning, and those
-    that share one of these link attributes with a member.
-    """
+    """Whom a flag on a template reaches beyond the members: who opened about as they did, or shares such a link."""
 
     opened_within_ms: int
     sharing: tuple[str, ...]
@@ -279,7 +278,7 @@ class Exemption:
 class Pack:
     """One policy file; `digest` is the SHA-256 of its bytes in hex and names what was in force.
 
-    The ladder is in the order of its scores.
+    The ladder is in the order of its scores. Of prompts of more than `max_letters` not all is fingerprinted.
     """
 
     name: str
@@ -292,6 +291,7 @@ class Pack:
     campaigns: tuple[Campaign, ...] = ()
     ladder: tuple[Rung, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
+    max_letters: int = LETTERS_USUAL
 
 
 def hunts(pack: Pack, max_mode: Mode) -> bool:

@@ -41,6 +41,7 @@ def build(entry: PackFile, parts: Parts, digest: str) -> Pack:
         campaigns=tuple(_campaign(campaign, defaults) for campaign in entry.campaigns),
         ladder=tuple(sorted(ladder, key=lambda rung: rung.score)),
         exemptions=tuple(_exemption(exemption, parts, number) for number, exemption in enumerate(entry.exemptions)),
+        max_letters=entry.fingerprints.max_letters,
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from proxy.documents.strict_model import StrictModel, not_empty
+from proxy.fingerprint.lengths import LETTERS_LEAST, LETTERS_MOST, LETTERS_USUAL
 from proxy.rules.pack import Measure, Mode, OnError, Scope
 from proxy.rules.rule_schema import (
     CampaignEntry,
@@ -17,7 +18,7 @@ from proxy.rules.rule_schema import (
     Values,
 )
 from proxy.rules.schema_types import Code, Id, Line, Message, Name, Window
-from proxy.rules.units import units
+from proxy.rules.units import letters, units
 
 DEFAULT_MESSAGE = "Limit on {measure} reached. Retry after {retry_after}."
 
@@ -33,6 +34,16 @@ def _amount(amount: object) -> object:
 
 _AMOUNT_SCHEMA = WithJsonSchema(
     {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[kM]?$"}]}
+)
+
+
+_LETTERS_SCHEMA = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": LETTERS_LEAST, "maximum": LETTERS_MOST},
+            {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[kM]?$"},
+        ]
+    }
 )
 
 
@@ -89,6 +100,15 @@ class QuotaEntry(StrictModel):
     )
 
 
+class Fingerprints(StrictModel):
+    """What prompts are known by."""
+
+    max_letters: Annotated[int, BeforeValidator(letters), _LETTERS_SCHEMA] = Field(
+        LETTERS_USUAL,
+        description="How many letters of a prompt are read in full, half of them at either end; 20k to 1M.",
+    )
+
+
 class PackFile(StrictModel):
     """A whole pack."""
 
@@ -104,6 +124,7 @@ class PackFile(StrictModel):
         {}, description="Counts over time, by name; conditions read them as `signals.NAME`."
     )
     rules: Annotated[tuple[RuleEntry, ...], Field(max_length=2_000)] = Field((), description="The rules.")
+    fingerprints: Fingerprints = Field(Fingerprints(), description="What prompts are known by.")
     campaigns: Annotated[tuple[CampaignEntry, ...], Field(max_length=20)] = Field(
         (), description="What the hunter reports."
     )

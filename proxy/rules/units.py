@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from decimal import Decimal
 
+from proxy.fingerprint.lengths import LETTERS_LEAST, LETTERS_MOST
 from proxy.rules.pack import Measure
 from proxy.store.base import MAX_UNITS
 
@@ -36,6 +38,14 @@ def units(amount: object, measure: Measure) -> int:
     if not 0 < in_units <= MAX_UNITS:
         raise ValueError(f"should be above 0 and at most {MAX_UNITS} units")
     return int(in_units)
+
+
+def letters(amount: object) -> int:
+    """Return how many letters of a prompt a pack wants to be fingerprinted; ValueError if it must not say so."""
+    with contextlib.suppress(ValueError):
+        if LETTERS_LEAST <= (found := units(amount, Measure.REQUESTS)) <= LETTERS_MOST:
+            return found
+    raise ValueError("should be a number of letters, 20k to 1M")
 
 
 def window_ms(window: object) -> int:

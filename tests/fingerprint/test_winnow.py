@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.exchange import Text
-from proxy.fingerprint.grams import GRAM, LETTERS_MOST, RUN_SURE, Hashes
+from proxy.fingerprint.grams import GRAM, ROW_LETTERS, RUN_SURE, Hashes
+from proxy.fingerprint.lengths import LETTERS_LEAST, LETTERS_MOST, LETTERS_USUAL
 from proxy.fingerprint.winnow import SAMPLE_MOST, Fingerprinter
 from tests.fingerprint.prompts import KEY, OTHER_KEY, TEMPLATE, TEMPLATES, jittered, strewn, user, words
 
@@ -154,6 +155,40 @@ def test_long_documents_are_found_in_the_middle_of_longer_prompts() -> None:
     assert shared(one.sample, other.sample) >= 10
 
 
+LONG = words(15, 60_000)  # some 240,000 letters
+
+
+def test_a_text_of_no_more_letters_than_are_winnowed_has_the_same_prints_whatever_their_number() -> None:
+    for count in (10, 1_000, 3_600):  # the last are more than a row, and less than the least number
+        prompt = user(words(16, count))
+        least, most = MAKER.of(prompt, LETTERS_LEAST), MAKER.of(prompt, LETTERS_MOST)
+        assert least.every.tolist() == most.every.tolist()
+        assert least.sample.tolist() == most.sample.tolist()
+    assert ROW_LETTERS < LETTERS_LEAST < LETTERS_USUAL < LETTERS_MOST
+
+
+@pytest.mark.parametrize("max_letters", [LETTERS_LEAST, 33_333, LETTERS_USUAL, 100_001, LETTERS_MOST])
+def test_a_longer_text_is_winnowed_at_both_ends_and_sampled_between(max_letters: int) -> None:
+    found = MAKER.of(user(LONG), max_letters)
+    letters = LONG.replace(" ", "")
+    edge = min(max_letters // 2, 12_000)
+    for end in (letters[:edge], letters[-edge:]):
+        assert np.isin(MAKER.of(user(end)).every, found.every).all()
+    middle = MAKER.of(user(letters[100_000:110_000])).every
+    share = np.isin(middle, MAKER.of(user(letters[60_000:150_000]), max_letters).every).mean()
+    assert share == 1 if max_letters > 90_000 else share < 0.5
+    assert (found.question, found.whole) == MAKER.of(user(LONG))[1:3]
+
+
+def test_a_template_is_found_in_a_long_text_under_any_number_whatever_the_one_it_was_known_under() -> None:
+    template = MAKER.of(user(TEMPLATE)).every
+    for text in (TEMPLATE + LONG, LONG + TEMPLATE):
+        for max_letters in (LETTERS_LEAST, LETTERS_USUAL, LETTERS_MOST):
+            assert shared(template, MAKER.of(user(text), max_letters).every) >= 0.9 * template.size
+    within = LONG[:60_000] + TEMPLATE + LONG[60_000:]
+    assert shared(template, MAKER.of(user(within), LETTERS_LEAST).every) < 0.3 * template.size
+
+
 @settings(max_examples=300)
 @given(LETTERS, LETTERS, LETTERS, LETTERS, st.text(st.sampled_from("abcdefghij你好"), min_size=RUN_SURE, max_size=90))
 def test_a_run_that_is_long_enough_always_has_a_print_in_common(a: str, b: str, c: str, d: str, run: str) -> None:
@@ -181,7 +216,7 @@ def test_the_guarantee_holds_across_the_blocks_that_long_texts_are_read_in() -> 
     text = words(9, 12_000)
     prints = MAKER.of(user(text)).every
     letters = text.replace(" ", "")
-    assert LETTERS_MOST > len(letters) > 1 << 14
+    assert LETTERS_USUAL > len(letters) > 1 << 14
     for at in range((1 << 14) - 120, (1 << 14) + 80):
         assert shared(MAKER.of(user(letters[at : at + RUN_SURE])).every, prints) >= 1
 

@@ -13,12 +13,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from proxy.config import load_settings
 from proxy.replay import lines
 from proxy.replay.lines import Files
 from proxy.replay.order import InOrder
 from proxy.replay.reading import Reader, Wants
 from proxy.replay.seen import Seen, Unreadable
-from tests.replay.traffic import PACK, TEMPLATE, as_bytes, line, replayed
+from proxy.replay.setting_up import Scene, wants_of
+from tests.fingerprint.prompts import words
+from tests.replay.traffic import PACK, TEMPLATE, SharedText, as_bytes, line, pack_of, replayed
 from tests.rig.speech import SPEECHES, Speech
 
 GZIP = b"\x1f\x8b"
@@ -102,6 +105,15 @@ def test_traffic_of_every_api_is_read_with_its_fields_and_prints_and_without_its
     chat = reader.read(as_bytes([line(text=f"my secret plan. {TEMPLATE}")]))
     assert chat.prints is not None
     assert list(batch.prints) == list(chat.prints)
+
+
+def test_prompts_are_fingerprinted_as_the_pack_says() -> None:
+    def read(pack: str) -> int:
+        scene = Scene(Path("example.yaml"), pack_of(pack), load_settings(None, {}), SharedText, 600.0)
+        batch = Reader(wants_of(scene)).read(as_bytes([line(text=words(1, 12_000))]))
+        return batch.every[0].size
+
+    assert read(PACK + "fingerprints: {max_letters: 20k}\n") < 0.6 * read(PACK)
 
 
 def test_of_a_response_what_actions_change_is_kept_and_that_it_goes_on_from_another() -> None:

@@ -25,6 +25,13 @@ def pack(text: str = TEXT) -> Pack:
     return found
 
 
+def test_another_number_of_letters_is_named() -> None:
+    more = pack(TEXT + "\nfingerprints: {max_letters: 0.2M}\n")
+    change = Change("fingerprints", "max_letters", Kind.CHANGED, "65,536 -> 200,000")
+    assert differences(pack(), more) == [change]
+    assert differences(more, more) == []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "change"),
     [

@@ -139,6 +139,16 @@ def test_a_bad_pack_says_all_that_is_wrong_and_where(path: Path) -> None:
     assert (pack is None) == has_errors(problems)
 
 
+@pytest.mark.parametrize(
+    ("written", "letters"),
+    [("", 65_536), ("fingerprints: {}", 65_536), ("fingerprints: {max_letters: 20k}", 20_000)]
+    + [(f"fingerprints: {{max_letters: {most}}}", 1_000_000) for most in ("1M", "1000k", "1000000")],
+)
+def test_a_pack_says_how_many_letters_of_a_prompt_are_fingerprinted(written: str, letters: int) -> None:
+    pack, problems = check_pack((GOOD + written).encode(), "example.yaml")
+    assert (pack.max_letters if pack else None, problems) == (letters, [])
+
+
 def test_a_bad_pack_is_not_loaded_and_the_error_shows_everything() -> None:
     path = Path(__file__).parent / "bad_packs" / "many_at_once.yaml"
     with pytest.raises(YamlProblems) as caught:
