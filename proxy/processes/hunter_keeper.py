@@ -37,12 +37,15 @@ class HunterKeeper:
         return self._child.pid if self._child is not None and self._child.alive else None
 
     async def switch(self, pack_digest: str, *, wanted: bool) -> None:
-        """Have the hunter look by an archived pack, and start it if that has campaigns; it then stays."""
+        """Have the hunter look by an archived pack, and start it if that has campaigns; it then stays.
+
+        One that does not answer is to be asked again: a pack comes into force for customers without it.
+        """
         self._start = replace(self._start, pack_digest=pack_digest)
         if wanted:
             self._wanted.set()
         child = self._child
-        if child is not None and child.alive and child.pack_digest != pack_digest:
+        if child is not None and child.alive and child.pack_digest != pack_digest and not child.silent:
             await child.switch(pack_digest)
 
     async def keep(self) -> None:
@@ -98,7 +101,11 @@ class HunterKeeper:
         return counted([] if self._child is None else [self._child], self._dead)
 
     async def close(self, seconds: float) -> None:
-        """Let the hunter make its state safe, and return once it has ended."""
+        """Let the hunter make its state safe, and return once it has ended; one that stands still is killed."""
         self._ending = True
-        if self._child is not None:
+        if self._child is None:
+            return
+        if self._child.silent >= _SILENT_S:
+            await self._child.end()
+        else:
             await self._child.drain(seconds)

@@ -99,6 +99,29 @@ async def test_a_hunter_that_stands_still_is_told_of_then_killed_and_started_aga
     await keeper.close(1.0)
 
 
+async def test_nobody_waits_for_a_hunter_that_stands_still(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither another pack nor a stop: it has no lease any more, so it has nothing to make safe."""
+    monkeypatch.setattr("proxy.processes.children.BEAT_S", 0.05)
+    monkeypatch.setattr(hunter_keeper, "BEAT_S", 0.05)
+    monkeypatch.setattr(hunter_keeper, "_SILENT_S", 0.2)
+    keeper = HunterKeeper(START, ANSWERS)
+    keeping = asyncio.create_task(keeper.keep())
+    await keeper.switch("0" * 64, wanted=True)
+    await until(lambda: keeper.pid is not None)
+    stopped = keeper.pid
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    await until(lambda: "the hunter does not answer" in caplog.text)
+    async with asyncio.timeout(5):
+        await keeper.switch("1" * 64, wanted=True)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await keeper.close(30.0)
+    assert keeper.pid is None
+
+
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not true():
