@@ -42,7 +42,7 @@ def rotate(config: Config = None, data: Data = None) -> None:
     """Replace the key by a new one that the old one vouches for; running processes take it with their next checkpoint.
 
     Prints the new public key. Keep the old public one: what was signed before is verified with it, and it introduces
-    the new one to the verifier.
+    the new one to the verifier. Exit code 1 if the file is another user's, or cannot be replaced.
     """
     with told_plainly():
         _, new = signing.rotate(load_settings(config, {"data": data}).log_key)

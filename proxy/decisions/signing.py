@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
 import secrets
 from pathlib import Path
@@ -91,9 +92,12 @@ def rotate(path: Path) -> tuple[Signer, Signer]:
     """Put a new key in the place of the one at `path`, vouched for by it; return both.
 
     Running writers take it with their next checkpoint. The old private key is gone then: keep its public one, with
-    which what it signed is verified. Raises ConfigurationError.
+    which what it signed is verified. Raises ConfigurationError, also for somebody else's key, whose proxy could
+    not read the one that took its place.
     """
     old = load_signer(path)
+    if path.stat().st_uid != os.geteuid():
+        raise ConfigurationError(f"{path}: belongs to another user, who could not read what took its place")
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         make_secret_file(draft, new_private_key(old.name).encode() + b"\n")

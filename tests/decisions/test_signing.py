@@ -110,6 +110,15 @@ def test_where_no_key_can_be_made_or_replaced_the_old_one_stays(key: Path, tmp_p
     ]
 
 
+def test_somebody_elses_key_is_not_taken_from_them(key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key.read_text()
+    monkeypatch.setattr(os, "geteuid", lambda: key.stat().st_uid + 1)
+    with pytest.raises(ConfigurationError, match="belongs to another user"):
+        rotate(key)
+    assert key.read_text() == before
+    assert not handover_file(key).exists()
+
+
 def test_a_new_key_that_cannot_be_used_is_told_of_and_the_old_one_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
