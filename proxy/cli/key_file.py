@@ -15,6 +15,7 @@ from proxy.cli.moments import ago, moment, now
 from proxy.errors import ConfigurationError
 
 _EXPECTED = 'each line must be an object such as {"account": "acme-prod", "tenant": "acme", "plan": "pro"}'
+_FIELDS = ("account", "tenant", "plan", "created_at", "expires", "expires_at", "attributes", "secret")
 _SHOWN = 20  # lines that are wrong, the first ones
 
 
@@ -52,6 +53,8 @@ def read_lines(file: Path) -> list[Line]:
 
 def _checked(text: bytes, number: int, secrets: dict[str, int]) -> dict[str, Any]:
     row = _row(text)
+    if unknown := row.keys() - set(_FIELDS):
+        raise ConfigurationError(f"unknown field {min(unknown)!r}; known are {', '.join(_FIELDS)}")
     _read_moments(row)
     request = KeyRequest.read(row)
     request.check_opened(now())
