@@ -33,7 +33,7 @@ _EXIT_NOTHING = 1
 _EXIT_UNUSABLE = 2
 _MAX_BYTES = 256 << 20  # of a file
 _BATCH_PLACES = 5_000  # in one question to the proxy: half a megabyte
-_BATCH_LISTS = 200  # each is answered for every campaign
+_BATCH_LISTS = 50  # each is answered for every id under every secret: with so many, for 40,000 of those
 _PATIENT_S = 300.0  # 5,000 places of 10,000 campaigns take a minute
 
 Figures = dict[str, list[Seen]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from proxy.admin_side.trace import _ANSWERS_MAX
 from proxy.cli import app
 from proxy.cli.trace import _batches
 from proxy.marks.keys import CampaignKey
@@ -141,7 +142,7 @@ def test_many_texts_are_asked_about_so_many_at_a_time(sizes: list[int]) -> None:
     together: dict[int, list[Place]] = {at: [] for at in range(len(lists))}
     batches = list(_batches(lists))
     for batch in batches:
-        assert len(batch) <= 200
+        assert len(batch) <= _ANSWERS_MAX // (2 * 20_000), "of twenty thousand ids under two secrets"
         assert sum(len(places) for _, places in batch) <= 5_000
         for at, places in batch:
             together[at] += places
