@@ -100,6 +100,11 @@ class Master:
         taken = (kept.secret for kept in self._kept if kept.state is not State.RETIRED)
         return tuple(_derived(secret, purpose) for secret in taken if secret != self._secret)
 
+    @property
+    def old(self) -> tuple[Kept, ...]:
+        """Those under which what was made before is still taken, until they are retired."""
+        return tuple(kept for kept in self._kept if kept.state is State.OLD)
+
     def marks(self) -> dict[str, bytes]:
         """Return the keys of all marks ever made, by the ids of their secrets; that of the one in force by no name."""
         own = {"": self.derive(Purpose.MARKS)}

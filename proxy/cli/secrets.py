@@ -60,8 +60,12 @@ def rotate(
     """
     with told_plainly():
         path = load_settings(config, {"data": data}).master_secret
-        _print(master_rotation.rotate(path, _moment(), ahead=ahead), as_json=as_json)
+        kept = master_rotation.rotate(path, _moment(), ahead=ahead)
+        _print(kept, as_json=as_json)
         typer.echo("Every proxy that has this file takes it at its next start.", err=True)
+        if any(each.state is State.OLD for each in kept):
+            said = "What was made under an old one is taken until it is retired, with: stillgate secrets retire"
+            typer.echo(said, err=True)
 
 
 @secrets.command()

@@ -33,6 +33,12 @@ async def opened(settings: Settings, url: str, clock: Clock) -> AsyncIterator[tu
             get("parent").warning("the store keeps no append-only file: keys, quotas and flags end with its process")
         anew = not settings.master_secret.exists()
         master = load_or_create_master(settings.master_secret)
+        for kept in master.old:
+            get("parent").warning(
+                "what was made under an old master secret is still taken; end that with: stillgate secrets retire",
+                id=kept.id,
+                since=kept.since,
+            )
         with nullcontext() if required else suppress(StoreUnavailable):
             await ensure_mark(store, secrets.token_bytes)
             await ensure_secret(store, master.derive(Purpose.STORE), settings.master_secret, anew=anew)

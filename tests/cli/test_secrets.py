@@ -38,6 +38,7 @@ def test_each_verb_shows_what_there_is_now_and_no_secret(data: Path) -> None:
     assert secrets[0] == SECRET
     assert not [each for each in secrets for result in said if each in result.output]
     assert "at its next start" in said[1].stderr
+    assert ["stillgate secrets retire" in result.stderr for result in said] == [False, False, True, False, False]
 
 
 def test_a_program_reads_it(data: Path) -> None:
