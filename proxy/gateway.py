@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from proxy.clients.answers import Answer, AnswerWriter, Reply
 from proxy.clients.connection import Connection
@@ -67,7 +67,7 @@ class Gateway:
     def __len__(self) -> int:
         return len(self._courses)
 
-    async def handle(self, request: web.BaseRequest) -> Reply:
+    async def handle(self, request: BaseRequest) -> Reply:
         """Answer one request. The only other way out is cancellation: the client has left."""
         parts = self._parts
         exchange_id = parts.new_id()
@@ -92,7 +92,7 @@ class Gateway:
             if (ending := closed(course, parts, self._claims)) is not None:
                 parts.afterwards.add(ending, course.decider)
 
-    def _accept(self, request: web.BaseRequest, dialect: Dialect, exchange_id: str, principal: Principal) -> Course:
+    def _accept(self, request: BaseRequest, dialect: Dialect, exchange_id: str, principal: Principal) -> Course:
         now = self._parts.clock.monotonic()
         peer = getattr(request.protocol, "peer", "")
         exchange = Exchange(
@@ -109,7 +109,7 @@ class Gateway:
         )
         return Course(exchange, self._decider, request.task, now)
 
-    async def _conduct(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> Reply:
+    async def _conduct(self, request: BaseRequest, dialect: Dialect, course: Course) -> Reply:
         """Decide, send and relay; turn whatever goes wrong into an answer in the dialect."""
         relay = Relay(self._answers, self._limits, request, dialect, course.exchange.id)
         try:
@@ -139,7 +139,7 @@ class Gateway:
             self._logger.exception("an exchange failed", exchange=course.exchange.id)
             return await self._fail(relay, course, ProxyError("Something went wrong here."))
 
-    async def _read(self, request: web.BaseRequest, dialect: Dialect, course: Course) -> Intake:
+    async def _read(self, request: BaseRequest, dialect: Dialect, course: Course) -> Intake:
         """Read the body and note its facts; the model must be one that the settings list."""
         intake = await self._reader.read(request, dialect, course.exchange, course.decider)
         course.bytes_in = intake.received

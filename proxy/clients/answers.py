@@ -12,7 +12,9 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp.helpers import RequestKey
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
 
 from proxy.clock import Clock
 
@@ -26,7 +28,7 @@ class Reply(Protocol):
 
     keep_alive: bool  # whether the connection may serve another request
 
-    async def finish(self, connection: web.RequestHandler) -> None:
+    async def finish(self, connection: RequestHandler) -> None:
         """Write what is left. Raises ConnectionResetError if the client has left."""
         ...
 
@@ -43,7 +45,7 @@ class Answer:
     def __bytes__(self) -> bytes:
         return self._bytes
 
-    async def finish(self, connection: web.RequestHandler) -> None:
+    async def finish(self, connection: RequestHandler) -> None:
         """Write everything at once."""
         await _write(connection, self._bytes)
 
@@ -53,7 +55,7 @@ class Stream:
 
     __slots__ = ("_chunked", "_connection", "_head", "begun", "keep_alive")
 
-    def __init__(self, request: web.BaseRequest, head: bytes, *, keep: bool) -> None:
+    def __init__(self, request: BaseRequest, head: bytes, *, keep: bool) -> None:
         request[STREAM] = self
         self._connection = request.protocol
         self._head = head
@@ -71,7 +73,7 @@ class Stream:
         if data:
             await _write(self._connection, data)
 
-    async def finish(self, connection: web.RequestHandler) -> None:
+    async def finish(self, connection: RequestHandler) -> None:
         """Write the end of the body."""
         end = b"0\r\n\r\n" if self._chunked else b""
         if not self.begun:
@@ -80,7 +82,7 @@ class Stream:
         await _write(connection, end)
 
 
-STREAM = web.RequestKey("stream", Stream)  # of a request: the answer that may have begun already
+STREAM = RequestKey("stream", Stream)  # of a request: the answer that may have begun already
 
 
 class AnswerWriter:
@@ -93,7 +95,7 @@ class AnswerWriter:
 
     def whole(
         self,
-        request: web.BaseRequest | None,
+        request: BaseRequest | None,
         status: int,
         content_type: str,
         body: bytes,
@@ -113,7 +115,7 @@ class AnswerWriter:
         return Answer(head if bodiless else head + body, keep=keep)
 
     def stream(
-        self, request: web.BaseRequest, status: int, content_type: str, headers: Mapping[str, str], lines: str = ""
+        self, request: BaseRequest, status: int, content_type: str, headers: Mapping[str, str], lines: str = ""
     ) -> Stream:
         """Return an answer to be sent piece by piece; `lines` as above."""
         chunked = request.version >= (1, 1)
@@ -137,7 +139,7 @@ class AnswerWriter:
         return head.encode("ascii")
 
 
-def _may_keep(request: web.BaseRequest) -> bool:
+def _may_keep(request: BaseRequest) -> bool:
     """Tell whether what comes behind a request may be read: aiohttp's parser loses bytes behind an `Upgrade`.
 
     A client of HTTP/1.0 that asks for it would have to be told so; until then it waits for the connection's end.
@@ -145,7 +147,7 @@ def _may_keep(request: web.BaseRequest) -> bool:
     return request.keep_alive and request.version >= (1, 1) and "Upgrade" not in request.headers
 
 
-async def _write(connection: web.RequestHandler, data: bytes) -> None:
+async def _write(connection: RequestHandler, data: bytes) -> None:
     """Give bytes to the transport and wait while its buffer is full. Raises ConnectionResetError if it is gone."""
     transport = connection.transport
     if transport is None or transport.is_closing():

@@ -16,11 +16,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
-from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import _ErrInfo
+from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
+from aiohttp.web_request import BaseRequest
 
 from proxy.clients.answers import STREAM, Answer, Reply
 from proxy.clients.http_handler import Framed
@@ -57,7 +57,7 @@ class Deadlines(NamedTuple):
 class Owner(Protocol):
     """Whose connections they are."""
 
-    handler: Callable[[web.BaseRequest], Awaitable[Reply]]
+    handler: Callable[[BaseRequest], Awaitable[Reply]]
     on_error: Callable[[Connection, int, BaseException | None], Answer]
 
     def admit(self, connection: Connection) -> bool:
@@ -90,7 +90,7 @@ class Connection(Framed):
 
     def __init__(self, owner: Owner, keepalive_timeout: float) -> None:
         super().__init__(
-            owner,  # type: ignore[arg-type]  # every owner is a web.Server
+            owner,  # type: ignore[arg-type]  # every owner is a Server of aiohttp
             loop=asyncio.get_running_loop(),
             auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]  # None turns it off, as aiohttp's own runner does
@@ -204,7 +204,7 @@ class Connection(Framed):
             reply = self._owner.on_error(self, message.status, message.exc)
         else:
             task = self._task_handler or asyncio.current_task()
-            request = web.BaseRequest(message, body, self, None, task, self._loop)  # type: ignore[arg-type]  # no writer
+            request = BaseRequest(message, body, self, None, task, self._loop)  # type: ignore[arg-type]  # no writer
             self._current_request = request
             try:
                 reply = await self._owner.handler(request)
@@ -231,7 +231,7 @@ class Connection(Framed):
 
     async def _read_over(self, body: StreamReader) -> None:
         """Take the rest of a body that nobody wanted, for a moment: behind it there may be another request."""
-        with contextlib.suppress(TimeoutError, RequestTimeout, web.RequestPayloadError):
+        with contextlib.suppress(TimeoutError, RequestTimeout, RequestPayloadError):
             async with asyncio.timeout(_READ_OVER_S):
                 while await body.readany():
                     pass

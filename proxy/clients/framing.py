@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv6Address
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from proxy.clients.connection import MAX_HEAD_BYTES
 from proxy.errors import ProxyError, UnsupportedMedia
@@ -50,7 +50,7 @@ class ExpectationFailed(ProxyError):
     code = "expectation_failed"
 
 
-def check_framing(request: web.BaseRequest, names: frozenset[str]) -> None:
+def check_framing(request: BaseRequest, names: frozenset[str]) -> None:
     """Raise for a request that has to be answered with an error and its connection closed.
 
     `names` are the hosts that may be asked for, each in its one form; if there are none, every host may.
@@ -86,7 +86,7 @@ def _one_form(host: str) -> str:
         return ""
 
 
-def check_body_headers(request: web.BaseRequest) -> None:
+def check_body_headers(request: BaseRequest) -> None:
     """Raise for a body that is compressed, is no JSON, or comes with an expectation that nobody meets."""
     headers = request.headers
     if "Content-Encoding" in headers:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 
 class Framed(RequestHandler):
@@ -23,4 +22,4 @@ class Framed(RequestHandler):
         elif self._current_request is not None:
             body = self._current_request.content
         if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(web.RequestPayloadError("badly framed"))
+            body.set_exception(RequestPayloadError("badly framed"))

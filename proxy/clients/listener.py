@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_server import Server
 
 from proxy.clients.answers import Answer, Reply
 from proxy.clients.connection import Connection, Deadlines
@@ -25,7 +26,7 @@ class Caps(NamedTuple):
     per_peer: int
 
 
-class Listener(web.Server):
+class Listener(Server):
     """Accepts connections for one handler; `sweep` must run as long as it is used.
 
     `on_refused` is told why a connection is turned away or cut: `too_many_connections`, or `slow_` and the deadline.
@@ -33,7 +34,7 @@ class Listener(web.Server):
 
     def __init__(
         self,
-        handler: Callable[[web.BaseRequest], Awaitable[Reply]],
+        handler: Callable[[BaseRequest], Awaitable[Reply]],
         *,
         on_error: Callable[[Connection, int, BaseException | None], Answer],
         on_refused: Callable[[str], None],

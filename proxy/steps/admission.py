@@ -6,7 +6,7 @@ on their way go before those who come.
 
 from __future__ import annotations
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from proxy.auth.credential import one_credential
 from proxy.clients.exchange_starts import Starts
@@ -27,7 +27,7 @@ class Admission:
         self._parts = parts
         self._starts = Starts(parts.clock.monotonic)
 
-    async def admit(self, request: web.BaseRequest, dialect: Dialect, running: int) -> Principal:
+    async def admit(self, request: BaseRequest, dialect: Dialect, running: int) -> Principal:
         """Return who calls, with `running` exchanges inside. Raises ProxyError if there may be no other."""
         await self._starts.turn(running)
         if self.draining:

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
+from aiohttp.web_request import BaseRequest
 
 from proxy.clients.connection import Connection, Deadlines
 from proxy.clients.framing import check_body_headers
@@ -71,7 +72,7 @@ class Reader:
         self._held_by: Counter[str] = Counter()  # account
         self._turns = Turns("read")
 
-    async def read(self, request: web.BaseRequest, dialect: Dialect, exchange: Exchange, decider: Decider) -> Intake:
+    async def read(self, request: BaseRequest, dialect: Dialect, exchange: Exchange, decider: Decider) -> Intake:
         """Return what the client asks for, with its call and its fields in the exchange.
 
         What it returned counts as held until `release`. Raises BadRequest and its like, RequestTimeout, TooLarge.
@@ -83,7 +84,7 @@ class Reader:
             request.transport.write(_CONTINUE)
         try:
             body = await self.read_body(request, exchange.principal.account, dialect.overloaded_status)
-        except web.RequestPayloadError:
+        except RequestPayloadError:
             raise BadRequest("The request body ended early or was badly framed.") from None
         if body is None:
             raise TooLarge("The request body is too large.")
@@ -104,7 +105,7 @@ class Reader:
         cost = len(body) + _SCANNED_COST * min(len(body), _SCANNED_BYTES) + _VALUE_COST * body.count(b",")
         return await self._turns.run(exchange.principal.account, cost, understand, dialect, body, exchange, decider)
 
-    async def read_body(self, request: web.BaseRequest, account: str, overloaded_status: int = 503) -> bytes | None:
+    async def read_body(self, request: BaseRequest, account: str, overloaded_status: int = 503) -> bytes | None:
         """Return the request's body, or None if it is too long.
 
         Raises RequestTimeout when the client is slower than the body deadline, which the listener's sweep watches, and

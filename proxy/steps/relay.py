@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from proxy.clients.answers import Answer, AnswerWriter, Reply, Stream
 from proxy.clients.framing import Doubtful
@@ -49,7 +49,7 @@ class Relay:
         self,
         answers: AnswerWriter,
         limits: LimitHeaders,
-        request: web.BaseRequest,
+        request: BaseRequest,
         dialect: Dialect,
         exchange_id: str,
     ) -> None:

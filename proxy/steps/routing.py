@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from proxy.dialects import MODELS_PATH
 from proxy.dialects.base import Dialect
@@ -12,7 +12,7 @@ from proxy.dialects.elsewhere import why_not
 from proxy.errors import MethodNotAllowed, NotFound
 
 
-def route(request: web.BaseRequest, dialects: Mapping[str, Dialect]) -> Dialect | None:
+def route(request: BaseRequest, dialects: Mapping[str, Dialect]) -> Dialect | None:
     """Return the dialect of the path, None for the list of models. Raises NotFound and MethodNotAllowed."""
     path = request.raw_path.partition("?")[0]
     dialect = dialects.get(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from proxy.deciding.course import Course
 from proxy.deciding.decider import Decision
@@ -33,7 +33,7 @@ def to_send(intake: Intake, dialect: Dialect, decision: Decision) -> Sent:
     return Sent(call, intake.sent if call is intake.call else dialect.write(call))
 
 
-async def send(parts: Parts, request: web.BaseRequest, dialect: Dialect, course: Course, sent: Sent) -> UpstreamAnswer:
+async def send(parts: Parts, request: BaseRequest, dialect: Dialect, course: Course, sent: Sent) -> UpstreamAnswer:
     """Send the call upstream; return once the answer's head is there and promises an answer. Raises ProxyError."""
     model = parts.models[sent.call.model]
     headers = {"x-request-id": course.exchange.id, **course.exchange.trace.headers(), **dialect.default_headers}
@@ -71,7 +71,7 @@ async def _words(answer: UpstreamAnswer) -> bytes:
         return b""
 
 
-def _betas(request: web.BaseRequest, dialect: Dialect, allowed: frozenset[str]) -> str:
+def _betas(request: BaseRequest, dialect: Dialect, allowed: frozenset[str]) -> str:
     """Return what a client turns on of the API, as far as that is allowed."""
     if not allowed or not dialect.beta_header:
         return ""
