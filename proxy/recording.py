@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from proxy.clock import Clock
 from proxy.config import Settings
@@ -21,10 +22,12 @@ from proxy.decisions.sealing import Seal, seal_of
 from proxy.decisions.target import DescriptorTarget, FileTarget, Target
 from proxy.dialects.base import Dialect
 from proxy.errors import StoreUnavailable
-from proxy.samples.envelope import Envelope
-from proxy.samples.sampler import Place, Sampler
 from proxy.secrets import Master, Purpose
 from proxy.store.base import Store
+
+if TYPE_CHECKING:  # as few want samples
+    from proxy.samples.envelope import Envelope
+    from proxy.samples.sampler import Sampler
 
 _STORELESS, _FORGOTTEN = " without the store", " forgotten"
 
@@ -77,6 +80,7 @@ def open_sampler(
     wanted = settings.decision_log.samples
     if wanted.public_key is None:
         return None
+    from proxy.samples.sampler import Place, Sampler  # noqa: PLC0415 - see above
 
     def on_kept(kept: Envelope) -> None:
         journal.sampled(kept.exchange, kept.key, kept.digest, len(kept.sealed))

@@ -47,7 +47,7 @@ from proxy.store import open_store
 try:
     asyncio.run(open_store("redis://127.0.0.1:1/0", clock=SystemClock(), deadline=0.1))
 except StoreUnavailable:
-    named = {"aiohttp.web", "jwt", "redis", "rich", "opentelemetry", "structlog"}
+    named = {"aiohttp.web", "jwt", "proxy.samples.sampler", "redis", "rich", "opentelemetry", "structlog"}
     print(*sorted(named & set(sys.modules)))
 import rich.console
 """

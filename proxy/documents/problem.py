@@ -6,7 +6,6 @@ names a secret.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -93,7 +92,10 @@ def nearest(word: object, choices: Iterable[str]) -> str:
     if not isinstance(word, str) or len(word) > _MAX_QUOTED_CHARS:
         return ""
     by_folded = {choice.casefold(): choice for choice in choices}
-    found = difflib.get_close_matches(word.casefold(), by_folded, n=1)
+    # Loaded here: a worker reads what others have checked.
+    from difflib import get_close_matches  # noqa: PLC0415 - see above
+
+    found = get_close_matches(word.casefold(), by_folded, n=1)
     return by_folded[found[0]] if found and by_folded[found[0]] != word else ""
 
 

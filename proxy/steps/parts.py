@@ -12,14 +12,14 @@ from proxy.clock import Clock
 from proxy.decisions.journal import Journal
 from proxy.dialects.base import Dialect
 from proxy.hunting.telling import Teller
-from proxy.samples.sampler import Sampler
 from proxy.steps.afterwards import Afterwards
 from proxy.telemetry.metrics import Tally
 from proxy.trace_context import Tracing
 from proxy.upstream.model_api import Upstream
 from proxy.upstream.served_model import ServedModel
 
-if TYPE_CHECKING:  # its libraries need not be there
+if TYPE_CHECKING:  # loaded only where the settings want them
+    from proxy.samples.sampler import Sampler
     from proxy.telemetry.spans import Spans
 
 
