@@ -133,9 +133,9 @@ class Quotas:
         reservation.settled = used
         now = self._now()
         unused = reservation.amounts.less(used)
-        for lease, measure, slot in reservation.touched:
+        for measure, leases, slots in reservation.taken:
             if units := unused[measure]:
-                self._give(lease, units, slot, now)
+                self._give(leases, slots, units, now)
 
     def refund(self, reservation: Reservation) -> None:
         """Give everything back."""
@@ -186,24 +186,27 @@ class Quotas:
                     if isinstance(answer, Refusal):
                         denials.append(Denial(counter.quota, counter.limit, answer))
                     else:
-                        reservation.touched.append((counter.lease, counter.measure, answer))
+                        reservation.taken.append((counter.measure, (counter.lease,), [answer]))
         return denials, failed
 
     def _give_up(self, reservation: Reservation) -> None:
         """Give back what other limits granted of a quota in shadow that would have refused: then it takes nothing."""
         refusing = {denial.quota.id for denial in reservation.shadow}
         counters = [counter for measured in reservation.plan.shadow for counter in measured.counters]
-        leases = {counter.lease for counter in counters if counter.quota.id in refusing}
+        given_up = {counter.lease for counter in counters if counter.quota.id in refusing}
         now = self._now()
-        for lease, measure, slot in reservation.touched:
-            if lease in leases:
-                self._give(lease, reservation.amounts[measure], slot, now)
-        reservation.touched = [touched for touched in reservation.touched if touched[0] not in leases]
+        for measure, leases, slots in reservation.taken:
+            back = [slot if lease in given_up else None for lease, slot in zip(leases, slots, strict=True)]
+            self._give(leases, back, reservation.amounts[measure], now)
+            slots[:] = [None if lease in given_up else slot for lease, slot in zip(leases, slots, strict=True)]
 
-    def _give(self, lease: AnyLease, units: int, slot: int, now: float) -> None:
-        lease.give(units, slot, now)
-        if not lease.watched:  # what came back may be all that it holds
-            self._pool.watch(lease)
+    def _give(self, leases: Sequence[AnyLease], slots: Sequence[int | None], units: int, now: float) -> None:
+        for lease, slot in zip(leases, slots, strict=True):
+            if slot is None:
+                continue
+            lease.give(units, slot, now)
+            if not lease.watched:  # what came back may be all that it holds
+                self._pool.watch(lease)
 
     def _plan(self, principal: Principal, model: str, ties: Ties, shadow_ties: Ties) -> Plan:
         key = (principal.key_id, model, ties, shadow_ties)
@@ -248,14 +251,13 @@ def _by_measure(counters: Sequence[Counter]) -> tuple[Measured, ...]:
 def _take_held(measured: Sequence[Measured], reservation: Reservation, now: float) -> list[Counter]:
     """Take what is held already; return the counters that have to ask."""
     missing: list[Counter] = []
-    amounts, touched = reservation.amounts, reservation.touched
+    amounts, taken = reservation.amounts, reservation.taken
     for measure, leases, counters in measured:
         if units := amounts[measure]:
-            for counter, lease, slot in zip(counters, leases, take_each(leases, units, now), strict=True):
-                if slot is None:
-                    missing.append(counter)
-                else:
-                    touched.append((lease, measure, slot))
+            slots = take_each(leases, units, now)
+            taken.append((measure, leases, slots))
+            if None in slots:
+                missing += [counter for counter, slot in zip(counters, slots, strict=True) if slot is None]
     return missing
 
 
