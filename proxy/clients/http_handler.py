@@ -24,7 +24,7 @@ class Framed(RequestHandler):
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(RequestPayloadError("badly framed"))
 
-    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own signature
+    def resume_reading(self, resume_parser: bool = True) -> None:
         """Go on reading, if that was held up: a stream says so at each body's end, and the parser would run in vain."""
         if self._reading_paused:
             super().resume_reading(resume_parser)

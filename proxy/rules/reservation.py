@@ -87,8 +87,8 @@ class Denial(NamedTuple):
     plan: Plan = NO_PLAN
 
 
-# What granted an exchange its amount of one measure: the measure's index, the leases that were asked, and the slots that
-# it goes back to, None where nothing was granted. A plain tuple: a named one takes eight times as long to make.
+# What granted an exchange its amount of one measure: the measure's index, the leases that were asked, and the slots
+# that it goes back to, None where nothing was granted. A plain tuple: a named one takes eight times as long to make.
 Taken = tuple[int, Sequence[AnyLease], list[int | None]]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -69,7 +68,7 @@ class Reader:
         self._deadlines = deadlines
         self._body_bytes = body_bytes
         self._held = 0
-        self._held_by: Counter[str] = Counter()  # account
+        self._held_by: dict[str, int] = {}  # account
         self._turns = Turns("read")
 
     async def read(self, request: BaseRequest, dialect: Dialect, exchange: Exchange, decider: Decider) -> Intake:
@@ -146,9 +145,10 @@ class Reader:
     def release(self, account: str, size: int) -> None:
         """Count an account's body out: nothing of it is kept any more."""
         self._held -= size
-        self._held_by[account] -= size
-        if not self._held_by[account]:
-            del self._held_by[account]
+        if left := self._held_by.get(account, 0) - size:
+            self._held_by[account] = left
+        else:
+            self._held_by.pop(account, None)
 
     def close(self) -> None:
         """End the reading thread."""
@@ -156,7 +156,7 @@ class Reader:
 
     def _hold(self, account: str, size: int) -> None:
         self._held += size
-        self._held_by[account] += size
+        self._held_by[account] = self._held_by.get(account, 0) + size
 
 
 def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decider) -> Intake:

@@ -76,9 +76,10 @@ class Relay:
         if streamed:
             self._stream = self._opened(answer.content_type, course)
             course.status = 200
-        while data := await self._more(answer, course):
+        while not answer.ended and (data := await self._more(answer, course)):
             if answering is None:
-                await self._send(decoder.feed(data), course)
+                if out := self._encoded(decoder.feed(data), course):
+                    await self._sent(out)
             else:
                 await self._work_on(data, decoder, answering, course)
         chunks = decoder.finish()
@@ -86,7 +87,7 @@ class Relay:
         if not ended:
             chunks = []  # a torn event, which the client could not read and should not trip over
         if answering is None:
-            out = await self._send(chunks, course)
+            out = await self._sent(self._encoded(chunks, course))
         else:
             out = await self._pass_on(await _made(answering, chunks, last=ended), answering, course)
         if not course.progress.complete and not course.progress.failed:
@@ -233,7 +234,9 @@ async def _made(answering: Answering, chunks: Sequence[Chunk], *, last: bool) ->
 
 def _is_stream(answer: UpstreamAnswer) -> bool:
     """Tell whether an answer is a stream of events or one document. Raises UpstreamFailed if it is neither."""
-    kind = answer.content_type.partition(";")[0].strip().lower()
+    kind = answer.content_type
+    if kind != _JSON:
+        kind = kind.partition(";")[0].strip().lower()
     if kind not in (_JSON, _EVENTS) or answer.encoded:
         raise UpstreamFailed("The model API gave an answer of another kind than was asked for.")
     return kind == _EVENTS

@@ -123,19 +123,20 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def read(self) -> bytes:
         """Return what came of the body since the last read, b"" at its end. Raises as `head` does."""
         while not self._pieces:
-            self._read_on()
+            if self._paused:
+                self._read_on()
             if self._complete:
                 return b""
             await self._more()
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = []
         self._waiting_bytes = 0
-        if self._complete:
+        if self._complete and self._paused:
             self._read_on()  # what comes behind an answer is to be seen before the next call
         return data
 
     def _read_on(self) -> None:
-        if self._paused and self._transport is not None:
+        if self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
 
@@ -282,7 +283,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
         )
         self._keep = self._parser.should_keep_alive() and not announced
-        kept = _KEPT_S.search(self._headers.get(b"keep-alive", b""))
+        named = self._headers.get(b"keep-alive")
+        kept = None if named is None else _KEPT_S.search(named)
         self.kept_seconds = _NEVER if kept is None else float(kept[1])
 
 

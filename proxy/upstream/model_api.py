@@ -73,13 +73,13 @@ class UpstreamReset(UpstreamFailed):
 class UpstreamAnswer:
     """An answer whose head came; read its body with `read` until it returns nothing, then `close`."""
 
-    __slots__ = ("_closed", "_connection", "_head", "_idle", "_pool", "content_type", "encoded", "status")
+    __slots__ = ("_connection", "_head", "_idle", "_pool", "content_type", "encoded", "ended", "status")
 
     def __init__(self, head: AnswerHead, connection: UpstreamConnection, pool: Pool, idle: float) -> None:
         self._connection = connection
         self._pool = pool
         self._idle = idle
-        self._closed = False
+        self.ended = False  # whether nothing more is to be read
         self._head = head
         self.status = head.status
         kind, encoding = head.content_type, head.content_encoding
@@ -94,10 +94,10 @@ class UpstreamAnswer:
     async def read(self) -> bytes:
         """Return what came since the last read, b"" at the end. Raises UpstreamTimeout or UpstreamReset.
 
-        Only the time that passes in here counts as the answer's pause. At the end the connection goes: however long
+        Only the time that passes in here counts as the answer's pause. With the end the connection goes: however long
         what came is held back then, it keeps no other call waiting.
         """
-        if self._closed:
+        if self.ended:
             return b""
         connection = self._connection
         connection.expect_within(self._idle)
@@ -109,7 +109,7 @@ class UpstreamAnswer:
             raise UpstreamReset("The model API broke off its answer.") from None
         finally:
             connection.expect_nothing()
-        if not data:
+        if connection.read_to_end:
             self.close()
         return data
 
@@ -123,8 +123,8 @@ class UpstreamAnswer:
 
     def close(self) -> None:
         """Let the connection go, once: back to the pool if the answer was read to its end, closed otherwise."""
-        if not self._closed:
-            self._closed = True
+        if not self.ended:
+            self.ended = True
             self._pool.give(self._connection)
 
 

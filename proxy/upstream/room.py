@@ -7,7 +7,7 @@ that asks for much makes itself wait, and others for one place at most.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from contextlib import suppress
 
 
@@ -23,13 +23,15 @@ class Room:
         self._most_waiting = waiting
         self._patience = patience
         self._free = most
-        self._inside: Counter[str] = Counter()
+        self._inside: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by tenant, the one that was served last at the end
 
     async def enter(self, tenant: str) -> None:
         """Come in, to leave again; raises NoRoom."""
-        if self._free and self._inside[tenant] < self._most_of_one and tenant not in self._waiting:
-            self._let_in(tenant)
+        inside = self._inside.get(tenant, 0)
+        if self._free and inside < self._most_of_one and tenant not in self._waiting:
+            self._free -= 1
+            self._inside[tenant] = inside + 1
             return
         queue = self._waiting.setdefault(tenant, deque())
         if len(queue) >= self._most_waiting:
@@ -53,25 +55,24 @@ class Room:
     def leave(self, tenant: str) -> None:
         """Free a place, for whoever is next."""
         self._free += 1
-        self._inside[tenant] -= 1
-        if not self._inside[tenant]:
+        if self._inside[tenant] == 1:
             del self._inside[tenant]
-        while self._free and (chosen := self._next()) is not None:
+        else:
+            self._inside[tenant] -= 1
+        while self._waiting and self._free and (chosen := self._next()) is not None:
             queue = self._waiting.pop(chosen)
             turn = queue.popleft()
             if queue:
                 self._waiting[chosen] = queue
             if not turn.done():  # else whoever waited has gone in this very moment
-                self._let_in(chosen)
+                self._free -= 1
+                self._inside[chosen] = self._inside.get(chosen, 0) + 1
                 turn.set_result(None)
 
-    def _let_in(self, tenant: str) -> None:
-        self._free -= 1
-        self._inside[tenant] += 1
-
     def _next(self) -> str | None:
-        may = (tenant for tenant in self._waiting if self._inside[tenant] < self._most_of_one)
-        return min(may, key=self._inside.__getitem__, default=None)
+        inside = {tenant: self._inside.get(tenant, 0) for tenant in self._waiting}
+        may = [tenant for tenant, count in inside.items() if count < self._most_of_one]
+        return min(may, key=inside.__getitem__, default=None)
 
     def _give_up(self, tenant: str, turn: asyncio.Future[None]) -> None:
         queue = self._waiting.get(tenant, deque())
