@@ -214,7 +214,8 @@ class Exchange:
     known template that the prompt matches, whoever sends it, and `cluster` the campaign that the account is a member
     of, empty if there is none in either world; `ties` are those that count in enforcement, `shadow_ties` those that
     count in shadow. `foreign_handle` says that it returns a handle of reasoning which was
-    withheld from another tenant. `trace` is where it stands in a distributed trace.
+    withheld from another tenant. `trace` is where it stands in a distributed trace. `rich` is what its conversation has
+    besides messages that are a role and text, None until a detector looks for it.
     """
 
     id: str
@@ -236,6 +237,7 @@ class Exchange:
     foreign_handle: bool = False
     text_bytes: int = 0
     trace: Trace = NO_TRACE
+    rich: list[Any] | None = None
 
 
 class Answered(NamedTuple):

@@ -12,12 +12,13 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from proxy.detectors.reading import filled_in, rich_parts
 from proxy.exchange import Exchange
 from proxy.fields import Field, Value
 
 # Members that hold an address, or an object with it as `url`, in what a conversation is made of.
 _MEMBERS = frozenset({"url", "image_url", "file_url", "audio_url", "document_url", "video_url"})
-_CONVERSATIONS = ("messages", "input", "system")
+_BESIDE = frozenset({"system", "prompt", "tools"})  # what may have some beside the messages
 # What was said before by a model or its tools, with addresses that nobody fetches any more: calls with their arguments,
 # searches with what they found, pages and tabs that were looked at, citations.
 _CALLS = frozenset({"server_tool_use", "tool_search_call", "tool_use", "web_search_call"})
@@ -48,12 +49,14 @@ class Addresses:
         """Return how many addresses there are."""
         if exchange.call is None:
             return {}
-        body, found = exchange.call.body, list[str]()
-        for name in _CONVERSATIONS:
-            if type(conversation := body.get(name)) is list:
-                _collect(conversation, found)
-        if type(prompt := body.get("prompt")) is dict and type(filled := prompt.get("variables")) is dict:
-            _collect(list(filled.values()), found)
+        body, parts = exchange.call.body, rich_parts(exchange)
+        if not parts and _BESIDE.isdisjoint(body):
+            return {}
+        found: list[str] = []
+        _collect(parts, found)
+        if type(system := body.get("system")) is list:
+            _collect(system, found)
+        _collect(filled_in(body), found)
         if type(tools := body.get("tools")) is list:
             _collect([tool.get("input_image_mask") for tool in tools if type(tool) is dict], found)
         if not found:

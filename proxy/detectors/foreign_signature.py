@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple
 
+from proxy.detectors.reading import rich_parts
 from proxy.detectors.recent import Recent
 from proxy.exchange import Answered, Exchange
 from proxy.fields import Cost, Field, Value
@@ -70,9 +71,7 @@ class ForeignSignature:
         """Compare the request's seals with those that were issued; raises StoreUnavailable."""
         if exchange.foreign_handle:
             return {"content.foreign_signature": True}
-        if exchange.call is None:
-            return {}
-        seals = _seals(exchange.call.body)
+        seals = _seals(rich_parts(exchange))
         if not seals:
             return {}
         names = list(dict.fromkeys([self._name(seal) for seal in seals[:_MAX_SEALS]]))
@@ -152,21 +151,19 @@ def _read(value: bytes | None) -> _Issued | None:
     return _Issued(value[:_DIGEST_BYTES], float(_WHEN.unpack(value[_DIGEST_BYTES:])[0]))
 
 
-def _seals(body: Mapping[str, Any]) -> list[str]:
-    """Return the seals of blocks that a request returns, the first message's first."""
+def _seals(messages: Sequence[Any]) -> list[str]:
+    """Return the seals of blocks in messages, the first message's first."""
     found: list[str] = []
-    for name in ("messages", "input"):
-        messages = body.get(name)
-        for message in messages if type(messages) is list else ():
-            if type(message) is not dict:
-                continue
-            content = message.get("content")
-            blocks = content if type(content) is list else []
-            if len(message) != 2 or "role" not in message or "content" not in message:  # as most are not
-                blocks = [message, *blocks]
-                for member in _LISTS:
-                    blocks += beside if type(beside := message.get(member)) is list else ()
-            for block in blocks:
-                if type(block) is dict and block.get("type") in _SEALED:
-                    found += [seal for member in _MEMBERS if type(seal := block.get(member)) is str and seal]
+    for message in messages:
+        if type(message) is not dict:
+            continue
+        content = message.get("content")
+        blocks = content if type(content) is list else []
+        if len(message) != 2 or "role" not in message or "content" not in message:
+            blocks = [message, *blocks]
+            for member in _LISTS:
+                blocks += beside if type(beside := message.get(member)) is list else ()
+        for block in blocks:
+            if type(block) is dict and block.get("type") in _SEALED:
+                found += [seal for member in _MEMBERS if type(seal := block.get(member)) is str and seal]
     return found

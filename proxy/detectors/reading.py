@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
-from proxy.exchange import Text
+from proxy.exchange import Exchange, Text
 
 # What a prompt asks for stands at its start (system prompt, instructions before a document) or at its end (the newest
 # message), and what stands in the middle of a conversation was its end some requests ago. So this much of both is
@@ -16,8 +17,48 @@ TAIL_CHARS = 8_192
 # it, and anybody can put some beside a prompt.
 OTHERS_CHARS = 8_192
 _CONVERSATIONS = ("messages", "input", "prompt")
+_MESSAGES = ("messages", "input")
 _INSTRUCTIONS = ("system", "instructions")
 _STRING = attrgetter("text")
+
+
+def rich_parts(exchange: Exchange) -> list[Any]:
+    """Return the objects and lists of a conversation that are no messages of a role and text, as most are.
+
+    Only in these can there be an image, an address or a seal: who looks for one of them goes through them alone.
+    """
+    found = exchange.rich
+    if found is None:
+        body = {} if exchange.call is None else exchange.call.body
+        found = exchange.rich = [
+            item
+            for name in _MESSAGES
+            if name in body and type(items := body[name]) is list
+            for item in items
+            if (type(item) is dict and not _is_text(item)) or type(item) is list
+        ]
+    return found
+
+
+def filled_in(body: Mapping[str, Any]) -> list[Any]:
+    """Return what fills a stored prompt."""
+    prompt = body.get("prompt")
+    filled = prompt.get("variables") if type(prompt) is dict else None
+    return list(filled.values()) if type(filled) is dict else []
+
+
+def _is_text(message: dict[str, Any]) -> bool:
+    if len(message) != 2 or "role" not in message or "content" not in message or type(message["role"]) is not str:
+        return False
+    content = message["content"]
+    if type(content) is not list:
+        return type(content) is str
+    for part in content:
+        if type(part) is not dict or len(part) != 2 or "text" not in part or part.get("type") != "text":
+            return False
+        if type(part["text"]) is not str:
+            return False
+    return True
 
 
 def scanned(texts: Sequence[Text]) -> str:

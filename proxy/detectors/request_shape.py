@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar
 
+from proxy.detectors.reading import filled_in, rich_parts
 from proxy.exchange import Exchange, text_bytes
 from proxy.fields import Field, Value
 
@@ -14,6 +15,10 @@ _FOUND = "tool_search_output"  # an item of a conversation that has tools in it
 _MAX_KEYS = 1024
 _MAX_KEY_CHARS = 32  # a token's number has ten digits at most
 _STRING = attrgetter("text")
+# What few requests have: one look tells those of most chats that there is nothing of it.
+_SELDOM = frozenset(
+    {"functions", "include", "input", "logit_bias", "logprobs", "stop", "stop_sequences", "tools", "top_logprobs"}
+)
 _IMAGE_TYPES = ("image", "image_url", "input_image", "computer_screenshot")
 
 
@@ -55,8 +60,10 @@ class RequestShape:
         if call is None:
             return {}
         body = call.body
-        given = body.get("input")
-        items = [item for item in given if type(item) is dict] if type(given) is list else []
+        seldom = not _SELDOM.isdisjoint(body)
+        items: list[dict[str, Any]] = []
+        if seldom and type(given := body.get("input")) is list:
+            items = [item for item in given if type(item) is dict]
         found: dict[str, Value] = {
             "request.model": call.model,
             "request.dialect": exchange.dialect,
@@ -64,32 +71,38 @@ class RequestShape:
             "request.choices": call.choices,
             "request.max_output_tokens": call.max_output_tokens or 0,
             "request.text_bytes": _bytes(list(map(_STRING, exchange.texts))),
-            "request.tools": _offered(body, items),
+            "request.tools": _offered(body, items) if seldom else 0,
             "request.turns": sum(["role" in item for item in items]) if items else _size(body.get("messages")),
-            "request.images": _images(body),
+            "request.images": _images(rich_parts(exchange)) + _images(filled_in(body)),
         }
-        logprobs, top = body.get("logprobs"), body.get("top_logprobs")
-        if logprobs or top or type(logprobs) is int:  # of a text's completion, 0 are its own tokens'
-            top = logprobs if type(logprobs) is int else top
-            found["request.logprobs"] = True
-            found["request.top_logprobs"] = top if type(top) is int else 0
         if call.prompts > 1:
             found["request.prompts"] = call.prompts
         if call.token_ids:
             found["request.token_ids"] = call.token_ids
-        bias = body.get("logit_bias")
-        if type(bias) is dict and bias:
-            found["request.logit_bias_size"] = len(bias)
-            found["request.logit_bias_keys"] = tuple([key[:_MAX_KEY_CHARS] for key in bias][:_MAX_KEYS])
-        stops = body.get("stop", body.get("stop_sequences"))
-        if stops:
-            found["request.stop_sequences"] = len(stops) if type(stops) is list else 1
         temperature = body.get("temperature")
         if isinstance(temperature, int | float):
             found["request.temperature"] = float(temperature)
-        if type(included := body.get("include")) is list and _LOGPROBS in included:
-            found["request.logprobs"] = True
-        return found
+        return found | _seldom(body) if seldom else found
+
+
+def _seldom(body: Mapping[str, Any]) -> dict[str, Value]:
+    """Return the numbers of what few requests have."""
+    found: dict[str, Value] = {}
+    logprobs, top = body.get("logprobs"), body.get("top_logprobs")
+    if logprobs or top or type(logprobs) is int:  # of a text's completion, 0 are its own tokens'
+        top = logprobs if type(logprobs) is int else top
+        found["request.logprobs"] = True
+        found["request.top_logprobs"] = top if type(top) is int else 0
+    bias = body.get("logit_bias")
+    if type(bias) is dict and bias:
+        found["request.logit_bias_size"] = len(bias)
+        found["request.logit_bias_keys"] = tuple([key[:_MAX_KEY_CHARS] for key in bias][:_MAX_KEYS])
+    stops = body.get("stop", body.get("stop_sequences"))
+    if stops:
+        found["request.stop_sequences"] = len(stops) if type(stops) is list else 1
+    if type(included := body.get("include")) is list and _LOGPROBS in included:
+        found["request.logprobs"] = True
+    return found
 
 
 def _bytes(strings: list[str]) -> int:
@@ -114,11 +127,9 @@ def _offered(body: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> int
     return count
 
 
-def _images(body: Mapping[str, Any]) -> int:
+def _images(conversation: list[Any]) -> int:
     """Count the images of a conversation, in whatever part of it they stand."""
-    prompt = body.get("prompt")
-    filled = prompt.get("variables") if type(prompt) is dict else None
-    waiting = [body.get("messages"), body.get("input"), list(filled.values()) if type(filled) is dict else None]
+    waiting: list[Any] = [conversation]
     count = 0
     for parts in waiting:
         for part in parts if type(parts) is list else ():
