@@ -42,7 +42,7 @@ from proxy.steps.limit_headers import LimitHeaders
 from proxy.steps.parts import Parts
 from proxy.steps.refusal import refused, to_error, to_verdict
 from proxy.steps.relay import Relay
-from proxy.steps.routing import route
+from proxy.steps.routing import check_route
 from proxy.steps.sending import send, to_send
 from proxy.telemetry.metrics import Refusal
 
@@ -71,13 +71,13 @@ class Gateway:
         """Answer one request. The only other way out is cancellation: the client has left."""
         parts = self._parts
         exchange_id = parts.new_id()
+        path = request.raw_path.partition("?")[0]
+        known = parts.dialects.get(path)
         # Also for whatever is wrong with the framing, where the path is a known one.
-        dialect = parts.dialects.get(request.raw_path.partition("?")[0]) or (
-            parts.anthropic if "anthropic-version" in request.headers else parts.openai
-        )
+        dialect = known or (parts.anthropic if "anthropic-version" in request.headers else parts.openai)
         try:
             check_framing(request, parts.hosts)
-            dialect = route(request, parts.dialects) or dialect
+            check_route(request.method, path, known)
             principal = await self._admission.admit(request, dialect, len(self._courses))
         except ProxyError as error:
             count_refusal(parts.tally, error)
@@ -85,7 +85,7 @@ class Gateway:
         course = self._accept(request, dialect, exchange_id, principal)
         self._courses.add(course)
         try:
-            return await self._conduct(request, dialect, course)
+            return await self._conduct(request, dialect, course, lists_models=known is None)
         finally:
             self._courses.discard(course)
             self._reader.release(principal.account, course.bytes_in)
@@ -109,11 +109,13 @@ class Gateway:
         )
         return Course(exchange, self._decider, request.task, now)
 
-    async def _conduct(self, request: BaseRequest, dialect: Dialect, course: Course) -> Reply:
+    async def _conduct(
+        self, request: BaseRequest, dialect: Dialect, course: Course, *, lists_models: bool
+    ) -> Reply:
         """Decide, send and relay; turn whatever goes wrong into an answer in the dialect."""
         relay = Relay(self._answers, self._limits, request, dialect, course.exchange.id)
         try:
-            if dialect.path != request.raw_path.partition("?")[0]:
+            if lists_models:
                 course.status, course.outcome = 200, Outcome.LOCAL
                 return relay.whole(dialect.models(sorted(self._parts.models), 0))
             course.idempotency_key = key_of(request.headers)
@@ -173,7 +175,8 @@ class Gateway:
         if decision.effect is Effect.DENY:
             error = to_error(decision, exchange.id, parts.links)
         course.verdict = to_verdict(decision, error)
-        if error is None and (error := await self._objection(intake, course)) is not None:
+        doubtful = intake.flaw is not None or course.idempotency_key
+        if doubtful and error is None and (error := await self._objection(intake, course)) is not None:
             course.verdict = refused(course.verdict, error)
         if error is not None:
             raise error
@@ -190,7 +193,7 @@ class Gateway:
 
     async def _objection(self, intake: Intake, course: Course) -> ProxyError | None:
         """Say why a call that the pack lets through is refused: for what it returns, or as it was sent before."""
-        if intake.flaw is not None or not course.idempotency_key:
+        if intake.flaw is not None:
             return intake.flaw
         course.claim = await self._claims.of(course.exchange, course.idempotency_key, intake.sent)
         return await self._claims.make(course.claim)

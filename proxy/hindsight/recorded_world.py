@@ -145,6 +145,11 @@ class RecordedFlags:
         del name, now
         return self._live[world] if subject is Subject.ACCOUNT else {}
 
+    def knows(self, name: str) -> bool:
+        """Tell whether any flag is live."""
+        del name
+        return any(self._live.values())
+
     def put(self, world: World, subject: Subject, name: str, flag: Flag) -> None:
         """Let a flag that is live tell why it was raised."""
         del subject, name

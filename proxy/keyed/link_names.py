@@ -56,6 +56,8 @@ class LinkNames:
 
     def links(self, attributes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """Return the names of an account's attributes, by attribute, sorted; empty values link nothing."""
+        if not attributes:
+            return ()
         return tuple(sorted((kind, self.name(kind, value)) for kind, value in attributes.items() if value))
 
     def _peer(self, address: str) -> tuple[str, str]:

@@ -34,11 +34,7 @@ class Containment:
             for entry in pack.campaigns
             if (mode := capped(entry.mode, max_mode)) is not Mode.OFF
         }
-
-    @property
-    def looks(self) -> bool:
-        """Whether the pack has an entry that is on, so that prompts have to be looked at."""
-        return bool(self._entries)
+        self.looks = bool(self._entries)  # whether an entry is on, so that prompts have to be looked at
 
     @property
     def matches(self) -> bool:

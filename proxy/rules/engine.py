@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from proxy.exchange import Exchange, Ties
+from proxy.exchange import NO_TIES, Exchange, Ties
 from proxy.fields import Cost, FieldTable
 from proxy.rules.cel import CelCondition, ConditionFailed
 from proxy.rules.cel_together import Together
@@ -194,7 +194,10 @@ class Engine:
         )
 
     def _flagged(self, exchange: Exchange, now: float) -> bool:
-        on = self._flags.on
+        on, knows = self._flags.on, self._flags.knows
+        principal = exchange.principal
+        if exchange.shadow_ties is NO_TIES and not knows(principal.account) and not knows(principal.tenant):
+            return False
         for subject, name in _subjects(exchange, exchange.shadow_ties):  # what counts in enforcement does here too
             if on(_SHADOW, subject, name, now) or on(_ENFORCED, subject, name, now):
                 return True

@@ -101,6 +101,10 @@ class FlagBook:
         standing = found.get((world, subject))
         return _NONE if standing is None else standing.at(now)
 
+    def knows(self, name: str) -> bool:
+        """Tell whether any flag on an account, tenant, template or cluster of this name is known."""
+        return name in self._standing
+
     def put(self, world: World, subject: Subject, name: str, flag: Flag) -> None:
         """Set a flag, or renew it."""
         key = FlagKey(world, subject, name, flag.name)

@@ -124,6 +124,10 @@ class Flags(Protocol):
         """Return the live flags on one account, tenant, template or cluster, by flag name."""
         ...
 
+    def knows(self, name: str) -> bool:
+        """Tell whether any flag on an account, tenant, template or cluster of this name may be known."""
+        ...
+
     def put(self, world: World, subject: Subject, name: str, flag: Flag) -> None:
         """Set a flag, or renew it."""
         ...

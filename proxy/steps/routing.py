@@ -1,10 +1,6 @@
-"""Which dialect a request is in: the method and the exact path say so, and nothing else is looked at."""
+"""Which requests there is an answer to: the method and the exact path say so, and nothing else is looked at."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-
-from aiohttp.web_request import BaseRequest
 
 from proxy.dialects import MODELS_PATH
 from proxy.dialects.base import Dialect
@@ -12,13 +8,10 @@ from proxy.dialects.elsewhere import why_not
 from proxy.errors import MethodNotAllowed, NotFound
 
 
-def route(request: BaseRequest, dialects: Mapping[str, Dialect]) -> Dialect | None:
-    """Return the dialect of the path, None for the list of models. Raises NotFound and MethodNotAllowed."""
-    path = request.raw_path.partition("?")[0]
-    dialect = dialects.get(path)
+def check_route(method: str, path: str, dialect: Dialect | None) -> None:
+    """Raise NotFound or MethodNotAllowed for what has no dialect of its own, unless it asks for the list of models."""
     if dialect is None and path != MODELS_PATH:
         raise NotFound(why_not(path))
     allowed = "POST" if dialect is not None else "GET"
-    if request.method != allowed:
+    if method != allowed:
         raise MethodNotAllowed("This method is not allowed here.", headers={"allow": allowed})
-    return dialect

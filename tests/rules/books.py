@@ -48,6 +48,9 @@ class ExactFlags:
         known = self.flags.get((world, subject, name), {})
         return {flag.name: flag for flag in known.values() if flag.expires_at > now}
 
+    def knows(self, name: str) -> bool:
+        return any(key[2] == name for key in self.flags)
+
     def put(self, world: World, subject: Subject, name: str, flag: Flag) -> None:
         known = self.flags[world, subject, name].get(flag.name)
         if known is not None and known.expires_at > flag.raised_at:
