@@ -43,7 +43,7 @@ from proxy.steps.parts import Parts
 from proxy.steps.refusal import refused, to_error, to_verdict
 from proxy.steps.relay import Relay
 from proxy.steps.routing import check_route
-from proxy.steps.sending import send, to_send
+from proxy.steps.sending import send
 from proxy.telemetry.metrics import Refusal
 
 _CLIENT_ID_CHARS = 128
@@ -121,7 +121,11 @@ class Gateway:
             course.idempotency_key = key_of(request.headers)
             intake = await self._read(request, dialect, course)
             decision = await self._decide(intake, dialect, course)
-            answer = await send(self._parts, request, dialect, course, to_send(intake, dialect, decision))
+            call = decision.call or intake.call
+            changed = call is not intake.call
+            answer = await send(
+                self._parts, request, dialect, course, call, dialect.write(call) if changed else intake.sent
+            )
             try:
                 return await relay.relay(answer, intake.call, course)
             finally:

@@ -7,7 +7,7 @@ anything but visible characters and spaces is never sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Protocol
@@ -28,7 +28,7 @@ class Reply(Protocol):
 
     keep_alive: bool  # whether the connection may serve another request
 
-    async def finish(self, connection: RequestHandler) -> None:
+    def finish(self, connection: RequestHandler) -> Awaitable[None]:
         """Write what is left. Raises ConnectionResetError if the client has left."""
         ...
 
@@ -45,9 +45,9 @@ class Answer:
     def __bytes__(self) -> bytes:
         return self._bytes
 
-    async def finish(self, connection: RequestHandler) -> None:
+    def finish(self, connection: RequestHandler) -> Awaitable[None]:
         """Write everything at once."""
-        await _write(connection, self._bytes)
+        return _write(connection, self._bytes)
 
 
 class Stream:
@@ -73,13 +73,13 @@ class Stream:
         if data:
             await _write(self._connection, data)
 
-    async def finish(self, connection: RequestHandler) -> None:
+    def finish(self, connection: RequestHandler) -> Awaitable[None]:
         """Write the end of the body."""
         end = b"0\r\n\r\n" if self._chunked else b""
         if not self.begun:
             self.begun = True
             end = self._head + end
-        await _write(connection, end)
+        return _write(connection, end)
 
 
 STREAM = RequestKey("stream", Stream)  # of a request: the answer that may have begun already
@@ -130,7 +130,9 @@ class AnswerWriter:
         if second != self._second:
             self._second = second
             self._date = f"via: {VIA}\r\ndate: {formatdate(second, usegmt=True)}\r\n"
-        more = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)])
+        more = ""
+        if headers:
+            more = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)])
         end = "\r\n" if keep else "connection: close\r\n\r\n"
         reason = _REASONS.get(status, "")
         head = (

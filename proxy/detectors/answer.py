@@ -60,8 +60,8 @@ class AnswerFacts:
         refused = self._refused.get(account)
         if refused is not None:
             found["account.seconds_since_refusal"] = max(0.0, now - refused)
-        others = self._turned_away.get(_place(exchange)) or ()
-        if any(other != account and now - when < _FAILOVER_S for other, when in others):
+        others = self._turned_away.get(_place(exchange))
+        if others and any(other != account and now - when < _FAILOVER_S for other, when in others):
             found["peer.failover"] = True
         return found
 

@@ -71,8 +71,8 @@ class ForeignSignature:
         """Compare the request's seals with those that were issued; raises StoreUnavailable."""
         if exchange.foreign_handle:
             return {"content.foreign_signature": True}
-        seals = _seals(rich_parts(exchange))
-        if not seals:
+        parts = rich_parts(exchange)
+        if not parts or not (seals := _seals(parts)):
             return {}
         names = list(dict.fromkeys([self._name(seal) for seal in seals[:_MAX_SEALS]]))
         own, now = self._tenant(exchange), exchange.started

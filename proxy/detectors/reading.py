@@ -51,8 +51,10 @@ def _is_text(message: dict[str, Any]) -> bool:
     if len(message) != 2 or "role" not in message or "content" not in message or type(message["role"]) is not str:
         return False
     content = message["content"]
+    if type(content) is str:
+        return True
     if type(content) is not list:
-        return type(content) is str
+        return False
     for part in content:
         if type(part) is not dict or len(part) != 2 or "text" not in part or part.get("type") != "text":
             return False

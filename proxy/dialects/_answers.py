@@ -193,6 +193,8 @@ def tokens(node: object, name: str) -> int | None:
 def thought(usage: object, details: str, output: int) -> int:
     """Return how many tokens of the output were thought, 0 if the usage's `details` do not say so or cannot be true."""
     named = member(usage, details)
+    if named is None:
+        return 0
     count = max(tokens(named, "reasoning_tokens") or 0, tokens(named, "thinking_tokens") or 0)
     return min(count, output)
 

@@ -12,6 +12,7 @@ from proxy.exchange import Chunk, Progress, Usage
 _DONE = b"[DONE]"
 # Members of a message in which servers hand out what was thought in blocks, some of which are sealed, and by what.
 _THOUGHTS = ("reasoning_details", "thinking_blocks")
+_SELDOM = frozenset(_THOUGHTS)
 _SEALS = ("signature", "data")
 _MAX_SEALS = 64
 
@@ -107,8 +108,10 @@ def _note_seals(progress: Progress, choices: object, holder: str) -> None:
     """Note the seals of blocks of reasoning, a few at most: an answer has one or two."""
     for choice in choices if type(choices) is list else ():
         said = member(choice, holder)
+        if type(said) is not dict or _SELDOM.isdisjoint(said):
+            continue
         for name in _THOUGHTS:
-            blocks = member(said, name)
+            blocks = said.get(name)
             for block in blocks if type(blocks) is list else ():
                 seals = [seal for place in _SEALS if type(seal := member(block, place)) is str and seal]
                 progress.signatures += seals[: _MAX_SEALS - len(progress.signatures)]

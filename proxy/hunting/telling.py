@@ -176,7 +176,7 @@ def event(
         usage.input,
         usage.output,
         0 if withheld else usage.reasoning,
-        effect.value,
+        effect,
         delivered,
         prints,
         question,

@@ -77,7 +77,8 @@ class Reader:
         What it returned counts as held until `release`. Raises BadRequest and its like, RequestTimeout, TooLarge.
         """
         check_body_headers(request)
-        if (request.content_length or 0) > self._body_bytes:
+        content = request.content
+        if not content.is_eof() and (request.content_length or 0) > self._body_bytes:
             raise TooLarge("The request body is too large.")
         if "Expect" in request.headers and request.version >= (1, 1) and request.transport is not None:
             request.transport.write(_CONTINUE)

@@ -46,9 +46,9 @@ def to_error(decision: Decision, exchange_id: str, links: Mapping[str, str]) -> 
 def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
     """Return a decision as the record has it."""
     judgement, denial = decision.judgement, decision.denial
-    denied_by = tuple(denied.quota.id for denied in decision.shadow_denials)
-    if error is None and judgement is NO_JUDGEMENT and not denied_by:
+    if error is None and judgement is NO_JUDGEMENT and not decision.shadow_denials:
         return ALLOWED
+    denied_by = tuple(denied.quota.id for denied in decision.shadow_denials)
     enforced, shadow = judgement.enforced, judgement.shadow
     world = Shadow(shadow.rung, shadow.score, judgement.shadow_fired, denied_by)
     return Verdict(

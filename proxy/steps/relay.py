@@ -32,6 +32,7 @@ _OFF_LOOP_BYTES = 2_048  # actions that read prose take five microseconds a word
 _NO_HEADERS: Mapping[str, str] = {}
 # The one word to a client whose answer was limited, the same for every reason.
 LIMITED: Mapping[str, str] = {"stillgate-limited": "1"}
+_LIMITED_LINE = "".join([f"{name}: {value}\r\n" for name, value in LIMITED.items()])
 
 
 class UpstreamTruncated(UpstreamFailed):
@@ -60,10 +61,10 @@ class Relay:
         self._exchange_id = exchange_id
         self._stream: Stream | None = None
 
-    def whole(self, body: bytes, headers: Mapping[str, str] = _NO_HEADERS, lines: str = "") -> Answer:
-        """Return a successful answer."""
-        named = {self._dialect.request_id_header: self._exchange_id, **headers}
-        return self._answers.whole(self._request, 200, _JSON, body, named, lines)
+    def whole(self, body: bytes, lines: str = "") -> Answer:
+        """Return a successful answer; `lines` are further headers."""
+        lines = f"{self._dialect.request_id_header}: {self._exchange_id}\r\n{lines}"
+        return self._answers.whole(self._request, 200, _JSON, body, _NO_HEADERS, lines)
 
     async def relay(self, answer: UpstreamAnswer, call: Call, course: Course) -> Reply:
         """Pass an upstream's answer on as it comes. Raises UpstreamFailed, also after the stream began."""
@@ -96,7 +97,8 @@ class Relay:
         if self._stream is not None:
             return self._stream
         course.status = 200
-        return self.whole(out, LIMITED if _is_limited(course) else {}, self._limits_of(course))
+        limits = self._limits_of(course)
+        return self.whole(out, f"{_LIMITED_LINE}{limits}" if _is_limited(course) else limits)
 
     def _decoder(self, call: Call, course: Course, *, streamed: bool) -> ChunkDecoder:
         dialect, answering = self._dialect, course.answering

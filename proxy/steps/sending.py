@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
 
 from aiohttp.web_request import BaseRequest
 
 from proxy.deciding.course import Course
-from proxy.deciding.decider import Decision
 from proxy.dialects.base import Dialect
 from proxy.errors import UpstreamTimeout
 from proxy.exchange import Call
-from proxy.steps.intake import Intake
 from proxy.steps.parts import Parts
 from proxy.upstream.model_api import UpstreamAnswer, UpstreamReset
 
@@ -20,36 +17,28 @@ _ERROR_BODY_BYTES = 65_536
 _ERROR_BODY_S = 3.0
 
 
-class Sent(NamedTuple):
-    """What goes upstream."""
+async def send(
+    parts: Parts, request: BaseRequest, dialect: Dialect, course: Course, call: Call, body: bytes
+) -> UpstreamAnswer:
+    """Send a call, which is `body`, upstream; return once the answer's head is there and promises an answer.
 
-    call: Call
-    body: bytes
-
-
-def to_send(intake: Intake, dialect: Dialect, decision: Decision) -> Sent:
-    """Return the call that was decided on, serialised anew if an action changed it."""
-    call = decision.call or intake.call
-    return Sent(call, intake.sent if call is intake.call else dialect.write(call))
-
-
-async def send(parts: Parts, request: BaseRequest, dialect: Dialect, course: Course, sent: Sent) -> UpstreamAnswer:
-    """Send the call upstream; return once the answer's head is there and promises an answer. Raises ProxyError."""
-    model = parts.models[sent.call.model]
+    Raises ProxyError.
+    """
+    model = parts.models[call.model]
     headers = {"x-request-id": course.exchange.id, **course.exchange.trace.headers(), **dialect.default_headers}
     for name in dialect.forwarded_headers:
         if name in request.headers:
             headers[name] = request.headers[name]
-    if betas := _betas(request, dialect, parts.betas):
+    if dialect.beta_header and (betas := _betas(request, dialect, parts.betas)):
         headers[dialect.beta_header] = betas
     now = parts.clock.monotonic
-    course.upstream, course.model = model.upstream.name, sent.call.model
+    course.upstream, course.model = model.upstream.name, call.model
 
     def begun() -> None:
         course.sent = now()
         course.deadline = course.sent + model.upstream.total_seconds
 
-    answer = await model.post(course.exchange.principal.tenant, dialect, headers, *sent, begun)
+    answer = await model.post(course.exchange.principal.tenant, dialect, headers, call, body, begun)
     course.head = now()
     if answer.status == 200:
         return answer
@@ -73,7 +62,7 @@ async def _words(answer: UpstreamAnswer) -> bytes:
 
 def _betas(request: BaseRequest, dialect: Dialect, allowed: frozenset[str]) -> str:
     """Return what a client turns on of the API, as far as that is allowed."""
-    if not allowed or not dialect.beta_header:
+    if not allowed:
         return ""
     named = ",".join(request.headers.getall(dialect.beta_header, ())).split(",")
     return ",".join(dict.fromkeys(name for each in named if (name := each.strip()) in allowed))
