@@ -125,10 +125,10 @@ class Reader:
         try:
             while part := await content.readany():
                 size += len(part)
+                self._hold(account, len(part))
                 crumbs = (connection.bytes_received - began - size) // _LEAST_AROUND_CHUNK
                 if crumbs > _CRUMBS and size < _CRUMB_BYTES * crumbs:
                     raise BadRequest("The request body comes in too many small chunks.")
-                self._hold(account, len(part))
                 if size > self._body_bytes:
                     return None
                 if self._held > _HELD_BYTES or self._held_by[account] > _HELD_OF_ACCOUNT_BYTES:
