@@ -19,6 +19,7 @@ from proxy.keyed.issued_ids import taken
 from proxy.keyed.sealed_reasoning import PREFIX
 from proxy.steps.turns import Turns
 
+_TOO_LARGE = "The request body is too large."
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Larger bodies are read in a thread: text takes about 4 microseconds a kilobyte, and each value up to one of its own.
 _OFF_LOOP_BYTES = 131_072
@@ -77,24 +78,27 @@ class Reader:
         What it returned counts as held until `release`. Raises BadRequest and its like, RequestTimeout, TooLarge.
         """
         check_body_headers(request)
-        content = request.content
-        if not content.is_eof() and (request.content_length or 0) > self._body_bytes:
-            raise TooLarge("The request body is too large.")
+        account, content = exchange.principal.account, request.content
+        if (request.content_length or 0) > self._body_bytes:
+            raise TooLarge(_TOO_LARGE)
         if "Expect" in request.headers and request.version >= (1, 1) and request.transport is not None:
             request.transport.write(_CONTINUE)
         try:
-            body = await self.read_body(request, exchange.principal.account, dialect.overloaded_status)
+            if content.is_eof():
+                body = content.read_nowait()
+            else:
+                body = await self.read_body(request, account, dialect.overloaded_status)
         except RequestPayloadError:
             raise BadRequest("The request body ended early or was badly framed.") from None
-        if body is None:
-            raise TooLarge("The request body is too large.")
-        self._hold(exchange.principal.account, len(body))
+        if len(body) > self._body_bytes:
+            raise TooLarge(_TOO_LARGE)
+        self._hold(account, len(body))
         try:
             if len(body) < _FEW_BYTES:
                 return understand(dialect, body, exchange, decider)
             return await self._understood(body, dialect, exchange, decider)
         except BaseException:
-            self.release(exchange.principal.account, len(body))
+            self.release(account, len(body))
             raise
 
     async def _understood(self, body: bytes, dialect: Dialect, exchange: Exchange, decider: Decider) -> Intake:
@@ -105,17 +109,16 @@ class Reader:
         cost = len(body) + _SCANNED_COST * min(len(body), _SCANNED_BYTES) + _VALUE_COST * body.count(b",")
         return await self._turns.run(exchange.principal.account, cost, understand, dialect, body, exchange, decider)
 
-    async def read_body(self, request: BaseRequest, account: str, overloaded_status: int = 503) -> bytes | None:
-        """Return the request's body, or None if it is too long.
+    async def read_body(self, request: BaseRequest, account: str, overloaded_status: int = 503) -> bytes:
+        """Return the request's body, the end of which is yet to come. Raises TooLarge.
 
         Raises RequestTimeout when the client is slower than the body deadline, which the listener's sweep watches, and
         Unavailable when too much is on its way already.
         """
         content = request.content
         connection = request.protocol
-        if content.is_eof() or not isinstance(connection, Connection):
-            body = content.read_nowait() if content.is_eof() else await content.read()
-            return body if len(body) <= self._body_bytes else None
+        if not isinstance(connection, Connection):
+            return await content.read()
         clock = asyncio.get_running_loop().time
         most = self._deadlines.body
         connection.body_deadline = clock() + most
@@ -130,7 +133,7 @@ class Reader:
                 if crumbs > _CRUMBS and size < _CRUMB_BYTES * crumbs:
                     raise BadRequest("The request body comes in too many small chunks.")
                 if size > self._body_bytes:
-                    return None
+                    raise TooLarge(_TOO_LARGE)
                 if self._held > _HELD_BYTES or self._held_by[account] > _HELD_OF_ACCOUNT_BYTES:
                     message = "Too many large requests are arriving."
                     raise Unavailable(message, code="overloaded", status=overloaded_status, retry_after=1)

@@ -77,18 +77,13 @@ class Relay:
         if streamed:
             self._stream = self._opened(answer.content_type, course)
             course.status = 200
-        while not answer.ended and (data := await self._more(answer, course)):
-            if answering is None:
-                if out := self._encoded(decoder.feed(data), course):
-                    await self._sent(out)
-            else:
-                await self._work_on(data, decoder, answering, course)
+        await self._pass(answer, decoder, course)
         chunks = decoder.finish()
         ended = not streamed or course.progress.complete
         if not ended:
             chunks = []  # a torn event, which the client could not read and should not trip over
         if answering is None:
-            out = await self._sent(self._encoded(chunks, course))
+            out = await self._send(chunks, course)
         else:
             out = await self._pass_on(await _made(answering, chunks, last=ended), answering, course)
         if not course.progress.complete and not course.progress.failed:
@@ -108,14 +103,20 @@ class Relay:
             return TaggedDecoder(decoder, call.gives, ids, every=answering is not None)
         return answering.over(decoder, dialect) if answering is not None and streamed else decoder
 
-    async def _more(self, answer: UpstreamAnswer, course: Course) -> bytes:
-        """Return what came next, b"" at the end; after a stream's own end marker however the connection ends."""
+    async def _pass(self, answer: UpstreamAnswer, decoder: ChunkDecoder, course: Course) -> None:
+        """Pass on what comes, up to the end; after a stream's own end marker however the connection ends."""
+        answering = course.answering
         try:
-            return await answer.read()
+            while not answer.ended and (data := await answer.read()):
+                if answering is None:
+                    out = self._encoded(decoder.feed(data), course)
+                    if out and self._stream is not None:
+                        await self._stream.send(out)
+                else:
+                    await self._work_on(data, decoder, answering, course)
         except (UpstreamReset, UpstreamTimeout):
             if self._stream is None or not course.progress.complete:
                 raise
-            return b""
 
     def _opened(self, content_type: str, course: Course) -> Stream:
         headers = {self._dialect.request_id_header: self._exchange_id, "cache-control": "no-cache"}
@@ -157,7 +158,9 @@ class Relay:
                 ready.append(answering.leaving(chunk))
         out = self._encoded(ready, course)
         del chunks, ready  # read, an event takes ten times its bytes, and the client may be slow
-        return await self._sent(out)
+        if self._stream is not None and out:
+            await self._stream.send(out)
+        return out
 
     @staticmethod
     async def _filled(chunk: Chunk, answering: Answering, course: Course) -> Sequence[Chunk]:
@@ -173,9 +176,6 @@ class Relay:
         """Send chunks if the answer is a stream, and return their bytes."""
         out = self._encoded(chunks, course)
         del chunks  # as above
-        return await self._sent(out)
-
-    async def _sent(self, out: bytes) -> bytes:
         if self._stream is not None and out:
             await self._stream.send(out)
         return out
