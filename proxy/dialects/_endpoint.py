@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from proxy.dialects import strict_json
 from proxy.dialects._answers import encode
 from proxy.dialects._request import accepted_names
-from proxy.exchange import Call, Chunk
+from proxy.exchange import Call
 
 
 class Endpoint(ABC):
@@ -27,6 +27,4 @@ class Endpoint(ABC):
     def call(self, document: dict[str, Any]) -> Call:
         """Check a document that was read strictly."""
 
-    def encode(self, chunk: Chunk, *, streamed: bool) -> bytes:
-        """Return a chunk's bytes: as they came, or written anew if it was changed."""
-        return encode(chunk, streamed=streamed)
+    encode = staticmethod(encode)

@@ -25,6 +25,7 @@ class OpenAIChat(OpenAIDialect):
     name: ClassVar[str] = "openai.chat"
     path: ClassVar[str] = "/v1/chat/completions"
     known: ClassVar[frozenset[str]] = KNOWN
+    write = staticmethod(written)
 
     def call(self, document: dict[str, Any]) -> Call:
         """Check a document that was read strictly."""
@@ -33,10 +34,6 @@ class OpenAIChat(OpenAIDialect):
     def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
         """Return the call with the withheld reasoning that its handles stand for. Raises BadRequest."""
         return put_back(call, sealed)
-
-    def write(self, call: Call) -> bytes:
-        """Serialise the call, asking for the usage of a stream whether the client did or not."""
-        return written(call)
 
     def texts(self, call: Call) -> Iterator[Text]:
         """Yield every string that the model would see."""

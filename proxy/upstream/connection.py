@@ -118,22 +118,35 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._error is not None:
             raise _again(self._error)
         self._head_taken = True
+        self.deadline = _NEVER  # what we hold back ourselves from now on does not count
         return self._head
 
-    async def read(self) -> bytes:
-        """Return what came of the body since the last read, b"" at its end. Raises as `head` does."""
-        while not self._pieces:
-            if self._paused:
-                self._read_on()
-            if self._complete:
-                return b""
-            await self._more()
+    async def read(self, within: float = _NEVER) -> bytes:
+        """Return what came of the body since the last read, b"" at its end.
+
+        Raises BrokenAnswer, or TimeoutError if nothing comes `within` so many seconds.
+        """
+        if not self._pieces:
+            await self._body(within)
+        if not self._pieces:
+            return b""
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = []
         self._waiting_bytes = 0
         if self._complete and self._paused:
             self._read_on()  # what comes behind an answer is to be seen before the next call
         return data
+
+    async def _body(self, within: float) -> None:
+        """Wait for a piece of the body, or for its end."""
+        if self._paused:
+            self._read_on()
+        self.deadline = self._loop.time() + within
+        try:
+            while not self._pieces and not self._complete:
+                await self._more()
+        finally:
+            self.deadline = _NEVER
 
     def _read_on(self) -> None:
         if self._transport is not None:
@@ -148,14 +161,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             await self._waiter
         finally:
             self._waiter = None
-
-    def expect_within(self, seconds: float) -> None:
-        """Start to wait for the next bytes."""
-        self.deadline = self._loop.time() + seconds
-
-    def expect_nothing(self) -> None:
-        """Stop waiting: what we hold back ourselves does not count."""
-        self.deadline = _NEVER
 
     def expire(self) -> None:
         """Fail whoever waits."""

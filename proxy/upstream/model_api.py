@@ -100,15 +100,12 @@ class UpstreamAnswer:
         if self.ended:
             return b""
         connection = self._connection
-        connection.expect_within(self._idle)
         try:
-            data = await connection.read()
+            data = await connection.read(self._idle)
         except TimeoutError:
             raise UpstreamTimeout("The model API stopped answering.") from None
         except BrokenAnswer:
             raise UpstreamReset("The model API broke off its answer.") from None
-        finally:
-            connection.expect_nothing()
         if connection.read_to_end:
             self.close()
         return data

@@ -70,7 +70,6 @@ class Pool:
         """Take a connection back; it is used again if its answer was read to the end and all is well with it."""
         self._busy.discard(connection)
         self._room.leave(connection.lent_to)
-        connection.expect_nothing()
         if connection.usable and connection.read_to_end and not self._closed:
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
