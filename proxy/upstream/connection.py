@@ -122,15 +122,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return self._head
 
     async def read(self, within: float = _NEVER) -> bytes:
-        """Return what came of the body since the last read, b"" at its end.
-
-        Raises BrokenAnswer, or TimeoutError if nothing comes `within` so many seconds.
-        """
+        """Return what came of the body since the last read, b"" at its end. Raises as `head` does, after `within`."""
         if not self._pieces:
             await self._body(within)
-        if not self._pieces:
-            return b""
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        data = b"".join(self._pieces)
         self._pieces = []
         self._waiting_bytes = 0
         if self._complete and self._paused:
