@@ -37,6 +37,7 @@ class Kind(StrEnum):
     MODEL = "model"  # the name of the model that answered
     ERROR = "error"  # what an answer says of its failure: words, or an object with a message
     STOP = "stop"  # which of the request's stop sequences has ended an answer
+    CALL = "call"  # the model calls a tool in a stream: what it says before has come
     END = "end"  # no more text of its lane comes
 
 
@@ -47,7 +48,8 @@ class Part(NamedTuple):
     """One part of a chunk.
 
     Text of one `lane` (an answer's number, or a content block's) reads on from chunk to chunk. `alone` says that the
-    chunk carries nothing else, so that it may be left out once its text is empty.
+    chunk carries nothing else, so that it may be left out once its text is empty; `waits`, that it carries nothing that
+    may not come later, with the text.
     """
 
     kind: Kind
@@ -55,6 +57,7 @@ class Part(NamedTuple):
     path: Path
     text: str = ""
     alone: bool = False
+    waits: bool = False
 
 
 class Gone(Enum):

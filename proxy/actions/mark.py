@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 from proxy.actions.asked_tags import prefilled
 from proxy.actions.base import Action, Idle, Tools, whose
 from proxy.actions.form import is_structured
+from proxy.actions.lane import TextFilter
 from proxy.actions.reading import flag, members
-from proxy.actions.text_lanes import TextFilter, TextLanes
+from proxy.actions.text_lanes import TextLanes
 from proxy.exchange import Call, Exchange, Work
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import MOST_CHARS, Marking, is_prose_behind
@@ -45,8 +46,9 @@ class Mark:
         "style": "Whether the model is asked for habits of style, which costs some 270 input tokens; false if missing.",
     }
     discloses: ClassVar[str] = (
-        "nothing in one answer; in very many, that a wording always comes after the same word; with `style`, input "
-        "tokens that the caller did not send, and what the model says when it is asked for its instructions"
+        "in one answer only that it has a few tokens more or less than its usage says, and that a stream's last eight "
+        "words come at once; in very many, that a wording always comes after the same word; with `style`, input tokens "
+        "that the caller did not send, and what the model says when it is asked for its instructions"
     )
     never_touches: ClassVar[str] = (
         "code, JSON, tool arguments, quotations, figures, addresses, headings, tables, names and refusals"

@@ -66,6 +66,11 @@ class TagFilter:
         """Where the text has come to, once the lane has ended."""
         return Left(self._within, self._depth, self._tag, self._slash, self._rest, self._before)
 
+    @property
+    def held(self) -> int:
+        """How many characters of the lane are held back."""
+        return max(0, len(self._held) - self._owed)
+
     def follow(self, text: str) -> None:
         """Go on as if the lane had begun with a text that its reader knows."""
         self.feed(text)
@@ -102,6 +107,10 @@ class TagFilter:
         self._before = data[certain - 1] if certain else self._before
         self._held = data[certain:]
         return written
+
+    def pause(self) -> str:
+        """Return nothing: a tag may go on behind whatever else is said."""
+        return ""
 
     def end(self) -> str:
         """Return the beginning of a tag that was none, or what stands for a text of which nothing is left."""
@@ -161,9 +170,18 @@ class BeforeJson:
         self._filter = filter_
         self._passes = before.lstrip().startswith(_JSON_BEGINS)  # what the answer goes on with
 
+    @property
+    def held(self) -> int:
+        """How many characters of the lane are held back."""
+        return 0 if self._passes else self._filter.held
+
     def feed(self, text: str) -> str:
         """Return what may go out now."""
         return "".join(map(self._fed, _AFTER_TAG.split(text)))
+
+    def pause(self) -> str:
+        """Return nothing, as the filter does."""
+        return ""
 
     def end(self) -> str:
         """Return what was held back."""

@@ -2,67 +2,43 @@
 
 Laws:
 - However a stream is cut, the text that comes out, joined, is what the filter makes of the text that goes in, joined.
-- What a filter holds back goes out before anything that ends its lane.
+- What a filter holds back goes out before anything that ends its lane, in the events that it came in.
 - Log-probabilities tell the model's own words, so they go as soon as a lane is rewritten at all. So do copies, but for
   one of the text that the same chunk carries: it says what that becomes.
-- What a filter only held back for a while is no change.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, final
 
+from proxy.actions.lane import Lane, TextFilter
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Saying
 from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Wire, edited, repadded
 
-
-class TextFilter(Protocol):
-    """Rewrites one lane's text as it comes."""
-
-    def feed(self, text: str) -> str:
-        """Return what may go out now; what is held back is bounded."""
-        ...
-
-    def end(self) -> str:
-        """Return what was held back."""
-        ...
-
-
 # Lanes at once, eight times as many as there can be choices: each keeps a filter.
 MAX_LANES: Final = 1_024
-# What a filter may hold back at most; if more of a text has not come out, it will not come out as it was.
-_MAX_HELD_CHARS = 4_096
-_RUN = re.compile(r"\s*\S+|\s+$")
 _PADDED = re.compile(rb'"%b": ?"([^"\\]*)"' % PADDING.encode())
 
 
-class _Lane:
-    """One lane's filter; `changed` says whether it has given out anything else than it was given."""
+# One text of a chunk that only says something: that chunk, the text as it came, and what stands behind it.
+_Said: TypeAlias = tuple[Chunk, str, bytes]
 
-    __slots__ = ("_due", "_filter", "changed")
 
-    def __init__(self, filter_: TextFilter) -> None:
-        self.changed = False
-        self._filter = filter_
-        self._due = ""  # what went in and has not come out yet
+@final
+class _Whole(NamedTuple):
+    """A chunk that was read whole and waits for its one text, with all its parts and the edits besides."""
 
-    def feed(self, text: str) -> str:
-        written = self._filter.feed(text)
-        return written if self.changed else self._noted(text, written)
+    chunk: Chunk
+    parts: Sequence[Part]
+    part: Part
+    edits: Mapping[Path, Any]
 
-    def end(self) -> str:
-        rest = self._noted("", self._filter.end())
-        self.changed = self.changed or bool(self._due)
-        return rest
 
-    def _noted(self, text: str, written: str) -> str:
-        due = self._due + text
-        self._due = due.removeprefix(written)
-        self.changed = self.changed or not due.startswith(written) or len(self._due) > _MAX_HELD_CHARS
-        return written
+_Event: TypeAlias = _Whole | _Said
+_Told: TypeAlias = tuple[str, _Event | None]  # a text that goes out, and the event that it goes in
 
 
 class TextLanes:
@@ -73,102 +49,138 @@ class TextLanes:
         self.takes_sayings = True
         self._wire = wire
         self._make = make
-        self._lanes: dict[int, _Lane] = {}
+        self._lanes: dict[int, Lane[_Event]] = {}
         self._last: Chunk | None = None  # that had a part
-        self._pieces = self._chars = 0  # of text that came
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return a chunk with its texts rewritten; before it, what its end lets out."""
+        """Return what may go now: events that waited, and the chunk with its texts rewritten unless it waits too."""
         if chunk.saying is not None:
             return self._resaid(chunk, chunk.saying)
-        return self._rewritten(chunk)
-
-    def _rewritten(self, chunk: Chunk) -> Iterator[Chunk]:
-        parts = self._wire.parts(chunk)
-        edits: dict[Path, Any] = {}
-        dropped = False
-        last = {} if self._wire.streamed else {part.lane: part for part in parts if part.kind is Kind.TEXT}
-        for part in parts:
-            if part.kind is Kind.TEXT:
-                written = self._written(part.lane, part.text, ends=last.get(part.lane) is part)
-                if written != part.text:
-                    edits[part.path] = written
-                    dropped = part.alone and not written
-            elif part.kind is Kind.LOGPROBS:
-                edits[part.path] = None
-                self.changed = True
-            elif part.kind is Kind.END and self._wire.streamed:
-                text_here = any(other.kind is Kind.TEXT and other.lane == part.lane for other in parts)
-                if text_here:
-                    self._finish_in(parts, part.lane, edits)
-                else:
-                    yield from self._flushed(part.lane, chunk)
-        edits |= self._copied(parts, edits)
-        if chunk.data is not None:
-            self._last = chunk
-        if not edits:
-            yield chunk
-            return
-        if not dropped:
-            yield edited(chunk, edits | _padded(chunk, parts, edits))
+        return self._of_stream(chunk) if self._wire.streamed else self._of_document(chunk)
 
     def end(self) -> Iterator[Chunk]:
         """Return what no end let out."""
         if self._last is not None:
-            yield from self._flushed(ALL_LANES, self._last)
+            yield from self._ended(ALL_LANES, self._last)
+
+    def _of_document(self, chunk: Chunk) -> Iterator[Chunk]:
+        parts = self._wire.parts(chunk)
+        edits = self._without_figures(parts)
+        texts = [part for part in parts if part.kind is Kind.TEXT]
+        last = {part.lane: part for part in texts}
+        written = dict.fromkeys([part.path for part in texts], "")
+        for part in texts:
+            told = self._fed(part.lane, part.text, _Whole(chunk, parts, part, {}))
+            if last[part.lane] is part:
+                told = [*told, *self._end(part.lane)]
+            for text, event in told:
+                written[event.part.path if type(event) is _Whole else part.path] += text
+        edits |= {part.path: text for part in texts if (text := written[part.path]) != part.text}
+        edits |= self._copied(parts, edits)
+        yield edited(chunk, edits) if edits else chunk
+
+    def _of_stream(self, chunk: Chunk) -> Iterator[Chunk]:
+        parts = self._wire.parts(chunk)
+        edits = self._without_figures(parts)
+        if chunk.data is not None:
+            self._last = chunk
+        texts = [part for part in parts if part.kind is Kind.TEXT]
+        if len(texts) == 1 and (texts[0].alone or texts[0].waits) and not chunk.gaps:
+            ((_, lane, _, text, _, _),) = texts
+            yield from self._sent(lane, self._fed(lane, text, _Whole(chunk, parts, texts[0], edits)), chunk)
+            return
+        ending = {part.lane for part in parts if part.kind is Kind.END}
+        last = {part.lane: part for part in texts if part.lane in ending}
+        for part in parts:
+            if part.kind is Kind.TEXT:
+                here = _Whole(chunk, parts, part, edits)
+                told = list(self._fed(part.lane, part.text, here))
+                told += self._end(part.lane) if last.get(part.lane) is part else self._lanes[part.lane].now(here)
+                before = next((at for at, one in enumerate(told) if one[1] is here), len(told))
+                yield from self._sent(part.lane, told[:before], chunk)
+                if (text := "".join([one[0] for one in told[before:]])) != part.text:
+                    edits[part.path] = text
+            elif part.kind is Kind.CALL and part.lane in self._lanes:
+                yield from self._sent(part.lane, self._lanes[part.lane].pause(), chunk)
+            elif part.kind is Kind.END and part.lane not in last:
+                yield from self._ended(part.lane, chunk)
+        yield _with(chunk, parts, edits | self._copied(parts, edits))
 
     def _resaid(self, chunk: Chunk, saying: Saying) -> Iterator[Chunk]:
-        """Yield a chunk that only says something, with what is to be said instead; there may be nothing."""
+        """Yield what goes now of the texts of a chunk that only says something, and of those that came before."""
         self._last = saying.like
-        lane = self._lane(saying.lane)
-        texts = list(map(lane.feed, saying.texts))
-        self._pieces += len(texts)
-        self._chars += sum(map(len, saying.texts))
+        number, head = saying.lane, saying.head
+        lane = self._lane(number)
+        texts: list[str] = []
+        tails: list[bytes] = []
+        for text, tail in zip(saying.texts, saying.tails, strict=True):
+            for written, event in lane.feed(text, (chunk, text, tail)):
+                if event is not None and type(event) is not _Whole and _head(event) is head:
+                    if written == event[1]:
+                        texts.append(written)
+                        tails.append(event[2])
+                    elif written:
+                        texts.append(written)
+                        tails.append(_repadded(event[2], event[1], written))
+                else:
+                    yield from _said(chunk, texts, tails)
+                    texts, tails = [], []
+                    yield from self._sent(number, [(written, event)], chunk)
         self.changed = self.changed or lane.changed
-        if texts == saying.texts:
-            yield chunk
-            return
-        said = zip(texts, saying.tails, saying.texts, strict=True)
-        left = [(text, _repadded(tail, came, text)) for text, tail, came in said if text or not came]
-        if left:
-            resaid = Saying(
-                saying.lane, [text for text, _ in left], saying.head, [tail for _, tail in left], saying.like
-            )
-            yield Chunk(None, not_before=chunk.not_before, saying=resaid)
+        yield from _said(chunk, texts, tails)
 
-    def _lane(self, number: int) -> _Lane:
+    def _lane(self, number: int) -> Lane[_Event]:
         lane = self._lanes.get(number)
         if lane is None:
             if len(self._lanes) >= MAX_LANES:
                 raise UpstreamFailed("The model API sent more answers than were asked for.")
-            lane = self._lanes[number] = _Lane(self._make(number))
+            lane = self._lanes[number] = Lane(self._make(number))
         return lane
 
-    def _written(self, number: int, text: str, *, ends: bool) -> str:
+    def _fed(self, number: int, text: str, event: _Whole) -> Sequence[_Told]:
         lane = self._lane(number)
-        written = lane.feed(text)
-        self._pieces += 1
-        self._chars += len(text)
-        if ends:
-            written += self._end(number)
+        told = lane.feed(text, event)
         self.changed = self.changed or lane.changed
-        return written
+        return told
 
-    def _end(self, number: int) -> str:
+    def _end(self, number: int) -> Sequence[_Told]:
         lane = self._lanes.pop(number, None)
         if lane is None:
-            return ""
-        rest = lane.end()
+            return ()
+        told = lane.end()
         self.changed = self.changed or lane.changed
-        return rest
+        return told
 
-    def _finish_in(self, parts: Sequence[Part], lane: int, edits: dict[Path, Any]) -> None:
-        """Let what is held back out in the chunk that has the lane's last text and its end."""
-        last = [part for part in parts if part.kind is Kind.TEXT and part.lane == lane][-1]
-        if rest := self._end(lane):
-            edits[last.path] = edits.get(last.path, last.text) + rest
+    def _ended(self, lane: int, like: Chunk) -> Iterator[Chunk]:
+        for each in list(self._lanes) if lane == ALL_LANES else [lane]:
+            yield from self._sent(each, self._end(each), like)
 
-    def _copied(self, parts: Sequence[Part], edits: dict[Path, Any]) -> dict[Path, Any]:
+    def _sent(self, lane: int, told: Iterable[_Told], like: Chunk) -> Iterator[Chunk]:
+        """Yield the events that go with their texts; one that has none is like others of its stream."""
+        for text, event in told:
+            if event is None:
+                like = like if like.data is not None or self._last is None else self._last
+                yield from [self._wire.delta(like, lane, text)] if text else []
+            elif type(event) is _Whole:
+                yield from self._of_event(event, text)
+            else:
+                chunk, came, tail = event
+                yield from _said(chunk, [text] if text or not came else [], [_repadded(tail, came, text)])
+
+    def _of_event(self, event: _Whole, text: str) -> Iterator[Chunk]:
+        """Yield an event with its text; there may be nothing."""
+        chunk, parts, part, edits = event
+        if text or not part.text or not part.alone:
+            edits = {**edits, part.path: text} if text != part.text else edits
+            yield _with(chunk, parts, {**edits, **self._copied(parts, edits)})
+
+    def _without_figures(self, parts: Sequence[Part]) -> dict[Path, Any]:
+        """Return the edits that take log-probabilities away."""
+        edits: dict[Path, Any] = {part.path: None for part in parts if part.kind is Kind.LOGPROBS}
+        self.changed = self.changed or bool(edits)
+        return edits
+
+    def _copied(self, parts: Sequence[Part], edits: Mapping[Path, Any]) -> dict[Path, Any]:
         """Return the edits that let copies say no more than the texts."""
         copied: dict[Path, Any] = {}
         for part in parts:
@@ -181,23 +193,24 @@ class TextLanes:
                     copied[part.path] = said
         return copied
 
-    def _flushed(self, lane: int, like: Chunk) -> Iterator[Chunk]:
-        for each in list(self._lanes) if lane == ALL_LANES else [lane]:
-            like = like if like.data is not None or self._last is None else self._last
-            for piece in _pieces(self._end(each), self._chars // max(1, self._pieces)):
-                yield self._wire.delta(like, each, piece)
+
+def _head(said: _Said) -> bytes | None:
+    """Return what stands before a text in its event."""
+    return said[0].saying.head if said[0].saying is not None else None
 
 
-def _pieces(rest: str, size: int) -> Iterator[str]:
-    """Yield a text by runs, at least so many characters at once: as large as others, it does not show as held back."""
-    piece = ""
-    for run in _RUN.findall(rest):
-        piece += run
-        if len(piece) >= size:
-            yield piece
-            piece = ""
-    if piece:
-        yield piece
+def _said(chunk: Chunk, texts: list[str], tails: list[bytes]) -> Iterator[Chunk]:
+    """Yield a chunk like one that only says something, with other texts; there may be nothing."""
+    if (saying := chunk.saying) is not None and texts:
+        if texts == saying.texts:
+            yield chunk
+        else:
+            resaid = Saying(saying.lane, texts, saying.head, tails, saying.like)
+            yield Chunk(None, not_before=chunk.not_before, saying=resaid)
+
+
+def _with(chunk: Chunk, parts: Sequence[Part], edits: dict[Path, Any]) -> Chunk:
+    return edited(chunk, edits | _padded(chunk, parts, edits)) if edits else chunk
 
 
 def _padded(chunk: Chunk, parts: Sequence[Part], edits: dict[Path, Any]) -> dict[Path, Any]:

@@ -16,11 +16,12 @@ from typing import Any, ClassVar, Final
 from proxy.actions.asked_tags import asked_tags, prefilled
 from proxy.actions.base import Idle, Tools
 from proxy.actions.form import is_json
+from proxy.actions.lane import TextFilter
 from proxy.actions.reading import members, one_of
 from proxy.actions.spoken import WithoutSpokenReasoning
 from proxy.actions.summary import Summary
 from proxy.actions.tag_filter import NAME, BeforeJson, TagFilter
-from proxy.actions.text_lanes import TextFilter, TextLanes
+from proxy.actions.text_lanes import TextLanes
 from proxy.exchange import Call, Chunk, Exchange, Work
 from proxy.keyed.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose

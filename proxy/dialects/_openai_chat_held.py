@@ -25,7 +25,7 @@ _SEALED: Final = {"reasoning_details": "reasoning.encrypted", "thinking_blocks":
 TEXTS: Final = ("reasoning_content", "reasoning")  # members that people read
 # Where a handle may stand, the best place first.
 CARRIERS: Final = (*_SEALED, *TEXTS, "reasoning_text", "reasoning_opaque")
-_CALLS: Final = ("tool_calls", "function_call")
+CALLS: Final = ("tool_calls", "function_call")
 _PIECES: Final = ("text", "summary", "thinking")  # members of an item that a stream carries on
 _ENDS: Final = ("signature", "data")  # members after which another item begins
 MAX_LANES: Final = 1_024  # eight times as many choices as can be asked for
@@ -34,7 +34,7 @@ STEPS: Final = 4  # choices, a place, message or delta, and the name
 
 def calls_tools(holder: object) -> bool:
     """Tell whether a message, or a piece of one, calls a tool."""
-    return type(holder) is dict and any(holder.get(name) for name in _CALLS)
+    return type(holder) is dict and any(holder.get(name) for name in CALLS)
 
 
 def handle_in(name: str, value: object) -> str:

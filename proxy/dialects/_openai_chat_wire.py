@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from proxy.dialects._answers import written_bytes
 from proxy.dialects._logprobs import coarse
-from proxy.dialects._openai_chat_held import TEXTS, handle_in
+from proxy.dialects._openai_chat_held import CALLS, TEXTS, calls_tools, handle_in
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Seal, Summarise, Transform, manner, repadded
@@ -23,7 +23,7 @@ THOUGHTS: Final = ("thinking", "redacted_thinking", "reasoning")  # types of par
 # In a choice beside its message, or in that: tokens as numbers.
 TOKENS: Final = ("token_id", "token_ids")
 # Members that few answers have, in a choice or in its message, and that say more than the text does.
-_MORE = frozenset({_AUDIO, "delta", "error", "message", "text", _COPIES, *TOKENS})
+_MORE = frozenset({_AUDIO, "delta", "error", "message", "text", _COPIES, *CALLS, *TOKENS})
 _NAMES = 1_024  # that are remembered: each piece of an answer has the same few
 _DONE = b"[DONE]"
 # What all chunks of a stream have in common, what each has of its own, and what choices have while they go on.
@@ -57,10 +57,11 @@ class ChatWire:
         choices = chunk.data.get("choices")
         if type(choices) is list:
             padding = padding if type(padding := chunk.data.get(PADDING)) is str else ""
-            bare = len(choices) == 1 and not failed and not chunk.data.get("usage")
+            waits = self.streamed and len(choices) == 1 and not failed
+            bare = waits and not chunk.data.get("usage")
             for place, choice in enumerate(choices):
                 if type(choice) is dict:
-                    self._add_choice(found, choice, place, padding, bare=bare)
+                    self._add_choice(found, choice, place, padding, bare=bare, waits=waits)
         return found
 
     def written(self, chunk: Chunk) -> int:
@@ -86,26 +87,15 @@ class ChatWire:
         """Return what takes the reasoning out, or puts a summary there; a turn that calls tools bears a handle."""
         return ChatWithoutReasoning(self, seal, summarise)
 
-    def _add_choice(self, found: list[Part], choice: dict[str, Any], place: int, padding: str, *, bare: bool) -> None:
+    def _add_choice(
+        self, found: list[Part], choice: dict[str, Any], place: int, padding: str, *, bare: bool, waits: bool
+    ) -> None:
         index = choice.get("index")
         lane = index if type(index) is int else place
         ended = not self.streamed or choice.get("finish_reason") is not None
         holder, where = choice.get(self._holder), ("choices", place, self._holder)
         if type(holder) is dict:
-            more = _says_more(tuple(holder))
-            bare = bare and self.streamed and not ended and sum([value is not None for value in holder.values()]) == 1
-            if more:
-                found += _reasoning(holder, lane, where, alone=bare)
-                found += said_again(holder, TOKENS, lane, where)
-                found += _copied(holder, lane, where)
-                found += _spoken(holder.get(_AUDIO), lane, (*where, _AUDIO))
-            content = holder.get("content")
-            if type(content) is str:
-                found.append(Part(_TEXT, lane, (*where, "content"), content, bare))
-                if padding and content:
-                    self._padded = (padding, content)
-            elif type(content) is list:
-                found += _content(content, lane, (*where, "content"))
+            self._add_message(found, holder, (lane, where), padding, bare=bare and not ended, waits=waits and not ended)
         if _says_more(tuple(choice), self._holder):
             found += _reasoning(choice, lane, ("choices", place))
             if type(other := choice.get(self._other)) is dict:  # no client looks there, but whoever reads bytes does
@@ -119,6 +109,35 @@ class ChatWire:
         if ended:
             found += stops_in(choice, lane, place)
             found.append(Part(Kind.END, lane, ()))
+
+    def _add_message(
+        self,
+        found: list[Part],
+        holder: dict[str, Any],
+        place: tuple[int, Path],
+        padding: str,
+        *,
+        bare: bool,
+        waits: bool,
+    ) -> None:
+        lane, where = place
+        more = _says_more(tuple(holder))
+        bare = bare and sum([value is not None for value in holder.values()]) == 1
+        if more:
+            found += _reasoning(holder, lane, where, alone=bare)
+            found += said_again(holder, TOKENS, lane, where)
+            found += _copied(holder, lane, where)
+            found += _spoken(holder.get(_AUDIO), lane, (*where, _AUDIO))
+        calls = more and self.streamed and calls_tools(holder)
+        content = holder.get("content")
+        if type(content) is str:
+            found.append(Part(_TEXT, lane, (*where, "content"), content, bare, waits and not calls))
+            if padding and content:
+                self._padded = (padding, content)
+        elif type(content) is list:
+            found += _content(content, lane, (*where, "content"))
+        if calls:
+            found.append(Part(Kind.CALL, lane, ()))
 
 
 def carried_on(like: Chunk, lane: int, said: dict[str, Any]) -> Chunk:

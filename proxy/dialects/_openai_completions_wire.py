@@ -38,10 +38,11 @@ class CompletionsWire:
             found += error_in(chunk.data, ())
         given = chunk.data.get("choices")
         choices: list[Any] = given if type(given) is list else []
-        bare = self.streamed and len(choices) == 1 and not chunk.data.get("usage") and "error" not in chunk.data
+        waits = self.streamed and len(choices) == 1 and "error" not in chunk.data
+        bare = waits and not chunk.data.get("usage")
         for place, choice in enumerate(choices):
             if type(choice) is dict:
-                found += self._of_choice(choice, place, bare=bare)
+                found += self._of_choice(choice, place, bare=bare, waits=waits)
         return found
 
     def written(self, chunk: Chunk) -> int:
@@ -65,7 +66,7 @@ class CompletionsWire:
         del seal, summarise
         return ChatWithoutReasoning(self, None, None)
 
-    def _of_choice(self, choice: dict[str, Any], place: int, *, bare: bool) -> Iterator[Part]:
+    def _of_choice(self, choice: dict[str, Any], place: int, *, bare: bool, waits: bool) -> Iterator[Part]:
         index = choice.get("index")
         lane = index if type(index) is int else place
         ended = not self.streamed or choice.get("finish_reason") is not None
@@ -74,7 +75,7 @@ class CompletionsWire:
                 yield Part(Kind.REASONING, lane, ("choices", place, name), value if type(value) is str else "")
         if type(text := choice.get("text")) is str:
             alone = bare and not ended and choice.get("logprobs") is None
-            yield Part(Kind.TEXT, lane, ("choices", place, "text"), text, alone)
+            yield Part(Kind.TEXT, lane, ("choices", place, "text"), text, alone, waits and not ended)
         yield from said_again(choice, ("delta", "message", *TOKENS), lane, ("choices", place))
         for name in ("logprobs", _OF_PROMPT):
             if choice.get(name) is not None:

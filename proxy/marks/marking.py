@@ -25,6 +25,11 @@ class Marking:
         self.left = most_chars  # that are worked on yet
         self._ended = most_chars <= 0
 
+    @property
+    def held(self) -> int:
+        """How many characters of what came are held back."""
+        return self._scanner.held
+
     def feed(self, text: str) -> str:
         """Return what may go out now."""
         if self._ended:
@@ -35,6 +40,10 @@ class Marking:
         mine, rest = text[: self.left], text[self.left :]
         self.left = 0
         return self._scanner.feed(mine) + self.end() + rest
+
+    def pause(self) -> str:
+        """Return what was held back; there may be more."""
+        return "" if self._ended else self._scanner.end()
 
     def end(self) -> str:
         """Return what was held back."""

@@ -9,7 +9,7 @@ Laws:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from proxy.marks.code_signs import CODE_OPENERS, KEYWORDS, OPERATORS, ends_early
@@ -44,11 +44,15 @@ _DATA_OPENERS = ("{", "[", "<")  # an answer that begins so is no prose
 
 
 class Piece:
-    """A run of characters; `word` is what matching sees, empty unless it is a plain word of prose."""
+    """A run of characters; `word` is what matching sees, empty unless it is a plain word of prose.
 
-    __slots__ = ("core", "gap", "lead", "starts", "trail", "word")
+    It came `at` so many characters behind the beginning of its text.
+    """
 
-    def __init__(self, gap: str, lead: str, core: str, trail: str) -> None:
+    __slots__ = ("at", "core", "gap", "lead", "starts", "trail", "word")
+
+    def __init__(self, gap: str, lead: str, core: str, trail: str, at: int = 0) -> None:
+        self.at = at
         self.gap, self.lead, self.core, self.trail = gap, lead, core, trail
         self.word = ""
         self.starts = False  # a sentence
@@ -61,27 +65,36 @@ class Cutter:
     """Cuts one text."""
 
     def __init__(self) -> None:
+        self.came = 0  # characters
         self._held = ""
         self._raw = False  # within a run that is too long
         self._blank = False  # the white space before was too long
         self._zones = Zones()
 
-    def feed(self, text: str) -> Iterator[Piece | str]:
+    @property
+    def cut(self) -> int:
+        """How many characters of what came are in pieces."""
+        return self.came - len(self._held)
+
+    def feed(self, text: str) -> Iterable[Piece | str]:
         """Return the pieces that are whole now, all of which have to be taken; what is too long comes as a string."""
+        self.came += len(text)
         held = self._held + text
         short = len(held) <= MOST_CHARS and not self._raw and not self._blank
         return self._of_short(held) if short else self._of_long(held)
 
-    def _of_short(self, held: str) -> Iterator[Piece]:
-        """Yield the pieces of a text in which none can be too long, as nearly all are that come as a stream."""
-        at = 0
+    def _of_short(self, held: str) -> list[Piece]:
+        """Return the pieces of a text in which none can be too long, as nearly all are that come as a stream."""
+        at, before = 0, self.came - len(held)
+        pieces: list[Piece] = []
         while (match := _RUN.match(held, at)) is not None:
-            yield self._zones.piece(match[1], match[2])
+            pieces.append(self._zones.piece(match[1], match[2], before + at))
             at = match.end()
         self._held = held[at:]
+        return pieces
 
     def _of_long(self, held: str) -> Iterator[Piece | str]:
-        at = 0
+        at, before = 0, self.came - len(held)
         while True:
             if self._raw:
                 end = next((place for place in range(at, len(held)) if held[place].isspace()), len(held))
@@ -93,7 +106,7 @@ class Cutter:
                 self._raw = False
             match = _RUN.match(held, at)
             if match is not None and len(match[1]) <= MOST_CHARS >= len(match[2]) and not self._blank:
-                yield self._zones.piece(match[1], match[2])
+                yield self._zones.piece(match[1], match[2], before + at)
                 at = match.end()
                 continue
             if match is None and len(held) - at <= MOST_CHARS and not self._blank:
@@ -125,7 +138,7 @@ class Cutter:
         rest, self._held = self._held, ""
         run = rest.lstrip()
         if run and not self._blank:
-            yield self._zones.piece(rest[: len(rest) - len(run)], run)
+            yield self._zones.piece(rest[: len(rest) - len(run)], run, self.came - len(rest))
         elif rest:
             yield rest
 
@@ -157,9 +170,9 @@ class Zones:
         """Let nothing be prose from here on."""
         self._off = True
 
-    def piece(self, gap: str, run: str) -> Piece:
+    def piece(self, gap: str, run: str, at: int) -> Piece:
         """Return a run as a piece."""
-        piece = Piece(gap, "", run, "")
+        piece = Piece(gap, "", run, "", at)
         if self._first:
             self._first = False
             self._off = self._off or run.startswith(_DATA_OPENERS)

@@ -9,7 +9,7 @@ One scanner is the marker and the reader of marks: they differ in what chooses. 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
 from proxy.marks.contexts import CONTEXT_CHARS, Contexts
@@ -51,6 +51,7 @@ class Scanner:
         self._choose = choose
         self._cutter = Cutter()
         self._spared = Spared()
+        self._over = False  # whether no word is a place any more
         self._queue: deque[Piece] = deque()
         self._left: deque[Piece] = deque(maxlen=_LEFT)
         self._contexts = Contexts()
@@ -63,37 +64,42 @@ class Scanner:
         self._out: list[str] = []
         self._stops = Stops(stops) if stops else None
 
+    @property
+    def held(self) -> int:
+        """How many characters of what came are held back."""
+        cutter, queue = self._cutter, self._queue
+        return cutter.came - (queue[0].at if queue else cutter.cut)
+
     def feed(self, text: str) -> str:
         """Return what may go out now."""
+        self._take(self._cutter.feed(text))
+        return self._taken()
+
+    def end(self) -> str:
+        """Return what was held back; what comes then goes on as behind a blank."""
+        self._take(self._cutter.end())
+        self._drain()
+        return self._taken()
+
+    def _take(self, pieces: Iterable[Piece | str]) -> None:
         queue = self._queue
-        for piece in self._cutter.feed(text):
+        for piece in pieces:
             if isinstance(piece, str):
                 self._drain()
                 self._out.append(piece)
                 self._left.clear()
                 continue
             queue.append(piece)
+            if self._over:
+                piece.word = ""  # it may have been cut before that was known
             if piece.word and self._spared.by(piece.word, starts=piece.starts):
                 self._spare()
             while len(queue) > AHEAD:
                 self._step()
-        return self._taken()
-
-    def end(self) -> str:
-        """Return what was held back."""
-        for piece in self._cutter.end():
-            if isinstance(piece, str):
-                self._drain()
-                self._out.append(piece)
-            else:
-                self._queue.append(piece)
-                if piece.word and self._spared.by(piece.word, starts=piece.starts):
-                    self._spare()
-        self._drain()
-        return self._taken()
 
     def _spare(self) -> None:
         """Let no word be a place any more."""
+        self._over = True
         self._cutter.stop()
         for piece in self._queue:
             piece.word = ""
@@ -110,11 +116,9 @@ class Scanner:
         """Let the first piece go, with the whole of a wording that begins there."""
         head = self._queue[0]
         word = head.word
-        if not word:
-            self._pass(self._queue.popleft())
-            return
-        self._english = self._english * _MEMORY + (word in _ENGLISH)
-        if self._english < _LEAST:
+        if word:
+            self._english = self._english * _MEMORY + (word in _ENGLISH)
+        if not word or self._english < _LEAST:
             self._pass(self._queue.popleft())
             return
         if word in ("a", "an") and len(self._queue) > 1 and not head.trail:
@@ -217,7 +221,8 @@ class Scanner:
         taken = left if chosen is found else written(left, chosen)
         for piece in taken[:-1]:
             self._note(piece)
-            self._let_go(piece)
+            self._left.append(piece)
+            self._out.append(str(piece))
         self._note(taken[-1])
         self._finite = self._finite or not any(map(FINITE_WORDS.isdisjoint, chosen.row.wordings))
         self._leave(taken[-1])
@@ -293,7 +298,3 @@ class Scanner:
         self._left.append(joining)
         self._out.append(str(joining))
         self._since += 1
-
-    def _let_go(self, piece: Piece) -> None:
-        self._left.append(piece)
-        self._out.append(str(piece))

@@ -1,0 +1,111 @@
+"""Streams that are marked: each event that came is there, in its place, so that only wordings tell them from others."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from typing import Any
+
+import pytest
+
+from proxy.actions.base import AnswerAction
+from proxy.actions.mark import Mark
+from proxy.dialects.base import ChunkDecoder, Dialect
+from proxy.dialects.framed import FramedDecoder
+from proxy.exchange import Chunk
+from tests.actions.calls import CHAT, COMPLETIONS, EXCHANGE, MESSAGES, RESPONSES, TOOLS, chat
+from tests.dialects.streams import chat_chunk, data
+from tests.marks.texts import PROSE
+
+DELTA = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0}
+
+
+def tokens(text: str) -> list[str]:
+    """Return a text in pieces as models write it: a few letters at a time, and signs by themselves."""
+    return re.findall(r"\s?[A-Za-z]{1,5}|[^\sA-Za-z]+|\s+", text)
+
+
+def as_chat(token: str, **members: Any) -> dict[str, Any]:
+    return chat_chunk({"content": token, **members})
+
+
+def as_completion(token: str) -> dict[str, Any]:
+    return {"id": "c", "choices": [{"index": 0, "text": token, "logprobs": None, "finish_reason": None}]}
+
+
+def with_figures(token: str) -> dict[str, Any]:
+    made = as_chat(token)
+    made["choices"][0]["logprobs"] = {"content": [{"token": token, "logprob": -0.5}]}
+    return made
+
+
+def with_usage(token: str) -> dict[str, Any]:
+    return {**as_chat(token), "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
+
+
+def as_message(token: str) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": token}}
+
+
+def finished(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the event with the end of its choice in it."""
+    return {**event, "choices": [{**event["choices"][0], "finish_reason": "stop"}]}
+
+
+def called(piece: str) -> dict[str, Any]:
+    return chat_chunk({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": piece}}]})
+
+
+PLAIN = [as_chat(token) for token in tokens(PROSE[:2500])]
+COMPLETED = [as_completion(token) for token in tokens(PROSE[:2500])]
+ENDED = finished(chat_chunk({}))
+TOKENS: list[tuple[Dialect, list[dict[str, Any]]]] = [
+    (CHAT, [as_chat("", role="assistant"), *PLAIN, ENDED]),
+    (CHAT, [as_chat("Well,", role="assistant"), *PLAIN, ENDED]),
+    (CHAT, [*PLAIN[:-1], finished(PLAIN[-1])]),
+    (CHAT, [*PLAIN, called('{"a"'), called(": 1}"), ENDED]),
+    (CHAT, [*(with_figures(token) for token in tokens(PROSE[:2500])), ENDED]),
+    (CHAT, [*(with_usage(token) for token in tokens(PROSE[:2500])), ENDED]),
+    (COMPLETIONS, [*COMPLETED, finished(as_completion(""))]),
+    (COMPLETIONS, [*COMPLETED[:-1], finished(COMPLETED[-1])]),
+    (MESSAGES, [*map(as_message, tokens(PROSE[:2500])), {"type": "content_block_stop", "index": 0}]),
+    (RESPONSES, [{**DELTA, "delta": token, "logprobs": []} for token in tokens(PROSE[:2500])]),
+]
+
+
+@pytest.mark.parametrize(("dialect", "events"), TOKENS)
+@pytest.mark.parametrize("framed", [False, True])
+async def test_a_marked_stream_has_the_events_of_the_one_that_came(
+    dialect: Dialect, events: list[dict[str, Any]], *, framed: bool
+) -> None:
+    action = Mark.read({}).begin(EXCHANGE, TOOLS)
+    await action.on_call(chat())
+    assert isinstance(action, AnswerAction)
+    wire = dialect.wire(streamed=True)
+    transform = action.on_answer(wire)
+    decoder: ChunkDecoder = dialect.decoder(chat(), streamed=True, every=True)
+    if framed:
+        decoder = FramedDecoder(decoder, wire, partial(dialect.encode, streamed=True))
+    body = b"".join(map(data, events)) + (b"data: [DONE]\n\n" if dialect in (CHAT, COMPLETIONS) else b"")
+    chunks = [*decoder.feed(body), *decoder.finish()]
+    made = [*(each for chunk in chunks for each in transform.feed(chunk)), *transform.end()]
+    out = b"".join(dialect.encode(each, streamed=True) for each in made)
+    came, gone = said_in_each(dialect, body), said_in_each(dialect, out)
+    assert transform.changed
+    assert len(gone) == len(came)
+    assert [text is None for text in gone] == [text is None for text in came]
+    assert all(gone[at] for at, text in enumerate(came) if text)
+    same = sum(one == other for one, other in zip(gone, came, strict=True))
+    assert same > 0.8 * len(came)
+
+
+def said_in_each(dialect: Dialect, body: bytes) -> list[str | None]:
+    """Return the text of each event of a stream, None of one that has no place for it."""
+    wire = dialect.wire(streamed=True)
+    found: list[str | None] = []
+    for line in body.split(b"\n"):
+        if line.startswith(b"data: {"):
+            texts = [part.text for part in wire.parts(Chunk(line, json.loads(line[6:]))) if part.kind == "text"]
+            found.append("".join(texts) if texts else None)
+    return found
