@@ -77,11 +77,7 @@ class ChatWire:
 
     def delta(self, like: Chunk, lane: int, text: str, name: str = "content") -> Chunk:
         """Return a chunk that carries on a choice's text, or another member of that name."""
-        chunk = carried_on(like, lane, {"delta": {name: text}})
-        padding, was = self._padded
-        if padding and text and chunk.data is not None and chunk.data.get(PADDING):
-            chunk.data[PADDING] = repadded(padding[::-1], was, text)
-        return chunk
+        return carried_on(like, lane, {"delta": {name: text}}, (*self._padded, text))
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
         """Return what takes the reasoning out, or puts a summary there; a turn that calls tools bears a handle."""
@@ -140,15 +136,19 @@ class ChatWire:
             found.append(Part(Kind.CALL, lane, ()))
 
 
-def carried_on(like: Chunk, lane: int, said: dict[str, Any]) -> Chunk:
-    """Return a chunk in which a choice says this and nothing else; but for that it is like another of its stream."""
+def carried_on(like: Chunk, lane: int, said: dict[str, Any], padded: tuple[str, str, str]) -> Chunk:
+    """Return a chunk in which a choice says this and nothing else; but for that it is like another of its stream.
+
+    `padded` is how another text of it was padded, that text, and the one that is said now.
+    """
     data = like.data if like.data is not None else {}
     choices = data.get("choices")
     first = choices[0] if type(choices) is list and choices and type(choices[0]) is dict else _USUAL
     choice = {name: None for name in first if name in _EMPTY or name == "index" or name in said}
     own: dict[str, Any] = {"choices": [{**choice, "index": lane, **said}]}
     if type(padding := data.get("obfuscation")) is str:
-        own["obfuscation"] = padding[::-1]
+        old, was, now = padded
+        own["obfuscation"] = repadded(old[::-1], was, now) if old and now else padding[::-1]
     made = {name: value for name, value in data.items() if name in _COMMON}
     made |= {name: own.get(name) for name in data if name in _OWN}
     return Chunk(None, {**made, **own}, like=manner(like))

@@ -12,7 +12,7 @@ from proxy.dialects._logprobs import coarse
 from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.dialects._openai_chat_wire import TOKENS, carried_on, error_in, is_reasoning, said_again, stops_in
 from proxy.exchange import Chunk
-from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform
+from proxy.wire import ALL_LANES, PADDING, Kind, Part, Seal, Summarise, Transform
 
 _DONE = b"[DONE]"
 _TOP = "top_logprobs"
@@ -26,6 +26,7 @@ class CompletionsWire:
     def __init__(self, *, streamed: bool) -> None:
         self.streamed = streamed
         self.one_answer = False
+        self._padded = ("", "")  # the padding of the last event with text and padding, and that text
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
         """Return the parts of a chunk."""
@@ -42,6 +43,8 @@ class CompletionsWire:
         bare = waits and not chunk.data.get("usage")
         for place, choice in enumerate(choices):
             if type(choice) is dict:
+                if type(padding := chunk.data.get(PADDING)) is str and type(text := choice.get("text")) is str and text:
+                    self._padded = (padding, text)
                 found += self._of_choice(choice, place, bare=bare, waits=waits)
         return found
 
@@ -59,7 +62,7 @@ class CompletionsWire:
 
     def delta(self, like: Chunk, lane: int, text: str, name: str = "text") -> Chunk:
         """Return a chunk that carries on a choice's text, or another member of that name."""
-        return carried_on(like, lane, {name: text})
+        return carried_on(like, lane, {name: text}, (*self._padded, text))
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
         """Return what takes out members of reasoning, which the API itself has not; without summaries."""

@@ -109,3 +109,14 @@ def said_in_each(dialect: Dialect, body: bytes) -> list[str | None]:
             texts = [part.text for part in wire.parts(Chunk(line, json.loads(line[6:]))) if part.kind == "text"]
             found.append("".join(texts) if texts else None)
     return found
+
+
+@pytest.mark.parametrize("dialect", [CHAT, COMPLETIONS])
+def test_an_event_that_is_added_is_padded_as_the_others_are(dialect: Dialect) -> None:
+    wire = dialect.wire(streamed=True)
+    event = {**(as_chat("Bread is") if dialect is CHAT else as_completion("Bread is")), "obfuscation": "01234567"}
+    wire.parts(like := Chunk(data(event), event))
+    for text in ("old", " and good", "\N{HORIZONTAL ELLIPSIS}"):
+        made = wire.delta(like, 0, text).data
+        assert made is not None
+        assert len(text) + len(made["obfuscation"]) == 16
