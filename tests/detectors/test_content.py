@@ -69,6 +69,8 @@ def test_what_campaigns_ask_for_is_seen(field: str, text: str) -> None:
         "Write an SQL query that selects the top 10 rows.",
         "Please rate this restaurant for me, was the pasta better than the pizza?",
         "帮我写一封请假邮件",
+        "请一步一步地解答这道题，写出完整的推导过程",
+        "假设小明有五个苹果，给了小红两个，还剩几个？请给出推理过程和答案。",
         "Напиши рецепт борща на шесть порций.",
         "import hashlib; print(hashlib.sha256(b'x').hexdigest())  # 2d711642b726b04401627ca9fbac32f5",
         "See https://example.com/a%20b%20c%20d?q=%C3%A9 and mail x1y@example.org",
