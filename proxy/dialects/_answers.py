@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from proxy.dialects._answer_json import dump, dump_text, load
 from proxy.dialects._names import names
-from proxy.dialects._sse import Event, EventSplitter
+from proxy.dialects._sse import Event, EventSplitter, written
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, text_bytes
 
@@ -175,8 +175,7 @@ def encode(chunk: Chunk, *, streamed: bool) -> bytes:
     document = dump(chunk.data, like)
     if not streamed:
         return document + like[len(like.rstrip()) :]
-    name = b"event: %b\n" % chunk.event.encode() if chunk.event else b""
-    return b"%bdata: %b\n\n" % (name, document)
+    return written(document, chunk.event.encode(), like)
 
 
 def member(node: object, name: str) -> object:

@@ -23,6 +23,19 @@ _BOM = b"\xef\xbb\xbf"
 # What every known API sends: one optional name, one line of data, line feeds only.
 _USUAL = re.compile(rb"((?:event: ([^\n]*)\n)?data: ([^\n]*)\n\n)")
 _END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+# An event with one line of data, however it is written: what stands before the data, and the lines behind them.
+_WRITTEN = re.compile(rb"((?:(?!data)[^\r\n]+(?:\r\n|\n|\r))*data: ?)[^\r\n]+((?:(?:\r\n|\n|\r)(?!data)[^\r\n]*)*)")
+_NAME = re.compile(rb"(?m)^(event: ?)[^\r\n]*")
+
+
+def written(document: bytes, name: bytes, like: bytes) -> bytes:
+    """Return a document as an event that is written as another is, so that its form tells nobody that it changed."""
+    usual = not like or _USUAL.fullmatch(like) is not None
+    around = None if usual else _WRITTEN.fullmatch(like)
+    if around is None:
+        return b"%bdata: %b\n\n" % (b"event: %b\n" % name if name else b"", document)
+    before, behind = (_NAME.sub(lambda line: line[1] + name, lines) for lines in around.groups())
+    return before + document + behind
 
 
 def is_unread(raw: bytes | None) -> bool:

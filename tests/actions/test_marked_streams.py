@@ -120,3 +120,30 @@ def test_an_event_that_is_added_is_padded_as_the_others_are(dialect: Dialect) ->
         made = wire.delta(like, 0, text).data
         assert made is not None
         assert len(text) + len(made["obfuscation"]) == 16
+
+
+LINES = [b"data: %b\n\n", b"data:%b\n\n", b"data: %b\r\n\r\n", b"id: 7\ndata: %b\n\n", b": so\ndata:%b\n\n"]
+NAMED = [b"event: %b\ndata: %b\n\n", b"event:%b\ndata:%b\n\n", b"id: 7\r\nevent: %b\r\ndata: %b\r\n\r\n"]
+
+
+@pytest.mark.parametrize(("dialect", "events"), TOKENS)
+@pytest.mark.parametrize("lines", [*LINES, *NAMED])
+async def test_a_changed_event_is_written_as_the_others_are(
+    dialect: Dialect, events: list[dict[str, Any]], lines: bytes
+) -> None:
+    action = Mark.read({}).begin(EXCHANGE, TOOLS)
+    await action.on_call(chat())
+    assert isinstance(action, AnswerAction)
+    wire = dialect.wire(streamed=True)
+    transform = action.on_answer(wire)
+    names = [str(each.get("type", "message")).encode() for each in events]
+    written = [json.dumps(each).encode() for each in events]
+    body = b"".join(map(lines.__mod__, zip(names, written, strict=True) if lines in NAMED else written))
+    decoder = FramedDecoder(
+        dialect.decoder(chat(), streamed=True, every=True), wire, partial(dialect.encode, streamed=True)
+    )
+    chunks = [*decoder.feed(body), *decoder.finish()]
+    made = [*(each for chunk in chunks for each in transform.feed(chunk)), *transform.end()]
+    assert transform.changed
+    out = b"".join(dialect.encode(each, streamed=True) for each in made)
+    assert re.sub(rb"\{.*\}", b"", out) == re.sub(rb"\{.*\}", b"", body)
