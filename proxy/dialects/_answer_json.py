@@ -4,14 +4,14 @@ A model that is cut off in the middle of an emoji leaves such a half behind. It 
 it, but JSON can spell it and every client reads it.
 
 Laws: what was read is written with every character that was in it; what cannot be is UpstreamFailed, and nothing else.
-What was changed is written as what came was, with its spaces, so that its form tells nobody that it was.
+What was changed is written as what came was, with its spaces and spellings, so that its form tells nobody that it was.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import orjson
 
@@ -24,6 +24,11 @@ _BEGINNING = re.compile(rb'\{(\s*)"[^"\\]*"\s*:(\s*)')
 _BEGINNING_BYTES = 4_096
 _MOST_LIKE_BYTES = 1 << 20  # a larger document is written in the way that takes the least time
 _ESCAPED = re.compile(rb"\\u[0-9a-fA-F]{4}")
+# What orjson writes, by how far in lines are and whether there are spaces.
+_QUICK: Final = {(None, False): None, ("  ", True): orjson.OPT_INDENT_2}
+# How some servers spell signs that JSON may have as they are, as Go's, .NET's and PHP's do for the sake of HTML.
+_SPELLED = re.compile(rb"(?<!\\)(?:\\\\)*(\\u00[0-9a-fA-F]{2}|\\/)")
+_SPELLINGS = {rb"\u003c": b"<", rb"\u003e": b">", rb"\u0026": b"&", rb"\u0027": b"'", rb"\/": b"/"}
 
 
 def load(data: bytes, *, exact: bool = False) -> dict[str, Any] | None:
@@ -42,19 +47,11 @@ def load(data: bytes, *, exact: bool = False) -> dict[str, Any] | None:
 
 def dump(document: dict[str, Any], like: bytes = b"") -> bytes:
     """Return the document as JSON: compact, or in the manner of `like`. Raises UpstreamFailed if nested too deep."""
-    lines, spaced, escaped = _manner(like)
-    if not spaced and not escaped:
-        try:
-            return orjson.dumps(document, option=orjson.OPT_INDENT_2 if lines else None)
-        except orjson.JSONEncodeError:
-            escaped = True  # all but ASCII, as the halves have to be
-    try:
-        try:
-            return _dumped(document, spaced=spaced, escaped=escaped)
-        except UnicodeEncodeError:
-            return _dumped(document, spaced=spaced, escaped=True)
-    except (ValueError, RecursionError):
-        raise UpstreamFailed("The model API sent an answer that cannot be passed on.") from None
+    manner = _manner(like)
+    written = _written(document, manner)
+    for spelling, char in manner.spelled:  # signs that stand in strings only
+        written = written.replace(char, spelling)
+    return written
 
 
 def dump_text(text: str) -> bytes:
@@ -74,19 +71,49 @@ def is_unicode(value: object) -> bool:
     return True
 
 
-def _dumped(document: dict[str, Any], *, spaced: bool, escaped: bool) -> bytes:
-    separators = (", ", ": ") if spaced else (",", ":")
-    return json.dumps(document, separators=separators, allow_nan=False, ensure_ascii=escaped).encode()
+class _Manner(NamedTuple):
+    """How JSON is written: how far in its first line is, None if all is on one; with spaces between its tokens or not.
+
+    Also whether all but ASCII is escaped, and what is spelled otherwise than need be, with what that stands for.
+    """
+
+    indent: str | None = None
+    spaced: bool = False
+    escaped: bool = False
+    spelled: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def _manner(like: bytes) -> tuple[bool, bool, bool]:
-    """Tell whether JSON is on lines of its own, has spaces between its tokens, and has all but ASCII escaped."""
+def _written(document: dict[str, Any], manner: _Manner) -> bytes:
+    indent, spaced, escaped, _ = manner
+    if not escaped and (indent, spaced) in _QUICK:
+        try:
+            return orjson.dumps(document, option=_QUICK[indent, spaced])
+        except orjson.JSONEncodeError:
+            escaped = True  # all but ASCII, as the halves have to be
+    try:
+        try:
+            return _dumped(document, indent, spaced=spaced, escaped=escaped)
+        except UnicodeEncodeError:
+            return _dumped(document, indent, spaced=spaced, escaped=True)
+    except (ValueError, RecursionError):
+        raise UpstreamFailed("The model API sent an answer that cannot be passed on.") from None
+
+
+def _dumped(document: dict[str, Any], indent: str | None, *, spaced: bool, escaped: bool) -> bytes:
+    separators = (", " if spaced and indent is None else ",", ": " if spaced else ":")
+    return json.dumps(document, separators=separators, indent=indent, allow_nan=False, ensure_ascii=escaped).encode()
+
+
+def _manner(like: bytes) -> _Manner:
     beginning = _BEGINNING.search(like, 0, _BEGINNING_BYTES) if len(like) <= _MOST_LIKE_BYTES else None
     if beginning is None:
-        return False, False, False
-    if b"\n" in beginning[1]:
-        return True, False, False
-    return False, bool(beginning[2]), like.isascii() and _ESCAPED.search(like) is not None
+        return _Manner()
+    indent = beginning[1].rpartition(b"\n")[2].decode() if b"\n" in beginning[1] else None
+    if b"\\" not in like:
+        return _Manner(indent, bool(beginning[2]))
+    spelled = tuple((each, char) for each in {*_SPELLED.findall(like)} if (char := _SPELLINGS.get(each.lower())))
+    escaped = like.isascii() and any(each[0].lower() not in _SPELLINGS for each in _ESCAPED.finditer(like))
+    return _Manner(indent, bool(beginning[2]), escaped, spelled)
 
 
 def _load_halves(data: bytes) -> object:

@@ -104,14 +104,35 @@ CHANGED = {"id": "c", "choices": [{"text": "w\u00f6rd", "n": 1, "none": None, "e
 
 
 @pytest.mark.parametrize("escaped", [True, False])
-@pytest.mark.parametrize("manner", [{"separators": (",", ":")}, {}, {"indent": 2}], ids=str)
+@pytest.mark.parametrize(
+    "manner", [{"separators": (",", ":")}, {}, {"indent": 2}, {"indent": 4}, {"indent": "\t"}], ids=str
+)
 @pytest.mark.parametrize("around", [b"%b", b"data: %b\n\n", b"event: x\ndata: %b\n\n", b" %b\n"])
 def test_what_was_changed_is_written_in_the_manner_of_what_came(
     manner: dict[str, Any], around: bytes, *, escaped: bool
 ) -> None:
     came = json.dumps({"x": "\u00e9", **CHANGED}, ensure_ascii=escaped, **manner).encode()
-    wanted = json.dumps(CHANGED, ensure_ascii=escaped and "indent" not in manner, **manner).encode()
+    wanted = json.dumps(CHANGED, ensure_ascii=escaped, **manner).encode()
     assert dump(CHANGED, around % came) == wanted
+
+
+@pytest.mark.parametrize("manner", [{"separators": (",", ":")}, {}, {"indent": 2}], ids=str)
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize(
+    "spelled", [["\\u003c", "\\u003e", "\\u0026"], ["\\/"], ["\\u003C", "\\u003E", "\\u0026", "\\u0027"]]
+)
+def test_signs_are_spelled_as_what_came_spells_them(
+    manner: dict[str, Any], spelled: list[str], *, escaped: bool
+) -> None:
+    def written(document: dict[str, Any]) -> bytes:
+        text = json.dumps(document, ensure_ascii=escaped, **manner)
+        for spelling in spelled:
+            text = text.replace(json.loads(f'"{spelling}"'), spelling)
+        return text.encode()
+
+    changed = {"a": "<b>R&D's</b> \\/ \\\\u0026 \\", "n": [1.5, -2]}
+    assert dump(changed, written({"x": "w\u00f6rd <&>'/", **changed})) == written(changed)
+    assert json.loads(written(changed)) == changed
 
 
 @pytest.mark.parametrize("like", [b"", b"data: [DONE]", b"{}", b'{"a', b"\xff\xfe", b"{" * 10_000])
