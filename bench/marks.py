@@ -25,8 +25,8 @@ from bench.prose import texts
 from proxy.marks.chance import corrected, tail
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import Marking
+from proxy.marks.place import Place
 from proxy.marks.reading import agreement, one_each, read
-from proxy.marks.scanner import Place
 
 KEYS = 100
 RATE = 0.01

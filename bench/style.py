@@ -20,8 +20,8 @@ from bench.marks import KEYS, RATE, Share
 from proxy.marks.chance import corrected, tail
 from proxy.marks.habits import read
 from proxy.marks.keys import CampaignKey
+from proxy.marks.place import Place
 from proxy.marks.reading import agreement
-from proxy.marks.scanner import Place
 from proxy.marks.suspects import Suspect, gathered
 
 _SEED = 20_261_127

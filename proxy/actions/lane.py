@@ -9,19 +9,25 @@ Laws:
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 # Of a text that came in one event and of which the rest is still held back; what is more goes without it.
 _MOST_BEGUN_CHARS: Final = 4_096
 _MOST_OWED = 4_096  # events, of which those without a text are soon too many: what is held back has fewer characters
 
 EventT = TypeVar("EventT")
+# In a text, so many characters from its beginning so many characters became so many others.
+Change: TypeAlias = tuple[int, int, int]
 
 
 class TextFilter(Protocol):
     """Rewrites one lane's text as it comes."""
+
+    @property
+    def changes(self) -> list[Change] | None:
+        """Where texts of other lengths went out since it was last emptied; None if each text is to come by itself."""
+        ...
 
     @property
     def held(self) -> int:
@@ -47,33 +53,31 @@ class Lane(Generic[EventT]):
     What it returns are texts that go out, each with the event that it goes in; None: it needs one of its own.
     """
 
-    __slots__ = ("_begun", "_came", "_feed", "_filter", "_gone", "_owed", "changed")
+    __slots__ = ("_begun", "_came", "_filter", "_gone", "_owed", "changed")
 
     def __init__(self, filter_: TextFilter) -> None:
         self.changed = False
         self._filter = filter_
-        self._feed = filter_.feed
         self._came = self._gone = 0  # characters
         # The events that wait, each with its text and where that ends, in characters from the lane's beginning.
-        self._owed: deque[tuple[int, str, EventT | None]] = deque()
+        self._owed: list[tuple[int, str, EventT | None]] = []
         self._begun = ""  # what goes out in the first of them, so far
 
-    def feed(self, text: str, event: EventT) -> Sequence[tuple[str, EventT | None]]:
-        """Return what may go out now that a text came in an event."""
-        written = self._feed(text)
-        came = self._came = self._came + len(text)
-        gone = came - self._filter.held
-        owed = self._owed
-        if not owed and gone == came and written == text:
-            self._gone = gone
-            return ((text, event),)
-        owed.append((came, text, event))
-        end, first, of = owed[0]
-        if end == gone and written == first and not self._begun:  # as nearly always in a stream of words
-            owed.popleft()
-            self._gone = gone
-            return ((first, of),)
-        return () if gone == self._gone and not written and len(owed) < _MOST_OWED else self._let_out(written, gone)
+    def feed(self, texts: Sequence[str], events: Sequence[EventT]) -> Sequence[tuple[str, EventT | None]]:
+        """Return what may go out now that texts came, each in an event."""
+        if len(texts) > 1 and self._filter.changes is None:
+            return [told for text, event in zip(texts, events, strict=True) for told in self.feed([text], [event])]
+        text = texts[0] if len(texts) == 1 else "".join(texts)
+        written = self._filter.feed(text)
+        came, owed, held = self._came, self._owed, self._filter.held
+        if not owed and not held and written == text and len(texts) == 1:
+            self._came = self._gone = came + len(text)
+            return ((text, events[0]),)
+        for one, event in zip(texts, events, strict=True):
+            came += len(one)
+            owed.append((came, one, event))
+        self._came = came
+        return self._let_out(written, came - held)
 
     def pause(self) -> Sequence[tuple[str, EventT | None]]:
         """Return what was held back and may go, since something else is said before more comes, if it does."""
@@ -97,32 +101,50 @@ class Lane(Generic[EventT]):
 
     def _let_out(self, written: str, gone: int) -> Sequence[tuple[str, EventT | None]]:
         owed, began, self._gone = self._owed, self._gone, gone
-        source = ""
-        ends: list[int] = []
-        events: list[EventT | None] = []
-        while owed and (owed[0][0] <= gone or len(owed) >= _MOST_OWED):
-            end, text, event = owed.popleft()
-            source += text[max(0, len(text) - end + began) :]
-            ends.append(end - began)
-            events.append(event)
-        if owed:
-            end, text, _ = owed[0]
-            source += text[max(0, len(text) - end + began) :]
-        source = source[: gone - began]
+        if owed and not self._begun:  # as nearly always where texts come one by one
+            end, text, event = owed[0]
+            if gone == began and not written and end > gone and len(owed) < _MOST_OWED:
+                return ()
+            if end == gone and text == written:
+                del owed[0]
+                return ((text, event),)
+        # What has gone of the first event before.
+        past = max(0, began - owed[0][0] + len(owed[0][1])) if owed else 0
+        count = next((at for at, each in enumerate(owed) if each[0] > gone), len(owed))
+        count = max(count, len(owed) - _MOST_OWED)
+        source = "".join([text for _, text, _ in owed[: count + 1]])[past : past + gone - began]
+        ends = [end - began for end, _, _ in owed[:count]]
         if written != source:
             self.changed = True
-            ends = list(_cuts(source, written, ends))
-        told: list[tuple[str, EventT | None]] = []
-        at = 0
-        for event, end in zip(events, ends, strict=True):
-            told.append((self._begun + written[at:end], event))
-            self._begun, at = "", end
-        rest = self._begun + written[at:]
+            ends = self._placed(source, written, ends, began)
+        pieces = [written[at:end] for at, end in zip([0, *ends], ends, strict=False)]
+        if pieces:
+            pieces[0], self._begun = self._begun + pieces[0], ""
+        told = [(piece, event) for piece, (_, _, event) in zip(pieces, owed, strict=False)]
+        del owed[:count]
+        rest = self._begun + written[ends[-1] if ends else 0 :]
         if rest and (not owed or len(rest) > _MOST_BEGUN_CHARS):
             told.append((rest, owed[0][2] if owed else None))
             rest = ""
         self._begun = rest
         return told
+
+    def _placed(self, source: str, written: str, ends: Sequence[int], began: int) -> list[int]:
+        """Return where the events end that ended there in a text in whose place another stands."""
+        if self._filter.changes is None:
+            return list(_cuts(source, written, ends))
+        placed: list[int] = []
+        longer = 0
+        for start, came, goes in self._filter.changes:
+            at = start - began
+            placed += [end + longer for end in ends[len(placed) :] if end <= at]
+            within = [end - at for end in ends[len(placed) :] if end <= at + came]
+            there = at + longer
+            cuts = _cuts(source[at : at + came], written[there : there + goes], within)
+            placed += [there + cut for cut in cuts]
+            longer += goes - came
+        self._filter.changes.clear()
+        return [*placed, *(end + longer for end in ends[len(placed) :])]
 
 
 def _cuts(source: str, written: str, ends: Sequence[int]) -> Iterator[int]:

@@ -39,6 +39,8 @@ class Left(NamedTuple):
 class TagFilter:
     """The filter of one lane, which may go on from where another has `left` off."""
 
+    changes = None
+
     def __init__(self, tags: Collection[str], left: Left = Left()) -> None:  # noqa: B008 - it is frozen
         self._names = frozenset(map(str.casefold, tags))
         self._within, self._depth, self._tag, self._slash, self._held, self._before = left
@@ -165,6 +167,8 @@ class TagFilter:
 
 class BeforeJson:
     """Lets a filter cut what stands before a JSON document, which passes as it is; without one, all as it would."""
+
+    changes = None
 
     def __init__(self, filter_: TagFilter, before: str) -> None:
         self._filter = filter_

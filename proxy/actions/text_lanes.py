@@ -18,6 +18,7 @@ from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Saying
 from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Wire, edited, repadded
 
+_TEXT = Kind.TEXT  # once: to look a member of an enumeration up takes long
 # Lanes at once, eight times as many as there can be choices: each keeps a filter.
 MAX_LANES: Final = 1_024
 _PADDED = re.compile(rb'"%b": ?"([^"\\]*)"' % PADDING.encode())
@@ -66,7 +67,7 @@ class TextLanes:
     def _of_document(self, chunk: Chunk) -> Iterator[Chunk]:
         parts = self._wire.parts(chunk)
         edits = self._without_figures(parts)
-        texts = [part for part in parts if part.kind is Kind.TEXT]
+        texts = [part for part in parts if part.kind is _TEXT]
         last = {part.lane: part for part in texts}
         written = dict.fromkeys([part.path for part in texts], "")
         for part in texts:
@@ -81,18 +82,19 @@ class TextLanes:
 
     def _of_stream(self, chunk: Chunk) -> Iterator[Chunk]:
         parts = self._wire.parts(chunk)
-        edits = self._without_figures(parts)
         if chunk.data is not None:
             self._last = chunk
-        texts = [part for part in parts if part.kind is Kind.TEXT]
+        texts = [part for part in parts if part.kind is _TEXT]
+        edits = self._without_figures(parts) if len(parts) > len(texts) else {}
         if len(texts) == 1 and (texts[0].alone or texts[0].waits) and not chunk.gaps:
-            ((_, lane, _, text, _, _),) = texts
-            yield from self._sent(lane, self._fed(lane, text, _Whole(chunk, parts, texts[0], edits)), chunk)
+            part = texts[0]
+            if told := self._fed(part.lane, part.text, _Whole(chunk, parts, part, edits)):
+                yield from self._sent(part.lane, told, chunk)
             return
         ending = {part.lane for part in parts if part.kind is Kind.END}
         last = {part.lane: part for part in texts if part.lane in ending}
         for part in parts:
-            if part.kind is Kind.TEXT:
+            if part.kind is _TEXT:
                 here = _Whole(chunk, parts, part, edits)
                 told = list(self._fed(part.lane, part.text, here))
                 told += self._end(part.lane) if last.get(part.lane) is part else self._lanes[part.lane].now(here)
@@ -113,19 +115,19 @@ class TextLanes:
         lane = self._lane(number)
         texts: list[str] = []
         tails: list[bytes] = []
-        for text, tail in zip(saying.texts, saying.tails, strict=True):
-            for written, event in lane.feed(text, (chunk, text, tail)):
-                if event is not None and type(event) is not _Whole and _head(event) is head:
-                    if written == event[1]:
-                        texts.append(written)
-                        tails.append(event[2])
-                    elif written:
-                        texts.append(written)
-                        tails.append(_repadded(event[2], event[1], written))
-                else:
-                    yield from _said(chunk, texts, tails)
-                    texts, tails = [], []
-                    yield from self._sent(number, [(written, event)], chunk)
+        events = [(chunk, text, tail) for text, tail in zip(saying.texts, saying.tails, strict=True)]
+        for text, event in lane.feed(saying.texts, events):
+            if event is not None and type(event) is not _Whole and (event[0] is chunk or _head(event) is head):
+                if text == event[1]:
+                    texts.append(text)
+                    tails.append(event[2])
+                elif text:
+                    texts.append(text)
+                    tails.append(_repadded(event[2], event[1], text))
+            else:
+                yield from _said(chunk, texts, tails)
+                texts, tails = [], []
+                yield from self._sent(number, [(text, event)], chunk)
         self.changed = self.changed or lane.changed
         yield from _said(chunk, texts, tails)
 
@@ -139,7 +141,7 @@ class TextLanes:
 
     def _fed(self, number: int, text: str, event: _Whole) -> Sequence[_Told]:
         lane = self._lane(number)
-        told = lane.feed(text, event)
+        told = lane.feed([text], [event])
         self.changed = self.changed or lane.changed
         return told
 
@@ -172,7 +174,7 @@ class TextLanes:
         chunk, parts, part, edits = event
         if text or not part.text or not part.alone:
             edits = {**edits, part.path: text} if text != part.text else edits
-            yield _with(chunk, parts, {**edits, **self._copied(parts, edits)})
+            yield _with(chunk, parts, {**edits, **self._copied(parts, edits)} if len(parts) > 1 else edits)
 
     def _without_figures(self, parts: Sequence[Part]) -> dict[Path, Any]:
         """Return the edits that take log-probabilities away."""
@@ -209,16 +211,16 @@ def _said(chunk: Chunk, texts: list[str], tails: list[bytes]) -> Iterator[Chunk]
             yield Chunk(None, not_before=chunk.not_before, saying=resaid)
 
 
-def _with(chunk: Chunk, parts: Sequence[Part], edits: dict[Path, Any]) -> Chunk:
-    return edited(chunk, edits | _padded(chunk, parts, edits)) if edits else chunk
+def _with(chunk: Chunk, parts: Sequence[Part], edits: Mapping[Path, Any]) -> Chunk:
+    return edited(chunk, {**edits, **_padded(chunk, parts, edits)}) if edits else chunk
 
 
-def _padded(chunk: Chunk, parts: Sequence[Part], edits: dict[Path, Any]) -> dict[Path, Any]:
+def _padded(chunk: Chunk, parts: Sequence[Part], edits: Mapping[Path, Any]) -> dict[Path, Any]:
     """Return the edit that lets the padding of a chunk go with its new texts."""
     padding = chunk.data.get(PADDING) if chunk.data is not None else None
     if type(padding) is not str:
         return {}
-    texts = [part for part in parts if part.kind is Kind.TEXT]
+    texts = [part for part in parts if part.kind is _TEXT]
     was = "".join([part.text for part in texts])
     now = "".join([edits.get(part.path, part.text) for part in texts])
     return {} if now == was else {(PADDING,): repadded(padding, was, now)}

@@ -16,8 +16,8 @@ from proxy.admin_side.side import AdminSide
 from proxy.auth.admin import Caller
 from proxy.errors import ConfigurationError
 from proxy.marks.keys import keys_of
+from proxy.marks.place import Place
 from proxy.marks.reading import agreement
-from proxy.marks.scanner import Place
 from proxy.marks.suspects import read_places
 
 _KEYS_MAX = 1_000  # that a caller may add

@@ -24,8 +24,8 @@ from proxy.config import load_settings
 from proxy.errors import ConfigurationError, StillgateError
 from proxy.marks.keys import keys_of
 from proxy.marks.marking import MOST_CHARS
+from proxy.marks.place import Place
 from proxy.marks.reading import Seen, agreement
-from proxy.marks.scanner import Place
 from proxy.marks.suspects import Suspect, gathered, judged, suspected
 from proxy.secrets import load_master
 

@@ -83,6 +83,9 @@ class _Manner(NamedTuple):
     spelled: tuple[tuple[bytes, bytes], ...] = ()
 
 
+_COMPACT = _Manner()
+
+
 def _written(document: dict[str, Any], manner: _Manner) -> bytes:
     indent, spaced, escaped, _ = manner
     if not escaped and (indent, spaced) in _QUICK:
@@ -106,8 +109,8 @@ def _dumped(document: dict[str, Any], indent: str | None, *, spaced: bool, escap
 
 def _manner(like: bytes) -> _Manner:
     beginning = _BEGINNING.search(like, 0, _BEGINNING_BYTES) if len(like) <= _MOST_LIKE_BYTES else None
-    if beginning is None:
-        return _Manner()
+    if beginning is None or (not (beginning[1] or beginning[2]) and b"\\" not in like):
+        return _COMPACT
     indent = beginning[1].rpartition(b"\n")[2].decode() if b"\n" in beginning[1] else None
     if b"\\" not in like:
         return _Manner(indent, bool(beginning[2]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from proxy.marks.scanner import Place
+from proxy.marks.place import Place
 from proxy.marks.style import HABITS, row
 
 _FENCED = re.compile(r"^[ \t]*(```|~~~)[^\n]*$.*?(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
-from proxy.marks.scanner import Place
+from proxy.marks.place import Place
 
 _KEY_BYTES = 16
 

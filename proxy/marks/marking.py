@@ -26,6 +26,11 @@ class Marking:
         self._ended = most_chars <= 0
 
     @property
+    def changes(self) -> list[tuple[int, int, int]]:
+        """Where, so many characters from the beginning, how many became how many others."""
+        return self._scanner.changes
+
+    @property
     def held(self) -> int:
         """How many characters of what came are held back."""
         return self._scanner.held

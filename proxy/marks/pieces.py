@@ -15,6 +15,7 @@ from typing import Final
 from proxy.marks.code_signs import CODE_OPENERS, KEYWORDS, OPERATORS, ends_early
 
 MOST_CHARS: Final = 96  # of a run, or of white space; what is longer is no prose
+_TOO_LONG = re.compile(rf"\S{{{MOST_CHARS + 1}}}|\s{{{MOST_CHARS + 1}}}")
 _RUN = re.compile(r"(\s*+)(\S++)(?=\s)")
 _SHAPE = re.compile(r"([(\[*_]*)([^\W\d_]+(?:['’][^\W\d_]+)?)([)\]*_.,;:!?…]*)")  # noqa: RUF001 - an apostrophe
 # Quotation marks of either kind: an apostrophe ends no quotation in the others, nor does a mark behind a backslash.
@@ -80,8 +81,8 @@ class Cutter:
         """Return the pieces that are whole now, all of which have to be taken; what is too long comes as a string."""
         self.came += len(text)
         held = self._held + text
-        short = len(held) <= MOST_CHARS and not self._raw and not self._blank
-        return self._of_short(held) if short else self._of_long(held)
+        short = len(held) <= MOST_CHARS or _TOO_LONG.search(held) is None
+        return self._of_short(held) if short and not self._raw and not self._blank else self._of_long(held)
 
     def _of_short(self, held: str) -> list[Piece]:
         """Return the pieces of a text in which none can be too long, as nearly all are that come as a stream."""

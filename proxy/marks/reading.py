@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import MOST_CHARS
-from proxy.marks.scanner import Place, Scanner
+from proxy.marks.place import Place
+from proxy.marks.scanner import Scanner
 from proxy.marks.table import english
 
 _BITS = {2: 1, 4: 2}  # fair coins that agree or not, by how many wordings there are

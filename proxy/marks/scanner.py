@@ -9,13 +9,14 @@ One scanner is the marker and the reader of marks: they differ in what chooses. 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import Final
 
 from proxy.marks.contexts import CONTEXT_CHARS, Contexts
 from proxy.marks.joint_words import FINITE_WORDS, NESTING, SAYING, UNSEEN_BEFORE
 from proxy.marks.joints import COMMA, JOINED, STOP, THAT, THEN, Spot, conditional, joint, may_be, opens, unseen
 from proxy.marks.pieces import SIGNS, Cutter, Piece
+from proxy.marks.place import Choose, Place
 from proxy.marks.spared import Spared
 from proxy.marks.stops import Stops, joined, reworded
 from proxy.marks.table import BEGINNING, FIGURES, PUNCTUATION, Table, Wording
@@ -29,18 +30,6 @@ _OPENING_WORDS = 6
 _ENGLISH = words("the and of that this with you are it is to for be not")
 _MEMORY = 0.92
 _LEAST, _FIRST = 0.75, 0.88  # so that the first word may be a place, and the second if the first is English
-
-
-class Place(NamedTuple):
-    """Where a text could read otherwise: the wording `stands`, of so many `sides` of a coin, counted from 0."""
-
-    row: str
-    context: str
-    stands: int
-    sides: int
-
-
-Choose = Callable[[Place], int]
 
 
 class Scanner:
@@ -62,13 +51,14 @@ class Scanner:
         self._finite = False  # whether that condition has its verb
         self._opening: list[str] = []  # the words of the sentence so far, while they are few
         self._out: list[str] = []
+        self.changes: list[tuple[int, int, int]] = []  # at which character of the text how many became how many
+        self._changed = 0  # pieces whose length may be another, from the first on
         self._stops = Stops(stops) if stops else None
 
     @property
     def held(self) -> int:
         """How many characters of what came are held back."""
-        cutter, queue = self._cutter, self._queue
-        return cutter.came - (queue[0].at if queue else cutter.cut)
+        return self._cutter.came - (self._queue[0].at if self._queue else self._cutter.cut)
 
     def feed(self, text: str) -> str:
         """Return what may go out now."""
@@ -78,14 +68,16 @@ class Scanner:
     def end(self) -> str:
         """Return what was held back; what comes then goes on as behind a blank."""
         self._take(self._cutter.end())
-        self._drain()
+        while self._queue:
+            self._go()
         return self._taken()
 
     def _take(self, pieces: Iterable[Piece | str]) -> None:
         queue = self._queue
         for piece in pieces:
             if isinstance(piece, str):
-                self._drain()
+                while queue:
+                    self._go()
                 self._out.append(piece)
                 self._left.clear()
                 continue
@@ -95,7 +87,7 @@ class Scanner:
             if piece.word and self._spared.by(piece.word, starts=piece.starts):
                 self._spare()
             while len(queue) > AHEAD:
-                self._step()
+                self._go()
 
     def _spare(self) -> None:
         """Let no word be a place any more."""
@@ -108,9 +100,14 @@ class Scanner:
         out, self._out = "".join(self._out), []
         return out if self._stops is None else self._stops.went(out)
 
-    def _drain(self) -> None:
-        while self._queue:
-            self._step()
+    def _go(self) -> None:
+        """Let the first piece go, with all that goes with it, and take note of another length."""
+        at, before = self._queue[0].at, len(self._out)
+        self._step()
+        if self._changed:
+            self._changed -= 1
+            end = self._queue[0].at if self._queue else self._cutter.cut
+            self.changes.append((at, end - at, sum(map(len, self._out[before:]))))
 
     def _step(self) -> None:
         """Let the first piece go, with the whole of a wording that begins there."""
@@ -217,6 +214,7 @@ class Scanner:
 
     def _emit(self, found: Wording, chosen: Wording) -> None:
         """Put a wording in place of another, with the case and the signs of the one that was there."""
+        self._changed = self._changed or int(chosen is not found)
         left = [self._queue.popleft() for _ in found.words]
         taken = left if chosen is found else written(left, chosen)
         for piece in taken[:-1]:
@@ -272,6 +270,8 @@ class Scanner:
         wanted = self._choose(Place(found.row, self._contexts.of(found.row), int(found.there), 2)) == 1
         if wanted is not found.there and self._stops is not None:
             wanted = wanted is not self._stops.come(self._out, (piece, *queue), joined(piece, queue, found))
+        if wanted is not found.there:
+            self._changed = 2  # the blank before the next piece too
         if wanted is not found.there and found.what is COMMA:
             piece.trail = COMMA if wanted else ""
         elif wanted is not found.there and found.what is STOP:

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from proxy.exchange import BYTES_PER_TOKEN
 from proxy.marks import habits
 from proxy.marks.chance import corrected, needed, tail
+from proxy.marks.place import Place
 from proxy.marks.reading import Seen, one_each, read
-from proxy.marks.scanner import Place
 
 # The share of places that agree after a fifth of the words were replaced, as measured; see policies/README.md.
 _AFTER_DAMAGE = 0.85

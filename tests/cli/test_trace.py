@@ -14,7 +14,7 @@ from proxy.cli import app
 from proxy.cli.trace import _batches
 from proxy.marks.keys import CampaignKey
 from proxy.marks.marking import Marking
-from proxy.marks.scanner import Place
+from proxy.marks.place import Place
 from proxy.secrets import Purpose, load_or_create_master
 from tests.marks.texts import PROSE
 

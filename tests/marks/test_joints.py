@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.marks.place import Place
 from proxy.marks.reading import read
-from proxy.marks.scanner import Place, Scanner
+from proxy.marks.scanner import Scanner
 from proxy.marks.table import english
 
 EITHER_WAY = [
