@@ -15,6 +15,7 @@ from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.framed import FramedDecoder
 from proxy.exchange import Chunk
 from tests.actions.calls import CHAT, COMPLETIONS, EXCHANGE, MESSAGES, RESPONSES, TOOLS, chat
+from tests.actions.composing import Ladder
 from tests.dialects.streams import chat_chunk, data
 from tests.marks.texts import PROSE
 
@@ -147,3 +148,16 @@ async def test_a_changed_event_is_written_as_the_others_are(
     assert transform.changed
     out = b"".join(dialect.encode(each, streamed=True) for each in made)
     assert re.sub(rb"\{.*\}", b"", out) == re.sub(rb"\{.*\}", b"", body)
+
+
+@pytest.mark.parametrize("size", [90, 300, 5_000])
+async def test_however_a_stream_is_read_its_events_are_the_same(size: int) -> None:
+    body = b"".join(map(data, [*PLAIN, ENDED])) + b"data: [DONE]\n\n"
+    outs = []
+    for cuts, framed in ((range(0, len(body), size), True), ((), False)):
+        done = await Ladder(("mark", {})).answer(
+            CHAT, chat(stream=True), body, streamed=True, cuts=list(cuts), framed=framed
+        )
+        outs.append(said_in_each(CHAT, done.body))
+    assert outs[0] == outs[1]
+    assert len(outs[0]) == len(PLAIN) + 1
