@@ -105,7 +105,7 @@ class Lane(Generic[EventT]):
             end, text, event = owed[0]
             if gone == began and not written and end > gone and len(owed) < _MOST_OWED:
                 return ()
-            if end == gone and text == written:
+            if end == gone and text == written and (len(owed) == 1 or owed[1][0] > gone):
                 del owed[0]
                 return ((text, event),)
         # What has gone of the first event before.
@@ -136,6 +136,8 @@ class Lane(Generic[EventT]):
         placed: list[int] = []
         longer = 0
         for start, came, goes in self._filter.changes:
+            if start < began:  # it had the same length
+                continue
             at = start - began
             placed += [end + longer for end in ends[len(placed) :] if end <= at]
             within = [end - at for end in ends[len(placed) :] if end <= at + came]

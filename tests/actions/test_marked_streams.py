@@ -65,6 +65,7 @@ TOKENS: list[tuple[Dialect, list[dict[str, Any]]]] = [
     (CHAT, [as_chat("", role="assistant"), *PLAIN, ENDED]),
     (CHAT, [as_chat("Well,", role="assistant"), *PLAIN, ENDED]),
     (CHAT, [*PLAIN[:-1], finished(PLAIN[-1])]),
+    (CHAT, [*PLAIN[:-9], as_chat(""), *PLAIN[-9:], as_chat(""), with_usage(""), ENDED]),
     (CHAT, [*PLAIN, called('{"a"'), called(": 1}"), ENDED]),
     (CHAT, [*(with_figures(token) for token in tokens(PROSE[:2500])), ENDED]),
     (CHAT, [*(with_usage(token) for token in tokens(PROSE[:2500])), ENDED]),
@@ -161,3 +162,12 @@ async def test_however_a_stream_is_read_its_events_are_the_same(size: int) -> No
         outs.append(said_in_each(CHAT, done.body))
     assert outs[0] == outs[1]
     assert len(outs[0]) == len(PLAIN) + 1
+
+
+@pytest.mark.parametrize("framed", [False, True])
+async def test_events_without_a_text_are_not_lost_behind_the_last_word(*, framed: bool) -> None:
+    events = [as_chat("Yes."), as_chat(""), with_usage(""), ENDED]
+    body = b"".join(map(data, events)) + b"data: [DONE]\n\n"
+    call = chat(stream=True, stream_options={"include_usage": True})
+    done = await Ladder(("mark", {})).answer(CHAT, call, body, streamed=True, framed=framed)
+    assert done.body == body
