@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from proxy.campaign_page.facts import Facts
 from proxy.hunter.finding_rows import Said
+from proxy.hunter.terms import LIKELY
 from proxy.pages.markup import moment
 
 # What gives a campaign away, by family of evidence; an attribute that an operator named has its own name.
@@ -61,7 +62,9 @@ def summary(facts: Facts) -> tuple[str, str]:
 def _sure(confidence: float) -> str:
     if confidence >= _CERTAIN:
         return "almost certainly"
-    return "very probably" if confidence >= _PROBABLE else "probably"
+    if confidence >= _PROBABLE:
+        return "very probably"
+    return "probably" if confidence >= LIKELY else "possibly"
 
 
 def _many(count: int, what: str) -> str:

@@ -68,6 +68,15 @@ class Reader(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
+@pytest.mark.parametrize(
+    ("confidence", "said"),
+    [(0.99, "almost certainly"), (0.98, "very probably"), (0.89, "probably"), (0.5, "probably"), (0.49, "possibly")],
+)
+def test_what_is_less_likely_than_not_is_not_called_probable(confidence: float, said: str) -> None:
+    read = Reader(page(facts()._replace(confidence=confidence), BEGAN))
+    assert f"customers are {said} one operation" in read.text
+
+
 def test_it_says_in_two_sentences_what_was_found_and_gives_every_figure() -> None:
     read = Reader(page(facts(), BEGAN + 7200))
     assert (
