@@ -45,16 +45,9 @@ def measure(
     arena: Path, scenario: Path, seed: int, pack: Path, jobs: int, prompts: Prompts = Prompts.AS_THEY_ARE
 ) -> Round:
     """Generate, replay and score one seed, perhaps with other prompts. Raises ArenaFailed."""
-    corpus = next(iter(sorted(arena.glob("corpus*.jsonl.gz"))), None)
-    if corpus is None:
-        raise ArenaFailed(f"{arena} holds no corpus*.jsonl.gz")
     with tempfile.TemporaryDirectory(prefix="arena-") as made:
         folder = Path(made)
-        if prompts is not Prompts.AS_THEY_ARE:
-            write_corpus(corpus, folder / corpus.name, prompts, seed)
-            corpus = folder / corpus.name
-        words = ["--corpus", corpus, "--scenario", scenario, "--seed", seed, "--out", folder]
-        _run([sys.executable, arena / "generate.py", *words])
+        generate(arena, scenario, seed, folder, prompts)
         decisions, findings = folder / "decisions.jsonl", folder / "findings.jsonl"
         outputs = ["--decisions", decisions, "--findings", findings]
         words = [folder / "traffic.jsonl", "--pack", pack, *outputs, "--jobs", jobs, "--json"]
@@ -63,6 +56,18 @@ def measure(
         seconds = time.monotonic() - began
         score = _run([sys.executable, arena / "score.py", folder, *outputs, "--json"])
         return Round(seed, json.loads(score), json.loads(said)["lines"], seconds, peak / 2**20)
+
+
+def generate(arena: Path, scenario: Path, seed: int, folder: Path, prompts: Prompts = Prompts.AS_THEY_ARE) -> None:
+    """Write one seed's traffic and its labels into a folder. Raises ArenaFailed."""
+    corpus = next(iter(sorted(arena.glob("corpus*.jsonl.gz"))), None)
+    if corpus is None:
+        raise ArenaFailed(f"{arena} holds no corpus*.jsonl.gz")
+    if prompts is not Prompts.AS_THEY_ARE:
+        write_corpus(corpus, folder / corpus.name, prompts, seed)
+        corpus = folder / corpus.name
+    words = ["--corpus", corpus, "--scenario", scenario, "--seed", seed, "--out", folder]
+    _run([sys.executable, arena / "generate.py", *words])
 
 
 def summarised(rounds: Sequence[Round]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Share(NamedTuple):
         return f"{self.hits / self.of:7.1%}  ({low:.1%} to {high:.1%}; {self.hits} of {self.of})"
 
 
-def wilson(hits: int, of: int) -> tuple[float, float]:
+def wilson(hits: float, of: int) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson, 1927)."""
     share, z2 = hits / of, _Z95**2
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)

@@ -80,7 +80,9 @@ def _evidence(facts: Facts) -> Iterable[Html]:
     yield tag(
         "p",
         "Each weight says how much better one operation explains what was seen than strangers do who use the model as "
-        "people here do: 1 makes it 2.7 times as likely, 2.3 ten times. What is negative speaks against it.",
+        "people here do: 1 makes it 2.7 times as likely, 2.3 ten times. What is negative speaks against it. The "
+        "confidence joins them, and is no rate of errors here: in deployments made for measuring, nearly all of what "
+        "was at 95 % or more was a campaign, and half of what was at 60 to 90 %.",
     )
     most = max((abs(entry.weight) for entry in facts.evidence), default=1.0)
     rows = (

@@ -18,10 +18,12 @@ Laws:
   explains is taken off before anything counts.
 
 How confidence is to be read: it is the posterior of one case if the families were independent and their caps true. So
-it orders cases, and is no rate: "0.95" does not promise that one finding in twenty is wrong. In the deployments of
-`tests/hunter`, which are made, honest look-alikes stay below 0.9, most of them far below, and most campaigns come to
-0.99 and more; one that only asks the same questions again and again passes 0.95 for some hours, and falls to 0.6 when
-all have asked most of them. A case is weighed in every round, and the highest value it ever had decides: an honest one
+it orders cases, and is no rate: how many of those at 0.95 are wrong depends on how many look-alikes there are. Measured
+in the deployments of `tests/hunter`, whole and weakened (`bench/calibration.py`; `bench/README.md` has the table), of
+cases at 0.95 to 0.99 0.96 were campaigns, above that 0.98, and at 0.6 to 0.9 half: an occasion whose prompt asks for
+what campaigns seek stands at its cap, at 0.88. No curve that was fitted there held in other traffic, so there is none.
+One that only asks the same questions again and again passes 0.95 for some hours, and falls to 0.6 when all have asked
+most of them. A case is weighed in every round, and the highest value it ever had decides: an honest one
 of few accounts has many chances to look even for a moment. Once told, a finding goes on growing as long as it is more
 likely than not, so that who begins to send as unevenly as people do is named as well. It tells of the case as a whole:
 of members that fit narrowly some are bystanders, most of all where nothing but text, age and volume joins them;
