@@ -109,9 +109,7 @@ class Gateway:
         )
         return Course(exchange, self._decider, request.task, now)
 
-    async def _conduct(
-        self, request: BaseRequest, dialect: Dialect, course: Course, *, lists_models: bool
-    ) -> Reply:
+    async def _conduct(self, request: BaseRequest, dialect: Dialect, course: Course, *, lists_models: bool) -> Reply:
         """Decide, send and relay; turn whatever goes wrong into an answer in the dialect."""
         relay = Relay(self._answers, self._limits, request, dialect, course.exchange.id)
         try:
