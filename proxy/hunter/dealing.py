@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background
-from proxy.hunter.chance import SUSPICIOUS, dealt_out
+from proxy.hunter.chance import SUSPICIOUS, dealt_out_each
 from proxy.hunter.ids import Numbers
 from proxy.hunter.postings import Postings
 
@@ -32,11 +32,13 @@ def mark_dealt(
     numbers, place = np.unique(prints, return_inverse=True)
     _, once = np.unique(place.astype(np.int64) << 32 | tenants[owners], return_index=True)  # a tenant counts once
     place, times = place[once], times[once].astype(np.float64)
-    places = np.searchsorted(place, np.arange(len(numbers) + 1))
-    totals = np.diff(places)
+    totals = np.bincount(place, minlength=len(numbers))
     mean = np.bincount(place, times, minlength=len(numbers)) / totals
     variance = np.bincount(place, times**2, minlength=len(numbers)) / totals - mean**2
     even = (mean >= USES_LEAST) & (variance < mean + mean**2 / _UNEVEN_SHAPE)
+    if even.any():
+        counts, ends = times[even[place]].astype(np.int64), np.append(0, totals[even].cumsum())
+        even[even] = dealt_out_each(counts, ends, usual.shape) >= SUSPICIOUS
     dealt, asked_at = postings.prints["dealt"], postings.prints["asked_at"]
     known, fresh = ~usual.yardstick, np.zeros(len(usual.yardstick), np.bool_)
     starts = np.searchsorted(prints, numbers)
@@ -47,13 +49,11 @@ def mark_dealt(
             if 2 * int(fresh[users].sum()) >= len(users):
                 asked_at[number] = 0
             continue
-        counts = times[places[row] : places[row + 1]].astype(np.int64)
-        is_dealt = bool(even[row]) and dealt_out(counts, usual.shape) >= SUSPICIOUS
-        if is_dealt and not dealt[number]:
+        if even[row] and not dealt[number]:
             asked_at[number] = 0
             fresh[users] = True
-        dealt[number] = is_dealt
-        if is_dealt:
+        dealt[number] = even[row]
+        if even[row]:
             known[users] = True
 
 

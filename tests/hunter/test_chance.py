@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.hunter.chance import evenness, excess, excess_of, shape_of, ways_to_choose
+from proxy.hunter.chance import dealt_out, dealt_out_each, evenness, excess, excess_of, shape_of, ways_to_choose
 
 
 def _log_binomial(hits: int, trials: int, share: float) -> float:
@@ -96,6 +96,16 @@ def test_dealt_out_work_is_even_peoples_use_is_not_and_single_exchanges_say_noth
     assert evenness(dealt, [0.5], 12.0) > 20
     assert evenness(people, [0.5], 12.0) < -20
     assert evenness(np.ones(50, int), [0.5], 12.0) == 0
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 300), min_size=1, max_size=40).filter(lambda one: max(one) > 1), min_size=1),
+    st.floats(0.1, 11.0),
+)
+def test_what_is_dealt_out_is_the_same_of_many_at_once_as_one_by_one(many: list[list[int]], usual: float) -> None:
+    places = np.cumsum([0, *(len(one) for one in many)])
+    each = dealt_out_each(np.array([count for one in many for count in one]), places, usual)
+    assert each == pytest.approx([dealt_out(np.array(one), usual) for one in many], abs=1e-6)
 
 
 def test_the_shape_is_that_of_the_negative_binomial_that_made_the_counts() -> None:
