@@ -38,7 +38,7 @@ from collections.abc import Sequence
 from proxy.hunter.accounts import WISHES
 from proxy.hunter.case import Case
 from proxy.hunter.chance import SUSPICIOUS, ways_to_choose
-from proxy.hunter.families import FAMILIES, SOUGHT, of_one_tool, works_on
+from proxy.hunter.families import BY_TURNS, FAMILIES, SOUGHT, of_one_tool, works_on
 from proxy.hunter.finding import Evidence
 from proxy.hunter.links import PEER
 from proxy.hunter.pieces import rest_apart
@@ -109,7 +109,8 @@ def weigh(case: Case) -> list[Evidence]:
         weight = min(most, max(-most, entry.weight * part))
         # What is left of what counts, and what is told only; who is not even is excused also where it counts nothing.
         if weight or not entry.weight or entry.family == "volume":
-            weighed.append(entry._replace(weight=weight))
+            told = entry if weight or entry.weight <= 0 else _excused(entry, one_tool, rests)
+            weighed.append(told._replace(weight=weight))
     return _one_wish(weighed)
 
 
@@ -123,6 +124,17 @@ def _dealt_out(entry: Evidence, found: Sequence[Evidence], one_tool: bool, rests
         return rests < _UNHEARD
     surely = entry.family != "volume" or (entry.weight >= _SURELY_EVEN and works_on(found))
     return surely and rests <= -SUSPICIOUS
+
+
+def _excused(entry: Evidence, one_tool: bool, rests: float) -> Evidence:
+    """Return evidence that counts nothing with the reason for that, instead of what it would say if it counted."""
+    if one_tool:
+        why = "as users of one tool may"
+    elif rests >= _UNHEARD:
+        why = "but each at hours of his own"
+    else:
+        why = "as those are who were chosen for being alike"
+    return entry._replace(sentence=entry.sentence.replace(BY_TURNS, why))
 
 
 def confidence(evidence: Sequence[Evidence]) -> float:

@@ -47,7 +47,7 @@ SOUGHT = {
     "obfuscation": "answers to disguised prompts",
 }
 
-
+BY_TURNS = "as work dealt out by turns"
 _ASKING = ("mostly ask", "ask every fourth time or more often", "ask every eighth time or more often")
 
 
@@ -152,7 +152,8 @@ def even_volume(case: Case) -> list[Evidence]:
         if weight <= 0 or one_list(case):
             return []
     mean, spread = float(counts.mean()), float(counts.std())
-    how = "evenly, as work dealt out by turns" if weight > 0 else "unevenly, as people do"
+    told = f"evenly, {BY_TURNS}" if weight > 0 else "unevenly, as people do"
+    how = told if weight else "too few to tell how evenly"
     since = ", for the time that each was open" if weight > 0 and there.min() < 1 else ""
     sentence = f"They send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}{since}."
     return [Evidence("volume", weight, sentence, {"mean": mean, "deviation": spread, "even": weight})]

@@ -347,6 +347,7 @@ def test_who_rests_at_hours_of_his_own_is_not_even_by_one_hand() -> None:
     _at_hours(case, lambda place: range(7 * place, 7 * place + 12))
     assert rest_apart(case) > 20
     assert _of("volume", weigh(case)) == 0
+    assert ": evenly, but each at hours of his own." in _told("volume", weigh(case))
     mixed = replace(case, uses=case.uses / 2)
     assert rest_apart(mixed) == 0, "what else they send may be of other hours"
     assert _of("volume", weigh(mixed)) > 4
@@ -369,6 +370,7 @@ def test_who_uses_one_tool_by_day_is_even_for_its_sake() -> None:
     hours = case.rows["at"] % _DAY_S // 3600
     case.rows["at"][:] -= (hours - 9 - hours % 8) * 3600  # from nine to five
     assert _of("volume", weigh(case)) == 0
+    assert ": evenly, as users of one tool may, for" in _told("volume", weigh(case))
     agents = scene.accounts.rows["agent"]
     agents[:100] = agents[scene.members[0]]
     assert _of("volume", weigh(case)) > 4, "many others use that client"
@@ -376,6 +378,20 @@ def test_who_uses_one_tool_by_day_is_even_for_its_sake() -> None:
 
 def _of(family: str, evidence: list[Evidence]) -> float:
     return sum(entry.weight for entry in evidence if entry.family == family)
+
+
+def _told(family: str, evidence: list[Evidence]) -> str:
+    return next(entry.sentence for entry in evidence if entry.family == family)
+
+
+def test_what_counts_nothing_does_not_say_that_work_was_dealt_out() -> None:
+    once = _Scene(each=1).case()
+    assert _told("volume", weigh(once)) == "They send 1.0 exchanges each, give or take 0.0: too few to tell how evenly."
+    chosen = _Scene(each=12).case(pool=10_000)
+    chosen.accounts.rows["opened"][chosen.members] = _NOW - _DAY_S * np.linspace(10, 600, _MEMBERS)
+    evidence = weigh(chosen)
+    assert _of("volume", evidence) == 0
+    assert "evenly, as those are who were chosen for being alike." in _told("volume", evidence)
 
 
 def test_work_around_the_clock_speaks_for_a_campaign_where_people_sleep() -> None:
