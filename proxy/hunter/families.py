@@ -28,6 +28,7 @@ from proxy.hunter.pools import pools
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
 _WINDOWS = 5.7
 _RHYTHM_HOURS = 10  # a shorter span has no day and night in it
+_DAY_HOURS = 24
 # In nats from both: then they have a rhythm of their own, as people of one country do, and nothing follows from it.
 _OWN_RHYTHM = 0.05
 _NEARLY_ALL = 0.8
@@ -207,8 +208,12 @@ def of_one_tool(evidence: Sequence[Evidence]) -> bool:
 
 
 def works_on(evidence: Sequence[Evidence]) -> bool:
-    """Tell whether members were seen at all hours alike, be that unusual here or not."""
-    return any(entry.family == "rhythm" and not entry.numbers.get("rests", 0.0) for entry in evidence)
+    """Tell whether members were seen at all hours of a day alike, be that unusual here or not.
+
+    Until then whose hours of rest are yet to come seems to have none.
+    """
+    seen = (entry.numbers for entry in evidence if entry.family == "rhythm")
+    return any(one["hours"] >= _DAY_HOURS and not one["rests"] for one in seen)
 
 
 def long_answers(case: Case) -> list[Evidence]:

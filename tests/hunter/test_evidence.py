@@ -376,6 +376,14 @@ def test_who_uses_one_tool_by_day_is_even_for_its_sake() -> None:
     assert _of("volume", weigh(case)) > 4, "many others use that client"
 
 
+@pytest.mark.parametrize(("hours", "counts"), [(20, False), (30, True)])
+def test_users_of_one_tool_do_not_work_on_at_night_before_a_day_was_seen(hours: int, counts: bool) -> None:
+    case = _Scene(lambda _: {"agent": "tool"}, each=24).case()
+    before = case.rows["at"].max() - case.rows["at"]
+    case.rows["at"][:] += before * (1 - hours * 3600 / before.max())
+    assert (_of("volume", weigh(case)) > 4) == counts
+
+
 def _of(family: str, evidence: list[Evidence]) -> float:
     return sum(entry.weight for entry in evidence if entry.family == family)
 
