@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -22,6 +23,9 @@ from proxy.replay.reading import Reader, Wants
 from proxy.replay.seen import Batch
 
 _AHEAD: Final = 4  # blocks on their way, for each process
+# How long a thread that feeds or hears the readers waits until it may go on, up to ten times for each block: as long as
+# Python has it, readers would wait for their next one.
+_TURN_S: Final = 0.0005
 _FEW: Final = 8  # blocks that are read sooner than other processes are there
 
 _readers: list[Reader] = []  # the one of a reading process, made once
@@ -47,6 +51,8 @@ def batches(blocks: Iterable[bytes], wants: Wants, jobs: int) -> Iterator[Batch]
         load_pattern_sets(wants.patterns)  # what cannot be used is to be said here, once
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (wants,))
     waiting: deque[Future[Batch]] = deque()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_S)
     try:
         for block in chain(begun, blocks):
             waiting.append(pool.submit(_read, block))
@@ -57,6 +63,7 @@ def batches(blocks: Iterable[bytes], wants: Wants, jobs: int) -> Iterator[Batch]
     except BrokenProcessPool:
         raise ReadingFailed("a process that reads the traffic has ended: is there enough memory?") from None
     finally:
+        sys.setswitchinterval(before)
         pool.shutdown(cancel_futures=True)
 
 
