@@ -90,10 +90,10 @@ class Connection(Framed):
 
     def __init__(self, owner: Owner, keepalive_timeout: float) -> None:
         super().__init__(
-            owner,  # type: ignore[arg-type]  # every owner is a Server of aiohttp
+            owner,  # every one is a Server of aiohttp
             loop=asyncio.get_running_loop(),
             auto_decompress=False,
-            access_log=None,  # type: ignore[arg-type]  # None turns it off, as aiohttp's own runner does
+            access_log=None,  # turns it off, as aiohttp's own runner does
             keepalive_timeout=keepalive_timeout,
             max_line_size=_MAX_LINE_BYTES,
             max_field_size=_MAX_LINE_BYTES,

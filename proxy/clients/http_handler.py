@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 
 class Framed(RequestHandler):
     """Ends a body in which something cannot be read: aiohttp's parser does not tell who awaits more of it."""
 
-    __slots__ = ()
+    __slots__ = ("_was_held_up",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever aiohttp's takes
+        super().__init__(*args, **kwargs)
+        self._was_held_up = False
+        # Where a body came behind its head the parser counts a message too many, and would stop for a queue that has
+        # room yet: nobody would have it go on.
+        self._max_msg_queue_size -= 1
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser."""
@@ -24,7 +33,15 @@ class Framed(RequestHandler):
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(RequestPayloadError("badly framed"))
 
+    def pause_reading(self) -> None:
+        """Hold up what is read."""
+        self._was_held_up = True
+        super().pause_reading()
+
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Go on reading, if that was held up: a stream says so at each body's end, and the parser would run in vain."""
-        if self._reading_paused:
+        """Go on reading, if that was ever held up: a stream says so at each body's end, and the parser runs in vain.
+
+        One that was told to stop behind a chunk does so only at the next piece of a body, of a later one perhaps.
+        """
+        if self._was_held_up:
             super().resume_reading(resume_parser)

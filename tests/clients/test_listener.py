@@ -20,7 +20,7 @@ from proxy.clients.connection import Deadlines
 from proxy.clients.listener import Caps, Listener
 from proxy.clock import SystemClock
 from proxy.errors import RequestTimeout
-from tests.rig.raw_client import RawClient, get, post
+from tests.rig.raw_client import RawClient, chunk, get, post, request
 
 DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=0.1, write_stall=0.1)
 CAPS = Caps(10, 10)
@@ -122,6 +122,42 @@ async def test_pipelined_requests_are_answered_in_order_each_with_its_own_body()
         await client.send(b"".join(asked))
         for number in range(200):
             assert (await client.response()).body == f"/{number}".encode() + b"b" * number
+
+
+@pytest.mark.parametrize("asked", [post("/", b"body"), get("/")], ids=["post", "get"])
+@on_uvloop
+async def test_pipelined_requests_behind_a_slow_body_are_all_answered(*, asked: bytes) -> None:
+    """aiohttp's parser counts a message too many then, and stops for a queue that is not full."""
+    async with listening(echo, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
+        slow = post("/", b"slow")
+        await client.send(slow[:-2])
+        await asyncio.sleep(0.05)
+        await client.send(slow[-2:] + 100 * asked)
+        assert (await client.response()).body == b"/slow"
+        for _ in range(100):
+            assert (await client.response()).body.startswith(b"/")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@on_uvloop
+async def test_a_body_in_so_many_chunks_that_reading_is_held_up_is_read_to_its_end(*, at_once: bool) -> None:
+    """The parser is told to stop behind a chunk, and does at the next piece of this body or of the next one."""
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        await asyncio.sleep(0.1)
+        return await echo(request)
+
+    many = 16_385  # more by one than a stream of aiohttp holds
+    head = request("POST", "/", [("Host", "127.0.0.1"), ("Transfer-Encoding", "chunked")])
+    rest = chunk(b"") if at_once else chunk(b"rest") + chunk(b"")
+    async with listening(handler, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
+        await client.send(head + many * chunk(b"x") + (rest if at_once else b""))
+        if not at_once:
+            await asyncio.sleep(0.3)  # all is read meanwhile
+            await client.send(rest)
+        assert (await client.response()).body == b"/" + many * b"x" + (b"" if at_once else b"rest")
+        await client.send(post("/", b"next"))
+        assert (await client.response()).body == b"/next"
 
 
 @on_uvloop
