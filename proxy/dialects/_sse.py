@@ -24,7 +24,7 @@ _BOM = b"\xef\xbb\xbf"
 _USUAL = re.compile(rb"((?:event: ([^\n]*)\n)?data: ([^\n]*)\n\n)")
 _END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 # An event with one line of data, however it is written: what stands before the data, and the lines behind them.
-_WRITTEN = re.compile(rb"((?:(?!data)[^\r\n]+(?:\r\n|\n|\r))*data: ?)[^\r\n]+((?:(?:\r\n|\n|\r)(?!data)[^\r\n]*)*)")
+_WRITTEN = re.compile(rb"((?:(?!data)[^\r\n]+(?>\r\n|\n|\r))*data: ?)[^\r\n]+((?:(?>\r\n|\n|\r)(?!data)[^\r\n]*)*)")
 _NAME = re.compile(rb"(?m)^(event: ?)[^\r\n]*")
 
 

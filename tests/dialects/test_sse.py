@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.dialects._sse import Event, EventSplitter
+from proxy.dialects._sse import Event, EventSplitter, written
 from proxy.errors import UpstreamFailed
 
 _TABLE: dict[str, tuple[bytes, list[Event]]] = {
@@ -119,3 +119,9 @@ def test_small_events_may_be_many_in_one_read() -> None:
 def test_a_large_event_byte_by_byte_is_not_searched_again_and_again() -> None:
     body = b"data: " + b"a" * 300_000 + b"\n\n"
     assert _events([body[index : index + 1] for index in range(len(body))]) == [(body, b"", body[6:-2])]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_an_event_of_many_lines_is_written_in_no_time(end: bytes) -> None:
+    like = end.join([b"data: {}", *[b"x: 1"] * 1_000, b"data: {}", b"", b""])
+    assert written(b"{}", b"", like) == b"data: {}\n\n"
