@@ -91,19 +91,21 @@ class TextLanes:
             if told := self._fed(part.lane, part.text, _Whole(chunk, parts, part, edits)):
                 yield from self._sent(part.lane, told, chunk)
             return
-        ending = {part.lane for part in parts if part.kind is Kind.END}
-        last = {part.lane: part for part in texts if part.lane in ending}
+        closed = {part.lane: part.kind for part in parts if part.kind in (Kind.CALL, Kind.END)}
+        last = {part.lane: part for part in texts if part.lane in closed}
         for part in parts:
             if part.kind is _TEXT:
                 here = _Whole(chunk, parts, part, edits)
                 told = list(self._fed(part.lane, part.text, here))
-                told += self._end(part.lane) if last.get(part.lane) is part else self._lanes[part.lane].now(here)
+                if last.get(part.lane) is part:
+                    told += self._end(part.lane) if closed[part.lane] is Kind.END else self._pause(part.lane)
+                told += self._now(part.lane, here)
                 before = next((at for at, one in enumerate(told) if one[1] is here), len(told))
                 yield from self._sent(part.lane, told[:before], chunk)
                 if (text := "".join([one[0] for one in told[before:]])) != part.text:
                     edits[part.path] = text
-            elif part.kind is Kind.CALL and part.lane in self._lanes:
-                yield from self._sent(part.lane, self._lanes[part.lane].pause(), chunk)
+            elif part.kind is Kind.CALL and part.lane not in last:
+                yield from self._sent(part.lane, self._pause(part.lane), chunk)
             elif part.kind is Kind.END and part.lane not in last:
                 yield from self._ended(part.lane, chunk)
         yield _with(chunk, parts, edits | self._copied(parts, edits))
@@ -142,6 +144,18 @@ class TextLanes:
     def _fed(self, number: int, text: str, event: _Whole) -> Sequence[_Told]:
         lane = self._lane(number)
         told = lane.feed([text], [event])
+        self.changed = self.changed or lane.changed
+        return told
+
+    def _now(self, number: int, event: _Whole) -> Sequence[_Told]:
+        lane = self._lanes.get(number)
+        return lane.now(event) if lane is not None else ()
+
+    def _pause(self, number: int) -> Sequence[_Told]:
+        lane = self._lanes.get(number)
+        if lane is None:
+            return ()
+        told = lane.pause()
         self.changed = self.changed or lane.changed
         return told
 

@@ -171,3 +171,17 @@ async def test_events_without_a_text_are_not_lost_behind_the_last_word(*, framed
     call = chat(stream=True, stream_options={"include_usage": True})
     done = await Ladder(("mark", {})).answer(CHAT, call, body, streamed=True, framed=framed)
     assert done.body == body
+
+
+@pytest.mark.parametrize("words", [3, 12, 40])
+async def test_a_text_is_in_order_where_its_event_calls_a_tool_too(words: int) -> None:
+    text = " ".join(PROSE.split()[:words])
+    event = chat_chunk({"content": text, "tool_calls": called("{}")["choices"][0]["delta"]["tool_calls"]})
+    before = [as_chat(token) for token in tokens(text + " ")]
+    body = b"".join(map(data, [*before, event, finished(chat_chunk({}))])) + b"data: [DONE]\n\n"
+    done = await Ladder(("mark", {})).answer(CHAT, chat(stream=True), body, streamed=True)
+    whole = {"model": "m", "choices": [{"index": 0, "message": {"content": f"{text} {text}"}}]}
+    document = await Ladder(("mark", {})).answer(CHAT, chat(), json.dumps(whole).encode(), streamed=False)
+    gone = said_in_each(CHAT, done.body)
+    assert "".join(text or "" for text in gone) == json.loads(document.body)["choices"][0]["message"]["content"]
+    assert len(gone) == len(before) + 2
