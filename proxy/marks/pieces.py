@@ -67,15 +67,11 @@ class Cutter:
 
     def __init__(self) -> None:
         self.came = 0  # characters
+        self.cut = 0  # of them, up to the end of the last piece, or of what is too long once it was taken
         self._held = ""
         self._raw = False  # within a run that is too long
         self._blank = False  # the white space before was too long
         self._zones = Zones()
-
-    @property
-    def cut(self) -> int:
-        """How many characters of what came are in pieces."""
-        return self.came - len(self._held)
 
     def feed(self, text: str) -> Iterable[Piece | str]:
         """Return the pieces that are whole now, all of which have to be taken; what is too long comes as a string."""
@@ -92,6 +88,7 @@ class Cutter:
             pieces.append(self._zones.piece(match[1], match[2], before + at))
             at = match.end()
         self._held = held[at:]
+        self.cut = before + at
         return pieces
 
     def _of_long(self, held: str) -> Iterator[Piece | str]:
@@ -99,6 +96,7 @@ class Cutter:
         while True:
             if self._raw:
                 end = next((place for place in range(at, len(held)) if held[place].isspace()), len(held))
+                self.cut = before + at
                 if end > at:
                     yield held[at:end]
                 at = end
@@ -115,6 +113,7 @@ class Cutter:
             rest = held[at:]
             run = rest.lstrip()
             gap = rest[: len(rest) - len(run)]
+            self.cut = before + at
             if len(gap) > MOST_CHARS or (gap and self._blank):
                 self._blank = True
                 self._zones.leave()
@@ -129,6 +128,7 @@ class Cutter:
             at += len(gap)
             self._raw = True
         self._held = held[at:]
+        self.cut = before + at
 
     def stop(self) -> None:
         """Let nothing be prose from here on."""
@@ -139,9 +139,11 @@ class Cutter:
         rest, self._held = self._held, ""
         run = rest.lstrip()
         if run and not self._blank:
+            self.cut = self.came
             yield self._zones.piece(rest[: len(rest) - len(run)], run, self.came - len(rest))
         elif rest:
             yield rest
+            self.cut = self.came
 
 
 class Zones:

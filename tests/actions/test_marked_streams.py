@@ -185,3 +185,16 @@ async def test_a_text_is_in_order_where_its_event_calls_a_tool_too(words: int) -
     gone = said_in_each(CHAT, done.body)
     assert "".join(text or "" for text in gone) == json.loads(document.body)["choices"][0]["message"]["content"]
     assert len(gone) == len(before) + 2
+
+
+@pytest.mark.parametrize("behind", [" ", "\n", " " * 200, " " + "z" * 200])
+@pytest.mark.parametrize("size", [6, 9])
+async def test_no_event_is_added_where_what_comes_last_is_no_word(behind: str, size: int) -> None:
+    words = PROSE.split()
+    for count in range(60, 72):
+        text = " ".join(words[:count]) + behind
+        events = [as_chat(text[at : at + size]) for at in range(0, len(text), size)]
+        body = b"".join(map(data, [*events, ENDED])) + b"data: [DONE]\n\n"
+        done = await Ladder(("mark", {})).answer(CHAT, chat(stream=True), body, streamed=True)
+        assert done.body != body
+        assert len(said_in_each(CHAT, done.body)) == len(events) + 1
