@@ -218,7 +218,7 @@ def _head(said: _Said) -> bytes | None:
 def _said(chunk: Chunk, texts: list[str], tails: list[bytes]) -> Iterator[Chunk]:
     """Yield a chunk like one that only says something, with other texts; there may be nothing."""
     if (saying := chunk.saying) is not None and texts:
-        if texts == saying.texts:
+        if texts == saying.texts and tails == saying.tails:
             yield chunk
         else:
             resaid = Saying(saying.lane, texts, saying.head, tails, saying.like)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -198,3 +199,15 @@ async def test_no_event_is_added_where_what_comes_last_is_no_word(behind: str, s
         done = await Ladder(("mark", {})).answer(CHAT, chat(stream=True), body, streamed=True)
         assert done.body != body
         assert len(said_in_each(CHAT, done.body)) == len(events) + 1
+
+
+@pytest.mark.parametrize("framed", [False, True])
+async def test_each_event_has_its_own_padding_where_all_say_the_same(*, framed: bool) -> None:
+    said = ["Bread is", *[" word"] * 40]
+    padded = [data({**as_chat(text), "obfuscation": f"{at:04}"}) for at, text in enumerate(said)]
+    events = [*padded, data(ENDED), b"data: [DONE]\n\n"]
+    ends = list(accumulate(map(len, events)))
+    done = await Ladder(("mark", {})).answer(
+        CHAT, chat(stream=True), b"".join(events), streamed=True, cuts=ends[:-1], framed=framed
+    )
+    assert done.body == b"".join(events)
