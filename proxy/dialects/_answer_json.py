@@ -23,11 +23,12 @@ _LONG = re.compile(rb"[0-9]{20}")  # as many digits as 2**64 has
 _BEGINNING = re.compile(rb'\{(\s*)"[^"\\]*"\s*:(\s*)')
 _BEGINNING_BYTES = 4_096
 _MOST_LIKE_BYTES = 1 << 20  # a larger document is written in the way that takes the least time
-_ESCAPED = re.compile(rb"\\u[0-9a-fA-F]{4}")
+# What no ASCII is, escaped; here and below also backslashes that are escaped, since what follows them is no escape.
+_ESCAPED = re.compile(rb"\\(?:\\(?:\\\\)*+|u(?!00[0-7])[0-9a-fA-F]{4})")
 # What orjson writes, by how far in lines are and whether there are spaces.
 _QUICK: Final = {(None, False): None, ("  ", True): orjson.OPT_INDENT_2}
 # How some servers spell signs that JSON may have as they are, as Go's, .NET's and PHP's do for the sake of HTML.
-_SPELLED = re.compile(rb"(?<!\\)(?:\\\\)*(\\u00[0-9a-fA-F]{2}|\\/)")
+_SPELLED = re.compile(rb"\\(?:\\(?:\\\\)*+|/|u00[23][0-9a-fA-F])")
 _SPELLINGS = {rb"\u003c": b"<", rb"\u003e": b">", rb"\u0026": b"&", rb"\u0027": b"'", rb"\/": b"/"}
 
 
@@ -115,7 +116,7 @@ def _manner(like: bytes) -> _Manner:
     if b"\\" not in like:
         return _Manner(indent, bool(beginning[2]))
     spelled = tuple((each, char) for each in {*_SPELLED.findall(like)} if (char := _SPELLINGS.get(each.lower())))
-    escaped = like.isascii() and any(each[0].lower() not in _SPELLINGS for each in _ESCAPED.finditer(like))
+    escaped = like.isascii() and any(b"u" in each[0] for each in _ESCAPED.finditer(like))
     return _Manner(indent, bool(beginning[2]), escaped, spelled)
 
 

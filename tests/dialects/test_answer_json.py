@@ -135,6 +135,12 @@ def test_signs_are_spelled_as_what_came_spells_them(
     assert json.loads(written(changed)) == changed
 
 
+@pytest.mark.parametrize("text", ["\\u00e9", "\\\\u00e9", "\x1b[0m", "\\/", "\\u003c", 'say "\\u00e9"'])
+def test_what_only_looks_like_an_escape_tells_no_spelling(text: str) -> None:
+    like = json.dumps({"code": text}, separators=(",", ":")).encode()
+    assert dump({"a": "w\u00f6rd </b>"}, like) == '{"a":"w\u00f6rd </b>"}'.encode()
+
+
 @pytest.mark.parametrize("like", [b"", b"data: [DONE]", b"{}", b'{"a', b"\xff\xfe", b"{" * 10_000])
 def test_what_came_without_a_manner_is_written_compactly(like: bytes) -> None:
     assert dump({"a": [1, 2]}, like) == b'{"a":[1,2]}'
