@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-# Of a text that came in one event and of which the rest is still held back; what is more goes without it.
+# Of a text that came in one event and of which the rest is still held back; of more, that goes in one of its own.
 _MOST_BEGUN_CHARS: Final = 4_096
 _MOST_OWED = 4_096  # events, of which those without a text are soon too many: what is held back has fewer characters
 
@@ -123,8 +123,13 @@ class Lane(Generic[EventT]):
         told = [(piece, event) for piece, (_, _, event) in zip(pieces, owed, strict=False)]
         del owed[:count]
         rest = self._begun + written[ends[-1] if ends else 0 :]
-        if rest and (not owed or len(rest) > _MOST_BEGUN_CHARS):
-            told.append((rest, owed[0][2] if owed else None))
+        if rest and not owed:
+            told.append((rest, None))
+            rest = ""
+        elif len(rest) > _MOST_BEGUN_CHARS:
+            end, text, event = owed[0]
+            told.append((rest, event))
+            owed[0] = (end, text, None)
             rest = ""
         self._begun = rest
         return told

@@ -211,3 +211,17 @@ async def test_each_event_has_its_own_padding_where_all_say_the_same(*, framed: 
         CHAT, chat(stream=True), b"".join(events), streamed=True, cuts=ends[:-1], framed=framed
     )
     assert done.body == b"".join(events)
+
+
+@pytest.mark.parametrize("framed", [False, True])
+async def test_an_event_with_a_long_text_comes_once(*, framed: bool) -> None:
+    text = (PROSE * 9)[:9_000]
+    events = [as_chat("Well. "), as_chat(text, role="assistant"), ENDED]
+    body = b"".join(b"id: %d\n%b" % (at, data(event)) for at, event in enumerate(events)) + b"data: [DONE]\n\n"
+    done = await Ladder(("mark", {})).answer(CHAT, chat(stream=True), body, streamed=True, framed=framed)
+    gone = said_in_each(CHAT, done.body)
+    assert len(gone) == 4
+    assert (done.body.count(b'"role"'), done.body.count(b"id: 1\n")) == (1, 1)
+    whole = {"model": "m", "choices": [{"index": 0, "message": {"content": f"Well. {text}"}}]}
+    document = await Ladder(("mark", {})).answer(CHAT, chat(), json.dumps(whole).encode(), streamed=False)
+    assert "".join(said or "" for said in gone) == json.loads(document.body)["choices"][0]["message"]["content"]
