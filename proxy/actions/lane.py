@@ -88,13 +88,16 @@ class Lane(Generic[EventT]):
         """Return what was held back."""
         return self._let_out(self._filter.end(), self._came)
 
-    def now(self, event: EventT) -> Sequence[tuple[str, EventT | None]]:
-        """Return what may go out now of the text that came last, in an event that cannot wait for the rest of it."""
+    def now(self, event: EventT, instead: EventT) -> Sequence[tuple[str, EventT | None]]:
+        """Return what may go out now of the text that came last, in an event that cannot wait for the rest of it.
+
+        That goes later, with what stands `instead`.
+        """
         owed = self._owed
         if not owed or owed[-1][2] is not event:
             return ()
         end, text, _ = owed.pop()
-        owed.append((end, text, None))
+        owed.append((end, text, instead))
         begun = self._begun if len(owed) == 1 else ""
         self._begun = self._begun[len(begun) :]
         return ((begun, event),)

@@ -38,7 +38,15 @@ class _Whole(NamedTuple):
     edits: Mapping[Path, Any]
 
 
-_Event: TypeAlias = _Whole | _Said
+@final
+class _Rest(NamedTuple):
+    """What was held back of a text whose chunk could not wait: it has an event of its own, unless it is as early."""
+
+    chunk: Chunk
+    part: Part
+
+
+_Event: TypeAlias = _Whole | _Said | _Rest
 _Told: TypeAlias = tuple[str, _Event | None]  # a text that goes out, and the event that it goes in
 
 
@@ -70,12 +78,14 @@ class TextLanes:
         texts = [part for part in parts if part.kind is _TEXT]
         last = {part.lane: part for part in texts}
         written = dict.fromkeys([part.path for part in texts], "")
+        here: dict[int, Path] = {}  # by lanes, where what came last has gone
         for part in texts:
             told = self._fed(part.lane, part.text, _Whole(chunk, parts, part, {}))
             if last[part.lane] is part:
                 told = [*told, *self._end(part.lane)]
             for text, event in told:
-                written[event.part.path if type(event) is _Whole else part.path] += text
+                here[part.lane] = path = event.part.path if type(event) is _Whole else here.get(part.lane, part.path)
+                written[path] += text
         edits |= {part.path: text for part in texts if (text := written[part.path]) != part.text}
         edits |= self._copied(parts, edits)
         yield edited(chunk, edits) if edits else chunk
@@ -90,24 +100,36 @@ class TextLanes:
             part = texts[0]
             if told := self._fed(part.lane, part.text, _Whole(chunk, parts, part, edits)):
                 yield from self._sent(part.lane, told, chunk)
-            return
+        else:
+            yield from self._of_more(chunk, parts, edits)
+
+    def _of_more(self, chunk: Chunk, parts: Sequence[Part], edits: dict[Path, Any]) -> Iterator[Chunk]:
+        """Yield what goes now at a chunk that cannot wait, and that with what may go of its texts."""
+        texts = [part for part in parts if part.kind is _TEXT]
         closed = {part.lane: part.kind for part in parts if part.kind in (Kind.CALL, Kind.END)}
         last = {part.lane: part for part in texts if part.lane in closed}
+        written = dict.fromkeys([part.path for part in texts], "")
+        here: dict[int, Path] = {}  # by lanes, where in the chunk what came last has gone
         for part in parts:
+            lane = part.lane
             if part.kind is _TEXT:
-                here = _Whole(chunk, parts, part, edits)
-                told = list(self._fed(part.lane, part.text, here))
-                if last.get(part.lane) is part:
-                    told += self._end(part.lane) if closed[part.lane] is Kind.END else self._pause(part.lane)
-                told += self._now(part.lane, here)
-                before = next((at for at, one in enumerate(told) if one[1] is here), len(told))
-                yield from self._sent(part.lane, told[:before], chunk)
-                if (text := "".join([one[0] for one in told[before:]])) != part.text:
-                    edits[part.path] = text
-            elif part.kind is Kind.CALL and part.lane not in last:
-                yield from self._sent(part.lane, self._pause(part.lane), chunk)
-            elif part.kind is Kind.END and part.lane not in last:
-                yield from self._ended(part.lane, chunk)
+                came = _Whole(chunk, parts, part, edits)
+                told = [*self._fed(lane, part.text, came)]
+                if last.get(lane) is part:
+                    told += self._end(lane) if closed[lane] is Kind.END else self._pause(lane)
+                told += self._now(lane, came)
+                for text, event in told:
+                    if (type(event) is _Whole or type(event) is _Rest) and event.chunk is chunk:
+                        here[lane] = event.part.path
+                    elif event is not None or lane not in here:
+                        yield from self._sent(lane, [(text, event)], chunk)
+                        continue
+                    written[here[lane]] += text
+            elif part.kind is Kind.CALL and lane not in last:
+                yield from self._sent(lane, self._pause(lane), chunk)
+            elif part.kind is Kind.END and lane not in last:
+                yield from self._ended(lane, chunk)
+        edits |= {part.path: text for part in texts if (text := written[part.path]) != part.text}
         yield _with(chunk, parts, edits | self._copied(parts, edits))
 
     def _resaid(self, chunk: Chunk, saying: Saying) -> Iterator[Chunk]:
@@ -119,7 +141,12 @@ class TextLanes:
         tails: list[bytes] = []
         events = [(chunk, text, tail) for text, tail in zip(saying.texts, saying.tails, strict=True)]
         for text, event in lane.feed(saying.texts, events):
-            if event is not None and type(event) is not _Whole and (event[0] is chunk or _head(event) is head):
+            if (
+                event is not None
+                and type(event) is not _Whole
+                and type(event) is not _Rest
+                and (event[0] is chunk or _head(event) is head)
+            ):
                 if text == event[1]:
                     texts.append(text)
                     tails.append(event[2])
@@ -149,7 +176,7 @@ class TextLanes:
 
     def _now(self, number: int, event: _Whole) -> Sequence[_Told]:
         lane = self._lanes.get(number)
-        return lane.now(event) if lane is not None else ()
+        return lane.now(event, _Rest(event.chunk, event.part)) if lane is not None else ()
 
     def _pause(self, number: int) -> Sequence[_Told]:
         lane = self._lanes.get(number)
@@ -174,7 +201,7 @@ class TextLanes:
     def _sent(self, lane: int, told: Iterable[_Told], like: Chunk) -> Iterator[Chunk]:
         """Yield the events that go with their texts; one that has none is like others of its stream."""
         for text, event in told:
-            if event is None:
+            if event is None or type(event) is _Rest:
                 like = like if like.data is not None or self._last is None else self._last
                 yield from [self._wire.delta(like, lane, text)] if text else []
             elif type(event) is _Whole:

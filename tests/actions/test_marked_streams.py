@@ -225,3 +225,38 @@ async def test_an_event_with_a_long_text_comes_once(*, framed: bool) -> None:
     whole = {"model": "m", "choices": [{"index": 0, "message": {"content": f"Well. {text}"}}]}
     document = await Ladder(("mark", {})).answer(CHAT, chat(), json.dumps(whole).encode(), streamed=False)
     assert "".join(said or "" for said in gone) == json.loads(document.body)["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("words", [3, 12, 900])
+async def test_texts_of_one_message_keep_their_places(words: int) -> None:
+    said = [
+        " ".join(PROSE.split()[:80]) + " ",
+        " ".join((PROSE * 9).split()[:words]),
+        " Some more of it, for instance.",
+    ]
+    parts = [{"type": "text", "text": text} for text in said]
+    whole = {"model": "m", "choices": [{"index": 0, "message": {"content": [*parts, *parts]}}]}
+    document = await Ladder(("mark", {})).answer(CHAT, chat(), json.dumps(whole).encode(), streamed=False)
+    read = [part["text"] for part in json.loads(document.body)["choices"][0]["message"]["content"]]
+    body = b"".join(map(data, [as_chat(""), *[chat_chunk({"content": parts})] * 2, ENDED])) + b"data: [DONE]\n\n"
+    done = await Ladder(("mark", {})).answer(CHAT, chat(stream=True), body, streamed=True)
+    assert "".join(text or "" for text in said_in_each(CHAT, done.body)) == "".join(read)
+    for text, came in zip(read, [*said, *said], strict=True):
+        assert text[:4] == came[:4]
+        assert abs(len(text) - len(came)) < 20 + len(came) // 50
+
+
+async def test_what_waits_keeps_its_order_before_texts_of_one_message() -> None:
+    def listed(*texts: str) -> dict[str, Any]:
+        return chat_chunk({"content": [{"type": "text", "text": text} for text in texts]})
+
+    words = [f"{word} " for word in PROSE.split()[:60]]
+    events = [listed(*words[:3]), *map(as_chat, words[3:6]), listed(*words[6:9]), as_chat(words[9], role="assistant")]
+    events += [listed(*words[10:13]), listed(*words[13:40]), as_chat(words[40]), listed(*words[41:]), ENDED]
+    body = b"".join(map(data, events)) + b"data: [DONE]\n\n"
+    done = await Ladder(("mark", {})).answer(CHAT, chat(stream=True), body, streamed=True)
+    whole = {"model": "m", "choices": [{"index": 0, "message": {"content": "".join(words)}}]}
+    document = await Ladder(("mark", {})).answer(CHAT, chat(), json.dumps(whole).encode(), streamed=False)
+    gone = said_in_each(CHAT, done.body)
+    assert "".join(text or "" for text in gone) == json.loads(document.body)["choices"][0]["message"]["content"]
+    assert done.body.count(b'"role"') == 1
