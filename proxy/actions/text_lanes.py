@@ -16,11 +16,12 @@ from typing import Any, Final, NamedTuple, TypeAlias, final
 from proxy.actions.lane import Lane, TextFilter
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Saying
-from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Wire, edited, repadded
+from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Wire, edited, manner, repadded
 
 _TEXT = Kind.TEXT  # once: to look a member of an enumeration up takes long
 # Lanes at once, eight times as many as there can be choices: each keeps a filter.
 MAX_LANES: Final = 1_024
+_MOST_WAITING_BYTES: Final = 16_384  # of an event that waits: there may be thousands in a lane
 _PADDED = re.compile(rb'"%b": ?"([^"\\]*)"' % PADDING.encode())
 
 
@@ -42,8 +43,8 @@ class _Whole(NamedTuple):
 class _Rest(NamedTuple):
     """What was held back of a text whose chunk could not wait: it has an event of its own, unless it is as early."""
 
-    chunk: Chunk
-    part: Part
+    written: dict[Path, str]  # by texts of that chunk, what goes in it
+    path: Path
 
 
 _Event: TypeAlias = _Whole | _Said | _Rest
@@ -96,7 +97,8 @@ class TextLanes:
             self._last = chunk
         texts = [part for part in parts if part.kind is _TEXT]
         edits = self._without_figures(parts) if len(parts) > len(texts) else {}
-        if len(texts) == 1 and (texts[0].alone or texts[0].waits) and not chunk.gaps:
+        small = len(manner(chunk) or b"") <= _MOST_WAITING_BYTES
+        if small and len(texts) == 1 and (texts[0].alone or texts[0].waits) and not chunk.gaps:
             part = texts[0]
             if told := self._fed(part.lane, part.text, _Whole(chunk, parts, part, edits)):
                 yield from self._sent(part.lane, told, chunk)
@@ -117,10 +119,12 @@ class TextLanes:
                 told = [*self._fed(lane, part.text, came)]
                 if last.get(lane) is part:
                     told += self._end(lane) if closed[lane] is Kind.END else self._pause(lane)
-                told += self._now(lane, came)
+                told += self._now(lane, came, _Rest(written, part.path))
                 for text, event in told:
-                    if (type(event) is _Whole or type(event) is _Rest) and event.chunk is chunk:
-                        here[lane] = event.part.path
+                    if event is came:
+                        here[lane] = part.path
+                    elif type(event) is _Rest and event.written is written:
+                        here[lane] = event.path
                     elif event is not None or lane not in here:
                         yield from self._sent(lane, [(text, event)], chunk)
                         continue
@@ -174,9 +178,9 @@ class TextLanes:
         self.changed = self.changed or lane.changed
         return told
 
-    def _now(self, number: int, event: _Whole) -> Sequence[_Told]:
+    def _now(self, number: int, event: _Whole, rest: _Rest) -> Sequence[_Told]:
         lane = self._lanes.get(number)
-        return lane.now(event, _Rest(event.chunk, event.part)) if lane is not None else ()
+        return lane.now(event, rest) if lane is not None else ()
 
     def _pause(self, number: int) -> Sequence[_Told]:
         lane = self._lanes.get(number)

@@ -260,3 +260,14 @@ async def test_what_waits_keeps_its_order_before_texts_of_one_message() -> None:
     gone = said_in_each(CHAT, done.body)
     assert "".join(text or "" for text in gone) == json.loads(document.body)["choices"][0]["message"]["content"]
     assert done.body.count(b'"role"') == 1
+
+
+async def test_large_events_do_not_wait() -> None:
+    action = Mark.read({}).begin(EXCHANGE, TOOLS)
+    await action.on_call(chat())
+    assert isinstance(action, AnswerAction)
+    transform = action.on_answer(CHAT.wire(streamed=True))
+    event = {**as_chat(""), "x": "y" * 20_000}
+    assert not [*transform.feed(Chunk(data(PLAIN[0]), PLAIN[0]))]
+    (sent,) = transform.feed(Chunk(data(event), event))
+    assert sent.raw == data(event)
