@@ -63,6 +63,11 @@ class Lane(Generic[EventT]):
         self._owed: list[tuple[int, str, EventT | None]] = []
         self._begun = ""  # what goes out in the first of them, so far
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait."""
+        return len(self._owed)
+
     def feed(self, texts: Sequence[str], events: Sequence[EventT]) -> Sequence[tuple[str, EventT | None]]:
         """Return what may go out now that texts came, each in an event."""
         if len(texts) > 1 and self._filter.changes is None:

@@ -21,7 +21,7 @@ from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Wire, edited, manne
 _TEXT = Kind.TEXT  # once: to look a member of an enumeration up takes long
 # Lanes at once, eight times as many as there can be choices: each keeps a filter.
 MAX_LANES: Final = 1_024
-_MOST_WAITING_BYTES: Final = 16_384  # of an event that waits: there may be thousands in a lane
+_MOST_WAITING_BYTES: Final = 131_072  # of the events that wait in a lane, if all are as long as the one that comes
 _PADDED = re.compile(rb'"%b": ?"([^"\\]*)"' % PADDING.encode())
 
 
@@ -97,8 +97,8 @@ class TextLanes:
             self._last = chunk
         texts = [part for part in parts if part.kind is _TEXT]
         edits = self._without_figures(parts) if len(parts) > len(texts) else {}
-        small = len(manner(chunk) or b"") <= _MOST_WAITING_BYTES
-        if small and len(texts) == 1 and (texts[0].alone or texts[0].waits) and not chunk.gaps:
+        waits = len(texts) == 1 and (texts[0].alone or texts[0].waits) and not chunk.gaps
+        if waits and self._has_room(texts[0].lane, chunk):
             part = texts[0]
             if told := self._fed(part.lane, part.text, _Whole(chunk, parts, part, edits)):
                 yield from self._sent(part.lane, told, chunk)
@@ -171,6 +171,11 @@ class TextLanes:
                 raise UpstreamFailed("The model API sent more answers than were asked for.")
             lane = self._lanes[number] = Lane(self._make(number))
         return lane
+
+    def _has_room(self, number: int, chunk: Chunk) -> bool:
+        """Tell whether a chunk may wait with those of its lane: thousands could, of megabytes each."""
+        lane = self._lanes.get(number)
+        return (1 if lane is None else 1 + lane.waiting) * len(manner(chunk) or b"") <= _MOST_WAITING_BYTES
 
     def _fed(self, number: int, text: str, event: _Whole) -> Sequence[_Told]:
         lane = self._lane(number)

@@ -262,12 +262,15 @@ async def test_what_waits_keeps_its_order_before_texts_of_one_message() -> None:
     assert done.body.count(b'"role"') == 1
 
 
-async def test_large_events_do_not_wait() -> None:
+@pytest.mark.parametrize("chars", [200_000, 20_000, 2_000])
+async def test_of_large_events_few_wait(chars: int) -> None:
     action = Mark.read({}).begin(EXCHANGE, TOOLS)
     await action.on_call(chat())
     assert isinstance(action, AnswerAction)
     transform = action.on_answer(CHAT.wire(streamed=True))
-    event = {**as_chat(""), "x": "y" * 20_000}
+    event = {**as_chat(""), "x": "y" * chars}
+    came = data(event)
     assert not [*transform.feed(Chunk(data(PLAIN[0]), PLAIN[0]))]
-    (sent,) = transform.feed(Chunk(data(event), event))
-    assert sent.raw == data(event)
+    sent = [chunk.raw for _ in range(200) for chunk in transform.feed(Chunk(came, event))]
+    assert set(sent) == {came}
+    assert (200 - len(sent)) * chars <= 131_072
