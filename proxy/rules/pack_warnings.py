@@ -35,7 +35,7 @@ def find_warnings(document: Document, pack: Pack, now: float | None) -> Iterator
         *_lightened(pack),
         *_blocks_on_error(pack),
         *_nowhere(document, pack),
-        *_without_campaigns(pack),
+        *_without_campaigns(document, pack),
     ):
         yield document.problem(path, message, severity=Severity.WARNING)
 
@@ -190,9 +190,12 @@ def _nowhere(document: Document, pack: Pack) -> _Found:
                 yield (*by_name[rung.name], "client", "message"), message
 
 
-def _without_campaigns(pack: Pack) -> _Found:
+def _without_campaigns(document: Document, pack: Pack) -> _Found:
     if any(campaign.mode is not Mode.OFF for campaign in pack.campaigns):
         return
+    letters: Steps = ("fingerprints", "max_letters")
+    if document.get(letters) is not None:
+        yield letters, "no campaign is on, so nothing is fingerprinted: this changes nothing"
     counted: list[tuple[Steps, Scope]] = [
         *((("quotas", number), quota.per) for number, quota in enumerate(pack.quotas) if quota.mode is not Mode.OFF),
         *((("signals", signal.name), signal.per) for signal in pack.signals),
