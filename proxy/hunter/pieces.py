@@ -9,6 +9,7 @@ habit of his allows: work that is dealt out is dealt to all by one clock.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +66,7 @@ def one_list(case: Case) -> bool:
     questions, accounts = case.rows["question"], case.rows["account"]
     least = _ON_A_LIST * len(case.members)
     asked = np.flatnonzero(questions != 0)
-    # With so few they are at its beginning, each at another place of it.
-    begun = bool(len(asked) > _HALF * len(questions)) and len(distinct(questions[asked])) <= _HALF * len(case.members)
+    begun = bool(len(asked) > _HALF * len(questions)) and _begun(case, questions[asked], case.rows["at"][asked])
     if not begun:
         # A question that so many ask stands in as many rows, and so do all together that are alike in some bits.
         alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)
@@ -78,6 +78,17 @@ def one_list(case: Case) -> bool:
         askers = np.bincount(pairs >> 32, minlength=len(values))
         listed &= (askers >= least)[place]
     return bool(listed.sum() > _HALF * len(questions))
+
+
+def _begun(case: Case, questions: NDArray[np.uint64], at: NDArray[np.floating[Any]]) -> bool:
+    """Tell whether they are at the beginning of a list, each at another place of it.
+
+    Then most of what is asked was asked earlier and is again. Of work that is dealt out, what was sampled as often as
+    it should be is asked no more. And there are fewer such questions than accounts, which leaves none to be divided.
+    """
+    later = at > np.median(at)
+    stay = np.intersect1d(questions[later], questions[~later])
+    return len(stay) <= len(case.members) and bool(np.isin(questions, stay).sum() > _HALF * len(questions))
 
 
 def _works_through(accounts: Numbers, by_question: NDArray[np.int64]) -> NDArray[np.bool_]:

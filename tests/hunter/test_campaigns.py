@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from bench.weighing import hunted
 from proxy.exchange import Text
 from proxy.fingerprint.winnow import Fingerprinter, Prints
 from proxy.hunter.event import Asked
@@ -83,6 +84,12 @@ def test_where_dates_tell_hardly_anything_hardly_anybody_innocent_is_named() -> 
 def test_honest_traffic_comes_out_clean(make: Callable[[World], None]) -> None:
     outcome = _hunted(make, 1)
     assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("sent", [1.0, 0.5])
+def test_a_small_course_comes_out_clean_while_each_has_done_two_exercises_or_three(seed: int, sent: float) -> None:
+    assert hunted(halls, PLAIN, (0.5, sent), seed).members == {}
 
 
 @pytest.mark.parametrize("make", OCCASIONS, ids=lambda make: make.__name__)

@@ -24,7 +24,7 @@ from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
-from proxy.hunter.pieces import exchanges_in_a_sitting, rest_apart
+from proxy.hunter.pieces import exchanges_in_a_sitting, one_list, rest_apart
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
@@ -303,6 +303,17 @@ def test_a_list_of_few_questions_is_one_from_its_beginning_and_a_few_questions_a
     assert even_volume(case) == []
     case.rows["question"][len(case.rows["question"]) // 3 :] = 0  # nothing but the text
     assert _only(even_volume(case)).weight > 5
+
+
+def test_a_list_is_one_from_its_beginning_only_if_what_is_asked_was_asked_earlier_and_is_again() -> None:
+    case = _Scene(each=3).case()
+    in_time = np.argsort(case.rows["at"])
+    case.rows["question"][in_time] = 1 + np.arange(3 * _MEMBERS) % _MEMBERS
+    assert one_list(case)
+    case.rows["question"][in_time] = 1 + np.arange(3 * _MEMBERS) // 3  # each is sampled three times, and no more
+    assert not one_list(case)
+    case.rows["question"][in_time] = 1 + np.arange(3 * _MEMBERS) % (_MEMBERS + 1)  # enough to give each one of his own
+    assert not one_list(case)
 
 
 def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
