@@ -20,7 +20,7 @@ Laws:
 How confidence is to be read: it is the posterior of one case if the families were independent and their caps true. So
 it orders cases, and is no rate: how many of those at 0.95 are wrong depends on how many look-alikes there are. Measured
 in the deployments of `tests/hunter`, whole and weakened (`bench/calibration.py`; `bench/README.md` has the table), of
-cases at 0.95 to 0.99 0.96 were campaigns, above that 0.98, and at 0.6 to 0.9 half: an occasion whose prompt asks for
+cases at 0.95 to 0.99 0.98 were campaigns, above that 0.99, and at 0.6 to 0.9 half: an occasion whose prompt asks for
 what campaigns seek stands at its cap, at 0.88. No curve that was fitted there held in other traffic, so there is none.
 One that only asks the same questions again and again passes 0.95 for some hours, and falls to 0.6 when all have asked
 most of them. A case is weighed in every round, and the highest value it ever had decides: an honest one
