@@ -6,4 +6,4 @@ from typing import Final
 
 LETTERS_LEAST: Final = 20_000  # more than are taken together with those of other prompts
 LETTERS_USUAL: Final = 1 << 16
-LETTERS_MOST: Final = 1_000_000  # 5 ms, in some scripts 10
+LETTERS_MOST: Final = 1_000_000  # up to 10 ms, in a thread of their own
