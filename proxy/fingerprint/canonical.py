@@ -52,10 +52,10 @@ class Characters(NamedTuple):
 
 
 class Alphabet:
-    """What every character stands for; takes 1.5 MB and some milliseconds to load."""
+    """What every character stands for; takes 4 MB and some milliseconds to load."""
 
     def __init__(self) -> None:
-        self._table, self._places, self._rows = _tables(_TABLE.read_text(encoding="ascii"))
+        self._table, self._rows = _tables(_TABLE.read_text(encoding="ascii"))
         plain = [int(code) for code in self._table[:_ASCII]]
         self._ascii = bytes(plain) + bytes(_ASCII)
         self._dropped = bytes(code for code, stands in enumerate(plain) if not stands)
@@ -100,10 +100,7 @@ class Alphabet:
             begin = len(parts[0])
             return np.frombuffer(b"".join(parts), np.uint8), bits, begin, begin + len(parts[1])
         if bits & _SPELLED:
-            places = self._places.take(codes, mode="clip")
-            rows = self._rows.take(places, axis=0)
-            np.copyto(rows[:, 0], found, where=places == 0)
-            found = rows.ravel()
+            found = self._rows.take(codes, axis=0, mode="clip").ravel()
             begin, end = begin * _ROW, end * _ROW
         there = found != 0
         letters: NDArray[np.uint32] = found.compress(there)
@@ -134,11 +131,8 @@ def _without_stray_marks(found: Canonical) -> NDArray[np.uint32]:
     return codes.compress(~marks | (bearer ^ codes <= _PAGE))
 
 
-def _tables(text: str) -> tuple[NDArray[np.uint32], NDArray[np.uint16], NDArray[np.uint32]]:
-    """Read the file of characters: the bits of what each one stands for, and rows of those that stand for several.
-
-    Between them is the place of each one's row; the first row is empty, and that of all others.
-    """
+def _tables(text: str) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Read the file of characters: the bits of what each one stands for, and what it stands for, in a row for each."""
     rows = np.zeros((END, _ROW), np.uint32)
     lines = [line.partition("; ") for line in text.splitlines() if not line.startswith("#")]
     for stands, _, ranges in lines:
@@ -151,11 +145,8 @@ def _tables(text: str) -> tuple[NDArray[np.uint32], NDArray[np.uint16], NDArray[
             for first, last in _ranges(ranges):
                 rows[first : last + 1, : len(codes)] = codes
     rows[_HANGUL_FIRST:_HANGUL_END] = _spelled(np.arange(_HANGUL_END - _HANGUL_FIRST), rows[:, 0])
-    several = np.count_nonzero(rows[:, 1:], axis=1) > 0
-    places = np.where(several, several.cumsum(), 0).astype(np.uint16)
-    several[0] = True
-    table = np.bitwise_or.reduce(rows, axis=1) | np.where(places, np.uint32(_SPELLED), np.uint32(0))
-    return table, places, rows[several]
+    several = np.where(rows[:, 1:].any(axis=1), np.uint32(_SPELLED), np.uint32(0))
+    return np.bitwise_or.reduce(rows, axis=1) | several, rows
 
 
 def _spelled(syllables: NDArray[np.int_], table: NDArray[np.uint32]) -> NDArray[np.uint32]:
