@@ -85,7 +85,13 @@ def dealt_out_each(counts: NDArray[np.int64], places: NDArray[np.intp], usual_sh
 
     The counts of one lie together, from its place to the next.
     """
-    even, usual, of_one_app = (_fits(counts, places, shape) for shape in (_EVEN_SHAPE, usual_shape, _ONE_APP_SHAPE))
+    values, place = np.unique(counts, return_inverse=True)
+    many, seen = np.diff(places), np.add.reduceat(counts, places[:-1])
+    found = []
+    for shape in (_EVEN_SHAPE, usual_shape, _ONE_APP_SHAPE):
+        ways = np.add.reduceat(_ways(values, shape)[place], places[:-1])
+        found.append(ways + _best(many, seen, shape))
+    even, usual, of_one_app = found
     return even - np.maximum(usual, of_one_app)
 
 
@@ -112,17 +118,14 @@ def _fit(values: NDArray[Any], times: NDArray[Any], parts: Floats, shape: float)
     zeros = shape * np.log(shape / (shape + means))
     kept = np.log(-np.expm1(zeros))
     steps = np.log(means / (shape + means))
-    of_shape = math.lgamma(shape)
-    ways = [math.lgamma(value + shape) - of_shape - math.lgamma(value + 1) for value in values.tolist()]
-    return float(times @ (np.array(ways) + zeros + values * steps - kept))
+    return float(times @ (_ways(values, shape) + zeros + values * steps - kept))
 
 
-def _fits(counts: NDArray[np.int64], places: NDArray[np.intp], shape: float) -> Floats:
-    """Return the same as `_fit` for each of many things, all of whose accounts were there for the whole time."""
-    many, seen = np.diff(places), np.add.reduceat(counts, places[:-1])
-    values, place = np.unique(counts, return_inverse=True)
-    of_shape = math.lgamma(shape)
-    ways = np.array([math.lgamma(value + shape) - of_shape - math.lgamma(value + 1) for value in values.tolist()])
+def _best(many: NDArray[np.intp], seen: NDArray[np.int64], shape: float) -> Floats:
+    """Return what hangs on the mean of the same as `_fit` returns, for each of many things.
+
+    There are so `many` counts of each, which come to `seen`, of accounts that were there for the whole time.
+    """
     low, high = np.zeros(len(many)), seen / many
     for _ in range(60):
         middle = (low + high) / 2
@@ -130,8 +133,14 @@ def _fits(counts: NDArray[np.int64], places: NDArray[np.intp], shape: float) -> 
         less = many * middle < seen * kept
         low, high = np.where(less, middle, low), np.where(less, high, middle)
     zeros = shape * np.log(shape / (shape + high))
-    found: Floats = np.add.reduceat(ways[place], places[:-1]) + seen * np.log(high / (shape + high))
-    return found + many * (zeros - np.log(-np.expm1(zeros)))
+    found: Floats = seen * np.log(high / (shape + high)) + many * (zeros - np.log(-np.expm1(zeros)))
+    return found
+
+
+def _ways(values: NDArray[Any], shape: float) -> Floats:
+    """Return what of the log-likelihood of each count hangs on no mean."""
+    of_shape = math.lgamma(shape)
+    return np.array([math.lgamma(value + shape) - of_shape - math.lgamma(value + 1) for value in values.tolist()])
 
 
 def _untruncated(values: NDArray[Any], times: NDArray[Any], parts: Floats, shape: float) -> float:

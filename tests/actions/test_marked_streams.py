@@ -15,6 +15,7 @@ from proxy.actions.mark import Mark
 from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.framed import FramedDecoder
 from proxy.exchange import Chunk
+from proxy.wire import Transform, Wire
 from tests.actions.calls import CHAT, COMPLETIONS, EXCHANGE, MESSAGES, RESPONSES, TOOLS, chat
 from tests.actions.composing import Ladder
 from tests.dialects.streams import chat_chunk, data
@@ -82,11 +83,8 @@ TOKENS: list[tuple[Dialect, list[dict[str, Any]]]] = [
 async def test_a_marked_stream_has_the_events_of_the_one_that_came(
     dialect: Dialect, events: list[dict[str, Any]], *, framed: bool
 ) -> None:
-    action = Mark.read({}).begin(EXCHANGE, TOOLS)
-    await action.on_call(chat())
-    assert isinstance(action, AnswerAction)
     wire = dialect.wire(streamed=True)
-    transform = action.on_answer(wire)
+    transform = await marking(wire)
     decoder: ChunkDecoder = dialect.decoder(chat(), streamed=True, every=True)
     if framed:
         decoder = FramedDecoder(decoder, wire, partial(dialect.encode, streamed=True))
@@ -101,6 +99,14 @@ async def test_a_marked_stream_has_the_events_of_the_one_that_came(
     assert all(gone[at] for at, text in enumerate(came) if text)
     same = sum(one == other for one, other in zip(gone, came, strict=True))
     assert same > 0.8 * len(came)
+
+
+async def marking(wire: Wire) -> Transform:
+    """Return what marks a stream."""
+    action = Mark.read({}).begin(EXCHANGE, TOOLS)
+    await action.on_call(chat())
+    assert isinstance(action, AnswerAction)
+    return action.on_answer(wire)
 
 
 def said_in_each(dialect: Dialect, body: bytes) -> list[str | None]:
@@ -134,11 +140,8 @@ NAMED = [b"event: %b\ndata: %b\n\n", b"event:%b\ndata:%b\n\n", b"id: 7\r\nevent:
 async def test_a_changed_event_is_written_as_the_others_are(
     dialect: Dialect, events: list[dict[str, Any]], lines: bytes
 ) -> None:
-    action = Mark.read({}).begin(EXCHANGE, TOOLS)
-    await action.on_call(chat())
-    assert isinstance(action, AnswerAction)
     wire = dialect.wire(streamed=True)
-    transform = action.on_answer(wire)
+    transform = await marking(wire)
     names = [str(each.get("type", "message")).encode() for each in events]
     written = [json.dumps(each).encode() for each in events]
     body = b"".join(map(lines.__mod__, zip(names, written, strict=True) if lines in NAMED else written))
@@ -264,10 +267,7 @@ async def test_what_waits_keeps_its_order_before_texts_of_one_message() -> None:
 
 @pytest.mark.parametrize("chars", [200_000, 20_000, 2_000])
 async def test_of_large_events_few_wait(chars: int) -> None:
-    action = Mark.read({}).begin(EXCHANGE, TOOLS)
-    await action.on_call(chat())
-    assert isinstance(action, AnswerAction)
-    transform = action.on_answer(CHAT.wire(streamed=True))
+    transform = await marking(CHAT.wire(streamed=True))
     event = {**as_chat(""), "x": "y" * chars}
     came = data(event)
     assert not [*transform.feed(Chunk(data(PLAIN[0]), PLAIN[0]))]

@@ -128,10 +128,16 @@ async def test_pipelined_requests_are_answered_in_order_each_with_its_own_body()
 @on_uvloop
 async def test_pipelined_requests_behind_a_slow_body_are_all_answered(*, asked: bytes) -> None:
     """aiohttp's parser counts a message too many then, and stops for a queue that is not full."""
-    async with listening(echo, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
+    begun = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        begun.set()
+        return await echo(request)
+
+    async with listening(handler, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
         slow = post("/", b"slow")
         await client.send(slow[:-2])
-        await asyncio.sleep(0.05)
+        await begun.wait()
         await client.send(slow[-2:] + 100 * asked)
         assert (await client.response()).body == b"/slow"
         for _ in range(100):
@@ -143,17 +149,25 @@ async def test_pipelined_requests_behind_a_slow_body_are_all_answered(*, asked: 
 async def test_a_body_in_so_many_chunks_that_reading_is_held_up_is_read_to_its_end(*, at_once: bool) -> None:
     """The parser is told to stop behind a chunk, and does at the next piece of this body or of the next one."""
 
-    async def handler(request: web.BaseRequest) -> Reply:
-        await asyncio.sleep(0.1)
-        return await echo(request)
-
     many = 16_385  # more by one than a stream of aiohttp holds
+    drained = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        if request.content_length is not None:
+            return await echo(request)
+        await until(lambda: request.content.total_bytes == many)  # so that reading is held up
+        body = b""
+        while len(body) < many:
+            body += await request.content.readany()
+        drained.set()
+        return said(request, request.raw_path.encode() + body + await request.content.read())
+
     head = request("POST", "/", [("Host", "127.0.0.1"), ("Transfer-Encoding", "chunked")])
     rest = chunk(b"") if at_once else chunk(b"rest") + chunk(b"")
     async with listening(handler, PATIENT) as (_, port, _), await RawClient.connect(port) as client:
         await client.send(head + many * chunk(b"x") + (rest if at_once else b""))
         if not at_once:
-            await asyncio.sleep(0.3)  # all is read meanwhile
+            await drained.wait()
             await client.send(rest)
         assert (await client.response()).body == b"/" + many * b"x" + (b"" if at_once else b"rest")
         await client.send(post("/", b"next"))

@@ -80,12 +80,7 @@ async def test_a_hunter_that_stands_still_is_told_of_then_killed_and_started_aga
     caplog.set_level("INFO")
     keeper = HunterKeeper(START, ANSWERS)
     keeping = asyncio.create_task(keeper.keep())
-    await keeper.switch("0" * 64, wanted=True)
-    await until(lambda: keeper.pid is not None)
-    stopped = keeper.pid
-    assert stopped is not None
-    os.kill(stopped, signal.SIGSTOP)
-    await until(lambda: "the hunter does not answer" in caplog.text)
+    stopped = await _stood_still(keeper, caplog)
     if comes_back:
         os.kill(stopped, signal.SIGCONT)
         await until(lambda: "the hunter answers again" in caplog.text)
@@ -108,18 +103,24 @@ async def test_nobody_waits_for_a_hunter_that_stands_still(
     monkeypatch.setattr(hunter_keeper, "_SILENT_S", 0.2)
     keeper = HunterKeeper(START, ANSWERS)
     keeping = asyncio.create_task(keeper.keep())
-    await keeper.switch("0" * 64, wanted=True)
-    await until(lambda: keeper.pid is not None)
-    stopped = keeper.pid
-    assert stopped is not None
-    os.kill(stopped, signal.SIGSTOP)
-    await until(lambda: "the hunter does not answer" in caplog.text)
+    await _stood_still(keeper, caplog)
     async with asyncio.timeout(5):
         await keeper.switch("1" * 64, wanted=True)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
         await keeper.close(30.0)
     assert keeper.pid is None
+
+
+async def _stood_still(keeper: HunterKeeper, caplog: pytest.LogCaptureFixture) -> int:
+    """Start the hunter, let it stand still until that is noticed, and return its process."""
+    await keeper.switch("0" * 64, wanted=True)
+    await until(lambda: keeper.pid is not None)
+    stopped = keeper.pid
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    await until(lambda: "the hunter does not answer" in caplog.text)
+    return stopped
 
 
 async def until(true: Callable[[], bool]) -> None:
