@@ -7,7 +7,8 @@ from typing import Any
 
 from proxy.hindsight.comparing import Comparison
 from proxy.rules.flags import World
-from proxy.rules.pack import Approval, Pack
+from proxy.rules.pack import Pack
+from proxy.rules.pack_words import Approval
 
 _ALWAYS_OPEN = (
     "flags are those that rules raise within the log: none from before it, none of the hunter, none lifted by people",

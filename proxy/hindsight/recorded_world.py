@@ -9,10 +9,12 @@ from proxy.decisions.logged import Logged
 from proxy.exchange import Call, Exchange, Principal
 from proxy.fields import Fields, FieldTable, Kind, Value
 from proxy.rules.cel import ConditionFailed
-from proxy.rules.conditions import compile_condition, fields_of
+from proxy.rules.condition_compiling import compile_condition
+from proxy.rules.conditions import Condition, fields_of
 from proxy.rules.engine import capped
 from proxy.rules.flags import Flag, World
-from proxy.rules.pack import Condition, Mode, Pack, Signal, Subject
+from proxy.rules.pack import Pack, Signal
+from proxy.rules.pack_words import Mode, Subject
 from proxy.rules.signals import Counter
 
 SIGNALS: Final = "signals."

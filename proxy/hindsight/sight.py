@@ -17,10 +17,12 @@ from proxy.exchange import Exchange
 from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import SIGNALS, RecordedFlags, RecordedSignals
 from proxy.rules.cel import ConditionFailed
-from proxy.rules.conditions import Holds, compile_condition, fields_of
+from proxy.rules.condition_compiling import compile_condition
+from proxy.rules.conditions import Holds, fields_of
 from proxy.rules.engine import Engine
 from proxy.rules.flags import Flags
-from proxy.rules.pack import Mode, Pack
+from proxy.rules.pack import Pack
+from proxy.rules.pack_words import Mode
 
 
 class Doubted(NamedTuple):

@@ -11,9 +11,10 @@ from typing import Final
 
 from proxy.decisions.logged import Logged
 from proxy.fields import FieldTable
-from proxy.rules.conditions import fields_of
+from proxy.rules.conditions import AllOf, Condition, Not, fields_of
 from proxy.rules.explain import Explained, Explanation, Step
-from proxy.rules.pack import AllOf, Condition, Mode, Not, Pack
+from proxy.rules.pack import Pack
+from proxy.rules.pack_words import Mode
 
 _HELD: Final = AllOf(())
 _DID_NOT: Final = Not(_HELD)

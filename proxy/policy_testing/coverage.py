@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxy.policy_testing.world import Observed
-from proxy.rules.pack import Mode, Pack
+from proxy.rules.pack import Pack
+from proxy.rules.pack_words import Mode
 
 
 class Coverage:

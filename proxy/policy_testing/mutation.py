@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 from proxy.fields import FieldTable, When
 from proxy.policy_testing.running import Case, Runner
 from proxy.policy_testing.world import Observed
-from proxy.rules.conditions import compile_condition
+from proxy.rules.condition_compiling import compile_condition
+from proxy.rules.conditions import Comparison
 from proxy.rules.mutate import Mutant, mutants
-from proxy.rules.pack import Approval, Campaign, Limit, Pack, Quota, Rule, Rung, Signal, Test
+from proxy.rules.pack import Campaign, Limit, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack_words import Approval
 
 Progress = Callable[[int, int, str], None]  # done, of how many, what is tried
 
@@ -56,7 +58,7 @@ class Pinning:
         """Look for the numbers of the `wanted` nudges only."""
         self._mutants = list(filter(wanted, mutants(pack, table)))
         self._table = table
-        compared = {mutant.before.field for mutant in self._mutants if isinstance(mutant.before, Test)}
+        compared = {mutant.before.field for mutant in self._mutants if isinstance(mutant.before, Comparison)}
         self._names = compared | {f"signals.{signal.name}" for signal in pack.signals}
         self._seen = {case: _Seen(case) for case in cases}
 
@@ -100,7 +102,7 @@ class Pinning:
 
 def _touches(mutant: Mutant, seen: _Seen, table: FieldTable) -> bool:
     before, after = mutant.before, mutant.after
-    if isinstance(before, Test) and isinstance(after, Test):
+    if isinstance(before, Comparison) and isinstance(after, Comparison):
         return _compares(before, after, seen, table)
     if isinstance(before, Quota):
         return seen.any_quota or before.id in seen.quotas
@@ -113,7 +115,7 @@ def _touches(mutant: Mutant, seen: _Seen, table: FieldTable) -> bool:
     return seen.scores != {0}  # of a rung with approval only a part of the score counts
 
 
-def _compares(before: Test, after: Test, seen: _Seen, table: FieldTable) -> bool:
+def _compares(before: Comparison, after: Comparison, seen: _Seen, table: FieldTable) -> bool:
     """Tell whether a value was seen that the two comparisons take for different things."""
     known = table.get(before.field)
     if known is not None and known.when is When.ANSWER:  # what was seen is older than the answer

@@ -17,7 +17,8 @@ from proxy.policy_testing.world import Minds, Observed, World
 from proxy.rules.explain import Explanation, explain
 from proxy.rules.flags import Flag, Flags
 from proxy.rules.flags import World as Side
-from proxy.rules.pack import Campaign, Mode, Pack, Rule, Signal, Subject
+from proxy.rules.pack import Campaign, Pack, Rule, Signal
+from proxy.rules.pack_words import Mode, Subject
 from proxy.rules.signals import Counter, Signals
 
 _SIGNALS = "signals."

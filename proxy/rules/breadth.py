@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
+from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from proxy.rules.definitions import canonical
-from proxy.rules.pack import AllOf, AnyOf, Condition, Not, Operator, Test
 
 _DOWNWARD = (Operator.LT, Operator.LTE)
 _UPWARD = (Operator.GT, Operator.GTE, Operator.SIZE_GTE)
@@ -31,8 +31,8 @@ def breadth(old: Condition, new: Condition) -> Breadth:
     if canonical(old) == canonical(new):
         return Breadth.SAME
     match old, new:
-        case Test(), Test():
-            return _of_tests(old, new)
+        case Comparison(), Comparison():
+            return _of_comparisons(old, new)
         case Not(before), Not(after):
             return breadth(before, after).turned()
         case (AnyOf(), _) | (_, AnyOf()):
@@ -52,7 +52,7 @@ def _alone(condition: Condition) -> Condition:
     return condition
 
 
-def _of_tests(old: Test, new: Test) -> Breadth:
+def _of_comparisons(old: Comparison, new: Comparison) -> Breadth:
     if (old.field, old.operator) != (new.field, new.operator):
         return Breadth.UNKNOWN
     before, after, operator = old.operand, new.operand, old.operator

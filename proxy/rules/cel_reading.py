@@ -8,7 +8,7 @@ from proxy.fields import Field
 from proxy.rules.cel import MAX_SOURCE_CHARS, BadExpression
 from proxy.rules.cel_names import Reference, references
 from proxy.rules.condition_reading import ConditionReader
-from proxy.rules.pack import Cel
+from proxy.rules.conditions import Cel
 
 
 def read_cel(reader: ConditionReader, path: Steps) -> Cel | None:

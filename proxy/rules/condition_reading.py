@@ -12,8 +12,8 @@ from proxy.documents.document import Document, Steps
 from proxy.documents.problem import MAX_PROBLEMS, Problem, nearest, quoted
 from proxy.fields import Field, FieldTable, Kind, When
 from proxy.rules.cel import Expressions
+from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operand, Operator
 from proxy.rules.operands import OPERATORS, read_operand
-from proxy.rules.pack import AllOf, AnyOf, Condition, Not, Operand, Operator, Test
 
 _NESTING = ("any", "all", "not")
 ONLY_AT_THE_END = "is known only when the exchange has ended: count it with a signal"
@@ -94,7 +94,7 @@ class ConditionReader:
             case _:
                 field = self.field(name, in_signal=in_signal)
                 if isinstance(field, Field):
-                    yield from self._tests(path, field)
+                    yield from self._comparisons(path, field)
                 else:
                     self.fault(path, field, on_key=True, suggestion=self.suggestion(name, in_signal=in_signal))
 
@@ -105,20 +105,20 @@ class ConditionReader:
             return ()
         return tuple(self._map(inner, in_signal) for inner, _ in self.document.items(path))
 
-    def _tests(self, path: Steps, field: Field) -> Iterator[Test]:
+    def _comparisons(self, path: Steps, field: Field) -> Iterator[Comparison]:
         value = self.document.get(path)
         if not isinstance(value, dict):
             if field.kind is Kind.LIST or isinstance(value, list):
                 self.fault(path, _needs_operator(field))
             else:
-                yield from self._test(path, field, Operator.EQ, value)
+                yield from self._comparison(path, field, Operator.EQ, value)
             return
         if not value:
             self.fault(path, _needs_operator(field))
         for name, operand in value.items():
             allowed = OPERATORS[field.kind]
             if name in allowed:
-                yield from self._test((*path, name), field, Operator(name), operand)
+                yield from self._comparison((*path, name), field, Operator(name), operand)
                 continue
             applying = f"{field.name} is {_KINDS[field.kind]}: there is {_listed(allowed)}"
             known = name in set(Operator)
@@ -130,11 +130,11 @@ class ConditionReader:
                 suggestion="" if known else self.near(name, [operator.value for operator in allowed]),
             )
 
-    def _test(self, path: Steps, field: Field, operator: Operator, value: Any) -> Iterator[Test]:  # noqa: ANN401 - a value of a YAML file
+    def _comparison(self, path: Steps, field: Field, operator: Operator, value: Any) -> Iterator[Comparison]:  # noqa: ANN401 - a value of a YAML file
         if self.flooded:  # a pattern that is too large takes 50 milliseconds
             return
         try:
-            yield Test(field.name, operator, read_operand(field, operator, value, self.lists))
+            yield Comparison(field.name, operator, read_operand(field, operator, value, self.lists))
         except ValueError as error:
             step = getattr(error, "step", None)
             here = path if step is None else (*path, step)

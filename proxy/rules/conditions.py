@@ -1,51 +1,90 @@
-"""Turns conditions into functions of the fields, once, when a pack is loaded; per exchange they are only called.
-
-Laws: a condition looks at values of a known type, so it cannot fail, but for expressions; texts are matched in linear
-time, whatever the pattern and the text.
-"""
+"""What a pack can ask of an exchange: comparisons of its fields and signals, what joins them, and expressions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
-from weakref import WeakValueDictionary
 
-from proxy.patterns.linear_match import compile_pattern
-from proxy.rules.cel import compile_cel
+from proxy.fields import Value
 from proxy.rules.cel_names import names_in_cel
-from proxy.rules.pack import AllOf, AnyOf, Cel, Condition, Not, Operand, Operator, Test
 
+# A condition that is compiled: whether it holds for an exchange's fields.
 Holds = Callable[[Mapping[str, Any]], bool]
-
-# One set for all conditions that have the same list, for as long as there are any: some 500 kB for a list of ten
-# thousand texts, which hundreds of rules may name.
-_SETS: WeakValueDictionary[tuple[Any, ...], frozenset[Any]] = WeakValueDictionary()
+# What a field is compared with: one value, or several for `in`, `not_in` and `any_of`.
+Operand = Value | tuple[str | float, ...]
 
 
-def compile_condition(condition: Condition) -> Holds:
-    """Return a function that tells whether the condition holds for an exchange's fields.
+class Operator(StrEnum):
+    """How a field is compared."""
 
-    The function raises ConditionFailed if an expression fails; comparisons never do.
+    EQ = "eq"
+    NE = "ne"
+    IN = "in"
+    NOT_IN = "not_in"
+    CONTAINS = "contains"
+    STARTS_WITH = "starts_with"
+    MATCHES = "matches"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    HAS = "has"
+    ANY_OF = "any_of"
+    SIZE_GTE = "size_gte"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A field, or a signal as `signals.NAME`, with a value, or values for `in`, `not_in`, `any_of`."""
+
+    field: str
+    operator: Operator
+    operand: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every part must hold; without parts it holds."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One part must hold."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part must not hold."""
+
+    part: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Cel:
+    """An expression in CEL; `lists` are those that it names, with their values.
+
+    `compiled` is what came of checking it when the pack was loaded, so that nobody has to compile it again.
     """
-    match condition:
-        case Test():
-            return _test(condition)
-        case Not(part):
-            holds = compile_condition(part)
-            return lambda fields: not holds(fields)
-        case AllOf(parts):
-            return _all([compile_condition(part) for part in _cheap_first(parts)])
-        case AnyOf(parts):
-            return _any([compile_condition(part) for part in _cheap_first(parts)])
-        case Cel(source, lists, compiled):
-            return compiled or compile_cel(source, dict(lists))
+
+    source: str
+    lists: tuple[tuple[str, Operand], ...] = ()
+    compiled: Holds | None = field(default=None, compare=False, repr=False)
+
+
+Condition = Comparison | AllOf | AnyOf | Not | Cel
 
 
 def fields_of(condition: Condition) -> Iterator[str]:
     """Yield the names that a condition reads, signals as `signals.NAME`."""
     match condition:
-        case Test(field):
-            yield field
+        case Comparison(name):
+            yield name
         case Not(part):
             yield from fields_of(part)
         case AllOf(parts) | AnyOf(parts):
@@ -55,121 +94,13 @@ def fields_of(condition: Condition) -> Iterator[str]:
             yield from names_in_cel(source)
 
 
-def tests_of(condition: Condition) -> Iterator[Test]:
+def comparisons_of(condition: Condition) -> Iterator[Comparison]:
     """Yield every comparison in a condition."""
     match condition:
-        case Test():
+        case Comparison():
             yield condition
         case Not(part):
-            yield from tests_of(part)
+            yield from comparisons_of(part)
         case AllOf(parts) | AnyOf(parts):
             for part in parts:
-                yield from tests_of(part)
-
-
-def _cheap_first(parts: tuple[Condition, ...]) -> list[Condition]:
-    """Order parts by cost: since none of them can fail or be skipped for its effect, their order says nothing."""
-    return sorted(parts, key=_cost)
-
-
-def _cost(condition: Condition) -> int:
-    match condition:
-        case Test(operator=Operator.MATCHES):
-            return 3
-        case Test(operator=Operator.HAS | Operator.ANY_OF | Operator.CONTAINS):
-            return 1
-        case Test():
-            return 0
-        case Cel():
-            return 9
-        case _:
-            return 2
-
-
-def _all(parts: list[Holds]) -> Holds:
-    match parts:
-        case []:
-            return lambda _: True
-        case [only]:
-            return only
-        case [first, second]:
-            return lambda fields: first(fields) and second(fields)
-        case _:
-            fixed = tuple(parts)
-
-            def every(fields: Mapping[str, Any]) -> bool:
-                for holds in fixed:  # noqa: SIM110 - `all` makes a generator, which takes longer than most parts
-                    if not holds(fields):
-                        return False
-                return True
-
-            return every
-
-
-def _any(parts: list[Holds]) -> Holds:
-    match parts:
-        case [only]:
-            return only
-        case [first, second]:
-            return lambda fields: first(fields) or second(fields)
-        case _:
-            fixed = tuple(parts)
-
-            def some(fields: Mapping[str, Any]) -> bool:
-                for holds in fixed:  # noqa: SIM110 - as above
-                    if holds(fields):
-                        return True
-                return False
-
-            return some
-
-
-def _test(test: Test) -> Holds:
-    name, operand = test.field, test.operand
-    return _COMPARISONS[test.operator](name, operand)
-
-
-def _has_any(name: str, operand: Operand) -> Holds:
-    wanted = _set(operand)
-    return lambda fields: not wanted.isdisjoint(fields[name])
-
-
-def _matches(name: str, operand: Operand) -> Holds:
-    search = compile_pattern(str(operand))
-    return lambda fields: search(fields[name])
-
-
-def _in(name: str, operand: Operand) -> Holds:
-    wanted = _set(operand)
-    return lambda fields: fields[name] in wanted
-
-
-def _not_in(name: str, operand: Operand) -> Holds:
-    wanted = _set(operand)
-    return lambda fields: fields[name] not in wanted
-
-
-def _set(operand: Operand) -> frozenset[Any]:
-    items = operand if isinstance(operand, tuple) else (operand,)
-    found = _SETS.get(items)
-    if found is None:
-        found = _SETS[items] = frozenset(items)
-    return found
-
-
-_COMPARISONS: Mapping[Operator, Callable[[str, Any], Holds]] = {
-    Operator.EQ: lambda name, operand: lambda fields: fields[name] == operand,
-    Operator.NE: lambda name, operand: lambda fields: fields[name] != operand,
-    Operator.IN: _in,
-    Operator.NOT_IN: _not_in,
-    Operator.CONTAINS: lambda name, operand: lambda fields: operand in fields[name],
-    Operator.STARTS_WITH: lambda name, operand: lambda fields: fields[name].startswith(operand),
-    Operator.MATCHES: _matches,
-    Operator.GT: lambda name, operand: lambda fields: fields[name] > operand,
-    Operator.GTE: lambda name, operand: lambda fields: fields[name] >= operand,
-    Operator.LT: lambda name, operand: lambda fields: fields[name] < operand,
-    Operator.LTE: lambda name, operand: lambda fields: fields[name] <= operand,
-    Operator.HAS: lambda name, operand: lambda fields: operand in fields[name],
-    Operator.ANY_OF: _has_any,
-    Operator.SIZE_GTE: lambda name, operand: lambda fields: len(fields[name]) >= operand,
-}
+                yield from comparisons_of(part)

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from proxy.exchange import Exchange, Ties
 from proxy.rules.campaign_book import CampaignBook, Match
 from proxy.rules.engine import capped
-from proxy.rules.pack import Contain, Mode, Pack
+from proxy.rules.pack import Contain, Pack
+from proxy.rules.pack_words import Mode
 
 
 class _Entry(NamedTuple):

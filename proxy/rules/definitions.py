@@ -6,13 +6,14 @@ import hashlib
 import json
 from typing import Any
 
-from proxy.rules.pack import AllOf, AnyOf, Cel, Condition, Not, Scope, Test
+from proxy.rules.conditions import AllOf, AnyOf, Cel, Comparison, Condition, Not
+from proxy.rules.pack_words import Scope
 
 
 def canonical(condition: Condition) -> list[Any]:
     """Return a condition as nested lists that are equal for conditions which say the same in another order."""
     match condition:
-        case Test(field, operator, operand):
+        case Comparison(field, operator, operand):
             if not isinstance(operand, tuple):
                 return ["test", field, str(operator), _plain(operand)]
             return ["test", field, str(operator), sorted({_plain(item) for item in operand}, key=repr)]

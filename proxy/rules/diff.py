@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from proxy.rules.breadth import Breadth, breadth
-from proxy.rules.pack import Campaign, Exemption, FlagSpec, Limit, Measure, Mode, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack import Campaign, Exemption, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack_words import Measure, Mode
 from proxy.rules.units import window_text
 
 

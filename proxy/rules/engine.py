@@ -18,10 +18,12 @@ from proxy.exchange import NO_TIES, Exchange, Ties
 from proxy.fields import Cost, FieldTable
 from proxy.rules.cel import CelCondition, ConditionFailed
 from proxy.rules.cel_together import Together
-from proxy.rules.conditions import Holds, compile_condition, fields_of
+from proxy.rules.condition_compiling import compile_condition
+from proxy.rules.conditions import Holds, fields_of
 from proxy.rules.flags import Flag, Flags, World
 from proxy.rules.ladder import NOWHERE, Ladder, Standing
-from proxy.rules.pack import Exemption, Mode, OnError, Pack, Rule, Subject
+from proxy.rules.pack import Exemption, Pack, Rule
+from proxy.rules.pack_words import Mode, OnError, Subject
 from proxy.rules.reasons import compile_reason, names_in
 from proxy.rules.signal_counts import SignalCounts
 from proxy.rules.signals import Signals

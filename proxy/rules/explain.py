@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 from proxy.exchange import NO_TIES, Ties
 from proxy.rules.cel import ConditionFailed
-from proxy.rules.conditions import compile_condition, fields_of
+from proxy.rules.condition_compiling import compile_condition
+from proxy.rules.conditions import AllOf, AnyOf, Cel, Comparison, Condition, Not, fields_of
 from proxy.rules.engine import Judgement, capped
 from proxy.rules.flags import Flag
 from proxy.rules.ladder import Ladder, Standing
-from proxy.rules.pack import AllOf, AnyOf, Cel, Condition, Exemption, Mode, Not, OnError, Pack, Rule, Subject, Test
+from proxy.rules.pack import Exemption, Pack, Rule
+from proxy.rules.pack_words import Mode, OnError, Subject
 
 _TRUE = AllOf(())
 _FALSE = Not(_TRUE)
@@ -123,7 +125,7 @@ def explain_condition(condition: Condition, fields: Mapping[str, Any]) -> Step:
     """Return what a condition came to, and every part of it, in the order of the file."""
     outcome = _outcome(condition, fields)
     match condition:
-        case Test(field, operator, operand):
+        case Comparison(field, operator, operand):
             value = fields[field]
             says = f"{field} {operator} {shown(operand)}"
             return Step(says, outcome, f"it is {shown(value)}", field, value)
@@ -198,12 +200,12 @@ def _near(
     rule = explained.rule
     if explained.fate is not Fate.NOT_MET or any(rule.id in exemption.rules for exemption in exempt):
         return
-    for test, flipped in _flips(rule.when, fields):
+    for comparison, flipped in _flips(rule.when, fields):
         if _outcome(flipped, fields) is Outcome.MET:
-            says = f"{test.field} {test.operator} {shown(test.operand)}"
-            if _outcome(test, fields) is Outcome.MET:
+            says = f"{comparison.field} {comparison.operator} {shown(comparison.operand)}"
+            if _outcome(comparison, fields) is Outcome.MET:
                 says = f"not {says}"
-            yield Near(rule.id, explained.mode, says, fields[test.field], would.score, would.rung)
+            yield Near(rule.id, explained.mode, says, fields[comparison.field], would.score, would.rung)
 
 
 def _standing(
@@ -227,15 +229,15 @@ def _standing(
     return Ladder(pack.ladder).stand(flags, caps)[0]
 
 
-def _flips(condition: Condition, fields: Mapping[str, Any]) -> Iterator[tuple[Test, Condition]]:
+def _flips(condition: Condition, fields: Mapping[str, Any]) -> Iterator[tuple[Comparison, Condition]]:
     """Yield every comparison with the condition in which it alone has come out the other way."""
     match condition:
-        case Test():
+        case Comparison():
             yield condition, _FALSE if _outcome(condition, fields) is Outcome.MET else _TRUE
         case Not(part):
-            for test, flipped in _flips(part, fields):
-                yield test, Not(flipped)
+            for comparison, flipped in _flips(part, fields):
+                yield comparison, Not(flipped)
         case AllOf(parts) | AnyOf(parts):
             for index, part in enumerate(parts):
-                for test, flipped in _flips(part, fields):
-                    yield test, type(condition)((*parts[:index], flipped, *parts[index + 1 :]))
+                for comparison, flipped in _flips(part, fields):
+                    yield comparison, type(condition)((*parts[:index], flipped, *parts[index + 1 :]))

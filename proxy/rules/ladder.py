@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from proxy.decision import Counted
 from proxy.rules.flags import Flag
-from proxy.rules.pack import Approval, Exemption, Rung
+from proxy.rules.pack import Exemption, Rung
+from proxy.rules.pack_words import Approval
 
 _PEOPLE = {Approval.NONE: 0, Approval.ONE: 1, Approval.TWO: 2}
 

@@ -11,23 +11,9 @@ from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 from proxy.fields import FieldTable
-from proxy.rules.conditions import fields_of
-from proxy.rules.pack import (
-    AllOf,
-    AnyOf,
-    Campaign,
-    Condition,
-    FlagSpec,
-    Mode,
-    Not,
-    Operator,
-    Pack,
-    Quota,
-    Rule,
-    Rung,
-    Signal,
-    Test,
-)
+from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator, fields_of
+from proxy.rules.pack import Campaign, FlagSpec, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack_words import Mode
 from proxy.rules.units import window_text
 from proxy.store.base import SLOTS
 
@@ -47,16 +33,16 @@ class Mutant:
 
     number: str
     change: str
-    before: Test | Quota | Signal | Rule | Campaign | Rung
-    after: Test | Quota | Signal | Rule | Campaign | Rung
+    before: Comparison | Quota | Signal | Rule | Campaign | Rung
+    after: Comparison | Quota | Signal | Rule | Campaign | Rung
     pack: Pack
 
 
 class _Nudge(NamedTuple):
     number: str
     change: str
-    before: Test | Quota | Signal | Rule | Campaign | Rung
-    after: Test | Quota | Signal | Rule | Campaign | Rung
+    before: Comparison | Quota | Signal | Rule | Campaign | Rung
+    after: Comparison | Quota | Signal | Rule | Campaign | Rung
 
 
 def mutants(pack: Pack, table: FieldTable) -> Iterator[Mutant]:
@@ -182,7 +168,7 @@ def _flag(flag: FlagSpec) -> Iterator[tuple[str, str, FlagSpec]]:
 
 def _condition(condition: Condition, table: FieldTable) -> Iterator[tuple[_Nudge, Condition]]:
     match condition:
-        case Test(field, operator, operand):
+        case Comparison(field, operator, operand):
             several = operand if isinstance(operand, tuple) else (operand,)
             for index, item in enumerate(several):
                 for value in _nudged(field, operator, item, table):

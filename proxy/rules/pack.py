@@ -2,103 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, ClassVar
+from dataclasses import dataclass
 
 from proxy.actions.base import ActionKind
-from proxy.fields import Value
 from proxy.fingerprint.lengths import LETTERS_USUAL
-
-# What a field is compared with: one value, or several for `in`, `not_in` and `any_of`.
-Operand = Value | tuple[str | float, ...]
-
-
-class Measure(StrEnum):
-    """What is counted."""
-
-    REQUESTS = "requests"
-    INPUT_TOKENS = "input_tokens"
-    OUTPUT_TOKENS = "output_tokens"
-    TOTAL_TOKENS = "total_tokens"
-    COST_USD = "cost_usd"
-    CONCURRENCY = "concurrency"
-
-
-class Scope(StrEnum):
-    """For whom it is counted: each has a count of its own."""
-
-    KEY = "key"
-    ACCOUNT = "account"
-    TENANT = "tenant"
-    TEMPLATE = "template"
-    CLUSTER = "cluster"
-    MODEL = "model"
-    GLOBAL = "global"
-
-
-OF_CALLER = frozenset({Scope.KEY, Scope.ACCOUNT, Scope.TENANT})  # what counts in them is the caller's own
-
-
-class Mode(StrEnum):
-    """What a quota or a rule does: count and report, act, or nothing."""
-
-    SHADOW = "shadow"
-    ENFORCE = "enforce"
-    OFF = "off"
-
-
-class OnError(StrEnum):
-    """What a condition that fails counts as."""
-
-    SKIP = "skip"
-    TREAT_AS_MATCH = "treat_as_match"
-
-
-class Severity(StrEnum):
-    """How much a rule's firing matters to a reviewer; it decides nothing."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-
-class Subject(StrEnum):
-    """What a flag can be on."""
-
-    ACCOUNT = "account"
-    TENANT = "tenant"
-    TEMPLATE = "template"
-    CLUSTER = "cluster"
-
-
-class Approval(StrEnum):
-    """How many people must have confirmed a flag before a rung counts it."""
-
-    NONE = "none"
-    ONE = "one"
-    TWO = "two"
-
-
-class Operator(StrEnum):
-    """How a field is compared."""
-
-    EQ = "eq"
-    NE = "ne"
-    IN = "in"
-    NOT_IN = "not_in"
-    CONTAINS = "contains"
-    STARTS_WITH = "starts_with"
-    MATCHES = "matches"
-    GT = "gt"
-    GTE = "gte"
-    LT = "lt"
-    LTE = "lte"
-    HAS = "has"
-    ANY_OF = "any_of"
-    SIZE_GTE = "size_gte"
+from proxy.rules.conditions import Condition
+from proxy.rules.pack_words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,53 +42,6 @@ class Quota:
     limits: tuple[Limit, ...]
     client: ClientMessage
     disclose: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Test:
-    """One comparison: a field, or a signal as `signals.NAME`, with a value, or values for `in`, `not_in`, `any_of`."""
-
-    field: str
-    operator: Operator
-    operand: Operand
-
-    __test__: ClassVar[bool] = False  # by its name, pytest takes it for a class of tests
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """Every part must hold; without parts it holds."""
-
-    parts: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """One part must hold."""
-
-    parts: tuple[Condition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The part must not hold."""
-
-    part: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Cel:
-    """An expression in CEL; `lists` are those that it names, with their values.
-
-    `compiled` is what came of checking it when the pack was loaded, so that nobody has to compile it again.
-    """
-
-    source: str
-    lists: tuple[tuple[str, Operand], ...] = ()
-    compiled: Callable[[Mapping[str, Any]], bool] | None = field(default=None, compare=False, repr=False)
-
-
-Condition = Test | AllOf | AnyOf | Not | Cel
 
 
 @dataclass(frozen=True, slots=True)

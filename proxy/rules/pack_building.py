@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from proxy.actions import REFUSING
+from proxy.rules.conditions import AllOf
 from proxy.rules.definitions import signal_digest
 from proxy.rules.pack import (
-    AllOf,
     Campaign,
     ClientMessage,
     Contain,

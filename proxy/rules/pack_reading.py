@@ -17,8 +17,8 @@ from proxy.documents.problem import Problem, quoted
 from proxy.fields import Field, FieldTable
 from proxy.rules.cel_reading import read_cel
 from proxy.rules.condition_reading import ConditionReader
+from proxy.rules.conditions import Condition
 from proxy.rules.operands import read_lists
-from proxy.rules.pack import Condition
 from proxy.rules.reasons import names_in
 
 _REQUESTS = "requests"

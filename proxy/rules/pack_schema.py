@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from proxy.documents.strict_model import StrictModel, not_empty
 from proxy.fingerprint.lengths import LETTERS_LEAST, LETTERS_MOST, LETTERS_USUAL
-from proxy.rules.pack import Measure, Mode, OnError, Scope
+from proxy.rules.pack_words import Measure, Mode, OnError, Scope
 from proxy.rules.rule_schema import (
     CampaignEntry,
     ExemptionEntry,

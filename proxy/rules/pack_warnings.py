@@ -11,8 +11,9 @@ from proxy.actions import REFUSING
 from proxy.actions.challenge import Challenge
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, Severity
-from proxy.rules.conditions import fields_of, tests_of
-from proxy.rules.pack import Campaign, Cel, Condition, Mode, OnError, Operator, Pack, Quota, Rule, Scope, Subject
+from proxy.rules.conditions import Cel, Condition, Operator, comparisons_of, fields_of
+from proxy.rules.pack import Campaign, Pack, Quota, Rule
+from proxy.rules.pack_words import Mode, OnError, Scope, Subject
 from proxy.rules.reasons import names_in
 from proxy.store.distinct import DISTINCT_ERROR, SAMPLE
 
@@ -84,16 +85,16 @@ def _inexact(pack: Pack, document: Document) -> _Found:
     distinct = {f"signals.{signal.name}" for signal in pack.signals if signal.distinct}
     for section, conditions in _sections(pack):
         for number, condition in enumerate(conditions):
-            for test in tests_of(condition):
-                value = test.operand
-                if test.field not in distinct or not isinstance(value, int | float) or value <= SAMPLE:
+            for comparison in comparisons_of(condition):
+                value = comparison.operand
+                if comparison.field not in distinct or not isinstance(value, int | float) or value <= SAMPLE:
                     continue
                 off = value * DISTINCT_ERROR * _SIGMAS
                 message = (
-                    f"{test.field} is exact to {SAMPLE:,} and an estimate beyond, with a standard error of "
+                    f"{comparison.field} is exact to {SAMPLE:,} and an estimate beyond, with a standard error of "
                     f"{DISTINCT_ERROR:.1%}: {value:,} is met somewhere from {value - off:,.0f} to {value + off:,.0f}"
                 )
-                yield _place(document, section, number, test.field, test.operator), message
+                yield _place(document, section, number, comparison.field, comparison.operator), message
 
 
 def _sections(pack: Pack) -> Sequence[tuple[str, Sequence[Condition]]]:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, Severity
-from proxy.rules.pack import Limit, Measure, Mode, Pack, Quota, Scope
+from proxy.rules.pack import Limit, Pack, Quota
+from proxy.rules.pack_words import Measure, Mode, Scope
 from proxy.rules.units import units, window_ms, window_text
 from proxy.store.base import SLOTS
 

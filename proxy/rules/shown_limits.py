@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.rules.pack import OF_CALLER, Limit, Measure, Quota
+from proxy.rules.pack import Limit, Quota
+from proxy.rules.pack_words import OF_CALLER, Measure
 from proxy.rules.reservation import Amounts, Denial, Measured, Plan, Shown
 
 _NONE = float("inf")

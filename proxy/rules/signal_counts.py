@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 from proxy.exchange import Exchange
 from proxy.fields import FieldTable, When
-from proxy.rules.conditions import Holds, compile_condition, fields_of
-from proxy.rules.pack import Scope, Signal
+from proxy.rules.condition_compiling import compile_condition
+from proxy.rules.conditions import Holds, fields_of
+from proxy.rules.pack import Signal
+from proxy.rules.pack_words import Scope
 from proxy.rules.signals import Counter, Signals
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.deciding.decider import Decision
 from proxy.decisions.record import Ending
 from proxy.errors import ProxyError
-from proxy.rules.pack import Mode
+from proxy.rules.pack_words import Mode
 from proxy.telemetry.metrics import Refusal, Tally
 
 # By the code that the client is told; whatever else is wrong before an exchange is accepted is its framing.

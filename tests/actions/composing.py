@@ -17,9 +17,11 @@ from proxy.decision import Effect, Verdict
 from proxy.detectors import field_table
 from proxy.dialects.base import Dialect
 from proxy.exchange import Call, Chunk, Progress
+from proxy.rules.conditions import AllOf
 from proxy.rules.engine import Engine
 from proxy.rules.instant_quotas import InstantQuotas
-from proxy.rules.pack import AllOf, Approval, FlagSpec, Mode, OnError, Pack, Rule, Rung, Severity, Subject
+from proxy.rules.pack import FlagSpec, Pack, Rule, Rung
+from proxy.rules.pack_words import Approval, Mode, OnError, Severity, Subject
 from proxy.rules.reservation import Amounts
 from proxy.steps.refusal import to_error, to_verdict
 from tests.actions.calls import EXCHANGE

@@ -26,29 +26,11 @@ from proxy.exchange import Answered, Call, Exchange, Principal, Text, Usage
 from proxy.fields import Field, FieldTable, Value, When
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
+from proxy.rules.conditions import AllOf, Comparison, Operator
 from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
-from proxy.rules.pack import (
-    AllOf,
-    Approval,
-    Campaign,
-    ClientMessage,
-    FlagSpec,
-    Limit,
-    Measure,
-    Mode,
-    OnError,
-    Operator,
-    Pack,
-    Quota,
-    Rule,
-    Rung,
-    Scope,
-    Severity,
-    Signal,
-    Subject,
-    Test,
-)
+from proxy.rules.pack import Campaign, ClientMessage, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack_words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts
 from proxy.steps.intake import understand
@@ -155,7 +137,7 @@ async def test_quotas_are_reserved_for_the_call_that_is_really_made() -> None:
 
 
 async def test_a_rung_that_rejects_reserves_nothing() -> None:
-    bench = Bench(rule(100, Test("request.temperature", Operator.GT, 1.5)), quotas=(tokens(100),))
+    bench = Bench(rule(100, Comparison("request.temperature", Operator.GT, 1.5)), quotas=(tokens(100),))
     decision, _ = await bench.decide(temperature=2)
     assert (decision.effect, decision.by, decision.reservation) == (Effect.DENY, "block", None)
     assert decision.actions == ("reject",)
@@ -164,7 +146,7 @@ async def test_a_rung_that_rejects_reserves_nothing() -> None:
 
 async def test_an_exchange_that_a_quota_denies_is_counted_by_signals_all_the_same() -> None:
     seen = Signal("seen", "", Scope.ACCOUNT, 60_000, ALWAYS, "digest")
-    bench = Bench(rule(1, Test("signals.seen", Operator.GTE, 2)), quotas=(tokens(100),), signals=(seen,))
+    bench = Bench(rule(1, Comparison("signals.seen", Operator.GTE, 2)), quotas=(tokens(100),), signals=(seen,))
     first, _ = await bench.decide()
     second, _ = await bench.decide()
     assert (first.effect, second.effect, second.by) == (Effect.ALLOW, Effect.DENY, "tokens")
@@ -203,7 +185,7 @@ async def test_a_caller_is_told_if_any_rung_that_acts_says_so(kinds: Sequence[An
 async def test_what_a_detector_cannot_tell_fails_the_rules_that_read_it_and_no_others(
     asked: str, failure: Exception
 ) -> None:
-    reading = rule(60, Test("moody.known", Operator.EQ, operand=False))
+    reading = rule(60, Comparison("moody.known", Operator.EQ, operand=False))
     bench = Bench(reading, rule(1, flag=FlagSpec("g", (Subject.ACCOUNT,), 1, DAY_MS), id="other"))
     bench.moody.fails[asked] = failure
     decision, _ = await bench.decide()
@@ -212,10 +194,10 @@ async def test_what_a_detector_cannot_tell_fails_the_rules_that_read_it_and_no_o
 
 
 async def test_what_was_looked_up_is_read_and_what_was_answered_is_learned() -> None:
-    ended = Signal("ended", "", Scope.ACCOUNT, 60_000, Test("moody.ended", Operator.EQ, operand=True), "digest")
+    ended = Signal("ended", "", Scope.ACCOUNT, 60_000, Comparison("moody.ended", Operator.EQ, operand=True), "digest")
     rules = (
-        rule(1, Test("moody.known", Operator.EQ, operand=True)),
-        rule(1, Test("signals.ended", Operator.GTE, 1), id="after"),
+        rule(1, Comparison("moody.known", Operator.EQ, operand=True)),
+        rule(1, Comparison("signals.ended", Operator.GTE, 1), id="after"),
     )
     bench = Bench(*rules, signals=(ended,))
     decision, exchange = await bench.decide()
@@ -231,7 +213,7 @@ async def test_what_was_looked_up_is_read_and_what_was_answered_is_learned() -> 
 
 
 async def test_nothing_is_told_of_an_exchange_that_could_not_be_read() -> None:
-    bench = Bench(rule(1, Test("account.plan", Operator.EQ, "free")))
+    bench = Bench(rule(1, Comparison("account.plan", Operator.EQ, "free")))
     _, read = await bench.decide()
     assert bench.decider.read_fields(read)
     assert bench.decider.read_fields(replace(read, fields={})) == {}

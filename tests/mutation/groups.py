@@ -73,7 +73,12 @@ GROUPS: Mapping[str, Group] = {
         "rules/window_lease": (*_QUOTAS, "rules/shown_limits", "steps/limit_headers"),
     },
     "judging": {
-        "rules/conditions": ("rules/conditions", "rules/engine", "rules/condition_reading", "rules/explain"),
+        "rules/condition_compiling": (
+            "rules/condition_compiling",
+            "rules/engine",
+            "rules/condition_reading",
+            "rules/explain",
+        ),
         "rules/containment": ("rules/containment", "deciding/decider"),
         "rules/engine": ("rules/engine", "rules/explain", "deciding/decider"),
         "rules/flag_book": ("rules/flag_book", "rules/flag_sync"),

@@ -9,8 +9,10 @@ import pytest
 
 from proxy.errors import ConfigurationError
 from proxy.packs.archive import Note, PackArchive, archived_file, in_shadow, load_archived
-from proxy.rules.pack import AllOf, FlagSpec, Mode, OnError, Pack, Rule, Severity, Subject
+from proxy.rules.conditions import AllOf
+from proxy.rules.pack import FlagSpec, Pack, Rule
 from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_words import Mode, OnError, Severity, Subject
 
 
 def made(name: str) -> tuple[Pack, bytes]:

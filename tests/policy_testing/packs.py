@@ -14,34 +14,17 @@ from proxy.documents.strict_yaml import parse
 from proxy.policy_testing.loading import Suite, check_suite
 from proxy.policy_testing.running import Runner
 from proxy.policy_testing.world import Minds
-from proxy.rules.pack import (
-    AllOf,
-    AnyOf,
-    Approval,
-    ClientMessage,
-    Exemption,
-    FlagSpec,
-    Limit,
-    Measure,
-    Mode,
-    OnError,
-    Operator,
-    Pack,
-    Quota,
-    Rule,
-    Rung,
-    Scope,
-    Severity,
-    Signal,
-    Subject,
-    Test,
-)
+from proxy.rules.conditions import AllOf, AnyOf, Comparison, Operator
+from proxy.rules.pack import ClientMessage, Exemption, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack_words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
 from tests.rules.books import ExactFlags, ExactSignals
 
 HOUR = 3_600_000
 PATH = Path("tests/example.yaml")
 
-PROBES = AllOf((Test("request.logprobs", Operator.EQ, True), Test("request.logit_bias_size", Operator.GTE, 1)))
+PROBES = AllOf(
+    (Comparison("request.logprobs", Operator.EQ, True), Comparison("request.logit_bias_size", Operator.GTE, 1))
+)
 
 EXAMPLE = Pack(
     name="example",
@@ -68,8 +51,8 @@ EXAMPLE = Pack(
             mode=Mode.ENFORCE,
             when=AllOf(
                 (
-                    Test("signals.probe_requests", Operator.GTE, 50),
-                    Test("signals.probe_tokens", Operator.GTE, 300),
+                    Comparison("signals.probe_requests", Operator.GTE, 50),
+                    Comparison("signals.probe_tokens", Operator.GTE, 300),
                 )
             ),
             flag=FlagSpec("logprob_probe", (Subject.ACCOUNT,), 65, 72 * HOUR),
@@ -82,8 +65,13 @@ EXAMPLE = Pack(
             mode=Mode.SHADOW,
             when=AllOf(
                 (
-                    Test("account.age_days", Operator.LT, 60),
-                    AnyOf((Test("request.turns", Operator.GTE, 9), Test("request.temperature", Operator.GT, 1.5))),
+                    Comparison("account.age_days", Operator.LT, 60),
+                    AnyOf(
+                        (
+                            Comparison("request.turns", Operator.GTE, 9),
+                            Comparison("request.temperature", Operator.GT, 1.5),
+                        )
+                    ),
                 )
             ),
             flag=FlagSpec("young", (Subject.TENANT,), 20, HOUR),
@@ -107,7 +95,7 @@ EXAMPLE = Pack(
     exemptions=(
         Exemption(
             id="research-access",
-            match=Test("account.tenant", Operator.EQ, "org-university"),
+            match=Comparison("account.tenant", Operator.EQ, "org-university"),
             rules=("logprob-probe",),
             max_rung="observe",
             why="A programme.",

@@ -8,22 +8,9 @@ from hypothesis import strategies as st
 
 from proxy.detectors import field_table
 from proxy.fields import Kind
-from proxy.rules.pack import (
-    AllOf,
-    AnyOf,
-    Condition,
-    Exemption,
-    FlagSpec,
-    Mode,
-    Not,
-    OnError,
-    Operator,
-    Pack,
-    Rule,
-    Severity,
-    Subject,
-    Test,
-)
+from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator
+from proxy.rules.pack import Exemption, FlagSpec, Pack, Rule
+from proxy.rules.pack_words import Mode, OnError, Severity, Subject
 
 TABLE = field_table()
 WORDS = st.sampled_from(["", "a", "ab", "large", "{"])
@@ -57,10 +44,10 @@ _VALUES: dict[Kind, st.SearchStrategy[Any]] = {
 
 
 @st.composite
-def comparisons(draw: st.DrawFn) -> Test:
+def comparisons(draw: st.DrawFn) -> Comparison:
     name = draw(st.sampled_from(NAMES))
     operator, operands = draw(st.sampled_from(list(_OPERANDS[TABLE[name].kind].items())))
-    return Test(name, operator, draw(operands))
+    return Comparison(name, operator, draw(operands))
 
 
 def conditions() -> st.SearchStrategy[Condition]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from proxy.detectors import field_table
 from proxy.rules.cel import BadExpression, ConditionFailed, Expressions, compile_cel
 from proxy.rules.cel_names import names_in_cel, references
-from proxy.rules.pack import Operand
+from proxy.rules.conditions import Operand
 
 FIELDS: dict[str, Any] = {
     **field_table().defaults,

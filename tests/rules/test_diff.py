@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from proxy.detectors import field_table
 from proxy.rules.breadth import Breadth, breadth
-from proxy.rules.conditions import compile_condition
+from proxy.rules.condition_compiling import compile_condition
+from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from proxy.rules.diff import Change, Kind, differences
-from proxy.rules.pack import AllOf, AnyOf, Condition, Not, Operator, Pack
-from proxy.rules.pack import Test as Comparison
+from proxy.rules.pack import Pack
 from proxy.rules.pack_loading import check_pack
 
 TEXT = (Path(__file__).parent / "packs" / "specification.yaml").read_text()

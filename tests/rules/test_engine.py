@@ -16,35 +16,18 @@ from proxy.actions.reject import Reject
 from proxy.detectors import field_table
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.rules.cel import Expressions
+from proxy.rules.conditions import AllOf, AnyOf, Cel, Comparison, Not, Operator
 from proxy.rules.engine import Engine, Judgement, subject_name
 from proxy.rules.flags import Flag, World
-from proxy.rules.pack import (
-    AllOf,
-    AnyOf,
-    Approval,
-    Cel,
-    Exemption,
-    FlagSpec,
-    Mode,
-    Not,
-    OnError,
-    Operator,
-    Pack,
-    Rule,
-    Rung,
-    Scope,
-    Severity,
-    Signal,
-    Subject,
-    Test,
-)
+from proxy.rules.pack import Exemption, FlagSpec, Pack, Rule, Rung, Signal
+from proxy.rules.pack_words import Approval, Mode, OnError, Scope, Severity, Subject
 from tests.rules.books import ExactFlags, ExactSignals
 
 QUIET: Mapping[str, Any] = {}
 NOW = 1_790_000_000.0
 DAY_MS = 86_400_000
 TABLE = field_table()
-PROBING = AllOf((Test("request.logprobs", Operator.EQ, operand=True),))
+PROBING = AllOf((Comparison("request.logprobs", Operator.EQ, operand=True),))
 LADDER = (
     Rung("observe", 20, (), disclose=False, approval=Approval.NONE, client=None),
     Rung("strip", 40, (Drop(("logprobs",)),), disclose=True, approval=Approval.NONE, client=None),
@@ -187,7 +170,7 @@ def test_what_an_exchange_has_ties_to_in_shadow_only_counts_in_shadow_only(name:
 
 @pytest.mark.parametrize("scope", [Scope.TEMPLATE, Scope.CLUSTER])
 def test_signals_of_a_template_or_cluster_count_what_is_enforced(scope: Scope) -> None:
-    often = rule("often", 45, Test("signals.asks", Operator.GTE, 2))
+    often = rule("often", 45, Comparison("signals.asks", Operator.GTE, 2))
     bench = Bench(pack(often, signals=(signal("asks", per=scope),)))
     ties = NO_TIES._replace(**{scope.value: "t-1"})
     for _ in range(3):
@@ -205,12 +188,12 @@ def signal(name: str, **changes: Any) -> Signal:
 
 
 def test_signals_count_the_present_exchange_and_survive_a_new_pack_while_their_definition_stays() -> None:
-    often = rule("often", 45, Test("signals.probes", Operator.GTE, 3))
+    often = rule("often", 45, Comparison("signals.probes", Operator.GTE, 3))
     bench = Bench(pack(often, signals=(signal("probes"),)))
     assert [bench.judge(now=NOW + n).fired for n in range(3)] == [(), (), ("often",)]
     bench.load(
         pack(
-            rule("often", 45, Test("signals.renamed", Operator.GTE, 4)),
+            rule("often", 45, Comparison("signals.renamed", Operator.GTE, 4)),
             signals=(signal("renamed", digest="digest of probes"),),
         )
     )
@@ -220,14 +203,14 @@ def test_signals_count_the_present_exchange_and_survive_a_new_pack_while_their_d
 
 
 def test_signals_that_say_the_same_under_two_names_count_an_exchange_once() -> None:
-    answered = {"where": Test("answer.status", Operator.EQ, 0)}
+    answered = {"where": Comparison("answer.status", Operator.EQ, 0)}
     twins = (
         signal("first"),
         signal("second", digest="digest of first"),
         signal("late", **answered),
         signal("later", digest="digest of late", **answered),
     )
-    bench = Bench(pack(rule("often", 45, Test("signals.second", Operator.GTE, 2)), signals=twins))
+    bench = Bench(pack(rule("often", 45, Comparison("signals.second", Operator.GTE, 2)), signals=twins))
     counts = []
     for _ in range(3):
         bench.judge(sent := exchange())
@@ -238,14 +221,16 @@ def test_signals_that_say_the_same_under_two_names_count_an_exchange_once() -> N
 
 def test_distinct_values_are_counted_over_all_members_of_a_list() -> None:
     tokens = signal("tokens", distinct="request.logit_bias_keys")
-    bench = Bench(pack(rule("sweep", 45, Test("signals.tokens", Operator.GTE, 5)), signals=(tokens,)))
+    bench = Bench(pack(rule("sweep", 45, Comparison("signals.tokens", Operator.GTE, 5)), signals=(tokens,)))
     assert bench.judge(exchange(fields={"request.logit_bias_keys": ("1", "2", "3")})).fired == ()
     assert bench.judge(exchange(fields={"request.logit_bias_keys": ("3", "4")})).fired == ()
     assert bench.judge(exchange(fields={"request.logit_bias_keys": ("5",)})).fired == ("sweep",)
 
 
 def test_an_exemption_spares_the_named_rules_and_says_so_until_it_ends() -> None:
-    spared = Exemption("research", Test("account.tenant", Operator.EQ, "org"), ("a",), None, "why", "who", NOW + 60)
+    spared = Exemption(
+        "research", Comparison("account.tenant", Operator.EQ, "org"), ("a",), None, "why", "who", NOW + 60
+    )
     bench = Bench(pack(rule("a", 45), rule("b", 25), exemptions=(spared,)))
     given = {"account.tenant": "org"}
     judged = bench.judge(exchange(fields=given))
@@ -303,8 +288,12 @@ def test_a_rule_that_fails_is_told_of_also_where_nothing_else_is_to_be_said() ->
 
 
 def test_what_the_record_holds_is_what_rules_read_and_all_that_costs_nothing_but_what_names_somebody() -> None:
-    named = rule("named", 45, AllOf((Test("account.name", Operator.EQ, "acme"), Test("account.key", Operator.EQ, "k"))))
-    shapely = rule("shapely", 45, Test("content.trace_elicitation", Operator.GTE, 0.5))
+    named = rule(
+        "named",
+        45,
+        AllOf((Comparison("account.name", Operator.EQ, "acme"), Comparison("account.key", Operator.EQ, "k"))),
+    )
+    shapely = rule("shapely", 45, Comparison("content.trace_elicitation", Operator.GTE, 0.5))
     engine = Bench(pack(named, shapely, signals=(signal("first"),))).engine
     assert {"account.name", "account.key", "content.trace_elicitation"} <= engine.reads
     assert not {name for name in engine.recorded if name in TABLE and TABLE[name].private}
@@ -348,10 +337,14 @@ def world(bench: Bench, exchanges: list[tuple[Exchange, float]]) -> list[tuple[A
 def test_turning_a_shadow_rule_on_and_off_changes_no_enforced_decision_over_10_000_exchanges() -> None:
     rng = random.Random(7)
     enforced = (
-        rule("often", 30, Test("signals.probes", Operator.GTE, 5)),
-        rule("many", 45, AnyOf((Test("request.choices", Operator.GT, 3), Test("request.turns", Operator.GTE, 9)))),
+        rule("often", 30, Comparison("signals.probes", Operator.GTE, 5)),
+        rule(
+            "many",
+            45,
+            AnyOf((Comparison("request.choices", Operator.GT, 3), Comparison("request.turns", Operator.GTE, 9))),
+        ),
     )
-    watched = rule("watched", 90, Test("request.model", Operator.EQ, "large"), mode=Mode.SHADOW, flag="often")
+    watched = rule("watched", 90, Comparison("request.model", Operator.EQ, "large"), mode=Mode.SHADOW, flag="often")
     moments = itertools.accumulate(rng.expovariate(2.0) for _ in range(10_000))
     exchanges = [
         (
@@ -382,7 +375,7 @@ def test_turning_a_shadow_rule_on_and_off_changes_no_enforced_decision_over_10_0
 
 
 def test_the_order_of_rules_and_exemptions_says_nothing() -> None:
-    rules = [rule("a", 30), rule("b", 45, flag="a"), rule("c", 20, Test("request.model", Operator.EQ, "large"))]
+    rules = [rule("a", 30), rule("b", 45, flag="a"), rule("c", 20, Comparison("request.model", Operator.EQ, "large"))]
     found = set()
     for order in itertools.permutations(rules):
         judged = Bench(pack(*order)).judge()
@@ -391,9 +384,9 @@ def test_the_order_of_rules_and_exemptions_says_nothing() -> None:
 
 
 def test_what_the_end_of_an_exchange_counts_is_not_taken_for_what_its_rules_saw() -> None:
-    where = AllOf((Test("answer.refused", Operator.EQ, operand=True),))
+    where = AllOf((Comparison("answer.refused", Operator.EQ, operand=True),))
     refusals = Signal("refusals", "", Scope.ACCOUNT, DAY_MS, where, "refusals")
-    declined = rule("declined", 40, Test("signals.refusals", Operator.GTE, 1))
+    declined = rule("declined", 40, Comparison("signals.refusals", Operator.GTE, 1))
     engine = Engine(pack(declined, signals=(refusals,)), TABLE, ExactSignals(), ExactFlags(), Mode.ENFORCE)
     first, second = (exchange(fields={**TABLE.defaults}) for _ in range(2))
     assert engine.judge(first, NOW).fired == ()

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
-from proxy.rules.conditions import compile_condition
+from proxy.rules.condition_compiling import compile_condition
+from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.explain import Explanation, Fate, Outcome, Step, explain, explain_condition, shown
 from proxy.rules.flags import Flag
 from proxy.rules.ladder import Standing
-from proxy.rules.pack import AllOf, AnyOf, Condition, Mode, Not, Operator, Pack, Subject, Test
+from proxy.rules.pack import Pack
+from proxy.rules.pack_words import Mode, Subject
 from tests.policy_testing.packs import EXAMPLE
 from tests.rules.books import ExactFlags, ExactSignals
 from tests.rules.random_packs import TABLE, conditions, fields, packs
@@ -51,7 +53,7 @@ def test_every_step_says_what_the_engine_finds(condition: Condition, values: dic
             case AllOf(parts) | AnyOf(parts):
                 for inner, below in zip(parts, step.parts, strict=True):
                     check(inner, below)
-            case Test(field):
+            case Comparison(field):
                 assert step.value == values[field]
 
     check(condition, explain_condition(condition, values))
@@ -156,6 +158,6 @@ def test_a_condition_without_parts_holds() -> None:
 
 def test_a_comparison_that_must_not_hold_is_named_as_such() -> None:
     values = {**TABLE.defaults, "request.turns": 3}
-    rule = replace(EXAMPLE.rules[0], when=Not(Test("request.turns", Operator.EQ, 3)))
+    rule = replace(EXAMPLE.rules[0], when=Not(Comparison("request.turns", Operator.EQ, 3)))
     _, explanation = judge(replace(EXAMPLE, rules=(rule,)), values)
     assert [near.says for near in explanation.near] == ["not request.turns eq 3"]

@@ -12,7 +12,9 @@ import pytest
 
 from proxy.clock import SystemClock, VirtualClock
 from proxy.errors import StoreUnavailable
-from proxy.rules.pack import AllOf, Scope, Signal
+from proxy.rules.conditions import AllOf
+from proxy.rules.pack import Signal
+from proxy.rules.pack_words import Scope
 from proxy.rules.questions import Questions
 from proxy.rules.returns import Returns
 from proxy.rules.signal_book import SignalBook

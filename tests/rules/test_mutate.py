@@ -8,26 +8,10 @@ from dataclasses import replace
 import pytest
 
 from proxy.detectors import field_table
+from proxy.rules.conditions import AllOf, AnyOf, Cel, Comparison, Condition, Not, Operator
 from proxy.rules.mutate import mutants
-from proxy.rules.pack import (
-    AllOf,
-    AnyOf,
-    Campaign,
-    Cel,
-    Condition,
-    FlagSpec,
-    Mode,
-    Not,
-    OnError,
-    Operator,
-    Pack,
-    Rule,
-    Rung,
-    Severity,
-    Signal,
-    Subject,
-    Test,
-)
+from proxy.rules.pack import Campaign, FlagSpec, Pack, Rule, Rung, Signal
+from proxy.rules.pack_words import Mode, OnError, Severity, Subject
 from tests.policy_testing.packs import EXAMPLE
 
 FLAG = FlagSpec("f", (Subject.ACCOUNT,), 10, 60_000)
@@ -36,26 +20,26 @@ FLAG = FlagSpec("f", (Subject.ACCOUNT,), 10, 60_000)
 def changes(when: Condition) -> list[str]:
     rule = Rule("r", Severity.LOW, Mode.SHADOW, when, FLAG, "", OnError.SKIP)
     pack = Pack("p", "1", "o", "0", (), rules=(rule,))
-    return [mutant.change for mutant in mutants(pack, field_table()) if isinstance(mutant.before, Test)]
+    return [mutant.change for mutant in mutants(pack, field_table()) if isinstance(mutant.before, Comparison)]
 
 
 @pytest.mark.parametrize(
     ("when", "expected"),
     [
-        pytest.param(Test("request.turns", Operator.GTE, 20), ["19", "21"], id="whole numbers by one"),
-        pytest.param(Test("signals.asks", Operator.LT, 300), ["299", "301"], id="so are signals"),
-        pytest.param(Test("request.temperature", Operator.GT, 0.8), ["0.79", "0.81"], id="fractions by a hundredth"),
-        pytest.param(Test("request.temperature", Operator.GT, 0.995), ["0.994", "0.996"], id="or as fine as it is written"),
-        pytest.param(Test("account.age_days", Operator.LT, 60), ["59", "61"], id="whole days by a day"),
-        pytest.param(Test("request.temperature", Operator.LTE, 1), ["0.99", "1.01"], id="one may be a share"),
-        pytest.param(Test("request.logit_bias_keys", Operator.SIZE_GTE, 3), ["2", "4"], id="sizes"),
-        pytest.param(Test("request.choices", Operator.IN, (1, 4)), ["0", "2", "3", "5"], id="each of a list"),
-        pytest.param(Test("request.model", Operator.EQ, "large"), [], id="texts have no numbers"),
-        pytest.param(Test("request.model", Operator.IN, ("large", "7")), [], id="nor have lists of them"),
-        pytest.param(Test("request.stream", Operator.EQ, True), [], id="nor have booleans"),
+        pytest.param(Comparison("request.turns", Operator.GTE, 20), ["19", "21"], id="whole numbers by one"),
+        pytest.param(Comparison("signals.asks", Operator.LT, 300), ["299", "301"], id="so are signals"),
+        pytest.param(Comparison("request.temperature", Operator.GT, 0.8), ["0.79", "0.81"], id="fractions by a hundredth"),
+        pytest.param(Comparison("request.temperature", Operator.GT, 0.995), ["0.994", "0.996"], id="or as fine as it is written"),
+        pytest.param(Comparison("account.age_days", Operator.LT, 60), ["59", "61"], id="whole days by a day"),
+        pytest.param(Comparison("request.temperature", Operator.LTE, 1), ["0.99", "1.01"], id="one may be a share"),
+        pytest.param(Comparison("request.logit_bias_keys", Operator.SIZE_GTE, 3), ["2", "4"], id="sizes"),
+        pytest.param(Comparison("request.choices", Operator.IN, (1, 4)), ["0", "2", "3", "5"], id="each of a list"),
+        pytest.param(Comparison("request.model", Operator.EQ, "large"), [], id="texts have no numbers"),
+        pytest.param(Comparison("request.model", Operator.IN, ("large", "7")), [], id="nor have lists of them"),
+        pytest.param(Comparison("request.stream", Operator.EQ, True), [], id="nor have booleans"),
         pytest.param(Cel("account.age_days < 60"), [], id="expressions are left alone"),
         pytest.param(
-            Not(AnyOf((Test("request.turns", Operator.EQ, 1), AllOf((Test("request.tools", Operator.NE, 5),))))),
+            Not(AnyOf((Comparison("request.turns", Operator.EQ, 1), AllOf((Comparison("request.tools", Operator.NE, 5),))))),
             ["0", "2", "4", "6"],
             id="at any depth",
         ),

@@ -19,27 +19,11 @@ from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
 from proxy.detectors import field_table
 from proxy.documents.problem import MAX_PROBLEMS, Unreadable, YamlProblems, has_errors
-from proxy.rules.conditions import compile_condition
-from proxy.rules.pack import (
-    Cel,
-    ClientMessage,
-    Contain,
-    FlagSpec,
-    Limit,
-    Measure,
-    Mode,
-    OnError,
-    Operator,
-    Pack,
-    Quota,
-    Scope,
-    Severity,
-    Subject,
-)
-from proxy.rules.pack import (
-    Test as Comparison,
-)
+from proxy.rules.condition_compiling import compile_condition
+from proxy.rules.conditions import Cel, Comparison, Operator
+from proxy.rules.pack import ClientMessage, Contain, FlagSpec, Limit, Pack, Quota
 from proxy.rules.pack_loading import check_pack, load_pack
+from proxy.rules.pack_words import Measure, Mode, OnError, Scope, Severity, Subject
 
 BAD_PACKS = sorted((Path(__file__).parent / "bad_packs").glob("*.yaml"))
 EXPECTATION = re.compile(r"# (\d+:\d+: (?:error|warning): .*)")

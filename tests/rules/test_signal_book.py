@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from proxy.rules import signal_counters
-from proxy.rules.pack import AllOf, Scope, Signal
+from proxy.rules.conditions import AllOf
+from proxy.rules.pack import Signal
+from proxy.rules.pack_words import Scope
 from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_counters import KEYS_MAX, SHOWN_MAX
 from proxy.rules.signals import Signals
