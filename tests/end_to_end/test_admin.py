@@ -28,10 +28,10 @@ async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stillg
         assert_said_nothing_wrong(gate, but="the admin log cannot be written")
 
 
-async def ask_port(gate: Stillgate, method: str, path: str, token: str) -> Response:
+async def ask_port(gate: Stillgate, path: str, token: str) -> Response:
     port = int(gate.announced["admin"].rsplit(":", 1)[1])
     async with await RawClient.connect(port) as client:
-        return await client.ask(request(method, path, [("Host", "127.0.0.1"), ("Authorization", f"Bearer {token}")]))
+        return await client.ask(request("GET", path, [("Host", "127.0.0.1"), ("Authorization", f"Bearer {token}")]))
 
 
 def kept_and_said(gate: Stillgate) -> dict[str, bytes]:
@@ -80,7 +80,7 @@ async def test_the_socket_acts_as_its_user_and_as_a_tokens_person_if_one_is_give
 
 async def test_a_token_of_the_admin_side_is_no_key_of_a_customer_and_the_other_way_round(gate: Stillgate) -> None:
     secret, key = token_of(gate, "olga", "operator"), await gate.create_key()
-    assert (await ask_port(gate, "GET", "/keys", key)).status == 401
+    assert (await ask_port(gate, "/keys", key)).status == 401
     async with await RawClient.connect(gate.port) as client:
         asked = request("GET", "/v1/models", [("Host", "a"), ("Authorization", f"Bearer {secret}")])
         assert (await client.ask(asked)).status == 401
@@ -109,7 +109,7 @@ def stand_a_folder_in_the_way(log: Path, aside: Path) -> None:
 async def test_tokens_survive_a_restart(gate: Stillgate) -> None:
     secret = token_of(gate, "ruth", "reviewer")
     await gate.restart()
-    assert (await ask_port(gate, "GET", "/tokens", secret)).status == 200
+    assert (await ask_port(gate, "/tokens", secret)).status == 200
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ UNLIMITED = {**GENEROUS_PACK, "quotas": []}
 CHATTY = ["env", "PYTHONASYNCIODEBUG=1", "PYTHONDEVMODE=1", sys.executable, "-m", "proxy.cli"]
 UNSEEN = ("never retrieved", "was never awaited", "was destroyed but it is pending", "ResourceWarning", "Traceback")
 END = event({"id": "c-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + event("[DONE]")
+AT_ONCE = 10
 SLOPE_BYTES = 1 << 20  # in ten minutes
 
 
@@ -69,15 +70,15 @@ async def ask(scene: Scene, seeded: random.Random) -> None:
                 client.reset()
 
 
-async def traffic(scene: Scene, seconds: float, seeded: random.Random, at_once: int) -> int:
+async def traffic(scene: Scene, seconds: float, seeded: random.Random) -> int:
     """Send it for so long; return how much it was."""
     usual = scene.upstream.default
     assert callable(usual)
     scene.upstream.default = lambda asked: answers(seeded) or usual(asked)
     until, count = time.monotonic() + seconds, 0
     while time.monotonic() < until:
-        await asyncio.gather(*(ask(scene, seeded) for _ in range(at_once)))
-        count += at_once
+        await asyncio.gather(*(ask(scene, seeded) for _ in range(AT_ONCE)))
+        count += AT_ONCE
     scene.upstream.default = usual
     return count
 
@@ -103,10 +104,10 @@ async def test_nothing_grows_and_no_task_fails_unseen(tmp_path: Path, seconds: f
     """L-12, L-14: also with asyncio's and Python's own checks on."""
     seeded = random.Random(12)
     async with staged(tmp_path, {"limits": {"drain_seconds": 2.0}}, pack=UNLIMITED, command=CHATTY) as scene:
-        assert await traffic(scene, seconds / 2, seeded, 10) > 10
+        assert await traffic(scene, seconds / 2, seeded) > 10
         await at_rest(scene)
         began, (bytes_before, files_before) = time.monotonic(), held(scene)
-        assert await traffic(scene, seconds / 2, seeded, 10) > 10
+        assert await traffic(scene, seconds / 2, seeded) > 10
         await at_rest(scene)
         bytes_after, files_after = held(scene)
         warming = 16 << 20 if seconds < 60 else 2 << 20  # what a few seconds may still load

@@ -42,9 +42,9 @@ def pack(model: str = "m-small", **rung: Any) -> dict[str, Any]:
     }
 
 
-def price(upstream: str, most: int) -> dict[str, Any]:
+def cheap(most: int) -> dict[str, Any]:
     return {
-        "upstream": upstream,
+        "upstream": "cheap",
         "max_output_tokens": most,
         "input_usd_per_million": 0.5,
         "output_usd_per_million": 0.25,
@@ -56,7 +56,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
     async with ScriptedUpstream() as upstream:
         settings = {
             "upstreams": {"cheap": {"url": upstream.url, "credential_file": "upstream.key"}},
-            "models": {"m-small": price("cheap", 100), "m-told": price("cheap", 200)},
+            "models": {"m-small": cheap(100), "m-told": cheap(200)},
         }
         folder = tmp_path_factory.mktemp("reroute")
         async with staged(folder, settings, upstream=upstream, pack=pack()) as scene:

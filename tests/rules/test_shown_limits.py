@@ -26,8 +26,8 @@ def quota(per: Scope, *limits: Limit, mode: Mode = Mode.ENFORCE, disclose: bool 
     return Quota(f"{per}-{mode}", per, mode, limits, ClientMessage(429, None, "no"), disclose)
 
 
-def requests(most: int, window_ms: int = MINUTE, *, exact: bool = False) -> Limit:
-    return Limit(Measure.REQUESTS, most, window_ms, exact)
+def requests(most: int, window_ms: int = MINUTE) -> Limit:
+    return Limit(Measure.REQUESTS, most, window_ms, exact=False)
 
 
 class Replica:

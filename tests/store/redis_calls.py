@@ -46,7 +46,6 @@ CALLS: dict[str, Call] = {
 }
 WRITES = ("reserve", "credit", "hold", "note", "claim", "conclude", "write", "append")
 
-call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 

@@ -60,10 +60,6 @@ def pool_to(url: str, most: int = 2, connect_seconds: float = 5, patience: float
         pool.close()
 
 
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not true():
