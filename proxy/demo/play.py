@@ -36,14 +36,12 @@ class Tally:
     answered: int = 0
     limited: int = 0
     refused: int = 0
-    logprobs: int = 0  # answers that came with them
 
     def take(self, answer: Answer) -> None:
         """Count an answer."""
         self.answered += answer.status == 200
         self.refused += answer.status != 200
         self.limited += answer.limited
-        self.logprobs += answer.logprobs
 
 
 @dataclass

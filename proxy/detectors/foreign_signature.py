@@ -60,7 +60,6 @@ class ForeignSignature:
         self._key = secret_key
         self._known: Recent[str, _Issued] = Recent(_MAX_KNOWN)
         self._waiting: dict[str, _Issued] = {}
-        self.dropped = 0  # seals that were not remembered because too many waited for the store
 
     def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
         """Return nothing: the request alone does not tell."""
@@ -102,8 +101,6 @@ class ForeignSignature:
             self._known.set(name, issued)
             if len(self._waiting) < _MAX_WAITING:
                 self._waiting[name] = issued
-            else:
-                self.dropped += 1
         return {}
 
     async def flush(self) -> None:

@@ -31,7 +31,6 @@ class CampaignSync:
     """
 
     def __init__(self, book: CampaignBook, store: Store, clock: Clock) -> None:
-        self.unreadable = 0  # rows that are not what we write
         self._book = book
         self._store = store
         self._clock = clock
@@ -100,8 +99,7 @@ class CampaignSync:
                     part = read_part(found)
                 parts[name] = part
         except ValueError:
-            self.unreadable += 1
-            return
+            return  # not what we write
         self._parts[campaign] = parts
         self._ended.pop(campaign, None)
         self._book.hear(composed(head, parts.values()))

@@ -52,7 +52,6 @@ class FlagSync:
     """
 
     def __init__(self, book: FlagBook, store: Store, clock: Clock) -> None:
-        self.unreadable = 0  # rows that are not what we write
         self.in_step = False  # whether the store's flags are known, and not only what was remembered of them
         self._book = book
         self._store = store
@@ -147,6 +146,5 @@ class FlagSync:
             elif value is not None:
                 self._book.hear_lift(key, read_lift(value).lifted)
         except ValueError:
-            self.unreadable += 1
             return None
         return key, who

@@ -154,10 +154,6 @@ class Quotas:
         """Give every lease back to the store, as far as it can be reached."""
         await self._pool.close()
 
-    def sweep(self) -> None:
-        """Return idle leases and renew slots, once, for a part of the leases if there are many."""
-        self._pool.sweep()
-
     async def _ask(
         self, counters: Sequence[Counter], amounts: Amounts, reservation: Reservation
     ) -> tuple[list[Denial], bool]:

@@ -54,7 +54,6 @@ class Returns:
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._sending = asyncio.Lock()
-        self.dropped = 0
 
     @property
     def full(self) -> bool:
@@ -94,14 +93,14 @@ class Returns:
                 batch = self._unsent = self._next_batch() if self._unsent is None else self._unsent
                 if self._now() - batch.since > _RESEND_S:
                     self._unsent = None
-                    self._queue_again(batch, arrived=None)
+                    self._queue_again(batch, arrived_perhaps=True)
                     continue
                 try:
                     await self._store.credit(batch.amounts, batch.op)
                 except (StoreAway, StoreRefused) as error:
                     if fresh and self._unsent is batch:
                         self._unsent = None
-                        self._queue_again(_not_done(batch, error), arrived=False)
+                        self._queue_again(_not_done(batch, error), arrived_perhaps=False)
                     raise
                 if self._unsent is batch:  # else it was all forgotten meanwhile
                     self._unsent = None
@@ -144,8 +143,6 @@ class Returns:
         key = (bucket, window_ms, slot)
         if units and (key in self._returns or len(self._returns) < _QUEUE_LIMIT):
             self._returns[key] = self._returns.get(key, 0) + units
-        else:
-            self.dropped += units
 
     def _next_batch(self) -> _Batch:
         amounts: list[Credit] = []
@@ -162,8 +159,8 @@ class Returns:
             amounts.append(Credit(bucket, window_ms, slot, units))
         return _Batch(self._op(), amounts, self._now())
 
-    def _queue_again(self, batch: _Batch, *, arrived: bool | None) -> None:
-        """Queue a batch that did not arrive anew, first of all; if that is not known, its charges only.
+    def _queue_again(self, batch: _Batch, *, arrived_perhaps: bool) -> None:
+        """Queue a batch that did not arrive anew, first of all; if it may have arrived, its charges only.
 
         Those may be counted twice then.
         """
@@ -171,9 +168,7 @@ class Returns:
             if units < 0:
                 self._charge(bucket, window_ms, slot, units)
                 self._charges[window_ms].move_to_end((bucket, slot), last=False)
-            elif arrived is None:
-                self.dropped += units
-            else:
+            elif not arrived_perhaps:
                 self._give_back(bucket, window_ms, slot, units)
 
 

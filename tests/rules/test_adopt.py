@@ -150,12 +150,12 @@ async def test_slots_that_run_beyond_a_lowered_limit_are_claimed_again_once_it_i
     assert not await admitted(lowered[0], 1) + await admitted(lowered[1], 1)
     for _ in range(4):  # several renewals
         clock.advance(TTL_S / 3)
-        one.sweep()
+        one._pool.sweep()
         await asyncio.sleep(0.01)
     raised = [each.adopt(pack(quota(Measure.CONCURRENCY, 10))) for each in lowered]
     assert not await admitted(raised[0], 1)
     clock.advance(TTL_S / 3)
-    one.sweep()
+    one._pool.sweep()
     await asyncio.sleep(0.01)
     assert not await admitted(raised[1], 1)
     for exchange in running:
@@ -205,7 +205,7 @@ async def test_a_sweep_takes_what_is_held_of_a_removed_limit_and_leaves_the_othe
     )
     assert len(await admitted(old, 40)) == 40  # of ten tokens each
     now = old.adopt(pack(kept))
-    now.sweep()
+    now._pool.sweep()
     await now.returns.flush()
     assert isinstance(await other.reserve(principal(), "m", Amounts.of(600, 0, 0)), Reservation)
     asked = store.asked

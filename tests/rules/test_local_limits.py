@@ -148,7 +148,7 @@ async def test_tokens_go_on_to_the_last_twentieth_of_a_limit(
 ) -> None:
     quotas = process(Measure.OUTPUT_TOKENS, 1000)
     assert len(await admitted(quotas, used // 10, tokens=10)) == used // 10
-    quotas.sweep()
+    quotas._pool.sweep()
     await quotas.close()  # what is held in advance goes back
     if used < 1000:
         await admitted(quotas, 1, tokens=1)

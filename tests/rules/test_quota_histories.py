@@ -41,7 +41,7 @@ async def pass_time(steps: list[float], clock: VirtualClock, gates: list[Quotas]
     for seconds in steps:
         clock.advance(seconds)
         for quotas in gates if seconds > 1 else ():  # a sweep may be late, but not by a lease's lifetime
-            quotas.sweep()
+            quotas._pool.sweep()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
