@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,9 @@ from proxy.errors import ConfigurationError
 from proxy.review.choosing import Choice, Question, is_pseudonym
 from proxy.review.schema import COLUMNS
 from proxy.review.views import BY, VIEWS
+
+if TYPE_CHECKING:
+    from proxy.review.log import Log
 
 _VIEWS_HELP = "; ".join(f"{name}: {view.says}" for name, view in VIEWS.items()) + "."
 _BY_HELP = f"Group the view by this too: {', '.join(BY)}."
@@ -74,12 +78,8 @@ def query(  # noqa: PLR0913 - every option is an argument
         raise typer.BadParameter("it chooses and groups by itself", param_hint="--sql")
     if why is not None and (account is None or is_pseudonym(account)):
         raise typer.BadParameter("it is for an account's plain id", param_hint="--why")
-    said: list[str] = []
     try:
-        accounts: tuple[str, ...] | None = None if account is None else (account,)
-        if account is not None and why is not None:
-            names = names_of(account, why, config, data)
-            accounts, said = tuple(name for name in names.values() if name), list(forgotten(names))
+        accounts, said = _accounts(account, why, config, data)
         first, last = past(since) if since else None, past(until) if until else None
         choice = Choice(accounts, tenant, key, campaign, rule, effect, first, last)
         question = Question(view, choice, by, period(every) if every else None, top)
@@ -95,8 +95,7 @@ def query(  # noqa: PLR0913 - every option is an argument
             for line in said:
                 typer.echo(line, err=True)
             if as_json:
-                facts = {"lines": log.rows, "malformed": log.malformed, "broken": [str(file) for file in log.broken]}
-                print_json({**facts, "rows": as_rows(*answer)})
+                print_json({**_read_of(log), "rows": as_rows(*answer)})
             elif as_csv:
                 print_csv(*answer)
             else:
@@ -104,3 +103,22 @@ def query(  # noqa: PLR0913 - every option is an argument
     except (ConfigurationError, AdminError) as error:
         give_up(error)
     leave(not_read)
+
+
+def _read_of(log: Log) -> dict[str, Any]:
+    return {"lines": log.rows, "malformed": log.malformed, "broken": [str(file) for file in log.broken]}
+
+
+def _accounts(
+    account: str | None, why: str | None, config: Path | None, data: Path | None
+) -> tuple[tuple[str, ...] | None, list[str]]:
+    """Return what the log calls an account, and what is to be said of months whose key is gone.
+
+    Raises AdminError where a plain id is asked for and no proxy answers.
+    """
+    if account is None:
+        return None, []
+    if why is None:
+        return (account,), []
+    names = names_of(account, why, config, data)
+    return tuple(name for name in names.values() if name), list(forgotten(names))
