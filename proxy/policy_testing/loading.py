@@ -93,18 +93,7 @@ def _names(named: str, path: Path, pack_file: Path) -> bool:
 
 def _faults(document: Document, content: TestFile, pack: Pack, table: FieldTable) -> Iterator[Problem]:
     for name, request in content.fixtures.requests.items():
-        place: Steps = ("fixtures", "requests", name)
-        shaping = request.model_fields_set & _SHAPING
-        if request.body is not None and shaping:
-            message = f"already says what {', '.join(sorted(shaping))} would"
-            yield document.problem((*place, "body"), message, on_key=True)
-        if request.body is None and request.dialect not in DIALECTS:
-            message = f"needs a body: how one is made for {request.dialect} is known to whoever joined it only"
-            yield document.problem(place, message, on_key=True)
-        if request.text is not None and request.messages is not None:
-            yield document.problem((*place, "messages"), "text and messages contradict each other", on_key=True)
-        for field, value in request.fields.items():
-            yield from _field_faults(document, (*place, "fields", field), field, value, table)
+        yield from _request_faults(document, ("fixtures", "requests", name), request, table)
     yield from _campaign_faults(document, content, pack)
     seen: dict[str, int] = {}
     for number, case in enumerate(content.cases):
@@ -114,6 +103,20 @@ def _faults(document: Document, content: TestFile, pack: Pack, table: FieldTable
         seen[case.name] = document.marks["cases", number, "name"].value.line
         for index, step in enumerate(case.steps):
             yield from _step_faults(document, ("cases", number, "steps", index), step, content, pack)
+
+
+def _request_faults(document: Document, place: Steps, request: RequestFixture, table: FieldTable) -> Iterator[Problem]:
+    shaping = request.model_fields_set & _SHAPING
+    if request.body is not None and shaping:
+        message = f"already says what {', '.join(sorted(shaping))} would"
+        yield document.problem((*place, "body"), message, on_key=True)
+    if request.body is None and request.dialect not in DIALECTS:
+        message = f"needs a body: how one is made for {request.dialect} is known to whoever joined it only"
+        yield document.problem(place, message, on_key=True)
+    if request.text is not None and request.messages is not None:
+        yield document.problem((*place, "messages"), "text and messages contradict each other", on_key=True)
+    for field, value in request.fields.items():
+        yield from _field_faults(document, (*place, "fields", field), field, value, table)
 
 
 def _campaign_faults(document: Document, content: TestFile, pack: Pack) -> Iterator[Problem]:
