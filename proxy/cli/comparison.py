@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.hindsight.comparing import Comparison
+from proxy.hindsight.comparing import Compared
 from proxy.rules.flags import World
 from proxy.rules.pack import Pack
 from proxy.rules.pack_words import Approval
@@ -17,7 +17,7 @@ _ALWAYS_OPEN = (
 )
 
 
-def comparison_lines(found: Comparison, old: Pack, new: Pack) -> Iterator[str]:
+def comparison_lines(found: Compared, old: Pack, new: Pack) -> Iterator[str]:
     """Yield the lines for people."""
     yield (
         f"log: {_count(found.exchanges, 'exchange')}: {found.different} fire other rules, {found.same} the same, "
@@ -41,7 +41,7 @@ def comparison_lines(found: Comparison, old: Pack, new: Pack) -> Iterator[str]:
         yield f"note: {note}"
 
 
-def comparison_document(found: Comparison, old: Pack, new: Pack, unread: list[str]) -> dict[str, Any]:
+def comparison_document(found: Compared, old: Pack, new: Pack, unread: list[str]) -> dict[str, Any]:
     """Return the same for programs; `unread` is what could not be read of the log."""
     return {
         "exchanges": found.exchanges,
@@ -60,7 +60,7 @@ def comparison_document(found: Comparison, old: Pack, new: Pack, unread: list[st
     }
 
 
-def open_questions(found: Comparison, old: Pack, new: Pack) -> Iterator[str]:
+def open_questions(found: Compared, old: Pack, new: Pack) -> Iterator[str]:
     """Yield what the comparison cannot know."""
     yield from _ALWAYS_OPEN
     if any(rung.approval is not Approval.NONE for pack in (old, new) for rung in pack.ladder):

@@ -15,7 +15,7 @@ from proxy.cli.reading_logs import read_with_progress, unread
 from proxy.config import load_settings
 from proxy.detectors import field_table
 from proxy.errors import ConfigurationError
-from proxy.hindsight.comparing import Comparison, compare
+from proxy.hindsight.comparing import Compared, compare
 from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.rules.diff import Change, differences
 from proxy.rules.pack import Pack
@@ -64,7 +64,7 @@ def diff(
     raise typer.Exit(_EXIT_DIFFERENT if changes else 0)
 
 
-def _compared(packs: tuple[Pack, Pack], logs: Sequence[Path], archive: Path) -> tuple[Comparison, list[str]]:
+def _compared(packs: tuple[Pack, Pack], logs: Sequence[Path], archive: Path) -> tuple[Compared, list[str]]:
     """Return what the log says, and what could not be read of it."""
 
     def archived(digest: str) -> Pack | None:

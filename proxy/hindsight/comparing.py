@@ -55,7 +55,7 @@ class _Account:
 
 
 @dataclass(slots=True)
-class Comparison:
+class Compared:
     """What came of it. Every exchange is one of `same`, `different`, `unknown` and `not_judged`.
 
     `unknown` says why; `untold` in how many exchanges each rule or exemption could not be asked and might have
@@ -81,7 +81,7 @@ class Comparison:
 
 def compare(
     old: Pack, new: Pack, log: Iterable[Logged], table: FieldTable, archived: Callable[[str], Pack | None]
-) -> Comparison:
+) -> Compared:
     """Compare two packs over a log in its order; `archived` finds the pack of a digest, if it can be had."""
     comparing = _Comparing(old, new, table, archived)
     for logged in log:
@@ -99,7 +99,7 @@ class _Comparing:
         self._archived = archived
         self._read = read_by(old, new)
         self._sights: dict[tuple[str, frozenset[str]], Sight | None] = {}
-        self._found = Comparison()
+        self._found = Compared()
         self._accounts: dict[str, _Account] = {}
         self._starts: Counter[tuple[str, World]] = Counter()
         self._stops: Counter[tuple[str, World]] = Counter()
@@ -121,7 +121,7 @@ class _Comparing:
         else:
             self._compare(logged, seen, account)
 
-    def finish(self) -> Comparison:
+    def finish(self) -> Compared:
         """Return what came of it."""
         found = self._found
         changed = sorted({*self._starts, *self._stops})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from proxy.decisions.logged import Logged, read_logged
-from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE, UNTOLD, Comparison, Move, RuleChange, compare
+from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE, UNTOLD, Compared, Move, RuleChange, compare
 from proxy.rules.flags import World
 from proxy.rules.pack import Pack
 from tests.hindsight.traffic import PROBING, TABLE, Proxy, made
@@ -14,7 +14,7 @@ OLD = made(PROBING)
 EAGER = made(PROBING.replace("gte: 3", "gte: 2"))
 
 
-def comparison(proxy: Proxy, new: Pack, *others: Pack, old: Pack = OLD) -> Comparison:
+def comparison(proxy: Proxy, new: Pack, *others: Pack, old: Pack = OLD) -> Compared:
     archive = {pack.digest: pack for pack in others}
     return compare(old, new, proxy.log(), TABLE, archive.get)
 
