@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import re
 import select
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -95,7 +95,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     @property
     def untouched(self) -> bool:
         """Whether nothing has arrived since that the loop has not come to yet: an end, or an answer to nothing."""
-        return not self._arriving.poll(0)
+        transport: Any = self._transport
+        tls = transport.get_extra_info("ssl_object")  # it keeps what came beyond our room or while reading was paused
+        return not (self._arriving.poll(0) or (tls is not None and (tls.pending() or transport.get_read_buffer_size())))
 
     @property
     def read_to_end(self) -> bool:
@@ -236,11 +238,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep the first of each name; what comes behind the head is a trailer, which nobody needs."""
-        if self._head is None and self._headers.setdefault(name.lower(), value) is not value:
-            self._repeated(name.lower())
-
-    def _repeated(self, name: bytes) -> None:
-        if name == b"transfer-encoding":
+        name = name.lower()
+        if self._head is None and self._headers.setdefault(name, value) is not value and name == b"transfer-encoding":
             raise BrokenAnswer("two codings")
 
     def on_headers_complete(self) -> None:

@@ -14,10 +14,11 @@ import pytest
 from cryptography import x509
 
 from proxy.machine.event_loop import EventLoop
+from proxy.upstream.connection import read_room
 from tests.rig.authority import HERE, Authority, pem
 from tests.rig.raw_client import chunk
 from tests.rig.scripted_upstream import http
-from tests.upstream.test_pool import CALL, on_uvloop, pool_to, take
+from tests.upstream.test_pool import CALL, on_uvloop, pool_to, take, until
 
 BODY = bytes(range(256)) * 12_000  # more than is read ahead of whoever takes it
 FRAMINGS = {
@@ -28,8 +29,13 @@ FRAMINGS = {
 
 
 @asynccontextmanager
-async def answering(context: ssl.SSLContext, answer: bytes, *, goodbye: bool) -> AsyncIterator[int]:
-    """Answer each connection once and end it, with TLS's goodbye (close_notify) or by the socket's end alone."""
+async def answering(
+    context: ssl.SSLContext, answer: bytes, *, goodbye: bool = False, stays: bool = False
+) -> AsyncIterator[int]:
+    """Answer each connection once and end it, with TLS's goodbye (close_notify) or by the socket's end alone.
+
+    One that stays leaves the end to the other side.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -51,6 +57,8 @@ async def answering(context: ssl.SSLContext, answer: bytes, *, goodbye: bool) ->
                 tls.unwrap()
         writer.write(outgoing.read())
         await writer.drain()
+        if stays:
+            await reader.read()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -110,3 +118,28 @@ async def test_all_of_an_answer_comes_however_late_it_is_taken(
                 await asyncio.sleep(0.05)  # the upstream sends and ends as far as it can
             assert came == BODY
             pool.give(connection)
+
+
+@pytest.mark.parametrize("behind", [b"", http(200)], ids=["nothing", "another answer"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["a length", "chunks"])
+@on_uvloop
+async def test_what_comes_behind_an_answer_that_fills_a_read_is_the_answer_to_no_other_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bytes, *, chunked: bool
+) -> None:
+    """TLS has it then, in no turn of the loop yet, and the socket nothing any more."""
+    size = len(read_room())
+    head = [("Transfer-Encoding", "chunked")] if chunked else [("Content-Length", str(size))]
+    body = bytes(size - len(http(200, head)) - chunked * (len(chunk(bytes(size // 2)) + chunk(b"")) - size // 2))
+    head = head if chunked else [("Content-Length", str(len(body)))]
+    answer = http(200, head, chunk(body) + chunk(b"") if chunked else body)
+    assert len(answer) == size
+    context = trusted(tmp_path, monkeypatch, HERE)
+    async with answering(context, answer + behind, stays=True) as port, asyncio.timeout(10):
+        with pool_to(f"https://127.0.0.1:{port}") as pool:
+            connection = await take(pool, 10)
+            connection.send(CALL)
+            await connection.head()
+            await until(lambda: connection._complete)
+            assert await connection.read() == body
+            pool.give(connection)
+            assert (await take(pool, 10) is connection) == (not behind)
