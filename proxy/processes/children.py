@@ -116,7 +116,7 @@ class Worker:
         if self._beating is None or (self._beating.done() and self._beating.result()):
             self._missed = 0
             self._beating = asyncio.create_task(self._ask_beat())
-        elif self._line.owed != "switch":  # to load a pack takes a while
+        else:
             self._missed += 1
 
     async def _ask_beat(self) -> bool:

@@ -1,6 +1,6 @@
 """The line between the parent process and one of its workers: a socket pair with one JSON document a line.
 
-Laws: the parent asks, the worker answers, in order but for a `switch`, whose answer may come long after those to what
+Laws: the parent asks, the worker answers, by numbers, since the answer to a `switch` may come long after those to what
 was asked behind it; when the line closes, the other side is gone.
 """
 
@@ -31,9 +31,9 @@ class Line:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._asking = asyncio.Lock()
         self._asked = 0
-        self.owed = ""  # the question whose answer is still to come
+        self._awaited: dict[int, asyncio.Future[dict[str, Any]]] = {}  # answers, by the number of their question
+        self._listening: asyncio.Task[None] | None = None  # to answers, once there was a question
 
     @classmethod
     async def open(cls, end: socket.socket) -> Line:
@@ -60,16 +60,30 @@ class Line:
         return document
 
     async def ask(self, question: str, **values: object) -> dict[str, Any]:
-        """Send a question and return its answer. Raises LineClosed."""
-        async with self._asking:
-            self._asked += 1
-            self.owed = question
-            await self.send({"ask": question, "number": self._asked, **values})
-            # An earlier question may have been given up on before its answer came.
-            while (answer := await self.receive()).get("number") != self._asked:
-                pass
-            self.owed = ""
-            return answer
+        """Send a question and return its answer, whatever else is asked meanwhile. Raises LineClosed."""
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen())
+        self._asked += 1
+        number = self._asked
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._awaited[number] = answer
+        either: tuple[asyncio.Future[Any], ...] = (answer, self._listening)
+        try:
+            await self.send({"ask": question, "number": number, **values})
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self._awaited[number]
+        if not answer.done():
+            raise LineClosed
+        return answer.result()
+
+    async def _listen(self) -> None:
+        with suppress(LineClosed):
+            while True:
+                document = await self.receive()
+                answer = self._awaited.get(document["number"])
+                if answer is not None:  # else its question was given up on
+                    answer.set_result(document)
 
     def close(self) -> None:
         """Let go of this end."""

@@ -35,7 +35,8 @@ for question in map(json.loads, line):
     if question["ask"] == "drain":
         break
     told = {"stillgate_hunter_events_total": [[[], 1, []]], "stillgate_inflight": [[[], 1, []]]}
-    line.write(json.dumps({"number": question["number"], "snapshot": told}).encode() + b"\\n")
+    answer = {"number": question["number"], "snapshot": told, "pack_digest": question.get("pack_digest")}
+    line.write(json.dumps(answer).encode() + b"\\n")
 """
 
 
@@ -70,6 +71,18 @@ async def test_one_that_does_not_answer_is_missing_then_killed_and_started_again
     await until(lambda: two.missing() == [] and stopped not in two.pids)
     assert two.pids[1] == other
     assert [caplog.text.count(said) for said in ("a worker does not answer", "ended unasked")] == [1, 1]
+
+
+async def test_one_that_stands_still_while_it_is_to_switch_is_missing_and_killed_as_soon(two: Fleet) -> None:
+    stopped, other = two.pids
+    os.kill(stopped, signal.SIGSTOP)
+    switching = asyncio.create_task(two.switch("1" * 64))
+    async with asyncio.timeout(10):
+        await until(lambda: two.missing() == ["worker 0"])
+        await until(lambda: two.missing() == [] and stopped not in two.pids)
+        await switching
+    assert set(two.packs.values()) == {"1" * 64}
+    assert two.pids[1] == other
 
 
 async def test_one_that_hangs_while_it_ends_is_killed_and_started_again(

@@ -68,9 +68,10 @@ async def test_a_hunter_that_just_starts_when_all_ends_ends_first(tmp_path: Path
     assert not there.exists()
 
 
+@pytest.mark.parametrize("switches", [False, True])
 @pytest.mark.parametrize("comes_back", [False, True])
 async def test_a_hunter_that_stands_still_is_told_of_then_killed_and_started_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, comes_back: bool
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, comes_back: bool, switches: bool
 ) -> None:
     """It has no lease any more, and whoever takes over may be nobody."""
     monkeypatch.setattr("proxy.processes.children.BEAT_S", 0.05)
@@ -80,7 +81,8 @@ async def test_a_hunter_that_stands_still_is_told_of_then_killed_and_started_aga
     caplog.set_level("INFO")
     keeper = HunterKeeper(START, ANSWERS)
     keeping = asyncio.create_task(keeper.keep())
-    stopped = await _stood_still(keeper, caplog)
+    async with asyncio.timeout(10):
+        stopped = await _stood_still(keeper, caplog, "1" if switches else "0")
     if comes_back:
         os.kill(stopped, signal.SIGCONT)
         await until(lambda: "the hunter answers again" in caplog.text)
@@ -112,14 +114,16 @@ async def test_nobody_waits_for_a_hunter_that_stands_still(
     assert keeper.pid is None
 
 
-async def _stood_still(keeper: HunterKeeper, caplog: pytest.LogCaptureFixture) -> int:
-    """Start the hunter, let it stand still until that is noticed, and return its process."""
+async def _stood_still(keeper: HunterKeeper, caplog: pytest.LogCaptureFixture, pack: str = "0") -> int:
+    """Start the hunter, let it stand still, asked for a pack, until that is noticed, and return its process."""
     await keeper.switch("0" * 64, wanted=True)
     await until(lambda: keeper.pid is not None)
     stopped = keeper.pid
     assert stopped is not None
     os.kill(stopped, signal.SIGSTOP)
+    switching = asyncio.create_task(keeper.switch(pack * 64, wanted=True))
     await until(lambda: "the hunter does not answer" in caplog.text)
+    switching.cancel()
     return stopped
 
 
