@@ -64,7 +64,8 @@ async def _begun(program: Program) -> tuple[socket.socket, asyncio.subprocess.Pr
 class Worker:
     """One worker process, or another program that listens to the same words, seen from the parent."""
 
-    def __init__(self, process: asyncio.subprocess.Process, line: Line) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, line: Line) -> None:
+        self._name = name
         self._process = process
         self._line = line
         self.pid = process.pid
@@ -83,7 +84,7 @@ class Worker:
         except OSError as error:  # a limit of processes, files or memory is reached, which may pass
             what = f"{program.name} {start.worker} cannot be started here"
             raise ConfigurationError(f"{what}: {error.strerror}") from None
-        worker = cls(process, await Line.open(ours))
+        worker = cls(program.name, process, await Line.open(ours))
         try:
             await worker._line.send(start.to_json())
             async with asyncio.timeout(_START_S):
@@ -175,7 +176,7 @@ class Worker:
             async with asyncio.timeout(seconds + _END_S):
                 await self._process.wait()
         except TimeoutError:
-            get("parent").error("a worker did not end in time and is killed", pid=self.pid)
+            get("parent").error(f"a {self._name} did not end in time and is killed", pid=self.pid)
         await self.end()
 
     async def hurry(self) -> None:

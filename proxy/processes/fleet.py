@@ -86,8 +86,11 @@ class Fleet:
         return found
 
     async def close(self, seconds: float) -> None:
-        """Drain every worker and return once all have ended."""
+        """Drain every worker and return once all have ended; one that stands still is killed."""
         self._ending = True
+        for worker in self._workers.values():
+            if worker.silent >= _SILENT_S:
+                worker.kill()
         await asyncio.gather(*(worker.drain(seconds) for worker in self._workers.values()))
 
     async def hurry(self) -> None:

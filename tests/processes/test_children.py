@@ -8,6 +8,7 @@ from proxy.errors import ConfigurationError
 from proxy.processes.children import Program, Worker
 from proxy.start import Start
 
+START = Start(None, {}, "info", 0, "", "", "", None, "127.0.0.1", 0)
 # It fails as a program in Python does: its line is closed first, and what was wrong is printed while it ends.
 _FAILS = """
 import os, sys, time
@@ -16,23 +17,27 @@ time.sleep(0.3)
 os.write(2, b"what was wrong")
 sys.exit(1)
 """
+# Says that it serves, and never ends.
+_STAYS = """
+import socket, sys, time
+socket.socket(fileno=int(sys.argv[1])).send(b"{}\\n")
+time.sleep(60)
+"""
 
 
 async def test_a_program_that_fails_at_its_start_can_say_why_before_it_is_let_go_of(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    start = Start(
-        config=None,
-        overrides={},
-        log_level="info",
-        worker=0,
-        store_url="",
-        pack_digest="",
-        patterns_digest="",
-        stand_in_url=None,
-        host="127.0.0.1",
-        port=0,
-    )
     with pytest.raises(ConfigurationError, match="worker 0 did not start; see the messages above"):
-        await Worker.spawn(start, Program("worker", (sys.executable, "-c", _FAILS)))
+        await Worker.spawn(START, Program("worker", (sys.executable, "-c", _FAILS)))
     assert "what was wrong" in capfd.readouterr().err
+
+
+async def test_one_that_does_not_end_in_time_is_named_for_what_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("proxy.processes.children._END_S", 0.1)
+    hunter = await Worker.spawn(START, Program("hunter", (sys.executable, "-c", _STAYS)))
+    await hunter.drain(0.1)
+    assert not hunter.alive
+    assert "a hunter did not end in time and is killed" in caplog.text

@@ -85,6 +85,13 @@ async def test_one_that_stands_still_while_it_is_to_switch_is_missing_and_killed
     assert two.pids[1] == other
 
 
+async def test_no_stop_waits_for_one_that_stands_still(two: Fleet) -> None:
+    os.kill(two.pids[0], signal.SIGSTOP)
+    await until(lambda: two.missing() == ["worker 0"])
+    async with asyncio.timeout(10):
+        await two.close(30.0)
+
+
 async def test_one_that_hangs_while_it_ends_is_killed_and_started_again(
     two: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
