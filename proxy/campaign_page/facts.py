@@ -53,12 +53,12 @@ def read_facts(shown: Mapping[str, Any]) -> Facts:
         updated_at=shown["updated_at"],
         first_at=shown["first_at"],
         last_at=shown["last_at"],
-        exposure=Exposure(**shown["exposure"]),
+        exposure=Exposure(**_known(Exposure, shown["exposure"])),
         evidence=tuple(
             Evidence(entry["family"], entry["weight"], entry["sentence"], entry["numbers"])
             for entry in sorted(shown["evidence"], key=lambda entry: -entry["weight"])
         ),
-        templates=tuple(TemplateSize(**entry) for entry in shown["templates"]),
+        templates=tuple(TemplateSize(**_known(TemplateSize, entry)) for entry in shown["templates"]),
         hours=tuple(shown["hours"]),
         decisions=tuple(
             Decision(Said(entry["said"]), entry["by"], entry["at"], entry["why"]) for entry in shown["decisions"]
@@ -74,4 +74,9 @@ def percent(share: float) -> str:
 
 def _member(entry: Mapping[str, Any]) -> Member:
     links = tuple((kind, name) for kind, name in entry.get("links", ()))
-    return Member(**{**entry, "ties": tuple(entry["ties"]), "links": links})
+    return Member(**{**_known(Member, entry), "ties": tuple(entry["ties"]), "links": links})
+
+
+def _known(kind: type[Exposure | Member | TemplateSize], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a kind is made from: a newer proxy may tell more, and an older one leave out what has a default."""
+    return {name: entry[name] for name in kind._fields if name in entry or name not in kind._field_defaults}

@@ -51,13 +51,13 @@ def list_all(as_json: AsJson = False, config: Config = None, data: Data = None) 
     """List the tokens by name, without their secrets."""
     with told_plainly():
         found = AdminClient.of(config, data).ask("GET", "/tokens")["tokens"]
-    if as_json:
-        print_json(found)
-        return
-    table = Table("name", "role", "created", "state")
-    for token in found:
-        table.add_row(*map(cell, (token["name"], token["role"], day(token["created_at"]), state(token))))
-    print_table(table)
+        if as_json:
+            print_json(found)
+            return
+        table = Table("name", "role", "created", "state")
+        for token in found:
+            table.add_row(*map(cell, (token["name"], token["role"], day(token["created_at"]), state(token))))
+        print_table(table)
 
 
 @tokens.command()

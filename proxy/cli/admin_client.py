@@ -6,12 +6,13 @@ Law: a token comes from a file and goes to this machine or through TLS only.
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import orjson
@@ -56,7 +57,8 @@ class AdminClient:
     def ask(self, method: str, path: str, document: object = None, *, seconds: float = _TIMEOUT_S) -> Any:  # noqa: ANN401 - JSON, as its readers expect it
         """Return the answer's JSON, which may take so long. Raises AdminError with the words of the admin side.
 
-        Raises ConfigurationError if there are bytes in a text that are none, as from a terminal with other letters.
+        Who reads of it what is not there raises AdminError too: an older proxy may not tell that. Raises
+        ConfigurationError if there are bytes in a text that are none, as from a terminal with other letters.
         """
         try:
             body = None if document is None else orjson.dumps(document)
@@ -68,8 +70,8 @@ class AdminClient:
             headers = {**self._headers, "Content-Type": "application/json"} if body else self._headers
             connection.request(method, path, body, headers)
             response = connection.getresponse()
-            answer = orjson.loads(response.read())
-        except (OSError, http.client.HTTPException, orjson.JSONDecodeError):
+            answer = json.loads(response.read(), object_hook=_Members)
+        except (OSError, http.client.HTTPException, ValueError):
             said = f"no proxy answers at {self._place}; is `stillgate serve` running, with these settings?"
             raise AdminError(said) from None
         finally:
@@ -77,6 +79,13 @@ class AdminClient:
         if response.status >= 400:
             raise AdminError(_reason(answer, response.status))
         return answer
+
+
+class _Members(dict[str, Any]):
+    """An object of an answer."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise AdminError(f"the proxy is of another version than this command: it does not tell {name!r}")
 
 
 def _reason(answer: dict[str, Any], status: int) -> str:

@@ -36,15 +36,10 @@ def list_all(as_json: AsJson = False, config: Config = None, data: Data = None) 
     """List the campaigns, the one that was found last first."""
     with told_plainly():
         found = AdminClient.of(config, data).ask("GET", "/campaigns")["campaigns"]
-    if as_json:
-        print_json(found)
-        return
-    names = ("id", "rule", "accounts", "tenants", "since", "exchanges", "confidence", "sought", "state")
-    table = Table(*names)
-    for row in found:
-        cells = {**row, "since": day(row["first_at"]), "exchanges": row["exposure"]["exchanges"]}
-        table.add_row(*(cell(percent(row["confidence"]) if name == "confidence" else cells[name]) for name in names))
-    print_table(table)
+        if as_json:
+            print_json(found)
+        else:
+            _print_all(found)
 
 
 @campaigns.command()
@@ -67,14 +62,13 @@ def show(
         if html is not None:
             write_private(html, page(read_facts(found), now()).encode())
             typer.echo(f"wrote {html}")
-            return
-    if as_json:
-        print_json(found)
-        return
-    _print_facts(found)
-    _print_evidence(found["evidence"])
-    _print_hours(found["hours"])
-    _print_members(found["members"], found["accounts"])
+        elif as_json:
+            print_json(found)
+        else:
+            _print_facts(found)
+            _print_evidence(found["evidence"])
+            _print_hours(found["hours"])
+            _print_members(found["members"], found["accounts"])
 
 
 @campaigns.command()
@@ -128,6 +122,15 @@ def _path(campaign: str) -> str:
     if not campaign or len(campaign) > _ID_CHARS or not campaign.isprintable() or " " in campaign:
         raise ConfigurationError(f"{campaign!r} is no id of a campaign")
     return f"/campaigns/{quote(campaign, safe='')}"
+
+
+def _print_all(found: Iterable[dict[str, Any]]) -> None:
+    table = Table("id", "rule", "accounts", "tenants", "since", "exchanges", "confidence", "sought", "state")
+    for row in found:
+        sizes = (row["accounts"], row["tenants"], day(row["first_at"]), row["exposure"]["exchanges"])
+        told = (row["id"], row["rule"], *sizes, percent(row["confidence"]), row["sought"], row["state"])
+        table.add_row(*map(cell, told))
+    print_table(table)
 
 
 def _print_facts(found: dict[str, Any]) -> None:

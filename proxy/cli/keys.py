@@ -68,14 +68,14 @@ def list_all(
     with told_plainly():
         found = AdminClient.of(config, data).ask("GET", "/keys")["keys"]
         found = [key for key in found if account is None or key["account"] == account]
-    if as_json:
-        print_json(found)
-        return
-    table = Table(Column("id", min_width=_ID_COLUMNS), "account", "tenant", "plan", "ends in", "issued", "state")
-    for key in found:
-        cells = (key["id"], key["account"], key["tenant"], key["plan"], key["hint"], day(key["issued_at"]), state(key))
-        table.add_row(*map(cell, cells))
-    print_table(table)
+        if as_json:
+            print_json(found)
+            return
+        table = Table(Column("id", min_width=_ID_COLUMNS), "account", "tenant", "plan", "ends in", "issued", "state")
+        for key in found:
+            whose = (key["id"], key["account"], key["tenant"], key["plan"])
+            table.add_row(*map(cell, (*whose, key["hint"], day(key["issued_at"]), state(key))))
+        print_table(table)
 
 
 @keys.command()

@@ -96,7 +96,10 @@ def _asked(config: Path | None, data: Path | None, exchange: str, why: str) -> l
     if not re.fullmatch("[A-Za-z0-9_]{1,80}", exchange):
         raise ConfigurationError(f"{exchange!r} is no id of an exchange")
     answer = AdminClient.of(config, data).ask("POST", f"/samples/{exchange}/read", {"reason": why})
-    return [Envelope(**{**each, "sealed": base64.b64decode(each["sealed"])}) for each in answer["samples"]]
+    return [
+        Envelope(each["exchange"], each["time"], each["key"], base64.b64decode(each["sealed"]))
+        for each in answer["samples"]
+    ]
 
 
 def _opened(found: Sequence[Envelope], private: SampleKey) -> tuple[Envelope, Content]:

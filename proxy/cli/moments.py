@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 
 from proxy.errors import ConfigurationError
 
@@ -62,7 +63,7 @@ def day(seconds: float) -> str:
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def state(row: dict[str, object]) -> str:
+def state(row: Mapping[str, object]) -> str:
     """Return whether a key or token works, from its `disabled` and `expires_at`."""
     expires_at = row["expires_at"]
     if row["disabled"]:

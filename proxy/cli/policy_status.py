@@ -23,10 +23,10 @@ def status(*, as_json: AsJson = False, config: Config = None, data: Data = None)
     """
     with told_plainly():
         found = AdminClient.of(config, data).ask("GET", "/policy")
-    if as_json:
-        print_json(found)
-        return
-    _show(found)
+        if as_json:
+            print_json(found)
+        else:
+            _show(found)
 
 
 def _show(found: dict[str, Any]) -> None:

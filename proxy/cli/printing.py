@@ -45,14 +45,15 @@ def escaped(text: str) -> str:
 
 
 def print_row(row: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print a key or token: each of its facts, and whether it works."""
+    """Print a key or token: each of its facts but its secret, and whether it works."""
     if as_json:
         print_json(row)
         return
     table = Table(show_header=False)
     for name, value in row.items():
-        table.add_row(name, cell(_fact(name, value)))
-    table.add_row("state", state(dict(row)))
+        if name != "secret":
+            table.add_row(name, cell(_fact(name, value)))
+    table.add_row("state", state(row))
     print_table(table)
 
 
@@ -76,6 +77,6 @@ def print_minted(row: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(row)
         return
-    print_row({name: value for name, value in row.items() if name != "secret"}, as_json=False)
+    print_row(row, as_json=False)
     typer.echo("The secret, shown this once:", err=True)
     typer.echo(row["secret"])

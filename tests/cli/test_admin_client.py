@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -71,3 +74,47 @@ def test_nobody_at_the_other_end_is_said_with_the_place() -> None:
 def test_letters_of_another_terminal_are_said_to_be_none(words: list[str], complaint: str) -> None:
     told = CliRunner().invoke(app, words, env={URL_VARIABLE: "http://127.0.0.1:1"})
     assert (told.exit_code, complaint in told.stderr) == (1, True)
+
+
+class _Older(BaseHTTPRequestHandler):
+    """A proxy that tells as little as can be."""
+
+    def do_GET(self) -> None:
+        body = b'{"campaigns": [{}], "flags": [{}], "keys": [{}], "tokens": [{}], "samples": [{}]}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def older() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Older) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("campaigns list", "campaigns show c", "campaigns show c --html page", "campaigns export c --to lines"),
+        *("campaigns dismiss c --why x", "campaigns confirm c --why x", "flags list", "flags show account a"),
+        *("keys list", "keys show k_1", "keys create --account a", "admin tokens list", "policy status"),
+        *("policy rollback --why x", "log pseudonym a --why x"),
+    ],
+)
+def test_a_proxy_that_does_not_tell_what_a_verb_shows_is_said_to_be_of_another_version(
+    older: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(app, words.split(), env={URL_VARIABLE: older})
+    assert told.exit_code == 1
+    assert told.stderr.startswith("stillgate: the proxy is of another version than this command: it does not tell '")
+    assert not list(tmp_path.iterdir())
