@@ -24,6 +24,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 _MAX_BARE_BYTES = 65_536
 # Of a body, what waits to be taken before the socket is left alone.
 READ_BYTES = 16_384
+_LONG_CALL_BYTES = 65_536  # more than a loop keeps for a full socket before it holds writers up
 _READ_MORE_BYTES = 32_768  # that one read brings at most; left to itself, a loop takes 256 kB at once
 _SWITCHING_PROTOCOLS = 101
 _INTERIM, _FINAL = 100, 200  # codes between them announce another head
@@ -111,6 +112,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             raise BrokenAnswer("lost before it was used")
         self._begin()
         self._complete = False
+        if len(call) > _LONG_CALL_BYTES:
+            self._transport.write(memoryview(call)[:-1])
+            call = call[-1:]  # TLS keeps only what comes once the socket is full, so by this we see that it is
         self._transport.write(call)
 
     async def head(self) -> AnswerHead:
@@ -127,9 +131,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         """Return what came of the body since the last read, b"" at its end. Raises as `head` does, after `within`."""
         if not self._pieces:
             await self._body(within)
-        data = b"".join(self._pieces)
-        self._pieces = []
-        self._waiting_bytes = 0
+        data, self._pieces, self._waiting_bytes = b"".join(self._pieces), [], 0
         if self._complete and self._paused:
             self._read_on()  # what comes behind an answer is to be seen before the next call
         return data

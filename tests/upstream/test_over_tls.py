@@ -143,3 +143,36 @@ async def test_what_comes_behind_an_answer_that_fills_a_read_is_the_answer_to_no
             assert await connection.read() == body
             pool.give(connection)
             assert (await take(pool, 10) is connection) == (not behind)
+
+
+@on_uvloop
+async def test_a_connection_on_which_a_part_of_its_call_still_waits_is_not_lent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upstream that answers by the head alone, and may read no more or end the connection for it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"X-Read: yes" in head:
+            await reader.readexactly(len(body))
+        writer.write(http(429, [("Content-Length", "0")]))
+        await over.wait()
+        writer.close()
+
+    over, body = asyncio.Event(), 5 * BODY  # more than sockets take
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=trusted(tmp_path, monkeypatch, HERE))
+    async with asyncio.timeout(10):
+        with pool_to(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as pool:
+            for read in ("yes", "no"):
+                connection = await take(pool, 10)
+                head = f"POST / HTTP/1.1\r\nHost: a\r\nX-Read: {read}\r\nContent-Length: {len(body)}\r\n\r\n"
+                connection.send(head.encode() + body)
+                assert (await connection.head()).status == 429
+                assert await connection.read() == b""
+                pool.give(connection)
+                again = await take(pool, 10)
+                assert (again is connection) == (read == "yes")
+                again.abort()
+                pool.give(again)
+    over.set()
+    server.close()
