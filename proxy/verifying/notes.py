@@ -126,10 +126,16 @@ def _position(line: str) -> Position:
 
 
 def split_notes(text: str) -> Iterator[str]:
-    """Yield the notes of a file that holds them one after the other, as they are or as lines of standard output."""
-    for part in re.split(rf"(?m)^(?={re.escape(BODY)}$|{re.escape(_WRAPPED)})", text):
+    """Yield the notes of a file that holds them one after the other, as they are or as lines of standard output.
+
+    What else a process says between such lines is passed over: containers and journals keep all its output together.
+    """
+    before, *parts = re.split(rf"(?m)^(?={re.escape(BODY)}$|{re.escape(_WRAPPED)})", text)
+    if not parts or not parts[0].startswith(_WRAPPED):
+        parts.insert(0, before)
+    for part in parts:
         if part.startswith(_WRAPPED):
-            yield _unwrapped(part)
+            yield _unwrapped(part.partition("\n")[0])
         elif part.strip():
             yield part.rstrip("\n") + "\n"
 

@@ -55,3 +55,21 @@ def test_a_note_that_says_of_another_writer_what_cannot_be_read_is_none(other: s
     assert read_checkpoint("\n".join([*head, f"other host-1 7 {'0' * 64}"])).others[0].seq == 7
     with pytest.raises(NoteError, match="other writers"):
         read_checkpoint("\n".join([*head, other]))
+
+
+async def test_what_else_a_process_says_is_passed_over_as_where_all_its_output_is_kept_together(
+    log: tuple[Path, Path],
+) -> None:
+    path, kept = log
+    first, *others = lines_of(kept)
+    said = b'{"event":"serving","level":"info"}\n\nStillgate guards a stand-in model.\n'
+    kept.write_bytes(said + first + said + said.join(others) + said)
+    assert checked(path, key=public_key(path), kept=(kept,)).findings == ()
+    path.write_bytes(b"".join(lines_of(path)[:-30]))
+    assert damages(checked(path, key=public_key(path), kept=(kept,)))[0][0] is Damage.CUT
+
+
+async def test_a_file_that_holds_no_checkpoint_at_all_is_named(log: tuple[Path, Path]) -> None:
+    path, kept = log
+    kept.write_bytes(b"".join(b"2026-11-28T09:00:00Z " + line for line in lines_of(kept)))
+    assert damages(checked(path, key=public_key(path), kept=(kept,))) == [(Damage.REWRITTEN, 1)]
