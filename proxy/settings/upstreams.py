@@ -24,7 +24,9 @@ from proxy.settings.types import (
 class Upstream(StrictModel):
     """One model API."""
 
-    url: Origin = Field(description="Its http or https origin, with a base path if it has one.")
+    url: Origin = Field(
+        description="Its http or https origin, with what else comes before paths such as /v1/chat/completions."
+    )
     credential_file: ExistingFile | None = Field(None, description="The file that holds our credential for it.")
     dialects: tuple[DialectName, ...] = Field(
         (), description="The APIs that it speaks, so that no call in another is rerouted to it; without any, all."

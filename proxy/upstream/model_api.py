@@ -15,6 +15,7 @@ from yarl import URL
 from proxy.clients.answers import VIA
 from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
+from proxy.upstream.complaint import Complaint
 from proxy.upstream.connection import AnswerHead, BrokenAnswer, UpstreamConnection
 from proxy.upstream.pool import Pool
 from proxy.upstream.retry_after import wait_asked
@@ -29,6 +30,7 @@ _USUAL_TYPE = "application/json"
 # A value with anything else in it is left out: it could end its line, or be read in two ways.
 _SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
 _SWEEP_S = 0.25
+_SUCCESS = 200
 _RETRY_S = 1
 
 
@@ -136,6 +138,7 @@ class Upstream:
         )
         self._pool = Pool(self._url, room, origin.connect)
         self._heads: dict[tuple[str, bool], str] = {}
+        self._complaint = Complaint(origin.name, asyncio.get_running_loop().time)
 
     @property
     def name(self) -> str:
@@ -185,8 +188,10 @@ class Upstream:
             message, status = "Too many requests wait for the model right now.", dialect.overloaded_status
             raise Unavailable(message, code="overloaded", status=status, retry_after=_RETRY_S) from None
         except TimeoutError:
+            self._complaint.of("no connection in time")
             raise UpstreamConnectTimeout("The model API did not answer in time.") from None
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            self._complaint.of(f"no connection: {error}")
             raise UpstreamUnreachable("The model API cannot be reached.") from None
         try:
             connection.send(call)
@@ -196,8 +201,11 @@ class Upstream:
             if isinstance(error, TimeoutError):
                 raise UpstreamTimeout("The model API did not answer in time.") from None
             if isinstance(error, BrokenAnswer):
+                self._complaint.of("no valid answer")
                 raise UpstreamFailed("The model API did not give a valid answer.") from None
             raise
+        if answer.status != _SUCCESS:
+            self._complaint.of_status(answer.status)
         return answer
 
     def _head(self, dialect: Dialect, *, stream: bool) -> str:

@@ -18,6 +18,13 @@ from proxy.upstream.served_model import ServedModel
 
 CHAT, MESSAGES = (dialects()[path] for path in ("/v1/chat/completions", "/v1/messages"))
 
+WHY = {  # what operators are told
+    "of a name that no one has": "no connection: ",
+    "refused": "no connection: [Errno 111]",
+    "TLS where there is none": "no connection: [SSL: WRONG_VERSION_NUMBER]",
+    "full": "no connection in time",
+}
+
 
 @contextmanager
 def nowhere(kind: str) -> Iterator[str]:
@@ -77,7 +84,7 @@ class _Speaking:
     ],
 )
 async def test_it_is_one_error_that_names_no_place_and_room_is_left_for_the_next(
-    kind: str, error: type[UpstreamFailed]
+    kind: str, error: type[UpstreamFailed], caplog: pytest.LogCaptureFixture
 ) -> None:
     with nowhere(kind) as url:
         upstream = Upstream(Origin("default", url, "canary-secret", 0.2, 5.0, 5.0, 60.0, connections=1, patience=0.1))
@@ -91,6 +98,10 @@ async def test_it_is_one_error_that_names_no_place_and_room_is_left_for_the_next
                 assert not any(word in told for word in ("127.0.0.1", "example", "canary", "http", "Errno", "SSL"))
         assert len(begun) == 3
         upstream.close()
+    (told,) = caplog.messages  # of all three, the first
+    assert WHY[kind] in told
+    assert "'upstream': 'default'" in told
+    assert "canary" not in told
 
 
 @pytest.mark.parametrize("kind", ["refused", "full"])
