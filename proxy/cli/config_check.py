@@ -17,7 +17,7 @@ from proxy.clock import SystemClock
 from proxy.config import Settings, load_settings
 from proxy.decisions.signing import load_signer
 from proxy.dialects import dialects
-from proxy.documents.problem import Problem, Unreadable, YamlProblems, has_errors
+from proxy.documents.problem import Problem, Severity, Unreadable, YamlProblems, has_errors
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.rules.pack_loading import check_pack
@@ -43,7 +43,17 @@ def check(
     exit_code, settings = 0, None
     try:
         settings = load_settings(config, {})
-        checks = (_of_folders, _of_secrets, _of_own_keys, _of_store, _of_issuers, _of_trace, _of_dialects, _of_pack)
+        checks = (
+            _of_folders,
+            _of_secrets,
+            _of_own_keys,
+            _of_store,
+            _of_upstreams,
+            _of_issuers,
+            _of_trace,
+            _of_dialects,
+            _of_pack,
+        )
         problems = [problem for check_of in checks for problem in check_of(settings)]
     except YamlProblems as wrong:
         problems = list(wrong.problems)
@@ -111,6 +121,14 @@ def _of_store(settings: Settings) -> Iterator[Problem]:
         except ConfigurationError as error:
             file, _, message = str(error).partition(": ")
             yield Problem(file, 0, 0, message)
+
+
+def _of_upstreams(settings: Settings) -> Iterator[Problem]:
+    """Yield what SDKs have at the end of their base URL, where a call's path begins with it: nothing is there twice."""
+    for name, upstream in settings.upstreams.items():
+        if upstream.url.endswith("/v1"):
+            message = f"upstreams.{name}.url: ends in /v1, and calls are sent to {upstream.url}/v1/...: leave it out"
+            yield Problem("settings", 0, 0, message, severity=Severity.WARNING)
 
 
 def _of_issuers(settings: Settings) -> Iterator[Problem]:

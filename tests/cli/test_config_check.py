@@ -53,6 +53,15 @@ def test_good_settings_are_summed_up_and_nothing_is_made(folder: Path) -> None:
     assert sorted(folder.iterdir()) == before
 
 
+def test_a_version_that_would_stand_twice_in_a_calls_path_is_warned_of(folder: Path) -> None:
+    change(folder / "stillgate.yaml", "https://api.example.com", "https://api.example.com/v1/")
+    result = run(folder)
+    assert result.exit_code == 0
+    assert "warning: upstreams.main.url: ends in /v1, and calls are sent to https://api.example.com/v1/v1/..." in (
+        result.stdout
+    )
+
+
 def test_a_collector_without_the_libraries_that_speak_to_it_is_shown_with_the_fix(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
