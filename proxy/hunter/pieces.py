@@ -66,8 +66,11 @@ def one_list(case: Case) -> bool:
     questions, accounts = case.rows["question"], case.rows["account"]
     least = _ON_A_LIST * len(case.members)
     asked = np.flatnonzero(questions != 0)
-    begun = bool(len(asked) > _HALF * len(questions)) and _begun(case, questions[asked], case.rows["at"][asked])
-    if not begun:
+    stay = _begun(case, questions[asked], case.rows["at"][asked])
+    begun = int(stay.sum()) > _HALF * len(questions)
+    if begun:
+        asked = asked[stay]
+    else:
         # A question that so many ask stands in as many rows, and so do all together that are alike in some bits.
         alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)
         asked = asked[(np.bincount(alike, minlength=1) >= least)[alike]]
@@ -80,15 +83,16 @@ def one_list(case: Case) -> bool:
     return bool(listed.sum() > _HALF * len(questions))
 
 
-def _begun(case: Case, questions: NDArray[np.uint64], at: NDArray[np.floating[Any]]) -> bool:
-    """Tell whether they are at the beginning of a list, each at another place of it.
+def _begun(case: Case, questions: NDArray[np.uint64], at: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return which of these are asked from a list at whose beginning they are, each at another place of it.
 
     Then most of what is asked was asked earlier and is again. Of work that is dealt out, what was sampled as often as
     it should be is asked no more. And there are fewer such questions than accounts, which leaves none to be divided.
     """
-    later = at > np.median(at)
+    later = at > np.median(at) if len(at) else np.zeros(0, np.bool_)
     stay = np.intersect1d(questions[later], questions[~later])
-    return len(stay) <= len(case.members) and bool(np.isin(questions, stay).sum() > _HALF * len(questions))
+    found: NDArray[np.bool_] = np.isin(questions, stay) & (len(stay) <= len(case.members))
+    return found
 
 
 def _works_through(accounts: Numbers, by_question: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -255,6 +255,16 @@ def canned(world: World) -> None:
         world.ask(accounts[number], at, ("canned", 24), (f"material-{n}", 14), question=f"go on {n % 3}", output=1200)
 
 
+def asked_again(world: World) -> None:
+    """Conversations about anything, each gone on with by the same three questions; nothing shared."""
+    accounts = _accounts(world, 60, within_days=14)
+    for n, (number, at) in enumerate(world.by_turns(60, 5)):
+        talk = (f"talk-{n}", 12)
+        world.ask(accounts[number], at, output=800)
+        for turn in range(3):
+            world.ask(accounts[number], at + 40 + 40 * turn, talk, ("again", 16), question=f"go on {turn}", output=800)
+
+
 def growing_pool(world: World) -> None:
     """Raw questions and a pool again, but half of the accounts begin to work on the second day."""
     accounts = _accounts(world, 60, within_days=60, cards=10, proxies=12)

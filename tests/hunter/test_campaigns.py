@@ -18,6 +18,7 @@ from tests.hunter.campaigns import (
     CAMPAIGNS,
     REASONING,
     arriving,
+    asked_again,
     bought,
     fixed,
     from_a_collection,
@@ -114,6 +115,13 @@ def test_accounts_that_arrive_one_by_one_are_found_although_the_first_have_sent_
     ordinary(world)
     arriving(world)
     outcome = run(in_order(world), world.guilty, every_s=12 * HOUR_S)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_who_goes_on_with_ever_new_talks_by_a_few_questions_works_through_no_list(seed: int) -> None:
+    outcome = _hunted(asked_again, seed)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
 
