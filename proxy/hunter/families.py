@@ -22,7 +22,7 @@ from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats, beyond, dealt_out, excess, excess_of
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
-from proxy.hunter.pieces import exchanges_in_a_sitting, one_list
+from proxy.hunter.pieces import exchanges_in_a_sitting, have_served, one_list
 from proxy.hunter.pools import pools
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
@@ -144,11 +144,12 @@ def even_volume(case: Case) -> list[Evidence]:
     # Of those who fit however much they send: members are chosen by that as well, and would be even for it.
     if not len(case.alike):
         return []
-    there = _there(case)
-    counts = np.maximum(1, np.rint(case.sent)).astype(np.int64)
+    served = have_served(case)
+    there, sent = _there(case)[served], case.sent[served]
+    counts = np.maximum(1, np.rint(sent)).astype(np.int64)
     weight = dealt_out(counts, case.usual.shape, there)
     if weight > 0:
-        sittings = np.maximum(1, np.rint(case.sent / exchanges_in_a_sitting(case))).astype(np.int64)
+        sittings = np.maximum(1, np.rint(sent / exchanges_in_a_sitting(case)[served])).astype(np.int64)
         weight = min(weight, dealt_out(sittings, case.usual.shape, there))
         if weight <= 0 or one_list(case):
             return []

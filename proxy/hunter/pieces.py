@@ -32,8 +32,10 @@ _ACCOUNT = (1 << 32) - 1
 _PAUSE_S = 600
 _SITTING_S = 1800
 _SECONDS_BITS = 40
+_NEARLY_LONGEST = 0.95  # of the times from first to last
 # People rest for so many hours of a day, in which they use a thing by so much less often.
 _HOURS, _REST_HOURS, _AT_REST = 24, 8, 0.3
+_SEEN = 8  # accounts by whom it is known whether they come back
 _ONLY = 0.9  # who sends other things besides may do that at hours of his own
 
 
@@ -56,6 +58,18 @@ def exchanges_in_a_sitting(case: Case) -> Floats:
     held = np.bincount(accounts, minlength=known)[case.alike]
     found: Floats = np.where(many > 0, held / np.maximum(many, 1), len(moments) / float(sittings.sum()))
     return found
+
+
+def have_served(case: Case) -> NDArray[np.bool_]:
+    """Tell which of those alike have been at it for as long as others ever are, if most have; or else all.
+
+    Accounts that relieve each other are each at work for a while only, and whoever has just begun has yet to send what
+    the others did. Of those who stay hardly any has been there for as long as they are.
+    """
+    rows = case.accounts.rows
+    first, last = rows["first"][case.alike], rows["last"][case.alike]
+    served: NDArray[np.bool_] = case.ended - first >= np.quantile(last - first, _NEARLY_LONGEST)
+    return served if 2 * int(served.sum()) >= len(served) else np.ones(len(served), np.bool_)
 
 
 def one_list(case: Case) -> bool:
@@ -123,11 +137,28 @@ def rest_apart(case: Case) -> float:
     place[only] = np.arange(len(only))
     place = place[rows["account"]]
     cells = distinct(hour_of(rows["at"][place >= 0]) << 32 | place[place >= 0])
-    hours = np.bincount((cells & _ACCOUNT) * _HOURS + (cells >> 32) % _HOURS, minlength=len(only) * _HOURS)
-    active = hours.reshape(len(only), _HOURS).astype(np.float64)
+    hours, places = cells >> 32, cells & _ACCOUNT
+    active = np.bincount(places * _HOURS + hours % _HOURS, minlength=len(only) * _HOURS).reshape(len(only), _HOURS)
+    active = active[_may_rest(hours, places, len(only))].astype(np.float64)
     since = (np.arange(_HOURS) - np.arange(_HOURS)[:, None]) % _HOURS  # of each hour, since each when one may lie down
     awake = np.where(since < _REST_HOURS, _AT_REST, 1.0)
     usual = active.sum(axis=0) / max(1.0, active.sum())
     weights = active @ np.log(awake).T - active.sum(axis=1)[:, None] * np.log(np.maximum(awake @ usual, _AT_REST))
-    apart = float(np.logaddexp.reduce(weights, axis=1).sum() - len(only) * math.log(_HOURS))
+    apart = float(np.logaddexp.reduce(weights, axis=1).sum() - len(active) * math.log(_HOURS))
     return min(0.0, apart) if mixed else apart
+
+
+def _may_rest(hours: NDArray[np.int64], places: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
+    """Tell of each of so many whether the hours in which he is not there may be those in which he rests.
+
+    Given are the hours in which they were there, in order, with who it was. Whoever rests comes back. So if most of
+    those who came a day and a half ago or longer were gone for good before the day was over, they are relieved by
+    others, and it is so of those only who came back.
+    """
+    came, went = np.full(count, np.iinfo(np.int64).max), np.zeros(count, np.int64)
+    np.minimum.at(came, places, hours)
+    np.maximum.at(went, places, hours)
+    back = went - came >= _HOURS - _REST_HOURS
+    known = came <= hours.max(initial=0) - 3 * _HOURS // 2
+    relieved = _SEEN <= int(known.sum()) > 2 * int((known & back).sum())
+    return back if relieved else np.ones(count, np.bool_)

@@ -116,6 +116,14 @@ def relieved(world: World) -> None:
             world.ask(account, at, ("relieved", 24), output=1400, asked=REASONING)
 
 
+def rotating(world: World) -> None:
+    """Each account is at work for half a day, and then the next ones are; nothing shared, and nothing asked for."""
+    half_days = int(2 * world.days)
+    for n, account in enumerate(_accounts(world, 25 * half_days, within_days=20)):
+        for at in START + (n // 25 + world.rng.random(world.rng.poisson(16))) * DAY_S / 2:
+            world.ask(account, at, ("rotating", 24), output=900)
+
+
 def no_template(world: World) -> None:
     """Raw questions that nobody asked before, by accounts that share cards and addresses."""
     accounts = _accounts(world, 50, within_days=60, cards=9, proxies=10)

@@ -26,6 +26,7 @@ from tests.hunter.campaigns import (
     judges_of_two_months,
     no_template,
     relieved,
+    rotating,
     two_texts,
     unevenly_pooled,
     varied,
@@ -154,6 +155,17 @@ def test_accounts_that_relieve_each_other_day_by_day_are_found_by_what_all_ask_f
     ordinary(world)
     relieved(world)
     outcome = run(in_order(world), world.guilty, every_s=every_h * HOUR_S)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+    _is_sound(outcome)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_accounts_that_work_half_a_day_each_are_named_though_none_comes_back(seed: int) -> None:
+    world = World(seed, days=4)
+    ordinary(world)
+    rotating(world)
+    outcome = run(in_order(world), world.guilty, every_s=3 * HOUR_S)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
     _is_sound(outcome)

@@ -24,7 +24,7 @@ from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
-from proxy.hunter.pieces import exchanges_in_a_sitting, one_list, rest_apart
+from proxy.hunter.pieces import exchanges_in_a_sitting, have_served, one_list, rest_apart
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
@@ -372,6 +372,32 @@ def test_who_goes_by_one_rhythm_does_not_rest_apart(hours: range) -> None:
     assert _of("volume", weigh(case)) > 4
     nobody = replace(case, rows={name: column[:0] for name, column in case.rows.items()})
     assert rest_apart(nobody) == pytest.approx(0, abs=1e-9)
+
+
+def test_who_never_comes_back_does_not_rest() -> None:
+    case = _Scene(each=12).case()
+    turn = 12 * 3600.0
+    moments = [_NOW + turn * (5 * place // _MEMBERS - 5 + n / 12) for place in range(_MEMBERS) for n in range(12)]
+    order = np.argsort(case.rows["account"], kind="stable")
+    case.rows["at"][order] = moments
+    assert rest_apart(case) == 0, "each works for half a day, and then the next ones do"
+    early = case.rows["at"] < _NOW - 3 * turn
+    first_day = replace(case, rows={name: column[early] for name, column in case.rows.items()})
+    assert rest_apart(first_day) > 10, "whether they come back is yet to be seen"
+
+
+def test_who_has_just_begun_has_yet_to_send_what_others_did() -> None:
+    case = _Scene(each=12).case()
+    rows = case.accounts.rows
+    first, last, half = rows["first"][case.members], rows["last"][case.members], _MEMBERS // 2
+    rows["first"][case.members], rows["last"][case.members] = _NOW - _DAY_S, _NOW - _DAY_S / 2
+    rows["first"][case.members[half:]] = rows["last"][case.members[half:]] = _NOW
+    assert have_served(case).tolist() == [place < half for place in range(_MEMBERS)]
+    just_begun = replace(case, sent=np.where(have_served(case), case.sent, 1.0))
+    assert _only(even_volume(just_begun)).weight > 4
+    rows["first"][case.members], rows["last"][case.members] = first, last
+    assert have_served(case).all(), "hardly any was there for as long as it takes"
+    assert _only(even_volume(just_begun)).weight < 0
 
 
 def test_who_uses_one_tool_by_day_is_even_for_its_sake() -> None:
