@@ -25,6 +25,7 @@ from proxy.hunter.ids import Numbers
 _ON_A_LIST = 0.2
 _ALL_BUT_BITS = np.uint64(64 - 16)
 _HALF = 0.5
+_OFTEN = 0.1
 _TRIED = 3  # times that anybody may try one question
 _ACCOUNT = (1 << 32) - 1
 # Whoever reads an answer goes on within some minutes; whoever was away for longer has come anew. And whoever goes on
@@ -89,6 +90,8 @@ def one_list(case: Case) -> bool:
         alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)
         asked = asked[(np.bincount(alike, minlength=1) >= least)[alike]]
     values, place = np.unique(questions[asked], return_inverse=True)
+    if _drawn(accounts[asked], place, case.rows["at"][asked]):
+        return False
     pairs = distinct(place.astype(np.int64) << 32 | accounts[asked])
     listed = _works_through(accounts[asked], pairs & _ACCOUNT)[accounts[asked]]
     if not begun:
@@ -107,6 +110,26 @@ def _begun(case: Case, questions: NDArray[np.uint64], at: NDArray[np.floating[An
     stay = np.intersect1d(questions[later], questions[~later])
     found: NDArray[np.bool_] = np.isin(questions, stay) & (len(stay) <= len(case.members))
     return found
+
+
+def _drawn(accounts: Numbers, questions: NDArray[np.intp], at: NDArray[np.floating[Any]]) -> bool:
+    """Tell whether each is dealt the questions of a pool by chance: he comes back to one, and then goes on to new ones.
+
+    Whoever works through a list tries a question until he is done with it, and may begin anew when he is through. So
+    one in ten exchanges would be a lot for what he goes back to, and so is half of what chance would bring.
+    """
+    order = np.lexsort((at, accounts))
+    who, what = accounts[order].astype(np.int64), questions[order]
+    _, firsts = np.unique(who << 32 | what, return_index=True)
+    new = np.zeros(len(order), np.bool_)
+    new[firsts] = True
+    stays = (np.diff(who, prepend=-1) == 0) & (np.diff(what, prepend=-1) == 0)
+    ends = np.zeros(int(who.max(initial=0)) + 1, np.int64)
+    np.maximum.at(ends, who[new], np.flatnonzero(new))  # where each asks the last one that is new to him
+    back = int((~new & ~stays & (np.arange(len(order)) < ends[who])).sum())
+    times, pool = np.bincount(who), max(2, int(what.max(initial=0)) + 1)
+    by_chance = float((times + pool * np.expm1(times * np.log1p(-1 / pool))).sum())
+    return back > max(_HALF * by_chance, _OFTEN * len(order))
 
 
 def _works_through(accounts: Numbers, by_question: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -138,6 +138,13 @@ def resampled(world: World) -> None:
         world.ask(accounts[number], at, question=f"sampled-{world.rng.integers(150)}", output=1200)
 
 
+def small_pool(world: World) -> None:
+    """Fewer questions than accounts, each dealt out again and again, to whomever chance chooses."""
+    accounts = _accounts(world, 60, within_days=12)
+    for number, at in world.by_turns(60, 16):
+        world.ask(accounts[number], at, question=f"sampled-{world.rng.integers(45)}", output=1200)
+
+
 def relay(world: World) -> None:
     """A rival's own users, under its system prompt, by the hours of one country."""
     accounts = _accounts(world, 50, within_days=20, proxies=8)

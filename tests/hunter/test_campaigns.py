@@ -27,6 +27,7 @@ from tests.hunter.campaigns import (
     no_template,
     relieved,
     rotating,
+    small_pool,
     two_texts,
     unevenly_pooled,
     varied,
@@ -123,6 +124,13 @@ def test_accounts_that_arrive_one_by_one_are_found_although_the_first_have_sent_
 @pytest.mark.parametrize("seed", [1, 2])
 def test_who_goes_on_with_ever_new_talks_by_a_few_questions_works_through_no_list(seed: int) -> None:
     outcome = _hunted(asked_again, seed)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_questions_that_chance_deals_out_are_no_list_however_few_they_are(seed: int) -> None:
+    outcome = _hunted(small_pool, seed)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
 

@@ -316,6 +316,19 @@ def test_a_list_is_one_from_its_beginning_only_if_what_is_asked_was_asked_earlie
     assert not one_list(case)
 
 
+def test_who_comes_back_to_a_question_and_then_goes_on_to_new_ones_works_through_no_list() -> None:
+    case = _Scene(each=24).case()
+    rows, order = case.rows, np.lexsort((case.rows["at"], case.rows["account"]))
+    rows["question"][order] = 1 + np.tile([*range(12), *range(12)], _MEMBERS)
+    assert one_list(case), "through it a second time"
+    rows["question"][order] = 1 + np.tile(np.arange(24) // 2, _MEMBERS)
+    assert one_list(case), "two tries of each"
+    rows["question"][order] = 1 + np.tile([0, 1, 0, 1, 2, *range(2, 21)], _MEMBERS)
+    assert one_list(case), "once in a while"
+    rows["question"][order] = 1 + np.random.default_rng(1).integers(24, size=len(order))
+    assert not one_list(case), "as chance has it"
+
+
 def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
     scene = _Scene(each=12)
     case = scene.case()
