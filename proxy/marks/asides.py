@@ -19,7 +19,7 @@ from proxy.marks.joint_words import (
     UNSEEN_BEFORE,
     VERBS,
 )
-from proxy.marks.pieces import SIGNS, Piece
+from proxy.marks.runs import SIGNS, Piece
 from proxy.marks.words import words
 
 # What is added, by its first word, with the second ones.

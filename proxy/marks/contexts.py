@@ -7,23 +7,23 @@ wording.
 
 from __future__ import annotations
 
-CONTEXT_CHARS = 4  # of the shortest word that is content
+from collections import deque
 
 
 class Contexts:
     """The content words before a place, and the places that stood behind the nearest one already."""
 
-    __slots__ = ("_met", "earlier", "nearest")
+    __slots__ = ("_met", "nearest")
 
     def __init__(self) -> None:
-        self.nearest = ""
-        self.earlier = ""
+        self.nearest: deque[str] = deque(("", ""), maxlen=2)  # the nearest last
         self._met: set[tuple[str, str]] = set()
 
     def of(self, row: str) -> str:
         """Return the context of a row's next place: the nearest word, and if that is taken the one before it too."""
-        place = (row, self.nearest)
-        if place in self._met and self.earlier not in ("", self.nearest):
-            return f"{self.earlier} {self.nearest}"
+        earlier, nearest = self.nearest
+        place = (row, nearest)
+        if place in self._met and earlier not in ("", nearest):
+            return f"{earlier} {nearest}"
         self._met.add(place)
-        return self.nearest
+        return nearest

@@ -73,6 +73,7 @@ GOING_ON = SUBJECTS | CLAUSES | STARTING | words("it you there this these") - wo
 # A subject that, with one of the verbs, shows that a phrase before it has ended.
 LED = SUBJECTS | words("it you there it's you're there's you'll it'll this")
 FINITE = words("can could will would should may might must is are was were cannot can't won't wouldn't isn't aren't")
+JOINED = UNSEEN_BEFORE | OPENED | LED  # what a place is before, unless a sign or a verb is on its left
 AND = words("and or")
 NO_COMMA_BEFORE_BUT = words("nothing anything all none everything everyone not nobody no-one last can cannot can't")
 SHORT = words(  # with a verb

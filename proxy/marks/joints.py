@@ -33,7 +33,7 @@ from proxy.marks.joint_words import (
     UNSEEN_BEFORE,
     VERBS,
 )
-from proxy.marks.pieces import Piece
+from proxy.marks.runs import Piece
 
 THAT: Final = "that"
 THEN: Final = "then"
@@ -43,7 +43,6 @@ _PHRASE_WORDS = (2, 6)  # of an opening phrase
 _LEAST_WORDS = 4  # since the sentence began, before a comma is a matter of taste
 _SHORT_CHARS = 3  # of a word that may be a preposition or an abbreviation
 _AFTER_OPENING = OPENED | LED
-JOINED: Final = UNSEEN_BEFORE | _AFTER_OPENING  # what a place is before, unless a sign or a verb is on its left
 # Words behind which no phrase, no clause and no part of one has ended.
 _NO_PHRASE_ENDS = NESTING | VERBS | AND
 _NO_CLAUSE_ENDS = NESTING | AND
@@ -62,8 +61,9 @@ class Joint(NamedTuple):
 class Spot(NamedTuple):
     """What there is around the end of a word: the pieces on either side, the nearest last and first.
 
-    `since` counts the words since the sentence began and `said` has them while they are few; `nested` says that a
-    clause of it depends on another, `condition` that all of it so far is one, as "If it is".
+    `last` is the word that has ended, `word` the one that comes. `since` counts the words since the sentence began and
+    `said` has them while they are few; `nested` says that a clause of it depends on another, `condition` that all of it
+    so far is one, as "If it is".
     """
 
     left: Sequence[Piece]
@@ -72,25 +72,16 @@ class Spot(NamedTuple):
     said: Sequence[str]
     nested: bool
     condition: bool
-
-    @property
-    def last(self) -> Piece:
-        """The word that has ended."""
-        return self.left[-1]
-
-    @property
-    def word(self) -> str:
-        """The word that comes."""
-        return self.ahead[0].word
+    last: Piece
+    word: str
 
     def commas(self, row: str) -> Joint:
         """Return the place for a comma."""
         return Joint(row, COMMA, bool(self.last.trail))
 
 
-def may_be(last: Piece, following: Piece, said: Sequence[str], *, condition: bool) -> bool:
-    """Tell cheaply whether it is worth asking for a joint: mostly it is not."""
-    word = following.word
+def may_be(last: Piece, word: str, said: Sequence[str], *, condition: bool) -> bool:
+    """Tell cheaply whether it is worth asking for a joint before a word: mostly it is not."""
     if last.trail:
         if last.trail != COMMA:
             return word in GOING_ON
@@ -100,13 +91,13 @@ def may_be(last: Piece, following: Piece, said: Sequence[str], *, condition: boo
 
 
 def joint(spot: Spot) -> Joint | None:
-    """Return the place at a spot, if there is one."""
-    ahead = spot.ahead
-    if not spot.last.word or not ahead or not ahead[0].word or ahead[0].lead or "\n\n" in ahead[0].gap:
+    """Return the place at a spot between two words, if there is one."""
+    following = spot.ahead[0]
+    if following.lead or "\n\n" in following.gap:
         return None
     if spot.last.trail not in ("", COMMA):
         return _stop(spot)
-    for rule in _BEFORE.get(ahead[0].word, _OTHERWISE):
+    for rule in _BEFORE.get(spot.word, _OTHERWISE):
         found = rule(spot)
         if found is not None:
             return found

@@ -9,7 +9,8 @@ from collections.abc import Collection
 from typing import Final
 
 from proxy.marks.keys import CampaignKey
-from proxy.marks.pieces import Cutter, Piece
+from proxy.marks.pieces import Cutter
+from proxy.marks.runs import Piece
 from proxy.marks.scanner import Scanner
 from proxy.marks.table import english
 

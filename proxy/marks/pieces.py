@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from proxy.marks.code_signs import CODE_OPENERS, KEYWORDS, OPERATORS, ends_early
+from proxy.marks.runs import ENDS, Piece, is_shaped, opens_italic, plain
 
 MOST_CHARS: Final = 96  # of a run, or of white space; what is longer is no prose
 _TOO_LONG = re.compile(rf"\S{{{MOST_CHARS + 1}}}|\s{{{MOST_CHARS + 1}}}")
 _RUN = re.compile(r"(\s*+)(\S++)(?=\s)")
-_SHAPE = re.compile(r"([(\[*_]*)([^\W\d_]+(?:['’][^\W\d_]+)?)([)\]*_.,;:!?…]*)")  # noqa: RUF001 - an apostrophe
 # Quotation marks of either kind: an apostrophe ends no quotation in the others, nor does a mark behind a backslash.
 _OPENING = {
     '"': re.compile(r"(?:^|[(\[{*_=:,—–-])[\"“„«]"),  # noqa: RUF001 - a dash
@@ -28,11 +28,8 @@ _CLOSING = {
     "'": re.compile(r"[’'][)\]*_.,;:!?…]*$"),  # noqa: RUF001 - a quotation mark
 }
 _TICKS = re.compile(r"`+")
-_ITALIC = re.compile(r"[(\[]*([*_])(?=[^\s*_])")  # titles of works are written so
 _BULLET = re.compile(r"[-*+•]|\d{1,3}[.)]")
 _FENCE = re.compile(r"(```+|~~~+)")
-SIGNS: Final = ".!?:;,…"
-_ENDS = ".!?:;"  # after one of these a sentence, or what is like one, begins
 _INDENT = 4  # columns from which on a line is code
 # What begins a line that is a heading, a quotation, a table, markup, an image or a link, data, or a comment in code.
 _LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-", "//", "/*", "--")
@@ -42,24 +39,6 @@ _FURTHER = 2
 _PROSE_OPENERS = re.compile(r"(?![A-Z][A-Z\d_]+$)[^\W\d_a-z]|(?:[-*+•]|\d{1,3}[.)])$")
 _SPANS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)", "<code": "</code>"}
 _DATA_OPENERS = ("{", "[", "<")  # an answer that begins so is no prose
-
-
-class Piece:
-    """A run of characters; `word` is what matching sees, empty unless it is a plain word of prose.
-
-    It came `at` so many characters behind the beginning of its text.
-    """
-
-    __slots__ = ("at", "core", "gap", "lead", "starts", "trail", "word")
-
-    def __init__(self, gap: str, lead: str, core: str, trail: str, at: int = 0) -> None:
-        self.at = at
-        self.gap, self.lead, self.core, self.trail = gap, lead, core, trail
-        self.word = ""
-        self.starts = False  # a sentence
-
-    def __str__(self) -> str:
-        return f"{self.gap}{self.lead}{self.core}{self.trail}"
 
 
 class Cutter:
@@ -84,9 +63,9 @@ class Cutter:
         """Return the pieces of a text in which none can be too long, as nearly all are that come as a stream."""
         at, before = 0, self.came - len(held)
         pieces: list[Piece] = []
-        while (match := _RUN.match(held, at)) is not None:
-            pieces.append(self._zones.piece(match[1], match[2], before + at))
-            at = match.end()
+        for gap, run in _RUN.findall(held):
+            pieces.append(self._zones.piece(gap, run, before + at))
+            at += len(gap) + len(run)
         self._held = held[at:]
         self.cut = before + at
         return pieces
@@ -156,7 +135,7 @@ class Zones:
         self._block = False  # until a blank line
         self._opens = True  # no line has begun but comments, in this paragraph or behind a colon
         self._prose = False  # the line began as prose or an item of a list does
-        self._last = ""  # the last character before this run's white space
+        self._last = ""  # the run before this one
         self._list = False  # an item of a list has begun in this paragraph, or before an indented one
         self._plain = False  # the line before may be prose
         self._width = self._indent = 0  # of the line
@@ -175,53 +154,42 @@ class Zones:
 
     def piece(self, gap: str, run: str, at: int) -> Piece:
         """Return a run as a piece."""
-        piece = Piece(gap, "", run, "", at)
-        if self._first:
-            self._first = False
-            self._off = self._off or run.startswith(_DATA_OPENERS)
-            begins = True
-        else:
-            begins = "\n" in gap
-        before, self._last = self._last, run[-1]
-        if begins and self._begin_line(gap, run, before):
-            return piece
+        before, self._last = self._last, run
+        begins = self._first or "\n" in gap
+        if begins and self._begin_line(gap, run, before[-1:]):
+            return Piece(gap, "", run, "", at)
         self._width += len(gap) + len(run)
         if self._off or self._fence or self._line or self._block:
-            return piece
+            return Piece(gap, "", run, "", at)
         if self._until:
             if self._ends(run):
                 self._until = ""
-                self._starts = run.rstrip("*_)\"”’'`")[-1:] in _ENDS  # noqa: RUF001 - quotation marks
-            return piece
+                self._starts = run.rstrip("*_)\"”’'`")[-1:] in ENDS  # noqa: RUF001 - quotation marks
+            return Piece(gap, "", run, "", at)
         if begins and _BULLET.fullmatch(run):
             self._starts = True
-            return piece
-        piece.starts, self._starts = self._starts, False
-        if run.isalpha():
-            piece.word = run.lower()
-        elif self._shape(piece, run):
-            piece.word = piece.core.lower().replace("’", "'")  # noqa: RUF001 - an apostrophe
-            self._starts = any(sign in _ENDS for sign in piece.trail)
-        else:
-            piece.starts, self._starts = False, run[-1] in _ENDS
+            return Piece(gap, "", run, "", at)
+        known = plain(run)
+        if known is None:
+            self._open_zone(run)
+            self._starts = run[-1] in ENDS
+            return Piece(gap, "", run, "", at)
+        lead, core, trail, word, kind, ends = known
+        piece = Piece(gap, lead, core, trail, at, word, kind)
+        piece.starts, self._starts = self._starts, ends
         return piece
 
-    def _shape(self, piece: Piece, run: str) -> bool:
-        """Take the signs around a word apart; False if the run is no plain word."""
-        match = _SHAPE.fullmatch(run)
-        if match is None:
+    def _open_zone(self, run: str) -> None:
+        """See whether a run that is no plain word begins what is left alone."""
+        if not is_shaped(run):
             self._line = run in OPERATORS
             self._block = self._line and not self._prose
             self._open(run)
-            return False
-        if "**" in run or "__" in run:
+        elif "**" in run or "__" in run:
             if run.count("**") + run.count("__") == 1:
                 self._until = "**" if "**" in run else "__"
-            return False
-        if self._open_italic(run):
-            return False
-        piece.lead, piece.core, piece.trail = match[1], match[2], match[3]
-        return True
+        else:
+            self._until = opens_italic(run)
 
     def _open(self, run: str) -> None:
         """See whether a run begins a span that is left alone."""
@@ -241,15 +209,7 @@ class Zones:
                 if (match := opening.search(run)) is not None and not _CLOSING[kind].search(run, match.end()):
                     self._until = kind
             if not self._until:
-                self._open_italic(run)
-
-    def _open_italic(self, run: str) -> bool:
-        """See whether a run begins a span in italics that goes on behind it."""
-        match = _ITALIC.match(run)
-        if match is None or match[1] in run[match.end() :]:
-            return False
-        self._until = match[1]
-        return True
+                self._until = opens_italic(run)
 
     def _ends(self, run: str) -> bool:
         if (closing := _CLOSING.get(self._until)) is not None:
@@ -258,6 +218,9 @@ class Zones:
 
     def _begin_line(self, gap: str, run: str, before: str) -> bool:
         """Take note of a new line and the character before it; True if its first run belongs to no prose."""
+        if self._first:
+            self._first = False
+            self._off = self._off or run.startswith(_DATA_OPENERS)
         blank = gap.count("\n") > 1
         if blank or self._until not in ("$$", r"\]", r"\)"):
             ended = blank or self._until in ("'", "$", "**", "__", "*", "_") or _BULLET.fullmatch(run)

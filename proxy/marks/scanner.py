@@ -12,23 +12,21 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from proxy.marks.contexts import CONTEXT_CHARS, Contexts
-from proxy.marks.joint_words import FINITE_WORDS, NESTING, SAYING, UNSEEN_BEFORE
-from proxy.marks.joints import COMMA, JOINED, STOP, THAT, THEN, Spot, conditional, joint, may_be, opens, unseen
-from proxy.marks.pieces import SIGNS, Cutter, Piece
+from proxy.marks.contexts import Contexts
+from proxy.marks.joint_words import FINITE_WORDS, NESTING, UNSEEN_BEFORE
+from proxy.marks.joints import COMMA, STOP, THAT, THEN, Spot, conditional, joint, may_be, opens, unseen
+from proxy.marks.pieces import Cutter
 from proxy.marks.place import Choose, Place
+from proxy.marks.runs import ARTICLE, CONTENT, ENGLISH, FINITE, JOINS, NESTS, SAYS, SIGNS, WATCHED, Piece
 from proxy.marks.spared import Spared
 from proxy.marks.stops import Stops, joined, reworded
 from proxy.marks.table import BEGINNING, FIGURES, PUNCTUATION, Table, Wording
-from proxy.marks.words import words
-from proxy.marks.writing import article_for, may_change, written
+from proxy.marks.writing import article_for, may_change, stands, written
 
 AHEAD: Final = 8
 _LEFT = 6  # pieces that conditions can look back on
 _OPENING_WORDS = 6
-# The share of these among the words, with a memory of some twelve, that tells English from other languages.
-_ENGLISH = words("the and of that this with you are it is to for be not")
-_MEMORY = 0.92
+_MEMORY = 0.92  # of some twelve words, which tell by their share whether the text is English
 _LEAST, _FIRST = 0.75, 0.88  # so that the first word may be a place, and the second if the first is English
 
 
@@ -50,6 +48,7 @@ class Scanner:
         self._if = False  # whether the sentence so far is a condition, without a sign in it
         self._finite = False  # whether that condition has its verb
         self._opening: list[str] = []  # the words of the sentence so far, while they are few
+        self._barred = -1  # where the last sign of a table stood
         self._out: list[str] = []
         self.changes: list[tuple[int, int, int]] = []  # at which character of the text how many became how many
         self._changed = 0  # pieces whose length may be another, from the first on
@@ -73,7 +72,7 @@ class Scanner:
         return self._taken()
 
     def _take(self, pieces: Iterable[Piece | str]) -> None:
-        queue = self._queue
+        queue, spared = self._queue, self._spared
         for piece in pieces:
             if isinstance(piece, str):
                 while queue:
@@ -82,11 +81,17 @@ class Scanner:
                 self._left.clear()
                 continue
             queue.append(piece)
-            if self._over:
-                piece.word = ""  # it may have been cut before that was known
-            if piece.word and self._spared.by(piece.word, starts=piece.starts):
-                self._spare()
-            while len(queue) > AHEAD:
+            if piece.kind:
+                if self._over:  # it may have been cut before that was known
+                    piece.word, piece.kind = "", 0
+                elif piece.kind & WATCHED or spared.wary:
+                    if spared.by(piece.word, starts=piece.starts):
+                        self._spare()
+                else:
+                    spared.words += 1
+            elif piece.core == "|":
+                self._barred = piece.at
+            if len(queue) > AHEAD:
                 self._go()
 
     def _spare(self) -> None:
@@ -94,79 +99,63 @@ class Scanner:
         self._over = True
         self._cutter.stop()
         for piece in self._queue:
-            piece.word = ""
+            piece.word, piece.kind = "", 0
 
     def _taken(self) -> str:
         out, self._out = "".join(self._out), []
         return out if self._stops is None else self._stops.went(out)
 
     def _go(self) -> None:
-        """Let the first piece go, with all that goes with it, and take note of another length."""
-        at, before = self._queue[0].at, len(self._out)
-        self._step()
+        """Let the first piece go, with the whole of a wording that begins there, and take note of another length."""
+        queue = self._queue
+        head = queue[0]
+        kind, before = head.kind, len(self._out)
+        if kind:
+            self._english = self._english * _MEMORY + (1 if kind & ENGLISH else 0)
+        open_to = kind and self._english >= _LEAST and (head.word in self._wordings or kind & ARTICLE)
+        if not open_to or not self._went(head):
+            queue.popleft()
+            self._pass(head)
         if self._changed:
             self._changed -= 1
-            end = self._queue[0].at if self._queue else self._cutter.cut
-            self.changes.append((at, end - at, sum(map(len, self._out[before:]))))
+            end = queue[0].at if queue else self._cutter.cut
+            self.changes.append((head.at, end - head.at, sum(map(len, self._out[before:]))))
 
-    def _step(self) -> None:
-        """Let the first piece go, with the whole of a wording that begins there."""
-        head = self._queue[0]
-        word = head.word
-        if word:
-            self._english = self._english * _MEMORY + (word in _ENGLISH)
-        if not word or self._english < _LEAST:
-            self._pass(self._queue.popleft())
-            return
-        if word in ("a", "an") and len(self._queue) > 1 and not head.trail:
-            found = self._find(1)
+    def _went(self, head: Piece) -> bool:
+        """Let a wording go that begins with the first piece, or behind an article; tell whether one did."""
+        for at in (1, 0) if head.kind & ARTICLE and not head.trail else (0,):
+            found = self._find(at)
             if found is not None:
-                chosen = self._chosen(found, 1)
-                article = self._queue.popleft()
-                article.core = article.core if chosen is found else article_for(article.core, chosen)
-                self._pass(article)
+                chosen = self._chosen(found, at)
+                if at:
+                    article = self._queue.popleft()
+                    article.core = article.core if chosen is found else article_for(article.core, chosen)
+                    self._pass(article)
                 self._emit(found, chosen)
-                return
-        seconds = self._wordings.get(word)
-        found = self._find(0) if seconds and ("" in seconds or self._word(1) in seconds) else None
-        if found is not None:
-            self._emit(found, self._chosen(found, 0))
-        else:
-            self._pass(self._queue.popleft())
+                return True
+        return False
 
     def _find(self, at: int) -> Wording | None:
         """Return the wording that begins at a piece, if it may be another."""
-        seconds = self._wordings.get(self._queue[at].word)
-        if seconds is None or not may_change(self._queue[at]):
-            return None
-        following, third = self._word(at + 1), self._word(at + 2)
-        for second in (following, "") if following else ("",):
-            for wording in seconds.get(second, ()):
-                near = len(wording.words) < 3 or wording.words[2] == third
-                if near and self._stands(wording, at) and self._fits(wording, at):
-                    return wording
-        return None
-
-    def _word(self, at: int) -> str:
-        return self._queue[at].word if at < len(self._queue) else ""
-
-    def _stands(self, wording: Wording, at: int) -> bool:
         queue = self._queue
-        last = at + len(wording.words) - 1
-        if last >= len(queue):
-            return False
-        for place, word in enumerate(wording.words[1:], at + 1):
-            piece = queue[place]
-            if piece.word != word or piece.lead or queue[place - 1].trail:
-                return False
-            if not piece.core.islower() or "\n\n" in piece.gap:
-                return False
-        return wording.row.comma is None or queue[last].trail == wording.row.comma[wording.number]
+        seconds = self._wordings.get(queue[at].word) if at < len(queue) else None
+        if seconds is None:
+            return None
+        following = queue[at + 1].word if at + 1 < len(queue) else ""
+        found = seconds.get(following) or seconds.get("")
+        if found is None or not may_change(queue[at]):
+            return None
+        before = self._before(at)
+        for wording in found:
+            condition = wording.row.before
+            if condition is not None and not condition.holds(before):
+                continue
+            if stands(queue, wording, at) and self._fits(wording, at):
+                return wording
+        return None
 
     def _fits(self, wording: Wording, at: int) -> bool:
         row, queue = wording.row, self._queue
-        if row.before is not None and not row.before.holds(self._before(at)):
-            return False
         last = at + len(wording.words) - 1
         after = queue[last + 1] if last + 1 < len(queue) else None
         shown = PUNCTUATION
@@ -180,7 +169,7 @@ class Scanner:
                 return False
         if queue[at].core[0].isupper() and after is not None and shown and after.core[:1].isupper():
             return False  # most likely a name
-        return "|" not in [piece.core for piece in queue]
+        return self._barred < queue[0].at
 
     def _ends(self, last: Piece, after: Piece, wording: Wording, at: int) -> bool:
         """Tell whether a sign ends a wording that is no mere matter of taste."""
@@ -222,18 +211,23 @@ class Scanner:
             self._left.append(piece)
             self._out.append(str(piece))
         self._note(taken[-1])
-        self._finite = self._finite or not any(map(FINITE_WORDS.isdisjoint, chosen.row.wordings))
+        if self._if:
+            self._finite = self._finite or not any(map(FINITE_WORDS.isdisjoint, chosen.row.wordings))
         self._leave(taken[-1])
 
     def _pass(self, piece: Piece) -> None:
         """Let a piece go that belongs to no wording."""
-        word = piece.word
-        if word:
-            self._note(piece)
-            if len(word) >= CONTEXT_CHARS:
-                self._contexts.earlier, self._contexts.nearest = self._contexts.nearest, word
+        kind = piece.kind
+        if kind:
+            if piece.starts or self._if or self._opening:
+                self._note(piece)
+            else:
+                self._since += 1
+                self._nested = self._nested or kind & NESTS > 0
+            if kind & CONTENT:
+                self._contexts.nearest.append(piece.word)
             if self._if:
-                self._finite = self._finite or word in FINITE_WORDS
+                self._finite = self._finite or kind & FINITE > 0
         else:
             self._opening = []
             self._if = self._if and piece.core[-1:] not in SIGNS
@@ -260,10 +254,13 @@ class Scanner:
         """Let a piece go, with what is chosen to stand between it and the next."""
         left, queue = self._left, self._queue
         left.append(piece)
-        found, condition = None, self._if and self._finite
-        near = piece.word and queue and (piece.trail or queue[0].word in JOINED or piece.word in SAYING)
-        if near and may_be(piece, queue[0], self._opening, condition=condition):
-            found = joint(Spot(left, queue, self._since, self._opening, self._nested, condition))
+        kind = piece.kind
+        if not kind or not queue or not (piece.trail or queue[0].kind & JOINS or kind & SAYS):
+            self._out.append(f"{piece.gap}{piece.lead}{piece.core}{piece.trail}")
+            return
+        found, condition, word = None, self._if and self._finite, queue[0].word
+        if word and may_be(piece, word, self._opening, condition=condition):
+            found = joint(Spot(left, queue, self._since, self._opening, self._nested, condition, piece, word))
         if found is None:
             self._out.append(f"{piece.gap}{piece.lead}{piece.core}{piece.trail}")
             return

@@ -17,22 +17,19 @@ _SAFETY: Final = words(
     "anaphylaxis cpr"
 )
 _WARNS: Final = words("warning caution danger")  # where a sentence begins with it
-_NOTED: Final = _REFUSES | _MODALS | _SAFETY | _WARNS | {"i"}
+NOTED: Final = _REFUSES | _MODALS | _SAFETY | _WARNS | {"i"}
 
 
 class Spared:
-    """Reads one answer's words in order."""
+    """Reads one answer's words in order: those that are noted, and what comes while it is `wary`; others only count."""
 
     def __init__(self) -> None:
-        self._words = 0
-        self._after_i = False
+        self.words = 0
+        self.wary = False  # the last word was one that the next may complete
 
     def by(self, word: str, *, starts: bool) -> bool:
         """Tell whether with this word the answer is one to be left alone."""
-        self._words += 1
-        if word not in _NOTED:
-            self._after_i = False
-            return False
-        refuses = self._words <= _REFUSING_WORDS and (word in _REFUSES or (self._after_i and word in _MODALS))
-        self._after_i = word == "i"
+        self.words += 1
+        refuses = self.words <= _REFUSING_WORDS and (word in _REFUSES or (self.wary and word in _MODALS))
+        self.wary = word == "i"
         return refuses or word in _SAFETY or (starts and word in _WARNS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from proxy.marks.joints import COMMA, STOP, Joint
-from proxy.marks.pieces import Piece
+from proxy.marks.runs import Piece
 from proxy.marks.table import Wording
 from proxy.marks.writing import article_for, written
 

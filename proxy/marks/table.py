@@ -50,7 +50,7 @@ class Wording(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Wordings by their first word and their second, or none, the longest first."""
+    """Wordings by their first word and the one behind it, those of one word last, which may stand before any."""
 
     rows: tuple[Row, ...]
     wordings: dict[str, dict[str, tuple[Wording, ...]]]
@@ -85,6 +85,9 @@ def read_table(text: str) -> Table:
             second = wording[1] if len(wording) > 1 else ""
             known = (*seconds.get(second, ()), Wording(row, number, wording))
             seconds[second] = tuple(sorted(known, key=lambda one: -len(one.words)))
+    for seconds in found.values():
+        alone = seconds.get("", ())
+        seconds.update({second: (*those, *alone) for second, those in seconds.items() if second})
     return Table(tuple(rows), found)
 
 

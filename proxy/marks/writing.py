@@ -1,8 +1,10 @@
-"""Writes one wording where another stood, as the one that was there was written."""
+"""Knows a wording where it stands, and writes another there as the one that was there was written."""
 
 from __future__ import annotations
 
-from proxy.marks.pieces import Piece
+from collections.abc import Sequence
+
+from proxy.marks.runs import Piece, kind_of
 from proxy.marks.table import Wording
 
 _VOWELS = frozenset("aeiou")
@@ -14,6 +16,22 @@ def may_change(head: Piece) -> bool:
     """Tell whether a word's case is the usual one where it stands: another is a name's, or shouted."""
     core = head.core
     return core.islower() or (head.starts and core[0].isupper() and (len(core) == 1 or core[1:].islower()))
+
+
+def stands(pieces: Sequence[Piece], wording: Wording, at: int) -> bool:
+    """Tell whether the words of a wording stand at a piece, of which the first does."""
+    last = at + len(wording.words) - 1
+    if last > at:
+        if last >= len(pieces):
+            return False
+        for place, word in enumerate(wording.words[1:], at + 1):
+            piece = pieces[place]
+            if piece.word != word or piece.lead or pieces[place - 1].trail:
+                return False
+            if not piece.core.islower() or "\n\n" in piece.gap:
+                return False
+    comma = wording.row.comma
+    return comma is None or pieces[last].trail == comma[wording.number]
 
 
 def written(taken: list[Piece], chosen: Wording) -> list[Piece]:
@@ -29,8 +47,8 @@ def written(taken: list[Piece], chosen: Wording) -> list[Piece]:
             word = word[0].upper() + word[1:]  # noqa: PLW2901 - the same word
         if curly:
             word = word.replace("'", "’")  # noqa: PLW2901, RUF001 - the same word
-        made.append(Piece(gap, first.lead if place == 0 else "", word, last.trail if place == len(wanted) - 1 else ""))
-        made[-1].word = wanted[place]
+        lead, trail = first.lead if place == 0 else "", last.trail if place == len(wanted) - 1 else ""
+        made.append(Piece(gap, lead, word, trail, word=wanted[place], kind=kind_of(wanted[place])))
     made[0].starts = first.starts
     if chosen.row.comma is not None:
         made[-1].trail = chosen.row.comma[chosen.number]
