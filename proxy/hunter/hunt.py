@@ -79,6 +79,7 @@ class Hunt:
     def adopt(self, terms: Sequence[Terms]) -> None:
         """Go by another pack from now on."""
         self._terms = tuple(terms)
+        self._looks.forget()
 
     def see(self, events: Sequence[Event]) -> None:
         """Take note of exchanges."""
