@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from proxy.clock import VirtualClock
+
 # Under `python -O` only what is rewritten asserts anything; test files are, their helpers have to be named.
 HELPERS = [path for path in Path(__file__).parent.rglob("*.py") if not path.name.startswith(("test_", "__"))]
 pytest.register_assert_rewrite(
@@ -21,6 +23,11 @@ LONGEST = {"test_policy_packs.py", "test_policies_tutorial.py"}
 settings.register_profile("ordinary", deadline=None, max_examples=50)
 settings.register_profile("soak", deadline=None, max_examples=1_000)
 settings.load_profile("ordinary")
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture

@@ -31,11 +31,6 @@ ROOT = Caller("root", Role.OPERATOR, by_token=False)
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def store(clock: VirtualClock) -> MemoryStore:
     return MemoryStore(clock)
 

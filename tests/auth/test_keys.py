@@ -49,11 +49,6 @@ class Cuttable(MemoryStore):
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def store(clock: VirtualClock) -> Cuttable:
     return Cuttable(clock)
 

@@ -37,11 +37,6 @@ CAMPAIGN = KnownCampaign("c-1", "rule", (), frozenset({"a-1", "a-2"}), 0.0, 0.0,
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def store(clock: VirtualClock) -> MemoryStore:
     return MemoryStore(clock)
 

@@ -17,11 +17,6 @@ from proxy.store.redis import RedisStore
 from tests.rules.flag_replicas import Replica
 
 
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
 @pytest.fixture(params=["memory", "embedded"])
 async def stores(request: pytest.FixtureRequest, clock: VirtualClock) -> AsyncIterator[tuple[Store, Store]]:
     """Two objects on one store."""

@@ -19,9 +19,9 @@ from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.rules.slot_lease import TTL_S
 from proxy.store.base import Ask, Grant
 from proxy.store.memory import MemoryStore
-from tests.rules.test_quotas import HOUR, ONE, Make, clock, pack, principal, quota, replica
+from tests.rules.test_quotas import HOUR, ONE, Make, pack, principal, quota, replica
 
-__all__ = ["clock", "replica"]  # fixtures
+__all__ = ["replica"]  # a fixture
 
 BOTH = pytest.mark.parametrize("measure", [Measure.REQUESTS, Measure.CONCURRENCY])
 EXACT = pytest.mark.parametrize("exact", [False, True])

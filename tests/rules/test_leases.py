@@ -41,11 +41,6 @@ class Watched(MemoryStore):
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def store(clock: VirtualClock) -> Watched:
     return Watched(clock)
 

@@ -23,11 +23,6 @@ CALLER = Principal("key_1", "acme", "acme", "pro", 0.0, {})
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def store(clock: VirtualClock) -> Cuttable:
     store = Cuttable(clock)
     store.cut = StoreAway

@@ -40,11 +40,6 @@ Make = Callable[..., Quotas]
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 async def replica(clock: VirtualClock) -> AsyncIterator[Make]:
     """Make replicas that share one store, each running as a worker would run it."""
     store = MemoryStore(clock)

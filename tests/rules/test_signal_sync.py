@@ -55,11 +55,6 @@ async def _settle(*replicas: Replica) -> None:
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 def store(clock: VirtualClock) -> Cuttable:
     return Cuttable(clock)
 

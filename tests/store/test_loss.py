@@ -36,11 +36,6 @@ class Flushable(MemoryStore):
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
-
-
-@pytest.fixture
 async def store(clock: VirtualClock) -> Flushable:
     store = Flushable(clock)
     await ensure_mark(store, random.Random(1).randbytes)

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from proxy.clock import VirtualClock
 from proxy.upstream.asked_rest import AskedRest
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock()
 
 
 def rests(asked: AskedRest, *tenants: str) -> list[float]:
