@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import sys
@@ -220,27 +219,24 @@ class StandIn:
     @classmethod
     async def spawn(cls) -> StandIn:
         """Start it on a free loopback port. Raises ConfigurationError if it does not say where within a while."""
-        reading, writing = os.pipe()
-        try:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            announced, line = await asyncio.open_unix_connection(sock=ours)
             process = await asyncio.create_subprocess_exec(
                 *_MODEL,
                 "--port",
                 "0",
                 "--announce-fd",
-                str(writing),
+                str(theirs.fileno()),
                 "--until-stdin-closes",
                 stdin=asyncio.subprocess.PIPE,
-                pass_fds=(writing,),
+                pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
-        finally:
-            os.close(writing)
-        try:
-            with os.fdopen(reading) as pipe:
-                async with asyncio.timeout(_START_S):
-                    url = (await asyncio.to_thread(pipe.readline)).strip()
-        except TimeoutError:
-            url = ""
+        url = ""
+        with contextlib.closing(line), contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_S):
+                url = (await announced.readline()).decode().strip()
         stand_in = cls(process, url)
         if not url:
             await stand_in.end()

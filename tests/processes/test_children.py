@@ -1,11 +1,12 @@
 """Processes that the parent starts, seen from the parent."""
 
+import asyncio
 import sys
 
 import pytest
 
 from proxy.errors import ConfigurationError
-from proxy.processes.children import Program, Worker
+from proxy.processes.children import Program, StandIn, Worker
 from proxy.start import Start
 
 START = Start(None, {}, "info", 0, "", "", "", None, "127.0.0.1", 0)
@@ -41,3 +42,12 @@ async def test_one_that_does_not_end_in_time_is_named_for_what_it_is(
     await hunter.drain(0.1)
     assert not hunter.alive
     assert "a hunter did not end in time and is killed" in caplog.text
+
+
+async def test_a_stand_in_that_never_says_where_it_is_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.processes.children._START_S", 0.3)
+    monkeypatch.setattr("proxy.processes.children._MODEL", (sys.executable, "-c", "import time; time.sleep(60)"))
+    spawning = asyncio.create_task(StandIn.spawn())
+    async with asyncio.timeout(10):
+        with pytest.raises(ConfigurationError, match="the stand-in model did not start"):
+            await spawning
