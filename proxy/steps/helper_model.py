@@ -46,7 +46,11 @@ class HelperModels:
         """Return what the model says."""
         breaker = self._breakers[question.model]
         if breaker.lets_through():
-            helped = await self._asked(question)
+            try:
+                helped = await self._asked(question)
+            except BaseException:
+                breaker.left()
+                raise
             if helped.how in (Help.LATE, Help.FAILED):
                 breaker.failed()
             else:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from proxy.clock import Clock
 
 _FAILURES, _REST_S = 5, 10.0
+_LEFT_REST_S = 1.0
 
 
 class Breaker:
@@ -41,6 +42,12 @@ class Breaker:
     def rest(self) -> float:
         """How long it still rests."""
         return 0.0 if self._until is None else max(0.0, self._until - self._clock.monotonic())
+
+    def left(self) -> None:
+        """Note that nobody waits any more for what comes of it: where it was tried for all, another soon tries."""
+        if self._tried and self._until is not None:
+            self._until = min(self._until, self._clock.monotonic() + _LEFT_REST_S)
+            self._tried = False
 
     def worked(self) -> None:
         """Note that it worked."""

@@ -77,11 +77,8 @@ class ServedModel:
             body = dialect.write(replace(call, body=named))
         try:
             answer = await self.upstream.post(dialect, headers, body, stream=call.stream, tenant=tenant, begun=go)
-        except UpstreamUnreachable:
-            self._breaker.failed()
-            raise
-        except (UpstreamFailed, UpstreamTimeout):
-            self._breaker.failed(tenant)
+        except BaseException as error:
+            self._note(error, tenant)
             raise
         if answer.status in _AWAY:
             self._breaker.failed(tenant)
@@ -93,6 +90,15 @@ class ServedModel:
         elif answer.status == _SUCCESS:
             self._asked.worked(sent)
         return answer
+
+    def _note(self, error: BaseException, tenant: str) -> None:
+        match error:
+            case UpstreamUnreachable():
+                self._breaker.failed()
+            case UpstreamFailed() | UpstreamTimeout():
+                self._breaker.failed(tenant)
+            case _:  # its client left, or there was no room
+                self._breaker.left()
 
     def _named(self, call: Call, dialect: Dialect) -> dict[str, Any]:
         """Return a call's body with what its upstream calls otherwise by the names that it knows."""
