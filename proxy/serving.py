@@ -106,5 +106,7 @@ class Serving:
     async def _until_quiet(self, seconds: float, hurry: asyncio.Event | None = None) -> None:
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
-        while len(self._gateway) and clock() < until and not (hurry is not None and hurry.is_set()):  # noqa: ASYNC110 - once in a worker's life
+        while (len(self._gateway) or self._listener.unsent) and clock() < until:
+            if hurry is not None and hurry.is_set():
+                break
             await asyncio.sleep(_POLL_S)

@@ -79,13 +79,13 @@ class Connection(Framed):
         "_owner",
         "_read_over_bytes",
         "_slow",
-        "_wire",
         "body_deadline",
         "bytes_received",
         "header_since",
         "peer",
         "place",
         "stalled_since",
+        "wire",
     )
 
     def __init__(self, owner: Owner, keepalive_timeout: float) -> None:
@@ -100,7 +100,7 @@ class Connection(Framed):
             max_headers=_MAX_HEADERS,
         )
         self._owner = owner
-        self._wire: asyncio.Transport | None = None  # aiohttp lets go of its own as soon as it has asked for the end
+        self.wire: asyncio.Transport | None = None  # aiohttp lets go of its own as soon as it has asked for the end
         self.peer = self.place = ""
         self._head_bytes = 0  # of the head that is not complete yet
         self._lingering: asyncio.Timeout | None = None  # until when a client that rests is waited for
@@ -121,9 +121,9 @@ class Connection(Framed):
             transport.abort()  # type: ignore[attr-defined]  # every transport of a stream server has it
             return
         super().connection_made(transport)
-        self._wire = self.transport
-        if self._wire is not None:
-            self._wire.set_write_buffer_limits(high=_WAITING_BYTES)
+        self.wire = self.transport
+        if self.wire is not None:
+            self.wire.set_write_buffer_limits(high=_WAITING_BYTES)
         self.header_since = self._loop.time()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -243,14 +243,14 @@ class Connection(Framed):
 
         Closed with something unread, the kernel answers with a reset, at which a client loses what it has not read yet.
         """
-        if self._wire is None or self._wire.is_closing():
+        if self.wire is None or self.wire.is_closing():
             return
         self._messages.clear()
         self._linger_end = self._loop.time() + (_LINGER_REST_S if self._slow else _LINGER_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_REST_S) as self._lingering:
-                self._wire.write_eof()
-                self._wire.resume_reading()
+                self.wire.write_eof()
+                self.wire.resume_reading()
                 await self._loop.create_future()  # the client's end cancels this task
 
     def _read_past(self, size: int, lingering: asyncio.Timeout) -> None:
@@ -268,7 +268,7 @@ class Connection(Framed):
 
     def overdue(self, now: float, deadlines: Deadlines) -> str | None:
         """Return which deadline has passed, if any."""
-        if self.stalled_since is None and self._wire is not None and self._wire.is_closing():
+        if self.stalled_since is None and self.wire is not None and self.wire.is_closing():
             # What is left to be written keeps it open, and too little of it never makes the transport pause.
             self.stalled_since = now
         if self.stalled_since is not None and now - self.stalled_since > deadlines.write_stall:
@@ -289,8 +289,8 @@ class Connection(Framed):
 
     def abort(self) -> None:
         """End the connection, whatever is still to be written."""
-        if self._wire is not None:
-            self._wire.abort()
+        if self.wire is not None:
+            self.wire.abort()
 
     @property
     def idle(self) -> bool:

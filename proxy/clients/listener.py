@@ -86,6 +86,11 @@ class Listener(Server):
                     self._on_refused(f"slow_{deadline}")
                     connection.cut()
 
+    @property
+    def unsent(self) -> bool:
+        """Whether of any answer something is still to be taken by its client."""
+        return any(each.wire is not None and each.wire.get_write_buffer_size() for each in self._open)
+
     def close_idle(self) -> None:
         """Close every connection that answers nothing right now; the others close after their answer."""
         for connection in list(self._open):

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
+from tests.end_to_end.scene import CHAT, MESSAGES, Scene, answer, staged
 from tests.rig.raw_client import RawClient, get
-from tests.rig.scripted_upstream import Pause, ScriptedUpstream, Send, event, http
+from tests.rig.scripted_upstream import Pause, ScriptedUpstream, Send, event, http, json_answer
 
 HALT_S = 30.0
 STREAMS = 50
@@ -109,6 +109,21 @@ async def test_all_streams_end_with_an_event_that_says_why_and_all_is_recorded(t
         assert len(scene.gate.records("stop")) == 1
         assert not scene.gate.records("gap")
         assert not [process for process in family if process.is_running()]
+
+
+async def test_an_answer_that_is_still_on_its_way_to_its_client_is_not_cut_off(tmp_path: Path) -> None:
+    """Its exchange has ended for us, and its client is slow."""
+    text = "y" * 20_000_000  # more than sockets take
+    async with staged(tmp_path, {"limits": {"drain_seconds": 20.0}}) as scene:
+        scene.upstream.script(json_answer(200, answer(text)))
+        async with await scene.connect(HALT_S) as client:
+            await client.send(scene.ordinary())
+            await scene.gate.wait_for_records(1)
+            os.kill(scene.gate.pid, signal.SIGTERM)
+            await refused(scene.gate.port)
+            await asyncio.sleep(0.2)
+            assert (await client.response()).json()["choices"][0]["message"]["content"] == text
+        assert await scene.gate.exit_code(5) == 0
 
 
 async def hang(scene: Scene) -> RawClient:
