@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
@@ -85,6 +85,7 @@ class Connection(Framed):
         "peer",
         "place",
         "stalled_since",
+        "unsent",
         "wire",
     )
 
@@ -111,6 +112,7 @@ class Connection(Framed):
         self.header_since: float | None = None  # when the first byte of a head was awaited
         self.body_deadline: float | None = None  # when the body that is being read must be complete
         self.stalled_since: float | None = None  # since when the client takes nothing of what was written
+        self.unsent = 0  # how much of that there was when it was looked at last
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take or refuse a new connection."""
@@ -121,9 +123,8 @@ class Connection(Framed):
             transport.abort()  # type: ignore[attr-defined]  # every transport of a stream server has it
             return
         super().connection_made(transport)
-        self.wire = self.transport
-        if self.wire is not None:
-            self.wire.set_write_buffer_limits(high=_WAITING_BYTES)
+        self.wire = cast(asyncio.Transport, transport)
+        self.wire.set_write_buffer_limits(high=_WAITING_BYTES)
         self.header_since = self._loop.time()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -265,19 +266,6 @@ class Connection(Framed):
         self._keepalive = False
         if self._waiter is not None:
             self._waiter.cancel()
-
-    def overdue(self, now: float, deadlines: Deadlines) -> str | None:
-        """Return which deadline has passed, if any."""
-        if self.stalled_since is None and self.wire is not None and self.wire.is_closing():
-            # What is left to be written keeps it open, and too little of it never makes the transport pause.
-            self.stalled_since = now
-        if self.stalled_since is not None and now - self.stalled_since > deadlines.write_stall:
-            return "write_stall"
-        if self.body_deadline is not None:
-            return "body" if now > self.body_deadline else None
-        if self.idle and self.header_since is not None and now - self.header_since > deadlines.header:
-            return "header"
-        return None
 
     def cut(self) -> None:
         """End what is overdue: a body that is still awaited becomes an error its reader can answer, else no word."""

@@ -20,7 +20,9 @@ class Limits(StrictModel):
         1024, ge=1, description="The rate that buys a large body more time than body_seconds."
     )
     idle_seconds: Seconds = Field(75.0, description="How long a connection may rest between requests.")
-    write_stall_seconds: Seconds = Field(60.0, description="How long a client may leave an answer unread.")
+    write_stall_seconds: Seconds = Field(
+        60.0, description="How long a client may take none of an answer, or less of it than 16 kB a second."
+    )
     connections: int = Field(10_000, ge=1, le=1_000_000, description="Client connections at once.")
     connections_per_peer: int = Field(
         1000, ge=1, le=1_000_000, description="Client connections at once from one address, or one /64 of IPv6."

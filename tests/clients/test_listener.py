@@ -8,7 +8,7 @@ import gc
 import inspect
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -79,6 +79,37 @@ def test_a_rest_too_small_to_pause_for_does_not_hold_a_connection_open(*, close:
     """40 kB fit into the transport's buffer, but not into the kernel's, which an idle client keeps full."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(_hold_back(close=close)) == ["slow_write_stall"]
+
+
+async def _take_slowly(bytes_per_second: int) -> tuple[int, list[str]]:
+    """Ask for 4 MB and take them at a pace, for three seconds; return how much came and why the connection was ended."""
+    writer = AnswerWriter(SystemClock())
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        assert request.transport is not None
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return writer.whole(request, 200, "text/plain", bytes(4_000_000), {})
+
+    async with listening(handler, PATIENT._replace(write_stall=1)) as (_, port, refused):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        async with RawClient(sock, 5.0) as client:
+            await client.send(get("/"))
+            came = 0
+            for _ in range(60):
+                with suppress(ConnectionError):
+                    came += len(await asyncio.get_running_loop().sock_recv(sock, bytes_per_second // 20))
+                await asyncio.sleep(0.05)
+    return came, refused
+
+
+@pytest.mark.parametrize(("bytes_per_second", "ended"), [(400_000, []), (4_000, ["slow_write_stall"])])
+def test_a_client_that_takes_an_answer_steadily_has_the_time_for_it(bytes_per_second: int, ended: list[str]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        came, refused = runner.run(_take_slowly(bytes_per_second))
+    assert (refused, came < 4_000_000) == (ended, True)
 
 
 def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
