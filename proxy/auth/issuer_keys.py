@@ -68,6 +68,7 @@ class IssuerKeys:
         self._keys: KeySet | None = None
         self._loaded_at = clock.monotonic()  # or since when they have been looked for
         self._failures = 0  # on end
+        self._said = ""  # of these failures
         self._busy = True  # with an attempt, or about to make the first
         self._tried = asyncio.Event()  # the attempt that is made or comes next is over
         self._wanted = asyncio.Event()  # an attempt is, before its time
@@ -166,13 +167,14 @@ class IssuerKeys:
             self.loads["loaded" if changed else "unchanged"] += 1
             if changed or self._failures:
                 self._logger.info("an issuer's keys are loaded", issuer=self._name, keys=len(self._keys or ()))
-            self._failures = 0
+            self._failures, self._said = 0, ""
 
     def _failed(self, why: str) -> None:
         self.loads["failed"] += 1
         self._failures += 1
-        if self._failures == 1:  # once, until it is well again
-            said = "an issuer's keys cannot be loaded; " + (_GO_ON if self.current is not None else _NONE)
+        said = "an issuer's keys cannot be loaded; " + (_GO_ON if self.current is not None else _NONE)
+        if said != self._said:  # once, and once more when they are too old, until it is well again
+            self._said = said
             self._logger.error(said, issuer=self._name, why=why)
 
     def _pause(self) -> float:

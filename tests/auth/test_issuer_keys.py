@@ -162,6 +162,23 @@ async def test_while_it_is_away_or_broken_the_last_good_keys_go_on_until_they_ar
         assert await outcome(keys, "new") == AWAY
 
 
+async def test_operators_are_told_once_that_keys_cannot_be_loaded_and_once_that_they_are_too_old(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source, clock = Held(jwks(OLD)), VirtualClock()
+    keys = IssuerKeys("corp", source, read, Pace(300, 600), clock, lambda: 0.5)
+    for _ in range(2):
+        source.document = jwks(OLD)
+        await keys._attempt()
+        source.document = None
+        caplog.clear()
+        for passed in (300, 200, 200, 200):
+            clock.advance(passed)
+            await keys._attempt()
+        assert ["the last good ones go on" in told for told in caplog.messages] == [True, False]
+        assert "its tokens are refused until they can" in caplog.messages[1]
+
+
 async def test_without_any_keys_it_is_unavailable_and_well_again_by_itself() -> None:
     source = Held()
     async with kept(source, VirtualClock(), refresh=0.02) as keys:
