@@ -47,6 +47,7 @@ def check(
             _of_folders,
             _of_secrets,
             _of_own_keys,
+            _of_checkpoints,
             _of_store,
             _of_upstreams,
             _of_issuers,
@@ -97,6 +98,14 @@ def _of_own_keys(settings: Settings) -> Iterator[Problem]:
                 load(file)
             except ConfigurationError as error:
                 yield Problem(str(file), 0, 0, str(error).removeprefix(f"{file}: "))
+
+
+def _of_checkpoints(settings: Settings) -> Iterator[Problem]:
+    """Yield what would keep every checkpoint out of their file: a start goes on without it."""
+    file = settings.decision_log.checkpoints_file
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):
+        message = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        yield Problem(str(file), 0, 0, f"no checkpoint could be kept here: {message}", severity=Severity.WARNING)
 
 
 def _of_trace(settings: Settings) -> Iterator[Problem]:

@@ -53,6 +53,15 @@ def test_good_settings_are_summed_up_and_nothing_is_made(folder: Path) -> None:
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.parametrize(("said", "why"), [("gone/checkpoints", "there is no folder"), (".", "is a folder")])
+def test_a_place_where_no_checkpoint_could_be_kept_is_warned_of(folder: Path, said: str, why: str) -> None:
+    with (folder / "stillgate.yaml").open("a") as file:
+        file.write(f"decision_log: {{checkpoints_file: {said}}}\n")
+    result = run(folder)
+    assert result.exit_code == 0
+    assert f"warning: no checkpoint could be kept here: {why}" in result.stdout
+
+
 def test_a_version_that_would_stand_twice_in_a_calls_path_is_warned_of(folder: Path) -> None:
     change(folder / "stillgate.yaml", "https://api.example.com", "https://api.example.com/v1/")
     result = run(folder)
