@@ -9,6 +9,9 @@ Laws:
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -142,8 +145,15 @@ def _places(terms: Terms) -> list[Outlet]:
 
 
 def _append(path: Path, note: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(note + b"\n")
+    """Append a note whole or not at all; on a line of its own also behind one that a crash has torn."""
+    data = b"\n" + note
+    with path.open("ab", buffering=0) as file:
+        with suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(file, fcntl.LOCK_EX)  # other processes append to it too
+        end = os.fstat(file.fileno()).st_size
+        if file.write(data) < len(data):
+            os.ftruncate(file.fileno(), end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _print(descriptor: int, note: bytes) -> None:
