@@ -22,6 +22,7 @@ from proxy.hunter.traits import DOUBT, PASSERS_BY, by_text, capped, shares_of
 LEAST = 3.0
 VOLUME = "volume"
 _ROUNDS = 4
+_HALF = 0.5
 
 
 class Tie(NamedTuple):
@@ -62,12 +63,15 @@ def _ties(
             ties.append(Tie(kind, _by_link(tokens[candidates], inside, rows["tenant"][candidates], usual.linked[kind])))
     agents = rows["agent"][candidates]
     ties.append(Tie("client", _by_share(agents, inside, usual.agents)))
-    ties.append(Tie("output", _by_size(mean_log_output(accounts, candidates), inside, usual.log_output)))
+    exchanges = rows["exchanges"][candidates]
+    sent = exchanges if uses is None else uses
+    # Who sends other work besides gets answers to that as well.
+    parts = np.clip(sent / exchanges, 0, 1)
+    ties.append(Tie("output", _by_size(mean_log_output(accounts, candidates), inside, usual.log_output, parts)))
     # Work that is dealt out is even, whatever else an account is used for.
-    volume = np.log(np.maximum(1, rows["exchanges"][candidates] if uses is None else uses))
-    ties.append(Tie(VOLUME, _by_size(volume, inside, usual.log_count)))
+    ties.append(Tie(VOLUME, _by_size(np.log(np.maximum(1, sent)), inside, usual.log_count)))
     if uses is not None:
-        share = shares_of(uses, rows["exchanges"][candidates])
+        share = shares_of(uses, exchanges)
         ties.append(Tie("text", by_text(np.log(_likely(share, inside, PASSERS_BY) / PASSERS_BY[share]))))
     return ties
 
@@ -96,10 +100,16 @@ def _by_link(tokens: np.ndarray, inside: np.ndarray, tenants: np.ndarray, usual:
     return capped(np.where(known, weights, 0.0))
 
 
-def _by_size(values: Floats, inside: np.ndarray, usual: tuple[float, float]) -> Floats:
-    """Compare a size with the members' and the usual one, as normal distributions."""
-    mean, deviation = float(np.median(values[inside])), float(values[inside].std())
-    deviation = float(np.clip(deviation, 0.25 * usual[1], usual[1]))
-    mine = -(((values - mean) / deviation) ** 2) / 2 - np.log(deviation)
-    theirs = -(((values - usual[0]) / usual[1]) ** 2) / 2 - np.log(usual[1])
+def _by_size(values: Floats, inside: np.ndarray, usual: tuple[float, float], parts: Floats | None = None) -> Floats:
+    """Compare a size with the members' and the usual one, as normal distributions.
+
+    Of some accounts a part only may be sized as the members' are, and the rest as is usual.
+    """
+    values, most = values - usual[0], usual[1]
+    parts = np.ones(len(values)) if parts is None else parts
+    expected = parts * float(np.median(values[inside] / np.maximum(parts[inside], _HALF)))
+    deviation = float(np.clip((values - expected)[inside].std(), 0.25 * most, most))
+    deviations = np.hypot(parts * deviation, (1 - parts) * most)
+    mine = -(((values - expected) / deviations) ** 2) / 2 - np.log(deviations)
+    theirs = -((values / most) ** 2) / 2 - np.log(most)
     return capped(mine - theirs)

@@ -50,10 +50,11 @@ class _Parts(NamedTuple):
 
 
 class _Sizes(NamedTuple):
-    """Sizes of the candidates less the usual mean, their squares, and the usual deviation."""
+    """Of sizes of the candidates less the usual mean, the part that may be as theirs are; squares, parts, deviation."""
 
     values: Floats
     squares: Floats
+    parts: Floats
     usual: float
 
 
@@ -87,7 +88,7 @@ def unlike_users(
 def _traits(candidates: Numbers, uses: Floats, accounts: Accounts, usual: Background) -> list[_Trait]:
     rows = accounts.rows
     agents, volume = rows["agent"][candidates], np.log(np.maximum(1, uses))
-    tenants = rows["tenant"][candidates]
+    tenants, parts = rows["tenant"][candidates], np.clip(uses / rows["exchanges"][candidates], 0, 1)
     return [
         _by_kind(usual.ages[candidates].astype(np.int64) + 1, usual.ages_common),  # 0 is unknown
         *(
@@ -96,7 +97,7 @@ def _traits(candidates: Numbers, uses: Floats, accounts: Accounts, usual: Backgr
             if kind != PREFIX
         ),
         _by_kind(agents, usual.agents, of_text=True),
-        _by_size(mean_log_output(accounts, candidates), usual.log_output, evenest=_EVENEST),
+        _by_size(mean_log_output(accounts, candidates), usual.log_output, evenest=_EVENEST, parts=parts),
         _by_size(volume, usual.log_count, evenest=_AS_PEOPLE),
     ]
 
@@ -143,15 +144,18 @@ def _by_link(tokens: np.ndarray, tenants: np.ndarray, usual: float) -> _Trait:
     return weights
 
 
-def _by_size(values: Floats, usual: tuple[float, float], *, evenest: float) -> _Trait:
-    """Compare a size with the members' and the others', as normal distributions; `evenest` is of the others."""
-    values = values - usual[0]
-    sizes = _Sizes(values, values**2, usual[1])
-    usually = _normal(sizes, np.zeros(len(values)), _AS_PEOPLE)
+def _by_size(values: Floats, usual: tuple[float, float], *, evenest: float, parts: Floats | float = 1.0) -> _Trait:
+    """Compare a size with the members' and the others', as normal distributions; `evenest` is of the others.
 
-    def weights(parts: _Parts) -> Floats:
-        theirs = np.maximum(usually, _normal(sizes, parts.other, evenest))
-        return _normal(sizes, parts.member, _EVENEST) - theirs
+    Of some accounts a part only may be sized as theirs are, and the rest as is usual.
+    """
+    values = values - usual[0]
+    sizes = _Sizes(values * parts, values**2, parts * np.ones(len(values)), usual[1])
+    usually = -sizes.squares / (2 * usual[1] ** 2) - math.log(usual[1])
+
+    def weights(belong: _Parts) -> Floats:
+        theirs = np.maximum(usually, _normal(sizes, belong.other, evenest))
+        return _normal(sizes, belong.member, _EVENEST) - theirs
 
     return weights
 
@@ -161,15 +165,13 @@ def _normal(sizes: _Sizes, part: Floats, evenest: float) -> Floats:
 
     By powers of the sizes, which are there already: this is most of the work of a judging.
     """
-    values, squares, usual = sizes
-    total = float(part.sum()) + DOUBT
+    values, squares, parts, usual = sizes
+    total = float(part @ parts**2) + DOUBT
     mean = float(part @ values) / total
     spread = float(part @ squares) + DOUBT * usual**2 - total * mean**2
-    deviation = min(max(math.sqrt(max(0.0, spread) / total), evenest * usual), usual)
-    scale = 1 / (2 * deviation**2)
-    density: Floats = squares * -scale
-    density += values * (2 * scale * mean)
-    density -= scale * mean**2 + math.log(deviation)
+    deviation = min(max(math.sqrt(max(0.0, spread) / (float(part.sum()) + DOUBT)), evenest * usual), usual)
+    variances = (parts * deviation) ** 2 + ((1 - parts) * usual) ** 2
+    density: Floats = (squares - 2 * mean * values + (mean * parts) ** 2) / (-2 * variances) - np.log(variances) / 2
     return density
 
 

@@ -39,6 +39,16 @@ def hydra(world: World) -> None:
             world.ask(accounts[number], at, ("hydra", 24), output=1500, asked=REASONING)
 
 
+def half_hidden(world: World) -> None:
+    """Half of what every other account sends is ordinary; nothing shared, and as many exchanges for each."""
+    accounts = _accounts(world, 80, within_days=20)
+    for number, at in world.by_turns(80, 14):
+        if number % 2 and world.rng.random() < 0.5:
+            world.ask(accounts[number], at, (f"passenger-{number}", 12), output=300)
+        else:
+            world.ask(accounts[number], at, ("half-hidden", 24), output=1200)
+
+
 def without_cards(world: World) -> None:
     """By accounts that pay nothing; so do 200 people, and of all of them the same is written down as their card."""
     for n in range(200):

@@ -23,6 +23,7 @@ from tests.hunter.campaigns import (
     fixed,
     from_a_collection,
     growing_pool,
+    half_hidden,
     judges_of_two_months,
     no_template,
     relieved,
@@ -131,6 +132,13 @@ def test_who_goes_on_with_ever_new_talks_by_a_few_questions_works_through_no_lis
 @pytest.mark.parametrize("seed", [1, 2])
 def test_questions_that_chance_deals_out_are_no_list_however_few_they_are(seed: int) -> None:
     outcome = _hunted(small_pool, seed)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_who_hides_behind_other_work_belongs_to_those_who_do_not(seed: int) -> None:
+    outcome = _hunted(half_hidden, seed)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
 

@@ -642,6 +642,18 @@ def _judged(scene: _Scene, users: Numbers, core: Numbers | None = None) -> tuple
     return judge_members(users, scene.members if core is None else core, uses, scene.accounts, scene.usual)
 
 
+def test_answers_to_other_work_do_not_speak_against_who_sends_that_besides() -> None:
+    scene = _Scene(lambda n: {"output_tokens": 540 if n % 4 == 3 else 3_000})  # of both, or of the text
+    mixed = np.arange(_MEMBERS) % 4 == 3
+    exchanges = scene.accounts.rows["exchanges"][scene.members].astype(np.float64)
+    said: list[float] = []
+    for uses in (exchanges, np.where(mixed, exchanges / 2, exchanges)):
+        _, ties = judge_members(scene.members, scene.members[~mixed], uses, scene.accounts, scene.usual)
+        said += [float(tie.weights[mixed].mean()) for tie in ties if tie.trait == "output"]
+    alone, besides = said
+    assert alone < 0 < besides
+
+
 def test_members_are_told_from_honest_users_of_the_same_text() -> None:
     scene = _Scene(lambda n: {"peer": f"of-{n % 4}", "agent": "one"}, each=12)
     honest = np.flatnonzero(scene.usual.ordinary).astype(np.int32)[:60]
