@@ -9,12 +9,17 @@ Laws:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from operator import itemgetter
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 # Of a text that came in one event and of which the rest is still held back; of more, that goes in one of its own.
 _MOST_BEGUN_CHARS: Final = 4_096
 _MOST_OWED = 4_096  # events, of which those without a text are soon too many: what is held back has fewer characters
+
+_END, _TEXT, _EVENT = map(itemgetter, range(3))  # of what waits
 
 EventT = TypeVar("EventT")
 # In a text, so many characters from its beginning so many characters became so many others.
@@ -72,17 +77,20 @@ class Lane(Generic[EventT]):
         """Return what may go out now that texts came, each in an event."""
         if len(texts) > 1 and self._filter.changes is None:
             return [told for text, event in zip(texts, events, strict=True) for told in self.feed([text], [event])]
-        text = texts[0] if len(texts) == 1 else "".join(texts)
+        alone = len(texts) == 1
+        text = texts[0] if alone else "".join(texts)
         written = self._filter.feed(text)
         came, owed, held = self._came, self._owed, self._filter.held
-        if not owed and not held and written == text and len(texts) == 1:
-            self._came = self._gone = came + len(text)
+        self._came = end = came + len(text)
+        if alone and not owed and not held and written == text:
+            self._gone = end
             return ((text, events[0]),)
-        for one, event in zip(texts, events, strict=True):
-            came += len(one)
-            owed.append((came, one, event))
-        self._came = came
-        return self._let_out(written, came - held)
+        if alone:
+            owed.append((end, text, events[0]))
+        else:
+            ends = [*accumulate(map(len, texts), initial=came)]
+            owed += zip(ends[1:], texts, events, strict=True)
+        return self._let_out(written, end - held)
 
     def pause(self) -> Sequence[tuple[str, EventT | None]]:
         """Return what was held back and may go, since something else is said before more comes, if it does."""
@@ -118,19 +126,19 @@ class Lane(Generic[EventT]):
                 return ((text, event),)
         # What has gone of the first event before.
         past = max(0, began - owed[0][0] + len(owed[0][1])) if owed else 0
-        count = next((at for at, each in enumerate(owed) if each[0] > gone), len(owed))
-        count = max(count, len(owed) - _MOST_OWED)
-        source = "".join([text for _, text, _ in owed[: count + 1]])[past : past + gone - began]
-        ends = [end - began for end, _, _ in owed[:count]]
+        count = max(bisect_right(owed, gone, key=_END), len(owed) - _MOST_OWED)
+        source = "".join(map(_TEXT, owed[: count + 1]))[past : past + gone - began]
+        ends = [each[0] - began for each in owed[:count]]
         if written != source:
             self.changed = True
             ends = self._placed(source, written, ends, began)
-        pieces = [written[at:end] for at, end in zip([0, *ends], ends, strict=False)]
+        at = 0
+        pieces = [written[at : (at := end)] for end in ends]
         if pieces:
             pieces[0], self._begun = self._begun + pieces[0], ""
-        told = [(piece, event) for piece, (_, _, event) in zip(pieces, owed, strict=False)]
+        told = [*zip(pieces, map(_EVENT, owed), strict=False)]
         del owed[:count]
-        rest = self._begun + written[ends[-1] if ends else 0 :]
+        rest = self._begun + written[at:]
         if rest and not owed:
             told.append((rest, None))
             rest = ""
@@ -152,11 +160,11 @@ class Lane(Generic[EventT]):
             if start < began:  # it had the same length
                 continue
             at = start - began
-            placed += [end + longer for end in ends[len(placed) :] if end <= at]
-            within = [end - at for end in ends[len(placed) :] if end <= at + came]
-            there = at + longer
-            cuts = _cuts(source[at : at + came], written[there : there + goes], within)
-            placed += [there + cut for cut in cuts]
+            placed += [end + longer for end in ends[len(placed) : bisect_right(ends, at)]]
+            if within := [end - at for end in ends[len(placed) : bisect_right(ends, at + came)]]:
+                there = at + longer
+                cuts = _cuts(source[at : at + came], written[there : there + goes], within)
+                placed += [there + cut for cut in cuts]
             longer += goes - came
         self._filter.changes.clear()
         return [*placed, *(end + longer for end in ends[len(placed) :])]
@@ -171,8 +179,8 @@ def _cuts(source: str, written: str, ends: Sequence[int]) -> Iterator[int]:
         yield len(written)
         return
     most = min(len(source), len(written))
-    same = next((at for at in range(most) if source[at] != written[at]), most)
-    alike = next((at for at in range(most - same) if source[-1 - at] != written[-1 - at]), most - same)
+    same = _alike(source, written, most)
+    alike = _alike(source[::-1], written[::-1], most - same)
     blank = written.find(" ", same, len(written) - alike)
     left = len({*ends} - {0})  # pieces that are not empty
     cut = before = 0
@@ -188,3 +196,13 @@ def _cuts(source: str, written: str, ends: Sequence[int]) -> Iterator[int]:
             cut = max(cut, min(max(place, cut + 1), len(written) - left))
         before = end
         yield cut
+
+
+def _alike(one: str, other: str, most: int) -> int:
+    """Return how many characters both begin with, at most so many."""
+    count = 0
+    for mine, its in zip(one[:most], other, strict=False):
+        if mine != its:
+            break
+        count += 1
+    return count

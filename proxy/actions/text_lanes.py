@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, final
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, Final, TypeAlias, final
 
 from proxy.actions.lane import Lane, TextFilter
 from proxy.errors import UpstreamFailed
@@ -25,12 +27,13 @@ _MOST_WAITING_BYTES: Final = 131_072  # of the events that wait in a lane, if al
 _PADDED = re.compile(rb'"%b": ?"([^"\\]*)"' % PADDING.encode())
 
 
-# One text of a chunk that only says something: that chunk, the text as it came, and what stands behind it.
-_Said: TypeAlias = tuple[Chunk, str, bytes]
+# One text of a chunk that only says something: what stands before it, it as it came, what stands behind it; that chunk.
+_Said: TypeAlias = tuple[bytes, str, bytes, Chunk]
 
 
 @final
-class _Whole(NamedTuple):
+@dataclass(slots=True)
+class _Whole:
     """A chunk that was read whole and waits for its one text, with all its parts and the edits besides."""
 
     chunk: Chunk
@@ -40,7 +43,8 @@ class _Whole(NamedTuple):
 
 
 @final
-class _Rest(NamedTuple):
+@dataclass(slots=True)
+class _Rest:
     """What was held back of a text whose chunk could not wait: it has an event of its own, unless it is as early."""
 
     written: dict[Path, str]  # by texts of that chunk, what goes in it
@@ -62,7 +66,7 @@ class TextLanes:
         self._lanes: dict[int, Lane[_Event]] = {}
         self._last: Chunk | None = None  # that had a part
 
-    def feed(self, chunk: Chunk) -> Iterator[Chunk]:
+    def feed(self, chunk: Chunk) -> Iterable[Chunk]:
         """Return what may go now: events that waited, and the chunk with its texts rewritten unless it waits too."""
         if chunk.saying is not None:
             return self._resaid(chunk, chunk.saying)
@@ -136,33 +140,14 @@ class TextLanes:
         edits |= {part.path: text for part in texts if (text := written[part.path]) != part.text}
         yield _with(chunk, parts, edits | self._copied(parts, edits))
 
-    def _resaid(self, chunk: Chunk, saying: Saying) -> Iterator[Chunk]:
-        """Yield what goes now of the texts of a chunk that only says something, and of those that came before."""
+    def _resaid(self, chunk: Chunk, saying: Saying) -> Iterable[Chunk]:
+        """Return what goes now of the texts of a chunk that only says something, and of those that came before."""
         self._last = saying.like
-        number, head = saying.lane, saying.head
-        lane = self._lane(number)
-        texts: list[str] = []
-        tails: list[bytes] = []
-        events = [(chunk, text, tail) for text, tail in zip(saying.texts, saying.tails, strict=True)]
-        for text, event in lane.feed(saying.texts, events):
-            if (
-                event is not None
-                and type(event) is not _Whole
-                and type(event) is not _Rest
-                and (event[0] is chunk or _head(event) is head)
-            ):
-                if text == event[1]:
-                    texts.append(text)
-                    tails.append(event[2])
-                elif text:
-                    texts.append(text)
-                    tails.append(_repadded(event[2], event[1], text))
-            else:
-                yield from _said(chunk, texts, tails)
-                texts, tails = [], []
-                yield from self._sent(number, [(text, event)], chunk)
+        lane = self._lane(saying.lane)
+        events = [*zip(repeat(saying.head), saying.texts, saying.tails, repeat(chunk), strict=False)]
+        told = lane.feed(saying.texts, events)
         self.changed = self.changed or lane.changed
-        yield from _said(chunk, texts, tails)
+        return self._sent(saying.lane, told, chunk) if told else ()
 
     def _lane(self, number: int) -> Lane[_Event]:
         lane = self._lanes.get(number)
@@ -208,20 +193,39 @@ class TextLanes:
             yield from self._sent(each, self._end(each), like)
 
     def _sent(self, lane: int, told: Iterable[_Told], like: Chunk) -> Iterator[Chunk]:
-        """Yield the events that go with their texts; one that has none is like others of its stream."""
+        """Yield the events that go with their texts; one that has none is like others of its stream.
+
+        Of those that only say something, all on end that are alike are one chunk.
+        """
+        said = like
+        head = like.saying.head if like.saying is not None else None
+        texts: list[str] = []
+        tails: list[bytes] = []
         for text, event in told:
-            if event is None or type(event) is _Rest:
-                like = like if like.data is not None or self._last is None else self._last
-                yield from [self._wire.delta(like, lane, text)] if text else []
-            elif type(event) is _Whole:
+            if type(event) is tuple:
+                before, came, tail, chunk = event
+                if before is not head or (said is not like and chunk.not_before != said.not_before):
+                    yield from _said(said, texts, tails)
+                    said, head, texts, tails = chunk, before, [], []
+                if text == came:
+                    texts.append(text)
+                    tails.append(tail)
+                elif text:
+                    texts.append(text)
+                    tails.append(_repadded(tail, came, text))
+                continue
+            yield from _said(said, texts, tails)
+            texts, tails = [], []
+            if type(event) is _Whole:
                 yield from self._of_event(event, text)
-            else:
-                chunk, came, tail = event
-                yield from _said(chunk, [text] if text or not came else [], [_repadded(tail, came, text)])
+            elif text:
+                like = like if like.data is not None or self._last is None else self._last
+                yield self._wire.delta(like, lane, text)
+        yield from _said(said, texts, tails)
 
     def _of_event(self, event: _Whole, text: str) -> Iterator[Chunk]:
         """Yield an event with its text; there may be nothing."""
-        chunk, parts, part, edits = event
+        chunk, parts, part, edits = event.chunk, event.parts, event.part, event.edits
         if text or not part.text or not part.alone:
             edits = {**edits, part.path: text} if text != part.text else edits
             yield _with(chunk, parts, {**edits, **self._copied(parts, edits)} if len(parts) > 1 else edits)
@@ -246,19 +250,14 @@ class TextLanes:
         return copied
 
 
-def _head(said: _Said) -> bytes | None:
-    """Return what stands before a text in its event."""
-    return said[0].saying.head if said[0].saying is not None else None
-
-
-def _said(chunk: Chunk, texts: list[str], tails: list[bytes]) -> Iterator[Chunk]:
-    """Yield a chunk like one that only says something, with other texts; there may be nothing."""
-    if (saying := chunk.saying) is not None and texts:
-        if texts == saying.texts and tails == saying.tails:
-            yield chunk
-        else:
-            resaid = Saying(saying.lane, texts, saying.head, tails, saying.like)
-            yield Chunk(None, not_before=chunk.not_before, saying=resaid)
+def _said(chunk: Chunk, texts: list[str], tails: list[bytes]) -> Sequence[Chunk]:
+    """Return a chunk like one that only says something, with other texts; none if there are none."""
+    if not texts or (saying := chunk.saying) is None:
+        return ()
+    if texts == saying.texts and tails == saying.tails:
+        return (chunk,)
+    lane, _, head, _, like = saying
+    return (Chunk(None, None, "", chunk.not_before, None, (), Saying(lane, texts, head, tails, like)),)
 
 
 def _with(chunk: Chunk, parts: Sequence[Part], edits: Mapping[Path, Any]) -> Chunk:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 import orjson
@@ -55,8 +56,16 @@ def dump(document: dict[str, Any], like: bytes = b"") -> bytes:
     return written
 
 
-def dump_text(text: str) -> bytes:
-    """Return a text as a JSON string."""
+def dump_texts(texts: Sequence[str]) -> list[bytes]:
+    """Return texts, at least one, each as a JSON string."""
+    try:
+        items = orjson.dumps(texts, option=orjson.OPT_INDENT_2)[len(b"[\n  ") : -len(b"\n]")]
+    except orjson.JSONEncodeError:
+        return [_text(text) for text in texts]
+    return items.split(b",\n  ")  # between two of them only: a string has no line feed in it as it is
+
+
+def _text(text: str) -> bytes:
     try:
         return orjson.dumps(text)
     except orjson.JSONEncodeError:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from proxy.dialects._answer_json import dump, dump_text, load
+from proxy.dialects._answer_json import dump, dump_texts, load
 from proxy.dialects._names import names
 from proxy.dialects._sse import Event, EventSplitter, written
 from proxy.errors import UpstreamFailed
@@ -167,8 +167,11 @@ def encode(chunk: Chunk, *, streamed: bool) -> bytes:
     if chunk.raw is not None:
         return chunk.raw
     if (saying := chunk.saying) is not None:
-        said = zip(saying.texts, saying.tails, strict=True)
-        return b"".join([b"%b%b%b" % (saying.head, dump_text(text), tail) for text, tail in said])
+        head, tail = saying.head, saying.tails[0]
+        if len(saying.tails) == saying.tails.count(tail):
+            return b"%b%b%b" % (head, (tail + head).join(dump_texts(saying.texts)), tail)
+        said = zip(dump_texts(saying.texts), saying.tails, strict=True)
+        return b"".join([b"%b%b%b" % (head, text, tail) for text, tail in said])
     if chunk.data is None:
         return b""
     like = chunk.like or b""
