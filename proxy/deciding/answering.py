@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 from proxy.clock import Clock
 from proxy.deciding.decider import Acting, Decision
@@ -47,8 +48,9 @@ class Answering:
     def open(self, dialect: Dialect, asked: Call, *, streamed: bool) -> None:
         """Let them begin, once the kind of the answer to what was asked is known."""
         wire = dialect.wire(streamed=streamed)
-        if isinstance(dialect, RetellingDialect):
-            self._retelling = dialect.retelling(asked, self._sent or asked, streamed=streamed)
+        if hasattr(dialect, "retelling"):  # a protocol's isinstance takes as long as a dozen words of a stream
+            retelling = cast("RetellingDialect", dialect).retelling
+            self._retelling = retelling(asked, self._sent or asked, streamed=streamed)
         self._at_work = [(acting, acting.action.on_answer(wire)) for acting in self._acting]
 
     def over(self, decoder: ChunkDecoder, dialect: Dialect) -> ChunkDecoder:

@@ -58,6 +58,8 @@ def dump(document: dict[str, Any], like: bytes = b"") -> bytes:
 
 def dump_texts(texts: Sequence[str]) -> list[bytes]:
     """Return texts, at least one, each as a JSON string."""
+    if len(texts) == 1:
+        return [_text(texts[0])]
     try:
         items = orjson.dumps(texts, option=orjson.OPT_INDENT_2)[len(b"[\n  ") : -len(b"\n]")]
     except orjson.JSONEncodeError:

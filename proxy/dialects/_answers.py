@@ -167,11 +167,10 @@ def encode(chunk: Chunk, *, streamed: bool) -> bytes:
     if chunk.raw is not None:
         return chunk.raw
     if (saying := chunk.saying) is not None:
-        head, tail = saying.head, saying.tails[0]
-        if len(saying.tails) == saying.tails.count(tail):
-            return b"%b%b%b" % (head, (tail + head).join(dump_texts(saying.texts)), tail)
-        said = zip(dump_texts(saying.texts), saying.tails, strict=True)
-        return b"".join([b"%b%b%b" % (head, text, tail) for text, tail in said])
+        head, tail, texts = saying.head, saying.tails[0], dump_texts(saying.texts)
+        if len(texts) == saying.tails.count(tail):
+            return b"%b%b%b" % (head, (tail + head).join(texts), tail)
+        return b"".join([b"%b%b%b" % (head, text, tail) for text, tail in zip(texts, saying.tails, strict=True)])
     if chunk.data is None:
         return b""
     like = chunk.like or b""

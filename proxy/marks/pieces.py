@@ -61,13 +61,14 @@ class Cutter:
 
     def _of_short(self, held: str) -> list[Piece]:
         """Return the pieces of a text in which none can be too long, as nearly all are that come as a stream."""
-        at, before = 0, self.came - len(held)
-        pieces: list[Piece] = []
-        for gap, run in _RUN.findall(held):
-            pieces.append(self._zones.piece(gap, run, before + at))
-            at += len(gap) + len(run)
-        self._held = held[at:]
-        self.cut = before + at
+        before = self.came - len(held)
+        found = _RUN.findall(held)
+        if len(found) == 1:
+            gap, run = found[0]
+            pieces, cut = [self._zones.piece(gap, run, before)], before + len(gap) + len(run)
+        else:
+            pieces, cut = self._zones.pieces(found, before, in_line="\n" not in held)
+        self._held, self.cut = held[cut - before :], cut
         return pieces
 
     def _of_long(self, held: str) -> Iterator[Piece | str]:
@@ -151,6 +152,30 @@ class Zones:
     def stop(self) -> None:
         """Let nothing be prose from here on."""
         self._off = True
+
+    def pieces(self, found: Iterable[tuple[str, str]], at: int, *, in_line: bool) -> tuple[list[Piece], int]:
+        """Return runs, each behind its white space, as pieces, and where they end; `in_line`: no line begins there."""
+        pieces: list[Piece] = []
+        prose = in_line and self._is_prose()
+        for gap, run in found:
+            size = len(gap) + len(run)
+            known = plain(run) if prose else None
+            if known is None:
+                pieces.append(self.piece(gap, run, at))
+                prose = in_line and self._is_prose()
+            else:
+                lead, core, trail, word, kind, ends = known
+                piece = Piece(gap, lead, core, trail, at, word, kind)
+                piece.starts, self._starts = self._starts, ends
+                pieces.append(piece)
+                self._last = run
+                self._width += size
+            at += size
+        return pieces, at
+
+    def _is_prose(self) -> bool:
+        """Tell whether a plain word is one of prose here."""
+        return not (self._first or self._off or self._fence or self._line or self._block or self._until)
 
     def piece(self, gap: str, run: str, at: int) -> Piece:
         """Return a run as a piece."""

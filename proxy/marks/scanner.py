@@ -114,8 +114,7 @@ class Scanner:
             self._english = self._english * _MEMORY + (1 if kind & ENGLISH else 0)
         open_to = kind and self._english >= _LEAST and (head.word in self._wordings or kind & ARTICLE)
         if not open_to or not self._went(head):
-            queue.popleft()
-            self._pass(head)
+            self._pass(queue.popleft())
         if self._changed:
             self._changed -= 1
             end = queue[0].at if queue else self._cutter.cut

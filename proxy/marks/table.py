@@ -27,7 +27,8 @@ class Condition(NamedTuple):
 
     def holds(self, word: str) -> bool:
         """Tell whether it is met where this word, or sign, stands."""
-        return (word in self.words or (bool(self.endings) and word.endswith(self.endings))) is not self.refused
+        words, endings, refused = self
+        return (word in words or (bool(endings) and word.endswith(endings))) is not refused
 
 
 class Row(NamedTuple):
