@@ -71,7 +71,7 @@ async def open_admin(settings: Settings, side: AdminSide, stack: AsyncExitStack)
             # aiohttp's own socket for :: takes no IPv4, which customers' does.
             sockets = own_sockets(settings.health.host, settings.health.port)
             for health in [stack.enter_context(each) for each in sockets]:
-                await _open(health_app(side), partial(web.SockSite, sock=health), stack)
+                await _open(_health_app(side), partial(web.SockSite, sock=health), stack)
         port_site = partial(web.TCPSite, host=settings.admin.host, port=settings.admin.port)
         host, port = await _open(admin_app(side, Door.PORT), port_site, stack)
     except OSError as error:
@@ -94,7 +94,7 @@ async def _open(
     return (address[0], address[1]) if isinstance(address, tuple) else ("", 0)
 
 
-def health_app(side: AdminSide) -> web.Application:
+def _health_app(side: AdminSide) -> web.Application:
     """Return the application of those who only look: health and metrics, and no other route."""
     app = web.Application(middlewares=[problems], client_max_size=0)
     add_health(app, side)

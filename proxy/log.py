@@ -21,7 +21,7 @@ with without("rich"):  # three megabytes, for tracebacks that are not printed he
     import structlog
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-ROOT: Final = "stillgate"
+_ROOT: Final = "stillgate"
 _TEXT_CHARS: Final = 2_000
 _TRACE_CHARS: Final = 16_000  # the end of a traceback is what tells
 _DEPTH: Final = 4
@@ -124,7 +124,7 @@ def _handler(stream: TextIO) -> logging.Handler:
 def get(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a part, such as `decisions`; a process that configured nothing still shows its warnings."""
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-        logging.getLogger(f"{ROOT}.{name}"),
+        logging.getLogger(f"{_ROOT}.{name}"),
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.stdlib.add_logger_name,
@@ -141,7 +141,7 @@ def _as_there_is_a_handler(logger: WrappedLogger, method: str, event: EventDict)
         return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(logger, method, event)
     masked = mask(logger, method, event)
     more = ", ".join(f"{key} {value}" for key, value in masked.items() if key not in ("event", "logger", "exc_info"))
-    return f"{ROOT}: {method}: {masked['event']}" + (f" ({more})" if more else "")
+    return f"{_ROOT}: {method}: {masked['event']}" + (f" ({more})" if more else "")
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

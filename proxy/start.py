@@ -24,7 +24,7 @@ from proxy.standin.catalog import MODELS
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # as `socket.getaddrinfo` gives it
 
-STAND_IN = "stand-in"
+_STAND_IN = "stand-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,15 @@ class Start:
         """Read the settings as the parent did, with the stand-in model as the upstream if it runs."""
         data = None if self.text is None else self.text.encode()
         settings = load_settings(Path(self.config) if self.config else None, self.overrides, data)
-        return settings if self.stand_in_url is None else with_stand_in(settings, self.stand_in_url)
+        return settings if self.stand_in_url is None else _with_stand_in(settings, self.stand_in_url)
 
 
-def with_stand_in(settings: Settings, url: str) -> Settings:
+def _with_stand_in(settings: Settings, url: str) -> Settings:
     """Return the settings of a proxy in front of the stand-in model."""
     models = {
-        name: Model(upstream=STAND_IN, max_output_tokens=model.max_output_tokens) for name, model in MODELS.items()
+        name: Model(upstream=_STAND_IN, max_output_tokens=model.max_output_tokens) for name, model in MODELS.items()
     }
-    return settings.model_copy(update={"upstreams": {STAND_IN: Upstream(url=url)}, "models": models})
+    return settings.model_copy(update={"upstreams": {_STAND_IN: Upstream(url=url)}, "models": models})
 
 
 def listed_models(settings: Settings) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Ends connections to the admin side that hold it up, since aiohttp has no deadlines for what it receives.
 
-Law: a connection that for `PATIENCE_S` has no whole request on it, or takes nothing of its answer, is cut, whether it
-sends a byte now and then or none; so is the one that waited longest while there are more than `MOST_WAITING`, or, at
+Law: a connection that for `_PATIENCE_S` has no whole request on it, or takes nothing of its answer, is cut, whether it
+sends a byte now and then or none; so is the one that waited longest while there are more than `_MOST_WAITING`, or, at
 once, more than `MOST_OPEN` of all; and at the server's end every one that waits.
 """
 
@@ -12,14 +12,14 @@ import asyncio
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-PATIENCE_S = 30.0
-MOST_WAITING = 128
+_PATIENCE_S = 30.0
+_MOST_WAITING = 128
 # Between two looks thousands may come, and what keeps the proxy running needs open files too.
 MOST_OPEN = 256
 _SWEEP_S = 1.0
 
 
-async def cut_the_slow(server: web.Server | None, patience_s: float = PATIENCE_S, most: int = MOST_WAITING) -> None:
+async def cut_the_slow(server: web.Server | None, patience_s: float = _PATIENCE_S, most: int = _MOST_WAITING) -> None:
     """Look at the connections once a second, until cancelled."""
     if server is None:
         raise RuntimeError("a runner has a server once it is set up")

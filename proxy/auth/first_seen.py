@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.auth.api_key import CLOCKS_APART_S
 from proxy.store.base import Row, Store
 
-ACCOUNTS_TABLE = "accounts"  # account -> when it was first seen
+_ACCOUNTS_TABLE = "accounts"  # account -> when it was first seen
 
 
 async def first_seen(store: Store, account: str, now: float) -> float:
@@ -15,10 +15,10 @@ async def first_seen(store: Store, account: str, now: float) -> float:
     by a wrong clock, and would be a new one until long after that: it counts as seen now.
     """
     now = round(now, 3)
-    row = Row(ACCOUNTS_TABLE, account, b"%.3f" % now)
+    row = Row(_ACCOUNTS_TABLE, account, b"%.3f" % now)
     if await store.write([row], only_new=True):
         return now
-    value = await store.read(ACCOUNTS_TABLE, account)
+    value = await store.read(_ACCOUNTS_TABLE, account)
     seen = now if value is None else float(value)
     if seen <= now + CLOCKS_APART_S:
         return seen

@@ -37,7 +37,7 @@ def comparison_lines(found: Compared, old: Pack, new: Pack) -> Iterator[str]:
     yield f"log: {_count(found.accounts, 'account')}: {moved} reach another rung, {found.uncertain} uncertain"
     for before, after, count in found.moves:
         yield f"  {before or 'none'} -> {after or 'none'}: {_count(count, 'account')}"
-    for note in open_questions(found, old, new):
+    for note in _open_questions(found, old, new):
         yield f"note: {note}"
 
 
@@ -56,11 +56,11 @@ def comparison_document(found: Compared, old: Pack, new: Pack, unread: list[str]
         "moves": [move._asdict() for move in found.moves],
         "uncertain": found.uncertain,
         "unlike": found.unlike,
-        "notes": [*unread, *open_questions(found, old, new)],
+        "notes": [*unread, *_open_questions(found, old, new)],
     }
 
 
-def open_questions(found: Compared, old: Pack, new: Pack) -> Iterator[str]:
+def _open_questions(found: Compared, old: Pack, new: Pack) -> Iterator[str]:
     """Yield what the comparison cannot know."""
     yield from _ALWAYS_OPEN
     if any(rung.approval is not Approval.NONE for pack in (old, new) for rung in pack.ladder):

@@ -19,8 +19,8 @@ from proxy.review.files import sources
 if TYPE_CHECKING:
     from proxy.review.log import Log
 
-EXIT_UNREAD = 1
-EXIT_UNUSABLE = 2
+_EXIT_UNREAD = 1
+_EXIT_UNUSABLE = 2
 _EXTRA = "this needs the extra: pip install 'stillgate[review]'"
 
 Paths = Annotated[
@@ -87,10 +87,10 @@ def leave(log_unread: Sequence[str]) -> None:
     for line in log_unread:
         typer.echo(line, err=True)
     if log_unread:
-        raise typer.Exit(EXIT_UNREAD)
+        raise typer.Exit(_EXIT_UNREAD)
 
 
 def give_up(error: Exception) -> NoReturn:
     """Say what is wrong and end."""
     typer.echo(str(error), err=True)
-    raise typer.Exit(EXIT_UNUSABLE)
+    raise typer.Exit(_EXIT_UNUSABLE)

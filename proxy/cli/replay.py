@@ -88,7 +88,7 @@ def replay(  # noqa: PLR0913 - every option is an argument
         settings = load_settings(config, {"data": data})
         pack_file = pack or settings.pack
         scene = Scene(pack_file, load_pack(pack_file), settings, _hunter, every)
-        summary = run(scene, traffic, (decisions, findings), jobs or cores())
+        summary = run(scene, traffic, (decisions, findings), jobs or _cores())
     except ConfigurationError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(_EXIT_UNUSABLE) from None
@@ -117,7 +117,7 @@ def run(scene: Scene, traffic: Sequence[Path], outputs: tuple[Path | None, Path 
     return summary
 
 
-def cores() -> int:
+def _cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -29,8 +29,8 @@ from proxy.errors import ConfigurationError
 from proxy.files.outlet import Outlet, write_all
 from proxy.log import get
 
-BODY: Final = "stillgate.log/v1"
-HEADS: Final = "*.head"
+_BODY: Final = "stillgate.log/v1"
+_HEADS: Final = "*.head"
 # With 24 other heads of up to 170 bytes a line is still written to a pipe in one piece.
 _OTHERS: Final = 12
 _PATIENCE_S: Final = 0.5
@@ -85,7 +85,7 @@ class Checkpoints:
         self._follow_key()
         head, wall = chain.head, self._clock.wall()
         stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(wall))}.{int(wall * 1000) % 1000:03d}Z"
-        facts = [BODY, f"writer {chain.writer}", f"seq {chain.seq + 1}", f"prev {head.digest}", f"time {stamp}"]
+        facts = [_BODY, f"writer {chain.writer}", f"seq {chain.seq + 1}", f"prev {head.digest}", f"time {stamp}"]
         facts.append(f"version {self._version}")
         facts += [f"other {other.writer} {other.seq} {other.digest}" for other in self._others(chain)]
         note = self._signer.sign("\n".join(facts) + "\n")
@@ -111,7 +111,7 @@ class Checkpoints:
         """Return the heads of other writers, a part of them each time if there are many."""
         here: list[Head] = []
         with suppress(OSError):  # there may be no more open files; those are named the next time
-            here = [head for path in sorted(self._folder.glob(HEADS)) if (head := HeadFile(path).read()) is not None]
+            here = [head for path in sorted(self._folder.glob(_HEADS)) if (head := HeadFile(path).read()) is not None]
         found = {head.writer: head for head in (*self.elsewhere, *here)}
         others = [head for writer, head in sorted(found.items()) if writer != chain.writer]
         if len(others) > _OTHERS:

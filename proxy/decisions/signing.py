@@ -24,7 +24,7 @@ _ED25519: Final = b"\x01"
 _PRIVATE: Final = "PRIVATE+KEY+"
 _NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,80}")
 _SEED_BYTES: Final = 32
-HANDOVER: Final = "stillgate.log.key/v1"
+_HANDOVER: Final = "stillgate.log.key/v1"
 
 
 class Signer:
@@ -104,7 +104,7 @@ def rotate(path: Path) -> tuple[Signer, Signer]:
         new = load_signer(draft)
         note = handover_file(path)
         note_draft = note.with_name(f".{note.name}.draft")
-        note_draft.write_text(old.sign(f"{HANDOVER}\nnext {new.public}\n"), encoding="utf-8")
+        note_draft.write_text(old.sign(f"{_HANDOVER}\nnext {new.public}\n"), encoding="utf-8")
         # First the note: a writer that sees the new key finds what vouches for it.
         note_draft.replace(note)
         draft.replace(path)

@@ -20,9 +20,9 @@ from proxy.config import load_settings, shipped_pack
 from proxy.demo.cast import Customer
 from proxy.processes.supervisor import Deployment, Launch, deploy
 
-MODEL = "standin-large"
-PACK = "strict.yaml"
-JUDGE_SECONDS = 1.0  # of the settings; thirty in an ordinary deployment
+_MODEL = "standin-large"
+_PACK = "strict.yaml"
+_JUDGE_SECONDS = 1.0  # of the settings; thirty in an ordinary deployment
 _DAY_S = 86_400.0
 _ANSWER_S = 30.0
 
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     logprobs: bool
 
 
-NO_ANSWER = Answer(0, limited=False, logprobs=False)
+_NO_ANSWER = Answer(0, limited=False, logprobs=False)
 
 
 class Scene:
@@ -66,7 +66,7 @@ class Scene:
         """Send one request as the customer's own program would, through the load balancer of the demonstration."""
         messages = [{"role": "system", "content": customer.system}] if customer.system else []
         body: dict[str, object] = {
-            "model": MODEL,
+            "model": _MODEL,
             "messages": [*messages, {"role": "user", "content": words}],
             "max_tokens": customer.most_tokens,
         }
@@ -82,7 +82,7 @@ class Scene:
             async with self._session.post(url, json=body, headers=headers) as response:
                 document = await response.json()
         except (aiohttp.ClientError, TimeoutError):
-            return NO_ANSWER
+            return _NO_ANSWER
         choices = document.get("choices") or [{}]
         return Answer(response.status, "stillgate-limited" in response.headers, bool(choices[0].get("logprobs")))
 
@@ -108,8 +108,8 @@ def _settings() -> dict[str, object]:
         "listen": {"host": "127.0.0.1", "port": 0},
         "admin": {"port": 0},
         "data": "data",
-        "pack": str(shipped_pack(PACK)),
-        "hunter": {"judge_seconds": JUDGE_SECONDS},
+        "pack": str(shipped_pack(_PACK)),
+        "hunter": {"judge_seconds": _JUDGE_SECONDS},
         "decision_log": {"checkpoints_to_stdout": False},  # where the demonstration's own words go
         "trusted_hops": 1,
     }

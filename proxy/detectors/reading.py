@@ -15,7 +15,7 @@ HEAD_CHARS = 24_576
 TAIL_CHARS = 8_192
 # Of that, what is neither said nor told may have so much, or what the rest leaves: agents have tools as long as all of
 # it, and anybody can put some beside a prompt.
-OTHERS_CHARS = 8_192
+_OTHERS_CHARS = 8_192
 _CONVERSATIONS = ("messages", "input", "prompt")
 _MESSAGES = ("messages", "input")
 _INSTRUCTIONS = ("system", "instructions")
@@ -75,7 +75,7 @@ def scanned(texts: Sequence[Text]) -> str:
         kind = said if where.startswith(_CONVERSATIONS) else told if where.startswith(_INSTRUCTIONS) else others
         kind.append(text)
     own = told + said
-    most = HEAD_CHARS + TAIL_CHARS - min(OTHERS_CHARS, sum(map(len, others)))
+    most = HEAD_CHARS + TAIL_CHARS - min(_OTHERS_CHARS, sum(map(len, others)))
     if sum(map(len, own)) > most:
         own = [*_first(own, most - TAIL_CHARS), *_last(said, TAIL_CHARS)]
     return "\n\n".join([*_first(others, HEAD_CHARS + TAIL_CHARS - sum(map(len, own))), *own])

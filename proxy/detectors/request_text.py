@@ -76,11 +76,11 @@ class RequestText:
         if text.isascii() and len(text.encode().translate(None, CONTROLS)) == len(text):
             return {"request.scripts": ("latin",)} if any(map(str.isalpha, text)) else {}
         chars = set(text)
-        scripts = scripts_of(chars)
+        scripts = _scripts_of(chars)
         return {"request.scripts": scripts, "request.obfuscation": _obfuscation(text, chars, scripts)}
 
 
-def scripts_of(chars: Iterable[str]) -> tuple[str, ...]:
+def _scripts_of(chars: Iterable[str]) -> tuple[str, ...]:
     """Return the names of the scripts that letters among these characters belong to, in alphabetical order."""
     found = {_RUNS[bisect_right(_STARTS, code) - 1][1] for code in map(ord, chars)}
     return tuple(sorted(found - {""}))

@@ -4,7 +4,7 @@ Laws: every run of `RUN_SURE` letters that two texts share has one gram that is 
 is three letters and a syllable of kana two, as a word of five letters is one or two ideographs: so a template is about
 as long in Chinese or Japanese as elsewhere, and found as well.
 
-Winnowing (Schleimer, Wilkerson, Aiken: Winnowing, SIGMOD 2003): every window of `WINDOW` grams of `GRAM` letters
+Winnowing (Schleimer, Wilkerson, Aiken: Winnowing, SIGMOD 2003): every window of `_WINDOW` grams of `GRAM` letters
 keeps its least.
 """
 
@@ -24,8 +24,8 @@ Hashes = NDArray[np.uint64]
 
 _WORD = 8
 GRAM = 2 * _WORD  # letters: some four English words, as spaces are dropped
-WINDOW = 24  # grams
-RUN_SURE = WINDOW + GRAM - 1  # some 50 characters of English with their spaces
+_WINDOW = 24  # grams
+RUN_SURE = _WINDOW + GRAM - 1  # some 50 characters of English with their spaces
 _DOUBLINGS = (1, 2, 4, 8, 8)  # the least of 2, 4, 8, 16 and 24 grams, each of two of the one before, so far apart
 _REVERSED = np.dtype(np.uint64).newbyteorder()
 ROW_LETTERS = _BLOCK = 1 << 14  # letters at a time: what is made of them stays in the processor's cache
@@ -154,7 +154,7 @@ class Grams:
         """
         room = self._rooms.own
         hashes = self._rolled(row, room)
-        windows = hashes.size - WINDOW + 1
+        windows = hashes.size - _WINDOW + 1
         for earlier, later, least in _views_of(room, hashes.size):
             np.minimum(later, earlier, out=least)
         spare, end = room.spare, 0

@@ -27,7 +27,7 @@ from proxy.fingerprint.distinct import distinct
 from proxy.fingerprint.grams import GRAM, ROW_LETTERS, RUN_SURE, Grams, Hashes, Letters
 from proxy.fingerprint.lengths import LETTERS_USUAL
 
-KEY_BYTES = 32
+_KEY_BYTES = 32
 _STRING = attrgetter("text")
 _BLOCK_HASHES = 2  # a block of AES has room for so many; it is filled with the same one
 SAMPLE_MOST = 128
@@ -76,8 +76,8 @@ class Fingerprinter:
     """Makes prints under one key of 32 bytes, in any thread; its tables take 5 MB and 30 ms to make."""
 
     def __init__(self, key: bytes) -> None:
-        if len(key) != KEY_BYTES:
-            raise ValueError(f"the key has {len(key)} bytes, not {KEY_BYTES}")
+        if len(key) != _KEY_BYTES:
+            raise ValueError(f"the key has {len(key)} bytes, not {_KEY_BYTES}")
         self._alphabet = Alphabet()
         self._grams = Grams(_subkey(key, b"grams"))
         # For each width of characters its own: bytes of one would be other text in the other.
@@ -158,7 +158,7 @@ class Fingerprinter:
 
 
 def _subkey(key: bytes, purpose: bytes) -> bytes:
-    return blake2b(b"stillgate/prints/v1", digest_size=KEY_BYTES, key=key, person=purpose).digest()
+    return blake2b(b"stillgate/prints/v1", digest_size=_KEY_BYTES, key=key, person=purpose).digest()
 
 
 def _last_of_user(texts: Sequence[Text]) -> tuple[int, int]:

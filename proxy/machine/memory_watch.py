@@ -12,9 +12,9 @@ from proxy.log import get
 from proxy.machine.memory import Memory
 from proxy.telemetry.metrics import Sample, Snapshot
 
-FULL_SHARE = 0.90
+_FULL_SHARE = 0.90
 # Lower, so that an exchange that ends does not let the next one in which fills it again.
-ROOM_SHARE = 0.85
+_ROOM_SHARE = 0.85
 _LOOK_S = 1.0
 
 
@@ -40,7 +40,7 @@ class MemoryWatch:
     def look(self) -> None:
         """Look once."""
         share = self._share = self._memory.share(self._pids())
-        full = share is not None and share >= (ROOM_SHARE if self.full else FULL_SHARE)
+        full = share is not None and share >= (_ROOM_SHARE if self.full else _FULL_SHARE)
         if full != self.full:
             say = get("parent").error if full else get("parent").info
             say("memory is full: new work is turned away" if full else "memory has room again", share=share)

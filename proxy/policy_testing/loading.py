@@ -143,11 +143,11 @@ def _field_faults(
     field = table.get(name)
     if field is None:
         yield document.problem(place, f"unknown field {quoted(name)}", on_key=True, suggestion=nearest(name, table))
-    elif kind_of(value) is not field.kind:
+    elif _kind_of(value) is not field.kind:
         yield document.problem(place, f"should be a {field.kind}, as {name} is")
 
 
-def kind_of(value: Value) -> Kind:
+def _kind_of(value: Value) -> Kind:
     """Return which kind of field could have a value."""
     if isinstance(value, bool):
         return Kind.BOOLEAN

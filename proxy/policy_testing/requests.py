@@ -38,7 +38,7 @@ class Caller:
     def _make(self, who: str) -> tuple[AccountFixture, Principal]:
         instance = who.partition("#")[2] or "0"
         given = self._fixtures[fixture_of(who)]
-        fill = filler(i=instance)
+        fill = _filler(i=instance)
         fixture = given.model_copy(update=fill(given.model_dump()))
         principal = Principal(
             key_id=fixture.key or who,
@@ -62,15 +62,15 @@ class Asked:
 
     def body(self, ordinal: int) -> bytes:
         """Return the body of the send with this ordinal."""
-        return strict_json.write(filler(n=str(ordinal))(self._body)) if self._varies else self._bytes
+        return strict_json.write(_filler(n=str(ordinal))(self._body)) if self._varies else self._bytes
 
     def fields(self, ordinal: int) -> dict[str, Any]:
         """Return the fields that are set directly."""
-        found: dict[str, Any] = filler(n=str(ordinal))(self.fixture.fields) if self.fixture.fields else {}
+        found: dict[str, Any] = _filler(n=str(ordinal))(self.fixture.fields) if self.fixture.fields else {}
         return found
 
 
-def filler(**values: str) -> Fill:
+def _filler(**values: str) -> Fill:
     """Return a function that fills `{name}` in at every text of a value, other braces left alone."""
 
     def fill(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -15,7 +15,7 @@ from proxy.rules.schema_types import Line
 from proxy.settings.types import DialectName
 from proxy.settings.upstreams import Model
 
-DEFAULT_START = "2026-01-15T12:00:00Z"
+_DEFAULT_START = "2026-01-15T12:00:00Z"
 _MAX_SECONDS = 3_660 * 86_400
 _MAX_TIMES = 100_000
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -38,9 +38,9 @@ def _moment(text: object) -> float:
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError:
-        raise ValueError(f"should be a moment such as {DEFAULT_START}") from None
+        raise ValueError(f"should be a moment such as {_DEFAULT_START}") from None
     if moment.tzinfo is None:
-        raise ValueError(f"should say its time zone, such as {DEFAULT_START}")
+        raise ValueError(f"should say its time zone, such as {_DEFAULT_START}")
     return moment.timestamp()
 
 
@@ -176,7 +176,7 @@ class TestFile(StrictModel):
     kind: Literal["PolicyTest"] = Field(description="What the file is.")
     pack: str = Field(description="The pack, as a path from this file's folder or the one above it.")
     start: Annotated[float, BeforeValidator(_moment)] = Field(
-        _moment(DEFAULT_START), description=f"Where the clock begins; {DEFAULT_START} without it."
+        _moment(_DEFAULT_START), description=f"Where the clock begins; {_DEFAULT_START} without it."
     )
     fixtures: Fixtures = Field(Fixtures(), description="What the cases name.")
     cases: Annotated[tuple[CaseEntry, ...], AfterValidator(not_empty)] = Field(description="In any order.")

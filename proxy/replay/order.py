@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final, Generic, NamedTuple, TypeVar
 
 LATE_S: Final = 3_600.0
-LEAP_S: Final = 86_400.0
+_LEAP_S: Final = 86_400.0
 _SHOWN: Final = 10
 _FIRST: Final = 3
 
@@ -47,7 +47,7 @@ class InOrder(Generic[Item]):
                 yield from self._begin()
             return
         newest = self._newest
-        leaps = at > newest + LEAP_S
+        leaps = at > newest + _LEAP_S
         if at < self._reached:
             self._report(line, at - self._reached)
             at = self._reached
@@ -72,7 +72,7 @@ class InOrder(Generic[Item]):
         first, self._first = self._first, []
         moments = sorted(at for _, at, _ in first)
         middle = moments[(len(first) - 1) // 2]
-        self._newest = next(at for at in moments if at >= middle - LEAP_S)
+        self._newest = next(at for at in moments if at >= middle - _LEAP_S)
         for entry in first:
             yield from self.add(*entry)
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from proxy.replay.hunting import Grown
 from proxy.replay.order import Jump
 
-UNREADABLE_SHOWN: Final = 10
+_UNREADABLE_SHOWN: Final = 10
 
 
 class Fault(NamedTuple):
@@ -64,7 +64,7 @@ class Summary:
     def note_unreadable(self, line: int, why: str) -> None:
         """Count a line that could not be read; `line` is from 0."""
         self.unreadable_lines += 1
-        if len(self.unreadable) < UNREADABLE_SHOWN:
+        if len(self.unreadable) < _UNREADABLE_SHOWN:
             self.unreadable.append(Fault(line + 1, why))
 
     def place(self, line: int) -> str:

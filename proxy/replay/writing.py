@@ -24,7 +24,7 @@ _REASONS: Final = 4
 _FEW: Final = 1_000  # lines gathered for one write
 
 
-def by_of(decision: Decision) -> str | None:
+def _by_of(decision: Decision) -> str | None:
     """Return what decided, None for a plain allow."""
     if decision.denial is not None:
         return f"quota:{decision.denial.quota.id}"
@@ -37,7 +37,7 @@ def decision_row(exchange: Exchange, decision: Decision) -> dict[str, Any]:
         "account": exchange.principal.account,
         "effect": decision.effect.value,
         "actions": decision.applied,
-        "by": by_of(decision),
+        "by": _by_of(decision),
     }
     if exchange.template:
         row["template"] = exchange.template

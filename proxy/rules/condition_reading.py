@@ -16,7 +16,7 @@ from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Ope
 from proxy.rules.operands import OPERATORS, read_operand
 
 _NESTING = ("any", "all", "not")
-ONLY_AT_THE_END = "is known only when the exchange has ended: count it with a signal"
+_ONLY_AT_THE_END = "is known only when the exchange has ended: count it with a signal"
 
 
 class ConditionReader:
@@ -49,7 +49,7 @@ class ConditionReader:
                 return "a signal cannot read signals" if in_signal else f"unknown signal {quoted(name)}"
             return f"unknown field {quoted(name)}"
         if known.when is When.ANSWER and not in_signal:
-            return f"{name} {ONLY_AT_THE_END}"
+            return f"{name} {_ONLY_AT_THE_END}"
         return known
 
     def suggestion(self, name: str, *, in_signal: bool = False) -> str:

@@ -41,7 +41,7 @@ class Refusal:
 
 # The slot that the units were taken from, to be named when they go back; or why there are none.
 Answer = int | Refusal
-NO_SLOT = -1
+_NO_SLOT = -1
 
 
 class Lease(ABC, Generic[Question, Reply]):
@@ -72,7 +72,7 @@ class Lease(ABC, Generic[Question, Reply]):
         self.watched = False  # whether the owner's sweep knows of this lease
         self.busy = False  # whether a question is on its way: then nobody overtakes those who wait for the answer
         self.spare = 0  # units that may be used,
-        self.slot = NO_SLOT  # of this slot,
+        self.slot = _NO_SLOT  # of this slot,
         self.until = float("-inf")  # before this moment
         self.touched = 0.0  # when it was used last
         # What the store had left for everybody when it was asked last, less what was charged since beyond what is held.

@@ -14,7 +14,7 @@ from proxy.documents.strict_model import StrictModel
 from proxy.rules.pack_words import Approval, Mode, OnError, Scope, Severity, Subject
 from proxy.rules.schema_types import Code, EndOfDay, Id, Lifetime, Line, Name, RungMessage, Sentence, Window
 
-MAX_SCORE = 1_000  # of a flag
+_MAX_SCORE = 1_000  # of a flag
 _MAX_RUNG_SCORE = 100_000
 _SUBJECTS = tuple(subject.value for subject in Subject)
 
@@ -56,7 +56,7 @@ class FlagEntry(StrictModel):
 
     name: Name = Field(description="The mark's name; of one name only the highest score counts.")
     on: _Subjects = Field(description="What is marked: one of account, tenant, template and cluster, or a list.")
-    score: Annotated[int, Field(ge=1, le=MAX_SCORE)] = Field(description="What it adds, 1 to 1000.")
+    score: Annotated[int, Field(ge=1, le=_MAX_SCORE)] = Field(description="What it adds, 1 to 1000.")
     ttl: Lifetime = Field(description="How long it lasts after it was last raised, 1s to 366d.")
 
 

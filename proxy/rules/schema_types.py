@@ -17,8 +17,8 @@ from proxy.rules.units import lifetime_ms, window_ms
 # What a message to a client may name; rules, thresholds and detectors must not leak through it.
 VARIABLES = ("measure", "window", "retry_after", "exchange_id", "docs_url", "appeal_url")
 # And that of a rung: where a challenged caller can be verified.
-RUNG_VARIABLES = (*VARIABLES, "verify_url")
-MAX_SENTENCE_CHARS = 500
+_RUNG_VARIABLES = (*VARIABLES, "verify_url")
+_MAX_SENTENCE_CHARS = 500
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -64,7 +64,7 @@ def _message(text: str, variables: Sequence[str] = VARIABLES) -> str:
 
 
 def _rung_message(text: str) -> str:
-    return _message(text, RUNG_VARIABLES)
+    return _message(text, _RUNG_VARIABLES)
 
 
 def _end_of_day(date: object) -> float:
@@ -88,9 +88,9 @@ Id = Annotated[str, AfterValidator(_id), _ID_SCHEMA]
 Name = Annotated[str, AfterValidator(_name), _NAME_SCHEMA]
 Code = Annotated[str, AfterValidator(_code), _NAME_SCHEMA]
 Line = Annotated[str, Field(max_length=128), AfterValidator(one_line)]
-Sentence = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(one_line)]
-Message = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(_message)]
-RungMessage = Annotated[str, Field(max_length=MAX_SENTENCE_CHARS), AfterValidator(_rung_message)]
+Sentence = Annotated[str, Field(max_length=_MAX_SENTENCE_CHARS), AfterValidator(one_line)]
+Message = Annotated[str, Field(max_length=_MAX_SENTENCE_CHARS), AfterValidator(_message)]
+RungMessage = Annotated[str, Field(max_length=_MAX_SENTENCE_CHARS), AfterValidator(_rung_message)]
 Window = Annotated[int, BeforeValidator(window_ms), _TIME_SCHEMA]
 Lifetime = Annotated[int, BeforeValidator(lifetime_ms), _TIME_SCHEMA]
 EndOfDay = Annotated[float, BeforeValidator(_end_of_day), _DATE_SCHEMA]

@@ -10,9 +10,9 @@ from proxy.fingerprint.lengths import LETTERS_LEAST, LETTERS_MOST
 from proxy.rules.pack_words import Measure
 from proxy.store.base import MAX_UNITS
 
-MAX_WINDOW_MS = 31 * 24 * 3600 * 1000
+_MAX_WINDOW_MS = 31 * 24 * 3600 * 1000
 _MAX_LIFETIME_MS = 366 * 24 * 3600 * 1000
-MICRODOLLARS = 1_000_000  # in a dollar
+_MICRODOLLARS = 1_000_000  # in a dollar
 
 _MULTIPLES = {"": 1, "k": 1_000, "M": 1_000_000}
 _AMOUNT = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,12})?)([kM]?)")
@@ -32,7 +32,7 @@ def units(amount: object, measure: Measure) -> int:
         raise ValueError("should be a number such as 80, 400k or 2M")
     in_units = Decimal(match[1]) * _MULTIPLES[match[2]]
     if measure is Measure.COST_USD:
-        in_units *= MICRODOLLARS
+        in_units *= _MICRODOLLARS
     if in_units != int(in_units):
         raise ValueError("should be whole micro-dollars" if measure is Measure.COST_USD else "should be a whole number")
     if not 0 < in_units <= MAX_UNITS:
@@ -50,7 +50,7 @@ def letters(amount: object) -> int:
 
 def window_ms(window: object) -> int:
     """Return the milliseconds of a window as a pack writes it (30s, 5m, 1h, 7d); ValueError if it is none."""
-    return _milliseconds(window, MAX_WINDOW_MS)
+    return _milliseconds(window, _MAX_WINDOW_MS)
 
 
 def lifetime_ms(lifetime: object) -> int:

@@ -32,7 +32,7 @@ from proxy.samples.files import append
 from proxy.settings.samples import Samples
 
 QUEUE_MAX: Final = 64  # samples that wait; about 20 MB at worst
-CLOSE_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 2.0
 _SMALL_BYTES: Final = 16_384  # of a body whose texts nobody may have read; those of larger ones are there
 _HOUR_S: Final = 3600
 _OURS: Final = frozenset({"request", "client"})  # what denies that is no quota and no rung
@@ -118,9 +118,9 @@ class Sampler:
         return {("stillgate_samples_total", (result,)): count for result, count in self._results.items()}
 
     async def close(self) -> None:
-        """Let the thread write what waits, and end it; it is left alone after `CLOSE_SECONDS`."""
+        """Let the thread write what waits, and end it; it is left alone after `_CLOSE_SECONDS`."""
         self._queue.put(None)
-        await asyncio.wait({self._ended}, timeout=CLOSE_SECONDS)
+        await asyncio.wait({self._ended}, timeout=_CLOSE_SECONDS)
 
     def _has_room(self, account: str) -> bool:
         """Tell whether one more of an account may be taken; what is not, for want of room, is counted.

@@ -11,7 +11,7 @@ from typing import Any
 from proxy.standin.reading import to_json
 
 TOKEN_CHARS = 4
-MEDIA_TOKENS = 85  # what one small image costs at the API that is imitated; sound and files are charged the same here
+_MEDIA_TOKENS = 85  # what one small image costs at the API that is imitated; sound and files are charged the same here
 _MEDIA = frozenset({"image_url", "input_audio", "file", "image", "document"})
 
 
@@ -40,6 +40,6 @@ def count_content(content: Any) -> int:  # noqa: ANN401 - a message's content is
 def count_part(part: dict[str, Any]) -> int:
     """Return the tokens of one content part or block."""
     if part["type"] in _MEDIA:
-        return MEDIA_TOKENS
+        return _MEDIA_TOKENS
     text = part.get("text")
     return count(text) if isinstance(text, str) else count_document(part)

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, NamedTuple
 from proxy.decision import Effect, Outcome
 from proxy.exchange import Usage
 
-OTHER: Final = "other"
+_OTHER: Final = "other"
 _SERIES_MAX: Final = 1_000
 _STATUS_CLASSES: Final = ("other", "1xx", "2xx", "3xx", "4xx", "5xx")
 
@@ -235,13 +235,13 @@ class Tally:
 
     def exchange(self, dialect: str, effect: Effect, outcome: Outcome, status: int, seconds: float) -> None:
         """Count an exchange that ended."""
-        status_class = _STATUS_CLASSES[status // 100] if 100 <= status < 600 else OTHER
+        status_class = _STATUS_CLASSES[status // 100] if 100 <= status < 600 else _OTHER
         self.count("stillgate_exchanges_total", (dialect, effect, outcome, status_class))
         self.observe("stillgate_exchange_seconds", seconds)
 
     def charged(self, model: str, usage: Usage, cost_microusd: int) -> None:
         """Count what an exchange was charged."""
-        label = model if model in self._models else OTHER
+        label = model if model in self._models else _OTHER
         self.count("stillgate_tokens_total", (label, "input"), usage.input)
         self.count("stillgate_tokens_total", (label, "output"), usage.output)
         self.count("stillgate_cost_microusd_total", (label,), cost_microusd)
@@ -284,4 +284,4 @@ def _joined(metric: Metric, old: Sample | None, new: Sample) -> Sample:
 
 def _bounded(series: Collection[tuple[str, ...]], labels: tuple[str, ...]) -> tuple[str, ...]:
     """Return the labels under which a new series may begin."""
-    return labels if len(series) < _SERIES_MAX else (OTHER,) * len(labels)
+    return labels if len(series) < _SERIES_MAX else (_OTHER,) * len(labels)

@@ -21,7 +21,7 @@ from typing import IO, Final, Self, cast
 from proxy.verifying.chains import DIGEST_BYTES, Chain, Line, Stray
 from proxy.verifying.findings import Place
 
-LINE_BYTES: Final = 65_536  # far more than a line may have
+_LINE_BYTES: Final = 65_536  # far more than a line may have
 RUN_LINES: Final = 1_024  # taken at a time, between two reports of how far the reading is
 _BUFFER_BYTES: Final = 65_536
 _LOOKED_AT: Final = 16  # lines of a file, to see where it begins
@@ -89,7 +89,7 @@ class Reading:
         behind = min(first + RUN_LINES, _SEQ_MAX + 1)
         try:
             for seq in range(first, behind):
-                data = readline(LINE_BYTES)
+                data = readline(_LINE_BYTES)
                 if not data.endswith(b',"seq":%d,"prev":"%b"}\n' % (seq, digest.hex().encode())):
                     self._ahead = data
                     break
@@ -115,19 +115,19 @@ class Reading:
         if self._error is not None:
             raise self._error
         data, self._ahead = self._ahead, None
-        return self._readline(LINE_BYTES) if data is None else data
+        return self._readline(_LINE_BYTES) if data is None else data
 
     def _stray(self, data: bytes) -> Stray:
         """Pass what has no end over: it is the file's last line, or longer than any."""
         size = len(data)
         while data and not data.endswith(b"\n"):
-            data = self._readline(LINE_BYTES)
+            data = self._readline(_LINE_BYTES)
             size += len(data)
         return Stray(self._number, size - len(data[-1:]), ended=bool(data))
 
     def _parsed(self, data: bytes) -> tuple[Line, bytes] | Stray:
         found = _LINK.search(data, max(0, len(data) - _LINK_BYTES))
-        kind, writer = _KIND.match(data), quoted(data, _WRITER)
+        kind, writer = _KIND.match(data), _quoted(data, _WRITER)
         if found is None or kind is None or not writer or (seq := int(found[1])) > _SEQ_MAX:
             return Stray(self._number, len(data), ended=True)
         if kind[1] == b"exchange" and data.startswith(b'%b%b"' % (_WRITER, writer), _WRITER_AT):
@@ -157,10 +157,10 @@ def beginning(path: Path) -> tuple[bytes, int]:
 
 def exchange_id(data: bytes) -> bytes:
     """Return the id of the exchange that a line is about."""
-    return quoted(data, _ID)
+    return _quoted(data, _ID)
 
 
-def quoted(data: bytes, name: bytes) -> bytes:
+def _quoted(data: bytes, name: bytes) -> bytes:
     """Return what stands in quotes behind a name where it first comes; empty if it does not."""
     start = data.find(name)
     if start < 0:

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-BODY: Final = "stillgate.log/v1"
-HANDOVER: Final = "stillgate.log.key/v1"
+_BODY: Final = "stillgate.log/v1"
+_HANDOVER: Final = "stillgate.log.key/v1"
 _WRAPPED: Final = '{"checkpoint":'
 _ED25519: Final = b"\x01"
 _SIGNATURE: Final = re.compile("\u2014 ([^ +\n]+) ([A-Za-z0-9+/=]+)\n")
@@ -90,7 +90,7 @@ class Keys:
     def hand_over(self, note: str) -> None:
         """Trust the key that a trusted one vouches for. Raises NoteError."""
         head, *facts = self.opened(note).splitlines()
-        if head != HANDOVER or len(facts) != 1 or not facts[0].startswith("next "):
+        if head != _HANDOVER or len(facts) != 1 or not facts[0].startswith("next "):
             raise NoteError("it hands over no key")
         self.trust(facts[0].removeprefix("next "))
 
@@ -110,7 +110,7 @@ def read_checkpoint(text: str) -> Checkpoint:
     """Read the text of a checkpoint's note. Raises NoteError."""
     head, *lines = text.removesuffix("\n").split("\n")
     names = [line.partition(" ")[0] for line in lines]
-    if head != BODY or names[:5] != ["writer", "seq", "prev", "time", "version"] or set(names[5:]) - {"other"}:
+    if head != _BODY or names[:5] != ["writer", "seq", "prev", "time", "version"] or set(names[5:]) - {"other"}:
         raise NoteError("it is no checkpoint of a log")
     writer, seq, prev, time, version = (line.partition(" ")[2] for line in lines[:5])
     if not seq.isdecimal() or not _DIGEST.fullmatch(prev):
@@ -130,7 +130,7 @@ def split_notes(text: str) -> Iterator[str]:
 
     What else a process says between such lines is passed over: containers and journals keep all its output together.
     """
-    before, *parts = re.split(rf"(?m)^(?={re.escape(BODY)}$|{re.escape(_WRAPPED)})", text)
+    before, *parts = re.split(rf"(?m)^(?={re.escape(_BODY)}$|{re.escape(_WRAPPED)})", text)
     if not parts or not parts[0].startswith(_WRAPPED):
         parts.insert(0, before)
     for part in parts:
