@@ -11,7 +11,7 @@ Laws:
 - Who uses one tool, whose client hardly anybody else has, may be even for its sake, and call from its servers: that is
   one place then, and evenness counts only once they were seen to work on at night.
 - Who rests at hours of his own, as people of many countries do, is even by himself, and together they seem not to rest:
-  then neither counts.
+  then neither counts. Nor does either of who all act at the same few moments, by a clock or a feed that each has.
 - How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
   campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
 - Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
@@ -41,7 +41,7 @@ from proxy.hunter.chance import SUSPICIOUS, ways_to_choose
 from proxy.hunter.families import BY_TURNS, FAMILIES, SOUGHT, of_one_tool, works_on
 from proxy.hunter.finding import Evidence
 from proxy.hunter.links import PEER
-from proxy.hunter.pieces import rest_apart
+from proxy.hunter.pieces import at_once, rest_apart
 from proxy.hunter.pools import ONE_CARD, ONE_PLACE, of_a_tool, one_payer
 
 # The odds that a suspicion is a campaign before anything is known of it: one in 160,000.
@@ -97,7 +97,7 @@ def weigh(case: Case) -> list[Evidence]:
     chosen_by = sum(entry.weight for entry in found if entry.family not in _NOT_CHOSEN_BY and entry.weight > 0)
     left = max(0.0, 1 - ways_to_choose(case.pool, len(case.members)) / chosen_by) if chosen_by else 0.0
     programmed = any(entry.family in _PROGRAM and entry.weight > 0 for entry in found)
-    rests = rest_apart(case) if programmed else 0.0
+    rests = (math.inf if at_once(case) else rest_apart(case)) if programmed else 0.0
     weighed: list[Evidence] = []
     for entry in found:
         most = _MOST.get(entry.family, _POOL_MOST)
@@ -117,8 +117,8 @@ def weigh(case: Case) -> list[Evidence]:
 def _dealt_out(entry: Evidence, found: Sequence[Evidence], one_tool: bool, rests: float) -> bool:
     """Tell whether that they send evenly, or at all hours, may be the work of one hand.
 
-    It is not of those who each rest at hours of their own; and the users of one tool are not before they were seen to
-    go on.
+    It is not of those who each rest at hours of their own, nor of those who all act at once; and the users of one tool
+    are not before they were seen to go on.
     """
     if not one_tool:
         return rests < _UNHEARD
@@ -130,6 +130,8 @@ def _excused(entry: Evidence, one_tool: bool, rests: float) -> Evidence:
     """Return evidence that counts nothing with the reason for that, instead of what it would say if it counted."""
     if one_tool:
         why = "as users of one tool may"
+    elif rests == math.inf:
+        why = "but all at the same moments"
     elif rests >= _UNHEARD:
         why = "but each at hours of his own"
     else:
@@ -145,10 +147,12 @@ def confidence(evidence: Sequence[Evidence]) -> float:
 def certainty(evidence: Sequence[Evidence]) -> float:
     """Return the confidence by which somebody may be accused who was not before.
 
-    It holds back as long as it is open whether they send evenly, or as people do.
+    It holds back as long as it is open whether they send evenly, or as people do; and it stays open where they are even
+    for reasons of their own.
     """
-    even = sum(entry.numbers["even"] for entry in evidence if entry.family == "volume")
     one_tool = of_one_tool(evidence)
+    counted = (entry for entry in evidence if entry.family == "volume" and (entry.weight or one_tool))
+    even = sum(entry.numbers["even"] for entry in counted)
     heard = abs(even) if even < 0 or not one_tool else _UNHEARD * (even >= _SURELY_EVEN)
     pooled = any(entry.family not in _NO_POOL for entry in evidence)
     unheard = _UNHEARD_OF_POOL if pooled and not one_tool else _UNHEARD

@@ -2,7 +2,8 @@
 
 Whoever sits down to a conversation, a game or the set-up of a tool sends some more exchanges before he rises, and
 whoever has a list works through it: neither decides anew each time. Evenness that comes of that tells of the thing
-that is used, not of one hand behind all who use it. And who rests at hours of his own sends as much as a quota or a
+that is used, not of one hand behind all who use it. So does that of jobs at full hours, of what a feed sends to all,
+and of programs that try again while something is down. And who rests at hours of his own sends as much as a quota or a
 habit of his allows: work that is dealt out is dealt to all by one clock.
 """
 
@@ -37,6 +38,9 @@ _NEARLY_LONGEST = 0.95  # of the times from first to last
 # People rest for so many hours of a day, in which they use a thing by so much less often.
 _HOURS, _REST_HOURS, _AT_REST = 24, 8, 0.3
 _SEEN = 8  # accounts by whom it is known whether they come back
+# Moments in which half of the accounts are active, and that are no more of the time than this: what is done then, each
+# does for himself, while work that is dealt out goes to one at a time. What is set off is done at once, or in minutes.
+_MOMENTS_S, _OF_THE_TIME = (60.0, 600.0), 0.25
 _ONLY = 0.9  # who sends other things besides may do that at hours of his own
 
 
@@ -142,6 +146,20 @@ def _works_through(accounts: Numbers, by_question: NDArray[np.int64]) -> NDArray
     questions = np.bincount(by_question, minlength=len(times))
     works: NDArray[np.bool_] = times <= questions * np.maximum(questions, _TRIED)
     return works
+
+
+def at_once(case: Case) -> bool:
+    """Tell whether they do most of what they do at the same few moments, each for himself."""
+    return any(_at_moments(case, lasting_s) for lasting_s in _MOMENTS_S)
+
+
+def _at_moments(case: Case, lasting_s: float) -> bool:
+    moments = np.floor_divide(case.rows["at"], lasting_s).astype(np.int64)
+    values, active = np.unique(distinct(moments << 32 | case.rows["account"]) >> 32, return_counts=True)
+    common = values[active >= _HALF * len(case.members)]
+    if not len(common) or len(common) > _OF_THE_TIME * (values[-1] - values[0] + 1):
+        return False
+    return bool(np.isin(moments, common).sum() > _HALF * len(moments))
 
 
 def rest_apart(case: Case) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from proxy.hunter.event import Asked
 from tests.hunter.traffic import AWAKE, DAY_S, HOUR_S, START, World
 
@@ -349,6 +351,37 @@ def freelancers(world: World) -> None:
                 world.ask(who, at + 240 * number, ("bureau", 20), output=400)
 
 
+def crontab(world: World) -> None:
+    """A public recipe of these weeks, which asks every four hours at the full hour, by a few runners of one host."""
+    for n in range(90):
+        opened = START - DAY_S * 45 * float(world.rng.random())
+        who = world.account(f"cron-{n}", opened=opened, agent="sdk-a", peer=f"runner-{world.rng.integers(25)}")
+        for hour in range(0, int(24 * world.days), 4):
+            world.ask(who, START + HOUR_S * hour + 600 * float(world.rng.random()), ("crontab", 22), output=400)
+
+
+def feed(world: World) -> None:
+    """Newsrooms on an election night: each piece of a feed asks in nearly all of them, about what is theirs."""
+    pieces = np.sort(world.rng.random(60)) * 10 * HOUR_S
+    for n in range(45):
+        opened = START - DAY_S * 20 * float(world.rng.random())
+        who = world.account(f"news-{n}", opened=opened)
+        for at in START + 0.7 * DAY_S + pieces[world.rng.random(len(pieces)) < 0.85]:
+            world.ask(who, at + 30 * float(world.rng.random()), ("feed", 20), output=400)
+
+
+def outage(world: World) -> None:
+    """An app of this month, called by five servers of one host, which try everything again while something is down."""
+    for n in range(120):
+        opened = START - DAY_S * 30 * float(world.rng.random())
+        who = world.account(f"app-{n}", opened=opened, agent="sdk-a", peer=f"app-{n % 5}", prefix="app")
+        for at in world.by_day(world.rng.lognormal(0.5, 0.8), who.zone_h):
+            world.ask(who, at, ("outage", 24))
+        for number in range(30):
+            at = START + DAY_S + HOUR_S / 2 * (number // 5) + 2 ** (number % 5)
+            world.ask(who, at, ("outage", 24), question=f"again-{n}-{number // 5}", output=1)
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -385,6 +418,8 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     daily,
     freelancers,
 )
+# Who is set off by a clock, by a feed, or by what is down, all at once.
+AT_ONCE = (crontab, feed, outage)
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
 OCCASIONS = (
     launch,

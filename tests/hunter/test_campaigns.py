@@ -35,6 +35,7 @@ from tests.hunter.campaigns import (
     victim,
 )
 from tests.hunter.look_alikes import (
+    AT_ONCE,
     LOOK_ALIKES,
     OCCASIONS,
     branches,
@@ -84,7 +85,7 @@ def test_where_dates_tell_hardly_anything_hardly_anybody_innocent_is_named() -> 
     assert len(outcome.innocent) <= 5
 
 
-@pytest.mark.parametrize("make", LOOK_ALIKES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [*LOOK_ALIKES, *AT_ONCE], ids=lambda make: make.__name__)
 def test_honest_traffic_comes_out_clean(make: Callable[[World], None]) -> None:
     outcome = _hunted(make, 1)
     assert outcome.innocent == set()

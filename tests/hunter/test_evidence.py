@@ -24,7 +24,7 @@ from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
-from proxy.hunter.pieces import exchanges_in_a_sitting, have_served, one_list, rest_apart
+from proxy.hunter.pieces import at_once, exchanges_in_a_sitting, have_served, one_list, rest_apart
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
@@ -358,11 +358,11 @@ def test_each_sits_down_as_often_as_he_does_however_much_he_sends_then() -> None
     assert 24 / 19 < exchanges_in_a_sitting(gone)[-1] < 24
 
 
-def _at_hours(case: Case, hours: Callable[[int], range]) -> None:
+def _at_hours(case: Case, hours: Callable[[int], range], apart_s: float = 170.0) -> None:
     """Let each member be active on two days, once in each of these hours, and have asked so often."""
     for place, account in enumerate(case.members.tolist()):
         rows = case.rows["account"] == account
-        moments = [_NOW - _DAY_S * day + 3600.0 * hour for day in (2, 1) for hour in hours(place)]
+        moments = [_NOW - _DAY_S * day + 3600.0 * hour + apart_s * place for day in (2, 1) for hour in hours(place)]
         case.rows["at"][rows] = moments[: int(rows.sum())]
 
 
@@ -411,6 +411,35 @@ def test_who_has_just_begun_has_yet_to_send_what_others_did() -> None:
     rows["first"][case.members], rows["last"][case.members] = first, last
     assert have_served(case).all(), "hardly any was there for as long as it takes"
     assert _only(even_volume(just_begun)).weight < 0
+
+
+@pytest.mark.parametrize(
+    ("apart_s", "part", "counts"),
+    [(0, 1.0, False), (0, 0.6, False), (0, 0.4, True), (170, 1.0, True)],
+    ids=["all they do", "most of it", "less than half", "each at a minute of his own"],
+)
+def test_who_all_act_at_the_same_few_moments_are_not_even_by_one_hand(
+    apart_s: float, part: float, *, counts: bool
+) -> None:
+    case = _Scene(each=24).case()
+    _at_hours(case, lambda _: range(0, 24, 2), apart_s)
+    at, rng = case.rows["at"], np.random.default_rng(1)
+    at += np.where(rng.random(len(at)) < part, 0, 7200 * rng.random(len(at)))
+    assert at_once(case) is not counts
+    evidence = weigh(case)
+    assert (_of("volume", evidence) > 4) is counts
+    if not counts:
+        assert ": evenly, but all at the same moments." in _told("volume", evidence)
+        pooled = [*evidence, Evidence("payment", 4.0, "", {})]
+        assert confidence(pooled) - certainty(pooled) > 0.01, "it stays open whether they send as people do"
+
+
+def test_whoever_works_at_all_times_does_nothing_at_once() -> None:
+    case = _Scene(each=24).case()
+    each = np.arange(len(case.rows["at"]))
+    case.rows["at"][:] = _NOW - _DAY_S + 600 * (each % 24) + 25 * (each // 24)
+    assert not at_once(case), "half of them are active in all moments that there are"
+    assert not at_once(replace(case, rows={name: column[:0] for name, column in case.rows.items()}))
 
 
 def test_who_uses_one_tool_by_day_is_even_for_its_sake() -> None:
@@ -581,7 +610,7 @@ def test_users_of_one_tool_are_accused_once_it_shows_how_evenly_they_send(
     client = Evidence("client", 2.0, "", {"same": 20, "of": 20, "others": others})
     weights = {"text": 4.0, "age": 6.0, "payment": 6.0}
     evidence = [client, *(Evidence(family, weight, "", {}) for family, weight in weights.items())]
-    evidence.append(Evidence("volume", min(0.0, volume), "", {"even": volume}))
+    evidence.append(Evidence("volume", volume if others else min(0.0, volume), "", {"even": volume}))
     sure, odds = certainty(evidence), math.log(confidence(evidence) / (1 - confidence(evidence)))
     assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
 
