@@ -159,6 +159,8 @@ def _at_moments(case: Case, lasting_s: float) -> bool:
     common = values[active >= _HALF * len(case.members)]
     if not len(common) or len(common) > _OF_THE_TIME * (values[-1] - values[0] + 1):
         return False
+    # Work that all are at for longer is a batch: a clock strikes once, though perhaps on the edge of two moments.
+    common = common[~(np.isin(common - 1, common) & np.isin(common + 1, common))]
     return bool(np.isin(moments, common).sum() > _HALF * len(moments))
 
 

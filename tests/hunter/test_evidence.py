@@ -439,6 +439,8 @@ def test_whoever_works_at_all_times_does_nothing_at_once() -> None:
     each = np.arange(len(case.rows["at"]))
     case.rows["at"][:] = _NOW - _DAY_S + 600 * (each % 24) + 25 * (each // 24)
     assert not at_once(case), "half of them are active in all moments that there are"
+    case.rows["at"][:] = _NOW - 2 * _DAY_S + _DAY_S * (each // 12 % 2) + 600 * (each % 12) + 25 * (each // 24)
+    assert not at_once(case), "half of them are active in two hours of each day, and work on in these"
     assert not at_once(replace(case, rows={name: column[:0] for name, column in case.rows.items()}))
 
 
