@@ -9,11 +9,13 @@ Laws:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from proxy.decisions.logged import Logged
+from proxy.exchange import Exchange
 from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
 from proxy.hindsight.sight import Side, Sight, read_by, sight
@@ -141,26 +143,15 @@ class _Comparing:
             self._cannot_tell(account, OTHER_TYPE)
             return
         unknown = unknown_then(seen.by, logged, fields, Mode.ENFORCE)
-
-        untold = set(seen.untold)
-
-        def judge(side: Side) -> Judgement:
-            side.signals.recorded = logged.fields
-            exchange = exchange_at(logged, dict(fields), unknown)
-            judgement = side.engine.judge(exchange, logged.decided)
-            untold.update(seen.doubts(side, exchange))
-            account.uncertain |= bool(side.may_cap(judgement.enforced.rung))
-            return judgement
-
-        old, new = judge(seen.old), judge(seen.new)
+        sides = (seen.old, seen.new)
+        exchanges = [exchange_at(logged, dict(fields), unknown) for _ in sides]  # each side adds its own counts
+        old, new = judged = [_judge(side, logged, each) for side, each in zip(sides, exchanges, strict=True)]
+        untold = seen.untold.union(*map(seen.doubts, sides, exchanges))
         account.old = max(account.old, self._orders[0].get(old.enforced.rung, _NOWHERE))
         account.new = max(account.new, self._orders[1].get(new.enforced.rung, _NOWHERE))
+        account.uncertain |= any(side.may_cap(each.enforced.rung) for side, each in zip(sides, judged, strict=True))
         self._found.untold.update(untold)
-        for pack, judgement in zip(self._packs, (old, new), strict=True):
-            if pack.digest == logged.pack_digest:
-                then = tuple(rule for rule in logged.shadow.fired if rule not in untold)
-                self._found.unlike += then != judgement.shadow_fired
-                break
+        self._found.unlike += self._is_unlike(logged, judged, untold)
         differs = self._note(World.ENFORCED, old.fired, new.fired)
         differs |= self._note(World.SHADOW, old.shadow_fired, new.shadow_fired)
         if differs:
@@ -170,6 +161,13 @@ class _Comparing:
             self._cannot_tell(account, UNTOLD)
         else:
             self._found.same += 1
+
+    def _is_unlike(self, logged: Logged, judged: Sequence[Judgement], untold: AbstractSet[str]) -> bool:
+        """Tell whether one of the packs made this record, and says now what it did not say then."""
+        for pack, judgement in zip(self._packs, judged, strict=True):
+            if pack.digest == logged.pack_digest:
+                return judgement.shadow_fired != tuple(rule for rule in logged.shadow.fired if rule not in untold)
+        return False
 
     def _note(self, world: World, old: Collection[str], new: Collection[str]) -> bool:
         self._starts.update((rule, world) for rule in new if rule not in old)
@@ -187,3 +185,8 @@ class _Comparing:
             by = known.get(digest) or self._archived(digest)
             self._sights[key] = None if by is None else sight(by, *self._packs, self._books, self._table, hidden)
         return self._sights[key]
+
+
+def _judge(side: Side, logged: Logged, exchange: Exchange) -> Judgement:
+    side.signals.recorded = logged.fields
+    return side.engine.judge(exchange, logged.decided)
