@@ -10,7 +10,7 @@ from proxy.errors import BadRequest
 from proxy.standin import reading, tokens
 from proxy.standin.answer import Tool, Wish, choose_tool
 from proxy.standin.catalog import Model, find_model
-from proxy.standin.openai_request import ANY_OBJECT, EFFORT_TOKENS
+from proxy.standin.chat_request import ANY_OBJECT, EFFORT_TOKENS
 from proxy.standin.reading import Json, a_flag, a_string, an_integer, an_object, missing, objects, wrong
 from proxy.standin.responses_store import ResponseStore
 from proxy.standin.signing import ThoughtSigner

@@ -18,12 +18,12 @@ from proxy.standin.event_stream import EventStream
 from proxy.standin.pace import Frame, Pace, Sink, Sleep
 from proxy.standin.prose import Prose
 from proxy.standin.speakers import (
-    AnthropicSpeaker,
+    ChatSpeaker,
     CompletionsSpeaker,
     CountSpeaker,
     EmbeddingsSpeaker,
     Means,
-    OpenAISpeaker,
+    MessagesSpeaker,
     ResponsesSpeaker,
     Speaker,
 )
@@ -53,11 +53,11 @@ def make_app(options: Options, *, sleep: Sleep = asyncio.sleep) -> web.Applicati
         options.seed, Prose(options.seed), clock, _random_id, options.credential, signing_key=secrets.token_bytes(32)
     )
     speakers: dict[str, Speaker] = {
-        "/v1/chat/completions": OpenAISpeaker(means),
+        "/v1/chat/completions": ChatSpeaker(means),
         "/v1/responses": ResponsesSpeaker(means),
         "/v1/completions": CompletionsSpeaker(means),
         "/v1/embeddings": EmbeddingsSpeaker(means),
-        "/v1/messages": AnthropicSpeaker(means),
+        "/v1/messages": MessagesSpeaker(means),
         "/v1/messages/count_tokens": CountSpeaker(means),
     }
     pace = Pace(options.first_token_ms / 1000, options.tokens_per_second, clock, sleep)

@@ -13,13 +13,13 @@ import orjson
 from proxy.clock import Clock
 from proxy.errors import BadRequest, ProxyError, Unauthenticated
 from proxy.standin import (
-    anthropic_answer,
-    anthropic_request,
+    chat_answer,
+    chat_request,
     completions_answer,
     completions_request,
     embeddings,
-    openai_answer,
-    openai_request,
+    messages_answer,
+    messages_request,
     responses_answer,
     responses_request,
 )
@@ -77,8 +77,8 @@ class Speaker(Protocol):
         ...
 
 
-class OpenAISpeaker:
-    """Chat completions. Without a `credential` anyone may ask."""
+class _OpenAISpeaker:
+    """What OpenAI's APIs have in common."""
 
     request_id_header = "x-request-id"
 
@@ -94,17 +94,6 @@ class OpenAISpeaker:
         if self._credential is not None and not _same(_bearer(headers), self._credential):
             raise Unauthenticated("Incorrect API key provided.")
 
-    def answer(self, body: bytes) -> Reply:
-        """Answer a chat completion request."""
-        request = openai_request.read(body, self._seed)
-        answers = [compose(request.wish, self._prose, index) for index in range(request.choices)]
-        call_ids = [self._new_id("call_") if answer.tool else "" for answer in answers]
-        stamp = openai_answer.Stamp(self._new_id("chatcmpl-"), call_ids, int(self._clock.wall()))
-        longest = max(answer.output_tokens for answer in answers)  # choices are generated side by side
-        if request.stream:
-            return Reply(longest, frames=openai_answer.frames(request, answers, stamp))
-        return Reply(longest, body=openai_answer.document(request, answers, stamp))
-
     def models(self) -> bytes:
         """List the models as `object: list`."""
         data = [
@@ -115,10 +104,25 @@ class OpenAISpeaker:
 
     def refusal(self, error: ProxyError, request_id: str) -> bytes:  # noqa: ARG002 - here the id is in a header only
         """Word an error."""
-        return openai_answer.error_body(error)
+        return chat_answer.error_body(error)
 
 
-class ResponsesSpeaker(OpenAISpeaker):
+class ChatSpeaker(_OpenAISpeaker):
+    """Chat completions."""
+
+    def answer(self, body: bytes) -> Reply:
+        """Answer a chat completion request."""
+        request = chat_request.read(body, self._seed)
+        answers = [compose(request.wish, self._prose, index) for index in range(request.choices)]
+        call_ids = [self._new_id("call_") if answer.tool else "" for answer in answers]
+        stamp = chat_answer.Stamp(self._new_id("chatcmpl-"), call_ids, int(self._clock.wall()))
+        longest = max(answer.output_tokens for answer in answers)  # choices are generated side by side
+        if request.stream:
+            return Reply(longest, frames=chat_answer.frames(request, answers, stamp))
+        return Reply(longest, body=chat_answer.document(request, answers, stamp))
+
+
+class ResponsesSpeaker(_OpenAISpeaker):
     """Responses, which are kept unless the request says otherwise."""
 
     def __init__(self, means: Means) -> None:
@@ -146,7 +150,7 @@ class ResponsesSpeaker(OpenAISpeaker):
         return Reply(answer.output_tokens, body=responses_answer.document(request, answer, output, stamp))
 
 
-class CompletionsSpeaker(OpenAISpeaker):
+class CompletionsSpeaker(_OpenAISpeaker):
     """Completions of texts."""
 
     def answer(self, body: bytes) -> Reply:
@@ -159,7 +163,7 @@ class CompletionsSpeaker(OpenAISpeaker):
         return Reply(written.longest, body=completions_answer.document(request, written, stamp))
 
 
-class EmbeddingsSpeaker(OpenAISpeaker):
+class EmbeddingsSpeaker(_OpenAISpeaker):
     """Embeddings."""
 
     def answer(self, body: bytes) -> Reply:
@@ -167,7 +171,7 @@ class EmbeddingsSpeaker(OpenAISpeaker):
         return Reply(1, body=embeddings.answer(body, self._seed))
 
 
-class AnthropicSpeaker:
+class MessagesSpeaker:
     """Messages. A version and some credential must be there; which one matters only if `credential` is given."""
 
     request_id_header = "request-id"
@@ -192,16 +196,16 @@ class AnthropicSpeaker:
 
     def answer(self, body: bytes) -> Reply:
         """Answer a messages request."""
-        request = anthropic_request.read(body, self._seed, self._signer, self._cache)
+        request = messages_request.read(body, self._seed, self._signer, self._cache)
         answer = compose(request.wish, self._prose)
-        stamp = anthropic_answer.Stamp(
+        stamp = messages_answer.Stamp(
             id=self._new_id("msg_"),
             call_id=self._new_id("toolu_") if answer.tool else "",
             signature=self._signer.sign(answer.reasoning) if answer.reasoning else "",
         )
         if request.stream:
-            return Reply(answer.output_tokens, frames=anthropic_answer.frames(request, answer, stamp))
-        return Reply(answer.output_tokens, body=anthropic_answer.document(request, answer, stamp))
+            return Reply(answer.output_tokens, frames=messages_answer.frames(request, answer, stamp))
+        return Reply(answer.output_tokens, body=messages_answer.document(request, answer, stamp))
 
     def models(self) -> bytes:
         """List the models as one page."""
@@ -214,15 +218,15 @@ class AnthropicSpeaker:
 
     def refusal(self, error: ProxyError, request_id: str) -> bytes:
         """Word an error."""
-        return anthropic_answer.error_body(error, request_id)
+        return messages_answer.error_body(error, request_id)
 
 
-class CountSpeaker(AnthropicSpeaker):
+class CountSpeaker(MessagesSpeaker):
     """Counts of tokens."""
 
     def answer(self, body: bytes) -> Reply:
         """Count the tokens of a request."""
-        count = anthropic_request.count(body, self._signer)
+        count = messages_request.count(body, self._signer)
         return Reply(1, body=orjson.dumps({"input_tokens": count}))
 
 

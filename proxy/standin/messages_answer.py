@@ -9,7 +9,7 @@ import orjson
 
 from proxy.errors import ProxyError
 from proxy.standin.answer import Answer
-from proxy.standin.anthropic_request import MessagesRequest
+from proxy.standin.messages_request import MessagesRequest
 from proxy.standin.pace import Frame
 from proxy.standin.tokens import split
 

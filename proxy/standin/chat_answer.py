@@ -14,8 +14,8 @@ import orjson
 
 from proxy.errors import ProxyError
 from proxy.standin.answer import Answer
+from proxy.standin.chat_request import ChatRequest
 from proxy.standin.logprobs import token_logprobs
-from proxy.standin.openai_request import ChatRequest
 from proxy.standin.pace import Frame
 from proxy.standin.prose import dice_for
 from proxy.standin.tokens import count, split

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from proxy.standin import reading, tokens
 from proxy.standin.answer import Tool, Wish, choose_tool
-from proxy.standin.anthropic_blocks import check_blocks, marks_of
 from proxy.standin.catalog import Model, find_model
+from proxy.standin.messages_blocks import check_blocks, marks_of
 from proxy.standin.prompt_cache import CacheUse, PromptCache
 from proxy.standin.reading import Json, a_flag, a_string, an_integer, an_object, missing, objects, wrong
 from proxy.standin.signing import ThoughtSigner
