@@ -14,7 +14,7 @@ from typing import NamedTuple
 from proxy.deciding.answering import Answering
 from proxy.deciding.decider import Decider
 from proxy.decision import ALLOWED, Effect, Outcome, UsageSource, Verdict
-from proxy.decisions.record import Ending
+from proxy.decisions.ending import Ending
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import BYTES_PER_TOKEN, Answered, Exchange, Progress, Usage
 from proxy.rules.reservation import NO_PLAN, NOTHING, Amounts, Denial, Plan, Reservation

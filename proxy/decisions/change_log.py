@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 from proxy.clock import Clock
 from proxy.decisions.binding import Binding
 from proxy.decisions.columns import SCHEMA
-from proxy.decisions.record import to_line
+from proxy.decisions.line import to_line
 from proxy.decisions.target import FileTarget, Happened
 from proxy.decisions.writer import DURABLE_SECONDS, LogUnavailable
 from proxy.errors import StillgateError, StoreUnavailable

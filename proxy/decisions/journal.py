@@ -7,7 +7,9 @@ from functools import partial
 from proxy.clock import Clock
 from proxy.decision import Verdict
 from proxy.decisions.binding import Binding
-from proxy.decisions.record import LINE_BYTES, Ending, Recorder
+from proxy.decisions.ending import Ending
+from proxy.decisions.line import LINE_BYTES
+from proxy.decisions.record import Recorder
 from proxy.decisions.target import Target
 from proxy.decisions.waiting import Unmade
 from proxy.decisions.writer import (

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from proxy.decision import Counted, Effect, Outcome, Shadow
-from proxy.decisions.record import TEXT_CHARS, UNTIED
+from proxy.decisions.line import TEXT_CHARS
+from proxy.decisions.record import UNTIED
 from proxy.exchange import Ties
 from proxy.fields import Value
 

@@ -1,78 +1,31 @@
-"""Builds the decision record: the one JSON line of an exchange, and the few lines about the log itself.
+"""Builds the decision record: the one line of an exchange, and the few lines about the log itself.
 
-What links a line to the one before it is added when it is written: see `chain`.
+`line` bounds what a line holds; what links it to the one before it is added when it is written: see `chain`.
 
 Laws:
 - Content-free: facts, numbers and pseudonyms, never text of a prompt or an answer, never an address or an account id.
-- One line of valid UTF-8 JSON, under `LINE_BYTES` with its newline, whatever the values hold: JSON escapes the control
-  characters of ASCII, every other character that does not print (line separators, direction marks, lone surrogates)
-  becomes U+FFFD.
-- A line that is not short and plain ASCII has its texts cut to `TEXT_CHARS`, and one that is too long its lists to
-  `LIST_ITEMS`. If it is still too long, it loses the columns of `DROPPED_FIRST`, one by one in that order. A line that
-  lost items or columns says `truncated`.
 - Columns come in the order of `proxy.decisions.columns`; none is ever absent.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
-
-import orjson
+from typing import Any, Final
 
 from proxy.clock import Clock
-from proxy.decision import ALLOWED, Outcome, UsageSource, Verdict
-from proxy.decisions.columns import DROPPED_FIRST, EXCHANGE, HEAD, SCHEMA
+from proxy.decision import ALLOWED, Verdict
+from proxy.decisions.columns import EXCHANGE, HEAD, SCHEMA
+from proxy.decisions.ending import Ending
+from proxy.decisions.line import to_line
 from proxy.decisions.pseudonyms import Pseudonyms
-from proxy.exchange import NO_TIES, Exchange, Usage
-from proxy.fields import Value
+from proxy.exchange import NO_TIES, Exchange
 
-LINE_BYTES: Final = 3_980  # a write to a pipe is whole up to 4,096 bytes (PIPE_BUF), and the link is still to come
-TEXT_CHARS: Final = 256
-LIST_ITEMS: Final = 128  # few enough that a line of many long lists is cleaned in a millisecond
 _CLAIM_CHARS: Final = 128  # what a client may write into a line at will
 _NAME_CHARS: Final = 80  # columns that are never dropped: five of them, six bytes a character at worst
 _TRACE_CHARS: Final = 32
-_INT_MAX: Final = 2**63 - 1
-
-
-_NONE: Final[Mapping[str, int]] = {}
-_NO_FIELDS: Final[Mapping[str, Value]] = {}
 UNTIED: Final = {"template": "", "cluster": "", "shadow_template": "", "shadow_cluster": ""}
 _PRINTS: Final = 16
 _PRINT_BYTES: Final = 8
-
-
-class Ending(NamedTuple):
-    """All there is to record about an exchange when it has ended; durations are in seconds, None if not reached."""
-
-    exchange: Exchange
-    verdict: Verdict
-    outcome: Outcome
-    status: int
-    pack_digest: str
-    pack_name: str
-    total: float
-    decide: float | None = None
-    first_byte: float | None = None
-    upstream_seconds: float | None = None
-    code: str = ""
-    quotas: Sequence[str] = ()
-    reserved: Mapping[str, int] = _NONE
-    settled: Mapping[str, int] = _NONE
-    usage: Usage = Usage(0, 0)
-    usage_source: UsageSource = UsageSource.NONE
-    cost_microusd: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    chunks: int = 0
-    upstream: str = ""
-    fields: Mapping[str, Value] = _NO_FIELDS
-    model_used: str = ""
-    helper: Mapping[str, int] = _NONE
-    model_said: str = ""  # by the answer; not recorded
-    sampled: bool = False
 
 
 class Recorder:
@@ -94,7 +47,7 @@ class Recorder:
             "v": SCHEMA,
             "kind": "exchange",
             "stillgate": self._version,
-            "helper": _NONE,
+            "helper": {},
             "sampled": False,
             "truncated": False,
         }
@@ -234,59 +187,3 @@ def _prints(exchange: Exchange) -> list[str]:
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else int(seconds * 1e6) / 1e3
-
-
-def to_line(row: dict[str, Any]) -> bytes:
-    """Return a row as a line that keeps this file's laws."""
-    try:
-        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # a lone surrogate, or a number that does not fit into 64 bits
-        line = b""
-    # What is ASCII holds no line separator, and JSON escapes every control character but DEL.
-    if line and len(line) < LINE_BYTES and line.isascii() and b"\x7f" not in line:
-        return line
-    most = LIST_ITEMS if len(line) >= LINE_BYTES or not line else len(line)
-    cleaned = {name: _cleaned(value, most) for name, value in row.items()}
-    if "truncated" in row and any(_is_longer(value, most) for value in row.values()):
-        cleaned["truncated"] = True
-    return _shortened(cleaned)
-
-
-def _is_longer(value: object, most: int) -> bool:
-    match value:
-        case Mapping():
-            return any(_is_longer(item, most) for item in value.values())
-        case list() | tuple():
-            return len(value) > most
-        case _:
-            return False
-
-
-def _shortened(row: dict[str, Any]) -> bytes:
-    line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-    for column in DROPPED_FIRST:
-        if len(line) < LINE_BYTES:
-            break
-        row[column] = type(row[column])()
-        row["truncated"] = True
-        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-    return line
-
-
-def _cleaned(value: object, most: int) -> object:
-    match value:
-        case None | bool() | float():
-            return value
-        case int():
-            return max(-_INT_MAX, min(value, _INT_MAX))
-        case Mapping():
-            return {printable(str(name)): _cleaned(item, most) for name, item in value.items()}
-        case list() | tuple():
-            return [_cleaned(item, most) for item in value[:most]]
-        case _:
-            return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """Return a text as a line that has to be cleaned holds it."""
-    return "".join(c if c.isprintable() or c < " " else "\ufffd" for c in text[:TEXT_CHARS])

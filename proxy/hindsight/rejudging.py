@@ -8,8 +8,8 @@ from itertools import product
 from typing import Any, Final, NamedTuple
 
 from proxy.decision import Counted, Effect
+from proxy.decisions.line import TEXT_CHARS, printable
 from proxy.decisions.logged import Logged
-from proxy.decisions.record import TEXT_CHARS, printable
 from proxy.errors import StillgateError
 from proxy.fields import Fields, FieldTable
 from proxy.hindsight.effect_again import EffectAgain, effect_again

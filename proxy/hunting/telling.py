@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from proxy.clock import Clock
 from proxy.decision import Effect, Outcome
-from proxy.decisions.record import Ending
+from proxy.decisions.ending import Ending
 from proxy.errors import StoreUnavailable
 from proxy.exchange import Exchange, Usage
 from proxy.hunter.event import Asked, Event

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from proxy.clock import Clock
 from proxy.decision import NO_SHADOW, Effect, Verdict
-from proxy.decisions.record import Ending
+from proxy.decisions.ending import Ending
 from proxy.exchange import Call, Exchange, Text
 from proxy.keyed.sample_keys import read_public
 from proxy.log import get

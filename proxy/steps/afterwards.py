@@ -12,8 +12,8 @@ import asyncio
 from typing import Final
 
 from proxy.deciding.decider import Decider
+from proxy.decisions.ending import Ending
 from proxy.decisions.journal import Journal
-from proxy.decisions.record import Ending
 from proxy.hunting.telling import Teller
 from proxy.log import get
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxy.deciding.course import Course, close, learn
 from proxy.decision import Outcome
-from proxy.decisions.record import Ending
+from proxy.decisions.ending import Ending
 from proxy.steps.counting import count_ending
 from proxy.steps.idempotency import Claims
 from proxy.steps.parts import Parts

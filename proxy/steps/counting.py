@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.deciding.decider import Decision
-from proxy.decisions.record import Ending
+from proxy.decisions.ending import Ending
 from proxy.errors import ProxyError
 from proxy.rules.pack_words import Mode
 from proxy.telemetry.metrics import Refusal, Tally

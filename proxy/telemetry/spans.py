@@ -27,8 +27,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from proxy.decision import Effect, Outcome, UsageSource
+from proxy.decisions.ending import Ending
 from proxy.decisions.pseudonyms import Names
-from proxy.decisions.record import Ending
 from proxy.exchange import Call, Exchange
 from proxy.log import get
 

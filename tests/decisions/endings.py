@@ -6,8 +6,9 @@ from typing import Any
 
 from proxy.clock import Clock, VirtualClock
 from proxy.decision import Effect, Outcome, UsageSource, Verdict
+from proxy.decisions.ending import Ending
 from proxy.decisions.pseudonyms import Pseudonyms
-from proxy.decisions.record import Ending, Recorder
+from proxy.decisions.record import Recorder
 from proxy.exchange import Call, Exchange, Principal, Usage
 
 KEY = b"k" * 32

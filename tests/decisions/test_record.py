@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from proxy.clock import VirtualClock
 from proxy.decision import Effect, Outcome, Shadow, UsageSource, Verdict
 from proxy.decisions.columns import DROPPED_FIRST, EXCHANGE, HEAD, NOTICES, SCHEMA
-from proxy.decisions.record import LINE_BYTES, LIST_ITEMS, TEXT_CHARS, Ending, to_line
+from proxy.decisions.ending import Ending
+from proxy.decisions.line import LINE_BYTES, LIST_ITEMS, TEXT_CHARS, to_line
 from proxy.errors import LimitReached
 from proxy.exchange import Call, Principal, Ties, Usage
 from tests.decisions.endings import STARTED, ending, exchange, recorder

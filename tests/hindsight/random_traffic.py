@@ -16,9 +16,10 @@ from proxy.clock import VirtualClock
 from proxy.deciding.answering import Answering
 from proxy.deciding.decider import Decider, Decision
 from proxy.decision import Effect, Outcome, Verdict
+from proxy.decisions.ending import Ending
 from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import Pseudonyms
-from proxy.decisions.record import Ending, Recorder
+from proxy.decisions.record import Recorder
 from proxy.decisions.target import FileTarget
 from proxy.detectors import build, field_table
 from proxy.dialects import dialects

@@ -12,9 +12,10 @@ import orjson
 from proxy.clock import VirtualClock
 from proxy.deciding.decider import Decision
 from proxy.decision import ALLOWED, Effect, Outcome
+from proxy.decisions.ending import Ending
 from proxy.decisions.logged import Logged, read_logged
 from proxy.decisions.pseudonyms import Pseudonyms
-from proxy.decisions.record import Ending, Recorder
+from proxy.decisions.record import Recorder
 from proxy.detectors import field_table
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.rules.engine import Engine

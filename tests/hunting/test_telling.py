@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from proxy.clock import VirtualClock
 from proxy.decision import Effect, Outcome, Verdict
-from proxy.decisions.record import Ending
+from proxy.decisions.ending import Ending
 from proxy.errors import StoreUnavailable
 from proxy.exchange import Call, Exchange, Principal, Usage
 from proxy.hunter.event import Asked, Event

@@ -11,8 +11,9 @@ import numpy as np
 
 from proxy.clock import VirtualClock
 from proxy.decision import ALLOWED, Effect, Outcome, Shadow, UsageSource, Verdict
+from proxy.decisions.ending import Ending
 from proxy.decisions.pseudonyms import Pseudonyms
-from proxy.decisions.record import Ending, Recorder
+from proxy.decisions.record import Recorder
 from proxy.exchange import Call, Exchange, Principal, Ties, Usage
 from proxy.fingerprint.winnow import Prints
 from tests.decisions.endings import KEY, STARTED

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.decision import Effect, Verdict
-from proxy.decisions.record import Ending
+from proxy.decisions.ending import Ending
 from proxy.exchange import Call, Principal, Text
 from proxy.keyed.sample_keys import SampleKey, load_private, make_private, read_public
 from proxy.samples.excerpt import Content, Excerpt

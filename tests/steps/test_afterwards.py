@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.deciding.decider import Decider
-from proxy.decisions.record import Ending
+from proxy.decisions.ending import Ending
 from proxy.exchange import Exchange, Text
 from proxy.steps.afterwards import Afterwards
 from tests.deciding.test_decider import Bench

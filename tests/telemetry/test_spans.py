@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.decision import Effect, Outcome, UsageSource, Verdict
-from proxy.decisions.record import Ending
+from proxy.decisions.ending import Ending
 from proxy.exchange import Call
 from proxy.telemetry.spans import Address, Spans, address_of
 from proxy.trace_context import Remote, Trace
