@@ -50,7 +50,7 @@ from proxy.secrets import Master
 from proxy.steps.intake import understand
 from proxy.steps.limit_headers import LimitHeaders
 from proxy.store.memory import MemoryStore
-from proxy.telemetry.metrics import Tally
+from proxy.telemetry.tally import Tally
 
 _KEY = b"k" * KEY_BYTES
 _CALLERS = 20  # so many that none meets the limits of the default pack

@@ -45,7 +45,8 @@ from proxy.steps.parts import Parts
 from proxy.store import open_store
 from proxy.store.base import Store
 from proxy.telemetry.metered_store import MeteredStore
-from proxy.telemetry.metrics import Refusal, Tally
+from proxy.telemetry.metrics import Refusal
+from proxy.telemetry.tally import Tally
 from proxy.telemetry.tracing import spans_of, tracing_of
 from proxy.upstream.model_api import Origin, Upstream
 from proxy.upstream.served_model import served_models

@@ -10,7 +10,7 @@ from proxy.gateway import Gateway
 from proxy.machine.collecting import collect_all
 from proxy.rules.pack import Pack
 from proxy.steps.parts import Parts
-from proxy.telemetry.metrics import Snapshot
+from proxy.telemetry.snapshot import Snapshot
 
 _LOOK_S = 60.0  # at least between two looks, each of which takes up to a second
 _LAG_PERIOD_S = 0.05

@@ -33,7 +33,7 @@ from proxy.rules.flag_sync import FlagSync
 from proxy.rules.pack import Pack
 from proxy.rules.pack_words import Mode
 from proxy.store.base import Store
-from proxy.telemetry.metrics import Tally
+from proxy.telemetry.tally import Tally
 
 # Batches in one read; up to four megabytes, and half a second of the core's work on ordinary ones.
 _READ = 16

@@ -17,7 +17,7 @@ from proxy.hunting.chase import Chase, EventsLost, Parts
 from proxy.hunting.lease import TURN_S
 from proxy.log import get
 from proxy.rules.pack import Pack
-from proxy.telemetry.metrics import Snapshot
+from proxy.telemetry.snapshot import Snapshot
 from proxy.threads import ready_threads
 
 # A large state takes long to write; at most so much of the time goes into it.

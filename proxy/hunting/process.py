@@ -25,7 +25,7 @@ from proxy.rules.pack_words import Mode
 from proxy.store.base import Store
 from proxy.store.feed_follower import follow_feed
 from proxy.telemetry.metered_store import MeteredStore
-from proxy.telemetry.metrics import Tally
+from proxy.telemetry.tally import Tally
 
 CHECKPOINT_FILE = Path("hunter") / "state"
 

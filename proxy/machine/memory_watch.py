@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from proxy.log import get
 from proxy.machine.memory import Memory
-from proxy.telemetry.metrics import Sample, Snapshot
+from proxy.telemetry.snapshot import Sample, Snapshot
 
 _FULL_SHARE = 0.90
 # Lower, so that an exchange that ends does not let the next one in which fills it again.

@@ -23,7 +23,8 @@ from proxy.packs.archive import Note, PackArchive
 from proxy.packs.pattern_copy import patterns_digest
 from proxy.packs.watch import POLL_S, Sight, look, look_until_still, pack_of
 from proxy.rules.pack import Pack
-from proxy.telemetry.metrics import Reload, Sample, Snapshot
+from proxy.telemetry.metrics import Reload
+from proxy.telemetry.snapshot import Sample, Snapshot
 
 _TOLD = 64  # contents whose problems were logged
 _OTHER_PATTERNS = "the pattern sets beside the pack differ from those in force, and come into force at the next start"

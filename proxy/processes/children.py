@@ -14,7 +14,7 @@ from proxy.errors import ConfigurationError
 from proxy.log import get
 from proxy.processes.control import Line, LineClosed
 from proxy.start import Start
-from proxy.telemetry.metrics import Snapshot
+from proxy.telemetry.snapshot import Snapshot
 
 _START_S = 30.0
 _SNAPSHOT_S = 2.0

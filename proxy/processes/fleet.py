@@ -9,7 +9,7 @@ from proxy.errors import ConfigurationError
 from proxy.log import get
 from proxy.processes.children import BEAT_S, WORKER, Counted, Program, Worker, counted
 from proxy.start import Start
-from proxy.telemetry.metrics import Sample, Snapshot, merge
+from proxy.telemetry.snapshot import Sample, Snapshot, merge
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0

@@ -11,7 +11,7 @@ from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.log import get
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
-from proxy.telemetry.metrics import Sample, Snapshot
+from proxy.telemetry.snapshot import Sample, Snapshot
 
 _PING_S = 0.5
 _MISSED_PINGS = 2  # one may be late on a machine that is busy

@@ -47,7 +47,7 @@ from proxy.start import Start, held_address, listed_models, url_of
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.telemetry.exposition import render
-from proxy.telemetry.metrics import merge
+from proxy.telemetry.snapshot import merge
 
 STATE_FILE = "serve.json"
 

@@ -6,7 +6,8 @@ from proxy.deciding.decider import Decision
 from proxy.decisions.ending import Ending
 from proxy.errors import ProxyError
 from proxy.rules.pack_words import Mode
-from proxy.telemetry.metrics import Refusal, Tally
+from proxy.telemetry.metrics import Refusal
+from proxy.telemetry.tally import Tally
 
 # By the code that the client is told; whatever else is wrong before an exchange is accepted is its framing.
 _REFUSALS = {

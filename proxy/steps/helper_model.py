@@ -16,7 +16,7 @@ from proxy.clock import Clock
 from proxy.dialects.base import Dialect
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import BYTES_PER_TOKEN, Call, Help, Helped, Progress, Usage, text_bytes
-from proxy.telemetry.metrics import Tally
+from proxy.telemetry.tally import Tally
 from proxy.upstream.breaker import Breaker
 from proxy.upstream.model_api import UpstreamAnswer
 from proxy.upstream.served_model import ServedModel

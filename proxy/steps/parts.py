@@ -13,7 +13,7 @@ from proxy.decisions.journal import Journal
 from proxy.dialects.base import Dialect
 from proxy.hunting.telling import Teller
 from proxy.steps.afterwards import Afterwards
-from proxy.telemetry.metrics import Tally
+from proxy.telemetry.tally import Tally
 from proxy.trace_context import Tracing
 from proxy.upstream.model_api import Upstream
 from proxy.upstream.served_model import ServedModel

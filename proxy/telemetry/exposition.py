@@ -9,7 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from proxy.telemetry.metrics import METRICS, Metric, Sample, Snapshot, merge
+from proxy.telemetry.metrics import METRICS, Metric
+from proxy.telemetry.snapshot import Sample, Snapshot, merge
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from proxy.errors import StoreUnavailable
 from proxy.store.base import Ask, Changes, Claim, Claimed, Conclusion, Credit, Grant, Held, Hold, Note, Row, Store, Tail
-from proxy.telemetry.metrics import Tally
+from proxy.telemetry.tally import Tally
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from proxy.dialects.base import Dialect
 from proxy.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call
 from proxy.settings.upstreams import Model
-from proxy.telemetry.metrics import Tally
+from proxy.telemetry.tally import Tally
 from proxy.upstream.asked_rest import AskedRest
 from proxy.upstream.breaker import Breaker
 from proxy.upstream.model_api import Upstream, UpstreamAnswer, UpstreamUnreachable

@@ -44,7 +44,7 @@ from proxy.rules.pack_words import Mode, Subject
 from proxy.store import open_store
 from proxy.store.base import Held, Hold, Row, Store, Tail
 from proxy.store.memory import MemoryStore
-from proxy.telemetry.metrics import Snapshot
+from proxy.telemetry.snapshot import Snapshot
 from tests.hunter.events import event
 from tests.hunting.fake_hunt import QUICK, FakeHunt, pack
 from tests.rig.valkey import Valkey, command

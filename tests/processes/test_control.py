@@ -6,7 +6,9 @@ import socket
 import pytest
 
 from proxy.processes.control import Line, LineClosed, answer_parent
-from proxy.telemetry.metrics import Refusal, Tally, merge
+from proxy.telemetry.metrics import Refusal
+from proxy.telemetry.snapshot import merge
+from proxy.telemetry.tally import Tally
 
 
 async def pair() -> tuple[Line, Line]:

@@ -16,7 +16,7 @@ from proxy.processes import fleet
 from proxy.processes.children import Program
 from proxy.processes.fleet import Fleet
 from proxy.start import Start
-from proxy.telemetry.metrics import Snapshot, merge
+from proxy.telemetry.snapshot import Snapshot, merge
 
 START = Start(None, {}, "info", 0, "memory", "0" * 64, "", None, "127.0.0.1", 0)
 # Serves, and has counted one event; told to, lets go of its line and never comes to its end.

@@ -16,7 +16,7 @@ from proxy.dialects import dialects
 from proxy.dialects.base import Dialect
 from proxy.exchange import Help, Usage
 from proxy.steps.helper_model import HelperModels
-from proxy.telemetry.metrics import Tally
+from proxy.telemetry.tally import Tally
 from proxy.upstream.model_api import Origin, Upstream
 from proxy.upstream.served_model import ServedModel
 from tests.rig.scripted_upstream import (

@@ -12,7 +12,9 @@ from proxy.decision import Effect, Outcome
 from proxy.exchange import Usage
 from proxy.steps import counting
 from proxy.telemetry.exposition import render
-from proxy.telemetry.metrics import METRICS, Refusal, Snapshot, Tally, merge
+from proxy.telemetry.metrics import METRICS, Refusal
+from proxy.telemetry.snapshot import Snapshot, merge
+from proxy.telemetry.tally import Tally
 
 
 def values(exposition: bytes) -> dict[str, float]:
