@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from proxy.rules.distinct_counter import DistinctCounter
 from proxy.rules.pack import Signal
-from proxy.rules.signal_counters import AnyCounter, DistinctCounter, RequestCounter
+from proxy.rules.request_counter import RequestCounter
+
+AnyCounter = RequestCounter | DistinctCounter
 
 
 class SignalBook:

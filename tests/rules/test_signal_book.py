@@ -6,12 +6,13 @@ import sys
 
 import pytest
 
-from proxy.rules import signal_counters
+from proxy.rules import distinct_counter, signal_counter
 from proxy.rules.conditions import AllOf
+from proxy.rules.distinct_counter import SHOWN_MAX
 from proxy.rules.pack import Signal
 from proxy.rules.pack_words import Scope
 from proxy.rules.signal_book import SignalBook
-from proxy.rules.signal_counters import KEYS_MAX, SHOWN_MAX
+from proxy.rules.signal_counter import KEYS_MAX
 from proxy.rules.signals import Signals
 from proxy.store.distinct import DISTINCT_ERROR
 
@@ -102,7 +103,7 @@ def test_of_more_accounts_than_there_is_room_for_those_in_use_stay(book: SignalB
 
 
 def test_the_members_of_all_keys_together_are_bounded(book: SignalBook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal_counters, "MEMBERS_MAX", 1000)
+    monkeypatch.setattr(distinct_counter, "MEMBERS_MAX", 1000)
     counter = book.counter(DISTINCT)
     for number in range(300):
         counter.add(f"account {number}", [f"{member}" for member in range(10)], NOW)
@@ -126,8 +127,8 @@ def test_keys_that_were_not_used_for_a_window_are_swept(book: SignalBook, signal
 def test_what_waits_for_a_store_is_bounded_and_what_is_lost_is_counted(
     signal: Signal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signal_counters, "KEYS_MAX", 100)
-    monkeypatch.setattr(signal_counters, "UNSENT_MAX", 100)
+    monkeypatch.setattr(signal_counter, "KEYS_MAX", 100)
+    monkeypatch.setattr(distinct_counter, "UNSENT_MAX", 100)
     book = SignalBook(b"k" * 32, shared=True)
     counter = book.counter(signal)
     for number in range(250):

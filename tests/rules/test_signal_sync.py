@@ -16,8 +16,7 @@ from proxy.rules import signal_sync
 from proxy.rules.conditions import AllOf
 from proxy.rules.pack import Signal
 from proxy.rules.pack_words import Scope
-from proxy.rules.signal_book import SignalBook
-from proxy.rules.signal_counters import AnyCounter
+from proxy.rules.signal_book import AnyCounter, SignalBook
 from proxy.rules.signal_sync import SignalSync
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
