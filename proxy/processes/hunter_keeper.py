@@ -61,10 +61,10 @@ class HunterKeeper:
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
                 continue
             pause = _FIRST_PAUSE_S
-            if child.pack_digest != self._start.pack_digest:  # another came into force meanwhile
-                await child.switch(self._start.pack_digest)
             listening = asyncio.create_task(self._listen(child))
             try:
+                if child.pack_digest != self._start.pack_digest:  # another came into force meanwhile
+                    await child.switch(self._start.pack_digest)
                 code = await child.wait()
             finally:
                 listening.cancel()

@@ -31,6 +31,8 @@ line.write(b"{}\\n")
 if b"drain" in line.readline():
     Path(sys.argv[1]).unlink()
 """
+# Begins as slowly, and then answers nothing.
+SILENT = SLOW.partition("if b")[0] + "time.sleep(60)"
 ANSWERS = Program("hunter", (sys.executable, "-c", WORKER))
 BROKEN = Program("hunter", (sys.executable, "-c", "raise SystemExit(78)"))
 
@@ -112,6 +114,27 @@ async def test_nobody_waits_for_a_hunter_that_stands_still(
         await asyncio.gather(keeping, return_exceptions=True)
         await keeper.close(30.0)
     assert keeper.pid is None
+
+
+async def test_a_hunter_that_stands_still_over_its_first_switch_is_killed_as_soon(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Another pack came into force while it started."""
+    monkeypatch.setattr("proxy.processes.children.BEAT_S", 0.05)
+    monkeypatch.setattr(hunter_keeper, "BEAT_S", 0.05)
+    monkeypatch.setattr(hunter_keeper, "_SILENT_S", 0.2)
+    monkeypatch.setattr(hunter_keeper, "_GIVEN_UP_S", 1.0)
+    there = tmp_path / "there"
+    keeper = HunterKeeper(START, Program("hunter", (sys.executable, "-c", SILENT, str(there))))
+    keeping = asyncio.create_task(keeper.keep())
+    await keeper.switch("0" * 64, wanted=True)
+    async with asyncio.timeout(15):
+        await until(there.exists)
+        await keeper.switch("1" * 64, wanted=True)
+        await until(lambda: "the hunter ended unasked and is started again" in caplog.text)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await keeper.close(0.0)
 
 
 async def _stood_still(keeper: HunterKeeper, caplog: pytest.LogCaptureFixture, pack: str = "0") -> int:
