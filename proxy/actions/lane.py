@@ -10,7 +10,8 @@ Laws:
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 _MOST_BEGUN_CHARS: Final = 4_096
 _MOST_OWED = 4_096  # events, of which those without a text are soon too many: what is held back has fewer characters
 
+_WORDINGS = 1_024  # in place of others, of which is remembered where they are cut: the same come again and again
 _END, _TEXT, _EVENT = map(itemgetter, range(3))  # of what waits
 
 EventT = TypeVar("EventT")
@@ -161,29 +163,31 @@ class Lane(Generic[EventT]):
                 continue
             at = start - began
             placed += [end + longer for end in ends[len(placed) : bisect_right(ends, at)]]
-            if within := [end - at for end in ends[len(placed) : bisect_right(ends, at + came)]]:
+            if within := ends[len(placed) : bisect_right(ends, at + came)]:
                 there = at + longer
-                cuts = _cuts(source[at : at + came], written[there : there + goes], within)
+                cuts = _known_cuts(
+                    source[at : at + came], written[there : there + goes], tuple([end - at for end in within])
+                )
                 placed += [there + cut for cut in cuts]
             longer += goes - came
         self._filter.changes.clear()
         return [*placed, *(end + longer for end in ends[len(placed) :])]
 
 
-def _cuts(source: str, written: str, ends: Sequence[int]) -> Iterator[int]:
-    """Yield where a text is to be cut that stands in place of one which was cut there, so that no piece is empty.
+def _cuts(source: str, written: str, ends: Sequence[int]) -> tuple[int, ...]:
+    """Return where a text is to be cut that stands in place of one which was cut there, so that no piece is empty.
 
     What both begin and end with is cut alike, and what is between them before its first blank.
     """
     if len(ends) == 1 and ends[0] == len(source):
-        yield len(written)
-        return
+        return (len(written),)
     most = min(len(source), len(written))
     same = _alike(source, written, most)
     alike = _alike(source[::-1], written[::-1], most - same)
     blank = written.find(" ", same, len(written) - alike)
     left = len({*ends} - {0})  # pieces that are not empty
     cut = before = 0
+    cuts: list[int] = []
     for end in ends:
         if end > before:
             left -= 1
@@ -195,7 +199,11 @@ def _cuts(source: str, written: str, ends: Sequence[int]) -> Iterator[int]:
                 place = blank
             cut = max(cut, min(max(place, cut + 1), len(written) - left))
         before = end
-        yield cut
+        cuts.append(cut)
+    return tuple(cuts)
+
+
+_known_cuts = lru_cache(_WORDINGS)(_cuts)
 
 
 def _alike(one: str, other: str, most: int) -> int:

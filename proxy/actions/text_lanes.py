@@ -143,11 +143,13 @@ class TextLanes:
     def _resaid(self, chunk: Chunk, saying: Saying) -> Iterable[Chunk]:
         """Return what goes now of the texts of a chunk that only says something, and of those that came before."""
         self._last = saying.like
-        lane = self._lane(saying.lane)
-        events = [*zip(repeat(saying.head), saying.texts, saying.tails, repeat(chunk), strict=False)]
-        told = lane.feed(saying.texts, events)
+        number, texts, head, tails, _ = saying
+        lane = self._lane(number)
+        alone = len(texts) == 1
+        events = [(head, texts[0], tails[0], chunk)] if alone else [*zip(repeat(head), texts, tails, repeat(chunk))]
+        told = lane.feed(texts, events)
         self.changed = self.changed or lane.changed
-        return self._sent(saying.lane, told, chunk) if told else ()
+        return self._sent(number, told, chunk) if told else ()
 
     def _lane(self, number: int) -> Lane[_Event]:
         lane = self._lanes.get(number)

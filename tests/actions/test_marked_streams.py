@@ -14,7 +14,7 @@ from proxy.actions.base import AnswerAction
 from proxy.actions.mark import Mark
 from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.framed import FramedDecoder
-from proxy.exchange import Chunk
+from proxy.exchange import Chunk, Saying
 from proxy.wire import Transform, Wire
 from tests.actions.calls import CHAT, COMPLETIONS, EXCHANGE, MESSAGES, RESPONSES, TOOLS, chat
 from tests.actions.composing import Ladder
@@ -214,6 +214,24 @@ async def test_each_event_has_its_own_padding_where_all_say_the_same(*, framed: 
         CHAT, chat(stream=True), b"".join(events), streamed=True, cuts=ends[:-1], framed=framed
     )
     assert done.body == b"".join(events)
+
+
+async def test_what_waits_for_the_end_keeps_the_moments_of_its_events() -> None:
+    wire = CHAT.wire(streamed=True)
+    transform = await marking(wire)
+    like = Chunk(None, as_chat(""))
+    head, _, tail = data(as_chat("-")).partition(b'"-"')
+    said = [Saying(0, [text], head, [tail], like) for text in ("Bread ", "is ", "good ", "now ")]
+    moments = [1.0, 1.0, 2.0, 2.5]
+    paced = [Chunk(None, not_before=moment, saying=each) for moment, each in zip(moments, said, strict=True)]
+    assert [each for chunk in paced for each in transform.feed(chunk)] == []
+    *made, end = transform.feed(Chunk(data(ENDED), ENDED))
+    assert [(each.not_before, CHAT.encode(each, streamed=True).count(b"data: ")) for each in made] == [
+        (1.0, 2),
+        (2.0, 1),
+        (2.5, 1),
+    ]
+    assert end.data == ENDED
 
 
 @pytest.mark.parametrize("framed", [False, True])

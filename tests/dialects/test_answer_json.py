@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects._answer_json import dump, load
+from proxy.dialects._answer_json import dump, dump_texts, load
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.errors import BadRequest, UpstreamFailed
 from proxy.exchange import Call, Usage
@@ -32,6 +32,13 @@ def test_what_was_read_is_written_with_every_character_in_it(document: dict[str,
     read = load(json.dumps({**document, "cut": CUT}).encode())
     assert read == {**document, "cut": CUT}
     assert json.loads(dump(read)) == read
+
+
+@given(st.lists(_any_text | st.sampled_from([",", '","', "\n", ",\n  ", "\\", CUT]), min_size=1, max_size=5))
+def test_texts_that_are_written_together_are_each_what_it_is_alone(texts: list[str]) -> None:
+    written = dump_texts(texts)
+    assert written == [alone for text in texts for alone in dump_texts([text])]
+    assert [json.loads(each) for each in written] == texts
 
 
 @pytest.mark.parametrize(
