@@ -12,7 +12,7 @@ from bench.degraded import degraded
 from bench.frames import frame_differences_us
 from bench.hunt import hunt_costs
 from bench.load import BenchError, Script
-from bench.meter import medians_us
+from bench.meter import in_turn_us
 from bench.prints import prints_costs
 from bench.results import latency, machine, streamed, throughput, waterfall
 from bench.rounds import BARE, OURS, Kind, Turns, run_rounds
@@ -57,7 +57,7 @@ async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
     frames = await frame_differences_us(_FRAME_ROUNDS, _FRAME_S)
     on_stage("steps")
     async with gateway_steps() as steps:
-        us = await medians_us(steps.every | steps.plain | steps.streamed, _STEP_BATCHES)
+        us = await in_turn_us(steps.every | steps.plain | steps.streamed, _STEP_BATCHES)
     on_stage("rules")
     rules = await rules_costs()
     on_stage("prints")

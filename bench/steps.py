@@ -35,6 +35,7 @@ from proxy.deciding.decider import Decider
 from proxy.deciding.deciders import Deciders
 from proxy.decision import Effect, Outcome
 from proxy.decisions.chain import Chain, Head
+from proxy.decisions.ending import Ending
 from proxy.decisions.epochs import KEY_BYTES
 from proxy.decisions.journal import Journal
 from proxy.decisions.pseudonyms import Pseudonyms
@@ -44,6 +45,10 @@ from proxy.decisions.target import FileTarget
 from proxy.detectors import patterns_beside
 from proxy.dialects import dialects
 from proxy.exchange import Exchange, Principal
+from proxy.hunter.event import Event
+from proxy.hunter.wire import encode
+from proxy.hunting.telling import event_of
+from proxy.keyed.link_names import LinkNames
 from proxy.rules.pack_loading import load_pack
 from proxy.rules.reservation import Amounts, Reservation
 from proxy.secrets import Master
@@ -164,7 +169,6 @@ async def _settling(
         if next(calls) % BATCH == 0:  # a few prompts at a time, as after their answers
             decider.print_each(unprinted)
 
-    chain = Chain(Head.begun(journal.log.writer))
     exchange, limits, dialect = course.exchange, LimitHeaders(clock), dialects()[PATH]
     plan = course.reservation.plan
     return {
@@ -176,6 +180,21 @@ async def _settling(
         "exchange: begin": begin,
         "exchange: end": end,
         "metrics": count,
+    } | _telling(ending, journal, recorder)
+
+
+def _telling(ending: Ending, journal: Journal, recorder: Recorder) -> dict[str, Step]:
+    names, told = LinkNames(_KEY), list[Event]()
+    chain = Chain(Head.begun(journal.log.writer))
+
+    def tell_hunter() -> None:
+        told.append(event_of(ending, names))
+        if len(told) == BATCH:  # the hunter is told of several at once
+            encode(told, 0.0)
+            told.clear()
+
+    return {
+        "hunter: event, told with others": tell_hunter,
         "record: queue": lambda: journal.record(ending),
         "record: make and link (in the writer's thread)": lambda: chain.link(recorder.exchange(ending)),
     }

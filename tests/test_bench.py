@@ -12,7 +12,7 @@ from bench.degraded import PACK
 from bench.frames import serving
 from bench.hunt import hunt_costs
 from bench.load import BenchError, Script, flowing
-from bench.meter import medians_us
+from bench.meter import in_turn_us
 from bench.pass_through import client_session, pass_through
 from bench.prints import prints_costs
 from bench.rounds import BARE, OURS
@@ -116,7 +116,7 @@ def test_a_body_is_there_with_its_last_byte_and_not_before(message: bytes) -> No
 
 async def test_every_step_of_the_waterfall_can_be_done_again_and_again() -> None:
     async with gateway_steps() as steps:
-        us = await medians_us(steps.every | steps.plain | steps.streamed, batches=1)
+        us = await in_turn_us(steps.every | steps.plain | steps.streamed, batches=1)
     assert len(us) == len(steps.every) + len(steps.plain) + len(steps.streamed)
     assert all(median > 0 for median in us.values())
 
