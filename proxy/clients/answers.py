@@ -144,8 +144,11 @@ class AnswerWriter:
 def _may_keep(request: BaseRequest) -> bool:
     """Tell whether what comes behind a request may be read: aiohttp's parser loses bytes behind an `Upgrade`.
 
-    A client of HTTP/1.0 that asks for it would have to be told so; until then it waits for the connection's end.
+    A client of HTTP/1.0 that asks for it would have to be told so; until then it waits for the connection's end. And
+    one whose connection is to end anyway, at a stop, would lose the request that it sends next.
     """
+    if not request.protocol._keepalive:  # noqa: SLF001 - aiohttp's only word for it
+        return False
     return request.keep_alive and request.version >= (1, 1) and "Upgrade" not in request.headers
 
 

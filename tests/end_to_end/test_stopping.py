@@ -111,6 +111,22 @@ async def test_all_streams_end_with_an_event_that_says_why_and_all_is_recorded(t
         assert not [process for process in family if process.is_running()]
 
 
+async def test_an_answer_that_comes_during_a_stop_says_that_its_connection_ends(tmp_path: Path) -> None:
+    """Its client would send the next request on it, and get nothing."""
+    go_on = asyncio.Event()
+    async with staged(tmp_path, {"limits": {"drain_seconds": 20.0}}) as scene:
+        scene.upstream.script((Pause(go_on), *json_answer(200, answer())))
+        async with await scene.connect(HALT_S) as client:
+            await client.send(scene.ordinary())
+            await scene.upstream.wait_for_requests(1)
+            os.kill(scene.gate.pid, signal.SIGTERM)
+            await refused(scene.gate.port)
+            go_on.set()
+            told = await client.response()
+            assert (told.status, told.header("connection")) == (200, "close")
+        assert await scene.gate.exit_code(10) == 0
+
+
 async def test_an_answer_that_is_still_on_its_way_to_its_client_is_not_cut_off(tmp_path: Path) -> None:
     """Its exchange has ended for us, and its client is slow."""
     text = "y" * 20_000_000  # more than sockets take
