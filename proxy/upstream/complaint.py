@@ -29,7 +29,7 @@ class Complaint:
         now = self._now()
         if now >= self._quiet_until:
             self._quiet_until = now + _QUIET_S
-            self._logger.error("calls to a model API fail", upstream=self._name, why=why)
+            self._logger.warning("calls to a model API fail", upstream=self._name, why=why)
 
     def of_status(self, status: int) -> None:
         """Say so of an answer by which our credential or its place is refused, as 401, 402, 403 and redirects."""
