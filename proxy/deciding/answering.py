@@ -48,7 +48,7 @@ class Answering:
     def open(self, dialect: Dialect, asked: Call, *, streamed: bool) -> None:
         """Let them begin, once the kind of the answer to what was asked is known."""
         wire = dialect.wire(streamed=streamed)
-        if hasattr(dialect, "retelling"):  # a protocol's isinstance takes as long as a dozen words of a stream
+        if hasattr(dialect, "retelling"):  # a protocol's isinstance takes as long as two words do
             retelling = cast("RetellingDialect", dialect).retelling
             self._retelling = retelling(asked, self._sent or asked, streamed=streamed)
         self._at_work = [(acting, acting.action.on_answer(wire)) for acting in self._acting]
