@@ -144,12 +144,14 @@ def even_volume(case: Case) -> list[Evidence]:
     # Of those who fit however much they send: members are chosen by that as well, and would be even for it.
     if not len(case.alike):
         return []
-    served = have_served(case)
-    there, sent = _there(case)[served], case.sent[served]
-    counts = np.maximum(1, np.rint(sent)).astype(np.int64)
+    compared = np.ones(len(case.alike), np.bool_)
+    there, counts = _there(case), _at_least_one(case.sent)
     weight = dealt_out(counts, case.usual.shape, there)
+    if weight < 0 and not (served := have_served(case)).all():
+        compared, there, counts = served, there[served], counts[served]
+        weight = dealt_out(counts, case.usual.shape, there)
     if weight > 0:
-        sittings = np.maximum(1, np.rint(sent / exchanges_in_a_sitting(case)[served])).astype(np.int64)
+        sittings = _at_least_one((case.sent / exchanges_in_a_sitting(case))[compared])
         weight = min(weight, dealt_out(sittings, case.usual.shape, there))
         if weight <= 0 or one_list(case):
             return []
@@ -159,6 +161,10 @@ def even_volume(case: Case) -> list[Evidence]:
     since = ", for the time that each was open" if weight > 0 and there.min() < 1 else ""
     sentence = f"They send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}{since}."
     return [Evidence("volume", weight, sentence, {"mean": mean, "deviation": spread, "even": weight})]
+
+
+def _at_least_one(sent: Floats) -> NDArray[np.int64]:
+    return np.maximum(1, np.rint(sent)).astype(np.int64)
 
 
 def _there(case: Case) -> Floats:

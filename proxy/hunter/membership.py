@@ -16,7 +16,7 @@ from proxy.hunter.background import Background, mean_log_output
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
-from proxy.hunter.traits import DOUBT, PASSERS_BY, by_text, capped, shares_of
+from proxy.hunter.traits import DOUBT, PASSERS_BY, by_text, capped, parts_of, shares_of
 
 # In nats, over all traits: the odds of a member are twenty to one.
 LEAST = 3.0
@@ -66,7 +66,7 @@ def _ties(
     exchanges = rows["exchanges"][candidates]
     sent = exchanges if uses is None else uses
     # Who sends other work besides gets answers to that as well.
-    parts = np.clip(sent / exchanges, 0, 1)
+    parts = parts_of(sent, exchanges, inside)
     ties.append(Tie("output", _by_size(mean_log_output(accounts, candidates), inside, usual.log_output, parts)))
     # Work that is dealt out is even, whatever else an account is used for.
     ties.append(Tie(VOLUME, _by_size(np.log(np.maximum(1, sent)), inside, usual.log_count)))

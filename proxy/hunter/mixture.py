@@ -31,7 +31,7 @@ from proxy.hunter.background import Background, mean_log_output
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
-from proxy.hunter.traits import DOUBT, MOST_OF_TRAIT, PASSERS_BY, by_text, capped, shares_of
+from proxy.hunter.traits import DOUBT, MOST_OF_TRAIT, PASSERS_BY, by_text, capped, parts_of, shares_of
 
 # Enough for most cases to settle; the next judging goes on from the members of this one.
 _ROUNDS = 12
@@ -69,7 +69,7 @@ def unlike_users(
     `uses` is how many exchanges of each candidate have the text. At first those `inside` are taken for the members and
     the rest for the others, and nobody knows how many there are of each.
     """
-    traits = _traits(candidates, uses, accounts, usual)
+    traits = _traits(candidates, inside, uses, accounts, usual)
     share = shares_of(uses, accounts.rows["exchanges"][candidates])
     parts = _Parts(inside.astype(np.float64), (~inside).astype(np.float64))
     fits = np.zeros(len(candidates))
@@ -85,10 +85,12 @@ def unlike_users(
     return fits
 
 
-def _traits(candidates: Numbers, uses: Floats, accounts: Accounts, usual: Background) -> list[_Trait]:
+def _traits(
+    candidates: Numbers, inside: np.ndarray, uses: Floats, accounts: Accounts, usual: Background
+) -> list[_Trait]:
     rows = accounts.rows
     agents, volume = rows["agent"][candidates], np.log(np.maximum(1, uses))
-    tenants, parts = rows["tenant"][candidates], np.clip(uses / rows["exchanges"][candidates], 0, 1)
+    tenants, parts = rows["tenant"][candidates], parts_of(uses, rows["exchanges"][candidates], inside)
     return [
         _by_kind(usual.ages[candidates].astype(np.int64) + 1, usual.ages_common),  # 0 is unknown
         *(

@@ -35,3 +35,11 @@ def shares_of(uses: Floats, exchanges: np.ndarray) -> np.ndarray:
     """Return in which part of its exchanges each sends the text, as a place in `PASSERS_BY`."""
     shares: np.ndarray = np.searchsorted(_SHARES, np.clip(uses / exchanges, 0, 1))
     return shares
+
+
+def parts_of(uses: Floats, exchanges: np.ndarray, inside: np.ndarray) -> Floats:
+    """Return which part of what each sends is the text, against most of those inside: of these it counts as all."""
+    parts = np.clip(uses / exchanges, 0, 1)
+    most = float(np.median(parts[inside])) if inside.any() else 1.0
+    found: Floats = np.minimum(1.0, parts / most) if most > 0 else np.ones(len(parts))
+    return found
