@@ -15,9 +15,9 @@ from proxy.cli import app
 from proxy.detectors import field_table
 from proxy.fields import Kind
 from proxy.policy_testing.schema import AccountFixture, Expect, RequestFixture, Step
-from proxy.rules.conditions import Operator
+from proxy.rules.conditions.condition import Operator
+from proxy.rules.conditions.operands import OPERATORS
 from proxy.rules.diff import Kind as Change
-from proxy.rules.operands import OPERATORS
 from proxy.rules.pack_loading import check_pack
 from proxy.rules.pack_schema import DEFAULT_MESSAGE, PackFile
 from proxy.rules.pack_words import Approval, Measure, Mode, OnError, Scope, Severity

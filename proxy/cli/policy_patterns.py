@@ -10,7 +10,7 @@ from proxy.detectors.content import FED, Content
 from proxy.documents.problem import Problem, Severity, YamlProblems
 from proxy.errors import ConfigurationError
 from proxy.patterns.sets import load_pattern_sets
-from proxy.rules.conditions import fields_of
+from proxy.rules.conditions.condition import fields_of
 from proxy.rules.pack import Pack
 
 

@@ -8,9 +8,9 @@ from typing import Final
 from proxy.decisions.logged import Logged
 from proxy.exchange import Call, Exchange, Principal
 from proxy.fields import Fields, FieldTable, Kind, Value
-from proxy.rules.cel import ConditionFailed
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import Condition, fields_of
+from proxy.rules.conditions.cel import ConditionFailed
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import Condition, fields_of
 from proxy.rules.engine import capped
 from proxy.rules.flags import Flag, World
 from proxy.rules.pack import Pack, Signal

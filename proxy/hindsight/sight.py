@@ -16,9 +16,9 @@ from typing import NamedTuple
 from proxy.exchange import Exchange
 from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import SIGNALS, RecordedFlags, RecordedSignals
-from proxy.rules.cel import ConditionFailed
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import Holds, fields_of
+from proxy.rules.conditions.cel import ConditionFailed
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import Holds, fields_of
 from proxy.rules.engine import Engine
 from proxy.rules.flags import Flags
 from proxy.rules.pack import Pack

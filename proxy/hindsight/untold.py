@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.decisions.logged import Logged
 from proxy.fields import FieldTable
-from proxy.rules.conditions import AllOf, Condition, Not, fields_of
+from proxy.rules.conditions.condition import AllOf, Condition, Not, fields_of
 from proxy.rules.explain import Explained, Explanation, Step
 from proxy.rules.pack import Pack
 from proxy.rules.pack_words import Mode

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from proxy.fields import FieldTable, When
 from proxy.policy_testing.running import Case, Runner
 from proxy.policy_testing.world import Observed
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import Comparison
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import Comparison
 from proxy.rules.mutate import Mutant, mutants
 from proxy.rules.pack import Campaign, Limit, Pack, Quota, Rule, Rung, Signal
 from proxy.rules.pack_words import Approval

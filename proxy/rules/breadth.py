@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
-from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator
+from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from proxy.rules.definitions import canonical
 
 _DOWNWARD = (Operator.LT, Operator.LTE)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from proxy.rules.conditions import AllOf, AnyOf, Cel, Comparison, Condition, Not
+from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Condition, Not
 from proxy.rules.pack_words import Scope
 
 

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from proxy.exchange import NO_TIES, Exchange, Ties
 from proxy.fields import Cost, FieldTable
-from proxy.rules.cel import CelCondition, ConditionFailed
-from proxy.rules.cel_together import Together
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import Holds, fields_of
+from proxy.rules.conditions.cel import CelCondition, ConditionFailed
+from proxy.rules.conditions.cel_together import Together
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import Holds, fields_of
 from proxy.rules.flags import Flag, Flags, World
 from proxy.rules.ladder import NOWHERE, Ladder, Standing
 from proxy.rules.pack import Exemption, Pack, Rule

@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from proxy.exchange import NO_TIES, Ties
-from proxy.rules.cel import ConditionFailed
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import AllOf, AnyOf, Cel, Comparison, Condition, Not, fields_of
+from proxy.rules.conditions.cel import ConditionFailed
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Condition, Not, fields_of
 from proxy.rules.engine import Judgement, capped
 from proxy.rules.flags import Flag
 from proxy.rules.ladder import Ladder, Standing

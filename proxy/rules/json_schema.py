@@ -10,8 +10,8 @@ from typing import Any
 
 from proxy.actions import actions
 from proxy.fields import Field, FieldTable, Kind, When
-from proxy.rules.conditions import Operator
-from proxy.rules.operands import OPERATORS
+from proxy.rules.conditions.condition import Operator
+from proxy.rules.conditions.operands import OPERATORS
 from proxy.rules.pack_schema import PackFile
 
 Schema = dict[str, Any]

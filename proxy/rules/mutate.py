@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
 from proxy.fields import FieldTable
-from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator, fields_of
+from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator, fields_of
 from proxy.rules.pack import Campaign, FlagSpec, Pack, Quota, Rule, Rung, Signal
 from proxy.rules.pack_words import Mode
 from proxy.rules.units import window_text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.actions import REFUSING
-from proxy.rules.conditions import AllOf
+from proxy.rules.conditions.condition import AllOf
 from proxy.rules.definitions import signal_digest
 from proxy.rules.pack import (
     Campaign,

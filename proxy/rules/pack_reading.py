@@ -15,10 +15,10 @@ from proxy.actions.reject import Reject
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, quoted
 from proxy.fields import Field, FieldTable
-from proxy.rules.cel_reading import read_cel
-from proxy.rules.condition_reading import ConditionReader
-from proxy.rules.conditions import Condition
-from proxy.rules.operands import read_lists
+from proxy.rules.conditions.cel_reading import read_cel
+from proxy.rules.conditions.condition import Condition
+from proxy.rules.conditions.operands import read_lists
+from proxy.rules.conditions.reading import ConditionReader
 from proxy.rules.reasons import names_in
 
 _REQUESTS = "requests"

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from proxy.exchange import Exchange
 from proxy.fields import FieldTable, When
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import Holds, fields_of
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import Holds, fields_of
 from proxy.rules.pack import Signal
 from proxy.rules.pack_words import Scope
 from proxy.rules.signals import Counter, Signals

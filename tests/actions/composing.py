@@ -17,7 +17,7 @@ from proxy.decision import Effect, Verdict
 from proxy.detectors import field_table
 from proxy.dialects.base import Dialect
 from proxy.exchange import Call, Chunk, Progress
-from proxy.rules.conditions import AllOf
+from proxy.rules.conditions.condition import AllOf
 from proxy.rules.engine import Engine
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack import FlagSpec, Pack, Rule, Rung

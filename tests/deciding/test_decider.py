@@ -26,7 +26,7 @@ from proxy.exchange import Answered, Call, Exchange, Principal, Text, Usage
 from proxy.fields import Field, FieldTable, Value, When
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.conditions import AllOf, Comparison, Operator
+from proxy.rules.conditions.condition import AllOf, Comparison, Operator
 from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.pack import Campaign, ClientMessage, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal

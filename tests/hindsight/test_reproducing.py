@@ -18,7 +18,7 @@ from proxy.decisions.reading import LogReader, log_files
 from proxy.detectors import field_table
 from proxy.hindsight.rejudging import Again, NotReproducible, judge_again
 from proxy.packs.archive import load_archived
-from proxy.rules.conditions import fields_of
+from proxy.rules.conditions.condition import fields_of
 from proxy.rules.pack import Pack
 from proxy.rules.pack_words import Mode
 from tests.hindsight.random_traffic import RandomTraffic, Sent

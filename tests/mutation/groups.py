@@ -73,10 +73,10 @@ GROUPS: Mapping[str, Group] = {
         "rules/window_lease": (*_QUOTAS, "rules/shown_limits", "steps/limit_headers"),
     },
     "judging": {
-        "rules/condition_compiling": (
-            "rules/condition_compiling",
+        "rules/conditions/compiling": (
+            "rules/conditions/compiling",
             "rules/engine",
-            "rules/condition_reading",
+            "rules/conditions/reading",
             "rules/explain",
         ),
         "rules/containment": ("rules/containment", "deciding/decider"),

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.errors import ConfigurationError
 from proxy.packs.archive import Note, PackArchive, archived_file, in_shadow, load_archived
-from proxy.rules.conditions import AllOf
+from proxy.rules.conditions.condition import AllOf
 from proxy.rules.pack import FlagSpec, Pack, Rule
 from proxy.rules.pack_loading import check_pack
 from proxy.rules.pack_words import Mode, OnError, Severity, Subject

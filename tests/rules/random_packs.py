@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.detectors import field_table
 from proxy.fields import Kind
-from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator
+from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from proxy.rules.pack import Exemption, FlagSpec, Pack, Rule
 from proxy.rules.pack_words import Mode, OnError, Severity, Subject
 

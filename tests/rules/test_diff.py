@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from proxy.detectors import field_table
 from proxy.rules.breadth import Breadth, breadth
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from proxy.rules.diff import Change, Kind, differences
 from proxy.rules.pack import Pack
 from proxy.rules.pack_loading import check_pack

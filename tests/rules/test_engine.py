@@ -15,8 +15,8 @@ from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
 from proxy.detectors import field_table
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
-from proxy.rules.cel import Expressions
-from proxy.rules.conditions import AllOf, AnyOf, Cel, Comparison, Not, Operator
+from proxy.rules.conditions.cel import Expressions
+from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Not, Operator
 from proxy.rules.engine import Engine, Judgement, subject_name
 from proxy.rules.flags import Flag, World
 from proxy.rules.pack import Exemption, FlagSpec, Pack, Rule, Rung, Signal

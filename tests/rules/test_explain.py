@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.explain import Explanation, Fate, Outcome, Step, explain, explain_condition, shown
 from proxy.rules.flags import Flag

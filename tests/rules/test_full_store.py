@@ -12,7 +12,7 @@ import pytest
 
 from proxy.clock import SystemClock, VirtualClock
 from proxy.errors import StoreUnavailable
-from proxy.rules.conditions import AllOf
+from proxy.rules.conditions.condition import AllOf
 from proxy.rules.pack import Signal
 from proxy.rules.pack_words import Scope
 from proxy.rules.questions import Questions

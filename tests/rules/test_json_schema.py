@@ -11,8 +11,8 @@ import pytest
 from proxy.actions import ACTIONS
 from proxy.detectors import field_table
 from proxy.fields import Field, When
+from proxy.rules.conditions.operands import OPERATORS
 from proxy.rules.json_schema import pack_json_schema
-from proxy.rules.operands import OPERATORS
 from proxy.rules.pack_schema import PackFile
 from tests.model_keys import keys
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.detectors import field_table
-from proxy.rules.conditions import AllOf, AnyOf, Cel, Comparison, Condition, Not, Operator
+from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Condition, Not, Operator
 from proxy.rules.mutate import mutants
 from proxy.rules.pack import Campaign, FlagSpec, Pack, Rule, Rung, Signal
 from proxy.rules.pack_words import Mode, OnError, Severity, Subject

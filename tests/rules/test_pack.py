@@ -19,8 +19,8 @@ from proxy.actions.drop import Drop
 from proxy.actions.reject import Reject
 from proxy.detectors import field_table
 from proxy.documents.problem import MAX_PROBLEMS, Unreadable, YamlProblems, has_errors
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import Cel, Comparison, Operator
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import Cel, Comparison, Operator
 from proxy.rules.pack import ClientMessage, Contain, FlagSpec, Limit, Pack, Quota
 from proxy.rules.pack_loading import check_pack, load_pack
 from proxy.rules.pack_words import Measure, Mode, OnError, Scope, Severity, Subject

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from proxy.rules import distinct_counter, signal_counter
-from proxy.rules.conditions import AllOf
+from proxy.rules.conditions.condition import AllOf
 from proxy.rules.distinct_counter import SHOWN_MAX
 from proxy.rules.pack import Signal
 from proxy.rules.pack_words import Scope

@@ -13,7 +13,7 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
 from proxy.rules import signal_sync
-from proxy.rules.conditions import AllOf
+from proxy.rules.conditions.condition import AllOf
 from proxy.rules.pack import Signal
 from proxy.rules.pack_words import Scope
 from proxy.rules.signal_book import AnyCounter, SignalBook

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.detectors import field_table
-from proxy.rules.cel import BadExpression, ConditionFailed, Expressions, compile_cel
-from proxy.rules.cel_names import names_in_cel, references
-from proxy.rules.conditions import Operand
+from proxy.rules.conditions.cel import BadExpression, ConditionFailed, Expressions, compile_cel
+from proxy.rules.conditions.cel_names import names_in_cel, references
+from proxy.rules.conditions.condition import Operand
 
 FIELDS: dict[str, Any] = {
     **field_table().defaults,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operator
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator
 
 # By operator: what it compares with, values that it holds for, values that it does not.
 MEANT: dict[Operator, tuple[Any, list[Any], list[Any]]] = {

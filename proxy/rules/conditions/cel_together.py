@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from proxy.rules.cel import MAX_SOURCE_CHARS, CelCondition, ConditionFailed, Givens
+from proxy.rules.conditions.cel import MAX_SOURCE_CHARS, CelCondition, ConditionFailed, Givens
 
 _Bits = Callable[[Mapping[str, Any]], int]
 # The engine nests a sum for each of its parts, and takes some 30. To compile takes it a microsecond a character, during

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from proxy.fields import Value
-from proxy.rules.cel_names import names_in_cel
+from proxy.rules.conditions.cel_names import names_in_cel
 
 # A condition that is compiled: whether it holds for an exchange's fields.
 Holds = Callable[[Mapping[str, Any]], bool]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from proxy.documents.document import Document, Mark, Steps
 from proxy.documents.problem import Problem, quoted
 from proxy.fields import Field
-from proxy.rules.cel import MAX_SOURCE_CHARS, BadExpression
-from proxy.rules.cel_names import Reference, references
-from proxy.rules.condition_reading import ConditionReader
-from proxy.rules.conditions import Cel
+from proxy.rules.conditions.cel import MAX_SOURCE_CHARS, BadExpression
+from proxy.rules.conditions.cel_names import Reference, references
+from proxy.rules.conditions.condition import Cel
+from proxy.rules.conditions.reading import ConditionReader
 
 
 def read_cel(reader: ConditionReader, path: Steps) -> Cel | None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules.cel import MAX_SOURCE_CHARS, CelCondition, ConditionFailed, Expressions
-from proxy.rules.cel_together import Together
-from tests.rules.test_cel import FIELDS
+from proxy.rules.conditions.cel import MAX_SOURCE_CHARS, CelCondition, ConditionFailed, Expressions
+from proxy.rules.conditions.cel_together import Together
+from tests.rules.conditions.test_cel import FIELDS
 
 _TRUE = ('request.model == "large"', "request.turns > 2 // a comment", "(" * 12 + "true" + ")" * 12)
 _FALSE = ("request.stream", "request.turns > 2 && request.stream", "'// ' == \"'\"")

@@ -9,7 +9,7 @@ from proxy.documents.document import Document
 from proxy.documents.problem import Problem, nearest, quoted
 from proxy.fields import Field, Kind
 from proxy.patterns.linear_match import compile_pattern
-from proxy.rules.conditions import Operand, Operator
+from proxy.rules.conditions.condition import Operand, Operator
 
 OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     Kind.TEXT: (

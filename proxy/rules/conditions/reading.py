@@ -11,9 +11,9 @@ from typing import Any
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import MAX_PROBLEMS, Problem, nearest, quoted
 from proxy.fields import Field, FieldTable, Kind, When
-from proxy.rules.cel import Expressions
-from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operand, Operator
-from proxy.rules.operands import OPERATORS, read_operand
+from proxy.rules.conditions.cel import Expressions
+from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operand, Operator
+from proxy.rules.conditions.operands import OPERATORS, read_operand
 
 _NESTING = ("any", "all", "not")
 _ONLY_AT_THE_END = "is known only when the exchange has ended: count it with a signal"

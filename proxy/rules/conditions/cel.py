@@ -20,8 +20,8 @@ from typing import Any
 
 from proxy.detectors import field_table
 from proxy.fields import Field, Kind, When
-from proxy.rules.cel_names import calls, quoted_names, references
-from proxy.rules.conditions import Operand
+from proxy.rules.conditions.cel_names import calls, quoted_names, references
+from proxy.rules.conditions.condition import Operand
 
 MAX_SOURCE_CHARS = 4_000
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")

@@ -11,8 +11,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from proxy.patterns.linear_match import compile_pattern
-from proxy.rules.cel import compile_cel
-from proxy.rules.conditions import AllOf, AnyOf, Cel, Comparison, Condition, Holds, Not, Operand, Operator
+from proxy.rules.conditions.cel import compile_cel
+from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Condition, Holds, Not, Operand, Operator
 
 # One set for all conditions that have the same list, for as long as there are any: some 500 kB for a list of ten
 # thousand texts, which hundreds of rules may name.

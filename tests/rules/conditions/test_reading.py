@@ -16,10 +16,10 @@ from proxy.documents.document import Document
 from proxy.documents.problem import has_errors
 from proxy.documents.strict_yaml import parse
 from proxy.fields import Field, FieldTable, Kind
-from proxy.rules.condition_compiling import compile_condition
-from proxy.rules.condition_reading import ConditionReader
-from proxy.rules.conditions import AllOf, AnyOf, Comparison, Condition, Not, Operand, Operator
-from proxy.rules.operands import OPERATORS
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operand, Operator
+from proxy.rules.conditions.operands import OPERATORS
+from proxy.rules.conditions.reading import ConditionReader
 from proxy.rules.pack_loading import check_pack
 
 TABLE = field_table()
