@@ -23,9 +23,9 @@ from proxy.rules.campaign_book import CampaignBook, Match
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from proxy.rules.pack_loading import check_pack
-from proxy.rules.pack_words import Mode
 from proxy.rules.signal_book import SignalBook
 
 _KEY = b"k" * 32

@@ -31,8 +31,8 @@ from proxy.keyed.link_names import LinkNames
 from proxy.log import get
 from proxy.machine.descriptors import connections_within
 from proxy.recording import follow_epochs, open_journal, open_recorder, open_sampler
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from proxy.secrets import Master, Purpose, load_master, read_secret_file
 from proxy.serving import Serving
 from proxy.settings.upstreams import Upstream as UpstreamSettings

@@ -8,7 +8,7 @@ from proxy.clients.listener import Listener
 from proxy.deciding.deciders import Deciders
 from proxy.gateway import Gateway
 from proxy.machine.collecting import collect_all
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 from proxy.steps.parts import Parts
 from proxy.telemetry.snapshot import Snapshot
 

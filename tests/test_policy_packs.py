@@ -13,9 +13,9 @@ from proxy.policy_testing.examining import examine
 from proxy.policy_testing.production import production_runner
 from proxy.policy_testing.report import as_text
 from proxy.rules.mutate import Mutant
-from proxy.rules.pack import Pack, Quota
+from proxy.rules.pack.pack import Pack, Quota
+from proxy.rules.pack.words import Mode
 from proxy.rules.pack_loading import load_pack
-from proxy.rules.pack_words import Mode
 
 PACKS = sorted((Path(__file__).parent.parent / "policies").glob("*.yaml"))
 SEED = 20261126

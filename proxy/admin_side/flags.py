@@ -16,7 +16,7 @@ from proxy.admin_side.side import AdminSide, change
 from proxy.auth.admin import Caller
 from proxy.errors import ConfigurationError
 from proxy.rules.flags import Flag, FlagKey, World
-from proxy.rules.pack_words import Severity, Subject
+from proxy.rules.pack.words import Severity, Subject
 
 _Word = TypeVar("_Word", bound=StrEnum)
 _Decide = Callable[[FlagKey, str, str], Awaitable[Flag]]

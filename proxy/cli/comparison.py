@@ -7,8 +7,8 @@ from typing import Any
 
 from proxy.hindsight.comparing import Compared
 from proxy.rules.flags import World
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Approval
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Approval
 
 _ALWAYS_OPEN = (
     "flags are those that rules raise within the log: none from before it, none of the hunter, none lifted by people",

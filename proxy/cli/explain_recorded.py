@@ -18,8 +18,8 @@ from proxy.detectors import field_table
 from proxy.errors import ConfigurationError
 from proxy.hindsight.rejudging import Again, NotReproducible, check_reproducible, judge_again
 from proxy.packs.archive import PACKS_FOLDER, load_archived
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 
 _EXIT_NOT_REPRODUCED = 1
 _EXIT_UNREADABLE = 2

@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.rules.engine import Judgement
 from proxy.rules.explain import Explained, Explanation, Fate, Outcome, Step, shown
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 
 _SIGNS = {Outcome.MET: "+", Outcome.NOT_MET: "-", Outcome.FAILED: "!"}
 

@@ -28,7 +28,7 @@ from proxy.log import configure, get
 from proxy.machine.runtime import check_runtime, leave_no_core
 from proxy.packs.watch import POLL_S, look, look_until_still, pack_of
 from proxy.processes.hunter_process import THREADS, pace_of
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.words import Mode
 from proxy.start import store_access, url_of
 from proxy.store import open_store
 from proxy.telemetry.exposition import CONTENT_TYPE, render

@@ -14,9 +14,9 @@ from proxy.clock import SystemClock
 from proxy.documents.problem import Problem, Unreadable, has_errors
 from proxy.documents.strict_yaml import read
 from proxy.packs.archive import PACKS_FOLDER, PackArchive
-from proxy.rules.pack import Pack, Quota, Rule
+from proxy.rules.pack.pack import Pack, Quota, Rule
+from proxy.rules.pack.words import Mode
 from proxy.rules.pack_loading import check_pack
-from proxy.rules.pack_words import Mode
 
 _EXIT_PROBLEMS = 1
 _EXIT_UNREADABLE = 2

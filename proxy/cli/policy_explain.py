@@ -23,7 +23,7 @@ from proxy.errors import ConfigurationError, ProxyError
 from proxy.policy_testing.production import production_minds
 from proxy.policy_testing.schema import DAYS_MAX, AccountFixture
 from proxy.policy_testing.single import Answer, Question, ask, read_given
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 from proxy.rules.pack_loading import load_pack
 from proxy.settings.types import DIALECTS, dialect_names
 

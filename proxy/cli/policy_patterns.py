@@ -11,7 +11,7 @@ from proxy.documents.problem import Problem, Severity, YamlProblems
 from proxy.errors import ConfigurationError
 from proxy.patterns.sets import load_pattern_sets
 from proxy.rules.conditions.condition import fields_of
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 
 
 def pattern_problems(file: Path, pack: Pack) -> Iterator[Problem]:

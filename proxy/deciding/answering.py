@@ -20,7 +20,7 @@ from proxy.decision import Effect, Verdict
 from proxy.dialects.base import ChunkDecoder, Dialect, RetellingDialect
 from proxy.dialects.framed import FramedDecoder
 from proxy.exchange import Call, Chunk
-from proxy.rules.pack import Rung
+from proxy.rules.pack.pack import Rung
 from proxy.wire import Retelling, Transform, filled
 
 

@@ -25,7 +25,7 @@ from proxy.keyed.sealed_reasoning import SealedReasoning
 from proxy.log import get
 from proxy.rules.containment import Containment
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
-from proxy.rules.pack import Rung
+from proxy.rules.pack.pack import Rung
 from proxy.rules.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation
 from proxy.secrets import Purpose
 

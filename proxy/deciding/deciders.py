@@ -29,8 +29,8 @@ from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_sync import FlagSync
-from proxy.rules.pack import Pack, hunts
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack, hunts
+from proxy.rules.pack.words import Mode
 from proxy.rules.quotas import Quotas
 from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_sync import SignalSync

@@ -22,8 +22,8 @@ from proxy.hindsight.sight import Side, Sight, read_by, sight
 from proxy.rules.engine import Judgement
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flags import World
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 
 _NOWHERE: Final = -1
 CUT: Final = "fields cut from the record"

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from proxy.actions.reject import Reject
 from proxy.decision import Effect
 from proxy.decisions.logged import Logged
-from proxy.rules.pack import Limit, Pack, Quota, Rung
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Limit, Pack, Quota, Rung
+from proxy.rules.pack.words import Mode
 from proxy.rules.reservation import limit_words
 
 

@@ -13,8 +13,8 @@ from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Condition, fields_of
 from proxy.rules.engine import capped
 from proxy.rules.flags import Flag, World
-from proxy.rules.pack import Pack, Signal
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.pack import Pack, Signal
+from proxy.rules.pack.words import Mode, Subject
 from proxy.rules.signals import Counter
 
 SIGNALS: Final = "signals."

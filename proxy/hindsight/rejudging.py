@@ -17,8 +17,8 @@ from proxy.hindsight.recorded_world import RecordedFlags, RecordedSignals, excha
 from proxy.hindsight.untold import told
 from proxy.rules.engine import Engine, Judgement
 from proxy.rules.explain import Explanation, explain
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 
 _MODES: Final = (Mode.ENFORCE, Mode.SHADOW)  # one more that is weaker would explain any record in which nothing fired
 _STAMP_S: Final = 0.002  # a record's times are cut to milliseconds

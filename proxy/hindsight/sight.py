@@ -21,8 +21,8 @@ from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Holds, fields_of
 from proxy.rules.engine import Engine
 from proxy.rules.flags import Flags
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 
 
 class Doubted(NamedTuple):

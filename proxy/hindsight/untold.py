@@ -13,8 +13,8 @@ from proxy.decisions.logged import Logged
 from proxy.fields import FieldTable
 from proxy.rules.conditions.condition import AllOf, Condition, Not, fields_of
 from proxy.rules.explain import Explained, Explanation, Step
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 
 _HELD: Final = AllOf(())
 _DID_NOT: Final = Not(_HELD)

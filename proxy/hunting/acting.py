@@ -10,8 +10,8 @@ from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.flags import Flags
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
-from proxy.rules.pack import Campaign, Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Campaign, Pack
+from proxy.rules.pack.words import Mode
 
 
 def publish(

@@ -34,7 +34,7 @@ from proxy.rules.campaign_flags import is_of
 from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 from proxy.store.base import Store
 
 # A finding that is published anew while its members are read is read again, so often at most.

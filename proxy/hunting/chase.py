@@ -30,8 +30,8 @@ from proxy.hunting.publishing import Publisher
 from proxy.hunting.telling import EVENTS_STREAM
 from proxy.log import get
 from proxy.rules.flag_sync import FlagSync
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from proxy.store.base import Store
 from proxy.telemetry.tally import Tally
 

@@ -9,8 +9,8 @@ from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
 from proxy.hunter.hunt import Hunt
 from proxy.hunter.terms import Terms
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 
 
 class Core(Protocol):

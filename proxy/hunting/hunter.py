@@ -16,7 +16,7 @@ from proxy.errors import StoreUnavailable
 from proxy.hunting.chase import Chase, EventsLost, Parts
 from proxy.hunting.lease import TURN_S
 from proxy.log import get
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 from proxy.telemetry.snapshot import Snapshot
 from proxy.threads import ready_threads
 

@@ -20,8 +20,8 @@ from proxy.hunting.publishing import Publisher
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flag_sync import FlagSync
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from proxy.store.base import Store
 from proxy.store.feed_follower import follow_feed
 from proxy.telemetry.metered_store import MeteredStore

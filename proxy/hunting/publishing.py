@@ -22,8 +22,8 @@ from proxy.hunting.acting import known_campaign
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flags import Flags
-from proxy.rules.pack import Campaign, Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Campaign, Pack
+from proxy.rules.pack.words import Mode
 from proxy.store.base import Row, Store
 
 # Rows of members in one script: half a megabyte.

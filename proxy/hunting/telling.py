@@ -26,8 +26,8 @@ from proxy.exchange import Exchange, Usage
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.wire import encode
 from proxy.keyed.link_names import LinkNames
-from proxy.rules.pack import Pack, hunts
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack, hunts
+from proxy.rules.pack.words import Mode
 from proxy.store.base import Store
 
 EVENTS_STREAM: Final = "events"

@@ -19,9 +19,9 @@ from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.files.whole_file import write_whole
 from proxy.log import get
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from proxy.rules.pack_loading import check_pack
-from proxy.rules.pack_words import Mode
 
 PACKS_FOLDER = "packs"
 _INDEX = "index.json"

@@ -22,7 +22,7 @@ from proxy.log import get
 from proxy.packs.archive import Note, PackArchive
 from proxy.packs.pattern_copy import patterns_digest
 from proxy.packs.watch import POLL_S, Sight, look, look_until_still, pack_of
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 from proxy.telemetry.metrics import Reload
 from proxy.telemetry.snapshot import Sample, Snapshot
 

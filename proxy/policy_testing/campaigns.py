@@ -13,8 +13,8 @@ from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.containment import Containment
 from proxy.rules.flags import Flags
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 
 _DAY_S: Final = 86_400
 KEY: Final = b"pack tests: nothing is secret..."  # 32 bytes

@@ -12,7 +12,7 @@ from proxy.policy_testing.report import Report
 from proxy.policy_testing.running import Case, Runner, cases_of
 from proxy.policy_testing.world import Observed
 from proxy.rules.mutate import Mutant
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 
 
 def examine(

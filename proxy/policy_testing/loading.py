@@ -12,7 +12,7 @@ from proxy.documents.strict_model import validate
 from proxy.documents.strict_yaml import parse, read
 from proxy.fields import FieldTable, Kind, Value
 from proxy.policy_testing.schema import FieldValue, RequestFixture, Step, TestFile
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 from proxy.settings.types import DIALECTS
 
 NONE = "none"  # how a test says that there is no rung

@@ -17,8 +17,8 @@ from proxy.policy_testing.world import Observed
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Comparison
 from proxy.rules.mutate import Mutant, mutants
-from proxy.rules.pack import Campaign, Limit, Pack, Quota, Rule, Rung, Signal
-from proxy.rules.pack_words import Approval
+from proxy.rules.pack.pack import Campaign, Limit, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack.words import Approval
 
 Progress = Callable[[int, int, str], None]  # done, of how many, what is tried
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from proxy.policy_testing.mutation import Unpinned
 from proxy.policy_testing.running import Result
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from proxy.policy_testing.loading import Suite
 from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.schema import CaseEntry, Step
 from proxy.policy_testing.world import Minds, Observed, World
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,8 +17,8 @@ from proxy.policy_testing.world import Minds, Observed, World
 from proxy.rules.explain import Explanation, explain
 from proxy.rules.flags import Flag, Flags
 from proxy.rules.flags import World as Side
-from proxy.rules.pack import Campaign, Pack, Rule, Signal
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.pack import Campaign, Pack, Rule, Signal
+from proxy.rules.pack.words import Mode, Subject
 from proxy.rules.signals import Counter, Signals
 
 _SIGNALS = "signals."

@@ -26,8 +26,8 @@ from proxy.policy_testing.requests import Asked, Caller
 from proxy.policy_testing.schema import Fixtures, ModelFixture
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.flags import Flags
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial
 from proxy.rules.signals import Signals

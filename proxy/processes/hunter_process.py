@@ -27,7 +27,7 @@ from proxy.log import configure, get
 from proxy.machine.collecting import collect_briefly
 from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.processes.control import Line, LineClosed, answer_parent
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.words import Mode
 from proxy.start import Start, store_access
 from proxy.store import open_store
 from proxy.threads import share_threads

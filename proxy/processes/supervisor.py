@@ -39,8 +39,8 @@ from proxy.processes.store_opening import opened
 from proxy.processes.store_watch import StoreWatch
 from proxy.recording import open_change_log
 from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.pack import hunts
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import hunts
+from proxy.rules.pack.words import Mode
 from proxy.samples.retention import Retention
 from proxy.secrets import Purpose
 from proxy.start import Start, held_address, listed_models, url_of

@@ -23,8 +23,8 @@ from proxy.hindsight.sight import Sight, read_by, sight
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flags import Flags
 from proxy.rules.instant_quotas import InstantQuotas
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from proxy.rules.reservation import NOTHING
 
 

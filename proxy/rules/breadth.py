@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import Enum
 
 from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator
-from proxy.rules.definitions import canonical
+from proxy.rules.pack.definitions import canonical
 
 _DOWNWARD = (Operator.LT, Operator.LTE)
 _UPWARD = (Operator.GT, Operator.GTE, Operator.SIZE_GTE)

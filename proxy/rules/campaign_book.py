@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from proxy.exchange import Principal
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.known_campaign import KnownCampaign
-from proxy.rules.pack import Contain
+from proxy.rules.pack.pack import Contain
 from proxy.rules.template_index import TemplateIndex
 
 CAMPAIGNS_MAX = 1_000

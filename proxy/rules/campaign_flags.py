@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator
 from proxy.rules.engine import capped
 from proxy.rules.flags import Flag, Flags, World
 from proxy.rules.known_campaign import KnownCampaign
-from proxy.rules.pack import Campaign
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.pack import Campaign
+from proxy.rules.pack.words import Mode, Subject
 
 
 def raise_flags(

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from proxy.exchange import Exchange, Ties
 from proxy.rules.campaign_book import CampaignBook, Match
 from proxy.rules.engine import capped
-from proxy.rules.pack import Contain, Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Contain, Pack
+from proxy.rules.pack.words import Mode
 
 
 class _Entry(NamedTuple):

@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from proxy.rules.breadth import Breadth, breadth
-from proxy.rules.pack import Campaign, Exemption, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
-from proxy.rules.pack_words import Measure, Mode
-from proxy.rules.units import window_text
+from proxy.rules.pack.pack import Campaign, Exemption, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack.units import window_text
+from proxy.rules.pack.words import Measure, Mode
 
 
 class Kind(StrEnum):

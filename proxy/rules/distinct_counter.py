@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from proxy.rules.pack import Signal
+from proxy.rules.pack.pack import Signal
 from proxy.rules.signal_counter import SignalCounter, Word
 from proxy.rules.sliding import MemberWindow
 

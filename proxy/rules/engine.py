@@ -22,8 +22,8 @@ from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Holds, fields_of
 from proxy.rules.flags import Flag, Flags, World
 from proxy.rules.ladder import NOWHERE, Ladder, Standing
-from proxy.rules.pack import Exemption, Pack, Rule
-from proxy.rules.pack_words import Mode, OnError, Subject
+from proxy.rules.pack.pack import Exemption, Pack, Rule
+from proxy.rules.pack.words import Mode, OnError, Subject
 from proxy.rules.reasons import compile_reason, names_in
 from proxy.rules.signal_counts import SignalCounts
 from proxy.rules.signals import Signals

@@ -18,8 +18,8 @@ from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Cond
 from proxy.rules.engine import Judgement, capped
 from proxy.rules.flags import Flag
 from proxy.rules.ladder import Ladder, Standing
-from proxy.rules.pack import Exemption, Pack, Rule
-from proxy.rules.pack_words import Mode, OnError, Subject
+from proxy.rules.pack.pack import Exemption, Pack, Rule
+from proxy.rules.pack.words import Mode, OnError, Subject
 
 _TRUE = AllOf(())
 _FALSE = Not(_TRUE)

@@ -25,7 +25,7 @@ from proxy.rules.flag_rows import (
     row_name,
 )
 from proxy.rules.flags import CLOCKS_APART_S, Flag, FlagKey, Lifted, World
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 from proxy.store.base import Row, Store
 
 # Flags decided about in one script: the server is busy with them for a few milliseconds.

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 
 # Clocks of processes that differ by more are wrong.
 CLOCKS_APART_S = 3600.0

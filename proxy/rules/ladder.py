@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from proxy.decision import Counted
 from proxy.rules.flags import Flag
-from proxy.rules.pack import Exemption, Rung
-from proxy.rules.pack_words import Approval
+from proxy.rules.pack.pack import Exemption, Rung
+from proxy.rules.pack.words import Approval
 
 _PEOPLE = {Approval.NONE: 0, Approval.ONE: 1, Approval.TWO: 2}
 

@@ -21,8 +21,8 @@ from proxy.errors import StoreUnavailable
 from proxy.rules.leases import Lease
 from proxy.rules.ledger import Ledger
 from proxy.rules.local_limits import LocalLimits, LocalSlots
-from proxy.rules.pack import Limit, Pack, Quota
-from proxy.rules.pack_words import Measure, Mode
+from proxy.rules.pack.pack import Limit, Pack, Quota
+from proxy.rules.pack.words import Measure, Mode
 from proxy.rules.questions import Questions
 from proxy.rules.returns import Returns
 from proxy.rules.slot_lease import SlotLease

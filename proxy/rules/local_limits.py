@@ -15,7 +15,7 @@ from typing import Final
 
 from proxy.clock import Clock
 from proxy.rules.ledger import Ledger
-from proxy.rules.pack_words import Measure
+from proxy.rules.pack.words import Measure
 from proxy.rules.returns import Returns
 from proxy.rules.slot_lease import SlotLease
 from proxy.rules.store_time import StoreTime

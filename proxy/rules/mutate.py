@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeVar
 
 from proxy.fields import FieldTable
 from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator, fields_of
-from proxy.rules.pack import Campaign, FlagSpec, Pack, Quota, Rule, Rung, Signal
-from proxy.rules.pack_words import Mode
-from proxy.rules.units import window_text
+from proxy.rules.pack.pack import Campaign, FlagSpec, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack.units import window_text
+from proxy.rules.pack.words import Mode
 from proxy.store.base import SLOTS
 
 _COMPARED = frozenset({Operator.EQ, Operator.NE, Operator.IN, Operator.GT, Operator.GTE, Operator.LT, Operator.LTE})

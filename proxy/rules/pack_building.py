@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from proxy.actions import REFUSING
 from proxy.rules.conditions.condition import AllOf
-from proxy.rules.definitions import signal_digest
-from proxy.rules.pack import (
+from proxy.rules.pack.definitions import signal_digest
+from proxy.rules.pack.pack import (
     Campaign,
     ClientMessage,
     Contain,
@@ -18,10 +18,10 @@ from proxy.rules.pack import (
     Rung,
     Signal,
 )
+from proxy.rules.pack.units import units
 from proxy.rules.pack_reading import Parts
 from proxy.rules.pack_schema import Defaults, PackFile, QuotaEntry
 from proxy.rules.rule_schema import CampaignEntry, ExemptionEntry, FlagEntry, RuleEntry, RungEntry, SignalEntry
-from proxy.rules.units import units
 
 _EVERY = AllOf(())
 

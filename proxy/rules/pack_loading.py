@@ -11,7 +11,7 @@ from proxy.detectors import field_table
 from proxy.documents.problem import Problem, YamlProblems, has_errors, in_order
 from proxy.documents.strict_model import validate
 from proxy.documents.strict_yaml import parse, read
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
 from proxy.rules.pack_building import build
 from proxy.rules.pack_checks import find_faults
 from proxy.rules.pack_models import find_unlisted

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from proxy.documents.strict_model import StrictModel, not_empty
 from proxy.fingerprint.lengths import LETTERS_LEAST, LETTERS_MOST, LETTERS_USUAL
-from proxy.rules.pack_words import Measure, Mode, OnError, Scope
+from proxy.rules.pack.units import letters, units
+from proxy.rules.pack.words import Measure, Mode, OnError, Scope
 from proxy.rules.rule_schema import (
     CampaignEntry,
     ExemptionEntry,
@@ -18,7 +19,6 @@ from proxy.rules.rule_schema import (
     Values,
 )
 from proxy.rules.schema_types import Code, Id, Line, Message, Name, Window
-from proxy.rules.units import letters, units
 
 DEFAULT_MESSAGE = "Limit on {measure} reached. Retry after {retry_after}."
 

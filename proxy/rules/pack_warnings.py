@@ -12,8 +12,8 @@ from proxy.actions.challenge import Challenge
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, Severity
 from proxy.rules.conditions.condition import Cel, Condition, Operator, comparisons_of, fields_of
-from proxy.rules.pack import Campaign, Pack, Quota, Rule
-from proxy.rules.pack_words import Mode, OnError, Scope, Subject
+from proxy.rules.pack.pack import Campaign, Pack, Quota, Rule
+from proxy.rules.pack.words import Mode, OnError, Scope, Subject
 from proxy.rules.reasons import names_in
 from proxy.store.distinct import DISTINCT_ERROR, SAMPLE
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, Severity
-from proxy.rules.pack import Limit, Pack, Quota
-from proxy.rules.pack_words import Measure, Mode, Scope
-from proxy.rules.units import units, window_ms, window_text
+from proxy.rules.pack.pack import Limit, Pack, Quota
+from proxy.rules.pack.units import units, window_ms, window_text
+from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.store.base import SLOTS
 
 # Whoever is counted in the left one is counted in each of the right ones too.

@@ -18,8 +18,8 @@ from proxy.errors import StoreUnavailable
 from proxy.exchange import NO_TIES, Principal, Ties
 from proxy.rules.lease_pool import AnyLease, LeasePool
 from proxy.rules.leases import Refusal, take_each
-from proxy.rules.pack import Pack, Quota
-from proxy.rules.pack_words import Measure, Mode, Scope
+from proxy.rules.pack.pack import Pack, Quota
+from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.rules.reservation import NOTHING, Amounts, Counter, Denial, Measured, Plan, Reservation
 from proxy.rules.returns import Returns
 from proxy.rules.shown_limits import shown

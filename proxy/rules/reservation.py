@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from proxy.rules.lease_pool import AnyLease
 from proxy.rules.leases import Refusal
-from proxy.rules.pack import Limit, Quota
-from proxy.rules.pack_words import Measure
-from proxy.rules.units import window_text
+from proxy.rules.pack.pack import Limit, Quota
+from proxy.rules.pack.units import window_text
+from proxy.rules.pack.words import Measure
 
 
 class Amounts(NamedTuple):

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from proxy.documents.problem import nearest
 from proxy.documents.strict_model import StrictModel
-from proxy.rules.pack_words import Approval, Mode, OnError, Scope, Severity, Subject
+from proxy.rules.pack.words import Approval, Mode, OnError, Scope, Severity, Subject
 from proxy.rules.schema_types import Code, EndOfDay, Id, Lifetime, Line, Name, RungMessage, Sentence, Window
 
 _MAX_SCORE = 1_000  # of a flag

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from proxy.documents.problem import nearest, quoted
 from proxy.documents.strict_model import one_line
-from proxy.rules.units import lifetime_ms, window_ms
+from proxy.rules.pack.units import lifetime_ms, window_ms
 
 # What a message to a client may name; rules, thresholds and detectors must not leak through it.
 VARIABLES = ("measure", "window", "retry_after", "exchange_id", "docs_url", "appeal_url")

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.rules.pack import Limit, Quota
-from proxy.rules.pack_words import OF_CALLER, Measure
+from proxy.rules.pack.pack import Limit, Quota
+from proxy.rules.pack.words import OF_CALLER, Measure
 from proxy.rules.reservation import Amounts, Denial, Measured, Plan, Shown
 
 _NONE = float("inf")

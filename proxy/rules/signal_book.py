@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.rules.distinct_counter import DistinctCounter
-from proxy.rules.pack import Signal
+from proxy.rules.pack.pack import Signal
 from proxy.rules.request_counter import RequestCounter
 
 AnyCounter = RequestCounter | DistinctCounter

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from proxy.rules.pack import Signal
+from proxy.rules.pack.pack import Signal
 from proxy.rules.sliding import MemberWindow, RequestWindow, SlotClock
 from proxy.store.base import SLOTS
 

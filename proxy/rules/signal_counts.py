@@ -14,8 +14,8 @@ from proxy.exchange import Exchange
 from proxy.fields import FieldTable, When
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Holds, fields_of
-from proxy.rules.pack import Signal
-from proxy.rules.pack_words import Scope
+from proxy.rules.pack.pack import Signal
+from proxy.rules.pack.words import Scope
 from proxy.rules.signals import Counter, Signals
 
 

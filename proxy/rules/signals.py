@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from proxy.rules.pack import Signal
+from proxy.rules.pack.pack import Signal
 
 
 class Counter(Protocol):

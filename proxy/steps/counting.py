@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.deciding.decider import Decision
 from proxy.decisions.ending import Ending
 from proxy.errors import ProxyError
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.words import Mode
 from proxy.telemetry.metrics import Refusal
 from proxy.telemetry.tally import Tally
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from proxy.clock import Clock
 from proxy.dialects.base import Dialect
-from proxy.rules.pack import Limit
-from proxy.rules.pack_words import Measure
+from proxy.rules.pack.pack import Limit
+from proxy.rules.pack.words import Measure
 from proxy.rules.reservation import NOTHING, Amounts, Denial, Plan
 from proxy.rules.shown_limits import binding
 

@@ -20,8 +20,8 @@ from proxy.exchange import Call, Chunk, Progress
 from proxy.rules.conditions.condition import AllOf
 from proxy.rules.engine import Engine
 from proxy.rules.instant_quotas import InstantQuotas
-from proxy.rules.pack import FlagSpec, Pack, Rule, Rung
-from proxy.rules.pack_words import Approval, Mode, OnError, Severity, Subject
+from proxy.rules.pack.pack import FlagSpec, Pack, Rule, Rung
+from proxy.rules.pack.words import Approval, Mode, OnError, Severity, Subject
 from proxy.rules.reservation import Amounts
 from proxy.steps.refusal import to_error, to_verdict
 from tests.actions.calls import EXCHANGE

@@ -11,8 +11,8 @@ from proxy.actions.base import Rejection
 from proxy.actions.challenge import Challenge
 from proxy.deciding.decider import Decision
 from proxy.decision import Effect
-from proxy.rules.pack import ClientMessage, Rung
-from proxy.rules.pack_words import Approval
+from proxy.rules.pack.pack import ClientMessage, Rung
+from proxy.rules.pack.words import Approval
 from proxy.steps.refusal import to_error
 from tests.actions.calls import EXCHANGE, TOOLS, acted, chat
 

@@ -34,7 +34,7 @@ from proxy.packs.watch import look, pack_of
 from proxy.rules.flag_rows import FLAGS_TABLE, flag_row
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey, World
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.words import Mode, Subject
 from proxy.samples.retention import Retention
 from proxy.store.base import Row
 from tests.decisions.bindings import sealed

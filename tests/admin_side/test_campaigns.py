@@ -11,7 +11,7 @@ from proxy.auth.admin import Role
 from proxy.hunter.finding_rows import MEMBERS_TABLE
 from proxy.rules.flag_rows import flag_row
 from proxy.rules.flags import Flag, FlagKey, World
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 from proxy.store.base import Row
 from tests.admin_side.ground import USER, Ground, publish
 from tests.hunting.fake_hunt import finding

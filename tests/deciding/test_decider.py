@@ -29,8 +29,8 @@ from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.conditions.condition import AllOf, Comparison, Operator
 from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
-from proxy.rules.pack import Campaign, ClientMessage, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
-from proxy.rules.pack_words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
+from proxy.rules.pack.pack import Campaign, ClientMessage, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack.words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts
 from proxy.steps.intake import understand

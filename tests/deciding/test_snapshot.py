@@ -25,7 +25,7 @@ from proxy.rules.flag_rows import FLAGS_TABLE, Lift, flag_row, lift_row
 from proxy.rules.flag_sync import FlagSync
 from proxy.rules.flags import Flag, FlagKey, World
 from proxy.rules.known_campaign import KnownCampaign
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 from proxy.store.base import FEED_ROWS, Row
 from proxy.store.memory import MemoryStore
 from tests.auth.test_keys import Cuttable

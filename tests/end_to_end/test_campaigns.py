@@ -20,8 +20,8 @@ from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_sync import FlagSync
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
+from proxy.rules.pack.words import Mode
 from proxy.rules.pack_loading import load_pack
-from proxy.rules.pack_words import Mode
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.store.redis import RedisStore
 from tests.end_to_end.customers import record_of

@@ -9,7 +9,7 @@ from proxy.clock import SystemClock
 from proxy.processes.snapshot_keeper import SnapshotKeeper
 from proxy.rules.flag_rows import flag_row
 from proxy.rules.flags import Flag, FlagKey, World
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 from proxy.store import open_store
 from tests.end_to_end.scene import Scene
 from tests.end_to_end.test_store_away import ready, sharing, status, until

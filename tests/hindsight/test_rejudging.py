@@ -15,8 +15,8 @@ from proxy.exchange import NO_TIES, Ties
 from proxy.hindsight.rejudging import Again, NotReproducible, judge_again
 from proxy.rules.explain import Fate
 from proxy.rules.flags import FlagKey, Lifted, World
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode, Subject
 from tests.hindsight.traffic import NOW, PROBING, TABLE, Proxy, made
 
 PACK = made(PROBING)

@@ -19,8 +19,8 @@ from proxy.detectors import field_table
 from proxy.hindsight.rejudging import Again, NotReproducible, judge_again
 from proxy.packs.archive import load_archived
 from proxy.rules.conditions.condition import fields_of
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from tests.hindsight.random_traffic import RandomTraffic, Sent
 
 TABLE = field_table()

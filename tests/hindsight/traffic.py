@@ -20,9 +20,9 @@ from proxy.detectors import field_table
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.rules.engine import Engine
 from proxy.rules.flag_book import FlagBook
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from proxy.rules.pack_loading import check_pack
-from proxy.rules.pack_words import Mode
 from proxy.rules.signal_book import SignalBook
 from proxy.steps.refusal import to_verdict
 

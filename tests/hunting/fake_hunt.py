@@ -21,8 +21,8 @@ from proxy.hunter.event import Event
 from proxy.hunter.finding import Evidence, Exposure, Finding, Member, Reach, Template
 from proxy.hunter.terms import Terms
 from proxy.hunting.hunter import Pace
-from proxy.rules.pack import Campaign, FlagSpec, Pack
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.pack import Campaign, FlagSpec, Pack
+from proxy.rules.pack.words import Mode, Subject
 from proxy.store import open_store
 
 QUICK = Pace(judge=0.05, checkpoint=0.2, poll=0.01)

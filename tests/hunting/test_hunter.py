@@ -40,7 +40,7 @@ from proxy.rules.campaign_store import CampaignStore
 from proxy.rules.flag_rows import flag_row
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import Flag, FlagKey, World
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.words import Mode, Subject
 from proxy.store import open_store
 from proxy.store.base import Held, Hold, Row, Store, Tail
 from proxy.store.memory import MemoryStore

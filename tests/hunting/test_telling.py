@@ -23,8 +23,8 @@ from proxy.hunter.wire import decode
 from proxy.hunting import telling
 from proxy.hunting.telling import EVENTS_STREAM, Teller, event_of
 from proxy.keyed.link_names import LinkNames
-from proxy.rules.pack import Campaign, FlagSpec, Pack, hunts
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.pack import Campaign, FlagSpec, Pack, hunts
+from proxy.rules.pack.words import Mode, Subject
 from proxy.store.memory import MemoryStore
 
 NAMES = LinkNames(b"k" * 32)

@@ -10,9 +10,9 @@ import pytest
 from proxy.errors import ConfigurationError
 from proxy.packs.archive import Note, PackArchive, archived_file, in_shadow, load_archived
 from proxy.rules.conditions.condition import AllOf
-from proxy.rules.pack import FlagSpec, Pack, Rule
+from proxy.rules.pack.pack import FlagSpec, Pack, Rule
+from proxy.rules.pack.words import Mode, OnError, Severity, Subject
 from proxy.rules.pack_loading import check_pack
-from proxy.rules.pack_words import Mode, OnError, Severity, Subject
 
 
 def made(name: str) -> tuple[Pack, bytes]:

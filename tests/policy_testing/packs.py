@@ -15,8 +15,8 @@ from proxy.policy_testing.loading import Suite, check_suite
 from proxy.policy_testing.running import Runner
 from proxy.policy_testing.world import Minds
 from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Operator
-from proxy.rules.pack import ClientMessage, Exemption, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
-from proxy.rules.pack_words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
+from proxy.rules.pack.pack import ClientMessage, Exemption, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
+from proxy.rules.pack.words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
 from tests.rules.books import ExactFlags, ExactSignals
 
 HOUR = 3_600_000

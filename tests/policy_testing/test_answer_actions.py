@@ -11,8 +11,8 @@ from proxy.actions.mark import Mark
 from proxy.actions.pace import Pace
 from proxy.actions.withhold import Withhold
 from proxy.policy_testing.running import cases_of
-from proxy.rules.pack import Rung
-from proxy.rules.pack_words import Approval
+from proxy.rules.pack.pack import Rung
+from proxy.rules.pack.words import Approval
 from tests.policy_testing.packs import EXAMPLE, runner, suite
 
 RUNG = Rung("withhold", 62, (Withhold(),), disclose=True, approval=Approval.NONE, client=None)

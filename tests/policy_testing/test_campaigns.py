@@ -13,8 +13,8 @@ from proxy.policy_testing.coverage import Coverage
 from proxy.policy_testing.mutation import Pinning
 from proxy.policy_testing.running import cases_of
 from proxy.rules.mutate import mutants
-from proxy.rules.pack import Campaign, ClientMessage, Contain, FlagSpec, Limit, Pack, Quota
-from proxy.rules.pack_words import Measure, Mode, Scope, Subject
+from proxy.rules.pack.pack import Campaign, ClientMessage, Contain, FlagSpec, Limit, Pack, Quota
+from proxy.rules.pack.words import Measure, Mode, Scope, Subject
 from tests.policy_testing.packs import EXAMPLE, HEAD, HOUR, faults, runner, suite
 
 DAY = 24 * HOUR

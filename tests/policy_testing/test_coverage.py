@@ -8,8 +8,8 @@ import pytest
 
 from proxy.policy_testing.coverage import Coverage
 from proxy.policy_testing.running import cases_of
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from tests.policy_testing.packs import EXAMPLE, runner, suite
 
 NOTHING = [

@@ -11,8 +11,8 @@ from proxy.dialects import dialects
 from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.running import cases_of
 from proxy.policy_testing.schema import RequestFixture
-from proxy.rules.pack import ClientMessage, Limit, Quota
-from proxy.rules.pack_words import Measure, Mode, Scope
+from proxy.rules.pack.pack import ClientMessage, Limit, Quota
+from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.settings.types import DIALECTS
 from tests.policy_testing.packs import EXAMPLE, HEAD, HOUR, runner, suite
 

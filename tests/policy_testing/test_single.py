@@ -14,7 +14,7 @@ from proxy.policy_testing.schema import AccountFixture
 from proxy.policy_testing.single import Answer, Question, ask, read_given
 from proxy.rules.explain import Fate
 from proxy.rules.flag_book import FlagBook
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.words import Mode
 from tests.policy_testing.packs import EXAMPLE, exact_minds
 
 PLAIN = {"model": "large", "messages": [{"role": "user", "content": "Hello."}]}

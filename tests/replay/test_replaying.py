@@ -23,8 +23,8 @@ from proxy.replay import lines, pool
 from proxy.replay.replaying import Replay
 from proxy.replay.seen import Batch, Other
 from proxy.replay.setting_up import Scene, stage_of, wants_of
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from tests.hindsight.traffic import Proxy
 from tests.policy_testing.packs import runner
 from tests.replay.traffic import NOW, PACK, SharedText, as_bytes, campaign, line, pack_of, replayed

@@ -17,9 +17,9 @@ from proxy.replay.pool import batches
 from proxy.replay.replaying import Replay
 from proxy.replay.setting_up import Scene, stage_of, wants_of
 from proxy.replay.summary import Summary
-from proxy.rules.pack import Pack
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode
 from proxy.rules.pack_loading import check_pack
-from proxy.rules.pack_words import Mode
 
 NOW = 1_790_000_000.0
 PACK = """\

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from proxy.rules.flags import Flag, World
-from proxy.rules.pack import Signal
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.pack import Signal
+from proxy.rules.pack.words import Subject
 
 
 class ExactCounter:

@@ -10,7 +10,7 @@ from proxy.errors import StoreUnavailable
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_sync import FlagSync
 from proxy.rules.flags import Flag, FlagKey, World
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 from proxy.store.base import Row, Store
 from tests.store.cuttable import Cuttable
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from proxy.detectors import field_table
 from proxy.fields import Kind
 from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator
-from proxy.rules.pack import Exemption, FlagSpec, Pack, Rule
-from proxy.rules.pack_words import Mode, OnError, Severity, Subject
+from proxy.rules.pack.pack import Exemption, FlagSpec, Pack, Rule
+from proxy.rules.pack.words import Mode, OnError, Severity, Subject
 
 TABLE = field_table()
 WORDS = st.sampled_from(["", "a", "ab", "large", "{"])

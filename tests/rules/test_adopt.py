@@ -12,8 +12,8 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.exchange import Principal
-from proxy.rules.pack import Limit, Quota
-from proxy.rules.pack_words import Measure, Scope
+from proxy.rules.pack.pack import Limit, Quota
+from proxy.rules.pack.words import Measure, Scope
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.rules.slot_lease import TTL_S

@@ -14,7 +14,7 @@ from proxy.keyed.link_names import LinkNames
 from proxy.rules import campaign_book
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
-from proxy.rules.pack import Contain
+from proxy.rules.pack.pack import Contain
 from proxy.rules.template_index import TemplateIndex
 from tests.rules.campaigns import DAY_S, NAMES_KEY, NOW, caller, campaign, prints, sample, template
 

@@ -16,8 +16,8 @@ from proxy.rules.containment import Containment
 from proxy.rules.flag_book import FLAGS_MAX, FlagBook
 from proxy.rules.flags import Flag, World
 from proxy.rules.known_campaign import KnownCampaign
-from proxy.rules.pack import Campaign, Contain, FlagSpec, Pack
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.pack import Campaign, Contain, FlagSpec, Pack
+from proxy.rules.pack.words import Mode, Subject
 from tests.rules.books import ExactFlags
 from tests.rules.campaigns import DAY_S, NAMES_KEY, NOW, caller, campaign, prints, sample, template
 from tests.rules.test_engine import LADDER, TABLE, Bench

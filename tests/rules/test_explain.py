@@ -17,8 +17,8 @@ from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.explain import Explanation, Fate, Outcome, Step, explain, explain_condition, shown
 from proxy.rules.flags import Flag
 from proxy.rules.ladder import Standing
-from proxy.rules.pack import Pack
-from proxy.rules.pack_words import Mode, Subject
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Mode, Subject
 from tests.policy_testing.packs import EXAMPLE
 from tests.rules.books import ExactFlags, ExactSignals
 from tests.rules.random_packs import TABLE, conditions, fields, packs

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from proxy.rules import flag_book
 from proxy.rules.flag_book import FlagBook
 from proxy.rules.flags import Flag, FlagKey, Flags, Lifted, World
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 
 NOW = 1_768_478_400.0
 KEY = FlagKey(World.ENFORCED, Subject.ACCOUNT, "acme", "probe")

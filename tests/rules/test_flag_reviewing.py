@@ -9,7 +9,7 @@ from proxy.errors import ConfigurationError
 from proxy.rules.flag_rows import CONFIRMATIONS_TABLE, row_name
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flags import World
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
 from tests.rules.flag_replicas import KEY, Replica, settle

@@ -20,7 +20,7 @@ from proxy.rules.flag_rows import (
 from proxy.rules.flag_store import FlagRegistry
 from proxy.rules.flag_sync import FlagSync
 from proxy.rules.flags import Flag, FlagKey, World
-from proxy.rules.pack_words import Subject
+from proxy.rules.pack.words import Subject
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
 from tests.rules.flag_replicas import KEY, Counted, Replica, settle

@@ -13,8 +13,8 @@ import pytest
 from proxy.clock import SystemClock, VirtualClock
 from proxy.errors import StoreUnavailable
 from proxy.rules.conditions.condition import AllOf
-from proxy.rules.pack import Signal
-from proxy.rules.pack_words import Scope
+from proxy.rules.pack.pack import Signal
+from proxy.rules.pack.words import Scope
 from proxy.rules.questions import Questions
 from proxy.rules.returns import Returns
 from proxy.rules.signal_book import SignalBook

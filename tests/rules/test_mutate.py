@@ -10,8 +10,8 @@ import pytest
 from proxy.detectors import field_table
 from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Condition, Not, Operator
 from proxy.rules.mutate import mutants
-from proxy.rules.pack import Campaign, FlagSpec, Pack, Rule, Rung, Signal
-from proxy.rules.pack_words import Mode, OnError, Severity, Subject
+from proxy.rules.pack.pack import Campaign, FlagSpec, Pack, Rule, Rung, Signal
+from proxy.rules.pack.words import Mode, OnError, Severity, Subject
 from tests.policy_testing.packs import EXAMPLE
 
 FLAG = FlagSpec("f", (Subject.ACCOUNT,), 10, 60_000)

@@ -21,9 +21,9 @@ from proxy.detectors import field_table
 from proxy.documents.problem import MAX_PROBLEMS, Unreadable, YamlProblems, has_errors
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Cel, Comparison, Operator
-from proxy.rules.pack import ClientMessage, Contain, FlagSpec, Limit, Pack, Quota
+from proxy.rules.pack.pack import ClientMessage, Contain, FlagSpec, Limit, Pack, Quota
+from proxy.rules.pack.words import Measure, Mode, OnError, Scope, Severity, Subject
 from proxy.rules.pack_loading import check_pack, load_pack
-from proxy.rules.pack_words import Measure, Mode, OnError, Scope, Severity, Subject
 
 BAD_PACKS = sorted((Path(__file__).parent / "bad_packs").glob("*.yaml"))
 EXPECTATION = re.compile(r"# (\d+:\d+: (?:error|warning): .*)")

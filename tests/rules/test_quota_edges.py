@@ -12,8 +12,8 @@ from proxy.auth.token_claims import read_caller
 from proxy.clock import Clock, VirtualClock
 from proxy.deciding.course import Terms
 from proxy.exchange import Principal
-from proxy.rules.pack import ClientMessage, Limit, Pack, Quota
-from proxy.rules.pack_words import Measure, Mode, Scope
+from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
+from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.rules.shown_limits import binding

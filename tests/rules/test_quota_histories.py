@@ -13,8 +13,8 @@ import uvloop
 
 from proxy.clock import VirtualClock
 from proxy.exchange import Principal
-from proxy.rules.pack import ClientMessage, Limit, Pack, Quota
-from proxy.rules.pack_words import Measure, Mode, Scope
+from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
+from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Reservation
 from proxy.store.memory import MemoryStore

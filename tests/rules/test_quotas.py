@@ -11,8 +11,8 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.exchange import NO_TIES, Principal, Ties
 from proxy.rules.leases import IDLE_S
-from proxy.rules.pack import ClientMessage, Limit, Pack, Quota
-from proxy.rules.pack_words import Measure, Mode, Scope
+from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
+from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.store.memory import MemoryStore

@@ -9,8 +9,8 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.exchange import NO_TIES, Principal, Ties
-from proxy.rules.pack import ClientMessage, Limit, Pack, Quota
-from proxy.rules.pack_words import Measure, Mode, Scope
+from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
+from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import NO_PLAN, Amounts, Denial, Reservation
 from proxy.rules.shown_limits import binding

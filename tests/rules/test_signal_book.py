@@ -9,8 +9,8 @@ import pytest
 from proxy.rules import distinct_counter, signal_counter
 from proxy.rules.conditions.condition import AllOf
 from proxy.rules.distinct_counter import SHOWN_MAX
-from proxy.rules.pack import Signal
-from proxy.rules.pack_words import Scope
+from proxy.rules.pack.pack import Signal
+from proxy.rules.pack.words import Scope
 from proxy.rules.signal_book import SignalBook
 from proxy.rules.signal_counter import KEYS_MAX
 from proxy.rules.signals import Signals

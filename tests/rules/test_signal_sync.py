@@ -14,8 +14,8 @@ from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
 from proxy.rules import signal_sync
 from proxy.rules.conditions.condition import AllOf
-from proxy.rules.pack import Signal
-from proxy.rules.pack_words import Scope
+from proxy.rules.pack.pack import Signal
+from proxy.rules.pack.words import Scope
 from proxy.rules.signal_book import AnyCounter, SignalBook
 from proxy.rules.signal_sync import SignalSync
 from proxy.store.base import Store

@@ -10,8 +10,8 @@ from proxy.clock import VirtualClock
 from proxy.dialects import dialects
 from proxy.dialects.base import Dialect
 from proxy.exchange import Principal
-from proxy.rules.pack import ClientMessage, Limit, Pack, Quota
-from proxy.rules.pack_words import Measure, Mode, Scope
+from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
+from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation
 from proxy.steps.limit_headers import LimitHeaders

@@ -13,8 +13,8 @@ from proxy.errors import BadRequest, LimitReached
 from proxy.rules.engine import Judgement
 from proxy.rules.ladder import NOWHERE
 from proxy.rules.leases import Refusal
-from proxy.rules.pack import ClientMessage, Limit, Quota, Rung
-from proxy.rules.pack_words import Approval, Measure, Mode, Scope
+from proxy.rules.pack.pack import ClientMessage, Limit, Quota, Rung
+from proxy.rules.pack.words import Approval, Measure, Mode, Scope
 from proxy.rules.reservation import Denial
 from proxy.steps.refusal import refused, to_error, to_verdict
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Condition, Not
-from proxy.rules.pack_words import Scope
+from proxy.rules.pack.words import Scope
 
 
 def canonical(condition: Condition) -> list[Any]:

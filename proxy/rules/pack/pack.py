@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from proxy.actions.base import ActionKind
 from proxy.fingerprint.lengths import LETTERS_USUAL
 from proxy.rules.conditions.condition import Condition
-from proxy.rules.pack_words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
+from proxy.rules.pack.words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 
 from proxy.fingerprint.lengths import LETTERS_LEAST, LETTERS_MOST
-from proxy.rules.pack_words import Measure
+from proxy.rules.pack.words import Measure
 from proxy.store.base import MAX_UNITS
 
 _MAX_WINDOW_MS = 31 * 24 * 3600 * 1000
