@@ -25,7 +25,7 @@ from proxy.rules.flag_book import FlagBook
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 from proxy.rules.signal_book import SignalBook
 
 _KEY = b"k" * 32

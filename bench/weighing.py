@@ -28,7 +28,7 @@ from proxy.hunting.core import terms_of
 from proxy.replay.setting_up import Scene
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 from tests.hunter import campaigns, look_alikes
 from tests.hunter.traffic import HOUR_S, PLAIN, TERMS, World, in_order, ordinary, run
 

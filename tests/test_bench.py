@@ -22,7 +22,7 @@ from bench.steps import gateway_steps
 from bench.traffic import CHUNKS, PATH, answer_body, request_body, stream_events
 from bench.upstream import canned_upstream
 from bench.wire import LAST_CHUNK, body_of, chunk
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 
 _LOAD_S = 0.1
 

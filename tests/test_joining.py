@@ -23,7 +23,7 @@ from proxy.dialects.base import Dialect
 from proxy.documents.problem import YamlProblems
 from proxy.errors import ConfigurationError
 from proxy.joining import lacking
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 from tests.end_to_end.scene import answer
 from tests.rig.invariants import Witness, assert_invariants
 from tests.rig.plugged import ACTION, DETECTOR, DIALECT, plug_in

@@ -19,9 +19,9 @@ from proxy.rules.conditions.condition import Operator
 from proxy.rules.conditions.operands import OPERATORS
 from proxy.rules.diff import Kind as Change
 from proxy.rules.pack.words import Approval, Measure, Mode, OnError, Scope, Severity
-from proxy.rules.pack_loading import check_pack
-from proxy.rules.pack_schema import DEFAULT_MESSAGE, PackFile
-from proxy.rules.schema_types import VARIABLES
+from proxy.rules.pack_file.loading import check_pack
+from proxy.rules.pack_file.schema import DEFAULT_MESSAGE, PackFile
+from proxy.rules.pack_file.schema_types import VARIABLES
 from tests.model_keys import keys
 
 SECTIONS = tuple(PackFile.model_fields)

@@ -15,7 +15,7 @@ from proxy.policy_testing.report import as_text
 from proxy.rules.mutate import Mutant
 from proxy.rules.pack.pack import Pack, Quota
 from proxy.rules.pack.words import Mode
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 
 PACKS = sorted((Path(__file__).parent.parent / "policies").glob("*.yaml"))
 SEED = 20261126

@@ -20,7 +20,7 @@ from proxy.dialects import dialects
 from proxy.documents.problem import Problem, Severity, Unreadable, YamlProblems, has_errors
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 from proxy.secrets import load_or_create_master, read_header_file, read_secret_file
 from proxy.settings.store_address import Access, read_place
 from proxy.settings.trace import NO_OTEL

@@ -7,7 +7,7 @@ from pathlib import Path
 from proxy.policy_testing.examining import examine
 from proxy.policy_testing.production import production_runner
 from proxy.policy_testing.report import as_text
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 
 
 def failures_of(file: Path) -> list[str]:

@@ -16,7 +16,7 @@ from proxy.documents.strict_yaml import read
 from proxy.packs.archive import PACKS_FOLDER, PackArchive
 from proxy.rules.pack.pack import Pack, Quota, Rule
 from proxy.rules.pack.words import Mode
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 
 _EXIT_PROBLEMS = 1
 _EXIT_UNREADABLE = 2

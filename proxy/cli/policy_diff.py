@@ -19,7 +19,7 @@ from proxy.hindsight.comparing import Compared, compare
 from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.rules.diff import Change, differences
 from proxy.rules.pack.pack import Pack
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 
 _EXIT_DIFFERENT = 1
 _EXIT_UNUSABLE = 2

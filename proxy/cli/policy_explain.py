@@ -24,7 +24,7 @@ from proxy.policy_testing.production import production_minds
 from proxy.policy_testing.schema import DAYS_MAX, AccountFixture
 from proxy.policy_testing.single import Answer, Question, ask, read_given
 from proxy.rules.pack.pack import Pack
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 from proxy.settings.types import DIALECTS, dialect_names
 
 _EXIT_UNREADABLE = 2

@@ -7,7 +7,7 @@ import json
 import typer
 
 from proxy.detectors import field_table
-from proxy.rules.json_schema import pack_json_schema
+from proxy.rules.pack_file.json_schema import pack_json_schema
 
 
 def schema() -> None:

@@ -18,7 +18,7 @@ from proxy.errors import ConfigurationError
 from proxy.policy_testing.examining import examine
 from proxy.policy_testing.production import production_runner
 from proxy.policy_testing.report import Report, as_document, as_junit, as_text
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 
 _EXIT_FAILED = 1
 _EXIT_UNREADABLE = 2

@@ -30,7 +30,7 @@ from proxy.replay.setting_up import Scene, stage_of, wants_of
 from proxy.replay.summary import Summary
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -16,7 +16,7 @@ from proxy.errors import ConfigurationError
 from proxy.files.whole_file import write_whole
 from proxy.packs.archive import archived_file
 from proxy.packs.keeper import PackKeeper
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 
 _NOT_OURS = {
     errno.EROFS: "lies on a read-only mount",

@@ -21,7 +21,7 @@ from proxy.files.whole_file import write_whole
 from proxy.log import get
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 
 PACKS_FOLDER = "packs"
 _INDEX = "index.json"

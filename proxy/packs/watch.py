@@ -17,7 +17,7 @@ from typing import NamedTuple
 from proxy.documents.problem import Problem, Unreadable, YamlProblems
 from proxy.documents.strict_yaml import read
 from proxy.rules.pack.pack import Pack
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 
 POLL_S = 1.0
 # An editor, or `cp`, writes in several steps: what has not changed for so long is taken for whole.

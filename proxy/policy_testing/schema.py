@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from proxy.decision import Effect
 from proxy.documents.strict_model import StrictModel, not_empty
 from proxy.keyed.link_names import attribute_name
-from proxy.rules.schema_types import Line
+from proxy.rules.pack_file.schema_types import Line
 from proxy.settings.types import DialectName
 from proxy.settings.upstreams import Model
 

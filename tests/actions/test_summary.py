@@ -17,7 +17,7 @@ from proxy.clock import VirtualClock
 from proxy.dialects.base import Dialect
 from proxy.dialects.strict_json import write
 from proxy.exchange import Call, Exchange, Help, Helped, Principal, Usage
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 from proxy.wire import SUMMED_BYTES, filled
 from tests.actions.composing import Ladder
 from tests.actions.test_withhold import (

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from proxy.cli import app
 from proxy.decision import Effect, Verdict
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 from tests.hindsight.traffic import HEAD, PROBING, Proxy
 
 

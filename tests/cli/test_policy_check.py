@@ -11,12 +11,12 @@ from typer.testing import CliRunner, Result
 from proxy.cli.policy import policy
 from proxy.clock import SystemClock
 from proxy.packs.archive import Note, PackArchive
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = str(ROOT / "policies" / "default.yaml")
-BAD = str(ROOT / "tests" / "rules" / "bad_packs" / "unknown_key.yaml")
-WARNED = str(ROOT / "tests" / "rules" / "bad_packs" / "warning_all_off.yaml")
+BAD = str(ROOT / "tests" / "rules" / "pack_file" / "bad_packs" / "unknown_key.yaml")
+WARNED = str(ROOT / "tests" / "rules" / "pack_file" / "bad_packs" / "warning_all_off.yaml")
 PROBLEMS_OF_BAD = 2
 
 

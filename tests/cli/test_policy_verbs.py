@@ -11,13 +11,13 @@ from typer.testing import CliRunner, Result
 from proxy.cli import app
 from proxy.cli.policy import policy
 from proxy.detectors import field_table
-from proxy.rules.json_schema import pack_json_schema
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.json_schema import pack_json_schema
+from proxy.rules.pack_file.loading import load_pack
 from tests.hindsight.traffic import HEAD, PROBING, Proxy
 
 ROOT = Path(__file__).parents[2]
 PACK = ROOT / "tests" / "rules" / "packs" / "specification.yaml"
-BAD = ROOT / "tests" / "rules" / "bad_packs" / "unknown_key.yaml"
+BAD = ROOT / "tests" / "rules" / "pack_file" / "bad_packs" / "unknown_key.yaml"
 
 
 def run(*words: str) -> Result:

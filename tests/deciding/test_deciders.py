@@ -17,7 +17,7 @@ from proxy.deciding import deciders
 from proxy.deciding.deciders import Deciders
 from proxy.detectors.foreign_signature import KEPT_S, TABLE
 from proxy.exchange import Exchange, Principal, Text
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 from proxy.secrets import Master
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore

@@ -21,7 +21,7 @@ from proxy.rules.flag_book import FlagBook
 from proxy.rules.flag_sync import FlagSync
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.words import Mode
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.store.redis import RedisStore
 from tests.end_to_end.customers import record_of

@@ -38,7 +38,7 @@ from proxy.rules.flag_book import FlagBook
 from proxy.rules.flags import Lifted
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.words import Mode
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.rules.signal_book import SignalBook

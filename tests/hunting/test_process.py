@@ -12,7 +12,7 @@ from proxy.clock import VirtualClock
 from proxy.config import shipped_pack
 from proxy.packs.archive import PACKS_FOLDER, PackArchive
 from proxy.processes import hunter_process
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 from proxy.start import Start
 from proxy.store.base import Store
 from proxy.store.memory import MemoryStore

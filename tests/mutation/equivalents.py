@@ -48,7 +48,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "proxy/rules/quotas.py Quotas.reserve: if plan.shadow and denial is None and (missing := _take_held(plan.shadow, reservation, self._now())): => if denial is None and (missing := _take_held(plan.shadow, reservation, self._now())):": "nobody asks where there is nothing to be asked",
     "proxy/rules/instant_quotas.py _look: present = 0 if window is None else window.advance(now) => present = -1 if window is None else window.advance(now)": "read only where there is a window",
     "proxy/rules/instant_quotas.py InstantQuotas._drop_empty: self._windows = {key: each for key, each in self._windows.items() if each.slots or id(each) in needed} => self._windows = {key: each for key, each in self._windows.items() if id(each) in needed}": "how soon it is let go",
-    "proxy/rules/quota_checks.py _limit_faults: if not isinstance(limit, dict) or not isinstance(text, str) or text not in set(Measure): => if not isinstance(text, str) or text not in set(Measure):": "what is no map has no measure",
+    "proxy/rules/pack_file/quota_checks.py _limit_faults: if not isinstance(limit, dict) or not isinstance(text, str) or text not in set(Measure): => if not isinstance(text, str) or text not in set(Measure):": "what is no map has no measure",
     "proxy/decisions/chain.py HeadFile.write: draft = self._path.with_name(f'.{self._path.name}.draft') => draft = self._path.with_name(f'.{self._path.name}.draftx')": "the draft's name is nobody else's business",
     "proxy/verifying/lines.py : _BUFFER_BYTES: Final = 65536 => _BUFFER_BYTES: Final = 65537": _PLACE,
     "proxy/verifying/chains.py Chain.take: stretch.lines += 1 => stretch.lines += 2": "only asked whether there are more than one",

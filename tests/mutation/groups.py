@@ -63,7 +63,12 @@ GROUPS: Mapping[str, Group] = {
         "rules/leases": _QUOTAS,
         "rules/ledger": ("rules/returns", *_QUOTAS, "store/loss"),
         "rules/local_limits": ("rules/local_limits", *_QUOTAS),
-        "rules/quota_checks": ("rules/pack", "rules/quota_edges", *_QUOTAS, "rules/instant_quotas"),
+        "rules/pack_file/quota_checks": (
+            "rules/pack_file/loading",
+            "rules/quota_edges",
+            *_QUOTAS,
+            "rules/instant_quotas",
+        ),
         "rules/quotas": ("rules/quotas", *_QUOTAS, "rules/shown_limits"),
         "rules/reservation": ("rules/quotas", *_QUOTAS, "deciding/decider", "steps/limit_headers"),
         "rules/returns": ("rules/returns", *_QUOTAS),

@@ -12,7 +12,7 @@ from proxy.packs.archive import Note, PackArchive, archived_file, in_shadow, loa
 from proxy.rules.conditions.condition import AllOf
 from proxy.rules.pack.pack import FlagSpec, Pack, Rule
 from proxy.rules.pack.words import Mode, OnError, Severity, Subject
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 
 
 def made(name: str) -> tuple[Pack, bytes]:

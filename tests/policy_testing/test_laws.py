@@ -15,7 +15,7 @@ from proxy.policy_testing.production import production_minds
 from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.schema import Fixtures
 from proxy.policy_testing.world import Observed, World
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 from tests.policy_testing.plain_policy import PlainPolicy, Says
 from tests.policy_testing.random_policies import MOST, START, random_campaigns, random_policy, random_request
 

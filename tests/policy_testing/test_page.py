@@ -9,7 +9,7 @@ import pytest
 
 from proxy.policy_testing.running import cases_of
 from proxy.policy_testing.schema import TestFile
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 from tests.model_keys import keys
 from tests.policy_testing.packs import runner, suite
 

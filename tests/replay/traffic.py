@@ -19,7 +19,7 @@ from proxy.replay.setting_up import Scene, stage_of, wants_of
 from proxy.replay.summary import Summary
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 
 NOW = 1_790_000_000.0
 PACK = """\

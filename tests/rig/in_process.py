@@ -17,7 +17,7 @@ from proxy.auth.api_key import KeyRequest
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import Clock
 from proxy.config import load_settings
-from proxy.rules.pack_loading import load_pack
+from proxy.rules.pack_file.loading import load_pack
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.serving import Serving
 from proxy.store.base import Store

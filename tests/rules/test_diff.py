@@ -14,7 +14,7 @@ from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from proxy.rules.diff import Change, Kind, differences
 from proxy.rules.pack.pack import Pack
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 
 TEXT = (Path(__file__).parent / "packs" / "specification.yaml").read_text()
 

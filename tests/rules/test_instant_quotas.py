@@ -15,7 +15,7 @@ from proxy.rules import instant_quotas
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
 from proxy.store.memory import MemoryStore

@@ -20,7 +20,7 @@ from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operand, Operator
 from proxy.rules.conditions.operands import OPERATORS
 from proxy.rules.conditions.reading import ConditionReader
-from proxy.rules.pack_loading import check_pack
+from proxy.rules.pack_file.loading import check_pack
 
 TABLE = field_table()
 SIGNALS = {"signals.asks": Field("signals.asks", 0, "")}

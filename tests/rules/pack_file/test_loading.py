@@ -23,12 +23,12 @@ from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Cel, Comparison, Operator
 from proxy.rules.pack.pack import ClientMessage, Contain, FlagSpec, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, OnError, Scope, Severity, Subject
-from proxy.rules.pack_loading import check_pack, load_pack
+from proxy.rules.pack_file.loading import check_pack, load_pack
 
 BAD_PACKS = sorted((Path(__file__).parent / "bad_packs").glob("*.yaml"))
 EXPECTATION = re.compile(r"# (\d+:\d+: (?:error|warning): .*)")
 
-SPECIFICATION = Path(__file__).parent / "packs" / "specification.yaml"
+SPECIFICATION = Path(__file__).parents[1] / "packs" / "specification.yaml"
 NEW_YEAR_2026 = 1_767_225_600.0
 
 GOOD = """\

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, quoted
-from proxy.rules import quota_checks
+from proxy.rules.pack_file import quota_checks
 
 # What a name has to be the only one among; a flag says which rule or campaign raised it.
 _IDENTITIES = (

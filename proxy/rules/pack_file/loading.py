@@ -12,13 +12,13 @@ from proxy.documents.problem import Problem, YamlProblems, has_errors, in_order
 from proxy.documents.strict_model import validate
 from proxy.documents.strict_yaml import parse, read
 from proxy.rules.pack.pack import Pack
-from proxy.rules.pack_building import build
-from proxy.rules.pack_checks import find_faults
-from proxy.rules.pack_models import find_unlisted
-from proxy.rules.pack_reading import read_parts
-from proxy.rules.pack_schema import PackFile
-from proxy.rules.pack_warnings import find_long_shadows, find_warnings
-from proxy.rules.quota_checks import find_unreachable
+from proxy.rules.pack_file.building import build
+from proxy.rules.pack_file.checks import find_faults
+from proxy.rules.pack_file.models import find_unlisted
+from proxy.rules.pack_file.quota_checks import find_unreachable
+from proxy.rules.pack_file.reading import read_parts
+from proxy.rules.pack_file.schema import PackFile
+from proxy.rules.pack_file.warnings import find_long_shadows, find_warnings
 
 # Other files that lie beside packs and are easily named in their place.
 _OTHER_KINDS = {

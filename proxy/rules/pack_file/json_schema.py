@@ -12,7 +12,7 @@ from proxy.actions import actions
 from proxy.fields import Field, FieldTable, Kind, When
 from proxy.rules.conditions.condition import Operator
 from proxy.rules.conditions.operands import OPERATORS
-from proxy.rules.pack_schema import PackFile
+from proxy.rules.pack_file.schema import PackFile
 
 Schema = dict[str, Any]
 

@@ -10,7 +10,7 @@ from proxy.documents.strict_model import StrictModel, not_empty
 from proxy.fingerprint.lengths import LETTERS_LEAST, LETTERS_MOST, LETTERS_USUAL
 from proxy.rules.pack.units import letters, units
 from proxy.rules.pack.words import Measure, Mode, OnError, Scope
-from proxy.rules.rule_schema import (
+from proxy.rules.pack_file.rule_schema import (
     CampaignEntry,
     ExemptionEntry,
     RuleEntry,
@@ -18,7 +18,7 @@ from proxy.rules.rule_schema import (
     SignalEntry,
     Values,
 )
-from proxy.rules.schema_types import Code, Id, Line, Message, Name, Window
+from proxy.rules.pack_file.schema_types import Code, Id, Line, Message, Name, Window
 
 DEFAULT_MESSAGE = "Limit on {measure} reached. Retry after {retry_after}."
 

@@ -1,6 +1,6 @@
 """The shape of what judges and acts in a pack: signals, rules, campaigns, the ladder, exemptions.
 
-What stands in a condition, in a list or behind an action's name has no fixed keys: `proxy.rules.pack_reading` reads it.
+What stands in a condition, in a list or behind an action's name has no fixed keys: `reading` reads it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from proxy.documents.problem import nearest
 from proxy.documents.strict_model import StrictModel
 from proxy.rules.pack.words import Approval, Mode, OnError, Scope, Severity, Subject
-from proxy.rules.schema_types import Code, EndOfDay, Id, Lifetime, Line, Name, RungMessage, Sentence, Window
+from proxy.rules.pack_file.schema_types import Code, EndOfDay, Id, Lifetime, Line, Name, RungMessage, Sentence, Window
 
 _MAX_SCORE = 1_000  # of a flag
 _MAX_RUNG_SCORE = 100_000
 _SUBJECTS = tuple(subject.value for subject in Subject)
 
-# What `proxy.rules.json_schema` completes from the tables of fields and actions.
+# What `proxy.rules.pack_file.json_schema` completes from the tables of fields and actions.
 Match = Annotated[Any, WithJsonSchema({"x-completed": "Condition"})]
 SignalMatch = Annotated[Any, WithJsonSchema({"x-completed": "SignalCondition"})]
 Action = Annotated[Any, WithJsonSchema({"x-completed": "Action"})]

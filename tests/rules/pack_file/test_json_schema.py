@@ -12,8 +12,8 @@ from proxy.actions import ACTIONS
 from proxy.detectors import field_table
 from proxy.fields import Field, When
 from proxy.rules.conditions.operands import OPERATORS
-from proxy.rules.json_schema import pack_json_schema
-from proxy.rules.pack_schema import PackFile
+from proxy.rules.pack_file.json_schema import pack_json_schema
+from proxy.rules.pack_file.schema import PackFile
 from tests.model_keys import keys
 
 SCHEMA = pack_json_schema(field_table())

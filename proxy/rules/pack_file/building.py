@@ -19,9 +19,16 @@ from proxy.rules.pack.pack import (
     Signal,
 )
 from proxy.rules.pack.units import units
-from proxy.rules.pack_reading import Parts
-from proxy.rules.pack_schema import Defaults, PackFile, QuotaEntry
-from proxy.rules.rule_schema import CampaignEntry, ExemptionEntry, FlagEntry, RuleEntry, RungEntry, SignalEntry
+from proxy.rules.pack_file.reading import Parts
+from proxy.rules.pack_file.rule_schema import (
+    CampaignEntry,
+    ExemptionEntry,
+    FlagEntry,
+    RuleEntry,
+    RungEntry,
+    SignalEntry,
+)
+from proxy.rules.pack_file.schema import Defaults, PackFile, QuotaEntry
 
 _EVERY = AllOf(())
 
