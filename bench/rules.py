@@ -26,7 +26,7 @@ from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import check_pack
-from proxy.rules.signal_book import SignalBook
+from proxy.rules.signals.book import SignalBook
 
 _KEY = b"k" * 32
 _NOW = 1_790_000_000.0

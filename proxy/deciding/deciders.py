@@ -32,8 +32,8 @@ from proxy.rules.flag_sync import FlagSync
 from proxy.rules.pack.pack import Pack, hunts
 from proxy.rules.pack.words import Mode
 from proxy.rules.quotas import Quotas
-from proxy.rules.signal_book import SignalBook
-from proxy.rules.signal_sync import SignalSync
+from proxy.rules.signals.book import SignalBook
+from proxy.rules.signals.sync import SignalSync
 from proxy.secrets import Master, Purpose
 from proxy.store.base import Store
 from proxy.store.feed_follower import follow_feed

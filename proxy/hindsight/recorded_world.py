@@ -15,7 +15,7 @@ from proxy.rules.engine import capped
 from proxy.rules.flags import Flag, World
 from proxy.rules.pack.pack import Pack, Signal
 from proxy.rules.pack.words import Mode, Subject
-from proxy.rules.signals import Counter
+from proxy.rules.signals.signals import Counter
 
 SIGNALS: Final = "signals."
 _LIFE_S: Final = 60.0  # of a flag, past the moment that is looked at

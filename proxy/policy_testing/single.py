@@ -19,7 +19,7 @@ from proxy.rules.flags import Flag, Flags
 from proxy.rules.flags import World as Side
 from proxy.rules.pack.pack import Campaign, Pack, Rule, Signal
 from proxy.rules.pack.words import Mode, Subject
-from proxy.rules.signals import Counter, Signals
+from proxy.rules.signals.signals import Counter, Signals
 
 _SIGNALS = "signals."
 _CALLER = "caller"

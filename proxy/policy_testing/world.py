@@ -30,7 +30,7 @@ from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial
-from proxy.rules.signals import Signals
+from proxy.rules.signals.signals import Signals
 from proxy.steps.intake import understand
 from proxy.steps.refusal import NO_LINKS, to_error
 from proxy.store.base import Store

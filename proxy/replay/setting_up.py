@@ -36,7 +36,7 @@ from proxy.rules.flag_book import FlagBook
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack.pack import Pack, hunts
 from proxy.rules.pack.words import Mode
-from proxy.rules.signal_book import SignalBook
+from proxy.rules.signals.book import SignalBook
 from proxy.settings.upstreams import Model
 from proxy.store.memory import MemoryStore
 

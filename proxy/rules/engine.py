@@ -25,8 +25,8 @@ from proxy.rules.ladder import NOWHERE, Ladder, Standing
 from proxy.rules.pack.pack import Exemption, Pack, Rule
 from proxy.rules.pack.words import Mode, OnError, Subject
 from proxy.rules.reasons import compile_reason, names_in
-from proxy.rules.signal_counts import SignalCounts
-from proxy.rules.signals import Signals
+from proxy.rules.signals.counts import SignalCounts
+from proxy.rules.signals.signals import Signals
 
 
 @dataclass(frozen=True, slots=True)

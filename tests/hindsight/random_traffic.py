@@ -41,7 +41,7 @@ from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import check_pack
 from proxy.rules.quotas import Quotas
 from proxy.rules.reservation import Amounts, Denial, Reservation
-from proxy.rules.signal_book import SignalBook
+from proxy.rules.signals.book import SignalBook
 from proxy.steps.intake import understand
 from proxy.steps.refusal import refused, to_error, to_verdict
 from proxy.store.memory import MemoryStore

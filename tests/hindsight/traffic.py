@@ -23,7 +23,7 @@ from proxy.rules.flag_book import FlagBook
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import check_pack
-from proxy.rules.signal_book import SignalBook
+from proxy.rules.signals.book import SignalBook
 from proxy.steps.refusal import to_verdict
 
 TABLE = field_table()

@@ -22,7 +22,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "proxy/upstream/retry_after.py : _DATE_CHARS = 64 => _DATE_CHARS = 65": _PLACE,
     "proxy/rules/returns.py Returns.flush: if self._now() - batch.since > _RESEND_S: => if self._now() - batch.since >= _RESEND_S:": "no two moments are that far apart to the last bit",
     "proxy/rules/returns.py : _RESEND_S = REMEMBERED_MS / 1000 * 0.8 => _RESEND_S = REMEMBERED_MS / 1001 * 0.8": "how long before it is forgotten, which is soon enough either way",
-    "proxy/rules/sliding.py SlotClock.slot: if now < self._latest: => if now <= self._latest:": "the latest moment is now, either way",
+    "proxy/rules/signals/sliding.py SlotClock.slot: if now < self._latest: => if now <= self._latest:": "the latest moment is now, either way",
     "proxy/rules/conditions/compiling.py _cost: return 0 => return 1": _ORDER,
     "proxy/rules/engine.py Engine._live: if known is None or flag.score > known.score: => if known is None or flag.score >= known.score:": "flags of one name and one score count the same",
     "proxy/rules/flag_book.py _Standing.to_change: self._flags, self._shown = (dict(self._flags), False) => self._flags, self._shown = (dict(self._flags), True)": _COPIED,

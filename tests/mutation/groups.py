@@ -73,7 +73,7 @@ GROUPS: Mapping[str, Group] = {
         "rules/reservation": ("rules/quotas", *_QUOTAS, "deciding/decider", "steps/limit_headers"),
         "rules/returns": ("rules/returns", *_QUOTAS),
         "rules/shown_limits": ("rules/shown_limits",),
-        "rules/sliding": ("rules/sliding", "rules/quota_edges"),
+        "rules/signals/sliding": ("rules/signals/sliding", "rules/quota_edges"),
         "rules/slot_lease": _QUOTAS,
         "rules/window_lease": (*_QUOTAS, "rules/shown_limits", "steps/limit_headers"),
     },

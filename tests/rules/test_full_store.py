@@ -17,8 +17,8 @@ from proxy.rules.pack.pack import Signal
 from proxy.rules.pack.words import Scope
 from proxy.rules.questions import Questions
 from proxy.rules.returns import Returns
-from proxy.rules.signal_book import SignalBook
-from proxy.rules.signal_sync import SignalSync
+from proxy.rules.signals.book import SignalBook
+from proxy.rules.signals.sync import SignalSync
 from proxy.rules.store_time import StoreTime
 from proxy.rules.window_lease import WindowLease
 from proxy.store.base import REMEMBERED_MS, SLOTS, Ask, Grant

@@ -1,4 +1,4 @@
-"""Counts how many different members each key had in a sliding window; see `signal_counter` for the laws.
+"""Counts how many different members each key had in a sliding window; see `counter` for the laws.
 
 Law: no value that is counted is kept: members are 64 bits of a keyed digest.
 """
@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Sequence
 
 from proxy.rules.pack.pack import Signal
-from proxy.rules.signal_counter import SignalCounter, Word
-from proxy.rules.sliding import MemberWindow
+from proxy.rules.signals.counter import SignalCounter, Word
+from proxy.rules.signals.sliding import MemberWindow
 
 # Members of all keys of one signal, at some 100 bytes each.
 MEMBERS_MAX = 500_000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from proxy.rules.distinct_counter import DistinctCounter
 from proxy.rules.pack.pack import Signal
-from proxy.rules.request_counter import RequestCounter
+from proxy.rules.signals.distinct_counter import DistinctCounter
+from proxy.rules.signals.request_counter import RequestCounter
 
 AnyCounter = RequestCounter | DistinctCounter
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from proxy.rules.pack.pack import Signal
-from proxy.rules.sliding import MemberWindow, RequestWindow, SlotClock
+from proxy.rules.signals.sliding import MemberWindow, RequestWindow, SlotClock
 from proxy.store.base import SLOTS
 
 # Keys of one signal in one process, at some 500 bytes each: an attacker may bring a million accounts.

@@ -1,12 +1,12 @@
-"""Counts how many exchanges each key had in a sliding window; see `signal_counter` for the laws."""
+"""Counts how many exchanges each key had in a sliding window; see `counter` for the laws."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from proxy.rules.pack.pack import Signal
-from proxy.rules.signal_counter import SignalCounter, Word
-from proxy.rules.sliding import RequestWindow
+from proxy.rules.signals.counter import SignalCounter, Word
+from proxy.rules.signals.sliding import RequestWindow
 
 
 class RequestCounter(SignalCounter[RequestWindow]):

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from proxy.clock import Clock
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.rules.request_counter import RequestCounter
-from proxy.rules.signal_book import AnyCounter, SignalBook
-from proxy.rules.signal_counter import Word
+from proxy.rules.signals.book import AnyCounter, SignalBook
+from proxy.rules.signals.counter import Word
+from proxy.rules.signals.request_counter import RequestCounter
 from proxy.store.base import MAX_UNITS, REMEMBERED_MS, Ask, Note, Store
 
 _TURN_S = 0.5

@@ -12,12 +12,12 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
-from proxy.rules import signal_sync
 from proxy.rules.conditions.condition import AllOf
 from proxy.rules.pack.pack import Signal
 from proxy.rules.pack.words import Scope
-from proxy.rules.signal_book import AnyCounter, SignalBook
-from proxy.rules.signal_sync import SignalSync
+from proxy.rules.signals import sync as signal_sync
+from proxy.rules.signals.book import AnyCounter, SignalBook
+from proxy.rules.signals.sync import SignalSync
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.store.redis import RedisStore

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules.sliding import MemberWindow, RequestWindow, SlotClock
+from proxy.rules.signals.sliding import MemberWindow, RequestWindow, SlotClock
 from proxy.store.base import SLOTS
 from proxy.store.distinct import DISTINCT_ERROR, SAMPLE, DistinctWindow
 

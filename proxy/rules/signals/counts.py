@@ -16,7 +16,7 @@ from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Holds, fields_of
 from proxy.rules.pack.pack import Signal
 from proxy.rules.pack.words import Scope
-from proxy.rules.signals import Counter, Signals
+from proxy.rules.signals.signals import Counter, Signals
 
 
 class _Signal(NamedTuple):

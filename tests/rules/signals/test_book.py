@@ -6,14 +6,15 @@ import sys
 
 import pytest
 
-from proxy.rules import distinct_counter, signal_counter
 from proxy.rules.conditions.condition import AllOf
-from proxy.rules.distinct_counter import SHOWN_MAX
 from proxy.rules.pack.pack import Signal
 from proxy.rules.pack.words import Scope
-from proxy.rules.signal_book import SignalBook
-from proxy.rules.signal_counter import KEYS_MAX
-from proxy.rules.signals import Signals
+from proxy.rules.signals import counter as signal_counter
+from proxy.rules.signals import distinct_counter
+from proxy.rules.signals.book import SignalBook
+from proxy.rules.signals.counter import KEYS_MAX
+from proxy.rules.signals.distinct_counter import SHOWN_MAX
+from proxy.rules.signals.signals import Signals
 from proxy.store.distinct import DISTINCT_ERROR
 
 NOW = 1_768_478_400.0
