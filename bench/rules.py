@@ -21,7 +21,7 @@ from proxy.exchange import Call, Exchange, Principal
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook, Match
 from proxy.rules.engine import Engine
-from proxy.rules.flag_book import FlagBook
+from proxy.rules.flags.book import FlagBook
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode

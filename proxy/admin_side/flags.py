@@ -15,7 +15,7 @@ from proxy.admin_side.documents import answer, members, query, reason
 from proxy.admin_side.side import AdminSide, change
 from proxy.auth.admin import Caller
 from proxy.errors import ConfigurationError
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags.flag import Flag, FlagKey, World
 from proxy.rules.pack.words import Severity, Subject
 
 _Word = TypeVar("_Word", bound=StrEnum)

@@ -15,7 +15,7 @@ from proxy.decisions.change_log import Change, ChangeLog
 from proxy.decisions.epochs import Epochs
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.packs.keeper import PackKeeper
-from proxy.rules.flag_store import FlagRegistry
+from proxy.rules.flags.store import FlagRegistry
 from proxy.samples.retention import Retention
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy.hindsight.comparing import Compared
-from proxy.rules.flags import World
+from proxy.rules.flags.flag import World
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Approval
 

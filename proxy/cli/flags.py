@@ -13,7 +13,7 @@ from proxy.cli.moments import day
 from proxy.cli.options import AsJson, Config, Data, Why, told_plainly
 from proxy.cli.printing import cell, print_json, print_table
 from proxy.errors import ConfigurationError
-from proxy.rules.flags import World
+from proxy.rules.flags.flag import World
 from proxy.rules.pack.words import Subject
 
 flags = typer.Typer(help="List, show, lift and confirm flags.", no_args_is_help=True)

@@ -27,8 +27,8 @@ from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_sync import CampaignSync
 from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
-from proxy.rules.flag_book import FlagBook
-from proxy.rules.flag_sync import FlagSync
+from proxy.rules.flags.book import FlagBook
+from proxy.rules.flags.sync import FlagSync
 from proxy.rules.pack.pack import Pack, hunts
 from proxy.rules.pack.words import Mode
 from proxy.rules.quotas import Quotas

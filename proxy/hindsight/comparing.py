@@ -20,8 +20,8 @@ from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
 from proxy.hindsight.sight import Side, Sight, read_by, sight
 from proxy.rules.engine import Judgement
-from proxy.rules.flag_book import FlagBook
-from proxy.rules.flags import World
+from proxy.rules.flags.book import FlagBook
+from proxy.rules.flags.flag import World
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 

@@ -12,7 +12,7 @@ from proxy.rules.conditions.cel import ConditionFailed
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Condition, fields_of
 from proxy.rules.engine import capped
-from proxy.rules.flags import Flag, World
+from proxy.rules.flags.flag import Flag, World
 from proxy.rules.pack.pack import Pack, Signal
 from proxy.rules.pack.words import Mode, Subject
 from proxy.rules.signals.signals import Counter

@@ -20,7 +20,7 @@ from proxy.rules.conditions.cel import ConditionFailed
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Holds, fields_of
 from proxy.rules.engine import Engine
-from proxy.rules.flags import Flags
+from proxy.rules.flags.flag import Flags
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 

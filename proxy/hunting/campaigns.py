@@ -32,8 +32,8 @@ from proxy.hunter.finding_rows import (
 from proxy.log import get
 from proxy.rules.campaign_flags import is_of
 from proxy.rules.campaign_store import CampaignStore
-from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.flags import Flag, FlagKey
+from proxy.rules.flags.flag import Flag, FlagKey
+from proxy.rules.flags.store import FlagRegistry
 from proxy.rules.pack.words import Subject
 from proxy.store.base import Store
 

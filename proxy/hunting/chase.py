@@ -29,7 +29,7 @@ from proxy.hunting.lease import Lease
 from proxy.hunting.publishing import Publisher
 from proxy.hunting.telling import EVENTS_STREAM
 from proxy.log import get
-from proxy.rules.flag_sync import FlagSync
+from proxy.rules.flags.sync import FlagSync
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.store.base import Store

@@ -17,9 +17,9 @@ from proxy.hunting.decisions import Decisions
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.lease import Lease
 from proxy.hunting.publishing import Publisher
-from proxy.rules.flag_book import FlagBook
-from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.flag_sync import FlagSync
+from proxy.rules.flags.book import FlagBook
+from proxy.rules.flags.store import FlagRegistry
+from proxy.rules.flags.sync import FlagSync
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.store.base import Store

@@ -21,7 +21,7 @@ from proxy.hunter.finding_rows import (
 from proxy.hunting.acting import known_campaign
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.campaign_store import CampaignStore
-from proxy.rules.flags import Flags
+from proxy.rules.flags.flag import Flags
 from proxy.rules.pack.pack import Campaign, Pack
 from proxy.rules.pack.words import Mode
 from proxy.store.base import Row, Store

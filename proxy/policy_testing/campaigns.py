@@ -11,7 +11,7 @@ from proxy.policy_testing.schema import CampaignFixture
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.containment import Containment
-from proxy.rules.flags import Flags
+from proxy.rules.flags.flag import Flags
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode

@@ -12,7 +12,7 @@ from proxy.patterns.sets import load_pattern_sets
 from proxy.policy_testing.campaigns import KEY
 from proxy.policy_testing.running import Runner
 from proxy.policy_testing.world import Minds
-from proxy.rules.flag_book import FlagBook
+from proxy.rules.flags.book import FlagBook
 from proxy.rules.signals.book import SignalBook
 from proxy.store.base import Store
 

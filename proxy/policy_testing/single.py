@@ -15,8 +15,8 @@ from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.schema import AccountFixture, Fixtures, RequestFixture
 from proxy.policy_testing.world import Minds, Observed, World
 from proxy.rules.explain import Explanation, explain
-from proxy.rules.flags import Flag, Flags
-from proxy.rules.flags import World as Side
+from proxy.rules.flags.flag import Flag, Flags
+from proxy.rules.flags.flag import World as Side
 from proxy.rules.pack.pack import Campaign, Pack, Rule, Signal
 from proxy.rules.pack.words import Mode, Subject
 from proxy.rules.signals.signals import Counter, Signals

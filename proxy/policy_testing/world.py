@@ -25,7 +25,7 @@ from proxy.policy_testing.campaigns import KnownCampaigns
 from proxy.policy_testing.requests import Asked, Caller
 from proxy.policy_testing.schema import Fixtures, ModelFixture
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
-from proxy.rules.flags import Flags
+from proxy.rules.flags.flag import Flags
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.rules.quotas import Quotas

@@ -38,7 +38,7 @@ from proxy.processes.snapshot_keeper import SnapshotKeeper
 from proxy.processes.store_opening import opened
 from proxy.processes.store_watch import StoreWatch
 from proxy.recording import open_change_log
-from proxy.rules.flag_store import FlagRegistry
+from proxy.rules.flags.store import FlagRegistry
 from proxy.rules.pack.pack import hunts
 from proxy.rules.pack.words import Mode
 from proxy.samples.retention import Retention

@@ -20,8 +20,8 @@ from proxy.fields import Fields, FieldTable
 from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
 from proxy.hindsight.sight import Sight, read_by, sight
-from proxy.rules.flag_book import FlagBook
-from proxy.rules.flags import Flags
+from proxy.rules.flags.book import FlagBook
+from proxy.rules.flags.flag import Flags
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode

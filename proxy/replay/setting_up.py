@@ -32,7 +32,7 @@ from proxy.replay.writing import InLines, finding_row
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
-from proxy.rules.flag_book import FlagBook
+from proxy.rules.flags.book import FlagBook
 from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack.pack import Pack, hunts
 from proxy.rules.pack.words import Mode

@@ -20,7 +20,7 @@ from proxy.rules.conditions.cel import CelCondition, ConditionFailed
 from proxy.rules.conditions.cel_together import Together
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Holds, fields_of
-from proxy.rules.flags import Flag, Flags, World
+from proxy.rules.flags.flag import Flag, Flags, World
 from proxy.rules.ladder import NOWHERE, Ladder, Standing
 from proxy.rules.pack.pack import Exemption, Pack, Rule
 from proxy.rules.pack.words import Mode, OnError, Subject

@@ -16,7 +16,7 @@ from proxy.rules.conditions.cel import ConditionFailed
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Condition, Not, fields_of
 from proxy.rules.engine import Judgement, capped
-from proxy.rules.flags import Flag
+from proxy.rules.flags.flag import Flag
 from proxy.rules.ladder import Ladder, Standing
 from proxy.rules.pack.pack import Exemption, Pack, Rule
 from proxy.rules.pack.words import Mode, OnError, Subject

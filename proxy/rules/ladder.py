@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from proxy.decision import Counted
-from proxy.rules.flags import Flag
+from proxy.rules.flags.flag import Flag
 from proxy.rules.pack.pack import Exemption, Rung
 from proxy.rules.pack.words import Approval
 

@@ -31,9 +31,9 @@ from proxy.hunting.publishing import Publisher
 from proxy.packs.archive import Note, PackArchive
 from proxy.packs.keeper import PackKeeper
 from proxy.packs.watch import look, pack_of
-from proxy.rules.flag_rows import FLAGS_TABLE, flag_row
-from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags.flag import Flag, FlagKey, World
+from proxy.rules.flags.rows import FLAGS_TABLE, flag_row
+from proxy.rules.flags.store import FlagRegistry
 from proxy.rules.pack.words import Mode, Subject
 from proxy.samples.retention import Retention
 from proxy.store.base import Row

@@ -9,8 +9,8 @@ import pytest
 from proxy.admin_side.access import Door
 from proxy.auth.admin import Role
 from proxy.hunter.finding_rows import MEMBERS_TABLE
-from proxy.rules.flag_rows import flag_row
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags.flag import Flag, FlagKey, World
+from proxy.rules.flags.rows import flag_row
 from proxy.rules.pack.words import Subject
 from proxy.store.base import Row
 from tests.admin_side.ground import USER, Ground, publish

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.admin_side.access import Door
 from proxy.auth.admin import Role
-from proxy.rules.flags import World
+from proxy.rules.flags.flag import World
 from proxy.rules.pack.words import Subject
 from tests.admin_side.ground import USER, Ground, raise_flag
 

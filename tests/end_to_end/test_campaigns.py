@@ -17,8 +17,8 @@ from proxy.fingerprint.winnow import Fingerprinter
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.campaign_store import CampaignStore
-from proxy.rules.flag_book import FlagBook
-from proxy.rules.flag_sync import FlagSync
+from proxy.rules.flags.book import FlagBook
+from proxy.rules.flags.sync import FlagSync
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import load_pack

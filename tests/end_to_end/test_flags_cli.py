@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from proxy.cli import app
 from proxy.clock import SystemClock
 from proxy.files.data_folder import socket_path
-from proxy.rules.flag_rows import flag_row
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags.flag import Flag, FlagKey, World
+from proxy.rules.flags.rows import flag_row
 from proxy.rules.pack.words import Subject
 from proxy.store import open_store
 from tests.end_to_end.customers import assert_said_nothing_wrong

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from proxy.clock import SystemClock
 from proxy.processes.snapshot_keeper import SnapshotKeeper
-from proxy.rules.flag_rows import flag_row
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags.flag import Flag, FlagKey, World
+from proxy.rules.flags.rows import flag_row
 from proxy.rules.pack.words import Subject
 from proxy.store import open_store
 from tests.end_to_end.scene import Scene

@@ -34,8 +34,8 @@ from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
-from proxy.rules.flag_book import FlagBook
-from proxy.rules.flags import Lifted
+from proxy.rules.flags.book import FlagBook
+from proxy.rules.flags.flag import Lifted
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import check_pack

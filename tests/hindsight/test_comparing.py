@@ -6,7 +6,7 @@ import orjson
 
 from proxy.decisions.logged import Logged, read_logged
 from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE, UNTOLD, Compared, Move, RuleChange, compare
-from proxy.rules.flags import World
+from proxy.rules.flags.flag import World
 from proxy.rules.pack.pack import Pack
 from tests.hindsight.traffic import PROBING, TABLE, Proxy, made
 

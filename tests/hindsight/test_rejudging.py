@@ -14,7 +14,7 @@ from proxy.decisions.logged import Logged
 from proxy.exchange import NO_TIES, Ties
 from proxy.hindsight.rejudging import Again, NotReproducible, judge_again
 from proxy.rules.explain import Fate
-from proxy.rules.flags import FlagKey, Lifted, World
+from proxy.rules.flags.flag import FlagKey, Lifted, World
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode, Subject
 from tests.hindsight.traffic import NOW, PROBING, TABLE, Proxy, made

@@ -19,7 +19,7 @@ from proxy.decisions.record import Recorder
 from proxy.detectors import field_table
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.rules.engine import Engine
-from proxy.rules.flag_book import FlagBook
+from proxy.rules.flags.book import FlagBook
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import check_pack

@@ -37,9 +37,9 @@ from proxy.hunting.process import hunting
 from proxy.hunting.telling import EVENTS_STREAM
 from proxy.rules import campaign_rows
 from proxy.rules.campaign_store import CampaignStore
-from proxy.rules.flag_rows import flag_row
-from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags.flag import Flag, FlagKey, World
+from proxy.rules.flags.rows import flag_row
+from proxy.rules.flags.store import FlagRegistry
 from proxy.rules.pack.words import Mode, Subject
 from proxy.store import open_store
 from proxy.store.base import Held, Hold, Row, Store, Tail

@@ -86,8 +86,8 @@ GROUPS: Mapping[str, Group] = {
         ),
         "rules/containment": ("rules/containment", "deciding/decider"),
         "rules/engine": ("rules/engine", "rules/explain", "deciding/decider"),
-        "rules/flag_book": ("rules/flag_book", "rules/flag_sync"),
-        "rules/flags": ("rules/flag_book", "rules/flag_sync", "rules/engine"),
+        "rules/flags/book": ("rules/flags/book", "rules/flags/sync"),
+        "rules/flags/flag": ("rules/flags/book", "rules/flags/sync", "rules/engine"),
         "rules/ladder": ("rules/engine", "rules/explain"),
     },
     "bodies": {

@@ -13,7 +13,7 @@ from proxy.errors import ConfigurationError
 from proxy.policy_testing.schema import AccountFixture
 from proxy.policy_testing.single import Answer, Question, ask, read_given
 from proxy.rules.explain import Fate
-from proxy.rules.flag_book import FlagBook
+from proxy.rules.flags.book import FlagBook
 from proxy.rules.pack.words import Mode
 from tests.policy_testing.packs import EXAMPLE, exact_minds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from proxy.rules.flags import Flag, World
+from proxy.rules.flags.flag import Flag, World
 from proxy.rules.pack.pack import Signal
 from proxy.rules.pack.words import Subject
 

@@ -13,8 +13,8 @@ from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.campaign_flags import raise_flags
 from proxy.rules.containment import Containment
-from proxy.rules.flag_book import FLAGS_MAX, FlagBook
-from proxy.rules.flags import Flag, World
+from proxy.rules.flags.book import FLAGS_MAX, FlagBook
+from proxy.rules.flags.flag import Flag, World
 from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack.pack import Campaign, Contain, FlagSpec, Pack
 from proxy.rules.pack.words import Mode, Subject

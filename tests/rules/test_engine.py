@@ -18,7 +18,7 @@ from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.rules.conditions.cel import Expressions
 from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Not, Operator
 from proxy.rules.engine import Engine, Judgement, subject_name
-from proxy.rules.flags import Flag, World
+from proxy.rules.flags.flag import Flag, World
 from proxy.rules.pack.pack import Exemption, FlagSpec, Pack, Rule, Rung, Signal
 from proxy.rules.pack.words import Approval, Mode, OnError, Scope, Severity, Subject
 from tests.rules.books import ExactFlags, ExactSignals

@@ -15,7 +15,7 @@ from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operator
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.explain import Explanation, Fate, Outcome, Step, explain, explain_condition, shown
-from proxy.rules.flags import Flag
+from proxy.rules.flags.flag import Flag
 from proxy.rules.ladder import Standing
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode, Subject

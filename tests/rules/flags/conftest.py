@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from proxy.clock import VirtualClock
-from proxy.rules.flag_store import FlagRegistry
+from proxy.rules.flags.store import FlagRegistry
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
-from tests.rules.flag_replicas import Replica
+from tests.rules.flags.replicas import Replica
 
 
 @pytest.fixture(params=["memory", "embedded"])

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from proxy.clock import VirtualClock
-from proxy.rules import flag_sync
-from proxy.rules.flag_rows import CONFIRMATIONS_TABLE, FLAGS_TABLE, LIFTS_TABLE, row_name
-from proxy.rules.flag_store import FlagRegistry
+from proxy.rules.flags import sync as flag_sync
+from proxy.rules.flags.rows import CONFIRMATIONS_TABLE, FLAGS_TABLE, LIFTS_TABLE, row_name
+from proxy.rules.flags.store import FlagRegistry
 from proxy.store.memory import MemoryStore
-from tests.rules.flag_replicas import KEY, Counted, Line, Replica, Settable, settle
+from tests.rules.flags.replicas import KEY, Counted, Line, Replica, Settable, settle
 
 
 async def test_flags_that_ended_are_swept_from_the_store(

@@ -7,9 +7,9 @@ from typing import Any
 
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
-from proxy.rules.flag_book import FlagBook
-from proxy.rules.flag_sync import FlagSync
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags.book import FlagBook
+from proxy.rules.flags.flag import Flag, FlagKey, World
+from proxy.rules.flags.sync import FlagSync
 from proxy.rules.pack.words import Subject
 from proxy.store.base import Row, Store
 from tests.store.cuttable import Cuttable

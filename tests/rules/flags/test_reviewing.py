@@ -6,13 +6,13 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError
-from proxy.rules.flag_rows import CONFIRMATIONS_TABLE, row_name
-from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.flags import World
+from proxy.rules.flags.flag import World
+from proxy.rules.flags.rows import CONFIRMATIONS_TABLE, row_name
+from proxy.rules.flags.store import FlagRegistry
 from proxy.rules.pack.words import Subject
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
-from tests.rules.flag_replicas import KEY, Replica, settle
+from tests.rules.flags.replicas import KEY, Replica, settle
 
 
 async def test_what_is_lifted_is_gone_everywhere_and_comes_back_only_when_raised_anew(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from proxy.rules.flags import Flag, FlagKey, Lifted, World
+from proxy.rules.flags.flag import Flag, FlagKey, Lifted, World
 from proxy.rules.pack.words import Subject
 from proxy.rules.row_values import read_value, written
 from proxy.store.base import Row

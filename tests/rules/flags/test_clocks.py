@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from proxy.rules.flag_rows import FLAGS_TABLE, row_name
-from proxy.rules.flag_store import FlagRegistry
+from proxy.rules.flags.rows import FLAGS_TABLE, row_name
+from proxy.rules.flags.store import FlagRegistry
 from proxy.store.memory import MemoryStore
-from tests.rules.flag_replicas import KEY, Counted, Replica, Settable, settle
+from tests.rules.flags.replicas import KEY, Counted, Replica, Settable, settle
 
 
 @pytest.mark.parametrize("ahead", [3700.0, 10 * 366 * 86_400.0])

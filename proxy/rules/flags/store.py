@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from proxy.clock import Clock
 from proxy.errors import ConfigurationError
-from proxy.rules.flag_rows import (
+from proxy.rules.flags.flag import CLOCKS_APART_S, Flag, FlagKey, Lifted, World
+from proxy.rules.flags.rows import (
     CONFIRMATIONS_TABLE,
     FLAGS_TABLE,
     LIFTS_TABLE,
@@ -24,7 +25,6 @@ from proxy.rules.flag_rows import (
     read_name,
     row_name,
 )
-from proxy.rules.flags import CLOCKS_APART_S, Flag, FlagKey, Lifted, World
 from proxy.rules.pack.words import Subject
 from proxy.store.base import Row, Store
 

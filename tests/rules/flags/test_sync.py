@@ -8,7 +8,8 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError, StoreUnavailable
-from proxy.rules.flag_rows import (
+from proxy.rules.flags.flag import Flag, FlagKey, World
+from proxy.rules.flags.rows import (
     CONFIRMATIONS_TABLE,
     FLAGS_TABLE,
     LIFTS_TABLE,
@@ -17,13 +18,12 @@ from proxy.rules.flag_rows import (
     read_name,
     row_name,
 )
-from proxy.rules.flag_store import FlagRegistry
-from proxy.rules.flag_sync import FlagSync
-from proxy.rules.flags import Flag, FlagKey, World
+from proxy.rules.flags.store import FlagRegistry
+from proxy.rules.flags.sync import FlagSync
 from proxy.rules.pack.words import Subject
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
-from tests.rules.flag_replicas import KEY, Counted, Replica, settle
+from tests.rules.flags.replicas import KEY, Counted, Replica, settle
 from tests.store.cuttable import Cuttable
 
 

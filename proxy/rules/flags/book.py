@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-from proxy.rules.flags import Flag, FlagKey, Lifted, World
+from proxy.rules.flags.flag import Flag, FlagKey, Lifted, World
 from proxy.rules.pack.words import Subject
 
 # The largest campaigns known had 25,000 accounts, each flagged in two worlds; at about 1 kB a flag.

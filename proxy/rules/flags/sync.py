@@ -17,8 +17,9 @@ from collections.abc import Sequence
 
 from proxy.clock import Clock, Steadiness
 from proxy.errors import StoreUnavailable
-from proxy.rules.flag_book import FlagBook
-from proxy.rules.flag_rows import (
+from proxy.rules.flags.book import FlagBook
+from proxy.rules.flags.flag import FlagKey
+from proxy.rules.flags.rows import (
     CONFIRMATIONS_TABLE,
     FLAGS_TABLE,
     LIFTS_TABLE,
@@ -29,7 +30,6 @@ from proxy.rules.flag_rows import (
     read_name,
     row_name,
 )
-from proxy.rules.flags import FlagKey
 from proxy.store.base import Row, Store
 from proxy.store.feed_follower import follow_feed
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.rules import flag_book
-from proxy.rules.flag_book import FlagBook
-from proxy.rules.flags import Flag, FlagKey, Flags, Lifted, World
+from proxy.rules.flags import book as flag_book
+from proxy.rules.flags.book import FlagBook
+from proxy.rules.flags.flag import Flag, FlagKey, Flags, Lifted, World
 from proxy.rules.pack.words import Subject
 
 NOW = 1_768_478_400.0
