@@ -50,7 +50,7 @@ from proxy.hunter.wire import encode
 from proxy.hunting.telling import event_of
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.pack_file.loading import load_pack
-from proxy.rules.reservation import Amounts, Reservation
+from proxy.rules.quotas.reservation import Amounts, Reservation
 from proxy.secrets import Master
 from proxy.steps.intake import understand
 from proxy.steps.limit_headers import LimitHeaders

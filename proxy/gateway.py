@@ -32,7 +32,7 @@ from proxy.errors import (
 )
 from proxy.exchange import Call, Exchange, Principal
 from proxy.log import get
-from proxy.rules.reservation import NOTHING, Amounts
+from proxy.rules.quotas.reservation import NOTHING, Amounts
 from proxy.steps.admission import Admission
 from proxy.steps.closing import closed
 from proxy.steps.counting import count_decision, count_refusal

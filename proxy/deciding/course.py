@@ -17,7 +17,7 @@ from proxy.decision import ALLOWED, Effect, Outcome, UsageSource, Verdict
 from proxy.decisions.ending import Ending
 from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import BYTES_PER_TOKEN, Answered, Exchange, Progress, Usage
-from proxy.rules.reservation import NO_PLAN, NOTHING, Amounts, Denial, Plan, Reservation
+from proxy.rules.quotas.reservation import NO_PLAN, NOTHING, Amounts, Denial, Plan, Reservation
 from proxy.samples.excerpt import Heard
 from proxy.store.base import Claim
 

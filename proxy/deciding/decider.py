@@ -26,7 +26,7 @@ from proxy.log import get
 from proxy.rules.containment import Containment
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.pack.pack import Rung
-from proxy.rules.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation
+from proxy.rules.quotas.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation
 from proxy.secrets import Purpose
 
 Estimate = Callable[[Call], Amounts]  # what an exchange may use at most

@@ -31,7 +31,7 @@ from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.sync import FlagSync
 from proxy.rules.pack.pack import Pack, hunts
 from proxy.rules.pack.words import Mode
-from proxy.rules.quotas import Quotas
+from proxy.rules.quotas.quotas import Quotas
 from proxy.rules.signals.book import SignalBook
 from proxy.rules.signals.sync import SignalSync
 from proxy.secrets import Master, Purpose

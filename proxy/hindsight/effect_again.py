@@ -16,7 +16,7 @@ from proxy.decision import Effect
 from proxy.decisions.logged import Logged
 from proxy.rules.pack.pack import Limit, Pack, Quota, Rung
 from proxy.rules.pack.words import Mode
-from proxy.rules.reservation import limit_words
+from proxy.rules.quotas.reservation import limit_words
 
 
 class EffectAgain(NamedTuple):

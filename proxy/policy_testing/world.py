@@ -28,8 +28,8 @@ from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.flags.flag import Flags
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts, Denial
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts, Denial
 from proxy.rules.signals.signals import Signals
 from proxy.steps.intake import understand
 from proxy.steps.refusal import NO_LINKS, to_error

@@ -21,7 +21,7 @@ from proxy.fields import FieldTable
 from proxy.fingerprint.winnow import Prints
 from proxy.replay.reading import principal_of
 from proxy.replay.seen import Caller, Request, Seen
-from proxy.rules.reservation import Amounts
+from proxy.rules.quotas.reservation import Amounts
 from proxy.steps.refusal import NO_LINKS, to_error
 
 _CALLERS_MAX: Final = 100_000  # at some 600 bytes each; then all are made anew

@@ -22,10 +22,10 @@ from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
 from proxy.hindsight.sight import Sight, read_by, sight
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.flag import Flags
-from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
-from proxy.rules.reservation import NOTHING
+from proxy.rules.quotas.instant import InstantQuotas
+from proxy.rules.quotas.reservation import NOTHING
 
 
 class CannotTell(Exception):

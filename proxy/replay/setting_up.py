@@ -33,9 +33,9 @@ from proxy.rules.campaign_book import CampaignBook
 from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.flags.book import FlagBook
-from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack.pack import Pack, hunts
 from proxy.rules.pack.words import Mode
+from proxy.rules.quotas.instant import InstantQuotas
 from proxy.rules.signals.book import SignalBook
 from proxy.settings.upstreams import Model
 from proxy.store.memory import MemoryStore

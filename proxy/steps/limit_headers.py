@@ -16,8 +16,8 @@ from proxy.clock import Clock
 from proxy.dialects.base import Dialect
 from proxy.rules.pack.pack import Limit
 from proxy.rules.pack.words import Measure
-from proxy.rules.reservation import NOTHING, Amounts, Denial, Plan
-from proxy.rules.shown_limits import binding
+from proxy.rules.quotas.reservation import NOTHING, Amounts, Denial, Plan
+from proxy.rules.quotas.shown_limits import binding
 
 _UNITS = {
     Measure.REQUESTS: "requests",

@@ -16,7 +16,7 @@ from proxy.decision import ALLOWED, NO_SHADOW, Effect, Shadow, Verdict
 from proxy.errors import LimitReached, ProxyError
 from proxy.rules.engine import NO_JUDGEMENT
 from proxy.rules.pack.units import window_text
-from proxy.rules.reservation import Denial, limit_words
+from proxy.rules.quotas.reservation import Denial, limit_words
 
 NO_LINKS: Final[Mapping[str, str]] = MappingProxyType({"docs_url": "", "appeal_url": ""})  # where no operator is
 # Beyond this a client had better not wait for its turn but tell a person.

@@ -19,10 +19,10 @@ from proxy.dialects.base import Dialect
 from proxy.exchange import Call, Chunk, Progress
 from proxy.rules.conditions.condition import AllOf
 from proxy.rules.engine import Engine
-from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack.pack import FlagSpec, Pack, Rule, Rung
 from proxy.rules.pack.words import Approval, Mode, OnError, Severity, Subject
-from proxy.rules.reservation import Amounts
+from proxy.rules.quotas.instant import InstantQuotas
+from proxy.rules.quotas.reservation import Amounts
 from proxy.steps.refusal import to_error, to_verdict
 from tests.actions.calls import EXCHANGE
 from tests.dialects.streams import cut, read_by_a_client

@@ -31,8 +31,8 @@ from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.pack.pack import Campaign, ClientMessage, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
 from proxy.rules.pack.words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts
 from proxy.steps.intake import understand
 from proxy.store.memory import MemoryStore
 from tests.rules.books import ExactFlags, ExactSignals

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from proxy.rules.slot_lease import TTL_S
+from proxy.rules.quotas.slot_lease import TTL_S
 from tests.end_to_end.scene import CHAT, Scene, chat
 from tests.rig.decision_log import assert_verifies
 from tests.rig.process import GENEROUS_PACK, Stillgate

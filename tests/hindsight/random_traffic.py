@@ -39,8 +39,8 @@ from proxy.rules.flags.flag import Lifted
 from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import check_pack
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts, Denial, Reservation
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts, Denial, Reservation
 from proxy.rules.signals.book import SignalBook
 from proxy.steps.intake import understand
 from proxy.steps.refusal import refused, to_error, to_verdict

@@ -33,13 +33,17 @@ _VERIFYING = (
     "decisions/rotated",
     "decisions/shared_heads",
 )
-_QUOTAS = tuple(
-    f"rules/{name}" for name in ("leases", "returns", "quotas", "adopt", "local_limits", "quota_edges", "full_store")
+_QUOTAS = (
+    *(f"rules/quotas/{name}" for name in ("leases", "returns", "quotas", "adopt", "local_limits", "edges")),
+    "rules/full_store",
 )
 _UPSTREAM = ("upstream/headers", "upstream/unreachable", "upstream/pool", "upstream/connection")
 
 # Which modules have to be in some group, whenever they came to be.
-WHOLE = ("auth/*", "rules/*lease*", "rules/*limit*", "rules/*quota*", "settings/*", "verifying/*")
+WHOLE = (
+    *("auth/*", "settings/*", "verifying/*"),
+    *("rules/quotas/*lease*", "rules/quotas/*limit*", "rules/quotas/quotas", "rules/quotas/instant", "rules/*/quota_*"),
+)
 
 GROUPS: Mapping[str, Group] = {
     "auth": {
@@ -58,24 +62,24 @@ GROUPS: Mapping[str, Group] = {
         "auth/trusted": ("auth/jwt",),
     },
     "quotas": {
-        "rules/instant_quotas": ("rules/instant_quotas",),
-        "rules/lease_pool": (*_QUOTAS, "store/loss"),
-        "rules/leases": _QUOTAS,
-        "rules/ledger": ("rules/returns", *_QUOTAS, "store/loss"),
-        "rules/local_limits": ("rules/local_limits", *_QUOTAS),
+        "rules/quotas/instant": ("rules/quotas/instant",),
+        "rules/quotas/lease_pool": (*_QUOTAS, "store/loss"),
+        "rules/quotas/leases": _QUOTAS,
+        "rules/quotas/ledger": ("rules/quotas/returns", *_QUOTAS, "store/loss"),
+        "rules/quotas/local_limits": ("rules/quotas/local_limits", *_QUOTAS),
         "rules/pack_file/quota_checks": (
             "rules/pack_file/loading",
-            "rules/quota_edges",
+            "rules/quotas/edges",
             *_QUOTAS,
-            "rules/instant_quotas",
+            "rules/quotas/instant",
         ),
-        "rules/quotas": ("rules/quotas", *_QUOTAS, "rules/shown_limits"),
-        "rules/reservation": ("rules/quotas", *_QUOTAS, "deciding/decider", "steps/limit_headers"),
-        "rules/returns": ("rules/returns", *_QUOTAS),
-        "rules/shown_limits": ("rules/shown_limits",),
-        "rules/signals/sliding": ("rules/signals/sliding", "rules/quota_edges"),
-        "rules/slot_lease": _QUOTAS,
-        "rules/window_lease": (*_QUOTAS, "rules/shown_limits", "steps/limit_headers"),
+        "rules/quotas/quotas": ("rules/quotas/quotas", *_QUOTAS, "rules/quotas/shown_limits"),
+        "rules/quotas/reservation": ("rules/quotas/quotas", *_QUOTAS, "deciding/decider", "steps/limit_headers"),
+        "rules/quotas/returns": ("rules/quotas/returns", *_QUOTAS),
+        "rules/quotas/shown_limits": ("rules/quotas/shown_limits",),
+        "rules/signals/sliding": ("rules/signals/sliding", "rules/quotas/edges"),
+        "rules/quotas/slot_lease": _QUOTAS,
+        "rules/quotas/window_lease": (*_QUOTAS, "rules/quotas/shown_limits", "steps/limit_headers"),
     },
     "judging": {
         "rules/conditions/compiling": (

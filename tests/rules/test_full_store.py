@@ -15,12 +15,12 @@ from proxy.errors import StoreUnavailable
 from proxy.rules.conditions.condition import AllOf
 from proxy.rules.pack.pack import Signal
 from proxy.rules.pack.words import Scope
-from proxy.rules.questions import Questions
-from proxy.rules.returns import Returns
+from proxy.rules.quotas.questions import Questions
+from proxy.rules.quotas.returns import Returns
+from proxy.rules.quotas.store_time import StoreTime
+from proxy.rules.quotas.window_lease import WindowLease
 from proxy.rules.signals.book import SignalBook
 from proxy.rules.signals.sync import SignalSync
-from proxy.rules.store_time import StoreTime
-from proxy.rules.window_lease import WindowLease
 from proxy.store.base import REMEMBERED_MS, SLOTS, Ask, Grant
 from proxy.store.redis import RedisStore
 from tests.rig.valkey import Valkey

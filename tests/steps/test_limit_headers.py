@@ -12,8 +12,8 @@ from proxy.dialects.base import Dialect
 from proxy.exchange import Principal
 from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation
 from proxy.steps.limit_headers import LimitHeaders
 from proxy.store.memory import MemoryStore
 from tests.rig.speech import BY_PATH

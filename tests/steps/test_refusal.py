@@ -12,10 +12,10 @@ from proxy.decision import ALLOWED, Effect, Shadow, Verdict
 from proxy.errors import BadRequest, LimitReached
 from proxy.rules.engine import Judgement
 from proxy.rules.ladder import NOWHERE
-from proxy.rules.leases import Refusal
 from proxy.rules.pack.pack import ClientMessage, Limit, Quota, Rung
 from proxy.rules.pack.words import Approval, Measure, Mode, Scope
-from proxy.rules.reservation import Denial
+from proxy.rules.quotas.leases import Refusal
+from proxy.rules.quotas.reservation import Denial
 from proxy.steps.refusal import refused, to_error, to_verdict
 
 LINKS = {"docs_url": "https://docs.example", "appeal_url": "https://appeal.example"}

@@ -13,11 +13,11 @@ from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import VirtualClock
 from proxy.errors import Unauthenticated, Unavailable
 from proxy.exchange import Principal
-from proxy.rules import ledger
 from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts, Reservation
+from proxy.rules.quotas import ledger
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts, Reservation
 from proxy.store.base import SLOTS
 from proxy.store.loss import StoreLoss
 from proxy.store.mark import MARK, ensure_mark

@@ -14,12 +14,12 @@ from collections import Counter
 from typing import Final
 
 from proxy.clock import Clock
-from proxy.rules.ledger import Ledger
 from proxy.rules.pack.words import Measure
-from proxy.rules.returns import Returns
-from proxy.rules.slot_lease import SlotLease
-from proxy.rules.store_time import StoreTime
-from proxy.rules.window_lease import Known, WindowLease
+from proxy.rules.quotas.ledger import Ledger
+from proxy.rules.quotas.returns import Returns
+from proxy.rules.quotas.slot_lease import SlotLease
+from proxy.rules.quotas.store_time import StoreTime
+from proxy.rules.quotas.window_lease import Known, WindowLease
 from proxy.store.base import MAX_UNITS, SLOTS, Ask, Grant, Held, Hold
 from proxy.store.unit_window import UnitWindow
 

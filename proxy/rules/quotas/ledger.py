@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from proxy.rules.store_time import StoreTime
+from proxy.rules.quotas.store_time import StoreTime
 from proxy.store.unit_window import UnitWindow
 
 # At up to 10 kB for a limit that is used all the time; most take some hundred bytes.

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from proxy.rules.pack.pack import Limit, Quota
 from proxy.rules.pack.words import OF_CALLER, Measure
-from proxy.rules.reservation import Amounts, Denial, Measured, Plan, Shown
+from proxy.rules.quotas.reservation import Amounts, Denial, Measured, Plan, Shown
 
 _NONE = float("inf")
 _MEASURES = tuple(Measure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxy.rules.leases import IDLE_S, SHARE_OF_REST, Lease, Refusal
+from proxy.rules.quotas.leases import IDLE_S, SHARE_OF_REST, Lease, Refusal
 from proxy.store.base import Held, Hold
 
 TTL_S = 15.0  # after a crash, the slots that were in use fall free this much later

@@ -14,9 +14,9 @@ from proxy.deciding.course import Terms
 from proxy.exchange import Principal
 from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts, Denial, Reservation
-from proxy.rules.shown_limits import binding
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts, Denial, Reservation
+from proxy.rules.quotas.shown_limits import binding
 from proxy.store.base import MAX_UNITS, SLOTS
 from proxy.store.memory import MemoryStore
 from proxy.store.unit_window import UnitWindow

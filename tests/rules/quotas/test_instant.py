@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from proxy.clock import VirtualClock
 from proxy.deciding.decider import Reserving
 from proxy.exchange import Principal, Ties
-from proxy.rules import instant_quotas
-from proxy.rules.instant_quotas import InstantQuotas
 from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.rules.pack_file.loading import check_pack
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts, Denial, Reservation
+from proxy.rules.quotas import instant as instant_quotas
+from proxy.rules.quotas.instant import InstantQuotas
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts, Denial, Reservation
 from proxy.store.memory import MemoryStore
 
 _PACK = b"""\

@@ -18,16 +18,16 @@ from weakref import WeakValueDictionary
 
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
-from proxy.rules.leases import Lease
-from proxy.rules.ledger import Ledger
-from proxy.rules.local_limits import LocalLimits, LocalSlots
 from proxy.rules.pack.pack import Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode
-from proxy.rules.questions import Questions
-from proxy.rules.returns import Returns
-from proxy.rules.slot_lease import SlotLease
-from proxy.rules.store_time import StoreTime
-from proxy.rules.window_lease import WindowLease
+from proxy.rules.quotas.leases import Lease
+from proxy.rules.quotas.ledger import Ledger
+from proxy.rules.quotas.local_limits import LocalLimits, LocalSlots
+from proxy.rules.quotas.questions import Questions
+from proxy.rules.quotas.returns import Returns
+from proxy.rules.quotas.slot_lease import SlotLease
+from proxy.rules.quotas.store_time import StoreTime
+from proxy.rules.quotas.window_lease import WindowLease
 from proxy.store.base import Ask, Grant, Held, Hold, Store
 
 _SWEEP_S = 0.5  # a worker may hold thousands of leases, and looks at each

@@ -11,9 +11,9 @@ from proxy.clock import VirtualClock
 from proxy.exchange import NO_TIES, Principal, Ties
 from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import NO_PLAN, Amounts, Denial, Reservation
-from proxy.rules.shown_limits import binding
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import NO_PLAN, Amounts, Denial, Reservation
+from proxy.rules.quotas.shown_limits import binding
 from proxy.store.memory import MemoryStore
 
 CALLER = Principal("key_1", "acme", "acme-org", "pro", 0.0, {})

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from proxy.clock import Clock
 from proxy.exchange import NO_TIES, Principal, Ties
-from proxy.rules.leases import Refusal
 from proxy.rules.pack.pack import Limit, Pack, Quota
 from proxy.rules.pack.words import OF_CALLER, Measure, Mode
-from proxy.rules.quotas import scope_value
-from proxy.rules.reservation import Amounts, Denial, Plan, Reservation
+from proxy.rules.quotas.leases import Refusal
+from proxy.rules.quotas.quotas import scope_value
+from proxy.rules.quotas.reservation import Amounts, Denial, Plan, Reservation
 from proxy.store.base import MAX_UNITS
 from proxy.store.unit_window import UnitWindow
 

@@ -10,10 +10,10 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
-from proxy.rules.leases import IDLE_S, Refusal, take_each
-from proxy.rules.questions import Questions
-from proxy.rules.slot_lease import TTL_S, SlotLease
-from proxy.rules.window_lease import WindowLease
+from proxy.rules.quotas.leases import IDLE_S, Refusal, take_each
+from proxy.rules.quotas.questions import Questions
+from proxy.rules.quotas.slot_lease import TTL_S, SlotLease
+from proxy.rules.quotas.window_lease import WindowLease
 from proxy.store.base import Ask, Grant, Held, Hold
 from proxy.store.memory import MemoryStore
 

@@ -10,11 +10,11 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.errors import StoreAway, StoreUnavailable
 from proxy.exchange import Principal
-from proxy.rules import returns
 from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts, Denial, Reservation
+from proxy.rules.quotas import returns
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts, Denial, Reservation
 from proxy.store.base import SLOTS
 from tests.store.cuttable import Cuttable
 

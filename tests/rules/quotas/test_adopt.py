@@ -14,12 +14,12 @@ from proxy.clock import VirtualClock
 from proxy.exchange import Principal
 from proxy.rules.pack.pack import Limit, Quota
 from proxy.rules.pack.words import Measure, Scope
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts, Denial, Reservation
-from proxy.rules.slot_lease import TTL_S
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts, Denial, Reservation
+from proxy.rules.quotas.slot_lease import TTL_S
 from proxy.store.base import Ask, Grant
 from proxy.store.memory import MemoryStore
-from tests.rules.test_quotas import HOUR, ONE, Make, pack, principal, quota, replica
+from tests.rules.quotas.test_quotas import HOUR, ONE, Make, pack, principal, quota, replica
 
 __all__ = ["replica"]  # a fixture
 

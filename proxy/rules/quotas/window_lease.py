@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from proxy.rules.leases import IDLE_S, SHARE_OF_REST, Lease, Refusal
+from proxy.rules.quotas.leases import IDLE_S, SHARE_OF_REST, Lease, Refusal
 from proxy.store.base import Ask, Grant
 
 # How soon a lease is idle that holds more than its share of what is left: others may be refused for it.

@@ -10,8 +10,8 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import StoreAway, StoreUnavailable
-from proxy.rules.returns import Returns
-from proxy.rules.store_time import StoreTime
+from proxy.rules.quotas.returns import Returns
+from proxy.rules.quotas.store_time import StoreTime
 from proxy.store.base import REMEMBERED_MS, Credit
 from proxy.store.memory import MemoryStore
 

@@ -10,11 +10,11 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.exchange import NO_TIES, Principal, Ties
-from proxy.rules.leases import IDLE_S
 from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts, Denial, Reservation
+from proxy.rules.quotas.leases import IDLE_S
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts, Denial, Reservation
 from proxy.store.memory import MemoryStore
 
 HOUR = 3_600_000

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from operator import sub
 from typing import NamedTuple
 
-from proxy.rules.lease_pool import AnyLease
-from proxy.rules.leases import Refusal
 from proxy.rules.pack.pack import Limit, Quota
 from proxy.rules.pack.units import window_text
 from proxy.rules.pack.words import Measure
+from proxy.rules.quotas.lease_pool import AnyLease
+from proxy.rules.quotas.leases import Refusal
 
 
 class Amounts(NamedTuple):

@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
 from proxy.exchange import NO_TIES, Principal, Ties
-from proxy.rules.lease_pool import AnyLease, LeasePool
-from proxy.rules.leases import Refusal, take_each
 from proxy.rules.pack.pack import Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
-from proxy.rules.reservation import NOTHING, Amounts, Counter, Denial, Measured, Plan, Reservation
-from proxy.rules.returns import Returns
-from proxy.rules.shown_limits import shown
+from proxy.rules.quotas.lease_pool import AnyLease, LeasePool
+from proxy.rules.quotas.leases import Refusal, take_each
+from proxy.rules.quotas.reservation import NOTHING, Amounts, Counter, Denial, Measured, Plan, Reservation
+from proxy.rules.quotas.returns import Returns
+from proxy.rules.quotas.shown_limits import shown
 from proxy.store.base import Store
 
 _PLANS_LIMIT = 10_000  # some 3 kB each

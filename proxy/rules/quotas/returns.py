@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from proxy.clock import Clock
 from proxy.errors import StoreAway, StoreRefused, StoreUnavailable
-from proxy.rules.store_time import StoreTime
+from proxy.rules.quotas.store_time import StoreTime
 from proxy.store.base import REMEMBERED_MS, Credit, Store
 
 _PAUSE_S = 0.05

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, Protocol
 
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.rules.leases import Lease, Question, Reply
+from proxy.rules.quotas.leases import Lease, Question, Reply
 
 
 class StandIn(Protocol[Reply]):

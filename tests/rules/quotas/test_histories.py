@@ -15,8 +15,8 @@ from proxy.clock import VirtualClock
 from proxy.exchange import Principal
 from proxy.rules.pack.pack import ClientMessage, Limit, Pack, Quota
 from proxy.rules.pack.words import Measure, Mode, Scope
-from proxy.rules.quotas import Quotas
-from proxy.rules.reservation import Amounts, Reservation
+from proxy.rules.quotas.quotas import Quotas
+from proxy.rules.quotas.reservation import Amounts, Reservation
 from proxy.store.memory import MemoryStore
 
 WINDOW_S = 60
