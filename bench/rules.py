@@ -19,10 +19,10 @@ from bench.traffic import MODEL
 from proxy.detectors import field_table
 from proxy.exchange import Call, Exchange, Principal
 from proxy.keyed.link_names import LinkNames
-from proxy.rules.campaign_book import CampaignBook, Match
+from proxy.rules.campaigns.book import CampaignBook, Match
+from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
 from proxy.rules.engine import Engine
 from proxy.rules.flags.book import FlagBook
-from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import check_pack

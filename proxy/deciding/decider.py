@@ -23,7 +23,7 @@ from proxy.fields import Cost, Fields, FieldTable
 from proxy.keyed.issued_ids import IssuedIds
 from proxy.keyed.sealed_reasoning import SealedReasoning
 from proxy.log import get
-from proxy.rules.containment import Containment
+from proxy.rules.campaigns.containment import Containment
 from proxy.rules.engine import NO_JUDGEMENT, Engine, Judgement
 from proxy.rules.pack.pack import Rung
 from proxy.rules.quotas.reservation import NO_PLAN, Amounts, Denial, Plan, Reservation

@@ -23,9 +23,9 @@ from proxy.errors import StoreUnavailable
 from proxy.fingerprint.winnow import Fingerprinter
 from proxy.hunting.telling import TOLD_FIELDS
 from proxy.keyed.link_names import LinkNames
-from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.campaign_sync import CampaignSync
-from proxy.rules.containment import Containment
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.containment import Containment
+from proxy.rules.campaigns.sync import CampaignSync
 from proxy.rules.engine import Engine
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.sync import FlagSync

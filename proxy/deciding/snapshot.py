@@ -18,7 +18,7 @@ import orjson
 
 from proxy.auth.key_cache import KEYS_TABLE
 from proxy.files.whole_file import write_whole
-from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE
+from proxy.rules.campaigns.rows import CAMPAIGNS_TABLE, PARTS_TABLE
 from proxy.rules.flags.rows import CONFIRMATIONS_TABLE, FLAGS_TABLE, LIFTS_TABLE
 from proxy.store.base import Row
 

@@ -6,10 +6,10 @@ Law: what the pack says of an entry holds at the moment of publishing; one that 
 from __future__ import annotations
 
 from proxy.hunter.finding import Finding
-from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.campaign_flags import raise_flags
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.flags import raise_flags
+from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
 from proxy.rules.flags.flag import Flags
-from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.pack import Campaign, Pack
 from proxy.rules.pack.words import Mode
 

@@ -30,8 +30,8 @@ from proxy.hunter.finding_rows import (
     with_members,
 )
 from proxy.log import get
-from proxy.rules.campaign_flags import is_of
-from proxy.rules.campaign_store import CampaignStore
+from proxy.rules.campaigns.flags import is_of
+from proxy.rules.campaigns.store import CampaignStore
 from proxy.rules.flags.flag import Flag, FlagKey
 from proxy.rules.flags.store import FlagRegistry
 from proxy.rules.pack.words import Subject

@@ -19,8 +19,8 @@ from proxy.hunter.finding_rows import (
     read_head,
 )
 from proxy.hunting.acting import known_campaign
-from proxy.rules.campaign_flags import raise_flags
-from proxy.rules.campaign_store import CampaignStore
+from proxy.rules.campaigns.flags import raise_flags
+from proxy.rules.campaigns.store import CampaignStore
 from proxy.rules.flags.flag import Flags
 from proxy.rules.pack.pack import Campaign, Pack
 from proxy.rules.pack.words import Mode

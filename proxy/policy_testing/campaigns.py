@@ -8,11 +8,11 @@ from typing import Final
 
 from proxy.keyed.link_names import LinkNames
 from proxy.policy_testing.schema import CampaignFixture
-from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.campaign_flags import raise_flags
-from proxy.rules.containment import Containment
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.containment import Containment
+from proxy.rules.campaigns.flags import raise_flags
+from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
 from proxy.rules.flags.flag import Flags
-from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 

@@ -12,7 +12,7 @@ from proxy.clock import Clock
 from proxy.deciding.snapshot import TABLES, Unusable, digest_of, encoded, write_as_of, write_rows
 from proxy.errors import StoreUnavailable
 from proxy.log import get
-from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE, read_head
+from proxy.rules.campaigns.rows import CAMPAIGNS_TABLE, PARTS_TABLE, read_head
 from proxy.store.base import Row, Store
 
 _TURN_S = 10.0

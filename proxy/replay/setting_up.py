@@ -29,8 +29,8 @@ from proxy.replay.recorded import RecordedJudging
 from proxy.replay.replaying import Stage
 from proxy.replay.summary import Summary
 from proxy.replay.writing import InLines, finding_row
-from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.containment import Containment
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.pack.pack import Pack, hunts

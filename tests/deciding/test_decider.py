@@ -25,9 +25,9 @@ from proxy.errors import StoreUnavailable
 from proxy.exchange import Answered, Call, Exchange, Principal, Text, Usage
 from proxy.fields import Field, FieldTable, Value, When
 from proxy.keyed.link_names import LinkNames
-from proxy.rules.campaign_book import CampaignBook
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.containment import Containment
 from proxy.rules.conditions.condition import AllOf, Comparison, Operator
-from proxy.rules.containment import Containment
 from proxy.rules.engine import Engine
 from proxy.rules.pack.pack import Campaign, ClientMessage, FlagSpec, Limit, Pack, Quota, Rule, Rung, Signal
 from proxy.rules.pack.words import Approval, Measure, Mode, OnError, Scope, Severity, Subject
@@ -36,7 +36,7 @@ from proxy.rules.quotas.reservation import Amounts
 from proxy.steps.intake import understand
 from proxy.store.memory import MemoryStore
 from tests.rules.books import ExactFlags, ExactSignals
-from tests.rules.campaigns import campaign
+from tests.rules.campaigns.known import campaign
 
 ALWAYS = AllOf(())
 DAY_MS = 86_400_000

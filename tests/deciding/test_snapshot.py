@@ -18,13 +18,13 @@ from proxy.deciding.snapshot import Remembered, Unusable, read
 from proxy.errors import StoreUnavailable, Unauthenticated, Unavailable
 from proxy.processes import snapshot_keeper
 from proxy.processes.snapshot_keeper import SnapshotKeeper
-from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE, campaign_rows
-from proxy.rules.campaign_store import CampaignStore
+from proxy.rules.campaigns.known import KnownCampaign
+from proxy.rules.campaigns.rows import CAMPAIGNS_TABLE, PARTS_TABLE, campaign_rows
+from proxy.rules.campaigns.store import CampaignStore
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.flag import Flag, FlagKey, World
 from proxy.rules.flags.rows import FLAGS_TABLE, Lift, flag_row, lift_row
 from proxy.rules.flags.sync import FlagSync
-from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack.words import Subject
 from proxy.store.base import FEED_ROWS, Row
 from proxy.store.memory import MemoryStore

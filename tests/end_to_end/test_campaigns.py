@@ -15,11 +15,11 @@ from proxy.exchange import Text
 from proxy.files.data_folder import socket_path
 from proxy.fingerprint.winnow import Fingerprinter
 from proxy.keyed.link_names import LinkNames
-from proxy.rules.campaign_flags import raise_flags
-from proxy.rules.campaign_store import CampaignStore
+from proxy.rules.campaigns.flags import raise_flags
+from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
+from proxy.rules.campaigns.store import CampaignStore
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.sync import FlagSync
-from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import load_pack
 from proxy.secrets import Purpose, load_or_create_master

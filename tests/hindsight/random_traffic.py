@@ -30,13 +30,13 @@ from proxy.fields import Value
 from proxy.fingerprint.winnow import Fingerprinter
 from proxy.keyed.link_names import LinkNames
 from proxy.packs.archive import Note, PackArchive
-from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.campaign_flags import raise_flags
-from proxy.rules.containment import Containment
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.containment import Containment
+from proxy.rules.campaigns.flags import raise_flags
+from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
 from proxy.rules.engine import Engine
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.flag import Lifted
-from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
 from proxy.rules.pack.words import Mode
 from proxy.rules.pack_file.loading import check_pack
 from proxy.rules.quotas.quotas import Quotas

@@ -35,8 +35,8 @@ from proxy.hunting.core import Kind
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import hunting
 from proxy.hunting.telling import EVENTS_STREAM
-from proxy.rules import campaign_rows
-from proxy.rules.campaign_store import CampaignStore
+from proxy.rules.campaigns import rows as campaign_rows
+from proxy.rules.campaigns.store import CampaignStore
 from proxy.rules.flags.flag import Flag, FlagKey, World
 from proxy.rules.flags.rows import flag_row
 from proxy.rules.flags.store import FlagRegistry
@@ -48,7 +48,7 @@ from proxy.telemetry.snapshot import Snapshot
 from tests.hunter.events import event
 from tests.hunting.fake_hunt import QUICK, FakeHunt, pack
 from tests.rig.valkey import Valkey, command
-from tests.rules.campaigns import campaign
+from tests.rules.campaigns.known import campaign
 
 YEAR = 366 * 86_400.0
 SLOW = Pace(judge=0.05, checkpoint=1000.0, poll=0.01)  # makes nothing safe but what is new

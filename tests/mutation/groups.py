@@ -88,7 +88,7 @@ GROUPS: Mapping[str, Group] = {
             "rules/conditions/reading",
             "rules/explain",
         ),
-        "rules/containment": ("rules/containment", "deciding/decider"),
+        "rules/campaigns/containment": ("rules/campaigns/containment", "deciding/decider"),
         "rules/engine": ("rules/engine", "rules/explain", "deciding/decider"),
         "rules/flags/book": ("rules/flags/book", "rules/flags/sync"),
         "rules/flags/flag": ("rules/flags/book", "rules/flags/sync", "rules/engine"),

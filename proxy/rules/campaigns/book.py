@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from proxy.exchange import Principal
 from proxy.keyed.link_names import LinkNames
-from proxy.rules.known_campaign import KnownCampaign
+from proxy.rules.campaigns.known import KnownCampaign
+from proxy.rules.campaigns.template_index import TemplateIndex
 from proxy.rules.pack.pack import Contain
-from proxy.rules.template_index import TemplateIndex
 
 CAMPAIGNS_MAX = 1_000
 # Eight of the largest campaigns known, which had 25,000 accounts; at about 250 bytes each.

@@ -10,16 +10,16 @@ import pytest
 from proxy.exchange import NO_TIES, Call, Exchange, Principal, Ties
 from proxy.fingerprint.winnow import Prints
 from proxy.keyed.link_names import LinkNames
-from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.campaign_flags import raise_flags
-from proxy.rules.containment import Containment
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.containment import Containment
+from proxy.rules.campaigns.flags import raise_flags
+from proxy.rules.campaigns.known import KnownCampaign
 from proxy.rules.flags.book import FLAGS_MAX, FlagBook
 from proxy.rules.flags.flag import Flag, World
-from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack.pack import Campaign, Contain, FlagSpec, Pack
 from proxy.rules.pack.words import Mode, Subject
 from tests.rules.books import ExactFlags
-from tests.rules.campaigns import DAY_S, NAMES_KEY, NOW, caller, campaign, prints, sample, template
+from tests.rules.campaigns.known import DAY_S, NAMES_KEY, NOW, caller, campaign, prints, sample, template
 from tests.rules.test_engine import LADDER, TABLE, Bench
 from tests.rules.test_engine import pack as engine_pack
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from proxy.rules.campaigns.known import KnownCampaign
 from proxy.rules.engine import capped
 from proxy.rules.flags.flag import Flag, Flags, World
-from proxy.rules.known_campaign import KnownCampaign
 from proxy.rules.pack.pack import Campaign
 from proxy.rules.pack.words import Mode, Subject
 

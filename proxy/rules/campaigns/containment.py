@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from proxy.exchange import Exchange, Ties
-from proxy.rules.campaign_book import CampaignBook, Match
+from proxy.rules.campaigns.book import CampaignBook, Match
 from proxy.rules.engine import capped
 from proxy.rules.pack.pack import Contain, Pack
 from proxy.rules.pack.words import Mode

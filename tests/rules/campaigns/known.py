@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy.exchange import Principal
-from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
+from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
 
 DAY_S = 86_400
 NOW = 1_790_000_000.0

@@ -17,26 +17,28 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
 from proxy.keyed.link_names import LinkNames
-from proxy.rules import campaign_book, campaign_rows, campaign_sync
-from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.campaign_rows import (
+from proxy.rules.campaigns import book as campaign_book
+from proxy.rules.campaigns import rows as campaign_rows
+from proxy.rules.campaigns import sync as campaign_sync
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
+from proxy.rules.campaigns.rows import (
     CAMPAIGNS_TABLE,
     PARTS_TABLE,
     composed,
     read_head,
     read_part,
 )
-from proxy.rules.campaign_rows import (
+from proxy.rules.campaigns.rows import (
     campaign_rows as rows_of,
 )
-from proxy.rules.campaign_store import CampaignStore
-from proxy.rules.campaign_sync import CampaignSync
-from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
+from proxy.rules.campaigns.store import CampaignStore
+from proxy.rules.campaigns.sync import CampaignSync
 from proxy.store.base import FEED_ROWS, Row, Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
-from tests.rules.campaigns import NAMES_KEY, NOW, campaign, prints, sample, template
+from tests.rules.campaigns.known import NAMES_KEY, NOW, campaign, prints, sample, template
 
 
 class Settable(VirtualClock):

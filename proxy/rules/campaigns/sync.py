@@ -14,9 +14,9 @@ import asyncio
 from collections.abc import Sequence
 
 from proxy.clock import Clock
-from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE, Part, composed, read_head, read_part
-from proxy.rules.known_campaign import KnownCampaign
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.known import KnownCampaign
+from proxy.rules.campaigns.rows import CAMPAIGNS_TABLE, PARTS_TABLE, Part, composed, read_head, read_part
 from proxy.store.base import Store
 from proxy.store.feed_follower import follow_feed
 

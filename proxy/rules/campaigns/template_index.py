@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.rules.known_campaign import KnownTemplate
+from proxy.rules.campaigns.known import KnownTemplate
 
 
 class TemplateIndex:

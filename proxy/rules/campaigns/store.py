@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from proxy.rules.campaign_rows import CAMPAIGNS_TABLE, PARTS_TABLE, Head, campaign_rows, composed, read_head, read_part
-from proxy.rules.known_campaign import KnownCampaign
+from proxy.rules.campaigns.known import KnownCampaign
+from proxy.rules.campaigns.rows import CAMPAIGNS_TABLE, PARTS_TABLE, Head, campaign_rows, composed, read_head, read_part
 from proxy.store.base import Row, Store
 
 # In one script: exchanges wait in the same line, so the server is busy with it for a few hundred microseconds.

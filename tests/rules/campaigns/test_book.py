@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from proxy.keyed.link_names import LinkNames
-from proxy.rules import campaign_book
-from proxy.rules.campaign_book import CampaignBook
-from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
+from proxy.rules.campaigns import book as campaign_book
+from proxy.rules.campaigns.book import CampaignBook
+from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
+from proxy.rules.campaigns.template_index import TemplateIndex
 from proxy.rules.pack.pack import Contain
-from proxy.rules.template_index import TemplateIndex
-from tests.rules.campaigns import DAY_S, NAMES_KEY, NOW, caller, campaign, prints, sample, template
+from tests.rules.campaigns.known import DAY_S, NAMES_KEY, NOW, caller, campaign, prints, sample, template
 
 NAMES = LinkNames(NAMES_KEY)
 MONTH = Contain(30 * DAY_S * 1000, ())

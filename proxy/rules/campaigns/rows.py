@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from proxy.rules.known_campaign import KnownCampaign, KnownTemplate
+from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
 from proxy.rules.row_values import read_value, written
 from proxy.store.base import Row
 
