@@ -1,1 +1,1 @@
-"""The policy language: packs and their checks, conditions, signals, flags, campaigns, the ladder, engine and quotas."""
+"""The policy language: at the top the engine, the ladder, and what explains, compares and nudges; else by room."""

@@ -18,7 +18,7 @@ _MAX_SCORE = 1_000  # of a flag
 _MAX_RUNG_SCORE = 100_000
 _SUBJECTS = tuple(subject.value for subject in Subject)
 
-# What `proxy.rules.pack_file.json_schema` completes from the tables of fields and actions.
+# What `json_schema` completes from the tables of fields and actions.
 Match = Annotated[Any, WithJsonSchema({"x-completed": "Condition"})]
 SignalMatch = Annotated[Any, WithJsonSchema({"x-completed": "SignalCondition"})]
 Action = Annotated[Any, WithJsonSchema({"x-completed": "Action"})]
