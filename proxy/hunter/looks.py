@@ -16,7 +16,7 @@ from proxy.hunter.suspects import Suspect
 from proxy.hunter.texts import Texts, uses_of_habits
 
 _GROWTH = 50
-_SMALL = 10_000  # uses of prints: some two hundred exchanges
+_SMALL = 100_000  # uses of prints: some two thousand exchanges
 
 
 class _Look(NamedTuple):

@@ -13,6 +13,7 @@ import pytest
 from proxy.hunter import hunt as hunt_module
 from proxy.hunter import ledger as ledger_module
 from proxy.hunter import links as links_module
+from proxy.hunter import looks as looks_module
 from proxy.hunter import postings as postings_module
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
@@ -243,7 +244,11 @@ def replace_at(event: Event, at: float) -> Event:
     return event._replace(at=at, account="newcomer")
 
 
-def test_without_terms_nothing_is_judged_and_other_terms_take_effect(world: World) -> None:
+@pytest.mark.parametrize("small", [0, 100_000], ids=["looked at when they have grown", "looked at in each round"])
+def test_without_terms_nothing_is_judged_and_other_terms_take_effect(
+    world: World, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(looks_module, "_SMALL", small)
     hunt = Hunt(())
     hunt.see(in_order(world))
     assert hunt.judge(_END) == []
