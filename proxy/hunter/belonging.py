@@ -28,9 +28,6 @@ _POOL_LEAST = 4  # values in common; one or two are an office or an agency
 _STRANGE = 1.5
 _SENT_TWICE, _SENT_OFTEN = 1.5, 4.0
 _SPARED_MOST = 10_000
-# Who sent little is hardly known, and fits narrowly whatever he is: without him the rest look even. So where most who
-# send the text belong, all count for how even they are who belong more likely than not.
-_OPEN = 0.0
 
 
 def who_belongs(
@@ -129,8 +126,7 @@ def _members(group: Suspect, used: Texts, accounts: Accounts, usual: Background)
     strangers = candidates[~chosen & (((fits < _STRANGE) & (sent >= _SENT_TWICE)) | (sent >= _SENT_OFTEN))]
     volume = sum(tie.weights for tie in ties if tie.trait == VOLUME)
     how_much = accounts.rows["exchanges"][candidates] if uses is None else used.sent_by(candidates)
-    mostly = 2 * int(np.count_nonzero(chosen)) >= len(candidates)
-    alike = fits - volume >= (_OPEN if mostly else LEAST)
+    alike = fits - volume >= LEAST
     pool = len(candidates) if used.joins else group.among
     strangers = strangers[:_SPARED_MOST]
     return Named(group, used, candidates, pool, ties, candidates[alike], how_much[alike], strangers).of(chosen)

@@ -23,7 +23,7 @@ class Case:
     uses: Floats  # of the case's prints by each member, in exchanges
     repeated: Floats  # of each member: how many of its exchanges have one and the same part of the text
     has_text: bool
-    alike: Numbers  # the accounts that belong, or may, by all but how much they send
+    alike: Numbers  # the accounts that belong by all but how much they send
     sent: Floats  # the exchanges of each of these
     pool: int  # how many accounts they were chosen among
     outsiders: float  # the share of ordinary accounts that use its prints as the members do

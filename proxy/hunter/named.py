@@ -22,7 +22,7 @@ class Named(NamedTuple):
     members: Numbers
     pool: int  # how many accounts they were chosen among
     ties: list[Tie]  # of the members
-    alike: Numbers  # those who belong, or may, by all but their volume
+    alike: Numbers  # those who belong by all but their volume
     sent: Floats  # the exchanges of each of these
     strangers: Numbers  # those who sent the text more than once and do not belong
     fresh: bool = True  # looked at in this round

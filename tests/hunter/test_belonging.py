@@ -19,7 +19,7 @@ from proxy.hunter.named import Named
 from proxy.hunter.suspects import Suspect, Suspects
 from proxy.hunter.suspicions import Suspicion
 from proxy.hunter.texts import Texts
-from tests.hunter.test_evidence import _DAY_S, _MEMBERS, _NOW, _Scene
+from tests.hunter.test_evidence import _MEMBERS, _NOW, _Scene
 from tests.hunting.fake_hunt import finding as some_finding
 
 _ACCOUNTS = 100
@@ -158,22 +158,3 @@ def test_who_merely_sends_a_public_text_that_a_campaign_sends_too_is_no_part_of_
     (group,) = suspects
     assert group.keys == {1, 2}
     assert sorted(group.core) == sorted(scene.members)
-
-
-@pytest.mark.parametrize(("others", "alike"), [(0, _MEMBERS), (10, _MEMBERS), (60, _MEMBERS - 4)])
-def test_of_whom_it_is_open_counts_for_how_even_they_are_where_most_who_send_the_text_belong(
-    others: int, alike: int
-) -> None:
-    long_ago = _NOW - 100 * _DAY_S
-    scene = _Scene(lambda n: {"each": 4, "opened": long_ago} if n < 4 else {"output_tokens": 3000})
-    users = np.concatenate([scene.members, np.arange(0, 2 * others, 2, dtype=np.int32)])
-    times = np.where(np.isin(users, scene.members), scene.accounts.rows["exchanges"][users], 1)
-    sent = np.repeat(users, times)
-    at, tenants = np.full(len(sent), _NOW), scene.accounts.rows["tenant"]
-    scene.postings.see(np.ones(len(sent), np.uint64), sent, at, tenants)
-    suspects = Suspects()
-    heard = [Suspicion(20.0, 1, scene.members, len(users))]
-    suspects.hear(heard, len(scene.accounts), LEAST_ACCOUNTS, _NOW, scene.accounts.name)
-    (named,) = who_belongs(suspects, Looks(), scene.postings, scene.accounts, scene.usual)
-    assert len(named.members) == _MEMBERS - 4
-    assert len(named.alike) == len(named.sent) == alike
