@@ -32,7 +32,7 @@ from proxy.hunter.links import LINKS_MOST, Links
 from proxy.hunter.looks import Looks
 from proxy.hunter.named import Named
 from proxy.hunter.postings import PAIRS_MOST, Postings, followed
-from proxy.hunter.reporting import LookedAt, report, tells_more
+from proxy.hunter.reporting import LookedAt, overdue, report, tells_more
 from proxy.hunter.suspects import Suspects
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
 from proxy.hunter.terms import LIKELY, Going, Terms, first_met
@@ -188,6 +188,9 @@ class Hunt:
 
     def _look_closer(self, usual: Background, honest: np.ndarray, now: float) -> Iterator[Finding]:
         """Ask of every group who belongs to it, and weigh the evidence, but of those who were said to be honest."""
+        self._looks.renew(
+            self._suspects, lambda told: overdue(told, self._terms, now), self._postings, self._accounts
+        )
         named = who_belongs(self._suspects, self._looks, self._postings, self._accounts, usual)
         known = Known((one for one in named if one.group.finding is not None), len(self._accounts), usual)
         owner = np.full(len(self._accounts), -1)

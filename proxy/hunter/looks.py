@@ -1,15 +1,17 @@
 """What the last look at each group found, and which groups have to be looked at again.
 
 A look takes time that grows with what a group sends. A small group is looked at in every round; a large one when it has
-grown by a fiftieth, so that each of its exchanges pays for the look at fifty. Now and then all are looked at, since
-what is usual changes too.
+grown by a fiftieth, so that each of its exchanges pays for the look at fifty. A finding that goes on is looked at also
+when it has to be told again; and now and then all are, since what is usual changes too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from proxy.hunter.accounts import Accounts
+from proxy.hunter.finding import Finding
 from proxy.hunter.named import Named
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspects import Suspect
@@ -30,10 +32,23 @@ class Looks:
 
     def __init__(self) -> None:
         self._last: dict[str, _Look] = {}
+        self._overdue: dict[str, Finding] = {}  # what was looked at when it should have been told again, as told then
 
     def forget(self) -> None:
         """Let every group be looked at again."""
-        self._last = {}
+        self._last, self._overdue = {}, {}
+
+    def renew(
+        self, groups: Iterable[Suspect], overdue: Callable[[Finding], bool], postings: Postings, accounts: Accounts
+    ) -> None:
+        """Let findings that should have been told again by now be looked at, once each, if they go on."""
+        for group in groups:
+            last, told = self._last.get(group.id), group.finding
+            if last is None or told is None or self._overdue.get(group.id) is told or not overdue(told):
+                continue
+            if _size(group, postings, accounts) > last.size:
+                self._overdue[group.id] = told
+                del self._last[group.id]
 
     def due(self, group: Suspect, postings: Postings, accounts: Accounts) -> bool:
         """Tell whether a group has to be looked at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -62,10 +63,16 @@ def tells_more(case: Case, terms: Terms, spared: frozenset[str], before: Finding
         return True
     if case.ended <= before.last_at:
         return False
-    # Not only later: it may have been told by a clock that was ahead.
-    if abs(now - before.updated_at) >= min(_TOLD_EVERY_S, _LASTED * terms.lasts_s):
+    if overdue(before, [terms], now):
         return True
     return round(float(_shares(case).sum())) >= (1 + _GROWN) * before.exposure.exchanges
+
+
+def overdue(told: Finding, entries: Sequence[Terms], now: float) -> bool:
+    """Tell whether a finding was told so long ago that it has to be told again, if it goes on."""
+    lasts_s = min((terms.lasts_s for terms in entries if terms.rule == told.rule), default=math.inf)
+    # Not only later: it may have been told by a clock that was ahead.
+    return abs(now - told.updated_at) >= min(_TOLD_EVERY_S, _LASTED * lasts_s)
 
 
 def report(

@@ -302,6 +302,18 @@ def test_while_it_goes_on_a_finding_is_told_again_before_its_flags_end(world: Wo
     assert len(times) > 1
 
 
+@pytest.mark.parametrize("lasts_s", [HOUR_S / 2, HOUR_S])
+def test_a_large_finding_is_told_again_before_its_flags_end_however_little_it_grows(
+    world: World, monkeypatch: pytest.MonkeyPatch, lasts_s: float
+) -> None:
+    monkeypatch.setattr(looks_module, "_SMALL", 0)
+    every_s = HOUR_S / 12
+    hunt = Hunt([TERMS[0]._replace(lasts_s=lasts_s)])
+    told = run(in_order(world), hunt=hunt, every_s=every_s).told
+    times = [finding.updated_at for _, finding in told]
+    assert max(later - earlier for earlier, later in pairwise(times)) <= lasts_s / 2 + 2 * every_s
+
+
 def test_whoever_was_dismissed_is_not_named_again_for_what_most_others_do_as_well() -> None:
     world = _world(1, without_cards)  # 200 others have their card
     (told,) = run(in_order(world), every_s=_EVERY_S, until=_END).hunt.findings.values()
