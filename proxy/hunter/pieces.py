@@ -122,7 +122,7 @@ def _drawn(accounts: Numbers, questions: NDArray[np.intp], at: NDArray[np.floati
     Whoever works through a list tries a question until he is done with it, and may begin anew when he is through. So
     one in ten exchanges would be a lot for what he goes back to, and so is half of what chance would bring.
     """
-    order = np.lexsort((at, accounts))
+    order = np.lexsort((questions, at, accounts))
     who, what = accounts[order].astype(np.int64), questions[order]
     _, firsts = np.unique(who << 32 | what, return_index=True)
     new = np.zeros(len(order), np.bool_)

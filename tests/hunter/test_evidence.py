@@ -329,6 +329,18 @@ def test_who_comes_back_to_a_question_and_then_goes_on_to_new_ones_works_through
     assert not one_list(case), "as chance has it"
 
 
+def test_in_which_order_exchanges_of_one_moment_are_told_makes_no_list_of_what_is_none() -> None:
+    case = _Scene(each=24).case()
+    rows, order = case.rows, np.argsort(case.rows["account"], kind="stable")
+    rows["at"][order] = _NOW - _DAY_S + 600 * np.tile(np.arange(24) // 2, _MEMBERS)
+    there_and_back = 3 * np.repeat(np.arange(6), 4) + np.tile([0, 1, 0, 2], 6)
+    found = []
+    for told in (there_and_back, there_and_back.reshape(6, 4)[:, [1, 0, 0, 3]].ravel()):
+        rows["question"][order] = 1 + np.tile(told, _MEMBERS)
+        found.append(one_list(case))
+    assert found[0] == found[1]
+
+
 def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
     scene = _Scene(each=12)
     case = scene.case()
