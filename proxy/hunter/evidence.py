@@ -9,7 +9,8 @@ Laws:
   that, but once: all that it asks for besides is the same text's. Who pays for all of them with one card
   hides little: that they are even is explained by that occasion (a school), and that they do not rest in part (jobs).
 - Who uses one tool, whose client hardly anybody else has, may be even for its sake, and call from its servers: that is
-  one place then, and evenness counts only once they were seen to work on at night.
+  one place then, and evenness counts only once they were seen to work on at night. It is so too of those to whom
+  chance deals out the questions of one pool, as a quiz does, or one who has each of them answered many times.
 - Who rests at hours of his own, as people of many countries do, is even by himself, and together they seem not to rest:
   then neither counts. Nor does either of who all act at the same few moments, by a clock or a feed that each has.
 - How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
@@ -117,10 +118,10 @@ def weigh(case: Case) -> list[Evidence]:
 def _dealt_out(entry: Evidence, found: Sequence[Evidence], one_tool: bool, rests: float) -> bool:
     """Tell whether that they send evenly, or at all hours, may be the work of one hand.
 
-    It is not of those who each rest at hours of their own, nor of those who all act at once; and the users of one tool
-    are not before they were seen to go on.
+    It is not of those who each rest at hours of their own, nor of those who all act at once. And of the users of one
+    tool, and how evenly those send whose questions chance deals out, it is not before they were seen to go on.
     """
-    if not one_tool:
+    if not one_tool and not entry.numbers.get("drawn"):
         return rests < _UNHEARD
     surely = entry.family != "volume" or (entry.weight >= _SURELY_EVEN and works_on(found))
     return surely and rests <= -SUSPICIOUS
@@ -134,6 +135,8 @@ def _excused(entry: Evidence, one_tool: bool, rests: float) -> Evidence:
         why = "but all at the same moments"
     elif rests >= _UNHEARD:
         why = "but each at hours of his own"
+    elif entry.numbers.get("drawn"):
+        why = "as those may whom chance asks the questions of one pool"
     else:
         why = "as those are who were chosen for being alike"
     return entry._replace(sentence=entry.sentence.replace(BY_TURNS, why))

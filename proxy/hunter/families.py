@@ -22,7 +22,7 @@ from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats, beyond, dealt_out, excess, excess_of
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
-from proxy.hunter.pieces import exchanges_in_a_sitting, have_served, one_list
+from proxy.hunter.pieces import drawn, exchanges_in_a_sitting, have_served, one_list
 from proxy.hunter.pools import pools
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
@@ -144,7 +144,7 @@ def even_volume(case: Case) -> list[Evidence]:
     # Of those who fit however much they send: members are chosen by that as well, and would be even for it.
     if not len(case.alike):
         return []
-    compared = np.ones(len(case.alike), np.bool_)
+    compared, listed = np.ones(len(case.alike), np.bool_), False
     there, counts = _there(case), _at_least_one(case.sent)
     weight = dealt_out(counts, case.usual.shape, there)
     if weight < 0 and not (served := have_served(case)).all():
@@ -153,14 +153,16 @@ def even_volume(case: Case) -> list[Evidence]:
     if weight > 0:
         sittings = _at_least_one((case.sent / exchanges_in_a_sitting(case))[compared])
         weight = min(weight, dealt_out(sittings, case.usual.shape, there))
-        if weight <= 0 or one_list(case):
+        listed = weight > 0 and one_list(case)
+        if weight <= 0 or (listed and not drawn(case)):
             return []
     mean, spread = float(counts.mean()), float(counts.std())
     told = f"evenly, {BY_TURNS}" if weight > 0 else "unevenly, as people do"
     how = told if weight else "too few to tell how evenly"
     since = ", for the time that each was open" if weight > 0 and there.min() < 1 else ""
     sentence = f"They send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}{since}."
-    return [Evidence("volume", weight, sentence, {"mean": mean, "deviation": spread, "even": weight})]
+    numbers = {"mean": mean, "deviation": spread, "even": weight, "drawn": float(listed)}
+    return [Evidence("volume", weight, sentence, numbers)]
 
 
 def _at_least_one(sent: Floats) -> NDArray[np.int64]:

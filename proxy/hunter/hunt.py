@@ -188,9 +188,7 @@ class Hunt:
 
     def _look_closer(self, usual: Background, honest: np.ndarray, now: float) -> Iterator[Finding]:
         """Ask of every group who belongs to it, and weigh the evidence, but of those who were said to be honest."""
-        self._looks.renew(
-            self._suspects, lambda told: overdue(told, self._terms, now), self._postings, self._accounts
-        )
+        self._looks.renew(self._suspects, lambda told: overdue(told, self._terms, now), self._postings, self._accounts)
         named = who_belongs(self._suspects, self._looks, self._postings, self._accounts, usual)
         known = Known((one for one in named if one.group.finding is not None), len(self._accounts), usual)
         owner = np.full(len(self._accounts), -1)

@@ -83,25 +83,49 @@ def one_list(case: Case) -> bool:
     That makes them even without anybody who deals out work; and work that is dealt out is divided.
     """
     questions, accounts = case.rows["question"], case.rows["account"]
-    least = _ON_A_LIST * len(case.members)
-    asked = np.flatnonzero(questions != 0)
-    stay = _begun(case, questions[asked], case.rows["at"][asked])
-    begun = int(stay.sum()) > _HALF * len(questions)
-    if begun:
-        asked = asked[stay]
-    else:
-        # A question that so many ask stands in as many rows, and so do all together that are alike in some bits.
-        alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)
-        asked = asked[(np.bincount(alike, minlength=1) >= least)[alike]]
+    asked, begun = _of_a_list(case)
     values, place = np.unique(questions[asked], return_inverse=True)
-    if _drawn(accounts[asked], place, case.rows["at"][asked]):
-        return False
     pairs = distinct(place.astype(np.int64) << 32 | accounts[asked])
     listed = _works_through(accounts[asked], pairs & _ACCOUNT)[accounts[asked]]
     if not begun:
         askers = np.bincount(pairs >> 32, minlength=len(values))
-        listed &= (askers >= least)[place]
+        listed &= (askers >= _ON_A_LIST * len(case.members))[place]
     return bool(listed.sum() > _HALF * len(questions))
+
+
+def drawn(case: Case) -> bool:
+    """Tell whether chance deals out to each what may be on one list: he comes back to it, and then goes on to new ones.
+
+    Whoever works through a list tries a question until he is done with it, and may begin anew when he is through. So
+    one in ten exchanges would be a lot for what he goes back to, and so is half of what chance would bring.
+    """
+    asked, _ = _of_a_list(case)
+    _, questions = np.unique(case.rows["question"][asked], return_inverse=True)
+    accounts = case.rows["account"][asked].astype(np.int64)
+    order = np.lexsort((questions, case.rows["at"][asked], accounts))
+    who, what = accounts[order], questions[order]
+    _, firsts = np.unique(who << 32 | what, return_index=True)
+    new = np.zeros(len(order), np.bool_)
+    new[firsts] = True
+    stays = (np.diff(who, prepend=-1) == 0) & (np.diff(what, prepend=-1) == 0)
+    ends = np.zeros(int(who.max(initial=0)) + 1, np.int64)
+    np.maximum.at(ends, who[new], np.flatnonzero(new))  # where each asks the last one that is new to him
+    back = int((~new & ~stays & (np.arange(len(order)) < ends[who])).sum())
+    times, pool = np.bincount(who), max(2, int(what.max(initial=0)) + 1)
+    by_chance = float((times + pool * np.expm1(times * np.log1p(-1 / pool))).sum())
+    return back > max(_HALF * by_chance, _OFTEN * len(order))
+
+
+def _of_a_list(case: Case) -> tuple[NDArray[np.intp], bool]:
+    """Return the rows of what may be asked from one list, and whether they are at its beginning."""
+    questions = case.rows["question"]
+    asked = np.flatnonzero(questions != 0)
+    stay = _begun(case, questions[asked], case.rows["at"][asked])
+    if int(stay.sum()) > _HALF * len(questions):
+        return asked[stay], True
+    # A question that so many ask stands in as many rows, and so do all together that are alike in some bits.
+    alike = (questions[asked] >> _ALL_BUT_BITS).astype(np.int64)
+    return asked[(np.bincount(alike, minlength=1) >= _ON_A_LIST * len(case.members))[alike]], False
 
 
 def _begun(case: Case, questions: NDArray[np.uint64], at: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
@@ -114,26 +138,6 @@ def _begun(case: Case, questions: NDArray[np.uint64], at: NDArray[np.floating[An
     stay = np.intersect1d(questions[later], questions[~later])
     found: NDArray[np.bool_] = np.isin(questions, stay) & (len(stay) <= len(case.members))
     return found
-
-
-def _drawn(accounts: Numbers, questions: NDArray[np.intp], at: NDArray[np.floating[Any]]) -> bool:
-    """Tell whether each is dealt the questions of a pool by chance: he comes back to one, and then goes on to new ones.
-
-    Whoever works through a list tries a question until he is done with it, and may begin anew when he is through. So
-    one in ten exchanges would be a lot for what he goes back to, and so is half of what chance would bring.
-    """
-    order = np.lexsort((questions, at, accounts))
-    who, what = accounts[order].astype(np.int64), questions[order]
-    _, firsts = np.unique(who << 32 | what, return_index=True)
-    new = np.zeros(len(order), np.bool_)
-    new[firsts] = True
-    stays = (np.diff(who, prepend=-1) == 0) & (np.diff(what, prepend=-1) == 0)
-    ends = np.zeros(int(who.max(initial=0)) + 1, np.int64)
-    np.maximum.at(ends, who[new], np.flatnonzero(new))  # where each asks the last one that is new to him
-    back = int((~new & ~stays & (np.arange(len(order)) < ends[who])).sum())
-    times, pool = np.bincount(who), max(2, int(what.max(initial=0)) + 1)
-    by_chance = float((times + pool * np.expm1(times * np.log1p(-1 / pool))).sum())
-    return back > max(_HALF * by_chance, _OFTEN * len(order))
 
 
 def _works_through(accounts: Numbers, by_question: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -382,6 +382,14 @@ def outage(world: World) -> None:
             world.ask(who, at, ("outage", 24), question=f"again-{n}-{number // 5}", output=1)
 
 
+def quiz(world: World) -> None:
+    """A quiz of this month in one country, of forty questions, of which chance asks all about as many a day."""
+    for n in range(60):
+        who = world.account(f"quiz-{n}", opened=START - DAY_S * 30 * float(world.rng.random()), agent="sdk-a")
+        for at in world.by_day(14, 1):
+            world.ask(who, at, ("quiz", 22), question=f"quiz-{world.rng.integers(40)}")
+
+
 def nothing(_: World) -> None:
     """Nobody but those who are always there."""
 
@@ -417,6 +425,7 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     rollout,
     daily,
     freelancers,
+    quiz,
 )
 # Who is set off by a clock, by a feed, or by what is down, all at once.
 AT_ONCE = (crontab, feed, outage)

@@ -24,7 +24,7 @@ from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
-from proxy.hunter.pieces import at_once, exchanges_in_a_sitting, have_served, one_list, rest_apart
+from proxy.hunter.pieces import at_once, drawn, exchanges_in_a_sitting, have_served, one_list, rest_apart
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
@@ -316,20 +316,21 @@ def test_a_list_is_one_from_its_beginning_only_if_what_is_asked_was_asked_earlie
     assert not one_list(case)
 
 
-def test_who_comes_back_to_a_question_and_then_goes_on_to_new_ones_works_through_no_list() -> None:
+def test_chance_deals_out_questions_where_each_comes_back_to_one_and_then_goes_on_to_new_ones() -> None:
     case = _Scene(each=24).case()
     rows, order = case.rows, np.lexsort((case.rows["at"], case.rows["account"]))
     rows["question"][order] = 1 + np.tile([*range(12), *range(12)], _MEMBERS)
-    assert one_list(case), "through it a second time"
+    assert one_list(case)
+    assert not drawn(case), "through it a second time"
     rows["question"][order] = 1 + np.tile(np.arange(24) // 2, _MEMBERS)
-    assert one_list(case), "two tries of each"
+    assert not drawn(case), "two tries of each"
     rows["question"][order] = 1 + np.tile([0, 1, 0, 1, 2, *range(2, 21)], _MEMBERS)
-    assert one_list(case), "once in a while"
+    assert not drawn(case), "once in a while"
     rows["question"][order] = 1 + np.random.default_rng(1).integers(24, size=len(order))
-    assert not one_list(case), "as chance has it"
+    assert drawn(case), "as chance has it"
 
 
-def test_in_which_order_exchanges_of_one_moment_are_told_makes_no_list_of_what_is_none() -> None:
+def test_in_which_order_exchanges_of_one_moment_are_told_says_nothing_of_chance() -> None:
     case = _Scene(each=24).case()
     rows, order = case.rows, np.argsort(case.rows["account"], kind="stable")
     rows["at"][order] = _NOW - _DAY_S + 600 * np.tile(np.arange(24) // 2, _MEMBERS)
@@ -337,8 +338,18 @@ def test_in_which_order_exchanges_of_one_moment_are_told_makes_no_list_of_what_i
     found = []
     for told in (there_and_back, there_and_back.reshape(6, 4)[:, [1, 0, 0, 3]].ravel()):
         rows["question"][order] = 1 + np.tile(told, _MEMBERS)
-        found.append(one_list(case))
+        found.append(drawn(case))
     assert found[0] == found[1]
+
+
+def test_whose_questions_chance_deals_out_is_even_by_one_hand_only_if_seen_to_work_on() -> None:
+    case = _Scene(each=24).case()
+    case.rows["question"][:] = 1 + np.random.default_rng(1).integers(24, size=len(case.rows["question"]))
+    assert _of("volume", weigh(case)) > 4, "they work on at night"
+    hours = case.rows["at"] % _DAY_S // 3600
+    case.rows["at"][:] -= (hours - 9 - hours % 8) * 3600  # from nine to five
+    assert _of("volume", weigh(case)) == 0
+    assert ": evenly, as those may whom chance asks the questions of one pool, for" in _told("volume", weigh(case))
 
 
 def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
