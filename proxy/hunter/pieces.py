@@ -38,6 +38,7 @@ _NEARLY_LONGEST = 0.95  # of the times from first to last
 # People rest for so many hours of a day, in which they use a thing by so much less often.
 _HOURS, _REST_HOURS, _AT_REST = 24, 8, 0.3
 _SEEN = 8  # accounts by whom it is known whether they come back
+_WAITED_S = 86_400  # from the opening of an account to its first exchange: who has one in order to use it is sooner
 # Moments in which half of the accounts are active, and that are no more of the time than this: what is done then, each
 # does for himself, while work that is dealt out goes to one at a time. What is set off is done at once, or in minutes.
 _MOMENTS_S, _OF_THE_TIME = (60.0, 600.0), 0.25
@@ -186,7 +187,8 @@ def rest_apart(case: Case) -> float:
     cells = distinct(hour_of(rows["at"][place >= 0]) << 32 | place[place >= 0])
     hours, places = cells >> 32, cells & _ACCOUNT
     active = np.bincount(places * _HOURS + hours % _HOURS, minlength=len(only) * _HOURS).reshape(len(only), _HOURS)
-    active = active[_may_rest(hours, places, len(only))].astype(np.float64)
+    opened, first = (case.accounts.rows[name][only] for name in ("opened", "first"))
+    active = active[_may_rest(hours, places, first - opened >= _WAITED_S)].astype(np.float64)
     since = (np.arange(_HOURS) - np.arange(_HOURS)[:, None]) % _HOURS  # of each hour, since each when one may lie down
     awake = np.where(since < _REST_HOURS, _AT_REST, 1.0)
     usual = active.sum(axis=0) / max(1.0, active.sum())
@@ -195,17 +197,18 @@ def rest_apart(case: Case) -> float:
     return min(0.0, apart) if mixed else apart
 
 
-def _may_rest(hours: NDArray[np.int64], places: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
-    """Tell of each of so many whether the hours in which he is not there may be those in which he rests.
+def _may_rest(hours: NDArray[np.int64], places: NDArray[np.int64], waited: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell of each whether the hours in which he is not there may be those in which he rests.
 
-    Given are the hours in which they were there, in order, with who it was. Whoever rests comes back. So if most of
-    those who came a day and a half ago or longer were gone for good before the day was over, they are relieved by
-    others, and it is so of those only who came back.
+    Given are the hours in which they were there, in order, with who it was; and of each whether his account had waited
+    before it was used. Whoever rests comes back. So if most of those who came a day and a half ago or longer had waited
+    and were gone for good before the day was over, they are relieved by others, and it is so of those only who came
+    back. Whoever opens an account and tries a thing at once comes by himself, whether or not he comes again.
     """
-    came, went = np.full(count, np.iinfo(np.int64).max), np.zeros(count, np.int64)
+    came, went = np.full(len(waited), np.iinfo(np.int64).max), np.zeros(len(waited), np.int64)
     np.minimum.at(came, places, hours)
     np.maximum.at(went, places, hours)
-    back = went - came >= _HOURS - _REST_HOURS
+    rests = (went - came >= _HOURS - _REST_HOURS) | ~waited
     known = came <= hours.max(initial=0) - 3 * _HOURS // 2
-    relieved = _SEEN <= int(known.sum()) > 2 * int((known & back).sum())
-    return back if relieved else np.ones(count, np.bool_)
+    relieved = _SEEN <= int(known.sum()) > 2 * int((known & rests).sum())
+    return rests if relieved else np.ones(len(waited), np.bool_)

@@ -321,6 +321,16 @@ def trials(world: World) -> None:
                 world.ask(who, at, ("trial", 24), output=500)
 
 
+def free_days(world: World) -> None:
+    """25 a day, from all over the world, try a product as soon as they have an account, up to a limit, and leave."""
+    for n in range(int(25 * (world.days + 1))):
+        who = world.account(f"free-day-{n}", opened=START + DAY_S * (n / 25 - 1), agent="sdk-a")
+        began = who.opened + HOUR_S * float(world.rng.random())
+        for at in began + 10 * HOUR_S * world.rng.random(max(1, int(world.rng.normal(15, 4)))):
+            if START <= at < START + world.days * DAY_S:
+                world.ask(who, float(at), ("free-day", 22), output=400)
+
+
 def rollout(world: World) -> None:
     """A business park's firms get an assistant on one day: four addresses, and a client that many others use."""
     for n in range(250):

@@ -39,6 +39,7 @@ from tests.hunter.look_alikes import (
     LOOK_ALIKES,
     OCCASIONS,
     branches,
+    free_days,
     graders,
     halls,
     joining,
@@ -196,6 +197,13 @@ def test_people_who_come_one_by_one_come_out_clean(agent: str) -> None:
     outcome = run(in_order(world), every_s=12 * HOUR_S)
     assert outcome.innocent == set()
     assert outcome.surest < _SURE
+
+
+def test_who_tries_a_product_for_a_day_and_leaves_comes_out_clean() -> None:
+    world = World(1, days=4)
+    ordinary(world)
+    free_days(world)
+    assert run(in_order(world)).innocent == set()
 
 
 def test_who_tries_a_prompt_in_one_sitting_and_comes_back_now_and_then_comes_out_clean() -> None:

@@ -416,10 +416,14 @@ def test_who_never_comes_back_does_not_rest() -> None:
     moments = [_NOW + turn * (5 * place // _MEMBERS - 5 + n / 12) for place in range(_MEMBERS) for n in range(12)]
     order = np.argsort(case.rows["account"], kind="stable")
     case.rows["at"][order] = moments
+    accounts = case.accounts.rows
+    accounts["first"][case.members], accounts["opened"][case.members] = _NOW - 3 * _DAY_S, _NOW - 5 * _DAY_S
     assert rest_apart(case) == 0, "each works for half a day, and then the next ones do"
     early = case.rows["at"] < _NOW - 3 * turn
     first_day = replace(case, rows={name: column[early] for name, column in case.rows.items()})
     assert rest_apart(first_day) > 10, "whether they come back is yet to be seen"
+    accounts["opened"][case.members] = _NOW - 3 * _DAY_S - 3600.0
+    assert rest_apart(case) > 10, "each comes by himself, as soon as he has an account"
 
 
 def test_who_has_just_begun_has_yet_to_send_what_others_did() -> None:
