@@ -12,7 +12,8 @@ Laws:
   one place then, and evenness counts only once they were seen to work on at night. It is so too of those to whom
   chance deals out the questions of one pool, as a quiz does, or one who has each of them answered many times.
 - Who rests at hours of his own, as people of many countries do, is even by himself, and together they seem not to rest:
-  then neither counts. Nor does either of who all act at the same few moments, by a clock or a feed that each has.
+  then neither counts. Nor does either of who all act at the same few moments, by a clock or a feed that each has; but
+  of those who ask for what campaigns seek both do once that went on for a day.
 - How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
   campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
 - Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
@@ -85,6 +86,9 @@ _SURELY_EVEN = 5.1  # log 160
 _UNHEARD = 3.0  # log 20
 _UNHEARD_OF_POOL = 1.0
 _POOL_MOST = 6.0  # payment, sign-up and addresses, each
+# An incident or an election night sets off for less than a day whoever asks for what campaigns seek too. To ask for it
+# at the same moments on and on would cost a campaign nothing, and hide it.
+_OF_A_DAY_S, _MOST_ASK = 86_400.0, 0.5
 # By which members are chosen, so that they are alike in it however they were found.
 _NOT_CHOSEN_BY = frozenset({"text", "rhythm", "payload"})
 
@@ -98,7 +102,9 @@ def weigh(case: Case) -> list[Evidence]:
     chosen_by = sum(entry.weight for entry in found if entry.family not in _NOT_CHOSEN_BY and entry.weight > 0)
     left = max(0.0, 1 - ways_to_choose(case.pool, len(case.members)) / chosen_by) if chosen_by else 0.0
     programmed = any(entry.family in _PROGRAM and entry.weight > 0 for entry in found)
-    rests = (math.inf if at_once(case) else rest_apart(case)) if programmed else 0.0
+    seek = any(entry.family in WISHES and entry.numbers["true_of"] >= _MOST_ASK for entry in found)
+    within_s = _OF_A_DAY_S if seek else math.inf
+    rests = (math.inf if at_once(case, within_s) else rest_apart(case)) if programmed else 0.0
     weighed: list[Evidence] = []
     for entry in found:
         most = _MOST.get(entry.family, _POOL_MOST)

@@ -153,16 +153,18 @@ def _works_through(accounts: Numbers, by_question: NDArray[np.int64]) -> NDArray
     return works
 
 
-def at_once(case: Case) -> bool:
-    """Tell whether they do most of what they do at the same few moments, each for himself."""
-    return any(_at_moments(case, lasting_s) for lasting_s in _MOMENTS_S)
+def at_once(case: Case, within_s: float = math.inf) -> bool:
+    """Tell whether they do most of what they do at the same few moments, all within so long, each for himself."""
+    return any(_at_moments(case, lasting_s, within_s) for lasting_s in _MOMENTS_S)
 
 
-def _at_moments(case: Case, lasting_s: float) -> bool:
+def _at_moments(case: Case, lasting_s: float, within_s: float) -> bool:
     moments = np.floor_divide(case.rows["at"], lasting_s).astype(np.int64)
     values, active = np.unique(distinct(moments << 32 | case.rows["account"]) >> 32, return_counts=True)
     common = values[active >= _HALF * len(case.members)]
     if not len(common) or len(common) > _OF_THE_TIME * (values[-1] - values[0] + 1):
+        return False
+    if (common[-1] - common[0]) * lasting_s >= within_s:
         return False
     # Work that all are at for longer is a batch: a clock strikes once, though perhaps on the edge of two moments.
     common = common[~(np.isin(common - 1, common) & np.isin(common + 1, common))]

@@ -126,6 +126,14 @@ def relieved(world: World) -> None:
             world.ask(account, at, ("relieved", 24), output=1400, asked=REASONING)
 
 
+def at_full_hours(world: World) -> None:
+    """Nothing shared; every second full hour each account asks once or twice, within the same minute."""
+    accounts = _accounts(world, 80, within_days=14)
+    for number, at in world.by_turns(80, 12):
+        moment = at - at % (2 * HOUR_S) + 40 * float(world.rng.random())
+        world.ask(accounts[number], moment, ("full-hours", 24), output=1200, asked=MADE_UP)
+
+
 def rotating(world: World) -> None:
     """Each account is at work for half a day, and then the next ones are; nothing shared, and nothing asked for."""
     half_days = int(2 * world.days)

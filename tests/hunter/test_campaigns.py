@@ -19,6 +19,7 @@ from tests.hunter.campaigns import (
     REASONING,
     arriving,
     asked_again,
+    at_full_hours,
     bought,
     fixed,
     from_a_collection,
@@ -39,11 +40,13 @@ from tests.hunter.look_alikes import (
     LOOK_ALIKES,
     OCCASIONS,
     branches,
+    feed,
     free_days,
     graders,
     halls,
     joining,
     launch,
+    outage,
     resellers,
     set_up,
     timers,
@@ -136,6 +139,18 @@ def test_questions_that_chance_deals_out_are_no_list_however_few_they_are(seed: 
     outcome = _hunted(small_pool, seed)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_to_act_at_the_same_moments_day_after_day_hides_nobody_who_asks_for_what_campaigns_seek(seed: int) -> None:
+    outcome = _hunted(at_full_hours, seed)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("make", [feed, outage], ids=lambda make: make.__name__)
+def test_one_evening_or_incident_accuses_nobody_whatever_the_prompt_asks_for(make: Callable[[World], None]) -> None:
+    assert _hunted(make, 1, REASONING).innocent == set()
 
 
 @pytest.mark.parametrize("seed", [1, 2])
