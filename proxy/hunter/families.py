@@ -160,7 +160,8 @@ def even_volume(case: Case) -> list[Evidence]:
     told = f"evenly, {BY_TURNS}" if weight > 0 else "unevenly, as people do"
     how = told if weight else "too few to tell how evenly"
     since = ", for the time that each was open" if weight > 0 and there.min() < 1 else ""
-    sentence = f"They send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}{since}."
+    who = "They" if compared.all() else "Those who did not begin lately"
+    sentence = f"{who} send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}{since}."
     numbers = {"mean": mean, "deviation": spread, "even": weight, "drawn": float(listed)}
     return [Evidence("volume", weight, sentence, numbers)]
 
