@@ -103,8 +103,15 @@ def _of_own_keys(settings: Settings) -> Iterator[Problem]:
 def _of_checkpoints(settings: Settings) -> Iterator[Problem]:
     """Yield what would keep every checkpoint out of their file: a start goes on without it."""
     file = settings.decision_log.checkpoints_file
-    if file is not None and (file.is_dir() or not file.parent.is_dir()):
-        message = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+    if file is None:
+        return
+    # Without pathlib, which raises where it may not look.
+    message = ""
+    if os.path.isdir(file):  # noqa: PTH112
+        message = "is a folder"
+    elif not os.path.isdir(file.parent):  # noqa: PTH112
+        message = f"there is no folder {file.parent}, or it cannot be seen"
+    if message:
         yield Problem(str(file), 0, 0, f"no checkpoint could be kept here: {message}", severity=Severity.WARNING)
 
 

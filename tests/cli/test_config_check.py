@@ -53,7 +53,14 @@ def test_good_settings_are_summed_up_and_nothing_is_made(folder: Path) -> None:
     assert sorted(folder.iterdir()) == before
 
 
-@pytest.mark.parametrize(("said", "why"), [("gone/checkpoints", "there is no folder"), (".", "is a folder")])
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("gone/checkpoints", "there is no folder"),
+        (".", "is a folder"),
+        pytest.param(f"{'x' * 300}/checkpoints", "there is no folder", id="asking for it fails"),
+    ],
+)
 def test_a_place_where_no_checkpoint_could_be_kept_is_warned_of(folder: Path, said: str, why: str) -> None:
     with (folder / "stillgate.yaml").open("a") as file:
         file.write(f"decision_log: {{checkpoints_file: {said}}}\n")
