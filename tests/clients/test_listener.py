@@ -81,13 +81,13 @@ def test_a_rest_too_small_to_pause_for_does_not_hold_a_connection_open(*, close:
         assert runner.run(_hold_back(close=close)) == ["slow_write_stall"]
 
 
-async def _take_slowly(bytes_per_second: int) -> tuple[int, list[str]]:
+async def _take_slowly(bytes_per_second: int, kernel_bytes: int) -> tuple[int, list[str]]:
     """Ask for 4 MB and take them at a pace, for three seconds; return how much came and why the connection was ended."""
     writer = AnswerWriter(SystemClock())
 
     async def handler(request: web.BaseRequest) -> Reply:
         assert request.transport is not None
-        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_bytes)
         return writer.whole(request, 200, "text/plain", bytes(4_000_000), {})
 
     async with listening(handler, PATIENT._replace(write_stall=1)) as (_, port, refused):
@@ -105,10 +105,20 @@ async def _take_slowly(bytes_per_second: int) -> tuple[int, list[str]]:
     return came, refused
 
 
-@pytest.mark.parametrize(("bytes_per_second", "ended"), [(400_000, []), (4_000, ["slow_write_stall"])])
-def test_a_client_that_takes_an_answer_steadily_has_the_time_for_it(bytes_per_second: int, ended: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("bytes_per_second", "kernel_bytes", "ended"),
+    [
+        (400_000, 4096, []),
+        pytest.param(60_000, 1 << 20, [], id="the kernel takes more of it now and then only"),
+        (4_000, 4096, ["slow_write_stall"]),
+        (4_000, 1 << 20, ["slow_write_stall"]),
+    ],
+)
+def test_a_client_that_takes_an_answer_steadily_has_the_time_for_it(
+    bytes_per_second: int, kernel_bytes: int, ended: list[str]
+) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        came, refused = runner.run(_take_slowly(bytes_per_second))
+        came, refused = runner.run(_take_slowly(bytes_per_second, kernel_bytes))
     assert (refused, came < 4_000_000) == (ended, True)
 
 
