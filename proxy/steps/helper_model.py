@@ -40,16 +40,18 @@ class HelperModels:
         self._models = models
         self._speaks = speaks
         self._tally = tally
+        self._clock = clock
         self._breakers = {name: Breaker(clock) for name in models}
 
     async def ask(self, question: Question) -> Helped:
         """Return what the model says."""
         breaker = self._breakers[question.model]
         if breaker.lets_through():
+            begun = self._clock.monotonic()
             try:
                 helped = await self._asked(question)
             except BaseException:
-                breaker.left()
+                breaker.left(begun)
                 raise
             if helped.how in (Help.LATE, Help.FAILED):
                 breaker.failed()

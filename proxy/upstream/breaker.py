@@ -25,7 +25,7 @@ class Breaker:
         self._failures = 0
         self._failed_for: set[str | None] = set()
         self._until: float | None = None  # it rests
-        self._tried = False  # somebody tries for all
+        self._tried_at: float | None = None  # since then somebody tries for all
 
     def lets_through(self) -> bool:
         """Tell whether to try; while it rests, the first to ask after the time is up is told so, and tries for all."""
@@ -35,7 +35,7 @@ class Breaker:
         if now < self._until:
             return False
         self._until = now + _REST_S
-        self._tried = True
+        self._tried_at = now
         return True
 
     @property
@@ -43,11 +43,11 @@ class Breaker:
         """How long it still rests."""
         return 0.0 if self._until is None else max(0.0, self._until - self._clock.monotonic())
 
-    def left(self) -> None:
-        """Note that nobody waits any more for what comes of it: where it was tried for all, another soon tries."""
-        if self._tried and self._until is not None:
+    def left(self, begun: float) -> None:
+        """Note that nobody waits any more for what was begun then: where it was tried for all, another soon tries."""
+        if self._tried_at is not None and self._until is not None and begun >= self._tried_at:
             self._until = min(self._until, self._clock.monotonic() + _LEFT_REST_S)
-            self._tried = False
+            self._tried_at = None
 
     def worked(self) -> None:
         """Note that it worked."""
@@ -55,7 +55,7 @@ class Breaker:
             self._failures = 0
             self._failed_for.clear()
             self._until = None
-            self._tried = False
+            self._tried_at = None
 
     def failed(self, tenant: str | None = None) -> None:
         """Note that it failed; without a tenant, through nothing that anybody asked for."""
@@ -66,6 +66,6 @@ class Breaker:
         begins = self._failures == _FAILURES and others and self._until is None
         if begins:
             self._until = self._clock.monotonic() + _REST_S
-        if (begins or self._tried) and self._on_rest is not None:
+        if (begins or self._tried_at is not None) and self._on_rest is not None:
             self._on_rest()
-        self._tried = False
+        self._tried_at = None

@@ -78,7 +78,7 @@ class ServedModel:
         try:
             answer = await self.upstream.post(dialect, headers, body, stream=call.stream, tenant=tenant, begun=go)
         except BaseException as error:
-            self._note(error, tenant)
+            self._note(error, tenant, sent)
             raise
         if answer.status in _AWAY:
             self._breaker.failed(tenant)
@@ -91,14 +91,14 @@ class ServedModel:
             self._asked.worked(sent)
         return answer
 
-    def _note(self, error: BaseException, tenant: str) -> None:
+    def _note(self, error: BaseException, tenant: str, sent: float) -> None:
         match error:
             case UpstreamUnreachable():
                 self._breaker.failed()
             case UpstreamFailed() | UpstreamTimeout():
                 self._breaker.failed(tenant)
             case _:  # its client left, or there was no room
-                self._breaker.left()
+                self._breaker.left(sent)
 
     def _named(self, call: Call, dialect: Dialect) -> dict[str, Any]:
         """Return a call's body with what its upstream calls otherwise by the names that it knows."""

@@ -52,17 +52,17 @@ def test_one_that_tries_for_all_and_leaves_holds_up_nobody_for_long() -> None:
     """Else who leaves at once, again and again, shuts for all what is back."""
     clock = VirtualClock()
     breaker = Breaker(clock)
-    breaker.left()
+    breaker.left(clock.monotonic())
     for _ in range(5):
         breaker.failed()
-    breaker.left()  # one that did not try for all
+    breaker.left(clock.monotonic())  # one that did not try for all
     assert breaker.rest == 10.0
     clock.advance(10)
     assert breaker.lets_through()
-    breaker.left()
+    breaker.left(clock.monotonic())
     assert (breaker.lets_through(), breaker.rest) == (False, 1.0)
     clock.advance(1)
     assert [breaker.lets_through() for _ in range(2)] == [True, False]
     breaker.failed()
-    breaker.left()
+    breaker.left(clock.monotonic())
     assert breaker.rest == 10.0

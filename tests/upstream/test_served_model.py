@@ -95,3 +95,25 @@ async def test_a_client_that_leaves_the_call_that_tries_for_all_shuts_the_model_
         clock.advance(1)
         await post(model, CHAT, asked)
         await post(model, CHAT, asked)
+
+
+async def test_a_call_from_before_that_is_left_lets_nobody_else_try_beside_the_one_that_tries_for_all() -> None:
+    asked, clock = {**ASKED, OLD: 7}, VirtualClock()
+    async with ScriptedUpstream() as behind, served(behind.url, clock) as model:
+        behind.script((Pause(60.0),), *[json_answer(503, {})] * 5, (Pause(60.0),), json_answer(200, {}))
+        before = asyncio.create_task(post(model, CHAT, asked))
+        await behind.wait_for_requests(1)
+        for number in range(5):
+            await post(model, CHAT, asked, f"tenant-{number}")
+        clock.advance(10)
+        trying = asyncio.create_task(post(model, CHAT, asked))
+        await behind.wait_for_requests(7)
+        before.cancel()
+        await asyncio.wait([before])
+        clock.advance(1)
+        with pytest.raises(Unavailable):
+            await post(model, CHAT, asked)
+        trying.cancel()
+        await asyncio.wait([trying])
+        clock.advance(1)
+        await post(model, CHAT, asked)
