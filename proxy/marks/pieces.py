@@ -17,7 +17,8 @@ from proxy.marks.runs import ENDS, Piece, is_shaped, opens_italic, plain
 
 MOST_CHARS: Final = 96  # of a run, or of white space; what is longer is no prose
 _TOO_LONG = re.compile(rf"\S{{{MOST_CHARS + 1}}}|\s{{{MOST_CHARS + 1}}}")
-_RUN = re.compile(r"(\s*+)(\S++)(?=\s)")
+# Only from where one can begin: else what has no end yet is gone through again from each of its characters.
+_RUN = re.compile(r"(?:\A|(?<=\S)(?=\s))(\s*+)(\S++)(?=\s)")
 # Quotation marks of either kind: an apostrophe ends no quotation in the others, nor does a mark behind a backslash.
 _OPENING = {
     '"': re.compile(r"(?:^|[(\[{*_=:,—–-])[\"“„«]"),  # noqa: RUF001 - a dash

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -284,6 +285,21 @@ def test_of_a_long_answer_the_beginning_is_marked_and_the_rest_comes_as_it_is() 
     assert made == marked(long, "c-1")
     assert made.endswith(PROSE * 20)
     assert MASTER  # the same secret on every replica
+
+
+@pytest.mark.parametrize("held", ["x" * 96, " " * 96])
+def test_what_is_held_back_is_not_searched_from_each_of_its_characters(held: str) -> None:
+    assert took(held) < 8 * took("x")
+
+
+def took(held: str) -> float:
+    """Return how long texts take that bring nothing while this is held back."""
+    marking = Marking(key("c-1"))
+    assert marking.feed(held) == ""
+    began = process_time()
+    for _ in range(20_000):
+        marking.feed("")
+    return process_time() - began
 
 
 @pytest.mark.parametrize("columns", [40, 44, 48, 60, 72])
