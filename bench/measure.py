@@ -57,7 +57,7 @@ async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
     frames = await frame_differences_us(_FRAME_ROUNDS, _FRAME_S)
     on_stage("steps")
     async with gateway_steps() as steps:
-        us = await in_turn_us(steps.every | steps.plain | steps.streamed, _STEP_BATCHES)
+        plain_us, streamed_us = [await in_turn_us(each, _STEP_BATCHES) for each in steps]
     on_stage("rules")
     rules = await rules_costs()
     on_stage("prints")
@@ -75,8 +75,8 @@ async def measure(rounds: int, seconds: float, cores: Cores, on_stage: OnStage) 
         "latency": latency(turns, "latency"),
         "crowd": many,
         "waterfall": {
-            "json": waterfall({name: us[name] for name in steps.every | steps.plain} | plain | client, json),
-            "stream": waterfall({name: us[name] for name in steps.every | steps.streamed} | streaming | client, stream),
+            "json": waterfall(plain_us | plain | client, json),
+            "stream": waterfall(streamed_us | streaming | client, stream),
         },
         "rules": rules,
         "prints": prints,

@@ -64,9 +64,8 @@ _RESERVED, _USED = Amounts.of(500, 512, 6370), Amounts.of(431, 62, 1698)
 
 
 class Steps(NamedTuple):
-    """The steps that every exchange takes, and those of one with a plain or a streamed answer only."""
+    """The steps of an exchange with a plain answer, and those of one with a streamed answer."""
 
-    every: dict[str, Step]
     plain: dict[str, Step]
     streamed: dict[str, Step]
 
@@ -95,7 +94,7 @@ async def gateway_steps() -> AsyncIterator[Steps]:
             binding = seal_of(log_settings, path, "bench", clock)
             journal = Journal.open(FileTarget(path), binding, recorder, clock, "0" * 64)
             every = _taking_in(request, keys, secret) | await _settling(request, decider, journal, recorder)
-            yield Steps(every, _plain_answer(request), _streamed_answer())
+            yield Steps(every | _plain_answer(request), every | _streamed_answer())
             await journal.close()
 
 
