@@ -20,7 +20,9 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 _MOST_BEGUN_CHARS: Final = 4_096
 _MOST_OWED = 4_096  # events, of which those without a text are soon too many: what is held back has fewer characters
 
-_WORDINGS = 1_024  # in place of others, of which is remembered where they are cut: the same come again and again
+# In place of others, of which is remembered where they are cut: the same come again and again. Not so what came in more
+# events, of which thousands may have no text.
+_WORDINGS, _MOST_CUTS = 1_024, 32
 _END, _TEXT, _EVENT = map(itemgetter, range(3))  # of what waits
 
 EventT = TypeVar("EventT")
@@ -165,10 +167,10 @@ class Lane(Generic[EventT]):
             placed += [end + longer for end in ends[len(placed) : bisect_right(ends, at)]]
             if within := ends[len(placed) : bisect_right(ends, at + came)]:
                 there = at + longer
-                cuts = _known_cuts(
-                    source[at : at + came], written[there : there + goes], tuple([end - at for end in within])
-                )
-                placed += [there + cut for cut in cuts]
+                cuts = _known_cuts if len(within) <= _MOST_CUTS else _cuts
+                came_in = tuple([end - at for end in within])
+                made = cuts(source[at : at + came], written[there : there + goes], came_in)
+                placed += [there + cut for cut in made]
             longer += goes - came
         self._filter.changes.clear()
         return [*placed, *(end + longer for end in ends[len(placed) :])]

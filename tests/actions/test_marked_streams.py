@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -11,15 +12,17 @@ from typing import Any
 import pytest
 
 from proxy.actions.base import AnswerAction
+from proxy.actions.lane import Lane
 from proxy.actions.mark import Mark
 from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.framed import FramedDecoder
 from proxy.exchange import Chunk, Saying
+from proxy.marks.marking import Marking
 from proxy.wire import Transform, Wire
 from tests.actions.calls import CHAT, COMPLETIONS, EXCHANGE, MESSAGES, RESPONSES, TOOLS, chat
 from tests.actions.composing import Ladder
 from tests.dialects.streams import chat_chunk, data
-from tests.marks.texts import PROSE
+from tests.marks.texts import PROSE, key
 
 DELTA = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0}
 
@@ -292,3 +295,21 @@ async def test_of_large_events_few_wait(chars: int) -> None:
     sent = [chunk.raw for _ in range(200) for chunk in transform.feed(Chunk(came, event))]
     assert set(sent) == {came}
     assert (200 - len(sent)) * chars <= 131_072
+
+
+def test_of_thousands_of_events_without_a_text_nothing_is_kept() -> None:
+    def tell(empty: int) -> bool:
+        lane: Lane[str] = Lane(Marking(key("c-1")))
+        for word in PROSE[:400].split(" "):
+            texts = [f"{word} ", *[""] * empty]
+            lane.feed(texts, texts)
+        lane.end()
+        return lane.changed
+
+    assert tell(0)
+    tracemalloc.start()
+    try:
+        assert all(tell(empty) for empty in range(300, 320))
+        assert tracemalloc.get_traced_memory()[0] < 600_000
+    finally:
+        tracemalloc.stop()
