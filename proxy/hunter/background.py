@@ -67,7 +67,6 @@ class Background:
     `hours` counts active accounts by the hour since the epoch, `first_hour` being the first.
     """
 
-    now: float
     ordinary: NDArray[np.bool_]
     yardstick: NDArray[np.bool_]  # the ordinary ones that what is usual was taken of
     ages: NDArray[np.int16]
@@ -119,7 +118,6 @@ def background(
     )
     common = {kind for kind, token in tokens.items() if _all_share(token[plain], rows["tenant"][plain])}
     return Background(
-        now=now,
         ordinary=ordinary,
         yardstick=plain,
         tokens=tokens,

@@ -436,7 +436,9 @@ def test_who_has_just_begun_has_yet_to_send_what_others_did() -> None:
     just_begun = replace(case, sent=np.where(have_served(case), case.sent, 1.0))
     entry = _only(even_volume(just_begun))
     assert entry.weight > 4
-    assert entry.sentence.startswith(f"Those who did not begin lately send {just_begun.sent[:half].mean():.1f} exchanges")
+    assert entry.sentence.startswith(
+        f"Those who did not begin lately send {just_begun.sent[:half].mean():.1f} exchanges"
+    )
     rows["first"][case.members], rows["last"][case.members] = first, last
     assert have_served(case).all(), "hardly any was there for as long as it takes"
     assert _only(even_volume(just_begun)).weight < 0
