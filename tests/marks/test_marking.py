@@ -293,13 +293,16 @@ def test_what_is_held_back_is_not_searched_from_each_of_its_characters(held: str
 
 
 def took(held: str) -> float:
-    """Return how long texts take that bring nothing while this is held back."""
+    """Return how long texts take that bring nothing while this is held back: the least of several times."""
     marking = Marking(key("c-1"))
     assert marking.feed(held) == ""
-    began = process_time()
-    for _ in range(20_000):
-        marking.feed("")
-    return process_time() - began
+    times: list[float] = []
+    for _ in range(10):
+        began = process_time()
+        for _ in range(2_000):
+            marking.feed("")
+        times.append(process_time() - began)
+    return min(times)
 
 
 @pytest.mark.parametrize("columns", [40, 44, 48, 60, 72])
