@@ -23,8 +23,8 @@ from proxy.hunter.suspects import Suspect
 from proxy.hunter.terms import Terms
 from proxy.hunter.texts import Texts
 
-# More of them tell a campaign's prompts no better from others.
-PRINTS_MOST = 512
+# Those of some thirty texts, such as one prompt in thirty languages. More of them tell no text better from others.
+PRINTS_MOST = 2_048
 # A request is taken for the campaign's with this part of what is typical for one of its exchanges; sentences that
 # many prompts share are fewer.
 _MATCH_PART = 0.35

@@ -101,6 +101,14 @@ def unevenly_pooled(world: World, within_days: float = 14, cards: int = 6) -> No
             world.ask(account, at, ("unevenly-pooled", 24))
 
 
+def in_many_languages(world: World, languages: int = 30) -> None:
+    """One long prompt in many languages, one of which is drawn for each request; nothing shared but the age."""
+    accounts = _accounts(world, 60, within_days=10)
+    for number, at in world.by_turns(60, 14):
+        chosen = world.rng.integers(languages)
+        world.ask(accounts[number], at, (f"language-{chosen}", 60), output=1200, asked=REASONING)
+
+
 def third_turn(world: World) -> None:
     """Conversations about anything at first; only the third turn asks what the campaign is after."""
     accounts = _accounts(world, 60, within_days=200)

@@ -25,6 +25,7 @@ from tests.hunter.campaigns import (
     from_a_collection,
     growing_pool,
     half_hidden,
+    in_many_languages,
     judges_of_two_months,
     no_template,
     relieved,
@@ -248,6 +249,15 @@ def test_questions_of_a_public_collection_are_no_part_of_a_template() -> None:
     (finding,) = _hunted(from_a_collection, 1).hunt.findings.values()
     (template,) = finding.templates
     assert set(template.prints) == set(piece("around", 24))
+
+
+def test_a_campaigns_prompt_is_known_in_whichever_of_many_languages_it_comes_next() -> None:
+    outcome = _hunted(in_many_languages, 1)
+    assert outcome.recall >= _RECALL
+    (finding,) = outcome.hunt.findings.values()
+    (template,) = finding.templates
+    known = set(template.prints)
+    assert all(len(known & set(piece(f"language-{n}", 60))) >= template.least for n in range(30))
 
 
 def _with_countries(world: World, countries: int) -> World:
