@@ -65,6 +65,7 @@ class Accounts:
                 "last": np.float64,
                 "exchanges": np.int32,
                 "output": np.int64,
+                "whole": np.int32,
                 "log_output": np.float64,
                 "agent": np.int32,
                 "wishes": (np.float32, len(WISHES)),
@@ -118,7 +119,11 @@ class Accounts:
         np.maximum.at(rows["last"], numbers, at)
         np.add.at(rows["exchanges"], numbers, 1)
         np.add.at(rows["output"], numbers, output)
-        np.add.at(rows["log_output"], numbers, np.log1p(output))
+        # What was cut or refused does not tell how long an answer would have been: whoever is answered so from the
+        # first on would be unlike those who were not.
+        whole = np.array([event.whole for event in events])
+        np.add.at(rows["whole"], numbers, whole)
+        np.add.at(rows["log_output"], numbers, np.log1p(output) * whole)
         wishes = [wish for event in events for wish in _wishes(event)]
         np.add.at(rows["wishes"], numbers, np.array(wishes, np.int32).reshape(-1, len(WISHES)))
         return numbers
@@ -130,8 +135,10 @@ class Accounts:
         self._tenants = _kept(self._tenants, self.rows["tenant"])
         self._agents = _kept(self._agents, self.rows["agent"])
 
-    def keep_sums(self, owners: NDArray[np.int32], output: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Let sums be those of the exchanges that are still held, given the account and the output of each.
+    def keep_sums(
+        self, owners: NDArray[np.int32], output: NDArray[np.int32], whole: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Let sums be those of the exchanges that are still held, given account, output and whether it is whole.
 
         Return which part each account has left; what it asked for is taken to be spread evenly over all. Of an account
         whose exchanges all made room for newer ones everything stays as it was.
@@ -142,7 +149,8 @@ class Accounts:
         left = np.where(fewer, held / rows["exchanges"], 1.0)
         rows["exchanges"][fewer] = held[fewer]
         rows["output"][fewer] = np.bincount(owners, output, minlength=len(rows))[fewer]
-        rows["log_output"][fewer] = np.bincount(owners, np.log1p(output), minlength=len(rows))[fewer]
+        rows["whole"][fewer] = np.bincount(owners, whole, minlength=len(rows))[fewer]
+        rows["log_output"][fewer] = np.bincount(owners, np.log1p(output) * whole, minlength=len(rows))[fewer]
         rows["wishes"][:] *= left[:, None]
         return left
 
@@ -152,8 +160,8 @@ class Accounts:
         return {**self.rows.arrays(), **{key: pack_names(value.known) for key, value in names.items()}}
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Take what `arrays` returned."""
-        self.rows.restore(arrays)
+        """Take what `arrays` returned, or did when it did not tell yet which answers are whole."""
+        self.rows.restore({"whole": arrays["exchanges"], **arrays})
         self._names, self._tenants, self._agents = (
             Names(unpack_names(arrays[key])) for key in ("names", "tenants", "agents")
         )

@@ -51,6 +51,7 @@ class _Fixed(NamedTuple):
     by_opening: NDArray[np.intp]
     sharing: Mapping[str, _Sharing]
     log_output: Floats  # each account's mean
+    answered: NDArray[np.bool_]  # whether there is any
     asking: NDArray[np.float32]  # of each account whether such a part of its exchanges asks for it, 0 or 1
 
 
@@ -114,6 +115,7 @@ def background(
         np.argsort(rows["opened"], kind="stable"),
         {kind: _sharing(token, rows["tenant"], plain) for kind, token in tokens.items()},
         mean_log_output(accounts),
+        answered(accounts),
         asking(rows["wishes"], rows["exchanges"]).reshape(len(rows), -1).astype(np.float32),
     )
     common = {kind for kind, token in tokens.items() if _all_share(token[plain], rows["tenant"][plain])}
@@ -153,9 +155,15 @@ def as_busy(members: NDArray[np.int32], accounts: Accounts, usual: Background) -
 
 
 def mean_log_output(accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None)) -> Floats:
-    """Return the mean logarithm of output tokens of these accounts, of all if none are named."""
-    mean: Floats = accounts.rows["log_output"][numbers] / np.maximum(accounts.rows["exchanges"][numbers], 1)
+    """Return the mean logarithm of output tokens of these accounts, of all if none are named; 0 where it is unknown."""
+    mean: Floats = accounts.rows["log_output"][numbers] / np.maximum(accounts.rows["whole"][numbers], 1)
     return mean
+
+
+def answered(accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None)) -> NDArray[np.bool_]:
+    """Tell of which of these accounts it is known how long answers to them are."""
+    known: NDArray[np.bool_] = accounts.rows["whole"][numbers] > 0
+    return known
 
 
 def asking(wishes: NDArray[np.float32], exchanges: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -187,8 +195,10 @@ def _habits(accounts: Accounts, weights: Floats, fixed: _Fixed) -> dict[str, Any
     """
     rows = accounts.rows
     ages = _ages(rows["opened"], weights, fixed.by_opening)
-    mean = float(np.average(fixed.log_output, weights=weights))
-    deviation = float(np.sqrt(np.average((fixed.log_output - mean) ** 2, weights=weights)))
+    sized = weights * fixed.answered
+    total = max(float(sized.sum()), 1e-9)
+    mean = float(sized @ fixed.log_output) / total
+    deviation = float(np.sqrt(sized @ (fixed.log_output - mean) ** 2 / total))
     wishes = (weights.astype(np.float32) @ fixed.asking).astype(np.float64)
     return {
         "ages": ages,

@@ -28,8 +28,8 @@ class Event(NamedTuple):
     `at` and `opened` are Unix seconds, `opened` 0 if nobody knows when the account was opened. `peer`, `prefix` (its
     /24 or /48), `agent` and the values of `links` (payment and the like, by attribute) are keyed pseudonyms, empty if
     unknown. `prints` are sorted and distinct; `question` is the print of the last user text, 0 if there is none.
-    `reasoning_tokens` are those of the output that were thought and not withheld. `delivered` says that the answer, or
-    the part of it that matters, reached the caller.
+    `reasoning_tokens` are those of the output that were thought and not withheld. `effect` is "degrade" where that may
+    have made the answer shorter. `delivered` says that the answer, or the part of it that matters, reached the caller.
     """
 
     at: float
@@ -49,3 +49,8 @@ class Event(NamedTuple):
     delivered: bool
     prints: NDArray[np.uint64]
     question: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer is as long as the model would have it, as far as that is up to the gateway."""
+        return self.delivered and self.effect == "allow"

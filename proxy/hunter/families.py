@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from proxy.fingerprint.distinct import distinct
 from proxy.hunter.accounts import WISHES
-from proxy.hunter.background import AGE_BINS, asking, mean_log_output
+from proxy.hunter.background import AGE_BINS, answered, asking, mean_log_output
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats, beyond, dealt_out, excess, excess_of
 from proxy.hunter.finding import Evidence
@@ -229,7 +229,9 @@ def works_on(evidence: Sequence[Evidence]) -> bool:
 def long_answers(case: Case) -> list[Evidence]:
     """Weigh that their answers are longer than usual: what is copied is what the model writes."""
     mean, deviation = case.usual.log_output
-    mine = mean_log_output(case.accounts, case.members)
+    mine = mean_log_output(case.accounts, case.members[answered(case.accounts, case.members)])
+    if not len(mine):
+        return []
     apart = (float(mine.mean()) - mean) / deviation
     weight = len(mine) * max(0.0, apart) ** 2 / 2
     if not weight:

@@ -32,6 +32,7 @@ class Ledger:
                 "output": np.int32,
                 "reasoning": np.int32,
                 "delivered": np.bool_,
+                "whole": np.bool_,
                 "question": np.uint64,
             }
         )
@@ -61,6 +62,7 @@ class Ledger:
             output=[min(event.output_tokens, _INT_MOST) for event in events],
             reasoning=[min(event.reasoning_tokens, _INT_MOST) for event in events],
             delivered=[event.delivered for event in events],
+            whole=[event.whole for event in events],
             question=[event.question for event in events],
         )
 
@@ -94,11 +96,11 @@ class Ledger:
         return self.rows.arrays()
 
     def restore(self, arrays: dict[str, NDArray[Any]], name: Callable[[int], str]) -> None:
-        """Take what `arrays` returned, or did when it did not tell yet what was reasoning.
+        """Take what `arrays` returned, or did when it did not tell yet what was reasoning, or which answers are whole.
 
         `name` returns an account's name, to know what is told again.
         """
-        self.rows.restore({"reasoning": np.zeros(len(arrays["at"]), np.int32), **arrays})
+        self.rows.restore({"reasoning": np.zeros(len(arrays["at"]), np.int32), "whole": arrays["delivered"], **arrays})
         columns = [self.rows[key][-len(self._seen) :].tolist() for key in ("at", "account", "question")]
         marks = [_mark(at, name(account), question) for at, account, question in zip(*columns, strict=True)]
         seen = np.array(marks, np.uint64)

@@ -12,7 +12,7 @@ import numpy as np
 
 from proxy.fingerprint.distinct import distinct
 from proxy.hunter.accounts import Accounts
-from proxy.hunter.background import Background, mean_log_output
+from proxy.hunter.background import Background, answered, mean_log_output
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
@@ -67,7 +67,7 @@ def _ties(
     sent = exchanges if uses is None else uses
     # Who sends other work besides gets answers to that as well.
     parts = parts_of(sent, exchanges, inside)
-    ties.append(Tie("output", _by_size(mean_log_output(accounts, candidates), inside, usual.log_output, parts)))
+    ties.append(Tie("output", _by_output(candidates, inside, parts, accounts, usual)))
     # Work that is dealt out is even, whatever else an account is used for.
     ties.append(Tie(VOLUME, _by_size(np.log(np.maximum(1, sent)), inside, usual.log_count)))
     if uses is not None:
@@ -98,6 +98,15 @@ def _by_link(tokens: np.ndarray, inside: np.ndarray, tenants: np.ndarray, usual:
     usual = min(usual, share)  # to share less than strangers do says nothing
     weights = np.where(linked, np.log(share / usual), np.log((1 - share) / (1 - usual)))
     return capped(np.where(known, weights, 0.0))
+
+
+def _by_output(candidates: Numbers, inside: np.ndarray, parts: Floats, accounts: Accounts, usual: Background) -> Floats:
+    """Compare how long answers are, where that is known."""
+    found, known = np.zeros(len(candidates)), answered(accounts, candidates)
+    if inside[known].any():
+        sizes = mean_log_output(accounts, candidates[known])
+        found[known] = _by_size(sizes, inside[known], usual.log_output, parts[known])
+    return found
 
 
 def _by_size(values: Floats, inside: np.ndarray, usual: tuple[float, float], parts: Floats | None = None) -> Floats:

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from proxy.hunter.accounts import Accounts
-from proxy.hunter.background import Background, mean_log_output
+from proxy.hunter.background import Background, answered, mean_log_output
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
 from proxy.hunter.links import PREFIX
@@ -99,7 +99,7 @@ def _traits(
             if kind != PREFIX
         ),
         _by_kind(agents, usual.agents, of_text=True),
-        _by_size(mean_log_output(accounts, candidates), usual.log_output, evenest=_EVENEST, parts=parts),
+        _by_output(candidates, parts, accounts, usual),
         _by_size(volume, usual.log_count, evenest=_AS_PEOPLE),
     ]
 
@@ -141,6 +141,20 @@ def _by_link(tokens: np.ndarray, tenants: np.ndarray, usual: float) -> _Trait:
         share = ((part * linked).sum() + DOUBT * usual) / (part.sum() + DOUBT)
         chance = min(usual, share)  # to share less than strangers do says nothing
         found[known] = linked * np.log(share / chance) + (1 - linked) * np.log((1 - share) / (1 - chance))
+        return found
+
+    return weights
+
+
+def _by_output(candidates: Numbers, parts: Floats, accounts: Accounts, usual: Background) -> _Trait:
+    """Compare how long answers are, where that is known."""
+    known = answered(accounts, candidates)
+    sizes = mean_log_output(accounts, candidates[known])
+    trait = _by_size(sizes, usual.log_output, evenest=_EVENEST, parts=parts[known])
+
+    def weights(belong: _Parts) -> Floats:
+        found = np.zeros(len(known))
+        found[known] = trait(_Parts(belong.member[known], belong.other[known]))
         return found
 
     return weights

@@ -50,6 +50,7 @@ _BATCH_EVENTS: Final = 500
 _BATCH_PRINTS: Final = 32_768  # 256 kB
 _TURN_S: Final = 1.0
 _TEXT_CHARS: Final = 128  # of what a client may write at will
+_KEEP_LENGTH: Final = frozenset({"drop", "mark", "pace", "withhold"})  # of answers, as usage counts them
 _NO_PRINTS: Final[NDArray[np.uint64]] = np.empty(0, np.uint64)
 
 
@@ -143,7 +144,9 @@ def event_of(ending: Ending, names: LinkNames) -> Event:
     delivered = ending.status == 200 and (ending.outcome is Outcome.ANSWERED or ending.usage.output > 0)
     verdict = ending.verdict
     withheld = "withhold" in verdict.actions
-    return event(ending.exchange, ending.usage, verdict.effect, names, delivered=delivered, withheld=withheld)
+    uncut = verdict.effect is Effect.DEGRADE and _KEEP_LENGTH.issuperset(verdict.actions)
+    effect = Effect.ALLOW if uncut else verdict.effect
+    return event(ending.exchange, ending.usage, effect, names, delivered=delivered, withheld=withheld)
 
 
 def event(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from proxy.decision import Effect
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
 from proxy.hunting.telling import event
@@ -99,7 +100,9 @@ class Hunting:
         """Take one exchange that has ended."""
         exchange, decision, status, used = judged
         withheld = "withhold" in decision.applied
-        told = event(exchange, used, decision.effect, self._names, delivered=status == 200, withheld=withheld)
+        # An answer that was recorded is as long as it was, whatever would be done with it now.
+        effect = Effect.DENY if decision.effect is Effect.DENY else Effect.ALLOW
+        told = event(exchange, used, effect, self._names, delivered=status == 200, withheld=withheld)
         self._events.append(told)
         self._new += 1
         if exchange.template and not exchange.cluster and decision.by:

@@ -109,6 +109,18 @@ def in_many_languages(world: World, languages: int = 30) -> None:
         world.ask(accounts[number], at, (f"language-{chosen}", 60), output=1200, asked=REASONING)
 
 
+def followed_up(world: World) -> None:
+    """Accounts of last month do half of it, and then new ones go on; whoever is new is answered from the ladder."""
+    half_h = 12 * world.days
+    early, late = _accounts(world, 60, within_days=3, before_days=25), _accounts(world, 60, within_days=2, first=60)
+    for number, at in world.by_turns(60, 14):
+        if at < START + half_h * HOUR_S:
+            world.ask(early[number], at, ("followed-up", 24), output=4000, asked=REASONING)
+    for number, at in world.by_turns(60, 14, from_h=half_h):
+        world.ask(late[number], at, ("followed-up", 24), output=500, asked=REASONING)
+        world.events[-1] = world.events[-1]._replace(effect="degrade")
+
+
 def third_turn(world: World) -> None:
     """Conversations about anything at first; only the third turn asks what the campaign is after."""
     accounts = _accounts(world, 60, within_days=200)

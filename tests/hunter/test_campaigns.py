@@ -22,6 +22,7 @@ from tests.hunter.campaigns import (
     at_full_hours,
     bought,
     fixed,
+    followed_up,
     from_a_collection,
     growing_pool,
     half_hidden,
@@ -258,6 +259,16 @@ def test_a_campaigns_prompt_is_known_in_whichever_of_many_languages_it_comes_nex
     (template,) = finding.templates
     known = set(template.prints)
     assert all(len(known & set(piece(f"language-{n}", 60))) >= template.least for n in range(30))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whose_answers_are_cut_belongs_to_those_whose_answers_were_not(seed: int) -> None:
+    world = World(seed, days=3)
+    ordinary(world)
+    followed_up(world)
+    outcome = run(in_order(world), world.guilty)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
 
 
 def _with_countries(world: World, countries: int) -> World:

@@ -33,7 +33,7 @@ def _rows(accounts: Accounts) -> dict[str, tuple[object, ...]]:
     for number in range(len(accounts)):
         row = tuple(
             round(float(accounts.rows[key][number]), 6)
-            for key in ("first", "last", "exchanges", "output", "log_output")
+            for key in ("first", "last", "exchanges", "output", "whole", "log_output")
         )
         agent = accounts._agents.known[int(accounts.rows["agent"][number])]
         found[accounts.name(number)] = (accounts.tenant(number), agent, *row)
@@ -55,6 +55,33 @@ def test_wishes_count_from_a_sure_score_on() -> None:
     accounts = Accounts()
     accounts.see([event(asked=Asked(trace_elicitation=score, logprobs=True)) for score in (0.79, 0.8, 1.0)])
     assert accounts.rows["wishes"][0].tolist() == [2, 0, 0, 0, 0, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("effect", "delivered", "whole"),
+    [("allow", True, 1), ("degrade", True, 0), ("deny", False, 0), ("allow", False, 0)],
+)
+def test_only_a_whole_answer_tells_how_long_answers_are(effect: str, *, delivered: bool, whole: int) -> None:
+    accounts = Accounts()
+    accounts.see([event(effect=effect, delivered=delivered, output_tokens=40)])
+    assert accounts.rows["whole"].tolist() == [whole]
+    assert accounts.rows["log_output"].tolist() == pytest.approx([whole * np.log1p(40)])
+    assert accounts.rows["output"].tolist() == [40]
+
+
+def test_sums_of_what_is_held_are_those_of_whole_answers() -> None:
+    accounts = Accounts()
+    numbers = accounts.see([event(at=at, effect=effect) for at, effect in [(1, "allow"), (2, "degrade"), (3, "allow")]])
+    accounts.keep_sums(numbers[1:], np.array([20, 20], np.int32), np.array([False, True]))
+    assert accounts.rows["whole"].tolist() == [1]
+    assert accounts.rows["log_output"].tolist() == pytest.approx([np.log1p(20)])
+
+
+def test_accounts_from_before_whole_answers_were_told_are_gone_on_with() -> None:
+    accounts, restored = Accounts(), Accounts()
+    accounts.see([event(at=1.0), event(at=2.0)])
+    restored.restore({name: column for name, column in accounts.arrays().items() if name != "whole"})
+    assert restored.rows["whole"].tolist() == [2]
 
 
 @pytest.mark.parametrize(("opened", "known"), [(0.0, 0.0), (900.0, 900.0), (1000.0, 1000.0), (1e12, 0.0), (1e18, 0.0)])

@@ -161,6 +161,24 @@ def test_reasoning_that_was_withheld_was_given_to_nobody(actions: tuple[str, ...
     assert (event.output_tokens, event.reasoning_tokens) == (20, told)
 
 
+@pytest.mark.parametrize(
+    ("effect", "actions", "whole"),
+    [
+        (Effect.ALLOW, (), True),
+        (Effect.DEGRADE, ("drop", "withhold", "mark", "pace"), True),
+        (Effect.DEGRADE, ("withhold", "clamp"), False),
+        (Effect.DEGRADE, ("reroute",), False),
+        (Effect.DEGRADE, ("drop", "of-a-plug-in"), False),
+        (Effect.DENY, ("reject",), False),
+    ],
+)
+def test_only_what_shortens_an_answer_hides_how_long_it_would_be(
+    effect: Effect, actions: tuple[str, ...], *, whole: bool
+) -> None:
+    verdict = replace(ALLOWED, effect=effect, actions=actions)
+    assert event_of(ended(verdict=verdict), NAMES).whole is whole
+
+
 def test_a_prompt_that_nobody_fingerprinted_or_inspected_is_told_without() -> None:
     event = event_of(ended(exchange(prints=None, fields={}, peer="")), NAMES)
     assert (len(event.prints), event.question, event.asked, event.peer) == (0, 0, Asked("large"), "")

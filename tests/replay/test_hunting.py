@@ -43,3 +43,9 @@ def test_reasoning_is_given_where_a_rung_does_something_else(tmp_path: Path) -> 
     effects, events = told(tmp_path, PACK)
     assert "degrade" in effects
     assert {event.reasoning_tokens for event in events} == {12}
+
+
+def test_an_answer_that_was_recorded_is_whole_whatever_would_be_done_with_it(tmp_path: Path) -> None:
+    effects, events = told(tmp_path, PACK)
+    assert "degrade" in effects
+    assert all(event.whole for event in events)

@@ -209,7 +209,7 @@ def test_the_hunter_is_told_what_the_answer_was(tmp_path: Path) -> None:
     rows = [line(at=second, logprobs=True) for second in range(4)] + [line("b", 9, response={"status": 500})]
     replayed([written(tmp_path, rows)], hunter=made)
     events = hunters[0].events
-    assert [event.effect for event in events] == ["allow", "degrade", "degrade", "deny", "allow"]
+    assert [event.effect for event in events] == ["allow", "allow", "allow", "deny", "allow"]
     assert [event.delivered for event in events] == [True, True, True, False, False]
     assert [event.output_tokens for event in events] == [20, 20, 20, 0, 0]
     assert events[0].asked.logprobs
