@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from proxy.hunter.accounts import WISHES, Names
 from proxy.hunter.archive import pack_names, unpack_names
 from proxy.hunter.columns import Columns
 from proxy.hunter.event import Event
+from proxy.hunter.grouped import Grouped
 from proxy.hunter.ids import Ids, Numbers, joined
 
 PEER, PREFIX = "peer", "peer_prefix"
@@ -42,6 +43,7 @@ class Links:
     def __init__(self) -> None:
         self.pairs = Columns({"token": np.int32, "account": np.int32, "kind": np.int32})
         self._pair_ids = Ids()
+        self._by_account = Grouped()
         self._tokens = Names()
         self._kinds = Names(("", PEER, PREFIX))
         self._latest: dict[int, tuple[object, ...]] = {}  # what an account's last exchange came with
@@ -79,6 +81,13 @@ class Links:
         """Return the pairs of one kind, as tokens and accounts."""
         chosen = self.pairs["kind"] == (self._kinds.find(kind) or -1)
         return self.pairs["token"][chosen], self.pairs["account"][chosen]
+
+    def held_by(self, accounts: NDArray[np.bool_]) -> Iterator[tuple[str, Numbers, Numbers]]:
+        """Yield each kind with its pairs of these accounts, which are told by number, as tokens and accounts."""
+        rows = self._by_account.rows_of(self.pairs["account"], accounts)
+        tokens, owners, kinds = (self.pairs[name][rows] for name in ("token", "account", "kind"))
+        for number, kind in enumerate(self.kinds, 1):
+            yield kind, tokens[kinds == number], owners[kinds == number]
 
     def keep(self, accounts: Numbers) -> None:
         """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those.
@@ -129,6 +138,7 @@ class Links:
         return np.sort(np.lexsort((np.arange(count), tell))[-most:])
 
     def _index(self) -> None:
+        self._by_account.forget()
         self._pair_ids = Ids()
         self._pair_ids.number_all(joined(self.pairs["token"], self.pairs["account"]))
         self._latest = {}

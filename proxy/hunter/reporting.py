@@ -37,6 +37,7 @@ _LASTED = 0.5
 _HOURS = 24
 _DAY_S = 86_400.0
 _WINDOW_MOST_S = 31 * _DAY_S  # that a pack may have: what seems to have begun longer before was told by a wrong clock
+_SHARED_MOST = 20_000  # values of a kind, of those that members share: gateways hold 200,000 of all campaigns
 _TELLING = 0.5  # nats from which on a tie is worth a sentence
 
 
@@ -234,11 +235,13 @@ def _reach(case: Case, links: Links, spared: frozenset[str], before: Finding | N
     opened = case.column("opened")
     opened = opened[opened > 0]
     shared: dict[str, frozenset[str]] = {}
-    tenants = case.column("tenant")
-    for kind, tokens in case.usual.tokens.items():
-        values, holders = tenants_of(tokens[case.members], tenants)
-        if kind == PREFIX or (holders > 1).any():
-            shared[name_of(kind)] = frozenset(links.value(int(value)) for value in values[holders > 1].tolist())
+    members = np.zeros(len(case.accounts), np.bool_)
+    members[case.members] = True
+    for kind, tokens, owners in links.held_by(members):
+        values, holders = tenants_of(tokens, case.accounts.rows["tenant"][owners])
+        values = values[np.argsort(-holders, kind="stable")][: min(_SHARED_MOST, np.count_nonzero(holders > 1))]
+        if kind == PREFIX or len(values):
+            shared[name_of(kind)] = frozenset(map(links.value, values.tolist()))
     low, high = (float(opened.min()), float(opened.max())) if len(opened) else (0.0, 0.0)
     began = case.began
     if before is not None:  # its first exchanges may be older than the window by now

@@ -121,6 +121,15 @@ def followed_up(world: World) -> None:
         world.events[-1] = world.events[-1]._replace(effect="degrade")
 
 
+def balanced(world: World, proxies: int = 30) -> None:
+    """One template by accounts of last week, each request by whichever of the proxies comes next."""
+    accounts = _accounts(world, 60, within_days=10)
+    for number, at in world.by_turns(60, 14):
+        proxy = int(world.rng.integers(proxies))
+        moved = replace(accounts[number], peer=f"proxy-{proxy}", prefix=f"net-{proxy}")
+        world.ask(moved, at, ("balanced", 24), output=1200)
+
+
 def third_turn(world: World) -> None:
     """Conversations about anything at first; only the third turn asks what the campaign is after."""
     accounts = _accounts(world, 60, within_days=200)

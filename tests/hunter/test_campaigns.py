@@ -20,6 +20,7 @@ from tests.hunter.campaigns import (
     arriving,
     asked_again,
     at_full_hours,
+    balanced,
     bought,
     fixed,
     followed_up,
@@ -269,6 +270,14 @@ def test_whose_answers_are_cut_belongs_to_those_whose_answers_were_not(seed: int
     outcome = run(in_order(world), world.guilty)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
+
+
+def test_all_addresses_are_known_among_which_accounts_move_with_each_request() -> None:
+    outcome = _hunted(balanced, 1)
+    assert outcome.recall >= _RECALL
+    (finding,) = outcome.hunt.findings.values()
+    assert finding.reach.shared["peer"] == {f"proxy-{n}" for n in range(30)}
+    assert finding.reach.shared["peer_prefix"] == {f"net-{n}" for n in range(30)}
 
 
 def _with_countries(world: World, countries: int) -> World:
