@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,16 @@ PEER, PREFIX = "peer", "peer_prefix"
 # What addresses, traits and families of evidence are called: an attribute of such a name is another thing.
 _TAKEN = frozenset({PEER, PREFIX, "text", "age", "opened", "client", "volume", "rhythm", "output", "payload", *WISHES})
 _BESIDE = " (attribute)"
-# Of one account: who connects from ever new addresses is known by the first of them, some sixteen with their networks.
-_LINKS_OF_ACCOUNT = 48
+# Of one account, addresses with their networks, and as many of all else: who connects from ever new addresses is known
+# by the first sixteen of them, and by whatever he pays with later.
+_LINKS_OF_ACCOUNT = 32
+_ADDRESSES, _OTHER = (1 << 16) - 1, 1 << 16  # a count has those of addresses in its lower half
 # Pairs, at about 220 bytes each where hardly anybody has what another has; of more this part is kept.
 LINKS_MOST = 2_500_000
 _KEPT_PART = 0.8
+
+
+_CameWith: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]  # an address, and attributes
 
 
 def kind_of(attribute: str) -> str:
@@ -46,8 +51,8 @@ class Links:
         self._by_account = Grouped()
         self._tokens = Names()
         self._kinds = Names(("", PEER, PREFIX))
-        self._latest: dict[int, tuple[object, ...]] = {}  # what an account's last exchange came with
-        self._counts: dict[int, int] = {}  # account -> how many tokens
+        self._latest: dict[int, _CameWith] = {}  # what an account's last exchange came with
+        self._counts: dict[int, int] = {}  # account -> how many tokens, of either sort
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -64,12 +69,11 @@ class Links:
         owners: list[int] = []
         kinds: list[int] = []
         for event, account in zip(events, accounts.tolist(), strict=True):
-            came_with = (event.peer, event.links)
-            if self._latest.get(account) == came_with or self._counts.get(account, 0) >= _LINKS_OF_ACCOUNT:
+            came_with, latest = (event.peer, event.links), self._latest.get(account)
+            if came_with == latest:
                 continue
             self._latest[account] = came_with
-            attributes = ((kind_of(attribute), value) for attribute, value in event.links)
-            for kind, value in ((PEER, event.peer), (PREFIX, event.prefix), *attributes):
+            for kind, value in self._new(event, account, latest):
                 if value:
                     tokens.append(self._tokens.number(f"{kind}\0{value}"))
                     owners.append(account)
@@ -119,14 +123,23 @@ class Links:
         self._tokens = Names([f"{_told_apart(kind)}{between}{value}" for kind, between, value in parted])
         self._index()
 
+    def _new(self, event: Event, account: int, latest: _CameWith | None) -> list[tuple[str, str]]:
+        """Return kinds and values that an account may have by an exchange, and had not by its `latest`."""
+        count, found = self._counts.get(account, 0), list[tuple[str, str]]()
+        if (latest is None or event.peer != latest[0]) and count & _ADDRESSES < _LINKS_OF_ACCOUNT:
+            found += [(PEER, event.peer), (PREFIX, event.prefix)]
+        if (latest is None or event.links != latest[1]) and count // _OTHER < _LINKS_OF_ACCOUNT:
+            found += [(kind_of(attribute), value) for attribute, value in event.links]
+        return found
+
     def _add(self, tokens: Numbers, accounts: Numbers, kinds: Numbers) -> None:
         numbers = self._pair_ids.number(joined(tokens, accounts))
         _, first = np.unique(numbers, return_index=True)
         new = first[numbers[first] >= len(self.pairs)]
         new = new[np.argsort(numbers[new])]
         self.pairs.add(len(new), token=tokens[new], account=accounts[new], kind=kinds[new])
-        for account in accounts[new].tolist():
-            self._counts[account] = self._counts.get(account, 0) + 1
+        for account, one in zip(accounts[new].tolist(), _counted(kinds[new]).tolist(), strict=True):
+            self._counts[account] = self._counts.get(account, 0) + one
 
     def _telling(self, most: int) -> NDArray[np.intp]:
         """Return so many pairs that tell most, in their order."""
@@ -142,8 +155,14 @@ class Links:
         self._pair_ids = Ids()
         self._pair_ids.number_all(joined(self.pairs["token"], self.pairs["account"]))
         self._latest = {}
-        owners, counts = np.unique(self.pairs["account"], return_counts=True)
+        owners, place = np.unique(self.pairs["account"], return_inverse=True)
+        counts = np.bincount(place, _counted(self.pairs["kind"]), len(owners)).astype(np.int64)
         self._counts = dict(zip(owners.tolist(), counts.tolist(), strict=True))
+
+
+def _counted(kinds: Numbers) -> NDArray[np.int64]:
+    """Return what a token of each of these kinds adds to a count; addresses and networks are the first two."""
+    return np.where(kinds <= 2, np.int64(1), np.int64(_OTHER))
 
 
 def _told_apart(kind: str) -> str:

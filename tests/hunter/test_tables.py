@@ -163,6 +163,31 @@ def test_ever_new_addresses_take_bounded_room_and_a_checkpoint_changes_nothing_i
     assert 16 <= len(_links(links, PEER)) < 50
 
 
+@pytest.mark.parametrize("restarted", [True, False])
+def test_who_had_ever_new_addresses_is_still_seen_with_a_card(*, restarted: bool) -> None:
+    links = Links()
+    for n in range(100):
+        links.see([_from("a", f"p{n}", "")], np.zeros(1, np.int32))
+    if restarted:
+        before, links = links, Links()
+        links.restore(before.arrays())
+    links.see([_from("a", "p100", "pool")], np.zeros(1, np.int32))
+    assert _links(links, "payment") == {("pool", 0)}
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_ever_new_attributes_take_bounded_room(*, restarted: bool) -> None:
+    links = Links()
+    for n in range(200):
+        links.see([_from("a", "p0", f"card-{n}")], np.zeros(1, np.int32))
+        if restarted and n == 100:
+            before, links = links, Links()
+            links.restore(before.arrays())
+    assert 16 <= len(_links(links, "payment")) < 50
+    links.see([_from("a", "p1", "card-200")], np.zeros(1, np.int32))
+    assert ("p1", 0) in _links(links, PEER)
+
+
 def test_of_too_many_links_those_stay_that_several_have_and_the_last_of_each_account(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
