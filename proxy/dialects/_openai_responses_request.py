@@ -18,9 +18,10 @@ from proxy.exchange import Call, Kept
 
 # The top-level members of the API, as of 2026: those that no model sees, and all.
 SETTINGS = names(
-    "background context_management conversation include max_output_tokens max_tool_calls metadata model moderation "
-    "parallel_tool_calls previous_response_id prompt_cache_key prompt_cache_options prompt_cache_retention reasoning "
-    "safety_identifier service_tier store stream stream_options temperature top_logprobs top_p truncation user"
+    "background context_management conversation image include max_output_tokens max_tool_calls metadata model "
+    "moderation parallel_tool_calls previous_response_id prompt_cache_key prompt_cache_options prompt_cache_retention "
+    "reasoning safety_identifier service_tier store stream stream_options temperature top_logprobs top_p truncation "
+    "user"
 )
 KNOWN = SETTINGS | names("input instructions prompt text tool_choice tools")
 # Those in which an id may stand.

@@ -61,6 +61,7 @@ _TAKEN: dict[str, dict[str, Any]] = {
     "settings": {
         "temperature": 0.5, "top_p": 1, "top_logprobs": 20, "max_output_tokens": 1, "store": True, "metadata": {"a": "b"},
         "include": ["message.output_text.logprobs", "reasoning.encrypted_content"], "reasoning": {"effort": "low"},
+        "image": {"context_compression": "enabled"},
         "text": {"format": {"type": "json_schema", "name": "n", "schema": {"properties": {"file_id": {}}}}},
     },
     "what is called like state, and is none": {"metadata": {"file_id": "x", "thread": "y"}},
@@ -170,7 +171,7 @@ def test_the_call_says_what_was_asked() -> None:
 
 
 def test_every_parameter_of_the_official_client_is_known_but_those_that_reach_beyond_a_response() -> None:
-    unknown = {"access_programs", "background_options", "image"}
+    unknown = {"access_programs", "background_options"}
     for name in get_type_hints(ResponseCreateParamsBase).keys() - {"model", "input"}:
         with_it = _body(**{name: None})
         if name in unknown:
