@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 from proxy.actions.base import Action, Idle, Rejection, Tools
+from proxy.actions.form import configured
 from proxy.actions.length import shortened
 from proxy.actions.offers import fewer_images, fewer_tools
 from proxy.actions.reading import members, number, whole
@@ -51,8 +52,8 @@ class Clamp:
         "best_of": "The most answers that the model may choose from.",
         "temperature": "A map with min (0 to 1), max (0 to 2) or both: where a temperature that is given must lie; "
         "1 stays beside reasoning.",
-        "tools": "The most tools that may be offered: the first ones, those with defer_loading and those found by a "
-        "search last, and one that tool_choice names.",
+        "tools": "The most tools that may be offered: the first ones, those with defer_loading and those in the "
+        "conversation, as a search finds them, last, and one that tool_choice names.",
         "images": "The most images that may be shown: the last ones; in another's place stands that it was left out.",
         "context_tokens": "The most tokens of text in a request, three bytes a token; what is longer is refused: 400.",
     }
@@ -132,9 +133,10 @@ def _span(value: Any) -> Span | None:  # noqa: ANN401 - a value of a YAML file
 
 def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
     """Return the temperature within its range; one that is not given stays the API's own."""
-    given, thinking, reasoning = body.get("temperature"), body.get("thinking"), body.get("reasoning")
-    effort = body.get("reasoning_effort") or (reasoning.get("effort") if type(reasoning) is dict else None)
-    reasons = effort not in (None, "none") or (type(thinking) is dict and thinking.get("type") != "disabled")
+    given, thinking = body.get("temperature"), body.get("thinking")
+    asked = [reasoning.get("effort") for each in configured(body) if type(reasoning := each.get("reasoning")) is dict]
+    reasons = any(effort not in (None, "none") for effort in (body.get("reasoning_effort"), *asked))
+    reasons = reasons or (type(thinking) is dict and thinking.get("type") != "disabled")
     if isinstance(given, bool) or not isinstance(given, int | float) or span.least <= given <= span.most:
         return {}
     if reasons and given == _OF_REASONING:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _CONFIGS = ("output_config", "text")  # members of a request that hold the form of the answer
+_UPDATE = "configuration_update"  # an item of a conversation that has such members too
 _JSON = frozenset({"json", "json_object", "json_schema"})
 # Those of the APIs, vLLM, SGLang, TGI, Fireworks and Together. Others are refused upstream, or mean nothing there.
 _FORMS = _JSON | {"ebnf", "grammar", "lark", "python", "regex", "structural_tag"}
@@ -17,8 +18,16 @@ def is_structured(body: Mapping[str, Any]) -> bool:
 
 
 def is_json(body: Mapping[str, Any]) -> bool:
-    """Tell whether JSON is asked for, and not some other form, which may have anything in it."""
-    return not _JSON.isdisjoint(_kinds(body))
+    """Tell whether JSON is asked for, and nowhere some other form, which may have anything in it."""
+    kinds = _kinds(body)
+    return bool(kinds) and _JSON.issuperset(kinds)
+
+
+def configured(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what says how to answer: a request itself, and what its conversation has of that later on."""
+    items = body.get("input")
+    updates = [item for item in (items if isinstance(items, list) else ()) if isinstance(item, dict)]
+    return [body, *(item for item in updates if item.get("type") == _UPDATE)]
 
 
 def begun_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -31,5 +40,6 @@ def begun_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _kinds(body: Mapping[str, Any]) -> list[str]:
     formats = [body.get("response_format"), body.get("output_format")]
-    formats += [config.get("format") for name in _CONFIGS if isinstance(config := body.get(name), dict)]
+    configs = [each.get(name) for each in configured(body) for name in _CONFIGS]
+    formats += [config.get("format") for config in configs if isinstance(config, dict)]
     return [kind for form in formats if isinstance(form, dict) and isinstance(kind := form.get("type"), str)]

@@ -23,8 +23,9 @@ PICTURE: Final = (
     "APVOo6caVVbQutAYt4T1EfqMVo2sNldyof2opfV91BkDNEQvoYHdSVs5sSy3CdQZyh7693/rASN4z5pQoleIAAAAAElFTkSuQmCC"
 )
 _SHOWN = frozenset({"computer_screenshot", "input_image"})  # types of what a computer shows
-# What a search has found: items of OpenAI's conversations with tools in them, and blocks of Anthropic's that name some.
-_FOUND, _REFERENCE = "tool_search_output", "tool_reference"
+# What offers tools in a conversation, as a search that has found some does: items of OpenAI's with tools in them, and
+# blocks of Anthropic's that name some.
+_OFFERS, _REFERENCE = ("additional_tools", "tool_search_output"), "tool_reference"
 _NO_TOOL: Final = {"type": "text", "text": "[What was found was left out here.]"}
 _CONVERSATIONS = ("messages", "input")
 _HOLDERS = ("content", "output")  # members of a message or a tool's output that hold parts, or what a computer shows
@@ -33,7 +34,7 @@ _HOLDERS = ("content", "output")  # members of a message or a tool's output that
 def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
     """Return the members to change so that at most `most` tools are offered: the first ones.
 
-    Those that a search has found come after them, the last ones first.
+    Those that a conversation offers, as what a search has found, come after them, the last ones first.
     """
     changed: dict[str, Any] = {}
     left = most
@@ -50,26 +51,26 @@ def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
             if gone := referred.intersection(_names(tools)).difference(_names(kept)):
                 changed["messages"] = [_unreferred(message, gone) for message in body["messages"]]
         left -= sum(map(_count, changed.get(offered, tools))) if type(tools) is list else 0
-    if type(items := body.get("input")) is list and (fewer := _fewer_found(items, max(0, left))) is not None:
-        changed["input"] = fewer
+    if type(items := body.get("input")) is list:
+        changed |= _fewer_within(items, max(0, left), set(_names(body.get("tool_choice"))))
     return changed
 
 
-def _fewer_found(items: list[Any], most: int) -> list[Any] | None:
-    """Return the items of a conversation with so many found tools, the last ones; None if they have no more."""
-    found = [place for place, item in enumerate(items) if type(item) is dict and item.get("type") == _FOUND]
+def _fewer_within(items: list[Any], most: int, chosen: set[str]) -> dict[str, Any]:
+    """Return the items of a conversation with so many tools in them, the last ones; nothing if they have no more."""
+    offers = [place for place, item in enumerate(items) if type(item) is dict and item.get("type") in _OFFERS]
     fewer = list(items)
     changed = False
-    for place in reversed(found):
+    for place in reversed(offers):
         tools = items[place].get("tools")
         if type(tools) is not list:
             continue
         if sum(map(_count, tools)) > most:
             changed = True
-            tools = _kept(tools, most, set(), set())
+            tools = _kept(tools, most, chosen, set())
             fewer[place] = {**items[place], "tools": tools}
         most -= sum(map(_count, tools))
-    return fewer if changed else None
+    return {"input": fewer} if changed else {}
 
 
 def _references(node: object) -> Iterator[str]:

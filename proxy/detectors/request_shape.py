@@ -11,7 +11,7 @@ from proxy.exchange import Exchange, text_bytes
 from proxy.fields import Field, Value
 
 _LOGPROBS = "message.output_text.logprobs"  # as OpenAI's responses ask for them, among what an answer is to include
-_FOUND = "tool_search_output"  # an item of a conversation that has tools in it
+_OFFERS = ("additional_tools", "tool_search_output")  # items of a conversation that have tools in them
 _MAX_KEYS = 1024
 _MAX_KEY_CHARS = 32  # a token's number has ten digits at most
 _STRING = attrgetter("text")
@@ -72,7 +72,7 @@ class RequestShape:
             "request.max_output_tokens": call.max_output_tokens or 0,
             "request.text_bytes": _bytes(list(map(_STRING, exchange.texts))),
             "request.tools": _offered(body, items) if seldom else 0,
-            "request.turns": sum(["role" in item for item in items]) if items else _size(body.get("messages")),
+            "request.turns": sum(map(_is_message, items)) if items else _size(body.get("messages")),
             "request.images": _images(rich_parts(exchange)) + _images(filled_in(body)),
         }
         if call.prompts > 1:
@@ -109,6 +109,10 @@ def _bytes(strings: list[str]) -> int:
     return sum(map(len if all(map(str.isascii, strings)) else text_bytes, strings))
 
 
+def _is_message(item: Mapping[str, Any]) -> bool:
+    return "role" in item and item.get("type") not in _OFFERS
+
+
 def _size(items: object) -> int:
     return len(items) if type(items) is list else 0
 
@@ -116,7 +120,7 @@ def _size(items: object) -> int:
 def _offered(body: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> int:
     """Count the tools that are offered, and found in items; a namespace counts as those in it."""
     count = _size(body.get("functions"))
-    waiting = [body.get("tools"), *[item.get("tools") for item in items if item.get("type") == _FOUND]]
+    waiting = [body.get("tools"), *[item.get("tools") for item in items if item.get("type") in _OFFERS]]
     for each in waiting:
         for tool in each if type(each) is list else ():
             inner = tool.get("tools") if type(tool) is dict and tool.get("type") == "namespace" else None

@@ -20,14 +20,15 @@ _ROLES = frozenset({"assistant", "developer", "system", "user"})
 _PARTS = frozenset({"input_file", "input_image", "input_text", "output_text", "refusal", "summary_text", "text"})
 # Items that hold all that they say, whatever their id.
 _WHOLE = names(
-    "apply_patch_call apply_patch_call_output computer_call_output custom_tool_call custom_tool_call_output "
-    "function_call function_call_output local_shell_call_output message shell_call shell_call_output "
-    "tool_search_call tool_search_output"
+    "additional_tools apply_patch_call apply_patch_call_output compaction_trigger computer_call_output "
+    "configuration_update custom_tool_call custom_tool_call_output function_call function_call_output "
+    "local_shell_call_output message shell_call shell_call_output tool_search_call tool_search_output"
 )
 _KINDS = _WHOLE | names(
     "code_interpreter_call compaction computer_call file_search_call image_generation_call item_reference "
-    "local_shell_call reasoning web_search_call"
+    "local_shell_call program program_output reasoning web_search_call"
 )
+_OFFERS = frozenset({"additional_tools", "tool_search_output"})  # that have tools in them
 _MAX_ITEMS = 10_000
 
 
@@ -62,7 +63,7 @@ def _of_item(item: dict[str, Any], path: Path) -> list[Kept]:
             _check_parts(item.get("content"), f"{where}.content")
     elif kind.endswith("_output") and type(item.get("output")) is list:
         _check_outputs(item["output"], f"{where}.output")
-    if kind == "tool_search_output":
+    if kind in _OFFERS:
         check_tools(item, f"{where}.")
     item, found = _uncited(item, path)
     found += request.kept_ids(item, path, FREE)

@@ -10,7 +10,7 @@ from proxy.dialects import _request as request
 # What is not here may reach another server with a credential out of the body.
 _TOOL = re.compile(
     r"apply_patch|code_interpreter|computer|computer_use_preview|custom|file_search|function|image_generation"
-    r"|local_shell|namespace|shell|tool_search|web_search(?:_preview)?(?:_\d{4}_\d{2}_\d{2})?"
+    r"|local_shell|namespace|programmatic_tool_calling|shell|tool_search|web_search(?:_preview)?(?:_\d{4}_\d{2}_\d{2})?"
 )
 _MAX_TOOLS = 10_000  # a search goes through thousands, of which the model sees a few
 

@@ -19,7 +19,9 @@ _LABELS = names(
 )
 _MAX_LABEL_CHARS = 64
 # Encoded bytes and seals, unless the object says that it is plain text, or the bytes of a file are such.
-_OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature thought_signature")
+_OPAQUE = names(
+    "data encrypted_content encrypted_index encrypted_stdout file_data fingerprint signature thought_signature"
+)
 # Members that hold a picture or a sound, as an address or in base64, where the object is of one of these types.
 _MEDIA = {
     "audio_url": ("audio_url",),

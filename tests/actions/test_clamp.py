@@ -25,6 +25,7 @@ def tool(name: str) -> dict[str, Any]:
     return {"name": name, "input_schema": {"type": "object"}}
 
 
+UPDATE = {"type": "configuration_update", "reasoning": {"effort": "low"}}
 LATER = {**tool("later"), "defer_loading": True}
 SEARCH = {"type": "tool_search_tool_bm25", "name": "tool_search_tool_bm25"}
 FN_A, FN_B, FN_C = ({"type": "function", "name": name, "parameters": {}} for name in "abc")
@@ -42,6 +43,15 @@ def said_found(*found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def found(tools: list[dict[str, Any]], *found_: list[dict[str, Any]]) -> Call:
     return response(tools=tools, input=said_found(*found_))
+
+
+def added(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a conversation that adds tools on its way."""
+    return [*HI, {"type": "additional_tools", "role": "developer", "tools": tools}]
+
+
+def adding(tools: list[dict[str, Any]], **members: Any) -> Call:
+    return response(input=added(tools), **members)
 
 
 def referred(searched: list[str], returned: list[str]) -> list[dict[str, Any]]:
@@ -115,6 +125,8 @@ async def test_an_answer_is_chosen_from_no_fewer_than_are_asked_for(
         ({"max": 0.5}, chat(temperature=1.9, reasoning_effort="low"), {"temperature": 0.5}),
         ({"max": 0.5}, chat(temperature=1, reasoning_effort="none"), {"temperature": 0.5}),
         ({"max": 0.5}, message(temperature=1, **THINKING), {}),
+        ({"max": 0.5}, response(temperature=1, reasoning={"effort": "none"}), {"temperature": 0.5}),
+        ({"max": 0.5}, response(temperature=1, input=[*HI, UPDATE]), {}),
         ({"max": 0.5}, message(temperature=1, thinking={"type": "disabled"}), {"temperature": 0.5}),
     ],
 )
@@ -152,6 +164,8 @@ async def test_a_temperature_that_is_given_lies_within_the_range(
         (4, found([FN_A], [FN_A, FN_B], [FN_B, FN_C]), {"input": said_found([FN_A], [FN_B, FN_C])}),
         (1, found([FN_A, FN_B], [FN_C]), {"tools": [FN_A], "input": said_found([])}),
         (5, found([FN_A], [FN_A, FN_B], [FN_B, FN_C]), {}),
+        (2, adding([FN_A, FN_B, FN_C]), {"input": added([FN_A, FN_B])}),
+        (1, adding([FN_A, FN_B], tool_choice={"type": "function", "name": "b"}), {"input": added([FN_B])}),
         (
             3,
             referring([SEARCH, tool("a"), later("b"), later("c"), later("d")], "d", "c"),

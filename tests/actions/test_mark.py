@@ -250,11 +250,13 @@ async def test_what_goes_on_within_something_open_is_left_alone(words: str, *, m
         assert isinstance(action.on_answer(CHAT.wire(streamed=False)), AsItCame) is not marked
 
 
+JSON = {"format": {"type": "json_schema", "name": "n", "schema": {}}}
 FORMS: list[tuple[Call, bool]] = [
     (response(input=[{"role": "user", "content": "hi"}, {"role": "assistant", "content": '{"text": "'}]), True),
     (chat(response_format={"type": "regex", "pattern": "It is .*"}), True),  # as Together has it
     (chat(response_format={"type": "grammar", "grammar": "root ::= [a-z ]+"}), True),  # and Fireworks
-    (response(text={"format": {"type": "json_schema", "name": "n", "schema": {}}}), True),
+    (response(text=JSON), True),
+    (response(input=[{"role": "user", "content": "hi"}, {"type": "configuration_update", "text": JSON}]), True),
     (chat(response_format={"type": "text"}), False),
     (chat(response_format={"type": "prose"}), False),  # what nobody knows is refused upstream, or means nothing there
     (chat(response_format={"type": ["json_object"]}), False),

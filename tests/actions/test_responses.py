@@ -351,11 +351,27 @@ async def test_a_tag_that_the_caller_opened_for_the_model_is_open(content: Any) 
     assert b"canary" not in sent
 
 
-async def test_structured_output_is_left_whole() -> None:
-    asked = response(text={"format": {"type": "json_schema", "name": "n", "schema": {}}})
+STRUCTURED: Any = {"text": {"format": {"type": "json_schema", "name": "n", "schema": {}}}}
+
+
+def updated(**members: Any) -> list[dict[str, Any]]:
+    """Return a conversation that says on its way how to answer."""
+    return [*HI, {"type": "configuration_update", **members}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        (response(**STRUCTURED), '{"a": "<think>b</think>"}'),
+        (response(input=updated(**STRUCTURED)), '{"a": "<think>b</think>"}'),
+        (response(input=updated(reasoning={"effort": "low"}), **STRUCTURED), '{"a": "<think>b</think>"}'),
+        (response(input=updated(text={"format": {"type": "text"}}), **STRUCTURED), '{"a": ""}'),
+    ],
+)
+async def test_structured_output_is_left_whole_unless_another_form_is_asked_for_too(asked: Call, left: str) -> None:
     text = '{"a": "<think>b</think>"}'
     final, _ = await answered(Ladder(("withhold", "reasoning")), [text], asked, streamed=True)
-    assert final["output"][1]["content"][0]["text"] == text
+    assert final["output"][1]["content"][0]["text"] == left
 
 
 @pytest.mark.parametrize("told", ["text", "part", "item", "response", "elsewhere"])

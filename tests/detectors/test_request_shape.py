@@ -55,6 +55,8 @@ MEMBERS = (
         ({"tools": [{}, {}]}, "request.tools", 2),
         ({"tools": [{}, NAMESPACE]}, "request.tools", 4),
         ({"tools": [{}], "input": [{"type": "tool_search_output", "tools": [{}, NAMESPACE]}]}, "request.tools", 5),
+        ({"input": [{"type": "additional_tools", "role": "developer", "tools": [{}, {}]}]}, "request.tools", 2),
+        ({"input": [{"type": "additional_tools", "role": "developer"}, {"role": "user"}]}, "request.turns", 1),
         ({"messages": [{"content": "x"}, {"content": "y"}]}, "request.turns", 2),
         ({"messages": [{"content": [IMAGE, {"type": "image_url"}, {"type": "text"}]}]}, "request.images", 2),
         ({"messages": [{"content": [{"type": "tool_result", "content": [IMAGE]}]}]}, "request.images", 1),

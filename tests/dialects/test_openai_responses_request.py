@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
+from openai.types.responses import ResponseInputItemParam, ToolParam
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
 from proxy.dialects.openai_responses import OpenAIResponses
@@ -54,8 +55,18 @@ _TAKEN: dict[str, dict[str, Any]] = {
             {"type": "tool_search_call", "call_id": "s", "execution": "client", "arguments": {"goal": "weather"}},
             {"type": "tool_search_output", "call_id": "s", "tools": [{"type": "function", "name": "f"}]},
             {"type": "image_generation_call", "id": "ig_1", "result": "AAAA", "background": "opaque"},
+            {"type": "program", "id": "pr_1", "call_id": "c", "code": "await f()", "fingerprint": "AAAA"},
+            {"type": "program_output", "id": "po_1", "call_id": "c", "result": "rain", "status": "completed"},
             {"type": "item_reference", "id": "msg_1"},
             {"id": "msg_2"},
+        ]
+    },
+    "what changes a conversation on its way": {
+        "input": [
+            HI,
+            {"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "f"}]},
+            {"type": "configuration_update", "reasoning": {"effort": "low"}, "text": {"format": {"type": "text"}}},
+            {"type": "compaction_trigger"},
         ]
     },
     "settings": {
@@ -73,6 +84,7 @@ _TAKEN: dict[str, dict[str, Any]] = {
             {"type": "web_search_2025_08_26"},
             {"type": "code_interpreter", "container": {"type": "auto"}},
             {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "g"}]},
+            {"type": "programmatic_tool_calling"},
             {"type": "image_generation", "background": "transparent"},
             {
                 "type": "shell",
@@ -128,6 +140,10 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         },
         "input[0].tools[0].type",
     ),
+    "a tool that goes elsewhere, added": (
+        {"input": [{"type": "additional_tools", "role": "developer", "tools": [{"type": "mcp"}]}]},
+        "input[0].tools[0].type",
+    ),
     "found tools that are none": ({"input": [{"type": "tool_search_output", "tools": [5]}]}, "input[0].tools[0]"),
     "skills": ({"tools": [{"type": "shell", "environment": {"skills": [{"id": "s"}]}}]}, "tools[0].environment.skills"),
     "skills that are kept": (
@@ -181,6 +197,24 @@ def test_every_parameter_of_the_official_client_is_known_but_those_that_reach_be
             DIALECT.read(with_it)
 
 
+def _kinds(union: object) -> set[str]:
+    """Return the types of what a client may send in one place."""
+    hints = [get_type_hints(each)["type"] for each in get_args(union)]
+    return {kind for hint in hints for kind in get_args(hint) if isinstance(kind, str)}
+
+
+def test_every_item_and_tool_of_the_official_client_is_known_but_those_that_go_elsewhere() -> None:
+    for kind in _kinds(ResponseInputItemParam):
+        item: dict[str, Any] = {"type": kind, "id": "a_1", "role": "user", "content": "hi", "tools": []}
+        if kind.startswith("mcp_"):
+            with pytest.raises(BadRequest, match="type"):
+                DIALECT.read(_body(input=[item]))
+        else:
+            DIALECT.read(_body(input=[item]))
+    for kind in _kinds(ToolParam) - {"mcp"}:
+        DIALECT.read(_body(tools=[{"type": kind}]))
+
+
 _KEPT: list[tuple[dict[str, Any], dict[tuple[str | int, ...], object]]] = [
     ({}, {}),
     ({"previous_response_id": "resp_1"}, {("previous_response_id",): ...}),
@@ -208,6 +242,10 @@ _KEPT: list[tuple[dict[str, Any], dict[tuple[str | int, ...], object]]] = [
      {("input", 0, "id"): ..., ("input", 0, "container_id"): ...}),
     ({"input": [{"type": "computer_call_output", "call_id": "c", "output": {"file_id": "f"}}]},
      {("input", 0, "output", "file_id"): ...}),
+    ({"input": [{"type": "program", "id": "pr_1", "call_id": "c", "code": "f()", "fingerprint": "A"}]},
+     {("input", 0, "id"): ...}),
+    ({"input": [{"type": "additional_tools", "id": "at_1", "tools": [{"type": "file_search", "vector_store_ids": ["a"]}]}]},
+     {("input", 0, "tools", 0, "vector_store_ids", 0): ..., ("input", 0, "id"): GONE}),
     ({"input": [ANSWER]}, {("input", 0, "id"): GONE}),
     ({"input": [{**ANSWER, "content": [{**_SAID, "annotations": [{"file_id": "f", "container_id": "c"}]}]}]},
      {("input", 0, "content", 0, "annotations"): [], ("input", 0, "id"): GONE}),

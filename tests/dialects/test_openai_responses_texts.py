@@ -43,6 +43,11 @@ REQUEST: dict[str, Any] = {
         {"type": "image_generation_call", "id": "x-ig", "revised_prompt": "§30", "result": "x-data"},
         {"type": "code_interpreter_call", "id": "x-ci", "container_id": "x-cntr", "code": "§31",
          "outputs": [{"type": "image", "url": "data:image/png;base64,x-data"}, {"type": "logs", "logs": "§32"}]},
+        {"type": "program", "id": "x-pr", "call_id": "x-c", "code": "§39", "fingerprint": "x-seal"},
+        {"type": "program_output", "id": "x-po", "call_id": "x-c", "result": "§40", "status": "x-done"},
+        {"type": "additional_tools", "id": "x-at", "role": "developer",
+         "tools": [{"type": "function", "name": "§41", "description": "§42"}]},
+        {"type": "configuration_update", "text": {"format": {"type": "json_schema", "schema": {"description": "§43"}}}},
         {"type": "shell_call_output", "call_id": "x-c", "output": [{"stdout": "§15", "stderr": "§16"}]},
         {"type": "computer_call_output", "call_id": "x-c",
          "output": {"type": "computer_screenshot", "image_url": "x-data"}},
@@ -69,7 +74,7 @@ def texts_of(request: dict[str, Any]) -> list[Any]:
 def test_every_string_that_a_model_would_see_is_found_and_no_other() -> None:
     found = [text.text for text in texts_of(REQUEST)]
     assert sorted(text for text in found if text[0] == "§") == sorted(
-        [f"§{number}" for number in range(1, 39)] + ['§{"a": "b"}']
+        [f"§{number}" for number in range(1, 44)] + ['§{"a": "b"}']
     )
     assert not [text for text in found if text.startswith("x-") or "x-data" in text]
 
