@@ -92,7 +92,10 @@ def _observe_end(progress: Progress, response: object) -> None:
     usage = member(response, "usage")
     read, written = tokens(usage, "input_tokens"), tokens(usage, "output_tokens")
     if read is not None and written is not None:
-        progress.usage = Usage(read, written, thought(usage, "output_tokens_details", written))
+        # Pictures are made by a model of their own, whose tokens are not in the usage.
+        drawn = member(member(response, "tool_usage"), "image_gen")
+        shown, made = tokens(drawn, "input_tokens") or 0, tokens(drawn, "output_tokens") or 0
+        progress.usage = Usage(read + shown, written + made, thought(usage, "output_tokens_details", written))
     output = member(response, "output")
     refused = member(member(response, "incomplete_details"), "reason") == "content_filter"
     progress.refused = progress.refused or refused or any(map(_refuses, output if type(output) is list else ()))

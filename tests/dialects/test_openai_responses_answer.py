@@ -149,6 +149,22 @@ def test_a_figure_that_cannot_be_true_counts_as_not_sent(name: str, count: Any) 
     assert known_of(responses.document([], usage=usage), streamed=False).usage is None
 
 
+@pytest.mark.parametrize(
+    ("drawn", "added"),
+    [
+        ({"input_tokens": 50, "output_tokens": 4_160}, (50, 4_160)),
+        ({"output_tokens": -1}, (0, 0)),
+        (None, (0, 0)),
+        (7, (0, 0)),
+    ],
+)
+def test_tokens_of_pictures_that_a_tool_made_are_charged_too(drawn: Any, added: tuple[int, int]) -> None:
+    used = {"tool_usage": {"image_gen": drawn, "web_search": {"num_requests": 0}}}
+    total = Usage(7 + added[0], 30 + added[1], 9)
+    assert known_of(responses.stream([], [], **used)).usage == total
+    assert known_of(responses.document([], **used), streamed=False).usage == total
+
+
 def test_an_error_of_ours_reaches_the_client_as_the_events_own_words() -> None:
     body = STREAM[:-40] + DIALECT.error_event(UpstreamFailed("in plain words"), "x")
     last = read_by_a_client(body)[-1]
