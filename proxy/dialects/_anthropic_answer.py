@@ -8,6 +8,7 @@ from proxy.dialects._answers import ObservedStream, error_type, member, note_mod
 from proxy.exchange import Progress, Usage
 
 _MAX_SEALS = 64
+_COMPACTION = "compaction"  # a type of iterations
 
 
 class MessageStream(ObservedStream):
@@ -86,6 +87,17 @@ def _note_seal(progress: Progress, seal: object) -> None:
 
 
 def _usage(usage: object) -> Usage | None:
+    """Return a usage, None if it is none; what it took to make a conversation shorter is not in its totals."""
+    total = _sum(usage)
+    iterations = member(usage, "iterations")
+    if total is None or type(iterations) is not list:
+        return total
+    apart = [_sum(each) for each in iterations if member(each, "type") == _COMPACTION]
+    read, written = (sum(each[of] for each in (total, *apart) if each is not None) for of in (0, 1))
+    return Usage(read, written, total.reasoning)
+
+
+def _sum(usage: object) -> Usage | None:
     read, written = tokens(usage, "input_tokens"), tokens(usage, "output_tokens")
     if read is None or written is None:
         return None

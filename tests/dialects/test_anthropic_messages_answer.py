@@ -99,6 +99,25 @@ def test_what_was_thought_is_told_of_the_tokens_written(count: Any, known_as: in
     assert progress.usage == Usage(17, 9, known_as)
 
 
+@pytest.mark.parametrize(
+    ("iterations", "added"),
+    [
+        ([{"type": "compaction", "input_tokens": 50, "cache_read_input_tokens": 9, "output_tokens": 4}], (59, 4)),
+        ([{"type": "message", "input_tokens": 10, "output_tokens": 1}], (0, 0)),
+        ([{"type": "compaction", "input_tokens": -1, "output_tokens": 4}, 7], (0, 0)),
+        (7, (0, 0)),
+        (None, (0, 0)),
+    ],
+)
+def test_what_it_took_to_make_a_conversation_shorter_is_charged_too(iterations: Any, added: tuple[int, int]) -> None:
+    used = {"output_tokens": 9, "iterations": iterations}
+    _, progress = decode(DIALECT, CALL, [event(_START) + event({**_END, "usage": used})], streamed=True)
+    assert progress.usage == Usage(17 + added[0], 9 + added[1])
+    whole = {**_MESSAGE, "usage": {"input_tokens": 17, **used}}
+    _, progress = decode(DIALECT, CALL, [json.dumps(whole).encode()], streamed=False)
+    assert progress.usage == Usage(17 + added[0], 9 + added[1])
+
+
 @pytest.mark.parametrize("count", [-1, 1.5, "5", True, None, 10**9 + 1, [], {}])
 def test_a_figure_that_cannot_be_true_counts_as_not_sent(count: Any) -> None:
     started = {**_START, "message": {**_MESSAGE, "usage": {"input_tokens": count}}}
