@@ -185,16 +185,14 @@ def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
 
 def _images_in(parts: object) -> int:
     if type(parts) is dict:
-        return int(parts.get("type") in _SHOWN)
-    count = 0
-    for part in parts if type(parts) is list else ():
-        if type(part) is dict:
-            source = part.get("source")
-            count += part.get("type") in _IMAGES
-            count += _images_in(part.get("content")) + (
-                _images_in(source.get("content")) if type(source) is dict else 0
-            )
-    return count
+        return int(parts.get("type") in _SHOWN) + _images_within(parts)
+    given = [part for part in (parts if type(parts) is list else ()) if type(part) is dict]
+    return sum([(part.get("type") in _IMAGES) + _images_within(part) for part in given])
+
+
+def _images_within(part: dict[str, Any]) -> int:
+    source = part.get("source")
+    return _images_in(part.get("content")) + (_images_in(source.get("content")) if type(source) is dict else 0)
 
 
 class _Cut:
@@ -209,12 +207,18 @@ class _Cut:
         for name in _HOLDERS:
             if self._left and type(parts := holder.get(name)) is list:
                 holder = {**holder, name: [self.part(part) for part in parts]}
-            elif self._left and type(parts) is dict and (kind := parts.get("type")) in _SHOWN:
-                self._left -= 1
-                holder = {**holder, name: {"type": kind, "image_url": PICTURE}}
+            elif self._left and type(parts) is dict:
+                holder = {**holder, name: self._shown(parts)}
         if self._left and type(source) is dict:
             holder = {**holder, "source": self.within(source)}
         return holder
+
+    def _shown(self, shown: dict[str, Any]) -> dict[str, Any]:
+        """Return what a computer shows, or the one part that a result is."""
+        if (kind := shown.get("type")) not in _SHOWN:
+            return self.within(shown)
+        self._left -= 1
+        return {"type": kind, "image_url": PICTURE}
 
     def part(self, part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
         """Return a part, or what stands in its place."""

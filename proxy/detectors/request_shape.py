@@ -141,8 +141,8 @@ def _images(conversation: list[Any]) -> int:
                 continue
             if part.get("type") in _IMAGE_TYPES:
                 count += 1
-            if type(content := part.get("content")) is list:
-                waiting.append(content)
+            if type(content := part.get("content")) in (list, dict):
+                waiting.append(content if type(content) is list else [content])
             if type(source := part.get("source")) is dict:
                 waiting.append(source.get("content"))
             if (output := part.get("output")) is not None:

@@ -190,6 +190,15 @@ async def test_no_more_tools_are_offered_and_the_chosen_one_stays(
     assert await body("clamp", {"tools": most}, call) == changed
 
 
+def fetched(part: dict[str, Any]) -> dict[str, Any]:
+    page = {"type": "document", "source": {"type": "content", "content": [part]}}
+    return {
+        "type": "web_fetch_tool_result",
+        "tool_use_id": "s",
+        "content": {"type": "web_fetch_result", "content": page},
+    }
+
+
 RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [TEXT, block(2)]}
 DOCUMENT = {"type": "document", "source": {"type": "content", "content": [block(1)]}}
 USE = {"type": "tool_use", "id": "t", "name": "f", "input": {"content": [{"type": "image"}]}}
@@ -212,6 +221,8 @@ USE = {"type": "tool_use", "id": "t", "name": "f", "input": {"content": [{"type"
                 said(block(3)),
             ],
         ),
+        (1, message(messages=[said(fetched(block(1)), block(2))]), [said(fetched(LEFT_OUT), block(2))]),
+        (2, message(messages=[said(fetched(block(1)), block(2))]), None),
     ],
 )
 async def test_the_last_images_are_shown_and_the_model_knows_of_the_others(most: int, call: Call, changed: Any) -> None:

@@ -14,6 +14,7 @@ IMAGE = {"type": "image", "source": {"type": "base64"}}
 SHOWN = {"type": "input_image", "image_url": "https://example.com/1.png"}
 OUTPUT = {"type": "function_call_output", "output": [SHOWN]}
 DOCUMENT = {"type": "document", "source": {"type": "content", "content": [IMAGE, {"type": "text"}]}}
+FETCHED = {"type": "web_fetch_result", "url": "https://example.com", "content": DOCUMENT}
 SCREENSHOT = {"type": "computer_screenshot", "image_url": "data:image/png;base64,"}
 NAMESPACE = {"type": "namespace", "tools": [{}, {"type": "namespace", "tools": [{}]}, {"type": "namespace"}]}
 JSON = st.recursive(
@@ -62,6 +63,7 @@ MEMBERS = (
         ({"messages": [{"content": [{"type": "tool_result", "content": [IMAGE]}]}]}, "request.images", 1),
         ({"messages": [{"role": "user", "type": "image", "content": [IMAGE] * 9}]}, "request.images", 10),
         ({"messages": [{"content": [DOCUMENT, {"type": "tool_result", "content": [DOCUMENT]}]}]}, "request.images", 2),
+        ({"messages": [{"content": [{"type": "web_fetch_tool_result", "content": FETCHED}]}]}, "request.images", 1),
         ({"prompt": {"id": "p", "variables": {"chart": SHOWN, "city": "x"}}, "input": "x"}, "request.images", 1),
         ({"input": [{"type": "computer_call_output", "output": SCREENSHOT}, OUTPUT]}, "request.images", 2),
         ({"include": ["message.output_text.logprobs"]}, "request.logprobs", True),
