@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import ceil
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from proxy.dialects import strict_json
 from proxy.dialects._anthropic_returned import put_back
@@ -14,6 +14,7 @@ from proxy.dialects._endpoint import Endpoint
 from proxy.dialects._failures import upstream_failure
 from proxy.errors import ProxyError
 from proxy.exchange import Call
+from proxy.keyed.issued_ids import StateRefused
 from proxy.keyed.sealed_reasoning import SealedReasoning
 
 _ERROR_TYPES = {
@@ -56,7 +57,9 @@ class AnthropicDialect(Endpoint):
     def error(self, error: ProxyError, exchange_id: str) -> bytes:
         """Return the JSON error body."""
         unnamed = "api_error" if error.status >= 500 else "invalid_request_error"
-        shape = {"type": _ERROR_TYPES.get(error.status, unnamed), "message": error.message}
+        shape: dict[str, Any] = {"type": _ERROR_TYPES.get(error.status, unnamed), "message": error.message}
+        if isinstance(error, StateRefused) and error.param == "thread":
+            shape["details"] = {"error_code": "thread_unsupported_request"}  # by which clients know to go on without
         return strict_json.write({"type": "error", "error": shape, "request_id": exchange_id})
 
     def error_event(self, error: ProxyError, exchange_id: str) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from anthropic import Anthropic
+from anthropic.types import ThreadUnsupportedRequestErrorDetails
 from anthropic.types.shared import ErrorResponse
 from openai import OpenAI
 from openai._streaming import SSEDecoder
@@ -103,6 +104,20 @@ def test_an_anthropic_error_has_the_type_of_its_status(error: ProxyError, kind: 
     document = json.loads(AnthropicMessages().error(error, "exchange-1"))
     assert document == {"type": "error", "error": {"type": kind, "message": "m"}, "request_id": "exchange-1"}
     assert ErrorResponse.construct(**document).request_id == "exchange-1"
+
+
+def test_a_thread_is_refused_in_the_word_by_which_clients_go_on_without() -> None:
+    asked = {
+        "model": "m",
+        "max_tokens": 1,
+        "messages": [{"role": "user", "content": "hi"}],
+        "thread": {"type": "create"},
+    }
+    with pytest.raises(BadRequest) as refused:
+        AnthropicMessages().read(json.dumps(asked).encode())
+    document = json.loads(AnthropicMessages().error(refused.value, "exchange-1"))
+    details = ThreadUnsupportedRequestErrorDetails.model_validate(document["error"]["details"], strict=True)
+    assert (refused.value.status, details.error_code) == (400, "thread_unsupported_request")
 
 
 @pytest.mark.parametrize("kind", _ERRORS)

@@ -190,6 +190,23 @@ async def test_a_thinking_block_comes_back_in_a_second_turn_with_its_signature_i
         await claude.messages.create(**THINKING, messages=[*HELLO, *turn, *HELLO])
 
 
+async def test_the_clients_own_loop_over_tools_goes_on_without_a_thread_that_nobody_keeps_for_it(
+    claude: anthropic.AsyncAnthropic,
+) -> None:
+    asked: list[str] = []
+
+    @anthropic.beta_async_tool
+    async def get_weather(city: str) -> str:
+        """Tell the weather."""
+        asked.append(city)
+        return "rain"
+
+    forced: Any = {"tools": [get_weather], "tool_choice": {"type": "any"}, "max_iterations": 2}
+    runner = claude.beta.messages.tool_runner(model=MODEL, max_tokens=500, messages=HELLO, **forced)
+    told = [message.content[0].type async for message in runner]
+    assert (told, len(asked)) == (["tool_use", "text"], 1)
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_tool_use_comes_back_with_its_result(claude: anthropic.AsyncAnthropic, streamed: bool) -> None:
     wanted: Any = {"model": MODEL, "max_tokens": 500, "tools": ANTHROPIC_TOOLS}
