@@ -132,6 +132,15 @@ def test_the_id_of_a_call_stays_its_own_where_the_item_has_the_same() -> None:
         assert (out["id"], out["call_id"]) == (IDS.give("call_0a1b2c"), "call_0a1b2c")
 
 
+def test_a_program_is_named_by_its_call_where_its_item_has_the_same() -> None:
+    program = {"type": "program", "id": "call_0a1b2c", "call_id": "call_0a1b2c", "code": "f()", "fingerprint": "x"}
+    used = {**responses.called(), "caller": {"type": "program", "caller_id": "call_0a1b2c"}}
+    (chunk,) = through([responses.document([program, used])], streamed=False)
+    first, second = json.loads(chunk.raw or b"")["output"]
+    assert first["id"] == IDS.give("call_0a1b2c")
+    assert (first["call_id"], second["caller"]["caller_id"]) == ("call_0a1b2c", "call_0a1b2c")
+
+
 @pytest.mark.parametrize("id_", [5, None, [], "x", "a" * 1_025, 'quo"te" quo"te'])
 def test_an_id_of_another_shape_is_passed_on_as_it_is(id_: Any) -> None:
     document = responses.document([{**responses.said(["a"]), "id": id_}], id=id_)
