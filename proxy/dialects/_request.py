@@ -30,6 +30,7 @@ STATE = names(
 _WITHIN = STATE - {"background"}  # further down that is what a picture has behind it
 _OF_LOCAL_SKILL = names("description name path")  # of one that the client keeps itself
 _OF_OPEN_SKILL = names("skill_id type version")  # of one that everybody has
+_OF_BUNDLE = names("data media_type type")  # in which a request brings one along
 # Those of them whose value is an id, or a list of some: one may be given to a tenant, or be public.
 _IDS = names(
     "comparison_response_id container container_id conversation conversation_id file_id file_ids previous_response_id "
@@ -140,10 +141,16 @@ def _are_open(skills: object) -> bool:
 
 
 def _is_open(skill: object) -> bool:
-    if type(skill) is not dict or any(type(value) is not str for value in skill.values()):
+    if type(skill) is not dict:
         return False
-    known = _OF_OPEN_SKILL if skill.get("type") == "anthropic" else _OF_LOCAL_SKILL
-    return skill.keys() <= known
+    if type(kind := skill.get("type")) is str and kind == "inline" and _is_plain(skill.get("source"), _OF_BUNDLE):
+        skill = {name: value for name, value in skill.items() if name not in ("type", "source")}
+    return _is_plain(skill, _OF_OPEN_SKILL if kind == "anthropic" else _OF_LOCAL_SKILL)
+
+
+def _is_plain(node: object, known: frozenset[str]) -> bool:
+    """Tell whether a node is an object of texts, with no other members than are known."""
+    return type(node) is dict and node.keys() <= known and all(type(value) is str for value in node.values())
 
 
 def wrong(where: str, must: str) -> BadRequest:

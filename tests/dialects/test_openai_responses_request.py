@@ -24,6 +24,12 @@ def _body(**members: Any) -> bytes:
     return json.dumps({name: value for name, value in asked.items() if value is not ...}).encode()
 
 
+BUNDLED: dict[str, Any] = {
+    "type": "inline",
+    "name": "s",
+    "description": "d",
+    "source": {"type": "base64", "media_type": "application/zip", "data": "UEsDBA=="},
+}
 _TAKEN: dict[str, dict[str, Any]] = {
     "the least": {},
     "nulls": dict.fromkeys(
@@ -90,6 +96,7 @@ _TAKEN: dict[str, dict[str, Any]] = {
                 "type": "shell",
                 "environment": {"type": "local", "skills": [{"name": "s", "description": "d", "path": "/s"}]},
             },
+            {"type": "shell", "environment": {"type": "container_auto", "skills": [BUNDLED]}},
         ]
     },
     "tools to search through": {"tools": [{"type": "tool_search"}, *[{"type": "function", "name": "f"}] * 2_000]},
@@ -148,6 +155,10 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "skills": ({"tools": [{"type": "shell", "environment": {"skills": [{"id": "s"}]}}]}, "tools[0].environment.skills"),
     "skills that are kept": (
         {"tools": [{"type": "shell", "environment": {"skills": [{"type": "skill_reference", "skill_id": "s"}]}}]},
+        "tools[0].environment.skills",
+    ),
+    "skills that a request brings along and does not": (
+        {"tools": [{"type": "shell", "environment": {"skills": [{**BUNDLED, "source": {"file_id": "f"}}]}}]},
         "tools[0].environment.skills",
     ),
     "options without a stream": ({"stream_options": {}}, "stream_options"),
