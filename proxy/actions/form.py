@@ -7,6 +7,7 @@ from typing import Any
 
 _CONFIGS = ("output_config", "text")  # members of a request that hold the form of the answer
 _UPDATE = "configuration_update"  # an item of a conversation that has such members too
+_ASIDE = ("additional_tools", "compaction_trigger", _UPDATE)  # items that nobody says
 _JSON = frozenset({"json", "json_object", "json_schema"})
 # Those of the APIs, vLLM, SGLang, TGI, Fireworks and Together. Others are refused upstream, or mean nothing there.
 _FORMS = _JSON | {"ebnf", "grammar", "lark", "python", "regex", "structural_tag"}
@@ -25,17 +26,26 @@ def is_json(body: Mapping[str, Any]) -> bool:
 
 def configured(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return what says how to answer: a request itself, and what its conversation has of that later on."""
-    items = body.get("input")
-    updates = [item for item in (items if isinstance(items, list) else ()) if isinstance(item, dict)]
-    return [body, *(item for item in updates if item.get("type") == _UPDATE)]
+    return [body, *(item for item in _items(body) if isinstance(item, dict) and item.get("type") == _UPDATE)]
 
 
 def begun_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return a conversation's last message if it is the assistant's, which many a model goes on with; else None."""
     given = body.get("messages")
-    items = given if isinstance(given, list) else body.get("input")
-    last = items[-1] if isinstance(items, list) and items else None
+    if isinstance(given, list):
+        last = given[-1] if given else None
+    else:
+        last = next(filter(_is_said, reversed(_items(body))), None)
     return last if isinstance(last, dict) and last.get("role") == "assistant" else None
+
+
+def _items(body: Mapping[str, Any]) -> list[Any]:
+    items = body.get("input")
+    return items if isinstance(items, list) else []
+
+
+def _is_said(item: object) -> bool:
+    return not isinstance(item, dict) or item.get("type") not in _ASIDE
 
 
 def _kinds(body: Mapping[str, Any]) -> list[str]:

@@ -22,7 +22,7 @@ from proxy.marks.keys import CampaignKey
 from proxy.marks.reading import agreement, read
 from proxy.secrets import Purpose
 from proxy.wire import AsItCame
-from tests.actions.calls import COMPLETIONS, RESPONSES, chat, completion, message, response
+from tests.actions.calls import COMPLETIONS, HI, RESPONSES, chat, completion, message, response
 from tests.dialects.streams import chat_chunk, data
 from tests.marks.texts import PROSE
 
@@ -252,11 +252,12 @@ async def test_what_goes_on_within_something_open_is_left_alone(words: str, *, m
 
 JSON = {"format": {"type": "json_schema", "name": "n", "schema": {}}}
 FORMS: list[tuple[Call, bool]] = [
-    (response(input=[{"role": "user", "content": "hi"}, {"role": "assistant", "content": '{"text": "'}]), True),
+    (response(input=[*HI, {"role": "assistant", "content": '{"text": "'}]), True),
+    (response(input=[*HI, {"role": "assistant", "content": '{"text": "'}, {"type": "compaction_trigger"}]), True),
     (chat(response_format={"type": "regex", "pattern": "It is .*"}), True),  # as Together has it
     (chat(response_format={"type": "grammar", "grammar": "root ::= [a-z ]+"}), True),  # and Fireworks
     (response(text=JSON), True),
-    (response(input=[{"role": "user", "content": "hi"}, {"type": "configuration_update", "text": JSON}]), True),
+    (response(input=[*HI, {"type": "configuration_update", "text": JSON}]), True),
     (chat(response_format={"type": "text"}), False),
     (chat(response_format={"type": "prose"}), False),  # what nobody knows is refused upstream, or means nothing there
     (chat(response_format={"type": ["json_object"]}), False),
