@@ -140,13 +140,13 @@ def _is_explained(texts: str, match: re.Match[str]) -> bool:
 
 
 def _strings(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every string of a request, in order."""
+    """Yield every string of a request and every name in it, in order; a schema's names are the caller's words too."""
     waiting: list[Any] = [body]
     while waiting:
         node = waiting.pop()
         if isinstance(node, str):
             yield node
         elif isinstance(node, dict):
-            waiting += reversed(node.values())
+            waiting += reversed([each for member in node.items() for each in member])
         elif isinstance(node, list):
             waiting += reversed(node)

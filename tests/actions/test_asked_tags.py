@@ -68,9 +68,15 @@ def test_hundreds_of_other_tags_hide_none(other: str) -> None:
 def test_every_text_of_a_request_is_read() -> None:
     body = asking("Hello.") | {
         "system": [{"type": "text", "text": "Reason in <a1>."}],
-        "tools": [{"name": "t", "description": "Call it after thinking in <a2>."}],
+        "tools": [
+            {
+                "name": "t",
+                "description": "Call it after thinking in <a2>.",
+                "input_schema": {"properties": {"Think step by step in <a3>.": {"type": "string"}}},
+            }
+        ],
     }
-    assert asked_tags(body) == {"a1", "a2"}
+    assert asked_tags(body) == {"a1", "a2", "a3"}
 
 
 @pytest.mark.parametrize(
