@@ -20,10 +20,10 @@ from proxy.fields import Field, Value
 _MEMBERS = frozenset({"url", "image_url", "file_url", "audio_url", "document_url", "video_url"})
 _BESIDE = frozenset({"system", "prompt", "tools"})  # what may have some beside the messages
 # What was said before by a model or its tools, with addresses that nobody fetches any more: calls with their arguments,
-# searches with what they found, pages and tabs that were looked at, citations.
-_CALLS = frozenset({"server_tool_use", "tool_search_call", "tool_use", "web_search_call"})
+# searches with what they found, what code has drawn, pages and tabs that were looked at, downloads, citations.
+_CALLS = frozenset({"code_interpreter_call", "server_tool_use", "tool_search_call", "tool_use", "web_search_call"})
 _LOOKED_AT = frozenset({"url_citation", "web_fetch_result", "web_search_result", "web_search_result_location"})
-_TABS = "browser_state"
+_BROWSER, _OF_BROWSER = "browser_state", ("tabs", "state_changes")
 _MOST = 1_000  # addresses that are looked at: what is beyond counts as inner
 _INNER_NAMES = re.compile(r"[^.]+|.*\.(?:local|localhost|internal|intranet|lan|corp|home|arpa|test|invalid)")
 # What readers of numbers take for an address, in as many ways as there are: 2130706433, 0x7f.1, 127.1.
@@ -84,7 +84,7 @@ def _collect(conversation: list[Any], found: list[str]) -> None:
             if type(value) is dict or type(value) is list:
                 if name in _MEMBERS and type(value) is dict:
                     waiting.append({**value, "type": ""})
-                elif (name != "tabs" or kind != _TABS) and (name != kind or kind not in _LOOKED_AT):
+                elif (name not in _OF_BROWSER or kind != _BROWSER) and (name != kind or kind not in _LOOKED_AT):
                     waiting.append(value)
             elif name in _MEMBERS and type(value) is str and value[:5].lower() != "data:" and kind not in _LOOKED_AT:
                 found.append(value)

@@ -129,6 +129,9 @@ def test_addresses_are_found_wherever_parts_stand(body: dict[str, Any], urls: in
         said({"type": "web_fetch_tool_result", "content": {"type": "web_fetch_result", "url": BAD}}),
         said({"type": "text", "text": "a", "citations": [{"type": "web_search_result_location", "url": BAD}]}),
         said({"type": "tool_result", "content": [{"type": "browser_state", "tabs": [{"tab_id": "1", "url": BAD}]}]}),
+        said({"type": "tool_result", "content": [{"type": "browser_state", "tabs": [], "state_changes": [
+            {"type": "download_completed", "download_id": "1", "url": BAD}]}]}),
+        {"input": [{"type": "code_interpreter_call", "id": "c", "outputs": [{"type": "image", "url": BAD}]}]},
         {"input": [{"type": "web_search_call", "id": "w", "action": {"type": "open_page", "url": BAD}}]},
         {"input": [{"role": "assistant", "content": [
             {"type": "output_text", "text": "a", "annotations": [{"type": "url_citation", "url": BAD}]}]}]},
