@@ -85,8 +85,8 @@ def given_ids(document: dict[str, Any]) -> list[str]:
     if type(response) is dict:
         found.append(response.get("id"))
         found.append(response.get("previous_response_id"))  # is told again as the client said it
-        output = response.get("output")
-        items += output if type(output) is list else ()
+        for name in ("output", "input_transformations"):  # the second tells of items that the client gave
+            items += listed if type(listed := response.get(name)) is list else ()
     for item in items:
         if type(item) is dict:
             found += (item.get("id"), item.get("container_id"))

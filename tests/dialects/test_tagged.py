@@ -141,6 +141,13 @@ def test_a_program_is_named_by_its_call_where_its_item_has_the_same() -> None:
     assert (first["call_id"], second["caller"]["caller_id"]) == ("call_0a1b2c", "call_0a1b2c")
 
 
+def test_reasoning_that_a_model_was_not_given_is_named_as_its_client_knows_it() -> None:
+    left_out = {"type": "reasoning", "id": "rs_0a1b2c", "action": "removed", "reason": "model_mismatch"}
+    document = responses.document([responses.said(["a"])], input_transformations=[left_out, 5])
+    (chunk,) = through([document], streamed=False)
+    assert json.loads(chunk.raw or b"")["input_transformations"] == [{**left_out, "id": IDS.give("rs_0a1b2c")}, 5]
+
+
 @pytest.mark.parametrize("id_", [5, None, [], "x", "a" * 1_025, 'quo"te" quo"te'])
 def test_an_id_of_another_shape_is_passed_on_as_it_is(id_: Any) -> None:
     document = responses.document([{**responses.said(["a"]), "id": id_}], id=id_)
