@@ -24,8 +24,8 @@ KNOWN = SETTINGS | names("messages output_config system tool_choice tools")
 COUNTED = names("cache_control messages model output_config speed stream system thinking tool_choice tools")
 _ROLES = frozenset({"user", "assistant", "system"})
 _BLOCKS = names(
-    "bash_code_execution_tool_result browser_state code_execution_tool_result container_upload document image "
-    "redacted_thinking search_result server_tool_use text text_editor_code_execution_tool_result thinking "
+    "bash_code_execution_tool_result browser_state code_execution_tool_result compaction container_upload document "
+    "image redacted_thinking search_result server_tool_use text text_editor_code_execution_tool_result thinking "
     "tool_reference tool_result tool_search_tool_result tool_use web_fetch_tool_result web_search_result "
     "web_search_tool_result"
 )
@@ -142,6 +142,8 @@ def _check_block(block: object, where: str) -> None:
     source = block.get("source")
     if type(source) is dict:
         _check_source(source, f"{where}.source")
+    if kind == "compaction" and block.get("tool_changes"):
+        raise request.wrong(f"{where}.tool_changes", "left out: tools are offered in `tools` only")
     # What server tools return has parts of kinds of its own.
     if kind in ("tool_result", "search_result") and block.get("content") is not None:
         _check_content(block["content"], f"{where}.content")

@@ -53,6 +53,9 @@ _TAKEN: dict[str, dict[str, Any]] = {
     "a server tool's result": _block(
         {"type": "web_search_tool_result", "tool_use_id": "t", "content": [{"type": "web_search_result", "url": "u"}]}
     ),
+    "a conversation made shorter": _block(
+        {"type": "compaction", "content": "c", "signature": "s", "tool_changes": None}
+    ),
     "citations": _block({"type": "text", "text": "a", "citations": [{"type": "char_location", "file_id": None}]}),
     "tools": {
         "tools": [
@@ -85,6 +88,10 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no content": ({"messages": [{"role": "user"}]}, "messages[0].content"),
     "J-10 content as null": ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
     "J-10 an unknown block": (_block({"type": "video"}), "messages[0].content[1].type"),
+    "tools that came with a conversation made shorter": (
+        _block({"type": "compaction", "content": "c", "tool_changes": [{"type": "tool_addition"}]}),
+        "messages[0].content[1].tool_changes",
+    ),
     "a block without a type": (_block({"text": "hi"}), "messages[0].content[1].type"),
     "a block as a string": (_block("hi"), "messages[0].content[1]"),
     "an unknown source": (_document({"type": "magic"}), "messages[0].content[1].source.type"),
