@@ -25,6 +25,7 @@ class MessageStream(ObservedStream):
         b'"signature_delta"',
         b'"redacted_thinking"',
         b'"file_id"',  # which is given to a tenant
+        b'_tool_result"',  # all of which nobody wrote
     )
 
     def __init__(self, *, every: bool) -> None:
@@ -43,7 +44,7 @@ class MessageStream(ObservedStream):
             _note_seal(progress, member(delta, "signature"))
         elif kind == "content_block_start":
             block = document.get("content_block")
-            progress.output_bytes += written_bytes(block)
+            progress.output_bytes += written_in(block)
             _note_seal(progress, member(block, "data"))
         elif kind == "message_start":
             note_model(progress, document.get("message"))
@@ -62,6 +63,11 @@ class MessageStream(ObservedStream):
             progress.failed = error_type(document.get("error"))
 
 
+def written_in(block: object) -> int:
+    """Count the UTF-8 bytes that the model wrote in a block; what a tool of the API's returned it has only read."""
+    return 0 if str(member(block, "type")).endswith("_tool_result") else written_bytes(block)
+
+
 def observe_message(progress: Progress, document: dict[str, Any]) -> None:
     """Read a whole message into the progress."""
     kind = document.get("type")
@@ -75,7 +81,7 @@ def observe_message(progress: Progress, document: dict[str, Any]) -> None:
     note_model(progress, document)
     progress.usage = _usage(document.get("usage"))
     if progress.usage is None:  # only then is there anything to estimate
-        progress.output_bytes += written_bytes(document.get("content"))
+        progress.output_bytes += sum(map(written_in, content if type(content) is list else ()))
     if kind == "error":
         progress.failed = error_type(document.get("error"))
 

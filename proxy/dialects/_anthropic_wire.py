@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from proxy.dialects._answers import written_bytes
+from proxy.dialects._anthropic_answer import written_in
 from proxy.dialects._anthropic_reasoning import MessageWithoutReasoning, StreamWithoutReasoning
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, Kind, Part, Seal, Summarise, Transform, manner
@@ -29,7 +30,9 @@ class MessagesWire:
         """Return how many UTF-8 bytes of a chunk the model wrote."""
         if chunk.data is None:
             return 0
-        return sum([written_bytes(chunk.data.get(name)) for name in ("content", "delta", "content_block")])
+        content = chunk.data.get("content")
+        blocks = [*(content if type(content) is list else ()), chunk.data.get("content_block")]
+        return written_bytes(chunk.data.get("delta")) + sum(map(written_in, blocks))
 
     def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
         """Return what came: this API has no log-probabilities."""

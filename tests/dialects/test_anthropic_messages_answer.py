@@ -166,6 +166,22 @@ def test_a_document_is_one_chunk_at_the_end() -> None:
     assert (progress.usage, progress.output_bytes) == (None, len("hm" + "abc" + "a" + "xy" + "b" + "12"))
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_a_tool_of_the_api_returned_is_nothing_that_the_model_wrote(alone: bool) -> None:
+    viewed = {"type": "text_editor_code_execution_view_result", "content": "x" * 9_000, "file_type": "text"}
+    result = {"type": "text_editor_code_execution_tool_result", "tool_use_id": "t", "content": viewed}
+    begun = event({**_BLOCK, "content_block": result})
+    head = [event(_START), event(_BLOCK), *[event(_DELTA)] * 9]
+    pieces = [*head, begun] if alone else [b"".join([*head, begun, event(_BLOCK_END)])]
+    _, progress = decode(DIALECT, CALL, pieces, streamed=True)
+    assert progress.output_bytes == 9 * len("Hé".encode())
+    for streamed, body in ((True, begun), (False, json.dumps({**_MESSAGE, "content": [result]}).encode())):
+        (chunk,) = decode(DIALECT, CALL, [body], streamed=streamed)[0]
+        assert (
+            DIALECT.wire(streamed=streamed).written(Chunk(None, json.loads(body) if not streamed else chunk.data)) == 0
+        )
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"type":'])
 def test_an_answer_that_is_no_json_object_is_the_upstreams_failure(body: bytes) -> None:
     decoder = DIALECT.decoder(CALL, streamed=False)
