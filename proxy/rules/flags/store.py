@@ -108,7 +108,7 @@ class FlagRegistry:
         return flag._replace(confirmed_by=tuple(sorted({*flag.confirmed_by, who})))
 
     async def lift_all(self, which: Callable[[FlagKey, Flag], bool], who: str, why: str) -> int:
-        """Take every flag in force away that `which` names, as `lift` does, and return how many those were."""
+        """Take every flag in force away that `which` names, as `lift` does, and return how many that is to people."""
         found = [(key, flag) async for key, flag in self.list() if which(key, flag)]
         now = self._clock.wall()
         for part in _parts(found):
@@ -117,17 +117,17 @@ class FlagRegistry:
                 rows += (lift_row(key, _lift_of(flag, now, who, why)), Row(FLAGS_TABLE, row_name(key), None))
                 rows += (Row(CONFIRMATIONS_TABLE, row_name(key, by), None) for by in flag.confirmed_by)
             await self._store.write(rows)
-        return len(found)
+        return _told(found)
 
     async def confirm_all(self, which: Callable[[FlagKey, Flag], bool], who: str, why: str) -> int:
-        """Confirm every flag in force that `which` names and that this person has not, and return how many."""
+        """Confirm every flag in force that `which` names and this person has not; return how many that is to people."""
         found = [(key, flag) async for key, flag in self.list() if which(key, flag) and who not in flag.confirmed_by]
         now = self._clock.wall()
         for part in _parts(found):
             await self._store.write(
                 [confirmation_row(key, Confirmation(who, max(now, flag.raised_at), why)) for key, flag in part]
             )
-        return len(found)
+        return _told(found)
 
     async def _confirmations(self, key: FlagKey) -> Sequence[Confirmation]:
         """Return all confirmations of flags of this name, earlier ones as well."""
@@ -152,6 +152,11 @@ def _lift_of(flag: Flag, now: float, who: str, why: str) -> Lift:
 
 def _parts(found: Sequence[tuple[FlagKey, Flag]]) -> Iterator[Sequence[tuple[FlagKey, Flag]]]:
     return (found[first : first + _PART] for first in range(0, len(found), _PART))
+
+
+def _told(found: Sequence[tuple[FlagKey, Flag]]) -> int:
+    """Return how many flags these are to people, who see one in both worlds as one."""
+    return len({key[1:] for key, _ in found})
 
 
 def _counted(flag: Flag, confirmations: Sequence[Confirmation], lifted: Lifted | None) -> tuple[Confirmation, ...]:
