@@ -19,7 +19,7 @@ from proxy.errors import ConfigurationError
 from proxy.hindsight.rejudging import Again, NotReproducible, check_reproducible, judge_again
 from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.rules.pack.pack import Pack
-from proxy.rules.pack.words import Mode
+from proxy.rules.pack.words import Mode, Subject
 
 _EXIT_NOT_REPRODUCED = 1
 _EXIT_UNREADABLE = 2
@@ -113,6 +113,8 @@ def _as_text(pack: Pack, logged: Logged, again: Again) -> Iterator[str]:
     if logged.shadow.denied_by:
         yield f"quotas in shadow that would have denied it: {', '.join(logged.shadow.denied_by)}"
     yield from flag_lines(again.judgement)
+    for subject, name in _tied(logged):
+        yield f"{subject}: {name}"
     yield from rule_lines(again.explanation)
     yield ""
     for note in again.notes:
@@ -121,6 +123,19 @@ def _as_text(pack: Pack, logged: Logged, again: Again) -> Iterator[str]:
         yield f"differs: {what}: {', '.join(recorded) or 'none'} in the record, {', '.join(now) or 'none'} now"
     if not again.differences:
         yield f"reproduced: the rules that fire are those of the record: {', '.join(logged.fired) or 'none'}"
+
+
+def _tied(logged: Logged) -> Iterator[tuple[str, str]]:
+    """Yield the cluster and the template whose flags and budgets counted for it, by which a campaign is found."""
+    ties, shadow = logged.ties, logged.shadow_ties
+    for subject, name, in_shadow in (
+        (Subject.CLUSTER, ties.cluster, shadow.cluster),
+        (Subject.TEMPLATE, ties.template, shadow.template),
+    ):
+        if name:
+            yield subject, name
+        if in_shadow not in ("", name):
+            yield f"{subject} in shadow", in_shadow
 
 
 def _as_document(pack: Pack, logged: Logged, again: Again) -> dict[str, Any]:
@@ -155,10 +170,11 @@ def _recorded(logged: Logged) -> dict[str, Any]:
         "score": logged.score,
         "fired": logged.fired,
         "flags": logged.flags,
+        "ties": logged.ties._asdict(),
         "waiting": logged.waiting,
         "exempt": logged.exempt,
         "failed": logged.failed,
-        "shadow": logged.shadow._asdict(),
+        "shadow": {**logged.shadow._asdict(), "ties": logged.shadow_ties._asdict()},
         "status": logged.status,
         "code": logged.code,
         "fields": dict(logged.fields),

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from proxy.cli import app
 from proxy.decision import Effect, Verdict
+from proxy.exchange import Ties
 from proxy.rules.pack_file.loading import load_pack
 from tests.hindsight.traffic import HEAD, PROBING, Proxy
 
@@ -73,6 +74,15 @@ def test_programs_get_the_tree_and_what_was_recorded(place: Place) -> None:
     assert (document["reproduced"], document["shadow_fired"], document["differences"]) == (True, ["chatty"], [])
     assert document["fields"]["request.turns"] == document["recorded"]["fields"]["request.turns"] == 9
     assert [rule["fate"] for rule in document["rules"]] == ["not met", "fires"]
+
+
+def test_the_campaign_whose_flags_counted_is_named(place: Place) -> None:
+    place.proxy.send(ties=Ties("c-1-t", "c-1"), shadow_ties=Ties("c-2-t", "c-1"))
+    shown = place.explain("x0").output
+    assert "\ncluster: c-1\ntemplate: c-1-t\ntemplate in shadow: c-2-t\n" in shown
+    recorded = json.loads(place.explain("x0", "--json").stdout)["recorded"]
+    assert recorded["ties"] == {"template": "c-1-t", "cluster": "c-1"}
+    assert recorded["shadow"]["ties"] == {"template": "c-2-t", "cluster": "c-1"}
 
 
 def test_what_differs_is_shown_with_both_and_exits_with_1(place: Place) -> None:
