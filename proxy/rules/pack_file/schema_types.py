@@ -15,9 +15,11 @@ from proxy.documents.strict_model import one_line
 from proxy.rules.pack.units import lifetime_ms, window_ms
 
 # What a message to a client may name; rules, thresholds and detectors must not leak through it.
-VARIABLES = ("measure", "window", "retry_after", "exchange_id", "docs_url", "appeal_url")
+OF_LIMITS = ("measure", "window", "retry_after")
+VARIABLES = (*OF_LIMITS, "exchange_id", "docs_url", "appeal_url")
 # And that of a rung: where a challenged caller can be verified.
-_RUNG_VARIABLES = (*VARIABLES, "verify_url")
+VERIFY_URL = "verify_url"
+_RUNG_VARIABLES = (*VARIABLES, VERIFY_URL)
 _MAX_SENTENCE_CHARS = 500
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")

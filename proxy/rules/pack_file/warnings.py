@@ -14,6 +14,7 @@ from proxy.documents.problem import Problem, Severity
 from proxy.rules.conditions.condition import Cel, Condition, Operator, comparisons_of, fields_of
 from proxy.rules.pack.pack import Campaign, Pack, Quota, Rule
 from proxy.rules.pack.words import Mode, OnError, Scope, Subject
+from proxy.rules.pack_file.schema_types import OF_LIMITS, VERIFY_URL
 from proxy.rules.reasons import names_in
 from proxy.store.distinct import DISTINCT_ERROR, SAMPLE
 
@@ -35,7 +36,7 @@ def find_warnings(document: Document, pack: Pack, now: float | None) -> Iterator
         *_uncounted(pack),
         *_lightened(pack),
         *_blocks_on_error(pack),
-        *_nowhere(document, pack),
+        *_said(document, pack),
         *_without_campaigns(document, pack),
     ):
         yield document.problem(path, message, severity=Severity.WARNING)
@@ -181,14 +182,22 @@ def _blocks_on_error(pack: Pack) -> _Found:
                     yield ("rules", number, "when_cel"), message
 
 
-def _nowhere(document: Document, pack: Pack) -> _Found:
+def _said(document: Document, pack: Pack) -> _Found:
+    """Yield messages of rungs that do not say where a challenged caller is to go, or name what is empty there."""
     by_name = {document.get((*path, "rung")): path for path, _ in document.items(("ladder",))}
     for rung in pack.ladder:
-        for action in rung.do:
-            said = rung.client.message if rung.client is not None else "{verify_url}"
-            if isinstance(action, Challenge) and action.url not in said and "{verify_url}" not in said:
-                message = "a challenged caller is not told where to go: it needs {verify_url}"
-                yield (*by_name[rung.name], "client", "message"), message
+        if rung.client is None:
+            continue
+        place: Steps = (*by_name[rung.name], "client", "message")
+        said, challenges = rung.client.message, [action for action in rung.do if isinstance(action, Challenge)]
+        for action in challenges:
+            if action.url not in said and "{verify_url}" not in said:
+                yield place, "a challenged caller is not told where to go: it needs {verify_url}"
+        for name in dict.fromkeys(names_in(said)):
+            if name in OF_LIMITS:
+                yield place, f"{{{name}}} is empty here: it says something of a limit, and a rung has none"
+            elif name == VERIFY_URL and not challenges:
+                yield place, f"{{{name}}} is empty here: this rung has no challenge"
 
 
 def _without_campaigns(document: Document, pack: Pack) -> _Found:
