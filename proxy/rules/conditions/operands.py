@@ -109,7 +109,8 @@ def _several(field: Field, value: Any, named: Operand | None) -> Operand:  # noq
         except WrongOperand as error:
             if named is None:
                 raise WrongOperand(str(error), step=number) from None
-            raise WrongOperand(f"the list has {quoted(str(item))}, and {field.name} is {_WORDS[kind]}") from None
+            has = f"the text {quoted(item)}" if isinstance(item, str) else f"the number {item}: put it in quotes"
+            raise WrongOperand(f"{field.name} is {_WORDS[kind]}, and the list has {has}") from None
     return tuple(items)
 
 
