@@ -6,6 +6,7 @@ decision record's `fields` column. Detectors declare the fields; nothing else ad
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -51,6 +52,8 @@ class Field(NamedTuple):
     when: When = When.REQUEST
     unit: str = ""
     private: bool = False  # names somebody, or is a client's own text: rules read it, the log never holds it
+    among: tuple[str, ...] = ()  # the only texts that it ever has besides the default; without them it may have any
+    most: float = math.inf  # that it can be
 
     @property
     def kind(self) -> Kind:

@@ -23,8 +23,13 @@ class AccountFacts:
         Field("account.plan", "", "The account's plan."),
         Field("account.age_days", 0.0, "How long ago the account was opened, or first seen.", unit="days"),
         Field("account.key", "", "The id of the key that was used, or of a token's caller.", private=True),
-        Field("time.hour", "", "The hour of the day in UTC, 00 to 23, as text: for counting distinct hours."),
-        Field("time.weekday", "", "The day of the week in UTC, mon to sun."),
+        Field(
+            "time.hour",
+            "",
+            "The hour of the day in UTC, 00 to 23, as text: for counting distinct hours.",
+            among=tuple(f"{hour:02}" for hour in range(24)),
+        ),
+        Field("time.weekday", "", "The day of the week in UTC, mon to sun.", among=_WEEKDAYS),
     )
 
     def __init__(self) -> None:

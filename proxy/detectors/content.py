@@ -26,24 +26,28 @@ _SCORES = (
         0.0,
         "How surely the prompt asks for hidden or verbatim reasoning, from 0 to 1.",
         Cost.TEXT,
+        most=1.0,
     ),
     Field(
         "content.rubric_grading",
         0.0,
         "How surely it asks to score or compare answers as a reward model does, from 0 to 1.",
         Cost.TEXT,
+        most=1.0,
     ),
     Field(
         "content.refusal_rewrite",
         0.0,
         "How surely it asks to rewrite refusals or for what a censor lets pass, from 0 to 1.",
         Cost.TEXT,
+        most=1.0,
     ),
     Field(
         "content.synthetic_generation",
         0.0,
         "How surely it asks to make up training data: tasks, questions, personas, dialogues, from 0 to 1.",
         Cost.TEXT,
+        most=1.0,
     ),
 )
 _IDENTITY = Field(
@@ -54,6 +58,7 @@ _ENCODED = Field(
     (),
     f"The codes that parts of the prompt are written in: {', '.join(encoded.CODECS)}.",
     Cost.TEXT,
+    among=encoded.CODECS,
 )
 FED: tuple[str, ...] = get_args(Fed)
 

@@ -30,6 +30,7 @@ _RUNS: tuple[tuple[int, str], ...] = (
     (0xFFE0, ""), (0x10000, "other"), (0x1D000, ""), (0x1E000, "other"), (0x1F000, ""), (0x20000, "han"),
     (0x323B0, ""),
 )  # fmt: skip
+_SCRIPTS = tuple(sorted({name for _, name in _RUNS if name}))
 _STARTS = [start for start, _ in _RUNS]
 _LETTER = "[A-Za-z\u00c0-\u024f\u0370-\u052f]"
 # The last ones by their range: each of thousands would be compared with every character of a text.
@@ -58,8 +59,9 @@ class RequestText:
         Field(
             "request.scripts",
             (),
-            f"The scripts that the prompt has letters of: {', '.join(sorted({name for _, name in _RUNS if name}))}.",
+            f"The scripts that the prompt has letters of: {', '.join(_SCRIPTS)}.",
             Cost.TEXT,
+            among=_SCRIPTS,
         ),
         Field(
             "request.obfuscation",
@@ -67,6 +69,7 @@ class RequestText:
             "How much of the prompt is disguised, from 0 to 1: invisible characters inside of words, tag characters, "
             "text turned around, words of mixed alphabets and piled-up marks, by the word.",
             Cost.TEXT,
+            most=1.0,
         ),
     )
 

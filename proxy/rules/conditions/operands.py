@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     Kind.LIST: (Operator.HAS, Operator.ANY_OF, Operator.SIZE_GTE),
 }
 _OF_LISTS = (Operator.IN, Operator.NOT_IN, Operator.ANY_OF)
+_OF_PARTS = (Operator.CONTAINS, Operator.STARTS_WITH)
 _MAX_ITEMS = 10_000
 
 
@@ -64,7 +66,9 @@ def read_operand(field: Field, operator: Operator, value: Any, lists: Mapping[st
     _check(kind, value)
     if operator is Operator.MATCHES:
         compile_pattern(value)
-    elif kind is Kind.TEXT and value == "" and operator in (Operator.CONTAINS, Operator.STARTS_WITH):
+    elif operator not in _OF_PARTS:
+        _check_possible(field, operator, value)
+    elif kind is Kind.TEXT and value == "":
         raise WrongOperand("should not be empty: every text has that")
     return value  # type: ignore[no-any-return]  # checked to be of the kind
 
@@ -111,6 +115,9 @@ def _several(field: Field, value: Any, named: Operand | None) -> Operand:  # noq
                 raise WrongOperand(str(error), step=number) from None
             has = f"the text {quoted(item)}" if isinstance(item, str) else f"the number {item}: put it in quotes"
             raise WrongOperand(f"{field.name} is {_WORDS[kind]}, and the list has {has}") from None
+    if field.among or field.most < math.inf:
+        for number, item in enumerate(items):
+            _check_possible(field, Operator.EQ, item, None if named is not None else number)
     return tuple(items)
 
 
@@ -120,6 +127,16 @@ def _list_named(value: str, lists: Mapping[str, Operand]) -> Operand:
     except KeyError:
         close = nearest(value[1:], lists)
         raise WrongOperand(f"unknown list {quoted(value)}", suggestion=f"${close}" if close else "") from None
+
+
+def _check_possible(field: Field, operator: Operator, value: Any, step: int | None = None) -> None:  # noqa: ANN401 - as above
+    """Check that a field ever has a value: a rule on another would never fire, or always, and nobody would notice."""
+    if field.among and value not in field.among and value != field.default:
+        close = "" if value.isdecimal() else nearest(value, field.among)  # 9 is as near to 19 as to 09
+        known = "" if close else f"; there are {', '.join(field.among)}"
+        raise WrongOperand(f"{field.name} is never {quoted(value)}{known}", step=step, suggestion=close)
+    if field.most < math.inf and (value > field.most or (value == field.most and operator is Operator.GT)):
+        raise WrongOperand(f"{field.name} is never above {field.most:g}", step=step)
 
 
 def _check(kind: Kind, value: Any) -> None:  # noqa: ANN401 - as above
