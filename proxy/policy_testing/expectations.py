@@ -34,7 +34,9 @@ def compare(expect: Expect, observed: Observed) -> Mismatch | None:
 
 
 def _hint(key: str, expected: Any, got: Any, observed: Observed) -> str:  # noqa: ANN401 - whatever is compared
-    """Say what misleads authors most: a rule that fires in the other world, and one that no step mentioned."""
+    """Say what decided, and what misleads authors most: who fires in the other world, or was mentioned by no step."""
+    if key == "effect" and observed.by:
+        return f"by {observed.by}"
     others = {"fired": ("shadow_fired", _in_shadow), "shadow_fired": ("fired", _READ["fired"])}
     if key not in others:
         return ""

@@ -40,7 +40,7 @@ def test_the_example_of_the_authors_page_passes() -> None:
     [
         pytest.param(
             ["{as: paid, send: plain, times: 81, expect: {effect: allow}}"],
-            "step 1, send 81 of 81, at 2026-01-15T12:00:00.000Z: effect: expected allow, got deny",
+            "step 1, send 81 of 81, at 2026-01-15T12:00:00.000Z: effect: expected allow, got deny - by key-quota",
             id="the send that differs is named",
         ),
         pytest.param(
