@@ -33,8 +33,8 @@ class CannotTell(Exception):
 
 
 class RecordedJudging:
-    """One pack at work on records; `untold` counts, by the id of a rule or an exemption, the exchanges for which it had
-    to be left out and might have mattered.
+    """One pack at work on records; `untold` counts, by the id of a rule, an exemption or a quota, the exchanges for
+    which it had to be left out and might have mattered.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class RecordedJudging:
         self._clock = clock
         self._archived = archived
         self._quotas = InstantQuotas(replace(pack, quotas=()), clock)
+        self._unasked = {quota.id for quota in pack.quotas if quota.mode is not Mode.OFF}
         self._read = read_by(pack)
         self._sights: dict[tuple[str, frozenset[str]], tuple[Sight, Decider] | None] = {}
 
@@ -72,7 +73,7 @@ class RecordedJudging:
         exchange.call = _call(logged, fields)
         decision = await decider.decide(exchange, lambda _: NOTHING)
         capping = seen.new.may_cap(decision.judgement.enforced.rung)
-        self.untold.update(seen.untold | seen.doubts(seen.new, exchange) | capping)
+        self.untold.update(seen.untold | seen.doubts(seen.new, exchange) | capping | self._unasked)
         return exchange, decision
 
     def _sight_of(self, logged: Logged) -> tuple[Sight, Decider] | None:

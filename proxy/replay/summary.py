@@ -36,7 +36,8 @@ class Summary:
 
     `by` counts what denied or degraded, `shadow_rungs` where exchanges stood with rules in shadow. `unreadable` names
     the first, `duplicates` are exchanges that were there before, `late` those that took their place among others.
-    `untold` are rules that records of a decision log could not be asked about. Times are Unix seconds of the traffic.
+    `untold` are rules and quotas that records of a decision log could not be asked about. Times are Unix seconds of the
+    traffic.
     """
 
     lines: int = 0

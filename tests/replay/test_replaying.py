@@ -353,6 +353,16 @@ def test_an_exemption_of_names_is_left_out_and_counted_where_it_might_matter(
     assert (outcome.each("by"), outcome.summary.untold) == (by, untold)
 
 
+def test_quotas_are_told_to_be_left_out_of_records_which_none_of_them_was_asked_about(tmp_path: Path) -> None:
+    limit = "per: account, limits: [{measure: requests, max: 1, window: 1m}]"
+    pack = RECORDED + f"quotas: [{{id: few, mode: enforce, {limit}}}, {{id: none, mode: 'off', {limit}}}]\n"
+    proxy = Proxy(pack_of(pack))
+    proxy.send()
+    proxy.send()
+    outcome = replayed([proxy.write(tmp_path / "log.jsonl")], pack=pack)
+    assert (outcome.each("by"), outcome.summary.untold) == ([None, None], {"few": 2})
+
+
 def test_other_lines_of_a_decision_log_are_passed_over(tmp_path: Path) -> None:
     proxy = Proxy(pack_of(RECORDED))
     proxy.send()
