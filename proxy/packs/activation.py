@@ -24,6 +24,7 @@ _NOT_OURS = {
     errno.EPERM: "lies in a folder that the proxy may not write to",
     errno.EBUSY: "is a mount of its own",
 }
+_NEW = "the new pack"  # not the path's, where another one lies that has nothing wrong at this place
 _KUBERNETES_LINK = "..data"
 _WHOSE = "change it where it comes from, and the proxy follows within seconds"
 
@@ -60,7 +61,7 @@ class Activation:
         path = self._packs.path
 
         def write() -> None:
-            pack, problems = check_pack(data, str(path), models=self._packs.models)
+            pack, problems = check_pack(data, _NEW, models=self._packs.models)
             if pack is None:
                 raise YamlProblems(problems)
             put_in_place(path, data)

@@ -126,6 +126,7 @@ async def test_a_pack_that_names_an_unlisted_model_neither_starts_nor_comes_into
     refused = run(scene.gate, "policy", "activate", str(file), "--why", "a test", "--skip-tests")
     assert refused.exit_code == 1
     assert says in refused.output
+    assert "the new pack:" in refused.output, "the one at the path has nothing wrong there"
     assert (await in_force(scene))["pack"]["name"] == "to-m-small"
     scene.gate.write_pack(pack("m-smal"))
     await fails(scene, says)
