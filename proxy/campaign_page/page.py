@@ -15,6 +15,7 @@ from proxy.campaign_page.facts import Facts, percent
 from proxy.campaign_page.groups import Groups, group, what
 from proxy.campaign_page.words import family, listed, summary
 from proxy.hunter.finding import Member
+from proxy.hunter.finding_rows import Said
 from proxy.pages.markup import Html, joined, moment, named, number, short, tag
 from proxy.pages.whole import figures, section, table, whole
 
@@ -200,6 +201,9 @@ def _templates(facts: Facts) -> Iterable[Html]:
 
 
 def _next(facts: Facts) -> Iterable[Html]:
+    if facts.state == Said.DISMISSED:  # nobody can confirm it any more
+        yield tag("p", "Nothing: its flags were lifted, and what its members sent and share is learnt as honest.")
+        return
     campaign = shlex.quote(facts.id)
     for words, command in (
         ("These accounts are honest: lift every flag at once, and learn it.", f'dismiss {campaign} --why "…"'),

@@ -112,6 +112,12 @@ def test_it_says_in_two_sentences_what_was_found_and_gives_every_figure() -> Non
     assert "08:00 to 08:59: 1441 exchanges" in read.text
 
 
+def test_of_a_campaign_that_was_dismissed_nothing_is_left_to_do() -> None:
+    read = Reader(page(facts(state="dismissed"), BEGAN))
+    assert "Nothing: its flags were lifted" in read.text
+    assert "stillgate campaigns" not in read.text
+
+
 @pytest.mark.parametrize(("tokens", "words"), [(0, "0"), (60, "45"), (100, "100"), (57_602, "43,200")])
 def test_few_words_are_not_said_to_be_none(tokens: int, words: str) -> None:
     exposure = {"exchanges": 60, "delivered": 60, "input_tokens": 5, "output_tokens": tokens, "prompts": 60}
