@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from proxy.documents.document import Document
 from proxy.documents.problem import Problem, nearest, quoted
 from proxy.fields import Field, Kind
 from proxy.patterns.linear_match import compile_pattern
-from proxy.rules.conditions.condition import Operand, Operator
+from proxy.rules.conditions.condition import Comparison, Operand, Operator
 
 OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     Kind.TEXT: (
@@ -71,6 +71,18 @@ def read_operand(field: Field, operator: Operator, value: Any, lists: Mapping[st
     elif kind is Kind.TEXT and value == "":
         raise WrongOperand("should not be empty: every text has that")
     return value  # type: ignore[no-any-return]  # checked to be of the kind
+
+
+def leave_room(comparisons: Iterable[Comparison]) -> bool:
+    """Tell whether any number at all is within the bounds that these comparisons of one field set."""
+    low, high = (-math.inf, False), (math.inf, True)  # low: whether only above it; high: whether itself too
+    for one in comparisons:
+        match one.operator, one.operand:
+            case ((Operator.GT | Operator.GTE), (int() | float()) as bound):
+                low = max(low, (bound, one.operator is Operator.GT))
+            case ((Operator.LT | Operator.LTE), (int() | float()) as bound):
+                high = min(high, (bound, one.operator is Operator.LTE))
+    return low[0] < high[0] or (low[0] == high[0] and not low[1] and high[1])
 
 
 def read_lists(document: Document) -> tuple[dict[str, Operand], list[Problem]]:

@@ -13,7 +13,7 @@ from proxy.documents.problem import MAX_PROBLEMS, Problem, nearest, quoted
 from proxy.fields import Field, FieldTable, Kind, When
 from proxy.rules.conditions.cel import Expressions
 from proxy.rules.conditions.condition import AllOf, AnyOf, Comparison, Condition, Not, Operand, Operator
-from proxy.rules.conditions.operands import OPERATORS, read_operand
+from proxy.rules.conditions.operands import OPERATORS, leave_room, read_operand
 
 _NESTING = ("any", "all", "not")
 _ONLY_AT_THE_END = "is known only when the exchange has ended: count it with a signal"
@@ -115,10 +115,11 @@ class ConditionReader:
             return
         if not value:
             self.fault(path, _needs_operator(field))
+        read: list[Comparison] = []
         for name, operand in value.items():
             allowed = OPERATORS[field.kind]
             if name in allowed:
-                yield from self._comparison((*path, name), field, Operator(name), operand)
+                read += self._comparison((*path, name), field, Operator(name), operand)
                 continue
             applying = f"{field.name} is {_KINDS[field.kind]}: there is {_listed(allowed)}"
             known = name in set(Operator)
@@ -129,6 +130,9 @@ class ConditionReader:
                 on_key=True,
                 suggestion="" if known else self.near(name, [operator.value for operator in allowed]),
             )
+        if not leave_room(read):
+            self.fault(path, "nothing meets all of that: no number lies between these bounds")
+        yield from read
 
     def _comparison(self, path: Steps, field: Field, operator: Operator, value: Any) -> Iterator[Comparison]:  # noqa: ANN401 - a value of a YAML file
         if self.flooded:  # a pattern that is too large takes 50 milliseconds
