@@ -51,11 +51,11 @@ class WrongOperand(ValueError):
 def read_operand(field: Field, operator: Operator, value: Any, lists: Mapping[str, Operand]) -> Operand:  # noqa: ANN401 - a value of a YAML file
     """Return what an operator compares a field with, named lists resolved. Raises WrongOperand.
 
-    `$name` is a list where several values may stand; written in a list itself, it is plain text.
+    `$name` is a list where several values may stand, and stands for all of them: no list has it as one of its own.
     """
     named = isinstance(value, str) and value.startswith("$") and operator is not Operator.MATCHES
     if operator in _OF_LISTS:
-        return _several(field, value, _list_named(value, lists) if named else None)
+        return _several(field, value, lists, _list_named(value, lists) if named else None)
     if named and value[1:] in lists:
         raise WrongOperand(f"{quoted(value)} is a list, and {operator} takes one value: use in or any_of")
     if operator is Operator.SIZE_GTE:
@@ -110,7 +110,7 @@ def read_lists(document: Document) -> tuple[dict[str, Operand], list[Problem]]:
     return found, problems
 
 
-def _several(field: Field, value: Any, named: Operand | None) -> Operand:  # noqa: ANN401 - as above
+def _several(field: Field, value: Any, lists: Mapping[str, Operand], named: Operand | None) -> Operand:  # noqa: ANN401 - as above
     kind = Kind.TEXT if field.kind is Kind.LIST else field.kind
     items = value if named is None else named
     if not isinstance(items, list | tuple):
@@ -127,6 +127,8 @@ def _several(field: Field, value: Any, named: Operand | None) -> Operand:  # noq
                 raise WrongOperand(str(error), step=number) from None
             has = f"the text {quoted(item)}" if isinstance(item, str) else f"the number {item}: put it in quotes"
             raise WrongOperand(f"{field.name} is {_WORDS[kind]}, and the list has {has}") from None
+        if named is None and str(item).startswith("$") and item[1:] in lists:
+            raise WrongOperand(f"{quoted(item)} is a list of its own: name it without the brackets", step=number)
     if field.among or field.most < math.inf:
         for number, item in enumerate(items):
             _check_possible(field, Operator.EQ, item, None if named is not None else number)

@@ -46,7 +46,7 @@ def read(
         ("{signals.asks: {gte: 20}}", Comparison("signals.asks", Operator.GTE, 20)),
         ("{request.model: {in: $models}}", Comparison("request.model", Operator.IN, ("large", "small"))),
         ("{request.turns: {in: $sizes}}", Comparison("request.turns", Operator.IN, (1, 2.5))),
-        ("{request.model: {in: [$models]}}", Comparison("request.model", Operator.IN, ("$models",))),
+        ("{request.model: {in: [$others]}}", Comparison("request.model", Operator.IN, ("$others",))),
         ("{request.model: $5}", Comparison("request.model", Operator.EQ, "$5")),
         ("{request.model: {matches: '$'}}", Comparison("request.model", Operator.MATCHES, "$")),
         ("{request.logit_bias_keys: {any_of: $models}}", Comparison("request.logit_bias_keys", Operator.ANY_OF, ("large", "small"))),
