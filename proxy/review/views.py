@@ -203,7 +203,8 @@ VIEWS: Final[Mapping[str, View]] = {
                 AND action IN ('flags.lift', 'flags.confirm', 'campaigns.dismiss', 'campaigns.confirm')
                 AND time >= $since AND time < $until
         ), decided AS (
-            SELECT about, name, count(*) FILTER (withdrawn) AS withdrawn, count(*) FILTER (NOT withdrawn) AS confirmed
+            SELECT about, name, count(*) FILTER (withdrawn) AS withdrawn, count(*) FILTER (NOT withdrawn) AS confirmed,
+                bool_and(split_part(subject, ' ', 3) = 'account' OR NOT withdrawn) AS accounts_only
             FROM (SELECT about, name, subject, bool_or(withdrawn) AS withdrawn FROM said GROUP BY ALL) GROUP BY ALL
         ), seen AS (
             SELECT 'flag' AS about, name, count(DISTINCT account) AS accounts, count(*) AS exchanges,
@@ -217,8 +218,8 @@ VIEWS: Final[Mapping[str, View]] = {
             coalesce(seen.harmed, 0) AS degraded_or_denied, coalesce(decided.withdrawn, 0) AS withdrawn,
             coalesce(decided.confirmed, 0) AS confirmed,
             decided.withdrawn / nullif(decided.withdrawn + decided.confirmed, 0) AS share_of_decided,
-            if(about = 'flag' AND seen.accounts > 0, least(1, coalesce(decided.withdrawn, 0) / seen.accounts), NULL)
-                AS share_of_flagged
+            if(about = 'flag' AND seen.accounts > 0 AND coalesce(decided.accounts_only, true),
+                least(1, coalesce(decided.withdrawn, 0) / seen.accounts), NULL) AS share_of_flagged
         FROM seen FULL JOIN decided USING (about, name)
         WHERE $alone IS NULL OR (about = 'campaign' AND name = $alone)
         ORDER BY withdrawn DESC, accounts DESC, about, name LIMIT $top

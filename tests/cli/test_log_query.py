@@ -151,6 +151,9 @@ async def test_false_positives_join_what_reviewers_said_with_what_was_flagged(lo
 
         return name
 
+    async def change(action: str, what: str, end: str) -> None:
+        await changes.make(Change("alice", "reviewer", "token", action, what, "why"), nothing, named(what + end))
+
     for action, what, end in (
         ("flags.confirm", "probing on account acct-1", " (enforced)"),
         ("flags.lift", "probing on account acct-1", " (enforced and shadow)"),
@@ -159,8 +162,7 @@ async def test_false_positives_join_what_reviewers_said_with_what_was_flagged(lo
         ("flags.lift", "elsewhere on account acct-1", " (enforced)"),
         ("keys.create", "probing on account acct-9", ""),
     ):
-        await changes.make(Change("alice", "reviewer", "token", action, what, "why"), nothing, named(what + end))
-    await changes.close()
+        await change(action, what, end)
     found = {(row["about"], row["name"]): row for row in rows(log.parent, "--view", "false-positives")}
     flag, campaign = found["flag", "probing"], found["campaign", "c-1"]
     assert (flag["withdrawn"], flag["confirmed"], flag["share_of_decided"]) == (1, 1, 0.5)
@@ -169,7 +171,11 @@ async def test_false_positives_join_what_reviewers_said_with_what_was_flagged(lo
     unseen = found["flag", "elsewhere"]
     assert (unseen["accounts"], unseen["withdrawn"], unseen["share_of_flagged"]) == (0, 1, None)
     assert rows(log.parent, "--view", "false-positives", "--campaign", "c-1") == [campaign]
+    await change("flags.lift", "probing on tenant big", " (enforced)")
+    flag = next(row for row in rows(log.parent, "--view", "false-positives") if row["name"] == "probing")
+    assert (flag["withdrawn"], flag["share_of_flagged"]) == (2, None), "nobody knows how many accounts the tenant has"
     assert rows(log.parent, "--view", "false-positives", "--campaign", "c-2") == []
+    await changes.close()
 
 
 @pytest.mark.parametrize("view", VIEWS)
