@@ -123,7 +123,7 @@ class CampaignRegistry:
         """
         standing, finding = await self.show(finding_id)
         if standing.said is Said.DISMISSED:
-            raise ConfigurationError(f"{finding_id} was dismissed")
+            raise ConfigurationError(f"{finding_id} was dismissed, which cannot be taken back")
         confirmed = await self._flags.confirm_all(_flags_of(finding), who, why)
         if not confirmed and any(entry.by == who for entry in standing.decisions):
             raise ConfigurationError(f"{who} has confirmed this campaign already")

@@ -123,7 +123,7 @@ async def test_what_was_dismissed_cannot_be_confirmed_but_what_was_confirmed_can
     assert (await decide(ground, "dismiss"))[0] == 200
     assert (await decide(ground, "dismiss"))[0] == 200
     status, answer = await decide(ground, "confirm")
-    assert (status, answer["detail"]) == (400, "camp-1 was dismissed")
+    assert (status, answer["detail"]) == (400, "camp-1 was dismissed, which cannot be taken back")
 
 
 @pytest.mark.parametrize("what", ["dismiss", "confirm"])
