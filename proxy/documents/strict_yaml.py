@@ -29,6 +29,7 @@ _MAX_NUMBER_CHARS = 40
 
 # libyaml breaks lines at these, and its marks count by them.
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_ODD_INDENT = re.compile(r"^ *([^\S \t\r\n\x85\u2028\u2029])", re.MULTILINE)  # as pages and chats have it
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
 
 _CONSTANTS: Mapping[str, bool | None] = {
@@ -36,6 +37,7 @@ _CONSTANTS: Mapping[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_DIGIT_AND_COMMA = re.compile("[0-9],")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -113,10 +115,16 @@ class _Reader:
             message = str(error.problem)
             if self._text[offset : offset + 1] == "\t":
                 message = "tabs cannot indent: use spaces"
+            elif odd := _ODD_INDENT.search(self._text, self._line_before(offset), offset + 1):
+                offset, message = odd.start(1), "a no-break space or the like cannot indent: use spaces"
             elif isinstance(error, yaml.MarkedYAMLError) and error.context and error.context_mark:
                 message += f", {error.context} that begins on line {error.context_mark.line + 1}"
             last = _problem_at(offset, self._file, self._text, message)
             raise YamlProblems(in_order([*self.problems, last])) from None
+
+    def _line_before(self, offset: int) -> int:
+        """Return where the line before that of an offset begins, which may be what its fault comes from."""
+        return self._text.rfind("\n", 0, max(self._text.rfind("\n", 0, offset), 0)) + 1
 
     def _document(self) -> Value:
         value: Value = None
@@ -175,6 +183,10 @@ class _Reader:
         if len(self.problems) > faults:
             return None
         if not isinstance(key, str):
+            at = event.start_mark.index if event.start_mark else 0
+            if _DIGIT_AND_COMMA.fullmatch(self._text, max(at - 2, 0), at):  # the rest of one in a map on one line
+                self._fault(event, "numbers have no commas: write 1000 for 1,000 and 0.8 for 0,8")
+                return None
             quotable = isinstance(event, yaml.ScalarEvent)
             self._fault(event, "a key must be text" + (": put it in quotes" if quotable else ""))
             return None

@@ -70,6 +70,11 @@ def test_scalars_mean_what_the_core_schema_says(scalar: str, value: object) -> N
         ("a: .inf\nb: .NaN\nc: 1e999", [f"{line}:4: a number must be finite" for line in (1, 2, 3)]),
         ("a: " + "9" * 5000, ["1:4: this number is too long"]),
         ("a:\n\t- b", ["2:1: tabs cannot indent: use spaces"]),
+        ("a:\n  - b: 1\n\u00a0\u00a0\u00a0 c: 2\n    d: 3", ["3:1: a no-break space or the like cannot indent: use spaces"]),
+        ("a:\n  - b: 1\n \u3000 c: 2\nd: 3", ["3:2: a no-break space or the like cannot indent: use spaces"]),
+        ("a: {b: 1,000}", ["1:10: numbers have no commas: write 1000 for 1,000 and 0.8 for 0,8"]),
+        ("a: {é: 0,8}", ["1:10: numbers have no commas: write 1000 for 1,000 and 0.8 for 0,8"]),
+        ("a: {b: 1, 2: c}", ["1:11: a key must be text: put it in quotes"]),
         ("a: b: c", ["1:5: mapping values are not allowed in this context"]),
         ("é: 'x\n\n", ["3:1: found unexpected end of stream, while scanning a quoted scalar that begins on line 1"]),
         ('a: "\\U00110000"', [
