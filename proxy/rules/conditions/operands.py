@@ -34,8 +34,9 @@ OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     Kind.BOOLEAN: (Operator.EQ,),
     Kind.LIST: (Operator.HAS, Operator.ANY_OF, Operator.SIZE_GTE),
 }
+# What asks for a part of a text, which may be any text.
+OF_PARTS = (Operator.CONTAINS, Operator.STARTS_WITH, Operator.MATCHES)
 _OF_LISTS = (Operator.IN, Operator.NOT_IN, Operator.ANY_OF)
-_OF_PARTS = (Operator.CONTAINS, Operator.STARTS_WITH)
 _MAX_ITEMS = 10_000
 
 
@@ -66,7 +67,7 @@ def read_operand(field: Field, operator: Operator, value: Any, lists: Mapping[st
     _check(kind, value)
     if operator is Operator.MATCHES:
         compile_pattern(value)
-    elif operator not in _OF_PARTS:
+    elif operator not in OF_PARTS:
         _check_possible(field, operator, value)
     elif kind is Kind.TEXT and value == "":
         raise WrongOperand("should not be empty: every text has that")

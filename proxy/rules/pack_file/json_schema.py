@@ -5,13 +5,14 @@ It knows the shape and every name that is fixed; whether a name refers to someth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from proxy.actions import actions
 from proxy.fields import Field, FieldTable, Kind, When
 from proxy.rules.conditions.condition import Operator
-from proxy.rules.conditions.operands import OPERATORS
+from proxy.rules.conditions.operands import OF_PARTS, OPERATORS
 from proxy.rules.pack_file.schema import PackFile
 
 Schema = dict[str, Any]
@@ -86,11 +87,21 @@ def _compared(field: Field) -> Schema:
     described = {"description": f"{field.description}{unit}"}
     if field.kind is Kind.LIST:
         return {**operators, **described}
-    return {"anyOf": [{"type": _TYPES[field.kind]}, operators], **described}
+    return {"anyOf": [_one(field), operators], **described}
+
+
+def _one(field: Field) -> Schema:
+    """Return the schema of one value that a field may have."""
+    one: Schema = {"type": _TYPES[field.kind]}
+    if field.among:
+        one["enum"] = [*field.among] if field.kind is Kind.LIST else [field.default, *field.among]
+    if field.most < math.inf:
+        one["maximum"] = field.most
+    return one
 
 
 def _operand(field: Field, operator: Operator) -> Schema:
-    one = {"type": _TYPES[field.kind]}
+    one = {"type": _TYPES[field.kind]} if operator in OF_PARTS else _one(field)
     match operator:
         case Operator.IN | Operator.NOT_IN | Operator.ANY_OF:
             return {"anyOf": [{"type": "array", "minItems": 1, "items": one}, _LIST_NAME]}

@@ -46,6 +46,18 @@ def test_every_field_is_compared_by_its_own_operators(field: Field) -> None:
     assert compared["description"].startswith(field.description)
 
 
+def test_a_field_offers_the_values_that_it_ever_has() -> None:
+    weekday, encoded, score = (
+        DEFINITIONS["Condition"]["properties"][name]
+        for name in ("time.weekday", "content.encoded", "content.rubric_grading")
+    )
+    assert weekday["anyOf"][0]["enum"] == ["", "mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    assert "enum" not in weekday["anyOf"][1]["properties"]["starts_with"]
+    assert weekday["anyOf"][1]["properties"]["in"]["anyOf"][0]["items"] == weekday["anyOf"][0]
+    assert "base64" in encoded["properties"]["has"]["enum"]
+    assert score["anyOf"][1]["properties"]["gte"] == {"type": "number", "maximum": 1.0}
+
+
 def test_only_a_signal_reads_what_the_end_of_an_exchange_tells() -> None:
     late = {field.name for field in field_table().values() if field.when is When.ANSWER}
     assert late
