@@ -18,7 +18,8 @@ from proxy.auth.api_key import KeyRequest
 from proxy.clock import Clock
 from proxy.config import load_settings, shipped_pack
 from proxy.demo.cast import Customer
-from proxy.processes.supervisor import Deployment, Launch, deploy
+from proxy.processes.deployment import Deployment
+from proxy.processes.supervisor import Launch, deploy
 
 _MODEL = "standin-large"
 _PACK = "strict.yaml"

@@ -1,0 +1,114 @@
+"""What a deployment is while it runs: what the admin side is told of it, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+from proxy.auth.key_registry import KeyRegistry
+from proxy.config import Settings
+from proxy.hunting.campaigns import CampaignRegistry
+from proxy.machine.memory_watch import MemoryWatch
+from proxy.packs.keeper import PackKeeper
+from proxy.processes.fleet import Fleet
+from proxy.processes.hunter_keeper import HunterKeeper
+from proxy.processes.store_watch import StoreWatch
+from proxy.telemetry.exposition import render
+from proxy.telemetry.snapshot import merge
+
+
+class Watches(NamedTuple):
+    """Those who look from time to time at what all need."""
+
+    store: StoreWatch
+    memory: MemoryWatch
+
+
+class Deployment:
+    """A proxy that runs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        packs: PackKeeper,
+        registry: KeyRegistry,
+        campaigns: CampaignRegistry,
+        fleet: Fleet,
+        hunter: HunterKeeper,
+        watches: Watches,
+        *,
+        stand_in: bool,
+    ) -> None:
+        self.registry = registry
+        self.campaigns = campaigns
+        self.packs = packs
+        self.stand_in = stand_in  # whether the stand-in model answers
+        self.data_url = self.admin_url = ""
+        self._fleet = fleet
+        self._hunter = hunter
+        self._watches = watches
+        self._drain_seconds = settings.limits.drain_seconds
+        self._delay_seconds = settings.limits.stop_delay_seconds
+        self._hurried = asyncio.Event()
+        self._stopping = self._draining = False
+        self._hurrying: asyncio.Future[None] | None = None  # kept, or it could be collected before it has run
+
+    def stop(self, seconds: float | None) -> None:
+        """Turn readiness off; when the context ends, what runs has `seconds` more (None: as the settings say)."""
+        self._stopping = True
+        self._drain_seconds = self._drain_seconds if seconds is None else seconds
+
+    async def linger(self) -> None:
+        """Go on for a while with readiness off: whoever sends work here has to see that before the door closes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._delay_seconds):
+                await self._hurried.wait()
+
+    def hurry(self) -> None:
+        """End what still runs at once; for a signal handler."""
+        self._drain_seconds = 0
+        self._hurried.set()
+        if self._draining:
+            self._hurrying = asyncio.ensure_future(self._fleet.hurry())
+
+    def missing(self) -> list[str]:
+        """Return what keeps the proxy from taking requests."""
+        store, memory = self._watches
+        away = ["store"] * store.away + ["memory"] * memory.full
+        return ["stopping"] * self._stopping + away + self._fleet.missing()
+
+    async def metrics(self) -> bytes:
+        """Return the numbers of every worker and of the hunter together."""
+        await asyncio.gather(self._fleet.refresh(), self._hunter.refresh())
+        # Both at one moment: a process that ends meanwhile is among the living or in the past, and in one of them only.
+        fleet, hunter = self._fleet.counted(), self._hunter.counted()
+        past = merge([*fleet.past, *hunter.past])
+        ours = (self.packs.snapshot(), *(watch.snapshot() for watch in self._watches))
+        return render([*ours, *fleet.living, *hunter.living], past)
+
+    def status(self) -> dict[str, Any]:
+        """Return what runs, for a person."""
+        pack = self.packs.pack
+        return {
+            "version": version("stillgate"),
+            "pid": os.getpid(),
+            "data": self.data_url,
+            "admin": self.admin_url,
+            "pack": {"name": pack.name, "version": pack.version, "digest": pack.digest},
+            "workers": self._fleet.pids,
+            "hunter": self._hunter.pid,
+            "missing": self.missing(),
+            "notes": self.packs.notes(),
+        }
+
+    def pack_status(self) -> dict[str, Any]:
+        """Return which pack is in force where, and how it got there, for a person."""
+        return {**self.packs.status(), "workers": {str(pid): digest for pid, digest in self._fleet.packs.items()}}
+
+    async def close(self) -> None:
+        """Drain the workers, and let the hunter make safe what it knows."""
+        self._stopping = self._draining = True
+        await asyncio.gather(self._fleet.close(self._drain_seconds), self._hunter.close(self._drain_seconds))
