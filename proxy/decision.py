@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from proxy.errors import ProxyError
-
 
 class Effect(StrEnum):
     """What was done to an exchange."""
@@ -63,17 +61,16 @@ Counted = Mapping[str, tuple[int, int]]
 class Verdict:
     """The answer to one exchange, as the record has it.
 
-    `by` is the id of the quota, rung or check that decided, empty for a plain allow. `error` is set exactly when the
-    effect is deny. `actions` names what changed the call or the answer, `fired` the rules that raised a flag, `flags`
-    what was live, `waiting` the rungs that wait for an approval, `exempt` the exemptions that were used, `failed` the
-    rules whose condition failed. `shadow` is the same for the world in which rules in shadow count too. `counted` is
-    what each of `flags` counts, `shadow_counted` the same for all that are live in the shadow world.
+    `by` is the id of the quota, rung or check that decided, empty for a plain allow. `actions` names what
+    changed the call or the answer, `fired` the rules that raised a flag, `flags` what was live, `waiting` the rungs
+    that wait for an approval, `exempt` the exemptions that were used, `failed` the rules whose condition failed.
+    `shadow` is the same for the world in which rules in shadow count too. `counted` is what each of `flags` counts,
+    `shadow_counted` the same for all that are live in the shadow world.
     """
 
     effect: Effect
     by: str = ""
     reasons: tuple[str, ...] = ()
-    error: ProxyError | None = None
     rung: str = ""
     score: int = 0
     actions: tuple[str, ...] = ()

@@ -176,7 +176,7 @@ class Gateway:
         error: ProxyError | None = None
         if decision.effect is Effect.DENY:
             error = to_error(decision, exchange.id, parts.links)
-        course.verdict = to_verdict(decision, error)
+        course.verdict = to_verdict(decision)
         doubtful = intake.flaw is not None or course.idempotency_key
         if doubtful and error is None and (error := await self._objection(intake, course)) is not None:
             course.verdict = refused(course.verdict, error)

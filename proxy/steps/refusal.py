@@ -43,10 +43,10 @@ def to_error(decision: Decision, exchange_id: str, links: Mapping[str, str]) -> 
     )
 
 
-def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
+def to_verdict(decision: Decision) -> Verdict:
     """Return a decision as the record has it."""
     judgement, denial = decision.judgement, decision.denial
-    if error is None and judgement is NO_JUDGEMENT and not decision.shadow_denials:
+    if decision.effect is Effect.ALLOW and judgement is NO_JUDGEMENT and not decision.shadow_denials:
         return ALLOWED
     denied_by = tuple(denied.quota.id for denied in decision.shadow_denials)
     enforced, shadow = judgement.enforced, judgement.shadow
@@ -55,7 +55,6 @@ def to_verdict(decision: Decision, error: ProxyError | None) -> Verdict:
         decision.effect,
         by=decision.by,
         reasons=judgement.reasons if denial is None else (_reason(denial), *judgement.reasons),
-        error=error,
         rung=enforced.rung,
         score=enforced.score,
         actions=decision.applied,
@@ -76,7 +75,7 @@ def refused(verdict: Verdict, error: ProxyError) -> Verdict:
     What the pack said of it stays, if that was asked: who sends such requests on purpose is to be found.
     """
     reasons = (error.message, *verdict.reasons)
-    return replace(verdict, effect=Effect.DENY, by="request", actions=(), reasons=reasons, error=error)
+    return replace(verdict, effect=Effect.DENY, by="request", actions=(), reasons=reasons)
 
 
 def _limit_reached(denial: Denial, exchange_id: str, links: Mapping[str, str]) -> LimitReached:

@@ -81,9 +81,9 @@ class Ladder:
         decision = await self.decider.decide(exchange, lambda call: Amounts.of(1, call.max_output_tokens or 0, 0))
         if decision.effect is Effect.DENY:
             error = to_error(decision, exchange.id, LINKS)
-            return Done(None, dialect.error(error, exchange.id), to_verdict(decision, error), 0.0, {})
+            return Done(None, dialect.error(error, exchange.id), to_verdict(decision), 0.0, {})
         assert decision.call is not None
-        verdict = to_verdict(decision, None)
+        verdict = to_verdict(decision)
         degraded = decision.effect is Effect.DEGRADE
         answering = Answering.of_decision(decision, dialect, self.clock) if degraded else None
         decoder = dialect.decoder(decision.call, streamed=streamed, every=answering is not None)

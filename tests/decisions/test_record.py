@@ -69,7 +69,7 @@ def test_an_allowed_exchange_in_full() -> None:
 def test_a_denied_exchange_says_by_what_and_why() -> None:
     error = LimitReached("slow down")
     shadow = Shadow(denied_by=("daily-cost",))
-    verdict = Verdict(Effect.DENY, "key-quota", ("81 requests in 60 s",), error, shadow=shadow)
+    verdict = Verdict(Effect.DENY, "key-quota", ("81 requests in 60 s",), shadow=shadow)
     row = read(
         recorder().exchange(
             ending(

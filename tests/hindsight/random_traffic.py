@@ -194,7 +194,7 @@ class RandomTraffic:
         try:
             intake = understand(dialect, sent, exchange, decider)
         except ProxyError as flaw:
-            verdict = Verdict(Effect.DENY, by="request", reasons=(flaw.message,), error=flaw)
+            verdict = Verdict(Effect.DENY, by="request", reasons=(flaw.message,))
             return Sent(exchange.id, verdict, None), end(verdict, status=flaw.status, total=0.1)
 
         def estimate(call: Call) -> Amounts:
@@ -204,7 +204,7 @@ class RandomTraffic:
         decision = await decider.decide(exchange, estimate)
         decide = self.clock.monotonic() - began
         error = to_error(decision, exchange.id, LINKS) if decision.effect is Effect.DENY else None
-        verdict, status = to_verdict(decision, error), error.status if error is not None else 200
+        verdict, status = to_verdict(decision), error.status if error is not None else 200
         if error is None and intake.flaw is not None:
             verdict, status = refused(verdict, intake.flaw), intake.flaw.status
         if verdict.effect is Effect.DEGRADE and (answering := Answering.of_decision(decision, dialect, self.clock)):

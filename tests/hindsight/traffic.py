@@ -95,7 +95,7 @@ class Proxy:
         exchange = Exchange(number, "openai.chat", "192.0.2.1", "", "", self.now, caller, call, (), fields, unknown)
         exchange.ties, exchange.shadow_ties = ties, shadow_ties
         judgement = self.engine.judge(exchange, until or self.now)
-        verdict = to_verdict(Decision(Effect.ALLOW, judgement), None)
+        verdict = to_verdict(Decision(Effect.ALLOW, judgement))
         recorded = (*self.engine.recorded,)
         kept = {name: fields[name] for name in recorded if fields[name] != TABLE.defaults.get(name, 0)}
         return self.record(exchange, verdict=verdict, fields=kept, decide=0.0)

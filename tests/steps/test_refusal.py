@@ -90,23 +90,21 @@ def test_the_record_is_told_which_limit_refused_and_what_was_left() -> None:
         (denial(), "output_tokens over 100 per 1h for this account; 3 left"),
         (denial(0), "concurrency over 100 at once for this account; 3 left"),
     ):
-        error = told(denied(by))
-        verdict = to_verdict(denied(by)._replace(judgement=judgement), error)
-        assert (verdict.effect, verdict.by, verdict.error) == (Effect.DENY, "secret-quota", error)
+        verdict = to_verdict(denied(by)._replace(judgement=judgement))
+        assert (verdict.effect, verdict.by) == (Effect.DENY, "secret-quota")
         assert (verdict.reasons, verdict.fired) == ((words, "why"), ("r",))
 
 
 def test_a_plain_allow_is_one_whatever_would_have_been_in_shadow() -> None:
-    assert to_verdict(Decision(Effect.ALLOW), None) is ALLOWED
-    watched = to_verdict(Decision(Effect.ALLOW, shadow_denials=(denial(),)), None)
+    assert to_verdict(Decision(Effect.ALLOW)) is ALLOWED
+    watched = to_verdict(Decision(Effect.ALLOW, shadow_denials=(denial(),)))
     assert watched == replace(ALLOWED, shadow=Shadow(denied_by=("secret-quota",)))
-    failing = to_verdict(Decision(Effect.ALLOW, Judgement(NOWHERE, NOWHERE, failed=("r",))), None)
+    failing = to_verdict(Decision(Effect.ALLOW, Judgement(NOWHERE, NOWHERE, failed=("r",))))
     assert failing == replace(ALLOWED, failed=("r",))
 
 
 def test_what_the_pack_said_of_a_request_that_is_refused_for_itself_stays() -> None:
-    error = BadRequest("no such field")
     judged = Verdict(Effect.DEGRADE, by="rung", reasons=("why",), actions=("clamp",), fired=("r",), score=60)
-    found = refused(judged, error)
-    assert (found.effect, found.by, found.actions, found.error) == (Effect.DENY, "request", (), error)
+    found = refused(judged, BadRequest("no such field"))
+    assert (found.effect, found.by, found.actions) == (Effect.DENY, "request", ())
     assert (found.reasons, found.fired, found.score) == (("no such field", "why"), ("r",), 60)
