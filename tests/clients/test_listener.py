@@ -21,6 +21,7 @@ from proxy.clients.listener import Caps, Listener
 from proxy.clock import SystemClock
 from proxy.errors import RequestTimeout
 from tests.rig.raw_client import RawClient, chunk, get, post, request
+from tests.rig.waiting import until
 
 DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=0.1, write_stall=0.1)
 CAPS = Caps(10, 10)
@@ -144,12 +145,6 @@ WRITER = AnswerWriter(SystemClock())
 
 def said(request: web.BaseRequest, body: bytes) -> Reply:
     return WRITER.whole(request, 200, "text/plain", body, {})
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.001)
 
 
 async def echo(request: web.BaseRequest) -> Reply:

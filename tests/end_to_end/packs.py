@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from tests.end_to_end.customers import record_of
 from tests.end_to_end.scene import Scene, answer
 from tests.rig.process import GENEROUS_PACK
 from tests.rig.scripted_upstream import json_answer
+from tests.rig.waiting import until
 
 SOON_S = 60.0
 
@@ -30,12 +29,6 @@ def rename_over(path: Path, data: bytes) -> None:
     draft = path.with_name("draft")
     draft.write_bytes(data)
     draft.replace(path)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], within: float = SOON_S) -> None:
-    async with asyncio.timeout(within):
-        while not await condition():
-            await asyncio.sleep(0.05)  # another process is waited for, which to ask takes time from it
 
 
 async def in_force(scene: Scene) -> dict[str, Any]:

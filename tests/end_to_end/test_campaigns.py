@@ -25,11 +25,12 @@ from proxy.rules.pack_file.loading import load_pack
 from proxy.secrets import Purpose, load_or_create_master
 from proxy.store.redis import RedisStore
 from tests.end_to_end.customers import record_of
-from tests.end_to_end.packs import becomes, until
+from tests.end_to_end.packs import becomes
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, answer, delta, staged
 from tests.rig.process import GENEROUS_PACK
 from tests.rig.raw_client import Response, post
 from tests.rig.scripted_upstream import event, json_answer, sse_answer
+from tests.rig.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from tests.rig.process import GENEROUS_PACK, NOBODY, Stillgate
 from tests.rig.raw_client import post
 from tests.rig.scripted_upstream import json_answer
 from tests.rig.valkey import Valkey
+from tests.rig.waiting import until
 
 CAMPAIGN: dict[str, Any] = {
     "id": "extraction",
@@ -68,12 +69,6 @@ async def ask(scene: Scene, account: str, **members: Any) -> None:
     headers = [("Authorization", f"Bearer {key}"), ("User-Agent", "canary-agent")]
     asked = await scene.ask(post(CHAT, chat(messages=messages, **members), headers), accepted=True)
     assert asked.status == 200, asked
-
-
-async def until(true: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
-    async with asyncio.timeout(within):
-        while not await true():
-            await asyncio.sleep(0.05)
 
 
 async def test_what_is_told_of_exchanges_names_and_counts_and_holds_no_text(tmp_path: Path) -> None:

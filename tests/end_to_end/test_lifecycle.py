@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tests.rig.invariants import Witness, assert_invariants
 from tests.rig.process import GENEROUS_PACK, NOBODY, Stillgate
 from tests.rig.raw_client import BrokenError, RawClient, get, post
 from tests.rig.scripted_upstream import ScriptedUpstream
+from tests.rig.waiting import until
 
 LIMIT = 20
 FEW: dict[str, Any] = {
@@ -35,12 +36,6 @@ PACK = Path(__file__).parents[2] / "policies" / "default.yaml"
 async def upstream() -> AsyncIterator[ScriptedUpstream]:
     async with ScriptedUpstream() as upstream:
         yield upstream
-
-
-async def until(condition: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
-    async with asyncio.timeout(within):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def status(gate: Stillgate, key: str) -> int:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from redis import Redis
 
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, staged
 from tests.rig.scripted_upstream import Pause
+from tests.rig.waiting import until
 
 LIMIT_BYTES = 384 << 20  # about three times what parent, worker and store take
-
-
-async def until(true: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
-    async with asyncio.timeout(within):
-        while not await true():
-            await asyncio.sleep(0.05)  # the kernel's figures are looked at once a second
 
 
 async def unready(scene: Scene) -> bool:

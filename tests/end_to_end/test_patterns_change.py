@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.customers import record_of
-from tests.end_to_end.packs import becomes, content, in_force, until
+from tests.end_to_end.packs import becomes, content, in_force
 from tests.end_to_end.scene import Scene, answer, staged
 from tests.rig.process import GENEROUS_PACK
 from tests.rig.scripted_upstream import json_answer
+from tests.rig.waiting import until
 
 RULE = {
     "id": "asks-for-traces",

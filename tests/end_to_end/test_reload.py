@@ -20,9 +20,10 @@ import pytest
 import pytest_asyncio
 
 from tests.end_to_end.customers import record_of
-from tests.end_to_end.packs import becomes, content, fails, in_force, pack, rename_over, served_by, until
+from tests.end_to_end.packs import becomes, content, fails, in_force, pack, rename_over, served_by
 from tests.end_to_end.scene import Scene, delta, staged
 from tests.rig.scripted_upstream import Close, Pause, Send, event, http
+from tests.rig.waiting import until
 
 BROKEN = b"apiVersion: stillgate/v1\nkind: PolicyPack\nquotas: [{id: few, per: nobody}]\n"
 

@@ -9,13 +9,13 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.packs import until
 from tests.end_to_end.replicas import Replicas, two_replicas
 from tests.end_to_end.scene import CHAT, Scene, answer, staged
 from tests.marks.texts import PROSE
 from tests.rig.process import GENEROUS_PACK, Stillgate
 from tests.rig.raw_client import RawClient, post
 from tests.rig.scripted_upstream import ScriptedUpstream, json_answer
+from tests.rig.waiting import until
 
 RESPONSE = "resp_0123456789"
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}

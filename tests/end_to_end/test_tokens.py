@@ -19,11 +19,11 @@ from aiohttp import web
 
 from tests.auth.tokens import AUDIENCE, ISS, Json, claims, jwk, jwks, key_for, rsa_key, sign
 from tests.end_to_end.customers import ask, openai_client, record_of
-from tests.end_to_end.packs import until
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, chat, staged
 from tests.rig.invariants import Dialect
 from tests.rig.process import GENEROUS_PACK
 from tests.rig.raw_client import Response, post
+from tests.rig.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATHS: list[tuple[str, Dialect]] = [(CHAT, "openai"), (MESSAGES, "anthropic")]

@@ -6,8 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from tests.end_to_end.test_lifecycle import until
 from tests.rig.process import NOBODY, Stillgate
+from tests.rig.waiting import until
 
 
 async def test_a_worker_that_does_not_answer_is_missing_and_its_loop_is_seen_to_stand(

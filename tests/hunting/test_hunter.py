@@ -7,7 +7,7 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -48,6 +48,7 @@ from proxy.telemetry.snapshot import Snapshot
 from tests.hunter.events import event
 from tests.hunting.fake_hunt import QUICK, FakeHunt, pack
 from tests.rig.valkey import Valkey, command
+from tests.rig.waiting import until
 from tests.rules.campaigns.known import campaign
 
 YEAR = 366 * 86_400.0
@@ -95,12 +96,6 @@ async def hunter_on(
     how: dict[str, Any] = {"kind": kind, "pace": pace, "checkpoints": checkpoints, "max_mode": Mode.ENFORCE}
     async with hunting(store, pack(), SystemClock(), **how) as hunter:
         yield hunter
-
-
-async def until(true: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
-    async with asyncio.timeout(within):
-        while not await true():
-            await asyncio.sleep(0.01)
 
 
 async def found(store: Store, count: int = 1, accounts: int = 0) -> list[Finding]:
@@ -161,19 +156,15 @@ async def test_a_judging_that_takes_longer_than_its_turn_leaves_as_much_time_for
 
 async def test_of_two_one_is_active_and_a_stop_hands_over_at_once(store: Cuttable) -> None:
     async with hunter_on(store) as first:
-        await until(lambda: answer(first.active))
+        await until(lambda: first.active)
         async with hunter_on(store) as second:
             await tell(store, 1, "a", "b", "c")
             (campaign,) = await found(store)
             assert (first.active, second.active) == (True, False)
             first.stop()
-            await until(lambda: answer(second.active), within=3)
+            await until(lambda: second.active, within=3)
             await tell(store, 1, "d")
             assert [entry.id for entry in await found(store, accounts=4)] == [campaign.id]
-
-
-async def answer(value: bool) -> bool:
-    return value
 
 
 @pytest.mark.parametrize("kept", ["file", "store"])
@@ -211,7 +202,7 @@ async def test_events_that_the_store_lost_make_no_other_count_twice() -> None:
     store = Lagging(SystemClock())
 
     async def seen(count: int) -> None:
-        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_events_total") == count))
+        await until(lambda: number(hunter.snapshot(), "stillgate_hunter_events_total") == count)
 
     async with hunter_on(store, pace=SLOW._replace(judge=1000.0)) as hunter:
         for count, account in enumerate("abc", 1):
@@ -233,10 +224,10 @@ async def test_a_hunter_whose_store_lost_events_and_checkpoint_keeps_what_it_fou
         (campaign,) = await found(store)
         for count, account in enumerate("xy", 4):
             await tell(store, 2, account)
-            await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_events_total") == count))  # noqa: B023
+            await until(lambda: number(hunter.snapshot(), "stillgate_hunter_events_total") == count)  # noqa: B023
         await store.lose_checkpoints()
         store.lose()
-        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_gaps_total") == 1))
+        await until(lambda: number(hunter.snapshot(), "stillgate_hunter_gaps_total") == 1)
         await tell(store, 1, "d")
         (grown,) = await found(store, accounts=4)
     assert (grown.id, sorted(grown.members)) == (campaign.id, ["a", "b", "c", "d"])
@@ -299,7 +290,7 @@ async def test_a_dismissed_finding_loses_its_flags_and_does_not_come_back(store:
         assert await registry.confirm(campaign.id, "rita", "looks right") == 3
         assert await registry.dismiss(campaign.id, "rita", "a public prompt") == 3
         assert {key.name async for key, _ in flags.list()} == {"z"}
-        await until(lambda: answer(number(hunter.snapshot(), "stillgate_findings", "dismissed") == 1))
+        await until(lambda: number(hunter.snapshot(), "stillgate_findings", "dismissed") == 1)
         await tell(store, 1, "d", "e", "f")
         await tell(store, 2, "d", "e", "f")
         assert len(await found(store, count=2)) == 2
@@ -351,7 +342,7 @@ async def test_a_finding_stays_to_be_decided_about_unless_it_is_a_part_of_anothe
         await tell(store, 1, "a", "b", "c")
         (campaign,) = await found(store)
         await tell(store, 1, "d")
-        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_events_total") == 4))
+        await until(lambda: number(hunter.snapshot(), "stillgate_hunter_events_total") == 4)
     left = [] if into else [campaign.id]
     assert [standing.head.finding.id for standing in await registry_of(store).all()] == left
     assert [known.id async for known in CampaignStore(store).list()] == left
@@ -377,7 +368,7 @@ async def test_what_became_a_part_of_another_is_taken_back_by_whoever_takes_over
     if dismissed:
         await registry_of(store).dismiss(campaign.id, "rita", "a public prompt")
     async with hunter_on(store, kind=Joined) as hunter:
-        await until(lambda: answer(hunter.active))
+        await until(lambda: hunter.active)
         await tell(store, 2, "d", "e", "f")
         await found(store, count=2 if dismissed else 1)
     left = {standing.head.finding.id for standing in await registry_of(store).all()}
@@ -429,7 +420,7 @@ async def test_flags_of_the_entry_that_a_finding_met_before_go_with_its_dismissa
 async def test_another_pack_brings_its_own_thresholds(store: Cuttable) -> None:
     async with hunter_on(store) as hunter:
         await tell(store, 1, "a", "b")
-        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_events_total") == 2))
+        await until(lambda: number(hunter.snapshot(), "stillgate_hunter_events_total") == 2)
         assert await registry_of(store).all() == []
         hunter.adopt(pack(min_accounts=2))
         assert len(await found(store)) == 1
@@ -440,9 +431,9 @@ async def test_while_the_store_is_away_nobody_is_active_and_afterwards_it_goes_o
 ) -> None:
     async with hunter_on(store) as hunter:
         await tell(store, 1, "a", "b")
-        await until(lambda: answer(hunter.active))
+        await until(lambda: hunter.active)
         store.away = True
-        await until(lambda: answer(not hunter.active))
+        await until(lambda: not hunter.active)
         store.away = False
         await tell(store, 1, "c")
         (campaign,) = await found(store)
@@ -455,14 +446,14 @@ async def test_who_is_not_active_any_more_tells_of_no_findings(store: Cuttable) 
     async with hunter_on(store) as hunter:
         await tell(store, 1, "a", "b", "c")
         await found(store)
-        await until(lambda: answer(number(hunter.snapshot(), "stillgate_findings", "open") == 1))
+        await until(lambda: number(hunter.snapshot(), "stillgate_findings", "open") == 1)
         store.away = True
-        await until(lambda: answer(not hunter.active))
+        await until(lambda: not hunter.active)
         snapshot = hunter.snapshot()
         assert (snapshot["stillgate_findings"], number(snapshot, "stillgate_hunter_checkpoint_bytes")) == ([], 0)
         store.away = False
-        await until(lambda: answer(hunter.active))
-        await until(lambda: answer(bool(hunter.snapshot()["stillgate_findings"])))
+        await until(lambda: hunter.active)
+        await until(lambda: bool(hunter.snapshot()["stillgate_findings"]))
 
 
 async def test_each_time_the_store_is_away_is_told_once(
@@ -471,9 +462,9 @@ async def test_each_time_the_store_is_away_is_told_once(
     monkeypatch.setattr(hunter_module, "TURN_S", 0.01)
     async with hunter_on(store) as hunter:
         for times in (1, 2):
-            await until(lambda: answer(hunter.active and not hunter._waits))
+            await until(lambda: hunter.active and not hunter._waits)
             store.away, store.refused = True, 0
-            await until(lambda: answer(store.refused > 10))
+            await until(lambda: store.refused > 10)
             store.away = False
             assert caplog.text.count("the store is away") == times
 
@@ -496,7 +487,7 @@ async def test_events_that_were_dropped_unread_are_told_of(store: Cuttable, capl
     for account in "bcd":
         await store.append(EVENTS_STREAM, encode([event(account, prints=(1,))], 1.0), 1, account)
     async with hunter_on(store) as hunter:
-        await until(lambda: answer(number(hunter.snapshot(), "stillgate_hunter_gaps_total") == 1))
+        await until(lambda: number(hunter.snapshot(), "stillgate_hunter_gaps_total") == 1)
     assert "events were dropped" in caplog.text
 
 
@@ -516,7 +507,7 @@ async def test_what_was_dismissed_does_not_come_back_after_a_new_beginning(store
         await tell(store, 1, "a", "b", "c")
         (campaign,) = await found(store)
         await registry.dismiss(campaign.id, "rita", "a public prompt")
-        await until(lambda: answer(number(hunter.snapshot(), "stillgate_findings", "dismissed") == 1))
+        await until(lambda: number(hunter.snapshot(), "stillgate_findings", "dismissed") == 1)
     await StoreCheckpoints(store).save(Checkpoint("", b"of another version"))
     async with hunter_on(store):
         await tell(store, 1, "d", "e", "f")
@@ -628,7 +619,7 @@ async def test_a_clock_that_was_set_ahead_and_back_ends_no_campaign_and_lets_non
         return not await far()
 
     async with hunting(store, pack(), clock, kind=FakeHunt, max_mode=Mode.ENFORCE, pace=QUICK) as hunter:
-        await until(lambda: answer(hunter.active))
+        await until(lambda: hunter.active)
         clock.ahead = 10 * YEAR
         await tell(store, 1, "a", "b", "c")
         await until(far)
@@ -654,7 +645,7 @@ async def test_exchanges_that_were_told_by_a_clock_that_is_ahead_count_as_those_
     events = [event(f"acme-{number}", at=now + YEAR - number) for number in range(3)]
     async with hunter_on(store, kind=Noting):
         await store.append(EVENTS_STREAM, encode(events, now + YEAR), 1 << 20, "op")
-        await until(lambda: answer(len(Noting.moments) == 3))
+        await until(lambda: len(Noting.moments) == 3)
     assert [round(moment - now) for moment in Noting.moments] == pytest.approx([0, -1, -2], abs=5)
 
 
@@ -681,9 +672,9 @@ async def test_whose_core_is_stuck_lets_another_take_over_and_its_lag_rises(
     monkeypatch.setattr(hunter_module, "_STUCK_S", 0.5)
     async with hunter_on(store, kind=Stuck) as first:
         try:
-            await until(lambda: answer(stuck.is_set()))
+            await until(stuck.is_set)
             async with hunter_on(store) as second:
-                await until(lambda: answer(second.active), within=15.0)
+                await until(lambda: second.active, within=15.0)
                 lag = number(first.snapshot(), "stillgate_hunter_lag_seconds")
                 assert number(first.snapshot(), "stillgate_hunter_active") == 0
                 assert number(second.snapshot(), "stillgate_hunter_active") == 1
@@ -691,6 +682,6 @@ async def test_whose_core_is_stuck_lets_another_take_over_and_its_lag_rises(
                 await asyncio.sleep(0.01)
                 assert number(first.snapshot(), "stillgate_hunter_lag_seconds") > lag
                 freed.set()
-                await until(lambda: answer(not first.active))
+                await until(lambda: not first.active)
         finally:
             freed.set()

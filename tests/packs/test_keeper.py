@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from proxy.packs.archive import Note, PackArchive, load_archived
 from proxy.packs.keeper import PackKeeper
 from proxy.packs.watch import look, pack_of
 from tests.packs.test_archive import made
+from tests.rig.waiting import until
 
 
 @pytest.fixture
@@ -34,12 +35,6 @@ async def kept(tmp_path: Path) -> AsyncIterator[tuple[PackKeeper, list[str]]]:
     yield keeper, told
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_signal_has_the_file_read_at_once_and_a_pack_in_force_read_again_changes_nothing(

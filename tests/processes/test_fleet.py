@@ -8,7 +8,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,6 +17,7 @@ from proxy.processes.children import Program
 from proxy.processes.fleet import Fleet
 from proxy.start import Start
 from proxy.telemetry.snapshot import Snapshot, merge
+from tests.rig.waiting import until
 
 START = Start(None, {}, "info", 0, "memory", "0" * 64, "", None, "127.0.0.1", 0)
 # Serves, and has counted one event; told to, lets go of its line and never comes to its end.
@@ -54,12 +55,6 @@ async def two(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fleet]:
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
     await two.close(1.0)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 async def test_one_that_does_not_answer_is_missing_then_killed_and_started_again(

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from proxy.processes.children import Program
 from proxy.processes.hunter_keeper import HunterKeeper
 from proxy.start import Start
 from tests.processes.test_fleet import WORKER
+from tests.rig.waiting import until
 
 START = Start(None, {}, "info", 0, "memory", "0" * 64, "", None, "127.0.0.1", 0)
 # Says that it is there and then, slowly, that it serves; ends when it is told to.
@@ -47,9 +47,7 @@ async def test_a_hunter_that_cannot_start_is_tried_again_until_the_end(
     await asyncio.sleep(0)
     assert (keeper.pid, caplog.text) == (None, "")
     await keeper.switch("1" * 64, wanted=True)
-    async with asyncio.timeout(30):
-        while caplog.text.count("the hunter cannot be started") < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: caplog.text.count("the hunter cannot be started") >= 2)
     assert (keeper.pid, keeper.counted()) == (None, ([], []))
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
@@ -61,11 +59,9 @@ async def test_a_hunter_that_just_starts_when_all_ends_ends_first(tmp_path: Path
     keeper = HunterKeeper(START, Program("hunter", (sys.executable, "-c", SLOW, str(there))))
     keeping = asyncio.create_task(keeper.keep())
     await keeper.switch("1" * 64, wanted=True)
-    async with asyncio.timeout(30):
-        while not there.exists():
-            await asyncio.sleep(0.01)
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+    await until(there.exists)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
     await keeper.close(1.0)
     assert not there.exists()
 
@@ -148,9 +144,3 @@ async def _stood_still(keeper: HunterKeeper, caplog: pytest.LogCaptureFixture, p
     await until(lambda: "the hunter does not answer" in caplog.text)
     switching.cancel()
     return stopped
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.01)

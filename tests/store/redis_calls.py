@@ -68,16 +68,6 @@ async def fails_in_time(what: Awaitable[object]) -> None:
     assert loop.time() - begun < DEADLINE_S + 0.5
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Return once something is true; it is looked at again and again for a bounded time."""
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    while not true():
-        # A sentinel whose election fails tries again after some seconds.
-        assert loop.time() < begun + 30, "it never became true"
-        await asyncio.sleep(0.005)
-
-
 async def works_again(store: Store) -> None:
     """Return once the store answers; it is asked again and again for a bounded time."""
     for _ in range(1000):

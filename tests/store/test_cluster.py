@@ -16,7 +16,8 @@ from proxy.store.cluster import Cluster
 from proxy.store.redis import RedisStore
 from tests.rig.valkey import Valkey
 from tests.rig.valkey_cluster import ValkeyCluster
-from tests.store.redis_calls import CALLS, PATIENT_S, connected, until, works_again
+from tests.rig.waiting import until
+from tests.store.redis_calls import CALLS, PATIENT_S, connected, works_again
 
 MINUTE = 60_000
 MANY = [f"bucket number {number:04}" for number in range(60)]

@@ -9,7 +9,7 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from proxy.store.base import Ask, Row
 from proxy.store.embedded import EmbeddedServer
 from proxy.store.redis import RedisStore
 from tests.rig.valkey import Valkey, command
+from tests.rig.waiting import until
 
 ASK = Ask("0123456789abcdef", 10, 3_600_000, 1, 1)
 
@@ -265,12 +266,6 @@ def without_rights(folder: Path) -> Iterator[None]:
     finally:
         os.seteuid(user)
         folder.chmod(0o700)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 async def test_start_returns_once_all_data_is_read(data: Path) -> None:

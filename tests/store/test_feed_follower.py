@@ -12,7 +12,7 @@ from proxy.store import feed_follower
 from proxy.store.base import FEED_ROWS, Row
 from proxy.store.feed_follower import follow_feed
 from proxy.store.memory import MemoryStore
-from tests.store.redis_calls import until
+from tests.rig.waiting import until
 
 
 class Listener:

@@ -10,7 +10,8 @@ from proxy.errors import StoreUnavailable
 from proxy.store.redis import RedisStore
 from tests.rig.fault_proxy import BlackHole, Fault, FaultProxy, Latency, Refuse, ResetAfter
 from tests.rig.valkey import Valkey
-from tests.store.redis_calls import ASK, CALLS, connected, until, works_again
+from tests.rig.waiting import until
+from tests.store.redis_calls import ASK, CALLS, connected, works_again
 
 DEADLINE_S = 0.25
 OPENS_S, BACK_S = 1.0, 2.0

@@ -19,6 +19,7 @@ from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
 from tests.rig.fault_proxy import FaultProxy, Latency, LostReply
 from tests.rig.valkey import Valkey
+from tests.rig.waiting import until
 from tests.store.redis_calls import (
     ASK,
     BUCKET,
@@ -27,7 +28,6 @@ from tests.store.redis_calls import (
     PATIENT_S,
     connected,
     fails_in_time,
-    until,
     works_again,
 )
 

@@ -15,7 +15,8 @@ from proxy.store.base import Row
 from proxy.store.redis import RedisStore
 from tests.rig.fault_proxy import BlackHole, FaultProxy
 from tests.rig.valkey import Sentinel, Valkey
-from tests.store.redis_calls import ASK, PATIENT_S, until
+from tests.rig.waiting import until
+from tests.store.redis_calls import ASK, PATIENT_S
 
 NAME = "main"
 FOLLOWED_S = 3.0

@@ -10,7 +10,8 @@ from proxy.store.base import Row
 from proxy.store.redis import RedisStore
 from tests.rig.fault_proxy import FaultProxy, Garbage
 from tests.rig.valkey import Valkey
-from tests.store.redis_calls import PATIENT_S, until, works_again
+from tests.rig.waiting import until
+from tests.store.redis_calls import PATIENT_S, works_again
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from proxy.store.redis import RedisStore
 from tests.rig.authority import DAY, HERE, NOW, Authority, pem
 from tests.rig.tls_front import TlsFront
 from tests.rig.valkey import Valkey
-from tests.store.redis_calls import ASK, PATIENT_S, until
+from tests.rig.waiting import until
+from tests.store.redis_calls import ASK, PATIENT_S
 
 OTHER = x509.DNSName("store.example")
 

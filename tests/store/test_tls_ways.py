@@ -18,7 +18,8 @@ from tests.rig.authority import HERE, Authority, pem
 from tests.rig.tls_front import TlsFront
 from tests.rig.valkey import Sentinel, Valkey, free_port
 from tests.rig.valkey_cluster import ValkeyCluster
-from tests.store.redis_calls import CALLS, PATIENT_S, until
+from tests.rig.waiting import until
+from tests.store.redis_calls import CALLS, PATIENT_S
 from tests.store.test_cluster import MANY, MINUTE, give, move_keys, moving
 from tests.store.test_sentinel import answers
 

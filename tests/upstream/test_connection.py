@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from proxy.upstream.connection import READ_BYTES, AnswerHead, BrokenAnswer, UpstreamConnection
 from tests.dialects.streams import cut
 from tests.rig.raw_client import chunk
+from tests.rig.waiting import until
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 CALL = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
@@ -58,12 +59,6 @@ def feed(connection: UpstreamConnection, data: bytes) -> None:
         room[: len(data)] = data[: len(room)]
         connection.buffer_updated(min(len(data), len(room)))
         data = data[len(room) :]
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0)
 
 
 async def to_end(connection: UpstreamConnection) -> list[bytes]:

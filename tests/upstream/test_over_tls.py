@@ -18,7 +18,8 @@ from proxy.upstream.connection import read_room
 from tests.rig.authority import HERE, Authority, pem
 from tests.rig.raw_client import chunk
 from tests.rig.scripted_upstream import http
-from tests.upstream.test_pool import CALL, on_uvloop, pool_to, take, until
+from tests.rig.waiting import until
+from tests.upstream.test_pool import CALL, on_uvloop, pool_to, take
 
 BODY = bytes(range(256)) * 12_000  # more than is read ahead of whoever takes it
 FRAMINGS = {

@@ -23,6 +23,7 @@ from proxy.upstream.pool import Pool
 from proxy.upstream.room import NoRoom, Room
 from tests.rig.raw_client import chunk
 from tests.rig.scripted_upstream import Close, Pause, Script, ScriptedUpstream, Send, http
+from tests.rig.waiting import until
 
 CALL = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
 JSON = [("Content-Type", "application/json")]
@@ -58,12 +59,6 @@ def pool_to(url: str, most: int = 2, connect_seconds: float = 5, patience: float
         yield pool
     finally:
         pool.close()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.001)
 
 
 async def take(pool: Pool, within: float) -> UpstreamConnection:
