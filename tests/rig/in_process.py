@@ -36,7 +36,12 @@ class Served(NamedTuple):
 
 @asynccontextmanager
 async def served(
-    folder: Path, store: Store, pack: Mapping[str, Any], clock: Clock, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    store: Store,
+    pack: Mapping[str, Any],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Served]:
     """Serve on a store that is there already; the proxy closes it."""
 
@@ -47,13 +52,13 @@ async def served(
     async with ScriptedUpstream() as upstream:
         (folder / "upstream.key").write_text("x" * 20)
         (folder / "pack.yaml").write_text(json.dumps(pack))
-        (folder / "settings.yaml").write_text(json.dumps(settings_for(None, upstream.url)))
+        (folder / "settings.yaml").write_text(json.dumps(settings_for(settings, upstream.url)))
         (folder / "data").mkdir(mode=0o700)
-        settings = load_settings(folder / "settings.yaml", {})
-        master = load_or_create_master(settings.master_secret)
+        loaded = load_settings(folder / "settings.yaml", {})
+        master = load_or_create_master(loaded.master_secret)
         registry = KeyRegistry(store, master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
         made = await registry.create(KeyRequest(account="a", tenant="t", plan="pro"))
         place = Place(0, "memory", "127.0.0.1", 0, None)
-        async with serve(settings, load_pack(settings.pack), place, clock) as serving:
+        async with serve(loaded, load_pack(loaded.pack), place, clock) as serving:
             port = serving._server.sockets[0].getsockname()[1]
             yield Served(serving, upstream, port, made.secret)
