@@ -63,19 +63,37 @@ _SURE = 0.9  # honest look-alikes stay below
 _LIKELY = 0.5  # a finding grows as long as it is more likely than not
 
 
-def _hunted(make: Callable[[World], None], seed: int, asked: Asked = PLAIN) -> Outcome:
-    world = World(seed)
+def _world(make: Callable[[World], None], seed: int = 1, asked: Asked = PLAIN, days: float = 2) -> World:
+    world = World(seed, days)
     ordinary(world)
     world.asked = asked
     make(world)
-    return run(in_order(world), world.guilty, every_s=3 * HOUR_S)
+    return world
+
+
+def _hunted(
+    make: Callable[[World], None], seed: int, asked: Asked = PLAIN, *, days: float = 2, every_h: float = 3
+) -> Outcome:
+    world = _world(make, seed, asked, days)
+    return run(in_order(world), world.guilty, every_s=every_h * HOUR_S)
+
+
+def _is_found(outcome: Outcome) -> None:
+    """Check that the campaign was found, and nobody else."""
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+
+
+def _is_clean(outcome: Outcome) -> None:
+    """Check that nobody was named, nor nearly."""
+    assert outcome.innocent == set()
+    assert outcome.surest < _SURE
 
 
 @pytest.mark.parametrize("make", CAMPAIGNS, ids=lambda make: make.__name__)
 def test_a_campaign_is_found_with_its_accounts_and_nobody_else(make: Callable[[World], None]) -> None:
     outcome = _hunted(make, 1)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    _is_found(outcome)
     _is_sound(outcome)
 
 
@@ -94,8 +112,7 @@ def test_where_dates_tell_hardly_anything_hardly_anybody_innocent_is_named() -> 
 
 @pytest.mark.parametrize("make", [*LOOK_ALIKES, *AT_ONCE], ids=lambda make: make.__name__)
 def test_honest_traffic_comes_out_clean(make: Callable[[World], None]) -> None:
-    outcome = _hunted(make, 1)
-    assert outcome.innocent == set()
+    assert _hunted(make, 1).innocent == set()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -106,49 +123,34 @@ def test_a_small_course_comes_out_clean_while_each_has_done_two_exercises_or_thr
 
 @pytest.mark.parametrize("make", OCCASIONS, ids=lambda make: make.__name__)
 def test_an_occasion_comes_out_clean_whatever_its_prompt_asks_for(make: Callable[[World], None]) -> None:
-    outcome = _hunted(make, 1, REASONING)
-    assert outcome.innocent == set()
+    assert _hunted(make, 1, REASONING).innocent == set()
 
 
 @pytest.mark.parametrize("seed", [1, 3])
 def test_what_accounts_did_before_the_window_hides_nothing_that_they_do_now(seed: int) -> None:
-    world = World(seed, days=27)
-    ordinary(world)
-    bought(world)
-    outcome = run(in_order(world), world.guilty, every_s=12 * HOUR_S)
+    outcome = _hunted(bought, seed, days=27, every_h=12)
     assert outcome.recall > 0.5  # in the window most of what they sent is what people sent
     assert outcome.innocent == set()
 
 
 @pytest.mark.parametrize("seed", [1, 3])
 def test_accounts_that_arrive_one_by_one_are_found_although_the_first_have_sent_much_more(seed: int) -> None:
-    world = World(seed, days=7)
-    ordinary(world)
-    arriving(world)
-    outcome = run(in_order(world), world.guilty, every_s=12 * HOUR_S)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    _is_found(_hunted(arriving, seed, days=7, every_h=12))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_who_goes_on_with_ever_new_talks_by_a_few_questions_works_through_no_list(seed: int) -> None:
-    outcome = _hunted(asked_again, seed)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    _is_found(_hunted(asked_again, seed))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_questions_that_chance_deals_out_are_no_list_however_few_they_are(seed: int) -> None:
-    outcome = _hunted(small_pool, seed)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    _is_found(_hunted(small_pool, seed))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_to_act_at_the_same_moments_day_after_day_hides_nobody_who_asks_for_what_campaigns_seek(seed: int) -> None:
-    outcome = _hunted(at_full_hours, seed)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    _is_found(_hunted(at_full_hours, seed))
 
 
 @pytest.mark.parametrize("make", [feed, outage], ids=lambda make: make.__name__)
@@ -158,9 +160,7 @@ def test_one_evening_or_incident_accuses_nobody_whatever_the_prompt_asks_for(mak
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_who_hides_behind_other_work_belongs_to_those_who_do_not(seed: int) -> None:
-    outcome = _hunted(half_hidden, seed)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    _is_found(_hunted(half_hidden, seed))
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -187,50 +187,29 @@ def test_a_template_before_or_behind_long_material_is_known_again(*, first: bool
 
 @pytest.mark.parametrize(("seed", "every_h"), [(1, 8), (2, 8), (1, 3), (2, 1)])
 def test_accounts_that_relieve_each_other_day_by_day_are_found_by_what_all_ask_for(seed: int, every_h: float) -> None:
-    world = World(seed, days=6)
-    ordinary(world)
-    relieved(world)
-    outcome = run(in_order(world), world.guilty, every_s=every_h * HOUR_S)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    outcome = _hunted(relieved, seed, days=6, every_h=every_h)
+    _is_found(outcome)
     _is_sound(outcome)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_accounts_that_work_half_a_day_each_are_named_though_none_comes_back(seed: int) -> None:
-    world = World(seed, days=4)
-    ordinary(world)
-    rotating(world)
-    outcome = run(in_order(world), world.guilty, every_s=3 * HOUR_S)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    outcome = _hunted(rotating, seed, days=4)
+    _is_found(outcome)
     _is_sound(outcome)
 
 
 @pytest.mark.parametrize("agent", ["", "diary"])
 def test_people_who_come_one_by_one_come_out_clean(agent: str) -> None:
-    world = World(1, days=7)
-    ordinary(world)
-    joining(world, agent)
-    outcome = run(in_order(world), every_s=12 * HOUR_S)
-    assert outcome.innocent == set()
-    assert outcome.surest < _SURE
+    _is_clean(_hunted(lambda world: joining(world, agent), 1, days=7, every_h=12))
 
 
 def test_who_tries_a_product_for_a_day_and_leaves_comes_out_clean() -> None:
-    world = World(1, days=4)
-    ordinary(world)
-    free_days(world)
-    assert run(in_order(world)).innocent == set()
+    assert _hunted(free_days, 1, days=4, every_h=2).innocent == set()
 
 
 def test_who_tries_a_prompt_in_one_sitting_and_comes_back_now_and_then_comes_out_clean() -> None:
-    world = World(1, days=5)
-    ordinary(world)
-    trials(world)
-    outcome = run(in_order(world), every_s=12 * HOUR_S)
-    assert outcome.innocent == set()
-    assert outcome.surest < _SURE
+    _is_clean(_hunted(trials, 1, days=5, every_h=12))
 
 
 def test_those_who_send_a_victims_prompt_are_named_and_the_victims_are_spared() -> None:
@@ -291,22 +270,13 @@ def _with_countries(world: World, countries: int) -> World:
 @pytest.mark.parametrize("countries", [1, 4, 40])
 @pytest.mark.parametrize("make", [no_template, growing_pool], ids=lambda make: make.__name__)
 def test_what_nearly_all_have_in_common_hides_no_pool(make: Callable[[World], None], countries: int) -> None:
-    world = World(1)
-    ordinary(world)
-    make(world)
-    outcome = run(in_order(_with_countries(world, countries)), world.guilty, every_s=3 * HOUR_S)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    world = _with_countries(_world(make), countries)
+    _is_found(run(in_order(world), world.guilty, every_s=3 * HOUR_S))
 
 
 @pytest.mark.parametrize("make", [set_up, timers], ids=lambda make: make.__name__)
 def test_what_nearly_all_have_in_common_accuses_nobody(make: Callable[[World], None]) -> None:
-    world = World(1)
-    ordinary(world)
-    make(world)
-    outcome = run(in_order(_with_countries(world, 30)), every_s=3 * HOUR_S)
-    assert outcome.innocent == set()
-    assert outcome.surest < _SURE
+    _is_clean(run(in_order(_with_countries(_world(make), 30)), every_s=3 * HOUR_S))
 
 
 @pytest.mark.parametrize("dated", [0, 5])
@@ -316,9 +286,7 @@ def test_where_hardly_any_opening_is_known_besides_those_of_one_tool_nobody_is_n
     before = sorted({event.account for event in world.events})[dated:]
     world.events = [event._replace(opened=0.0) if event.account in before else event for event in world.events]
     timers(world)
-    outcome = run(in_order(world), every_s=3 * HOUR_S)
-    assert outcome.innocent == set()
-    assert outcome.surest < _SURE
+    _is_clean(run(in_order(world), every_s=3 * HOUR_S))
 
 
 def _with_domains(world: World, part: float, of: set[str]) -> None:
@@ -339,9 +307,7 @@ def test_what_many_have_is_no_pool_of_those_of_whom_nearly_all_have_it(make: Cal
     make(world)
     _with_domains(world, 0.6, before)
     _with_domains(world, 0.95, {event.account for event in world.events} - before)
-    outcome = run(in_order(world), every_s=3 * HOUR_S)
-    assert outcome.innocent == set()
-    assert outcome.surest < _SURE
+    _is_clean(run(in_order(world), every_s=3 * HOUR_S))
 
 
 @pytest.mark.parametrize("one_in", [0, 20])
@@ -353,9 +319,7 @@ def test_a_pool_of_what_hardly_any_other_has_is_no_custom_of_all(make: Callable[
     make(world)
     paying |= world.guilty
     events = [event if event.account in paying else event._replace(links=()) for event in in_order(world)]
-    outcome = run(events, world.guilty, every_s=3 * HOUR_S)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    _is_found(run(events, world.guilty, every_s=3 * HOUR_S))
 
 
 def test_cards_of_those_who_send_the_same_text_are_no_custom_before_all_are_known() -> None:
@@ -363,9 +327,7 @@ def test_cards_of_those_who_send_the_same_text_are_no_custom_before_all_are_know
     ordinary(world)
     unevenly_pooled(world, within_days=400, cards=12)
     events = [event if event.account in world.guilty else event._replace(links=()) for event in in_order(world)]
-    outcome = run(events, world.guilty, every_s=3 * HOUR_S)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
+    _is_found(run(events, world.guilty, every_s=3 * HOUR_S))
 
 
 @pytest.mark.parametrize("make", [graders, resellers, branches], ids=lambda make: make.__name__)
@@ -377,9 +339,7 @@ def test_the_users_of_one_tool_come_out_clean_in_whatever_version_they_have_it(m
         event._replace(agent=names.client(f"{event.agent}/1.{crc32(event.account.encode()) % 4}"))
         for event in world.events
     ]
-    outcome = run(in_order(world), every_s=3 * HOUR_S)
-    assert outcome.innocent == set()
-    assert outcome.surest < _SURE
+    _is_clean(run(in_order(world), every_s=3 * HOUR_S))
 
 
 def test_two_campaigns_are_not_one_for_having_accounts_in_the_same_countries() -> None:
@@ -396,9 +356,7 @@ def test_two_campaigns_are_not_one_for_having_accounts_in_the_same_countries() -
 
 
 def test_what_was_given_is_what_was_delivered() -> None:
-    world = World(1)
-    ordinary(world)
-    fixed(world)
+    world = _world(fixed)
     events = [
         event._replace(output_tokens=100, reasoning_tokens=40, delivered=number % 2 == 0)
         for number, event in enumerate(in_order(world))
