@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from proxy.clock import SystemClock
 from proxy.store.memory import MemoryStore
 from tests.end_to_end.scene import CHAT, chat, delta
+from tests.rig.clocks import SettableSystem
 from tests.rig.decision_log import DecisionLog
 from tests.rig.in_process import served
 from tests.rig.process import GENEROUS_PACK
@@ -25,21 +25,12 @@ PACK = {
 }
 
 
-class Settable(SystemClock):
-    """The machine's clocks, of which the wall clock can be set."""
-
-    ahead = 0.0
-
-    def wall(self) -> float:
-        return time.time() + self.ahead  # noqa: TID251 - this is a Clock
-
-
 @pytest.mark.parametrize("ahead", [-HOUR, HOUR, 10 * YEAR, 0.5], ids=["-1 h", "+1 h", "+10 y", "a smear"])
 async def test_quotas_durations_keys_and_the_order_of_records_do_not_hang_on_the_wall_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
 ) -> None:
     """L-10: an exchange that runs meanwhile ends as it should, no count is lost or gained, and no key ends early."""
-    clock, go_on = Settable(), asyncio.Event()
+    clock, go_on = SettableSystem(), asyncio.Event()
     store = MemoryStore(SystemClock())  # it has its own time, as a shared one has
     async with served(tmp_path, store, PACK, clock, monkeypatch) as (_, upstream, port, key):
         bearer = ("Authorization", f"Bearer {key}")

@@ -22,7 +22,7 @@ from proxy.secrets import Master
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
 from tests.fingerprint.prompts import words
-from tests.rules.flags.replicas import Settable
+from tests.rig.clocks import Settable
 
 POLICIES = Path(__file__).parents[2] / "policies"
 PACK = POLICIES / "default.yaml"

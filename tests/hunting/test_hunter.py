@@ -47,6 +47,7 @@ from proxy.store.memory import MemoryStore
 from proxy.telemetry.snapshot import Snapshot
 from tests.hunter.events import event
 from tests.hunting.fake_hunt import QUICK, FakeHunt, pack
+from tests.rig.clocks import SettableSystem
 from tests.rig.valkey import Valkey, command
 from tests.rig.waiting import until
 from tests.rules.campaigns.known import campaign
@@ -592,21 +593,12 @@ async def test_what_a_hunter_knows_is_published_again_after_the_store_was_emptie
             await store.close()
 
 
-class Settable(SystemClock):
-    """The machine's clocks, of which the wall clock can be set."""
-
-    ahead = 0.0
-
-    def wall(self) -> float:
-        return time.time() + self.ahead  # noqa: TID251 - this is a Clock
-
-
 async def test_a_clock_that_was_set_ahead_and_back_ends_no_campaign_and_lets_none_last(
     store: Cuttable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """L-10: one that the core has forgotten is in force as long as before, one that it knows from then on."""
     monkeypatch.setattr(hunter_module, "_SWEEP_S", 0.02)
-    clock, now = Settable(), time.time()  # noqa: TID251 - as the clock has it
+    clock, now = SettableSystem(), time.time()  # noqa: TID251 - as the clock has it
     await CampaignStore(store).publish(campaign("c-idle", until=now + 60))
 
     async def ends() -> dict[str, float]:

@@ -22,7 +22,7 @@ from proxy.samples.retention import Retention
 from proxy.store.base import Row
 from proxy.store.memory import MemoryStore
 from tests.decisions.bindings import sealed
-from tests.rules.flags.replicas import Settable
+from tests.rig.clocks import Settable
 
 NOON = 1_792_929_600.0  # 2026-10-25T12:00:00Z
 

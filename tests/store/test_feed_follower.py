@@ -12,6 +12,7 @@ from proxy.store import feed_follower
 from proxy.store.base import FEED_ROWS, Row
 from proxy.store.feed_follower import follow_feed
 from proxy.store.memory import MemoryStore
+from tests.rig.clocks import Settable
 from tests.rig.waiting import until
 
 
@@ -86,15 +87,6 @@ async def test_a_follower_whose_feed_lost_its_place_begins_anew(store: MemorySto
 
 def _has_caught_up(listener: Listener, times: int) -> bool:
     return len(listener.at) >= times
-
-
-class Settable(VirtualClock):
-    """A clock whose wall reading can be set."""
-
-    ahead = 0.0
-
-    def wall(self) -> float:
-        return super().wall() + self.ahead
 
 
 async def test_what_ends_by_the_wall_clock_begins_anew_where_that_is_set_back(

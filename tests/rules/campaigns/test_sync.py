@@ -38,18 +38,14 @@ from proxy.store.base import FEED_ROWS, Row, Store
 from proxy.store.embedded import EmbeddedServer
 from proxy.store.memory import MemoryStore
 from proxy.store.redis import RedisStore
+from tests.rig.clocks import Settable
 from tests.rules.campaigns.known import NAMES_KEY, NOW, campaign, prints, sample, template
 
 
-class Settable(VirtualClock):
-    """A clock that somebody sets."""
+class Movable(Settable):
+    """A clock that can be moved back too, in both readings."""
 
-    ahead = 0.0  # the wall reading, of what the other one says
-
-    def wall(self) -> float:
-        return super().wall() + self.ahead
-
-    def set_wall(self, at: float) -> None:
+    def move_to(self, at: float) -> None:
         self._now = at
 
 
@@ -98,8 +94,8 @@ class Replica:
 
 
 @pytest.fixture
-def clock() -> Settable:
-    return Settable(NOW)
+def clock() -> Movable:
+    return Movable(NOW)
 
 
 @pytest.fixture
@@ -305,23 +301,23 @@ async def test_what_cannot_be_read_leaves_what_is_known(store: Counting, clock: 
 
 
 async def test_a_campaign_ends_without_the_hunter_and_comes_back_where_a_clock_was_only_ahead(
-    store: Counting, clock: Settable
+    store: Counting, clock: Movable
 ) -> None:
     replica = Replica(store, clock)
     await CampaignStore(store).publish(campaign(until=NOW + 60))
     await replica.hear()
     replica.sync.tend()
     assert replica.known() is not None
-    clock.set_wall(NOW + 61)
+    clock.move_to(NOW + 61)
     replica.sync.tend()
     assert replica.known() is None
-    clock.set_wall(NOW)
+    clock.move_to(NOW)
     replica.sync.tend()
     assert replica.known() is not None
-    clock.set_wall(NOW + 61)
+    clock.move_to(NOW + 61)
     await replica.sync.begin()
     assert replica.known() is None, "what has ended is not known at a start either"
-    clock.set_wall(NOW + 61 + 3600)
+    clock.move_to(NOW + 61 + 3600)
     replica.sync.tend()
     assert (replica.sync._parts, replica.sync._ended) == ({}, {})
     await CampaignStore(store).sweep(clock.wall())
@@ -329,7 +325,7 @@ async def test_a_campaign_ends_without_the_hunter_and_comes_back_where_a_clock_w
 
 
 async def test_a_campaign_that_ended_by_a_clock_far_ahead_is_known_again_once_that_is_right(
-    store: Counting, clock: Settable
+    store: Counting, clock: Movable
 ) -> None:
     replica = Replica(store, clock)
     await CampaignStore(store).publish(campaign(until=NOW + 60))

@@ -73,12 +73,3 @@ class Replica:
 async def settle(*replicas: Replica) -> None:
     for replica in [*replicas, *replicas, *replicas]:
         await replica.turn()
-
-
-class Settable(VirtualClock):
-    """A clock whose wall reading can be set, as an operator or a time server does."""
-
-    ahead = 0.0
-
-    def wall(self) -> float:
-        return super().wall() + self.ahead

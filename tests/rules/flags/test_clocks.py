@@ -10,7 +10,8 @@ import pytest
 from proxy.rules.flags.rows import FLAGS_TABLE, row_name
 from proxy.rules.flags.store import FlagRegistry
 from proxy.store.memory import MemoryStore
-from tests.rules.flags.replicas import KEY, Counted, Replica, Settable, settle
+from tests.rig.clocks import Settable
+from tests.rules.flags.replicas import KEY, Counted, Replica, settle
 
 
 @pytest.mark.parametrize("ahead", [3700.0, 10 * 366 * 86_400.0])

@@ -11,7 +11,8 @@ from proxy.rules.flags import sync as flag_sync
 from proxy.rules.flags.rows import CONFIRMATIONS_TABLE, FLAGS_TABLE, LIFTS_TABLE, row_name
 from proxy.rules.flags.store import FlagRegistry
 from proxy.store.memory import MemoryStore
-from tests.rules.flags.replicas import KEY, Counted, Line, Replica, Settable, settle
+from tests.rig.clocks import Settable
+from tests.rules.flags.replicas import KEY, Counted, Line, Replica, settle
 
 
 async def test_flags_that_ended_are_swept_from_the_store(
