@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,12 +30,6 @@ def pack(most: int) -> dict[str, Any]:
     rules = [{"id": "any", "when": {"request.turns": {"gte": 1}}, "flag": FLAG}]
     ladder = [{"rung": "short", "score": 50, "do": [{"clamp": {"max_output_tokens": 8}}]}]
     return {**GENEROUS_PACK, "quotas": quotas, "rules": rules, "ladder": ladder}
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 async def ask_on_and_on(scene: Scene, seen: Counter[int], enough: asyncio.Event, until: int) -> None:

@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,6 @@ FEW: dict[str, Any] = {
     "quotas": [{"id": "few", "per": "account", "limits": [{"measure": "requests", "max": LIMIT, "window": "1h"}]}],
 }
 PACK = Path(__file__).parents[2] / "policies" / "default.yaml"
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 async def status(gate: Stillgate, key: str) -> int:

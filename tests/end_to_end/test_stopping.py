@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
@@ -15,16 +14,10 @@ import pytest
 
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, answer, staged
 from tests.rig.raw_client import RawClient, get
-from tests.rig.scripted_upstream import Pause, ScriptedUpstream, Send, event, http, json_answer
+from tests.rig.scripted_upstream import Pause, Send, event, http, json_answer
 
 HALT_S = 30.0
 STREAMS = 50
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[ScriptedUpstream]:
-    async with ScriptedUpstream() as upstream:
-        yield upstream
 
 
 def free_port() -> int:
