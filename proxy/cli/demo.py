@@ -1,4 +1,4 @@
-"""`stillgate demo`: honest customers and a small campaign before a proxy of its own, in a minute and without traces."""
+"""`stillgate demo`: honest customers and a small campaign before a proxy of its own; half a minute, and no traces."""
 
 from __future__ import annotations
 
