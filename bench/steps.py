@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
@@ -21,6 +22,7 @@ from bench.load import Script
 from bench.meter import BATCH, Step
 from bench.stage import PACK
 from bench.traffic import MODEL, PATH, answer_body, request_body, stream_events
+from proxy.app import exchange_ids
 from proxy.auth.api_key import KeyRequest
 from proxy.auth.credential import one_credential
 from proxy.auth.key_cache import KeyCache
@@ -112,7 +114,7 @@ def _taking_in(request: web.BaseRequest, keys: KeyCache, secret: str) -> dict[st
 
     return {
         "framing and body headers": framing,
-        "exchange id": lambda: f"ex_{secrets.token_hex(12)}",
+        "exchange id": exchange_ids(random.Random(secrets.token_bytes(32)).getrandbits),  # noqa: S311 - as the proxy
         "key: digest and look-up": key,
         "request: strict read": lambda: dialect.read(body),
         "request: write": lambda: dialect.write(call),

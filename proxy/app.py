@@ -184,7 +184,7 @@ def _parts(
         teller=teller,
         afterwards=Afterwards(teller, journal),
         clock=clock,
-        new_id=_exchange_ids(bits),
+        new_id=exchange_ids(bits),
         spans=spans,
         tracing=tracing_of(settings.trace, bits),
         trusted_hops=settings.trusted_hops,
@@ -234,7 +234,7 @@ def _origin(name: str, entry: UpstreamSettings) -> Origin:
     )
 
 
-def _exchange_ids(bits: Callable[[int], int]) -> Callable[[], str]:
+def exchange_ids(bits: Callable[[int], int]) -> Callable[[], str]:
     """Return a maker of ids that meet nowhere."""
 
     def new_id() -> str:
