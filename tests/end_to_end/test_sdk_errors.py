@@ -9,7 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import anthropic
 import openai
@@ -26,10 +26,9 @@ from tests.end_to_end.customers import (
     record_of,
     recorded,
 )
+from tests.end_to_end.scene import Scene, staged
 from tests.end_to_end.small_quotas import PACK, SETTINGS
-from tests.rig.invariants import Witness, assert_invariants
-from tests.rig.process import Stillgate
-from tests.rig.scripted_upstream import ScriptedUpstream, json_answer
+from tests.rig.scripted_upstream import json_answer
 from tests.rig.structured_fields import read_list
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,19 +38,12 @@ def said(size: int) -> Any:
     return [{"role": "user", "content": "a" * size}]
 
 
-class Scene(NamedTuple):
-    upstream: ScriptedUpstream
-    gate: Stillgate
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
-    async with ScriptedUpstream() as upstream:
-        folder = tmp_path_factory.mktemp("errors")
-        async with Stillgate.start(folder, SETTINGS, upstream_url=upstream.url, pack=PACK) as gate:
-            yield Scene(upstream, gate)
-            await assert_invariants(Witness(), upstream, gate)
-            assert_said_nothing_wrong(gate)
+    async with staged(tmp_path_factory.mktemp("errors"), SETTINGS, pack=PACK) as scene:
+        yield scene
+        await scene.at_peace()
+        assert_said_nothing_wrong(scene.gate)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

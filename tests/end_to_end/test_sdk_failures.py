@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import anthropic
 import openai
@@ -20,15 +20,13 @@ from tests.end_to_end.customers import (
     record_of,
     recorded,
 )
-from tests.rig.invariants import Witness, assert_invariants
-from tests.rig.process import Stillgate
+from tests.end_to_end.scene import Scene, staged
 from tests.rig.raw_client import chunk
 from tests.rig.scripted_upstream import (
     Close,
     Pause,
     Reset,
     Script,
-    ScriptedUpstream,
     Send,
     event,
     html_answer,
@@ -70,23 +68,24 @@ CHAT_ERROR = Send(chunk(event({"error": {"message": "Overloaded", "type": "serve
 MESSAGE_ERROR = Send(chunk(event({"type": "error", "error": OVERLOADED}, "error")))
 
 
-class Scene(NamedTuple):
-    upstream: ScriptedUpstream
-    gate: Stillgate
-    chat: openai.AsyncOpenAI
-    claude: anthropic.AsyncAnthropic
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    async with staged(tmp_path_factory.mktemp("failures"), SETTINGS) as scene:
+        yield scene
+        await scene.at_peace()
+        assert_said_nothing_wrong(scene.gate)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
-    async with ScriptedUpstream() as upstream:
-        folder = tmp_path_factory.mktemp("failures")
-        async with Stillgate.start(folder, SETTINGS, upstream_url=upstream.url) as gate:
-            key = await gate.create_key()
-            async with openai_client(gate, key) as chat, anthropic_client(gate, key) as claude:
-                yield Scene(upstream, gate, chat, claude)
-            await assert_invariants(Witness(), upstream, gate)
-            assert_said_nothing_wrong(gate)
+async def chat(scene: Scene) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai_client(scene.gate, scene.key) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def claude(scene: Scene) -> AsyncIterator[anthropic.AsyncAnthropic]:
+    async with anthropic_client(scene.gate, scene.key) as client:
+        yield client
 
 
 async def until_it_breaks(stream: Any, pieces: list[Any]) -> None:
@@ -111,11 +110,18 @@ async def until_it_breaks(stream: Any, pieces: list[Any]) -> None:
     ],
 )
 async def test_an_upstream_that_fails_is_an_internal_server_error_that_costs_nothing(
-    scene: Scene, answer: Script, status: int, code: str, anthropic_type: str, outcome: str
+    scene: Scene,
+    chat: openai.AsyncOpenAI,
+    claude: anthropic.AsyncAnthropic,
+    answer: Script,
+    status: int,
+    code: str,
+    anthropic_type: str,
+    outcome: str,
 ) -> None:
     """S-01."""
     scene.upstream.script(answer, answer)
-    theirs, ours = await both_raise("InternalServerError", scene.chat, scene.claude)
+    theirs, ours = await both_raise("InternalServerError", chat, claude)
     assert (theirs.status_code, theirs.code, theirs.type, ours.type) == (status, code, "server_error", anthropic_type)
     record = await recorded(scene.gate, theirs, ours)
     assert (record["effect"], record["outcome"], record["usage"]["source"]) == ("allow", outcome, "none")
@@ -134,11 +140,11 @@ async def test_an_upstream_that_fails_is_an_internal_server_error_that_costs_not
     ],
 )
 async def test_a_chat_stream_that_breaks_raises_in_the_middle(
-    scene: Scene, ending: Script, code: str, outcome: str
+    scene: Scene, chat: openai.AsyncOpenAI, ending: Script, code: str, outcome: str
 ) -> None:
     """S-01."""
     scene.upstream.script((*CHAT_BEGUN, *ending))
-    stream = await ask(scene.chat, stream=True)
+    stream = await ask(chat, stream=True)
     pieces: list[Any] = []
     with pytest.raises(openai.APIError) as error:
         await until_it_breaks(stream, pieces)
@@ -158,22 +164,24 @@ async def test_a_chat_stream_that_breaks_raises_in_the_middle(
     ],
 )
 async def test_a_message_stream_that_breaks_raises_in_the_middle(
-    scene: Scene, ending: Script, kind: str, outcome: str
+    scene: Scene, claude: anthropic.AsyncAnthropic, ending: Script, kind: str, outcome: str
 ) -> None:
     """S-01."""
     scene.upstream.script((*MESSAGE_BEGUN, *ending))
     pieces: list[Any] = []
     with pytest.raises(anthropic.APIStatusError) as error:
-        await until_it_breaks(await ask(scene.claude, stream=True), pieces)
+        await until_it_breaks(await ask(claude, stream=True), pieces)
     assert [piece.type for piece in pieces] == ["message_start", "content_block_start", "content_block_delta"]
     assert error.value.type == kind
     record = await record_of(scene.gate, error.value.request_id)
     assert (record["outcome"], record["status"], record["usage"]["source"]) == (outcome, 200, "estimate")
 
 
-async def test_a_client_that_stops_waiting_raises_its_timeout_and_ends_the_call(scene: Scene) -> None:
+async def test_a_client_that_stops_waiting_raises_its_timeout_and_ends_the_call(
+    scene: Scene, chat: openai.AsyncOpenAI, claude: anthropic.AsyncAnthropic
+) -> None:
     """S-01."""
-    for client, kind in ((scene.chat, openai.APITimeoutError), (scene.claude, anthropic.APITimeoutError)):
+    for client, kind in ((chat, openai.APITimeoutError), (claude, anthropic.APITimeoutError)):
         before, calls = len(scene.gate.records("exchange")), len(scene.upstream.requests)
         scene.upstream.script((Pause(asyncio.Event()),))
         with pytest.raises(kind):
