@@ -192,7 +192,7 @@ async def test_a_reviewer_lists_shows_confirms_exports_and_dismisses(tmp_path: P
             assert words in shown.stdout, shown.stdout
         assert len(json.loads(run(gate, "campaigns", "show", known, "--all", "--json").stdout)["members"]) == 3
 
-        async def flagged() -> bool:
+        def flagged() -> bool:
             return known in run(gate, "flags", "list", "--json").stdout
 
         await until(flagged)

@@ -65,7 +65,7 @@ async def test_the_first_start_prints_lines_that_work_as_they_stand_and_ctrl_c_e
         )
     try:
 
-        async def welcomed() -> bool:
+        def welcomed() -> bool:
             assert process.returncode is None, (tmp_path / "said").read_text()
             return "Ctrl-C ends" in (tmp_path / "said").read_text()
 
@@ -154,7 +154,7 @@ async def test_a_worker_that_is_started_again_without_its_secret_makes_no_other(
         secret.rename(away)
         os.kill(worker, signal.SIGKILL)
 
-        async def told() -> bool:
+        def told() -> bool:
             return "a worker cannot be started again" in (tmp_path / "stderr.log").read_text() or secret.exists()
 
         await until(told)
@@ -190,7 +190,7 @@ async def test_children_do_not_outlive_a_parent_that_is_killed_and_the_store_wai
         key = await gate.create_key()
         os.kill(gate.pid, signal.SIGKILL)
 
-        async def only_the_store_is_left() -> bool:
+        def only_the_store_is_left() -> bool:
             return list(gate.names().values()) == ["valkey-server"]
 
         await until(only_the_store_is_left)
@@ -236,7 +236,7 @@ async def test_an_embedded_store_whose_socket_was_removed_is_started_again_with_
         (store,) = [pid for pid, name in gate.names().items() if name == "valkey-server"]
         (gate.data / "store" / "valkey.sock").unlink()
 
-        async def another() -> bool:
+        def another() -> bool:
             return [name for pid, name in gate.names().items() if pid != store].count("valkey-server") == 1
 
         await until(another)

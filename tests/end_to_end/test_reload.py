@@ -275,7 +275,7 @@ async def test_a_worker_that_cannot_load_the_pack_in_force_keeps_the_old_one_and
         archived.write_bytes(b"spoilt")
         os.kill(int(victim), signal.SIGCONT)
 
-        async def told() -> bool:
+        def told() -> bool:
             return "cannot be loaded; the old one goes on" in said(scene)
 
         await until(told)
@@ -352,7 +352,7 @@ async def test_a_terminal_that_is_closed_ends_the_proxy_although_a_hangup_means_
     try:
         announced = tmp_path / "data" / "serve.json"
 
-        async def serves() -> bool:
+        def serves() -> bool:
             assert process.returncode is None
             return announced.exists()
 
@@ -360,7 +360,7 @@ async def test_a_terminal_that_is_closed_ends_the_proxy_although_a_hangup_means_
         os.kill(process.pid, signal.SIGHUP)
         rename_over(tmp_path / "pack.yaml", content("second"))
 
-        async def reloaded() -> bool:
+        def reloaded() -> bool:
             return len(list((tmp_path / "data" / "packs").glob("*.yaml"))) == 2
 
         await until(reloaded)

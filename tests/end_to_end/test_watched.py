@@ -24,20 +24,14 @@ async def test_a_worker_that_does_not_answer_is_missing_and_its_loop_is_seen_to_
         async def ready() -> bool:
             return (await gate.admin("GET", "/readyz"))[0] == 200
 
-        async def told() -> bool:
-            return said("does not answer") == 1
-
-        async def told_again() -> bool:
-            return said("answers again") == 1
-
-        await until(told)
+        await until(lambda: said("does not answer") == 1)
         assert (await gate.admin_request("GET", "/readyz"))[1]["missing"] == ["worker 1"]
         counted = await gate.metrics()
         assert counted["stillgate_loop_lag_seconds"] > 9
         assert counted["stillgate_store_append_only"] == 1, "what it said before it stood is no news of now"
         os.kill(gate.workers[1], signal.SIGCONT)
         await until(ready)
-        await until(told_again)
+        await until(lambda: said("answers again") == 1)
         assert (await gate.metrics())["stillgate_store_append_only"] == 2
         assert said("does not answer") == 1
 
@@ -51,11 +45,7 @@ async def test_an_embedded_store_that_cannot_be_started_again_is_tried_again_and
         files.write_text("in its way")
 
         log = gate.data / "store" / "valkey.log"
-
-        async def tried() -> bool:
-            return bool(log.read_text().count("Can't open or create append-only dir") >= 4)
-
-        await until(tried)
+        await until(lambda: log.read_text().count("Can't open or create append-only dir") >= 4)
         assert (await gate.metrics())["stillgate_store_breaker_open"] == 1, (
             "also where nobody asks a worker for anything"
         )

@@ -146,7 +146,7 @@ class Slow(FakeHunt):
 
 
 async def test_a_judging_that_takes_longer_than_its_turn_leaves_as_much_time_for_the_rest(store: Cuttable) -> None:
-    async def four() -> bool:
+    def four() -> bool:
         return len(Slow.judged) >= 4
 
     async with hunter_on(store, kind=Slow):
