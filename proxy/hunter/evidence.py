@@ -13,7 +13,8 @@ Laws:
   chance deals out the questions of one pool, as a quiz does, or one who has each of them answered many times.
 - Who rests at hours of his own, as people of many countries do, is even by himself, and together they seem not to rest:
   then neither counts. Nor does either of who all act at the same few moments, by a clock or a feed that each has; but
-  of those who ask for what campaigns seek both do once that went on for a day.
+  of those who ask for what campaigns seek both do once that went on for a day. And neither does of those who open
+  accounts for a few hours, as for a workshop, and do nearly all that they do in these.
 - How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
   campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
 - Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
@@ -43,7 +44,7 @@ from proxy.hunter.chance import SUSPICIOUS, ways_to_choose
 from proxy.hunter.families import BY_TURNS, FAMILIES, SOUGHT, of_one_tool, works_on
 from proxy.hunter.finding import Evidence
 from proxy.hunter.links import PEER
-from proxy.hunter.pieces import at_once, rest_apart
+from proxy.hunter.pieces import at_once, one_session, rest_apart
 from proxy.hunter.pools import ONE_CARD, ONE_PLACE, of_a_tool, one_payer
 
 # The odds that a suspicion is a campaign before anything is known of it: one in 160,000.
@@ -104,7 +105,8 @@ def weigh(case: Case) -> list[Evidence]:
     programmed = any(entry.family in _PROGRAM and entry.weight > 0 for entry in found)
     seek = any(entry.family in WISHES and entry.numbers["true_of"] >= _MOST_ASK for entry in found)
     within_s = _OF_A_DAY_S if seek else math.inf
-    rests = (math.inf if at_once(case, within_s) else rest_apart(case)) if programmed else 0.0
+    together = programmed and (at_once(case, within_s) or one_session(case))
+    rests = math.inf if together else rest_apart(case) if programmed else 0.0
     weighed: list[Evidence] = []
     for entry in found:
         most = _MOST.get(entry.family, _POOL_MOST)
@@ -138,7 +140,7 @@ def _excused(entry: Evidence, one_tool: bool, rests: float) -> Evidence:
     if one_tool:
         why = "as users of one tool may"
     elif rests == math.inf:
-        why = "but all at the same moments"
+        why = "but all at the same time"
     elif rests >= _UNHEARD:
         why = "but each at hours of his own"
     elif entry.numbers.get("drawn"):

@@ -43,6 +43,8 @@ _WAITED_S = 86_400  # from the opening of an account to its first exchange: who 
 # does for himself, while work that is dealt out goes to one at a time. What is set off is done at once, or in minutes.
 _MOMENTS_S, _OF_THE_TIME = (60.0, 600.0), 0.25
 _ONLY = 0.9  # who sends other things besides may do that at hours of his own
+# A workshop or an exam in a room is over within a day's hours; now and then somebody tries more of it at home.
+_SESSION_S, _LATER = 36_000.0, 0.05
 
 
 def exchanges_in_a_sitting(case: Case) -> Floats:
@@ -169,6 +171,19 @@ def _at_moments(case: Case, lasting_s: float, within_s: float) -> bool:
     # Work that all are at for longer is a batch: a clock strikes once, though perhaps on the edge of two moments.
     common = common[~(np.isin(common - 1, common) & np.isin(common + 1, common))]
     return bool(np.isin(moments, common).sum() > _HALF * len(moments))
+
+
+def one_session(case: Case) -> bool:
+    """Tell whether nearly all of what they send is of the same few hours, for which most opened their accounts.
+
+    Whoever comes to a workshop does what there is to do, as all others there do; work that is dealt out goes on.
+    """
+    at = case.rows["at"]
+    if not len(at):
+        return False
+    began, ended = np.quantile(at, [_LATER, 1 - _LATER])
+    came = case.column("first") - case.column("opened") < _WAITED_S
+    return bool(ended - began < _SESSION_S and 2 * int(came.sum()) > len(came))
 
 
 def rest_apart(case: Case) -> float:

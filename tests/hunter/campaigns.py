@@ -155,6 +155,13 @@ def relieved(world: World) -> None:
             world.ask(account, at, ("relieved", 24), output=1400, asked=REASONING)
 
 
+def opened_for_it(world: World) -> None:
+    """Opened within the day before their work begins; nothing shared, and nothing asked for that tells."""
+    accounts = _accounts(world, 80, within_days=0.9)
+    for number, at in world.by_turns(80, 14):
+        world.ask(accounts[number], at, ("opened-for-it", 24), output=1200)
+
+
 def at_full_hours(world: World) -> None:
     """Nothing shared; every second full hour each account asks once or twice, within the same minute."""
     accounts = _accounts(world, 80, within_days=14)

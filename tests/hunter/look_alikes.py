@@ -392,6 +392,17 @@ def outage(world: World) -> None:
             world.ask(who, at, ("outage", 24), question=f"again-{n}-{number // 5}", output=1)
 
 
+def workshop(world: World) -> None:
+    """An afternoon for which people open accounts that day or the day before; all follow one recipe, on what is theirs."""
+    for n in range(160):
+        who = world.account(f"guest-{n}", opened=START + (12 - 24 * float(world.rng.random())) * HOUR_S)
+        for _ in range(max(1, int(world.rng.normal(8, 3)))):
+            at = START + (13 + 3 * float(world.rng.random())) * HOUR_S
+            world.ask(who, at, ("recipe", 20), output=700)
+        if n % 20 == 0:
+            world.ask(who, START + (20 + 10 * float(world.rng.random())) * HOUR_S, ("recipe", 20), output=700)
+
+
 def quiz(world: World) -> None:
     """A quiz of this month in one country, of forty questions, of which chance asks all about as many a day."""
     for n in range(60):
@@ -437,8 +448,8 @@ LOOK_ALIKES: tuple[Callable[[World], None], ...] = (
     freelancers,
     quiz,
 )
-# Who is set off by a clock, by a feed, or by what is down, all at once.
-AT_ONCE = (crontab, feed, outage)
+# Who is set off by a clock, by a feed, or by what is down, or has come to one event, all at once.
+AT_ONCE = (crontab, feed, outage, workshop)
 # What brings accounts about which have nearly all in common: a prompt, a time, a client, a place or a payer.
 OCCASIONS = (
     launch,

@@ -30,6 +30,7 @@ from tests.hunter.campaigns import (
     in_many_languages,
     judges_of_two_months,
     no_template,
+    opened_for_it,
     relieved,
     rotating,
     small_pool,
@@ -54,6 +55,7 @@ from tests.hunter.look_alikes import (
     set_up,
     timers,
     trials,
+    workshop,
 )
 from tests.hunter.traffic import HOUR_S, PLAIN, START, TERMS, Outcome, World, in_order, ordinary, piece, run
 
@@ -153,7 +155,7 @@ def test_to_act_at_the_same_moments_day_after_day_hides_nobody_who_asks_for_what
     _is_found(_hunted(at_full_hours, seed))
 
 
-@pytest.mark.parametrize("make", [feed, outage], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [feed, outage, workshop], ids=lambda make: make.__name__)
 def test_one_evening_or_incident_accuses_nobody_whatever_the_prompt_asks_for(make: Callable[[World], None]) -> None:
     assert _hunted(make, 1, REASONING).innocent == set()
 
@@ -161,6 +163,14 @@ def test_one_evening_or_incident_accuses_nobody_whatever_the_prompt_asks_for(mak
 @pytest.mark.parametrize("seed", [1, 2])
 def test_who_hides_behind_other_work_belongs_to_those_who_do_not(seed: int) -> None:
     _is_found(_hunted(half_hidden, seed))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_accounts_that_were_opened_when_their_work_began_are_named_as_soon_as_it_goes_on(seed: int) -> None:
+    outcome = _hunted(opened_for_it, seed)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+    assert outcome.told[0][0] <= START + 24 * HOUR_S
 
 
 @pytest.mark.parametrize("first", [True, False])

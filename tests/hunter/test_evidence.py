@@ -24,7 +24,7 @@ from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
-from proxy.hunter.pieces import at_once, drawn, exchanges_in_a_sitting, have_served, one_list, rest_apart
+from proxy.hunter.pieces import at_once, drawn, exchanges_in_a_sitting, have_served, one_list, one_session, rest_apart
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
@@ -460,9 +460,31 @@ def test_who_all_act_at_the_same_few_moments_are_not_even_by_one_hand(
     evidence = weigh(case)
     assert (_of("volume", evidence) > 4) is counts
     if not counts:
-        assert ": evenly, but all at the same moments." in _told("volume", evidence)
+        assert ": evenly, but all at the same time." in _told("volume", evidence)
         pooled = [*evidence, Evidence("payment", 4.0, "", {})]
         assert confidence(pooled) - certainty(pooled) > 0.01, "it stays open whether they send as people do"
+
+
+@pytest.mark.parametrize(
+    ("hours", "waited_h", "more", "counts"),
+    [(6, 20, 0, False), (6, 20, 10, False), (6, 20, 60, True), (14, 20, 0, True), (6, 30, 0, True)],
+    ids=["all in six hours", "a little more of it later", "some go on", "half a day", "accounts of before"],
+)
+def test_who_open_accounts_for_a_few_hours_are_not_even_by_one_hand(
+    hours: int, waited_h: int, more: int, *, counts: bool
+) -> None:
+    case = _Scene(each=24).case()
+    rows, at = case.accounts.rows, case.rows["at"]
+    at[:] = _NOW - _DAY_S + 3600 * hours * np.random.default_rng(1).random(len(at))
+    at[:more] = _NOW
+    rows["first"][case.members] = _NOW - _DAY_S
+    rows["opened"][case.members] = _NOW - _DAY_S - 3600 * waited_h
+    assert one_session(case) is not counts
+    evidence = weigh(case)
+    assert (_of("volume", evidence) > 4) is counts
+    if not counts:
+        assert ": evenly, but all at the same time" in _told("volume", evidence)
+    assert not one_session(replace(case, rows={name: column[:0] for name, column in case.rows.items()}))
 
 
 def test_whoever_works_at_all_times_does_nothing_at_once() -> None:
