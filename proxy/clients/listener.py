@@ -6,12 +6,8 @@ Law: nothing waits for a client for ever: header, body, idle and write-stall dea
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import sys
-import termios
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import NamedTuple
 
 from aiohttp.web_request import BaseRequest
@@ -19,6 +15,7 @@ from aiohttp.web_server import Server
 
 from proxy.clients.answers import Answer, Reply
 from proxy.clients.connection import Connection, Deadlines
+from proxy.clients.unsent import unsent
 
 _SWEEP_S = 1.0
 # So fast an answer may be taken for as long as it is long; at less its deadline comes nearer.
@@ -113,9 +110,9 @@ def _overdue(connection: Connection, now: float, deadlines: Deadlines) -> str | 
     wire = connection.wire
     if wire is not None and (connection.stalled_since is not None or wire.is_closing()):
         # What is left to be written keeps a closing one open, and too little of it never makes the transport pause.
-        since, unsent = connection.stalled_since or now, wire.get_write_buffer_size() + _in_kernel(wire)
-        took = max(0, connection.unsent - unsent)
-        connection.stalled_since, connection.unsent = min(now, since + took / _TAKEN_BYTES_PER_SECOND), unsent
+        since, left = connection.stalled_since or now, unsent(wire)
+        took = max(0, connection.unsent - left)
+        connection.stalled_since, connection.unsent = min(now, since + took / _TAKEN_BYTES_PER_SECOND), left
         if now - connection.stalled_since > deadlines.write_stall:
             return "write_stall"
     if connection.body_deadline is not None:
@@ -123,11 +120,3 @@ def _overdue(connection: Connection, now: float, deadlines: Deadlines) -> str | 
     if connection.idle and connection.header_since is not None and now - connection.header_since > deadlines.header:
         return "header"
     return None
-
-
-def _in_kernel(wire: asyncio.Transport) -> int:
-    """Return how much the client's own side does not have yet: the kernel takes more once a third of it is gone."""
-    with suppress(OSError, ValueError):  # it has ended, or the kernel does not tell
-        waiting = fcntl.ioctl(wire.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-        return int.from_bytes(waiting, sys.byteorder)
-    return 0

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from proxy.clients.unsent import unsent
+
 # Without a byte of a body among them: heads, trailers and extensions of chunks are smaller with every model API.
 _MAX_BARE_BYTES = 65_536
 # Of a body, what waits to be taken before the socket is left alone.
@@ -27,8 +29,7 @@ READ_BYTES = 16_384
 _LONG_CALL_BYTES = 65_536  # more than a loop keeps for a full socket before it holds writers up
 _READ_MORE_BYTES = 32_768  # that one read brings at most; left to itself, a loop takes 256 kB at once
 _SWITCHING_PROTOCOLS = 101
-_INTERIM, _FINAL = 100, 200  # codes between them announce another head
-_ERRORS = 400
+_INTERIM, _FINAL, _ERRORS = 100, 200, 400  # codes between the first two announce another head
 _WITHOUT_BODY = (204, 304)
 _NEVER = float("inf")
 # What servers say of how long they keep a connection on which nothing happens (RFC 2068, section 19.7.1.1).
@@ -90,7 +91,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             and self._error is None
             and transport is not None
             and not transport.is_closing()
-            and not transport.get_write_buffer_size()
+            and not unsent(transport)  # an answer that came before all of its call was taken: the rest may never be
         )
 
     @property

@@ -260,6 +260,28 @@ async def test_how_long_the_other_side_waits_is_learnt_from_it_and_forgotten(ups
         assert await lent_after(pool, 14.9)
 
 
+@on_uvloop
+async def test_a_connection_on_which_the_kernel_has_a_part_of_its_call_still_is_not_lent() -> None:
+    """An upstream that answers by the head alone, and may never read the rest, before which no other call comes."""
+    body = bytes(1_000_000)  # of which a socket that nobody reads takes a part, and ours the rest
+    call = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    for read in (len(call), 1000):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+            with pool_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as pool:
+                connection = await take(pool, 5)
+                theirs, _ = listener.accept()
+                with theirs:
+                    connection.send(call)
+                    await asyncio.to_thread(theirs.recv, read, socket.MSG_WAITALL)
+                    await until(lambda: not connection._transport.get_write_buffer_size())  # type: ignore[union-attr]  # noqa: B023 - at once
+                    theirs.sendall(ONE)
+                    assert (await connection.head()).status == 200
+                    assert (await connection.read(), await connection.read()) == (b"{}", b"")
+                    pool.give(connection)
+                    assert (pool._rested() is connection) == (read == len(call))
+
+
 HALF = {
     "nothing of it": (),
     "a part of the head": (Send(ONE[:9]),),
