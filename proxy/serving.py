@@ -77,11 +77,12 @@ class Serving:
         return self._tally.snapshot()
 
     def note_memory(self, full: bool) -> None:
-        """Turn new work away while memory is full, and look what of it is in use."""
+        """Turn new work away while memory is full, keep less for slow clients, and look what is in use."""
         now = asyncio.get_running_loop().time()
         if full and now - self._looked > _LOOK_S:
             self._looked = now
             collect_all()
+        self._listener.memory_full = full
         self._gateway.note_memory(full=full)
 
     async def measure_lag(self) -> None:

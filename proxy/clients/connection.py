@@ -82,6 +82,8 @@ class Connection(Framed):
         "body_deadline",
         "bytes_received",
         "header_since",
+        "held_bytes",
+        "held_since",
         "peer",
         "place",
         "stalled_since",
@@ -113,6 +115,8 @@ class Connection(Framed):
         self.body_deadline: float | None = None  # when the body that is being read must be complete
         self.stalled_since: float | None = None  # since when the client takes nothing of what was written
         self.unsent = 0  # how much of that there was when it was looked at last
+        self.held_bytes = 0  # of an answer that the client does not take at once; all of it is kept to its end
+        self.held_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take or refuse a new connection."""
@@ -152,11 +156,12 @@ class Connection(Framed):
     def pause_writing(self) -> None:
         """Start the write-stall deadline."""
         super().pause_writing()
-        self.stalled_since = self._loop.time()
+        self.stalled_since = self.held_since = self._loop.time()
+        self.held_bytes = 0 if self.wire is None else self.wire.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """Stop the write-stall deadline."""
-        self.stalled_since = None
+        self.stalled_since, self.held_bytes = None, 0
         super().resume_writing()
 
     async def start(self) -> None:

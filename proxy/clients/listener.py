@@ -1,6 +1,8 @@
 """The HTTP side that faces clients: its connections, how many there may be, and their deadlines.
 
-Law: nothing waits for a client for ever: header, body, idle and write-stall deadlines are looked at once a second.
+Laws, looked at once a second:
+- Nothing waits for a client for ever: there are header, body, idle and write-stall deadlines.
+- Answers that wait for their clients to take them do not fill memory.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from proxy.clients.unsent import unsent
 _SWEEP_S = 1.0
 # So fast an answer may be taken for as long as it is long; at less its deadline comes nearer.
 _TAKEN_BYTES_PER_SECOND = 16_384
+# Of all answers, what may wait for clients: at that pace one of 64 MB, the largest there is, does for an hour.
+_HELD_BYTES = 512 << 20
+_HELD_BYTES_IN_NEED = 64 << 20  # while memory is full
 
 
 class Caps(NamedTuple):
@@ -32,7 +37,8 @@ class Caps(NamedTuple):
 class Listener(Server):
     """Accepts connections for one handler; `sweep` must run as long as it is used.
 
-    `on_refused` is told why a connection is turned away or cut: `too_many_connections`, or `slow_` and the deadline.
+    `on_refused` is told why a connection is turned away or cut: `too_many_connections`, or `slow_` and the deadline or
+    `answer`, of which too much waited.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Listener(Server):
         self._caps = caps
         self._open: set[Connection] = set()
         self._per_peer: Counter[str] = Counter()
+        self.memory_full = False
 
     def __call__(self) -> Connection:
         """Make the protocol object of a connection that was just accepted."""
@@ -88,6 +95,19 @@ class Listener(Server):
                 if deadline is not None:
                     self._on_refused(f"slow_{deadline}")
                     connection.cut()
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """Cut those who keep most waiting for longest, while more waits than there is room for."""
+        held = [connection for connection in self._open if connection.held_bytes]
+        over = sum(each.held_bytes for each in held) - (_HELD_BYTES_IN_NEED if self.memory_full else _HELD_BYTES)
+        if over > 0:
+            held.sort(key=lambda each: each.held_bytes * (now - each.held_since))
+        while over > 0:
+            connection = held.pop()
+            over -= connection.held_bytes
+            self._on_refused("slow_answer")
+            connection.abort()
 
     @property
     def unsent(self) -> bool:

@@ -8,7 +8,7 @@ import gc
 import inspect
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from proxy.clients.connection import Deadlines
 from proxy.clients.listener import Caps, Listener
 from proxy.clock import SystemClock
 from proxy.errors import RequestTimeout
-from tests.rig.raw_client import RawClient, chunk, get, post, request
+from tests.rig.raw_client import BrokenError, RawClient, chunk, get, post, request
 from tests.rig.waiting import until
 
 DEADLINES = Deadlines(header=60, body=60, body_bytes_per_second=1024, idle=0.1, write_stall=0.1)
@@ -138,6 +138,31 @@ def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
     del run.__wrapped__  # pytest must not take it for a coroutine
     run.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]
     return run
+
+
+@pytest.mark.parametrize("in_need", [False, True])
+@on_uvloop
+async def test_answers_that_nobody_takes_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch, *, in_need: bool) -> None:
+    """Who keeps most waiting for longest is cut; a client of a small answer, however long it waits, is not."""
+    bound = "_HELD_BYTES_IN_NEED" if in_need else "_HELD_BYTES"
+    monkeypatch.setattr(f"proxy.clients.listener.{bound}", 30_000_000)
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        return said(request, bytes(int(request.raw_path[1:])))
+
+    async with listening(handler, PATIENT) as (listener, port, refused), AsyncExitStack() as stack:
+        listener.memory_full = in_need
+        clients = []
+        for size in (6_000_000, 20_000_000, 20_000_000):
+            clients.append(await stack.enter_async_context(await RawClient.connect(port)))
+            await clients[-1].send(get(f"/{size}"))
+            await until(lambda: all(each.held_bytes for each in listener._open) and len(listener) == len(clients))
+        await until(lambda: len(listener) == 2)
+        assert refused == ["slow_answer"]
+        assert [len((await clients[at].response()).body) for at in (0, 2)] == [6_000_000, 20_000_000]
+        with pytest.raises(BrokenError):
+            await clients[1].response()
+        assert not any(each.held_bytes for each in listener._open)
 
 
 WRITER = AnswerWriter(SystemClock())
