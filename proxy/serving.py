@@ -8,11 +8,14 @@ from proxy.clients.listener import Listener
 from proxy.deciding.deciders import Deciders
 from proxy.gateway import Gateway
 from proxy.machine.collecting import collect_all
+from proxy.machine.giving_back import give_back
 from proxy.rules.pack.pack import Pack
 from proxy.steps.parts import Parts
 from proxy.telemetry.snapshot import Snapshot
 
-_LOOK_S = 60.0  # at least between two looks, each of which takes up to a second
+# While memory is full, between two looks at what is in use, of up to a second, and between two at what is free.
+_LOOK_S = 60.0
+_GIVE_BACK_S = 5.0
 _LAG_PERIOD_S = 0.05
 _END_GRACE_S = 1.0
 _POLL_S = 0.02
@@ -36,7 +39,7 @@ class Serving:
         self._spans = parts.spans
         self._sampler = parts.sampler
         self._worst_lag = 0.0
-        self._looked = float("-inf")  # when it was looked which memory is in use
+        self._looked = self._gave_back = float("-inf")
         # Done when a background task has failed: the worker must not go on without it.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -77,11 +80,14 @@ class Serving:
         return self._tally.snapshot()
 
     def note_memory(self, full: bool) -> None:
-        """Turn new work away while memory is full, keep less for slow clients, and look what is in use."""
+        """Turn new work away while memory is full, keep less for slow clients, and give back what is not in use."""
         now = asyncio.get_running_loop().time()
         if full and now - self._looked > _LOOK_S:
             self._looked = now
             collect_all()
+        if full and now - self._gave_back > _GIVE_BACK_S:
+            self._gave_back = now
+            give_back()
         self._listener.memory_full = full
         self._gateway.note_memory(full=full)
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from proxy.machine.giving_back import give_back
+
 _PAGE: Final = 2 << 20
 _MADV_COLLAPSE: Final = 25  # linux/mman.h
 _MAPS: Final = Path("/proc/self/maps")
@@ -31,7 +33,7 @@ def use_huge_pages(maps: Path = _MAPS) -> int:
     try:
         kernel = ctypes.CDLL(None)
         advise, look = kernel.madvise, kernel.mincore
-        getattr(kernel, "malloc_trim", int)(0)  # GNU's C library alone has that
+        give_back()
         places = list(_places(maps.read_text()))
     except (OSError, AttributeError, TypeError):  # another operating system
         return 0

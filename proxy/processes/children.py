@@ -161,8 +161,8 @@ class Worker:
         self.pack_digest = answer["pack_digest"]
 
     async def note_memory(self, *, full: bool) -> None:
-        """Tell the worker whether memory is full, if that is news to it."""
-        if full != self._told_full:
+        """Tell the worker each time that memory is full, for it to give back what it can, and once that it is not."""
+        if full or self._told_full:
             self._told_full = full
             with contextlib.suppress(LineClosed):
                 await self._line.send({"ask": "memory", "full": full})
