@@ -74,6 +74,7 @@ class Serving:
             put(name, value, labels)
         put("stillgate_log_lost_total", self._journal.log.lost)
         put("stillgate_log_truncations_total", self._journal.log.truncations)
+        put("stillgate_checkpoints_unkept_total", self._journal.log.unkept_checkpoints)
         put("stillgate_log_failing", float(self._journal.log.failing))
         put("stillgate_loop_lag_seconds", self._worst_lag)
         self._worst_lag = 0.0

@@ -8,6 +8,11 @@ from typing import Protocol
 class Binding(Protocol):
     """What makes one chain of the lines, and vouches for it; called at the start, then by the thread only."""
 
+    @property
+    def unkept(self) -> int:
+        """How many checkpoints could not be kept elsewhere; any thread may ask."""
+        ...
+
     def open(self, last_line: bytes) -> str:
         """Go on behind the last line of the log, and return the name of its writer."""
         ...

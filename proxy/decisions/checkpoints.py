@@ -67,7 +67,8 @@ class Checkpoints:
         self._covered = 0  # the number of the last line that needs no checkpoint any more
         self._since: float | None = None  # when the first line was seen behind it
         self._turn = 0
-        self._places = _places(terms)
+        self.unkept = 0  # how many a place elsewhere did not take
+        self._places = self._opened(terms)
 
     def due_in(self, chain: Chain) -> float | None:
         """Return in how many seconds a checkpoint is due, 0 for now; None if nothing is to be vouched for."""
@@ -132,16 +133,25 @@ class Checkpoints:
     def _send(self, note: str) -> None:
         for place in self._places:
             if not place.put(note.encode()):
-                _tell("the place takes nothing any more")
+                self._tell("the place takes nothing any more")
 
+    def _opened(self, terms: Terms) -> list[Outlet]:
+        puts: list[Callable[[bytes], object]] = []
+        if terms.file is not None:
+            puts.append(partial(_append, terms.file))
+        if terms.descriptor is not None:
+            puts.append(partial(_print, terms.descriptor))
+        return [Outlet(partial(self._put, put), "checkpoints", _MOST_WAITING, _PATIENCE_S) for put in puts]
 
-def _places(terms: Terms) -> list[Outlet]:
-    puts: list[Callable[[bytes], object]] = []
-    if terms.file is not None:
-        puts.append(partial(_append, terms.file))
-    if terms.descriptor is not None:
-        puts.append(partial(_print, terms.descriptor))
-    return [Outlet(partial(_put, put), "checkpoints", _MOST_WAITING, _PATIENCE_S) for put in puts]
+    def _put(self, put: Callable[[bytes], object], note: bytes) -> None:
+        try:
+            put(note)
+        except OSError as error:
+            self._tell(error.strerror)
+
+    def _tell(self, why: str | None) -> None:
+        self.unkept += 1
+        get("decisions").error("a checkpoint could not be kept elsewhere", error=why)
 
 
 def _append(path: Path, note: bytes) -> None:
@@ -158,17 +168,6 @@ def _append(path: Path, note: bytes) -> None:
 
 def _print(descriptor: int, note: bytes) -> None:
     write_all(descriptor, orjson.dumps({"checkpoint": note.decode()}, option=orjson.OPT_APPEND_NEWLINE))
-
-
-def _put(put: Callable[[bytes], object], note: bytes) -> None:
-    try:
-        put(note)
-    except OSError as error:
-        _tell(error.strerror)
-
-
-def _tell(why: str | None) -> None:
-    get("decisions").error("a checkpoint could not be kept elsewhere", error=why)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -44,6 +44,11 @@ class Seal:
         """Where what is written ends; any thread may ask."""
         return self._written
 
+    @property
+    def unkept(self) -> int:
+        """How many checkpoints a place elsewhere did not take; any thread may ask."""
+        return self._checkpoints.unkept
+
     def hear(self, heads: tuple[Head, ...]) -> None:
         """Have checkpoints name these of writers elsewhere too, from now on; any thread may say so."""
         self._checkpoints.elsewhere = heads

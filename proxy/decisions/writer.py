@@ -102,6 +102,11 @@ class DecisionLog:
         return self._failing or not self._thread.is_alive()
 
     @property
+    def unkept_checkpoints(self) -> int:
+        """How many checkpoints could not be kept elsewhere."""
+        return self._binding.unkept
+
+    @property
     def waiting_bytes(self) -> int:
         """How much is queued or on its way."""
         return self._waiting.size

@@ -76,6 +76,7 @@ METRICS: Final = {
         Metric("stillgate_samples_total", "counter", "Samples: kept, without room that day, or lost.", ("result",)),
         Metric("stillgate_log_lost_total", "counter", "Decision records that found no room in the queue."),
         Metric("stillgate_log_truncations_total", "counter", "Times the decision log was cut by somebody else."),
+        Metric("stillgate_checkpoints_unkept_total", "counter", "Checkpoints that a place elsewhere did not take."),
         Metric("stillgate_log_failing", "gauge", "1 while the decision log cannot be written.", join="max"),
         Metric("stillgate_loop_lag_seconds", "gauge", "Longest stall of the loop in the last interval.", join="max"),
         Metric("stillgate_memory_share", "gauge", "How much of the nearest memory limit is used.", join="max"),

@@ -16,6 +16,8 @@ WRITER = "host-0-a1b2c3"
 class Loose:
     """Lines that are not bound, for tests of how bytes come out."""
 
+    unkept = 0
+
     def open(self, last_line: bytes) -> str:
         del last_line
         return WRITER

@@ -19,14 +19,20 @@ from tests.decisions.endings import STARTED, ending, exchange, recorder
 from tests.verifying.damaged import checked, damages, lines_of
 
 
-async def logged(path: Path, kept: Path) -> None:
-    """Write 160 records with a checkpoint for 50 each."""
+async def logged(path: Path, kept: Path) -> int:
+    """Write 160 records with a checkpoint for 50 each; return how many of those could not be kept."""
     clock = VirtualClock(STARTED)
     terms = Terms(lines=50, seconds=3600, file=kept)
     journal = Journal.open(FileTarget(path), sealed(path, clock, terms), recorder(clock), clock, DIGEST)
     for number in range(160):
         journal.record(ending(exchange(id=f"ex_{number:024x}")))
     assert await journal.close()
+    return journal.log.unkept_checkpoints
+
+
+async def test_a_note_that_could_not_be_kept_is_counted(tmp_path: Path) -> None:
+    assert await logged(tmp_path / "one" / "log.jsonl", tmp_path / "kept") == 0
+    assert await logged(tmp_path / "two" / "log.jsonl", tmp_path / "missing" / "kept") > 0
 
 
 async def test_a_note_behind_one_that_was_torn_is_read(tmp_path: Path) -> None:
