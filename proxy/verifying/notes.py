@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 _BODY: Final = "stillgate.log/v1"
 _HANDOVER: Final = "stillgate.log.key/v1"
 _WRAPPED: Final = '{"checkpoint":'
+_MOST_CHARS: Final = 65_536  # of what stands between two beginnings, far more than a note has
 _ED25519: Final = b"\x01"
 _SIGNATURE: Final = re.compile("\u2014 ([^ +\n]+) ([A-Za-z0-9+/=]+)\n")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -125,19 +126,35 @@ def _position(line: str) -> Position:
     return Position(parts[1], int(parts[2]), parts[3])
 
 
-def split_notes(text: str) -> Iterator[str]:
-    """Yield the notes of a file that holds them one after the other, as they are or as lines of standard output.
+def split_notes(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the notes among lines that hold them one after the other, as they are or as lines of standard output.
 
     What else a process says between such lines is passed over: containers and journals keep all its output together.
     """
-    before, *parts = re.split(rf"(?m)^(?={re.escape(_BODY)}$|{re.escape(_WRAPPED)})", text)
-    if not parts or not parts[0].startswith(_WRAPPED):
-        parts.insert(0, before)
-    for part in parts:
-        if part.startswith(_WRAPPED):
-            yield _unwrapped(part.partition("\n")[0])
-        elif part.strip():
-            yield part.rstrip("\n") + "\n"
+    note: list[str] = []
+    length = 0
+    wrapped: bool | None = None  # whether the last note was; None before the first
+    for line in lines:
+        if line.startswith(_WRAPPED):
+            if wrapped is False:
+                yield from _whole(note)
+            yield _unwrapped(line.rstrip("\n"))
+            wrapped = True
+        elif line.rstrip("\n") == _BODY:
+            if not wrapped:
+                yield from _whole(note)
+            note, length, wrapped = [line], len(line), False
+        elif not wrapped and length < _MOST_CHARS:
+            note.append(line)
+            length += len(line)
+    if not wrapped:
+        yield from _whole(note)
+
+
+def _whole(lines: Sequence[str]) -> Iterator[str]:
+    text = "".join(lines)
+    if text.strip():
+        yield text.rstrip("\n") + "\n"
 
 
 def _unwrapped(line: str) -> str:

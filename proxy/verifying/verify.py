@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from proxy.verifying.breaks import breaks
 from proxy.verifying.chains import Chain, Line, Stray
 from proxy.verifying.findings import Damage, Finding, Place, Report, Told
+from proxy.verifying.kept import kept_lines
 from proxy.verifying.lines import Reading, beginning, exchange_id
 from proxy.verifying.notes import Keys, NoteError, Position, UnknownKey, read_checkpoint, split_notes
 
@@ -63,10 +65,10 @@ class Verifier:
             self._findings.append(Finding(Damage.UNREADABLE, Place(file, 0), "", 0, why))
         self._strays(file, strays)
 
-    def compare(self, file: Path, notes: str) -> None:
-        """Take checkpoints in that were kept elsewhere, in a file, once the files of the log are in."""
+    def compare(self, file: Path, lines: Iterable[str]) -> None:
+        """Take checkpoints in that were kept elsewhere, in lines of a file, once the files of the log are in."""
         self._look_again()
-        for number, note in enumerate(split_notes(notes), start=1):
+        for number, note in enumerate(split_notes(lines), start=1):
             place = Place(file, number)
             try:
                 said = read_checkpoint(self._keys.opened(note))
@@ -204,13 +206,14 @@ def verify(files: Sequence[Path], keys: Keys, kept: Sequence[Path], on_bytes: Ca
     They may grow meanwhile: only what was said before the first of them is read has to be found there.
     """
     verifier = Verifier(keys, on_bytes)
-    notes = [file.read_text(encoding="utf-8", errors="replace") for file in kept]
-    files = _in_order(files)
-    sizes = [_size(file) for file in files]
-    for file, size in zip(files, sizes, strict=True):
-        verifier.read(file, size)
-    for file, text in zip(kept, notes, strict=True):
-        verifier.compare(file, text)
+    with ExitStack() as stack:
+        notes = [stack.enter_context(kept_lines(file)) for file in kept]
+        files = _in_order(files)
+        sizes = [_size(file) for file in files]
+        for file, size in zip(files, sizes, strict=True):
+            verifier.read(file, size)
+        for file, lines in zip(kept, notes, strict=True):
+            verifier.compare(file, lines)
     return verifier.report()
 
 

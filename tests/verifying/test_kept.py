@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -11,7 +14,8 @@ from proxy.decisions.checkpoints import Terms
 from proxy.decisions.journal import Journal
 from proxy.decisions.target import FileTarget
 from proxy.verifying.findings import Damage
-from proxy.verifying.notes import NoteError, read_checkpoint
+from proxy.verifying.notes import Keys, NoteError, read_checkpoint
+from proxy.verifying.verify import verify
 from tests.decisions.bindings import public_key, sealed
 from tests.decisions.chained import DIGEST
 from tests.decisions.endings import STARTED, ending, exchange, recorder
@@ -73,3 +77,38 @@ async def test_a_file_that_holds_no_checkpoint_at_all_is_named(log: tuple[Path, 
     path, kept = log
     kept.write_bytes(b"".join(b"2026-11-28T09:00:00Z " + line for line in lines_of(kept)))
     assert damages(checked(path, key=public_key(path), kept=(kept,))) == [(Damage.REWRITTEN, 1)]
+
+
+async def test_files_of_checkpoints_take_no_memory_by_their_length(log: tuple[Path, Path]) -> None:
+    """They may hold all that containers said in years."""
+    path, kept = log
+    with kept.open("ab") as file:
+        file.writelines([b'{"event":"serving","level":"info"}\n' * 20] * 20_000)
+    tracemalloc.start()
+    try:
+        assert checked(path, key=public_key(path), kept=(kept,)).findings == ()
+        assert tracemalloc.get_traced_memory()[1] < 6 << 20 < kept.stat().st_size
+    finally:
+        tracemalloc.stop()
+
+
+async def test_checkpoints_come_from_a_pipe_as_well(log: tuple[Path, Path], tmp_path: Path) -> None:
+    """As `docker logs` behind a process substitution does; it is taken before the log is read, as a file is."""
+    path, kept = log
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said = kept.read_bytes()
+    path.write_bytes(b"".join(lines_of(path)[:-30]))
+    writing = Thread(target=pipe.write_bytes, args=(said,))
+    writing.start()
+    assert damages(checked(path, key=public_key(path), kept=(pipe,)))[0][0] is Damage.CUT
+    writing.join()
+
+
+async def test_a_file_of_checkpoints_that_is_cut_meanwhile_cannot_be_read(log: tuple[Path, Path]) -> None:
+    """By a rotation that copies it and empties it: fewer notes would vouch for less, and say nothing of it."""
+    path, kept = log
+    keys = Keys()
+    keys.trust(public_key(path))
+    with pytest.raises(OSError, match="it was cut"):
+        verify([path], keys, [kept], lambda _: os.truncate(kept, 0))

@@ -261,7 +261,8 @@ async def test_a_log_that_grows_while_it_is_read_is_whole(tmp_path: Path) -> Non
         await write_log(one, 30, writer="host-0-aaaaaa")
         key = await write_log(two, 30, writer="host-1-bbbbbb")  # its checkpoint names what came into the first
         notes = [json.loads(line)["note"] for path in (one, two) for line in lines_of(path) if b'"note"' in line]
-        kept.write_text("".join(f"{note}\n" for note in notes))
+        with kept.open("a") as file:
+            file.writelines(f"{note}\n" for note in notes)
         return key
 
     key = await grow()
