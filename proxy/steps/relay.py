@@ -1,7 +1,8 @@
 """The way back: an upstream's answer, chunk by chunk, to the client; or an error in its place.
 
 Laws: a plain answer is a stream of one chunk; nothing reads ahead of a client that is slow; an answer without its
-dialect's own end marker is never passed off as complete.
+dialect's own end marker is never passed off as complete. Of plain answers, which are kept until they are whole, few
+large ones come in at once: the others wait at the upstream.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call, Chunk
 from proxy.steps.limit_headers import LimitHeaders
 from proxy.upstream.model_api import UpstreamAnswer, UpstreamReset
+from proxy.upstream.room import Room
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
 # Some eighty events, which three actions take about a millisecond for.
 _SLICE_BYTES = 16_384
 _OFF_LOOP_BYTES = 2_048  # actions that read prose take five microseconds a word: at most two milliseconds here
+_LARGE_BYTES = 524_288
 _NO_HEADERS: Mapping[str, str] = {}
 # The one word to a client whose answer was limited, the same for every reason.
 LIMITED: Mapping[str, str] = {"stillgate-limited": "1"}
@@ -66,10 +69,13 @@ class Relay:
         lines = f"{self._dialect.request_id_header}: {self._exchange_id}\r\n{lines}"
         return self._answers.whole(self._request, 200, _JSON, body, _NO_HEADERS, lines)
 
-    async def relay(self, answer: UpstreamAnswer, call: Call, course: Course) -> Reply:
-        """Pass an upstream's answer on as it comes. Raises UpstreamFailed, also after the stream began."""
+    async def relay(self, answer: UpstreamAnswer, call: Call, course: Course, large: Room) -> Reply:
+        """Pass an upstream's answer on as it comes; `large` has the places for large ones that are no streams.
+
+        Raises UpstreamFailed, also after the stream began.
+        """
         dialect, answering = self._dialect, course.answering
-        streamed = _is_stream(answer)
+        tenant, streamed = course.exchange.principal.tenant, _is_stream(answer)
         if answering is not None:
             answering.open(dialect, call, streamed=streamed)
         decoder = self._decoder(call, course, streamed=streamed)
@@ -77,8 +83,15 @@ class Relay:
         if streamed:
             self._stream = self._opened(answer.content_type, course)
             course.status = 200
-        await self._pass(answer, decoder, course)
-        chunks = decoder.finish()
+        waits = not streamed and await _is_large(answer, decoder)
+        if waits:
+            await large.enter(tenant)
+        try:
+            await self._pass(answer, decoder, course)
+            chunks = decoder.finish()
+        finally:
+            if waits:
+                large.leave(tenant)
         ended = not streamed or course.progress.complete
         if not ended:
             chunks = []  # a torn event, which the client could not read and should not trip over
@@ -219,6 +232,15 @@ class Relay:
         lines = "" if course is None else self._limits_of(course)
         last = isinstance(error, Doubtful) or not self._request.content.at_eof()
         return self._answers.whole(self._request, error.status, _JSON, body, headers, lines, close=last)
+
+
+async def _is_large(answer: UpstreamAnswer, decoder: ChunkDecoder) -> bool:
+    """Take in a document, of a large one the beginning, and tell whether it is one."""
+    size = 0
+    while size < _LARGE_BYTES and not answer.ended and (data := await answer.read()):
+        decoder.feed(data)
+        size += len(data)
+    return not answer.ended
 
 
 def _is_limited(course: Course) -> bool:

@@ -79,3 +79,24 @@ async def test_memory_that_a_burst_of_answers_took_is_given_back(tmp_path: Path)
             return not await unready(scene)
 
         await until(ready)
+
+
+async def test_many_large_answers_come_in_few_at_a_time(tmp_path: Path) -> None:
+    """P6: each is kept until it is whole, so the others wait at the upstream, and all are answered in the end."""
+    async with staged(tmp_path) as scene:
+        door, size = asyncio.Event(), 16 << 20
+        body = json.dumps(answer("x" * size)).encode()
+        long = http(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))], body)
+        scene.upstream.default = lambda _: (Send(long[:-1]), Pause(door), Send(long[-1:]))
+        (before,) = scene.gate.rss().values()
+        asked = [asyncio.create_task(scene.ask(scene.ordinary(), accepted=True, within=60)) for _ in range(32)]
+
+        async def as_many_as_may() -> bool:
+            return max(scene.gate.rss().values()) > before + 8 * size
+
+        await until(as_many_as_may)
+        await asyncio.sleep(1)  # the others would come meanwhile
+        assert max(scene.gate.rss().values()) < before + 16 * size
+        door.set()
+        assert {(each.status, len(each.body)) for each in await asyncio.gather(*asked)} == {(200, len(body))}
+        await scene.at_peace()
