@@ -15,6 +15,7 @@ from proxy.machine.memory_watch import MemoryWatch
 from proxy.packs.keeper import PackKeeper
 from proxy.processes.fleet import Fleet
 from proxy.processes.hunter_keeper import HunterKeeper
+from proxy.processes.snapshot_keeper import SnapshotKeeper
 from proxy.processes.store_watch import StoreWatch
 from proxy.telemetry.exposition import render
 from proxy.telemetry.snapshot import merge
@@ -25,6 +26,7 @@ class Watches(NamedTuple):
 
     store: StoreWatch
     memory: MemoryWatch
+    snapshot: SnapshotKeeper | None
 
 
 class Deployment:
@@ -76,7 +78,7 @@ class Deployment:
 
     def missing(self) -> list[str]:
         """Return what keeps the proxy from taking requests."""
-        store, memory = self._watches
+        store, memory, _ = self._watches
         away = ["store"] * store.away + ["memory"] * memory.full
         return ["stopping"] * self._stopping + away + self._fleet.missing()
 
@@ -86,7 +88,7 @@ class Deployment:
         # Both at one moment: a process that ends meanwhile is among the living or in the past, and in one of them only.
         fleet, hunter = self._fleet.counted(), self._hunter.counted()
         past = merge([*fleet.past, *hunter.past])
-        ours = (self.packs.snapshot(), *(watch.snapshot() for watch in self._watches))
+        ours = (self.packs.snapshot(), *(watch.snapshot() for watch in self._watches if watch is not None))
         return render([*ours, *fleet.living, *hunter.living], past)
 
     def status(self) -> dict[str, Any]:

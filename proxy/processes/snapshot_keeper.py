@@ -14,6 +14,7 @@ from proxy.errors import StoreUnavailable
 from proxy.log import get
 from proxy.rules.campaigns.rows import CAMPAIGNS_TABLE, PARTS_TABLE, read_head
 from proxy.store.base import Row, Store
+from proxy.telemetry.snapshot import Sample, Snapshot
 
 _TURN_S = 10.0
 _ATTEMPTS = 3  # a campaign that is published while it is read
@@ -28,21 +29,25 @@ class SnapshotKeeper:
         self._clock = clock
         self._cursor: str | None = None
         self._written = ""  # the digest of what is in the file
-        self._complained = False
+        self._failing = False
 
     async def run(self) -> None:
         """Keep it until cancelled; survives a store that is away and a disk that is full."""
         while True:
             try:
                 await self.keep()
-                self._complained = False
+                self._failing = False
             except StoreUnavailable:
                 pass  # it is as old as it is
             except (OSError, Unusable) as error:
-                if not self._complained:
+                if not self._failing:
                     get("parent").error("the snapshot for a start without the store cannot be kept", error=str(error))
-                self._complained = True
+                self._failing = True
             await asyncio.sleep(_TURN_S)
+
+    def snapshot(self) -> Snapshot:
+        """Return what the metrics say of it."""
+        return {"stillgate_snapshot_failing": [Sample((), float(self._failing))]}
 
     async def keep(self) -> None:
         """Bring the snapshot up to date. Raises StoreUnavailable, OSError, Unusable."""

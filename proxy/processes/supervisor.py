@@ -101,7 +101,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         flags = FlagRegistry(store, clock)
         campaigns = CampaignRegistry(store, flags, clock)
         memory = _memory_watch(settings, fleet, (hunter, ground.server, ground.stand_in))
-        watches = Watches(StoreWatch(store, ground.server), memory)
+        watches = Watches(StoreWatch(store, ground.server), memory, _snapshot_keeper(settings, store, clock))
         stand_in = ground.stand_in is not None
         deployment = Deployment(settings, packs, registry, campaigns, fleet, hunter, watches, stand_in=stand_in)
         deployment.data_url = url_of(host, port)
@@ -121,7 +121,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             watches.memory.run(),
             samples.run(),
             registry.follow(),
-            _keep_snapshot(settings, store, clock),
+            *(() if watches.snapshot is None else (watches.snapshot.run(),)),
         )
         async with _announced(deployment, settings, work):
             yield deployment
@@ -211,6 +211,6 @@ def _memory_watch(
     return MemoryWatch(Memory(settings.limits.memory_bytes), pids, fleet.note_memory)
 
 
-async def _keep_snapshot(settings: Settings, store: Store, clock: Clock) -> None:
-    if settings.starts_without_store:
-        await SnapshotKeeper(store, settings.snapshot_folder, clock).run()
+def _snapshot_keeper(settings: Settings, store: Store, clock: Clock) -> SnapshotKeeper | None:
+    """Return what keeps the snapshot, where a start would go by one."""
+    return SnapshotKeeper(store, settings.snapshot_folder, clock) if settings.starts_without_store else None

@@ -108,6 +108,12 @@ METRICS: Final = {
             "How old the flags and campaigns are that a start without the store goes by; 0 once it is there.",
             join="max",
         ),
+        Metric(
+            "stillgate_snapshot_failing",
+            "gauge",
+            "1 while what a start without the store would go by cannot be written.",
+            join="max",
+        ),
         Metric("stillgate_campaigns", "gauge", "Campaigns that are known.", join="max"),
         Metric("stillgate_campaigns_evicted_total", "counter", "Campaigns let go early: there were too many."),
         Metric("stillgate_events_told_total", "counter", "Exchanges that the hunter was told of."),

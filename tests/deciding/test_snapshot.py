@@ -28,6 +28,7 @@ from proxy.rules.flags.sync import FlagSync
 from proxy.rules.pack.words import Subject
 from proxy.store.base import FEED_ROWS, Row
 from proxy.store.memory import MemoryStore
+from proxy.telemetry.snapshot import Sample
 from tests.auth.test_keys import Cuttable
 
 KEY = b"k" * 32
@@ -87,6 +88,11 @@ async def test_a_running_process_brings_it_up_to_date_again_and_again_also_after
         except Unusable:  # half of it is written
             return None
 
+    async def failing(told: float) -> None:
+        async with asyncio.timeout(5):
+            while keeper.snapshot()["stillgate_snapshot_failing"] != [Sample((), told)]:
+                await asyncio.sleep(0.01)
+
     async def until(flags: list[FlagKey]) -> None:
         async with asyncio.timeout(5):
             while await kept() != flags:
@@ -96,12 +102,11 @@ async def test_a_running_process_brings_it_up_to_date_again_and_again_also_after
     folder.write_text("in the way")
     running = asyncio.create_task(keeper.run())
     try:
-        async with asyncio.timeout(5):
-            while not keeper._complained:
-                await asyncio.sleep(0.01)
+        await failing(1.0)
         folder.unlink()
         await store.write([flag_row(FLAG, flag(clock, 3600.0))])
         await until([FLAG])
+        await failing(0.0)
         clock.advance(1.0)
         await store.write([lift_row(FLAG, Lift(clock.wall(), "alice", "honest", clock.wall() + 3600.0))])
         await until([])
