@@ -67,7 +67,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
         self._error: Exception | None = None
-        self._surplus = False  # more came than one answer
+        self._surplus = self._long = False  # more came than one answer; the last call was long
         self._complete = True
         self._begin()
 
@@ -91,7 +91,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             and self._error is None
             and transport is not None
             and not transport.is_closing()
-            and not unsent(transport)  # an answer that came before all of its call was taken: the rest may never be
+            # What is left of a call that was answered early may never be taken; no kernel keeps a short one.
+            and not (unsent(transport) if self._long else transport.get_write_buffer_size())
         )
 
     @property
@@ -113,7 +114,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             raise BrokenAnswer("lost before it was used")
         self._begin()
         self._complete = False
-        if len(call) > _LONG_CALL_BYTES:
+        self._long = len(call) > _LONG_CALL_BYTES
+        if self._long:
             self._transport.write(memoryview(call)[:-1])
             call = call[-1:]  # TLS keeps only what comes once the socket is full, so by this we see that it is
         self._transport.write(call)
@@ -182,9 +184,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             # Behind TLS: what is held for us there uvloop drops when the socket ends, so the socket is to be held too.
             limit(high=1, low=0)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, _sizehint: int) -> memoryview:
         """Return where to read to."""
-        del sizehint
         return self._room
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -285,8 +286,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
         )
         self._keep = self._parser.should_keep_alive() and not announced
-        named = self._headers.get(b"keep-alive")
-        kept = None if named is None else _KEPT_S.search(named)
+        kept = _KEPT_S.search(self._headers.get(b"keep-alive", b""))
         self.kept_seconds = _NEVER if kept is None else float(kept[1])
 
 
