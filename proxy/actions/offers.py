@@ -169,8 +169,7 @@ def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
     variables = prompt.get("variables") if type(prompt) is dict else None
     filled = variables if type(variables) is dict else {}
     given = [message for message in messages if type(message) is dict]
-    count = _images_in(list(filled.values()))
-    count += sum([_images_in(message.get(holder)) for message in given for holder in _HOLDERS])
+    count = _images_in(list(filled.values())) + sum(map(_images_within, given))
     if count <= most:
         return {}
     cut = _Cut(count - most)
@@ -184,15 +183,21 @@ def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
 
 
 def _images_in(parts: object) -> int:
+    """Count all that `_Cut` finds, also where no API looks: of what it found beyond, another one would stay."""
     if type(parts) is dict:
-        return int(parts.get("type") in _SHOWN) + _images_within(parts)
+        return 1 if _kind(parts) in _SHOWN else _images_within(parts)
     given = [part for part in (parts if type(parts) is list else ()) if type(part) is dict]
-    return sum([(part.get("type") in _IMAGES) + _images_within(part) for part in given])
+    return sum([1 if _kind(part) in _IMAGES else _images_within(part) for part in given])
 
 
-def _images_within(part: dict[str, Any]) -> int:
-    source = part.get("source")
-    return _images_in(part.get("content")) + (_images_in(source.get("content")) if type(source) is dict else 0)
+def _images_within(holder: dict[str, Any]) -> int:
+    count = sum([_images_in(holder[name]) for name in _HOLDERS if name in holder])
+    return count + (_images_within(source) if type(source := holder.get("source")) is dict else 0)
+
+
+def _kind(part: dict[str, Any]) -> str:
+    kind = part.get("type")
+    return kind if type(kind) is str else ""
 
 
 class _Cut:
@@ -215,7 +220,7 @@ class _Cut:
 
     def _shown(self, shown: dict[str, Any]) -> dict[str, Any]:
         """Return what a computer shows, or the one part that a result is."""
-        if (kind := shown.get("type")) not in _SHOWN:
+        if (kind := _kind(shown)) not in _SHOWN:
             return self.within(shown)
         self._left -= 1
         return {"type": kind, "image_url": PICTURE}
@@ -224,7 +229,7 @@ class _Cut:
         """Return a part, or what stands in its place."""
         if not self._left or type(part) is not dict:
             return part
-        if (kind := part.get("type")) in _IMAGES:
+        if (kind := _kind(part)) in _IMAGES:
             self._left -= 1
             return {**LEFT_OUT, "type": _IMAGES[kind]}
         return self.within(part)

@@ -200,7 +200,9 @@ def fetched(part: dict[str, Any]) -> dict[str, Any]:
 
 
 RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [TEXT, block(2)]}
-DOCUMENT = {"type": "document", "source": {"type": "content", "content": [block(1)]}}
+DOCUMENT: dict[str, Any] = {"type": "document", "source": {"type": "content", "content": [block(1)]}}
+NO_IMAGE = {"type": "content", "content": [LEFT_OUT]}
+ODD = [said(fetched({"type": []}), {**TEXT, "output": {"type": {}}}, LEFT_OUT)]
 USE = {"type": "tool_use", "id": "t", "name": "f", "input": {"content": [{"type": "image"}]}}
 
 
@@ -223,6 +225,18 @@ USE = {"type": "tool_use", "id": "t", "name": "f", "input": {"content": [{"type"
         ),
         (1, message(messages=[said(fetched(block(1)), block(2))]), [said(fetched(LEFT_OUT), block(2))]),
         (2, message(messages=[said(fetched(block(1)), block(2))]), None),
+        # What an API passes over takes no other's place.
+        (
+            1,
+            message(messages=[said({**TEXT, "output": [block(1), block(2)]}, block(3), block(4))]),
+            [said({**TEXT, "output": [LEFT_OUT, LEFT_OUT]}, LEFT_OUT, block(4))],
+        ),
+        (
+            0,
+            message(messages=[said({**DOCUMENT, "source": {**DOCUMENT["source"], "source": DOCUMENT["source"]}})]),
+            [said({**DOCUMENT, "source": {"type": "content", "content": [LEFT_OUT], "source": NO_IMAGE}})],
+        ),
+        (0, message(messages=[said(fetched({"type": []}), {**TEXT, "output": {"type": {}}}, block(1))]), ODD),
     ],
 )
 async def test_the_last_images_are_shown_and_the_model_knows_of_the_others(most: int, call: Call, changed: Any) -> None:
