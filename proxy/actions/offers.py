@@ -8,6 +8,7 @@ of it and no list of parts is left empty; nothing else of a message changes, no 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from operator import is_not
 from typing import Any, Final
 
 # Where tools are offered, and where one of them is chosen; the second is what OpenAI's API had first.
@@ -37,40 +38,59 @@ def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
     Those that a conversation offers, as what a search has found, come after them, the last ones first.
     """
     changed: dict[str, Any] = {}
+    items = body.get("input")
+    items = items if type(items) is list else []
+    choice = body.get("tool_choice")
+    wanted = _wanted(body.get("tools"), items, set(_names(choice)))
     left = most
     for offered, chosen in _OFFERED:
-        tools, choice = body.get(offered), body.get(chosen)
-        if type(tools) is list and sum(map(_count, tools)) > most:
+        tools, room = body.get(offered), most - (wanted is not None)
+        if type(tools) is list and sum(map(_count, tools)) > room:
             referred = set(_references(body.get("messages")))
-            kept = _kept(tools, most, set(_names(choice)), referred)
-            changed[offered] = kept
-            if type(choice) is dict and type(allowed := choice.get("allowed_tools")) is dict:
-                changed[chosen] = {**choice, "allowed_tools": _only(allowed, kept)}
-            elif type(choice) is dict and type(choice.get("tools")) is list:
-                changed[chosen] = _only(choice, kept)
+            changed[offered] = kept = _kept(tools, room, set(_names(body.get(chosen))), referred)
             if gone := referred.intersection(_names(tools)).difference(_names(kept)):
                 changed["messages"] = [_unreferred(message, gone) for message in body["messages"]]
         left -= sum(map(_count, changed.get(offered, tools))) if type(tools) is list else 0
-    if type(items := body.get("input")) is list:
-        changed |= _fewer_within(items, max(0, left), set(_names(body.get("tool_choice"))))
+    changed |= _fewer_within(items, max(0, left), set(_names(choice)), wanted)
+    if changed and type(choice) is dict:
+        kept = [changed.get("tools", body.get("tools")), *_offers(changed.get("input", items)).values()]
+        changed |= _chosen(choice, set(_names(kept)))
     return changed
 
 
-def _fewer_within(items: list[Any], most: int, chosen: set[str]) -> dict[str, Any]:
-    """Return the items of a conversation with so many tools in them, the last ones; nothing if they have no more."""
-    offers = [place for place, item in enumerate(items) if type(item) is dict and item.get("type") in _OFFERS]
+def _offers(items: list[Any]) -> dict[int, list[Any]]:
+    """Return the tools that a conversation offers, by the places of their items."""
+    offering = [place for place, item in enumerate(items) if type(item) is dict and item.get("type") in _OFFERS]
+    return {place: tools for place in offering if type(tools := items[place].get("tools")) is list}
+
+
+def _wanted(tools: object, items: list[Any], chosen: set[str]) -> int | None:
+    """Return the place of the last item that offers a tool which is chosen, None if another place does, or none."""
+    if not chosen or not chosen.isdisjoint(_names(tools)):
+        return None
+    offers = reversed(_offers(items).items())
+    return next((place for place, each in offers if not chosen.isdisjoint(_names(each))), None)
+
+
+def _fewer_within(items: list[Any], most: int, chosen: set[str], wanted: int | None) -> dict[str, Any]:
+    """Return the items of a conversation with so many tools in them, the last ones; nothing if they have no more.
+
+    Of these, one is in the item at the place `wanted`.
+    """
     fewer = list(items)
-    changed = False
-    for place in reversed(offers):
-        tools = items[place].get("tools")
-        if type(tools) is not list:
-            continue
-        if sum(map(_count, tools)) > most:
-            changed = True
-            tools = _kept(tools, most, chosen, set())
-            fewer[place] = {**items[place], "tools": tools}
-        most -= sum(map(_count, tools))
-    return {"input": fewer} if changed else {}
+    for place, tools in reversed(_offers(items).items()):
+        room = most - (wanted is not None and place > wanted)
+        if sum(map(_count, tools)) > room:
+            fewer[place] = {**items[place], "tools": _kept(tools, room, chosen, set())}
+        most -= sum(map(_count, fewer[place]["tools"]))
+    return {"input": fewer} if any(map(is_not, fewer, items)) else {}
+
+
+def _chosen(choice: dict[str, Any], left: set[str]) -> dict[str, Any]:
+    """Return the choice among tools, where it allows some, with those that are left."""
+    if type(allowed := choice.get("allowed_tools")) is dict:
+        return {"tool_choice": {**choice, "allowed_tools": _only(allowed, left)}}
+    return {"tool_choice": _only(choice, left)} if type(choice.get("tools")) is list else {}
 
 
 def _references(node: object) -> Iterator[str]:
@@ -102,9 +122,8 @@ def _refers(part: object, gone: Collection[str]) -> bool:
     return type(part) is dict and part.get("type") == _REFERENCE and part.get("tool_name") in gone
 
 
-def _only(allowed: dict[str, Any], kept: list[Any]) -> dict[str, Any]:
+def _only(allowed: dict[str, Any], left: set[str]) -> dict[str, Any]:
     """Return what allows some tools, without those that are not there any more."""
-    left = set(_names(kept))
     return {**allowed, "tools": [tool for tool in allowed.get("tools") or () if not left.isdisjoint(_names(tool))]}
 
 

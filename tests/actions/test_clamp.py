@@ -50,8 +50,16 @@ def added(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [*HI, {"type": "additional_tools", "role": "developer", "tools": tools}]
 
 
-def adding(tools: list[dict[str, Any]], **members: Any) -> Call:
-    return response(input=added(tools), **members)
+def adding(added_: list[dict[str, Any]], /, **members: Any) -> Call:
+    return response(input=added(added_), **members)
+
+
+def chosen(name: str) -> dict[str, Any]:
+    return {"type": "function", "name": name}
+
+
+def allowed(*tools: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "allowed_tools", "mode": "required", "tools": list(tools)}
 
 
 def referred(searched: list[str], returned: list[str]) -> list[dict[str, Any]]:
@@ -165,7 +173,23 @@ async def test_a_temperature_that_is_given_lies_within_the_range(
         (1, found([FN_A, FN_B], [FN_C]), {"tools": [FN_A], "input": said_found([])}),
         (5, found([FN_A], [FN_A, FN_B], [FN_B, FN_C]), {}),
         (2, adding([FN_A, FN_B, FN_C]), {"input": added([FN_A, FN_B])}),
-        (1, adding([FN_A, FN_B], tool_choice={"type": "function", "name": "b"}), {"input": added([FN_B])}),
+        (1, adding([FN_A, FN_B], tool_choice=chosen("b")), {"input": added([FN_B])}),
+        (1, adding([FN_B], tools=[FN_A], tool_choice=chosen("b")), {"tools": []}),
+        (2, adding([FN_B], tools=[FN_A, FN_C], tool_choice=chosen("b")), {"tools": [FN_A]}),
+        (2, adding([FN_B], tools=[FN_A, FN_C], tool_choice=chosen("c")), {"input": added([])}),
+        (2, adding([FN_B], tools=[FN_A, FN_C], tool_choice=chosen("d")), {"input": added([])}),
+        (
+            2,
+            response(input=[*added([FN_A, FN_B]), *added([FN_C, FN_C])], tool_choice=chosen("b")),
+            {"input": [*added([FN_B]), *added([FN_C])]},
+        ),
+        (
+            2,
+            adding([FN_B], tools=[FN_A, FN_C], tool_choice=allowed(FN_A, FN_B)),
+            {"input": added([]), "tool_choice": allowed(FN_A)},
+        ),
+        (2, adding([FN_B, FN_C], tools=[FN_A], tool_choice=allowed(FN_B)), {"input": added([FN_B])}),
+        (3, adding([FN_B, FN_C], tools=[FN_A], tool_choice=allowed(FN_B, FN_C)), {}),
         (
             3,
             referring([SEARCH, tool("a"), later("b"), later("c"), later("d")], "d", "c"),
