@@ -43,7 +43,8 @@ def items_kept(body: dict[str, Any]) -> list[Kept]:
     for index, item in enumerate(items):
         if type(item) is not dict:
             raise request.wrong(f"input[{index}]", "an item")
-        if len(item) == 2 and type(item.get("content")) is str and item.get("role") in _ROLES:
+        role, content = item.get("role"), item.get("content")
+        if len(item) == 2 and type(content) is str and type(role) is str and role in _ROLES:
             continue  # most are a role and a text
         found += _of_item(item, ("input", index))
     return found

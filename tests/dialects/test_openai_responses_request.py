@@ -110,6 +110,8 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an input of another type": ({"input": 5}, "input"),
     "an input of strings": ({"input": ["hi"]}, "input[0]"),
     "an unknown role": ({"input": [{"role": "tool", "content": "a"}]}, "input[0].role"),
+    "a role as a list": ({"input": [{"role": ["user"], "content": "a"}]}, "input[0].role"),
+    "a role as an object": ({"input": [{"role": {}, "content": "a"}]}, "input[0].role"),
     "an unknown item": ({"input": [HI, {"type": "mcp_call", "id": "x"}]}, "input[1].type"),
     "an item of no type": ({"input": [{"type": 5}]}, "input[0].type"),
     "an unknown part": ({"input": [{"role": "user", "content": [{"type": "text_2"}]}]}, "input[0].content[0]"),
