@@ -8,7 +8,15 @@ from proxy.dialects._answers import ObservedStream, error_type, member, note_mod
 from proxy.exchange import Progress, Usage
 
 _MAX_SEALS = 64
-_COMPACTION = "compaction"  # a type of iterations
+_COMPACTION = "compaction"  # a type of blocks and of iterations
+# Where blocks, and what carries them on, have their seals.
+_SEALS = {
+    "thinking": ("signature",),
+    "redacted_thinking": ("data",),
+    _COMPACTION: ("signature", "encrypted_content"),
+    "signature_delta": ("signature",),
+    "compaction_delta": ("encrypted_content",),
+}
 
 
 class MessageStream(ObservedStream):
@@ -24,6 +32,7 @@ class MessageStream(ObservedStream):
         b'"message_stop"',
         b'"signature_delta"',
         b'"redacted_thinking"',
+        b'"compaction',  # a block, or what carries it on
         b'"file_id"',  # which is given to a tenant
         b'_tool_result"',  # all of which nobody wrote
     )
@@ -41,11 +50,11 @@ class MessageStream(ObservedStream):
         if kind == "content_block_delta":
             delta = document.get("delta")
             progress.output_bytes += written_bytes(delta)
-            _note_seal(progress, member(delta, "signature"))
+            _note_seals(progress, delta)
         elif kind == "content_block_start":
             block = document.get("content_block")
             progress.output_bytes += written_in(block)
-            _note_seal(progress, member(block, "data"))
+            _note_seals(progress, block)
         elif kind == "message_start":
             note_model(progress, document.get("message"))
             usage = member(document.get("message"), "usage")
@@ -75,9 +84,7 @@ def observe_message(progress: Progress, document: dict[str, Any]) -> None:
     progress.refused = document.get("stop_reason") == "refusal"
     content = document.get("content")
     for block in content if type(content) is list else ():
-        sealed = member(block, "type")
-        if sealed in ("thinking", "redacted_thinking"):
-            _note_seal(progress, member(block, "signature" if sealed == "thinking" else "data"))
+        _note_seals(progress, block)
     note_model(progress, document)
     progress.usage = _usage(document.get("usage"))
     if progress.usage is None:  # only then is there anything to estimate
@@ -86,10 +93,13 @@ def observe_message(progress: Progress, document: dict[str, Any]) -> None:
         progress.failed = error_type(document.get("error"))
 
 
-def _note_seal(progress: Progress, seal: object) -> None:
-    """Note the seal of a reasoning block, a few at most: an answer has one or two."""
-    if type(seal) is str and seal and len(progress.signatures) < _MAX_SEALS:
-        progress.signatures.append(seal)
+def _note_seals(progress: Progress, block: object) -> None:
+    """Note the seals of reasoning or of a conversation made shorter, a few at most: an answer has one or two."""
+    kind = member(block, "type")
+    for name in _SEALS.get(kind, ()) if type(kind) is str else ():
+        seal = member(block, name)
+        if type(seal) is str and seal and len(progress.signatures) < _MAX_SEALS:
+            progress.signatures.append(seal)
 
 
 def _usage(usage: object) -> Usage | None:

@@ -166,6 +166,21 @@ def test_a_document_is_one_chunk_at_the_end() -> None:
     assert (progress.usage, progress.output_bytes) == (None, len("hm" + "abc" + "a" + "xy" + "b" + "12"))
 
 
+_COMPACTED = {"type": "compaction", "content": "It was said.", "signature": "AAAA", "encrypted_content": "BBBB"}
+
+
+@pytest.mark.parametrize("begun", [_COMPACTED, {**_COMPACTED, "content": None, "encrypted_content": None}])
+def test_the_seals_of_a_conversation_that_was_made_shorter_are_known(begun: dict[str, Any]) -> None:
+    sealed = {"type": "compaction_delta", "content": "It was said.", "encrypted_content": "BBBB"}
+    delta = event({"type": "content_block_delta", "index": 0, "delta": sealed})
+    start = event({**_BLOCK, "content_block": begun})
+    many = b"".join([event(_DELTA)] * 9)
+    _, progress = decode(DIALECT, CALL, [event(_START), many, many + start, many + delta], streamed=True)
+    assert list(dict.fromkeys(progress.signatures)) == ["AAAA", "BBBB"]
+    _, progress = decode(DIALECT, CALL, [json.dumps({**_MESSAGE, "content": [_COMPACTED]}).encode()], streamed=False)
+    assert progress.signatures == ["AAAA", "BBBB"]
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_what_a_tool_of_the_api_returned_is_nothing_that_the_model_wrote(alone: bool) -> None:
     viewed = {"type": "text_editor_code_execution_view_result", "content": "x" * 9_000, "file_type": "text"}
