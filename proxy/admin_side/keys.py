@@ -47,6 +47,7 @@ async def import_all(side: AdminSide, caller: Caller, request: web.Request) -> w
     made = await side.changes.make(
         change(caller, "keys.import", f"{len(asked)} keys", reason(document, needed=False)),
         lambda: side.keys.create_all(asked),
+        lambda made: [f"{one.record.id} of {one.record.account}" for one in made],
     )
     return answer({"keys": [_shown_once(one) for one in made]}, status=201)
 

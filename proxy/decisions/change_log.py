@@ -3,7 +3,8 @@
 Laws:
 - A change begins only once the line that announces it is on the disk; a second line with its result follows it there
   before anybody is answered.
-- Each line is followed by a checkpoint: people wait for a change, and what they did is vouched for at once.
+- What is said of a change is followed by a checkpoint: people wait for it, and what they did is vouched for at once.
+- A change of many things has a line with its result for each of them: one could not hold all their names.
 - A line goes in whole or is not counted on: after a failed write the next one first ends what is unfinished.
 - One thread touches the file, and the event loop never waits for it without a deadline.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
@@ -65,23 +66,25 @@ class ChangeLog:
         self._is_open = False
 
     async def make(
-        self, change: Change, do: Callable[[], Awaitable[_Made]], named: Callable[[_Made], str] | None = None
+        self, change: Change, do: Callable[[], Awaitable[_Made]], named: Callable[[_Made], str | list[str]] | None = None
     ) -> _Made:
         """Announce a change, make it with `do`, note its result and return what `do` did.
 
-        `named` names what was changed if that is known only afterwards. Raises LogUnavailable, with nothing done, if
+        `named` names what was changed, or all that was, if that is known only afterwards. Raises LogUnavailable, with nothing done, if
         the change could not be announced, and whatever `do` raises.
         """
         key = self._new_id()
-        await self._write(key, change, "begun")
+        await self._write(key, [change], "begun")
         try:
             made = await do()
         except BaseException as error:
             # Whether a change took effect whose store went away is not known.
             refused = isinstance(error, StillgateError | LookupError) and not isinstance(error, StoreUnavailable)
-            await self._note(key, change, "refused" if refused else "failed")
+            await self._note(key, [change], "refused" if refused else "failed")
             raise
-        await self._note(key, change._replace(object=named(made)) if named else change, "done")
+        names = named(made) if named else change.object
+        names = [names] if isinstance(names, str) else names or [change.object]
+        await self._note(key, [change._replace(object=name) for name in names], "done")
         return made
 
     async def close(self) -> None:
@@ -91,23 +94,23 @@ class ChangeLog:
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _note(self, key: str, change: Change, result: str) -> None:
+    async def _note(self, key: str, changes: Sequence[Change], result: str) -> None:
         """Write a result; if that fails the announcement stands alone, which says that the end is not known."""
         try:
-            await self._write(key, change, result)
+            await self._write(key, changes, result)
         except LogUnavailable:
             get("admin").error("the result of a change was not recorded", change=key, result=result)
 
-    async def _write(self, key: str, change: Change, result: str) -> None:
-        columns = {"id": key, **change._asdict(), "result": result}
+    async def _write(self, key: str, changes: Sequence[Change], result: str) -> None:
+        rows = [{"id": key, **change._asdict(), "result": result} for change in changes]
         try:
             async with asyncio.timeout(self._deadline):
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._put, columns)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._put, rows)
         except OSError as error:  # a deadline's TimeoutError is one
             get("admin").error("the admin log cannot be written", error=str(error) or "too slow")
             raise LogUnavailable("the admin log cannot be written") from None
 
-    def _put(self, columns: dict[str, str]) -> None:
+    def _put(self, rows: Sequence[dict[str, str]]) -> None:
         try:
             if self._is_open:
                 if self._target.look() is Happened.TRUNCATED:
@@ -118,7 +121,8 @@ class ChangeLog:
                 self._writer = self._binding.open(self._target.last_line)
                 if torn_bytes:
                     self._append(self._line("repair", {"torn_bytes": torn_bytes}))
-            self._append(self._line("admin", columns))
+            for row in rows:
+                self._append(self._line("admin", row))
             self._append(self._binding.checkpoint())
             self._target.sync()
             self._binding.written()

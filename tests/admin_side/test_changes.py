@@ -32,7 +32,8 @@ async def test_every_change_is_recorded_with_who_and_why_before_its_answer(groun
     key = await change(Door.PORT, "/keys", "operator", {"account": "acme-8", "reason": "a trial"})
     new = await change(Door.PORT, f"/keys/{key['id']}/rotate", "operator", {})
     await change(Door.PORT, f"/keys/{new['id']}/revoke", "operator", {"reason": "leaked with sgk_abc and sga_def"})
-    await change(Door.PORT, "/keys/import", "operator", {"keys": [{"account": "a"}, {"account": "b"}]})
+    many = await change(Door.PORT, "/keys/import", "operator", {"keys": [{"account": "a"}, {"account": "b"}]})
+    first, second = (one["id"] for one in many["keys"])
     token = await change(Door.SOCKET, "/tokens", "none", {"name": "bob", "role": "author"})
     await change(Door.SOCKET, "/tokens/bob/revoke", "none", {"reason": "has left"})
     found = [line for line in ground.changes() if line["result"] == "done"]
@@ -43,11 +44,13 @@ async def test_every_change_is_recorded_with_who_and_why_before_its_answer(groun
             *("operator-person", "operator", "token", "keys.revoke"),
             *(f"{new['id']} of acme-8", "leaked with [masked] and [masked]"),
         ],
-        ["operator-person", "operator", "token", "keys.import", "2 keys", ""],
+        ["operator-person", "operator", "token", "keys.import", f"{first} of a", ""],
+        ["operator-person", "operator", "token", "keys.import", f"{second} of b", ""],
         [USER, "operator", "socket", "tokens.create", "bob as author", ""],
         [USER, "operator", "socket", "tokens.revoke", "bob", "has left"],
     ]
-    assert [line["result"] for line in ground.changes()] == ["begun", "done"] * 6
+    pair = ["begun", "done"]
+    assert [line["result"] for line in ground.changes()] == [*pair * 3, *pair, "done", *pair * 2]
     kept = ground.log.read_text()
     for secret in (key["secret"], new["secret"], token["secret"]):
         assert secret not in kept

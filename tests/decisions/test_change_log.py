@@ -66,6 +66,22 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [line for line in found if line["kind"] != "checkpoint"]
 
 
+async def test_a_change_of_many_things_has_a_result_for_each_and_one_checkpoint(log: ChangeLog, path: Path) -> None:
+    async def make() -> int:
+        return 2
+
+    await log.make(CHANGE, make, lambda made: [f"number {number}" for number in range(made)])
+    kinds = [json.loads(line)["kind"] for line in raw_lines(path)]
+    assert kinds == ["admin", "checkpoint", "admin", "admin", "checkpoint"]
+    assert [(line["id"], line["result"], line["object"]) for line in lines(path)] == [
+        ("id-1", "begun", CHANGE.object),
+        ("id-1", "done", "number 0"),
+        ("id-1", "done", "number 1"),
+    ]
+    await log.make(CHANGE, make, lambda _: [])
+    assert [line["object"] for line in lines(path)[3:]] == [CHANGE.object] * 2
+
+
 async def test_a_change_is_two_lines_with_who_what_why_when_and_the_first_is_there_before_it_is_made(
     log: ChangeLog, path: Path
 ) -> None:
