@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from aiohttp import web
@@ -30,9 +31,8 @@ async def activate(side: AdminSide, caller: Caller, request: web.Request) -> web
             "the pack was tested with other pattern sets than are in force; restart the proxy first"
         )
     await side.changes.make(
-        change(caller, "policy.activate", f"{len(content)} characters", why),
+        change(caller, "policy.activate", hashlib.sha256(content.encode()).hexdigest(), why),
         lambda: Activation(side.packs).activate(content.encode(), caller.name, why),
-        lambda _: side.packs.pack.digest,
     )
     return answer(side.pack_status())
 

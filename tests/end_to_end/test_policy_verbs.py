@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import pwd
@@ -94,6 +95,10 @@ async def test_what_is_broken_untested_or_unexplained_is_refused_and_changes_not
     ):
         code, problem = await scene.gate.admin_request("POST", "/policy/activate", body)
         assert (code, saying in problem["detail"]) == (400, True), problem
+    log = (scene.gate.data / "decisions" / "admin.jsonl").read_text()
+    tried = [line for line in map(json.loads, log.splitlines()) if line.get("action") == "policy.activate"]
+    wanted = hashlib.sha256(json.dumps(broken).encode()).hexdigest()
+    assert [(line["object"], line["result"]) for line in tried] == [(wanted, "begun"), (wanted, "refused")]
     assert (scene.gate.folder / "pack.yaml").read_text() == json.dumps(pack("first"), indent=1)
     found = await in_force(scene)
     assert (found["pack"]["name"], found["failure"], len(found["revisions"])) == ("first", None, 1)
