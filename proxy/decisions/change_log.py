@@ -66,12 +66,15 @@ class ChangeLog:
         self._is_open = False
 
     async def make(
-        self, change: Change, do: Callable[[], Awaitable[_Made]], named: Callable[[_Made], str | list[str]] | None = None
+        self,
+        change: Change,
+        do: Callable[[], Awaitable[_Made]],
+        named: Callable[[_Made], str | list[str]] | None = None,
     ) -> _Made:
         """Announce a change, make it with `do`, note its result and return what `do` did.
 
-        `named` names what was changed, or all that was, if that is known only afterwards. Raises LogUnavailable, with nothing done, if
-        the change could not be announced, and whatever `do` raises.
+        `named` names what was changed, or all that was, if that is known only afterwards. Raises LogUnavailable, with
+        nothing done, if the change could not be announced, and whatever `do` raises.
         """
         key = self._new_id()
         await self._write(key, [change], "begun")
