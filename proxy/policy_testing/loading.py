@@ -12,6 +12,7 @@ from proxy.documents.strict_model import validate
 from proxy.documents.strict_yaml import parse, read
 from proxy.fields import FieldTable, Kind, Value
 from proxy.policy_testing.schema import FieldValue, RequestFixture, Step, TestFile
+from proxy.rules.conditions.operands import WrongOperand, check_possible
 from proxy.rules.pack.pack import Pack
 from proxy.settings.types import DIALECTS
 
@@ -145,6 +146,12 @@ def _field_faults(
         yield document.problem(place, f"unknown field {quoted(name)}", on_key=True, suggestion=nearest(name, table))
     elif _kind_of(value) is not field.kind:
         yield document.problem(place, f"should be a {field.kind}, as {name} is")
+    elif "{n}" not in str(value):
+        try:
+            check_possible(field, value)
+        except WrongOperand as error:
+            at = place if error.step is None else (*place, error.step)
+            yield document.problem(at, str(error), suggestion=error.suggestion)
 
 
 def _kind_of(value: Value) -> Kind:

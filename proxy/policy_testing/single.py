@@ -14,6 +14,7 @@ from proxy.fields import FieldTable, Kind, Value
 from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.schema import AccountFixture, Fixtures, RequestFixture
 from proxy.policy_testing.world import Minds, Observed, World
+from proxy.rules.conditions.operands import WrongOperand, check_possible
 from proxy.rules.explain import Explanation, explain
 from proxy.rules.flags.flag import Flag, Flags
 from proxy.rules.flags.flag import World as Side
@@ -102,7 +103,7 @@ def _flags(pack: Pack, question: Question) -> Iterator[tuple[Side, Flag]]:
 def read_given(entries: Iterable[str], pack: Pack, table: FieldTable) -> dict[str, Value]:
     """Read NAME=VALUE pairs, values as YAML would have them, lists parted by commas; signals are whole numbers.
 
-    Raises ConfigurationError for a name that is none, or a value of another type.
+    Raises ConfigurationError for a name that is none, or a value of another type or that the field never has.
     """
     signals = [_SIGNALS + signal.name for signal in pack.signals]
     given: dict[str, Value] = {}
@@ -111,6 +112,11 @@ def read_given(entries: Iterable[str], pack: Pack, table: FieldTable) -> dict[st
         _known(name, [*table, *signals], "field or signal")
         kind = table[name].kind if name in table else Kind.NUMBER
         given[name] = _value(name, text, kind, whole=name in signals)
+        if name in table:
+            try:
+                check_possible(table[name], given[name])
+            except WrongOperand as error:
+                raise ConfigurationError(str(error) + _meant(error.suggestion)) from None
     return given
 
 
@@ -133,8 +139,11 @@ def _value(name: str, text: str, kind: Kind, *, whole: bool) -> Value:
 def _known(name: str, names: Iterable[str], what: str) -> None:
     choices = list(names)
     if name not in choices:
-        close = nearest(name, choices)
-        raise ConfigurationError(f"unknown {what} {quoted(name)}" + (f" - did you mean {close!r}?" if close else ""))
+        raise ConfigurationError(f"unknown {what} {quoted(name)}" + _meant(nearest(name, choices)))
+
+
+def _meant(close: str) -> str:
+    return f" - did you mean {close!r}?" if close else ""
 
 
 class _Stated:

@@ -113,6 +113,9 @@ def test_what_is_set_is_read_by_its_type(given: str, values: dict[str, Any]) -> 
         ("request.turns=many", "request.turns should be a number, not 'many'"),
         ("request.turns=true", "request.turns should be a number, not 'true'"),
         ("request.stream=1", "request.stream should be a boolean, not '1'"),
+        ("time.weekday=monday", "time.weekday is never 'monday' - did you mean 'mon'?"),
+        ("request.scripts=latin,runes", "request.scripts is never 'runes'; there are arabic"),
+        ("content.rubric_grading=80", "content.rubric_grading is never above 1"),
         ("signals.probe_requests=1.5", "signals.probe_requests should be a whole number, not '1.5'"),
     ],
 )

@@ -68,10 +68,24 @@ def read_operand(field: Field, operator: Operator, value: Any, lists: Mapping[st
     if operator is Operator.MATCHES:
         compile_pattern(value)
     elif operator not in OF_PARTS:
-        _check_possible(field, operator, value)
+        check_possible(field, value, operator)
     elif kind is Kind.TEXT and value == "":
         raise WrongOperand("should not be empty: every text has that")
     return value  # type: ignore[no-any-return]  # checked to be of the kind
+
+
+def check_possible(field: Field, value: Any, operator: Operator = Operator.EQ, step: int | None = None) -> None:  # noqa: ANN401 - of the field's kind
+    """Raise WrongOperand for a value that a field never has: who compares with it, or tries it, would not notice."""
+    if isinstance(value, tuple):
+        for number, item in enumerate(value):
+            check_possible(field, item, operator, number)
+        return
+    if field.among and value not in field.among and value != field.default:
+        close = "" if value.isdecimal() else nearest(value, field.among)  # 9 is as near to 19 as to 09
+        known = "" if close else f"; there are {', '.join(field.among)}"
+        raise WrongOperand(f"{field.name} is never {quoted(value)}{known}", step=step, suggestion=close)
+    if field.most < math.inf and (value > field.most or (value == field.most and operator is Operator.GT)):
+        raise WrongOperand(f"{field.name} is never above {field.most:g}", step=step)
 
 
 def leave_room(comparisons: Iterable[Comparison]) -> bool:
@@ -132,7 +146,7 @@ def _several(field: Field, value: Any, lists: Mapping[str, Operand], named: Oper
             raise WrongOperand(f"{quoted(item)} is a list of its own: name it without the brackets", step=number)
     if field.among or field.most < math.inf:
         for number, item in enumerate(items):
-            _check_possible(field, Operator.EQ, item, None if named is not None else number)
+            check_possible(field, item, step=None if named is not None else number)
     return tuple(items)
 
 
@@ -142,16 +156,6 @@ def _list_named(value: str, lists: Mapping[str, Operand]) -> Operand:
     except KeyError:
         close = nearest(value[1:], lists)
         raise WrongOperand(f"unknown list {quoted(value)}", suggestion=f"${close}" if close else "") from None
-
-
-def _check_possible(field: Field, operator: Operator, value: Any, step: int | None = None) -> None:  # noqa: ANN401 - as above
-    """Check that a field ever has a value: a rule on another would never fire, or always, and nobody would notice."""
-    if field.among and value not in field.among and value != field.default:
-        close = "" if value.isdecimal() else nearest(value, field.among)  # 9 is as near to 19 as to 09
-        known = "" if close else f"; there are {', '.join(field.among)}"
-        raise WrongOperand(f"{field.name} is never {quoted(value)}{known}", step=step, suggestion=close)
-    if field.most < math.inf and (value > field.most or (value == field.most and operator is Operator.GT)):
-        raise WrongOperand(f"{field.name} is never above {field.most:g}", step=step)
 
 
 def _check(kind: Kind, value: Any) -> None:  # noqa: ANN401 - as above
