@@ -86,7 +86,7 @@ async def test_activations_at_once_come_into_force_one_after_the_other(kept: tup
 async def test_a_broken_pack_is_not_even_written_when_somebody_activates_it(kept: tuple[PackKeeper, list[str]]) -> None:
     keeper, _ = kept
     before = keeper.path.read_bytes()
-    with pytest.raises(ConfigurationError, match=r"pack.yaml:1:1"):
+    with pytest.raises(ConfigurationError, match=r"the new pack:1:1"):
         await Activation(keeper).activate(b"quotas: 1\n", "ann", "x")
     assert keeper.path.read_bytes() == before
     assert keeper.failure is None
