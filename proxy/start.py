@@ -63,11 +63,6 @@ def _with_stand_in(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"upstreams": {_STAND_IN: Upstream(url=url)}, "models": models})
 
 
-def listed_models(settings: Settings) -> frozenset[str]:
-    """Return the models that customers may name, those of the stand-in if it answers."""
-    return frozenset(MODELS if settings.uses_stand_in else settings.models)
-
-
 def store_access(settings: Settings) -> Access:
     """Return what opens the way to a shared store. Raises ConfigurationError."""
     tls = settings.store_tls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from aiohttp import web
 from proxy.admin_side.documents import answer, members, query, reason
 from proxy.admin_side.side import AdminSide, change
 from proxy.auth.admin import Caller
+from proxy.documents.problem import Problem
 from proxy.errors import ConfigurationError
 from proxy.packs.activation import Activation
 
@@ -30,11 +32,11 @@ async def activate(side: AdminSide, caller: Caller, request: web.Request) -> web
         raise ConfigurationError(
             "the pack was tested with other pattern sets than are in force; restart the proxy first"
         )
-    await side.changes.make(
+    warnings = await side.changes.make(
         change(caller, "policy.activate", hashlib.sha256(content.encode()).hexdigest(), why),
         lambda: Activation(side.packs).activate(content.encode(), caller.name, why),
     )
-    return answer(side.pack_status())
+    return answer(_changed(side, warnings))
 
 
 async def rollback(side: AdminSide, caller: Caller, request: web.Request) -> web.Response:
@@ -44,12 +46,16 @@ async def rollback(side: AdminSide, caller: Caller, request: web.Request) -> web
     why = reason(document, needed=True)
     if digest is not None and not 1 <= len(digest) <= _DIGEST_CHARS:
         raise ConfigurationError(f"digest: must be 1 to {_DIGEST_CHARS} characters; without it, the pack before")
-    await side.changes.make(
+    warnings = await side.changes.make(
         change(caller, "policy.rollback", digest or "the one before", why),
         lambda: Activation(side.packs).rollback(digest, caller.name, why),
         lambda _: side.packs.pack.digest,
     )
-    return answer(side.pack_status())
+    return answer(_changed(side, warnings))
+
+
+def _changed(side: AdminSide, warnings: Sequence[Problem]) -> dict[str, Any]:
+    return {**side.pack_status(), "warnings": [problem.render() for problem in warnings]}
 
 
 def _text(document: dict[str, Any], name: str) -> str:

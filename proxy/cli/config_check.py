@@ -20,12 +20,12 @@ from proxy.dialects import dialects
 from proxy.documents.problem import Problem, Severity, Unreadable, YamlProblems, has_errors
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
+from proxy.packs.offered import offered_by
 from proxy.rules.pack_file.loading import check_pack
 from proxy.secrets import load_or_create_master, read_header_file, read_secret_file
 from proxy.settings.store_address import Access, read_place
 from proxy.settings.trace import NO_OTEL
 from proxy.settings.types import is_file
-from proxy.start import listed_models
 
 _EXIT_PROBLEMS = 1
 _EXIT_UNREADABLE = 2
@@ -160,7 +160,7 @@ def _of_issuers(settings: Settings) -> Iterator[Problem]:
 def _of_pack(settings: Settings) -> Iterator[Problem]:
     file, data = settings.pack, read(settings.pack)
     try:
-        pack, problems = check_pack(data, str(file), SystemClock().wall(), listed_models(settings))
+        pack, problems = check_pack(data, str(file), SystemClock().wall(), offered_by(settings))
     except ConfigurationError as error:
         yield Problem("settings", 0, 0, str(error))
         return
@@ -171,7 +171,10 @@ def _of_pack(settings: Settings) -> Iterator[Problem]:
 
 def _summary(settings: Settings) -> str:
     upstreams = ", ".join(f"{name} at {upstream.url}" for name, upstream in settings.upstreams.items())
-    models = ", ".join(settings.models)
+    models = ", ".join(
+        name if model.input_picodollars or model.output_picodollars else f"{name} (no price)"
+        for name, model in settings.models.items()
+    )
     store = f"{settings.store}".partition("://")[0]
     return (
         f"upstreams: {upstreams or 'the stand-in model'}; models: {models or 'those of the stand-in'}; store: {store}; "

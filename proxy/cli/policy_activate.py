@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.pack_tests import failures_of
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
+from proxy.packs.activation import NEW
 from proxy.packs.pattern_copy import patterns_digest
 from proxy.rules.pack_file.loading import check_pack
 
@@ -44,7 +47,8 @@ def activate(
         asked = {"content": content.decode(), "reason": why}
         if not skip_tests and (patterns := patterns_digest(file)):
             asked["patterns"] = patterns
-        _tell(AdminClient.of(config, data).ask("POST", "/policy/activate", asked))
+        told = [replace(problem, file=NEW).render() for problem in problems]
+        _tell(AdminClient.of(config, data).ask("POST", "/policy/activate", asked), told)
 
 
 def rollback(
@@ -65,7 +69,10 @@ def rollback(
         _tell(AdminClient.of(config, data).ask("POST", "/policy/rollback", asked))
 
 
-def _tell(status: dict[str, Any]) -> None:
+def _tell(status: dict[str, Any], told: Sequence[str] = ()) -> None:
+    for warning in status.get("warnings", ()):  # of what does not fit the proxy's settings, which only it knows
+        if warning not in told:
+            typer.echo(warning, err=True)
     pack = status["pack"]
     typer.echo(f"in force: {pack['name']} {pack['version']}, sha256 {pack['digest']}")
     behind = sorted(pid for pid, digest in status["workers"].items() if digest != pack["digest"])

@@ -10,7 +10,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from proxy.documents.problem import YamlProblems
+from proxy.documents.problem import Problem, YamlProblems
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.files.whole_file import write_whole
@@ -24,22 +24,22 @@ _NOT_OURS = {
     errno.EPERM: "lies in a folder that the proxy may not write to",
     errno.EBUSY: "is a mount of its own",
 }
-_NEW = "the new pack"  # not the path's, where another one lies that has nothing wrong at this place
+NEW = "the new pack"  # not the path's, where another one lies that has nothing wrong at this place
 _KUBERNETES_LINK = "..data"
 _WHOSE = "change it where it comes from, and the proxy follows within seconds"
 
 
 class Activation:
-    """Changes the pack of one deployment."""
+    """Changes the pack of one deployment, and returns what there is to be warned of the one that came into force."""
 
     def __init__(self, packs: PackKeeper) -> None:
         self._packs = packs
 
-    async def activate(self, data: bytes, who: str, why: str) -> None:
+    async def activate(self, data: bytes, who: str, why: str) -> list[Problem]:
         """Bring a pack into force. Raises ConfigurationError if it is broken, or the path is somebody else's."""
-        await self._put(data, "activate", who, why)
+        return await self._put(data, "activate", who, why)
 
-    async def rollback(self, digest: str | None, who: str, why: str) -> None:
+    async def rollback(self, digest: str | None, who: str, why: str) -> list[Problem]:
         """Bring an earlier pack into force: the one whose digest begins so, or the one before with None.
 
         Raises ConfigurationError if there is none, or for the reasons of `activate`.
@@ -55,18 +55,21 @@ class Activation:
         data = read(file)
         if hashlib.sha256(data).hexdigest() != revision.digest:
             raise ConfigurationError(f"{file}: was changed since it was archived")
-        await self._put(data, "rollback", who, why)
+        return await self._put(data, "rollback", who, why)
 
-    async def _put(self, data: bytes, how: str, who: str, why: str) -> None:
+    async def _put(self, data: bytes, how: str, who: str, why: str) -> list[Problem]:
         path = self._packs.path
+        warnings: list[Problem] = []
 
         def write() -> None:
-            pack, problems = check_pack(data, _NEW, models=self._packs.models)
+            pack, problems = check_pack(data, NEW, offered=self._packs.offered)
             if pack is None:
                 raise YamlProblems(problems)
+            warnings.extend(problems)
             put_in_place(path, data)
 
         await self._packs.change(write, how, who, why)
+        return warnings
 
 
 def put_in_place(path: Path, data: bytes) -> None:

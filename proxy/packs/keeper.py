@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from proxy.packs.archive import Note, PackArchive
 from proxy.packs.pattern_copy import patterns_digest
 from proxy.packs.watch import POLL_S, Sight, look, look_until_still, pack_of
 from proxy.rules.pack.pack import Pack
+from proxy.rules.pack_file.offered import Offered
 from proxy.telemetry.metrics import Reload
 from proxy.telemetry.snapshot import Sample, Snapshot
 
@@ -42,8 +43,8 @@ class PackKeeper:
     """The pack in force of one deployment.
 
     `switch` has every worker use the archived pack of a digest; it may be called again for the same one, for those that
-    could not. `patterns` is the digest of the pattern sets that they started with, `models` are those of the settings:
-    a pack that names another cannot be used.
+    could not. `patterns` is the digest of the pattern sets that they started with, `offered` is what the settings
+    have: a pack whose ladder names another model cannot be used.
     """
 
     def __init__(
@@ -55,14 +56,14 @@ class PackKeeper:
         clock: Clock,
         switch: Callable[[str], Awaitable[None]],
         patterns: str = "",
-        models: Collection[str] | None = None,
+        offered: Offered | None = None,
     ) -> None:
         self.path = path
         self.pack = pack
         self.archive = archive
         self.failure: Failure | None = None
         self.patterns = patterns
-        self.models = models
+        self.offered = offered
         self._beside = patterns  # of those that lie beside the pack now
         self._place = sight.place
         self._tried = sight.digest  # what was seen last, good or bad
@@ -164,7 +165,7 @@ class PackKeeper:
             self._done(sight, Reload.UNCHANGED)
             return
         try:
-            pack = await asyncio.to_thread(pack_of, sight, self.path, self.models)
+            pack = await asyncio.to_thread(pack_of, sight, self.path, self.offered)
             await asyncio.to_thread(self.archive.keep, pack, sight.data or b"", note)
         except YamlProblems as broken:
             self._fail(sight, note, tuple(problem.render() for problem in broken.problems))

@@ -10,7 +10,6 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from proxy.documents.problem import Problem, Unreadable, YamlProblems
 from proxy.documents.strict_yaml import read
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack_file.loading import check_pack
+from proxy.rules.pack_file.offered import Offered
 
 POLL_S = 1.0
 # An editor, or `cp`, writes in several steps: what has not changed for so long is taken for whole.
@@ -76,14 +76,14 @@ async def look_until_still(path: Path, known: str) -> Sight:
     return sight
 
 
-def pack_of(sight: Sight, path: Path, models: Collection[str] | None = None) -> Pack:
-    """Load what was seen, to run with settings that list `models` if it is to run.
+def pack_of(sight: Sight, path: Path, offered: Offered | None = None) -> Pack:
+    """Load what was seen, to run with settings that have what is `offered` if it is to run.
 
     Raises YamlProblems with everything that is wrong with it.
     """
     if sight.data is None:
         raise Unreadable(sight.problems)
-    pack, problems = check_pack(sight.data, str(path), models=models)
+    pack, problems = check_pack(sight.data, str(path), offered=offered)
     if pack is None:
         raise YamlProblems(problems)
     return pack

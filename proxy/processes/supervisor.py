@@ -29,6 +29,7 @@ from proxy.machine.memory import Memory
 from proxy.machine.memory_watch import MemoryWatch
 from proxy.packs.archive import PACKS_FOLDER, PackArchive
 from proxy.packs.keeper import PackKeeper
+from proxy.packs.offered import offered_by
 from proxy.packs.pattern_copy import copy_patterns
 from proxy.packs.watch import look, pack_of
 from proxy.processes.children import StandIn
@@ -44,7 +45,7 @@ from proxy.rules.pack.pack import hunts
 from proxy.rules.pack.words import Mode
 from proxy.samples.retention import Retention
 from proxy.secrets import Master, Purpose
-from proxy.start import Start, held_address, listed_models, url_of
+from proxy.start import Start, held_address, url_of
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 
@@ -80,8 +81,8 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
     settings = launch.settings
     async with AsyncExitStack() as stack:
         sight = look(settings.pack)
-        models = listed_models(settings)
-        pack = pack_of(sight, settings.pack, models)
+        offered = offered_by(settings)
+        pack = pack_of(sight, settings.pack, offered)
         stack.enter_context(held(settings.data))
         host, port = stack.enter_context(held_address(settings.listen.host, settings.listen.port))
         patterns = copy_patterns(settings.pack, settings.data)
@@ -96,7 +97,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             wanted = settings.hunter.run and hunts(packs.pack, Mode(settings.max_mode))
             await asyncio.gather(fleet.switch(digest), hunter.switch(digest, wanted=wanted))
 
-        packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns, models)
+        packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns, offered)
         registry = KeyRegistry(store, ground.master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
         flags = FlagRegistry(store, clock)
         campaigns = CampaignRegistry(store, flags, clock)

@@ -18,6 +18,7 @@ from proxy.dialects.base import Dialect
 from proxy.dialects.strict_json import write
 from proxy.exchange import Call, Exchange, Help, Helped, Principal, Usage
 from proxy.rules.pack_file.loading import check_pack
+from proxy.rules.pack_file.offered import Offered
 from proxy.wire import SUMMED_BYTES, filled
 from tests.actions.composing import Ladder
 from tests.actions.test_withhold import (
@@ -256,6 +257,6 @@ metadata: {name: a, version: 1.0.0, owner: b}
 ladder:
   - {rung: r, score: 10, do: [{withhold: {reasoning: true, summary: {model: smal}}}], disclose: header}
 """
-    _, problems = check_pack(pack.encode(), "a.yaml", models=["small", "large"])
+    _, problems = check_pack(pack.encode(), "a.yaml", offered=Offered(frozenset({"small", "large"})))
     errors = [problem.sentence() for problem in problems if "model" in problem.sentence()]
     assert errors == ["the settings list no model 'smal' - did you mean 'small'?"]

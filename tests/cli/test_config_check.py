@@ -49,6 +49,7 @@ def test_good_settings_are_summed_up_and_nothing_is_made(folder: Path) -> None:
     result = run(folder)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "main at https://api.example.com" in result.stdout
+    assert "models: large (no price);" in result.stdout
     assert "canary" not in result.stdout
     assert sorted(folder.iterdir()) == before
 
@@ -76,6 +77,63 @@ def test_a_version_that_would_stand_twice_in_a_calls_path_is_warned_of(folder: P
     assert "warning: upstreams.main.url: ends in /v1, and calls are sent to https://api.example.com/v1/v1/..." in (
         result.stdout
     )
+
+
+def test_what_means_nothing_with_these_settings_is_warned_of(folder: Path) -> None:
+    document = {
+        "apiVersion": "stillgate/v1",
+        "kind": "PolicyPack",
+        "metadata": {"name": "a", "version": "1.0.0", "owner": "b"},
+        "lists": {"big": ["large", "largr"]},
+        "quotas": [
+            {"id": "money", "per": "key", "limits": [{"measure": "cost_usd", "max": 5, "window": "1d"}]},
+            {"id": "off", "per": "key", "mode": "off", "limits": [{"measure": "cost_usd", "max": 5, "window": "1d"}]},
+            {
+                "id": "all",
+                "per": "key",
+                "limits": [{"measure": measure, "max": 5, "window": "2d"} for measure in ("cost_usd", "requests")],
+                "client": {"message": "Too much. {appeal_url} Docs {docs_url}."},
+            },
+        ],
+        "signals": {"s": {"count": "requests", "per": "account", "window": "1h", "where": {"request.model": "lrage"}}},
+        "rules": [
+            {
+                "id": f"r{number}",
+                "when": {"any": [{"request.model": match}, {"signals.s": {"gte": 1}}]},
+                "flag": {"name": f"f{number}", "on": "account", "score": 40, "ttl": "1d"},
+                "reason": "x",
+            }
+            for number, match in enumerate(
+                [{"in": "$big"}, {"ne": "small"}, {"starts_with": "lar"}, "large", {"not_in": ["", "smal"]}]
+            )
+        ],
+        "ladder": [{"rung": "low", "score": 40}],
+    }
+    (folder / "pack.yaml").write_text(json.dumps(document, indent=1))
+    result = run(folder, "--format", "json")
+    unknown = "the settings list no model {}: no request that is judged names it"
+    assert result.exit_code == 0
+    assert [(one["severity"], one["message"], one["suggestion"]) for one in json.loads(result.stdout)] == [
+        ("warning", unknown.format("'largr'"), "large"),
+        ("warning", "no model of the settings has a price: the quota money counts nothing", ""),
+        ("warning", "the settings have no docs_url: customers read this sentence without it", ""),
+        ("warning", unknown.format("'lrage'"), "large"),
+        ("warning", unknown.format("'small'"), ""),
+        ("warning", unknown.format("'smal'"), ""),
+    ]
+    change(folder / "stillgate.yaml", "{upstream: main}", "{upstream: main, input_usd_per_million: 1}")
+    with (folder / "stillgate.yaml").open("a") as file:
+        file.write("  lrage: {upstream: main}\ndocs_url: 'https://example.com/limits'\n")
+    found = [one["message"] for one in json.loads(run(folder, "--format", "json").stdout)]
+    assert found == [unknown.format(name) for name in ("'largr'", "'small'", "'smal'")]
+
+
+@pytest.mark.parametrize("pack", ["default", "observe", "strict"])
+def test_the_shipped_packs_have_nothing_to_be_warned_of_with_bare_settings(folder: Path, pack: str) -> None:
+    (folder / "pack.yaml").write_bytes((ROOT / "policies" / f"{pack}.yaml").read_bytes())
+    assert json.loads(run(folder, "--format", "json").stdout) == []
+    (folder / "stillgate.yaml").write_text("apiVersion: stillgate/v1\nkind: Settings\npack: pack.yaml\n")
+    assert json.loads(run(folder, "--format", "json").stdout) == []
 
 
 def test_a_collector_without_the_libraries_that_speak_to_it_is_shown_with_the_fix(

@@ -105,6 +105,21 @@ async def test_what_is_broken_untested_or_unexplained_is_refused_and_changes_not
     assert "no earlier pack" in await verb(scene.gate, "rollback", *WHY, code=1)
 
 
+async def test_what_only_the_proxys_settings_tell_of_a_new_pack_is_warned_of_once_it_is_in_force(scene: Scene) -> None:
+    document: dict[str, Any] = pack("second")
+    document["signals"] = {
+        "unread": {"count": "requests", "per": "account", "window": "1h", "where": {"request.model": "lrage"}}
+    }
+    new = scene.gate.folder / "new.yaml"
+    new.write_text(json.dumps(document, indent=1))
+    for args in (("activate", str(new), *WHY), ("rollback", *WHY), ("rollback", *WHY)):
+        ran = await asyncio.to_thread(run, scene.gate, "policy", *args)
+        assert (ran.exit_code, "in force:" in ran.stdout) == (0, True), ran
+        warned = "in force: second" in ran.stdout
+        assert ran.stderr.count("warning: the settings list no model 'lrage'") == warned
+        assert ran.stderr.count("warning: nothing reads the signal unread") == warned
+
+
 async def test_status_shows_what_runs_what_failed_and_how_long_rules_have_been_in_shadow(scene: Scene) -> None:
     path = scene.gate.folder / "pack.yaml"
     document: dict[str, Any] = pack("second")

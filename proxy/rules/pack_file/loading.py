@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from proxy.documents.strict_yaml import parse, read
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack_file.building import build
 from proxy.rules.pack_file.checks import find_faults
-from proxy.rules.pack_file.models import find_unlisted
+from proxy.rules.pack_file.offered import Offered, find_unlisted, find_unmet
 from proxy.rules.pack_file.quota_checks import find_unreachable
 from proxy.rules.pack_file.reading import read_parts
 from proxy.rules.pack_file.schema import PackFile
@@ -41,13 +41,13 @@ def check_pack(
     data: bytes,
     file: str,
     now: float | None = None,
-    models: Collection[str] | None = None,
+    offered: Offered | None = None,
     shadows: Mapping[str, Mapping[str, float]] = _NO_SHADOWS,
 ) -> tuple[Pack | None, list[Problem]]:
     """Return the pack, or None if it has an error, and every problem, warnings included, in the order of the file.
 
-    `now` is Unix seconds, to warn of what has expired; without it nothing has. `models` are those of the settings that
-    the pack is to run with, if they are known. `shadows` say since when what is in shadow is, by the name of a pack.
+    `now` is Unix seconds, to warn of what has expired; without it nothing has. `offered` is what the settings have
+    that the pack is to run with, if those are known. `shadows` say since when what is in shadow is, by a pack's name.
     """
     try:
         document = parse(data, file)
@@ -59,13 +59,15 @@ def check_pack(
     table = field_table()
     parts = read_parts(document, table)
     refused = {(problem.line, problem.column) for problem in document.problems}  # its meaning is no second fault
-    unlisted = find_unlisted(document, models) if models is not None else ()
+    unlisted = find_unlisted(document, offered) if offered is not None else ()
     found = (*find_faults(document), *parts.problems, *unlisted)
     problems = in_order([*problems, *(fault for fault in found if (fault.line, fault.column) not in refused)])
     if entry is None or has_errors(problems):
         return None, problems
     pack = build(entry, parts, hashlib.sha256(data).hexdigest())
     warnings = [*find_unreachable(document, pack), *find_warnings(document, pack, now)]
+    if offered is not None:
+        warnings += find_unmet(document, pack, offered)
     if now is not None:
         warnings += find_long_shadows(document, pack, shadows.get(pack.name, {}), now)
     return pack, in_order(warnings)

@@ -1,0 +1,96 @@
+"""Finds where a pack and the settings that it is to run with do not fit: models that they do not list, and the like.
+
+Law: what would fail at a request keeps the pack from coming into force; what only never happens is warned of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from proxy.actions.reroute import Reroute
+from proxy.actions.withhold import Withhold
+from proxy.documents.document import Document, Steps
+from proxy.documents.problem import Problem, Severity, nearest, quoted
+from proxy.rules.conditions.operands import OF_PARTS
+from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.words import Measure, Mode
+
+_MODEL = "request.model"
+
+
+class Offered(NamedTuple):
+    """What settings have that a pack may name.
+
+    `models` are those that they list, `priced` says whether any has a price, `links` are the variables that have one.
+    """
+
+    models: frozenset[str]
+    priced: bool = True
+    links: frozenset[str] = frozenset()
+
+
+def find_unlisted(document: Document, offered: Offered) -> Iterator[Problem]:
+    """Yield an error for each model that an action of a rung names and that is not among those of the settings."""
+    for rung, _ in document.items(("ladder",)):
+        for item, _ in document.items((*rung, "do")):
+            for where in ((Reroute.name, "model"), (Withhold.name, "summary", "model")):
+                path = (*item, *where)
+                model = document.get(path)
+                if isinstance(model, str) and model not in offered.models:
+                    message = f"the settings list no model {quoted(model)}"
+                    yield document.problem(path, message, suggestion=nearest(model, offered.models))
+
+
+def find_unmet(document: Document, pack: Pack, offered: Offered) -> Iterator[Problem]:
+    """Yield warnings of what means nothing with these settings."""
+    for path, model in _compared_models(document):
+        if model and model not in offered.models:  # it is empty before the body is read
+            message = f"the settings list no model {quoted(model)}: no request that is judged names it"
+            suggestion = nearest(model, offered.models)
+            yield document.problem(path, message, suggestion=suggestion, severity=Severity.WARNING)
+    for number, quota in enumerate(pack.quotas):
+        costs = {limit.measure for limit in quota.limits} == {Measure.COST_USD}
+        if costs and not offered.priced and quota.mode is not Mode.OFF:
+            message = f"no model of the settings has a price: the quota {quota.id} counts nothing"
+            yield document.problem(("quotas", number, "limits"), message, severity=Severity.WARNING)
+    for path, message in _messages(document):
+        for name in ("docs_url", "appeal_url"):
+            if name not in offered.links and _is_within_a_sentence(name, message):
+                said = f"the settings have no {name}: customers read this sentence without it"
+                yield document.problem(path, said, severity=Severity.WARNING)
+
+
+def _compared_models(document: Document) -> Iterator[tuple[Steps, str]]:
+    """Yield the whole names of models that conditions compare with, those of named lists where these are written."""
+    lists: set[str] = set()
+    for path in document.marks:
+        value = document.get(path)
+        if _MODEL not in path or not isinstance(value, str):
+            continue
+        operator = path[path.index(_MODEL) + 1 :][:1]
+        named = value.removeprefix("$")
+        if named != value and document.get(("lists", named)) is not None:
+            lists.add(named)
+        elif operator not in {(part.value,) for part in OF_PARTS}:
+            yield path, value
+    for name in sorted(lists):
+        for path, value in document.items(("lists", name)):
+            if isinstance(value, str):
+                yield path, value
+
+
+def _messages(document: Document) -> Iterator[tuple[Steps, str]]:
+    for section in ("quotas", "ladder"):
+        for entry, _ in document.items((section,)):
+            path: Steps = (*entry, "client", "message")
+            message = document.get(path)
+            if isinstance(message, str):
+                yield path, message
+
+
+def _is_within_a_sentence(name: str, message: str) -> bool:
+    """Tell whether a variable is part of a sentence: one that stands between two of them may be empty."""
+    alone = re.compile(rf"(?:^|[.!?])\s*\{{{name}\}}\s*(?=$|[^\W\d_])")
+    return f"{{{name}}}" in alone.sub("", message.replace("{{", ""))
