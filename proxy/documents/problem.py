@@ -78,8 +78,9 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line, problem.column))
     if len(ordered) <= MAX_PROBLEMS:
         return ordered
-    rest = Problem(ordered[0].file, 0, 0, f"{len(ordered) - MAX_PROBLEMS} problems more are not shown")
-    return [*ordered[:MAX_PROBLEMS], rest]
+    shown, hidden = ordered[:MAX_PROBLEMS], ordered[MAX_PROBLEMS:]
+    severity = Severity.ERROR if has_errors(hidden) else Severity.WARNING
+    return [*shown, Problem(ordered[0].file, 0, 0, f"{len(hidden)} problems more are not shown", severity=severity)]
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.documents.problem import MAX_PROBLEMS, Problem, in_order, nearest, quoted
+from proxy.documents.problem import MAX_PROBLEMS, Problem, Severity, in_order, nearest, quoted
 
 
 def test_a_problem_is_one_line_an_editor_can_jump_to_and_the_line_with_a_caret() -> None:
@@ -64,6 +64,13 @@ def test_a_flood_of_problems_is_counted() -> None:
     shown = in_order(Problem("a.yaml", line, 1, "wrong") for line in range(1, 1001))
     assert len(shown) == MAX_PROBLEMS + 1
     assert "900 problems more" in shown[-1].message
+
+
+@pytest.mark.parametrize("worst", [Severity.WARNING, Severity.ERROR])
+def test_what_is_not_shown_of_a_flood_is_as_severe_as_the_worst_of_it(worst: Severity) -> None:
+    flood = [Problem("a.yaml", line, 1, "odd", severity=Severity.WARNING) for line in range(1, 201)]
+    last = Problem("a.yaml", 201, 1, "wrong", severity=worst)
+    assert in_order([*flood, last])[-1].severity is worst
 
 
 @pytest.mark.parametrize(
