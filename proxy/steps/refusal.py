@@ -35,7 +35,7 @@ def to_error(decision: Decision, exchange_id: str, links: Mapping[str, str]) -> 
     words = {**links, "exchange_id": exchange_id, "verify_url": rejection.verify_url}
     message = rejection.message if client is None else client.message
     return LimitReached(
-        message.format(measure="", window="", retry_after="", **words),
+        message.format(measure="", window="", retry_after="", **words).strip(),
         status=rejection.status,
         code=rejection.code if client is None or client.code is None else client.code,
         # The official clients retry a 429 twice unless they are told not to.
@@ -92,7 +92,7 @@ def _limit_reached(denial: Denial, exchange_id: str, links: Mapping[str, str]) -
         **links,
     )
     return LimitReached(
-        message,
+        message.strip(),
         status=client.status,
         code=client.code or ("rate_limit_exceeded" if retryable else "insufficient_quota"),
         retry_after=retry_after,

@@ -16,7 +16,7 @@ from proxy.rules.pack.pack import ClientMessage, Limit, Quota, Rung
 from proxy.rules.pack.words import Approval, Measure, Mode, Scope
 from proxy.rules.quotas.leases import Refusal
 from proxy.rules.quotas.reservation import Denial
-from proxy.steps.refusal import refused, to_error, to_verdict
+from proxy.steps.refusal import NO_LINKS, refused, to_error, to_verdict
 
 LINKS = {"docs_url": "https://docs.example", "appeal_url": "https://appeal.example"}
 WORDS = "{measure} per {window}: {retry_after}, {exchange_id}, {appeal_url}"
@@ -82,6 +82,17 @@ def test_a_rungs_words_are_the_packs_or_else_the_actions() -> None:
     assert told(blocked(challenge, ClientMessage(429, None, "wait"))).code == "verify"
     error = BadRequest("no such model")
     assert to_error(blocked(Rejection(400, error=error)), "ex_1", LINKS) is error
+
+
+def test_a_link_that_the_settings_do_not_have_leaves_no_space_behind() -> None:
+    client = ClientMessage(403, None, "Paused (reference {exchange_id}). {appeal_url}")
+    by_quota = denial()
+    for decision in (
+        blocked(Rejection(403), client),
+        denied(by_quota._replace(quota=replace(by_quota.quota, client=client))),
+    ):
+        error = to_error(decision, "ex_1", NO_LINKS)
+        assert error.message == "Paused (reference ex_1)."
 
 
 def test_the_record_is_told_which_limit_refused_and_what_was_left() -> None:

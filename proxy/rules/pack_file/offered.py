@@ -91,6 +91,7 @@ def _messages(document: Document) -> Iterator[tuple[Steps, str]]:
 
 
 def _is_within_a_sentence(name: str, message: str) -> bool:
-    """Tell whether a variable is part of a sentence: one that stands between two of them may be empty."""
-    alone = re.compile(rf"(?:^|[.!?])\s*\{{{name}\}}\s*(?=$|[^\W\d_])")
-    return f"{{{name}}}" in alone.sub("", message.replace("{{", ""))
+    """Tell whether a variable is part of a sentence, or all that is said; one beside a sentence may be empty."""
+    said = message.replace("{{", "")
+    rest = re.sub(rf"(?:^|[.!?])\s*\{{{name}\}}\s*(?=$|[^\W\d_])", "", said)
+    return f"{{{name}}}" in said and (f"{{{name}}}" in rest or not rest.strip())

@@ -1,0 +1,44 @@
+"""What a pack says that means something with some settings only."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from proxy.rules.pack_file.loading import check_pack
+from proxy.rules.pack_file.offered import Offered
+
+
+@pytest.mark.parametrize(
+    ("message", "warned"),
+    [
+        ("Access is paused (reference {exchange_id}). {appeal_url}", False),
+        ("{appeal_url} Access is paused.", False),
+        ("Paused! {appeal_url} Come back later.", False),
+        ("Paused; {{appeal_url}} is not ours.", False),
+        ("Paused.", False),
+        ("Paused, see {appeal_url}", True),
+        ("Paused. Docs {appeal_url}.", True),
+        ("Paused. {appeal_url}.", True),
+        ("Paused. {appeal_url}, or a person.", True),
+        ("{appeal_url}", True),
+    ],
+)
+def test_a_link_that_may_be_empty_stands_beside_a_sentence(message: str, *, warned: bool) -> None:
+    pack = {
+        "apiVersion": "stillgate/v1",
+        "kind": "PolicyPack",
+        "metadata": {"name": "a", "version": "1.0.0", "owner": "b"},
+        "quotas": [
+            {
+                "id": "all",
+                "per": "key",
+                "limits": [{"measure": "requests", "max": 5, "window": "1h"}],
+                "client": {"message": message},
+            }
+        ],
+    }
+    for links, found in ((frozenset(), warned), (frozenset({"appeal_url"}), False)):
+        _, problems = check_pack(json.dumps(pack).encode(), "a.yaml", offered=Offered(frozenset(), links=links))
+        assert bool(problems) == found, problems
