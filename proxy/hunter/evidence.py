@@ -14,7 +14,8 @@ Laws:
 - Who rests at hours of his own, as people of many countries do, is even by himself, and together they seem not to rest:
   then neither counts. Nor does either of who all act at the same few moments, by a clock or a feed that each has; but
   of those who ask for what campaigns seek both do once that went on for a day. And neither does of those who open
-  accounts for a few hours, as for a workshop, and do nearly all that they do in these.
+  accounts for a few hours, as for a workshop, and do the little that they do in these, if they ask for nothing that
+  tells and share no pool: accounts for campaigns are opened just before use as well.
 - How far a family counts goes by how many of the accounts it is true of, not only by how surely it is no chance: of a
   campaign's accounts it is nearly all. Among thousands, a few more than usual are no chance either.
 - Who looks for accounts that are alike finds some: what the choice of the members among all who have the same text
@@ -105,7 +106,8 @@ def weigh(case: Case) -> list[Evidence]:
     programmed = any(entry.family in _PROGRAM and entry.weight > 0 for entry in found)
     seek = any(entry.family in WISHES and entry.numbers["true_of"] >= _MOST_ASK for entry in found)
     within_s = _OF_A_DAY_S if seek else math.inf
-    together = programmed and (at_once(case, within_s) or one_session(case))
+    sought_or_pooled = seek or any(entry.family not in _NO_POOL and entry.weight > 0 for entry in found)
+    together = programmed and (at_once(case, within_s) or (not sought_or_pooled and one_session(case)))
     rests = math.inf if together else rest_apart(case) if programmed else 0.0
     weighed: list[Evidence] = []
     for entry in found:

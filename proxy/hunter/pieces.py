@@ -43,8 +43,9 @@ _WAITED_S = 86_400  # from the opening of an account to its first exchange: who 
 # does for himself, while work that is dealt out goes to one at a time. What is set off is done at once, or in minutes.
 _MOMENTS_S, _OF_THE_TIME = (60.0, 600.0), 0.25
 _ONLY = 0.9  # who sends other things besides may do that at hours of his own
-# A workshop or an exam in a room is over within a day's hours; now and then somebody tries more of it at home.
-_SESSION_S, _LATER = 36_000.0, 0.05
+# A workshop is over within an afternoon; now and then somebody tries more of it at home. And who follows a recipe asks
+# so often: accounts that were opened to take more than that are found within hours.
+_SESSION_S, _LATER, _OF_A_RECIPE = 18_000.0, 0.05, 16
 
 
 def exchanges_in_a_sitting(case: Case) -> Floats:
@@ -176,10 +177,11 @@ def _at_moments(case: Case, lasting_s: float, within_s: float) -> bool:
 def one_session(case: Case) -> bool:
     """Tell whether nearly all of what they send is of the same few hours, for which most opened their accounts.
 
-    Whoever comes to a workshop does what there is to do, as all others there do; work that is dealt out goes on.
+    Whoever comes to a workshop does the few things that there are to do, as all others there do; work that is dealt out
+    goes on.
     """
     at = case.rows["at"]
-    if not len(at):
+    if not len(at) or np.median(case.column("exchanges")) > _OF_A_RECIPE:
         return False
     began, ended = np.quantile(at, [_LATER, 1 - _LATER])
     came = case.column("first") - case.column("opened") < _WAITED_S

@@ -162,6 +162,13 @@ def opened_for_it(world: World) -> None:
         world.ask(accounts[number], at, ("opened-for-it", 24), output=1200)
 
 
+def in_four_hours(world: World, each: int = 14, proxies: int = 0) -> None:
+    """Opened within twelve hours before all that they do, which is done in four."""
+    for account in _accounts(world, 80, within_days=0.5, proxies=proxies):
+        for at in START + 4 * HOUR_S * world.rng.random(each):
+            world.ask(account, at, ("in-four-hours", 24), output=1200)
+
+
 def at_full_hours(world: World) -> None:
     """Nothing shared; every second full hour each account asks once or twice, within the same minute."""
     accounts = _accounts(world, 80, within_days=14)

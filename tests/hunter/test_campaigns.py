@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from zlib import crc32
 
 import numpy as np
@@ -27,6 +28,7 @@ from tests.hunter.campaigns import (
     from_a_collection,
     growing_pool,
     half_hidden,
+    in_four_hours,
     in_many_languages,
     judges_of_two_months,
     no_template,
@@ -55,7 +57,6 @@ from tests.hunter.look_alikes import (
     set_up,
     timers,
     trials,
-    workshop,
 )
 from tests.hunter.traffic import HOUR_S, PLAIN, START, TERMS, Outcome, World, in_order, ordinary, piece, run
 
@@ -155,7 +156,7 @@ def test_to_act_at_the_same_moments_day_after_day_hides_nobody_who_asks_for_what
     _is_found(_hunted(at_full_hours, seed))
 
 
-@pytest.mark.parametrize("make", [feed, outage, workshop], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [feed, outage], ids=lambda make: make.__name__)
 def test_one_evening_or_incident_accuses_nobody_whatever_the_prompt_asks_for(make: Callable[[World], None]) -> None:
     assert _hunted(make, 1, REASONING).innocent == set()
 
@@ -168,9 +169,22 @@ def test_who_hides_behind_other_work_belongs_to_those_who_do_not(seed: int) -> N
 @pytest.mark.parametrize("seed", [1, 2])
 def test_accounts_that_were_opened_when_their_work_began_are_named_as_soon_as_it_goes_on(seed: int) -> None:
     outcome = _hunted(opened_for_it, seed)
-    assert outcome.recall >= _RECALL
-    assert outcome.innocent == set()
-    assert outcome.told[0][0] <= START + 24 * HOUR_S
+    _is_found(outcome)
+    assert outcome.told[0][0] <= START + 9 * HOUR_S
+
+
+@pytest.mark.parametrize(
+    ("make", "asked"),
+    [(in_four_hours, REASONING), (partial(in_four_hours, proxies=10), PLAIN), (partial(in_four_hours, each=40), PLAIN)],
+    ids=["for reasoning", "by ten proxies", "forty times each"],
+)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_few_hours_are_a_workshop_in_which_new_accounts_do_what_no_guest_does(
+    make: Callable[[World], None], asked: Asked, seed: int
+) -> None:
+    outcome = _hunted(make, seed, asked, every_h=1)
+    _is_found(outcome)
+    assert outcome.told[0][0] <= START + 4 * HOUR_S
 
 
 @pytest.mark.parametrize("first", [True, False])

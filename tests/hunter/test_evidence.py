@@ -466,14 +466,21 @@ def test_who_all_act_at_the_same_few_moments_are_not_even_by_one_hand(
 
 
 @pytest.mark.parametrize(
-    ("hours", "waited_h", "more", "counts"),
-    [(6, 20, 0, False), (6, 20, 10, False), (6, 20, 60, True), (14, 20, 0, True), (6, 30, 0, True)],
-    ids=["all in six hours", "a little more of it later", "some go on", "half a day", "accounts of before"],
+    ("hours", "waited_h", "more", "each", "counts"),
+    [
+        (5, 20, 0, 16, False),
+        (5, 20, 10, 16, False),
+        (5, 20, 60, 16, True),
+        (6, 20, 0, 16, True),
+        (5, 30, 0, 16, True),
+        (5, 20, 0, 17, True),
+    ],
+    ids=["in five hours", "a little later", "some go on", "in six hours", "accounts of before", "more than a recipe"],
 )
 def test_who_open_accounts_for_a_few_hours_are_not_even_by_one_hand(
-    hours: int, waited_h: int, more: int, *, counts: bool
+    hours: int, waited_h: int, more: int, each: int, *, counts: bool
 ) -> None:
-    case = _Scene(each=24).case()
+    case = _Scene(each=each).case()
     rows, at = case.accounts.rows, case.rows["at"]
     at[:] = _NOW - _DAY_S + 3600 * hours * np.random.default_rng(1).random(len(at))
     at[:more] = _NOW
@@ -481,7 +488,7 @@ def test_who_open_accounts_for_a_few_hours_are_not_even_by_one_hand(
     rows["opened"][case.members] = _NOW - _DAY_S - 3600 * waited_h
     assert one_session(case) is not counts
     evidence = weigh(case)
-    assert (_of("volume", evidence) > 4) is counts
+    assert (_of("volume", evidence) > 2) is counts
     if not counts:
         assert ": evenly, but all at the same time" in _told("volume", evidence)
     assert not one_session(replace(case, rows={name: column[:0] for name, column in case.rows.items()}))
