@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -34,4 +35,4 @@ def _lines(path: Path, file: IO[bytes], size: int) -> Iterator[str]:
         if not line:
             raise OSError(errno.EIO, "it was cut while it was read", str(path))
         size -= len(line)
-        yield line.decode(errors="replace").replace("\r\n", "\n")
+        yield from StringIO(line.decode(errors="replace"), newline=None)  # with every line end that there is

@@ -73,6 +73,15 @@ async def test_what_else_a_process_says_is_passed_over_as_where_all_its_output_i
     assert damages(checked(path, key=public_key(path), kept=(kept,)))[0][0] is Damage.CUT
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+async def test_a_checkpoint_begins_behind_whatever_ends_a_line(log: tuple[Path, Path], end: bytes) -> None:
+    """A terminal's lines end as it likes, and what shows how far it is goes back to where its line began."""
+    path, kept = log
+    kept.write_bytes(b"".join(b"pulling: 99 %" + end + line.removesuffix(b"\n") + end for line in lines_of(kept)))
+    path.write_bytes(b"".join(lines_of(path)[:-30]))
+    assert damages(checked(path, key=public_key(path), kept=(kept,)))[0][0] is Damage.CUT
+
+
 async def test_a_file_that_holds_no_checkpoint_at_all_is_named(log: tuple[Path, Path]) -> None:
     path, kept = log
     kept.write_bytes(b"".join(b"2026-11-28T09:00:00Z " + line for line in lines_of(kept)))
