@@ -45,13 +45,9 @@ from proxy.steps.relay import Relay
 from proxy.steps.routing import check_route
 from proxy.steps.sending import send
 from proxy.telemetry.metrics import Refusal
-from proxy.upstream.room import Room
 
 _CLIENT_ID_CHARS = 128
 _WATCH_S = 1.0
-# That come in at once, and of one tenant; each may take twice the 32 MB, or 64 of embeddings, that it may be long.
-_LARGE_ANSWERS, _LARGE_ANSWERS_OF_TENANT = 16, 8
-_PATIENCE_S = 86_400.0  # an exchange ends sooner
 
 
 class Gateway:
@@ -67,7 +63,6 @@ class Gateway:
         self._logger = get("gateway")
         self._courses: set[Course] = set()
         self._admission = Admission(parts)
-        self._large = Room(_LARGE_ANSWERS, _LARGE_ANSWERS_OF_TENANT, parts.max_exchanges, _PATIENCE_S)
 
     def __len__(self) -> int:
         return len(self._courses)
@@ -130,7 +125,7 @@ class Gateway:
                 self._parts, request, dialect, course, call, dialect.write(call) if changed else intake.sent
             )
             try:
-                return await relay.relay(answer, intake.call, course, self._large)
+                return await relay.relay(answer, intake.call, course)
             finally:
                 answer.close()
         except ProxyError as error:

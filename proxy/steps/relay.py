@@ -2,7 +2,7 @@
 
 Laws: a plain answer is a stream of one chunk; nothing reads ahead of a client that is slow; an answer without its
 dialect's own end marker is never passed off as complete. Of plain answers, which are kept until they are whole, few
-large ones come in at once: the others wait at the upstream.
+large ones of an upstream come in at once: the others wait there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from proxy.errors import ProxyError, UpstreamFailed, UpstreamTimeout
 from proxy.exchange import Call, Chunk
 from proxy.steps.limit_headers import LimitHeaders
 from proxy.upstream.model_api import UpstreamAnswer, UpstreamReset
-from proxy.upstream.room import Room
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
@@ -69,11 +68,8 @@ class Relay:
         lines = f"{self._dialect.request_id_header}: {self._exchange_id}\r\n{lines}"
         return self._answers.whole(self._request, 200, _JSON, body, _NO_HEADERS, lines)
 
-    async def relay(self, answer: UpstreamAnswer, call: Call, course: Course, large: Room) -> Reply:
-        """Pass an upstream's answer on as it comes; `large` has the places for large ones that are no streams.
-
-        Raises UpstreamFailed, also after the stream began.
-        """
+    async def relay(self, answer: UpstreamAnswer, call: Call, course: Course) -> Reply:
+        """Pass an upstream's answer on as it comes. Raises UpstreamFailed, also after the stream began."""
         dialect, answering = self._dialect, course.answering
         tenant, streamed = course.exchange.principal.tenant, _is_stream(answer)
         if answering is not None:
@@ -85,13 +81,13 @@ class Relay:
             course.status = 200
         waits = not streamed and await _is_large(answer, decoder)
         if waits:
-            await large.enter(tenant)
+            await answer.large.enter(tenant)
         try:
             await self._pass(answer, decoder, course)
             chunks = decoder.finish()
         finally:
             if waits:
-                large.leave(tenant)
+                answer.large.leave(tenant)
         ended = not streamed or course.progress.complete
         if not ended:
             chunks = []  # a torn event, which the client could not read and should not trip over

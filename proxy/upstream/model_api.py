@@ -31,6 +31,10 @@ _USUAL_TYPE = "application/json"
 _SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
 _SWEEP_S = 0.25
 _SUCCESS = 200
+# Large answers that come in at once, and of one tenant; each may take twice the 32 MB, or 64 of embeddings, that it may
+# be long. Each upstream has places of its own: whatever is large of one that is slow keeps none of another's waiting.
+_LARGE, _LARGE_OF_ONE = 16, 8
+_LARGE_PATIENCE_S = 86_400.0  # an exchange ends sooner
 _RETRY_S = 1
 
 
@@ -73,14 +77,18 @@ class UpstreamReset(UpstreamFailed):
 
 
 class UpstreamAnswer:
-    """An answer whose head came; read its body with `read` until it returns nothing, then `close`."""
+    """An answer whose head came; read its body with `read` until it returns nothing, then `close`.
 
-    __slots__ = ("_connection", "_head", "_idle", "_pool", "content_type", "encoded", "ended", "status")
+    `large` has the places for answers of the upstream that are large and kept until they are whole.
+    """
 
-    def __init__(self, head: AnswerHead, connection: UpstreamConnection, pool: Pool, idle: float) -> None:
+    __slots__ = ("_connection", "_head", "_idle", "_pool", "content_type", "encoded", "ended", "large", "status")
+
+    def __init__(self, head: AnswerHead, connection: UpstreamConnection, pool: Pool, idle: float, large: Room) -> None:
         self._connection = connection
         self._pool = pool
         self._idle = idle
+        self.large = large
         self.ended = False  # whether nothing more is to be read
         self._head = head
         self.status = head.status
@@ -137,6 +145,7 @@ class Upstream:
             origin.connections, origin.connections_of_one or origin.connections, origin.waiting_of_one, origin.patience
         )
         self._pool = Pool(self._url, room, origin.connect)
+        self._large = Room(_LARGE, _LARGE_OF_ONE, origin.connections, _LARGE_PATIENCE_S)
         self._heads: dict[tuple[str, bool], str] = {}
         self._complaint = Complaint(origin.name, asyncio.get_running_loop().time)
 
@@ -176,10 +185,10 @@ class Upstream:
         there is no room for it, and UpstreamFailed: UpstreamUnreachable if there is no connection, UpstreamTimeout if
         it takes too long; in words that name no host.
         """
-        head = self._head(dialect, stream=stream) + "".join(
+        lines = self._head(dialect, stream=stream) + "".join(
             [f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)]
         )
-        call = f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+        call = f"{lines}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
         # One limit for all of it once there is room: the body's way up, a head that comes in drops.
         within = self._origin.connect + self._origin.first_byte
         try:
@@ -195,7 +204,8 @@ class Upstream:
             raise UpstreamUnreachable("The model API cannot be reached.") from None
         try:
             connection.send(call)
-            answer = UpstreamAnswer(await connection.head(), connection, self._pool, self._origin.idle)
+            head = await connection.head()
+            answer = UpstreamAnswer(head, connection, self._pool, self._origin.idle, self._large)
         except BaseException as error:
             self._pool.give(connection)
             if isinstance(error, TimeoutError):

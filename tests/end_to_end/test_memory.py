@@ -11,7 +11,7 @@ from redis import Redis
 
 from tests.end_to_end.scene import CHAT, MESSAGES, Scene, answer, staged
 from tests.rig.raw_client import BrokenError
-from tests.rig.scripted_upstream import Pause, Send, http
+from tests.rig.scripted_upstream import Pause, ScriptedUpstream, Send, http
 from tests.rig.waiting import until
 
 LIMIT_BYTES = 384 << 20  # about three times what parent, worker and store take
@@ -100,3 +100,21 @@ async def test_many_large_answers_come_in_few_at_a_time(tmp_path: Path) -> None:
         door.set()
         assert {(each.status, len(each.body)) for each in await asyncio.gather(*asked)} == {(200, len(body))}
         await scene.at_peace()
+
+
+async def test_large_answers_of_a_slow_upstream_keep_none_of_another_waiting(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as slow:
+        other = {"url": slow.url, "credential_file": "upstream.key"}
+        settings = {"upstreams": {"slow": other}, "models": {"m-slow": {"upstream": "slow"}}}
+        async with staged(tmp_path, settings) as scene:
+            door = asyncio.Event()
+            body = json.dumps(answer("x" * (1 << 20))).encode()
+            long = http(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))], body)
+            slow.default = lambda _: (Send(long[:-1]), Pause(door), Send(long[-1:]))
+            scene.upstream.default = lambda _: (Send(long),)
+            asked = [asyncio.create_task(scene.ask(scene.ordinary(model="m-slow"))) for _ in range(9)]
+            await until(lambda: len(slow.requests) == len(asked))
+            await asyncio.sleep(0.5)  # what is large of them comes meanwhile
+            assert (await scene.ask(scene.ordinary(), within=5)).status == 200
+            door.set()
+            assert {each.status for each in await asyncio.gather(*asked)} == {200}
