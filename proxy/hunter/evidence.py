@@ -84,9 +84,11 @@ _MOST = {
 _SURELY_EVEN = 5.1  # log 160
 # What is held back of accusing anybody until as much speaks for it that they are even, or that they are not; of the
 # users of one tool until they surely are. In the first hours of an occasion nobody has sent enough to tell, and in one
-# of twenty moments a little evenness is chance. Who shares a pool besides is not judged by evenness alone.
+# of twenty moments a little evenness is chance. Who shares a pool besides is not judged by evenness alone; but servers
+# that call for all who use a thing explain addresses, where neither another pool nor what is asked for speaks as well.
 _UNHEARD = 3.0  # log 20
 _UNHEARD_OF_POOL = 1.0
+_OF_SERVERS = _EITHER | _OCCASION | _PROGRAM | {PEER}
 _POOL_MOST = 6.0  # payment, sign-up and addresses, each
 # An incident or an election night sets off for less than a day whoever asks for what campaigns seek too. To ask for it
 # at the same moments on and on would cost a campaign nothing, and hide it.
@@ -163,11 +165,11 @@ def certainty(evidence: Sequence[Evidence]) -> float:
     It holds back as long as it is open whether they send evenly, or as people do; and it stays open where they are even
     for reasons of their own.
     """
-    one_tool = of_one_tool(evidence)
+    one_tool, families = of_one_tool(evidence), {entry.family for entry in evidence}
     counted = (entry for entry in evidence if entry.family == "volume" and (entry.weight or one_tool))
     even = sum(entry.numbers["even"] for entry in counted)
     heard = abs(even) if even < 0 or not one_tool else _UNHEARD * (even >= _SURELY_EVEN)
-    pooled = any(entry.family not in _NO_POOL for entry in evidence)
+    pooled = bool(families - _NO_POOL and families - _OF_SERVERS)
     unheard = _UNHEARD_OF_POOL if pooled and not one_tool else _UNHEARD
     return _posterior(_odds(evidence) - max(0.0, unheard - heard))
 

@@ -403,6 +403,15 @@ def workshop(world: World) -> None:
             world.ask(who, START + (20 + 10 * float(world.rng.random())) * HOUR_S, ("recipe", 20), output=700)
 
 
+def add_on(world: World) -> None:
+    """Of these months, for firms' shops: its five servers call with each firm's key, for some orders of every day."""
+    for n in range(120):
+        opened = START - DAY_S * float(world.rng.exponential(60))
+        who = world.account(f"firm-{n}", opened=opened, peer=f"add-on-{n % 5}", agent="sdk-a")
+        for at in world.by_day(float(world.rng.gamma(3, 2)), who.zone_h):
+            world.ask(who, at, ("add-on", 22))
+
+
 def quiz(world: World) -> None:
     """A quiz of this month in one country, of forty questions, of which chance asks all about as many a day."""
     for n in range(60):

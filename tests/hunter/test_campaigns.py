@@ -45,6 +45,7 @@ from tests.hunter.look_alikes import (
     AT_ONCE,
     LOOK_ALIKES,
     OCCASIONS,
+    add_on,
     branches,
     feed,
     free_days,
@@ -122,6 +123,11 @@ def test_honest_traffic_comes_out_clean(make: Callable[[World], None]) -> None:
 @pytest.mark.parametrize("sent", [1.0, 0.5])
 def test_a_small_course_comes_out_clean_while_each_has_done_two_exercises_or_three(seed: int, sent: float) -> None:
     assert hunted(halls, PLAIN, (0.5, sent), seed).members == {}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whom_the_same_servers_call_for_comes_out_clean_while_it_is_open_how_evenly_they_send(seed: int) -> None:
+    assert _hunted(add_on, seed).innocent == set()
 
 
 @pytest.mark.parametrize("make", OCCASIONS, ids=lambda make: make.__name__)

@@ -684,8 +684,10 @@ def test_users_of_one_tool_are_accused_once_it_shows_how_evenly_they_send(
         ("one place", 2, 1),
         ("one place", -2, 1),
         ("one place", 4, 0),
-        ("peer", 0, 1),
-        ("peer", 1, 0),
+        ("peer", 0, 3),
+        ("peer", 1, 2),
+        ("payment", 0, 1),
+        ("payment", 1, 0),
     ],
 )
 def test_nobody_is_accused_at_once_before_it_shows_how_evenly_they_send(
@@ -694,6 +696,14 @@ def test_nobody_is_accused_at_once_before_it_shows_how_evenly_they_send(
     weights = {"text": 4.0, "age": 6.0, pool: 2.0}
     evidence = [Evidence(family, weight, "", {}) for family, weight in weights.items()]
     evidence.append(Evidence("volume", volume, "", {"even": volume}))
+    sure, odds = certainty(evidence), math.log(confidence(evidence) / (1 - confidence(evidence)))
+    assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
+
+
+@pytest.mark.parametrize(("besides", "held_back"), [("", 3), ("payment", 1), ("rubric_grading", 1)])
+def test_addresses_alone_are_not_a_pool_by_which_to_accuse_sooner(besides: str, held_back: float) -> None:
+    weights = {"text": 4.0, "age": 6.0, "peer": 2.0, **({besides: 2.0} if besides else {})}
+    evidence = [Evidence(family, weight, "", {}) for family, weight in weights.items()]
     sure, odds = certainty(evidence), math.log(confidence(evidence) / (1 - confidence(evidence)))
     assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
 
