@@ -10,6 +10,7 @@ from proxy.exchange import Progress, Usage, text_bytes
 
 _MAX_SEALS = 64
 _ENDS = ("response.completed", "response.incomplete")
+_FOUND = ("file_search_call", "tool_search_output")  # items whose texts the model has only read
 # The text of an event, as JSON has it: a string with its escapes.
 _DELTA = re.compile(rb'"delta": ?"([^"\\]*(?:\\.[^"\\]*)*)"')
 _ESCAPE_BYTES = 3  # that an escaped character takes more than most of those do in UTF-8
@@ -67,11 +68,9 @@ def written_by(event: dict[str, Any]) -> int:
 
 def written_in(output: object) -> int:
     """Count the UTF-8 bytes that the model wrote in the items of a whole response."""
-    return written_bytes(output) + sum(
-        text_bytes(item["code"])
-        for item in (output if type(output) is list else ())
-        if type(item) is dict and type(item.get("code")) is str
-    )
+    items = [item for item in (output if type(output) is list else ()) if member(item, "type") not in _FOUND]
+    codes = [member(item, "code") for item in items]
+    return written_bytes(items) + sum([text_bytes(code) for code in codes if type(code) is str])
 
 
 def observe_response(progress: Progress, document: dict[str, Any]) -> None:

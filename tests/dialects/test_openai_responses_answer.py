@@ -65,6 +65,15 @@ def test_however_a_stream_is_split_it_says_what_the_document_says(cuts: list[int
     assert progress.signatures == whole.signatures == [responses.SEAL]
 
 
+def test_what_a_search_has_found_is_nothing_that_the_model_wrote() -> None:
+    found = {"type": "file_search_call", "id": "fs_1", "results": [{"file_id": "file_1", "text": "x" * 9_000}]}
+    tools = {"type": "tool_search_output", "tools": [{"type": "function", "parameters": {"properties": {"input": {}}}}]}
+    document = responses.document([found, tools, responses.said(TEXTS)], usage=None)
+    assert known_of(document, streamed=False).output_bytes == len("".join(TEXTS).encode())
+    written = DIALECT.wire(streamed=False).written(Chunk(None, json.loads(document)))
+    assert written == len("".join(TEXTS).encode())
+
+
 def test_everything_that_the_model_wrote_counts_as_output_once() -> None:
     written = 2 * len("".join(responses.THOUGHTS)) + len("".join(TEXTS).encode()) + len(responses.ARGUMENTS)
     assert (
