@@ -23,6 +23,7 @@ _BESIDE = frozenset({"system", "prompt", "tools"})  # what may have some beside 
 # searches with what they found, what code has drawn, pages and tabs that were looked at, downloads, citations.
 _CALLS = frozenset({"code_interpreter_call", "server_tool_use", "tool_search_call", "tool_use", "web_search_call"})
 _LOOKED_AT = frozenset({"url_citation", "web_fetch_result", "web_search_result", "web_search_result_location"})
+_SCHEMAS = frozenset({"input_schema", "output_schema", "parameters", "schema"})  # of tools and forms, with examples
 _BROWSER, _OF_BROWSER = "browser_state", ("tabs", "state_changes")
 _MOST = 1_000  # addresses that are looked at: what is beyond counts as inner
 _INNER_NAMES = re.compile(r"[^.]+|.*\.(?:local|localhost|internal|intranet|lan|corp|home|arpa|test|invalid)")
@@ -84,10 +85,15 @@ def _collect(conversation: list[Any], found: list[str]) -> None:
             if type(value) is dict or type(value) is list:
                 if name in _MEMBERS and type(value) is dict:
                     waiting.append({**value, "type": ""})
-                elif (name not in _OF_BROWSER or kind != _BROWSER) and (name != kind or kind not in _LOOKED_AT):
+                elif name not in _SCHEMAS and not _is_over(name, kind):
                     waiting.append(value)
             elif name in _MEMBERS and type(value) is str and value[:5].lower() != "data:" and kind not in _LOOKED_AT:
                 found.append(value)
+
+
+def _is_over(name: str, kind: str) -> bool:
+    """Tell whether a member of an object of some type holds what was looked at before."""
+    return (kind == _BROWSER and name in _OF_BROWSER) or (name == kind and kind in _LOOKED_AT)
 
 
 def _is_public(url: str) -> bool:

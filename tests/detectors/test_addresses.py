@@ -86,6 +86,8 @@ def said(*parts: Any) -> dict[str, Any]:
 
 BAD = "https://10.0.0.1/"
 DATA = "data:image/png;base64,aaaa"
+SCHEMA = {"type": "object", "properties": {"url": {"type": "string"}}, "examples": [{"url": BAD}]}
+FETCH = {"type": "function", "name": "fetch", "parameters": SCHEMA}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,7 @@ DATA = "data:image/png;base64,aaaa"
         ({"input": [{"type": "function_call_output", "output": [{"type": "input_image", "image_url": BAD}]}]}, 1, 1),
         ({"prompt": {"id": "p", "variables": {"a": {"type": "input_file", "file_url": BAD}, "url": BAD}}}, 1, 1),
         ({"tools": [{"type": "image_generation", "input_image_mask": {"image_url": BAD}}]}, 1, 1),
+        ({"input": [{"type": "additional_tools", "tools": [{"input_image_mask": {"image_url": BAD}}]}]}, 1, 1),
         ({"input": BAD, "messages": BAD}, 0, 0),
         (said({"type": "image_url", "image_url": {"url": BAD, "type": "url_citation"}}), 1, 1),
         (said({"type": "image_url", "image_url": {"type": "tool_use", "url": BAD}}), 1, 1),
@@ -131,6 +134,9 @@ def test_addresses_are_found_wherever_parts_stand(body: dict[str, Any], urls: in
         said({"type": "tool_result", "content": [{"type": "browser_state", "tabs": [{"tab_id": "1", "url": BAD}]}]}),
         said({"type": "tool_result", "content": [{"type": "browser_state", "tabs": [], "state_changes": [
             {"type": "download_completed", "download_id": "1", "url": BAD}]}]}),
+        {"input": [{"type": "additional_tools", "role": "developer", "tools": [FETCH]}]},
+        {"input": [{"type": "tool_search_output", "tools": [{"type": "namespace", "name": "n", "tools": [FETCH]}]}]},
+        {"input": [{"type": "configuration_update", "text": {"format": {"type": "json_schema", "schema": SCHEMA}}}]},
         {"input": [{"type": "code_interpreter_call", "id": "c", "outputs": [{"type": "image", "url": BAD}]}]},
         {"input": [{"type": "web_search_call", "id": "w", "action": {"type": "open_page", "url": BAD}}]},
         {"input": [{"role": "assistant", "content": [
