@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_CONFIGS = ("output_config", "text")  # members of a request that hold the form of the answer
 _UPDATE = "configuration_update"  # an item of a conversation that has such members too
 _ASIDE = ("additional_tools", "compaction_trigger", _UPDATE)  # items that nobody says
 _JSON = frozenset({"json", "json_object", "json_schema"})
@@ -14,13 +13,16 @@ _FORMS = _JSON | {"ebnf", "grammar", "lark", "python", "regex", "structural_tag"
 
 
 def is_structured(body: Mapping[str, Any]) -> bool:
-    """Tell whether a form is asked for, such as JSON or a grammar: to change a word of that would be to break it."""
-    return not _FORMS.isdisjoint(_kinds(body))
+    """Tell whether a form is asked for, such as JSON or a grammar: to change a word of that would be to break it.
+
+    Of those that a conversation asks for on its way each holds until the next.
+    """
+    return not _FORMS.isdisjoint(_kinds([*_others(body), *_texts(body)[-1:]]))
 
 
 def is_json(body: Mapping[str, Any]) -> bool:
     """Tell whether JSON is asked for, and nowhere some other form, which may have anything in it."""
-    kinds = _kinds(body)
+    kinds = _kinds([*_others(body), *_texts(body)])
     return bool(kinds) and _JSON.issuperset(kinds)
 
 
@@ -48,8 +50,17 @@ def _is_said(item: object) -> bool:
     return not isinstance(item, dict) or item.get("type") not in _ASIDE
 
 
-def _kinds(body: Mapping[str, Any]) -> list[str]:
+def _texts(body: Mapping[str, Any]) -> list[Any]:
+    """Return the forms of texts that are asked for, in a request itself and then on the way of its conversation."""
+    texts = [each.get("text") for each in configured(body)]
+    return [text["format"] for text in texts if isinstance(text, dict) and text.get("format") is not None]
+
+
+def _others(body: Mapping[str, Any]) -> list[Any]:
+    config = body.get("output_config")
     formats = [body.get("response_format"), body.get("output_format")]
-    configs = [each.get(name) for each in configured(body) for name in _CONFIGS]
-    formats += [config.get("format") for config in configs if isinstance(config, dict)]
-    return [kind for form in formats if isinstance(form, dict) and isinstance(kind := form.get("type"), str)]
+    return [*formats, config.get("format")] if isinstance(config, dict) else formats
+
+
+def _kinds(forms: list[Any]) -> list[str]:
+    return [kind for form in forms if isinstance(form, dict) and isinstance(kind := form.get("type"), str)]

@@ -251,6 +251,14 @@ async def test_what_goes_on_within_something_open_is_left_alone(words: str, *, m
 
 
 JSON = {"format": {"type": "json_schema", "name": "n", "schema": {}}}
+PLAIN = {"format": {"type": "text"}}
+
+
+def updated(*texts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a conversation that asks for these forms on its way, one after the other."""
+    return [*HI, *({"type": "configuration_update", "text": text} for text in texts)]
+
+
 FORMS: list[tuple[Call, bool]] = [
     (response(input=[*HI, {"role": "assistant", "content": '{"text": "'}]), True),
     (response(input=[*HI, {"role": "assistant", "content": '{"text": "'}, {"type": "compaction_trigger"}]), True),
@@ -258,6 +266,9 @@ FORMS: list[tuple[Call, bool]] = [
     (chat(response_format={"type": "grammar", "grammar": "root ::= [a-z ]+"}), True),  # and Fireworks
     (response(text=JSON), True),
     (response(input=[*HI, {"type": "configuration_update", "text": JSON}]), True),
+    (response(input=updated(PLAIN, JSON)), True),
+    (response(input=updated(PLAIN), text=JSON), False),
+    (response(input=updated(JSON, PLAIN, {"format": None})), False),
     (chat(response_format={"type": "text"}), False),
     (chat(response_format={"type": "prose"}), False),  # what nobody knows is refused upstream, or means nothing there
     (chat(response_format={"type": ["json_object"]}), False),
