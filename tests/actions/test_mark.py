@@ -251,6 +251,7 @@ async def test_what_goes_on_within_something_open_is_left_alone(words: str, *, m
 
 
 JSON = {"format": {"type": "json_schema", "name": "n", "schema": {}}}
+ASIDE: dict[str, Any] = {"role": "developer", "tools": []}
 PLAIN = {"format": {"type": "text"}}
 
 
@@ -261,7 +262,10 @@ def updated(*texts: dict[str, Any]) -> list[dict[str, Any]]:
 
 FORMS: list[tuple[Call, bool]] = [
     (response(input=[*HI, {"role": "assistant", "content": '{"text": "'}]), True),
-    (response(input=[*HI, {"role": "assistant", "content": '{"text": "'}, {"type": "compaction_trigger"}]), True),
+    *[
+        (response(input=[*HI, {"role": "assistant", "content": '{"text": "'}, {**ASIDE, "type": kind}]), True)
+        for kind in ("additional_tools", "compaction_trigger", "configuration_update")
+    ],
     (chat(response_format={"type": "regex", "pattern": "It is .*"}), True),  # as Together has it
     (chat(response_format={"type": "grammar", "grammar": "root ::= [a-z ]+"}), True),  # and Fireworks
     (response(text=JSON), True),

@@ -110,12 +110,12 @@ def test_what_was_thought_is_told_of_the_tokens_written(count: Any, known_as: in
     ],
 )
 def test_what_it_took_to_make_a_conversation_shorter_is_charged_too(iterations: Any, added: tuple[int, int]) -> None:
-    used = {"output_tokens": 9, "iterations": iterations}
+    used = {"output_tokens": 9, "iterations": iterations, "output_tokens_details": {"thinking_tokens": 6}}
     _, progress = decode(DIALECT, CALL, [event(_START) + event({**_END, "usage": used})], streamed=True)
-    assert progress.usage == Usage(17 + added[0], 9 + added[1])
+    assert progress.usage == Usage(17 + added[0], 9 + added[1], 6)
     whole = {**_MESSAGE, "usage": {"input_tokens": 17, **used}}
     _, progress = decode(DIALECT, CALL, [json.dumps(whole).encode()], streamed=False)
-    assert progress.usage == Usage(17 + added[0], 9 + added[1])
+    assert progress.usage == Usage(17 + added[0], 9 + added[1], 6)
 
 
 @pytest.mark.parametrize("count", [-1, 1.5, "5", True, None, 10**9 + 1, [], {}])

@@ -32,6 +32,7 @@ from proxy.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from proxy.keyed.issued_ids import StateRefused
 from tests.rig.speech import BY_PATH
 
 _ALL = pytest.mark.parametrize("dialect", dialects().values(), ids=dialects().keys())
@@ -118,6 +119,8 @@ def test_a_thread_is_refused_in_the_word_by_which_clients_go_on_without() -> Non
     document = json.loads(AnthropicMessages().error(refused.value, "exchange-1"))
     details = ThreadUnsupportedRequestErrorDetails.model_validate(document["error"]["details"], strict=True)
     assert (refused.value.status, details.error_code) == (400, "thread_unsupported_request")
+    for other in (StateRefused("skills"), BadRequest("`thread` is none.", param="thread")):
+        assert "details" not in json.loads(AnthropicMessages().error(other, "exchange-1"))["error"]
 
 
 @pytest.mark.parametrize("kind", _ERRORS)

@@ -163,6 +163,10 @@ _REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"tools": [{"type": "shell", "environment": {"skills": [{**BUNDLED, "source": {"file_id": "f"}}]}}]},
         "tools[0].environment.skills",
     ),
+    "skills of an unknown kind": (
+        {"tools": [{"type": "shell", "environment": {"skills": [{**BUNDLED, "type": "custom"}]}}]},
+        "tools[0].environment.skills",
+    ),
     "options without a stream": ({"stream_options": {}}, "stream_options"),
     "unknown options": ({"stream": True, "stream_options": {"include_usage": True}}, "stream_options"),
     "a prompt without an id": ({"prompt": {"version": "1"}}, "prompt"),
