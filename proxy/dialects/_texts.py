@@ -19,17 +19,17 @@ _LABELS = names(
 )
 _MAX_LABEL_CHARS = 64
 # Encoded bytes and seals, unless the object says that it is plain text, or the bytes of a file are such.
-_OPAQUE = names(
-    "data encrypted_content encrypted_index encrypted_stdout file_data fingerprint signature thought_signature"
-)
-# Members that hold a picture or a sound, as an address or in base64, where the object is of one of these types.
-_MEDIA = {
+_OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature thought_signature")
+# Members that hold a picture or a sound, as an address or in base64, or a seal, where the object is of one of these
+# types.
+_TYPED = {
     "audio_url": ("audio_url",),
     "document_url": ("document_url",),
     "image_url": ("computer_screenshot", "image_url", "input_image"),
     "video_url": ("video_url",),
     "input_audio": ("input_audio",),
     "result": ("image_generation_call",),
+    "fingerprint": ("program",),
 }
 # Members that may hold their address, or the data, in an object of their own.
 _ADDRESSED = names("audio_url document_url image_url video_url")
@@ -148,8 +148,8 @@ def _hidden(name: str, value: str, kind: object, within: str) -> bool:
         return len(value) <= _MAX_LABEL_CHARS and value.isascii() and " " not in value
     if name == "url":  # of an image or a document; other addresses are shown to the model as text
         return kind == "url" or within in _ADDRESSED or (kind == "image" and value.startswith("data:image/"))
-    if name in _MEDIA:
-        return kind in _MEDIA[name] or within == "input_image_mask"
+    if name in _TYPED:
+        return kind in _TYPED[name] or within == "input_image_mask"
     return name in _OPAQUE and kind != "text"
 
 

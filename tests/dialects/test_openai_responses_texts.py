@@ -63,6 +63,7 @@ REQUEST: dict[str, Any] = {
         {"type": "shell", "environment": {"type": "container_auto", "skills": [
             {"type": "inline", "name": "§44", "description": "§45",
              "source": {"type": "base64", "media_type": "application/zip", "data": "x-data"}}]}},
+        {"type": "function", "name": "§46", "fingerprint": "§47"},
         {"type": "custom", "name": "§23", "format": {"type": "grammar", "syntax": "lark", "definition": "§24"}},
     ],
     "text": {"format": {"type": "json_schema", "name": "§25", "schema": {"description": "§26"}}, "verbosity": "§27"},
@@ -77,7 +78,7 @@ def texts_of(request: dict[str, Any]) -> list[Any]:
 def test_every_string_that_a_model_would_see_is_found_and_no_other() -> None:
     found = [text.text for text in texts_of(REQUEST)]
     assert sorted(text for text in found if text[0] == "§") == sorted(
-        [f"§{number}" for number in range(1, 46)] + ['§{"a": "b"}']
+        [f"§{number}" for number in range(1, 48)] + ['§{"a": "b"}']
     )
     assert not [text for text in found if text.startswith("x-") or "x-data" in text]
 
