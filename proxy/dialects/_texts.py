@@ -33,8 +33,8 @@ _TYPED = {
 }
 # Members that may hold their address, or the data, in an object of their own.
 _ADDRESSED = names("audio_url document_url image_url video_url")
-# Members whose value is a document of the client's own making: a schema, or the arguments of a call.
-FREE = names("arguments input input_examples input_schema output_schema parameters schema")
+# Members whose value is a document of the client's own making: a schema, or the arguments or environment of a call.
+FREE = names("arguments env input input_examples input_schema output_schema parameters schema")
 # Words of JSON Schema: as names they say nothing, as values they are types.
 _WORDS = names(
     "$defs $id $ref $schema additionalProperties allOf anyOf array boolean const default definitions description enum "

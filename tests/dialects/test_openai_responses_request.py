@@ -67,6 +67,11 @@ _TAKEN: dict[str, dict[str, Any]] = {
             {"id": "msg_2"},
         ]
     },
+    "an environment with names of state": {
+        "input": [
+            {"type": "local_shell_call", "call_id": "c", "action": {"command": ["ls"], "env": {"container": "a", "thread": "b"}}}
+        ]
+    },
     "what changes a conversation on its way": {
         "input": [
             HI,

@@ -48,6 +48,8 @@ REQUEST: dict[str, Any] = {
         {"type": "additional_tools", "id": "x-at", "role": "developer",
          "tools": [{"type": "function", "name": "§41", "description": "§42"}]},
         {"type": "configuration_update", "text": {"format": {"type": "json_schema", "schema": {"description": "§43"}}}},
+        {"type": "local_shell_call", "id": "x-ls", "call_id": "x-c", "status": "x-done",
+         "action": {"type": "exec", "command": ["§48"], "env": {"§49": "§50", "data": "§51", "id": "§52"}}},
         {"type": "shell_call_output", "call_id": "x-c", "output": [{"stdout": "§15", "stderr": "§16"}]},
         {"type": "computer_call_output", "call_id": "x-c",
          "output": {"type": "computer_screenshot", "image_url": "x-data"}},
@@ -78,7 +80,7 @@ def texts_of(request: dict[str, Any]) -> list[Any]:
 def test_every_string_that_a_model_would_see_is_found_and_no_other() -> None:
     found = [text.text for text in texts_of(REQUEST)]
     assert sorted(text for text in found if text[0] == "§") == sorted(
-        [f"§{number}" for number in range(1, 48)] + ['§{"a": "b"}']
+        [f"§{number}" for number in range(1, 53)] + ['§{"a": "b"}']
     )
     assert not [text for text in found if text.startswith("x-") or "x-data" in text]
 
