@@ -84,7 +84,8 @@ def _limit_reached(denial: Denial, exchange_id: str, links: Mapping[str, str]) -
     never = refusal.retry_after < 0
     retry_after = None if never else max(1, math.ceil(refusal.retry_after))
     retryable = not never and limit.window_ms <= _RETRYABLE_MS
-    message = client.message.format(
+    words = client.message if limit.window_ms else client.message.replace(" per {window}", "")
+    message = words.format(
         measure=limit.measure.replace("_", " "),
         window=window_text(limit.window_ms),
         retry_after="a smaller request" if retry_after is None else f"{retry_after} s",

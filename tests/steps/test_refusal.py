@@ -69,6 +69,7 @@ def test_whom_a_quota_refuses_learns_whether_and_when_to_come_back(
 def test_a_quotas_words_are_the_packs() -> None:
     assert told(denied(denial())).message == "output tokens per 1h: 9 s, ex_1, https://appeal.example"
     assert "a smaller request" in told(denied(denial(retry_after=-1.0))).message
+    assert told(denied(denial(0))).message == "concurrency: 9 s, ex_1, https://appeal.example"
 
 
 def test_a_rungs_words_are_the_packs_or_else_the_actions() -> None:
