@@ -13,5 +13,6 @@ def offered_by(settings: Settings) -> Offered:
     return Offered(
         models=frozenset(MODELS if settings.uses_stand_in else settings.models),
         priced=any(model.input_picodollars or model.output_picodollars for model in settings.models.values()),
+        dated=any(model.released is not None for model in settings.models.values()),
         links=frozenset(name for name, url in links.items() if url),
     )

@@ -13,21 +13,25 @@ from proxy.actions.reroute import Reroute
 from proxy.actions.withhold import Withhold
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, Severity, nearest, quoted
+from proxy.rules.conditions.condition import Condition, fields_of
 from proxy.rules.conditions.operands import OF_PARTS
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Measure, Mode
 
 _MODEL = "request.model"
+_OF_RELEASES = frozenset({"request.model_age_days", "account.new_model_day"})
 
 
 class Offered(NamedTuple):
     """What settings have that a pack may name.
 
-    `models` are those that they list, `priced` says whether any has a price, `links` are the variables that have one.
+    `models` are those that they list, `priced` says whether any has a price, `dated` whether any was released at a
+    date, `links` are the variables that have one.
     """
 
     models: frozenset[str]
     priced: bool = True
+    dated: bool = True
     links: frozenset[str] = frozenset()
 
 
@@ -55,6 +59,10 @@ def find_unmet(document: Document, pack: Pack, offered: Offered) -> Iterator[Pro
         if costs and not offered.priced and quota.mode is not Mode.OFF:
             message = f"no model of the settings has a price: the quota {quota.id} counts nothing"
             yield document.problem(("quotas", number, "limits"), message, severity=Severity.WARNING)
+    for path, condition in _conditions(pack):
+        for name in sorted(_OF_RELEASES & {*fields_of(condition)}) if not offered.dated else ():
+            message = f"no model of the settings says when it was released: {name} is the same for all"
+            yield document.problem(path, message, severity=Severity.WARNING)
     for path, message in _messages(document):
         for name in ("docs_url", "appeal_url"):
             if name not in offered.links and _is_within_a_sentence(name, message):
@@ -79,6 +87,12 @@ def _compared_models(document: Document) -> Iterator[tuple[Steps, str]]:
         for path, value in document.items(("lists", name)):
             if isinstance(value, str):
                 yield path, value
+
+
+def _conditions(pack: Pack) -> Iterator[tuple[Steps, Condition]]:
+    yield from ((("signals", signal.name), signal.where) for signal in pack.signals)
+    yield from ((("rules", number), rule.when) for number, rule in enumerate(pack.rules))
+    yield from ((("exemptions", number), exemption.match) for number, exemption in enumerate(pack.exemptions))
 
 
 def _messages(document: Document) -> Iterator[tuple[Steps, str]]:

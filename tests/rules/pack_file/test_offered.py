@@ -42,3 +42,18 @@ def test_a_link_that_may_be_empty_stands_beside_a_sentence(message: str, *, warn
     for links, found in ((frozenset(), warned), (frozenset({"appeal_url"}), False)):
         _, problems = check_pack(json.dumps(pack).encode(), "a.yaml", offered=Offered(frozenset(), links=links))
         assert bool(problems) == found, problems
+
+
+@pytest.mark.parametrize("condition", ["when: {request.model_age_days: {lt: 7}}", "when_cel: account.new_model_day"])
+def test_without_a_date_of_release_no_model_is_new(condition: str) -> None:
+    pack = f"""
+apiVersion: stillgate/v1
+kind: PolicyPack
+metadata: {{name: a, version: 1.0.0, owner: b}}
+rules:
+  - {{id: new, {condition}, flag: {{name: f, on: account, score: 40, ttl: 1d}}, reason: x}}
+ladder: [{{rung: low, score: 40}}]
+"""
+    _, problems = check_pack(pack.encode(), "a.yaml", offered=Offered(frozenset(), dated=False))
+    assert [(one.line, "says when it was released" in one.message) for one in problems] == [(6, True)]
+    assert check_pack(pack.encode(), "a.yaml", offered=Offered(frozenset()))[1] == []
