@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from proxy.actions.reroute import Reroute
 from proxy.actions.withhold import Withhold
 from proxy.documents.document import Document, Steps
-from proxy.documents.problem import Problem, Severity, nearest, quoted
+from proxy.documents.problem import MAX_PROBLEMS, Problem, Severity, nearest, quoted
 from proxy.rules.conditions.condition import Condition, fields_of
 from proxy.rules.conditions.operands import OF_PARTS
 from proxy.rules.pack.pack import Pack
@@ -49,11 +50,12 @@ def find_unlisted(document: Document, offered: Offered) -> Iterator[Problem]:
 
 def find_unmet(document: Document, pack: Pack, offered: Offered) -> Iterator[Problem]:
     """Yield warnings of what means nothing with these settings."""
-    for path, model in _compared_models(document):
-        if model and model not in offered.models:  # it is empty before the body is read
-            message = f"the settings list no model {quoted(model)}: no request that is judged names it"
-            suggestion = nearest(model, offered.models)
-            yield document.problem(path, message, suggestion=suggestion, severity=Severity.WARNING)
+    known = {"", *offered.models}  # empty before the body is read
+    unknown = ((path, model) for path, model in _compared_models(document) if model not in known)
+    for path, model in islice(unknown, MAX_PROBLEMS):  # it takes a while to look for what was meant
+        message = f"the settings list no model {quoted(model)}: no request that is judged names it"
+        suggestion = nearest(model, offered.models)
+        yield document.problem(path, message, suggestion=suggestion, severity=Severity.WARNING)
     for number, quota in enumerate(pack.quotas):
         costs = {limit.measure for limit in quota.limits} == {Measure.COST_USD}
         if costs and not offered.priced and quota.mode is not Mode.OFF:
@@ -74,8 +76,7 @@ def _compared_models(document: Document) -> Iterator[tuple[Steps, str]]:
     """Yield the whole names of models that conditions compare with, those of named lists where these are written."""
     lists: set[str] = set()
     for path in document.marks:
-        value = document.get(path)
-        if _MODEL not in path or not isinstance(value, str):
+        if _MODEL not in path or not isinstance(value := document.get(path), str):
             continue
         operator = path[path.index(_MODEL) + 1 :][:1]
         named = value.removeprefix("$")
