@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,9 +59,14 @@ class Links:
         """The kinds seen, addresses first."""
         return tuple(self._kinds.known[1:])
 
+    def named(self, token: int) -> tuple[str, str]:
+        """Return the kind of a token, and its value."""
+        kind, _, value = self._tokens.known[token].partition("\0")
+        return kind, value
+
     def value(self, token: int) -> str:
         """Return the value of a token."""
-        return self._tokens.known[token].partition("\0")[2]
+        return self.named(token)[1]
 
     def see(self, events: Sequence[Event], accounts: Numbers) -> None:
         """Note what exchanges came with; `accounts` are the numbers of theirs."""
@@ -86,12 +91,10 @@ class Links:
         chosen = self.pairs["kind"] == (self._kinds.find(kind) or -1)
         return self.pairs["token"][chosen], self.pairs["account"][chosen]
 
-    def held_by(self, accounts: NDArray[np.bool_]) -> Iterator[tuple[str, Numbers, Numbers]]:
-        """Yield each kind with its pairs of these accounts, which are told by number, as tokens and accounts."""
+    def held_by(self, accounts: NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
+        """Return the pairs of these accounts, which are told by number, as tokens and accounts."""
         rows = self._by_account.rows_of(self.pairs["account"], accounts)
-        tokens, owners, kinds = (self.pairs[name][rows] for name in ("token", "account", "kind"))
-        for number, kind in enumerate(self.kinds, 1):
-            yield kind, tokens[kinds == number], owners[kinds == number]
+        return self.pairs["token"][rows], self.pairs["account"][rows]
 
     def keep(self, accounts: Numbers) -> None:
         """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those.

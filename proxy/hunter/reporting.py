@@ -37,7 +37,9 @@ _LASTED = 0.5
 _HOURS = 24
 _DAY_S = 86_400.0
 _WINDOW_MOST_S = 31 * _DAY_S  # that a pack may have: what seems to have begun longer before was told by a wrong clock
-_SHARED_MOST = 20_000  # values of a kind, of those that members share: gateways hold 200,000 of all campaigns
+# Of what members share, that which most of them have: gateways hold 200,000 of all campaigns, and let whole ones go
+# where it is more.
+_SHARED_MOST = 20_000
 _TELLING = 0.5  # nats from which on a tie is worth a sentence
 
 
@@ -234,19 +236,19 @@ def _shares(case: Case) -> Floats:
 def _reach(case: Case, links: Links, spared: frozenset[str], before: Finding | None) -> Reach:
     opened = case.column("opened")
     opened = opened[opened > 0]
-    shared: dict[str, frozenset[str]] = {}
     members = np.zeros(len(case.accounts), np.bool_)
     members[case.members] = True
-    for kind, tokens, owners in links.held_by(members):
-        values, holders = tenants_of(tokens, case.accounts.rows["tenant"][owners])
-        values = values[np.argsort(-holders, kind="stable")][: min(_SHARED_MOST, np.count_nonzero(holders > 1))]
-        if kind == PREFIX or len(values):
-            shared[name_of(kind)] = frozenset(map(links.value, values.tolist()))
+    tokens, owners = links.held_by(members)
+    values, holders = tenants_of(tokens, case.accounts.rows["tenant"][owners])
+    values = values[np.argsort(-holders, kind="stable")][: min(_SHARED_MOST, np.count_nonzero(holders > 1))]
+    shared: dict[str, set[str]] = {PREFIX: set()}
+    for kind, value in map(links.named, values.tolist()):
+        shared.setdefault(name_of(kind), set()).add(value)
     low, high = (float(opened.min()), float(opened.max())) if len(opened) else (0.0, 0.0)
     began = case.began
     if before is not None:  # its first exchanges may be older than the window by now
         began = max(min(began, before.reach.began), before.found_at - _WINDOW_MOST_S)
-    return Reach(low, high, began, shared, spared)
+    return Reach(low, high, began, {kind: frozenset(names) for kind, names in shared.items()}, spared)
 
 
 @lru_cache(1024)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from proxy.hunter import reporting
 from proxy.hunter.event import Event
 from proxy.hunter.finding import Finding
 from proxy.hunter.finding_rows import head_row, piece_rows, read_head, read_piece, with_members
@@ -92,6 +93,21 @@ def test_an_attribute_may_be_called_as_something_else_is(attribute: str) -> None
     called = kind if attribute.startswith("peer") else attribute  # packs mean addresses by these
     assert named.reach.shared[called] == plain.reach.shared["payment"]
     assert named.reach.shared["peer"] == plain.reach.shared["peer"]
+
+
+def test_of_all_that_members_share_so_much_is_told_what_most_of_them_have_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert {kind: len(names) for kind, names in _found().reach.shared.items()} == {
+        "peer_prefix": 1,
+        "payment": 6,
+        "peer": 8,
+    }
+    monkeypatch.setattr(reporting, "_SHARED_MOST", 7)
+    assert _found().reach.shared == {
+        "peer_prefix": {"rented"},
+        "payment": {f"card-{number}" for number in range(6)},
+    }
 
 
 def test_links_come_back_from_the_store_and_members_of_before_have_none() -> None:
