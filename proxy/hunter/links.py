@@ -96,6 +96,13 @@ class Links:
         rows = self._by_account.rows_of(self.pairs["account"], accounts)
         return self.pairs["token"][rows], self.pairs["account"][rows]
 
+    def holding(self, tokens: NDArray[np.int64]) -> tuple[Numbers, Numbers]:
+        """Return the pairs of these tokens, as tokens and accounts."""
+        wanted = np.zeros(len(self._tokens.known), np.bool_)
+        wanted[tokens] = True
+        rows = np.flatnonzero(wanted[self.pairs["token"]])
+        return self.pairs["token"][rows], self.pairs["account"][rows]
+
     def keep(self, accounts: Numbers) -> None:
         """Forget accounts that are gone; `accounts` has the new number of every account, -1 for those.
 

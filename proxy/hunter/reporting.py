@@ -233,16 +233,34 @@ def _shares(case: Case) -> Floats:
     return shares
 
 
+def _theirs(case: Case, links: Links, spared: frozenset[str]) -> list[int]:
+    """Return the tokens that members share, what most of them have first, of so many at most.
+
+    What more strangers have than members do, such as a network of mobile phones, is nobody's pool: by it new customers
+    would be reached. Who sends the text and is not spared may be a member that is not known yet, and is no stranger.
+    """
+    tenants, members = case.accounts.rows["tenant"], np.zeros(len(case.accounts), np.bool_)
+    members[case.members] = True
+    others = ~members
+    others[case.users] = False
+    others |= case.accounts.among(spared)
+    tokens, owners = links.held_by(members)
+    values, holders = tenants_of(tokens, tenants[owners])
+    values, holders = values[holders > 1], holders[holders > 1]
+    tokens, owners = links.holding(values)
+    strange, strangers = tenants_of(tokens[others[owners]], tenants[owners[others[owners]]])
+    of_strangers = np.zeros(len(values), np.int64)
+    of_strangers[np.searchsorted(values, strange)] = strangers
+    values, holders = values[of_strangers <= holders], holders[of_strangers <= holders]
+    most: list[int] = values[np.argsort(-holders, kind="stable")][:_SHARED_MOST].tolist()
+    return most
+
+
 def _reach(case: Case, links: Links, spared: frozenset[str], before: Finding | None) -> Reach:
     opened = case.column("opened")
     opened = opened[opened > 0]
-    members = np.zeros(len(case.accounts), np.bool_)
-    members[case.members] = True
-    tokens, owners = links.held_by(members)
-    values, holders = tenants_of(tokens, case.accounts.rows["tenant"][owners])
-    values = values[np.argsort(-holders, kind="stable")][: min(_SHARED_MOST, np.count_nonzero(holders > 1))]
     shared: dict[str, set[str]] = {PREFIX: set()}
-    for kind, value in map(links.named, values.tolist()):
+    for kind, value in map(links.named, _theirs(case, links, spared)):
         shared.setdefault(name_of(kind), set()).add(value)
     low, high = (float(opened.min()), float(opened.max())) if len(opened) else (0.0, 0.0)
     began = case.began

@@ -110,6 +110,17 @@ def test_of_all_that_members_share_so_much_is_told_what_most_of_them_have_first(
     }
 
 
+@pytest.mark.parametrize(("strangers", "told"), [(24, True), (25, False)])
+def test_what_more_strangers_have_than_members_is_no_pool_of_theirs(strangers: int, *, told: bool) -> None:
+    hunt = Hunt([Terms("extraction", 10, 8, 7 * DAY_S, 0.95)])
+    phones = {f"h-{number}" for number in range(strangers)}
+    hunt.see([each._replace(prefix="rented") if each.account in phones else each for each in _ordinary()])
+    hunt.see([*_campaign()])
+    (finding,) = hunt.judge(NOW)
+    assert (finding.reach.shared["peer_prefix"] == {"rented"}) is told
+    assert len(finding.reach.shared["peer"]) == 8
+
+
 def test_links_come_back_from_the_store_and_members_of_before_have_none() -> None:
     finding = _found()
     pieces = piece_rows(finding, 1)
