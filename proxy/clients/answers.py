@@ -159,4 +159,5 @@ async def _write(connection: RequestHandler, data: bytes) -> None:
         raise ConnectionResetError("the client has left")
     transport.write(data)
     if connection.writing_paused:
+        connection.held_bytes += len(data)  # type: ignore[attr-defined]  # it is our own
         await connection._drain_helper()  # noqa: SLF001 - aiohttp's only way to wait for its write buffer

@@ -115,7 +115,7 @@ class Connection(Framed):
         self.body_deadline: float | None = None  # when the body that is being read must be complete
         self.stalled_since: float | None = None  # since when the client takes nothing of what was written
         self.unsent = 0  # how much of that there was when it was looked at last
-        self.held_bytes = 0  # of an answer that the client does not take at once; all of it is kept to its end
+        self.held_bytes = 0  # of what the client does not take at once; all of it is kept until the kernel has its end
         self.held_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -157,7 +157,6 @@ class Connection(Framed):
         """Start the write-stall deadline."""
         super().pause_writing()
         self.stalled_since = self.held_since = self._loop.time()
-        self.held_bytes = 0 if self.wire is None else self.wire.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """Stop the write-stall deadline."""

@@ -165,6 +165,22 @@ async def test_answers_that_nobody_takes_do_not_fill_memory(monkeypatch: pytest.
         assert not any(each.held_bytes for each in listener._open)
 
 
+@on_uvloop
+async def test_of_an_answer_that_waits_all_counts_whatever_the_kernel_took() -> None:
+    """It is kept to its end: hundreds of which a tenth was left would take ten times what they counted for."""
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        return said(request, bytes(15_000_000))
+
+    async with listening(handler, PATIENT) as (listener, port, _), await RawClient.connect(port) as client:
+        await client.send(get("/"))
+        await until(lambda: any(each.held_bytes for each in listener._open))
+        (connection,) = listener._open
+        assert connection.wire is not None
+        assert connection.wire.get_write_buffer_size() < 15_000_000 < connection.held_bytes
+        await client.response()
+
+
 WRITER = AnswerWriter(SystemClock())
 
 
