@@ -47,6 +47,15 @@ def load(data: bytes, *, exact: bool = False) -> dict[str, Any] | None:
     return document if type(document) is dict else None
 
 
+def is_json(data: bytes) -> bool:
+    """Tell whether these bytes are JSON as `load` reads it."""
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return bool(_MAYBE_HALF.search(data)) and _load_halves(data) is not None
+    return True
+
+
 def dump(document: dict[str, Any], like: bytes = b"") -> bytes:
     """Return the document as JSON: compact, or in the manner of `like`. Raises UpstreamFailed if nested too deep."""
     manner = _manner(like)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from proxy.dialects._answers import DocumentDecoder, error_type, note_model, tokens
 from proxy.dialects._wordless import WordlessWire
@@ -24,6 +24,8 @@ _USAGE = re.compile(rb'"usage"\s*:\s*')
 
 class EmbeddingsDecoder(DocumentDecoder):
     """Decodes a list of embeddings; with `every`, all of it is read, and every number so that it can be written."""
+
+    _PASSES_OVER: ClassVar[bool] = False
 
     def __init__(self, *, every: bool) -> None:
         super().__init__(_observe, _MAX_BYTES, exact=every)

@@ -21,7 +21,7 @@ Gives = Callable[[dict[str, Any]], Iterable[str]]
 _MAX_KNOWN = 4_096  # an answer has a few items; ids beyond are given without a tag, and are of no use
 # `id`, `item_id` and the like, with a value that has no escapes. The id of a call is its own, also where a server gives
 # the item the same one: an upstream that keeps the call finds its output by that.
-_MEMBER = re.compile(rb'(?<!call_)(?<!caller_)id"\s*:\s*"([^"\\]{1,%d})"' % MAX_ID_CHARS)
+_MEMBER = re.compile(rb'id"(?<!call_id")(?<!caller_id")\s*:\s*"([^"\\]{1,%d})"' % MAX_ID_CHARS)
 
 
 class TaggedDecoder:

@@ -1,0 +1,218 @@
+"""Promises about large documents: they are read piece by piece while they come, as one that is read at once."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.dialects import _answers, _passed_over
+from proxy.dialects._answer_json import is_json, load
+from proxy.dialects._passed_over import PassedOver
+from proxy.dialects.base import ChunkDecoder
+from proxy.dialects.openai_chat import OpenAIChat
+from proxy.dialects.openai_completions import OpenAICompletions
+from proxy.dialects.openai_responses import OpenAIResponses
+from proxy.errors import UpstreamFailed
+from proxy.exchange import Chunk, Progress, Usage
+from tests.dialects import responses
+from tests.dialects.streams import cut
+
+NAMES = ("logprobs", "top_logprobs", "content", "a", 'say "logprobs":[', "logprobs ", 'x\\"logprobs')
+CHAT = OpenAIChat()
+CALL = CHAT.read(b'{"model":"m","messages":[{"role":"user","content":"hi"}]}')
+
+_text = st.sampled_from(["", "a", '"', "\\", '\\"', "[", "]},{", ',"logprobs":[1,', "é€😀", "\n"]) | st.text(max_size=5)
+_leaf = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+_value = st.recursive(
+    _leaf | _text,
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.sampled_from(NAMES) | _text, inner, max_size=4),
+    max_leaves=30,
+)
+_documents = st.dictionaries(st.sampled_from(NAMES), _value | st.lists(_value, max_size=12), max_size=5)
+_manners = st.sampled_from(
+    [
+        {"separators": (",", ":")},
+        {},
+        {"indent": 2},
+        {"ensure_ascii": False},
+        {"indent": "\t", "separators": (" ,", " : ")},
+    ]
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small() -> Any:
+    """Look at every few bytes, so that documents of some hundred bytes are as large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_answers, "_AT_ONCE_BYTES", 64)
+        patch.setattr(_passed_over, "_PIECE_BYTES", 16)
+        yield
+
+
+def split(document: bytes, seed: int) -> list[bytes]:
+    """Cut a document anywhere, into pieces that are long or short."""
+    places = Random(seed)
+    return cut(document, [places.randrange(1 << 20) for _ in range(seed % 4 * 10)])
+
+
+def without(document: bytes, seed: int) -> bytes:
+    over = PassedOver()
+    for piece in split(document, seed):
+        over.feed(piece)
+    return over.without(document)
+
+
+def bare(node: Any) -> Any:
+    """Return a document without anything that may be passed over."""
+    if isinstance(node, dict):
+        return {name: bare(value) for name, value in node.items() if not name.endswith("logprobs")}
+    return [bare(item) for item in node] if isinstance(node, list) else node
+
+
+def doubled(document: dict[str, Any], **manner: Any) -> bytes:
+    """Return a document in which each member stands twice."""
+    once = json.dumps(document, **manner).strip()
+    return f"{once[:-1]},{once[1:]}".encode() if document else once.encode()
+
+
+@settings(deadline=None)
+@given(_documents, _manners, st.booleans(), st.integers(0, 99))
+def test_nothing_but_log_probabilities_is_passed_over(
+    document: dict[str, Any], manner: dict[str, Any], twice: bool, seed: int
+) -> None:
+    raw = doubled(document, **manner) if twice else json.dumps(document, **manner).encode()
+    assert bare(load(without(raw, seed))) == bare(load(raw))
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    _documents,
+    _manners,
+    st.integers(0, 99),
+    st.lists(
+        st.tuples(st.integers(0, 10_000), st.integers(0, 2), st.sampled_from(list(b'",[]{}:\\ x1\n\xff'))), max_size=2
+    ),
+)
+def test_what_is_no_json_is_none_without_what_is_passed_over(
+    document: dict[str, Any], manner: dict[str, Any], seed: int, faults: list[tuple[int, int, int]]
+) -> None:
+    raw = bytearray(json.dumps({"logprobs": [1, [2], {"a": "b"}], **document}, **manner).encode())
+    for place, removed, byte in faults:
+        at = place % (len(raw) + 1)
+        raw[at : at + removed] = bytes([byte])
+    rest = load(without(bytes(raw), seed))
+    assert bare(rest) == bare(load(bytes(raw)))
+
+
+@pytest.mark.parametrize(
+    "elements", [b"1,", b"1,2,", b",", b",1", b"1,,2", b"1 2,3", b'{"a":},1', b"[1},2", b"01,1", b"1,2\xff"]
+)
+@pytest.mark.parametrize("spaces", [0, 3, 300_000])
+def test_elements_that_are_none_are_no_json(elements: bytes, spaces: int) -> None:
+    raw = b'{"a":"%b","logprobs":{"content":[%b%b]}}' % (b"x" * 99, elements, b" " * spaces)
+    for seed in range(10):
+        assert load(without(raw, seed)) is None
+
+
+def test_what_is_nested_deeper_than_log_probabilities_is_read_whole() -> None:
+    deep = [1, [[[[[[[[["a"]]]]]]]]], 2]
+    raw = json.dumps({"logprobs": [deep, deep], "b": 3}).encode()
+    assert load(without(raw, 0)) == {"logprobs": [deep, deep], "b": 3}
+
+
+def test_half_of_a_surrogate_pair_is_passed_over_with_the_rest() -> None:
+    raw = b'{"logprobs":[%b],"b":3}' % b",".join([rb'{"token":"\ud83d"}'] * 9)
+    assert len(without(raw, 0)) < 60
+    assert load(without(raw, 0)) == {"logprobs": [{"token": "\ud83d"}], "b": 3}
+
+
+def figures(count: int) -> list[dict[str, Any]]:
+    """Return log-probabilities of so many tokens, as OpenAI's API has them."""
+
+    def figure(text: str) -> dict[str, Any]:
+        return {"token": text, "logprob": -1.25, "bytes": list(text.encode())}
+
+    texts = [' "', "}]},{", "]", "é", "logprobs"]
+    return [{**figure(texts[n % 5]), "top_logprobs": [figure(text) for text in texts]} for n in range(count)]
+
+
+def completion(count: int, **more: Any) -> dict[str, Any]:
+    said = {"role": "assistant", "content": "word " * count}
+    choice = {"index": 0, "message": said, "logprobs": {"content": figures(count), "refusal": None}}
+    return {"id": "chatcmpl-1", "model": "m", "choices": [{**choice, "finish_reason": "stop"}], **more}
+
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 40, "total_tokens": 47}
+TEXTS = {"tokens": ["a"] * 40, "token_logprobs": [-1.5] * 40, "top_logprobs": [{"a": -1.5, "[": -2}] * 40}
+OUTPUT = [responses.thought(), responses.said(["word "] * 40, figures=True), responses.called()]
+ECHOED = {"id": "cmpl-1", "model": "m", "choices": [{"index": 0, "text": "a" * 40, "logprobs": TEXTS}], "usage": USAGE}
+
+
+def read(decoder: ChunkDecoder, raw: bytes, seed: int) -> tuple[list[Chunk], Progress]:
+    for piece in split(raw, seed):
+        assert decoder.feed(piece) == []
+    return decoder.finish(), decoder.progress
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("dialect", "body", "document"),
+    [
+        (CHAT, None, completion(40, usage=USAGE)),
+        (CHAT, None, completion(40)),
+        (CHAT, None, completion(40, usage=USAGE, error={"type": "server_error"})),
+        (OpenAICompletions(), b'{"model":"m","prompt":"hi"}', ECHOED),
+        (OpenAICompletions(), b'{"model":"m","prompt":"hi"}', {**ECHOED, "usage": None}),
+        (OpenAIResponses(), b'{"model":"m","input":"hi"}', responses.response(OUTPUT)),
+        (OpenAIResponses(), b'{"model":"m","input":"hi"}', responses.response(OUTPUT, usage=None)),
+    ],
+    ids=["usage", "estimate", "error", "text", "text-estimate", "response", "response-estimate"],
+)
+def test_a_large_answer_is_told_of_as_one_that_is_read_at_once(
+    dialect: Any, body: bytes | None, document: dict[str, Any], seed: int
+) -> None:
+    raw = json.dumps(document).encode()
+    call = CALL if body is None else dialect.read(body)
+    (chunk,), progress = read(dialect.decoder(call, streamed=False), raw, seed)
+    (whole,), known = read(dialect.decoder(call, streamed=False, every=True), raw, seed)
+    assert (chunk.raw, progress) == (raw, known)
+    assert whole.data == document
+    assert bare(chunk.data) == bare(document)
+    assert len(json.dumps(chunk.data)) * 2 < len(raw)
+
+
+def test_an_answer_cut_off_is_no_valid_json() -> None:
+    raw = json.dumps(completion(3)).encode()
+    for end in range(len(raw)):
+        with pytest.raises(UpstreamFailed, match="not valid JSON"):
+            read(CHAT.decoder(CALL, streamed=False), raw[:end], end)
+
+
+def test_no_more_of_a_large_answer_is_read_at_once_than_of_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P7: nothing else runs while JSON is read, which takes half a second for as much."""
+    monkeypatch.setattr(_answers, "_AT_ONCE_BYTES", 131_072)
+    monkeypatch.setattr(_passed_over, "_PIECE_BYTES", 32_768)
+    seen: list[int] = []
+
+    def counted(reads: Any) -> Any:
+        def counting(data: bytes, **how: Any) -> Any:
+            seen.append(len(data))
+            return reads(data, **how)
+
+        return counting
+
+    monkeypatch.setattr(_answers, "load", counted(load))
+    monkeypatch.setattr(_passed_over, "is_json", counted(is_json))
+    raw = json.dumps(completion(20_000, usage=USAGE)).encode()
+    decoder = CHAT.decoder(CALL, streamed=False)
+    for start in range(0, len(raw), 65_536):
+        decoder.feed(raw[start : start + 65_536])
+    (chunk,) = decoder.finish()
+    assert (chunk.raw, decoder.progress.usage) == (raw, Usage(7, 40))
+    assert len(raw) * 0.9 < sum(seen) < len(raw) * 1.1
+    assert max(seen) < 262_144
