@@ -54,7 +54,8 @@ def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
     changed |= _fewer_within(items, max(0, left), set(_names(choice)), wanted)
     if changed and type(choice) is dict:
         kept = [changed.get("tools", body.get("tools")), *_offers(changed.get("input", items)).values()]
-        changed |= _chosen(choice, set(_names(kept)))
+        gone = set(_names([body.get("tools"), *_offers(items).values()])).difference(_names(kept))
+        changed |= _chosen(choice, gone)
     return changed
 
 
@@ -86,11 +87,11 @@ def _fewer_within(items: list[Any], most: int, chosen: set[str], wanted: int | N
     return {"input": fewer} if any(map(is_not, fewer, items)) else {}
 
 
-def _chosen(choice: dict[str, Any], left: set[str]) -> dict[str, Any]:
-    """Return the choice among tools, where it allows some, with those that are left."""
+def _chosen(choice: dict[str, Any], gone: set[str]) -> dict[str, Any]:
+    """Return the choice among tools, where it allows some, without those that are gone."""
     if type(allowed := choice.get("allowed_tools")) is dict:
-        return {"tool_choice": {**choice, "allowed_tools": _only(allowed, left)}}
-    return {"tool_choice": _only(choice, left)} if type(choice.get("tools")) is list else {}
+        return {"tool_choice": {**choice, "allowed_tools": _without(allowed, gone)}}
+    return {"tool_choice": _without(choice, gone)} if type(choice.get("tools")) is list else {}
 
 
 def _references(node: object) -> Iterator[str]:
@@ -122,9 +123,9 @@ def _refers(part: object, gone: Collection[str]) -> bool:
     return type(part) is dict and part.get("type") == _REFERENCE and part.get("tool_name") in gone
 
 
-def _only(allowed: dict[str, Any], left: set[str]) -> dict[str, Any]:
-    """Return what allows some tools, without those that are not there any more."""
-    return {**allowed, "tools": [tool for tool in allowed.get("tools") or () if not left.isdisjoint(_names(tool))]}
+def _without(allowed: dict[str, Any], gone: set[str]) -> dict[str, Any]:
+    """Return what allows some tools, without those that are gone; what is kept upstream may have offered others."""
+    return {**allowed, "tools": [tool for tool in allowed.get("tools") or () if not gone.issuperset(_names(tool))]}
 
 
 def _inner(tool: object) -> list[Any] | None:

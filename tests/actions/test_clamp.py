@@ -190,6 +190,12 @@ async def test_a_temperature_that_is_given_lies_within_the_range(
         ),
         (2, adding([FN_B, FN_C], tools=[FN_A], tool_choice=allowed(FN_B)), {"input": added([FN_B])}),
         (3, adding([FN_B, FN_C], tools=[FN_A], tool_choice=allowed(FN_B, FN_C)), {}),
+        # An earlier turn, which is kept upstream, may have added others.
+        (
+            1,
+            adding([FN_C], tools=[FN_A], tool_choice=allowed(FN_A, FN_B, FN_C), previous_response_id="resp_1"),
+            {"input": added([]), "tool_choice": allowed(FN_A, FN_B)},
+        ),
         (
             3,
             referring([SEARCH, tool("a"), later("b"), later("c"), later("d")], "d", "c"),
