@@ -135,7 +135,8 @@ def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
     """Return the temperature within its range; one that is not given stays the API's own."""
     given, thinking = body.get("temperature"), body.get("thinking")
     asked = [reasoning.get("effort") for each in configured(body) if type(reasoning := each.get("reasoning")) is dict]
-    reasons = any(effort not in (None, "none") for effort in (body.get("reasoning_effort"), *asked))
+    efforts = [effort for effort in asked if effort is not None][-1:]  # each holds until the next
+    reasons = any(effort not in (None, "none") for effort in (body.get("reasoning_effort"), *efforts))
     reasons = reasons or (type(thinking) is dict and thinking.get("type") != "disabled")
     if isinstance(given, bool) or not isinstance(given, int | float) or span.least <= given <= span.most:
         return {}

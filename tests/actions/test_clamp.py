@@ -25,7 +25,11 @@ def tool(name: str) -> dict[str, Any]:
     return {"name": name, "input_schema": {"type": "object"}}
 
 
-UPDATE = {"type": "configuration_update", "reasoning": {"effort": "low"}}
+def effort(name: str | None) -> dict[str, Any]:
+    return {"type": "configuration_update", "reasoning": {"effort": name}}
+
+
+UPDATE = effort("low")
 LATER = {**tool("later"), "defer_loading": True}
 SEARCH = {"type": "tool_search_tool_bm25", "name": "tool_search_tool_bm25"}
 FN_A, FN_B, FN_C = ({"type": "function", "name": name, "parameters": {}} for name in "abc")
@@ -135,6 +139,9 @@ async def test_an_answer_is_chosen_from_no_fewer_than_are_asked_for(
         ({"max": 0.5}, message(temperature=1, **THINKING), {}),
         ({"max": 0.5}, response(temperature=1, reasoning={"effort": "none"}), {"temperature": 0.5}),
         ({"max": 0.5}, response(temperature=1, input=[*HI, UPDATE]), {}),
+        ({"max": 0.5}, response(temperature=1, reasoning={"effort": "none"}, input=[*HI, UPDATE]), {}),
+        ({"max": 0.5}, response(temperature=1, input=[*HI, UPDATE, effort("none")]), {"temperature": 0.5}),
+        ({"max": 0.5}, response(temperature=1, input=[*HI, UPDATE, effort(None)]), {}),
         ({"max": 0.5}, message(temperature=1, thinking={"type": "disabled"}), {"temperature": 0.5}),
     ],
 )
