@@ -14,13 +14,14 @@ from proxy.detectors.base import Detector
 from proxy.detectors.content import Content
 from proxy.detectors.foreign_signature import ForeignSignature
 from proxy.detectors.new_model import NewModel
-from proxy.detectors.request_shape import RequestShape
+from proxy.detectors.request_shape import DIALECT, RequestShape
 from proxy.detectors.request_text import RequestText
 from proxy.errors import ConfigurationError
-from proxy.fields import FieldTable
+from proxy.fields import Field, FieldTable
 from proxy.joining import Group
 from proxy.log import get
 from proxy.patterns.sets import PatternSet, load_pattern_sets
+from proxy.settings.types import dialect_names
 from proxy.store.base import Store
 
 DETECTORS: tuple[type[Detector], ...] = (
@@ -101,6 +102,11 @@ def _pattern_sets(folder: Path | None) -> tuple[PatternSet, ...]:
 
 def _table(detectors: list[type[Detector]] | list[Detector]) -> FieldTable:
     try:
-        return FieldTable(field for detector in detectors for field in detector.fields)
+        return FieldTable(_known(field) for detector in detectors for field in detector.fields)
     except ValueError as error:
         raise ConfigurationError(f"the detectors do not fit together: {error}") from None
+
+
+def _known(field: Field) -> Field:
+    """Return a field with all that is known of it: which dialects there are is said by those that join."""
+    return field._replace(among=dialect_names()) if field.name == DIALECT else field

@@ -10,6 +10,7 @@ from proxy.detectors.reading import filled_in, rich_parts
 from proxy.exchange import Exchange, text_bytes
 from proxy.fields import Field, Value
 
+DIALECT = "request.dialect"
 _LOGPROBS = "message.output_text.logprobs"  # as OpenAI's responses ask for them, among what an answer is to include
 _OFFERS = ("additional_tools", "tool_search_output")  # items of a conversation that have tools in them
 _MAX_KEYS = 1024
@@ -27,7 +28,7 @@ class RequestShape:
 
     fields: ClassVar[tuple[Field, ...]] = (
         Field("request.model", "", "The model asked for, by the name the settings list."),
-        Field("request.dialect", "", "The API's wire format, such as openai.chat."),
+        Field(DIALECT, "", "The API's wire format, such as openai.chat."),
         Field("request.stream", False, "Whether a stream of server-sent events was asked for."),
         Field("request.choices", 1, "How many answers were asked for (`n`)."),
         Field("request.prompts", 1, "How many prompts or texts it has; several in completions and embeddings."),
@@ -66,7 +67,7 @@ class RequestShape:
             items = [item for item in given if type(item) is dict]
         found: dict[str, Value] = {
             "request.model": call.model,
-            "request.dialect": exchange.dialect,
+            DIALECT: exchange.dialect,
             "request.stream": call.stream,
             "request.choices": call.choices,
             "request.max_output_tokens": call.max_output_tokens or 0,
