@@ -94,7 +94,9 @@ class Gateway:
 
     def _accept(self, request: BaseRequest, dialect: Dialect, exchange_id: str, principal: Principal) -> Course:
         now = self._parts.clock.monotonic()
-        peer = getattr(request.protocol, "peer", "")
+        peer, connection = "", request.protocol
+        if isinstance(connection, Connection):
+            peer, connection.tenant = connection.peer, principal.tenant
         exchange = Exchange(
             id=exchange_id,
             dialect=dialect.name,

@@ -87,6 +87,7 @@ class Connection(Framed):
         "peer",
         "place",
         "stalled_since",
+        "tenant",
         "unsent",
         "wire",
     )
@@ -105,6 +106,7 @@ class Connection(Framed):
         self._owner = owner
         self.wire: asyncio.Transport | None = None  # aiohttp lets go of its own as soon as it has asked for the end
         self.peer = self.place = ""
+        self.tenant = ""  # who was answered last, as far as that is known
         self._head_bytes = 0  # of the head that is not complete yet
         self._lingering: asyncio.Timeout | None = None  # until when a client that rests is waited for
         self._linger_end = 0.0

@@ -98,14 +98,22 @@ class Listener(Server):
             self._make_room(now)
 
     def _make_room(self, now: float) -> None:
-        """Cut those who keep most waiting for longest, while more waits than there is room for."""
+        """While more waits than there is room for, cut who keeps most waiting for longest, of the tenant with most."""
         held = [connection for connection in self._open if connection.held_bytes]
         over = sum(each.held_bytes for each in held) - (_HELD_BYTES_IN_NEED if self.memory_full else _HELD_BYTES)
-        if over > 0:
-            held.sort(key=lambda each: each.held_bytes * (now - each.held_since))
+        if over <= 0:
+            return
+        held.sort(key=lambda each: each.held_bytes * (now - each.held_since))
+        of_tenants: dict[str, list[Connection]] = {}
+        sums: Counter[str] = Counter()
+        for each in held:
+            of_tenants.setdefault(each.tenant, []).append(each)
+            sums[each.tenant] += each.held_bytes
         while over > 0:
-            connection = held.pop()
+            tenant = max(sums, key=sums.__getitem__)
+            connection = of_tenants[tenant].pop()
             over -= connection.held_bytes
+            sums[tenant] -= connection.held_bytes
             self._on_refused("slow_answer")
             connection.abort()
 

@@ -166,6 +166,26 @@ async def test_answers_that_nobody_takes_do_not_fill_memory(monkeypatch: pytest.
 
 
 @on_uvloop
+async def test_who_has_many_answers_wait_has_none_of_another_tenant_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the other one has a larger one wait for longer than any of these."""
+    monkeypatch.setattr("proxy.clients.listener._HELD_BYTES", 50_000_000)
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        _, request.protocol.tenant, size = request.raw_path.split("/")  # type: ignore[attr-defined]  # it is our own
+        return said(request, bytes(int(size)))
+
+    async with listening(handler, PATIENT) as (listener, port, refused), AsyncExitStack() as stack:
+        clients = []
+        for path in ("/honest/20000000", *["/greedy/12000000"] * 3):
+            clients.append(await stack.enter_async_context(await RawClient.connect(port)))
+            await clients[-1].send(get(path))
+        await until(lambda: bool(refused))
+        await until(lambda: len(listener) == 3)
+        assert len((await clients[0].response()).body) == 20_000_000
+        assert refused == ["slow_answer"]
+
+
+@on_uvloop
 async def test_of_an_answer_that_waits_all_counts_whatever_the_kernel_took() -> None:
     """It is kept to its end: hundreds of which a tenth was left would take ten times what they counted for."""
 
