@@ -40,20 +40,16 @@ def load(data: bytes, *, exact: bool = False) -> dict[str, Any] | None:
 
     The second reading takes at most twice as long as orjson's would, and most of what is no JSON does not get to it.
     """
-    try:
-        document = _load_halves(data) if exact and _LONG.search(data) else orjson.loads(data)
-    except orjson.JSONDecodeError:
-        document = _load_halves(data) if _MAYBE_HALF.search(data) else None
+    document = value(data, exact=exact)
     return document if type(document) is dict else None
 
 
-def is_json(data: bytes) -> bool:
-    """Tell whether these bytes are JSON as `load` reads it."""
+def value(data: bytes, *, exact: bool = False) -> object:
+    """Return whatever JSON an upstream sent, as above, None also if it is none."""
     try:
-        orjson.loads(data)
+        return _load_halves(data) if exact and _LONG.search(data) else orjson.loads(data)
     except orjson.JSONDecodeError:
-        return bool(_MAYBE_HALF.search(data)) and _load_halves(data) is not None
-    return True
+        return _load_halves(data) if _MAYBE_HALF.search(data) else None
 
 
 def dump(document: dict[str, Any], like: bytes = b"") -> bytes:

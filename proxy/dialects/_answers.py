@@ -12,13 +12,12 @@ from typing import Any, ClassVar
 
 from proxy.dialects._answer_json import dump, dump_texts, load
 from proxy.dialects._names import names
-from proxy.dialects._passed_over import PassedOver
+from proxy.dialects._passed_over import AT_ONCE_BYTES, PassedOver
 from proxy.dialects._sse import Event, EventSplitter, written
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, text_bytes
 
 MAX_DOCUMENT_BYTES = 32 << 20
-_AT_ONCE_BYTES = 131_072  # of a document, which takes four milliseconds at most to read
 _SAMPLES = 4  # after so many events with text their envelope is known
 _FEW_EVENTS = 4  # until then so few that come together are all read: a short answer is counted exactly
 _MAX_UNREAD_BYTES = 262_144  # far more than one read brings, and less than an event may have
@@ -130,22 +129,22 @@ class ObservedStream(StreamDecoder):
 class DocumentDecoder:
     """Decodes an answer that is one JSON document; `observe` reads what it says into the progress.
 
-    With `exact`, all of it is read, and every number so that it can be written again; else no log-probabilities of a
-    large one: those that are missing in the chunk's document are in its bytes.
+    With `exact`, all of it is read, and every number so that it can be written again. Else no log-probabilities of one
+    with more than `at_once` bytes are: what is missing in the chunk's document is in its bytes.
     """
-
-    _PASSES_OVER: ClassVar[bool] = True  # what is large may be log-probabilities
 
     def __init__(
         self,
         observe: Callable[[Progress, dict[str, Any]], None],
         max_bytes: int = MAX_DOCUMENT_BYTES,
+        at_once: int = AT_ONCE_BYTES,
         *,
         exact: bool,
     ) -> None:
         self.progress = Progress()
         self._observe = observe
-        self._most = self._left = max_bytes
+        self._left = max_bytes
+        self._most_left = max_bytes - at_once
         self._exact = exact
         self._pieces: list[bytes] = []
         self._over: PassedOver | None = None
@@ -158,15 +157,15 @@ class DocumentDecoder:
         self._pieces.append(data)
         if self._over is not None:
             self._over.feed(data)
-        elif self._most - self._left > _AT_ONCE_BYTES and self._PASSES_OVER and not self._exact:
-            self._over = PassedOver()
+        elif self._left < self._most_left:
+            self._over = PassedOver(keep=self._exact)
             self._over.feed(b"".join(self._pieces))
         return []
 
     def finish(self) -> list[Chunk]:
         """Return the document as one chunk. Raises UpstreamFailed if it is no JSON object."""
         raw = b"".join(self._pieces)
-        document = load(raw if self._over is None else self._over.without(raw), exact=self._exact)
+        document = load(raw, exact=self._exact) if self._over is None else self._over.read(raw)
         if document is None:
             raise UpstreamFailed("The model API sent an answer that is not valid JSON.")
         self._observe(self.progress, document)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from proxy.dialects._answers import DocumentDecoder, error_type, note_model, tokens
+from proxy.dialects._passed_over import AT_ONCE_BYTES
 from proxy.dialects._wordless import WordlessWire
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, Usage
@@ -25,10 +26,8 @@ _USAGE = re.compile(rb'"usage"\s*:\s*')
 class EmbeddingsDecoder(DocumentDecoder):
     """Decodes a list of embeddings; with `every`, all of it is read, and every number so that it can be written."""
 
-    _PASSES_OVER: ClassVar[bool] = False
-
     def __init__(self, *, every: bool) -> None:
-        super().__init__(_observe, _MAX_BYTES, exact=every)
+        super().__init__(_observe, _MAX_BYTES, AT_ONCE_BYTES if every else _MAX_BYTES, exact=every)
 
     def finish(self) -> list[Chunk]:
         """Return the document as one chunk. Raises UpstreamFailed if it is no JSON object, as far as it was read."""

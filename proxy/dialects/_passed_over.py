@@ -1,25 +1,28 @@
-"""Finds what nobody need read of a large document while it comes: log-probabilities, a few bytes of text in a thousand.
+"""Reads a large document while it comes: log-probabilities, of which a thousandth is text, or vectors piece by piece.
 
 To read all of it at once takes a second for thirty megabytes, for which the event loop would stand still.
 
-Laws: what is passed over is checked, piece by piece; a document without it is valid JSON if and only if the whole one
-is, but for its depth. What is not found costs time only.
+Laws: what is passed over is read too, by itself; a document without it is valid JSON if and only if the whole one is,
+but for its depth. What is not found costs time only.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from secrets import token_urlsafe
+from typing import Any, Final
 
-from proxy.dialects._answer_json import is_json
+from proxy.dialects._answer_json import load, value
+
+AT_ONCE_BYTES: Final = 131_072  # of a document, which takes four milliseconds at most to read
 
 _PIECE_BYTES: Final = 32_768  # what is looked at together takes some four hundred microseconds
 _MOST_BYTES: Final = 1 << 18  # for which an element is waited for
 _HEAD_BYTES: Final = 256  # what begins an array and may come in two pieces
-# An array that is a member `logprobs`, `top_logprobs` and the like, or the first that is one of such an object. No text
-# of a document looks like that: quotes in it are escaped.
-_ARRAY = re.compile(rb'logprobs"\s*:\s*(?:\{\s*"\w+"\s*:\s*(?:null\s*,\s*"\w+"\s*:\s*)?)?\[')
+# An array that is an `embedding`, a member `logprobs`, `top_logprobs` and the like, or the first that is one of such an
+# object. No text of a document looks like that: quotes in it are escaped.
+_ARRAY = re.compile(rb'"(?:(?<=logprobs")|(?<=embedding"))\s*:\s*(?:\{\s*"\w+"\s*:\s*(?:null\s*,\s*"\w+"\s*:\s*)?)?\[')
 _DEPTH: Final = 6  # of an element; those of log-probabilities have four
 
 
@@ -36,10 +39,22 @@ def _elements() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 _WHOLE, _LAST = _elements()
 
 
-class PassedOver:
-    """What of one document is passed over."""
+def read(document: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a document is, as `load` does with `exact`; other threads run in between."""
+    if len(document) <= AT_ONCE_BYTES:
+        return load(document, exact=True)
+    over = PassedOver(keep=True)
+    for start in range(0, len(document), AT_ONCE_BYTES):
+        over.feed(document[start : start + AT_ONCE_BYTES])
+    return over.read(document)
 
-    def __init__(self) -> None:
+
+class PassedOver:
+    """What of one document is passed over; with `keep`, it is put back as it is to be written again."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self._kept: list[list[Any]] = []  # the elements of each cut
         self._came: list[bytes] = []  # and was not looked at yet
         self._waiting = 0  # the bytes of it
         self._rest = b""  # of what was looked at, what has to be again
@@ -57,15 +72,23 @@ class PassedOver:
         if self._waiting >= _PIECE_BYTES:
             self._look()
 
-    def without(self, document: bytes) -> bytes:
-        """Return the document, which came in whole, without what is passed over."""
+    def read(self, document: bytes) -> dict[str, Any] | None:
+        """Return the JSON object that the document is, which came in whole; without what is passed over, or with it."""
         self._look()
-        return b"".join(self._kept(document)) if self._cuts else document
+        if not self._cuts:
+            return load(document, exact=self._keep)
+        if not self._keep:
+            return load(b"".join(self._pieces(document, [b""] * len(self._cuts))))
+        names = [token_urlsafe(16) for _ in self._cuts]  # of which the document can know none
+        named = load(b"".join(self._pieces(document, [b'"%b",' % name.encode() for name in names])), exact=True)
+        _put_back(named, dict(zip(names, self._kept, strict=True)))
+        return named
 
-    def _kept(self, document: bytes) -> Iterator[bytes]:
+    def _pieces(self, document: bytes, instead: list[bytes]) -> Iterator[bytes]:
         end = 0
-        for begin, after in self._cuts:
+        for (begin, after), said in zip(self._cuts, instead, strict=True):
             yield document[end:begin]
+            yield said
             end = after
         yield document[end:]
 
@@ -103,9 +126,12 @@ class PassedOver:
         if whole is None or whole.end() == at:
             return at
         end = whole.end()
-        if not is_json(b"[%b0]" % data[at:end]):
+        elements = value(b"[%b0]" % data[at:end], exact=self._keep)  # a comma is behind each but the one that is added
+        if type(elements) is not list:
             self._give_up(at)
             return None
+        if self._keep:
+            self._kept.append(elements[:-1])
         self._cuts.append((self._place + at, self._place + end))
         return end
 
@@ -115,6 +141,23 @@ class PassedOver:
         self._came, self._rest = [], b""
         if self._is_behind_cut(at):
             self._cuts.pop()
+            del self._kept[len(self._cuts) :]
 
     def _is_behind_cut(self, at: int) -> bool:
         return bool(self._cuts) and self._cuts[-1][1] == self._place + at
+
+
+def _put_back(document: object, kept: dict[str, list[Any]]) -> None:
+    """Put in the place of each name the elements that it stands for."""
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is dict:
+            waiting += node.values()
+        elif type(node) is list:
+            if node and type(node[0]) is str and node[0] in kept:
+                names = [kept.pop(item) for item in node if type(item) is str and item in kept]
+                waiting += node[len(names) :]
+                node[: len(names)] = [item for elements in names for item in elements]
+            else:
+                waiting += node

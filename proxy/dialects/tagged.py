@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from proxy.dialects._answer_json import load
+from proxy.dialects._passed_over import read
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Chunk, Progress
 from proxy.keyed.issued_ids import MAX_ID_CHARS, IssuedIds
@@ -55,7 +55,7 @@ class TaggedDecoder:
         if raw == chunk.raw:
             return chunk
         # Where nobody asks for every document, nobody reads the one that this was.
-        data = load(_document_in(raw), exact=True) if self._every and chunk.data is not None else None
+        data = _document_in(raw) if self._every and chunk.data is not None else None
         return Chunk(raw, data, chunk.event)
 
     def _learn(self, document: dict[str, Any]) -> None:
@@ -69,8 +69,9 @@ class TaggedDecoder:
         return member[0] if shown is None else b'%b%b"' % (member[0][: -len(member[1]) - 1], shown)
 
 
-def _document_in(raw: bytes) -> bytes:
-    """Return the JSON of an event, or of what is no event."""
+def _document_in(raw: bytes) -> dict[str, Any] | None:
+    """Return what an event says, or what is no event."""
+    if not raw.startswith(b"data:") and b"\ndata:" not in raw and b"\rdata:" not in raw:
+        return read(raw)
     lines = raw.splitlines()
-    data = [line.removeprefix(b"data:") for line in lines if line.startswith(b"data:")]
-    return b"\n".join(data) if data else raw
+    return read(b"\n".join([line.removeprefix(b"data:") for line in lines if line.startswith(b"data:")]))

@@ -84,7 +84,8 @@ class Relay:
             await answer.large.enter(tenant)
         try:
             await self._pass(answer, decoder, course)
-            chunks = decoder.finish()
+            # What actions work on is read whole: the loop runs in between.
+            chunks = await asyncio.to_thread(decoder.finish) if waits and answering is not None else decoder.finish()
         finally:
             if waits:
                 answer.large.leave(tenant)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.dialects import _answers, _passed_over
-from proxy.dialects._answer_json import is_json, load
+from proxy.dialects._answer_json import load, value
+from proxy.dialects._answers import DocumentDecoder
 from proxy.dialects._passed_over import PassedOver
 from proxy.dialects.base import ChunkDecoder
 from proxy.dialects.openai_chat import OpenAIChat
@@ -22,7 +23,7 @@ from proxy.exchange import Chunk, Progress, Usage
 from tests.dialects import responses
 from tests.dialects.streams import cut
 
-NAMES = ("logprobs", "top_logprobs", "content", "a", 'say "logprobs":[', "logprobs ", 'x\\"logprobs')
+NAMES = ("logprobs", "embedding", "top_logprobs", "content", "a", 'say "logprobs":[', "logprobs ", 'x\\"logprobs')
 CHAT = OpenAIChat()
 CALL = CHAT.read(b'{"model":"m","messages":[{"role":"user","content":"hi"}]}')
 
@@ -49,7 +50,8 @@ _manners = st.sampled_from(
 def _small() -> Any:
     """Look at every few bytes, so that documents of some hundred bytes are as large ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_answers, "_AT_ONCE_BYTES", 64)
+        patch.setattr(_passed_over, "AT_ONCE_BYTES", 64)
+        patch.setattr(DocumentDecoder.__init__, "__defaults__", (_answers.MAX_DOCUMENT_BYTES, 64))
         patch.setattr(_passed_over, "_PIECE_BYTES", 16)
         yield
 
@@ -60,17 +62,18 @@ def split(document: bytes, seed: int) -> list[bytes]:
     return cut(document, [places.randrange(1 << 20) for _ in range(seed % 4 * 10)])
 
 
-def without(document: bytes, seed: int) -> bytes:
-    over = PassedOver()
+def read(document: bytes, seed: int, *, keep: bool = False) -> dict[str, Any] | None:
+    """Return what is read of a document that comes in pieces."""
+    over = PassedOver(keep=keep)
     for piece in split(document, seed):
         over.feed(piece)
-    return over.without(document)
+    return over.read(document)
 
 
 def bare(node: Any) -> Any:
     """Return a document without anything that may be passed over."""
     if isinstance(node, dict):
-        return {name: bare(value) for name, value in node.items() if not name.endswith("logprobs")}
+        return {name: bare(value) for name, value in node.items() if not name.endswith(("logprobs", "embedding"))}
     return [bare(item) for item in node] if isinstance(node, list) else node
 
 
@@ -86,7 +89,8 @@ def test_nothing_but_log_probabilities_is_passed_over(
     document: dict[str, Any], manner: dict[str, Any], twice: bool, seed: int
 ) -> None:
     raw = doubled(document, **manner) if twice else json.dumps(document, **manner).encode()
-    assert bare(load(without(raw, seed))) == bare(load(raw))
+    assert bare(read(raw, seed)) == bare(load(raw))
+    assert repr(read(raw, seed, keep=True)) == repr(load(raw, exact=True))
 
 
 @settings(deadline=None, max_examples=400)
@@ -105,8 +109,8 @@ def test_what_is_no_json_is_none_without_what_is_passed_over(
     for place, removed, byte in faults:
         at = place % (len(raw) + 1)
         raw[at : at + removed] = bytes([byte])
-    rest = load(without(bytes(raw), seed))
-    assert bare(rest) == bare(load(bytes(raw)))
+    assert bare(read(bytes(raw), seed)) == bare(load(bytes(raw)))
+    assert repr(read(bytes(raw), seed, keep=True)) == repr(load(bytes(raw), exact=True))
 
 
 @pytest.mark.parametrize(
@@ -116,19 +120,19 @@ def test_what_is_no_json_is_none_without_what_is_passed_over(
 def test_elements_that_are_none_are_no_json(elements: bytes, spaces: int) -> None:
     raw = b'{"a":"%b","logprobs":{"content":[%b%b]}}' % (b"x" * 99, elements, b" " * spaces)
     for seed in range(10):
-        assert load(without(raw, seed)) is None
+        assert read(raw, seed) is read(raw, seed, keep=True) is None
 
 
 def test_what_is_nested_deeper_than_log_probabilities_is_read_whole() -> None:
     deep = [1, [[[[[[[[["a"]]]]]]]]], 2]
     raw = json.dumps({"logprobs": [deep, deep], "b": 3}).encode()
-    assert load(without(raw, 0)) == {"logprobs": [deep, deep], "b": 3}
+    assert read(raw, 0) == {"logprobs": [deep, deep], "b": 3}
 
 
 def test_half_of_a_surrogate_pair_is_passed_over_with_the_rest() -> None:
     raw = b'{"logprobs":[%b],"b":3}' % b",".join([rb'{"token":"\ud83d"}'] * 9)
-    assert len(without(raw, 0)) < 60
-    assert load(without(raw, 0)) == {"logprobs": [{"token": "\ud83d"}], "b": 3}
+    assert read(raw, 0) == {"logprobs": [{"token": "\ud83d"}], "b": 3}
+    assert read(raw, 0, keep=True) == {"logprobs": [{"token": "\ud83d"}] * 9, "b": 3}
 
 
 def figures(count: int) -> list[dict[str, Any]]:
@@ -153,7 +157,7 @@ OUTPUT = [responses.thought(), responses.said(["word "] * 40, figures=True), res
 ECHOED = {"id": "cmpl-1", "model": "m", "choices": [{"index": 0, "text": "a" * 40, "logprobs": TEXTS}], "usage": USAGE}
 
 
-def read(decoder: ChunkDecoder, raw: bytes, seed: int) -> tuple[list[Chunk], Progress]:
+def decoded(decoder: ChunkDecoder, raw: bytes, seed: int) -> tuple[list[Chunk], Progress]:
     for piece in split(raw, seed):
         assert decoder.feed(piece) == []
     return decoder.finish(), decoder.progress
@@ -178,8 +182,8 @@ def test_a_large_answer_is_told_of_as_one_that_is_read_at_once(
 ) -> None:
     raw = json.dumps(document).encode()
     call = CALL if body is None else dialect.read(body)
-    (chunk,), progress = read(dialect.decoder(call, streamed=False), raw, seed)
-    (whole,), known = read(dialect.decoder(call, streamed=False, every=True), raw, seed)
+    (chunk,), progress = decoded(dialect.decoder(call, streamed=False), raw, seed)
+    (whole,), known = decoded(dialect.decoder(call, streamed=False, every=True), raw, seed)
     assert (chunk.raw, progress) == (raw, known)
     assert whole.data == document
     assert bare(chunk.data) == bare(document)
@@ -190,12 +194,15 @@ def test_an_answer_cut_off_is_no_valid_json() -> None:
     raw = json.dumps(completion(3)).encode()
     for end in range(len(raw)):
         with pytest.raises(UpstreamFailed, match="not valid JSON"):
-            read(CHAT.decoder(CALL, streamed=False), raw[:end], end)
+            decoded(CHAT.decoder(CALL, streamed=False), raw[:end], end)
 
 
-def test_no_more_of_a_large_answer_is_read_at_once_than_of_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("every", [False, True])
+def test_no_more_of_a_large_answer_is_read_at_once_than_of_a_small_one(
+    every: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """P7: nothing else runs while JSON is read, which takes half a second for as much."""
-    monkeypatch.setattr(_answers, "_AT_ONCE_BYTES", 131_072)
+    monkeypatch.setattr(DocumentDecoder.__init__, "__defaults__", (_answers.MAX_DOCUMENT_BYTES, 131_072))
     monkeypatch.setattr(_passed_over, "_PIECE_BYTES", 32_768)
     seen: list[int] = []
 
@@ -206,10 +213,10 @@ def test_no_more_of_a_large_answer_is_read_at_once_than_of_a_small_one(monkeypat
 
         return counting
 
-    monkeypatch.setattr(_answers, "load", counted(load))
-    monkeypatch.setattr(_passed_over, "is_json", counted(is_json))
+    monkeypatch.setattr(_passed_over, "load", counted(load))
+    monkeypatch.setattr(_passed_over, "value", counted(value))
     raw = json.dumps(completion(20_000, usage=USAGE)).encode()
-    decoder = CHAT.decoder(CALL, streamed=False)
+    decoder = CHAT.decoder(CALL, streamed=False, every=every)
     for start in range(0, len(raw), 65_536):
         decoder.feed(raw[start : start + 65_536])
     (chunk,) = decoder.finish()

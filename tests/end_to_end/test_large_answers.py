@@ -13,11 +13,25 @@ import pytest
 from tests.dialects import responses
 from tests.dialects.test_passed_over import completion, figures
 from tests.end_to_end.scene import CHAT, Scene, staged
+from tests.rig.process import GENEROUS_PACK
 from tests.rig.raw_client import post
 from tests.rig.scripted_upstream import body_answer
 
 TOKENS = 60_000
-HELD_UP_S = 0.3  # the machine may be loaded; read at once, such an answer takes twice as long and more
+# The machine may be loaded; read at once, such an answer takes twice as long or five times.
+HELD_UP_S = {GENEROUS_PACK["metadata"]["name"]: 0.3, "withheld": 0.5}
+WITHHELD = {
+    **GENEROUS_PACK,
+    "metadata": {"name": "withheld", "version": "1", "owner": "tests"},
+    "rules": [
+        {
+            "id": "all",
+            "when": {"request.model": "m-large"},
+            "flag": {"name": "all", "on": "account", "score": 60, "ttl": "1d"},
+        }
+    ],
+    "ladder": [{"rung": "all", "score": 60, "disclose": "header", "do": [{"withhold": "reasoning"}]}],
+}
 USAGE = {"prompt_tokens": 7, "completion_tokens": TOKENS, "total_tokens": TOKENS + 7}
 RESPONSES = "/v1/responses"
 
@@ -39,18 +53,22 @@ async def stalls(scene: Scene) -> float:
     return longest
 
 
+@pytest.mark.parametrize("pack", [GENEROUS_PACK, WITHHELD], ids=["allowed", "withheld"])
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
-async def test_an_answer_with_many_log_probabilities_holds_up_no_other(tmp_path: Path, path: str) -> None:
+async def test_an_answer_with_many_log_probabilities_holds_up_no_other(
+    tmp_path: Path, path: str, pack: dict[str, Any]
+) -> None:
     body = json.dumps(completion(TOKENS, usage=USAGE) if path == CHAT else response(), separators=(",", ":")).encode()
-    async with staged(tmp_path) as scene:
+    async with staged(tmp_path, pack=pack) as scene:
         scene.upstream.script(*[body_answer(200, body, "application/json")] * 2)
         asked = scene.ordinary() if path == CHAT else post(path, {"model": "m-large", "input": "hi"}, [scene.bearer])
         watching = asyncio.create_task(stalls(scene))
         for _ in range(2):
             got = await scene.ask(asked, accepted=True, within=60)
             assert got.status == 200
-            assert (got.body == body) if path == CHAT else (len(got.body) > len(body))
+            assert (b'"token":' in got.body) == (pack is GENEROUS_PACK)
+            assert path == RESPONSES or pack is WITHHELD or got.body == body
         await asyncio.sleep(0.2)
         watching.cancel()
-        assert await watching < HELD_UP_S
+        assert await watching < HELD_UP_S[pack["metadata"]["name"]]
         await scene.at_peace()
