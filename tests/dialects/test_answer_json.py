@@ -162,3 +162,9 @@ def test_half_a_character_is_kept_in_every_manner() -> None:
 def test_a_number_that_no_machine_word_holds_is_written_as_it_came(number: str) -> None:
     body = b'{"input":{"a":%b,"b":0.5}}' % number.encode()
     assert dump(load(body, exact=True) or {}, body) == body
+
+
+@pytest.mark.parametrize("before", [*range(-20, 2), 1 << 20])
+def test_such_a_number_is_found_wherever_it_stands_in_a_large_document(before: int) -> None:
+    body = b'{"a":"%b","b":18446744073709551616}' % (b"x" * ((1 << 20) + before - len(b'{"a":"","b":')))
+    assert dump(load(body, exact=True) or {}) == body
