@@ -18,8 +18,10 @@ from proxy.dialects.base import ChunkDecoder
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.openai_completions import OpenAICompletions
 from proxy.dialects.openai_responses import OpenAIResponses
+from proxy.dialects.tagged import TaggedDecoder
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, Usage
+from proxy.keyed.issued_ids import IssuedIds
 from tests.dialects import responses
 from tests.dialects.streams import cut
 
@@ -188,6 +190,19 @@ def test_a_large_answer_is_told_of_as_one_that_is_read_at_once(
     assert whole.data == document
     assert bare(chunk.data) == bare(document)
     assert len(json.dumps(chunk.data)) * 2 < len(raw)
+
+
+def test_what_is_tagged_in_a_large_answer_is_read_again_as_it_then_is() -> None:
+    dialect, ids = OpenAIResponses(), IssuedIds(b"k" * 32, "acme", "default", frozenset())
+    call = dialect.read(b'{"model":"m","input":"hi"}')
+    assert call.gives is not None
+    for text in ("word ", "\ndata:", "data:"):
+        raw = json.dumps(responses.response([responses.said([text] * 40, figures=True)]), indent=2).encode()
+        inner = dialect.decoder(call, streamed=False, every=True)
+        (chunk,), _ = decoded(TaggedDecoder(inner, call.gives, ids, every=True), raw, 3)
+        assert chunk.raw is not None
+        assert chunk.raw != raw
+        assert chunk.data == json.loads(chunk.raw)
 
 
 def test_an_answer_cut_off_is_no_valid_json() -> None:
