@@ -283,6 +283,7 @@ class Connection(Framed):
 
     def abort(self) -> None:
         """End the connection, whatever is still to be written."""
+        self.held_bytes = 0
         if self.wire is not None:
             self.wire.abort()
 

@@ -186,6 +186,23 @@ async def test_who_has_many_answers_wait_has_none_of_another_tenant_cut(monkeypa
 
 
 @on_uvloop
+async def test_what_was_cut_already_has_nobody_else_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes nothing for too long is cut once, and what is left of it has room by that."""
+    monkeypatch.setattr("proxy.clients.listener._HELD_BYTES", 10_000_000)
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        return said(request, bytes(15_000_000))
+
+    async with listening(handler, PATIENT) as (listener, port, refused), await RawClient.connect(port) as client:
+        await client.send(get("/"))
+        await until(lambda: any(each.held_bytes for each in listener._open))
+        (connection,) = listener._open
+        connection.cut()
+        listener._make_room(connection.held_since + 1)
+        assert (connection.held_bytes, refused) == (0, [])
+
+
+@on_uvloop
 async def test_of_an_answer_that_waits_all_counts_whatever_the_kernel_took() -> None:
     """It is kept to its end: hundreds of which a tenth was left would take ten times what they counted for."""
 
