@@ -90,6 +90,11 @@ class ChangeLog:
         await self._note(key, [change._replace(object=name) for name in names], "done")
         return made
 
+    @property
+    def unkept_checkpoints(self) -> int:
+        """How many checkpoints could not be kept elsewhere."""
+        return self._binding.unkept
+
     async def close(self) -> None:
         """Let the file go, once what is being written is through."""
         with suppress(OSError):

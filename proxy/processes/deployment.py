@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from proxy.auth.key_registry import KeyRegistry
 from proxy.config import Settings
+from proxy.decisions.change_log import ChangeLog
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.machine.memory_watch import MemoryWatch
 from proxy.packs.keeper import PackKeeper
@@ -18,15 +19,16 @@ from proxy.processes.hunter_keeper import HunterKeeper
 from proxy.processes.snapshot_keeper import SnapshotKeeper
 from proxy.processes.store_watch import StoreWatch
 from proxy.telemetry.exposition import render
-from proxy.telemetry.snapshot import merge
+from proxy.telemetry.snapshot import Sample, merge
 
 
 class Watches(NamedTuple):
-    """Those who look from time to time at what all need."""
+    """Those who look from time to time at what all need, and the log of what people change."""
 
     store: StoreWatch
     memory: MemoryWatch
     snapshot: SnapshotKeeper | None
+    changes: ChangeLog
 
 
 class Deployment:
@@ -78,7 +80,7 @@ class Deployment:
 
     def missing(self) -> list[str]:
         """Return what keeps the proxy from taking requests."""
-        store, memory, _ = self._watches
+        store, memory, *_ = self._watches
         away = ["store"] * store.away + ["memory"] * memory.full
         return ["stopping"] * self._stopping + away + self._fleet.missing()
 
@@ -88,7 +90,12 @@ class Deployment:
         # Both at one moment: a process that ends meanwhile is among the living or in the past, and in one of them only.
         fleet, hunter = self._fleet.counted(), self._hunter.counted()
         past = merge([*fleet.past, *hunter.past])
-        ours = (self.packs.snapshot(), *(watch.snapshot() for watch in self._watches if watch is not None))
+        unkept = Sample((), float(self._watches.changes.unkept_checkpoints))
+        ours = (
+            self.packs.snapshot(),
+            {"stillgate_checkpoints_unkept_total": [unkept]},
+            *(watch.snapshot() for watch in self._watches[:-1] if watch is not None),
+        )
         return render([*ours, *fleet.living, *hunter.living], past)
 
     def status(self) -> dict[str, Any]:

@@ -150,3 +150,11 @@ async def test_what_is_told_of_an_address_of_ipv6_can_be_asked(tmp_path: Path) -
         for side, path, answered in (("data", "/v1/models", 401), ("admin", "/healthz", 200)):
             async with aiohttp.ClientSession() as client, client.get(f"{gate.announced[side]}{path}") as answer:
                 assert answer.status == answered
+
+
+async def test_checkpoints_of_changes_that_cannot_be_kept_elsewhere_are_counted(tmp_path: Path) -> None:
+    """Also where no exchange has one made."""
+    nowhere = {"decision_log": {"checkpoints_file": str(tmp_path / "missing" / "kept")}}
+    async with Stillgate.start(tmp_path, nowhere, upstream_url=NOBODY) as gate:
+        await gate.create_key()
+        assert (await gate.metrics())["stillgate_checkpoints_unkept_total"] > 0
