@@ -98,22 +98,27 @@ class Listener(Server):
             self._make_room(now)
 
     def _make_room(self, now: float) -> None:
-        """While more waits than there is room for, cut who keeps most waiting for longest, of the tenant with most."""
+        """While more waits than there is room for, cut who keeps most waiting for longest, of the tenant that does."""
+
+        def burden(connection: Connection) -> float:
+            return connection.held_bytes * (now - connection.held_since)
+
         held = [connection for connection in self._open if connection.held_bytes]
         over = sum(each.held_bytes for each in held) - (_HELD_BYTES_IN_NEED if self.memory_full else _HELD_BYTES)
         if over <= 0:
             return
-        held.sort(key=lambda each: each.held_bytes * (now - each.held_since))
-        of_tenants: dict[str, list[Connection]] = {}
-        sums: Counter[str] = Counter()
-        for each in held:
-            of_tenants.setdefault(each.tenant, []).append(each)
-            sums[each.tenant] += each.held_bytes
+        tenants: dict[str, list[Connection]] = {}
+        burdens: dict[str, float] = {}
+        for each in sorted(held, key=burden):
+            tenants.setdefault(each.tenant, []).append(each)
+            burdens[each.tenant] = burdens.get(each.tenant, 0.0) + burden(each)
         while over > 0:
-            tenant = max(sums, key=sums.__getitem__)
-            connection = of_tenants[tenant].pop()
+            tenant = max(tenants, key=burdens.__getitem__)
+            connection = tenants[tenant].pop()
+            burdens[tenant] -= burden(connection)
             over -= connection.held_bytes
-            sums[tenant] -= connection.held_bytes
+            if not tenants[tenant]:
+                del tenants[tenant]
             self._on_refused("slow_answer")
             connection.abort()
 

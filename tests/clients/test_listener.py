@@ -167,8 +167,7 @@ async def test_answers_that_nobody_takes_do_not_fill_memory(monkeypatch: pytest.
 
 @on_uvloop
 async def test_who_has_many_answers_wait_has_none_of_another_tenant_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the other one has a larger one wait for longer than any of these."""
-    monkeypatch.setattr("proxy.clients.listener._HELD_BYTES", 50_000_000)
+    """Not a larger one that waits as long as any of these, nor many that have just begun to be taken."""
 
     async def handler(request: web.BaseRequest) -> Reply:
         _, request.protocol.tenant, size = request.raw_path.split("/")  # type: ignore[attr-defined]  # it is our own
@@ -176,13 +175,17 @@ async def test_who_has_many_answers_wait_has_none_of_another_tenant_cut(monkeypa
 
     async with listening(handler, PATIENT) as (listener, port, refused), AsyncExitStack() as stack:
         clients = []
-        for path in ("/honest/20000000", *["/greedy/12000000"] * 3):
+        for path in (*["/greedy/12000000"] * 4, "/honest/20000000", "/quick/90000000"):
             clients.append(await stack.enter_async_context(await RawClient.connect(port)))
             await clients[-1].send(get(path))
-        await until(lambda: bool(refused))
-        await until(lambda: len(listener) == 3)
-        assert len((await clients[0].response()).body) == 20_000_000
-        assert refused == ["slow_answer"]
+        await until(lambda: len([each for each in listener._open if each.held_bytes]) == len(clients))
+        now = asyncio.get_running_loop().time()
+        for each in listener._open:
+            each.held_since = now if each.tenant == "quick" else now - 10
+        monkeypatch.setattr("proxy.clients.listener._HELD_BYTES", 140_000_000)
+        listener._make_room(now + 0.1)
+        assert refused == ["slow_answer"] * 2
+        assert [len((await client.response()).body) for client in clients[4:]] == [20_000_000, 90_000_000]
 
 
 @on_uvloop
