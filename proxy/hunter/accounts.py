@@ -6,7 +6,7 @@ exchanges are told makes no difference; strings are numbered once, and forgotten
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,8 @@ class Accounts:
                 "output": np.int64,
                 "whole": np.int32,
                 "log_output": np.float64,
+                "cut": np.int32,
+                "log_cut": np.float64,
                 "agent": np.int32,
                 "wishes": (np.float32, len(WISHES)),
             }
@@ -119,11 +121,13 @@ class Accounts:
         np.maximum.at(rows["last"], numbers, at)
         np.add.at(rows["exchanges"], numbers, 1)
         np.add.at(rows["output"], numbers, output)
-        # What was cut or refused does not tell how long an answer would have been: whoever is answered so from the
-        # first on would be unlike those who were not.
-        whole = np.array([event.whole for event in events])
-        np.add.at(rows["whole"], numbers, whole)
-        np.add.at(rows["log_output"], numbers, np.log1p(output) * whole)
+        # What was cut does not tell how long an answer would have been: whoever is answered so from the first on would
+        # be unlike those who were not. It is like what was cut of theirs.
+        whole = np.array([event.whole for event in events], np.bool_)
+        cut = np.array([event.delivered for event in events], np.bool_) & ~whole
+        for count, size, chosen in (("whole", "log_output", whole), ("cut", "log_cut", cut)):
+            np.add.at(rows[count], numbers, chosen)
+            np.add.at(rows[size], numbers, np.log1p(output) * chosen)
         wishes = [wish for event in events for wish in _wishes(event)]
         np.add.at(rows["wishes"], numbers, np.array(wishes, np.int32).reshape(-1, len(WISHES)))
         return numbers
@@ -135,22 +139,22 @@ class Accounts:
         self._tenants = _kept(self._tenants, self.rows["tenant"])
         self._agents = _kept(self._agents, self.rows["agent"])
 
-    def keep_sums(
-        self, owners: NDArray[np.int32], output: NDArray[np.int32], whole: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
-        """Let sums be those of the exchanges that are still held, given account, output and whether it is whole.
+    def keep_sums(self, held_of: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """Let sums be those of the exchanges that are still held, as the ledger has them, by column.
 
         Return which part each account has left; what it asked for is taken to be spread evenly over all. Of an account
         whose exchanges all made room for newer ones everything stays as it was.
         """
         rows = self.rows
+        owners, output, whole, delivered = (held_of[name] for name in ("account", "output", "whole", "delivered"))
         held = np.bincount(owners, minlength=len(rows))
         fewer = (held > 0) & (held < rows["exchanges"])
         left = np.where(fewer, held / rows["exchanges"], 1.0)
         rows["exchanges"][fewer] = held[fewer]
         rows["output"][fewer] = np.bincount(owners, output, minlength=len(rows))[fewer]
-        rows["whole"][fewer] = np.bincount(owners, whole, minlength=len(rows))[fewer]
-        rows["log_output"][fewer] = np.bincount(owners, np.log1p(output) * whole, minlength=len(rows))[fewer]
+        for count, size, chosen in (("whole", "log_output", whole), ("cut", "log_cut", delivered & ~whole)):
+            rows[count][fewer] = np.bincount(owners, chosen, minlength=len(rows))[fewer]
+            rows[size][fewer] = np.bincount(owners, np.log1p(output) * chosen, minlength=len(rows))[fewer]
         rows["wishes"][:] *= left[:, None]
         return left
 
@@ -161,7 +165,8 @@ class Accounts:
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take what `arrays` returned, or did when it did not tell yet which answers are whole."""
-        self.rows.restore({"whole": arrays["exchanges"], **arrays})
+        none = np.zeros(len(arrays["exchanges"]))
+        self.rows.restore({"whole": arrays["exchanges"], "cut": none, "log_cut": none, **arrays})
         self._names, self._tenants, self._agents = (
             Names(unpack_names(arrays[key])) for key in ("names", "tenants", "agents")
         )

@@ -154,15 +154,23 @@ def as_busy(members: NDArray[np.int32], accounts: Accounts, usual: Background) -
     return replace(usual, **_habits(accounts, weights, usual.fixed))
 
 
-def mean_log_output(accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None)) -> Floats:
-    """Return the mean logarithm of output tokens of these accounts, of all if none are named; 0 where it is unknown."""
-    mean: Floats = accounts.rows["log_output"][numbers] / np.maximum(accounts.rows["whole"][numbers], 1)
+def mean_log_output(
+    accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None), *, cut: bool = False
+) -> Floats:
+    """Return the mean logarithm of output tokens of these accounts, of all if none are named; 0 where it is unknown.
+
+    It is that of whole answers, or of those that were cut.
+    """
+    size, count = ("log_cut", "cut") if cut else ("log_output", "whole")
+    mean: Floats = accounts.rows[size][numbers] / np.maximum(accounts.rows[count][numbers], 1)
     return mean
 
 
-def answered(accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None)) -> NDArray[np.bool_]:
-    """Tell of which of these accounts it is known how long answers to them are."""
-    known: NDArray[np.bool_] = accounts.rows["whole"][numbers] > 0
+def answered(
+    accounts: Accounts, numbers: NDArray[np.int32] | slice = slice(None), *, cut: bool = False
+) -> NDArray[np.bool_]:
+    """Tell of which of these accounts it is known how long answers to them are, whole or cut."""
+    known: NDArray[np.bool_] = accounts.rows["cut" if cut else "whole"][numbers] > 0
     return known
 
 

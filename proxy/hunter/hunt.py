@@ -291,6 +291,6 @@ class Hunt:
         self._accounts.keep(kept)
         self._links.keep(numbers)
         self._ledger.keep(numbers, since)
-        left = self._accounts.keep_sums(*(self._ledger.rows[name] for name in ("account", "output", "whole")))
+        left = self._accounts.keep_sums(self._ledger.rows.arrays())
         self._postings.keep(numbers, since, left)
         self._suspects.keep(numbers, self._postings.numbers)

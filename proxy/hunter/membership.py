@@ -23,6 +23,7 @@ LEAST = 3.0
 VOLUME = "volume"
 _ROUNDS = 4
 _HALF = 0.5
+_SIZED = 3  # members by whose answers others are judged
 
 
 class Tie(NamedTuple):
@@ -101,11 +102,13 @@ def _by_link(tokens: np.ndarray, inside: np.ndarray, tenants: np.ndarray, usual:
 
 
 def _by_output(candidates: Numbers, inside: np.ndarray, parts: Floats, accounts: Accounts, usual: Background) -> Floats:
-    """Compare how long answers are, where that is known."""
-    found, known = np.zeros(len(candidates)), answered(accounts, candidates)
-    if inside[known].any():
-        sizes = mean_log_output(accounts, candidates[known])
-        found[known] = _by_size(sizes, inside[known], usual.log_output, parts[known])
+    """Compare how long answers are, where that is known: whole ones, and where there are none those that were cut."""
+    found = np.zeros(len(candidates))
+    for cut in (True, False):
+        known = answered(accounts, candidates, cut=cut)
+        if np.count_nonzero(inside[known]) >= _SIZED:
+            sizes = mean_log_output(accounts, candidates[known], cut=cut)
+            found[known] = _by_size(sizes, inside[known], usual.log_output, parts[known])
     return found
 
 

@@ -147,14 +147,17 @@ def _by_link(tokens: np.ndarray, tenants: np.ndarray, usual: float) -> _Trait:
 
 
 def _by_output(candidates: Numbers, parts: Floats, accounts: Accounts, usual: Background) -> _Trait:
-    """Compare how long answers are, where that is known."""
-    known = answered(accounts, candidates)
-    sizes = mean_log_output(accounts, candidates[known])
-    trait = _by_size(sizes, usual.log_output, evenest=_EVENEST, parts=parts[known])
+    """Compare how long answers are, where that is known: whole ones, and where there are none those that were cut."""
+    traits: list[tuple[np.ndarray, _Trait]] = []
+    for cut in (True, False):
+        known = answered(accounts, candidates, cut=cut)
+        sizes = mean_log_output(accounts, candidates[known], cut=cut)
+        traits.append((known, _by_size(sizes, usual.log_output, evenest=_EVENEST, parts=parts[known])))
 
     def weights(belong: _Parts) -> Floats:
-        found = np.zeros(len(known))
-        found[known] = trait(_Parts(belong.member[known], belong.other[known]))
+        found = np.zeros(len(candidates))
+        for known, trait in traits:
+            found[known] = trait(_Parts(belong.member[known], belong.other[known]))
         return found
 
     return weights

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.hunter.background import mean_log_output, tenants_of
+from proxy.hunter.background import answered, mean_log_output, tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats
 from proxy.hunter.evidence import confidence, sought
@@ -181,7 +181,8 @@ def _words(trait: str, case: Case, sent: np.ndarray) -> Callable[[int], str]:
         case "client":
             return lambda _: "uses the client that the others use"
         case "output":
-            tokens = np.expm1(mean_log_output(case.accounts, case.members))
+            whole, cut = (mean_log_output(case.accounts, case.members, cut=cut) for cut in (False, True))
+            tokens = np.expm1(np.where(answered(case.accounts, case.members), whole, cut))
             return lambda place: f"gets answers of about {tokens[place]:.0f} tokens, as the others do"
         case "volume":
             return lambda place: f"made {sent[place]} such exchanges, about as many as the others"

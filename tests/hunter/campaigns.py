@@ -121,6 +121,23 @@ def followed_up(world: World) -> None:
         world.events[-1] = world.events[-1]._replace(effect="degrade")
 
 
+def answered_from_the_ladder(world: World) -> None:
+    """Contained on its first day, as are from then on honest newcomers with its prompt, whose answers are short."""
+    accounts = _accounts(world, 50, within_days=8, cards=12)
+    for number, at in world.by_turns(50, 18):
+        world.ask(accounts[number], at, ("contained", 24), output=1200, asked=REASONING)
+        if at > START + 0.7 * DAY_S:
+            last = world.events[-1]
+            world.events[-1] = last._replace(effect="degrade", output_tokens=min(1024, last.output_tokens))
+    for n in range(60):
+        begun = START + (1 + 1.5 * float(world.rng.random())) * DAY_S
+        who = world.account(f"newcomer-{n}", opened=begun - 8 * DAY_S * float(world.rng.random()), agent="sdk-a")
+        for at in world.by_day(world.rng.lognormal(1.5, 1.0), who.zone_h):
+            if at > begun:
+                world.ask(who, at, ("contained", 24), output=150, asked=REASONING)
+                world.events[-1] = world.events[-1]._replace(effect="degrade")
+
+
 def balanced(world: World, proxies: int = 30) -> None:
     """One template by accounts of last week, each request by whichever of the proxies comes next."""
     accounts = _accounts(world, 60, within_days=10)

@@ -18,6 +18,7 @@ from tests.hunter.campaigns import (
     AMONG_HONEST_USERS,
     CAMPAIGNS,
     REASONING,
+    answered_from_the_ladder,
     arriving,
     asked_again,
     at_full_hours,
@@ -277,6 +278,13 @@ def test_whose_answers_are_cut_belongs_to_those_whose_answers_were_not(seed: int
     ordinary(world)
     followed_up(world)
     outcome = run(in_order(world), world.guilty)
+    assert outcome.recall >= _RECALL
+    assert outcome.innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whose_short_answers_are_answered_from_the_ladder_belongs_to_nobody_whose_answers_are_cut(seed: int) -> None:
+    outcome = _hunted(answered_from_the_ladder, seed, days=3)
     assert outcome.recall >= _RECALL
     assert outcome.innocent == set()
 

@@ -72,16 +72,19 @@ def test_only_a_whole_answer_tells_how_long_answers_are(effect: str, *, delivere
 def test_sums_of_what_is_held_are_those_of_whole_answers() -> None:
     accounts = Accounts()
     numbers = accounts.see([event(at=at, effect=effect) for at, effect in [(1, "allow"), (2, "degrade"), (3, "allow")]])
-    accounts.keep_sums(numbers[1:], np.array([20, 20], np.int32), np.array([False, True]))
+    output, whole, delivered = np.array([20, 20], np.int32), np.array([False, True]), np.array([True, True])
+    accounts.keep_sums({"account": numbers[1:], "output": output, "whole": whole, "delivered": delivered})
     assert accounts.rows["whole"].tolist() == [1]
     assert accounts.rows["log_output"].tolist() == pytest.approx([np.log1p(20)])
+    assert (accounts.rows["cut"].tolist(), accounts.rows["log_cut"].tolist()) == ([1], pytest.approx([np.log1p(20)]))
 
 
 def test_accounts_from_before_whole_answers_were_told_are_gone_on_with() -> None:
     accounts, restored = Accounts(), Accounts()
     accounts.see([event(at=1.0), event(at=2.0)])
-    restored.restore({name: column for name, column in accounts.arrays().items() if name != "whole"})
-    assert restored.rows["whole"].tolist() == [2]
+    new = {"whole", "cut", "log_cut"}
+    restored.restore({name: column for name, column in accounts.arrays().items() if name not in new})
+    assert (restored.rows["whole"].tolist(), restored.rows["cut"].tolist()) == ([2], [0])
 
 
 @pytest.mark.parametrize(("opened", "known"), [(0.0, 0.0), (900.0, 900.0), (1000.0, 1000.0), (1e12, 0.0), (1e18, 0.0)])
