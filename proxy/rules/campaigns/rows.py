@@ -26,7 +26,7 @@ PARTS_TABLE: Final = "campaign_parts"
 # Of one campaign; a row so has some 30 kB and a campaign a few hundred rows.
 ACCOUNTS_MAX: Final = 100_000
 TEMPLATES_MAX: Final = 500
-PRINTS_MAX: Final = 20_000
+PRINTS_MAX: Final = 80_000  # those of some forty findings that turned out to be on one campaign
 LINKS_MAX: Final = 100_000
 _NAMES_OF_A_PART: Final = 1_000
 _PRINTS_OF_A_TEMPLATE: Final = 4_096

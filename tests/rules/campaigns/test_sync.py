@@ -16,6 +16,7 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import StoreUnavailable
+from proxy.hunter.reporting import PRINTS_MOST
 from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaigns import book as campaign_book
 from proxy.rules.campaigns import rows as campaign_rows
@@ -375,6 +376,11 @@ async def test_a_running_process_hears_of_campaigns_and_lets_them_end_by_itself(
             await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+def test_a_campaign_that_many_findings_turned_out_to_be_on_is_not_too_large() -> None:
+    found = tuple(KnownTemplate(f"t-{number}", tuple(range(PRINTS_MOST)), 8) for number in range(39))
+    assert len(rows_of(campaign(templates=found))) > len(found)
 
 
 @pytest.mark.parametrize(
