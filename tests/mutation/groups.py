@@ -131,7 +131,8 @@ GROUPS: Mapping[str, Group] = {
         "decisions/sealing": _SEALED,
         "decisions/signing": ("decisions/signing", *_SEALED),
         **dict.fromkeys(
-            (f"verifying/{name}" for name in ("breaks", "chains", "findings", "lines", "notes", "verify")), _VERIFYING
+            (f"verifying/{name}" for name in ("breaks", "chains", "findings", "kept", "lines", "notes", "verify")),
+            _VERIFYING,
         ),
     },
 }
