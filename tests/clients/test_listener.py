@@ -206,6 +206,29 @@ async def test_what_was_cut_already_has_nobody_else_cut(monkeypatch: pytest.Monk
 
 
 @on_uvloop
+async def test_what_an_overdue_client_kept_waiting_has_nobody_else_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up in the same look."""
+    monkeypatch.setattr("proxy.clients.listener._HELD_BYTES", 30_000_000)
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        _, request.protocol.tenant, size = request.raw_path.split("/")  # type: ignore[attr-defined]  # it is our own
+        return said(request, bytes(int(size)))
+
+    async with listening(handler, PATIENT) as (listener, port, refused), AsyncExitStack() as stack:
+        clients = []
+        for path in ("/slow/20000000", "/other/25000000"):
+            clients.append(await stack.enter_async_context(await RawClient.connect(port)))
+            await clients[-1].send(get(path))
+            await until(lambda: all(each.held_bytes for each in listener._open) and len(listener) == len(clients))
+        for each in listener._open:
+            if each.tenant == "slow" and each.stalled_since is not None:
+                each.stalled_since -= 100
+        await until(lambda: len(listener) < 2)
+        assert refused == ["slow_write_stall"]
+        assert len((await clients[1].response()).body) == 25_000_000
+
+
+@on_uvloop
 async def test_of_an_answer_that_waits_all_counts_whatever_the_kernel_took() -> None:
     """It is kept to its end: hundreds of which a tenth was left would take ten times what they counted for."""
 
