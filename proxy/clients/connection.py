@@ -285,7 +285,6 @@ class Connection(Framed):
         """End the connection, whatever is still to be written."""
         self.held_bytes = 0
         if self.wire is not None:
-            self.held_bytes = 0
             self.wire.abort()
 
     @property

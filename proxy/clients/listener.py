@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
 from aiohttp.web_request import BaseRequest
@@ -112,13 +113,16 @@ class Listener(Server):
         for each in sorted(held, key=burden):
             tenants.setdefault(each.tenant, []).append(each)
             burdens[each.tenant] = burdens.get(each.tenant, 0.0) + burden(each)
+        heaviest = [(-weight, tenant) for tenant, weight in burdens.items()]  # the first is the one that burdens most
+        heapify(heaviest)
         while over > 0:
-            tenant = max(tenants, key=burdens.__getitem__)
+            weight, tenant = heaviest[0]
             connection = tenants[tenant].pop()
-            burdens[tenant] -= burden(connection)
             over -= connection.held_bytes
-            if not tenants[tenant]:
-                del tenants[tenant]
+            if tenants[tenant]:
+                heapreplace(heaviest, (weight + burden(connection), tenant))
+            else:
+                heappop(heaviest)
             self._on_refused("slow_answer")
             connection.abort()
 

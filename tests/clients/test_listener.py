@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -226,6 +227,29 @@ async def test_what_an_overdue_client_kept_waiting_has_nobody_else_cut(monkeypat
         await until(lambda: len(listener) < 2)
         assert refused == ["slow_write_stall"]
         assert len((await clients[1].response()).body) == 25_000_000
+
+
+@on_uvloop
+async def test_who_is_cut_is_found_quickly_among_clients_of_as_many_tenants() -> None:
+    """P7: the loop waits for it."""
+
+    async def handler(request: web.BaseRequest) -> Reply:
+        return said(request, b"")
+
+    async with listening(handler, PATIENT) as (listener, _, refused):
+        listener.memory_full = True
+        for number in range(5_000):
+            connection = listener()
+            connection.tenant, connection.held_bytes = f"t-{number}", 60_000 + number
+            listener._open.add(connection)
+        began = time.thread_time()
+        listener._make_room(100.0)
+        assert time.thread_time() - began < 0.2
+        left = [each.held_bytes for each in listener._open if each.held_bytes]
+        assert sum(left) <= 64 << 20 < sum(left) + 65_000
+        assert max(left) == 59_999 + len(left)
+        assert refused == ["slow_answer"] * (5_000 - len(left))
+        listener._open.clear()
 
 
 @on_uvloop
