@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from proxy.dialects import strict_json
-from proxy.dialects._answers import DocumentDecoder
+from proxy.dialects._answers import MAX_DOCUMENT_BYTES, DocumentDecoder
 from proxy.dialects._anthropic import AnthropicDialect
 from proxy.dialects._anthropic_answer import MessageStream, observe_message
 from proxy.dialects._anthropic_request import KNOWN, SETTINGS, call_of
 from proxy.dialects._anthropic_wire import MessagesWire
+from proxy.dialects._passed_over import AT_ONCE_BYTES
 from proxy.dialects._texts import texts
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Call, Text
@@ -39,7 +40,11 @@ class AnthropicMessages(AnthropicDialect):
     def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is a stream of events, or one JSON document."""
         del call  # nothing of it was ours to ask
-        return MessageStream(every=every) if streamed else DocumentDecoder(observe_message, exact=every)
+        if streamed:
+            return MessageStream(every=every)
+        # There are no log-probabilities; what has their name is an argument of a call, which counts.
+        at_once = AT_ONCE_BYTES if every else MAX_DOCUMENT_BYTES
+        return DocumentDecoder(observe_message, at_once=at_once, exact=every)
 
     def wire(self, *, streamed: bool) -> Wire:
         """Return what actions may know of an answer."""

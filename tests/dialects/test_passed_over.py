@@ -14,6 +14,7 @@ from proxy.dialects import _answers, _passed_over
 from proxy.dialects._answer_json import load, value
 from proxy.dialects._answers import DocumentDecoder
 from proxy.dialects._passed_over import PassedOver
+from proxy.dialects.anthropic_messages import AnthropicMessages
 from proxy.dialects.base import ChunkDecoder
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.openai_completions import OpenAICompletions
@@ -27,6 +28,7 @@ from tests.dialects.streams import cut
 
 NAMES = ("logprobs", "embedding", "top_logprobs", "content", "a", 'say "logprobs":[', "logprobs ", 'x\\"logprobs')
 CHAT = OpenAIChat()
+MESSAGES = AnthropicMessages()
 CALL = CHAT.read(b'{"model":"m","messages":[{"role":"user","content":"hi"}]}')
 
 _text = st.sampled_from(["", "a", '"', "\\", '\\"', "[", "]},{", ',"logprobs":[1,', "é€😀", "\n"]) | st.text(max_size=5)
@@ -203,6 +205,17 @@ def test_what_is_tagged_in_a_large_answer_is_read_again_as_it_then_is() -> None:
         assert chunk.raw is not None
         assert chunk.raw != raw
         assert chunk.data == json.loads(chunk.raw)
+
+
+@pytest.mark.parametrize("name", ["logprobs", "embedding"])
+def test_what_a_model_of_anthropics_api_wrote_counts_whatever_its_names(name: str) -> None:
+    """The arguments of a call are an object there, with names that the caller chose, and are counted if no usage is sent."""
+    used = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {name: ["word " * 40] * 40}}
+    raw = json.dumps({"type": "message", "model": "m", "content": [used], "stop_reason": "tool_use"}).encode()
+    call = MESSAGES.read(b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}')
+    (chunk,), progress = decoded(MESSAGES.decoder(call, streamed=False), raw, 3)
+    assert (chunk.raw, progress.complete) == (raw, True)
+    assert progress.output_bytes > 40 * 40 * 5
 
 
 def test_an_answer_cut_off_is_no_valid_json() -> None:
