@@ -209,7 +209,7 @@ def test_what_is_tagged_in_a_large_answer_is_read_again_as_it_then_is() -> None:
 
 @pytest.mark.parametrize("name", ["logprobs", "embedding"])
 def test_what_a_model_of_anthropics_api_wrote_counts_whatever_its_names(name: str) -> None:
-    """The arguments of a call are an object there, with names that the caller chose, and are counted if no usage is sent."""
+    """The arguments of a call are an object there, with names of the caller's; without a usage they are counted."""
     used = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {name: ["word " * 40] * 40}}
     raw = json.dumps({"type": "message", "model": "m", "content": [used], "stop_reason": "tool_use"}).encode()
     call = MESSAGES.read(b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}')

@@ -38,21 +38,17 @@ class Offered(NamedTuple):
 
 def find_unlisted(document: Document, offered: Offered) -> Iterator[Problem]:
     """Yield an error for each model that an action of a rung names and that is not among those of the settings."""
-    for rung, _ in document.items(("ladder",)):
-        for item, _ in document.items((*rung, "do")):
-            for where in ((Reroute.name, "model"), (Withhold.name, "summary", "model")):
-                path = (*item, *where)
-                model = document.get(path)
-                if isinstance(model, str) and model not in offered.models:
-                    message = f"the settings list no model {quoted(model)}"
-                    yield document.problem(path, message, suggestion=nearest(model, offered.models))
+    unlisted = ((path, model) for path, model in _used_models(document) if model not in offered.models)
+    for path, model in islice(unlisted, MAX_PROBLEMS):  # it takes a while to look for what was meant
+        message = f"the settings list no model {quoted(model)}"
+        yield document.problem(path, message, suggestion=nearest(model, offered.models))
 
 
 def find_unmet(document: Document, pack: Pack, offered: Offered) -> Iterator[Problem]:
     """Yield warnings of what means nothing with these settings."""
     known = {"", *offered.models}  # empty before the body is read
     unknown = ((path, model) for path, model in _compared_models(document) if model not in known)
-    for path, model in islice(unknown, MAX_PROBLEMS):  # it takes a while to look for what was meant
+    for path, model in islice(unknown, MAX_PROBLEMS):  # as above
         message = f"the settings list no model {quoted(model)}: no request that is judged names it"
         suggestion = nearest(model, offered.models)
         yield document.problem(path, message, suggestion=suggestion, severity=Severity.WARNING)
@@ -70,6 +66,16 @@ def find_unmet(document: Document, pack: Pack, offered: Offered) -> Iterator[Pro
             if name not in offered.links and _is_within_a_sentence(name, message):
                 said = f"the settings have no {name}: customers read this sentence without it"
                 yield document.problem(path, said, severity=Severity.WARNING)
+
+
+def _used_models(document: Document) -> Iterator[tuple[Steps, str]]:
+    """Yield the names of models that actions of rungs use."""
+    for rung, _ in document.items(("ladder",)):
+        for item, _ in document.items((*rung, "do")):
+            for where in ((Reroute.name, "model"), (Withhold.name, "summary", "model")):
+                path = (*item, *where)
+                if isinstance(model := document.get(path), str):
+                    yield path, model
 
 
 def _compared_models(document: Document) -> Iterator[tuple[Steps, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -57,3 +58,19 @@ ladder: [{{rung: low, score: 40}}]
     _, problems = check_pack(pack.encode(), "a.yaml", offered=Offered(frozenset(), dated=False))
     assert [(one.line, "says when it was released" in one.message) for one in problems] == [(6, True)]
     assert check_pack(pack.encode(), "a.yaml", offered=Offered(frozenset()))[1] == []
+
+
+def test_what_was_meant_of_many_models_that_actions_use_is_not_looked_for_without_end() -> None:
+    """A rung may be refused for its length and still be read to its end."""
+    pack = {
+        "apiVersion": "stillgate/v1",
+        "kind": "PolicyPack",
+        "metadata": {"name": "a", "version": "1.0.0", "owner": "b"},
+        "ladder": [{"rung": "low", "score": 40, "do": [{"reroute": {"model": f"model-{n}"}} for n in range(5_000)]}],
+    }
+    offered = Offered(frozenset(f"modell-{number}" for number in range(100)))
+    began = time.thread_time()
+    found, problems = check_pack(json.dumps(pack).encode(), "a.yaml", offered=offered)
+    assert time.thread_time() - began < 1.5
+    assert found is None
+    assert any("the settings list no model" in one.message for one in problems)
