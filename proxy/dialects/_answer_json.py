@@ -19,9 +19,10 @@ import orjson
 from proxy.errors import UpstreamFailed
 
 _MAYBE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-_DIGITS = 20  # that 2**64 has
-_LONG = re.compile(rb"[0-9]{%d}" % _DIGITS)
-_STEP_BYTES = 1 << 20  # which takes six milliseconds to look for them; then other threads may run
+# As many digits as 2**64 has, where each is a zero and all else a space: a pattern would take eight times as long.
+_LONG: Final = b"0" * 20
+_DIGITS: Final = bytes(ord("0" if ord("0") <= byte <= ord("9") else " ") for byte in range(256))
+_STEP_BYTES: Final = 4 << 20  # which takes four milliseconds to look for them; then other threads may run
 # How an object begins: its first name, and what stands before and behind the colon.
 _BEGINNING = re.compile(rb'\{(\s*)"[^"\\]*"\s*:(\s*)')
 _BEGINNING_BYTES = 4_096
@@ -140,9 +141,10 @@ def _manner(like: bytes) -> _Manner:
 
 def _has_long(data: bytes) -> bool:
     if len(data) <= _STEP_BYTES:
-        return _LONG.search(data) is not None
+        return _LONG in data.translate(_DIGITS)
+    beyond = len(_LONG) - 1  # of a step, for what begins in it
     steps = range(0, len(data), _STEP_BYTES)
-    return any(_LONG.search(data, start, start + _STEP_BYTES + _DIGITS - 1) for start in steps)
+    return any(_LONG in data[start : start + _STEP_BYTES + beyond].translate(_DIGITS) for start in steps)
 
 
 def _load_halves(data: bytes) -> object:
