@@ -17,7 +17,7 @@ import uvloop
 from aiohttp import web
 
 from proxy.clients.answers import AnswerWriter, Reply
-from proxy.clients.connection import Deadlines
+from proxy.clients.connection import Connection, Deadlines
 from proxy.clients.listener import Caps, Listener
 from proxy.clock import SystemClock
 from proxy.errors import RequestTimeout
@@ -189,10 +189,9 @@ async def test_who_has_many_answers_wait_has_none_of_another_tenant_cut(monkeypa
         assert [len((await client.response()).body) for client in clients[4:]] == [20_000_000, 90_000_000]
 
 
-@on_uvloop
-async def test_what_was_cut_already_has_nobody_else_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who takes nothing for too long is cut once, and what is left of it has room by that."""
-    monkeypatch.setattr("proxy.clients.listener._HELD_BYTES", 10_000_000)
+@asynccontextmanager
+async def keeping_one_waiting() -> AsyncIterator[tuple[Listener, list[str], Connection, RawClient]]:
+    """A listener, whom it refused, and a connection whose client does not take an answer of 15 MB yet."""
 
     async def handler(request: web.BaseRequest) -> Reply:
         return said(request, bytes(15_000_000))
@@ -201,6 +200,15 @@ async def test_what_was_cut_already_has_nobody_else_cut(monkeypatch: pytest.Monk
         await client.send(get("/"))
         await until(lambda: any(each.held_bytes for each in listener._open))
         (connection,) = listener._open
+        yield listener, refused, connection, client
+
+
+@on_uvloop
+async def test_what_was_cut_already_has_nobody_else_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes nothing for too long is cut once, and what is left of it has room by that."""
+    monkeypatch.setattr("proxy.clients.listener._HELD_BYTES", 10_000_000)
+
+    async with keeping_one_waiting() as (listener, refused, connection, _):
         connection.cut()
         listener._make_room(connection.held_since + 1)
         assert (connection.held_bytes, refused) == (0, [])
@@ -256,13 +264,7 @@ async def test_who_is_cut_is_found_quickly_among_clients_of_as_many_tenants() ->
 async def test_of_an_answer_that_waits_all_counts_whatever_the_kernel_took() -> None:
     """It is kept to its end: hundreds of which a tenth was left would take ten times what they counted for."""
 
-    async def handler(request: web.BaseRequest) -> Reply:
-        return said(request, bytes(15_000_000))
-
-    async with listening(handler, PATIENT) as (listener, port, _), await RawClient.connect(port) as client:
-        await client.send(get("/"))
-        await until(lambda: any(each.held_bytes for each in listener._open))
-        (connection,) = listener._open
+    async with keeping_one_waiting() as (_, _, connection, client):
         assert connection.wire is not None
         assert connection.wire.get_write_buffer_size() < 15_000_000 < connection.held_bytes
         await client.response()
