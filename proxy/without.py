@@ -1,10 +1,13 @@
-"""Imports a library as if another one were not there, where it would load that for what nobody asks of it."""
+"""Imports less of a library than it would load by itself, where that is for what nobody asks of it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec, module_from_spec
 
 
 @contextmanager
@@ -19,3 +22,30 @@ def without(name: str) -> Iterator[None]:
     finally:
         del sys.modules[name]
         sys.modules.update(there)
+
+
+def in_parts(name: str) -> None:
+    """Let parts of a package be imported without what the package itself imports, unless it is imported already.
+
+    It is loaded when somebody asks it for what is none of its parts, so nobody can tell the difference.
+    """
+    if name in sys.modules:
+        return
+    spec = find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    loader, package, loads = spec.loader, module_from_spec(spec), False
+
+    def ask(attribute: str) -> object:
+        nonlocal loads
+        if not loads:
+            if find_spec(f"{name}.{attribute}") is not None:
+                return import_module(f"{name}.{attribute}")
+            loads = True
+            loader.exec_module(package)
+            if attribute in vars(package):
+                return vars(package)[attribute]
+        raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
+
+    vars(package).update(__getattr__=ask, __version__=version(name.partition(".")[0]))  # parts ask for it
+    sys.modules[name] = package

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from proxy.without import without
+from proxy.without import in_parts, without
 
 
 def test_what_is_hidden_cannot_be_imported_and_is_there_again() -> None:
@@ -37,7 +37,44 @@ def test_it_is_there_again_after_a_failure_and_what_was_not_there_is_not(monkeyp
     assert "never_heard_of" not in sys.modules
 
 
-def test_a_worker_loads_no_console_no_telemetry_no_application_and_without_issuers_nothing_of_tokens() -> None:
+def test_a_package_in_parts_loads_what_it_imports_once_that_is_asked_for() -> None:
+    program = """
+import sys
+from proxy.without import in_parts
+in_parts("aiohttp")
+in_parts("redis")
+in_parts("redis.asyncio")
+from aiohttp.web_request import BaseRequest
+from redis.asyncio.connection import Connection
+print(*sorted({"aiohttp.client", "redis.client", "redis.asyncio.client"} & set(sys.modules)), "none yet")
+import aiohttp, redis
+print(aiohttp.web_request.BaseRequest is BaseRequest, redis.exceptions.ResponseError.__name__, "aiohttp.client" in sys.modules)
+print(aiohttp.ClientSession.__module__, redis.Redis.__module__, redis.asyncio.Redis.__module__)
+print(aiohttp.web_request.BaseRequest is BaseRequest, redis.asyncio.connection.Connection is redis.asyncio.Connection)
+print(hasattr(aiohttp, "nothing"), hasattr(redis, "nothing"))
+"""
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - words of our own
+    assert ran.stdout.splitlines() == [
+        "none yet",
+        "True ResponseError False",
+        "aiohttp.client redis.client redis.asyncio.client",
+        "True True",
+        "False False",
+    ]
+
+
+def test_a_package_that_is_loaded_stays_as_it_is_and_one_that_is_not_there_is_missed() -> None:
+    before = sys.modules["json"]
+    in_parts("json")
+    assert sys.modules["json"] is before
+    with pytest.raises(ModuleNotFoundError, match="never_heard_of"):
+        in_parts("never_heard_of")
+
+
+def test_a_worker_loads_no_console_no_telemetry_no_application_no_client_and_without_issuers_nothing_of_tokens() -> (
+    None
+):
     program = """
 import asyncio, sys
 import proxy.processes.worker
@@ -47,7 +84,8 @@ from proxy.store import open_store
 try:
     asyncio.run(open_store("redis://127.0.0.1:1/0", clock=SystemClock(), deadline=0.1))
 except StoreUnavailable:
-    named = {"aiohttp.web", "jwt", "proxy.samples.sampler", "redis", "rich", "opentelemetry", "structlog"}
+    named = {"aiohttp.web", "aiohttp.client", "jwt", "proxy.samples.sampler", "rich", "opentelemetry", "structlog"}
+    named |= {"redis", "redis.client", "redis.cluster", "redis.commands"}
     print(*sorted(named & set(sys.modules)))
 import rich.console
 """

@@ -6,7 +6,7 @@ from proxy.clock import Clock
 from proxy.settings.store_address import NO_ACCESS, Access
 from proxy.store.base import Store
 from proxy.store.memory import MemoryStore
-from proxy.without import without
+from proxy.without import in_parts, without
 
 # How long a customer's request waits for the store, in seconds; and how long a person does, who changes much at once.
 SOON_S, PATIENTLY_S = 0.25, 1.0
@@ -28,6 +28,8 @@ async def open_store(
     """
     if url_or_kind == "memory":
         return MemoryStore(clock)
+    in_parts("redis")  # five megabytes more, for clients and commands: connections are what is used of it
+    in_parts("redis.asyncio")
     # Loaded here and not above: it takes as long as all else that a verb needs, and most verbs open no store.
     with without("opentelemetry"):  # three megabytes more, for figures of the driver's own
         from proxy.store.redis import RedisStore  # noqa: PLC0415 - see above
