@@ -189,3 +189,8 @@ def test_no_letter_is_dropped_but_those_that_show_nothing() -> None:
         if any(unicodedata.category(part) in ("Lu", "Ll", "Lt", "Lo") for part in unicodedata.normalize("NFKD", char))
     ]
     assert {char for char in letters if not canonical(char)} == set("\u115f\u1160\u3164\uffa0")
+
+
+def test_a_rare_ideograph_is_the_same_beside_what_stands_for_several_characters() -> None:
+    for rare in "\U00020000\U0002a6d6\U0002f800\U00030000\U0001fffe\U00032fff\U0010ffff":
+        assert canonical(f"한{rare}글") == canonical("한") + canonical(rare) + canonical("글")
