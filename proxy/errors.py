@@ -17,8 +17,8 @@ class ProxyError(StillgateError):
     """A refusal in words that a client may read; a dialect turns it into its own error shape.
 
     It is raised as an exception by what fails and carried as a value by a denial. `status` is the HTTP status, `code`
-    a stable machine word, `param` the request field at fault, `retry_after` seconds (None: do not say), `headers`
-    further response headers.
+    a stable machine word, `param` the request field at fault, `details` what Anthropic's clients go by besides,
+    `retry_after` seconds (None: do not say), `headers` further response headers.
     """
 
     status = 500
@@ -31,6 +31,7 @@ class ProxyError(StillgateError):
         code: str | None = None,
         status: int | None = None,
         param: str | None = None,
+        details: Mapping[str, Any] | None = None,
         retry_after: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -39,6 +40,7 @@ class ProxyError(StillgateError):
         self.status = status or type(self).status
         self.code = code or type(self).code
         self.param = param
+        self.details = details
         self.retry_after = retry_after
         self.headers = headers or {}
 

@@ -58,7 +58,9 @@ class AnthropicDialect(Endpoint):
         """Return the JSON error body."""
         unnamed = "api_error" if error.status >= 500 else "invalid_request_error"
         shape: dict[str, Any] = {"type": _ERROR_TYPES.get(error.status, unnamed), "message": error.message}
-        if isinstance(error, StateRefused) and error.param == "thread":
+        if error.details is not None:
+            shape["details"] = error.details
+        elif isinstance(error, StateRefused) and error.param == "thread":
             shape["details"] = {"error_code": "thread_unsupported_request"}  # by which clients know to go on without
         return strict_json.write({"type": "error", "error": shape, "request_id": exchange_id})
 

@@ -7,6 +7,7 @@ Laws: a client is told what is wrong with its own request, in the upstream's wor
 from __future__ import annotations
 
 import re
+from typing import Any, Final
 
 from proxy.dialects._answer_json import load
 from proxy.dialects._answers import member
@@ -17,6 +18,11 @@ _MAX_WORD_CHARS = 128
 _MAX_BODY_BYTES = 1 << 16  # an error answer takes a few hundred; a larger one is a page of something else
 _SECRETS = re.compile(r"\b(?:sk|org|proj|rk|sess)-[\w*-]{10,}|\bBearer\s+\S+")
 _THE_CLIENTS: dict[int, type[ProxyError]] = {400: BadRequest, 404: NotFound, 413: TooLarge, 422: BadRequest}
+# Codes of details that tell of the request; others tell of our organisation, its keys and its limits.
+_OF_THE_REQUEST: Final = re.compile(r"(?:available_tools|compaction|image|tool)_[a-z_]{1,64}")
+_MAX_PIXELS: Final = 1 << 32
+_MAX_PLACES: Final = 1_000
+_PLACE: Final = re.compile(r"[a-z_]{1,32}(?:\.(?:[a-z_]{1,32}|[0-9]{1,6})){0,16}")
 _KEPT = frozenset({500, 502, 503, 529})
 
 
@@ -46,6 +52,7 @@ def _with_words(kind: type[ProxyError], status: int, body: bytes, code: str) -> 
         status=status,
         code=_word(member(error, code)),
         param=_word(member(error, "param")),
+        details=_details(member(error, "details")),
     )
 
 
@@ -58,6 +65,19 @@ def _error_in(body: bytes) -> object:
 
 def _word(value: object) -> str | None:
     return value if type(value) is str and value.isprintable() and 0 < len(value) <= _MAX_WORD_CHARS else None
+
+
+def _details(given: object) -> dict[str, Any] | None:
+    """Return what Anthropic's API says of an error for programs: its code, and which images have too many pixels."""
+    code, most, places = (member(given, name) for name in ("error_code", "max_side_length_pixels", "paths"))
+    if type(code) is not str or not _OF_THE_REQUEST.fullmatch(code):
+        return None
+    details: dict[str, Any] = {"error_code": code}
+    if type(most) is int and 0 < most <= _MAX_PIXELS:
+        details["max_side_length_pixels"] = most
+    if type(places) is list and all(type(each) is str and _PLACE.fullmatch(each) for each in places):
+        details["paths"] = places[:_MAX_PLACES]
+    return details
 
 
 def _printable(text: str) -> str:

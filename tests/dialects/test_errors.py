@@ -271,3 +271,30 @@ def test_what_holds_no_words_gets_ours(dialect: Dialect, body: bytes) -> None:
 def test_the_upstreams_words_are_cleaned(dialect: Dialect, words: str, passed: str) -> None:
     body = json.dumps({"error": {"message": words}}).encode()
     assert dialect.upstream_error(400, body).message == passed
+
+
+_TOO_MANY_PIXELS = {
+    "error_code": "image_dimensions_too_large",
+    "max_side_length_pixels": 2_000,
+    "paths": ["messages.0.content.1", "messages.2.content.0.content.3"],
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (_TOO_MANY_PIXELS, _TOO_MANY_PIXELS),
+        ({"error_code": "tool_name_conflict", "tool_owner": "org"}, {"error_code": "tool_name_conflict"}),
+        (
+            _TOO_MANY_PIXELS | {"max_side_length_pixels": 10**30, "paths": ["\ud800"]},
+            {"error_code": "image_dimensions_too_large"},
+        ),
+        ({"error_code": "organization_on_hold", "appeal_url": "https://example.com"}, None),
+        ({"error_code": 5}, None),
+        (None, None),
+    ],
+)
+def test_what_programs_go_by_is_told_of_the_request_alone(given: Any, told: Any) -> None:
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": "m", "details": given}}
+    error = AnthropicMessages().upstream_error(400, json.dumps(body).encode())
+    assert json.loads(AnthropicMessages().error(error, "x"))["error"].get("details") == told

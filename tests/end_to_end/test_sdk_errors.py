@@ -15,6 +15,7 @@ import anthropic
 import openai
 import pytest
 import pytest_asyncio
+from anthropic.types import ImageDimensionsTooLargeError
 
 from tests.end_to_end.customers import (
     Client,
@@ -270,3 +271,15 @@ async def test_what_was_answered_before_is_a_conflict_that_a_client_does_not_ret
     assert (theirs.code, len(scene.upstream.requests)) == ("idempotency_key_answered", calls)
     assert [error.response.headers["x-should-retry"] for error in (theirs, ours)] == ["false", "false"]
     assert (await recorded(scene.gate, theirs, ours))["code"] == "idempotency_key_answered"
+
+
+async def test_an_image_of_too_many_pixels_is_the_error_that_says_which(
+    scene: Scene, claude: anthropic.AsyncAnthropic
+) -> None:
+    place = "messages.0.content.1"
+    details = {"error_code": "image_dimensions_too_large", "max_side_length_pixels": 8, "paths": [place]}
+    error = {"type": "invalid_request_error", "message": "too large", "details": details}
+    scene.upstream.script(json_answer(400, {"type": "error", "error": error}))
+    with pytest.raises(ImageDimensionsTooLargeError, match="too large") as raised:
+        await ask(claude)
+    assert (raised.value.details.paths, raised.value.details.max_side_length_pixels) == ([place], 8)
