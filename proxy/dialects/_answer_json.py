@@ -4,6 +4,7 @@ A model that is cut off in the middle of an emoji leaves such a half behind. It 
 it, but JSON can spell it and every client reads it.
 
 Laws: what was read is written with every character that was in it; what cannot be is UpstreamFailed, and nothing else.
+What orjson refuses for anything but such a half is refused.
 What was changed is written as what came was, with its spaces and spellings, so that its form tells nobody that it was.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from math import isinf
 from typing import Any, Final, NamedTuple, NoReturn
 
 import orjson
@@ -158,4 +160,20 @@ def _constant(_: str) -> NoReturn:
     raise ValueError("JSON knows no NaN and no Infinity")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_constant)
+_SURELY_FINITE_DIGITS: Final = 308
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError("orjson takes none beyond a double")
+    return number
+
+
+def _int(text: str) -> int:
+    if len(text) > _SURELY_FINITE_DIGITS:
+        _float(text)
+    return int(text)
+
+
+_DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=_constant)

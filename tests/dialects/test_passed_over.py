@@ -139,6 +139,15 @@ def test_half_of_a_surrogate_pair_is_passed_over_with_the_rest() -> None:
     assert read(raw, 0, keep=True) == {"logprobs": [{"token": "\ud83d"}] * 9, "b": 3}
 
 
+@pytest.mark.parametrize("number", [b"1e999", b"-1e400", b"1" * 400, b"9" * 309 + b".5", b"1" * 308 + b"e-9"])
+def test_a_number_too_large_is_refused_or_not_wherever_half_of_a_surrogate_pair_is_passed_over(number: bytes) -> None:
+    for inside, beside in [(number, b"0"), (b"0", number)]:
+        raw = rb'{"logprobs":["\ud83d",%b,1,2],"b":%b}' % (inside, beside)
+        once = raw.replace(rb"\ud83d", b"")
+        for keep in (False, True):
+            assert (read(raw, 0, keep=keep) is None) is (load(raw) is None) is (load(once) is None), keep
+
+
 def figures(count: int) -> list[dict[str, Any]]:
     """Return log-probabilities of so many tokens, as OpenAI's API has them."""
 
