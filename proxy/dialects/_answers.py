@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from proxy.dialects._answer_json import dump, dump_texts, load
 from proxy.dialects._names import names
-from proxy.dialects._passed_over import AT_ONCE_BYTES, PassedOver
+from proxy.dialects._passed_over import AT_ONCE_BYTES, Growing, PassedOver
 from proxy.dialects._sse import Event, EventSplitter, written
 from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, text_bytes
@@ -33,15 +33,18 @@ class StreamDecoder(ABC):
 
     Most events only carry text on. As many of them as come together are one chunk, unread but for a sample that tells
     how much of them is text; events that may hold usage, an error or the end are read one by one.
-    With `every`, all are.
+    With `every`, all are, and whole. Else no log-probabilities of an event with more than `at_once` bytes are: what is
+    missing in the chunk's document is in its bytes.
     """
 
     # What an event contains that has to be read.
     _TELLING: ClassVar[tuple[bytes, ...]]
 
-    def __init__(self, *, every: bool) -> None:
+    def __init__(self, at_once: int = AT_ONCE_BYTES, *, every: bool) -> None:
         self.progress = Progress()
         self._every = every
+        self._at_once = at_once
+        self._growing: Growing | None = None  # the event that has begun, if it is large
         self._events = EventSplitter()
         self._samples = 0
         self._envelope: int | None = None  # the bytes of an event that carries text, without the text
@@ -49,16 +52,35 @@ class StreamDecoder(ABC):
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks that are whole now."""
         if self._every:
-            return self._chunks(self._events.feed(data))
+            return self._split(data)
         end = data.rfind(b"\n\n") + 2 if len(data) <= _MAX_UNREAD_BYTES and self._events.may_pass(data) else 0
         if end < 2:
-            return self._chunks(self._events.feed(data))
+            return self._split(data)
         whole = self._trimmed(data if end == len(data) else data[:end])
         size = self._unread(whole)
         if size == len(whole) and end == len(data):
             return [Chunk(whole)]
         chunks = [Chunk(whole[:size])] if size else []
-        return chunks + self._chunks(self._events.feed(whole[size:] + data[end:]))
+        return chunks + self._split(whole[size:] + data[end:])
+
+    def _split(self, data: bytes) -> list[Chunk]:
+        """Return the chunks of the events that are whole now, and look at what has come of a large one."""
+        events = self._events.feed(data)
+        chunks = self._chunks(events)
+        if events:
+            self._growing = None
+        if len(self._events.rest) > self._at_once:
+            self._growing = self._growing or Growing(keep=self._every)
+            self._growing.look(self._events.rest)
+        return chunks
+
+    def _document(self, raw: bytes, data: bytes) -> dict[str, Any] | None:
+        """Return the JSON object that an event's data is, None if it is none."""
+        if len(data) <= self._at_once:
+            return load(data)
+        growing = self._growing or Growing(keep=self._every)
+        self._growing = None
+        return growing.read(raw, data)
 
     def _trimmed(self, events: bytes) -> bytes:
         """Return whole events without what is taken out of each of them."""
@@ -115,7 +137,7 @@ class ObservedStream(StreamDecoder):
     def _chunks(self, events: list[Event]) -> list[Chunk]:
         chunks = []
         for raw, name, data in events:
-            document = load(data)
+            document = self._document(raw, data)
             if document is not None:
                 self._observe(document)
             chunks.append(Chunk(raw, document, name.decode(errors="replace")))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from proxy.dialects._answers import ObservedStream, error_type, member, note_model, thought, tokens, written_bytes
+from proxy.dialects._passed_over import AT_ONCE_BYTES
+from proxy.dialects._sse import MAX_EVENT_BYTES
 from proxy.exchange import Progress, Usage
 
 _MAX_SEALS = 64
@@ -38,7 +40,8 @@ class MessageStream(ObservedStream):
     )
 
     def __init__(self, *, every: bool) -> None:
-        super().__init__(every=every)
+        # There are no log-probabilities; what has their name is an argument of a call, which counts.
+        super().__init__(AT_ONCE_BYTES if every else MAX_EVENT_BYTES, every=every)
         self._first: dict[str, Any] = {}
 
     def _written(self, document: dict[str, Any]) -> int:

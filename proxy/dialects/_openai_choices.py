@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from proxy.dialects._answer_json import load
 from proxy.dialects._answers import StreamDecoder, error_type, member, note_model, thought, tokens, written_bytes
 from proxy.dialects._sse import Event
 from proxy.exchange import Chunk, Progress, Usage
@@ -52,7 +51,8 @@ class ChoiceStream(StreamDecoder):
         chunks = []
         progress = self.progress
         for raw, name, data in events:
-            document = None if data == _DONE else load(data)  # the end is no JSON, which takes long to find out
+            # The end is no JSON, which takes long to find out.
+            document = None if data == _DONE else self._document(raw, data)
             kept: bytes | None = raw
             if document is None:
                 progress.complete = progress.complete or data == _DONE

@@ -23,6 +23,8 @@ _HEAD_BYTES: Final = 256  # what begins an array and may come in two pieces
 # An array that is an `embedding`, a member `logprobs`, `top_logprobs` and the like, or the first that is one of such an
 # object. No text of a document looks like that: quotes in it are escaped.
 _ARRAY = re.compile(rb'"(?:(?<=logprobs")|(?<=embedding"))\s*:\s*(?:\{\s*"\w+"\s*:\s*(?:null\s*,\s*"\w+"\s*:\s*)?)?\[')
+# What stands before the document of an event, as every known API sends it.
+_DATA: Final = re.compile(rb"(?:event: [^\r\n]*\n)?data: ")
 _DEPTH: Final = 6  # of an element; those of log-probabilities have four
 
 
@@ -145,6 +147,34 @@ class PassedOver:
 
     def _is_behind_cut(self, at: int) -> bool:
         return bool(self._cuts) and self._cuts[-1][1] == self._place + at
+
+
+class Growing:
+    """An event of a stream that may be large, read while it comes; `keep` is as above."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self._over = PassedOver(keep=keep)
+        self._begin: int | None = None  # of the document in the event
+        self._looked = 0
+
+    def look(self, event: bytes | bytearray) -> None:
+        """Look at what has come of the event since it was looked at."""
+        if self._begin is None:
+            if (before := _DATA.match(event)) is None:
+                return
+            self._begin = self._looked = before.end()
+        for start in range(self._looked, len(event), AT_ONCE_BYTES):
+            self._over.feed(bytes(event[start : start + AT_ONCE_BYTES]))
+        self._looked = len(event)
+
+    def read(self, event: bytes, data: bytes) -> dict[str, Any] | None:
+        """Return the JSON object that the event's data is, as `PassedOver` does, once the event is whole."""
+        self.look(event)
+        begin = self._begin
+        if begin is None or not event.startswith(data, begin) or event[begin + len(data) :].strip():
+            return load(data, exact=self._keep)
+        return self._over.read(event[begin:])
 
 
 def _put_back(document: object, kept: dict[str, list[Any]]) -> None:

@@ -52,12 +52,12 @@ class EventSplitter:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
-        self._rest = bytearray()
+        self.rest = bytearray()  # what has come of the next event
         self._begun = False
 
     def may_pass(self, data: bytes) -> bool:
         """Tell whether whole events at the start of `data` may pass unsplit: nothing has begun, nothing is unusual."""
-        if self._rest or b"\r" in data:
+        if self.rest or b"\r" in data:
             return False
         if not self._begun:
             self._begun = data.startswith((b"data: ", b"event: "))
@@ -65,14 +65,14 @@ class EventSplitter:
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that are whole now. Raises UpstreamFailed when one is larger than allowed."""
-        if self._rest:
-            searched = max(0, len(self._rest) - 3)  # a blank line takes up to four bytes
-            self._rest += data
-            if not _END.search(self._rest, searched):
-                self._check_size(len(self._rest))
+        if self.rest:
+            searched = max(0, len(self.rest) - 3)  # a blank line takes up to four bytes
+            self.rest += data
+            if not _END.search(self.rest, searched):
+                self._check_size(len(self.rest))
                 return []
-            data = bytes(self._rest)
-            self._rest.clear()
+            data = bytes(self.rest)
+            self.rest.clear()
         events = self._split(data)
         if len(data) > self._max_event_bytes:
             self._check_size(max((len(raw) for raw, _, _ in events), default=0))
@@ -80,8 +80,8 @@ class EventSplitter:
 
     def finish(self) -> list[Event]:
         """Return what is left as one event, although no blank line ends it; clients differ in whether they read it."""
-        rest = bytes(self._rest)
-        self._rest.clear()
+        rest = bytes(self.rest)
+        self.rest.clear()
         return [self._parse(rest)] if rest else []
 
     def _split(self, data: bytes) -> list[Event]:
@@ -119,7 +119,7 @@ class EventSplitter:
     def _keep(self, rest: bytes) -> None:
         if rest:
             self._check_size(len(rest))
-            self._rest += rest
+            self.rest += rest
 
     def _check_size(self, size: int) -> None:
         if size > self._max_event_bytes:
