@@ -6,6 +6,7 @@ anything but visible characters and spaces is never sent.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Mapping
 from email.utils import formatdate
@@ -150,6 +151,16 @@ def _may_keep(request: BaseRequest) -> bool:
     if not request.protocol._keepalive:  # noqa: SLF001 - aiohttp's only word for it
         return False
     return request.keep_alive and request.version >= (1, 1) and "Upgrade" not in request.headers
+
+
+async def hold(connection: RequestHandler, size: int, seconds: float) -> None:
+    """Wait before so many bytes are written, which meanwhile count as what waits for the client to take it does."""
+    loop = asyncio.get_running_loop()
+    connection.held_bytes, connection.held_since = size, loop.time()  # type: ignore[attr-defined]  # they are our own
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        connection.held_bytes = 0  # type: ignore[attr-defined]  # as above
 
 
 async def _write(connection: RequestHandler, data: bytes) -> None:

@@ -186,8 +186,9 @@ class DocumentDecoder:
 
     def finish(self) -> list[Chunk]:
         """Return the document as one chunk. Raises UpstreamFailed if it is no JSON object."""
-        raw = b"".join(self._pieces)
-        document = load(raw, exact=self._exact) if self._over is None else self._over.read(raw)
+        raw, over = b"".join(self._pieces), self._over
+        self._pieces, self._over = [], None  # the answer may be held after this
+        document = load(raw, exact=self._exact) if over is None else over.read(raw)
         if document is None:
             raise UpstreamFailed("The model API sent an answer that is not valid JSON.")
         self._observe(self.progress, document)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from aiohttp.web_request import BaseRequest
 
-from proxy.clients.answers import Answer, AnswerWriter, Reply, Stream
+from proxy.clients.answers import Answer, AnswerWriter, Reply, Stream, hold
 from proxy.clients.framing import Doubtful
 from proxy.deciding.answering import Answering
 from proxy.deciding.course import Course
@@ -95,7 +96,9 @@ class Relay:
         if answering is None:
             out = await self._send(chunks, course)
         else:
-            out = await self._pass_on(await _made(answering, chunks, last=ended), answering, course)
+            made = _made(answering, chunks, last=ended)
+            del chunks  # read, a document takes ten times its bytes, and may be held
+            out = await self._pass_on(await made, answering, course)
         if not course.progress.complete and not course.progress.failed:
             raise UpstreamTruncated("The model API ended its answer too early.")
         course.outcome = Outcome.UPSTREAM_ERROR if course.progress.failed else Outcome.ANSWERED
@@ -154,20 +157,29 @@ class Relay:
         Nothing is read meanwhile, so the upstream is held up too.
         """
         ready: list[Chunk] = []
-        for chunk in chunks:
-            if (wait := answering.wait(chunk)) > 0:
+        coming = deque(chunks)
+        del chunks  # read, an event takes ten times its bytes, and it may be held, or the client be slow
+        while coming:
+            chunk = coming.popleft()
+            wait = answering.wait(chunk)
+            if wait > 0 or chunk.gaps:
                 await self._send(ready, course)
                 ready = []
-                if course.deadline is not None:
-                    course.deadline += wait  # the time is ours, and no answer is to be cut for it
-                await asyncio.sleep(wait)
+            if wait > 0 and course.deadline is not None:
+                course.deadline += wait  # the time is ours, and no answer is to be cut for it
             if chunk.gaps:
-                await self._send(ready, course)
+                if wait > 0:
+                    await asyncio.sleep(wait)
                 ready = list(await self._filled(chunk, answering, course))
-            else:
-                ready.append(answering.leaving(chunk))
+                continue
+            chunk = answering.leaving(chunk)
+            if wait > 0:
+                raw = self._dialect.encode(chunk, streamed=self._stream is not None)
+                chunk = Chunk(raw)
+                await hold(self._request.protocol, len(raw), wait)
+            ready.append(chunk)
         out = self._encoded(ready, course)
-        del chunks, ready  # read, an event takes ten times its bytes, and the client may be slow
+        del ready  # as above
         if self._stream is not None and out:
             await self._stream.send(out)
         return out
