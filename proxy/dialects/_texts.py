@@ -18,7 +18,8 @@ _LABELS = names(
     "syntax tool_call_id tool_choice tool_use_id ttl type verbosity"
 )
 _MAX_LABEL_CHARS = 64
-# Encoded bytes and seals, unless the object says that it is plain text, or the bytes of a file are such.
+# Encoded bytes and seals, unless the object says that it is plain text, or the bytes of a file are such; in definitions
+# of tools only where it says that it is in base64.
 _OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature thought_signature")
 # Members that hold a picture or a sound, as an address or in base64, or a seal, where the object is of one of these
 # types.
@@ -120,7 +121,7 @@ def _members(node: dict[str, Any], role: str, where: str, found: list[Text], wit
         elif name == "variables" and within == "prompt" and type(value) is dict:
             for variable, filled in value.items():  # whose names are the author's own
                 _seen(filled, role, _below(below, f".{variable[:_MAX_LABEL_CHARS]}"), found)
-        elif type(value) is not str or not _hidden(name, value, kind, within):
+        elif type(value) is not str or not _hidden(name, value, kind, within, role):
             _seen(value, role, below, found, name)
         elif _holds_file(name, value, within) and (text := file_text(value)):
             found.append(Text(role, below, text))
@@ -143,13 +144,15 @@ def _free(node: object, role: str, where: str, found: list[Text]) -> None:
                 _free(value, role, where, found)
 
 
-def _hidden(name: str, value: str, kind: object, within: str) -> bool:
+def _hidden(name: str, value: str, kind: object, within: str, role: str) -> bool:
     if name in _LABELS:
         return len(value) <= _MAX_LABEL_CHARS and value.isascii() and " " not in value
     if name == "url":  # of an image or a document; other addresses are shown to the model as text
         return kind == "url" or within in _ADDRESSED or (kind == "image" and value.startswith("data:image/"))
     if name in _TYPED:
         return kind in _TYPED[name] or within == "input_image_mask"
+    if role in ("functions", "tools"):  # whose definitions have no seals; servers show them whole to the model
+        return name in _OPAQUE and kind == "base64"
     return name in _OPAQUE and kind != "text"
 
 

@@ -88,14 +88,17 @@ _openai_message = st.one_of(
     ),
     _with({"role": "tool", "tool_call_id": _hidden, "content": _seen | _some(_openai_text)}),
 )
-_openai_function = _with({"name": _seen}, description=_seen, parameters=_free, strict=st.booleans())
+_openai_function = _with(
+    {"name": _seen}, description=_seen, parameters=_free, strict=st.booleans(), data=_seen, signature=_seen
+)
 _openai_custom = _with(
     {"name": _seen, "format": _with({"type": "grammar", "grammar": _with({"syntax": "lark", "definition": _seen})})}
 )
 _openai_request = _with(
     {"model": _hidden, "messages": st.lists(_openai_message, min_size=1, max_size=4)},
     tools=_some(
-        _with({"type": "function", "function": _openai_function}) | _with({"type": "custom", "custom": _openai_custom})
+        _with({"type": "function", "function": _openai_function}, data=_seen)
+        | _with({"type": "custom", "custom": _openai_custom})
     ),
     functions=_some(_openai_function),
     tool_choice=st.just("auto") | _with({"type": "function", "function": _with({"name": _seen})}),
