@@ -24,6 +24,7 @@ PICTURE: Final = (
     "APVOo6caVVbQutAYt4T1EfqMVo2sNldyof2opfV91BkDNEQvoYHdSVs5sSy3CdQZyh7693/rASN4z5pQoleIAAAAAElFTkSuQmCC"
 )
 _SHOWN = frozenset({"computer_screenshot", "input_image"})  # types of what a computer shows
+_MADE = "image_generation_call"  # the item of a picture that a tool made, which is its result in base64
 # What offers tools in a conversation, as a search that has found some does: items of OpenAI's with tools in them, and
 # blocks of Anthropic's that name some.
 _OFFERS, _REFERENCE = ("additional_tools", "tool_search_output"), "tool_reference"
@@ -211,8 +212,12 @@ def _images_in(parts: object) -> int:
 
 
 def _images_within(holder: dict[str, Any]) -> int:
-    count = sum([_images_in(holder[name]) for name in _HOLDERS if name in holder])
+    count = _is_made(holder) + sum([_images_in(holder[name]) for name in _HOLDERS if name in holder])
     return count + (_images_within(source) if type(source := holder.get("source")) is dict else 0)
+
+
+def _is_made(item: dict[str, Any]) -> bool:
+    return _kind(item) == _MADE and type(result := item.get("result")) is str and result != ""
 
 
 def _kind(part: dict[str, Any]) -> str:
@@ -229,6 +234,9 @@ class _Cut:
     def within(self, holder: dict[str, Any]) -> dict[str, Any]:
         """Return a message, a part or a source with fewer images in its content."""
         source = holder.get("source")
+        if self._left and _is_made(holder):
+            self._left -= 1
+            holder = {**holder, "result": PICTURE.partition(",")[2]}
         for name in _HOLDERS:
             if self._left and type(parts := holder.get(name)) is list:
                 holder = {**holder, name: [self.part(part) for part in parts]}

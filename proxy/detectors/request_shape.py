@@ -21,6 +21,7 @@ _SELDOM = frozenset(
     {"functions", "include", "input", "logit_bias", "logprobs", "stop", "stop_sequences", "tools", "top_logprobs"}
 )
 _IMAGE_TYPES = ("image", "image_url", "input_image", "computer_screenshot")
+_MADE = "image_generation_call"  # the item of a picture that a tool made, which is its result
 
 
 class RequestShape:
@@ -44,8 +45,8 @@ class RequestShape:
         Field(
             "request.images",
             0,
-            "How many images the conversation has: in messages, documents, results of tools and what fills a stored "
-            "prompt.",
+            "How many images the conversation has: in messages, documents, results of tools, as pictures that one "
+            "made, and in what fills a stored prompt.",
         ),
         Field("request.logprobs", False, "Whether log-probabilities were asked for."),
         Field("request.top_logprobs", 0, "How many alternatives a token the log-probabilities were asked for."),
@@ -140,7 +141,7 @@ def _images(conversation: list[Any]) -> int:
         for part in parts if type(parts) is list else ():
             if type(part) is not dict:
                 continue
-            if part.get("type") in _IMAGE_TYPES:
+            if part.get("type") in _IMAGE_TYPES or (part.get("type") == _MADE and part.get("result")):
                 count += 1
             if type(content := part.get("content")) in (list, dict):
                 waiting.append(content if type(content) is list else [content])

@@ -302,6 +302,15 @@ async def test_of_what_a_computer_showed_the_last_images_stay_and_each_other_say
     assert zlib.crc32(pixels[-8:-4]) == int.from_bytes(pixels[-4:])
 
 
+async def test_a_picture_that_a_tool_made_is_an_image_of_the_conversation_that_it_comes_back_in() -> None:
+    made = [{"type": "image_generation_call", "id": f"ig_{n}", "status": "completed", "result": "AAAA"} for n in "12"]
+    pending = {**made[0], "result": None}
+    given = [made[0], pending, said({"type": "input_image", "image_url": "https://example.com/1.png"}), made[1]]
+    left = {**made[0], "result": PICTURE.partition(",")[2]}
+    assert await body("clamp", {"images": 2}, response(input=given)) == {"input": [left, *given[1:]]}
+    assert await body("clamp", {"images": 3}, response(input=given)) == {}
+
+
 @pytest.mark.parametrize("call", [chat(), message()], ids=["chat", "message"])
 async def test_a_conversation_that_is_too_long_is_refused_as_its_api_refuses_one(call: Call) -> None:
     assert await acted("clamp", {"context_tokens": 1000}, call, text_bytes=2999) is call

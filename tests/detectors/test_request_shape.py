@@ -66,6 +66,11 @@ MEMBERS = (
         ({"messages": [{"content": [{"type": "web_fetch_tool_result", "content": FETCHED}]}]}, "request.images", 1),
         ({"prompt": {"id": "p", "variables": {"chart": SHOWN, "city": "x"}}, "input": "x"}, "request.images", 1),
         ({"input": [{"type": "computer_call_output", "output": SCREENSHOT}, OUTPUT]}, "request.images", 2),
+        (
+            {"input": [{"type": "image_generation_call", "result": result} for result in ("AAAA", None)]},
+            "request.images",
+            1,
+        ),
         ({"include": ["message.output_text.logprobs"]}, "request.logprobs", True),
         ({"include": ["reasoning.encrypted_content"], "top_logprobs": 3}, "request.top_logprobs", 3),
         ({"input": "x"}, "request.turns", 0),
