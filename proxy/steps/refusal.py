@@ -88,7 +88,7 @@ def _limit_reached(denial: Denial, exchange_id: str, links: Mapping[str, str]) -
     message = words.format(
         measure=limit.measure.replace("_", " "),
         window=window_text(limit.window_ms),
-        retry_after="a smaller request" if retry_after is None else f"{retry_after} s",
+        retry_after="making the request smaller" if retry_after is None else f"{retry_after} s",
         exchange_id=exchange_id,
         **links,
     )

@@ -258,7 +258,7 @@ async def test_what_never_fits_is_refused_without_a_time_to_come_back(
     assert refused.header("x-should-retry") == "false"
     error = refused.json()["error"]
     assert (error["type"], error.get("code")) == (kind, code)
-    assert "a smaller request" in error["message"]
+    assert "Retry after making the request smaller" in error["message"]
 
 
 async def test_a_count_of_everybody_that_was_passed_refuses_and_is_told_to_nobody(scene: Scene) -> None:

@@ -68,7 +68,7 @@ def test_whom_a_quota_refuses_learns_whether_and_when_to_come_back(
 
 def test_a_quotas_words_are_the_packs() -> None:
     assert told(denied(denial())).message == "output tokens per 1h: 9 s, ex_1, https://appeal.example"
-    assert "a smaller request" in told(denied(denial(retry_after=-1.0))).message
+    assert told(denied(denial(retry_after=-1.0))).message.split(": ")[1].startswith("making the request smaller,")
     assert told(denied(denial(0))).message == "concurrency: 9 s, ex_1, https://appeal.example"
 
 
