@@ -15,34 +15,32 @@ from proxy.hunter.background import Background
 from proxy.hunter.chance import SUSPICIOUS, dealt_out_each
 from proxy.hunter.ids import Numbers
 from proxy.hunter.postings import Postings
+from proxy.hunter.uses import Uses
 
 USES_LEAST = 3.0  # of a print by an account, on average: fewer say nothing of evenness
 # The shape from which on nobody need ask: the variance is too large for work that is dealt out.
 _UNEVEN_SHAPE = 3.0
 
 
-def mark_dealt(
-    postings: Postings, prints: Numbers, owners: Numbers, times: Numbers, tenants: Numbers, usual: Background
-) -> None:
+def mark_dealt(postings: Postings, uses: Uses, tenants: Numbers, usual: Background) -> None:
     """Note which of these prints are dealt out, given every use of each; one for each text is enough.
 
-    The uses are in the order of the prints. The prints of a text that has become one are looked at again soon: from
-    now on its users are measured by others.
+    The prints of a text that has become one are looked at again soon: from now on its users are measured by others.
     """
-    numbers, place = np.unique(prints, return_inverse=True)
-    _, once = np.unique(place.astype(np.int64) << 32 | tenants[owners], return_index=True)  # a tenant counts once
-    place, times = place[once], times[once].astype(np.float64)
+    numbers, owners = uses.numbers, uses.owners
+    place, times = uses.rows[uses.once], uses.times[uses.once].astype(np.float64)
     totals = np.bincount(place, minlength=len(numbers))
     mean = np.bincount(place, times, minlength=len(numbers)) / totals
     variance = np.bincount(place, times**2, minlength=len(numbers)) / totals - mean**2
     even = (mean >= USES_LEAST) & (variance < mean + mean**2 / _UNEVEN_SHAPE)
     if even.any():
-        counts, ends = times[even[place]].astype(np.int64), np.append(0, totals[even].cumsum())
+        chosen = np.flatnonzero(even[place])
+        chosen = chosen[np.argsort(place[chosen] << 32 | tenants[owners[uses.once[chosen]]])]
+        counts, ends = times[chosen].astype(np.int64), np.append(0, totals[even].cumsum())
         even[even] = dealt_out_each(counts, ends, usual.shape) >= SUSPICIOUS
     dealt, asked_at = postings.prints["dealt"], postings.prints["asked_at"]
     known, fresh = ~usual.yardstick, np.zeros(len(usual.yardstick), np.bool_)
-    starts = np.searchsorted(prints, numbers)
-    ends = np.append(starts[1:], len(prints))
+    starts, ends = uses.starts, uses.ends
     for row in np.flatnonzero(even | dealt[numbers]).tolist():
         number, users = numbers[row], owners[starts[row] : ends[row]]
         if not dealt[number] and 2 * int(known[users].sum()) >= len(users):  # by another print of the text
@@ -60,7 +58,7 @@ def mark_dealt(
 def mostly_dealt(postings: Postings, accounts: Accounts) -> NDArray[np.bool_]:
     """Return who sends a text that is dealt out in most of his exchanges."""
     _, users, times = postings.users_of(postings.prints["dealt"].copy())
-    most = np.zeros(len(accounts), np.int64)
-    np.maximum.at(most, users, times)
-    mostly: NDArray[np.bool_] = (most > 0) & (2 * most >= accounts.rows["exchanges"])
+    most = np.zeros(len(accounts), np.int32)
+    np.maximum.at(most, users.astype(np.intp), times)  # of like types: of others it takes ten times as long
+    mostly: NDArray[np.bool_] = (most > 0) & (2 * most.astype(np.int64) >= accounts.rows["exchanges"])
     return mostly

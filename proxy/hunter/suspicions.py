@@ -8,7 +8,7 @@ long it lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,12 +20,14 @@ from proxy.hunter.chance import SUSPICIOUS, Floats, excess
 from proxy.hunter.dealing import USES_LEAST, mark_dealt
 from proxy.hunter.ids import Numbers
 from proxy.hunter.postings import Postings
+from proxy.hunter.uses import Uses, of_several, repeated, uses_in_order
 
 _GROWTH = 8
 _MORE_USE = 2
 # Of the prints that are looked at together: to look takes some 150 bytes a user, and a kilobyte a print, on the way.
 _USERS_AT_ONCE, _PRINTS_AT_ONCE = 1 << 20, 4096
 _WIDTHS = (1, 2, 4, 8, 16, 32)  # of windows, in bins of the age
+_ROUNDED = 0.9  # what is passed over is so far from being suspicious that no rounding counts
 
 
 class Suspicion(NamedTuple):
@@ -62,13 +64,20 @@ def suspicious_prints(
     keys = postings.print_keys()
     found: list[Suspicion] = []
     asking: list[Suspicion] = []
+    several = of_several(tenants)
+    # What one account alone has, none of its prints' other users has: most addresses and cards.
+    telling = {
+        kind: np.where(of_several(tokens), tokens, 0)
+        for kind, tokens in usual.tokens.items()
+        if kind not in usual.common
+    }
     for part in in_parts(numbers, users[numbers], _USERS_AT_ONCE, _PRINTS_AT_ONCE):
         marked = np.zeros(len(users), np.bool_)
         marked[part] = True
-        prints, owners, times = postings.users_of(marked)
-        found.extend(_suspicious(prints, owners, keys, tenants, usual, told, least))
-        mark_dealt(postings, prints, owners, times, tenants, usual)
-        asking.extend(_asking(postings, prints, owners, times, keys, usual, told))
+        uses = uses_in_order(*postings.users_of(marked), tenants, several)
+        found.extend(_suspicious(uses, telling, keys, usual, told, least))
+        mark_dealt(postings, uses, tenants, usual)
+        asking.extend(_asking(postings, uses, keys, usual, told))
     joined = {suspicion.key for suspicion in found}
     in_order = sorted(found, key=lambda suspicion: (-round(suspicion.part, 1), -suspicion.weight))
     return [*in_order, *(suspicion for suspicion in asking if suspicion.key not in joined)]
@@ -126,52 +135,39 @@ def suspicious_links(tenants: Numbers, usual: Background, least: int) -> list[Su
 
 
 def _suspicious(
-    prints: Numbers,
-    owners: Numbers,
-    keys: NDArray[np.uint64],
-    tenants: Numbers,
-    usual: Background,
-    told: Told,
-    least: int,
+    uses: Uses, telling: Mapping[str, Numbers], keys: NDArray[np.uint64], usual: Background, told: Told, least: int
 ) -> Iterator[Suspicion]:
-    """Look at pairs of print and account, which are in the order of the prints."""
-    numbers, row_of, users_of = np.unique(prints, return_inverse=True, return_counts=True)
-    # A tenant counts once, with its first account: many keys of one customer are no coincidence.
-    _, once = np.unique(row_of.astype(np.int64) << 32 | tenants[owners], return_index=True)
-    rows, who = row_of[once].astype(np.int32), owners[once]
-    best, low, high = _aged(rows, who, len(numbers), usual)
-    kind_of = np.zeros(len(numbers), np.int8)
-    totals = np.bincount(rows, minlength=len(numbers))
+    """Look at what the users of each print have in common; `telling` are the tokens that tell."""
+    count, once = len(uses.numbers), uses.once
+    rows, who = uses.rows[once], uses.owners[once]
+    totals = np.bincount(rows, minlength=count)
+    best, low, high = _aged(rows, who, totals, usual)
+    kind_of = np.zeros(count, np.int8)
     linked: list[NDArray[np.bool_]] = []
-    telling = ((kind, tokens) for kind, tokens in usual.tokens.items() if kind not in usual.common)
-    for number, (kind, tokens) in enumerate(telling, 1):
-        linked.append(_in_common(rows, tokens[who]))
-        hits = np.bincount(rows[linked[-1]], minlength=len(numbers))
+    for number, (kind, tokens) in enumerate(telling.items(), 1):
+        linked.append(repeated(rows, tokens[who]))
+        hits = np.bincount(rows[linked[-1]], minlength=count)
         weight = excess(hits, totals, usual.linked[kind])
         better = weight > best
         best, kind_of = np.where(better, weight, best), np.where(better, number, kind_of)
     looked_at = (best >= SUSPICIOUS) & (totals >= least)
-    ages = usual.ages[owners]
-    joined = (looked_at & (kind_of == 0))[row_of] & (ages >= low[row_of]) & (ages < high[row_of])
+    if not looked_at.any():
+        return
+    ages = usual.ages[uses.owners]
+    joined = (looked_at & (kind_of == 0))[uses.rows] & (ages >= low[uses.rows]) & (ages < high[uses.rows])
     for number, common in enumerate(linked, 1):
         joined[once[common & (looked_at & (kind_of == number))[rows]]] = True
-    accounts, row_of = owners[joined], row_of[joined]
-    ends = np.bincount(row_of, minlength=len(numbers)).cumsum()
-    known = told.prints[numbers] & _mostly_of_one(row_of, told.findings[accounts], len(numbers))
+    accounts, row_of = uses.owners[joined], uses.rows[joined]
+    ends = np.bincount(row_of, minlength=count).cumsum()
+    known = told.prints[uses.numbers] & _mostly_of_one(row_of, told.findings[accounts], count)
     for row in np.flatnonzero(looked_at & ~known).tolist():
         users = accounts[ends[row - 1] if row else 0 : ends[row]]
         if len(users) >= least:
-            yield Suspicion(float(best[row]), int(keys[numbers[row]]), users, int(users_of[row]))
+            yield Suspicion(float(best[row]), int(keys[uses.numbers[row]]), users, int(uses.sizes[row]))
 
 
 def _asking(
-    postings: Postings,
-    prints: Numbers,
-    owners: Numbers,
-    times: Numbers,
-    keys: NDArray[np.uint64],
-    usual: Background,
-    told: Told,
+    postings: Postings, uses: Uses, keys: NDArray[np.uint64], usual: Background, told: Told
 ) -> Iterator[Suspicion]:
     """Look at the prints of texts that are dealt out, for what their users ask for.
 
@@ -179,12 +175,14 @@ def _asking(
     reasoning would be looked at. But whether a text is dealt out may show at some hours only: each time that some of
     its users have just begun, it looks uneven. So those that ask for what tells are looked at again soon.
     """
+    numbers, row_of, users_of, owners = uses.numbers, uses.rows, uses.sizes, uses.owners
     by_hand = np.zeros(len(usual.yardstick), np.bool_)
-    by_hand[owners[postings.prints["dealt"][prints]]] = True
-    numbers, row_of, users_of = np.unique(prints, return_inverse=True, return_counts=True)
-    dealt = 2 * np.bincount(row_of, by_hand[owners], len(numbers)) >= users_of
-    looked_at = dealt | (np.bincount(row_of, times, len(numbers)) >= USES_LEAST * users_of)
-    looked_at &= ~(told.prints[numbers] & _mostly_of_one(row_of, told.findings[owners], len(numbers)))
+    by_hand[owners[postings.prints["dealt"][numbers][row_of]]] = True
+    dealt = 2 * uses.by_print(by_hand[owners]) >= users_of
+    looked_at = dealt | (np.bincount(row_of, uses.times, len(numbers)) >= USES_LEAST * users_of)
+    marked = told.prints[numbers]
+    if marked.any():
+        looked_at &= ~(marked & _mostly_of_one(row_of, told.findings[owners], len(numbers)))
     mine = looked_at[row_of]
     rows, who = row_of[mine], owners[mine]
     asking = [np.bincount(rows, column[who], len(numbers)) for column in usual.fixed.asking.T]
@@ -192,7 +190,7 @@ def _asking(
     wanted = looked_at & (weights >= SUSPICIOUS)
     soon = numbers[wanted & ~dealt]
     postings.prints["asked_uses"][soon] = postings.prints["uses"][soon] // _MORE_USE * (_GROWTH + 1) // _GROWTH
-    ends = users_of.cumsum()
+    ends = uses.ends
     for row in np.flatnonzero(wanted & dealt).tolist():
         users = owners[ends[row] - users_of[row] : ends[row]]
         yield Suspicion(float(weights[row]), int(keys[numbers[row]]), users, len(users))
@@ -208,30 +206,36 @@ def _mostly_of_one(rows: NDArray[np.intp], findings: Numbers, count: int) -> NDA
     return mostly
 
 
-def _aged(rows: Numbers, who: Numbers, count: int, usual: Background) -> tuple[Floats, Numbers, Numbers]:
-    """Return for each print the weight of the window of openings that explains most, and the window's bins."""
-    ages = usual.ages[who]
+def _aged(
+    rows: NDArray[np.intp], who: Numbers, totals: NDArray[np.intp], usual: Background
+) -> tuple[Floats, Numbers, Numbers]:
+    """Return for each print the weight of the window of openings that explains most, and the window's bins.
+
+    Where none is suspicious, 0. Few are, and logarithms are most of the work: what is no more than that many times the
+    usual variance from what is usual is none, since the divergence of two shares is no more than that either.
+    """
+    count, ages = len(totals), usual.ages[who]
     known = ages >= 0
-    cells = rows[known].astype(np.int64) * AGE_BINS + ages[known]
-    sums = np.zeros((count, AGE_BINS + 1))
-    sums[:, 1:] = np.bincount(cells, minlength=count * AGE_BINS).reshape(count, AGE_BINS).cumsum(axis=1)
+    cells = np.bincount(rows[known] * AGE_BINS + ages[known], minlength=count * AGE_BINS).reshape(count, AGE_BINS)
+    sums = np.zeros((count, AGE_BINS + 1), np.float32)  # exact: there are fewer accounts than such a number tells apart
+    np.cumsum(cells, axis=1, out=sums[:, 1:], dtype=np.float32)
+    of = sums[:, -1:]
     best, low, high = np.zeros(count), np.zeros(count, np.int32), np.zeros(count, np.int32)
     for width in _WIDTHS:
         expected = usual.ages_before[width:] - usual.ages_before[:-width]
-        weight = excess(sums[:, width:] - sums[:, :-width], sums[:, -1:], expected)
-        start = weight.argmax(axis=1)
-        top = weight[np.arange(count), start]
-        better = top > best
-        best[better], low[better], high[better] = top[better], start[better], start[better] + width
+        inside = sums[:, width:] - sums[:, :-width]
+        apart = inside - of * expected.astype(np.float32)
+        variance = of * (expected * (1 - expected) * (_ROUNDED * SUSPICIOUS)).astype(np.float32)
+        print_of, start = np.nonzero((apart > 0) & (apart * apart >= variance))
+        if not len(print_of):
+            continue
+        weights = excess(inside[print_of, start], of[print_of, 0], expected[start])
+        order = np.lexsort((-weights, print_of))  # of equals the first
+        order = order[np.flatnonzero(np.diff(print_of[order], prepend=-1))]
+        order = order[weights[order] > best[print_of[order]]]
+        better, start = print_of[order], start[order]
+        best[better], low[better], high[better] = weights[order], start, start + width
     return best, low, high
-
-
-def _in_common(rows: Numbers, tokens: Numbers) -> NDArray[np.bool_]:
-    """Tell which have their token in common with another of the same row."""
-    joined = np.where(tokens > 0, rows.astype(np.int64) << 32 | tokens, -1 - np.arange(len(tokens)))
-    _, place, times = np.unique(joined, return_inverse=True, return_counts=True)
-    common: NDArray[np.bool_] = times[place] > 1
-    return common
 
 
 def _shared_tokens(tokens: Numbers, tenants: Numbers) -> Numbers:
