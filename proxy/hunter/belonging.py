@@ -11,10 +11,11 @@ import numpy as np
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.alike import same_text, senders_of
 from proxy.hunter.background import Background, pooled
+from proxy.hunter.candidates import candidates_of
 from proxy.hunter.holders import Holders
 from proxy.hunter.ids import Numbers
 from proxy.hunter.looks import Looks
-from proxy.hunter.membership import LEAST, VOLUME, judge_members
+from proxy.hunter.membership import LEAST, VOLUME, among, judge_members
 from proxy.hunter.mixture import unlike_users
 from proxy.hunter.named import Named
 from proxy.hunter.postings import Postings
@@ -116,12 +117,13 @@ def _members(group: Suspect, used: Texts, accounts: Accounts, usual: Background)
     """Return who belongs to a group; who was a member stays one as long as nothing speaks against it."""
     candidates = used.users if used.joins else group.core
     uses = used.of(candidates) if used.joins else None
-    fits, ties = judge_members(candidates, group.core, uses, accounts, usual)
-    if uses is not None and ties:
-        fits = np.minimum(fits, unlike_users(candidates, fits >= LEAST, uses, accounts, usual))
+    compared = candidates_of(candidates, uses, accounts, usual)
+    fits, ties = judge_members(compared, group.core)
+    if compared.text is not None and ties:
+        fits = np.minimum(fits, unlike_users(compared, compared.text, fits >= LEAST))
     chosen = fits >= LEAST
     if group.finding is not None:
-        chosen |= (fits > 0) & np.isin(candidates, group.core)
+        chosen |= (fits > 0) & among(candidates, group.core)
     sent = used.of(candidates)
     strangers = candidates[~chosen & (((fits < _STRANGE) & (sent >= _SENT_TWICE)) | (sent >= _SENT_OFTEN))]
     volume = sum(tie.weights for tie in ties if tie.trait == VOLUME)

@@ -9,14 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from proxy.fingerprint.distinct import distinct
-from proxy.hunter.accounts import Accounts
-from proxy.hunter.background import Background, answered, mean_log_output
+from proxy.hunter.candidates import Candidates, Held, part_of
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
-from proxy.hunter.links import PREFIX
-from proxy.hunter.traits import DOUBT, PASSERS_BY, by_text, capped, parts_of, shares_of
+from proxy.hunter.traits import DOUBT, by_text, capped, median, parts_of
 
 # In nats, over all traits: the odds of a member are twenty to one.
 LEAST = 3.0
@@ -33,95 +31,95 @@ class Tie(NamedTuple):
     weights: Floats
 
 
-def judge_members(
-    candidates: Numbers, core: Numbers, uses: Floats | None, accounts: Accounts, usual: Background
-) -> tuple[Floats, list[Tie]]:
+def judge_members(candidates: Candidates, core: Numbers) -> tuple[Floats, list[Tie]]:
     """Return how well each candidate fits those of the core that belong together, in all and trait by trait.
 
-    `uses` is how many exchanges of each candidate have the case's text, None if it has none. Those who fit are the
-    core of the next round, until nothing changes; without anybody who fits, nobody does.
+    Those who fit are the core of the next round, until nothing changes; without anybody who fits, nobody does.
     """
-    inside = np.isin(candidates, core)
-    fits, ties = np.zeros(len(candidates)), list[Tie]()
+    count = len(candidates.accounts)
+    inside = among(candidates.accounts, core)
+    fits, ties = np.zeros(count), list[Tie]()
     for _ in range(_ROUNDS):
         if not inside.any():
-            return np.zeros(len(candidates)), []
-        ties = _ties(candidates, inside, uses, accounts, usual)
-        fits = sum((tie.weights for tie in ties), np.zeros(len(candidates)))
+            return np.zeros(count), []
+        ties = _ties(candidates, inside)
+        fits = sum((tie.weights for tie in ties), np.zeros(count))
         before, inside = inside, fits >= LEAST
         if (before == inside).all():
             break
     return fits, ties
 
 
-def _ties(
-    candidates: Numbers, inside: np.ndarray, uses: Floats | None, accounts: Accounts, usual: Background
-) -> list[Tie]:
-    rows = accounts.rows
-    ties = [Tie("age", _by_share(usual.ages[candidates].astype(np.int64) + 1, inside, usual.ages_common))]
-    for kind, tokens in usual.tokens.items():
-        if kind != PREFIX:
-            ties.append(Tie(kind, _by_link(tokens[candidates], inside, rows["tenant"][candidates], usual.linked[kind])))
-    agents = rows["agent"][candidates]
-    ties.append(Tie("client", _by_share(agents, inside, usual.agents)))
-    exchanges = rows["exchanges"][candidates]
-    sent = exchanges if uses is None else uses
-    # Who sends other work besides gets answers to that as well.
-    parts = parts_of(sent, exchanges, inside)
-    ties.append(Tie("output", _by_output(candidates, inside, parts, accounts, usual)))
-    # Work that is dealt out is even, whatever else an account is used for.
-    ties.append(Tie(VOLUME, _by_size(np.log(np.maximum(1, sent)), inside, usual.log_count)))
-    if uses is not None:
-        share = shares_of(uses, exchanges)
-        ties.append(Tie("text", by_text(np.log(_likely(share, inside, PASSERS_BY) / PASSERS_BY[share]))))
-    return ties
-
-
-def _by_share(values: np.ndarray, inside: np.ndarray, common: Floats) -> Floats:
-    """Compare how common each one's value is among the members and among the others; a member does not count itself."""
-    return capped(np.log(_likely(values, inside, common) / common[values]))
-
-
-def _likely(values: np.ndarray, inside: np.ndarray, usual: Floats) -> Floats:
-    """Return how common each one's value is among the other members."""
-    mine = np.bincount(values[inside], minlength=len(usual))[values] - inside
-    likely: Floats = (mine + DOUBT * usual[values]) / (inside.sum() - inside + DOUBT)
-    return likely
-
-
-def _by_link(tokens: np.ndarray, inside: np.ndarray, tenants: np.ndarray, usual: float) -> Floats:
-    """Compare how common it is among the members to have the token of a member of another tenant."""
-    pairs = distinct(tokens[inside].astype(np.int64) << 32 | tenants[inside])
-    holders = np.bincount(pairs >> 32, minlength=int(tokens.max(initial=0)) + 1)[tokens]
-    known = tokens > 0
-    linked = known & (holders - inside > 0)
-    share = (linked[inside].sum() + DOUBT * usual) / (known[inside].sum() + DOUBT)
-    usual = min(usual, share)  # to share less than strangers do says nothing
-    weights = np.where(linked, np.log(share / usual), np.log((1 - share) / (1 - usual)))
-    return capped(np.where(known, weights, 0.0))
-
-
-def _by_output(candidates: Numbers, inside: np.ndarray, parts: Floats, accounts: Accounts, usual: Background) -> Floats:
-    """Compare how long answers are, where that is known: whole ones, and where there are none those that were cut."""
-    found = np.zeros(len(candidates))
-    for cut in (True, False):
-        known = answered(accounts, candidates, cut=cut)
-        if np.count_nonzero(inside[known]) >= _SIZED:
-            sizes = mean_log_output(accounts, candidates[known], cut=cut)
-            found[known] = _by_size(sizes, inside[known], usual.log_output, parts[known])
+def among(accounts: Numbers, core: Numbers) -> NDArray[np.bool_]:
+    """Tell which accounts are of the core."""
+    known = np.zeros(1 + max(int(accounts.max(initial=0)), int(core.max(initial=0))), np.bool_)
+    known[core] = True
+    found: NDArray[np.bool_] = known[accounts]
     return found
 
 
-def _by_size(values: Floats, inside: np.ndarray, usual: tuple[float, float], parts: Floats | None = None) -> Floats:
+def _ties(candidates: Candidates, inside: NDArray[np.bool_]) -> list[Tie]:
+    members, held = part_of(inside.astype(np.float64)), candidates.held
+    # Who sends other work besides gets answers to that as well.
+    parts = parts_of(candidates.parts, inside)
+    ties = [
+        Tie("age", capped(candidates.ages.compared(members))),
+        *(Tie(kind, _by_link(held[kind], inside)) for kind in held),
+        Tie("client", capped(candidates.clients.compared(members))),
+        Tie("output", _by_output(candidates, inside, parts)),
+        # Work that is dealt out is even, whatever else an account is used for.
+        Tie(VOLUME, _by_size(candidates.volume, inside, candidates.log_count)),
+    ]
+    if candidates.text is not None:
+        ties.append(Tie("text", by_text(candidates.text.compared(members))))
+    return ties
+
+
+def _by_link(held: Held, inside: NDArray[np.bool_]) -> Floats:
+    """Compare how common it is among the members to have the token of a member of another tenant."""
+    found = np.zeros(len(inside))
+    if not len(held.holders):
+        return found
+    mine, usual = inside[held.holders], held.usual
+    _, tenants = held.tenants(mine)
+    linked = tenants[held.pair] > mine
+    share = (np.count_nonzero(linked & mine) + DOUBT * usual) / (np.count_nonzero(mine) + DOUBT)
+    usual = min(usual, share)  # to share less than strangers do says nothing
+    found[held.holders] = np.where(linked, np.log(share / usual), np.log((1 - share) / (1 - usual)))
+    return capped(found)
+
+
+def _by_output(candidates: Candidates, inside: NDArray[np.bool_], parts: Floats) -> Floats:
+    """Compare how long answers are, where that is known: whole ones, and where there are none those that were cut."""
+    found = np.zeros(len(inside))
+    for known, sizes in (candidates.cut, candidates.whole):
+        mine = inside[known]
+        if np.count_nonzero(mine) >= _SIZED:
+            found[known] = _by_size(sizes, mine, candidates.log_output, parts[known])
+    return found
+
+
+def _by_size(
+    values: Floats, inside: NDArray[np.bool_], usual: tuple[float, float], parts: Floats | None = None
+) -> Floats:
     """Compare a size with the members' and the usual one, as normal distributions.
 
     Of some accounts a part only may be sized as the members' are, and the rest as is usual.
     """
     values, most = values - usual[0], usual[1]
-    parts = np.ones(len(values)) if parts is None else parts
-    expected = parts * float(np.median(values[inside] / np.maximum(parts[inside], _HALF)))
-    deviation = float(np.clip((values - expected)[inside].std(), 0.25 * most, most))
-    deviations = np.hypot(parts * deviation, (1 - parts) * most)
-    mine = -(((values - expected) / deviations) ** 2) / 2 - np.log(deviations)
+    if parts is None:
+        apart = values - median(values[inside])
+        deviations: Floats | float = _deviation(apart[inside], most)
+    else:
+        apart = values - parts * median(values[inside] / np.maximum(parts[inside], _HALF))
+        deviations = np.hypot(parts * _deviation(apart[inside], most), (1 - parts) * most)
+    mine = -((apart / deviations) ** 2) / 2 - np.log(deviations)
     theirs = -((values / most) ** 2) / 2 - np.log(most)
     return capped(mine - theirs)
+
+
+def _deviation(apart: Floats, most: float) -> float:
+    """Return the standard deviation, neither much less nor more than the usual one."""
+    count = len(apart)
+    squares = (apart - np.add.reduce(apart) / count) ** 2
+    return min(max(float(np.sqrt(np.add.reduce(squares) / count)), 0.25 * most), most)

@@ -25,13 +25,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from proxy.hunter.accounts import Accounts
-from proxy.hunter.background import Background, answered, mean_log_output
+from proxy.hunter.candidates import Candidates, Held, Kinds, Part, part_of
 from proxy.hunter.chance import Floats
-from proxy.hunter.ids import Numbers
-from proxy.hunter.links import PREFIX
-from proxy.hunter.traits import DOUBT, MOST_OF_TRAIT, PASSERS_BY, by_text, capped, parts_of, shares_of
+from proxy.hunter.traits import DOUBT, MOST_OF_TRAIT, by_text, capped, parts_of
 
 # Enough for most cases to settle; the next judging goes on from the members of this one.
 _ROUNDS = 12
@@ -42,162 +40,157 @@ _AS_PEOPLE = 1.0
 _HALF = 0.5
 
 
-class _Parts(NamedTuple):
-    """How likely each candidate is a member, and how likely somebody else who sends the text as much as they do."""
-
-    member: Floats
-    other: Floats
-
-
 class _Sizes(NamedTuple):
-    """Of sizes of the candidates less the usual mean, the part that may be as theirs are; squares, parts, deviation."""
+    """Of sizes of the candidates less the usual mean, the part that may be as theirs are; squares; which part that is.
+
+    Where it is all of each, the part and what the rest of it varies by are one number; `of` has squares of the part.
+    """
 
     values: Floats
     squares: Floats
-    parts: Floats
+    parts: Floats | float
+    of: Floats
+    rest: Floats | float
     usual: float
 
 
-_Trait = Callable[[_Parts], Floats]
+# What a trait says of each candidate, given how likely each is a member, and how likely somebody else who sends the
+# text as much as they do.
+_Trait = Callable[[Part, Part], Floats]
 
 
-def unlike_users(
-    candidates: Numbers, inside: np.ndarray, uses: Floats, accounts: Accounts, usual: Background
-) -> Floats:
-    """Return how much better each candidate fits the members than the other users of the text, in nats.
+def unlike_users(candidates: Candidates, text: Kinds, inside: NDArray[np.bool_]) -> Floats:
+    """Return how much better each candidate fits the members than the other users of the `text`, in nats.
 
-    `uses` is how many exchanges of each candidate have the text. At first those `inside` are taken for the members and
-    the rest for the others, and nobody knows how many there are of each.
+    At first those `inside` are taken for the members and the rest for the others, and nobody knows how many there are
+    of each.
     """
-    traits = _traits(candidates, inside, uses, accounts, usual)
-    share = shares_of(uses, accounts.rows["exchanges"][candidates])
-    parts = _Parts(inside.astype(np.float64), (~inside).astype(np.float64))
-    fits = np.zeros(len(candidates))
+    traits = _traits(candidates, inside)
+    members, others = part_of(inside.astype(np.float64)), part_of((~inside).astype(np.float64))
+    fits = np.zeros(len(inside))
     for number in range(_ROUNDS):
-        text = by_text(np.log(_common(share, parts.member, PASSERS_BY) / PASSERS_BY[share]))
-        fits = np.minimum(text, _odds(parts) if number else 0.0)
+        by_uses = by_text(text.compared(members))
+        fits = np.minimum(by_uses, _odds(members, others) if number else 0.0)
         for trait in traits:
-            fits += capped(trait(parts))
-        before, belongs = parts.member, _likely(fits)
-        parts = _Parts(belongs, (1 - belongs) * _likely(text))
+            fits += capped(trait(members, others))
+        before, belongs = members.each, _likely(fits)
         if number and np.abs(belongs - before).max() < _SETTLED:
             break
+        members, others = part_of(belongs), part_of((1 - belongs) * _likely(by_uses))
     return fits
 
 
-def _traits(
-    candidates: Numbers, inside: np.ndarray, uses: Floats, accounts: Accounts, usual: Background
-) -> list[_Trait]:
-    rows = accounts.rows
-    agents, volume = rows["agent"][candidates], np.log(np.maximum(1, uses))
-    tenants, parts = rows["tenant"][candidates], parts_of(uses, rows["exchanges"][candidates], inside)
+def _traits(candidates: Candidates, inside: NDArray[np.bool_]) -> list[_Trait]:
     return [
-        _by_kind(usual.ages[candidates].astype(np.int64) + 1, usual.ages_common),  # 0 is unknown
-        *(
-            _by_link(tokens[candidates], tenants, usual.linked[kind])
-            for kind, tokens in usual.tokens.items()
-            if kind != PREFIX
-        ),
-        _by_kind(agents, usual.agents, of_text=True),
-        _by_output(candidates, parts, accounts, usual),
-        _by_size(volume, usual.log_count, evenest=_AS_PEOPLE),
+        _by_age(candidates.ages),
+        *(_by_link(held, len(inside)) for held in candidates.held.values() if held.in_common),
+        _by_client(candidates.clients),
+        _by_output(candidates, parts_of(candidates.parts, inside)),
+        _by_size(candidates.volume, candidates.log_count, evenest=_AS_PEOPLE),
     ]
 
 
-def _by_kind(values: np.ndarray, common: Floats, *, of_text: bool = False) -> _Trait:
-    """Compare how common each one's value is among the members and among the others."""
+def _by_age(ages: Kinds) -> _Trait:
+    """Compare how common each one's age is among the members with how common it usually is."""
 
-    def weights(parts: _Parts) -> Floats:
-        theirs = common[values]
-        if of_text:
-            theirs = np.maximum(theirs, _common(values, parts.other, common))
-        compared: Floats = np.log(_common(values, parts.member, common) / theirs)
+    def weights(members: Part, _: Part) -> Floats:
+        return ages.compared(members)
+
+    return weights
+
+
+def _by_client(clients: Kinds) -> _Trait:
+    """Compare how common each one's client is among the members, and among the others or usually."""
+
+    def weights(members: Part, others: Part) -> Floats:
+        theirs = np.maximum(clients.usual, clients.common(others))
+        compared: Floats = np.log(clients.common(members) / theirs)
         return compared
 
     return weights
 
 
-def _common(values: np.ndarray, part: Floats, usual: Floats) -> Floats:
-    """Return how common each one's value is in a part of the candidates, itself aside."""
-    same = np.bincount(values, part, minlength=len(usual))[values] - part
-    common: Floats = (same + DOUBT * usual[values]) / (part.sum() - part + DOUBT)
-    return common
-
-
-def _by_link(tokens: np.ndarray, tenants: np.ndarray, usual: float) -> _Trait:
+def _by_link(held: Held, count: int) -> _Trait:
     """Compare how common it is among the members to have the token of a member of another tenant."""
-    known = tokens > 0
-    pairs, pair = np.unique(tokens[known].astype(np.int64) << 32 | tenants[known], return_inverse=True)
-    _, token = np.unique(pairs >> 32, return_inverse=True)
+    usual = held.usual
 
-    def weights(parts: _Parts) -> Floats:
-        found = np.zeros(len(tokens))
-        if not len(pairs):
-            return found
-        part = parts.member[known]
+    def weights(members: Part, _: Part) -> Floats:
+        part = members.each[held.holders]
         # How many members hold the pair, or the token with another tenant: many who hardly belong vouch for nobody.
-        holders = np.bincount(pair, part >= _HALF) > 0
-        linked = (np.bincount(token, holders)[token] - holders > 0)[pair].astype(np.float64)
+        having, tenants = held.tenants(part >= _HALF)
+        linked = (tenants > having)[held.pair]
         share = ((part * linked).sum() + DOUBT * usual) / (part.sum() + DOUBT)
         chance = min(usual, share)  # to share less than strangers do says nothing
-        found[known] = linked * np.log(share / chance) + (1 - linked) * np.log((1 - share) / (1 - chance))
+        found = np.zeros(count)
+        found[held.holders] = np.where(linked, np.log(share / chance), np.log((1 - share) / (1 - chance)))
         return found
 
     return weights
 
 
-def _by_output(candidates: Numbers, parts: Floats, accounts: Accounts, usual: Background) -> _Trait:
+def _by_output(candidates: Candidates, parts: Floats) -> _Trait:
     """Compare how long answers are, where that is known: whole ones, and where there are none those that were cut."""
-    traits: list[tuple[np.ndarray, _Trait]] = []
-    for cut in (True, False):
-        known = answered(accounts, candidates, cut=cut)
-        sizes = mean_log_output(accounts, candidates[known], cut=cut)
-        traits.append((known, _by_size(sizes, usual.log_output, evenest=_EVENEST, parts=parts[known])))
+    count = len(parts)
+    if candidates.whole.known.all():  # of whom both are known, by the whole ones
+        return _by_size(candidates.whole.sizes, candidates.log_output, evenest=_EVENEST, parts=parts)
+    traits = [
+        (known, _by_size(sizes, candidates.log_output, evenest=_EVENEST, parts=parts[known]))
+        for known, sizes in (candidates.cut, candidates.whole)
+        if len(sizes)
+    ]
 
-    def weights(belong: _Parts) -> Floats:
-        found = np.zeros(len(candidates))
+    def weights(members: Part, others: Part) -> Floats:
+        found = np.zeros(count)
         for known, trait in traits:
-            found[known] = trait(_Parts(belong.member[known], belong.other[known]))
+            found[known] = trait(part_of(members.each[known]), part_of(others.each[known]))
         return found
 
     return weights
 
 
-def _by_size(values: Floats, usual: tuple[float, float], *, evenest: float, parts: Floats | float = 1.0) -> _Trait:
+def _by_size(values: Floats, usual: tuple[float, float], *, evenest: float, parts: Floats | None = None) -> _Trait:
     """Compare a size with the members' and the others', as normal distributions; `evenest` is of the others.
 
     Of some accounts a part only may be sized as theirs are, and the rest as is usual.
     """
     values = values - usual[0]
-    sizes = _Sizes(values * parts, values**2, parts * np.ones(len(values)), usual[1])
-    usually = -sizes.squares / (2 * usual[1] ** 2) - math.log(usual[1])
+    squares = values**2
+    usually = -squares / (2 * usual[1] ** 2) - math.log(usual[1])
+    if parts is None or parts.min() == 1.0:
+        sizes = _Sizes(values, squares, 1.0, np.ones(len(values)), 0.0, usual[1])
+    else:
+        sizes = _Sizes(values * parts, squares, parts, parts**2, ((1 - parts) * usual[1]) ** 2, usual[1])
 
-    def weights(belong: _Parts) -> Floats:
-        theirs = np.maximum(usually, _normal(sizes, belong.other, evenest))
-        return _normal(sizes, belong.member, _EVENEST) - theirs
+    def weights(members: Part, others: Part) -> Floats:
+        theirs = np.maximum(usually, _normal(sizes, others, evenest))
+        return _normal(sizes, members, _EVENEST) - theirs
 
     return weights
 
 
-def _normal(sizes: _Sizes, part: Floats, evenest: float) -> Floats:
+def _normal(sizes: _Sizes, part: Part, evenest: float) -> Floats:
     """Return the logarithm of the density of sizes as they are in a part of the candidates, a constant aside.
 
     By powers of the sizes, which are there already: this is most of the work of a judging.
     """
-    values, squares, parts, usual = sizes
-    total = float(part @ parts**2) + DOUBT
-    mean = float(part @ values) / total
-    spread = float(part @ squares) + DOUBT * usual**2 - total * mean**2
-    deviation = min(max(math.sqrt(max(0.0, spread) / (float(part.sum()) + DOUBT)), evenest * usual), usual)
-    variances = (parts * deviation) ** 2 + ((1 - parts) * usual) ** 2
-    density: Floats = (squares - 2 * mean * values + (mean * parts) ** 2) / (-2 * variances) - np.log(variances) / 2
+    values, squares, parts, of, rest, usual = sizes
+    total = float(part.each @ of) + DOUBT
+    mean = float(part.each @ values) / total
+    spread = float(part.each @ squares) + DOUBT * usual**2 - total * mean**2
+    deviation = min(max(math.sqrt(max(0.0, spread) / (part.total + DOUBT)), evenest * usual), usual)
+    theirs, centre = parts * deviation, mean * parts
+    variances = theirs * theirs + rest
+    density: Floats = squares - 2 * mean * values
+    density += centre * centre
+    density /= -2 * variances
+    density -= np.log(variances) / 2
     return density
 
 
-def _odds(parts: _Parts) -> float:
+def _odds(members: Part, others: Part) -> float:
     """Return the logarithm of how many members there are for each other user of the text; with Jeffreys' prior."""
-    odds = np.log((parts.member.sum() + 0.5) / (parts.other.sum() + 0.5))
-    return float(np.clip(odds, -MOST_OF_TRAIT, MOST_OF_TRAIT))
+    odds = float(np.log((members.total + 0.5) / (others.total + 0.5)))
+    return min(max(odds, -MOST_OF_TRAIT), MOST_OF_TRAIT)
 
 
 def _likely(fits: Floats) -> Floats:

@@ -21,13 +21,13 @@ PASSERS_BY = np.array([0.7, 0.15, 0.08, 0.04, 0.03])
 
 def capped(weights: Floats) -> Floats:
     """Return weights of which none is more than a trait may say."""
-    found: Floats = np.clip(weights, -MOST_OF_TRAIT, MOST_OF_TRAIT)
+    found: Floats = np.maximum(np.minimum(weights, MOST_OF_TRAIT), -MOST_OF_TRAIT)
     return found
 
 
 def by_text(compared: Floats) -> Floats:
     """Return the weights of what each sends of the text, which may say more against somebody than for him."""
-    found: Floats = np.clip(compared, -MOST_BY_TEXT, MOST_OF_TRAIT)
+    found: Floats = np.maximum(np.minimum(compared, MOST_OF_TRAIT), -MOST_BY_TEXT)
     return found
 
 
@@ -37,9 +37,15 @@ def shares_of(uses: Floats, exchanges: np.ndarray) -> np.ndarray:
     return shares
 
 
-def parts_of(uses: Floats, exchanges: np.ndarray, inside: np.ndarray) -> Floats:
+def parts_of(parts: Floats, inside: np.ndarray) -> Floats:
     """Return which part of what each sends is the text, against most of those inside: of these it counts as all."""
-    parts = np.clip(uses / exchanges, 0, 1)
-    most = float(np.median(parts[inside])) if inside.any() else 1.0
+    most = median(parts[inside]) if inside.any() else 1.0
     found: Floats = np.minimum(1.0, parts / most) if most > 0 else np.ones(len(parts))
     return found
+
+
+def median(values: Floats) -> float:
+    """Return the median of some numbers; numpy's own takes ten times as long to begin."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    ordered = np.partition(values, (low, high))
+    return float((ordered[low] + ordered[high]) / 2)

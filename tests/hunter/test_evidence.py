@@ -12,6 +12,7 @@ import pytest
 
 from proxy.hunter.accounts import WISHES, Accounts
 from proxy.hunter.background import AGE_BINS, Background, background
+from proxy.hunter.candidates import _held, candidates_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats, excess, ways_to_choose
 from proxy.hunter.dealing import mostly_dealt
@@ -740,7 +741,8 @@ def test_what_the_choice_of_members_explains_is_taken_off() -> None:
 
 def _judged(scene: _Scene, users: Numbers, core: Numbers | None = None) -> tuple[Floats, list[Tie]]:
     uses = scene.accounts.rows["exchanges"][users].astype(np.float64)
-    return judge_members(users, scene.members if core is None else core, uses, scene.accounts, scene.usual)
+    candidates = candidates_of(users, uses, scene.accounts, scene.usual)
+    return judge_members(candidates, scene.members if core is None else core)
 
 
 def test_answers_to_other_work_do_not_speak_against_who_sends_that_besides() -> None:
@@ -749,7 +751,8 @@ def test_answers_to_other_work_do_not_speak_against_who_sends_that_besides() -> 
     exchanges = scene.accounts.rows["exchanges"][scene.members].astype(np.float64)
     said: list[float] = []
     for uses in (exchanges, np.where(mixed, exchanges / 2, exchanges)):
-        _, ties = judge_members(scene.members, scene.members[~mixed], uses, scene.accounts, scene.usual)
+        candidates = candidates_of(scene.members, uses, scene.accounts, scene.usual)
+        _, ties = judge_members(candidates, scene.members[~mixed])
         said += [float(tie.weights[mixed].mean()) for tie in ties if tie.trait == "output"]
     alone, besides = said
     assert alone < 0 < besides
@@ -760,7 +763,7 @@ def test_members_are_told_from_honest_users_of_the_same_text() -> None:
     honest = np.flatnonzero(scene.usual.ordinary).astype(np.int32)[:60]
     candidates = np.sort(np.concatenate([honest, scene.members]))
     uses = scene.accounts.rows["exchanges"][candidates].astype(np.float64)
-    fits, ties = judge_members(candidates, scene.members, uses, scene.accounts, scene.usual)
+    fits, ties = judge_members(candidates_of(candidates, uses, scene.accounts, scene.usual), scene.members)
     assert candidates[fits >= LEAST].tolist() == scene.members.tolist()
     assert {tie.trait for tie in ties} >= {"age", "peer", "payment", "client", "output", VOLUME, "text"}
     assert np.allclose(sum(tie.weights for tie in ties), fits)
@@ -768,7 +771,9 @@ def test_members_are_told_from_honest_users_of_the_same_text() -> None:
 
 def _apart(scene: _Scene, users: Numbers) -> Floats:
     uses = scene.accounts.rows["exchanges"][users].astype(np.float64)
-    return unlike_users(users, np.isin(users, scene.members), uses, scene.accounts, scene.usual)
+    candidates = candidates_of(users, uses, scene.accounts, scene.usual)
+    assert candidates.text is not None
+    return unlike_users(candidates, candidates.text, np.isin(users, scene.members))
 
 
 def test_the_more_others_use_a_text_the_less_it_says_of_who_belongs() -> None:
@@ -811,7 +816,8 @@ def test_where_nobody_fits_there_is_no_tie() -> None:
 
 def test_nobody_belongs_to_a_core_that_is_not_among_the_candidates() -> None:
     scene = _Scene()
-    fits, ties = judge_members(scene.members[:5], scene.members[5:], None, scene.accounts, scene.usual)
+    candidates = candidates_of(scene.members[:5], None, scene.accounts, scene.usual)
+    fits, ties = judge_members(candidates, scene.members[5:])
     assert (fits.tolist(), ties) == ([0.0] * 5, [])
 
 
@@ -988,3 +994,13 @@ def test_who_has_a_token_is_counted_among_the_yardstick_alone() -> None:
     holders = scene.usual.holders["payment"]
     assert holders[tokens[scene.members]].tolist() == [1] * _MEMBERS
     assert holders.sum() == _HONEST
+
+
+def test_who_shares_tokens_with_no_other_tenant_is_neither_like_the_members_nor_unlike_them() -> None:
+    tokens, tenants = np.array([5, 5, 7, 0, 9], np.int32), np.array([1, 1, 2, 3, 4], np.int32)
+    assert not _held(tokens, tenants, 0.1).in_common
+    held = _held(np.append(tokens, 7).astype(np.int32), np.append(tenants, 5).astype(np.int32), 0.1)
+    assert held.in_common
+    having, of = held.tenants(np.ones(5, np.bool_))
+    assert having.all()
+    assert of[held.pair].tolist() == [1, 1, 2, 1, 2]

@@ -1,0 +1,147 @@
+"""The accounts that may belong to a case, with all by which they are compared with its members and with everybody else.
+
+The two opinions on who belongs, `membership` and `mixture`, ask the same in a dozen rounds each, of hundreds of groups,
+most of them small: what does not change from round to round is gathered and worked out here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.hunter.accounts import Accounts
+from proxy.hunter.background import Background, answered, mean_log_output
+from proxy.hunter.chance import Floats
+from proxy.hunter.ids import Numbers
+from proxy.hunter.links import PREFIX
+from proxy.hunter.traits import DOUBT, PASSERS_BY, shares_of
+
+Places = NDArray[np.intp]
+
+
+class Part(NamedTuple):
+    """How likely each candidate is in a part of them, how many that makes, and besides each, with those of doubt."""
+
+    each: Floats
+    total: float
+    others: Floats
+
+
+class Kinds(NamedTuple):
+    """Which kind each candidate is of, of so many; how common that usually is, and how many those of doubt make."""
+
+    kind: Places
+    kinds: int
+    usual: Floats
+    doubt: Floats
+
+    def common(self, part: Part) -> Floats:
+        """Return how common each one's kind is in a part of the candidates, itself aside."""
+        common: Floats = np.bincount(self.kind, part.each, self.kinds)[self.kind] - part.each
+        common += self.doubt
+        common /= part.others
+        return common
+
+    def compared(self, part: Part) -> Floats:
+        """Compare that with how common it usually is."""
+        common = self.common(part)
+        common /= self.usual
+        return np.log(common, out=common)
+
+
+class Held(NamedTuple):
+    """Who has a token of a kind, each with the pair of token and tenant and with the token, numbered from 0.
+
+    `usual` is the usual share of tenants that have theirs in common with another.
+    """
+
+    holders: Places
+    pair: Places
+    token: Places  # of each pair
+    usual: float
+
+    @property
+    def in_common(self) -> bool:
+        """Whether any token is of two tenants."""
+        return bool(len(self.token)) and int(self.token[-1]) + 1 < len(self.token)
+
+    def tenants(self, inside: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Places]:
+        """Return which pairs holders inside have, and how many tenants have the token of each pair then."""
+        having = np.bincount(self.pair, inside, len(self.token)) > 0
+        return having, np.bincount(self.token, having)[self.token].astype(np.intp)
+
+
+class Answers(NamedTuple):
+    """To whom it is known how long answers are, and how long: the mean of their logarithms."""
+
+    known: NDArray[np.bool_]
+    sizes: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Accounts by what they are compared by; `text` is how much each sends of it, None where the case has none."""
+
+    accounts: Numbers
+    text: Kinds | None
+    ages: Kinds
+    clients: Kinds
+    held: Mapping[str, Held]
+    cut: Answers
+    whole: Answers
+    log_output: tuple[float, float]
+    volume: Floats  # the logarithm of what each sends
+    log_count: tuple[float, float]
+    parts: Floats  # which part of what each sends that is
+
+
+def candidates_of(numbers: Numbers, uses: Floats | None, accounts: Accounts, usual: Background) -> Candidates:
+    """Return accounts as candidates; `uses` is how many exchanges of each have the case's text, None if it has none."""
+    rows = accounts.rows
+    exchanges, tenants = rows["exchanges"][numbers], rows["tenant"][numbers]
+    sent = exchanges if uses is None else uses
+    return Candidates(
+        accounts=numbers,
+        text=None if uses is None else _kinds(shares_of(uses, exchanges), PASSERS_BY),
+        ages=_kinds(usual.ages[numbers].astype(np.intp) + 1, usual.ages_common),  # 0 is unknown
+        clients=_kinds(rows["agent"][numbers].astype(np.intp), usual.agents),
+        held={
+            kind: _held(tokens[numbers], tenants, usual.linked[kind])
+            for kind, tokens in usual.tokens.items()
+            if kind != PREFIX
+        },
+        cut=_answers(numbers, accounts, cut=True),
+        whole=_answers(numbers, accounts, cut=False),
+        log_output=usual.log_output,
+        volume=np.log(np.maximum(1, sent)),
+        log_count=usual.log_count,
+        parts=np.clip(sent / exchanges, 0, 1),
+    )
+
+
+def part_of(each: Floats) -> Part:
+    """Return a part of the candidates by how likely each is in it."""
+    total = float(each.sum())
+    return Part(each, total, total - each + DOUBT)
+
+
+def _kinds(values: Places, common: Floats) -> Kinds:
+    usual = common[values]
+    return Kinds(values, len(common), usual, DOUBT * usual)
+
+
+def _held(tokens: Numbers, tenants: Numbers, usual: float) -> Held:
+    holders = np.flatnonzero(tokens > 0)
+    pairs, pair = np.unique(tokens[holders].astype(np.int64) << 32 | tenants[holders], return_inverse=True)
+    values = pairs >> 32  # in order
+    token = np.cumsum(np.diff(values, prepend=values[:1]) != 0)
+    return Held(holders, pair, token, usual)
+
+
+def _answers(numbers: Numbers, accounts: Accounts, *, cut: bool) -> Answers:
+    known = answered(accounts, numbers, cut=cut)
+    return Answers(known, mean_log_output(accounts, numbers[known], cut=cut))
