@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,10 @@ class Columns:
         """Return every column, for a checkpoint."""
         return {name: self[name] for name in self._held}
 
+    def part(self, rows: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Return these rows as they are now, each column once it is asked for: most never are. To be asked at once."""
+        return _Part(self, rows)
+
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what `arrays` returned."""
         self._held = {name: arrays[name].astype(held.dtype) for name, held in self._held.items()}
@@ -63,3 +67,24 @@ def _grown(held: NDArray[Any], filled: int, needed: int) -> NDArray[Any]:
     grown = np.zeros((max(needed, len(held) * 3 // 2), *held.shape[1:]), held.dtype)
     grown[:filled] = held[:filled]
     return grown
+
+
+class _Part(Mapping[str, NDArray[Any]]):
+    """Some rows of a table."""
+
+    def __init__(self, of: Columns, rows: NDArray[Any]) -> None:
+        self._of = of
+        self._rows = rows
+        self._taken: dict[str, NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        taken = self._taken.get(name)
+        if taken is None:
+            taken = self._taken[name] = self._of[name][self._rows]
+        return taken
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._of.arrays())
+
+    def __len__(self) -> int:
+        return len(self._of.arrays())

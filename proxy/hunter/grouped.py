@@ -7,6 +7,8 @@ bytes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from proxy.hunter.ids import Numbers
 _LOOKED_THROUGH_PART = 8
 _LOOKED_THROUGH_LEAST = 4096
 _FIRST = np.zeros(1, np.int32)
+_LOWER = (1 << 32) - 1
 
 
 class Grouped:
@@ -35,16 +38,18 @@ class Grouped:
         numbers = np.flatnonzero(wanted[: len(self._ends)])
         begins = np.concatenate([_FIRST, self._ends])[numbers]
         sizes = self._ends[numbers] - begins
-        places = np.repeat((begins - (sizes.cumsum() - sizes)).astype(np.int32), sizes)
+        ends = sizes.cumsum()
+        places = np.repeat((begins - (ends - sizes)).astype(np.int32), sizes)
         places += np.arange(len(places), dtype=np.int32)
         rows: Numbers = self._order[places]
         done = len(self._order)
-        later = np.flatnonzero(wanted[column[done:]]).astype(np.int32) + np.int32(done)
+        added = column[done:]
+        later = np.flatnonzero(wanted[added])
         if not len(later):
             return rows
-        rows = np.concatenate([rows, later])
-        in_order: Numbers = rows[np.argsort(column[rows], kind="stable")]
-        return in_order
+        later = later[in_order(added[later])]
+        before = np.concatenate([_FIRST, ends])[np.searchsorted(numbers, added[later], side="right")]
+        return _inserted(rows, before, (later + done).astype(np.int32))
 
     def _follow(self, column: Numbers) -> None:
         """Take in what was added."""
@@ -53,6 +58,28 @@ class Grouped:
         counts = np.bincount(added, minlength=len(self._ends))
         ends = np.full(len(counts), done, np.int32)
         ends[: len(self._ends)] = self._ends
-        rows = np.argsort(added, kind="stable").astype(np.int32)
-        self._order = np.insert(self._order, ends[added[rows]], rows + np.int32(done))
+        rows = in_order(added)
+        self._order = _inserted(self._order, ends[added[rows]], (rows + done).astype(np.int32))
         self._ends = ends + counts.cumsum().astype(np.int32)
+
+
+def in_order(numbers: Numbers) -> NDArray[np.int64]:
+    """Return the places of numbers, none of them negative, in the order of these, equal ones as they come.
+
+    They are sorted as one number each with their places, which takes a tenth of the time that `argsort` does.
+    """
+    ordered = numbers.astype(np.int64) << 32 | np.arange(len(numbers))
+    ordered.sort()
+    ordered &= _LOWER
+    return ordered
+
+
+def _inserted(into: Numbers, before: NDArray[np.signedinteger[Any]], rows: Numbers) -> Numbers:
+    """Return numbers with others before those at the places given, which rise."""
+    found = np.empty(len(into) + len(rows), np.int32)
+    places = before + np.arange(len(rows))
+    old = np.ones(len(found), np.bool_)
+    old[places] = False
+    found[places] = rows
+    found[old] = into
+    return found

@@ -26,6 +26,7 @@ from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Event
 from proxy.hunter.evidence import certainty, confidence, weigh
 from proxy.hunter.finding import Evidence, Finding
+from proxy.hunter.grouped import in_order
 from proxy.hunter.ids import Numbers, mostly
 from proxy.hunter.ledger import EXCHANGES_MOST, Ledger
 from proxy.hunter.links import LINKS_MOST, Links
@@ -218,11 +219,10 @@ class Hunt:
     def _rows_of(self, group_of: Numbers, count: int) -> list[Mapping[str, np.ndarray]]:
         """Return the ledger's rows of the accounts of each group."""
         mine = self._ledger.rows_of(group_of >= 0)
-        columns = self._ledger.rows.arrays()
-        groups = group_of[columns["account"][mine]]
-        mine = mine[np.argsort(groups, kind="stable")]
+        groups = group_of[self._ledger.rows["account"][mine]]
+        mine = mine[in_order(groups)]
         ends = np.cumsum(np.bincount(groups, minlength=count))
-        return [{name: column[part] for name, column in columns.items()} for part in np.split(mine, ends[:-1]) if count]
+        return [self._ledger.rows.part(part) for part in np.split(mine, ends[:-1]) if count]
 
     def _weigh(
         self, named: Named, rows: Mapping[str, np.ndarray], usual: Background

@@ -27,7 +27,7 @@ _MORE_USE = 2
 # Of the prints that are looked at together: to look takes some 150 bytes a user, and a kilobyte a print, on the way.
 _USERS_AT_ONCE, _PRINTS_AT_ONCE = 1 << 20, 4096
 _WIDTHS = (1, 2, 4, 8, 16, 32)  # of windows, in bins of the age
-_ROUNDED = 0.9  # what is passed over is so far from being suspicious that no rounding counts
+_ROUNDED, _HARDLY = 0.9, np.float32(1e-3)  # what is passed over is so far from suspicious that no rounding counts
 
 
 class Suspicion(NamedTuple):
@@ -219,17 +219,18 @@ def _aged(
     cells = np.bincount(rows[known] * AGE_BINS + ages[known], minlength=count * AGE_BINS).reshape(count, AGE_BINS)
     sums = np.zeros((count, AGE_BINS + 1), np.float32)  # exact: there are fewer accounts than such a number tells apart
     np.cumsum(cells, axis=1, out=sums[:, 1:], dtype=np.float32)
-    of = sums[:, -1:]
+    of = sums[:, -1]
+    by_size = np.stack([of, np.sqrt(of)], axis=1)
     best, low, high = np.zeros(count), np.zeros(count, np.int32), np.zeros(count, np.int32)
     for width in _WIDTHS:
         expected = usual.ages_before[width:] - usual.ages_before[:-width]
+        deviation = np.sqrt(np.maximum(0.0, expected * (1 - expected)) * (_ROUNDED * SUSPICIOUS))
         inside = sums[:, width:] - sums[:, :-width]
-        apart = inside - of * expected.astype(np.float32)
-        variance = of * (expected * (1 - expected) * (_ROUNDED * SUSPICIOUS)).astype(np.float32)
-        print_of, start = np.nonzero((apart > 0) & (apart * apart >= variance))
+        usually = by_size @ np.stack([expected, deviation]).astype(np.float32)
+        print_of, start = np.divmod(np.flatnonzero(inside > usually + _HARDLY), len(expected))
         if not len(print_of):
             continue
-        weights = excess(inside[print_of, start], of[print_of, 0], expected[start])
+        weights = excess(inside[print_of, start], of[print_of], expected[start])
         order = np.lexsort((-weights, print_of))  # of equals the first
         order = order[np.flatnonzero(np.diff(print_of[order], prepend=-1))]
         order = order[weights[order] > best[print_of[order]]]

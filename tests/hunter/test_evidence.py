@@ -14,7 +14,7 @@ from proxy.hunter.accounts import WISHES, Accounts
 from proxy.hunter.background import AGE_BINS, Background, background
 from proxy.hunter.candidates import _held, candidates_of
 from proxy.hunter.case import Case
-from proxy.hunter.chance import Floats, excess, ways_to_choose
+from proxy.hunter.chance import SUSPICIOUS, Floats, excess, excess_of, ways_to_choose
 from proxy.hunter.dealing import mostly_dealt
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.evidence import PRIOR, TOGETHER_MOST, certainty, confidence, sought, weigh
@@ -28,7 +28,7 @@ from proxy.hunter.mixture import unlike_users
 from proxy.hunter.pieces import at_once, drawn, exchanges_in_a_sitting, have_served, one_list, one_session, rest_apart
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
-from proxy.hunter.suspicions import Told, suspicious_links, suspicious_prints
+from proxy.hunter.suspicions import Told, _aged, suspicious_links, suspicious_prints
 from tests.hunter.events import event
 
 _NOW = 1_790_000_000.0
@@ -1004,3 +1004,33 @@ def test_who_shares_tokens_with_no_other_tenant_is_neither_like_the_members_nor_
     having, of = held.tenants(np.ones(5, np.bool_))
     assert having.all()
     assert of[held.pair].tolist() == [1, 1, 2, 1, 2]
+
+
+def test_of_windows_of_age_none_that_is_suspicious_is_passed_over() -> None:
+    scene, random = _Scene(), np.random.default_rng(5)
+    accounts, sizes = len(scene.accounts), random.integers(8, 60, 200)
+    scene.usual.ages[:] = random.integers(-1, AGE_BINS, accounts)
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    young = np.flatnonzero(scene.usual.ages >= AGE_BINS - 4)
+    who = np.where(random.random(len(rows)) < (rows % 10) / 10, random.choice(young, len(rows)), 0).astype(np.int32)
+    who[who == 0] = random.integers(0, accounts, int((who == 0).sum()))
+    best, low, high = _aged(rows, who, sizes, scene.usual)
+    before, found = scene.usual.ages_before, 0
+    for row in range(len(sizes)):
+        ages = scene.usual.ages[who[rows == row]]
+        windows = [(start, start + width) for width in (1, 2, 4, 8, 16, 32) for start in range(AGE_BINS - width + 1)]
+        weights = [
+            excess_of(
+                int(np.count_nonzero((ages >= start) & (ages < end))),
+                int(np.count_nonzero(ages >= 0)),
+                float(before[end] - before[start]),
+            )
+            for start, end in windows
+        ]
+        if (most := max(weights)) >= SUSPICIOUS:
+            found += 1
+            assert best[row] == pytest.approx(most)
+            assert (low[row], high[row]) == windows[int(np.argmax(weights))]
+        else:
+            assert best[row] < SUSPICIOUS
+    assert 10 < found < 190

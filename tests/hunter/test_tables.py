@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from proxy.hunter import links as links_module
 from proxy.hunter.accounts import Accounts, Names
 from proxy.hunter.archive import pack_names, unpack_names
+from proxy.hunter.columns import Columns
 from proxy.hunter.event import Asked, Event
 from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import PEER, PREFIX, Links
@@ -264,3 +265,11 @@ def test_numbers_beyond_what_a_column_holds_are_taken_as_the_most_it_holds() -> 
     ledger.see([event(input_tokens=2**60, output_tokens=2**40, question=2**64 - 1)], np.zeros(1, np.int32))
     assert (ledger.rows["input"][0], ledger.rows["output"][0]) == (2**31 - 1, 2**31 - 1)
     assert int(ledger.rows["question"][0]) == 2**64 - 1
+
+
+def test_some_rows_of_a_table_are_told_by_column() -> None:
+    table = Columns({"at": np.float64, "account": np.int32})
+    table.add(3, at=[1.0, 2.0, 3.0], account=[7, 8, 9])
+    part = table.part(np.array([2, 0]))
+    assert {name: part[name].tolist() for name in part} == {"at": [3.0, 1.0], "account": [9, 7]}
+    assert (len(part), part["at"] is part["at"]) == (2, True)
