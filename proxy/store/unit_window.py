@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from proxy.store.base import MAX_UNITS, SLOTS, Grant
 
+_FEW = 5  # slots: a dictionary of more takes more room
+
 
 class UnitWindow:
     """The charged slots of one window; all of them live once `advance` was called. `total` is what they come to."""
@@ -36,14 +38,24 @@ class UnitWindow:
 
     def charge(self, slot: int, units: int) -> None:
         """Count units in a slot, or take them out of it (negative), as far as they are there and there is room."""
-        held = self.slots.get(slot)
+        slots, total = self.slots, self.total
+        held = slots.get(slot)
         if held is None:
             held = 0
-            self._oldest = min(self._oldest, slot) if self.slots else slot
+            if not slots or slot < self._oldest:
+                self._oldest = slot
             self._newest = max(self._newest, slot)
-        added = min(max(units, -held), MAX_UNITS - self.total)
-        self.slots[slot] = held + added
-        self.total += added
+        if not 0 <= units <= MAX_UNITS - total:
+            units = min(max(units, -held), MAX_UNITS - total)
+        slots[slot] = held + units
+        self.total = total + units
+
+    def add(self, now: int, units: int) -> None:
+        """Count units in the present. Until `advance` is called `total` may have some of what is too old in it."""
+        if len(self.slots) >= _FEW or units > MAX_UNITS - self.total:
+            self.charge(self.advance(now), units)
+        else:
+            self.charge(now * SLOTS // self.window_ms, units)
 
     def refusal(self, least: int, limit: int, present: int, now: int) -> Grant:
         """Return the refusal of `least` units: what is left, and when there will be enough."""

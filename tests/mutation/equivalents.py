@@ -46,7 +46,6 @@ EQUIVALENT: Final[dict[str, str]] = {
     "proxy/trace_context.py Tracing.begin: sampled = number & _LAST_64 < self._below => sampled = number & _LAST_64 <= self._below": "one number in 2^63",
     "proxy/clients/answers.py AnswerWriter.__init__: self._second = -1 => self._second = -2": "no second either way",
     "proxy/rules/quotas/quotas.py Quotas.reserve: if plan.shadow and denial is None and (missing := _take_held(plan.shadow, reservation, self._now())): => if denial is None and (missing := _take_held(plan.shadow, reservation, self._now())):": "nobody asks where there is nothing to be asked",
-    "proxy/rules/quotas/instant.py _look: present = 0 if window is None else window.advance(now) => present = -1 if window is None else window.advance(now)": "read only where there is a window",
     "proxy/rules/quotas/instant.py InstantQuotas._drop_empty: self._windows = {key: each for key, each in self._windows.items() if each.slots or id(each) in needed} => self._windows = {key: each for key, each in self._windows.items() if id(each) in needed}": "how soon it is let go",
     "proxy/rules/pack_file/quota_checks.py _limit_faults: if not isinstance(limit, dict) or not isinstance(text, str) or text not in set(Measure): => if not isinstance(text, str) or text not in set(Measure):": "what is no map has no measure",
     "proxy/decisions/chain.py HeadFile.write: draft = self._path.with_name(f'.{self._path.name}.draft') => draft = self._path.with_name(f'.{self._path.name}.draftx')": "the draft's name is nobody else's business",

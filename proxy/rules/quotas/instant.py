@@ -14,7 +14,7 @@ from typing import NamedTuple
 from proxy.clock import Clock
 from proxy.exchange import NO_TIES, Principal, Ties
 from proxy.rules.pack.pack import Limit, Pack, Quota
-from proxy.rules.pack.words import OF_CALLER, Measure, Mode
+from proxy.rules.pack.words import OF_CALLER, Measure, Mode, Scope
 from proxy.rules.quotas.leases import Refusal
 from proxy.rules.quotas.quotas import scope_value
 from proxy.rules.quotas.reservation import Amounts, Denial, Plan, Reservation
@@ -22,12 +22,13 @@ from proxy.store.base import MAX_UNITS
 from proxy.store.unit_window import UnitWindow
 
 _MEASURES = tuple(Measure)
+_Limits = tuple[tuple[Limit, int, int], ...]  # with the measure's index into Amounts, and the most units
 # Windows beyond which those that ran empty are looked for, at some 300 bytes each; then twice what was left.
 _FEW_WINDOWS = 400_000
 
 
 class _Count(NamedTuple):
-    """One limit as it counts one caller; concurrency has no window."""
+    """One limit as it counts one caller; concurrency, of which none is left, has no window."""
 
     quota: Quota
     limit: Limit
@@ -43,25 +44,28 @@ class _Counts(NamedTuple):
 
 
 class InstantReservation(Reservation):
-    """What was found free, and the windows that are to be charged."""
+    """What was found free, and the counts that are to be charged."""
 
-    __slots__ = ("at", "charged")
+    __slots__ = ("charged",)
 
-    def __init__(self, plan: Plan, amounts: Amounts, at: int) -> None:
+    def __init__(self, plan: Plan, amounts: Amounts, charged: Sequence[_Count]) -> None:
         super().__init__(plan, amounts)
-        self.at = at  # in ms
-        self.charged: list[tuple[_Count, int]] = []  # with the slot of that moment
+        self.charged = charged
 
 
 class InstantQuotas:
     """The quotas of one pack; what one exchange reserves is to be settled before the next one reserves."""
 
     def __init__(self, pack: Pack, clock: Clock) -> None:
-        self._quotas = tuple(quota for quota in pack.quotas if quota.mode is not Mode.OFF)
+        self._quotas = tuple((quota, _counted(quota)) for quota in pack.quotas if quota.mode is not Mode.OFF)
+        # Whether what applies hangs on more than who calls.
+        self._by_more = any(quota.per not in {*OF_CALLER, Scope.GLOBAL} for quota, _ in self._quotas)
         self._now = clock.monotonic
-        self._windows: dict[tuple[str, Measure, int, str], UnitWindow] = {}
+        self._moment = (-1.0, 0)  # the last one that was read, and in ms
+        self._windows: dict[tuple[str, int, int, str], UnitWindow] = {}
         self._looked_for = _FEW_WINDOWS
-        self._counts: dict[tuple[str, str, Ties, Ties], _Counts] = {}
+        self._counts: dict[tuple[object, ...], _Counts] = {}
+        self._plans: dict[tuple[str, ...], Plan] = {}
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -77,14 +81,14 @@ class InstantQuotas:
         """Say whether every enforced limit has `amounts` left, or which one refuses for longest."""
         now = self._now_ms()
         plan, enforced, shadow = self._counts_of(principal, model, ties, shadow_ties, now)
-        reservation = InstantReservation(plan, amounts, now)
-        if denials := _look(enforced, amounts, reservation, now):
+        if denials := _look(enforced, amounts, now):
             never = [denial for denial in denials if denial.refusal.retry_after < 0]
             return never[0] if never else max(denials, key=_retry_after)
+        reservation = InstantReservation(plan, amounts, enforced)
         if shadow:
-            reservation.shadow = _look(shadow, amounts, reservation, now)
-            if refusing := {denial.quota.id for denial in reservation.shadow}:
-                reservation.charged = [each for each in reservation.charged if each[0].quota.id not in refusing]
+            reservation.shadow = _look(shadow, amounts, now)
+            refusing = {denial.quota.id for denial in reservation.shadow}
+            reservation.charged = (*enforced, *[each for each in shadow if each.quota.id not in refusing])
         return reservation
 
     def settle(self, reservation: Reservation, used: Amounts) -> None:
@@ -92,18 +96,23 @@ class InstantQuotas:
         if reservation.settled is not None or not isinstance(reservation, InstantReservation):
             return
         reservation.settled = used
-        now = self._now_ms()
-        for count, slot in reservation.charged:
-            if count.window is not None:
-                present = slot if now == reservation.at else count.window.advance(now)
-                count.window.charge(present, used[count.measure])
+        now, reserved = self._now_ms(), reservation.amounts
+        for count in reservation.charged:
+            units, window = used[count.measure], count.window
+            if units and reserved[count.measure] and window is not None:
+                window.add(now, units)
 
     def _now_ms(self) -> int:
-        # As the memory store: as a float, a moment that is a whole millisecond may lie just under it.
-        return round(self._now() * 1_000_000) // 1000
+        now = self._now()
+        if now != self._moment[0]:
+            # As the memory store: as a float, a moment that is a whole millisecond may lie just under it.
+            self._moment = now, round(now * 1_000_000) // 1000
+        return self._moment[1]
 
     def _counts_of(self, principal: Principal, model: str, ties: Ties, shadow_ties: Ties, now: int) -> _Counts:
-        key = (principal.key_id, model, ties, shadow_ties)
+        key: tuple[object, ...] = (principal.key_id, principal.account, principal.tenant)
+        if self._by_more:
+            key = (*key, model, ties, shadow_ties)
         found = self._counts.get(key)
         if found is None:
             if len(self._windows) >= self._looked_for:
@@ -112,36 +121,34 @@ class InstantQuotas:
         return found
 
     def _made(self, principal: Principal, model: str, ties: Ties, shadow_ties: Ties) -> _Counts:
-        counts = [
-            _Count(
-                quota,
-                limit,
-                _MEASURES.index(limit.measure),
-                min(limit.max, MAX_UNITS),
-                self._window(quota, limit, value),
-            )
-            for quota in self._quotas
-            if (value := scope_value(quota, principal, model, ties, shadow_ties)) is not None
-            for limit in quota.limits
-        ]
-        measures = {count.measure for count in counts}
-        plan = Plan(
-            enforced=(),
-            shadow=(),
-            quotas=tuple(dict.fromkeys(count.quota.id for count in counts)),
-            units=tuple(str(measure) for index, measure in enumerate(_MEASURES) if index in measures),
-            places=tuple(sorted(measures)),
-        )
-        return _Counts(
-            plan,
-            tuple(count for count in counts if count.quota.mode is Mode.ENFORCE),
-            tuple(count for count in counts if count.quota.mode is Mode.SHADOW),
-        )
+        quotas: list[Quota] = []
+        counts: list[_Count] = []
+        for quota, limits in self._quotas:
+            value = scope_value(quota, principal, model, ties, shadow_ties)
+            if value is not None:
+                quotas.append(quota)
+                counts += [
+                    _Count(quota, limit, measure, most, self._window(quota, limit, measure, value))
+                    for limit, measure, most in limits
+                ]
+        enforced = tuple([count for count in counts if count.quota.mode is Mode.ENFORCE])
+        shadow = tuple([count for count in counts if count.quota.mode is Mode.SHADOW])
+        return _Counts(self._plan(tuple(quotas)), enforced, shadow)
 
-    def _window(self, quota: Quota, limit: Limit, value: str) -> UnitWindow | None:
+    def _plan(self, quotas: tuple[Quota, ...]) -> Plan:
+        """Return the one plan of all to whom these quotas apply."""
+        ids = tuple([quota.id for quota in quotas])
+        plan = self._plans.get(ids)
+        if plan is None:
+            places = tuple(sorted({_MEASURES.index(limit.measure) for quota in quotas for limit in quota.limits}))
+            units = tuple(str(_MEASURES[place]) for place in places)
+            plan = self._plans[ids] = Plan(enforced=(), shadow=(), quotas=ids, units=units, places=places)
+        return plan
+
+    def _window(self, quota: Quota, limit: Limit, measure: int, value: str) -> UnitWindow | None:
         if limit.measure is Measure.CONCURRENCY:
             return None
-        key = (quota.id, limit.measure, limit.window_ms, value)
+        key = (quota.id, measure, limit.window_ms, value)
         window = self._windows.get(key)
         if window is None:
             window = self._windows[key] = UnitWindow(limit.window_ms)
@@ -157,6 +164,15 @@ class InstantQuotas:
         self._looked_for = max(_FEW_WINDOWS, 2 * len(self._windows))
 
 
+def _counted(quota: Quota) -> _Limits:
+    """Return what an exchange that takes no time can come up against; of concurrency that is a limit of none."""
+    return tuple(
+        (limit, _MEASURES.index(limit.measure), min(limit.max, MAX_UNITS))
+        for limit in quota.limits
+        if limit.measure is not Measure.CONCURRENCY or limit.max < 1
+    )
+
+
 def _counts_something(counts: _Counts) -> bool:
     """Tell whether anything is counted of the caller himself."""
     return any(
@@ -165,27 +181,28 @@ def _counts_something(counts: _Counts) -> bool:
     )
 
 
-def _look(counts: Sequence[_Count], amounts: Amounts, reservation: InstantReservation, now: int) -> list[Denial]:
-    """Return the refusals; what is free joins the reservation."""
+def _look(counts: Sequence[_Count], amounts: Amounts, now: int) -> list[Denial]:
+    """Return the refusals."""
     denials: list[Denial] = []
-    charged = reservation.charged.append
     for count in counts:
-        units = amounts[count.measure]
-        if not units:
-            continue
-        window = count.window
-        present = 0 if window is None else window.advance(now)
-        if units <= count.most - (0 if window is None else window.total):
-            charged((count, present))
-        elif window is None:
-            denials.append(Denial(count.quota, count.limit, Refusal(count.most, -1.0, 0.0)))
-        else:
-            grant = window.refusal(units, count.most, present, now)
-            refusal = Refusal(
-                grant.remaining, -1.0 if units > count.most else grant.retry_after_ms / 1000, grant.reset_ms / 1000
-            )
-            denials.append(Denial(count.quota, count.limit, refusal))
+        units, window = amounts[count.measure], count.window
+        # What it still has of what is too old only makes its total too high: that is seldom to be looked at closely.
+        if units and (window is None or units > count.most - window.total):
+            denials += _refusals(count, units, now)
     return denials
+
+
+def _refusals(count: _Count, units: int, now: int) -> list[Denial]:
+    """Return the refusal if a window has too much in it as of now."""
+    quota, limit, _, most, window = count
+    if window is None:
+        return [Denial(quota, limit, Refusal(most, -1.0, 0.0))]
+    present = window.advance(now)
+    if units <= most - window.total:
+        return []
+    grant = window.refusal(units, most, present, now)
+    retry_after = -1.0 if units > most else grant.retry_after_ms / 1000
+    return [Denial(quota, limit, Refusal(grant.remaining, retry_after, grant.reset_ms / 1000))]
 
 
 def _retry_after(denial: Denial) -> float:

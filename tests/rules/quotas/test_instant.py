@@ -181,3 +181,14 @@ async def test_of_what_nothing_is_taken_hides_no_other_limit_and_settling_twice_
         quotas.settle(held, Amounts.of(0, 5, 0))
     assert isinstance(await quotas.reserve(person, "m", Amounts.of(0, 6, 0)), Denial)
     assert isinstance(await quotas.reserve(person, "m", Amounts.of(0, 5, 0)), Reservation)
+
+
+async def test_accounts_whose_keys_have_no_names_have_counts_of_their_own() -> None:
+    limit = Limit(Measure.REQUESTS, 1, 60_000, exact=False)
+    quota = Quota("each", Scope.ACCOUNT, Mode.ENFORCE, (limit,), ClientMessage(429, None, "no"))
+    quotas, one = InstantQuotas(Pack("p", "1", "o", "0" * 64, (quota,)), VirtualClock()), Amounts.of(1, 1, 0)
+    for account in ("acct-a", "acct-b"):
+        held = await quotas.reserve(Principal("", account, "org", "", 0.0, {}), "m", one)
+        assert isinstance(held, Reservation)
+        quotas.settle(held, one)
+    assert isinstance(await quotas.reserve(Principal("", "acct-b", "org", "", 0.0, {}), "m", one), Denial)
