@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 Canonical: TypeAlias = NDArray[np.uint8] | NDArray[np.uint32]
 
 END = 0x33000  # no letter has a code as high as this
-_ROWS_END = 0x20000  # nothing that stands for several characters does; from here on there are ideographs
+_ROWS_END = 0x10000  # from here on some three dozen stand for several characters
 _TABLE = Path(__file__).with_name("characters.txt")
 _ASCII = 128
 _MARK = 1 << 20  # added to a mark, which counts after some letters only
@@ -53,10 +53,13 @@ class Characters(NamedTuple):
 
 
 class Alphabet:
-    """What every character stands for; takes 3 MB and some milliseconds to load."""
+    """What every character stands for; takes 2 MB and some milliseconds to load."""
 
     def __init__(self) -> None:
-        self._table, self._rows = _tables(_TABLE.read_text(encoding="ascii"))
+        self._table, rows = _tables(_TABLE.read_text(encoding="ascii"))
+        self._rows = rows[:_ROWS_END].copy()
+        self._rare = (self._table[_ROWS_END:] & np.uint32(_SPELLED)).nonzero()[0] + _ROWS_END
+        self._rows_of_rare = rows[self._rare]
         plain = [int(code) for code in self._table[:_ASCII]]
         self._ascii = bytes(plain) + bytes(_ASCII)
         self._dropped = bytes(code for code, stands in enumerate(plain) if not stands)
@@ -101,10 +104,12 @@ class Alphabet:
             begin = len(parts[0])
             return np.frombuffer(b"".join(parts), np.uint8), bits, begin, begin + len(parts[1])
         if bits & _SPELLED:
-            rows = self._rows.take(codes, axis=0, mode="clip")  # the last one is nothing too
+            rows = self._rows.take(codes, axis=0, mode="clip")
             if codes.max() >= _ROWS_END:
                 beyond = (codes >= _ROWS_END).nonzero()[0]
                 rows[beyond, 0] = found[beyond]
+                if (rare := beyond[found[beyond] >= _SPELLED]).size:
+                    rows[rare] = self._rows_of_rare[self._rare.searchsorted(codes[rare])]
             found = rows.ravel()
             begin, end = begin * _ROW, end * _ROW
         there = found != 0
@@ -138,23 +143,20 @@ def _without_stray_marks(found: Canonical) -> NDArray[np.uint32]:
 
 def _tables(text: str) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Read the file of characters: the bits of what each one stands for, and what it stands for, in a row for each."""
-    table, rows = np.zeros(END, np.uint32), np.zeros((_ROWS_END, _ROW), np.uint32)
+    rows = np.zeros((END, _ROW), np.uint32)
     lines = [line.partition("; ") for line in text.splitlines() if not line.startswith("#")]
     for stands, _, ranges in lines:
         if stands in ("=", "+"):
             for first, last in _ranges(ranges):
-                table[first : last + 1] = np.arange(first, last + 1) + (_MARK if stands == "+" else 0)
+                rows[first : last + 1, 0] = np.arange(first, last + 1) + (_MARK if stands == "+" else 0)
     for stands, _, ranges in lines:
         if stands not in ("=", "+"):
-            codes = [table[int(code, 16)] for code in stands.split()]
+            codes = [rows[int(code, 16), 0] for code in stands.split()]
             for first, last in _ranges(ranges):
-                table[first : last + 1] = codes[0]
-                rows[first : last + 1, 1 : len(codes)] = codes[1:]
-    rows[:, 0] = table[:_ROWS_END]
-    rows[_HANGUL_FIRST:_HANGUL_END] = _spelled(np.arange(_HANGUL_END - _HANGUL_FIRST), table)
+                rows[first : last + 1, : len(codes)] = codes
+    rows[_HANGUL_FIRST:_HANGUL_END] = _spelled(np.arange(_HANGUL_END - _HANGUL_FIRST), rows[:, 0])
     several = np.where(rows[:, 1:].any(axis=1), np.uint32(_SPELLED), np.uint32(0))
-    table[:_ROWS_END] = np.bitwise_or.reduce(rows, axis=1) | several
-    return table, rows
+    return np.bitwise_or.reduce(rows, axis=1) | several, rows
 
 
 def _spelled(syllables: NDArray[np.int_], table: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -194,3 +194,12 @@ def test_no_letter_is_dropped_but_those_that_show_nothing() -> None:
 def test_a_rare_ideograph_is_the_same_beside_what_stands_for_several_characters() -> None:
     for rare in "\U00020000\U0002a6d6\U0002f800\U00030000\U0001fffe\U00032fff\U0010ffff":
         assert canonical(f"한{rare}글") == canonical("한") + canonical(rare) + canonical("글")
+
+
+def test_what_is_beyond_the_rows_and_stands_for_several_characters_is_the_same_beside_anything() -> None:
+    for several in "🄐🅊🈁🝬\U00010783\U000107b2":
+        assert len(canonical(several)) == len(canonical(f"{several}{several}")) // 2
+        assert canonical(f"한{several}글\U00020000😀") == canonical("한") + canonical(several) + canonical(
+            "글\U00020000"
+        )
+    assert canonical("🅊") == canonical("hv")
