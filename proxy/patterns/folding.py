@@ -90,7 +90,7 @@ _FOLDED: Mapping[int, str | None] = {
         for alike, latin in zip(letters, latins, strict=True)
     },
 }
-_REPLACED = frozenset(map(chr, _FOLDED))
+_REPLACED = INVISIBLE.union(TAGS, MARKS, _STRETCHES, _GAPS, *_LOOK_ALIKES)  # the same objects, not as many again
 _FEW_REPLACED = 8  # characters that are sooner replaced one after the other than looked up in a table
 _ASCII = bytes(range(0x80))
 _LOWER = bytes(range(0x100)).lower().replace(b"\v", b" ")  # which RE2 takes for no white space
