@@ -143,17 +143,26 @@ def announced(path: Path, status: Mapping[str, object]) -> Iterator[str]:
     cannot be written for another reason.
     """
     missing = ""
+    try:
+        announce(path, status)
+    except OSError as error:
+        missing = f"{path}: cannot be written: {error.strerror}"
+        if error.errno not in _FULL:
+            raise ConfigurationError(missing) from None
+        _remove(path)  # the last one may be of another port
+    with _removed_after(path):
+        yield missing
+
+
+def announce(path: Path, status: Mapping[str, object]) -> None:
+    """Write that file. Raises OSError, and leaves nothing half written then."""
     draft = path.with_suffix(".new")
     try:
         draft.write_text(json.dumps(status))
         draft.replace(path)
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
-        missing = f"{path}: cannot be written: {error.strerror}"
-        _remove(draft, path)  # the last one may be of another port
-    with _removed_after(path):
-        yield missing
+    except OSError:
+        _remove(draft)
+        raise
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.decisions.change_log import ChangeLog
 from proxy.decisions.epochs import Epochs
-from proxy.files.data_folder import announced, held
+from proxy.files.data_folder import announce, announced, held
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.log import get
 from proxy.machine.memory import Memory
@@ -50,6 +50,7 @@ from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 
 STATE_FILE = "serve.json"
+_ROOM_S = 1.0  # between two looks whether the disk has room again
 
 
 class Launch(NamedTuple):
@@ -190,15 +191,25 @@ async def _announced(
     log = get("parent")
     async with asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(coroutine) for coroutine in work]
-        with announced(settings.data / STATE_FILE, {**deployment.status(), "ready": True}) as missing:
+        place, status = settings.data / STATE_FILE, {**deployment.status(), "ready": True}
+        with announced(place, status) as missing:
             if missing:
                 log.error("programs cannot be told where this proxy is", error=missing)
+                background.append(tasks.create_task(_announced_later(place, status)))
             pack = deployment.packs.pack.name
             log.info("serving", address=deployment.data_url, workers=settings.workers, pack=pack)
             yield
         log.info("stopping")
         for task in background:
             task.cancel()
+
+
+async def _announced_later(place: Path, status: Mapping[str, object]) -> None:
+    """Tell where the deployment is once there is room for it."""
+    while not place.exists():
+        await asyncio.sleep(_ROOM_S)
+        with suppress(OSError):
+            announce(place, status)
 
 
 def _memory_watch(

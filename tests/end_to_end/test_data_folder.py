@@ -52,6 +52,15 @@ async def test_a_second_start_on_a_folder_is_refused_and_leaves_the_first_at_wor
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_programs_are_told_where_the_proxy_is_once_there_is_room_on_the_disk(gate: Stillgate) -> None:
+    await gate.terminate()
+    (gate.data / "serve.new").symlink_to("/dev/full")
+    await gate.run()
+    assert "programs cannot be told where this proxy is" in (gate.folder / "stderr.log").read_text()
+    assert not (gate.data / "serve.new").exists()
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_folder_is_free_again_after_kill_9(gate: Stillgate) -> None:
     os.kill(gate.pid, signal.SIGKILL)
     await gate.exit_code()
