@@ -35,19 +35,23 @@ def list_all(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files of samples, or folders of them.")],
     as_json: AsJson = False,
 ) -> None:
-    """List samples, which takes no key: exchange, when it was accepted, length, and the key that each is sealed to."""
+    """List samples, which takes no key: exchange, when it was accepted, length, and the key that each is sealed to.
+
+    Exit code 1 if there are lines that are no samples.
+    """
     with told_plainly():
         reader = Reader.of(paths)
         found = [_row(envelope) for envelope in reader.envelopes()]
     if as_json:
         print_json({"samples": found, "malformed": reader.malformed})
-        return
-    table = Table("exchange", "accepted", "bytes", "sealed to")
-    for row in found:
-        table.add_row(*(cell(row[name]) for name in ("exchange", "time", "bytes", "sealed_to")))
-    print_table(table)
+    else:
+        table = Table("exchange", "accepted", "bytes", "sealed to")
+        for row in found:
+            table.add_row(*(cell(row[name]) for name in ("exchange", "time", "bytes", "sealed_to")))
+        print_table(table)
     if reader.malformed:
         typer.echo(f"{reader.malformed} lines are no samples and were passed over", err=True)
+        raise typer.Exit(1)
 
 
 def show(

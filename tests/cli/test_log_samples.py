@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.cli import app
@@ -93,3 +94,11 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         unasked = run("show", "../keys", "--key", tmp_path / "samples.key", *words)
         assert unasked.exit_code == 1
         assert ("is no id of an exchange" if words else "say --why, or name files") in unasked.stderr
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_file_of_something_else_is_no_file_of_samples(tmp_path: Path, as_json: list[str]) -> None:
+    assert run("list", kept(tmp_path, SAID), *as_json).exit_code == 0
+    (tmp_path / "decisions.jsonl").write_text('{"kind":"exchange"}\n' * 3)
+    listed = run("list", tmp_path / "decisions.jsonl", *as_json)
+    assert (listed.exit_code, listed.stderr) == (1, "3 lines are no samples and were passed over\n")
