@@ -206,10 +206,11 @@ async def _announced(
 
 async def _announced_later(place: Path, status: Mapping[str, object]) -> None:
     """Tell where the deployment is once there is room for it."""
-    while not place.exists():
+    while True:
         await asyncio.sleep(_ROOM_S)
         with suppress(OSError):
             announce(place, status)
+            return
 
 
 def _memory_watch(
