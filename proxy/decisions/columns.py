@@ -81,7 +81,7 @@ EXCHANGE: Final = (
     Column("ms", "object", "Durations: {total, decide, first_byte, upstream}; null if that step was not reached."),
     Column("bytes_in", "integer", "Length of the request's body."),
     Column("bytes_out", "integer", "Length of the answer's body."),
-    Column("chunks", "integer", "Pieces of the answer that were passed on."),
+    Column("chunks", "integer", "Pieces in which the answer was passed on; events that came together may be one."),
     Column("upstream", "string", "Name of the upstream; empty if none was called."),
     Column("model_used", "string", "The model that the upstream was asked for: another one if a rung reroutes."),
     Column(
