@@ -6,7 +6,7 @@ exchanges are told makes no difference; strings are numbered once, and forgotten
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,10 @@ class Names:
         """Return a string's number, None if it has none."""
         return self._numbers.get(name)
 
+    def find_all(self, names: Iterable[str]) -> list[int]:
+        """Return the numbers of strings, but of those that have none."""
+        return [number for number in map(self._numbers.get, names) if number is not None]
+
 
 class Accounts:
     """All accounts of the window. `rows` has a row for each, by number."""
@@ -84,13 +88,20 @@ class Accounts:
         """Return an account's name."""
         return self._names.known[number]
 
-    def tenant(self, number: int) -> str:
-        """Return the name of an account's tenant."""
-        return self._tenants.known[int(self.rows["tenant"][number])]
+    def names(self, numbers: NDArray[np.integer[Any]]) -> list[str]:
+        """Return the names of accounts."""
+        known = self._names.known
+        return [known[number] for number in numbers.tolist()]
 
-    def agent(self, number: int) -> str:
-        """Return the keyed name of an account's client, empty if unknown."""
-        return self._agents.known[int(self.rows["agent"][number])]
+    def tenants(self, numbers: NDArray[np.integer[Any]]) -> list[str]:
+        """Return the names of accounts' tenants."""
+        known = self._tenants.known
+        return [known[number] for number in self.rows["tenant"][numbers].tolist()]
+
+    @property
+    def agents(self) -> Sequence[str]:
+        """The keyed names of clients, by the number that accounts have; the first is empty, for unknown."""
+        return self._agents.known
 
     def number(self, name: str) -> int | None:
         """Return an account's number, None if it was not seen in the window."""
@@ -99,7 +110,7 @@ class Accounts:
     def among(self, names: Collection[str]) -> NDArray[np.bool_]:
         """Return of each account whether it is one of these."""
         found = np.zeros(len(self), np.bool_)
-        found[[number for name in names if (number := self.number(name)) is not None]] = True
+        found[self._names.find_all(names)] = True
         return found
 
     def see(self, events: Sequence[Event]) -> NDArray[np.int32]:

@@ -119,7 +119,7 @@ class Hunt:
         suspicions = suspicious_prints(self._postings, tenants, usual, told, LEAST_ACCOUNTS)
         if self._round % _LINKS_EVERY == 1:
             suspicions += suspicious_links(tenants, usual, LEAST_ACCOUNTS)
-        heard = (entry for entry in suspicions if not mostly(honest, entry.accounts))
+        heard = [entry for entry in suspicions if not mostly(honest, entry.accounts)] if honest.any() else suspicions
         self._suspects.hear(heard, len(self._accounts), LEAST_ACCOUNTS, now, self._accounts.name)
         self._suspects.leave(list(self._look_closer(usual, honest, now)), now)
         return [finding for finding in self.findings.values() if finding is not before.get(finding.id)]
@@ -208,7 +208,7 @@ class Hunt:
                     self._suspects.merge(same, entry.group)
                     continue
                 known.add(entry)
-            spared = frozenset(map(self._accounts.name, entry.strangers.tolist()))
+            spared = frozenset(self._accounts.names(entry.strangers))
             terms = next(terms for terms in self._terms if terms.rule == rule)
             if tells_more(case, terms, spared, entry.group.finding, now):
                 looked_at = LookedAt(entry.ties, spared)

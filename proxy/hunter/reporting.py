@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ _TELLING = 0.5  # nats from which on a tie is worth a sentence
 
 
 Places = NDArray[np.intp]
+_Value = TypeVar("_Value")
+_Told = TypeVar("_Told")
 
 
 class LookedAt(NamedTuple):
@@ -62,7 +64,7 @@ def tells_more(case: Case, terms: Terms, spared: frozenset[str], before: Finding
         or len(before.members) != len(case.members)
     ):
         return True
-    if before.members.keys() != set(map(case.accounts.name, case.members.tolist())):
+    if before.members.keys() != set(case.accounts.names(case.members)):
         return True
     if case.ended <= before.last_at:
         return False
@@ -110,7 +112,7 @@ def report(
 
 def _members(case: Case, ties: Sequence[Tie], links: Links, before: Mapping[str, Member]) -> dict[str, Member]:
     """Return the members by name; who has sent nothing more since is told of as `before`."""
-    names = list(map(case.accounts.name, case.members.tolist()))
+    names = case.accounts.names(case.members)
     of = case.column("exchanges")
     sent = np.clip(np.rint(case.uses), 1, of).astype(np.int64) if case.has_text else of
     told = [before.get(name) for name in names]
@@ -123,45 +125,38 @@ def _members(case: Case, ties: Sequence[Tie], links: Links, before: Mapping[str,
 
 def _described(places: Places, sent: np.ndarray, case: Case, ties: Sequence[Tie], links: Links) -> Iterator[Member]:
     """Yield the members at these places, who `sent` the text so often."""
-    accounts = case.accounts
     words: list[list[str]] = [[] for _ in places]
     for tie in ties:
-        say = _words(tie.trait, case, sent)
-        for number in np.flatnonzero(tie.weights[places] >= _TELLING).tolist():
-            if said := say(int(places[number])):
+        telling = np.flatnonzero(tie.weights[places] >= _TELLING)
+        for number, said in zip(telling.tolist(), _words(tie.trait, case, sent, places[telling]), strict=True):
+            if said:
                 words[number].append(said)
-    linked = _linked(places, case, links)
     weights = np.array([tie.weights[places] for tie in ties]).reshape(len(ties), len(places)).sum(axis=0)
-    columns = (case.members, case.column("first"), sent, case.column("exchanges"), case.column("output"))
-    for number, first, exchanges, of, output, weight, said_of, has in zip(
-        *(column[places].tolist() for column in columns), weights.tolist(), words, linked, strict=True
-    ):
-        yield Member(
-            account=accounts.name(number),
-            tenant=accounts.tenant(number),
-            since=first,
-            exchanges=exchanges,
-            of=of,
-            output_tokens=int(output * exchanges / of),
-            weight=weight,
-            ties=tuple(said_of),
-            links=tuple(has),
-        )
+    accounts, rows, members = case.accounts, case.accounts.rows, case.members[places]
+    first, exchanges, output = (rows[name][members].tolist() for name in ("first", "exchanges", "output"))
+    mine = sent[places].tolist()
+    parts = [int(tokens * made / of) for tokens, made, of in zip(output, mine, exchanges, strict=True)]
+    ties_and_links = map(tuple, words), map(tuple, _linked(places, case, links))
+    names = accounts.names(members), accounts.tenants(members)
+    yield from map(
+        Member._make, zip(*names, first, mine, exchanges, parts, weights.tolist(), *ties_and_links, strict=True)
+    )
 
 
 def _linked(places: Places, case: Case, links: Links) -> list[list[tuple[str, str]]]:
     """Return what each member has that another of them has too, so that a reviewer can see who hangs together how."""
     accounts, members = case.accounts, case.members
     found: list[list[tuple[str, str]]] = [[] for _ in places]
-    for kind, tokens in case.usual.tokens.items():
-        mine = tokens[members]
-        for number in _held_by_several(mine, places):
-            found[number].append((kind, links.value(int(mine[places[number]]))))
-    for number in _held_by_several(case.column("agent"), places):
-        found[number].append((CLIENT, accounts.agent(int(members[places[number]]))))
-    days = (case.column("opened") // _DAY_S).astype(np.int64)
-    for number in _held_by_several(days, places):
-        found[number].append((OPENED, _day(float(days[places[number]] * _DAY_S))))
+    held: list[tuple[np.ndarray, Callable[[int], tuple[str, str]]]] = [
+        (tokens[members], lambda token, kind=kind: (kind, links.value(token)))  # type: ignore[misc]
+        for kind, tokens in case.usual.tokens.items()
+    ]
+    held.append((case.column("agent"), lambda agent: (CLIENT, accounts.agents[agent])))
+    held.append(((case.column("opened") // _DAY_S).astype(np.int64), lambda day: (OPENED, _day_numbered(day))))
+    for values, named in held:
+        several = _held_by_several(values, places)
+        for number, link in zip(several, _said(values[places[several]].tolist(), named), strict=True):
+            found[number].append(link)
     return found
 
 
@@ -171,30 +166,36 @@ def _held_by_several(values: np.ndarray, places: Places) -> list[int]:
     return np.flatnonzero(((values != 0) & (times[place] > 1))[places]).tolist()
 
 
-def _words(trait: str, case: Case, sent: np.ndarray) -> Callable[[int], str]:
-    """Return what says of a member, by its place, how a trait ties it to the others; nothing to say is empty."""
-    of = case.column("exchanges")
+def _words(trait: str, case: Case, sent: np.ndarray, places: Places) -> list[str]:
+    """Return what says of each member at these places how a trait ties it to the others; nothing to say is empty."""
+    of, made = case.column("exchanges")[places].tolist(), sent[places].tolist()
     match trait:
         case "age":
-            opened = case.column("opened")
-            return lambda place: f"opened {_day(float(opened[place]))}, when the others were"
+            days = (case.column("opened")[places] // _DAY_S).astype(np.int64).tolist()
+            return _said(days, lambda day: f"opened {_day_numbered(day)}, when the others were")
         case "client":
-            return lambda _: "uses the client that the others use"
+            return ["uses the client that the others use"] * len(places)
         case "output":
-            whole, cut = (mean_log_output(case.accounts, case.members, cut=cut) for cut in (False, True))
-            tokens = np.expm1(np.where(answered(case.accounts, case.members), whole, cut))
-            return lambda place: f"gets answers of about {tokens[place]:.0f} tokens, as the others do"
+            members = case.members[places]
+            whole, cut = (mean_log_output(case.accounts, members, cut=cut) for cut in (False, True))
+            tokens = np.rint(np.expm1(np.where(answered(case.accounts, members), whole, cut)))
+            return _said(tokens.tolist(), lambda many: f"gets answers of about {many:.0f} tokens, as the others do")
         case "volume":
-            return lambda place: f"made {sent[place]} such exchanges, about as many as the others"
+            return _said(made, lambda many: f"made {many} such exchanges, about as many as the others")
         case "text":
-            return lambda place: f"sent the campaign's text in {sent[place]} of {of[place]} exchanges"
+            pairs = list(zip(made, of, strict=True))
+            return _said(pairs, lambda pair: f"sent the campaign's text in {pair[0]} of {pair[1]} exchanges")
         case _:
             what = "address" if trait == PEER else trait
             held = case.usual.tokens[trait][case.members]
-            others = np.bincount(held)[held] - 1
-            return lambda place: (
-                f"has its {what} in common with {others[place]} of the others" if others[place] > 0 else ""
-            )
+            others = (np.bincount(held)[held] - 1)[places].tolist()
+            return _said(others, lambda many: f"has its {what} in common with {many} of the others" if many > 0 else "")
+
+
+def _said(values: Sequence[_Value], say: Callable[[_Value], _Told]) -> list[_Told]:
+    """Return what is said of each value, put together once for each that there is."""
+    known = {value: say(value) for value in set(values)}
+    return [known[value] for value in values]
 
 
 def _templates(group: Suspect, used: Texts) -> tuple[Template, ...]:
@@ -273,7 +274,3 @@ def _reach(case: Case, links: Links, spared: frozenset[str], before: Finding | N
 @lru_cache(1024)
 def _day_numbered(number: int) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(number * _DAY_S))
-
-
-def _day(at: float) -> str:
-    return _day_numbered(int(at // _DAY_S))

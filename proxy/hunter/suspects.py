@@ -109,9 +109,10 @@ class Suspects:
                 self._known[group.id] = group
             else:
                 continue
-            group.core = np.concatenate([group.core, free])
+            if len(free):
+                group.core = np.concatenate([group.core, free])
+                owners[free] = best
             group.among = max(group.among, suspicion.users, len(group.core))
-            owners[free] = best
             group.touched_at = now
             if key and key not in self._owner_of_key:
                 group.keys.add(key)

@@ -37,7 +37,7 @@ def _rows(accounts: Accounts) -> dict[str, tuple[object, ...]]:
             for key in ("first", "last", "exchanges", "output", "whole", "log_output")
         )
         agent = accounts._agents.known[int(accounts.rows["agent"][number])]
-        found[accounts.name(number)] = (accounts.tenant(number), agent, *row)
+        found[accounts.name(number)] = (accounts.tenants(np.array([number]))[0], agent, *row)
     return found
 
 
@@ -99,10 +99,10 @@ def test_names_of_tenants_and_clients_go_with_the_last_account_that_has_them() -
     accounts = Accounts()
     accounts.see([event(f"a{n}", tenant=f"t{n % 10}", agent=f"agent-{n}") for n in range(100)])
     accounts.keep(np.array([3, 13, 5]))
-    assert [accounts.tenant(number) for number in range(3)] == ["t3", "t3", "t5"]
+    assert accounts.tenants(np.arange(3)) == ["t3", "t3", "t5"]
     assert accounts._agents.known == ["", "agent-3", "agent-5", "agent-13"]
     accounts.see([event("a5", tenant="t5"), event("new", tenant="t7")])
-    assert [accounts.tenant(number) for number in range(4)] == ["t3", "t3", "t5", "t7"]
+    assert accounts.tenants(np.arange(4)) == ["t3", "t3", "t5", "t7"]
 
 
 @given(st.lists(st.text()))
