@@ -1,4 +1,4 @@
-"""Every value of an array once, in order."""
+"""Every value of an array once, in order; and what else is known of values in order without sorting them again."""
 
 from __future__ import annotations
 
@@ -16,3 +16,17 @@ def distinct(values: NDArray[Number]) -> NDArray[Number]:
     ordered.sort()
     new = ordered[1:] != ordered[:-1]
     return ordered if new.all() else np.concatenate((ordered[:1], ordered[1:][new]))
+
+
+def counted(ordered: NDArray[Number]) -> tuple[NDArray[Number], NDArray[np.intp]]:
+    """Return values that are in order, each once, and how often each is there."""
+    starts = np.flatnonzero(np.concatenate((ordered[:1] == ordered[:1], ordered[1:] != ordered[:-1])))
+    return ordered[starts], np.diff(starts, append=len(ordered))
+
+
+def among(values: NDArray[Number], ordered: NDArray[Number]) -> NDArray[np.bool_]:
+    """Tell which values are among others, which are in order."""
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    found: NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+    return found

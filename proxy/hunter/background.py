@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.fingerprint.distinct import distinct
+from proxy.fingerprint.distinct import among, counted, distinct
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.chance import Floats, shape_of
 from proxy.hunter.ledger import Ledger
@@ -192,8 +192,7 @@ def pooled(members: NDArray[np.int32], tenants: NDArray[np.int32], usual: Backgr
 def tenants_of(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return each token there is, and how many tenants have it; `tokens` has 0 for none."""
     pairs = distinct(tokens[tokens > 0].astype(np.int64) << 32 | tenants[tokens > 0])
-    values, holders = np.unique(pairs >> 32, return_counts=True)
-    return values, holders
+    return counted(pairs >> 32)
 
 
 def _habits(accounts: Accounts, weights: Floats, fixed: _Fixed) -> dict[str, Any]:
@@ -279,7 +278,7 @@ def _uncommon(tokens: NDArray[np.int32], tenants: NDArray[np.int32]) -> NDArray[
     """
     values, holders = tenants_of(tokens, tenants)
     common = values[holders >= _GOOD_PART * max(int(holders.sum()), _HALF * len(distinct(tenants)))]
-    return np.where(np.isin(tokens, common), 0, tokens).astype(np.int32)
+    return np.where(among(tokens, common), 0, tokens).astype(np.int32)
 
 
 def _sharing(tokens: NDArray[np.int32], tenants: NDArray[np.int32], ordinary: NDArray[np.bool_]) -> _Sharing:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from proxy.fingerprint.distinct import counted
+
 Floats = NDArray[np.float64]
 
 # In nats, from which on a coincidence is looked at closer: a thousand prints are looked at in a round of a busy
@@ -18,7 +20,7 @@ SUSPICIOUS = 10.0
 _EVEN_SHAPE = 12.0
 # The users of one app, or the sites of one agency, are less uneven among themselves than all customers together are.
 _ONE_APP_SHAPE = 2.0
-_PARTS = 24  # of the time: who was there for nearly as long is counted together
+_PARTS, _PARTS_BITS = 24, 5  # of the time: who was there for nearly as long is counted together
 _PRECISE = 1e-9  # of a mean, relative
 _STEPS_MOST = 60  # to a mean; a dozen do
 
@@ -61,12 +63,13 @@ def evenness(
     Poisson spread, as of work dealt out by turns; 1 is geometric; people's use has less than 1. `there` says for which
     part of the time each could send anything: then each spread may also have a mean for as much time as that.
     """
-    told = [np.unique(counts, return_counts=True)]
+    told = [counted(np.sort(counts))]
     parts = [np.ones(len(told[0][0]))]
     if there is not None and there.min(initial=1.0) < 1.0:
-        pairs, times = np.unique(np.stack([counts, np.maximum(1, np.ceil(there * _PARTS))]), axis=1, return_counts=True)
-        told.append((pairs[0], times))
-        parts.append(pairs[1] / _PARTS)
+        part_of_each = np.maximum(1, np.ceil(there * _PARTS)).astype(np.int64)
+        pairs, times = counted(np.sort(counts.astype(np.int64) << _PARTS_BITS | part_of_each))
+        told.append((pairs >> _PARTS_BITS, times))
+        parts.append((pairs & (1 << _PARTS_BITS) - 1) / _PARTS)
 
     def best(shape: float) -> float:
         return max(_fit(*each, part, shape) for each, part in zip(told, parts, strict=True))

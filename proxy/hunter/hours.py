@@ -13,7 +13,7 @@ from proxy.fingerprint.distinct import distinct
 from proxy.hunter.chance import Floats
 from proxy.hunter.ids import Numbers
 
-_HOUR_S = 3600.0
+_HOUR_S = 3600
 _RECENT_PART = 8
 _AT_ONCE = 1 << 20  # cells that are counted at once, at some 20 bytes each
 _LOWER = (1 << 32) - 1
@@ -23,7 +23,13 @@ Cells = NDArray[np.int64]  # an hour since the epoch, and in the lower half an a
 
 def hour_of(at: Floats) -> NDArray[np.int64]:
     """Return the hours since the epoch."""
-    return np.floor_divide(at, _HOUR_S).astype(np.int64)
+    return moment_of(at, _HOUR_S)
+
+
+def moment_of(at: Floats, lasting_s: int) -> NDArray[np.int64]:
+    """Return how many moments of so many seconds there were since the epoch; as floats they take ten times as long."""
+    moments: NDArray[np.int64] = np.floor(at).astype(np.int64) // lasting_s
+    return moments
 
 
 class ActiveHours:

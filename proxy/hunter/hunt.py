@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from proxy.fingerprint.distinct import distinct
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.alike import Known
 from proxy.hunter.archive import pack_arrays, pack_names, unpack_arrays, unpack_names
@@ -251,7 +252,7 @@ class Hunt:
 
     def _rule_of(self, named: Named, case: Case, evidence: Sequence[Evidence]) -> str | None:
         """Return the first rule whose terms a group meets."""
-        group, size, tenants = named.group, len(named.members), len(np.unique(case.column("tenant")))
+        group, size, tenants = named.group, len(named.members), len(distinct(case.column("tenant")))
         if group.finding is None:
             return first_met(self._terms, size, tenants, None, lambda: certainty(evidence))
         going = Going(group.finding.rule, group.confidence, group.confirmed)

@@ -10,16 +10,16 @@ habit of his allows: work that is dealt out is dealt to all by one clock.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.fingerprint.distinct import distinct
+from proxy.fingerprint.distinct import among, counted, distinct
 from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats
-from proxy.hunter.hours import hour_of
+from proxy.hunter.hours import hour_of, moment_of
 from proxy.hunter.ids import Numbers
+from proxy.hunter.traits import median
 
 # A question that such a part of the accounts ask stands on a list that each works through; work that is dealt out is
 # divided, even if every question is sampled several times.
@@ -41,7 +41,7 @@ _SEEN = 8  # accounts by whom it is known whether they come back
 _WAITED_S = 86_400  # from the opening of an account to its first exchange: who has one in order to use it is sooner
 # Moments in which half of the accounts are active, and that are no more of the time than this: what is done then, each
 # does for himself, while work that is dealt out goes to one at a time. What is set off is done at once, or in minutes.
-_MOMENTS_S, _OF_THE_TIME = (60.0, 600.0), 0.25
+_MOMENTS_S, _OF_THE_TIME = (60, 600), 0.25
 _ONLY = 0.9  # who sends other things besides may do that at hours of his own
 # A workshop is over within an afternoon; now and then somebody tries more of it at home. And who follows a recipe asks
 # so often: accounts that were opened to take more than that are found within hours.
@@ -132,15 +132,21 @@ def _of_a_list(case: Case) -> tuple[NDArray[np.intp], bool]:
     return asked[(np.bincount(alike, minlength=1) >= _ON_A_LIST * len(case.members))[alike]], False
 
 
-def _begun(case: Case, questions: NDArray[np.uint64], at: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+def _begun(case: Case, questions: NDArray[np.uint64], at: Floats) -> NDArray[np.bool_]:
     """Return which of these are asked from a list at whose beginning they are, each at another place of it.
 
     Then most of what is asked was asked earlier and is again. Of work that is dealt out, what was sampled as often as
     it should be is asked no more. And there are fewer such questions than accounts, which leaves none to be divided.
     """
-    later = at > np.median(at) if len(at) else np.zeros(0, np.bool_)
-    stay = np.intersect1d(questions[later], questions[~later])
-    found: NDArray[np.bool_] = np.isin(questions, stay) & (len(stay) <= len(case.members))
+    if not len(at):
+        return np.zeros(0, np.bool_)
+    order = np.argsort(questions)
+    _, times = counted(questions[order])
+    later = np.add.reduceat(at[order] > median(at), times.cumsum() - times, dtype=np.int64)
+    stay = (later > 0) & (later < times)
+    found = np.zeros(len(at), np.bool_)
+    if np.count_nonzero(stay) <= len(case.members):
+        found[order] = np.repeat(stay, times)
     return found
 
 
@@ -161,17 +167,17 @@ def at_once(case: Case, within_s: float = math.inf) -> bool:
     return any(_at_moments(case, lasting_s, within_s) for lasting_s in _MOMENTS_S)
 
 
-def _at_moments(case: Case, lasting_s: float, within_s: float) -> bool:
-    moments = np.floor_divide(case.rows["at"], lasting_s).astype(np.int64)
-    values, active = np.unique(distinct(moments << 32 | case.rows["account"]) >> 32, return_counts=True)
+def _at_moments(case: Case, lasting_s: int, within_s: float) -> bool:
+    moments = moment_of(case.rows["at"], lasting_s)
+    values, active = counted(distinct(moments << 32 | case.rows["account"]) >> 32)
     common = values[active >= _HALF * len(case.members)]
     if not len(common) or len(common) > _OF_THE_TIME * (values[-1] - values[0] + 1):
         return False
     if (common[-1] - common[0]) * lasting_s >= within_s:
         return False
     # Work that all are at for longer is a batch: a clock strikes once, though perhaps on the edge of two moments.
-    common = common[~(np.isin(common - 1, common) & np.isin(common + 1, common))]
-    return bool(np.isin(moments, common).sum() > _HALF * len(moments))
+    common = common[~(among(common - 1, common) & among(common + 1, common))]
+    return bool(among(moments, common).sum() > _HALF * len(moments))
 
 
 def one_session(case: Case) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.fingerprint.distinct import distinct
+from proxy.fingerprint.distinct import among, distinct
 from proxy.hunter.background import DOUBT, tenants_of
 from proxy.hunter.case import Case
 from proxy.hunter.chance import beyond, excess_of
@@ -90,7 +90,7 @@ def _by_chance(kind: str, known: int, pooled: NDArray[np.int64], by: NDArray[np.
     tokens, holders = case.usual.tokens[kind], case.usual.holders[kind]
     theirs = distinct(np.concatenate([case.users, case.members]))  # no others, so not to be counted
     held = tokens[theirs[case.usual.yardstick[theirs]]]
-    mine = np.bincount(np.searchsorted(pooled, held[np.isin(held, pooled)]), minlength=len(pooled))
+    mine = np.bincount(np.searchsorted(pooled, held[among(held, pooled)]), minlength=len(pooled))
     others = int(holders[1:].sum()) - int(np.count_nonzero(held))
     usual = (holders[pooled] - mine) / (others + DOUBT)
     return float(np.minimum(by, known * usual).sum())
@@ -103,8 +103,8 @@ def _told(
     tokens, one = case.usual.tokens[kind], len(pooled) == 1
     if kind == PEER:
         prefixes = case.usual.tokens.get(PREFIX)
-        shared = np.isin(tokens[case.members], pooled)
-        one = one or (prefixes is not None and len(np.unique(prefixes[case.members][shared])) == 1)
+        shared = among(tokens[case.members], pooled)
+        one = one or (prefixes is not None and len(distinct(prefixes[case.members][shared])) == 1)
         return Evidence(ONE_PLACE if one else kind, weight, sentence, numbers)
     if one and _is_card(int(pooled[0]), tokens, case):
         numbers["payer"] = numbers["shared"] / numbers["of"]
@@ -116,8 +116,8 @@ def _is_card(value: int, tokens: NDArray[np.int32], case: Case) -> bool:
 
     What is written down as the card of all who pay nothing, others have as well.
     """
-    holders = np.flatnonzero(tokens == value)
-    return 2 * int(np.isin(holders, case.users).sum()) >= len(holders)
+    theirs, holders = (int(np.count_nonzero(held == value)) for held in (tokens[case.users], tokens))
+    return 2 * theirs >= holders
 
 
 def _chained(case: Case) -> list[Evidence]:
@@ -134,7 +134,7 @@ def _chained(case: Case) -> list[Evidence]:
         mine = tokens[case.members]
         known, holders = tenants_of(mine, tenants)
         values[kind] = known[holders > 1]
-        shared[kind] = np.bincount(tenant, np.isin(mine, values[kind])) > 0, np.bincount(tenant, mine > 0) > 0
+        shared[kind] = np.bincount(tenant, among(mine, values[kind])) > 0, np.bincount(tenant, mine > 0) > 0
     if not shared:
         return []
     chain = max(shared, key=lambda kind: int(shared[kind][0].sum()))

@@ -88,9 +88,9 @@ class Postings:
 
     def users_of(self, marked: NDArray[np.bool_]) -> tuple[Numbers, Numbers, Numbers]:
         """Return print, account and times of every pair whose print is marked, in the order of the prints."""
-        pairs = self.pairs
+        pairs, prints = self.pairs, np.flatnonzero(marked).astype(np.int32)
         rows = self._by_print.rows_of(pairs["print"], marked)
-        return pairs["print"][rows], pairs["account"][rows], pairs["times"][rows]
+        return np.repeat(prints, self.prints["users"][prints]), pairs["account"][rows], pairs["times"][rows]
 
     def keep(self, accounts: Numbers, since: float, left: NDArray[np.float64]) -> None:
         """Forget pairs not used since; `accounts` has the new number of every account, -1 for those that are gone.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.fingerprint.distinct import distinct
+from proxy.fingerprint.distinct import counted, distinct
 from proxy.hunter.background import AGE_BINS, Background
 from proxy.hunter.chance import SUSPICIOUS, Floats, excess
 from proxy.hunter.dealing import USES_LEAST, mark_dealt
@@ -199,7 +199,7 @@ def _asking(
 def _mostly_of_one(rows: NDArray[np.intp], findings: Numbers, count: int) -> NDArray[np.bool_]:
     """Tell of each row whether one finding has half of its accounts."""
     told = findings >= 0
-    cells, times = np.unique(rows[told] << 32 | findings[told], return_counts=True)
+    cells, times = counted(np.sort(rows[told] << 32 | findings[told]))
     most = np.zeros(count, np.int64)
     np.maximum.at(most, cells >> 32, times)
     mostly: NDArray[np.bool_] = 2 * most >= np.bincount(rows, minlength=count)

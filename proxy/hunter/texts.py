@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy.fingerprint.distinct import among
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background
 from proxy.hunter.chance import Floats
@@ -73,7 +74,7 @@ class Texts:
 
     def outsiders(self, members: Numbers, usual: Background) -> float:
         """Return the share of ordinary accounts that use the text and are no members, with some doubt added."""
-        strangers = int(np.isin(self.users, members, invert=True).sum())
+        strangers = len(self.users) - int(np.count_nonzero(among(members, self.users)))
         return (strangers + 1.0) / (float(np.count_nonzero(usual.ordinary)) + 2.0)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.fingerprint.distinct import distinct
+from proxy.fingerprint.distinct import among, distinct
 from proxy.hunter.ids import Numbers
 
 
@@ -67,6 +67,5 @@ def repeated(rows: NDArray[np.intp], tokens: Numbers) -> NDArray[np.bool_]:
     ordered = np.sort(joined)
     again = distinct(ordered[1:][ordered[1:] == ordered[:-1]])
     common = np.zeros(len(tokens), np.bool_)
-    if len(again):
-        common[has] = again[np.minimum(np.searchsorted(again, joined), len(again) - 1)] == joined
+    common[has] = among(joined, again)
     return common

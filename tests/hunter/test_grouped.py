@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.hunter import grouped as grouped_module
 from proxy.hunter.grouped import Grouped
-from proxy.hunter.hours import ActiveHours, hour_of
+from proxy.hunter.hours import ActiveHours, hour_of, moment_of
 from proxy.hunter.suspicions import in_parts
 
 _NUMBERS = st.lists(st.lists(st.integers(0, 6), max_size=20), max_size=6)
@@ -62,3 +62,11 @@ def test_parts_are_all_of_it_and_no_larger_than_they_have_to_be(sizes: list[int]
     assert [number for part in parts for number in part] == numbers.tolist()
     assert all(len(part) <= most_numbers for part in parts)
     assert all(len(part) == 1 or sum(sizes[number] for number in part) <= 10 for part in parts)
+
+
+@given(st.floats(-1e6, 1e10), st.sampled_from([60, 600, 3600]))
+def test_moments_are_those_of_the_seconds(at: float, lasting_s: int) -> None:
+    moments = np.array(
+        [at, np.floor(at / lasting_s) * lasting_s, np.nextafter(np.floor(at / lasting_s) * lasting_s, 0)]
+    )
+    assert moment_of(moments, lasting_s).tolist() == np.floor_divide(moments, lasting_s).astype(np.int64).tolist()
