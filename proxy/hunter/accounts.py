@@ -80,6 +80,7 @@ class Accounts:
         self._names = Names(())
         self._tenants = Names()
         self._agents = Names()
+        self._by_opening = np.zeros(0, np.intp)  # as far as it was asked for
 
     def __len__(self) -> int:
         return len(self._names.known)
@@ -128,6 +129,7 @@ class Accounts:
         for place in np.flatnonzero(at < rows["first"][numbers]).tolist():  # told late: rarely
             if at[place] < rows["first"][number := numbers[place]]:
                 self._describe(number, events[place])
+                self._by_opening = self._by_opening[:0]
         output = np.array([event.output_tokens for event in events], np.int64)
         np.maximum.at(rows["last"], numbers, at)
         np.add.at(rows["exchanges"], numbers, 1)
@@ -143,9 +145,19 @@ class Accounts:
         np.add.at(rows["wishes"], numbers, np.array(wishes, np.int32).reshape(-1, len(WISHES)))
         return numbers
 
+    def by_opening(self) -> NDArray[np.intp]:
+        """Return all accounts in the order of their opening, equal ones by their number."""
+        opened, known = self.rows["opened"], self._by_opening
+        if len(known) < len(opened):
+            new = np.argsort(opened[len(known) :], kind="stable") + len(known)
+            places = np.searchsorted(opened[known], opened[new], side="right")
+            self._by_opening = known = np.insert(known, places, new)
+        return known
+
     def keep(self, numbers: NDArray[np.intp]) -> None:
         """Keep these accounts only, numbered anew in the order given."""
         self.rows.keep(numbers)
+        self._by_opening = self._by_opening[:0]
         self._names = Names([self._names.known[number] for number in numbers.tolist()])
         self._tenants = _kept(self._tenants, self.rows["tenant"])
         self._agents = _kept(self._agents, self.rows["agent"])
@@ -178,6 +190,7 @@ class Accounts:
         """Take what `arrays` returned, or did when it did not tell yet which answers are whole."""
         none = np.zeros(len(arrays["exchanges"]))
         self.rows.restore({"whole": arrays["exchanges"], "cut": none, "log_cut": none, **arrays})
+        self._by_opening = self._by_opening[:0]
         self._names, self._tenants, self._agents = (
             Names(unpack_names(arrays[key])) for key in ("names", "tenants", "agents")
         )

@@ -112,7 +112,7 @@ def background(
     hours, first_hour = ledger.active_hours(~plain, now - _HOURS_MOST * _HOUR_S, now + _HOUR_S)
     tokens = {kind: _token_of(links, kind, len(accounts)) for kind in links.kinds}
     fixed = _Fixed(
-        np.argsort(rows["opened"], kind="stable"),
+        accounts.by_opening(),
         {kind: _sharing(token, rows["tenant"], plain) for kind, token in tokens.items()},
         mean_log_output(accounts),
         answered(accounts),
@@ -256,7 +256,7 @@ def _token_of(links: Links, kind: str, count: int) -> NDArray[np.int32]:
     tokens, owners = links.of_kind(kind)
     best = np.full(count, -1, np.int64)  # how many have it, and in the lower half its place: of equals the last
     if len(tokens):
-        np.maximum.at(best, owners, np.bincount(tokens)[tokens] << 32 | np.arange(len(tokens)))
+        np.maximum.at(best, owners.astype(np.intp), np.bincount(tokens)[tokens] << 32 | np.arange(len(tokens)))
     chosen = np.zeros(count, np.int32)
     known = best >= 0
     chosen[known] = tokens[best[known] & _LOWER]
@@ -286,8 +286,8 @@ def _sharing(tokens: NDArray[np.int32], tenants: NDArray[np.int32], ordinary: ND
     pairs, pair, sizes = np.unique(
         tokens[has].astype(np.int64) << 32 | tenants[has], return_inverse=True, return_counts=True
     )
-    _, token, holders = np.unique(pairs >> 32, return_inverse=True, return_counts=True)
-    return _Sharing(has, pair, sizes, holders[token] > 1)
+    _, holders = counted(pairs >> 32)
+    return _Sharing(has, pair, sizes, np.repeat(holders > 1, holders))
 
 
 def _linked(sharing: _Sharing, weights: Floats) -> float:

@@ -19,7 +19,7 @@ from proxy.fingerprint.distinct import distinct
 from proxy.hunter.accounts import WISHES
 from proxy.hunter.background import AGE_BINS, answered, asking, mean_log_output
 from proxy.hunter.case import Case
-from proxy.hunter.chance import Floats, beyond, dealt_out, excess, excess_of
+from proxy.hunter.chance import Floats, beyond, dealt_out, excess, excess_of, quantile
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
 from proxy.hunter.pieces import drawn, exchanges_in_a_sitting, have_served, one_list
@@ -130,7 +130,7 @@ def client(case: Case) -> list[Evidence]:
 def _others(case: Case) -> NDArray[np.bool_]:
     """Return who does not send the case's text: of those who were here before its members, if there are any."""
     opened = case.accounts.rows["opened"]
-    before: NDArray[np.bool_] = opened < np.quantile(case.column("opened"), _SOME)
+    before: NDArray[np.bool_] = opened < quantile(case.column("opened"), _SOME)
     before[case.users] = False
     if before.any():
         return before

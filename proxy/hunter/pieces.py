@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from proxy.fingerprint.distinct import among, counted, distinct
 from proxy.hunter.case import Case
-from proxy.hunter.chance import Floats
+from proxy.hunter.chance import Floats, quantile
 from proxy.hunter.hours import hour_of, moment_of
 from proxy.hunter.ids import Numbers
 from proxy.hunter.traits import median
@@ -77,7 +77,7 @@ def have_served(case: Case) -> NDArray[np.bool_]:
     """
     rows = case.accounts.rows
     first, last = rows["first"][case.alike], rows["last"][case.alike]
-    served: NDArray[np.bool_] = case.ended - first >= np.quantile(last - first, _NEARLY_LONGEST)
+    served: NDArray[np.bool_] = case.ended - first >= quantile(last - first, _NEARLY_LONGEST)
     return served if 2 * int(served.sum()) >= len(served) else np.ones(len(served), np.bool_)
 
 

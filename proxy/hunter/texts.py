@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from proxy.fingerprint.distinct import among
 from proxy.hunter.accounts import Accounts
 from proxy.hunter.background import Background
-from proxy.hunter.chance import Floats
+from proxy.hunter.chance import Floats, quantile
 from proxy.hunter.ids import Keys, Numbers
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspects import Suspect, as_keys
@@ -174,7 +174,7 @@ def _used(uses: Uses, group: Suspect, in_core: NDArray[np.bool_], accounts: Acco
     exchanges = accounts.rows["exchanges"][who]
     mean = total / np.maximum(exchanges, 1)
     core = in_core[who]
-    typical = max(1.0, float(np.quantile(mean[core], 0.75))) if core.any() else 1.0
+    typical = max(1.0, quantile(mean[core], 0.75)) if core.any() else 1.0
     times_used = np.minimum(total / typical, exchanges)
     enough = times_used >= _USED
     joins = bool(2 * int((core & enough).sum()) > len(group.core))
@@ -187,7 +187,7 @@ def _own(part: Floats, sent: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.zeros(0, np.bool_)
     most = min(_MOST_SENT, len(sent))
     often = sent >= _OFTEN_PART * np.partition(sent, -most)[-most]
-    own: NDArray[np.bool_] = often & (part >= _OWN_PART * np.quantile(part[often], 0.9))
+    own: NDArray[np.bool_] = often & (part >= _OWN_PART * quantile(part[often], 0.9))
     return own
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.fingerprint.distinct import among, distinct
 from proxy.hunter.ids import Numbers
+
+_USES_BITS = 21  # there are fewer uses at once: a million, or one print's by all accounts
 
 
 class Uses(NamedTuple):
@@ -61,11 +62,16 @@ def of_several(numbers: Numbers) -> NDArray[np.bool_]:
 
 
 def repeated(rows: NDArray[np.intp], tokens: Numbers) -> NDArray[np.bool_]:
-    """Tell which have their token in common with another of the same row; 0 is none."""
+    """Tell which have their token in common with another of the same row; 0 is none.
+
+    Row, token and place are sorted as one number.
+    """
     has = np.flatnonzero(tokens > 0)
-    joined = rows[has] << 32 | tokens[has]
-    ordered = np.sort(joined)
-    again = distinct(ordered[1:][ordered[1:] == ordered[:-1]])
+    beyond = int(tokens.max(initial=0)) + 1
+    ordered = np.sort((rows[has] * beyond + tokens[has]) << _USES_BITS | np.arange(len(has)))
+    values = ordered >> _USES_BITS
+    again = values[1:] == values[:-1]
     common = np.zeros(len(tokens), np.bool_)
-    common[has] = among(joined, again)
+    for part in (ordered[1:], ordered[:-1]):
+        common[has[part[again] & (1 << _USES_BITS) - 1]] = True
     return common

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.hunter.chance import dealt_out, dealt_out_each, evenness, excess, excess_of, shape_of, ways_to_choose
+from proxy.hunter.chance import (
+    dealt_out,
+    dealt_out_each,
+    evenness,
+    excess,
+    excess_of,
+    quantile,
+    shape_of,
+    ways_to_choose,
+)
+from proxy.hunter.traits import median
 
 
 def _log_binomial(hits: int, trials: int, share: float) -> float:
@@ -117,3 +127,10 @@ def test_the_shape_is_that_of_the_negative_binomial_that_made_the_counts() -> No
 @pytest.mark.parametrize(("among", "chosen", "ways"), [(5, 2, 10), (5, 5, 1), (7, 0, 1), (40, 20, 137846528820)])
 def test_ways_to_choose_are_counted(among: int, chosen: int, ways: int) -> None:
     assert ways_to_choose(among, chosen) == pytest.approx(math.log(ways), abs=1e-6)
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=40), st.sampled_from([0.1, 0.5, 0.75, 0.9, 0.95, 1.0]))
+def test_quantiles_and_medians_are_those_of_numpy(values: list[float], part: float) -> None:
+    of = np.array(values)
+    assert quantile(of, part) == np.quantile(of, part)
+    assert median(of) == np.median(of)

@@ -126,6 +126,7 @@ def test_accounts_that_moved_here_on_one_day_were_not_opened_together() -> None:
     scene = _Scene()
     scene.accounts.rows["opened"][:] = _NOW - 40 * _DAY_S
     scene.accounts.rows["opened"][:5] = _NOW - 90 * _DAY_S
+    scene.accounts.restore(scene.accounts.arrays())
     scene.usual = background(scene.accounts, scene.links, scene.ledger, ~scene.usual.ordinary, _NOW)
     assert age(scene.case()) == []
 
@@ -979,6 +980,7 @@ def test_accounts_hang_together_by_a_chain_of_cards_and_addresses_and_not_by_a_n
 def test_the_background_of_accounts_that_are_all_alike_is_finite(opened: float) -> None:
     scene = _Scene()
     scene.accounts.rows["opened"][:] = opened
+    scene.accounts.restore(scene.accounts.arrays())
     usual: Background = background(
         scene.accounts, scene.links, scene.ledger, np.ones(len(scene.accounts), np.bool_), _NOW
     )

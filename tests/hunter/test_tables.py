@@ -273,3 +273,19 @@ def test_some_rows_of_a_table_are_told_by_column() -> None:
     part = table.part(np.array([2, 0]))
     assert {name: part[name].tolist() for name in part} == {"at": [3.0, 1.0], "account": [9, 7]}
     assert (len(part), part["at"] is part["at"]) == (2, True)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5), st.integers(0, 3)), max_size=8), max_size=5))
+def test_accounts_are_in_the_order_of_their_opening_however_they_came(told: list[list[tuple[int, int, int]]]) -> None:
+    accounts = Accounts()
+    for events in told:
+        if events:
+            accounts.see([event(f"a{n}", at=1000.0 + at, opened=float(opened)) for n, opened, at in events])
+        assert accounts.by_opening().tolist() == np.argsort(accounts.rows["opened"], kind="stable").tolist()
+    kept = np.arange(len(accounts))[::-2]
+    accounts.keep(kept)
+    assert accounts.by_opening().tolist() == np.argsort(accounts.rows["opened"], kind="stable").tolist()
+    again = Accounts()
+    again.by_opening()
+    again.restore(accounts.arrays())
+    assert again.by_opening().tolist() == accounts.by_opening().tolist()
