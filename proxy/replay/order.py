@@ -8,7 +8,8 @@ day, stands where the clock then is, and is reported.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
 LATE_S: Final = 3_600.0
@@ -17,6 +18,7 @@ _SHOWN: Final = 10
 _FIRST: Final = 3
 
 Item = TypeVar("Item")
+_Turn = tuple[float, int, Item]
 
 
 class Jump(NamedTuple):
@@ -34,19 +36,18 @@ class InOrder(Generic[Item]):
         self.jumped = 0
         self.late = 0  # that came after a later one, and took their place
         self._first: list[tuple[int, float, Item]] = []  # until there are enough to tell whose clock is right
-        self._waiting: list[tuple[float, int, Item]] = []
+        self._waiting: deque[_Turn[Item]] = deque()  # that came when nothing later had, and so are in order
+        self._late: list[_Turn[Item]] = []  # a heap of the others
         self._newest: float | None = None
         self._reached = 0.0
         self._leapt = False  # whether the line before leapt ahead
 
-    def add(self, line: int, at: float, item: Item) -> Iterator[tuple[float, int, Item]]:
-        """Take a line and yield (moment, line, item) of those whose turn it is."""
-        if self._newest is None:
-            self._first.append((line, at, item))
-            if len(self._first) == _FIRST:
-                yield from self._begin()
-            return
+    def add(self, line: int, at: float, item: Item) -> Sequence[_Turn[Item]]:
+        """Take a line and return (moment, line, item) of those whose turn it is."""
         newest = self._newest
+        if newest is None:
+            self._first.append((line, at, item))
+            return self._begin() if len(self._first) == _FIRST else ()
         leaps = at > newest + _LEAP_S
         if at < self._reached:
             self._report(line, at - self._reached)
@@ -57,31 +58,38 @@ class InOrder(Generic[Item]):
         elif at < newest:
             self.late += 1
         self._leapt = leaps
-        self._newest = newest = max(newest, at)
-        heapq.heappush(self._waiting, (at, line, item))
-        yield from self._until(newest - LATE_S)
+        if at < newest:
+            heapq.heappush(self._late, (at, line, item))
+        else:
+            self._waiting.append((at, line, item))
+            self._newest = newest = at
+        return self._until(newest - LATE_S)
 
-    def rest(self) -> Iterator[tuple[float, int, Item]]:
-        """Yield what still waits."""
-        if self._newest is None and self._first:
-            yield from self._begin()
-        yield from self._until(float("inf"))
+    def rest(self) -> Sequence[_Turn[Item]]:
+        """Return what still waits."""
+        begun = self._begin() if self._newest is None and self._first else ()
+        return [*begun, *self._until(float("inf"))]
 
-    def _begin(self) -> Iterator[tuple[float, int, Item]]:
+    def _begin(self) -> Sequence[_Turn[Item]]:
         """Begin with the earliest of the first lines that is near the middle one: any one of them may have leapt."""
         first, self._first = self._first, []
         moments = sorted(at for _, at, _ in first)
         middle = moments[(len(first) - 1) // 2]
         self._newest = next(at for at in moments if at >= middle - _LEAP_S)
-        for entry in first:
-            yield from self.add(*entry)
+        return [turn for entry in first for turn in self.add(*entry)]
 
-    def _until(self, moment: float) -> Iterator[tuple[float, int, Item]]:
-        waiting = self._waiting
+    def _until(self, moment: float) -> Sequence[_Turn[Item]]:
+        waiting, late = self._waiting, self._late
+        turns: list[_Turn[Item]] = []
         while waiting and waiting[0][0] < moment:
-            entry = heapq.heappop(waiting)
-            self._reached = entry[0]
-            yield entry
+            while late and late[0] < waiting[0]:
+                turns.append(heapq.heappop(late))
+            turns.append(waiting.popleft())
+        while late and late[0][0] < moment:
+            turns.append(heapq.heappop(late))
+        if turns:
+            self._reached = turns[-1][0]
+        return turns
 
     def _report(self, line: int, seconds: float) -> None:
         self.jumped += 1

@@ -6,7 +6,9 @@ once, so a slow consumer holds up the reading and not the memory.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
+import pickle
 import signal
 import sys
 from collections import deque
@@ -50,16 +52,16 @@ def batches(blocks: Iterable[bytes], wants: Wants, jobs: int) -> Iterator[Batch]
     if wants.patterns is not None:
         load_pattern_sets(wants.patterns)  # what cannot be used is to be said here, once
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (wants,))
-    waiting: deque[Future[Batch]] = deque()
+    waiting: deque[Future[bytes]] = deque()
     before = sys.getswitchinterval()
     sys.setswitchinterval(_TURN_S)
     try:
         for block in chain(begun, blocks):
             waiting.append(pool.submit(_read, block))
             if len(waiting) >= jobs * _AHEAD:
-                yield waiting.popleft().result()
+                yield _taken(waiting.popleft().result())
         while waiting:
-            yield waiting.popleft().result()
+            yield _taken(waiting.popleft().result())
     except BrokenProcessPool:
         raise ReadingFailed("a process that reads the traffic has ended: is there enough memory?") from None
     finally:
@@ -73,5 +75,17 @@ def _begin(wants: Wants) -> None:
     collect_briefly()
 
 
-def _read(block: bytes) -> Batch:
-    return _readers[0].read(block)
+def _read(block: bytes) -> bytes:
+    return pickle.dumps(_readers[0].read(block), pickle.HIGHEST_PROTOCOL)
+
+
+def _taken(packed: bytes) -> Batch:
+    """Return the batch of another process of ours, set aside by the collector: it lives for long and has no cycles."""
+    gc.collect(0)  # so that no other garbage is set aside with it
+    gc.disable()
+    try:
+        batch: Batch = pickle.loads(packed)  # noqa: S301 - a process of ours has made it
+        gc.freeze()
+    finally:
+        gc.enable()
+    return batch

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +24,14 @@ from proxy.replay.hunting import Hunting
 from proxy.replay.judging import Judging
 from proxy.replay.order import LATE_S, InOrder
 from proxy.replay.recorded import CannotTell, RecordedJudging
-from proxy.replay.seen import Batch, Other, Seen, Unreadable
+from proxy.replay.seen import Batch, Line, Other, Seen, Unreadable
 from proxy.replay.summary import Summary
 from proxy.replay.writing import InLines, decision_row, error_row
 
 _Key = tuple[object, ...]
-_Known = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+_Known = tuple[NDArray[np.uint64], NDArray[np.uint64]]  # a sample of an exchange's prints, and all of them
+_Waiting = tuple[Seen | Logged, _Known | None]  # until its turn
 _NOT_JUDGED = "no pack was asked about it"
-
-
-class _Waiting(NamedTuple):
-    """An exchange until its turn, with a sample of its prints, and all of them."""
-
-    line: Seen | Logged
-    prints: _Known | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +72,18 @@ class Replay:
         number = 0
         for batch in batches:
             for line, prints in _with_prints(batch):
-                match line:
-                    case Unreadable():
-                        summary.note_unreadable(number, line.why)
-                        stage.decisions.put(number, error_row("", line.why))
-                    case Other():
-                        summary.passed += 1
-                        stage.decisions.put(number, None)
-                    case _:
-                        at = line.at if isinstance(line, Seen) else line.decided
-                        for entry in order.add(number, at, _Waiting(line, prints)):
-                            await self._take(*entry)
+                turns: Sequence[tuple[float, int, _Waiting]] = ()
+                if isinstance(line, Seen):
+                    turns = order.add(number, line.at, (line, prints))
+                elif isinstance(line, Logged):
+                    turns = order.add(number, line.decided, (line, prints))
+                else:
+                    self._pass(number, line)
                 number += 1
-        for entry in order.rest():
-            await self._take(*entry)
+                for turn in turns:
+                    await self._take(*turn)
+        for turn in order.rest():
+            await self._take(*turn)
         if stage.hunting is not None:
             stage.hunting.finish(stage.clock.wall())
         stage.decisions.finish()
@@ -100,11 +92,21 @@ class Replay:
         summary.untold = stage.recorded.untold
         return summary
 
+    def _pass(self, number: int, line: Unreadable | Other) -> None:
+        """Take a line that is no exchange."""
+        stage = self._stage
+        if isinstance(line, Unreadable):
+            stage.summary.note_unreadable(number, line.why)
+            stage.decisions.put(number, error_row("", line.why))
+        else:
+            stage.summary.passed += 1
+            stage.decisions.put(number, None)
+
     async def _take(self, at: float, number: int, waiting: _Waiting) -> None:
         """Decide about one exchange whose moment has come."""
         stage, summary = self._stage, self._stage.summary
         self._move_to(at)
-        line = waiting.line
+        line, prints = waiting
         key: _Key = (line.at, line.caller.account, line.twin) if isinstance(line, Seen) else (line.id,)
         row = self._known.get(key)
         if row is not None:
@@ -112,7 +114,7 @@ class Replay:
             stage.decisions.put(number, row | {"duplicate": True})
             return
         if isinstance(line, Seen):
-            row = await self._exchange(line, waiting.prints)
+            row = await self._exchange(line, prints)
         else:
             row = await self._record(line, number)
         self._known[key] = row
@@ -166,7 +168,7 @@ class Replay:
             self._stage.hunting.reach(at)
 
 
-def _with_prints(batch: Batch) -> Iterator[tuple[Any, _Known | None]]:
+def _with_prints(batch: Batch) -> Iterator[tuple[Line, _Known | None]]:
     if batch.prints is None:
         for line in batch.lines:
             yield line, None
