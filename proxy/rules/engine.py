@@ -11,7 +11,6 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from proxy.exchange import NO_TIES, Exchange, Ties
@@ -29,8 +28,7 @@ from proxy.rules.signals.counts import SignalCounts
 from proxy.rules.signals.signals import Signals
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What a pack says to one exchange.
 
     `fired` are the rules that raised a flag, by world; `exempt` the exemptions that kept a rule or a rung from acting,
@@ -79,6 +77,7 @@ class Engine:
         self.pack = pack
         self._flags = flags
         self._max_mode = max_mode
+        self._enforces = max_mode is Mode.ENFORCE
         self._rules = tuple(
             _Rule(rule, compile_condition(rule.when), compile_reason(rule.reason), frozenset(fields_of(rule.when)))
             for rule in pack.rules
@@ -115,6 +114,8 @@ class Engine:
         if not met and not failed and not self._flagged(exchange, now):
             return NO_JUDGEMENT
         exempt = [entry for entry in self._exemptions if entry.exemption.expires > now and entry.holds(exchange.fields)]
+        if not exempt:
+            return self._stand(exchange, now, met, failed, exempt, set())
         spared = {rule for entry in exempt for rule in entry.exemption.rules}
         fired = [compiled for compiled in met if compiled.rule.id not in spared]
         used = {entry.exemption.id for entry in exempt for compiled in met if compiled.rule.id in entry.exemption.rules}
@@ -168,31 +169,32 @@ class Engine:
     ) -> Judgement:
         """Commit the flags of the rules that fired, and read what they come to with those that were there."""
         reasons: list[str] = []
-        names: dict[World, list[str]] = {World.ENFORCED: [], World.SHADOW: []}
+        enforced_rules: list[str] = []
         for rule, _, reason, _ in fired:
             words = reason(exchange.fields)
             flag = Flag(rule.flag.name, rule.flag.score, now, now + rule.flag.ttl_ms / 1000, rule.id, words)
-            worlds: tuple[World, ...] = (World.SHADOW,)
+            worlds: tuple[World, ...] = (_SHADOW,)
             if capped(rule.mode, self._max_mode) is Mode.ENFORCE:
-                worlds = (World.ENFORCED, World.SHADOW)
+                worlds = (_ENFORCED, _SHADOW)
                 reasons.append(words)
+                enforced_rules.append(rule.id)
             for world in worlds:
                 for subject in rule.flag.on:
                     if name := subject_name(subject, exchange, world):
                         self._flags.put(world, subject, name, flag)
-                names[world].append(rule.id)
         caps = [entry.exemption for entry in exempt if entry.exemption.max_rung is not None]
-        enforced, capping = self._ladder.stand(self._live(World.ENFORCED, exchange, now), caps)
-        shadow, would_cap = self._ladder.stand(self._live(World.SHADOW, exchange, now), caps)
+        live, shadow_live = self._live(_ENFORCED, exchange, now), self._live(_SHADOW, exchange, now)
+        enforced, capping = self._ladder.stand(live, caps)
+        shadow, would_cap = (enforced, capping) if live == shadow_live else self._ladder.stand(shadow_live, caps)
         used.update(capping, would_cap)
         return Judgement(
-            enforced=enforced if self._max_mode is Mode.ENFORCE else enforced.without_rungs(),
-            shadow=shadow,
-            fired=tuple(names[World.ENFORCED]),
-            shadow_fired=tuple(names[World.SHADOW]),
-            exempt=tuple(sorted(used)),
-            failed=tuple(failed),
-            reasons=tuple(reasons),
+            enforced if self._enforces else enforced.without_rungs(),
+            shadow,
+            tuple(enforced_rules),
+            tuple([rule.id for rule, *_ in fired]),
+            tuple(sorted(used)),
+            tuple(failed),
+            tuple(reasons),
         )
 
     def _flagged(self, exchange: Exchange, now: float) -> bool:
@@ -211,11 +213,12 @@ class Engine:
     def _live(self, world: World, exchange: Exchange, now: float) -> dict[str, Flag]:
         """Return the live flags that count for an exchange; of one name the one with the highest score."""
         live: dict[str, Flag] = {}
-        for subject, name in _subjects(exchange, exchange.ties if world is World.ENFORCED else exchange.shadow_ties):
-            for flag in self._flags.on(world, subject, name, now).values():
-                known = live.get(flag.name)
+        on = self._flags.on
+        for subject, name in _subjects(exchange, exchange.ties if world is _ENFORCED else exchange.shadow_ties):
+            for flag_name, flag in on(world, subject, name, now).items():
+                known = live.get(flag_name)
                 if known is None or flag.score > known.score:
-                    live[flag.name] = flag
+                    live[flag_name] = flag
         return live
 
 
@@ -226,7 +229,7 @@ def capped(mode: Mode, most: Mode) -> Mode:
 
 def subject_name(subject: Subject, exchange: Exchange, world: World) -> str:
     """Return the account, tenant, template or cluster whose flags count for an exchange, empty if it has none."""
-    ties = exchange.ties if world is World.ENFORCED else exchange.shadow_ties
+    ties = exchange.ties if world is _ENFORCED else exchange.shadow_ties
     match subject:
         case Subject.ACCOUNT:
             return exchange.principal.account

@@ -7,7 +7,8 @@ reached includes the lower ones; an exemption's cap takes the rungs above it awa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from proxy.decision import Counted
 from proxy.rules.flags.flag import Flag
@@ -17,8 +18,10 @@ from proxy.rules.pack.words import Approval
 _PEOPLE = {Approval.NONE: 0, Approval.ONE: 1, Approval.TWO: 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+_COUNTED_MOST: Final = 1_024  # ways in which flags were counted of late; a pack's rules make few
+
+
+class Standing(NamedTuple):
     """Where an exchange stands: all flags and their sum, the rungs that act, the lowest first, and those that wait for
     somebody to confirm a flag.
     """
@@ -40,10 +43,16 @@ class Standing:
 
     def without_rungs(self) -> Standing:
         """Return the same flags with nothing done about them."""
-        return replace(self, rungs=())
+        return self._replace(rungs=())
 
 
 NOWHERE = Standing()
+
+
+class _Reached(NamedTuple):
+    score: int
+    approved: tuple[int, ...]  # rungs by their number
+    waiting: tuple[str, ...]
 
 
 class Ladder:
@@ -52,27 +61,35 @@ class Ladder:
     def __init__(self, rungs: Sequence[Rung]) -> None:
         self._rungs = tuple(rungs)
         self._order = {rung.name: number for number, rung in enumerate(rungs)}
+        self._reached = lru_cache(_COUNTED_MOST)(self._reached_with)
 
     def stand(self, flags: Mapping[str, Flag], caps: Sequence[Exemption]) -> tuple[Standing, list[str]]:
         """Return where flags lead, and the ids of the exemptions that kept a rung from being taken."""
         if not flags:
             return NOWHERE, []
-        counted = tuple(sorted(flags.values(), key=lambda flag: (-flag.score, flag.name)))
-        score = sum(flag.score for flag in counted)
-        reached = [number for number, rung in enumerate(self._rungs) if score >= rung.score]
-        approved = [number for number in reached if self._approved(number, counted)]
-        highest = approved[-1] if approved else -1
-        waiting = tuple(self._rungs[number].name for number in reached if number not in approved)
+        counted = tuple(flags.values())
+        if len(counted) > 1:
+            counted = tuple(sorted(counted, key=lambda flag: (-flag.score, flag.name)))
+        score, approved, waiting = self._reached(*[(flag.score, len(flag.confirmed_by)) for flag in counted])
+        highest = cap = approved[-1] if approved else -1
         capping = []
         for exemption in caps:
             most = self._order[str(exemption.max_rung)]
+            cap = min(cap, most)
             if most < highest:
                 capping.append(exemption.id)
-        cap = min([highest, *[self._order[str(exemption.max_rung)] for exemption in caps]])
-        rungs = tuple(self._rungs[number] for number in approved if number <= cap)
+        rungs = tuple([self._rungs[number] for number in approved if number <= cap])
         return Standing(score, counted, rungs, waiting), capping
 
-    def _approved(self, number: int, flags: Sequence[Flag]) -> bool:
+    def _reached_with(self, *counted: tuple[int, int]) -> _Reached:
+        """Return what flags come to that have these scores, confirmed by so many people each."""
+        score = sum([points for points, _ in counted])
+        reached = [number for number, rung in enumerate(self._rungs) if score >= rung.score]
+        approved = tuple([number for number in reached if self._approved(number, counted)])
+        waiting = tuple([self._rungs[number].name for number in reached if number not in approved])
+        return _Reached(score, approved, waiting)
+
+    def _approved(self, number: int, counted: Sequence[tuple[int, int]]) -> bool:
         rung = self._rungs[number]
         people = _PEOPLE[rung.approval]
-        return sum([flag.score for flag in flags if len(flag.confirmed_by) >= people]) >= rung.score
+        return sum([points for points, confirmed in counted if confirmed >= people]) >= rung.score

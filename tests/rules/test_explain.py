@@ -133,7 +133,7 @@ def test_a_weaker_rule_would_make_a_flag_of_before_lighter(since: float, on: Sub
     young = EXAMPLE.rules[1]
     pack = replace(EXAMPLE, rules=(replace(young, flag=replace(young.flag, on=(on,))),))
     live = Flag("young", 65, since, NOW + 60, "another")
-    judgement = replace(NO_JUDGEMENT, shadow=Standing(65, (live,)))
+    judgement = NO_JUDGEMENT._replace(shadow=Standing(65, (live,)))
     values = {**TABLE.defaults, "account.age_days": 2.0, "request.turns": 8}
     assert {near.score for near in explain(pack, values, judgement, NOW).near} == {score}
 
