@@ -7,6 +7,7 @@ was the exchange degraded; it never alters facts, code, tool arguments or safety
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -18,6 +19,7 @@ from proxy.secrets import Purpose
 from proxy.wire import Transform, Wire
 
 
+@cache
 def _no_secret(purpose: Purpose) -> bytes:
     return blake2b(purpose.encode(), digest_size=32).digest()
 

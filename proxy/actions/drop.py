@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
 from proxy.actions.base import Action, Tools, whose
@@ -22,6 +23,7 @@ _LOGPROBS, _TOP, _EMBEDDINGS = "logprobs", "top_logprobs", "embeddings"
 _MEMBERS = {_LOGPROBS: (_LOGPROBS, _TOP), _TOP: (_TOP,), "logit_bias": ("logit_bias",)}
 # Where OpenAI's responses ask for them: a member that lists what else the answer is to have.
 _INCLUDE, _INCLUDED = "include", "message.output_text.logprobs"
+_ASKING = frozenset({*chain.from_iterable(_MEMBERS.values()), _INCLUDE})
 _MOST_TOP = 20  # that the API gives
 _MOST_DECIMALS = 6
 _KEY_BYTES = 32
@@ -81,7 +83,9 @@ class Drop:
             key = blake2b(whose(exchange).encode(), key=tools.key(Purpose.VECTORS), digest_size=_KEY_BYTES).digest()
             return Blurring(self.blur, key)
         body = call.body if call is not None else {}
-        asked = any(_asks(body, name) for name in _MEMBERS[_LOGPROBS]) or _includes(body)
+        asked = not _ASKING.isdisjoint(body) and (
+            any(_asks(body, name) for name in _MEMBERS[_LOGPROBS]) or _includes(body)
+        )
         if not asked or (self.kept is None and _LOGPROBS not in self.what and _TOP not in self.what):
             return Dropping(self)
         return DroppingFromAnswer(self)
@@ -124,6 +128,8 @@ class Dropping:
     async def on_call(self, call: Call) -> Call:
         """Return the call without what is dropped."""
         drop, body = self._drop, call.body
+        if _ASKING.isdisjoint(body):
+            return call
         # With all that belongs to it: `top_logprobs: 0` without `logprobs` would be refused upstream.
         asked = [name for name in drop.what if any(_asks(body, member) for member in _MEMBERS[name])]
         gone = {member for name in asked for member in _MEMBERS[name]}

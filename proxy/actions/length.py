@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from proxy.exchange import Call
@@ -19,7 +18,9 @@ def shortened(call: Call, most: int) -> Call:
         return call
     given = [name for name in _LENGTHS if call.body.get(name) is not None] or [call.length_member]
     body = {**call.body, **dict.fromkeys(given, most), **_thinking_within(most, call.body.get("thinking"))}
-    return replace(call, body=body, max_output_tokens=most)
+    made = call.with_body(body)
+    made.max_output_tokens = most
+    return made
 
 
 def _thinking_within(length: int, thinking: object) -> dict[str, Any]:

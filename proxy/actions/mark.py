@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from proxy.actions.asked_tags import prefilled
@@ -30,6 +31,10 @@ _END_CHARS = 256
 _LOOK_CHARS, _LEAST_CHARS = 8_192, 64  # of all prompts, for what they leave open: 3 milliseconds; and of each at least
 # Of each of many answers that is marked, as long as it is no more than this of all: some 40 milliseconds.
 _SHARE_CHARS, _ALL_CHARS = 400, 48_000
+
+
+# All who belong together have one: it is made for each of them once, and not for each of their exchanges.
+_key_of = lru_cache(1_024)(CampaignKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Mark:
         """Return the action for one exchange, with the key of whom it belongs to."""
         if exchange.call is not None and exchange.call.work is not Work.ANSWER:
             return Idle()
-        key = CampaignKey(tools.key(Purpose.MARKS), whose(exchange))
+        key = _key_of(tools.key(Purpose.MARKS), whose(exchange))
         return _MarksWords(key, style=self.style) if self.words else _MarksStyle(key)
 
 
@@ -90,6 +95,7 @@ class _MarksWords(_MarksStyle):
 
     def __init__(self, key: CampaignKey, *, style: bool) -> None:
         super().__init__(key, style=style)
+        self._call: Call | None = None
         self._answers = 1  # that are marked, the first ones
         self._chars = MOST_CHARS  # of each
         self._stops: list[str] = []
@@ -97,7 +103,19 @@ class _MarksWords(_MarksStyle):
         self._last: Marking | None = None
 
     async def on_call(self, call: Call) -> Call:
-        """Take note of how the answer will be, and return the call."""
+        """Take note of the call, and return it."""
+        self._call = call
+        return await super().on_call(call)
+
+    def on_answer(self, wire: Wire) -> Transform:
+        """Return what marks the answer."""
+        self._one_answer = wire.one_answer
+        if self._call is not None:
+            self._look_at(self._call)
+        return TextLanes(wire, self._lane) if self._chars else AsItCame()
+
+    def _look_at(self, call: Call) -> None:
+        """Take note of how the answer will be."""
         self._answers = call.choices * call.prompts
         self._chars = max(MOST_CHARS // self._answers, min(_SHARE_CHARS, _ALL_CHARS // self._answers))
         # What the caller began for the model goes on in the middle of anything: JSON, code, a quotation.
@@ -105,12 +123,6 @@ class _MarksWords(_MarksStyle):
         if _begun(call) or is_structured(call.body):
             self._chars = 0
         self._stops = _stops(call.body)
-        return await super().on_call(call)
-
-    def on_answer(self, wire: Wire) -> Transform:
-        """Return what marks the answer."""
-        self._one_answer = wire.one_answer
-        return TextLanes(wire, self._lane) if self._chars else AsItCame()
 
     def _lane(self, number: int) -> TextFilter:
         """Return what marks a part of the one answer, which goes on with what the others have left, or another one."""

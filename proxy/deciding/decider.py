@@ -90,7 +90,9 @@ class Decision(NamedTuple):
     @property
     def applied(self) -> tuple[str, ...]:
         """The names of all actions at work: those that changed the call, then those that wait for the answer."""
-        return tuple(dict.fromkeys([*self.actions, *(acting.name for acting in self.acting)]))
+        if not self.acting:
+            return self.actions
+        return tuple(dict.fromkeys([*self.actions, *[acting.name for acting in self.acting]]))
 
     @property
     def plan(self) -> Plan:
@@ -140,6 +142,7 @@ class Decider:
         self.quotas = quotas
         self._clock = tools.clock
         self._tools = tools
+        self._disclosing = tools._replace(disclosed=True)
         self._fingerprint = fingerprint
         self._containment = containment
         self._detectors = tuple(detectors)
@@ -263,7 +266,7 @@ class Decider:
         """Let the actions of the rungs change the call, the lowest rung first."""
         done = _Rewritten(call)
         for rung in rungs:
-            tools = self._tools._replace(disclosed=rung.disclose)
+            tools = self._disclosing if rung.disclose else self._tools
             for kind in rung.do:
                 action = kind.begin(exchange, tools)
                 result = await action.on_call(done.call)
