@@ -58,7 +58,8 @@ class LinkNames:
         """Return the names of an account's attributes, by attribute, sorted; empty values link nothing."""
         if not attributes:
             return ()
-        return tuple(sorted((kind, self.name(kind, value)) for kind, value in attributes.items() if value))
+        short = self._short
+        return tuple(sorted([(kind, short(kind, value[:_VALUE_CHARS])) for kind, value in attributes.items() if value]))
 
     def _peer(self, address: str) -> tuple[str, str]:
         """Return the names of an address and of its network, both empty if it is none."""

@@ -48,7 +48,7 @@ class Judging:
         self._defaults = dict(table.defaults)
         self._models = models
         self._usual = usual
-        self._principals: dict[Caller, Principal] = {}
+        self._principals: dict[tuple[str, str], tuple[Caller, Principal]] = {}  # by key and account, as they were last
         self._numbers = itertools.count()
 
     async def judge(self, seen: Seen, request: Request, prints: Prints | None) -> Judged:
@@ -95,9 +95,10 @@ class Judging:
         )
 
     def _principal(self, caller: Caller) -> Principal:
-        found = self._principals.get(caller)
-        if found is None:
+        key = (caller.key_id, caller.account)
+        found = self._principals.get(key)
+        if found is None or found[0] != caller:
             if len(self._principals) >= _CALLERS_MAX:
                 self._principals.clear()
-            found = self._principals[caller] = principal_of(caller)
-        return found
+            found = self._principals[key] = caller, principal_of(caller)
+        return found[1]

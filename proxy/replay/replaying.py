@@ -148,7 +148,8 @@ class Replay:
         summary.effects[row["effect"]] += 1
         if row["by"] is not None:
             summary.by[row["by"]] += 1
-            summary.actions.update(row["actions"])
+            for action in row["actions"]:
+                summary.actions[action] += 1
         if len(row) > 4:
             summary.fired.update(row.get("fired", ()))
             if rung := row.get("shadow_rung"):

@@ -16,6 +16,7 @@ from proxy.deciding.course import Terms
 from proxy.deciding.decider import Decider
 from proxy.detectors import build, field_table, patterns_beside
 from proxy.detectors.content import Content
+from proxy.detectors.foreign_signature import ForeignSignature
 from proxy.errors import ConfigurationError
 from proxy.hunter.finding import Finding
 from proxy.hunting.acting import publish
@@ -86,7 +87,12 @@ def stage_of(scene: Scene, wants: Wants, decisions: IO[bytes] | None, findings: 
     names = LinkNames(_LINKS_KEY)
     book = CampaignBook(names)
     containment = Containment(pack, book, max_mode) if _hunts(scene) else None
-    remembering = [each for each in made if any(field.name in engine.reads for field in each.fields)]
+    # But for who remembers seals: none is ever issued here, so that none is foreign.
+    remembering = [
+        each
+        for each in made
+        if not isinstance(each, ForeignSignature) and any(field.name in engine.reads for field in each.fields)
+    ]
     decider = Decider(engine, InstantQuotas(pack, clock), remembering, table, Tools(clock), containment)
     models = {name: _terms(model) for name, model in settings.models.items()}
 

@@ -45,15 +45,15 @@ def decision_row(exchange: Exchange, decision: Decision) -> dict[str, Any]:
         row["cluster"] = exchange.cluster
     judgement = decision.judgement
     if judgement is not NO_JUDGEMENT:
-        said: Mapping[str, Any] = {
-            "rung": judgement.enforced.rung,
-            "score": judgement.enforced.score,
-            "fired": judgement.fired,
-            "shadow_rung": judgement.shadow.rung,
-            "shadow_fired": judgement.shadow_fired,
-            "reasons": _reasons(decision),
-        }
-        row |= {name: value for name, value in said.items() if value}
+        said = (
+            ("rung", judgement.enforced.rung),
+            ("score", judgement.enforced.score),
+            ("fired", judgement.fired),
+            ("shadow_rung", judgement.shadow.rung),
+            ("shadow_fired", judgement.shadow_fired),
+            ("reasons", _reasons(decision)),
+        )
+        row |= {name: value for name, value in said if value}
     return row
 
 
@@ -117,4 +117,4 @@ def _reasons(decision: Decision) -> list[str]:
     """Return why rules fired, and of what acts why it is there."""
     judgement = decision.judgement
     flags = judgement.enforced.flags if decision.rung is not None else ()
-    return list(dict.fromkeys((*judgement.reasons, *(flag.reason for flag in flags if flag.reason))))[:_REASONS]
+    return list(dict.fromkeys([*judgement.reasons, *[flag.reason for flag in flags if flag.reason]]))[:_REASONS]

@@ -37,10 +37,9 @@ class TemplateIndex:
         if not len(known):
             return []
         at = known.searchsorted(prints)
-        found = known.take(at, mode="clip") == prints
-        if not np.count_nonzero(found):
+        at = at[known.take(at, mode="clip") == prints]
+        if not at.size:
             return []
-        at = at[found]
         counted = np.bincount(self._owners_of(at), minlength=len(self._least))
         enough = (counted >= self._least).nonzero()[0].tolist()
         if len(enough) > 1:
