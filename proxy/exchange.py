@@ -258,6 +258,15 @@ class Exchange:
     trace: Trace = NO_TRACE
     rich: list[Any] | None = None
 
+    def forget_request(self) -> None:
+        """Let go of what was asked for but the model, for what is still to be recorded: that may wait for a while.
+
+        The memory is used again by the next exchange while it is still in the processor's cache.
+        """
+        self.texts, self.fields, self.rich = (), {}, None
+        if self.call is not None:
+            self.call = Call(self.call.model, self.call.stream, {})
+
 
 class Answered(NamedTuple):
     """How an exchange ended, for those who learn from it: the status given, tokens used, and what was seen pass by.

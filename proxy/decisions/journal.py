@@ -56,9 +56,8 @@ class Journal:
         await self.log.append_durable(self._recorder.begin(exchange, verdict, pack_digest))
 
     def record(self, ending: Ending) -> bool:
-        """Record an allowed exchange, best effort. Returns False if there was no room."""
-        holds = LINE_BYTES + ending.bytes_in
-        return self.log.append(Unmade(partial(self._recorder.exchange, ending), LINE_BYTES, holds))
+        """Record an allowed exchange, which has forgotten its request, best effort. Returns False without room."""
+        return self.log.append(Unmade(partial(self._recorder.exchange, ending), LINE_BYTES))
 
     async def record_first(self, ending: Ending, deadline: float = DURABLE_SECONDS) -> None:
         """Record a denied or degraded exchange before the client hears of it.

@@ -23,7 +23,6 @@ class Unmade(NamedTuple):
 
     make: Callable[[], bytes]
     size: int
-    holds: int
 
 
 class Waiting:
@@ -49,7 +48,7 @@ class Waiting:
         """Take a line; return False if there is no room."""
         holds = 0
         if isinstance(line, Unmade):
-            holds = line.holds
+            holds = line.size
             if self._held - self._let_go + holds > _HELD_BYTES:
                 line, holds = line.make(), 0
         size = _size(line)
@@ -83,7 +82,7 @@ class Waiting:
         """Return the next line, and how much of the queue it takes until `wrote` is told."""
         line = self._lines.popleft()
         if isinstance(line, Unmade):
-            self._let_go += line.holds
+            self._let_go += line.size
         return line, _size(line)
 
     def wrote(self, taken: int) -> None:

@@ -68,4 +68,5 @@ class Afterwards:
 
     def _end(self, ending: Ending) -> None:
         self._teller.tell(ending)
+        ending.exchange.forget_request()
         self._journal.record(ending)

@@ -156,7 +156,7 @@ async def test_what_becomes_a_line_later_is_made_by_the_thread_in_its_place(path
         return f"made {number}\n".encode()
 
     for number in range(100):
-        assert log.append(Unmade(partial(made, number), 100, 100))
+        assert log.append(Unmade(partial(made, number), 100))
         assert log.append(f"as it is {number}\n".encode())
     assert await log.close(b"stop\n")
     assert content(path).decode() == "".join(f"made {n}\nas it is {n}\n" for n in range(100)) + "stop\n"
@@ -179,7 +179,7 @@ async def test_no_more_than_a_megabyte_waits_to_be_made_while_the_thread_is_behi
             makers.append(threading.current_thread())
             return b"made\n"
 
-        assert log.append(Unmade(made, 100, 50_000))
+        assert log.append(Unmade(made, 50_000))
         waits += not makers
     assert waits == 1024 * 1024 // 50_000
     reading = asyncio.create_task(read_all(reader))
@@ -193,10 +193,10 @@ async def test_what_cannot_be_made_is_lost_and_counted_and_ends_nothing_else(
 ) -> None:
     log = open_log(FileTarget(path))
     log.append(b"before\n")
-    log.append(Unmade(lambda: str(1 // 0).encode(), 1_000, 1_000))
+    log.append(Unmade(lambda: str(1 // 0).encode(), 1_000))
     await log.append_durable(b"after\n")
     assert (log.lost, log.waiting_bytes) == (1, 0)
-    log.append(Unmade(lambda: str(1 // 0).encode(), 1_000, 1_000))
+    log.append(Unmade(lambda: str(1 // 0).encode(), 1_000))
     assert await log.close()
     assert log.waiting_bytes == 0
     assert content(path) == b"before\nafter\n"

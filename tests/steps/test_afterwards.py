@@ -10,7 +10,7 @@ import pytest
 
 from proxy.deciding.decider import Decider
 from proxy.decisions.ending import Ending
-from proxy.exchange import Exchange, Text
+from proxy.exchange import Call, Exchange, Text
 from proxy.steps.afterwards import Afterwards
 from tests.deciding.test_decider import Bench
 from tests.hunting.test_telling import ended, exchange
@@ -97,6 +97,14 @@ async def test_what_is_recorded_elsewhere_is_told_of_at_once_with_its_prints(sce
     one.texts, one.prints = [Text("user", "messages[0].content", "why")], None
     scene.afterwards.tell(ended(one), scene.decider)
     assert (scene.both.told, scene.both.recorded) == ([("denied", ["why"])], [])
+
+
+async def test_what_waits_to_be_recorded_keeps_nothing_of_a_request_but_its_model(scene: Scene) -> None:
+    call = Call("large", False, {"messages": [{"role": "user", "content": "why"}]})
+    one = scene.add("a", prints=["b"], call=call)
+    assert one.call is not None
+    assert (one.call.model, one.call.body, one.texts, one.fields, one.rich) == ("large", {}, (), {}, None)
+    assert call.body, "who has the call itself, as a sample has, can read it still"
 
 
 async def test_at_the_end_nothing_is_left(scene: Scene) -> None:
