@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 from typing import Final
 
 from proxy.marks.code_signs import CODE_OPENERS, KEYWORDS, OPERATORS, ends_early
@@ -57,19 +58,32 @@ class Cutter:
         """Return the pieces that are whole now, all of which have to be taken; what is too long comes as a string."""
         self.came += len(text)
         held = self._held + text
+        started = self._raw or self._blank
+        if held.isprintable() and "  " not in held and not started:  # the blank is the only white space that prints
+            runs = held.split(" ")
+            if len(held) <= MOST_CHARS or max(map(len, runs)) <= MOST_CHARS:
+                return self._of_line(held, runs)
         short = len(held) <= MOST_CHARS or _TOO_LONG.search(held) is None
-        return self._of_short(held) if short and not self._raw and not self._blank else self._of_long(held)
+        return self._of_short(held) if short and not started else self._of_long(held)
+
+    def _of_line(self, held: str, runs: list[str]) -> list[Piece]:
+        """Return the pieces of a text that is runs with one blank between two, as nearly all that come as a stream."""
+        before, gap = self.came - len(held), " " if held.startswith(" ") else ""
+        del runs[: len(gap)]  # nothing stands before the first blank
+        rest = runs.pop() if runs else ""
+        if len(runs) == 1:
+            pieces, self.cut = [self._zones.piece(gap, runs[0], before)], before + len(gap) + len(runs[0])
+        else:
+            found = zip(chain((gap,), repeat(" ")), runs, strict=False)
+            pieces, self.cut = self._zones.pieces(found, before, in_line=True)
+        self._held = f" {rest}" if pieces else held
+        return pieces
 
     def _of_short(self, held: str) -> list[Piece]:
-        """Return the pieces of a text in which none can be too long, as nearly all are that come as a stream."""
+        """Return the pieces of a text in which none can be too long."""
         before = self.came - len(held)
-        found = _RUN.findall(held)
-        if len(found) == 1:
-            gap, run = found[0]
-            pieces, cut = [self._zones.piece(gap, run, before)], before + len(gap) + len(run)
-        else:
-            pieces, cut = self._zones.pieces(found, before, in_line="\n" not in held)
-        self._held, self.cut = held[cut - before :], cut
+        pieces, self.cut = self._zones.pieces(_RUN.findall(held), before, in_line="\n" not in held)
+        self._held = held[self.cut - before :]
         return pieces
 
     def _of_long(self, held: str) -> Iterator[Piece | str]:
@@ -166,10 +180,8 @@ class Zones:
                 prose = in_line and self._is_prose()
             else:
                 lead, core, trail, word, kind, ends = known
-                piece = Piece(gap, lead, core, trail, at, word, kind)
-                piece.starts, self._starts = self._starts, ends
-                pieces.append(piece)
-                self._last = run
+                pieces.append(Piece(gap, lead, core, trail, at, word, kind))
+                pieces[-1].starts, self._starts, self._last = self._starts, ends, run
                 self._width += size
             at += size
         return pieces, at
