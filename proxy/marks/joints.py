@@ -43,6 +43,7 @@ _PHRASE_WORDS = (2, 6)  # of an opening phrase
 _LEAST_WORDS = 4  # since the sentence began, before a comma is a matter of taste
 _SHORT_CHARS = 3  # of a word that may be a preposition or an abbreviation
 _AFTER_OPENING = OPENED | LED
+_OPENING = LEADING | {phrase.partition(" ")[0] for phrase in OPENERS}  # the first words of what opens a sentence
 # Words behind which no phrase, no clause and no part of one has ended.
 _NO_PHRASE_ENDS = NESTING | VERBS | AND
 _NO_CLAUSE_ENDS = NESTING | AND
@@ -62,8 +63,8 @@ class Spot(NamedTuple):
     """What there is around the end of a word: the pieces on either side, the nearest last and first.
 
     `last` is the word that has ended, `word` the one that comes. `since` counts the words since the sentence began and
-    `said` has them while they are few; `nested` says that a clause of it depends on another, `condition` that all of it
-    so far is one, as "If it is".
+    `said` has them while they are few and may open it; `nested` says that a clause of it depends on another,
+    `condition` that all of it so far is one, as "If it is".
     """
 
     left: Sequence[Piece]
@@ -107,6 +108,11 @@ def joint(spot: Spot) -> Joint | None:
 def opens(said: Sequence[str]) -> bool:
     """Tell whether words at a sentence's beginning may have a comma after them."""
     return " ".join(said) in OPENERS
+
+
+def may_open(word: str) -> bool:
+    """Tell whether a sentence that begins with a word may begin with what has a comma after it: mostly it does not."""
+    return word in _OPENING
 
 
 def unseen(piece: Piece, after: Piece | None, *, opened: bool) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 
 from proxy.marks.contexts import Contexts
 from proxy.marks.joint_words import FINITE_WORDS, NESTING, UNSEEN_BEFORE
-from proxy.marks.joints import COMMA, STOP, THAT, THEN, Spot, conditional, joint, may_be, opens, unseen
+from proxy.marks.joints import COMMA, STOP, THAT, THEN, Spot, conditional, joint, may_be, may_open, opens, unseen
 from proxy.marks.pieces import Cutter
 from proxy.marks.place import Choose, Place
 from proxy.marks.runs import ARTICLE, CONTENT, ENGLISH, FINITE, JOINS, NESTS, SAYS, SIGNS, WATCHED, Piece
@@ -47,7 +47,7 @@ class Scanner:
         self._nested = False  # whether a clause of the sentence depends on another
         self._if = False  # whether the sentence so far is a condition, without a sign in it
         self._finite = False  # whether that condition has its verb
-        self._opening: list[str] = []  # the words of the sentence so far, while they are few
+        self._opening: list[str] = []  # the words of the sentence so far, while they are few and may open it
         self._barred = -1  # where the last sign of a table stood
         self._out: list[str] = []
         self.changes: list[tuple[int, int, int]] = []  # at which character of the text how many became how many
@@ -236,7 +236,8 @@ class Scanner:
     def _note(self, piece: Piece) -> None:
         """Take note of a word for those that come after it in its sentence."""
         if piece.starts:
-            self._since, self._nested, self._opening = 1, False, [piece.word]
+            self._since, self._nested = 1, False
+            self._opening = [piece.word] if may_open(piece.word) else []
             self._if, self._finite = conditional(piece.word), False
         else:
             self._since += 1
