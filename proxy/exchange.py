@@ -180,7 +180,7 @@ class Chunk:
     need not be read); `event` the server-sent event's name, empty if it has none or if the response is no stream. It
     may not go to the client before the moment `not_before`, in monotonic seconds, nor with `gaps` in it: the gateway
     waits and has them filled, no action does. Where only texts are asked for, `saying` may stand in place of the
-    document and the bytes.
+    document and the bytes. `parts` are what a wire has found in the document, once it was asked.
     """
 
     raw: bytes | None
@@ -190,6 +190,7 @@ class Chunk:
     like: bytes | None = None
     gaps: tuple[Gap, ...] = ()
     saying: Saying | None = None
+    parts: Sequence[Any] | None = field(default=None, init=False, compare=False, repr=False)
 
 
 @dataclass(slots=True)

@@ -48,7 +48,10 @@ class ChatWire:
         """Return the parts of a chunk."""
         if chunk.data is None:
             return [Part(Kind.END, ALL_LANES, ())] if chunk.raw is not None and _DONE in chunk.raw else []
+        if chunk.parts is not None and PADDING not in chunk.data:  # every action asks; padding is noted by each wire
+            return chunk.parts
         found: list[Part] = []
+        chunk.parts = found
         if type(model := chunk.data.get("model")) is str:
             found.append(Part(_MODEL, ALL_LANES, _MODEL_PATH, model))
         failed = "error" in chunk.data
