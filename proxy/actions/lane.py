@@ -12,8 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
-from operator import itemgetter
+from itertools import accumulate, islice
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 # Of a text that came in one event and of which the rest is still held back; of more, that goes in one of its own.
@@ -23,7 +22,6 @@ _MOST_OWED = 4_096  # events, of which those without a text are soon too many: w
 # In place of others, of which is remembered where they are cut: the same come again and again. Not so what came in more
 # events, of which thousands may have no text.
 _WORDINGS, _MOST_CUTS = 1_024, 32
-_END, _TEXT, _EVENT = map(itemgetter, range(3))  # of what waits
 
 EventT = TypeVar("EventT")
 # In a text, so many characters from its beginning so many characters became so many others.
@@ -62,20 +60,22 @@ class Lane(Generic[EventT]):
     What it returns are texts that go out, each with the event that it goes in; None: it needs one of its own.
     """
 
-    __slots__ = ("_begun", "_came", "_filter", "_gone", "_owed", "changed")
+    __slots__ = ("_begun", "_came", "_ends", "_events", "_filter", "_gone", "_texts", "changed")
 
     def __init__(self, filter_: TextFilter) -> None:
         self.changed = False
         self._filter = filter_
         self._came = self._gone = 0  # characters
-        # The events that wait, each with its text and where that ends, in characters from the lane's beginning.
-        self._owed: list[tuple[int, str, EventT | None]] = []
+        # The events that wait, the text of each, and where that ends, in characters from the lane's beginning.
+        self._events: list[EventT | None] = []
+        self._texts: list[str] = []
+        self._ends: list[int] = []
         self._begun = ""  # what goes out in the first of them, so far
 
     @property
     def waiting(self) -> int:
         """How many events wait."""
-        return len(self._owed)
+        return len(self._events)
 
     def feed(self, texts: Sequence[str], events: Sequence[EventT]) -> Sequence[tuple[str, EventT | None]]:
         """Return what may go out now that texts came, each in an event."""
@@ -84,16 +84,17 @@ class Lane(Generic[EventT]):
         alone = len(texts) == 1
         text = texts[0] if alone else "".join(texts)
         written = self._filter.feed(text)
-        came, owed, held = self._came, self._owed, self._filter.held
+        came, held = self._came, self._filter.held
         self._came = end = came + len(text)
-        if alone and not owed and not held and written == text:
+        if alone and not held and written == text and not self._events:
             self._gone = end
             return ((text, events[0]),)
         if alone:
-            owed.append((end, text, events[0]))
+            self._ends.append(end)
         else:
-            ends = [*accumulate(map(len, texts), initial=came)]
-            owed += zip(ends[1:], texts, events, strict=True)
+            self._ends += islice(accumulate(map(len, texts), initial=came), 1, None)
+        self._texts += texts
+        self._events += events
         return self._let_out(written, end - held)
 
     def pause(self) -> Sequence[tuple[str, EventT | None]]:
@@ -110,46 +111,52 @@ class Lane(Generic[EventT]):
 
         That goes later, with what stands `instead`.
         """
-        owed = self._owed
-        if not owed or owed[-1][2] is not event:
+        events = self._events
+        if not events or events[-1] is not event:
             return ()
-        end, text, _ = owed.pop()
-        owed.append((end, text, instead))
-        begun = self._begun if len(owed) == 1 else ""
+        events[-1] = instead
+        begun = self._begun if len(events) == 1 else ""
         self._begun = self._begun[len(begun) :]
         return ((begun, event),)
 
     def _let_out(self, written: str, gone: int) -> Sequence[tuple[str, EventT | None]]:
-        owed, began, self._gone = self._owed, self._gone, gone
-        if owed and not self._begun:  # as nearly always where texts come one by one
-            end, text, event = owed[0]
-            if gone == began and not written and end > gone and len(owed) < _MOST_OWED:
+        ends, texts, events, began = self._ends, self._texts, self._events, self._gone
+        self._gone = gone
+        if ends and not self._begun:  # as nearly always where texts come one by one
+            if gone == began and not written and ends[0] > gone and len(ends) < _MOST_OWED:
                 return ()
-            if end == gone and text == written and (len(owed) == 1 or owed[1][0] > gone):
-                del owed[0]
-                return ((text, event),)
+            if ends[0] == gone and texts[0] == written and (len(ends) == 1 or ends[1] > gone):
+                first = (written, events[0])
+                del ends[0], texts[0], events[0]
+                return (first,)
         # What has gone of the first event before.
-        past = max(0, began - owed[0][0] + len(owed[0][1])) if owed else 0
-        count = max(bisect_right(owed, gone, key=_END), len(owed) - _MOST_OWED)
-        source = "".join(map(_TEXT, owed[: count + 1]))[past : past + gone - began]
-        ends = [each[0] - began for each in owed[:count]]
-        if written != source:
-            self.changed = True
-            ends = self._placed(source, written, ends, began)
-        at = 0
-        pieces = [written[at : (at := end)] for end in ends]
+        past = max(0, began - ends[0] + len(texts[0])) if ends else 0
+        whole = bisect_right(ends, gone)
+        count = max(whole, len(ends) - _MOST_OWED)
+        source = "".join(texts[: count + 1])[past : past + gone - began]
+        if written == source and count == whole:
+            pieces = texts[:count]
+            if past and pieces:
+                pieces[0] = pieces[0][past:]
+            at = sum(map(len, pieces))
+        else:
+            cuts = [end - began for end in ends[:count]]
+            if written != source:
+                self.changed = True
+                cuts = self._placed(source, written, cuts, began)
+            at = 0
+            pieces = [written[at : (at := cut)] for cut in cuts]
         if pieces:
             pieces[0], self._begun = self._begun + pieces[0], ""
-        told = [*zip(pieces, map(_EVENT, owed), strict=False)]
-        del owed[:count]
+        told = [*zip(pieces, events, strict=False)]
+        del ends[:count], texts[:count], events[:count]
         rest = self._begun + written[at:]
-        if rest and not owed:
+        if rest and not events:
             told.append((rest, None))
             rest = ""
         elif len(rest) > _MOST_BEGUN_CHARS:
-            end, text, event = owed[0]
-            told.append((rest, event))
-            owed[0] = (end, text, None)
+            told.append((rest, events[0]))
+            events[0] = None
             rest = ""
         self._begun = rest
         return told
