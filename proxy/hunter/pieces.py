@@ -101,7 +101,7 @@ def drawn(case: Case) -> bool:
     """Tell whether chance deals out to each what may be on one list: he comes back to it, and then goes on to new ones.
 
     Whoever works through a list tries a question until he is done with it, and may begin anew when he is through. So
-    one in ten exchanges would be a lot for what he goes back to, and so is half of what chance would bring.
+    until then one in ten exchanges would be a lot for what he goes back to, and so is half of what chance would bring.
     """
     asked, _ = _of_a_list(case)
     _, questions = np.unique(case.rows["question"][asked], return_inverse=True)
@@ -114,10 +114,13 @@ def drawn(case: Case) -> bool:
     stays = (np.diff(who, prepend=-1) == 0) & (np.diff(what, prepend=-1) == 0)
     ends = np.zeros(int(who.max(initial=0)) + 1, np.int64)
     np.maximum.at(ends, who[new], np.flatnonzero(new))  # where each asks the last one that is new to him
-    back = int((~new & ~stays & (np.arange(len(order)) < ends[who])).sum())
-    times, pool = np.bincount(who), max(2, int(what.max(initial=0)) + 1)
-    by_chance = float((times + pool * np.expm1(times * np.log1p(-1 / pool))).sum())
-    return back > max(_HALF * by_chance, _OFTEN * len(order))
+    until = np.arange(len(order)) < ends[who]
+    back = int((~new & ~stays & until).sum())
+    asked_before = np.cumsum(new) - new  # different ones, and before each account's own those of the accounts before it
+    begins = np.flatnonzero(np.diff(who, prepend=-1))
+    asked_before -= np.repeat(asked_before[begins], np.diff(begins, append=len(order)))
+    by_chance = float(np.maximum(asked_before - 1, 0)[until].sum()) / max(1, int(what.max(initial=0)) + 1)
+    return back > max(_HALF * by_chance, _OFTEN * int(until.sum()))
 
 
 def _of_a_list(case: Case) -> tuple[NDArray[np.intp], bool]:

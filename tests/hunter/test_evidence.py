@@ -328,8 +328,14 @@ def test_chance_deals_out_questions_where_each_comes_back_to_one_and_then_goes_o
     assert not drawn(case), "two tries of each"
     rows["question"][order] = 1 + np.tile([0, 1, 0, 1, 2, *range(2, 21)], _MEMBERS)
     assert not drawn(case), "once in a while"
-    rows["question"][order] = 1 + np.random.default_rng(1).integers(24, size=len(order))
-    assert drawn(case), "as chance has it"
+    rows["question"][order] = 1 + np.tile([0, 1, 2, *range(21)], _MEMBERS)
+    assert not drawn(case), "a false start"
+    for pool in (24, 12, 6):
+        rows["question"][order] = 1 + np.random.default_rng(1).integers(pool, size=len(order))
+        assert drawn(case), "as chance has it"
+    case = _Scene(each=120).case()
+    case.rows["question"][:] = 1 + np.random.default_rng(1).integers(20, size=len(case.rows["question"]))
+    assert drawn(case), "as chance has it, for long after each was asked everything"
 
 
 def test_in_which_order_exchanges_of_one_moment_are_told_says_nothing_of_chance() -> None:
