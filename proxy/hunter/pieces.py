@@ -116,7 +116,7 @@ def drawn(case: Case) -> bool:
     np.maximum.at(ends, who[new], np.flatnonzero(new))  # where each asks the last one that is new to him
     until = np.arange(len(order)) < ends[who]
     back = int((~new & ~stays & until).sum())
-    asked_before = np.cumsum(new) - new  # different ones, and before each account's own those of the accounts before it
+    asked_before: NDArray[np.int64] = np.cumsum(new) - new  # different ones, also by the accounts before
     begins = np.flatnonzero(np.diff(who, prepend=-1))
     asked_before -= np.repeat(asked_before[begins], np.diff(begins, append=len(order)))
     by_chance = float(np.maximum(asked_before - 1, 0)[until].sum()) / max(1, int(what.max(initial=0)) + 1)
