@@ -20,8 +20,10 @@ def distinct(values: NDArray[Number]) -> NDArray[Number]:
 
 def counted(ordered: NDArray[Number]) -> tuple[NDArray[Number], NDArray[np.intp]]:
     """Return values that are in order, each once, and how often each is there."""
-    starts = np.flatnonzero(np.concatenate((ordered[:1] == ordered[:1], ordered[1:] != ordered[:-1])))
-    return ordered[starts], np.diff(starts, append=len(ordered))
+    begins = np.ones(len(ordered) + 1, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:-1])
+    bounds = np.flatnonzero(begins)
+    return ordered[bounds[:-1]], bounds[1:] - bounds[:-1]
 
 
 def among(values: NDArray[Number], ordered: NDArray[Number]) -> NDArray[np.bool_]:

@@ -136,10 +136,18 @@ def _kinds(values: Places, common: Floats) -> Kinds:
 
 def _held(tokens: Numbers, tenants: Numbers, usual: float) -> Held:
     holders = np.flatnonzero(tokens > 0)
-    pairs, pair = np.unique(tokens[holders].astype(np.int64) << 32 | tenants[holders], return_inverse=True)
-    values = pairs >> 32  # in order
-    token = np.cumsum(np.diff(values, prepend=values[:1]) != 0)
-    return Held(holders, pair, token, usual)
+    pairs = tokens[holders].astype(np.int64) << 32 | tenants[holders]
+    order = pairs.argsort()
+    pair, known = np.empty(len(order), np.intp), pairs[order]
+    pair[order], known = _numbered(known)
+    return Held(holders, pair, _numbered(known >> 32)[0], usual)
+
+
+def _numbered(ordered: NDArray[np.int64]) -> tuple[Places, NDArray[np.int64]]:
+    """Return of values that are in order which in a row each is, from 0, and each of them once."""
+    begins = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    return begins.cumsum() - 1, ordered[begins]
 
 
 def _answers(numbers: Numbers, accounts: Accounts, *, cut: bool) -> Answers:

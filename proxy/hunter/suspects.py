@@ -166,9 +166,11 @@ class Suspects:
         for group in list(self._known.values()) if owners else []:
             if group.finding is None:
                 continue
-            members = {n: member for n, member in group.finding.members.items() if owners.get(n, group.id) == group.id}
-            if len(members) < len(group.finding.members):
-                group.finding = replace(group.finding, members=members, updated_at=now)
+            members = group.finding.members
+            lost = {name for name in members.keys() & owners.keys() if owners[name] != group.id}
+            if lost:
+                left = {name: member for name, member in members.items() if name not in lost}
+                group.finding = replace(group.finding, members=left, updated_at=now)
 
     def findings_of(self, accounts: int) -> Numbers:
         """Return of each of so many accounts the number of the finding that it is a member of, -1 for none."""
