@@ -5,14 +5,13 @@ Laws: a line that cannot be read is a value, never an exception; a detector runs
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -31,7 +30,7 @@ from proxy.exchange import Call, Exchange, Principal, Text, Usage
 from proxy.fields import Value
 from proxy.fingerprint.grams import Hashes
 from proxy.fingerprint.lengths import LETTERS_USUAL
-from proxy.fingerprint.winnow import Fingerprinter, Prints
+from proxy.fingerprint.winnow import Fingerprinter
 from proxy.keyed.link_names import attribute_name
 from proxy.patterns.sets import load_pattern_sets
 from proxy.replay.seen import Batch, Caller, Line, Other, Request, Seen, Unreadable
@@ -71,11 +70,6 @@ class _Wrong(ValueError):
     """What is wrong with a line, in words."""
 
 
-class _Looked(NamedTuple):
-    request: Request  # yet without its prints
-    texts: Sequence[Text]
-
-
 class Reader:
     """Reads blocks of lines. Raises ConfigurationError for patterns that cannot be used."""
 
@@ -101,15 +95,16 @@ class Reader:
             if texts is not None:
                 prompts[place] = texts
         if self._fingerprinter is None:
-            return Batch(lines, None, [], {})
+            return Batch(lines, None, [], {}, [])
         samples, every = [_NO_PRINTS] * len(lines), dict[int, Hashes]()
+        single = [(0, 0)] * len(lines)
         made = self._fingerprinter.of_each(list(prompts.values()), self._max_letters)
         for place, prints in zip(prompts, made, strict=True):
-            lines[place] = _with_prints(cast("Seen", lines[place]), prints)
             samples[place] = prints.sample
+            single[place] = prints.question, prints.whole
             if prints.every is not prints.sample:
                 every[place] = prints.every
-        return Batch(lines, np.concatenate(samples), list(accumulate(map(len, samples))), every)
+        return Batch(lines, np.concatenate(samples), list(accumulate(map(len, samples))), every, single)
 
     def _line(self, raw: bytes) -> tuple[Line, Sequence[Text] | None]:
         try:
@@ -131,22 +126,21 @@ class Reader:
             raise _Wrong("headers.user-agent: should be a text")
         body = _object(row, "body")
         status, usage = _answer(_object(row, "response", {}))
-        looked, refused, name = None, "", ""
+        request, texts, refused, name = None, None, "", ""
         dialect = self._dialects.get(_text(row, "path", "path"))
         if dialect is None or row.get("method", "POST") != "POST":
             refused = "there is no such endpoint"
         else:
             name = dialect.name
             try:
-                looked = self._look(dialect, body, at, caller, peer, agent)
+                request, texts = self._look(dialect, body, at, caller, peer, agent)
             except ProxyError as error:
                 refused = error.message
-        request, texts = looked or (None, None)
         return Seen(at, zlib.crc32(raw), caller, peer, agent, name, request, refused, status, usage), texts
 
     def _look(
         self, dialect: Dialect, body: dict[str, Any], at: float, caller: Caller, peer: str, agent: str
-    ) -> _Looked:
+    ) -> tuple[Request, Sequence[Text]]:
         call = dialect.call(body)
         texts = list(dialect.texts(call))
         size = read_bytes(call, len(orjson.dumps(body)), texts)
@@ -156,7 +150,7 @@ class Reader:
             exchange = Exchange("", dialect.name, peer, agent, "", at, _NOBODY, call, texts)
             exchange.principal = self._principal(caller)
             fields, unknown = self._inspect(exchange)
-        return _Looked(Request(_without_texts(call), size, fields, unknown, 0, 0), texts)
+        return Request(_without_texts(call), size, fields, unknown), texts
 
     def _inspect(self, exchange: Exchange) -> tuple[dict[str, Value], frozenset[str]]:
         """Return the fields that the request tells, and those that a detector failed to tell."""
@@ -170,11 +164,6 @@ class Reader:
                 failed.append(detector)
         fields = {name: value for name, value in found.items() if name in wanted}
         return fields, frozenset([field.name for detector in failed for field in detector.fields])
-
-
-def _with_prints(seen: Seen, prints: Prints) -> Seen:
-    request = seen.request
-    return seen if request is None else seen._replace(request=Request(*request[:-2], prints.question, prints.whole))
 
 
 def principal_of(caller: Caller) -> Principal:
@@ -219,7 +208,7 @@ def _answer(response: dict[str, Any]) -> tuple[int, Usage]:
 def _object(row: dict[str, Any], name: str, default: dict[str, Any] | None = None, within: str = "") -> dict[str, Any]:
     value = row.get(name)
     if type(value) is dict:
-        return cast("dict[str, Any]", value)
+        return value
     if value is None and default is not None:
         return default
     raise _Wrong(f"{within}{name}: should be an object")
@@ -243,13 +232,9 @@ def _no_object(raw: bytes) -> str:
 
 def _number(row: dict[str, Any], name: str, where: str) -> float:
     value = row.get(name)
-    if (
-        type(value) not in {int, float}
-        or not math.isfinite(cast("float", value))
-        or not 0 <= cast("float", value) < _LATEST
-    ):
-        raise _Wrong(f"{where}: should be a number of seconds")
-    return float(cast("float", value))
+    if (type(value) is float or type(value) is int) and 0 <= value < _LATEST:
+        return float(value)
+    raise _Wrong(f"{where}: should be a number of seconds")
 
 
 def _count(row: dict[str, Any], name: str, default: int, within: str) -> int:
@@ -267,8 +252,10 @@ def _without_texts(call: Call) -> Call:
         name: value for name, value in call.body.items() if name in _LISTS or (name not in _TEXTS and _is_short(value))
     }
     kept = next(((each,) for each in call.kept if each.instead is ...), ())
-    instruct = None if call.instruct is None else _instructed
-    return replace(call, body=body, instruct=instruct, kept=kept, gives=None)
+    made = call.with_body(body)
+    made.instruct = None if call.instruct is None else _instructed
+    made.kept, made.gives = kept, None
+    return made
 
 
 def _instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
@@ -278,5 +265,4 @@ def _instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 def _is_short(value: object) -> bool:
-    kind = type(value)
-    return kind is not list and (kind is not str or len(cast("str", value)) <= _SHORT_CHARS)
+    return type(value) is not list and (type(value) is not str or len(value) <= _SHORT_CHARS)

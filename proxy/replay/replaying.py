@@ -14,9 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from proxy.clock import VirtualClock
 from proxy.decisions.logged import Logged
 from proxy.fingerprint.winnow import Prints
@@ -29,8 +26,7 @@ from proxy.replay.summary import Summary
 from proxy.replay.writing import InLines, decision_row, error_row
 
 _Key = tuple[object, ...]
-_Known = tuple[NDArray[np.uint64], NDArray[np.uint64]]  # a sample of an exchange's prints, and all of them
-_Waiting = tuple[Seen | Logged, _Known | None]  # until its turn
+_Waiting = tuple[Seen | Logged, Prints | None]  # until its turn
 _NOT_JUDGED = "no pack was asked about it"
 
 
@@ -121,15 +117,13 @@ class Replay:
         self._ages.append((at, key))
         stage.decisions.put(number, row)
 
-    async def _exchange(self, seen: Seen, prints: _Known | None) -> dict[str, Any]:
+    async def _exchange(self, seen: Seen, prints: Prints | None) -> dict[str, Any]:
         stage = self._stage
         if seen.request is None:
             stage.summary.refused += 1
             return error_row(seen.caller.account, seen.refused)
-        request = seen.request
-        known_by = None if prints is None else Prints(prints[0], request.question, request.whole, prints[1])
-        judged = await stage.judging.judge(seen, request, known_by)
-        if stage.hunting is not None and known_by is not None:
+        judged = await stage.judging.judge(seen, seen.request, prints)
+        if stage.hunting is not None and prints is not None:
             stage.hunting.note(judged)
         return self._counted(decision_row(judged.exchange, judged.decision))
 
@@ -169,14 +163,14 @@ class Replay:
             self._stage.hunting.reach(at)
 
 
-def _with_prints(batch: Batch) -> Iterator[tuple[Line, _Known | None]]:
+def _with_prints(batch: Batch) -> Iterator[tuple[Line, Prints | None]]:
     if batch.prints is None:
         for line in batch.lines:
             yield line, None
         return
     start = 0
-    for place, (line, end) in enumerate(zip(batch.lines, batch.ends, strict=True)):
+    for place, (line, end, single) in enumerate(zip(batch.lines, batch.ends, batch.single, strict=True)):
         # A copy: a view would keep the prints of the whole block for as long as the hunter keeps one of them.
         sample = batch.prints[start:end].copy()
-        yield line, (sample, batch.every.get(place, sample))
+        yield line, Prints(sample, *single, batch.every.get(place, sample))
         start = end

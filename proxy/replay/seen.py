@@ -32,15 +32,12 @@ class Request(NamedTuple):
     """What was asked for. The body of the `call` has the members that actions change: all but texts and lists.
 
     `fields` are those that the request tells and that somebody wants, `unknown` those that a detector failed to tell.
-    `question` and `whole` are prints.
     """
 
     call: Call
     text_bytes: int
     fields: Mapping[str, Value]
     unknown: frozenset[str]
-    question: int
-    whole: int
 
 
 class Seen(NamedTuple):
@@ -77,10 +74,12 @@ Line = Seen | Logged | Unreadable | Other
 class Batch(NamedTuple):
     """The lines of one block, in order; `prints` of line `n`, if wanted, are `prints[ends[n - 1] : ends[n]]`.
 
-    They are a sample; `every` has all of them by the line, where the sample leaves some out.
+    They are a sample; `every` has all of them by the line, where the sample leaves some out, and `single` of each line
+    the print of its question and that of the whole.
     """
 
     lines: list[Line]
     prints: NDArray[np.uint64] | None
     ends: list[int]
     every: dict[int, NDArray[np.uint64]]
+    single: list[tuple[int, int]]

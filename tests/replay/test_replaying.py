@@ -401,7 +401,7 @@ def test_ctrl_c_ends_it_where_it_is() -> None:
             asked.append(block)
             if block == 2:
                 signal.raise_signal(signal.SIGINT)
-            yield Batch([Other()], None, [], {})
+            yield Batch([Other()], None, [], {}, [])
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
