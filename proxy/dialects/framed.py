@@ -24,13 +24,15 @@ from proxy.exchange import Chunk, Progress, Saying, text_bytes
 from proxy.wire import PADDING, Kind, Part, Path, Wire, value_at
 
 # Without escapes that may be half a character, and without those that we would not write.
-_STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\["\\bfnrt][^"\\\x00-\x1f]*)*"')
+_STRING = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\["\\bfnrt][^"\\\x00-\x1f]*+)*+"')
+_STRINGS = re.compile(rb"(?:%b\n)*+" % _STRING.pattern)  # lines, up to the first that is none
 _CLEAR = re.compile(r"[A-Za-z0-9 ,.]{3,64}")  # a text that JSON writes in one way only, long enough to be there once
 _DATA = b"data: "
 _MARK = b"\xef\xbb\xbf"  # of the byte order, which means nothing but at the beginning of a stream
 _BLANK = b"\n\n"  # the line behind an event
 _PROBE: Final = "?"  # no text that is clear
 _MOST = 8  # frames: choices come in turn
+_SEVERAL = 16  # so often as long as what stands before a text is what is worth cutting at once
 _TRIES = 16  # after so many frames without a use nothing is remembered any more
 
 
@@ -165,9 +167,13 @@ def _at(document: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 - a part o
 def _run(frame: _Frame, data: bytes, at: int) -> tuple[int, list[bytes], list[bytes]]:
     """Return where events of a frame end that begin there, and the strings and the bytes behind of each."""
     head, behind, *more = frame.came
+    tail = frame.goes[1]
     tokens: list[bytes] = []
     tails: list[bytes] = []
-    tail = frame.goes[1]
+    if len(data) - at > _SEVERAL * len(head) and not more:
+        tokens = _at_once(head, behind, data, at)
+        tails = [tail] * len(tokens)
+        at += len(b"".join(tokens)) + len(tokens) * (len(head) + len(behind))
     while data.startswith(head, at):
         text = _STRING.match(data, at + len(head))
         if text is None or not data.startswith(behind, end := text.end()):
@@ -183,6 +189,24 @@ def _run(frame: _Frame, data: bytes, at: int) -> tuple[int, list[bytes], list[by
         tails.append(tail)
         at = end
     return at, tokens, tails
+
+
+def _at_once(head: bytes, behind: bytes, data: bytes, at: int) -> list[bytes]:
+    """Return the strings in events on end with one frame that begin there, in few steps; none if it takes more."""
+    if not data.startswith(head, data.find(behind, at) + len(behind)):
+        return []  # there is one such event, or the next one has another frame
+    before, rest = head.count(b"\n"), behind.partition(b"\n")[0]
+    if not rest:
+        return []
+    lines = data[at:].split(b"\n")[before :: before + behind.count(b"\n")]
+    start, end = len(head.rpartition(b"\n")[2]), -len(rest)
+    strings = [line[start:end] for line in lines]
+    found = _STRINGS.match(b"\n".join([*strings, b""]))
+    if found is None:
+        return []
+    del strings[found[0].count(b"\n") :]
+    # These are no more than guesses where the lines of other events stand between.
+    return strings if data.startswith((behind + head).join([b"", *strings, b""])[len(behind) : -len(head)], at) else []
 
 
 def _texts_of(tokens: list[bytes]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.dialects import framed as frames
 from proxy.dialects.anthropic_messages import AnthropicMessages
-from proxy.dialects.base import Dialect
+from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.framed import FramedDecoder
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.openai_completions import OpenAICompletions
@@ -96,10 +98,24 @@ def completion(texts: list[str]) -> bytes:
     return b"".join(map(data, documents)) + b"data: [DONE]\n\n"
 
 
-def read(dialect: Dialect, pieces: list[bytes], *, framed: bool) -> tuple[list[Chunk], Progress]:
+def piece_event(text: str) -> bytes:
+    return event(piece(text))
+
+
+def said_otherwise(text: bytes) -> bytes:
+    """Return a chunk of a chat in which these bytes stand between the quotes of its text."""
+    return data(spoken(" two")).replace(b" two", text)
+
+
+def decoding(dialect: Dialect, *, by_frames: bool) -> ChunkDecoder:
     decoder = dialect.decoder(CALLS[dialect], streamed=True, every=True)
-    if framed:
+    if by_frames:
         decoder = FramedDecoder(decoder, dialect.wire(streamed=True), partial(dialect.encode, streamed=True))
+    return decoder
+
+
+def read(dialect: Dialect, pieces: list[bytes], *, framed: bool) -> tuple[list[Chunk], Progress]:
+    decoder = decoding(dialect, by_frames=framed)
     return [chunk for piece in pieces for chunk in decoder.feed(piece)] + decoder.finish(), decoder.progress
 
 
@@ -168,6 +184,61 @@ def test_events_on_end_with_one_frame_are_one_chunk() -> None:
     said = b"".join(data(spoken(text, obfuscation=f"{text}abc")) for text in WORDS)
     chunks, _ = read(CHAT, [chat([spoken(text) for text in WORDS]), said], framed=True)
     assert [len(chunk.saying.texts) for chunk in chunks if chunk.saying is not None] == [len(WORDS) - 1] * 2
+
+
+@pytest.mark.parametrize(
+    ("dialect", "write"),
+    [
+        (CHAT, lambda text: data(spoken(text))),
+        (COMPLETIONS, lambda text: data(completed(text))),
+        (MESSAGES, piece_event),
+    ],
+    ids=["chat", "completion", "message"],
+)
+def test_events_on_end_are_read_in_a_few_steps_all_together(
+    dialect: Dialect, write: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = decoding(dialect, by_frames=True)
+    decoder.feed(write(" nobody") * 2)  # of which the first tells the model too
+    monkeypatch.setattr(frames, "_STRING", None)  # by which they would be read one by one
+    (chunk,) = decoder.feed(b"".join(map(write, WORDS)))
+    assert chunk.saying is not None
+    assert chunk.saying.texts == WORDS
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        said_otherwise(b'a"\n"b'),
+        said_otherwise(b'a"\n\n"b'),
+        said_otherwise(b"a\x00b"),
+        said_otherwise(b"a\x1fb"),
+        said_otherwise(b"a\xffb"),
+        said_otherwise("a\u2028b".encode()),
+        said_otherwise(rb"a\u2028b"),
+        said_otherwise(rb"a\ud83d"),
+        said_otherwise(b"a\\"),
+        said_otherwise(rb"a\"b\\\n"),
+        said_otherwise(b'a","content":"b'),
+        said_otherwise(b'a"}}]}'),
+        data(spoken(" two")).replace(b'"m"', b'"n"'),
+        data(spoken(" two", lane=1)),
+        data(spoken(" two")) + b"\n",
+        data(spoken(" two")).replace(b"\n\n", b"\nid: 1\n\n"),
+        data(spoken(" two")).replace(b"\n\n", b"\ndata: \n\n"),
+        b": ping\n\n" + data(spoken(" two")),
+        b"retry: 5\n" + data(spoken(" two")),
+        data(spoken(" two"))[:-1],
+        data(spoken(" two")).replace(b"data: ", b"data:"),
+        data(spoken(" two")).replace(b"\n", b"\r\n"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 5, len(WORDS)])
+def test_whatever_comes_among_events_on_end_is_read_as_without_frames(odd: bytes, place: int) -> None:
+    said = [data(spoken(text)) for text in WORDS]
+    stream = b"".join([*said, *said[:place], odd, *said[place:], odd, *said])
+    check(CHAT, stream, [])
+    check(CHAT, stream, [*range(0, len(stream), 1_000)])
 
 
 def test_the_first_text_behind_anything_else_is_read_whole() -> None:
