@@ -201,9 +201,9 @@ def test_events_on_end_are_read_in_a_few_steps_all_together(
     decoder = decoding(dialect, by_frames=True)
     decoder.feed(write(" nobody") * 2)  # of which the first tells the model too
     monkeypatch.setattr(frames, "_STRING", None)  # by which they would be read one by one
-    (chunk,) = decoder.feed(b"".join(map(write, WORDS)))
+    (chunk,) = decoder.feed(b"".join(map(write, WORDS * 2)))
     assert chunk.saying is not None
-    assert chunk.saying.texts == WORDS
+    assert chunk.saying.texts == WORDS * 2
 
 
 @pytest.mark.parametrize(
