@@ -22,7 +22,7 @@ from proxy.hunter.case import Case
 from proxy.hunter.chance import Floats, beyond, dealt_out, excess, excess_of, quantile
 from proxy.hunter.finding import Evidence
 from proxy.hunter.hours import hour_of
-from proxy.hunter.pieces import drawn, exchanges_in_a_sitting, have_served, one_list
+from proxy.hunter.pieces import asked_again, drawn, exchanges_in_a_sitting, have_served, one_list
 from proxy.hunter.pools import pools
 
 # The best of about 300 windows is looked for: so much of its weight is the search's (log 300).
@@ -144,7 +144,7 @@ def even_volume(case: Case) -> list[Evidence]:
     # Of those who fit however much they send: members are chosen by that as well, and would be even for it.
     if not len(case.alike):
         return []
-    compared, listed = np.ones(len(case.alike), np.bool_), False
+    compared, by_chance = np.ones(len(case.alike), np.bool_), False
     there, counts = _there(case), _at_least_one(case.sent)
     weight = dealt_out(counts, case.usual.shape, there)
     if weight < 0 and not (served := have_served(case)).all():
@@ -154,7 +154,8 @@ def even_volume(case: Case) -> list[Evidence]:
         sittings = _at_least_one((case.sent / exchanges_in_a_sitting(case))[compared])
         weight = min(weight, dealt_out(sittings, case.usual.shape, there))
         listed = weight > 0 and one_list(case)
-        if weight <= 0 or (listed and not drawn(case)):
+        by_chance = weight > 0 and (listed or asked_again(case)) and drawn(case)
+        if weight <= 0 or (listed and not by_chance):
             return []
     mean, spread = float(counts.mean()), float(counts.std())
     told = f"evenly, {BY_TURNS}" if weight > 0 else "unevenly, as people do"
@@ -162,7 +163,7 @@ def even_volume(case: Case) -> list[Evidence]:
     since = ", for the time that each was open" if weight > 0 and there.min() < 1 else ""
     who = "They" if compared.all() else "Those who did not begin lately"
     sentence = f"{who} send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}{since}."
-    numbers = {"mean": mean, "deviation": spread, "even": weight, "drawn": float(listed)}
+    numbers = {"mean": mean, "deviation": spread, "even": weight, "drawn": float(by_chance)}
     return [Evidence("volume", weight, sentence, numbers)]
 
 

@@ -28,6 +28,7 @@ _ALL_BUT_BITS = np.uint64(64 - 16)
 _HALF = 0.5
 _OFTEN = 0.1
 _TRIED = 3  # times that anybody may try one question
+_GLANCE = 256  # exchanges, of which half ask something new where there are not but a few prompts
 _ACCOUNT = (1 << 32) - 1
 # Whoever reads an answer goes on within some minutes; whoever was away for longer has come anew. And whoever goes on
 # for more than half an hour does not merely play on, or set something up.
@@ -95,6 +96,19 @@ def one_list(case: Case) -> bool:
         askers = np.bincount(pairs >> 32, minlength=len(values))
         listed &= (askers >= _ON_A_LIST * len(case.members))[place]
     return bool(listed.sum() > _HALF * len(questions))
+
+
+def asked_again(case: Case) -> bool:
+    """Tell whether most of what they send is the same few prompts, each as a whole, however often each of them has it.
+
+    All that goes with one question is as long each time then; with ever new material before it, it is not.
+    """
+    questions, accounts, sizes = (case.rows[name] for name in ("question", "account", "input"))
+    if len(distinct(questions[:_GLANCE])) > _HALF * len(questions[:_GLANCE]):
+        return False
+    order = np.lexsort((sizes, questions, accounts))
+    another = np.any([np.diff(column[order]) != 0 for column in (questions, accounts, sizes)], axis=0)
+    return bool(np.count_nonzero(another) < _HALF * len(questions) and 2 * np.count_nonzero(questions) > len(questions))
 
 
 def drawn(case: Case) -> bool:

@@ -60,7 +60,7 @@ from tests.hunter.look_alikes import (
     timers,
     trials,
 )
-from tests.hunter.traffic import HOUR_S, PLAIN, START, TERMS, Outcome, World, in_order, ordinary, piece, run
+from tests.hunter.traffic import DAY_S, HOUR_S, PLAIN, START, TERMS, Outcome, World, in_order, ordinary, piece, run
 
 # What is never in a finding has to hold for any seed; of the guilty some are missed where only links join them.
 _RECALL = 0.9
@@ -156,6 +156,17 @@ def test_who_goes_on_with_ever_new_talks_by_a_few_questions_works_through_no_lis
 @pytest.mark.parametrize("seed", [1, 2])
 def test_questions_that_chance_deals_out_are_no_list_however_few_they_are(seed: int) -> None:
     _is_found(_hunted(small_pool, seed))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_who_press_the_same_few_buttons_by_day_are_not_named_however_often_they_do(seed: int) -> None:
+    def kiosks(world: World) -> None:
+        for n in range(60):
+            who = world.account(f"kiosk-{n}", opened=START - 5 * DAY_S, agent="sdk-b", peer=f"museum-{n % 4}")
+            for at in world.by_day(40, 1):
+                world.ask(who, at, ("kiosk", 18), question=f"button-{world.rng.integers(6)}")
+
+    assert _hunted(kiosks, seed).innocent == set()
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -25,7 +25,7 @@ from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
-from proxy.hunter.pieces import at_once, drawn, exchanges_in_a_sitting, have_served, one_list, one_session, rest_apart
+from proxy.hunter.pieces import asked_again, at_once, drawn, exchanges_in_a_sitting, have_served, one_list, one_session, rest_apart
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import Told, _aged, suspicious_links, suspicious_prints
@@ -336,6 +336,24 @@ def test_chance_deals_out_questions_where_each_comes_back_to_one_and_then_goes_o
     case = _Scene(each=120).case()
     case.rows["question"][:] = 1 + np.random.default_rng(1).integers(20, size=len(case.rows["question"]))
     assert drawn(case), "as chance has it, for long after each was asked everything"
+
+
+def test_a_few_prompts_that_are_the_same_again_and_again_stay_those_of_a_pool_however_often_each_asks_one() -> None:
+    case = _Scene(each=60).case()
+    rows, rng = case.rows, np.random.default_rng(1)
+    rows["question"][:] = 1 + rng.integers(6, size=len(rows["question"]))
+    assert not one_list(case)
+    rows["input"][:] = 100 + rows["question"]
+    assert asked_again(case)
+    assert _only(even_volume(case)).numbers["drawn"] == 1
+    rows["input"][:] = rng.integers(100, 900, size=len(rows["input"]))
+    assert not asked_again(case), "ever new material before a few questions"
+    assert _only(even_volume(case)).numbers["drawn"] == 0
+    rows["input"][:] = 100
+    rows["question"][:] = np.arange(1, len(rows["question"]) + 1)
+    assert not asked_again(case)
+    rows["question"][:] = 0
+    assert not asked_again(case), "no questions"
 
 
 def test_in_which_order_exchanges_of_one_moment_are_told_says_nothing_of_chance() -> None:
