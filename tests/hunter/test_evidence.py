@@ -25,7 +25,16 @@ from proxy.hunter.ledger import Ledger
 from proxy.hunter.links import Links
 from proxy.hunter.membership import LEAST, VOLUME, Tie, judge_members
 from proxy.hunter.mixture import unlike_users
-from proxy.hunter.pieces import asked_again, at_once, drawn, exchanges_in_a_sitting, have_served, one_list, one_session, rest_apart
+from proxy.hunter.pieces import (
+    asked_again,
+    at_once,
+    drawn,
+    exchanges_in_a_sitting,
+    have_served,
+    one_list,
+    one_session,
+    rest_apart,
+)
 from proxy.hunter.pools import pools
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspicions import Told, _aged, suspicious_links, suspicious_prints
