@@ -7,7 +7,6 @@ reached includes the lower ones; an exemption's cap takes the rungs above it awa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from proxy.decision import Counted
@@ -49,6 +48,9 @@ class Standing(NamedTuple):
 NOWHERE = Standing()
 
 
+_Counted = tuple[tuple[int, int], ...]  # of each flag its score, and by how many people it is confirmed
+
+
 class _Reached(NamedTuple):
     score: int
     approved: tuple[int, ...]  # rungs by their number
@@ -61,7 +63,7 @@ class Ladder:
     def __init__(self, rungs: Sequence[Rung]) -> None:
         self._rungs = tuple(rungs)
         self._order = {rung.name: number for number, rung in enumerate(rungs)}
-        self._reached = lru_cache(_COUNTED_MOST)(self._reached_with)
+        self._reached: dict[_Counted, _Reached] = {}  # no `lru_cache`, which would keep a ladder in a cycle
 
     def stand(self, flags: Mapping[str, Flag], caps: Sequence[Exemption]) -> tuple[Standing, list[str]]:
         """Return where flags lead, and the ids of the exemptions that kept a rung from being taken."""
@@ -70,7 +72,7 @@ class Ladder:
         counted = tuple(flags.values())
         if len(counted) > 1:
             counted = tuple(sorted(counted, key=lambda flag: (-flag.score, flag.name)))
-        score, approved, waiting = self._reached(*[(flag.score, len(flag.confirmed_by)) for flag in counted])
+        score, approved, waiting = self._reached_with(tuple([(flag.score, len(flag.confirmed_by)) for flag in counted]))
         highest = cap = approved[-1] if approved else -1
         capping = []
         for exemption in caps:
@@ -81,15 +83,23 @@ class Ladder:
         rungs = tuple([self._rungs[number] for number in approved if number <= cap])
         return Standing(score, counted, rungs, waiting), capping
 
-    def _reached_with(self, *counted: tuple[int, int]) -> _Reached:
+    def _reached_with(self, counted: _Counted) -> _Reached:
         """Return what flags come to that have these scores, confirmed by so many people each."""
+        found = self._reached.get(counted)
+        if found is None:
+            if len(self._reached) >= _COUNTED_MOST:
+                self._reached.clear()
+            found = self._reached[counted] = self._added_up(counted)
+        return found
+
+    def _added_up(self, counted: _Counted) -> _Reached:
         score = sum([points for points, _ in counted])
         reached = [number for number, rung in enumerate(self._rungs) if score >= rung.score]
         approved = tuple([number for number in reached if self._approved(number, counted)])
         waiting = tuple([self._rungs[number].name for number in reached if number not in approved])
         return _Reached(score, approved, waiting)
 
-    def _approved(self, number: int, counted: Sequence[tuple[int, int]]) -> bool:
+    def _approved(self, number: int, counted: _Counted) -> bool:
         rung = self._rungs[number]
         people = _PEOPLE[rung.approval]
         return sum([points for points, confirmed in counted if confirmed >= people]) >= rung.score
