@@ -116,6 +116,14 @@ class AnswerAction(Protocol):
         ...
 
 
+class Loading(Protocol):
+    """What an action on answers has besides if it needs what takes longer to load than the event loop may stand."""
+
+    async def load(self) -> None:
+        """Load it if it is not there; called before `on_answer` where customers are served."""
+        ...
+
+
 class ActionKind(Protocol):
     """One action as a pack configured it; one object per rung.
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
+from proxy.actions.base import Loading
 from proxy.clock import Clock
 from proxy.deciding.decider import Acting, Decision
 from proxy.decision import Effect, Verdict
@@ -45,12 +46,15 @@ class Answering:
         """
         return cls(decision, clock) if decision.acting or isinstance(dialect, RetellingDialect) else None
 
-    def open(self, dialect: Dialect, asked: Call, *, streamed: bool) -> None:
+    async def open(self, dialect: Dialect, asked: Call, *, streamed: bool) -> None:
         """Let them begin, once the kind of the answer to what was asked is known."""
         wire = dialect.wire(streamed=streamed)
         if hasattr(dialect, "retelling"):  # a protocol's isinstance takes as long as two words do
             retelling = cast("RetellingDialect", dialect).retelling
             self._retelling = retelling(asked, self._sent or asked, streamed=streamed)
+        for acting in self._acting:
+            if hasattr(acting.action, "load"):  # as above
+                await cast("Loading", acting.action).load()
         self._at_work = [(acting, acting.action.on_answer(wire)) for acting in self._acting]
 
     def over(self, decoder: ChunkDecoder, dialect: Dialect) -> ChunkDecoder:

@@ -74,7 +74,7 @@ class Relay:
         dialect, answering = self._dialect, course.answering
         tenant, streamed = course.exchange.principal.tenant, _is_stream(answer)
         if answering is not None:
-            answering.open(dialect, call, streamed=streamed)
+            await answering.open(dialect, call, streamed=streamed)
         decoder = self._decoder(call, course, streamed=streamed)
         course.progress = decoder.progress
         if streamed:

@@ -88,7 +88,7 @@ class Ladder:
         answering = Answering.of_decision(decision, dialect, self.clock) if degraded else None
         decoder = dialect.decoder(decision.call, streamed=streamed, every=answering is not None)
         if answering is not None:
-            answering.open(dialect, call, streamed=streamed)
+            await answering.open(dialect, call, streamed=streamed)
             decoder = answering.over(decoder, dialect) if streamed and framed else decoder
         body, began = b"", self.clock.monotonic()
         for piece in [*cut(answer, [*range(0, len(answer), 700)] if cuts is None else cuts), b""]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
 from functools import partial
 from typing import Any
 
@@ -20,9 +21,11 @@ from proxy.dialects.strict_json import write
 from proxy.exchange import Call, Chunk, Exchange, Principal, Ties
 from proxy.marks.keys import CampaignKey
 from proxy.marks.reading import agreement, read
+from proxy.marks.table import Table, english, read_table
 from proxy.secrets import Purpose
 from proxy.wire import AsItCame
 from tests.actions.calls import COMPLETIONS, HI, RESPONSES, chat, completion, message, response
+from tests.actions.composing import Ladder
 from tests.dialects.streams import chat_chunk, data
 from tests.marks.texts import PROSE
 
@@ -436,3 +439,22 @@ async def test_without_a_dialect_nothing_is_asked_for() -> None:
 def test_a_pack_that_says_nonsense_is_told_what_there_is(value: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Mark.read(value)
+
+
+async def test_wordings_are_read_beside_the_loop_when_they_are_needed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_in: list[int] = []
+
+    def noted(text: str) -> Table:
+        read_in.append(threading.get_ident())
+        return read_table(text)
+
+    monkeypatch.setattr("proxy.marks.table.read_table", noted)
+    english.cache_clear()
+    ladder = Ladder(("mark", {}))
+    for _ in range(2):
+        choice = {"index": 0, "message": {"role": "assistant", "content": PROSE}, "finish_reason": "stop"}
+        answer = write({"model": "m", "choices": [choice]})
+        done = await ladder.answer(CHAT, call("chat"), answer, streamed=False)
+        assert done.verdict.actions == ("mark",)
+    assert len(read_in) == 1
+    assert read_in[0] != threading.get_ident()

@@ -208,7 +208,7 @@ class RandomTraffic:
         if error is None and intake.flaw is not None:
             verdict, status = refused(verdict, intake.flaw), intake.flaw.status
         if verdict.effect is Effect.DEGRADE and (answering := Answering.of_decision(decision, dialect, self.clock)):
-            verdict = self._answered(answering, intake.call, decision, dialect).told(verdict)
+            verdict = (await self._answered(answering, intake.call, decision, dialect)).told(verdict)
         declined = status == 200 and self.rng.random() < 0.1
         usage = Usage(10, 50) if status == 200 and intake.call.work is Work.ANSWER else Usage(0, 0)
         decider.learn(exchange, Answered(status, usage, declined))
@@ -222,10 +222,10 @@ class RandomTraffic:
             verdict, status=status, total=total, decide=decide, fields=fields
         )
 
-    def _answered(self, answering: Answering, asked: Call, decision: Decision, dialect: Dialect) -> Answering:
+    async def _answered(self, answering: Answering, asked: Call, decision: Decision, dialect: Dialect) -> Answering:
         """Let the answer pass, if there is one: a model that fails has none for actions to change."""
         if dialect.name == "openai.chat" and self.rng.random() < 0.8 and decision.call is not None:
-            answering.open(dialect, asked, streamed=False)
+            await answering.open(dialect, asked, streamed=False)
             decoder = dialect.decoder(decision.call, streamed=False, every=True)
             answering.of([*decoder.feed(orjson.dumps(completion(asked))), *decoder.finish()], last=True)
         return answering
