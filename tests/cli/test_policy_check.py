@@ -54,7 +54,7 @@ def test_the_exit_code_does_not_depend_on_the_format(form: str) -> None:
 def test_a_good_pack_is_summed_up_in_a_line() -> None:
     lines = run(DEFAULT).output.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith(f"{DEFAULT}: default 2.3.0, quotas: 4 enforce, rules: 7 shadow, sha256 ")
+    assert lines[0].startswith(f"{DEFAULT}: default 2.4.0, quotas: 4 enforce, rules: 7 shadow, sha256 ")
 
 
 def test_text_shows_the_place_the_sentence_the_line_and_a_caret() -> None:
