@@ -37,6 +37,7 @@ class Start:
     worker: int
     store_url: str
     pack_digest: str
+    pack: str  # as `handed`
     patterns_digest: str
     stand_in_url: str | None
     host: str

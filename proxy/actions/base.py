@@ -128,7 +128,7 @@ class ActionKind(Protocol):
     """One action as a pack configured it; one object per rung.
 
     `read` is given the value that stands behind the action's name in the pack and raises ValueError, in words for its
-    author, if that makes no sense.
+    author, if that makes no sense. What it returns is pickled on its way to the workers.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,4 @@
-"""The packs that were in force, by digest, and who put each there: what workers load, and what a rollback goes back to.
+"""The packs that were in force, by digest, and who put each there: what replays and rollbacks go back to.
 
 Laws: an archived file never changes, and is whole or not there; the parent process alone writes; the pack in force is
 never dropped.

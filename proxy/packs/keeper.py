@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from proxy.clock import Clock
 from proxy.documents.problem import YamlProblems
 from proxy.errors import ConfigurationError
+from proxy.handing import HandedPack, handed
 from proxy.log import get
 from proxy.packs.archive import Note, PackArchive
 from proxy.packs.pattern_copy import patterns_digest
@@ -42,9 +43,9 @@ class Failure(NamedTuple):
 class PackKeeper:
     """The pack in force of one deployment.
 
-    `switch` has every worker use the archived pack of a digest; it may be called again for the same one, for those that
-    could not. `patterns` is the digest of the pattern sets that they started with, `offered` is what the settings
-    have: a pack whose ladder names another model cannot be used.
+    `switch` has every worker use the pack; it may be called again for the same one, for those that could not. `handed`
+    is the pack as they get it. `patterns` is the digest of the pattern sets that they started with, `offered` is what
+    the settings have: a pack whose ladder names another model cannot be used.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class PackKeeper:
         pack: Pack,
         archive: PackArchive,
         clock: Clock,
-        switch: Callable[[str], Awaitable[None]],
+        switch: Callable[[HandedPack], Awaitable[None]],
         patterns: str = "",
         offered: Offered | None = None,
     ) -> None:
         self.path = path
         self.pack = pack
+        self.handed = HandedPack(pack.digest, handed(pack))
         self.archive = archive
         self.failure: Failure | None = None
         self.patterns = patterns
@@ -96,7 +98,7 @@ class PackKeeper:
                 else:
                     sight = await look_until_still(self.path, self._tried)
                     await self._take(sight, Note(self._clock.wall(), how))
-                await self._switch(self.pack.digest)
+                await self._switch(self.handed)
 
     async def change(self, write: Callable[[], None], how: str, who: str, why: str) -> None:
         """Have `write` replace the file, in a thread, and take what lies there then.
@@ -107,7 +109,7 @@ class PackKeeper:
             await asyncio.to_thread(write)
             sight = await asyncio.to_thread(look, self.path)
             await self._take(sight, Note(self._clock.wall(), how, who, why), again=True)
-            await self._switch(self.pack.digest)
+            await self._switch(self.handed)
             if self.failure is not None:
                 raise ConfigurationError("\n".join(self.failure.problems))
 
@@ -166,9 +168,12 @@ class PackKeeper:
             return
         try:
             pack = await asyncio.to_thread(pack_of, sight, self.path, self.offered)
+            text = await asyncio.to_thread(handed, pack)
             await asyncio.to_thread(self.archive.keep, pack, sight.data or b"", note)
         except YamlProblems as broken:
             self._fail(sight, note, tuple(problem.render() for problem in broken.problems))
+        except ConfigurationError as error:
+            self._fail(sight, note, (str(error),))
         except OSError as error:
             self._fail(sight, note, (f"{error.filename or self.archive.folder}: cannot be archived: {error.strerror}",))
             self._tried = ""  # the disk may have room again
@@ -176,7 +181,7 @@ class PackKeeper:
             self._logger.exception("a pack could not be loaded")
             self._fail(sight, note, (f"{self.path}: could not be loaded: {type(error).__name__}",))
         else:
-            self.pack = pack
+            self.pack, self.handed = pack, HandedPack(pack.digest, text)
             self._done(sight, Reload.LOADED)
             self._logger.info("a pack came into force", **_words(pack), how=note.how, who=note.who, why=note.why)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from proxy.errors import ConfigurationError
+from proxy.handing import HandedPack
 from proxy.log import get
 from proxy.processes.control import Line, LineClosed
 from proxy.start import Start
@@ -145,14 +146,14 @@ class Worker:
             return
         self._told, self.last = True, answer["snapshot"]
 
-    async def switch(self, pack_digest: str) -> None:
-        """Have the worker use an archived pack for new exchanges; it keeps the old one if it cannot.
+    async def switch(self, pack: HandedPack) -> None:
+        """Have the worker use a pack for new exchanges; it keeps the old one if it cannot.
 
         One that takes long may come into force after this: until that is known, it is to be asked again.
         """
         try:
             async with asyncio.timeout(_SWITCH_S):
-                answer = await self._line.ask("switch", pack_digest=pack_digest)
+                answer = await self._line.ask("switch", pack_digest=pack.digest, pack=pack.text)
         except LineClosed:
             return
         except TimeoutError:

@@ -14,7 +14,9 @@ from typing import Any
 
 import orjson
 
-_LINE_BYTES = 4 * 1024 * 1024
+from proxy.handing import HandedPack
+
+_LINE_BYTES = 32 << 20  # of a pack with all the values that a file may have, ten letters of a hundred each
 
 
 def _nothing(_: bool) -> None:
@@ -93,21 +95,21 @@ class Line:
 async def answer_parent(
     line: Line,
     snapshot: Callable[[], object],
-    switch: Callable[[str], Awaitable[str]],
+    switch: Callable[[HandedPack], Awaitable[str]],
     note_memory: Callable[[bool], None] = _nothing,
 ) -> float | None:
     """Answer the parent until it says drain; return how many seconds to drain, None if the parent is gone.
 
-    A `beat` asks for nothing but an answer. `snapshot` returns the numbers; `switch` takes the digest of an archived
-    pack and returns that of the pack in force afterwards, one at a time, and holds up nothing else; `note_memory` is
-    told whether memory is full, which is no question.
+    A `beat` asks for nothing but an answer. `snapshot` returns the numbers; `switch` takes a pack and returns
+    the digest of that in force afterwards, one at a time, and holds up nothing else; `note_memory` is told whether
+    memory is full, which is no question.
     """
     turn = asyncio.Lock()
     switching: set[asyncio.Task[None]] = set()
 
-    async def switch_in_turn(number: int, digest: str) -> None:
+    async def switch_in_turn(number: int, pack: HandedPack) -> None:
         async with turn:
-            in_force = await switch(digest)
+            in_force = await switch(pack)
         with suppress(LineClosed):
             await line.send({"number": number, "pack_digest": in_force})
 
@@ -120,7 +122,8 @@ async def answer_parent(
                 note_memory(question["full"])
                 continue
             if question["ask"] == "switch":
-                task = asyncio.create_task(switch_in_turn(question["number"], question["pack_digest"]))
+                pack = HandedPack(question["pack_digest"], question["pack"])
+                task = asyncio.create_task(switch_in_turn(question["number"], pack))
                 switching.add(task)
                 task.add_done_callback(switching.discard)
                 continue

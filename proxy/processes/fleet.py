@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from proxy.errors import ConfigurationError
+from proxy.handing import HandedPack
 from proxy.log import get
 from proxy.processes.children import BEAT_S, WORKER, Counted, Program, Worker, counted
 from proxy.start import Start
@@ -23,7 +24,7 @@ class Fleet:
     def __init__(self, start: Start, count: int, program: Program = WORKER) -> None:
         self._program = program
         self._starts = [replace(start, worker=number) for number in range(count)]
-        self._pack_digest = start.pack_digest
+        self._pack = HandedPack(start.pack_digest, start.pack)
         self._workers: dict[int, Worker] = {}
         self._dead: Snapshot | None = None  # what workers counted that live no more
         self._ending = False
@@ -51,16 +52,16 @@ class Fleet:
         for start in self._starts:
             await self._spawn(start)
 
-    async def switch(self, pack_digest: str) -> None:
-        """Have every worker use an archived pack, those included that will be started.
+    async def switch(self, pack: HandedPack) -> None:
+        """Have every worker use a pack, those included that will be started.
 
         One that cannot goes on with the old one; asking again for the same digest asks those only.
         """
-        self._pack_digest = pack_digest
+        self._pack = pack
         behind = [
-            worker for worker in self._workers.values() if self._serves(worker) and worker.pack_digest != pack_digest
+            worker for worker in self._workers.values() if self._serves(worker) and worker.pack_digest != pack.digest
         ]
-        await asyncio.gather(*(worker.switch(pack_digest) for worker in behind))
+        await asyncio.gather(*(worker.switch(pack) for worker in behind))
 
     async def note_memory(self, full: bool) -> None:
         """Tell every worker whether memory is full, those included that were started since."""
@@ -138,7 +139,7 @@ class Fleet:
 
     async def _spawn(self, start: Start) -> None:
         """Start a worker with the pack in force, which need not be the one that lies at the settings' path."""
-        described = replace(start, pack_digest=self._pack_digest)
+        described = replace(start, pack_digest=self._pack.digest, pack=self._pack.text)
         worker = self._workers[start.worker] = await Worker.spawn(described, self._program)
-        if worker.pack_digest != self._pack_digest:  # another came into force meanwhile
-            await worker.switch(self._pack_digest)
+        if worker.pack_digest != self._pack.digest:  # another came into force meanwhile
+            await worker.switch(self._pack)

@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import replace
 
 from proxy.errors import ConfigurationError
+from proxy.handing import HandedPack
 from proxy.log import get
 from proxy.processes.children import BEAT_S, HUNTER, Counted, Program, Worker, counted
 from proxy.start import Start
@@ -36,17 +37,17 @@ class HunterKeeper:
         """The process id, None while there is none."""
         return self._child.pid if self._child is not None and self._child.alive else None
 
-    async def switch(self, pack_digest: str, *, wanted: bool) -> None:
-        """Have the hunter look by an archived pack, and start it if that has campaigns; it then stays.
+    async def switch(self, pack: HandedPack, *, wanted: bool) -> None:
+        """Have the hunter look by a pack, and start it if that has campaigns; it then stays.
 
         One that does not answer is to be asked again: a pack comes into force for customers without it.
         """
-        self._start = replace(self._start, pack_digest=pack_digest)
+        self._start = replace(self._start, pack_digest=pack.digest, pack=pack.text)
         if wanted:
             self._wanted.set()
         child = self._child
-        if child is not None and child.alive and child.pack_digest != pack_digest and not child.silent:
-            await child.switch(pack_digest)
+        if child is not None and child.alive and child.pack_digest != pack.digest and not child.silent:
+            await child.switch(pack)
 
     async def keep(self) -> None:
         """Keep a hunter running from when it is wanted, until cancelled."""
@@ -64,7 +65,7 @@ class HunterKeeper:
             listening = asyncio.create_task(self._listen(child))
             try:
                 if child.pack_digest != self._start.pack_digest:  # another came into force meanwhile
-                    await child.switch(self._start.pack_digest)
+                    await child.switch(HandedPack(self._start.pack_digest, self._start.pack))
                 code = await child.wait()
             finally:
                 listening.cancel()

@@ -13,19 +13,18 @@ import socket
 import sys
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import uvloop
 
 from proxy.clock import SystemClock
 from proxy.config import Settings
 from proxy.errors import StillgateError
+from proxy.handing import HandedPack, taken
 from proxy.hunting.core import Kind, hunt
 from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
 from proxy.machine.collecting import collect_briefly
-from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.processes.control import Line, LineClosed, answer_parent
 from proxy.rules.pack.words import Mode
 from proxy.start import Start, store_access
@@ -55,9 +54,9 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
     try:
         share_threads(THREADS)
         settings = start.settings()
-        packs = settings.data / PACKS_FOLDER
-        pack = load_archived(packs, start.pack_digest)
+        pack = taken(start.pack)
         store = await open_store(start.store_url, clock=clock, access=store_access(settings))
+        del start  # of a large pack, megabytes
         try:
             async with hunting(
                 store,
@@ -71,7 +70,7 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
                 collect_briefly()
                 with suppress(LineClosed):  # the parent is gone: here, since out of the context it came as a group
                     await line.send({"ready": True, "pid": os.getpid()})
-                    await _obey(line, hunter, packs)
+                    await _obey(line, hunter)
         finally:
             await store.close()
     except (StillgateError, OSError, ImportError) as error:
@@ -87,12 +86,12 @@ def pace_of(settings: Settings) -> Pace:
     return Pace(judge=settings.hunter.judge_seconds)
 
 
-async def _obey(line: Line, hunter: Hunter, packs: Path) -> None:
+async def _obey(line: Line, hunter: Hunter) -> None:
     """Answer the parent until it says drain, or is gone, or the kernel says SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     both = {
-        asyncio.create_task(answer_parent(line, hunter.snapshot, partial(_switch, hunter, packs))),
+        asyncio.create_task(answer_parent(line, hunter.snapshot, partial(_switch, hunter))),
         asyncio.create_task(stop.wait()),
     }
     done, pending = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -102,15 +101,16 @@ async def _obey(line: Line, hunter: Hunter, packs: Path) -> None:
         task.result()
 
 
-async def _switch(hunter: Hunter, packs: Path, digest: str) -> str:
-    """Hunt by an archived pack; whatever keeps it from being loaded leaves the old one.
+async def _switch(hunter: Hunter, pack: HandedPack) -> str:
+    """Hunt by a pack; whatever keeps it from being used leaves the old one.
 
     Return the digest of the pack that it hunts by.
     """
+    digest, text = pack
     if digest == hunter.pack.digest:  # asked again, by one who gave up on the answer
         return digest
     try:
-        hunter.adopt(await asyncio.to_thread(load_archived, packs, digest))
+        hunter.adopt(await asyncio.to_thread(taken, text))
     except Exception as error:  # noqa: BLE001 - it hunts by the old one
         get("hunter").error("the pack in force cannot be loaded; the old one goes on", digest=digest, error=repr(error))
     return hunter.pack.digest

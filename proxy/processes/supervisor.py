@@ -23,6 +23,7 @@ from proxy.config import Settings
 from proxy.decisions.change_log import ChangeLog
 from proxy.decisions.epochs import Epochs
 from proxy.files.data_folder import announce, announced, held
+from proxy.handing import HandedPack
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.log import get
 from proxy.machine.memory import Memory
@@ -90,15 +91,15 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         archive = PackArchive.begun_with(settings.data / PACKS_FOLDER, pack, sight.data or b"", clock.wall())
         ground = await _ground(settings, clock, stack)
         store = ground.store
-        start = _start(launch, host, port, ground, pack.digest, patterns)
-        fleet = Fleet(start, settings.workers)
-        hunter = HunterKeeper(start)
 
-        async def switch(digest: str) -> None:
+        async def switch(pack: HandedPack) -> None:
             wanted = settings.hunter.run and hunts(packs.pack, Mode(settings.max_mode))
-            await asyncio.gather(fleet.switch(digest), hunter.switch(digest, wanted=wanted))
+            await asyncio.gather(fleet.switch(pack), hunter.switch(pack, wanted=wanted))
 
         packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns, offered)
+        start = _start(launch, host, port, ground, packs.handed, patterns)
+        fleet = Fleet(start, settings.workers)
+        hunter = HunterKeeper(start)
         registry = KeyRegistry(store, ground.master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
         flags = FlagRegistry(store, clock)
         campaigns = CampaignRegistry(store, flags, clock)
@@ -144,15 +145,16 @@ async def _ground(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Gr
     return Ground(store, store_url, server, master, stand_in)
 
 
-def _start(launch: Launch, host: str, port: int, ground: Ground, pack: str, patterns: str) -> Start:
-    """Return what the children are told, with the digests of the pack and of the patterns beside it."""
+def _start(launch: Launch, host: str, port: int, ground: Ground, pack: HandedPack, patterns: str) -> Start:
+    """Return what the children are told, with the digest of the patterns beside the pack."""
     return Start(
         config=None if launch.config is None else str(launch.config.absolute()),
         overrides=dict(launch.overrides),
         log_level=launch.log_level,
         worker=0,
         store_url=ground.store_url,
-        pack_digest=pack,
+        pack_digest=pack.digest,
+        pack=pack.text,
         patterns_digest=patterns,
         stand_in_url=None if ground.stand_in is None else ground.stand_in.url,
         host=host,

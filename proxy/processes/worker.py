@@ -13,17 +13,16 @@ import signal
 import socket
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from proxy.app import Place, serve
 from proxy.clock import SystemClock
 from proxy.errors import StillgateError
+from proxy.handing import HandedPack, taken
 from proxy.log import configure, get
 from proxy.machine.collecting import collect_briefly
 from proxy.machine.event_loop import EventLoop
 from proxy.machine.huge_pages import use_huge_pages
-from proxy.packs.archive import PACKS_FOLDER, load_archived
 from proxy.packs.pattern_copy import copied_patterns
 from proxy.processes.control import Line, LineClosed, answer_parent, answer_to_the_end
 from proxy.serving import Serving
@@ -59,12 +58,13 @@ async def _run(end: socket.socket) -> int:
         settings = start.settings()
         patterns = copied_patterns(settings.data, start.patterns_digest)
         place = Place(start.worker, start.store_url, start.host, start.port, patterns, start.secret)
-        packs = settings.data / PACKS_FOLDER
-        async with serve(settings, load_archived(packs, start.pack_digest), place, SystemClock()) as serving:
+        pack = taken(start.pack)
+        del start  # of a large pack, megabytes
+        async with serve(settings, pack, place, SystemClock()) as serving:
             collect_briefly()
             use_huge_pages()
             await line.send({"ready": True, "pid": os.getpid()})
-            return await _obey(line, serving, packs, settings.limits.drain_seconds)
+            return await _obey(line, serving, settings.limits.drain_seconds)
     except LineClosed:  # an OSError too
         return 0
     except (StillgateError, OSError) as error:
@@ -74,7 +74,7 @@ async def _run(end: socket.socket) -> int:
         line.close()
 
 
-async def _obey(line: Line, serving: Serving, packs: Path, drain_seconds: float) -> int:
+async def _obey(line: Line, serving: Serving, drain_seconds: float) -> int:
     """Answer the parent until it says drain, or is gone, or the kernel says SIGTERM, or a background task fails.
 
     A SIGTERM while draining, or the parent's `hurry`, cuts the drain short.
@@ -83,7 +83,7 @@ async def _obey(line: Line, serving: Serving, packs: Path, drain_seconds: float)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     listening = asyncio.create_task(
-        answer_parent(line, serving.snapshot, partial(_switch, serving, packs), serving.note_memory)
+        answer_parent(line, serving.snapshot, partial(_switch, serving), serving.note_memory)
     )
     stopping = asyncio.create_task(stop.wait())
     first: set[asyncio.Future[Any]] = {listening, stopping, serving.failed}
@@ -100,15 +100,16 @@ async def _obey(line: Line, serving: Serving, packs: Path, drain_seconds: float)
     return int(serving.failed.done())
 
 
-async def _switch(serving: Serving, packs: Path, digest: str) -> str:
-    """Bring an archived pack into force; whatever keeps it from being loaded leaves the old one.
+async def _switch(serving: Serving, pack: HandedPack) -> str:
+    """Bring a pack into force; whatever keeps it from being used leaves the old one.
 
     Return the digest of the pack in force.
     """
+    digest, text = pack
     if digest == serving.pack.digest:  # asked again, by one who gave up on the answer
         return digest
     try:
-        await serving.switch(await asyncio.to_thread(load_archived, packs, digest))
+        await serving.switch(await asyncio.to_thread(taken, text))
     except Exception as error:  # noqa: BLE001 - it serves customers with the old one
         get("worker").error("the pack in force cannot be loaded; the old one goes on", digest=digest, error=repr(error))
     return serving.pack.digest

@@ -25,6 +25,7 @@ from proxy.config import load_settings
 from proxy.decisions.change_log import ChangeLog
 from proxy.decisions.epochs import KEY_BYTES, TABLE, Epochs, epoch_of
 from proxy.decisions.target import FileTarget
+from proxy.handing import HandedPack
 from proxy.hunter.finding import Finding
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.hunting.publishing import Publisher
@@ -155,8 +156,8 @@ def kept(folder: Path, clock: VirtualClock) -> PackKeeper:
     pack = pack_of(sight, path)
     archive.keep(pack, path.read_bytes(), Note(clock.wall(), "start"))
 
-    async def switch(digest: str) -> None:
-        del digest
+    async def switch(pack: HandedPack) -> None:
+        del pack
 
     return PackKeeper(path, sight, pack, archive, clock, switch)
 

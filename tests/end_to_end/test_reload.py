@@ -261,28 +261,37 @@ async def test_two_workers_agree_and_one_that_is_killed_starts_with_what_is_in_f
 
 
 async def test_a_worker_that_cannot_load_the_pack_in_force_keeps_the_old_one_and_is_asked_again(tmp_path: Path) -> None:
-    async with staged(tmp_path, pack=pack("first"), workers=2) as scene:
+    async with staged(tmp_path, pack=pack("first"), workers=2, command="tests.end_to_end.spoiling_cli") as scene:
         first = (await in_force(scene))["pack"]["digest"]
-        victim, other = map(str, scene.gate.workers)
-        os.kill(int(victim), signal.SIGSTOP)
+        spoilt = scene.gate.folder / "spoilt"
+        spoilt.touch()
         rename_over(path_of(scene), content("second"))
-
-        async def half() -> bool:
-            return bool((await in_force(scene))["workers"][other] != first)
-
-        await until(half)
-        archived = scene.gate.data / "packs" / f"{(await in_force(scene))['pack']['digest']}.yaml"
-        archived.write_bytes(b"spoilt")
-        os.kill(int(victim), signal.SIGCONT)
 
         def told() -> bool:
             return "cannot be loaded; the old one goes on" in said(scene)
 
         await until(told)
-        assert (await in_force(scene))["workers"][victim] == first
-        assert {await served_by(scene) for _ in range(4)} <= {"first", "second"}
-        archived.write_bytes(content("second"))
+        found = await in_force(scene)
+        assert (found["pack"]["name"], set(found["workers"].values())) == ("second", {first})
+        assert await served_by(scene) == "first"
+        spoilt.unlink()
         await becomes(scene, "second")
+
+
+async def test_a_worker_needs_no_archive_to_be_started_again(tmp_path: Path) -> None:
+    async with staged(tmp_path, pack=pack("first")) as scene:
+        rename_over(path_of(scene), content("second"))
+        digest = (await becomes(scene, "second"))["pack"]["digest"]
+        (scene.gate.data / "packs" / f"{digest}.yaml").unlink()
+        workers = (await in_force(scene))["workers"]
+        os.kill(int(*workers), signal.SIGKILL)
+
+        async def again() -> bool:
+            return (await in_force(scene))["workers"].keys() != workers.keys()
+
+        await until(again)
+        await becomes(scene, "second")
+        assert await served_by(scene) == "second"
 
 
 async def test_counts_go_on_when_a_limit_is_raised(tmp_path: Path) -> None:

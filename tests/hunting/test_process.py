@@ -10,7 +10,7 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.config import shipped_pack
-from proxy.packs.archive import PACKS_FOLDER, PackArchive
+from proxy.handing import handed
 from proxy.processes import hunter_process
 from proxy.rules.pack_file.loading import load_pack
 from proxy.start import Start
@@ -27,10 +27,8 @@ async def test_a_parent_that_is_gone_when_the_hunter_is_ready_ends_it_in_order(
 
     monkeypatch.setattr(hunter_process, "open_store", opened)
     monkeypatch.setattr(hunter_process, "configure", lambda *_: None)
-    file = shipped_pack("default.yaml")
-    pack = load_pack(file)
-    PackArchive.begun_with(tmp_path / PACKS_FOLDER, pack, file.read_bytes(), 0.0)
-    start = Start(None, {"data": str(tmp_path)}, "info", 0, "memory", pack.digest, "", None, "127.0.0.1", 0)
+    pack = load_pack(shipped_pack("default.yaml"))
+    start = Start(None, {"data": str(tmp_path)}, "info", 0, "memory", pack.digest, handed(pack), "", None, "127.0.0.1", 0)
     ours, theirs = socket.socketpair()
     with ours:
         ours.sendall(json.dumps(start.to_json()).encode() + b"\n")

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError
+from proxy.handing import HandedPack, taken
 from proxy.packs.activation import Activation
 from proxy.packs.archive import Note, PackArchive, load_archived
 from proxy.packs.keeper import PackKeeper
@@ -26,9 +27,9 @@ async def kept(tmp_path: Path) -> AsyncIterator[tuple[PackKeeper, list[str]]]:
     archive.keep(pack, path.read_bytes(), Note(clock.wall(), "start"))
     told: list[str] = []
 
-    async def switch(digest: str) -> None:
-        assert load_archived(archive.folder, digest).digest == digest  # whoever is told can load it
-        told.append(digest)
+    async def switch(pack: HandedPack) -> None:
+        assert taken(pack.text) == load_archived(archive.folder, pack.digest)
+        told.append(pack.digest)
 
     keeper = PackKeeper(path, sight, pack, archive, clock, switch)
     running = asyncio.create_task(keeper.run())

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from proxy.handing import HandedPack
 from proxy.processes.control import Line, LineClosed, answer_parent
 from proxy.telemetry.metrics import Refusal
 from proxy.telemetry.snapshot import merge
@@ -63,26 +64,26 @@ async def test_a_pack_that_takes_long_to_load_holds_up_no_other_answer_nor_the_e
     parent, worker = await pair()
     loaded, begun = asyncio.Event(), list[str]()
 
-    async def switch(digest: str) -> str:
-        begun.append(digest)
+    async def switch(pack: HandedPack) -> str:
+        begun.append(pack.digest)
         await loaded.wait()
-        return digest
+        return pack.digest
 
     answering = asyncio.create_task(answer_parent(worker, dict, switch))
-    late = asyncio.create_task(parent.ask("switch", pack_digest="a"))
+    late = asyncio.create_task(parent.ask("switch", pack_digest="a", pack=""))
     async with asyncio.timeout(10):
         while not begun:
             await asyncio.sleep(0)
         late.cancel()
         await asyncio.gather(late, return_exceptions=True)
         assert await parent.ask("beat") == {"number": 2}
-        again = asyncio.create_task(parent.ask("switch", pack_digest="b"))
+        again = asyncio.create_task(parent.ask("switch", pack_digest="b", pack=""))
         await asyncio.sleep(0.01)
         assert begun == ["a"]  # one at a time
         loaded.set()
         assert await again == {"number": 3, "pack_digest": "b"}
         loaded.clear()
-        await parent.send({"ask": "switch", "number": 4, "pack_digest": "c"})
+        await parent.send({"ask": "switch", "number": 4, "pack_digest": "c", "pack": ""})
         await parent.send({"ask": "drain", "seconds": 2})
         assert await answering == 2.0
     parent.close()

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from proxy.handing import HandedPack
 from proxy.processes import fleet
 from proxy.processes.children import Program
 from proxy.processes.fleet import Fleet
@@ -19,7 +20,7 @@ from proxy.start import Start
 from proxy.telemetry.snapshot import Snapshot, merge
 from tests.rig.waiting import until
 
-START = Start(None, {}, "info", 0, "memory", "0" * 64, "", None, "127.0.0.1", 0)
+START = Start(None, {}, "info", 0, "memory", "0" * 64, "", "", None, "127.0.0.1", 0)
 # Serves, and has counted one event; told to, lets go of its line and never comes to its end.
 WORKER = """
 import json, os, signal, socket, sys, time
@@ -71,7 +72,7 @@ async def test_one_that_does_not_answer_is_missing_then_killed_and_started_again
 async def test_one_that_stands_still_while_it_is_to_switch_is_missing_and_killed_as_soon(two: Fleet) -> None:
     stopped, other = two.pids
     os.kill(stopped, signal.SIGSTOP)
-    switching = asyncio.create_task(two.switch("1" * 64))
+    switching = asyncio.create_task(two.switch(HandedPack("1" * 64, "")))
     async with asyncio.timeout(10):
         await until(lambda: two.missing() == ["worker 0"])
         await until(lambda: two.missing() == [] and stopped not in two.pids)

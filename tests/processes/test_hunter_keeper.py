@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.handing import HandedPack
 from proxy.processes import hunter_keeper
 from proxy.processes.children import Program
 from proxy.processes.hunter_keeper import HunterKeeper
@@ -17,7 +18,7 @@ from proxy.start import Start
 from tests.processes.test_fleet import WORKER
 from tests.rig.waiting import until
 
-START = Start(None, {}, "info", 0, "memory", "0" * 64, "", None, "127.0.0.1", 0)
+START = Start(None, {}, "info", 0, "memory", "0" * 64, "", "", None, "127.0.0.1", 0)
 # Says that it is there and then, slowly, that it serves; ends when it is told to.
 SLOW = """
 import socket, sys, time
@@ -43,10 +44,10 @@ async def test_a_hunter_that_cannot_start_is_tried_again_until_the_end(
     monkeypatch.setattr(hunter_keeper, "_FIRST_PAUSE_S", 0.01)
     keeper = HunterKeeper(START, BROKEN)
     keeping = asyncio.create_task(keeper.keep())
-    await keeper.switch("1" * 64, wanted=False)
+    await keeper.switch(HandedPack("1" * 64, ""), wanted=False)
     await asyncio.sleep(0)
     assert (keeper.pid, caplog.text) == (None, "")
-    await keeper.switch("1" * 64, wanted=True)
+    await keeper.switch(HandedPack("1" * 64, ""), wanted=True)
     await until(lambda: caplog.text.count("the hunter cannot be started") >= 2)
     assert (keeper.pid, keeper.counted()) == (None, ([], []))
     keeping.cancel()
@@ -58,7 +59,7 @@ async def test_a_hunter_that_just_starts_when_all_ends_ends_first(tmp_path: Path
     there = tmp_path / "there"
     keeper = HunterKeeper(START, Program("hunter", (sys.executable, "-c", SLOW, str(there))))
     keeping = asyncio.create_task(keeper.keep())
-    await keeper.switch("1" * 64, wanted=True)
+    await keeper.switch(HandedPack("1" * 64, ""), wanted=True)
     await until(there.exists)
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
@@ -105,7 +106,7 @@ async def test_nobody_waits_for_a_hunter_that_stands_still(
     keeping = asyncio.create_task(keeper.keep())
     await _stood_still(keeper, caplog)
     async with asyncio.timeout(5):
-        await keeper.switch("1" * 64, wanted=True)
+        await keeper.switch(HandedPack("1" * 64, ""), wanted=True)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
         await keeper.close(30.0)
@@ -123,10 +124,10 @@ async def test_a_hunter_that_stands_still_over_its_first_switch_is_killed_as_soo
     there = tmp_path / "there"
     keeper = HunterKeeper(START, Program("hunter", (sys.executable, "-c", SILENT, str(there))))
     keeping = asyncio.create_task(keeper.keep())
-    await keeper.switch("0" * 64, wanted=True)
+    await keeper.switch(HandedPack("0" * 64, ""), wanted=True)
     async with asyncio.timeout(15):
         await until(there.exists)
-        await keeper.switch("1" * 64, wanted=True)
+        await keeper.switch(HandedPack("1" * 64, ""), wanted=True)
         await until(lambda: "the hunter ended unasked and is started again" in caplog.text)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
@@ -135,12 +136,12 @@ async def test_a_hunter_that_stands_still_over_its_first_switch_is_killed_as_soo
 
 async def _stood_still(keeper: HunterKeeper, caplog: pytest.LogCaptureFixture, pack: str = "0") -> int:
     """Start the hunter, let it stand still, asked for a pack, until that is noticed, and return its process."""
-    await keeper.switch("0" * 64, wanted=True)
+    await keeper.switch(HandedPack("0" * 64, ""), wanted=True)
     await until(lambda: keeper.pid is not None)
     stopped = keeper.pid
     assert stopped is not None
     os.kill(stopped, signal.SIGSTOP)
-    switching = asyncio.create_task(keeper.switch(pack * 64, wanted=True))
+    switching = asyncio.create_task(keeper.switch(HandedPack(pack * 64, ""), wanted=True))
     await until(lambda: "the hunter does not answer" in caplog.text)
     switching.cancel()
     return stopped

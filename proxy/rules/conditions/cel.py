@@ -108,10 +108,11 @@ class Givens:
 class CelCondition:
     """A compiled expression; `source` is as the engine takes it."""
 
-    def __init__(self, source: str, evaluate: Callable[..., Any], givens: Givens) -> None:
+    def __init__(self, source: str, evaluate: Callable[..., Any], givens: Givens, expressions: Expressions) -> None:
         self.source = source
         self.givens = givens
         self._evaluate = evaluate
+        self._expressions = expressions
 
     def __call__(self, fields: Mapping[str, Any]) -> bool:
         """Tell whether the expression is true. Raises ConditionFailed for anything but true and false."""
@@ -121,6 +122,10 @@ class CelCondition:
         if found is False:
             return False
         raise ConditionFailed(str(found))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process compile it, with the others of its pack: the engine's objects are this one's."""
+        return Expressions.compile, (self._expressions, self.source)
 
 
 class Expressions:
@@ -155,7 +160,11 @@ class Expressions:
         named = dict.fromkeys(reference.name for reference in references(source))
         kinds = {name: type(self._fields[name].default) for name in named if name in self._fields}
         self._givens.read(kinds)
-        return CelCondition(sound, expression.eval, self._givens)
+        return CelCondition(sound, expression.eval, self._givens, self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the engine."""
+        return {"_fields": self._fields, "_lists": self._lists}
 
     @cached_property
     def _givens(self) -> Givens:

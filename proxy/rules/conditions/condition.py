@@ -69,7 +69,7 @@ class Not:
 class Cel:
     """An expression in CEL; `lists` are those that it names, with their values.
 
-    `compiled` is what came of checking it when the pack was loaded, so that nobody has to compile it again.
+    `compiled` is what came of checking it when the pack was loaded, so that nobody here compiles it again.
     """
 
     source: str

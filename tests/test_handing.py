@@ -1,0 +1,57 @@
+"""What the parent has made arrives at its children as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from proxy.config import shipped_pack
+from proxy.errors import ConfigurationError
+from proxy.handing import handed, taken
+from proxy.processes.control import Line
+from proxy.rules.conditions.cel_together import Together
+from proxy.rules.conditions.compiling import compile_condition
+from proxy.rules.pack_file.loading import check_pack, load_pack
+
+_HEAD = "apiVersion: stillgate/v1\nkind: PolicyPack\nmetadata: {name: large, version: '1', owner: tests}\nrules:\n"
+
+
+@pytest.mark.parametrize("name", ["default.yaml", "strict.yaml", "observe.yaml"])
+def test_a_pack_that_was_handed_over_is_the_same(name: str) -> None:
+    pack = load_pack(shipped_pack(name))
+    assert taken(handed(pack)) == pack
+
+
+async def test_a_pack_as_large_as_a_file_may_be_passes_the_line() -> None:
+    parts = ",".join(["{request.stream: true}"] * 45_500)
+    rule = f"- {{id: r, severity: low, when: {{any: [{parts}]}}, flag: {{name: f, on: account, score: 1, ttl: 1h}}}}\n"
+    pack, problems = check_pack((_HEAD + rule).encode(), "large.yaml")
+    assert pack, problems
+    text = handed(pack)
+    one, other = socket.socketpair()
+    parent, child = await Line.open(one), await Line.open(other)
+    sending = asyncio.create_task(parent.send({"pack": text}))
+    assert (await child.receive())["pack"] == text
+    await sending
+    assert taken(text) == pack
+    parent.close()
+    child.close()
+
+
+def test_expressions_that_were_handed_over_are_asked_at_once_as_before() -> None:
+    pytest.importorskip("cel_expr_python")
+    entry = "- {{id: {}, severity: low, when_cel: '{}', flag: {{name: f, on: account, score: 1, ttl: 1h}}}}\n"
+    rules = entry.format("a", "request.stream && request.max_output_tokens > 5") + entry.format("b", "request.max_output_tokens > 7")
+    pack, problems = check_pack((_HEAD + rules).encode(), "large.yaml")
+    assert pack, problems
+    conditions = [compile_condition(rule.when) for rule in taken(handed(pack)).rules]
+    assert len({condition.givens for condition in conditions}) == 1  # type: ignore[attr-defined]
+    together = Together(conditions)  # type: ignore[arg-type]
+    assert together({"request.stream": True, "request.max_output_tokens": 6}) == 0b01
+
+
+def test_what_cannot_be_handed_over_is_said_so() -> None:
+    with pytest.raises(ConfigurationError, match=r"^a function cannot be handed to workers: .*lambda"):
+        handed(lambda: None)
