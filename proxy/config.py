@@ -142,14 +142,13 @@ class Settings(StoreSettings):
         return self.decision_log.samples.folder or self.data / "samples"
 
 
-def load_settings(path: Path | None, overrides: Mapping[str, object], data: bytes | None = None) -> Settings:
+def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Settings:
     """Read the settings, or take all defaults without a file; raises YamlProblems with everything that is wrong.
 
-    `data` is what the file holds, if that was read before. `overrides` are what the command line said, by dotted key
-    (or `host`, `port`); None means that it said nothing. A relative path belongs to the folder of the file it stands
-    in; a `Path` in `overrides` to the working directory.
+    `overrides` are what the command line said, by dotted key (or `host`, `port`); None means that it said nothing. A
+    relative path belongs to the folder of the file it stands in; a `Path` in `overrides` to the working directory.
     """
-    file = parse(read(path) if data is None else data, str(path)) if path else Document(dict(_HEAD), {}, "settings")
+    file = parse(read(path), str(path)) if path else Document(dict(_HEAD), {}, "settings")
     folder = path.parent if path else Path()
     said: dict[Steps, object] = {
         tuple(_SHORT_NAMES.get(key, key).split(".")): str(value.absolute()) if isinstance(value, Path) else value

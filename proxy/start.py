@@ -11,57 +11,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from proxy.config import Settings, load_settings
+from proxy.config import Settings
 from proxy.errors import ConfigurationError
 from proxy.secrets import read_secret_file
 from proxy.settings.store_address import Access
-from proxy.settings.upstreams import Model, Upstream
-from proxy.standin.catalog import MODELS
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # as `socket.getaddrinfo` gives it
 
-_STAND_IN = "stand-in"
-
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a child needs to know: how to read the settings, and what the parent has set up itself."""
+    """What a child needs to know: what the parent has read and made, and what it has set up itself."""
 
-    config: str | None
-    overrides: dict[str, Any]
+    settings: str  # as `handed`, with the stand-in model as the upstream if it runs: a change takes a restart of all
     log_level: str
     worker: int
     store_url: str
     pack_digest: str
     pack: str  # as `handed`
     patterns_digest: str
-    stand_in_url: str | None
     host: str
     port: int
-    text: str | None = None  # what the settings' file held when the parent started: a change takes a restart of all
-    secret: str = ""  # the id of the master secret that was in force then, for the same reason
+    secret: str = ""  # the id of the master secret that was in force when the parent started
 
     def to_json(self) -> dict[str, Any]:
         """Return what `Start(**...)` reads."""
         return asdict(self)
-
-    def settings(self) -> Settings:
-        """Read the settings as the parent did, with the stand-in model as the upstream if it runs."""
-        data = None if self.text is None else self.text.encode()
-        settings = load_settings(Path(self.config) if self.config else None, self.overrides, data)
-        return settings if self.stand_in_url is None else _with_stand_in(settings, self.stand_in_url)
-
-
-def _with_stand_in(settings: Settings, url: str) -> Settings:
-    """Return the settings of a proxy in front of the stand-in model."""
-    models = {
-        name: Model(upstream=_STAND_IN, max_output_tokens=model.max_output_tokens) for name, model in MODELS.items()
-    }
-    return settings.model_copy(update={"upstreams": {_STAND_IN: Upstream(url=url)}, "models": models})
 
 
 def store_access(settings: Settings) -> Access:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 
-from proxy.config import shipped_pack
+from proxy.config import Settings, load_settings, shipped_pack
 from proxy.errors import ConfigurationError
 from proxy.handing import handed, taken
 from proxy.processes.control import Line
@@ -22,6 +23,23 @@ _HEAD = "apiVersion: stillgate/v1\nkind: PolicyPack\nmetadata: {name: large, ver
 def test_a_pack_that_was_handed_over_is_the_same(name: str) -> None:
     pack = load_pack(shipped_pack(name))
     assert taken(handed(pack)) == pack
+
+
+def test_settings_that_were_handed_over_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        "{apiVersion: stillgate/v1, kind: Settings, data: data, upstreams: {a: {url: 'http://a', credential_file: key}},"
+        " models: {m: {upstream: a, input_usd_per_million: 0.1, released: '2026-01-31'}}}"
+    )
+    settings = load_settings(file, {"store": "unix:///a", "secret_file": tmp_path / "key"})
+    again: Settings = taken(handed(settings))
+    assert again == settings
+    assert (again.data, again.store.url, again.upstreams["a"].credential_file) == (
+        tmp_path / "data",
+        "unix:///a",
+        tmp_path / "key",
+    )
 
 
 async def test_a_pack_as_large_as_a_file_may_be_passes_the_line() -> None:
@@ -43,7 +61,8 @@ async def test_a_pack_as_large_as_a_file_may_be_passes_the_line() -> None:
 def test_expressions_that_were_handed_over_are_asked_at_once_as_before() -> None:
     pytest.importorskip("cel_expr_python")
     entry = "- {{id: {}, severity: low, when_cel: '{}', flag: {{name: f, on: account, score: 1, ttl: 1h}}}}\n"
-    rules = entry.format("a", "request.stream && request.max_output_tokens > 5") + entry.format("b", "request.max_output_tokens > 7")
+    asked = {"a": "request.stream && request.max_output_tokens > 5", "b": "request.max_output_tokens > 7"}
+    rules = "".join(entry.format(*each) for each in asked.items())
     pack, problems = check_pack((_HEAD + rules).encode(), "large.yaml")
     assert pack, problems
     conditions = [compile_condition(rule.when) for rule in taken(handed(pack)).rules]

@@ -18,7 +18,6 @@ from proxy.cli.options import Config, Data, told_plainly
 from proxy.cli.welcome import first_key, welcome
 from proxy.clock import SystemClock
 from proxy.config import load_settings
-from proxy.documents.strict_yaml import read
 from proxy.files.outlet import Outlet, write_all
 from proxy.log import configure
 from proxy.machine.runtime import check_runtime, leave_no_core
@@ -68,16 +67,8 @@ def serve(
     with told_plainly():
         check_runtime()
         leave_no_core()
-        text = None if config is None else read(config)
-        settings = load_settings(config, overrides, text)
+        launch = Launch(load_settings(config, overrides), log_level)
         configure(log_level, sys.stderr)
-        # As workers get them, over a line of JSON and from another working directory perhaps.
-        said = {
-            name: str(value.absolute()) if isinstance(value, Path) else value
-            for name, value in overrides.items()
-            if value is not None
-        }
-        launch = Launch(settings, config, said, log_level, text)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(launch))
 

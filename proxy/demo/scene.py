@@ -95,7 +95,7 @@ async def scene(clock: Clock) -> AsyncIterator[Scene]:
         config = Path(folder) / "stillgate.yaml"
         config.write_text(json.dumps(_settings()))  # JSON is YAML
         settings = load_settings(config, {})
-        async with deploy(Launch(settings, config, {}, "error"), clock) as deployment:
+        async with deploy(Launch(settings, "error"), clock) as deployment:
             timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
             async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
                 yield Scene(deployment, session, clock)

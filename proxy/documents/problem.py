@@ -93,7 +93,7 @@ def nearest(word: object, choices: Iterable[str]) -> str:
     if not isinstance(word, str) or len(word) > _MAX_QUOTED_CHARS:
         return ""
     by_folded = {choice.casefold(): choice for choice in choices}
-    # Loaded here: a worker reads what others have checked.
+    # Loaded here: a worker gets what others have checked.
     from difflib import get_close_matches  # noqa: PLC0415 - see above
 
     found = get_close_matches(word.casefold(), by_folded, n=1)

@@ -26,6 +26,7 @@ from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
 from proxy.machine.collecting import collect_briefly
 from proxy.processes.control import Line, LineClosed, answer_parent
+from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.start import Start, store_access
 from proxy.store import open_store
@@ -53,8 +54,8 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
     clock = SystemClock()
     try:
         share_threads(THREADS)
-        settings = start.settings()
-        pack = taken(start.pack)
+        settings: Settings = taken(start.settings)
+        pack: Pack = taken(start.pack)
         store = await open_store(start.store_url, clock=clock, access=store_access(settings))
         del start  # of a large pack, megabytes
         try:

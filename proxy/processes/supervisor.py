@@ -23,7 +23,7 @@ from proxy.config import Settings
 from proxy.decisions.change_log import ChangeLog
 from proxy.decisions.epochs import Epochs
 from proxy.files.data_folder import announce, announced, held
-from proxy.handing import HandedPack
+from proxy.handing import HandedPack, handed
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.log import get
 from proxy.machine.memory import Memory
@@ -46,22 +46,22 @@ from proxy.rules.pack.pack import hunts
 from proxy.rules.pack.words import Mode
 from proxy.samples.retention import Retention
 from proxy.secrets import Master, Purpose
+from proxy.settings.upstreams import Model, Upstream
+from proxy.standin.catalog import MODELS
 from proxy.start import Start, held_address, url_of
 from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 
 STATE_FILE = "serve.json"
 _ROOM_S = 1.0  # between two looks whether the disk has room again
+_STAND_IN = "stand-in"
 
 
 class Launch(NamedTuple):
-    """How to start: the settings as read, and how a worker reads them again, from `text` if it is there."""
+    """How to start."""
 
     settings: Settings
-    config: Path | None
-    overrides: Mapping[str, Any]
     log_level: str
-    text: bytes | None = None
 
 
 class Ground(NamedTuple):
@@ -147,21 +147,27 @@ async def _ground(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Gr
 
 def _start(launch: Launch, host: str, port: int, ground: Ground, pack: HandedPack, patterns: str) -> Start:
     """Return what the children are told, with the digest of the patterns beside the pack."""
+    settings, stand_in = launch.settings, ground.stand_in
     return Start(
-        config=None if launch.config is None else str(launch.config.absolute()),
-        overrides=dict(launch.overrides),
+        settings=handed(settings if stand_in is None else _with_stand_in(settings, stand_in.url)),
         log_level=launch.log_level,
         worker=0,
         store_url=ground.store_url,
         pack_digest=pack.digest,
         pack=pack.text,
         patterns_digest=patterns,
-        stand_in_url=None if ground.stand_in is None else ground.stand_in.url,
         host=host,
         port=port,
-        text=None if launch.text is None else launch.text.decode(),
         secret=ground.master.id,
     )
+
+
+def _with_stand_in(settings: Settings, url: str) -> Settings:
+    """Return the settings of a proxy in front of the stand-in model."""
+    models = {
+        name: Model(upstream=_STAND_IN, max_output_tokens=model.max_output_tokens) for name, model in MODELS.items()
+    }
+    return settings.model_copy(update={"upstreams": {_STAND_IN: Upstream(url=url)}, "models": models})
 
 
 def _admin_side(

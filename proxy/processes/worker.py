@@ -17,6 +17,7 @@ from typing import Any
 
 from proxy.app import Place, serve
 from proxy.clock import SystemClock
+from proxy.config import Settings
 from proxy.errors import StillgateError
 from proxy.handing import HandedPack, taken
 from proxy.log import configure, get
@@ -25,6 +26,7 @@ from proxy.machine.event_loop import EventLoop
 from proxy.machine.huge_pages import use_huge_pages
 from proxy.packs.pattern_copy import copied_patterns
 from proxy.processes.control import Line, LineClosed, answer_parent, answer_to_the_end
+from proxy.rules.pack.pack import Pack
 from proxy.serving import Serving
 from proxy.start import Start
 from proxy.threads import share_threads
@@ -55,10 +57,10 @@ async def _run(end: socket.socket) -> int:
     configure(start.log_level, sys.stderr)
     try:
         share_threads(_THREADS)
-        settings = start.settings()
+        settings: Settings = taken(start.settings)
         patterns = copied_patterns(settings.data, start.patterns_digest)
         place = Place(start.worker, start.store_url, start.host, start.port, patterns, start.secret)
-        pack = taken(start.pack)
+        pack: Pack = taken(start.pack)
         del start  # of a large pack, megabytes
         async with serve(settings, pack, place, SystemClock()) as serving:
             collect_briefly()

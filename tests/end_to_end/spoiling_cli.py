@@ -1,23 +1,24 @@
-"""The command line, whose `serve` spoils packs on their way to its children while there is a file called `spoilt`."""
+"""The command line, whose `serve` spoils packs on their way to workers while there is a file called `spoilt`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import proxy.processes.fleet
 from proxy import cli
 from proxy.handing import HandedPack
 from proxy.processes.children import Worker
 from proxy.settings.types import is_file
 
 
+class _Spoiling(Worker):
+    async def switch(self, pack: HandedPack) -> None:
+        await super().switch(pack._replace(text="AAAA") if is_file(Path("spoilt")) else pack)
+
+
 def main() -> None:
     """Run it."""
-    switch = Worker.switch
-
-    async def switch_spoilt(worker: Worker, pack: HandedPack) -> None:
-        await switch(worker, pack._replace(text="AAAA") if is_file(Path("spoilt")) else pack)
-
-    Worker.switch = switch_spoilt  # type: ignore[method-assign]
+    vars(proxy.processes.fleet)["Worker"] = _Spoiling
     cli.main()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.clock import VirtualClock
-from proxy.config import shipped_pack
+from proxy.config import load_settings, shipped_pack
 from proxy.handing import handed
 from proxy.processes import hunter_process
 from proxy.rules.pack_file.loading import load_pack
@@ -28,7 +28,8 @@ async def test_a_parent_that_is_gone_when_the_hunter_is_ready_ends_it_in_order(
     monkeypatch.setattr(hunter_process, "open_store", opened)
     monkeypatch.setattr(hunter_process, "configure", lambda *_: None)
     pack = load_pack(shipped_pack("default.yaml"))
-    start = Start(None, {"data": str(tmp_path)}, "info", 0, "memory", pack.digest, handed(pack), "", None, "127.0.0.1", 0)
+    settings = load_settings(None, {"data": tmp_path})
+    start = Start(handed(settings), "info", 0, "memory", pack.digest, handed(pack), "", "127.0.0.1", 0)
     ours, theirs = socket.socketpair()
     with ours:
         ours.sendall(json.dumps(start.to_json()).encode() + b"\n")

@@ -9,7 +9,7 @@ from proxy.errors import ConfigurationError
 from proxy.processes.children import Program, StandIn, Worker
 from proxy.start import Start
 
-START = Start(None, {}, "info", 0, "", "", "", "", None, "127.0.0.1", 0)
+START = Start("", "info", 0, "", "", "", "", "127.0.0.1", 0)
 # It fails as a program in Python does: its line is closed first, and what was wrong is printed while it ends.
 _FAILS = """
 import os, sys, time

@@ -20,7 +20,7 @@ from proxy.start import Start
 from proxy.telemetry.snapshot import Snapshot, merge
 from tests.rig.waiting import until
 
-START = Start(None, {}, "info", 0, "memory", "0" * 64, "", "", None, "127.0.0.1", 0)
+START = Start("", "info", 0, "memory", "0" * 64, "", "", "127.0.0.1", 0)
 # Serves, and has counted one event; told to, lets go of its line and never comes to its end.
 WORKER = """
 import json, os, signal, socket, sys, time

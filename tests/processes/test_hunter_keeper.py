@@ -18,7 +18,7 @@ from proxy.start import Start
 from tests.processes.test_fleet import WORKER
 from tests.rig.waiting import until
 
-START = Start(None, {}, "info", 0, "memory", "0" * 64, "", "", None, "127.0.0.1", 0)
+START = Start("", "info", 0, "memory", "0" * 64, "", "", "127.0.0.1", 0)
 # Says that it is there and then, slowly, that it serves; ends when it is told to.
 SLOW = """
 import socket, sys, time
