@@ -44,13 +44,13 @@ from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.decisions.record import Recorder
 from proxy.decisions.sealing import seal_of
 from proxy.decisions.target import FileTarget
-from proxy.detectors import patterns_beside
 from proxy.dialects import dialects
 from proxy.exchange import Exchange, Principal
 from proxy.hunter.event import Event
 from proxy.hunter.wire import encode
 from proxy.hunting.telling import event_of
 from proxy.keyed.link_names import LinkNames
+from proxy.patterns.sets import load_pattern_sets
 from proxy.rules.pack_file.loading import load_pack
 from proxy.rules.quotas.reservation import Amounts, Reservation
 from proxy.secrets import Master
@@ -82,7 +82,8 @@ async def gateway_steps() -> AsyncIterator[Steps]:
     settings = load_settings(
         None, {"models": {MODEL: {}}, "upstreams": {"default": {"url": "http://127.0.0.1"}}, "pack": PACK}
     )
-    deciders = await Deciders.open(settings, load_pack(PACK), store, clock, Master(_KEY), patterns_beside(PACK))
+    patterns = load_pattern_sets(PACK.parent / "patterns")
+    deciders = await Deciders.open(settings, load_pack(PACK), store, clock, Master(_KEY), patterns)
     decider = deciders.put_to_work(deciders.compile(load_pack(PACK)))
     async with AsyncExitStack() as stack:
         request = await stack.enter_async_context(_arrived(secret))

@@ -6,11 +6,10 @@ import asyncio
 import itertools
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proxy.auth.jwt import Tokens
@@ -30,6 +29,7 @@ from proxy.hunting.telling import Teller
 from proxy.keyed.link_names import LinkNames
 from proxy.log import get
 from proxy.machine.descriptors import connections_within
+from proxy.patterns.pattern_set import PatternSet
 from proxy.recording import follow_epochs, open_journal, open_recorder, open_sampler
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
@@ -61,15 +61,15 @@ _BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a worker runs: its number, its store, the address that it shares with the others, the folder
-    of pattern sets, and the id of the master secret that is in force with all of them.
+    """Where a worker runs: its number, its store, the address that it shares with the others, and what is in force
+    with all of them: the pattern sets, and the id of the master secret.
     """
 
     worker: int
     store_url: str
     host: str
     port: int
-    patterns: Path | None
+    patterns: Sequence[PatternSet]
     secret: str = ""
 
 

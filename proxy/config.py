@@ -13,7 +13,6 @@ from pydantic import Field
 from proxy.documents.document import Document, Steps, Value
 from proxy.documents.problem import Problem, YamlProblems, has_errors, in_order
 from proxy.documents.strict_model import StrictModel, validate
-from proxy.documents.strict_yaml import parse, read
 from proxy.settings.checks import find_contradictions
 from proxy.settings.issuers import Issuer, issuer_contradictions
 from proxy.settings.limits import Limits
@@ -148,6 +147,9 @@ def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Setting
     `overrides` are what the command line said, by dotted key (or `host`, `port`); None means that it said nothing. A
     relative path belongs to the folder of the file it stands in; a `Path` in `overrides` to the working directory.
     """
+    # Loaded here: a worker gets what others have checked.
+    from proxy.documents.strict_yaml import parse, read  # noqa: PLC0415 - see above
+
     file = parse(read(path), str(path)) if path else Document(dict(_HEAD), {}, "settings")
     folder = path.parent if path else Path()
     said: dict[Steps, object] = {

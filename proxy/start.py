@@ -32,7 +32,7 @@ class Start:
     store_url: str
     pack_digest: str
     pack: str  # as `handed`
-    patterns_digest: str
+    patterns: str  # the pattern sets, as `handed`
     host: str
     port: int
     secret: str = ""  # the id of the master secret that was in force when the parent started

@@ -11,7 +11,8 @@ import pytest
 from proxy.config import Settings, load_settings, shipped_pack
 from proxy.errors import ConfigurationError
 from proxy.handing import handed, taken
-from proxy.processes.control import Line
+from proxy.packs.patterns import read_patterns
+from proxy.processes.control import FROM_PARENT, Line
 from proxy.rules.conditions.cel_together import Together
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.pack_file.loading import check_pack, load_pack
@@ -23,6 +24,12 @@ _HEAD = "apiVersion: stillgate/v1\nkind: PolicyPack\nmetadata: {name: large, ver
 def test_a_pack_that_was_handed_over_is_the_same(name: str) -> None:
     pack = load_pack(shipped_pack(name))
     assert taken(handed(pack)) == pack
+
+
+def test_pattern_sets_that_were_handed_over_are_the_same() -> None:
+    sets = read_patterns(shipped_pack("default.yaml")).sets
+    assert len(sets) == 5
+    assert taken(handed(sets)) == sets
 
 
 def test_settings_that_were_handed_over_are_the_same(tmp_path: Path) -> None:
@@ -49,7 +56,7 @@ async def test_a_pack_as_large_as_a_file_may_be_passes_the_line() -> None:
     assert pack, problems
     text = handed(pack)
     one, other = socket.socketpair()
-    parent, child = await Line.open(one), await Line.open(other)
+    parent, child = await Line.open(one), await Line.open(other, FROM_PARENT)
     sending = asyncio.create_task(parent.send({"pack": text}))
     assert (await child.receive())["pack"] == text
     await sending

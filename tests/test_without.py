@@ -72,7 +72,7 @@ def test_a_package_that_is_loaded_stays_as_it_is_and_one_that_is_not_there_is_mi
         in_parts("never_heard_of")
 
 
-def test_a_worker_loads_no_console_no_telemetry_no_application_no_client_and_without_issuers_nothing_of_tokens() -> (
+def test_a_worker_loads_no_console_no_telemetry_no_application_no_client_no_yaml_and_without_issuers_no_tokens() -> (
     None
 ):
     program = """
@@ -86,6 +86,7 @@ try:
 except StoreUnavailable:
     named = {"aiohttp.web", "aiohttp.client", "jwt", "proxy.samples.sampler", "rich", "opentelemetry", "structlog"}
     named |= {"redis", "redis.client", "redis.cluster", "redis.commands"}
+    named |= {"yaml", "proxy.patterns.sets", "proxy.rules.pack_file.loading", "proxy.packs.archive"}
     print(*sorted(named & set(sys.modules)))
 import rich.console
 """

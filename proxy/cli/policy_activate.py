@@ -15,7 +15,7 @@ from proxy.cli.pack_tests import failures_of
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.packs.activation import NEW
-from proxy.packs.pattern_copy import patterns_digest
+from proxy.packs.patterns import patterns_digest
 from proxy.rules.pack_file.loading import check_pack
 
 Why = Annotated[str, typer.Option("--why", help="Why, for those who read the revisions later.")]

@@ -7,9 +7,8 @@ import contextlib
 import itertools
 import random
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from proxy.actions.base import Ask, ModelFacts, Tools
@@ -23,6 +22,7 @@ from proxy.errors import StoreUnavailable
 from proxy.fingerprint.winnow import Fingerprinter
 from proxy.hunting.telling import TOLD_FIELDS
 from proxy.keyed.link_names import LinkNames
+from proxy.patterns.pattern_set import PatternSet
 from proxy.rules.campaigns.book import CampaignBook
 from proxy.rules.campaigns.containment import Containment
 from proxy.rules.campaigns.sync import CampaignSync
@@ -54,7 +54,7 @@ class Deciders:
         store: Store,
         clock: Clock,
         master: Master,
-        patterns: Path | None,
+        patterns: Sequence[PatternSet],
         ask: Ask | None = None,
     ) -> None:
         holder, numbers = secrets.token_hex(6), itertools.count()
@@ -92,7 +92,7 @@ class Deciders:
         store: Store,
         clock: Clock,
         master: Master,
-        patterns: Path | None,
+        patterns: Sequence[PatternSet],
         ask: Ask | None = None,
         remembered: Remembered | None = None,
     ) -> Deciders:

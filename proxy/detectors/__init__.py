@@ -20,7 +20,7 @@ from proxy.errors import ConfigurationError
 from proxy.fields import Field, FieldTable
 from proxy.joining import Group
 from proxy.log import get
-from proxy.patterns.sets import PatternSet, load_pattern_sets
+from proxy.patterns.pattern_set import PatternSet
 from proxy.settings.types import dialect_names
 from proxy.store.base import Store
 
@@ -45,7 +45,7 @@ def build(
     store: Store,
     secret_key: bytes,
     models_released: Mapping[str, float],
-    patterns: Path | None,
+    patterns: Sequence[PatternSet],
     *,
     content: Content | None = None,
     others: Sequence[type[Detector]] | None = None,
@@ -53,14 +53,14 @@ def build(
     """Make every detector, once for a process.
 
     `secret_key` keys what is remembered of reasoning blocks, the same on every replica; `models_released` is Unix
-    seconds by model name, and without any there is nothing to tell of new models; `patterns` is the folder of pattern
-    sets, None if there is none. `content` is used in their place if it is there: compiling them takes half a second;
-    and `others` for what `joined` returns, which takes milliseconds to find.
+    seconds by model name, and without any there is nothing to tell of new models; `content` is used in
+    place of the `patterns` if it is there: compiling them takes half a second; and `others` for what `joined` returns,
+    which takes milliseconds to find.
     Raises ConfigurationError for patterns that cannot be used, and for a joined detector that fails.
     """
     given: dict[type[Detector], Detector] = {  # those that need something of the process
         NewModel: NewModel(models_released),
-        Content: content or Content(_pattern_sets(patterns)),
+        Content: content or _content(patterns),
         ForeignSignature: ForeignSignature(store, secret_key),
     }
     wanted = [kind for kind in DETECTORS if models_released or kind is not NewModel]
@@ -93,11 +93,10 @@ def patterns_beside(pack: Path) -> Path | None:
         raise ConfigurationError(f"{folder}: cannot be read: {error.strerror}") from None
 
 
-def _pattern_sets(folder: Path | None) -> tuple[PatternSet, ...]:
-    sets = load_pattern_sets(folder) if folder is not None else ()
+def _content(sets: Sequence[PatternSet]) -> Content:
     if not sets:
         get("detectors").warning("there are no pattern sets: the content fields keep their defaults")
-    return sets
+    return Content(sets)
 
 
 def _table(detectors: list[type[Detector]] | list[Detector]) -> FieldTable:

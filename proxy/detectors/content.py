@@ -18,7 +18,7 @@ from proxy.errors import ConfigurationError
 from proxy.exchange import Exchange
 from proxy.fields import Cost, Field, Value
 from proxy.patterns.folding import fold
-from proxy.patterns.sets import Fed, PatternSet
+from proxy.patterns.pattern_set import Fed, PatternSet
 
 _SCORES = (
     Field(

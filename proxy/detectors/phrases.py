@@ -15,7 +15,7 @@ from typing import NamedTuple
 from proxy.detectors.nearness import Stretch, stand_together
 from proxy.errors import ConfigurationError
 from proxy.patterns.linear_match import Finder, Group, Search, as_bytes
-from proxy.patterns.sets import Pattern, PatternSet, Within
+from proxy.patterns.pattern_set import Pattern, PatternSet, Within
 
 # How many characters lie at most between the beginnings of a pattern's first and last part: some 25 words, a verb
 # and its object; or two or three sentences, which is as far apart as one request to the model stands, and what merely

@@ -21,7 +21,7 @@ from proxy.errors import ConfigurationError
 from proxy.handing import HandedPack, handed
 from proxy.log import get
 from proxy.packs.archive import Note, PackArchive
-from proxy.packs.pattern_copy import patterns_digest
+from proxy.packs.patterns import patterns_digest
 from proxy.packs.watch import POLL_S, Sight, look, look_until_still, pack_of
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack_file.offered import Offered

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +18,7 @@ from proxy.documents.strict_model import StrictModel, not_empty, one_line, valid
 from proxy.documents.strict_yaml import parse, read
 from proxy.patterns.folding import fold_pattern
 from proxy.patterns.linear_match import compile_pattern, forget_compiled
+from proxy.patterns.pattern_set import Fed, Pattern, PatternSet, Within
 
 _MAX_PATTERNS = 500
 _MAX_WORDS = 200
@@ -30,24 +29,8 @@ _REFERENCE = re.compile(r"\$([a-z][a-z0-9_]*)")
 _REPEATED = re.compile(r"\\.|\.[*+]|\{([0-9]*),?([0-9]*)\}")
 # Each repetition multiplies the states of the automaton of all patterns, and with them the time for hostile text.
 _MAX_REPETITIONS = 4
-# The fields of `proxy.detectors.content` that sets feed.
-Fed = Literal[
-    "content.trace_elicitation",
-    "content.rubric_grading",
-    "content.refusal_rewrite",
-    "content.synthetic_generation",
-    "content.identity_claim",
-]
 _NO_OTHER = "a list of words names no other: write its words out"
 _STARTS_A_WORD = re.compile(r"[a-zA-Z0-9]")
-
-
-class Within(StrEnum):
-    """How close together the parts of a pattern have to stand."""
-
-    PHRASE = "phrase"
-    PASSAGE = "passage"
-    PROMPT = "prompt"
 
 
 def _name(text: str) -> str:
@@ -106,37 +89,21 @@ class PatternSetFile(StrictModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """One pattern; `all` and `none` are regular expressions for folded text."""
-
-    id: str
-    weight: float
-    all: tuple[str, ...]
-    none: tuple[str, ...]
-    within: Within
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class PatternSet:
-    """One file of patterns that feed one field."""
-
-    name: str
-    field: str
-    patterns: tuple[Pattern, ...]
-
-
 def load_pattern_sets(folder: Path) -> tuple[PatternSet, ...]:
     """Read every set of a folder, in the order of the files' names; raises YamlProblems with all that is wrong."""
     try:
         paths = set_files(folder)
     except OSError as error:
         raise Unreadable([Problem(str(folder), 0, 0, f"cannot be read: {error.strerror}")]) from None
+    return check_pattern_sets({path: read(path) for path in paths})
+
+
+def check_pattern_sets(files: Mapping[Path, bytes]) -> tuple[PatternSet, ...]:
+    """Return the sets that these files hold, in their order; raises YamlProblems with all that is wrong."""
     sets: list[PatternSet] = []
     problems: list[Problem] = []
-    for path in paths:
-        found, faults = check_pattern_set(read(path), str(path))
+    for path, data in files.items():
+        found, faults = check_pattern_set(data, str(path))
         problems += faults
         if found is not None:
             sets.append(found)

@@ -27,7 +27,7 @@ def production_minds(pack_file: Path) -> Minds:
     others = joined()
 
     def detectors(store: Store, released: Mapping[str, float]) -> Sequence[Detector]:
-        return build(store, KEY, released, folder, content=content, others=others)
+        return build(store, KEY, released, (), content=content, others=others)
 
     return Minds(field_table(), detectors, lambda: SignalBook(KEY), FlagBook)
 

@@ -16,7 +16,8 @@ import orjson
 
 from proxy.handing import HandedPack
 
-_LINE_BYTES = 32 << 20  # of a pack with all the values that a file may have, ten letters of a hundred each
+_FROM_CHILD = 4 * 1024 * 1024  # bytes of a line
+FROM_PARENT = 1 << 40  # packs and pattern sets are as large as their files may be, and those are bounded
 
 
 def _nothing(_: bool) -> None:
@@ -38,9 +39,9 @@ class Line:
         self._listening: asyncio.Task[None] | None = None  # to answers, once there was a question
 
     @classmethod
-    async def open(cls, end: socket.socket) -> Line:
-        """Take over one end of a socket pair."""
-        return cls(*await asyncio.open_unix_connection(sock=end, limit=_LINE_BYTES))
+    async def open(cls, end: socket.socket, most: int = _FROM_CHILD) -> Line:
+        """Take over one end of a socket pair, where lines of so many bytes are read at most."""
+        return cls(*await asyncio.open_unix_connection(sock=end, limit=most))
 
     async def send(self, document: dict[str, Any]) -> None:
         """Send one document. Raises LineClosed."""

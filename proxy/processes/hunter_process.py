@@ -25,7 +25,7 @@ from proxy.hunting.hunter import Hunter, Pace
 from proxy.hunting.process import checkpoints_for, hunting
 from proxy.log import configure, get
 from proxy.machine.collecting import collect_briefly
-from proxy.processes.control import Line, LineClosed, answer_parent
+from proxy.processes.control import FROM_PARENT, Line, LineClosed, answer_parent
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 from proxy.start import Start, store_access
@@ -45,7 +45,7 @@ def main(descriptor: int, kind: Kind | None = None) -> int:
 
 
 async def _run(end: socket.socket, kind: Kind | None) -> int:
-    line = await Line.open(end)
+    line = await Line.open(end, FROM_PARENT)
     try:
         start = Start(**await line.receive())
     except LineClosed:

@@ -31,7 +31,7 @@ from proxy.machine.memory_watch import MemoryWatch
 from proxy.packs.archive import PACKS_FOLDER, PackArchive
 from proxy.packs.keeper import PackKeeper
 from proxy.packs.offered import offered_by
-from proxy.packs.pattern_copy import copy_patterns
+from proxy.packs.patterns import Patterns, read_patterns
 from proxy.packs.watch import look, pack_of
 from proxy.processes.children import StandIn
 from proxy.processes.deployment import Deployment, Watches
@@ -87,7 +87,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         pack = pack_of(sight, settings.pack, offered)
         stack.enter_context(held(settings.data))
         host, port = stack.enter_context(held_address(settings.listen.host, settings.listen.port))
-        patterns = copy_patterns(settings.pack, settings.data)
+        patterns = read_patterns(settings.pack)
         archive = PackArchive.begun_with(settings.data / PACKS_FOLDER, pack, sight.data or b"", clock.wall())
         ground = await _ground(settings, clock, stack)
         store = ground.store
@@ -96,7 +96,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
             wanted = settings.hunter.run and hunts(packs.pack, Mode(settings.max_mode))
             await asyncio.gather(fleet.switch(pack), hunter.switch(pack, wanted=wanted))
 
-        packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns, offered)
+        packs = PackKeeper(settings.pack, sight, pack, archive, clock, switch, patterns.digest, offered)
         start = _start(launch, host, port, ground, packs.handed, patterns)
         fleet = Fleet(start, settings.workers)
         hunter = HunterKeeper(start)
@@ -145,8 +145,8 @@ async def _ground(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Gr
     return Ground(store, store_url, server, master, stand_in)
 
 
-def _start(launch: Launch, host: str, port: int, ground: Ground, pack: HandedPack, patterns: str) -> Start:
-    """Return what the children are told, with the digest of the patterns beside the pack."""
+def _start(launch: Launch, host: str, port: int, ground: Ground, pack: HandedPack, patterns: Patterns) -> Start:
+    """Return what the children are told."""
     settings, stand_in = launch.settings, ground.stand_in
     return Start(
         settings=handed(settings if stand_in is None else _with_stand_in(settings, stand_in.url)),
@@ -155,7 +155,7 @@ def _start(launch: Launch, host: str, port: int, ground: Ground, pack: HandedPac
         store_url=ground.store_url,
         pack_digest=pack.digest,
         pack=pack.text,
-        patterns_digest=patterns,
+        patterns=handed(patterns.sets),
         host=host,
         port=port,
         secret=ground.master.id,

@@ -24,8 +24,7 @@ from proxy.log import configure, get
 from proxy.machine.collecting import collect_briefly
 from proxy.machine.event_loop import EventLoop
 from proxy.machine.huge_pages import use_huge_pages
-from proxy.packs.pattern_copy import copied_patterns
-from proxy.processes.control import Line, LineClosed, answer_parent, answer_to_the_end
+from proxy.processes.control import FROM_PARENT, Line, LineClosed, answer_parent, answer_to_the_end
 from proxy.rules.pack.pack import Pack
 from proxy.serving import Serving
 from proxy.start import Start
@@ -49,7 +48,7 @@ def main(descriptor: int) -> int:
 
 
 async def _run(end: socket.socket) -> int:
-    line = await Line.open(end)
+    line = await Line.open(end, FROM_PARENT)
     try:
         start = Start(**await line.receive())
     except LineClosed:
@@ -58,8 +57,7 @@ async def _run(end: socket.socket) -> int:
     try:
         share_threads(_THREADS)
         settings: Settings = taken(start.settings)
-        patterns = copied_patterns(settings.data, start.patterns_digest)
-        place = Place(start.worker, start.store_url, start.host, start.port, patterns, start.secret)
+        place = Place(start.worker, start.store_url, start.host, start.port, taken(start.patterns), start.secret)
         pack: Pack = taken(start.pack)
         del start  # of a large pack, megabytes
         async with serve(settings, pack, place, SystemClock()) as serving:

@@ -77,7 +77,7 @@ class Reader:
         self._dialects = dialects(wants.allow)
         patterns = wants.patterns if any(field.name in wants.fields for field in Content.fields) else None
         content = Content(() if patterns is None else load_pattern_sets(patterns))
-        made = build(MemoryStore(VirtualClock()), wants.seals_key, wants.released, None, content=content)
+        made = build(MemoryStore(VirtualClock()), wants.seals_key, wants.released, (), content=content)
         self._detectors = [each for each in made if any(field.name in wants.fields for field in each.fields)]
         self._wanted = wants.fields
         self._address = lru_cache(_OF_LATE)(plain_address)

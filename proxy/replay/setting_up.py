@@ -83,7 +83,7 @@ def stage_of(scene: Scene, wants: Wants, decisions: IO[bytes] | None, findings: 
     max_mode = Mode(settings.max_mode)
     engine = Engine(pack, table, SignalBook(_MEMBERS_KEY), flags, max_mode)
     # What reads prompts has done so when a line was read; what remembers is asked here.
-    made = build(MemoryStore(clock), wants.seals_key, wants.released, None, content=Content(()))
+    made = build(MemoryStore(clock), wants.seals_key, wants.released, (), content=Content(()))
     names = LinkNames(_LINKS_KEY)
     book = CampaignBook(names)
     containment = Containment(pack, book, max_mode) if _hunts(scene) else None

@@ -14,7 +14,8 @@ from proxy.detectors.encoded import CODECS
 from proxy.detectors.reading import HEAD_CHARS, TAIL_CHARS, scanned
 from proxy.errors import ConfigurationError
 from proxy.exchange import Text
-from proxy.patterns.sets import PatternSet, load_pattern_sets
+from proxy.patterns.pattern_set import PatternSet
+from proxy.patterns.sets import load_pattern_sets
 from tests.detectors.exchanges import exchange
 
 DETECTOR = Content(load_pattern_sets(Path(__file__).parent.parent.parent / "policies" / "patterns"))

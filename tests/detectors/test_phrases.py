@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.detectors.phrases import REACH_CHARS, Phrases
-from proxy.patterns.sets import Pattern, PatternSet, Within
+from proxy.patterns.pattern_set import Pattern, PatternSet, Within
 
 PASSAGE = REACH_CHARS[Within.PASSAGE]
 

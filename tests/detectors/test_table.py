@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from proxy.clock import VirtualClock
-from proxy.detectors import DETECTORS, build, field_table, patterns_beside
+from proxy.detectors import DETECTORS, build, field_table
 from proxy.detectors.base import Storing
 from proxy.detectors.foreign_signature import ForeignSignature
 from proxy.errors import ConfigurationError
 from proxy.exchange import Exchange
 from proxy.fields import Field, Value
+from proxy.patterns.sets import load_pattern_sets
 from proxy.store.memory import MemoryStore
 from tests.detectors.exchanges import exchange
 from tests.rig.plugged import DETECTOR, plug_in
@@ -27,7 +28,7 @@ def test_every_field_says_what_it_is_in_a_sentence() -> None:
 
 
 def test_every_detector_is_made_and_tells_only_its_own_fields() -> None:
-    made = build(STORE, b"k" * 32, {"large": 0.0}, patterns_beside(POLICIES / "default.yaml"))
+    made = build(STORE, b"k" * 32, {"large": 0.0}, load_pattern_sets(POLICIES / "patterns"))
     assert tuple(type(detector) for detector in made) == DETECTORS
     for detector in made:
         found = detector.inspect(exchange("You are Kimi. привет", body={"logprobs": True}))
@@ -46,18 +47,18 @@ class Mine:
 def test_one_line_in_the_table_adds_a_detector_and_its_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.detectors.DETECTORS", (*DETECTORS, Mine))
     assert "mine.model" in field_table()
-    assert isinstance(build(STORE, b"k" * 32, {}, None)[-1], Mine)
+    assert isinstance(build(STORE, b"k" * 32, {}, ())[-1], Mine)
 
 
 def test_what_replicas_share_is_written_by_the_host() -> None:
-    made = build(STORE, b"k" * 32, {}, None)
+    made = build(STORE, b"k" * 32, {}, ())
     storing = [detector for detector in made if isinstance(detector, Storing)]
     assert len(storing) == 1
     assert isinstance(storing[0], ForeignSignature)
 
 
-def test_without_a_folder_of_patterns_the_content_fields_keep_their_defaults(tmp_path: Path) -> None:
-    made = build(STORE, b"k" * 32, {}, patterns_beside(tmp_path / "pack.yaml"))
+def test_without_pattern_sets_the_content_fields_keep_their_defaults() -> None:
+    made = build(STORE, b"k" * 32, {}, ())
     found = {name: value for detector in made for name, value in detector.inspect(exchange("You are Kimi.")).items()}
     assert "content.identity_claim" not in found
 
@@ -65,7 +66,7 @@ def test_without_a_folder_of_patterns_the_content_fields_keep_their_defaults(tmp
 def test_an_entry_point_adds_a_detector_and_its_fields(plugins: Path) -> None:
     plug_in(plugins, DETECTOR, {"stillgate.detectors": "mine = plugged:Mine"})
     assert "mine.length" in field_table()
-    assert dict(build(STORE, b"k" * 32, {}, None)[-1].inspect(exchange("a", "b"))) == {"mine.length": 2}
+    assert dict(build(STORE, b"k" * 32, {}, ())[-1].inspect(exchange("a", "b"))) == {"mine.length": 2}
 
 
 @pytest.mark.parametrize(
@@ -82,4 +83,4 @@ def test_an_entry_point_adds_a_detector_and_its_fields(plugins: Path) -> None:
 def test_an_entry_point_that_fails_stops_the_start(plugins: Path, code: str, message: str) -> None:
     plug_in(plugins, code, {"stillgate.detectors": "mine = plugged:Mine"})
     with pytest.raises(ConfigurationError, match=message):
-        build(STORE, b"k" * 32, {}, None)
+        build(STORE, b"k" * 32, {}, ())

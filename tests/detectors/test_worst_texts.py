@@ -12,6 +12,7 @@ import pytest
 from proxy.clock import VirtualClock
 from proxy.detectors import build
 from proxy.patterns.linear_match import compile_pattern
+from proxy.patterns.sets import load_pattern_sets
 from proxy.store.memory import MemoryStore
 from tests.detectors.exchanges import exchange
 
@@ -49,7 +50,7 @@ def worst() -> Iterator[tuple[str, str]]:
         yield f"{path.stem}, all words", " ".join(words) + " "
 
 
-DETECTORS = build(MemoryStore(VirtualClock()), b"k" * 32, {"large": 0.0}, FOLDER)
+DETECTORS = build(MemoryStore(VirtualClock()), b"k" * 32, {"large": 0.0}, load_pattern_sets(FOLDER))
 
 
 def took(piece: str, length: int) -> float:

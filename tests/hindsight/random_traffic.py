@@ -119,7 +119,7 @@ class RandomTraffic:
         self._prints = Fingerprinter(KEY).of_each
         self._archive = PackArchive(folder / "packs")
         released = {"large": NOW - 1e7, "new": NOW - 3_600}
-        built = build(store, KEY, released, None)
+        built = build(store, KEY, released, ())
         self._detectors: list[Any] = [_Moody(each, self) if hasattr(each, "look_up") else each for each in built]
         self._quotas: Quotas | None = None
         self._files = [random_pack(self.rng, f"pack-{number}") for number in range(4)]

@@ -58,7 +58,7 @@ async def served(
         master = load_or_create_master(loaded.master_secret)
         registry = KeyRegistry(store, master.derive(Purpose.KEY_DIGEST), clock, secrets.token_bytes)
         made = await registry.create(KeyRequest(account="a", tenant="t", plan="pro"))
-        place = Place(0, "memory", "127.0.0.1", 0, None)
+        place = Place(0, "memory", "127.0.0.1", 0, ())
         async with serve(loaded, load_pack(loaded.pack), place, clock) as serving:
             port = serving._server.sockets[0].getsockname()[1]
             yield Served(serving, upstream, port, made.secret)

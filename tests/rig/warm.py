@@ -38,7 +38,6 @@ _OUT_OF_THE_WAY = 200
 # What programs of the product's import; not the programs, which are run as if nobody had imported them.
 _OF_PROGRAMS = (
     "proxy.app",
-    "proxy.packs.pattern_copy",
     "proxy.hunting.process",
     "proxy.hunter.hunt",
     "proxy.standin.server",
