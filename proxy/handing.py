@@ -30,5 +30,8 @@ def handed(value: object) -> str:
 
 
 def taken(text: str) -> Any:  # noqa: ANN401 - of the kind that was handed
-    """Return the value that was handed over."""
-    return pickle.loads(b64decode(text))  # noqa: S301 - its parent made it, see above
+    """Return the value that was handed over. Raises ConfigurationError if it cannot be had here."""
+    try:
+        return pickle.loads(b64decode(text))  # noqa: S301 - its parent made it, see above
+    except Exception as error:  # what joined may raise anything
+        raise ConfigurationError(f"what the parent handed over cannot be had: {error!r}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from proxy.processes.control import FROM_PARENT, Line
 from proxy.rules.conditions.cel_together import Together
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.pack_file.loading import check_pack, load_pack
+from tests.rig.plugged import ACTION, plug_in
 
 _HEAD = "apiVersion: stillgate/v1\nkind: PolicyPack\nmetadata: {name: large, version: '1', owner: tests}\nrules:\n"
 
@@ -76,6 +78,19 @@ def test_expressions_that_were_handed_over_are_asked_at_once_as_before() -> None
     assert len({condition.givens for condition in conditions}) == 1  # type: ignore[attr-defined]
     together = Together(conditions)  # type: ignore[arg-type]
     assert together({"request.stream": True, "request.max_output_tokens": 6}) == 0b01
+
+
+def test_what_joined_is_handed_over_as_it_is(plugins: Path) -> None:
+    plug_in(plugins, ACTION, {"stillgate.actions": "hush = plugged:Hush"})
+    ladder = "ladder: [{rung: r, score: 5, do: [{hush: {degrees: 7}}]}]\n"
+    pack, problems = check_pack((_HEAD.removesuffix("rules:\n") + ladder).encode(), "pack.yaml")
+    assert pack, problems
+    text = handed(pack)
+    assert taken(text).ladder[0].do[0].degrees == 7
+    (plugins / "plugged.py").write_text("x = 1")
+    del sys.modules["plugged"]
+    with pytest.raises(ConfigurationError, match=r"^what the parent handed over cannot be had: AttributeError.*Hush"):
+        taken(text)
 
 
 def test_what_cannot_be_handed_over_is_said_so() -> None:

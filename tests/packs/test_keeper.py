@@ -14,6 +14,7 @@ from proxy.packs.archive import Note, PackArchive, load_archived
 from proxy.packs.keeper import PackKeeper
 from proxy.packs.watch import look, pack_of
 from tests.packs.test_archive import made
+from tests.rig.plugged import ACTION, plug_in
 from tests.rig.waiting import until
 
 
@@ -72,6 +73,22 @@ async def test_a_pack_that_cannot_be_archived_does_not_come_into_force_until_it_
     await until(lambda: keeper.pack == second)
     assert keeper.failure is None
     assert keeper.notes() == []
+
+
+async def test_a_pack_whose_actions_cannot_be_handed_over_does_not_come_into_force(
+    kept: tuple[PackKeeper, list[str]], plugins: Path
+) -> None:
+    keeper, _ = kept
+    code = ACTION.replace("self.degrees = degrees", "self.degrees = lambda: degrees")
+    plug_in(plugins, code, {"stillgate.actions": "hush = plugged:Hush"})
+    _, data = made("second")
+    keeper.path.write_bytes(data + b"ladder: [{rung: r, score: 5, do: [{hush: {degrees: 7}}]}]\n")
+    keeper.ask()
+    await until(lambda: keeper.failure is not None)
+    assert keeper.failure
+    assert keeper.failure.problems[0].startswith("a pack cannot be handed to workers: ")
+    assert keeper.pack.name == "first"
+    assert [revision.name for revision in keeper.archive.revisions] == ["first"]
 
 
 async def test_activations_at_once_come_into_force_one_after_the_other(kept: tuple[PackKeeper, list[str]]) -> None:
