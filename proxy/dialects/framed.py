@@ -170,10 +170,13 @@ def _run(frame: _Frame, data: bytes, at: int) -> tuple[int, list[bytes], list[by
     tail = frame.goes[1]
     tokens: list[bytes] = []
     tails: list[bytes] = []
-    if len(data) - at > _SEVERAL * len(head) and not more:
-        tokens = _at_once(head, behind, data, at)
-        tails = [tail] * len(tokens)
-        at += len(b"".join(tokens)) + len(tokens) * (len(head) + len(behind))
+    size = _SEVERAL * len(head)
+    several = len(data) - at > size and not more
+    while several and (strings := _at_once(head, behind, data, (at, at + size))):
+        tokens += strings
+        tails += [tail] * len(strings)
+        at += len(b"".join(strings)) + len(strings) * (len(head) + len(behind))
+        size *= 2  # so that no more is looked at than some times what is found, however soon another frame comes
     while data.startswith(head, at):
         text = _STRING.match(data, at + len(head))
         if text is None or not data.startswith(behind, end := text.end()):
@@ -191,16 +194,17 @@ def _run(frame: _Frame, data: bytes, at: int) -> tuple[int, list[bytes], list[by
     return at, tokens, tails
 
 
-def _at_once(head: bytes, behind: bytes, data: bytes, at: int) -> list[bytes]:
+def _at_once(head: bytes, behind: bytes, data: bytes, within: tuple[int, int]) -> list[bytes]:
     """Return the strings in events on end with one frame that begin there, in few steps; none if it takes more."""
-    if not data.startswith(head, data.find(behind, at) + len(behind)):
+    at, end = within
+    if not data.startswith(head, data.find(behind, at, end) + len(behind)):
         return []  # there is one such event, or the next one has another frame
     before, rest = head.count(b"\n"), behind.partition(b"\n")[0]
     if not rest:
         return []
-    lines = data[at:].split(b"\n")[before :: before + behind.count(b"\n")]
-    start, end = len(head.rpartition(b"\n")[2]), -len(rest)
-    strings = [line[start:end] for line in lines]
+    lines = data[at:end].split(b"\n")[before : -1 : before + behind.count(b"\n")]  # the last one may go on
+    start, stop = len(head.rpartition(b"\n")[2]), -len(rest)
+    strings = [line[start:stop] for line in lines]
     found = _STRINGS.match(b"\n".join([*strings, b""]))
     if found is None:
         return []

@@ -206,6 +206,26 @@ def test_events_on_end_are_read_in_a_few_steps_all_together(
     assert chunk.saying.texts == WORDS * 2
 
 
+def test_no_more_is_looked_at_than_some_times_what_is_read_however_often_choices_take_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+    at_once = frames._at_once
+
+    def counted(head: bytes, behind: bytes, data: bytes, within: tuple[int, int]) -> list[bytes]:
+        looked.append(min(within[1], len(data)) - within[0])
+        return at_once(head, behind, data, within)
+
+    monkeypatch.setattr(frames, "_at_once", counted)
+    two = b"".join(data(spoken(" nobody", lane=lane)) for lane in (0, 0, 1, 1))
+    decoder = decoding(CHAT, by_frames=True)
+    decoder.feed(two)
+    for times in (1, 500):
+        chunks = decoder.feed(two * times)
+        assert [len(chunk.saying.texts) for chunk in chunks if chunk.saying is not None] == [2, 2] * times
+    assert sum(looked) < 20 * len(two) * 500
+
+
 @pytest.mark.parametrize(
     "odd",
     [
