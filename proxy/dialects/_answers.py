@@ -33,16 +33,18 @@ class StreamDecoder(ABC):
 
     Most events only carry text on. As many of them as come together are one chunk, unread but for a sample that tells
     how much of them is text; events that may hold usage, an error or the end are read one by one.
-    With `every`, all are, and whole. Else no log-probabilities of an event with more than `at_once` bytes are: what is
-    missing in the chunk's document is in its bytes.
+    With `every`, all are, and whole, as with `rewrites` those that are read: they may be written anew. Else no
+    log-probabilities of an event with more than `at_once` bytes are: what is missing in the chunk's document is in its
+    bytes.
     """
 
     # What an event contains that has to be read.
     _TELLING: ClassVar[tuple[bytes, ...]]
 
-    def __init__(self, at_once: int = AT_ONCE_BYTES, *, every: bool) -> None:
+    def __init__(self, at_once: int = AT_ONCE_BYTES, *, every: bool, rewrites: bool = False) -> None:
         self.progress = Progress()
         self._every = every
+        self._whole = every or rewrites
         self._at_once = at_once
         self._growing: Growing | None = None  # the event that has begun, if it is large
         self._events = EventSplitter()
@@ -70,7 +72,7 @@ class StreamDecoder(ABC):
         if events:
             self._growing = None
         if len(self._events.rest) > self._at_once:
-            self._growing = self._growing or Growing(keep=self._every)
+            self._growing = self._growing or Growing(keep=self._whole)
             self._growing.look(self._events.rest)
         return chunks
 
@@ -78,7 +80,7 @@ class StreamDecoder(ABC):
         """Return the JSON object that an event's data is, None if it is none."""
         if len(data) <= self._at_once:
             return load(data)
-        growing = self._growing or Growing(keep=self._every)
+        growing = self._growing or Growing(keep=self._whole)
         self._growing = None
         return growing.read(raw, data)
 

@@ -33,7 +33,7 @@ class ChoiceStream(StreamDecoder):
     )
 
     def __init__(self, holder: str, *, hide_usage: bool, every: bool) -> None:
-        super().__init__(every=every)
+        super().__init__(every=every, rewrites=hide_usage)
         self._holder = holder
         self._hide_usage = hide_usage
 

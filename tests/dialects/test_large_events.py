@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,6 +59,18 @@ def test_a_large_event_is_told_of_as_one_that_is_read_at_once(
 
 def _only_data(chunk: Chunk) -> bytes:
     return b"\n".join([line[6:] for line in (chunk.raw or b"").splitlines() if line.startswith(b"data: ")])
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_a_large_event_without_the_usage_that_only_we_asked_for_keeps_its_log_probabilities(every: bool) -> None:
+    """Its document is written anew."""
+    chunk = chat_chunk({"content": "a"})
+    chunk["choices"][0]["logprobs"] = {"content": FIGURES[:4] * 1_000}
+    raw = data(chunk | {"usage": None})
+    decoder = CHAT.decoder(replace(CALL, hide_usage=True), streamed=True, every=every)
+    chunks = [got for piece in cut(raw, [*range(0, len(raw), 65_536)]) for got in decoder.feed(piece)]
+    assert len(raw) > 524_288
+    assert b"".join(CHAT.encode(got, streamed=True) for got in chunks) == data(chunk)
 
 
 def test_nothing_of_anthropics_api_is_passed_over() -> None:
