@@ -78,11 +78,10 @@ class StreamDecoder(ABC):
 
     def _document(self, raw: bytes, data: bytes) -> dict[str, Any] | None:
         """Return the JSON object that an event's data is, None if it is none."""
+        growing, self._growing = self._growing, None  # which is of the first event that ends, whatever fills it
         if len(data) <= self._at_once:
             return load(data)
-        growing = self._growing or Growing(keep=self._whole)
-        self._growing = None
-        return growing.read(raw, data)
+        return (growing or Growing(keep=self._whole)).read(raw, data)
 
     def _trimmed(self, events: bytes) -> bytes:
         """Return whole events without what is taken out of each of them."""

@@ -62,6 +62,17 @@ def _only_data(chunk: Chunk) -> bytes:
 
 
 @pytest.mark.parametrize("every", [False, True])
+def test_a_large_event_behind_one_that_is_large_for_its_comment_is_read_by_itself(every: bool) -> None:
+    chunk = chat_chunk({"content": "a"})
+    chunk["choices"][0]["logprobs"] = {"content": FIGURES[:4] * 1_000}
+    decoder = CHAT.decoder(CALL, streamed=True, every=every)
+    comment = decoder.feed(b'data: {"logprobs":[1,2,3]}\n: ' + b"x" * 300_000)
+    small, large = decoder.feed(b"\n\n" + data(chunk | {"usage": USAGE}))
+    assert (comment, small.data, decoder.progress.usage) == ([], {"logprobs": [1, 2, 3]}, Usage(7, 40))
+    assert not every or large.data == chunk | {"usage": USAGE}
+
+
+@pytest.mark.parametrize("every", [False, True])
 def test_a_large_event_without_the_usage_that_only_we_asked_for_keeps_its_log_probabilities(every: bool) -> None:
     """Its document is written anew."""
     chunk = chat_chunk({"content": "a"})
