@@ -26,12 +26,12 @@ it orders cases, and is no rate: how many of those at 0.95 are wrong depends on 
 in the deployments of `tests/hunter`, whole and weakened (`bench/calibration.py`; `bench/README.md` has the table), of
 cases at 0.95 to 0.99 0.98 were campaigns, above that 0.99, and at 0.6 to 0.9 half: an occasion whose prompt asks for
 what campaigns seek stands at its cap, at 0.88. No curve that was fitted there held in other traffic, so there is none.
-One that only asks the same questions again and again passes 0.95 for some hours, and falls to 0.6 when all have asked
-most of them. A case is weighed in every round, and the highest value it ever had decides: an honest one
-of few accounts has many chances to look even for a moment. Once told, a finding goes on growing as long as it is more
-likely than not, so that who begins to send as unevenly as people do is named as well. It tells of the case as a whole:
-of members that fit narrowly some are bystanders, most of all where nothing but text, age and volume joins them;
-`Member.weight` says how well each fits.
+One that only asks the same questions again and again passes 0.95 for some hours, falls to 0.6 when all have asked many
+of them, and passes 0.95 for good if it is seen to work on at night. A case is weighed in every round, and the highest
+value it ever had decides: an honest one of few accounts has many chances to look even for a moment. Once told, a
+finding goes on growing as long as it is more likely than not, so that who begins to send as unevenly as people do is
+named as well. It tells of the case as a whole: of members that fit narrowly some are bystanders, most of all where
+nothing but text, age and volume joins them; `Member.weight` says how well each fits.
 """
 
 from __future__ import annotations
