@@ -101,13 +101,15 @@ def one_list(case: Case) -> bool:
 def asked_again(case: Case) -> bool:
     """Tell whether most of what they send is the same few prompts, each as a whole, however often each of them has it.
 
-    All that goes with one question is as long each time then; with ever new material before it, it is not.
+    All that goes with one question is as long each time then; with ever new material before it, it is not. Of what was
+    denied nobody knows how long it was.
     """
     questions, accounts, sizes = (case.rows[name] for name in ("question", "account", "input"))
     if len(distinct(questions[:_GLANCE])) > _HALF * len(questions[:_GLANCE]):
         return False
     order = np.lexsort((sizes, questions, accounts))
     another = np.any([np.diff(column[order]) != 0 for column in (questions, accounts, sizes)], axis=0)
+    another |= sizes[order[1:]] == 0
     return bool(np.count_nonzero(another) < _HALF * len(questions) and 2 * np.count_nonzero(questions) > len(questions))
 
 

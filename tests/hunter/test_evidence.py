@@ -358,6 +358,8 @@ def test_a_few_prompts_that_are_the_same_again_and_again_stay_those_of_a_pool_ho
     rows["input"][:] = rng.integers(100, 900, size=len(rows["input"]))
     assert not asked_again(case), "ever new material before a few questions"
     assert _only(even_volume(case)).numbers["drawn"] == 0
+    rows["input"][:] = 0
+    assert not asked_again(case), "denied, so that nobody knows how long each was"
     rows["input"][:] = 100
     rows["question"][:] = np.arange(1, len(rows["question"]) + 1)
     assert not asked_again(case)
