@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec, module_from_spec
+from threading import RLock
 
 
 @contextmanager
@@ -34,17 +35,18 @@ def in_parts(name: str) -> None:
     spec = find_spec(name)
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    loader, package, loads = spec.loader, module_from_spec(spec), False
+    loader, package, loads, one = spec.loader, module_from_spec(spec), False, RLock()
 
     def ask(attribute: str) -> object:
         nonlocal loads
-        if not loads:
-            if find_spec(f"{name}.{attribute}") is not None:
-                return import_module(f"{name}.{attribute}")
-            loads = True
-            loader.exec_module(package)
-            if attribute in vars(package):
-                return vars(package)[attribute]
+        if find_spec(f"{name}.{attribute}") is not None:  # which waits for no other thread that loads the package
+            return import_module(f"{name}.{attribute}")
+        with one:
+            if not loads:
+                loads = True
+                loader.exec_module(package)
+        if attribute in vars(package):
+            return vars(package)[attribute]
         raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
 
     vars(package).update(__getattr__=ask, __version__=version(name.partition(".")[0]))  # parts ask for it

@@ -64,6 +64,26 @@ print(hasattr(aiohttp, "nothing"), hasattr(redis, "nothing"))
     ]
 
 
+def test_who_asks_while_another_thread_loads_a_package_in_parts_waits_for_it() -> None:
+    program = """
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
+from proxy.without import in_parts
+in_parts("redis")
+import redis
+
+def name(wait):
+    sleep(wait / 100)
+    return redis.Redis.__name__
+
+with ThreadPoolExecutor(10) as threads:
+    print(*threads.map(name, range(10)))
+"""
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - words of our own
+    assert ran.stdout.split() == ["Redis"] * 10
+
+
 def test_a_package_that_is_loaded_stays_as_it_is_and_one_that_is_not_there_is_missed() -> None:
     before = sys.modules["json"]
     in_parts("json")
