@@ -20,6 +20,7 @@ from proxy.telemetry.snapshot import Snapshot
 _START_S = 30.0
 _SNAPSHOT_S = 2.0
 _SWITCH_S = 30.0
+_MEMORY_S = 0.5
 _END_S = 10.0
 BEAT_S = 1.0
 _MODEL = (sys.executable, "-m", "proxy.cli", "model")
@@ -86,8 +87,8 @@ class Worker:
             raise ConfigurationError(f"{what}: {error.strerror}") from None
         worker = cls(program.name, process, await Line.open(ours))
         try:
-            await worker._line.send(start.to_json())
             async with asyncio.timeout(_START_S):
+                await worker._line.send(start.to_json())  # with a large pack, more than the line holds unread
                 await worker._line.receive()
         except (LineClosed, TimeoutError) as error:
             await worker.drain(0)  # not killed at once: it may be about to print why
@@ -162,18 +163,22 @@ class Worker:
         self.pack_digest = answer["pack_digest"]
 
     async def note_memory(self, *, full: bool) -> None:
-        """Tell the worker each time that memory is full, for it to give back what it can, and once that it is not."""
+        """Tell the worker each time that memory is full, for it to give back what it can, and once that it is not.
+
+        One that stands still holds up no other: behind a pack, it reads it when it reads that.
+        """
         if full or self._told_full:
             self._told_full = full
-            with contextlib.suppress(LineClosed):
-                await self._line.send({"ask": "memory", "full": full})
+            with contextlib.suppress(LineClosed, TimeoutError):
+                async with asyncio.timeout(_MEMORY_S):
+                    await self._line.send({"ask": "memory", "full": full})
 
     async def drain(self, seconds: float) -> None:
         """Ask the worker to end, and return once it has."""
-        with contextlib.suppress(LineClosed):
-            await self._line.send({"ask": "drain", "seconds": seconds})
         try:
             async with asyncio.timeout(seconds + _END_S):
+                with contextlib.suppress(LineClosed):
+                    await self._line.send({"ask": "drain", "seconds": seconds})  # behind a pack perhaps
                 await self._process.wait()
         except TimeoutError:
             get("parent").error(f"a {self._name} did not end in time and is killed", pid=self.pid)

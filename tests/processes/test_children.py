@@ -2,10 +2,12 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 
 import pytest
 
 from proxy.errors import ConfigurationError
+from proxy.handing import HandedPack
 from proxy.processes.children import Program, StandIn, Worker
 from proxy.start import Start
 
@@ -25,6 +27,8 @@ socket.socket(fileno=int(sys.argv[1])).send(b"{}\\n")
 time.sleep(60)
 """
 
+_LARGE = "p" * 4_000_000  # more than a line holds that nobody reads
+
 
 async def test_a_program_that_fails_at_its_start_can_say_why_before_it_is_let_go_of(
     capfd: pytest.CaptureFixture[str],
@@ -42,6 +46,30 @@ async def test_one_that_does_not_end_in_time_is_named_for_what_it_is(
     await hunter.drain(0.1)
     assert not hunter.alive
     assert "a hunter did not end in time and is killed" in caplog.text
+
+
+async def test_one_that_never_reads_how_to_start_is_given_up_however_long_that_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("proxy.processes.children._START_S", 0.3)
+    monkeypatch.setattr("proxy.processes.children._END_S", 0.1)
+    start = replace(START, pack=_LARGE)
+    async with asyncio.timeout(10):
+        with pytest.raises(ConfigurationError, match="worker 0 did not start in 0 s"):
+            await Worker.spawn(start, Program("worker", (sys.executable, "-c", "import time; time.sleep(60)")))
+
+
+async def test_one_that_does_not_read_a_pack_holds_up_neither_the_end_nor_what_others_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("proxy.processes.children._SWITCH_S", 0.1)
+    monkeypatch.setattr("proxy.processes.children._END_S", 0.1)
+    worker = await Worker.spawn(START, Program("worker", (sys.executable, "-c", _STAYS)))
+    async with asyncio.timeout(10):
+        await worker.switch(HandedPack("a", _LARGE))
+        await worker.note_memory(full=True)
+        await worker.drain(0.1)
+    assert not worker.alive
 
 
 async def test_a_stand_in_that_never_says_where_it_is_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
