@@ -57,7 +57,7 @@ class Line:
             line = await self._reader.readline()
         except (OSError, ValueError):
             raise LineClosed from None
-        if not line:
+        if not line.endswith(b"\n"):  # killed in the middle of it perhaps
             raise LineClosed
         document: dict[str, Any] = orjson.loads(line)
         return document

@@ -60,6 +60,15 @@ async def test_the_end_of_the_other_side_closes_the_line_for_reader_and_writer()
         await parent.send({})
 
 
+async def test_a_parent_that_is_killed_in_the_middle_of_a_line_is_gone() -> None:
+    parent, child = socket.socketpair()
+    worker = await Line.open(child)
+    parent.send(b'{"ask": "switch", "number": 1, "pack_digest": "a", "pack": "gAV')
+    parent.close()
+    assert await answer_parent(worker, dict, pytest.fail) is None
+    worker.close()
+
+
 async def test_a_pack_that_takes_long_to_load_holds_up_no_other_answer_nor_the_end() -> None:
     parent, worker = await pair()
     loaded, begun = asyncio.Event(), list[str]()
