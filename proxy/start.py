@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from proxy.config import Settings
@@ -36,10 +37,19 @@ class Start:
     host: str
     port: int
     secret: str = ""  # the id of the master secret that was in force when the parent started
+    version: str = field(default_factory=partial(version, "stillgate"))  # the parent's, as it was when that started
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `Start(**...)` reads."""
+        """Return what `told` reads."""
         return asdict(self)
+
+    @classmethod
+    def told(cls, document: Mapping[str, Any]) -> Start:
+        """Return what a parent told. Raises ConfigurationError if that is of another version, with values of its own."""
+        theirs, ours = document.get("version", "an older one"), version("stillgate")
+        if theirs != ours:
+            raise ConfigurationError(f"this is {ours}, and its parent still runs {theirs}: restart `stillgate serve`")
+        return cls(**document)
 
 
 def store_access(settings: Settings) -> Access:

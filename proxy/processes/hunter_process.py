@@ -47,17 +47,18 @@ def main(descriptor: int, kind: Kind | None = None) -> int:
 async def _run(end: socket.socket, kind: Kind | None) -> int:
     line = await Line.open(end, FROM_PARENT)
     try:
-        start = Start(**await line.receive())
+        told = await line.receive()
     except LineClosed:
         return 0
-    configure(start.log_level, sys.stderr)
+    configure(told["log_level"], sys.stderr)
     clock = SystemClock()
     try:
+        start = Start.told(told)
         share_threads(THREADS)
         settings: Settings = taken(start.settings)
         pack: Pack = taken(start.pack)
         store = await open_store(start.store_url, clock=clock, access=store_access(settings))
-        del start  # of a large pack, megabytes
+        del told, start  # of a large pack, megabytes
         try:
             async with hunting(
                 store,

@@ -50,16 +50,17 @@ def main(descriptor: int) -> int:
 async def _run(end: socket.socket) -> int:
     line = await Line.open(end, FROM_PARENT)
     try:
-        start = Start(**await line.receive())
+        told = await line.receive()
     except LineClosed:
         return 0
-    configure(start.log_level, sys.stderr)
+    configure(told["log_level"], sys.stderr)
     try:
+        start = Start.told(told)
         share_threads(_THREADS)
         settings: Settings = taken(start.settings)
         place = Place(start.worker, start.store_url, start.host, start.port, taken(start.patterns), start.secret)
         pack: Pack = taken(start.pack)
-        del start  # of a large pack, megabytes
+        del told, start  # of a large pack, megabytes
         async with serve(settings, pack, place, SystemClock()) as serving:
             collect_briefly()
             use_huge_pages()

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.errors import ConfigurationError
 from proxy.handing import HandedPack
-from proxy.processes.children import Program, StandIn, Worker
+from proxy.processes.children import HUNTER, WORKER, Program, StandIn, Worker
 from proxy.start import Start
 
 START = Start("", "info", 0, "", "", "", "", "127.0.0.1", 0)
@@ -36,6 +36,15 @@ async def test_a_program_that_fails_at_its_start_can_say_why_before_it_is_let_go
     with pytest.raises(ConfigurationError, match="worker 0 did not start; see the messages above"):
         await Worker.spawn(START, Program("worker", (sys.executable, "-c", _FAILS)))
     assert "what was wrong" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("program", [WORKER, HUNTER])
+async def test_one_whose_files_are_of_another_version_by_now_says_so(
+    program: Program, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigurationError, match="0 did not start; see the messages above"):
+        await Worker.spawn(replace(START, version="0.0.1"), program)
+    assert "and its parent still runs 0.0.1: restart `stillgate serve`" in capfd.readouterr().err
 
 
 async def test_one_that_does_not_end_in_time_is_named_for_what_it_is(
