@@ -45,7 +45,7 @@ class Start:
 
     @classmethod
     def told(cls, document: Mapping[str, Any]) -> Start:
-        """Return what a parent told. Raises ConfigurationError if that is of another version, with values of its own."""
+        """Return what a parent told. Raises ConfigurationError if that is of another version, and so are its values."""
         theirs, ours = document.get("version", "an older one"), version("stillgate")
         if theirs != ours:
             raise ConfigurationError(f"this is {ours}, and its parent still runs {theirs}: restart `stillgate serve`")
