@@ -61,11 +61,14 @@ async def test_the_end_of_the_other_side_closes_the_line_for_reader_and_writer()
 
 
 async def test_a_parent_that_is_killed_in_the_middle_of_a_line_is_gone() -> None:
+    async def switch(pack: HandedPack) -> str:
+        raise AssertionError(pack)
+
     parent, child = socket.socketpair()
     worker = await Line.open(child)
     parent.send(b'{"ask": "switch", "number": 1, "pack_digest": "a", "pack": "gAV')
     parent.close()
-    assert await answer_parent(worker, dict, pytest.fail) is None
+    assert await answer_parent(worker, dict, switch) is None
     worker.close()
 
 
