@@ -14,6 +14,7 @@ from proxy.documents.problem import Problem, YamlProblems
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.files.whole_file import write_whole
+from proxy.handing import handed
 from proxy.packs.archive import archived_file
 from proxy.packs.keeper import PackKeeper
 from proxy.rules.pack_file.loading import check_pack
@@ -65,6 +66,7 @@ class Activation:
             pack, problems = check_pack(data, NEW, offered=self._packs.offered)
             if pack is None:
                 raise YamlProblems(problems)
+            handed(pack)  # raises for one that no start could hand to its workers
             warnings.extend(problems)
             put_in_place(path, data)
 

@@ -82,7 +82,11 @@ async def test_a_pack_whose_actions_cannot_be_handed_over_does_not_come_into_for
     code = ACTION.replace("self.degrees = degrees", "self.degrees = lambda: degrees")
     plug_in(plugins, code, {"stillgate.actions": "hush = plugged:Hush"})
     _, data = made("second")
-    keeper.path.write_bytes(data + b"ladder: [{rung: r, score: 5, do: [{hush: {degrees: 7}}]}]\n")
+    data, before = data + b"ladder: [{rung: r, score: 5, do: [{hush: {degrees: 7}}]}]\n", keeper.path.read_bytes()
+    with pytest.raises(ConfigurationError, match="^a pack cannot be handed to workers: "):
+        await Activation(keeper).activate(data, "eve", "")
+    assert keeper.path.read_bytes() == before  # nor does it keep the next start from serving
+    keeper.path.write_bytes(data)
     keeper.ask()
     await until(lambda: keeper.failure is not None)
     assert keeper.failure
