@@ -83,7 +83,7 @@ async def test_a_pack_whose_actions_cannot_be_handed_over_does_not_come_into_for
     plug_in(plugins, code, {"stillgate.actions": "hush = plugged:Hush"})
     _, data = made("second")
     data, before = data + b"ladder: [{rung: r, score: 5, do: [{hush: {degrees: 7}}]}]\n", keeper.path.read_bytes()
-    with pytest.raises(ConfigurationError, match="^a pack cannot be handed to workers: "):
+    with pytest.raises(ConfigurationError, match=r"^a pack cannot be handed to workers: .*lambda"):
         await Activation(keeper).activate(data, "eve", "")
     assert keeper.path.read_bytes() == before  # nor does it keep the next start from serving
     keeper.path.write_bytes(data)
