@@ -20,6 +20,7 @@ from proxy.dialects import dialects
 from proxy.documents.problem import Problem, Severity, Unreadable, YamlProblems, has_errors
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
+from proxy.handing import handed
 from proxy.packs.offered import offered_by
 from proxy.rules.pack_file.loading import check_pack
 from proxy.secrets import load_or_create_master, read_header_file, read_secret_file
@@ -167,6 +168,10 @@ def _of_pack(settings: Settings) -> Iterator[Problem]:
     yield from problems
     if pack is not None:
         yield from pattern_problems(file, pack)
+        try:
+            handed(pack)
+        except ConfigurationError as error:
+            yield Problem(str(file), 0, 0, str(error))
 
 
 def _summary(settings: Settings) -> str:
