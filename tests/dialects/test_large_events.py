@@ -16,6 +16,7 @@ from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.openai_responses import OpenAIResponses
 from proxy.exchange import Call, Chunk, Usage
 from tests.dialects import responses
+from tests.dialects.reads import counted
 from tests.dialects.streams import chat_chunk, cut, data, event
 
 CHAT, RESPONSES, MESSAGES = OpenAIChat(), OpenAIResponses(), AnthropicMessages()
@@ -100,17 +101,9 @@ def test_no_more_of_a_large_event_is_read_at_once_than_of_a_small_one(
 ) -> None:
     """P7: nothing else runs while JSON is read, which takes a hundred milliseconds for as much."""
     seen: list[int] = []
-
-    def counted(reads: Any) -> Any:
-        def counting(data: bytes, **how: Any) -> Any:
-            seen.append(len(data))
-            return reads(data, **how)
-
-        return counting
-
-    monkeypatch.setattr(_answers, "load", counted(load))
-    monkeypatch.setattr(_passed_over, "load", counted(load))
-    monkeypatch.setattr(_passed_over, "value", counted(value))
+    monkeypatch.setattr(_answers, "load", counted(load, seen))
+    monkeypatch.setattr(_passed_over, "load", counted(load, seen))
+    monkeypatch.setattr(_passed_over, "value", counted(value, seen))
     said = responses.said(["word "] * 20_000, figures=True)
     usage = {"input_tokens": 7, "output_tokens": 40, "total_tokens": 47}
     raw = event({"type": "response.completed", "response": responses.response([said], usage=usage)})

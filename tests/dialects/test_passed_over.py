@@ -24,6 +24,7 @@ from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, Usage
 from proxy.keyed.issued_ids import IssuedIds
 from tests.dialects import responses
+from tests.dialects.reads import counted
 from tests.dialects.streams import cut
 
 NAMES = ("logprobs", "embedding", "top_logprobs", "content", "a", 'say "logprobs":[', "logprobs ", 'x\\"logprobs')
@@ -242,16 +243,8 @@ def test_no_more_of_a_large_answer_is_read_at_once_than_of_a_small_one(
     monkeypatch.setattr(DocumentDecoder.__init__, "__defaults__", (_answers.MAX_DOCUMENT_BYTES, 262_144))
     monkeypatch.setattr(_passed_over, "_PIECE_BYTES", 32_768)
     seen: list[int] = []
-
-    def counted(reads: Any) -> Any:
-        def counting(data: bytes, **how: Any) -> Any:
-            seen.append(len(data))
-            return reads(data, **how)
-
-        return counting
-
-    monkeypatch.setattr(_passed_over, "load", counted(load))
-    monkeypatch.setattr(_passed_over, "value", counted(value))
+    monkeypatch.setattr(_passed_over, "load", counted(load, seen))
+    monkeypatch.setattr(_passed_over, "value", counted(value, seen))
     raw = json.dumps(completion(20_000, usage=USAGE)).encode()
     decoder = CHAT.decoder(CALL, streamed=False, every=every)
     for start in range(0, len(raw), 65_536):

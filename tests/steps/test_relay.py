@@ -22,6 +22,7 @@ from tests.end_to_end.test_pace import PACK, USAGE
 from tests.rig.in_process import served
 from tests.rig.raw_client import RawClient, post
 from tests.rig.scripted_upstream import body_answer, event, sse_answer
+from tests.rig.waiting import until
 
 FOR_ALL = [{**PACK["rules"][0], "when": {"request.model": "m-large"}}]
 
@@ -35,7 +36,7 @@ async def test_of_a_document_that_is_held_only_its_bytes_are_kept_and_count_as_w
 
     async def holding(connection: Any, size: int, seconds: float) -> None:
         held = asyncio.create_task(hold(connection, size, seconds))
-        await asyncio.sleep(0.01)  # what woke us has a reference until we wait
+        await until(lambda: connection.held_bytes > 0)  # what woke us has a reference until we wait
         documents = [each for each in gc.get_objects() if type(each) is Chunk and each.data is not None]
         seen.append((bool(documents), connection.held_bytes))
         await held
