@@ -92,7 +92,7 @@ async def _take_slowly(bytes_per_second: int, kernel_bytes: int) -> tuple[int, l
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_bytes)
         return writer.whole(request, 200, "text/plain", bytes(4_000_000), {})
 
-    async with listening(handler, PATIENT._replace(write_stall=1)) as (_, port, refused):
+    async with listening(handler, PATIENT._replace(write_stall=2)) as (_, port, refused):
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         sock.setblocking(False)
