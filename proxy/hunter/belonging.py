@@ -15,7 +15,7 @@ from proxy.hunter.candidates import candidates_of
 from proxy.hunter.holders import Holders
 from proxy.hunter.ids import Numbers
 from proxy.hunter.looks import Looks
-from proxy.hunter.membership import LEAST, VOLUME, among, judge_members
+from proxy.hunter.membership import LEAST, VOLUME, judge_members, of_core
 from proxy.hunter.mixture import unlike_users
 from proxy.hunter.named import Named
 from proxy.hunter.postings import Postings
@@ -123,7 +123,7 @@ def _members(group: Suspect, used: Texts, accounts: Accounts, usual: Background)
         fits = np.minimum(fits, unlike_users(compared, compared.text, fits >= LEAST))
     chosen = fits >= LEAST
     if group.finding is not None:
-        chosen |= (fits > 0) & among(candidates, group.core)
+        chosen |= (fits > 0) & of_core(candidates, group.core)
     sent = used.of(candidates)
     strangers = candidates[~chosen & (((fits < _STRANGE) & (sent >= _SENT_TWICE)) | (sent >= _SENT_OFTEN))]
     volume = sum(tie.weights for tie in ties if tie.trait == VOLUME)

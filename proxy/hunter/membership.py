@@ -37,7 +37,7 @@ def judge_members(candidates: Candidates, core: Numbers) -> tuple[Floats, list[T
     Those who fit are the core of the next round, until nothing changes; without anybody who fits, nobody does.
     """
     count = len(candidates.accounts)
-    inside = among(candidates.accounts, core)
+    inside = of_core(candidates.accounts, core)
     fits, ties = np.zeros(count), list[Tie]()
     for _ in range(_ROUNDS):
         if not inside.any():
@@ -50,7 +50,7 @@ def judge_members(candidates: Candidates, core: Numbers) -> tuple[Floats, list[T
     return fits, ties
 
 
-def among(accounts: Numbers, core: Numbers) -> NDArray[np.bool_]:
+def of_core(accounts: Numbers, core: Numbers) -> NDArray[np.bool_]:
     """Tell which accounts are of the core."""
     known = np.zeros(1 + max(int(accounts.max(initial=0)), int(core.max(initial=0))), np.bool_)
     known[core] = True
