@@ -30,14 +30,19 @@ class Fleet:
         self._ending = False
 
     @property
+    def _living(self) -> list[Worker]:
+        """Those that run, in the order of their numbers."""
+        return [worker for _, worker in sorted(self._workers.items()) if worker.alive]
+
+    @property
     def pids(self) -> list[int]:
-        """The process ids, in the order of the workers' numbers."""
-        return [self._workers[number].pid for number in sorted(self._workers)]
+        """The process ids of those that run, in the order of the workers' numbers."""
+        return [worker.pid for worker in self._living]
 
     @property
     def packs(self) -> dict[int, str]:
-        """The digest of the pack in force by process id."""
-        return {worker.pid: worker.pack_digest for worker in self._workers.values()}
+        """The digest of the pack in force in each that runs, by process id."""
+        return {worker.pid: worker.pack_digest for worker in self._living}
 
     def missing(self) -> list[str]:
         """Return which workers do not serve."""
@@ -65,7 +70,7 @@ class Fleet:
 
     async def note_memory(self, full: bool) -> None:
         """Tell every worker whether memory is full, those included that were started since."""
-        await asyncio.gather(*(worker.note_memory(full=full) for worker in self._workers.values() if worker.alive))
+        await asyncio.gather(*(worker.note_memory(full=full) for worker in self._living))
 
     async def keep(self) -> None:
         """Start workers again that die, and see which do not answer any more, until cancelled."""
@@ -76,13 +81,13 @@ class Fleet:
 
     async def refresh(self) -> None:
         """Have every worker tell its numbers."""
-        await asyncio.gather(*(worker.refresh() for worker in self._workers.values() if worker.alive))
+        await asyncio.gather(*(worker.refresh() for worker in self._living))
 
     def counted(self) -> Counted:
         """Return the numbers that every worker told last, those included that have ended."""
         found = counted(self._workers.values(), self._dead)
         # One that stands still cannot say so.
-        lag = max((worker.silent for worker in self._workers.values() if worker.alive), default=0.0)
+        lag = max((worker.silent for worker in self._living), default=0.0)
         found.living.append({"stillgate_loop_lag_seconds": [Sample((), lag)]})
         return found
 
@@ -103,7 +108,7 @@ class Fleet:
         known: set[int] = set()
         while True:
             await asyncio.sleep(BEAT_S)
-            living = [worker for worker in self._workers.values() if worker.alive]
+            living = self._living
             for worker in living:
                 worker.beat()
                 if worker.silent >= _GIVEN_UP_S:

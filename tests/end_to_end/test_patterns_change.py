@@ -58,7 +58,7 @@ async def replaced(scene: Scene) -> None:
 
     async def another() -> bool:
         code, _ = await scene.gate.admin_request("GET", "/readyz")
-        return code == 200 and await workers() != [old]
+        return code == 200 and await workers() not in ([old], [])
 
     await until(another)
 

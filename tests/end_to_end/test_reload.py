@@ -287,7 +287,7 @@ async def test_a_worker_needs_no_archive_to_be_started_again(tmp_path: Path) -> 
         os.kill(int(*workers), signal.SIGKILL)
 
         async def again() -> bool:
-            return bool((await in_force(scene))["workers"].keys() != workers.keys())
+            return bool((await in_force(scene))["workers"].keys() - workers.keys())
 
         await until(again)
         await becomes(scene, "second")

@@ -143,7 +143,7 @@ async def _worker_replaced(gate: Stillgate) -> None:
 
     async def another() -> bool:
         code, _ = await gate.admin_request("GET", "/readyz")
-        return code == 200 and await workers() != [old]
+        return code == 200 and await workers() not in ([old], [])
 
     await until(another)
 

@@ -118,6 +118,7 @@ async def test_where_no_file_can_be_opened_the_others_serve_on_until_one_can_be_
         os.kill(killed, signal.SIGKILL)
         await until(lambda: "worker 0 cannot be started here: Too many open files" in caplog.text)
         assert two.missing() == ["worker 0"]
+        assert (two.pids, two.packs) == ([other], {other: "0" * 64})
         await until(lambda: caplog.text.count("a worker cannot be started again") > 1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
