@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -167,17 +167,26 @@ def announce(path: Path, status: Mapping[str, object]) -> None:
 
 @contextmanager
 def _removed_after(path: Path, *others: Path) -> Iterator[None]:
-    """Remove what lies at `path` and others when the context ends, unless the folder is another one by then.
+    """Remove what lies at `path` and others when the context ends, unless the folder is another one by then."""
+    with known(path.parent) as same:
+        try:
+            yield
+        finally:
+            if same():
+                _remove(path, *others)
 
-    Whoever runs on a folder that was deleted and made anew has files of the same names there.
+
+@contextmanager
+def known(folder: Path) -> Iterator[Callable[[], bool]]:
+    """Yield what says whether a folder is still the one that it was.
+
+    Whoever runs on one that was deleted and made anew has files of the same names there.
     """
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield
+        yield lambda: not replaced(file, folder)
     finally:
-        if not replaced(folder, path.parent):
-            _remove(path, *others)
-        os.close(folder)
+        os.close(file)
 
 
 def _remove(*paths: Path) -> None:

@@ -22,7 +22,7 @@ from proxy.clock import Clock
 from proxy.config import Settings
 from proxy.decisions.change_log import ChangeLog
 from proxy.decisions.epochs import Epochs
-from proxy.files.data_folder import announce, announced, held
+from proxy.files.data_folder import announce, announced, held, known
 from proxy.handing import HandedPack, handed
 from proxy.hunting.campaigns import CampaignRegistry
 from proxy.log import get
@@ -213,12 +213,15 @@ async def _announced(
 
 
 async def _announced_later(place: Path, status: Mapping[str, object]) -> None:
-    """Tell where the deployment is once there is room for it."""
-    while True:
-        await asyncio.sleep(_ROOM_S)
-        with suppress(OSError):
-            announce(place, status)
-            return
+    """Tell where the deployment is once there is room for it; a folder that was made anew is another one's."""
+    with known(place.parent) as same:
+        while True:
+            await asyncio.sleep(_ROOM_S)
+            if not same():
+                return
+            with suppress(OSError):
+                announce(place, status)
+                return
 
 
 def _memory_watch(
