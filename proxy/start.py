@@ -6,12 +6,14 @@ Law: nothing of what a worker is made of is imported here: the parent and the hu
 from __future__ import annotations
 
 import errno
+import hashlib
+import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from proxy.config import Settings
@@ -20,7 +22,20 @@ from proxy.secrets import read_secret_file
 from proxy.settings.store_address import Access
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_PROGRAM = Path(__file__).parent
 _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # as `socket.getaddrinfo` gives it
+
+
+def program_digest(folder: Path) -> str:
+    """Return what a program's files are known by, as Python knows them by: names, sizes, and when they were written."""
+    told = hashlib.sha256()
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(set(folders) - {"__pycache__"})
+        for name in sorted(names):
+            path = Path(place, name)
+            found = path.stat()
+            told.update(f"{path.relative_to(folder)}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+    return told.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,7 @@ class Start:
     host: str
     port: int
     secret: str = ""  # the id of the master secret that was in force when the parent started
-    version: str = field(default_factory=partial(version, "stillgate"))  # the parent's, as it was when that started
+    program: str = field(default_factory=partial(program_digest, _PROGRAM))  # the parent's, as it was when that started
 
     def to_json(self) -> dict[str, Any]:
         """Return what `told` reads."""
@@ -45,10 +60,11 @@ class Start:
 
     @classmethod
     def told(cls, document: Mapping[str, Any]) -> Start:
-        """Return what a parent told. Raises ConfigurationError if that is of another version, and so are its values."""
-        theirs, ours = document.get("version", "an older one"), version("stillgate")
-        if theirs != ours:
-            raise ConfigurationError(f"this is {ours}, and its parent still runs {theirs}: restart `stillgate serve`")
+        """Return what a parent told. Raises ConfigurationError if its program is another, and so are its values."""
+        if document.get("program") != program_digest(_PROGRAM):
+            raise ConfigurationError(
+                "the program's files are not those that the parent started from: restart `stillgate serve`"
+            )
         return cls(**document)
 
 

@@ -1,14 +1,16 @@
-"""The address that a start holds for its workers: whichever there are, and nobody else's."""
+"""What a start holds for its workers, their address: whichever there are, and nobody else's; and its program's files."""
 
 from __future__ import annotations
 
+import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxy.errors import ConfigurationError
-from proxy.start import held_address, listening_socket, own_sockets, url_of
+from proxy.start import held_address, listening_socket, own_sockets, program_digest, url_of
 
 FOUND = socket.getaddrinfo
 
@@ -101,3 +103,22 @@ def test_a_name_is_refused_that_has_no_address_here_or_one_that_is_taken(
 
 def test_an_address_of_ipv6_has_brackets_in_a_url() -> None:
     assert (url_of("::1", 80), url_of("127.0.0.1", 80)) == ("http://[::1]:80", "http://127.0.0.1:80")
+
+
+def test_a_programs_files_are_others_once_one_is_written_anew_and_the_same_when_one_is_compiled(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    module = tmp_path / "rules" / "engine.py"
+    module.write_text("LIMIT = 1\n")
+    os.utime(module, ns=(0, 0))
+    seen = [program_digest(tmp_path)]
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "engine.pyc").touch()
+    assert program_digest(tmp_path) in seen
+    module.write_text("LIMIT = 2\n")
+    seen.append(program_digest(tmp_path))
+    module.write_text("LIMIT = 10\n")
+    os.utime(module, ns=(0, 0))
+    seen.append(program_digest(tmp_path))
+    module.rename(tmp_path / "engine.py")
+    seen.append(program_digest(tmp_path))
+    assert len(set(seen)) == 4
