@@ -20,6 +20,7 @@ from proxy.clock import SystemClock
 from proxy.config import load_settings
 from proxy.files.outlet import Outlet, write_all
 from proxy.log import configure
+from proxy.machine.collecting import collect_briefly
 from proxy.machine.runtime import check_runtime, leave_no_core
 from proxy.processes.supervisor import Launch, deploy
 from proxy.threads import share_threads
@@ -27,6 +28,7 @@ from proxy.threads import share_threads
 _INTERACTIVE_DRAIN_S = 2.0
 _STDERR = 2
 _PATIENCE_S = 0.5
+_YIELD_S = 0.0005  # a thread that checks a pack lets the loop go on as soon as one of a worker does
 _THREADS = 4  # the pack, the store's files, a snapshot and a reviewer may each wait for the disk
 
 
@@ -69,6 +71,7 @@ def serve(
         leave_no_core()
         launch = Launch(load_settings(config, overrides), log_level)
         configure(log_level, sys.stderr)
+        sys.setswitchinterval(_YIELD_S)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(launch))
 
@@ -108,6 +111,7 @@ async def _serve(launch: Launch) -> None:
                 deployment.packs.ask()
 
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
+        collect_briefly()
         if deployment.stand_in:
             key = await first_key(launch.settings.data, deployment.registry)
             _show(welcome(deployment.data_url, key))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import itertools
+import json
 import os
 import pty
 import signal
@@ -13,6 +14,7 @@ import sys
 import termios
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -292,6 +294,37 @@ async def test_a_worker_needs_no_archive_to_be_started_again(tmp_path: Path) -> 
         await until(again)
         await becomes(scene, "second")
         assert await served_by(scene) == "second"
+
+
+async def test_a_large_pack_that_is_checked_holds_up_nobody_who_asks_how_the_proxy_is(tmp_path: Path) -> None:
+    """P7."""
+    rule = {
+        "severity": "low",
+        "when": {"all": [{"request.model": {"in": ["a" * 150, "b" * 150]}}, {"content.trace_elicitation": {"gte": 0.5}}]},
+        "flag": {"name": "odd", "on": "account", "score": 1, "ttl": "1d"},
+    }
+    rules = [{"id": f"rule-{number}", **rule} for number in range(2_000)]
+
+    async def longest_answer() -> float:
+        longest = 0.0
+        with suppress(asyncio.CancelledError):
+            while True:
+                began = time.monotonic()
+                assert (await scene.gate.admin_request("GET", "/healthz"))[0] == 200
+                longest = max(longest, time.monotonic() - began)
+        return longest
+
+    async with staged(tmp_path, pack=pack("first")) as scene:
+        worst = []
+        for name in ("second", "third", "fourth"):
+            large = json.dumps({**pack(name), "rules": rules}).encode()
+            assert 900_000 < len(large) < 1 << 20
+            asking = asyncio.create_task(longest_answer())
+            rename_over(path_of(scene), large)
+            await becomes(scene, name)
+            asking.cancel()
+            worst.append(await asking)
+        assert min(worst) < 0.1, worst
 
 
 async def test_counts_go_on_when_a_limit_is_raised(tmp_path: Path) -> None:
