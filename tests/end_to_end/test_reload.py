@@ -300,12 +300,14 @@ async def test_a_large_pack_that_is_checked_holds_up_nobody_who_asks_how_the_pro
     """P7."""
     rule = {
         "severity": "low",
-        "when": {"all": [{"request.model": {"in": ["a" * 150, "b" * 150]}}, {"content.trace_elicitation": {"gte": 0.5}}]},
+        "when": {
+            "all": [{"request.model": {"in": ["a" * 150, "b" * 150]}}, {"content.trace_elicitation": {"gte": 0.5}}]
+        },
         "flag": {"name": "odd", "on": "account", "score": 1, "ttl": "1d"},
     }
     rules = [{"id": f"rule-{number}", **rule} for number in range(2_000)]
 
-    async def longest_answer() -> float:
+    async def longest_answer(scene: Scene) -> float:
         longest = 0.0
         with suppress(asyncio.CancelledError):
             while True:
@@ -319,7 +321,7 @@ async def test_a_large_pack_that_is_checked_holds_up_nobody_who_asks_how_the_pro
         for name in ("second", "third", "fourth"):
             large = json.dumps({**pack(name), "rules": rules}).encode()
             assert 900_000 < len(large) < 1 << 20
-            asking = asyncio.create_task(longest_answer())
+            asking = asyncio.create_task(longest_answer(scene))
             rename_over(path_of(scene), large)
             await becomes(scene, name)
             asking.cancel()
