@@ -1,4 +1,4 @@
-"""Looks whether the store is there, and starts our own again if it died, or if its socket was removed.
+"""Looks whether the store is there and has our time, and starts our own again if it died, or its socket was removed.
 
 Law: however long it is away, and whatever keeps it from being started, the log says each once.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from proxy.clock import Clock
 from proxy.errors import ConfigurationError, StoreUnavailable
 from proxy.log import get
 from proxy.store.base import Store
@@ -14,6 +15,7 @@ from proxy.store.embedded import EmbeddedServer
 from proxy.telemetry.snapshot import Sample, Snapshot
 
 _PING_S = 0.5
+_APART_S = 60.0  # a key or a flag may end so much too soon or too late, and nobody minds
 _MISSED_PINGS = 2  # one may be late on a machine that is busy
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -22,9 +24,11 @@ _LONGEST_PAUSE_S = 10.0
 class StoreWatch:
     """The parent's watch over the store; `server` is our own, if we run one."""
 
-    def __init__(self, store: Store, server: EmbeddedServer | None) -> None:
+    def __init__(self, store: Store, server: EmbeddedServer | None, clock: Clock) -> None:
         self.away = False
+        self._ahead = 0.0  # our clock, of the store's
         self._store = store
+        self._clock = clock
         self._server = server
         self._pause = _FIRST_PAUSE_S
         self._try_at = float("-inf")  # by the loop's time
@@ -35,7 +39,7 @@ class StoreWatch:
         missed, why = _MISSED_PINGS - 1, ""  # at the start nobody has seen it yet
         while True:
             try:
-                await self._store.ping()
+                self._compare(await self._store.ping())
                 missed, why = 0, ""
             except StoreUnavailable as error:
                 missed += 1
@@ -55,7 +59,20 @@ class StoreWatch:
 
     def snapshot(self) -> Snapshot:
         """Return what the metrics say of it: workers that nobody asks for anything do not find out."""
-        return {"stillgate_store_breaker_open": [Sample((), float(self.away))]}
+        return {
+            "stillgate_store_breaker_open": [Sample((), float(self.away))],
+            "stillgate_clock_ahead_seconds": [Sample((), self._ahead)],
+        }
+
+    def _compare(self, theirs: float) -> None:
+        """Take note of the store's time: flags and keys go by ours, and others by theirs."""
+        before, self._ahead = self._ahead, self._clock.wall() - theirs
+        if (apart := abs(self._ahead) > _APART_S) != (abs(before) > _APART_S):
+            logger = get("parent")
+            if apart:
+                logger.error("this machine's clock is not the store's: set it right", ahead_seconds=round(self._ahead))
+            else:
+                logger.info("this machine's clock is the store's again")
 
     async def _revive(self, server: EmbeddedServer) -> None:
         clock = asyncio.get_running_loop().time

@@ -106,7 +106,8 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         changes = open_change_log(settings, clock)
         stack.push_async_callback(changes.close)
         memory = _memory_watch(settings, fleet, (hunter, ground.server, ground.stand_in))
-        watches = Watches(StoreWatch(store, ground.server), memory, _snapshot_keeper(settings, store, clock), changes)
+        watch = StoreWatch(store, ground.server, clock)
+        watches = Watches(watch, memory, _snapshot_keeper(settings, store, clock), changes)
         stand_in = ground.stand_in is not None
         deployment = Deployment(settings, packs, registry, campaigns, fleet, hunter, watches, stand_in=stand_in)
         deployment.data_url = url_of(host, port)

@@ -250,8 +250,8 @@ class Store(Protocol):
         """Drop the entries up to a position and the one at it: nobody will ask for them again."""
         ...
 
-    async def ping(self) -> None:
-        """Return once the store answered."""
+    async def ping(self) -> float:
+        """Return what time it is by the store, in Unix seconds, once it answered; the lowest of several servers'."""
         ...
 
     async def close(self) -> None:

@@ -217,13 +217,15 @@ class RedisStore:
             ]:
                 pass
 
-    async def ping(self) -> None:
-        """Return once every server answered."""
+    async def ping(self) -> float:
+        """Return the lowest time of all servers once every one answered."""
         expires = self._expires()
         lanes = [link.current() for link in self._way.links]
-        replies = await asyncio.gather(*(lane.ask([packed("PING")], expires) for lane in lanes))
-        if any(reply != [b"PONG"] for reply in replies):
+        asked = [packed("PING"), packed("TIME")]  # a server that still reads its data tells the time already
+        replies = await asyncio.gather(*(lane.ask(asked, expires) for lane in lanes))
+        if any(pong != b"PONG" for pong, _ in replies):
             raise nonsense()
+        return min(_seconds(time) for _, time in replies)
 
     async def close(self) -> None:
         """Wait for the calls in flight, end what waits for changes, and let every connection go."""
@@ -265,3 +267,12 @@ class RedisStore:
         replies = await self._way.run(commands, self._expires(), script.source)
         raise_refused(replies)
         return replies
+
+
+def _seconds(reply: Any) -> float:  # noqa: ANN401 - whatever a server says
+    """Return what it says of its clock."""
+    try:
+        seconds, microseconds = reply
+        return int(seconds) + int(microseconds) / 1_000_000
+    except (TypeError, ValueError):
+        raise nonsense() from None

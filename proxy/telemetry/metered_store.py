@@ -76,9 +76,9 @@ class MeteredStore:
         """See `Store.trim`."""
         await self._timed("trim", self._store.trim(stream, through))
 
-    async def ping(self) -> None:
+    async def ping(self) -> float:
         """See `Store.ping`."""
-        await self._timed("ping", self._store.ping())
+        return await self._timed("ping", self._store.ping())
 
     async def close(self) -> None:
         """See `Store.close`."""

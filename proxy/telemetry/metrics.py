@@ -70,6 +70,7 @@ METRICS: Final = {
         Metric("stillgate_store_breaker_opens_total", "counter", "Times the store was found to be away."),
         Metric("stillgate_store_failovers_total", "counter", "Times another server was the store's primary."),
         Metric("stillgate_store_append_only", "gauge", "0 if the store's server keeps no append-only file."),
+        Metric("stillgate_clock_ahead_seconds", "gauge", "This machine's clock, of the store's.", join="max"),
         Metric("stillgate_store_lost", "gauge", "1 while the store has lost everything it held.", join="max"),
         Metric("stillgate_store_losses_total", "counter", "Times the store had lost everything it held."),
         Metric("stillgate_store_rewinds_total", "counter", "Times the store may have lost its last changes."),

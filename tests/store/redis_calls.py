@@ -72,7 +72,9 @@ async def works_again(store: Store) -> None:
     """Return once the store answers; it is asked again and again for a bounded time."""
     for _ in range(1000):
         try:
-            return await store.ping()
+            await store.ping()
         except StoreUnavailable:
             await asyncio.sleep(0.005)
+        else:
+            return
     raise AssertionError("the store never came back")

@@ -52,6 +52,12 @@ async def test_holders_never_have_more_than_the_limit_together(ground: Ground) -
     assert sum(mine for ((mine, _),) in held) == 10
 
 
+async def test_whoever_pings_is_told_the_time_by_the_store(ground: Ground) -> None:
+    before = await ground.store.ping()
+    await ground.pass_time(SHORT_MS)
+    assert SHORT_MS / 1000 <= await ground.other.ping() - before < LONG_MS / 1000
+
+
 async def test_rows_are_written_read_replaced_and_deleted(ground: Ground) -> None:
     assert await ground.store.read("keys", "a") is None
     assert await ground.store.write([Row("keys", "a", b"\x00\xff"), Row("keys", "b", b""), Row("flags", "a", b"1")])
