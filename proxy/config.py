@@ -55,8 +55,8 @@ class Hunter(StrictModel):
     )
 
 
-def _default_pack() -> Path:
-    return next(filter(is_file, _PACKS), _INSTALLED_PACK)
+def _default_pack(folder: Path = Path()) -> Path:
+    return next(filter(is_file, (folder / pack for pack in _PACKS)), _INSTALLED_PACK)
 
 
 def shipped_pack(name: str) -> Path:
@@ -73,7 +73,9 @@ class Settings(StoreSettings):
     listen: Listen = Field(Listen(), description="Where customers connect.")
     admin: Admin = Field(Admin(), description="Where health, metrics and the command line are served.")
     health: Health = Field(Health(), description="Health and metrics, and nothing else, for those not on this machine.")
-    data: FilePath = Field(Path(".stillgate"), description="The folder for everything that is kept.")
+    data: FilePath = Field(
+        Path(".stillgate"), validate_default=True, description="The folder for everything that is kept."
+    )
     workers: int = Field(1, ge=1, le=64, description="Processes that serve customers.")
     pack: FilePath = Field(
         default_factory=_default_pack,
@@ -165,6 +167,8 @@ def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Setting
     problems = in_order([*problems, *in_file, *_contradictions(file, folder)])
     if settings is None or has_errors(problems):
         raise YamlProblems(problems)
+    if "pack" not in settings.model_fields_set:
+        return settings.model_copy(update={"pack": _default_pack(folder)})
     return settings
 
 

@@ -82,6 +82,18 @@ def test_relative_paths_belong_to_the_files_folder_and_those_of_the_command_line
     assert found.master_secret == folder / "data" / "master.secret"
 
 
+def test_what_a_file_does_not_name_is_beside_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, elsewhere = tmp_path / "etc", tmp_path / "elsewhere"
+    for made in (folder, elsewhere):
+        (made / "policies").mkdir(parents=True)
+        (made / "policies" / "default.yaml").touch()
+    monkeypatch.chdir(elsewhere)
+    found = load(folder, "")
+    assert (found.data, found.pack) == (folder / ".stillgate", folder / "policies" / "default.yaml")
+    assert load_settings(None, {}).data == Path(".stillgate"), "without a file it is where the command runs"
+    assert load_settings(None, {}).pack == Path("policies/default.yaml")
+
+
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     said = {"workers": 3, "host": "::1", "port": 0, "store": None, "admin.port": 7000, "decision_log.to": "stdout"}
     found = load(tmp_path, "workers: 2\nlisten: {port: 1234}\nlimits: {exchanges: 7}\n", said)

@@ -81,7 +81,7 @@ def _link(url: str) -> str:
 
 
 def _path(name: object, info: ValidationInfo) -> Path:
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not isinstance(name, str | Path) or not name or "\0" in str(name):
         raise ValueError("should be a path")
     folder: Path = (info.context or {}).get("folder", Path())
     return folder / name
