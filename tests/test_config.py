@@ -148,6 +148,8 @@ def test_every_price_of_six_decimals_is_exact(picodollars: int) -> None:
         ("listen: {port: 99999}\n", ["3:16: should be at most 65535"]),
         ("listen: {port: '80'}\n", ["3:16: should be a whole number"]),
         ("listen: {host: 'a b'}\n", ["3:16: should be an address or a host name"]),
+        ("listen: {host: a..b}\n", ["3:16: should be an address or a host name"]),
+        (f"health: {{host: {'a' * 64}.com, port: 9}}\n", ["3:16: should be an address or a host name"]),
         ("listen: {host: yes, port: true}\n", ["3:27: should be a whole number"]),
         ("listen: null\n", ["3:9: should be a map of keys and values"]),
         ("admin: {port: 8080}\n", ["3:15: customers and the admin side cannot share one address and port"]),

@@ -30,6 +30,7 @@ DIALECTS: Final = (
 PICODOLLARS_PER_TOKEN = 1_000_000
 _MODEL = re.compile(r"[!-~]{1,128}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9][A-Za-z0-9-]{0,62}(\.[A-Za-z0-9-]{1,63})*\.?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}")
 _BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -140,7 +141,7 @@ def _host(host: str) -> str:
     try:
         ip_address(host)
     except ValueError:
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252})", host):
+        if not _HOST.fullmatch(host):
             raise ValueError("should be an address or a host name") from None
     return host
 
