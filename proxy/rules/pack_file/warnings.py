@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from proxy.actions import REFUSING
+from proxy.actions.base import ActionKind
 from proxy.actions.challenge import Challenge
+from proxy.actions.reject import Reject
 from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, Severity
 from proxy.rules.conditions.condition import Cel, Condition, Operator, comparisons_of, fields_of
-from proxy.rules.pack.pack import Campaign, Pack, Quota, Rule
-from proxy.rules.pack.words import Mode, OnError, Scope, Subject
+from proxy.rules.pack.pack import Campaign, Pack, Quota, Rule, Rung
+from proxy.rules.pack.words import Approval, Mode, OnError, Scope, Subject
 from proxy.rules.pack_file.schema_types import OF_LIMITS, VERIFY_URL
 from proxy.rules.reasons import names_in
 from proxy.store.distinct import DISTINCT_ERROR, SAMPLE
@@ -21,6 +23,8 @@ from proxy.store.distinct import DISTINCT_ERROR, SAMPLE
 _DAY_S = 86_400
 _SHADOW_DAYS = 30  # a week or two tell whom something would meet
 _SIGMAS = 3  # so many standard errors hold for 997 of 1,000 counts
+
+_PEOPLE = {approval: number for number, approval in enumerate(Approval)}  # that a rung asks for, each more than before
 
 # What takes something out of an answer, or has another model write it; the caller cannot see that by himself.
 _SILENT = ("drop", "withhold", "reroute")
@@ -113,15 +117,25 @@ def _place(document: Document, section: str, number: int, field: str, operator: 
 def _rungs(document: Document, pack: Pack) -> _Found:
     most = _most(pack)
     disclosed = False
+    refusing: list[Rung] = []
     by_name = {document.get((*path, "rung")): path for path, _ in document.items(("ladder",))}
     for rung in pack.ladder:
         path = by_name[rung.name]
         if rung.score > most:
             yield (*path, "score"), f"no flags reach the rung {rung.name}: all of them come to {most}"
+        before = next((lower.name for lower in refusing if _PEOPLE[lower.approval] <= _PEOPLE[rung.approval]), None)
+        if before is not None and rung.do:
+            yield path, f"what the rung {rung.name} does is never done: {before} refuses whoever comes so far"
+        if any(map(_refuses_all, rung.do)):
+            refusing.append(rung)
         disclosed = disclosed or rung.disclose
         silent = [action.name for action in rung.do if action.name in _SILENT]
         if silent and not disclosed:
             yield path, f"{silent[0]} changes answers and nothing says so to the caller: add disclose: header"
+
+
+def _refuses_all(action: ActionKind) -> bool:
+    return isinstance(action, Reject) or (isinstance(action, Challenge) and not action.verified_by)
 
 
 def _uncounted(pack: Pack) -> _Found:
