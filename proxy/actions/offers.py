@@ -11,11 +11,23 @@ from collections.abc import Collection, Iterator
 from operator import is_not
 from typing import Any, Final
 
+from proxy.tools_and_images import (
+    HOLDERS,
+    IMAGES,
+    SCREENS,
+    count_images,
+    count_tools,
+    filled_in,
+    images_within,
+    is_made,
+    kind_of,
+    tools_offered,
+    tools_within,
+)
+
 # Where tools are offered, and where one of them is chosen; the second is what OpenAI's API had first.
 _OFFERED = (("tools", "tool_choice"), ("functions", "function_call"))
 _UNNAMED = frozenset({"allowed_tools", "custom", "function"})  # types whose tools have names; others are their names
-# Types of image parts, with the type of a text beside them.
-_IMAGES = {"image": "text", "image_url": "text", "input_image": "input_text"}
 LEFT_OUT: Final = {"type": "text", "text": "[An image was left out here.]"}
 # What a computer shows can be nothing but an image: 334 by 26 pixels that say "An image was left out here."
 PICTURE: Final = (
@@ -23,14 +35,9 @@ PICTURE: Final = (
     "wY6/8D/dNe2uzcLEmQcjQijfPUG/ira6XlWHInI85fS20DixaxZIy75EVdLj7hwuada8w20remYzRTOdJ6w9lKYl+NQwAxqGrIhR0VBQ2ZRh7aFF"
     "APVOo6caVVbQutAYt4T1EfqMVo2sNldyof2opfV91BkDNEQvoYHdSVs5sSy3CdQZyh7693/rASN4z5pQoleIAAAAAElFTkSuQmCC"
 )
-_SHOWN = frozenset({"computer_screenshot", "input_image"})  # types of what a computer shows
-_MADE = "image_generation_call"  # the item of a picture that a tool made, which is its result in base64
-# What offers tools in a conversation, as a search that has found some does: items of OpenAI's with tools in them, and
-# blocks of Anthropic's that name some.
-_OFFERS, _REFERENCE = ("additional_tools", "tool_search_output"), "tool_reference"
+_REFERENCE = "tool_reference"  # Anthropic's block that names a tool which a search has found
 _NO_TOOL: Final = {"type": "text", "text": "[What was found was left out here.]"}
 _CONVERSATIONS = ("messages", "input")
-_HOLDERS = ("content", "output")  # members of a message or a tool's output that hold parts, or what a computer shows
 
 
 def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
@@ -46,31 +53,25 @@ def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
     left = most
     for offered, chosen in _OFFERED:
         tools, room = body.get(offered), most - (wanted is not None)
-        if type(tools) is list and sum(map(_count, tools)) > room:
+        if type(tools) is list and count_tools(tools) > room:
             referred = set(_references(body.get("messages")))
             changed[offered] = kept = _kept(tools, room, set(_names(body.get(chosen))), referred)
             if gone := referred.intersection(_names(tools)).difference(_names(kept)):
                 changed["messages"] = [_unreferred(message, gone) for message in body["messages"]]
-        left -= sum(map(_count, changed.get(offered, tools))) if type(tools) is list else 0
+        left -= count_tools(changed.get(offered, tools))
     changed |= _fewer_within(items, max(0, left), set(_names(choice)), wanted)
     if changed and type(choice) is dict:
-        kept = [changed.get("tools", body.get("tools")), *_offers(changed.get("input", items)).values()]
-        gone = set(_names([body.get("tools"), *_offers(items).values()])).difference(_names(kept))
+        kept = [changed.get("tools", body.get("tools")), *tools_offered(changed.get("input", items)).values()]
+        gone = set(_names([body.get("tools"), *tools_offered(items).values()])).difference(_names(kept))
         changed |= _chosen(choice, gone)
     return changed
-
-
-def _offers(items: list[Any]) -> dict[int, list[Any]]:
-    """Return the tools that a conversation offers, by the places of their items."""
-    offering = [place for place, item in enumerate(items) if type(item) is dict and item.get("type") in _OFFERS]
-    return {place: tools for place in offering if type(tools := items[place].get("tools")) is list}
 
 
 def _wanted(tools: object, items: list[Any], chosen: set[str]) -> int | None:
     """Return the place of the last item that offers a tool which is chosen, None if another place does, or none."""
     if not chosen or not chosen.isdisjoint(_names(tools)):
         return None
-    offers = reversed(_offers(items).items())
+    offers = reversed(tools_offered(items).items())
     return next((place for place, each in offers if not chosen.isdisjoint(_names(each))), None)
 
 
@@ -80,11 +81,11 @@ def _fewer_within(items: list[Any], most: int, chosen: set[str], wanted: int | N
     Of these, one is in the item at the place `wanted`.
     """
     fewer = list(items)
-    for place, tools in reversed(_offers(items).items()):
+    for place, tools in reversed(tools_offered(items).items()):
         room = most - (wanted is not None and place > wanted)
-        if sum(map(_count, tools)) > room:
+        if count_tools(tools) > room:
             fewer[place] = {**items[place], "tools": _kept(tools, room, chosen, set())}
-        most -= sum(map(_count, fewer[place]["tools"]))
+        most -= count_tools(fewer[place]["tools"])
     return {"input": fewer} if any(map(is_not, fewer, items)) else {}
 
 
@@ -129,19 +130,8 @@ def _without(allowed: dict[str, Any], gone: set[str]) -> dict[str, Any]:
     return {**allowed, "tools": [tool for tool in allowed.get("tools") or () if not gone.issuperset(_names(tool))]}
 
 
-def _inner(tool: object) -> list[Any] | None:
-    """Return the tools in a namespace, None if a tool is none."""
-    inner = tool.get("tools") if type(tool) is dict and tool.get("type") == "namespace" else None
-    return inner if type(inner) is list else None
-
-
 def _searches(tool: object) -> bool:
     return type(tool) is dict and str(tool.get("type")).startswith("tool_search")
-
-
-def _count(tool: object) -> int:
-    inner = _inner(tool)
-    return 1 if inner is None else max(1, sum(map(_count, inner)))
 
 
 def _kept(tools: list[Any], most: int, chosen: set[str], referred: set[str]) -> list[Any]:
@@ -159,10 +149,10 @@ def _kept(tools: list[Any], most: int, chosen: set[str], referred: set[str]) -> 
     kept: dict[int, Any] = {}
     for place in sorted(range(len(tools)), key=rank):
         if most > 0:
-            inner = _inner(tools[place])
+            inner = tools_within(tools[place])
             of_it = inner if inner is None else _kept(inner, most, chosen, referred)
             kept[place] = tools[place] if of_it is None else {**tools[place], "tools": of_it}
-            most -= _count(kept[place])
+            most -= count_tools([kept[place]])
     return [kept[place] for place in sorted(kept)]
 
 
@@ -186,11 +176,9 @@ def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
     What is filled into a stored prompt comes before the conversation.
     """
     name = next((name for name in _CONVERSATIONS if type(body.get(name)) is list), "")
-    messages, prompt = body.get(name, []), body.get("prompt")
-    variables = prompt.get("variables") if type(prompt) is dict else None
-    filled = variables if type(variables) is dict else {}
+    messages, filled = body.get(name, []), filled_in(body)
     given = [message for message in messages if type(message) is dict]
-    count = _images_in(list(filled.values())) + sum(map(_images_within, given))
+    count = count_images(list(filled.values())) + sum(map(images_within, given))
     if count <= most:
         return {}
     cut = _Cut(count - most)
@@ -203,28 +191,6 @@ def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
     return changed
 
 
-def _images_in(parts: object) -> int:
-    """Count all that `_Cut` finds, also where no API looks: of what it found beyond, another one would stay."""
-    if type(parts) is dict:
-        return 1 if _kind(parts) in _SHOWN else _images_within(parts)
-    given = [part for part in (parts if type(parts) is list else ()) if type(part) is dict]
-    return sum([1 if _kind(part) in _IMAGES else _images_within(part) for part in given])
-
-
-def _images_within(holder: dict[str, Any]) -> int:
-    count = _is_made(holder) + sum([_images_in(holder[name]) for name in _HOLDERS if name in holder])
-    return count + (_images_within(source) if type(source := holder.get("source")) is dict else 0)
-
-
-def _is_made(item: dict[str, Any]) -> bool:
-    return _kind(item) == _MADE and type(result := item.get("result")) is str and result != ""
-
-
-def _kind(part: dict[str, Any]) -> str:
-    kind = part.get("type")
-    return kind if type(kind) is str else ""
-
-
 class _Cut:
     """Leaves the first images out; parts may lie in the result of a tool or in a document."""
 
@@ -234,10 +200,10 @@ class _Cut:
     def within(self, holder: dict[str, Any]) -> dict[str, Any]:
         """Return a message, a part or a source with fewer images in its content."""
         source = holder.get("source")
-        if self._left and _is_made(holder):
+        if self._left and is_made(holder):
             self._left -= 1
             holder = {**holder, "result": PICTURE.partition(",")[2]}
-        for name in _HOLDERS:
+        for name in HOLDERS:
             if self._left and type(parts := holder.get(name)) is list:
                 holder = {**holder, name: [self.part(part) for part in parts]}
             elif self._left and type(parts) is dict:
@@ -248,7 +214,7 @@ class _Cut:
 
     def _shown(self, shown: dict[str, Any]) -> dict[str, Any]:
         """Return what a computer shows, or the one part that a result is."""
-        if (kind := _kind(shown)) not in _SHOWN:
+        if (kind := kind_of(shown)) not in SCREENS:
             return self.within(shown)
         self._left -= 1
         return {"type": kind, "image_url": PICTURE}
@@ -257,7 +223,7 @@ class _Cut:
         """Return a part, or what stands in its place."""
         if not self._left or type(part) is not dict:
             return part
-        if (kind := _kind(part)) in _IMAGES:
+        if (kind := kind_of(part)) in IMAGES:
             self._left -= 1
-            return {**LEFT_OUT, "type": _IMAGES[kind]}
+            return {**LEFT_OUT, "type": IMAGES[kind]}
         return self.within(part)

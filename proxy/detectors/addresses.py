@@ -12,9 +12,10 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from proxy.detectors.reading import filled_in, rich_parts
+from proxy.detectors.reading import rich_parts
 from proxy.exchange import Exchange
 from proxy.fields import Field, Value
+from proxy.tools_and_images import filled_in
 
 # Members that hold an address, or an object with it as `url`, in what a conversation is made of.
 _MEMBERS = frozenset({"url", "image_url", "file_url", "audio_url", "document_url", "video_url"})
@@ -57,7 +58,7 @@ class Addresses:
         _collect(parts, found)
         if type(system := body.get("system")) is list:
             _collect(system, found)
-        _collect(filled_in(body), found)
+        _collect(list(filled_in(body).values()), found)
         if type(tools := body.get("tools")) is list:
             _collect([tool.get("input_image_mask") for tool in tools if type(tool) is dict], found)
         if not found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -38,13 +38,6 @@ def rich_parts(exchange: Exchange) -> list[Any]:
             if (type(item) is dict and not _is_text(item)) or type(item) is list
         ]
     return found
-
-
-def filled_in(body: Mapping[str, Any]) -> list[Any]:
-    """Return what fills a stored prompt."""
-    prompt = body.get("prompt")
-    filled = prompt.get("variables") if type(prompt) is dict else None
-    return list(filled.values()) if type(filled) is dict else []
 
 
 def _is_text(message: dict[str, Any]) -> bool:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, ClassVar
 
-from proxy.detectors.reading import filled_in, rich_parts
+from proxy.detectors.reading import rich_parts
 from proxy.exchange import Exchange, text_bytes
 from proxy.fields import Field, Value
+from proxy.tools_and_images import (
+    IMAGES,
+    OFFERING,
+    count_images,
+    count_tools,
+    filled_in,
+    images_within,
+    kind_of,
+    tools_offered,
+)
 
 DIALECT = "request.dialect"
 _LOGPROBS = "message.output_text.logprobs"  # as OpenAI's responses ask for them, among what an answer is to include
-_OFFERS = ("additional_tools", "tool_search_output")  # items of a conversation that have tools in them
 _MAX_KEYS = 1024
 _MAX_KEY_CHARS = 32  # a token's number has ten digits at most
 _STRING = attrgetter("text")
@@ -20,8 +29,6 @@ _STRING = attrgetter("text")
 _SELDOM = frozenset(
     {"functions", "include", "input", "logit_bias", "logprobs", "stop", "stop_sequences", "tools", "top_logprobs"}
 )
-_IMAGE_TYPES = ("image", "image_url", "input_image", "computer_screenshot")
-_MADE = "image_generation_call"  # the item of a picture that a tool made, which is its result
 
 
 class RequestShape:
@@ -75,7 +82,7 @@ class RequestShape:
             "request.text_bytes": _bytes(list(map(_STRING, exchange.texts))),
             "request.tools": _offered(body, items) if seldom else 0,
             "request.turns": sum(map(_is_message, items)) if items else _size(body.get("messages")),
-            "request.images": _images(rich_parts(exchange)) + _images(filled_in(body)),
+            "request.images": _images(rich_parts(exchange), body),
         }
         if call.prompts > 1:
             found["request.prompts"] = call.prompts
@@ -112,41 +119,23 @@ def _bytes(strings: list[str]) -> int:
 
 
 def _is_message(item: Mapping[str, Any]) -> bool:
-    return "role" in item and item.get("type") not in _OFFERS
+    return "role" in item and item.get("type") not in OFFERING
 
 
 def _size(items: object) -> int:
     return len(items) if type(items) is list else 0
 
 
-def _offered(body: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> int:
-    """Count the tools that are offered, and found in items; a namespace counts as those in it."""
-    count = _size(body.get("functions"))
-    waiting = [body.get("tools"), *[item.get("tools") for item in items if item.get("type") in _OFFERS]]
-    for each in waiting:
-        for tool in each if type(each) is list else ():
-            inner = tool.get("tools") if type(tool) is dict and tool.get("type") == "namespace" else None
-            if type(inner) is list and inner:
-                waiting.append(inner)
-            else:
-                count += 1
-    return count
+def _offered(body: Mapping[str, Any], items: list[Any]) -> int:
+    """Count the tools that are offered, and found in items."""
+    offered = [body.get("functions"), body.get("tools"), *tools_offered(items).values()]
+    return sum(map(count_tools, offered))
 
 
-def _images(conversation: list[Any]) -> int:
-    """Count the images of a conversation, in whatever part of it they stand."""
-    waiting: list[Any] = [conversation]
-    count = 0
-    for parts in waiting:
-        for part in parts if type(parts) is list else ():
-            if type(part) is not dict:
-                continue
-            if part.get("type") in _IMAGE_TYPES or (part.get("type") == _MADE and part.get("result")):
-                count += 1
-            if type(content := part.get("content")) in (list, dict):
-                waiting.append(content if type(content) is list else [content])
-            if type(source := part.get("source")) is dict:
-                waiting.append(source.get("content"))
-            if (output := part.get("output")) is not None:
-                waiting.append(output if type(output) is list else [output])
+def _images(items: list[Any], body: Mapping[str, Any]) -> int:
+    """Count the images of a conversation's items, the items that call themselves one, and what fills a prompt."""
+    count = count_images(list(filled_in(body).values())) if "prompt" in body else 0
+    for item in items:
+        if type(item) is dict:
+            count += (kind_of(item) in IMAGES) + images_within(item)
     return count
