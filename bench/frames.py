@@ -110,7 +110,7 @@ async def _our_server() -> AsyncIterator[int]:
     body, pieces = answer_body(), stream_events(usage=False)
 
     async def handle(request: web.BaseRequest) -> Reply:
-        if b'"stream":true' not in (await reader.read_body(request, "bench") or b""):
+        if b'"stream":true' not in (await reader.read_body(request, "bench", 503) or b""):
             return answers.whole(request, 200, "application/json", body, headers)
         stream = answers.stream(request, 200, "text/event-stream; charset=utf-8", headers)
         for piece in pieces:

@@ -56,8 +56,8 @@ class PackKeeper:
         archive: PackArchive,
         clock: Clock,
         switch: Callable[[HandedPack], Awaitable[None]],
-        patterns: str = "",
-        offered: Offered | None = None,
+        patterns: str,
+        offered: Offered,
     ) -> None:
         self.path = path
         self.pack = pack

@@ -52,9 +52,7 @@ class _Seen:
 class Pinning:
     """Learns from the run of a pack's cases what each of them shows, and then finds the numbers that none pins."""
 
-    def __init__(
-        self, pack: Pack, cases: Sequence[Case], table: FieldTable, wanted: Callable[[Mutant], bool] = lambda _: True
-    ) -> None:
+    def __init__(self, pack: Pack, cases: Sequence[Case], table: FieldTable, wanted: Callable[[Mutant], bool]) -> None:
         """Look for the numbers of the `wanted` nudges only."""
         self._mutants = list(filter(wanted, mutants(pack, table)))
         self._table = table

@@ -109,7 +109,7 @@ class Reader:
         cost = len(body) + _SCANNED_COST * min(len(body), _SCANNED_BYTES) + _VALUE_COST * body.count(b",")
         return await self._turns.run(exchange.principal.account, cost, understand, dialect, body, exchange, decider)
 
-    async def read_body(self, request: BaseRequest, account: str, overloaded_status: int = 503) -> bytes:
+    async def read_body(self, request: BaseRequest, account: str, overloaded_status: int) -> bytes:
         """Return the request's body, the end of which is yet to come. Raises TooLarge.
 
         Raises RequestTimeout when the client is slower than the body deadline, which the listener's sweep watches, and

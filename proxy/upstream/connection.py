@@ -53,9 +53,9 @@ class AnswerHead(NamedTuple):
 class UpstreamConnection(asyncio.BufferedProtocol):
     """The connection; between `send` and the end of the answer it belongs to one exchange."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, room: bytearray | None = None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, room: bytearray) -> None:
         """Make one that reads into a room, which all of a loop can share: what was read is parsed at once."""
-        self._room = memoryview(room if room is not None else read_room())
+        self._room = memoryview(room)
         self.deadline = _NEVER  # loop time, until when the next bytes must be there
         self.idle_since = 0.0
         self.kept_seconds = _NEVER  # how long the other side keeps it while it rests, as far as it says so

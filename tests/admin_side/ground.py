@@ -36,6 +36,7 @@ from proxy.rules.flags.flag import Flag, FlagKey, World
 from proxy.rules.flags.rows import FLAGS_TABLE, flag_row
 from proxy.rules.flags.store import FlagRegistry
 from proxy.rules.pack.words import Mode, Subject
+from proxy.rules.pack_file.offered import Offered
 from proxy.samples.retention import Retention
 from proxy.store.base import Row
 from tests.decisions.bindings import sealed
@@ -159,7 +160,7 @@ def kept(folder: Path, clock: VirtualClock) -> PackKeeper:
     async def switch(pack: HandedPack) -> None:
         del pack
 
-    return PackKeeper(path, sight, pack, archive, clock, switch)
+    return PackKeeper(path, sight, pack, archive, clock, switch, "", Offered(frozenset()))
 
 
 async def raise_flag(

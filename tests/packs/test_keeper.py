@@ -13,6 +13,7 @@ from proxy.packs.activation import Activation
 from proxy.packs.archive import Note, PackArchive, load_archived
 from proxy.packs.keeper import PackKeeper
 from proxy.packs.watch import look, pack_of
+from proxy.rules.pack_file.offered import Offered
 from tests.packs.test_archive import made
 from tests.rig.plugged import ACTION, plug_in
 from tests.rig.waiting import until
@@ -32,7 +33,7 @@ async def kept(tmp_path: Path) -> AsyncIterator[tuple[PackKeeper, list[str]]]:
         assert taken(pack.text) == load_archived(archive.folder, pack.digest)
         told.append(pack.digest)
 
-    keeper = PackKeeper(path, sight, pack, archive, clock, switch)
+    keeper = PackKeeper(path, sight, pack, archive, clock, switch, "", Offered(frozenset()))
     running = asyncio.create_task(keeper.run())
     yield keeper, told
     running.cancel()

@@ -140,7 +140,7 @@ def test_cases_pin_what_an_entry_does() -> None:
     other = "  - name: nobody\n    steps: [{as: paid, send: plain}]\n"
     for text, open_numbers in ((steps, 0), (other, 3)):
         cases = cases_of([suite(text, pack(), HEAD_WITH_CAMPAIGN)])
-        pinning = Pinning(pack(), cases, field_table())
+        pinning = Pinning(pack(), cases, field_table(), lambda _: True)
         assert [result.failure for result in runner().run(pack(), cases, pinning.see)] == [None]
         found = [each.number for each in pinning.unpinned(runner()) if each.number.startswith("campaign")]
         assert len(found) == open_numbers

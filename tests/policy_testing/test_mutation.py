@@ -28,7 +28,7 @@ YOUNG = """\
 
 def unpinned(text: str) -> dict[str, tuple[str, ...]]:
     cases = cases_of([suite(text)])
-    pinning = Pinning(EXAMPLE, cases, field_table())
+    pinning = Pinning(EXAMPLE, cases, field_table(), lambda _: True)
     assert [result.failure for result in runner().run(EXAMPLE, cases, pinning.see)] == [None] * len(cases)
     return dict(pinning.unpinned(runner()))
 

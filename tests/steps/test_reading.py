@@ -35,7 +35,7 @@ async def test_a_body_that_is_refused_for_its_crumbs_buys_no_room_for_others(mon
 
     async def handler(request: web.BaseRequest) -> Reply:
         try:
-            await reader.read_body(request, "acme")
+            await reader.read_body(request, "acme", 503)
         except ProxyError as error:
             return WRITER.whole(request, error.status, "text/plain", b"", {}, close=True)
         return WRITER.whole(request, 200, "text/plain", b"", {}, close=True)

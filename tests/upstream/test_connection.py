@@ -13,7 +13,7 @@ import uvloop
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from proxy.upstream.connection import READ_BYTES, AnswerHead, BrokenAnswer, UpstreamConnection
+from proxy.upstream.connection import READ_BYTES, AnswerHead, BrokenAnswer, UpstreamConnection, read_room
 from tests.dialects.streams import cut
 from tests.rig.raw_client import chunk
 from tests.rig.waiting import until
@@ -38,7 +38,7 @@ async def connected() -> AsyncIterator[tuple[UpstreamConnection, socket.socket]]
     """Yield a connection that has sent its call, and the other end of it."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        _, ours = await loop.create_connection(lambda: UpstreamConnection(loop), *listener.getsockname())
+        _, ours = await loop.create_connection(lambda: UpstreamConnection(loop, read_room()), *listener.getsockname())
         theirs, _ = listener.accept()
     theirs.setblocking(False)
     try:
@@ -315,7 +315,9 @@ def test_what_comes_before_the_call_is_no_answer_to_it(run: Run, name: str) -> N
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            _, ours = await loop.create_connection(lambda: UpstreamConnection(loop), *listener.getsockname())
+            _, ours = await loop.create_connection(
+                lambda: UpstreamConnection(loop, read_room()), *listener.getsockname()
+            )
             theirs, _ = listener.accept()
         with theirs:
             feed(ours, LATER[name])
