@@ -22,7 +22,7 @@ from bench.load import Script
 from bench.meter import BATCH, Step
 from bench.stage import PACK
 from bench.traffic import MODEL, PATH, answer_body, request_body, stream_events
-from proxy.app import exchange_ids
+from proxy.assembling import exchange_ids
 from proxy.auth.api_key import KeyRequest
 from proxy.auth.credential import one_credential
 from proxy.auth.key_cache import KeyCache

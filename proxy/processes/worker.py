@@ -15,7 +15,8 @@ import sys
 from functools import partial
 from typing import Any
 
-from proxy.app import Place, serve
+from proxy.app import serve
+from proxy.assembling import Place
 from proxy.clock import SystemClock
 from proxy.config import Settings
 from proxy.errors import StillgateError

@@ -47,4 +47,4 @@ class Parts:
     betas: frozenset[str]  # that may be turned on; others that a client names are left out
     max_exchanges: int
     links: Mapping[str, str]  # docs_url and appeal_url
-    sampler: Sampler | None = None  # None if no samples are kept
+    sampler: Sampler | None  # None if no samples are kept

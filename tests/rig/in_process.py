@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from proxy import app
-from proxy.app import Place, serve
+from proxy.app import serve
+from proxy.assembling import Place
 from proxy.auth.api_key import KeyRequest
 from proxy.auth.key_registry import KeyRegistry
 from proxy.clock import Clock
