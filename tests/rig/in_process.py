@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from proxy import app
+from proxy import assembling
 from proxy.app import serve
 from proxy.assembling import Place
 from proxy.auth.api_key import KeyRequest
@@ -49,7 +49,7 @@ async def served(
     async def opened(*_: object, **__: object) -> Store:
         return store
 
-    monkeypatch.setattr(app, "open_store", opened)
+    monkeypatch.setattr(assembling, "open_store", opened)
     async with ScriptedUpstream() as upstream:
         (folder / "upstream.key").write_text("x" * 20)
         (folder / "pack.yaml").write_text(json.dumps(pack))
