@@ -164,26 +164,28 @@ class Reader:
 
 
 def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decider) -> Intake:
-    """Read a body, put back what it returns in our words, let the detectors see it, and serialise it.
+    """Read a body, put back what it returns in our words, serialise it, and let the detectors see it.
 
     Its prints are taken if they are needed to decide about it, or take long.
 
     Needs no event loop.
     """
-    call, flaw, size = dialect.read(body), None, len(body)
+    call, flaw = dialect.read(body), None
+    given = call
     if _HANDLE in body or _ESCAPED in body:
-        sealed, given = decider.sealed(exchange), call
+        sealed = decider.sealed(exchange)
         try:
             call = dialect.put_back(call, sealed)
         except BadRequest as error:
             flaw, exchange.foreign_handle = error, sealed.foreign
-        if call is not given:
-            size = len(dialect.write(call))  # what the model reads is longer than its handle
+    longer = call is not given  # what the model reads is longer than its handle
     if call.kept and flaw is None:
         try:
             call = taken(call, decider.ids(exchange, call.model))
         except BadRequest as error:
             flaw = error
+    sent = dialect.write(call)
+    size = len(sent if longer else body)
     exchange.call = call
     if size > TEXT_ONLY_BYTES or decider.reads_texts or call.token_ids:
         exchange.texts = list(dialect.texts(call))
@@ -191,7 +193,7 @@ def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decid
     if (size > _PRINTED_LATER_BYTES or decider.matches_prints) and decider.wants_prints(exchange):
         decider.print_each([exchange])
     decider.inspect(exchange)
-    return Intake(call, len(body), dialect.write(call), size, flaw)
+    return Intake(call, len(body), sent, size, flaw)
 
 
 def read_bytes(call: Call, size: int, texts: Sequence[Text]) -> int:
