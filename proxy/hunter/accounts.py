@@ -131,18 +131,19 @@ class Accounts:
                 self._describe(number, events[place])
                 self._by_opening = self._by_opening[:0]
         output = np.array([event.output_tokens for event in events], np.int64)
+        # What is added is of the type of its column: of another it takes ten times as long.
         np.maximum.at(rows["last"], numbers, at)
-        np.add.at(rows["exchanges"], numbers, 1)
+        np.add.at(rows["exchanges"], numbers, np.int32(1))
         np.add.at(rows["output"], numbers, output)
         # What was cut does not tell how long an answer would have been: whoever is answered so from the first on would
         # be unlike those who were not. It is like what was cut of theirs.
         whole = np.array([event.whole for event in events], np.bool_)
         cut = np.array([event.delivered for event in events], np.bool_) & ~whole
         for count, size, chosen in (("whole", "log_output", whole), ("cut", "log_cut", cut)):
-            np.add.at(rows[count], numbers, chosen)
+            np.add.at(rows[count], numbers, chosen.astype(np.int32))
             np.add.at(rows[size], numbers, np.log1p(output) * chosen)
         wishes = [wish for event in events for wish in _wishes(event)]
-        np.add.at(rows["wishes"], numbers, np.array(wishes, np.int32).reshape(-1, len(WISHES)))
+        np.add.at(rows["wishes"], numbers, np.array(wishes, np.float32).reshape(-1, len(WISHES)))
         return numbers
 
     def by_opening(self) -> NDArray[np.intp]:
