@@ -27,14 +27,15 @@ _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # as `
 
 
 def program_digest(folder: Path) -> str:
-    """Return what a program's files are known by, as Python knows them by: names, sizes, and when they were written."""
+    """Return what a program's files are known by: their names and what is in them; written anew they are the same."""
     told = hashlib.sha256()
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(set(folders) - {"__pycache__"})
-        for name in sorted(names):
+        for name in sorted(name for name in names if not name.startswith(".")):  # an editor's own
             path = Path(place, name)
-            found = path.stat()
-            told.update(f"{path.relative_to(folder)}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+            content = path.read_bytes()
+            told.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode())
+            told.update(content)
     return told.hexdigest()
 
 
