@@ -85,9 +85,22 @@ def evenness(
     return min(even - best(shape) for shape in usual_shapes)
 
 
-def dealt_out(counts: NDArray[Any], usual_shape: float, there: Floats | None = None) -> float:
-    """Return how much better work that is dealt out explains counts than the use that people make of one thing."""
-    return evenness(counts, (usual_shape, _ONE_APP_SHAPE), _EVEN_SHAPE, there)
+def dealt_out(
+    counts: NDArray[Any], usual_shape: float, there: Floats | None = None, *, of_the_first: bool = False
+) -> float:
+    """Return how much better work that is dealt out explains counts than the use that people make of one thing.
+
+    The first of people to be seen are mostly those who send much, and look even for that. So of these it counts what
+    they sent after the first: of rates with a gamma distribution, those of whom something was seen by then have one
+    whose shape is one more.
+    """
+    more = 1.0 if of_the_first else 0.0
+    if of_the_first:
+        again = counts > 1
+        counts, there = counts[again] - 1, None if there is None else there[again]
+    if not len(counts):
+        return 0.0
+    return evenness(counts, (usual_shape + more, _ONE_APP_SHAPE + more), _EVEN_SHAPE, there)
 
 
 def dealt_out_each(counts: NDArray[np.int64], places: NDArray[np.intp], usual_shape: float) -> Floats:

@@ -149,10 +149,10 @@ def even_volume(case: Case) -> list[Evidence]:
     weight = dealt_out(counts, case.usual.shape, there)
     if weight < 0 and not (served := have_served(case)).all():
         compared, there, counts = served, there[served], counts[served]
-        weight = dealt_out(counts, case.usual.shape, there)
+        weight = dealt_out(counts, case.usual.shape, there, of_the_first=True)
     if weight > 0:
         sittings = _at_least_one((case.sent / exchanges_in_a_sitting(case))[compared])
-        weight = min(weight, dealt_out(sittings, case.usual.shape, there))
+        weight = min(weight, dealt_out(sittings, case.usual.shape, there, of_the_first=not compared.all()))
         listed = weight > 0 and one_list(case)
         by_chance = weight > 0 and (listed or asked_again(case)) and drawn(case)
         if weight <= 0 or (listed and not by_chance):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from proxy.hunter.chance import (
     dealt_out,
@@ -106,6 +107,20 @@ def test_dealt_out_work_is_even_peoples_use_is_not_and_single_exchanges_say_noth
     assert evenness(dealt, [0.5], 12.0) > 20
     assert evenness(people, [0.5], 12.0) < -20
     assert evenness(np.ones(50, int), [0.5], 12.0) == 0
+
+
+def test_the_first_to_come_are_no_more_even_than_all_are() -> None:
+    rng = np.random.default_rng(0)
+
+    def by_the_first(rates: NDArray[np.float64]) -> tuple[float, float]:
+        moments = [rng.random(rng.poisson(rate)) for rate in rates]
+        counts = np.array([len(mine) for mine in moments if mine.min(initial=1.0) < 0.08])
+        return dealt_out(counts, 0.6), dealt_out(counts, 0.6, of_the_first=True)
+
+    looks, is_told = np.median([by_the_first(rng.gamma(3, 2, 200)) for _ in range(15)], axis=0)
+    assert is_told < 0 < looks
+    assert by_the_first(np.full(200, 6.0))[1] > 5
+    assert dealt_out(np.ones(5, np.int64), 0.6, of_the_first=True) == 0
 
 
 @given(
