@@ -80,7 +80,7 @@ class StreamDecoder(ABC):
         """Return the JSON object that an event's data is, None if it is none."""
         growing, self._growing = self._growing, None  # which is of the first event that ends, whatever fills it
         if len(data) <= self._at_once:
-            return load(data)
+            return load(data, exact=self._whole)
         return (growing or Growing(keep=self._whole)).read(raw, data)
 
     def _trimmed(self, events: bytes) -> bytes:

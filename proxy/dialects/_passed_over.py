@@ -23,8 +23,8 @@ _HEAD_BYTES: Final = 256  # what begins an array and may come in two pieces
 # An array that is an `embedding`, a member `logprobs`, `top_logprobs` and the like, or the first that is one of such an
 # object. No text of a document looks like that: quotes in it are escaped.
 _ARRAY = re.compile(rb'"(?:(?<=logprobs")|(?<=embedding"))\s*:\s*(?:\{\s*"\w+"\s*:\s*(?:null\s*,\s*"\w+"\s*:\s*)?)?\[')
-# What stands before the document of an event, as every known API sends it.
-_DATA: Final = re.compile(rb"(?:event: [^\r\n]*\n)?data: ")
+# What stands before the document of an event: at most its name.
+_DATA: Final = re.compile(rb"(?:event:[^\r\n]{0,256}\r?\n)?data: ?")
 _DEPTH: Final = 6  # of an element; those of log-probabilities have four
 
 
@@ -39,16 +39,6 @@ def _elements() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 
 _WHOLE, _LAST = _elements()
-
-
-def read(document: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that a document is, as `load` does with `exact`; other threads run in between."""
-    if len(document) <= AT_ONCE_BYTES:
-        return load(document, exact=True)
-    over = PassedOver(keep=True)
-    for start in range(0, len(document), AT_ONCE_BYTES):
-        over.feed(document[start : start + AT_ONCE_BYTES])
-    return over.read(document)
 
 
 class PassedOver:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from proxy.dialects._passed_over import read
 from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Chunk, Progress
 from proxy.keyed.issued_ids import MAX_ID_CHARS, IssuedIds
@@ -22,6 +21,8 @@ _MAX_KNOWN = 4_096  # an answer has a few items; ids beyond are given without a 
 # `id`, `item_id` and the like, with a value that has no escapes. The id of a call is its own, also where a server gives
 # the item the same one: an upstream that keeps the call finds its output by that.
 _MEMBER = re.compile(rb'id"(?<!call_id")(?<!caller_id")\s*:\s*"([^"\\]{1,%d})"' % MAX_ID_CHARS)
+_OF_CALLS = ("call_id", "caller_id")
+_IDLESS = ("logprobs", "embedding")  # nine tenths of a large answer; nobody gives out an id there
 
 
 class TaggedDecoder:
@@ -36,6 +37,7 @@ class TaggedDecoder:
         self._ids = ids
         self._every = every
         self._known: dict[bytes, bytes] = {}  # the ids as they came, and what takes their place
+        self._spelt: dict[str, str] = {}  # the same
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks that are whole now."""
@@ -54,24 +56,33 @@ class TaggedDecoder:
         raw = _MEMBER.sub(self._shown, raw)
         if raw == chunk.raw:
             return chunk
-        # Where nobody asks for every document, nobody reads the one that this was.
-        data = _document_in(raw) if self._every and chunk.data is not None else None
-        return Chunk(raw, data, chunk.event)
+        if not self._every or chunk.data is None:
+            return Chunk(raw, None, chunk.event)  # nobody reads the document that this was
+        self._show_in(chunk.data)
+        return Chunk(raw, chunk.data, chunk.event)
 
     def _learn(self, document: dict[str, Any]) -> None:
         for given in self._gives(document):
             shown = self._ids.give(given)
             if shown != given and len(self._known) < _MAX_KNOWN:
                 self._known[given.encode()] = shown.encode()
+                self._spelt[given] = shown
+
+    def _show_in(self, document: dict[str, Any]) -> None:
+        """Put the tags into a document that was read before they were put into its bytes."""
+        waiting: list[object] = [document]
+        while waiting:
+            node = waiting.pop()
+            if type(node) is list:
+                waiting += node
+            elif type(node) is dict:
+                for name, value in node.items():
+                    if type(value) is not str:
+                        if not name.endswith(_IDLESS):
+                            waiting.append(value)
+                    elif name.endswith("id") and not name.endswith(_OF_CALLS) and (tagged := self._spelt.get(value)):
+                        node[name] = tagged
 
     def _shown(self, member: re.Match[bytes]) -> bytes:
         shown = self._known.get(member[1])
         return member[0] if shown is None else b'%b%b"' % (member[0][: -len(member[1]) - 1], shown)
-
-
-def _document_in(raw: bytes) -> dict[str, Any] | None:
-    """Return what an event says, or what is no event."""
-    if not raw.startswith(b"data:") and b"\ndata:" not in raw and b"\rdata:" not in raw:
-        return read(raw)
-    lines = raw.splitlines()
-    return read(b"\n".join([line.removeprefix(b"data:") for line in lines if line.startswith(b"data:")]))

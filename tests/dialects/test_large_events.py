@@ -11,16 +11,19 @@ from proxy.dialects import _answers, _passed_over
 from proxy.dialects._answer_json import load, value
 from proxy.dialects._answers import StreamDecoder
 from proxy.dialects.anthropic_messages import AnthropicMessages
-from proxy.dialects.base import Dialect
+from proxy.dialects.base import ChunkDecoder, Dialect
 from proxy.dialects.openai_chat import OpenAIChat
 from proxy.dialects.openai_responses import OpenAIResponses
+from proxy.dialects.tagged import TaggedDecoder
 from proxy.exchange import Call, Chunk, Usage
+from proxy.keyed.issued_ids import IssuedIds
 from tests.dialects import responses
 from tests.dialects.reads import counted
 from tests.dialects.streams import chat_chunk, cut, data, event
 
 CHAT, RESPONSES, MESSAGES = OpenAIChat(), OpenAIResponses(), AnthropicMessages()
 CALL = Call("m", stream=True, body={})
+IDS = IssuedIds(b"k" * 32, "acme", "default", frozenset())
 FIGURES = [responses.figure(text) for text in (" word", "]}", '\\"', "é", "\ud83d")]
 CHUNK = chat_chunk({"content": "a"}) | {"long": 10**30}
 CHUNK["choices"][0]["logprobs"] = {"content": FIGURES * 9}
@@ -95,9 +98,11 @@ def test_nothing_of_anthropics_api_is_passed_over() -> None:
     assert chunk.data == document
 
 
+@pytest.mark.parametrize("before", [b"data: ", b"data:"])
+@pytest.mark.parametrize("tagged", [False, True])
 @pytest.mark.parametrize("every", [False, True])
 def test_no_more_of_a_large_event_is_read_at_once_than_of_a_small_one(
-    every: bool, monkeypatch: pytest.MonkeyPatch
+    every: bool, tagged: bool, before: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P7: nothing else runs while JSON is read, which takes a hundred milliseconds for as much."""
     seen: list[int] = []
@@ -107,8 +112,12 @@ def test_no_more_of_a_large_event_is_read_at_once_than_of_a_small_one(
     said = responses.said(["word "] * 20_000, figures=True)
     usage = {"input_tokens": 7, "output_tokens": 40, "total_tokens": 47}
     raw = event({"type": "response.completed", "response": responses.response([said], usage=usage)})
-    decoder = RESPONSES.decoder(CALL, streamed=True, every=every)
+    raw = raw.replace(b"data: ", before)
+    decoder: ChunkDecoder = RESPONSES.decoder(CALL, streamed=True, every=every)
+    if tagged:
+        decoder = TaggedDecoder(decoder, RESPONSES.read(b'{"model":"m","input":"hi"}').gives or list, IDS, every=every)
     chunks = [chunk for piece in cut(raw, [*range(0, len(raw), 65_536)]) for chunk in decoder.feed(piece)]
-    assert (b"".join(chunk.raw or b"" for chunk in chunks), decoder.progress.usage) == (raw, Usage(7, 40))
+    assert decoder.progress.usage == Usage(7, 40)
+    assert (b"".join(chunk.raw or b"" for chunk in chunks) == raw) is not tagged
     assert len(raw) * 0.9 < sum(seen) < len(raw) * 1.1
     assert max(seen) < 524_288 < len(raw)
