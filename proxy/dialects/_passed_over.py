@@ -18,6 +18,7 @@ from proxy.dialects._answer_json import load, value
 AT_ONCE_BYTES: Final = 262_144  # of a document; to read a smaller one takes less time in one piece, and little
 
 _PIECE_BYTES: Final = 32_768  # what is looked at together takes some four hundred microseconds
+_LEAST_BYTES: Final = 1024  # of elements; to leave fewer out takes longer than to read them
 _MOST_BYTES: Final = 1 << 18  # for which an element is waited for
 _HEAD_BYTES: Final = 256  # what begins an array and may come in two pieces
 # An array that is an `embedding`, a member `logprobs`, `top_logprobs` and the like, or the first that is one of such an
@@ -118,6 +119,8 @@ class PassedOver:
         if whole is None or whole.end() == at:
             return at
         end = whole.end()
+        if end - at < _LEAST_BYTES:
+            return end
         elements = value(b"[%b0]" % data[at:end], exact=self._keep)  # a comma is behind each but the one that is added
         if type(elements) is not list:
             self._give_up(at)

@@ -57,6 +57,7 @@ def test_a_large_event_is_told_of_as_one_that_is_read_at_once(
     monkeypatch.setattr(StreamDecoder.__init__, "__defaults__", (64,))
     monkeypatch.setattr(_passed_over, "AT_ONCE_BYTES", 64)
     monkeypatch.setattr(_passed_over, "_PIECE_BYTES", 16)
+    monkeypatch.setattr(_passed_over, "_LEAST_BYTES", 0)
     large = True
     assert told() == known
 
