@@ -16,7 +16,7 @@ from proxy.campaign_page.facts import percent, read_facts
 from proxy.campaign_page.page import page
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.moments import day, now
-from proxy.cli.options import AsJson, Config, Data, Why, told_plainly
+from proxy.cli.options import AsJson, Config, Data, Why, one_of, told_plainly
 from proxy.cli.printing import cell, print_json, print_table
 from proxy.cli.private_file import write_private
 from proxy.errors import ConfigurationError
@@ -56,6 +56,7 @@ def show(
     data: Data = None,
 ) -> None:
     """Show what a campaign is, why it is one, who belongs to it, and what it was given so far."""
+    one_of(html=html is not None, json=as_json)
     with told_plainly():
         path = _path(campaign) + ("" if everybody or html else f"?members={_TOP}")
         found = AdminClient.of(config, data).ask("GET", path)

@@ -14,7 +14,7 @@ from proxy.cli.ending import cleared_on_sigterm
 from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
 from proxy.cli.log_pseudonym import forgotten, names_of
 from proxy.cli.moments import past, period
-from proxy.cli.options import AsJson, Config, Data
+from proxy.cli.options import AsJson, Config, Data, one_of
 from proxy.cli.printing import print_json
 from proxy.decision import Effect
 from proxy.errors import ConfigurationError
@@ -70,8 +70,7 @@ def query(  # noqa: PLR0913 - every option is an argument
     An account's plain id takes --why and a running proxy, which knows its pseudonyms. Exit: 0 done, 1 done but some
     lines could not be read, 2 wrong usage, a file cannot be used, or the proxy cannot be asked.
     """
-    if as_json and as_csv:
-        raise typer.BadParameter("name one of them", param_hint="--json, --csv")
+    one_of(json=as_json, csv=as_csv)
     if sql is not None and any(
         option is not None for option in (account, tenant, key, campaign, rule, effect, by, since, until)
     ):

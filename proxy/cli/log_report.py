@@ -11,7 +11,7 @@ from proxy.cli.answers import as_rows, print_answer
 from proxy.cli.ending import cleared_on_sigterm
 from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
 from proxy.cli.moments import now, past
-from proxy.cli.options import AsJson
+from proxy.cli.options import AsJson, one_of
 from proxy.cli.printing import print_json
 from proxy.cli.private_file import write_private
 from proxy.errors import ConfigurationError
@@ -40,6 +40,7 @@ def report(  # noqa: PLR0913 - every option is an argument
 
     Exit: 0 done, 1 done but some lines could not be read, 2 wrong usage, or a file cannot be used.
     """
+    one_of(html=html is not None, json=as_json)
     try:
         choice = Choice(campaign=campaign, since=past(since) if since else None, until=past(until) if until else None)
         wanted = {column for _, question in questions(choice, top) for column in question.columns}

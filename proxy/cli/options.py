@@ -22,6 +22,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the log of changes.")]
 
 
+def one_of(**given: bool) -> None:
+    """Refuse more than one of the ways in which something can be printed."""
+    if sum(given.values()) > 1:
+        raise typer.BadParameter("name one of them", param_hint=", ".join(f"--{way}" for way in given))
+
+
 @contextmanager
 def told_plainly() -> Iterator[None]:
     """Turn an error that has words for the operator into those words and exit code 1."""

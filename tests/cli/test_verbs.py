@@ -60,6 +60,17 @@ def test_an_empty_path_is_no_word_for_the_current_folder(words: list[str], tmp_p
     assert "should not be empty; the current folder is ." in ran.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["campaigns", "show", "c-1", "--html", "page", "--json"], ["log", "report", ".", "--html", "page", "--json"]],
+)
+def test_what_a_program_is_to_read_is_no_sentence_about_a_page(words: list[str], tmp_path: Path) -> None:
+    with chdir(tmp_path):
+        ran = CliRunner().invoke(app, words)
+    assert (ran.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "--html, --json: name one of them" in " ".join(ran.stderr.split())
+
+
 def test_a_group_runs_alone_too() -> None:
     ran = CliRunner().invoke(policy, ["check", "--nope"])
     assert (ran.exit_code, "No such option" in ran.stderr) == (2, True)
