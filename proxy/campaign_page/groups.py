@@ -12,11 +12,10 @@ from itertools import combinations
 from typing import NamedTuple
 
 from proxy.hunter.finding import CLIENT, OPENED, Member
+from proxy.keyed.link_names import PEER, PEER_PREFIX
 
-# As the hunter calls addresses and their networks.
-_PEER, _PREFIX = "peer", "peer_prefix"
 # From an attribute that an operator named, such as payment, to what strangers share by chance.
-_LAST = (_PEER, _PREFIX, CLIENT, OPENED)
+_LAST = (PEER, PEER_PREFIX, CLIENT, OPENED)
 _NEARLY_ALL = 0.8
 GROUPS_MOST = 40
 _TIES_MOST = 150
@@ -64,7 +63,7 @@ class Groups(NamedTuple):
 
 def what(kind: str) -> str:
     """Return a kind in words for people."""
-    return {_PEER: "address", _PREFIX: "network", CLIENT: "client program", OPENED: "day of opening"}.get(kind, kind)
+    return {PEER: "address", PEER_PREFIX: "network", CLIENT: "client program", OPENED: "day of opening"}.get(kind, kind)
 
 
 def group(members: Sequence[Member]) -> Groups:

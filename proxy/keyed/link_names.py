@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-_PEER: Final = "peer"
-_PEER_PREFIX: Final = "peer_prefix"
+PEER: Final = "peer"  # an address
+PEER_PREFIX: Final = "peer_prefix"  # its network
 _NAME_BYTES: Final = 8
 _CACHED: Final = 65_536  # values; about 10 MB when full
 _VALUE_CHARS: Final = 256
@@ -29,7 +29,7 @@ _ANY_BROWSER: Final = "Mozilla"  # as which many programs come, and say in the c
 
 def attribute_name(name: str) -> str:
     """Return the name of an attribute. Raises ValueError for one by which its values would be taken for addresses."""
-    if name in (_PEER, _PEER_PREFIX):
+    if name in (PEER, PEER_PREFIX):
         raise ValueError(f"{name} is what callers' own addresses are known by: name the attribute otherwise")
     return name
 
@@ -69,7 +69,7 @@ class LinkNames:
             return "", ""
         bits = _IPV4_PREFIX if parsed.version == 4 else _IPV6_PREFIX
         network = ipaddress.ip_network((parsed, bits), strict=False)
-        return self.name(_PEER, str(parsed)), self.name(_PEER_PREFIX, str(network))
+        return self.name(PEER, str(parsed)), self.name(PEER_PREFIX, str(network))
 
     def _client_of(self, user_agent: str) -> str:
         plain = _VERSION.sub("", user_agent)

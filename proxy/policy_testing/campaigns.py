@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from proxy.keyed.link_names import LinkNames
+from proxy.keyed.link_names import PEER, PEER_PREFIX, LinkNames
 from proxy.policy_testing.schema import CampaignFixture
 from proxy.rules.campaigns.book import CampaignBook
 from proxy.rules.campaigns.containment import Containment
@@ -62,8 +62,8 @@ class KnownCampaigns:
         )
 
     def _linked(self, kind: str, values: Iterable[str]) -> frozenset[str]:
-        if kind == "peer":
+        if kind == PEER:
             return frozenset(self._names.peer(value)[0] for value in values)
-        if kind == "peer_prefix":
+        if kind == PEER_PREFIX:
             return frozenset(self._names.peer(value)[1] for value in values)
         return frozenset(self._names.name(kind, value) for value in values)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy.exchange import Principal
-from proxy.keyed.link_names import LinkNames
+from proxy.keyed.link_names import PEER, PEER_PREFIX, LinkNames
 from proxy.rules.campaigns.known import KnownCampaign
 from proxy.rules.campaigns.template_index import TemplateIndex
 from proxy.rules.pack.pack import Contain
@@ -25,8 +25,6 @@ CAMPAIGNS_MAX = 1_000
 ACCOUNTS_MAX = 200_000
 PRINTS_MAX = 200_000  # at about 80 bytes each
 LINKS_MAX = 200_000  # at about 130 bytes each
-
-_PEER, _PEER_PREFIX = "peer", "peer_prefix"
 
 
 class Match(NamedTuple):
@@ -124,9 +122,9 @@ class CampaignBook:
         )
 
     def _link(self, kind: str, attributes: Mapping[str, str], peer: str) -> str:
-        if kind == _PEER:
+        if kind == PEER:
             return self._names.peer(peer)[0]
-        if kind == _PEER_PREFIX:
+        if kind == PEER_PREFIX:
             return self._names.peer(peer)[1]
         return self._names.name(kind, attributes.get(kind, ""))
 
