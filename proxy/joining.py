@@ -46,7 +46,7 @@ def joined(group: Group, seam: type) -> list[Any]:
         except Exception as error:
             raise ConfigurationError(f"{_told(group, point)} cannot be loaded: {error}") from error
         if not isinstance(kind, type):
-            raise ConfigurationError(f"{_told(group, point)} is no class")
+            raise ConfigurationError(f"{_told(group, point)} is not a class")
         if wanted := lacking(kind, seam):
             raise ConfigurationError(f"{_told(group, point)} is no {group.one}: it has no {', no '.join(wanted)}")
         kinds.append(kind)

@@ -168,9 +168,9 @@ def read_master_file(path: Path) -> tuple[Kept, ...]:
         return _parsed(data)
     except ValueError:  # of base64 as well
         raise ConfigurationError(
-            f"{path}: is no master secret ({_MASTER_BYTES} or more random bytes as base64, or what `stillgate secrets "
-            "rotate` made of it); restore it from a backup, or delete it to have a new one made, which ends every key "
-            "in use"
+            f"{path}: is not a master secret ({_MASTER_BYTES} or more random bytes as base64, or what `stillgate "
+            "secrets rotate` made of it); restore it from a backup, or delete it to have a new one made, which ends "
+            "every key in use"
         ) from None
 
 

@@ -145,7 +145,7 @@ def test_a_packs_tests_and_explain_speak_it_too(plugins: Path) -> None:
     [
         ("import there_is_no_such_module", r"the action hush \(plugged:Hush\) cannot be loaded: No module"),
         ("x = 1", "cannot be loaded"),
-        ("Hush = 1", "is no class"),
+        ("Hush = 1", "is not a class"),
         (ACTION.replace("def read", "def ready"), "is no action: it has no read"),
         (ACTION.replace('"hush"', '"hum"'), "the action hush calls itself 'hum'"),
     ],

@@ -113,7 +113,7 @@ def test_what_is_no_master_secret_is_refused_and_not_shown(tmp_path: Path, conte
     path = tmp_path / "master.secret"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(ConfigurationError, match="is no master secret") as caught:
+    with pytest.raises(ConfigurationError, match="is not a master secret") as caught:
         load_or_create_master(path)
     shown = content.strip()
     assert not shown or shown.decode("latin-1") not in str(caught.value)
@@ -126,7 +126,7 @@ def test_a_file_as_large_as_it_may_be_is_taken_and_a_larger_one_is_not(tmp_path:
     path.write_bytes(base64.b64encode(CANARY * 192))
     assert load_or_create_master(path).id == Master(CANARY * 192).id
     path.write_bytes(path.read_bytes() + b"\n")
-    with pytest.raises(ConfigurationError, match="is no master secret"):
+    with pytest.raises(ConfigurationError, match="is not a master secret"):
         load_or_create_master(path)
 
 

@@ -22,7 +22,7 @@ async def read(side: AdminSide, caller: Caller, request: web.Request) -> web.Res
     exchange = request.match_info["id"]
     why = reason(await members(request, "reason"), needed=True)
     if not _ID.fullmatch(exchange):
-        raise ConfigurationError("id: is no id of an exchange")
+        raise ConfigurationError("id: is not the id of an exchange")
 
     async def find() -> list[Envelope]:
         found = await asyncio.to_thread(side.samples.find, exchange)  # it reads every file

@@ -55,7 +55,7 @@ class _Connection(Framed):
         message: str | None = None,
     ) -> web.StreamResponse:
         if status < 500:
-            answer = problem(status, "This is no request that can be read as HTTP.")
+            answer = problem(status, "This is not a request that can be read as HTTP.")
         else:
             super().handle_error(request, status, exc, message)  # logs it
             answer = problem(status, "Something went wrong; the log of the proxy says what.")

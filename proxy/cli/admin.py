@@ -71,6 +71,6 @@ def revoke(
     """End a token at once and for good."""
     with told_plainly():
         if not re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", name):
-            raise ConfigurationError(f"{name!r} is no name of a token")
+            raise ConfigurationError(f"{name!r} is not the name of a token")
         document = None if why is None else {"reason": why}
         print_row(AdminClient.of(config, data).ask("POST", f"/tokens/{name}/revoke", document), as_json=as_json)

@@ -63,7 +63,7 @@ class AdminClient:
         try:
             body = None if document is None else orjson.dumps(document)
         except TypeError:
-            raise ConfigurationError("something in what was given is no text in UTF-8") from None
+            raise ConfigurationError("something that was given is not text in UTF-8") from None
         connection = self._connect()
         connection.timeout = seconds
         try:

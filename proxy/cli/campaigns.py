@@ -121,7 +121,7 @@ def export(
 def _path(campaign: str) -> str:
     """Return the path of a campaign. Raises ConfigurationError for what can be no id."""
     if not campaign or len(campaign) > _ID_CHARS or not campaign.isprintable() or " " in campaign:
-        raise ConfigurationError(f"{campaign!r} is no id of a campaign")
+        raise ConfigurationError(f"{campaign!r} is not the id of a campaign")
     return f"/campaigns/{quote(campaign, safe='')}"
 
 

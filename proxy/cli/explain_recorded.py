@@ -78,7 +78,7 @@ def _find(reader: LogReader, exchange_id: str) -> _Found:
             try:
                 return _Found(read_logged(row), "", unread(reader))
             except ValueError as wrong:
-                return _Found(None, f"the record of {exchange_id} is no such record: {wrong}", unread(reader))
+                return _Found(None, f"the record of {exchange_id} is not a valid record: {wrong}", unread(reader))
         if row["kind"] == "begin":
             why = f"{exchange_id} began, degraded, and has no terminal record: it still runs, or its process ended"
     return _Found(None, why, unread(reader))

@@ -91,9 +91,9 @@ def _row(text: bytes) -> dict[str, Any]:
     try:
         row = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError(f"is no JSON from column {error.colno} on; {_EXPECTED}") from None
+        raise ConfigurationError(f"is not JSON from column {error.colno} on; {_EXPECTED}") from None
     if not isinstance(row, dict):
-        raise ConfigurationError(f"is no object; {_EXPECTED}")
+        raise ConfigurationError(f"is not an object; {_EXPECTED}")
     json.loads(text, object_pairs_hook=_once)  # of a member that comes twice the other parser takes the last
     return row
 

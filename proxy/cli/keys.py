@@ -151,5 +151,5 @@ def _attributes(pairs: list[str]) -> dict[str, str]:
 
 def _checked(key_id: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", key_id):
-        raise ConfigurationError(f"{key_id!r} is no key id")
+        raise ConfigurationError(f"{key_id!r} is not the id of a key")
     return key_id

@@ -26,7 +26,7 @@ def forget(
     """
     with told_plainly():
         if not re.fullmatch(r"[0-9-]{7}", epoch):
-            raise ConfigurationError(f"{epoch!r} is no epoch, which is a month such as 2026-11")
+            raise ConfigurationError(f"{epoch!r} is not an epoch, which is a month such as 2026-11")
         done = AdminClient.of(config, data).ask("POST", f"/epochs/{epoch}/forget", {"reason": why})
         if as_json:
             print_json(done)

@@ -78,7 +78,7 @@ def unread(log: Log) -> list[str]:
     """Return in words what could not be read of a log; nothing if all could."""
     said = [f"{cell(file)}: ends in the middle of its compressed data" for file in log.broken]
     if log.malformed:
-        said.append(f"{log.malformed:,} of {log.rows:,} lines are no records of this version and were passed over")
+        said.append(f"{log.malformed:,} of {log.rows:,} lines are not records of this version and were passed over")
     return said
 
 

@@ -50,7 +50,7 @@ def list_all(
             table.add_row(*(cell(row[name]) for name in ("exchange", "time", "bytes", "sealed_to")))
         print_table(table)
     if reader.malformed:
-        typer.echo(f"{reader.malformed} lines are no samples and were passed over", err=True)
+        typer.echo(f"{reader.malformed} lines are not samples and were passed over", err=True)
         raise typer.Exit(1)
 
 
@@ -98,7 +98,7 @@ def _asked(config: Path | None, data: Path | None, exchange: str, why: str) -> l
     if not why:
         raise ConfigurationError("a proxy that is asked for a sample records why: say --why, or name files")
     if not re.fullmatch("[A-Za-z0-9_]{1,80}", exchange):
-        raise ConfigurationError(f"{exchange!r} is no id of an exchange")
+        raise ConfigurationError(f"{exchange!r} is not the id of an exchange")
     answer = AdminClient.of(config, data).ask("POST", f"/samples/{exchange}/read", {"reason": why})
     return [
         Envelope(each["exchange"], each["time"], each["key"], base64.b64decode(each["sealed"]))

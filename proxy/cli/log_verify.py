@@ -71,7 +71,7 @@ def _trust(keys: Keys, text: str) -> None:
         except NoteError:
             keys.trust(Path(text).read_text(encoding="utf-8"))
     except (NoteError, OSError, ValueError):
-        raise typer.BadParameter(f"{text}: is no public key of a log; `stillgate log key` prints it") from None
+        raise typer.BadParameter(f"{text}: is not a log's public key; `stillgate log key` prints it") from None
 
 
 def _document(report: Report) -> dict[str, Any]:

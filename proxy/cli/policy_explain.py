@@ -133,7 +133,7 @@ def _body(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
     except orjson.JSONDecodeError as error:
-        raise ConfigurationError(f"{file}:{error.lineno}:{error.colno}: is no JSON: {error.msg}") from None
+        raise ConfigurationError(f"{file}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from None
     except ProxyError as flaw:
         raise ConfigurationError(f"{file}: the request would be refused as it is: {flaw.message}") from None
 

@@ -30,5 +30,5 @@ def unread(reader: LogReader) -> list[str]:
     """Return in words what could not be read of a log; nothing if all could."""
     said = [f"{file}: ends in the middle of its compressed data" for file in reader.broken]
     if reader.malformed:
-        said.append(f"{reader.malformed} of {reader.lines} lines are no records of this version and were passed over")
+        said.append(f"{reader.malformed} of {reader.lines} lines are not records of this version and were passed over")
     return said

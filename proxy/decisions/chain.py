@@ -49,7 +49,7 @@ class Head(NamedTuple):
             or type(seq) is not int
             or not 0 <= seq <= _SEQ_MAX
         ):
-            raise ValueError("is no head of a chain")
+            raise ValueError("is not the head of a chain")
         return cls(writer, seq, digest)
 
     @classmethod

@@ -39,7 +39,7 @@ class Epochs:
     def check(self, epoch: str) -> None:
         """Raise ConfigurationError for what is no month, or is not over for all writers."""
         if not _EPOCH.fullmatch(epoch):
-            raise ConfigurationError(f"{epoch!r} is no epoch, which is a month such as 2026-11")
+            raise ConfigurationError(f"{epoch!r} is not an epoch, which is a month such as 2026-11")
         if epoch >= epoch_of(self._clock.wall() - _LET_GO_S):
             raise ConfigurationError(f"the epoch {epoch} is not over: its key is in use")
 

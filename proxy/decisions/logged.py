@@ -94,7 +94,7 @@ def read_logged(row: Mapping[str, Any]) -> Logged:
     shadow, ms = _Columns(column.of("shadow", dict), "shadow."), column.of("ms", dict)
     digest = column.text("pack_digest")
     if not _DIGEST.fullmatch(digest):
-        raise ValueError("pack_digest: is no digest")
+        raise ValueError("pack_digest: is not a digest")
     decide = ms.get("decide")
     if type(decide) not in {int, float, type(None)}:
         raise ValueError("ms.decide: should be a number or null")
@@ -177,7 +177,7 @@ def _value(name: str, value: object) -> Value:
         case list() if all(isinstance(item, str) for item in value):
             return tuple(value)
         case _:
-            raise ValueError(f"fields.{name}: is no value of a field")
+            raise ValueError(f"fields.{name}: is not a value of a field")
 
 
 def _texts(value: Value) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def load_signer(path: Path) -> Signer:
     except (IndexError, binascii.Error):
         seed = b""
     if len(seed) != 1 + _SEED_BYTES or seed[:1] != _ED25519 or not _NAME.fullmatch(parts[0]):
-        raise ConfigurationError(f"{path}: is no private key of a log; `stillgate log keygen` makes one")
+        raise ConfigurationError(f"{path}: is not a log's private key; `stillgate log keygen` makes one")
     signer = Signer(parts[0], seed[1:])
     if signer.public.split("+")[1] != parts[1]:
         raise ConfigurationError(f"{path}: the private key does not belong to its name: it was damaged or edited")

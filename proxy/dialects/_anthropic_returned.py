@@ -56,5 +56,5 @@ def _opened(block: dict[str, Any], where: str, sealed: SealedReasoning) -> dict[
     while opened is not None and _is_handle(opened) and (inner := sealed.open(_handle_of(opened))) is not None:
         opened = inner
     if opened is None or opened.get("type") not in BLOCKS:
-        raise BadRequest(f"`{where}.{place}` is no valid `{place}` of a `{kind}` block.", param=f"{where}.{place}")
+        raise BadRequest(f"`{where}.{place}` is not a valid `{place}` of a `{kind}` block.", param=f"{where}.{place}")
     return opened

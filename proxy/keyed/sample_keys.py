@@ -70,7 +70,7 @@ def load_private(path: Path) -> SampleKey:
         raw = b""
     if len(raw) != _RAW_BYTES:
         raise ConfigurationError(
-            f"{path}: is no private key of samples; `stillgate log keygen --samples FILE` makes one"
+            f"{path}: is not a private key for samples; `stillgate log keygen --samples FILE` makes one"
         )
     if _id_of(_public_of(raw)) != key_id:
         raise ConfigurationError(f"{path}: the private key does not belong to its id: it was damaged or edited")

@@ -52,7 +52,7 @@ def _files(folder: Path | None) -> dict[Path, bytes]:
             raise ConfigurationError(f"{folder}: has more than {_MOST_FILES} pattern sets")
         for path in paths:
             if not path.is_file():  # a named pipe would be waited for
-                raise ConfigurationError(f"{path}: is no file")
+                raise ConfigurationError(f"{path}: is not a file")
         return {path: read(path) for path in paths}
     except Unreadable as unreadable:
         raise ConfigurationError(str(unreadable)) from None

@@ -58,7 +58,7 @@ def look(path: Path) -> Sight:
 
 def _read_file(path: Path, mode: int) -> bytes:
     if not stat.S_ISREG(mode):  # a named pipe would be waited for
-        raise OSError(errno.EINVAL, "it is no file")
+        raise OSError(errno.EINVAL, "it is not a file")
     return read(path)
 
 

@@ -176,7 +176,7 @@ class Log:
         named = f"SELECT column_name FROM (DESCRIBE SELECT * FROM read_parquet({_text(path)}))"
         there = {name for (name,) in self._connection.execute(named).fetchall()}
         if not there.issuperset(KNOWN_BY):
-            raise ConfigurationError(f"{self._names[str(path)]}: is no decision log")
+            raise ConfigurationError(f"{self._names[str(path)]}: is not a decision log")
         columns = ", ".join(
             f"try_cast({_name(name) if name in there else 'NULL'} AS {COLUMNS[name]}) AS {_name(name)}"
             for name in wanted

@@ -15,5 +15,5 @@ def read_value(value: bytes) -> dict[str, Any]:
     """Return the object in a row. Raises ValueError for what is none."""
     found = json.loads(value)
     if not isinstance(found, dict):
-        raise ValueError("is no object")  # noqa: TRY004 - of the row, not of a caller's argument
+        raise ValueError("is not an object")  # noqa: TRY004 - of the row, not of a caller's argument
     return found

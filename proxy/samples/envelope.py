@@ -54,13 +54,13 @@ class Envelope(NamedTuple):
         """Return what a line holds. Raises ValueError for one that is no sample."""
         row = orjson.loads(line)
         if not isinstance(row, dict) or {name: type(value) for name, value in row.items()} != _MEMBERS:
-            raise ValueError("is no sample")
+            raise ValueError("is not a sample")
         if row["v"] != _VERSION:
             raise ValueError("is a sample of another version")
         try:
             sealed = base64.b64decode(row["sealed"], validate=True)
         except binascii.Error:
-            raise ValueError("is no sample") from None
+            raise ValueError("is not a sample") from None
         return cls(row["exchange"], row["time"], row["key"], sealed)
 
 

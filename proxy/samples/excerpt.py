@@ -85,9 +85,9 @@ class Content(NamedTuple):
             dialect, request, answer, whole = (document[name] for name in cls._fields)
             found = cls(dialect, Excerpt.read(request), answer, whole)
         except (KeyError, TypeError):
-            raise ValueError("is no sample's content") from None
+            raise ValueError("is not a sample's content") from None
         if type(dialect) is not str or type(answer) not in (str, type(None)) or type(whole) is not bool:
-            raise ValueError("is no sample's content")
+            raise ValueError("is not a sample's content")
         return found
 
 

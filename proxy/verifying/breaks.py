@@ -48,7 +48,7 @@ def _begin(chain: Chain, first: Stretch, ends: dict[bytes, Stretch]) -> Iterator
         return
     if first.strays:
         place = first.place_of(first.strays[0])
-        yield Finding(Damage.EDITED, place, chain.writer, first.first.seq - 1, "this is no line any more")
+        yield Finding(Damage.EDITED, place, chain.writer, first.first.seq - 1, "this is no longer a line")
         return
     if first.first.seq == 1:
         yield _finding(chain, Damage.EDITED, first, "this line was changed: nothing comes before number 1")
@@ -76,7 +76,7 @@ def _within(
         after = stretches[number + 2] if number + 2 < len(stretches) else None
         if two.strays:
             place = two.place_of(two.strays[0])
-            yield Finding(Damage.EDITED, place, chain.writer, one.last_seq + 1, "this is no line any more")
+            yield Finding(Damage.EDITED, place, chain.writer, one.last_seq + 1, "this is no longer a line")
         elif one is alone or one in inserted or (two.first.seq - 1 in renamed and two.first.seq - 2 == one.last_seq):
             continue
         elif two in inserted:

@@ -67,14 +67,14 @@ class Keys:
         except ValueError:
             raw = said = b""
         if raw[:1] != _ED25519 or len(raw) != 33 or said != hashlib.sha256(f"{name}\n".encode() + raw).digest()[:4]:
-            raise NoteError("is no public key of a log, which is name+id+base64")
+            raise NoteError("is not a log's public key, which is name+id+base64")
         self._keys[name, said] = Ed25519PublicKey.from_public_bytes(raw[1:])
 
     def opened(self, note: str) -> str:
         """Return the text of a note that a trusted key signed. Raises NoteError, UnknownKey if it is another's."""
         text, separator, signatures = note.rpartition("\n\n")
         if not separator or not signatures or _SIGNATURE.sub("", signatures):
-            raise NoteError("it is no signed note")
+            raise NoteError("it is not a signed note")
         text += "\n"
         for name, encoded in _SIGNATURE.findall(signatures):
             raw = _decoded(encoded)
@@ -103,7 +103,7 @@ def _decoded(text: str) -> bytes:
     except binascii.Error:
         raw = b""
     if base64.b64encode(raw).decode() != text:
-        raise NoteError("its signature is no base64")
+        raise NoteError("its signature is not base64")
     return raw
 
 
@@ -112,7 +112,7 @@ def read_checkpoint(text: str) -> Checkpoint:
     head, *lines = text.removesuffix("\n").split("\n")
     names = [line.partition(" ")[0] for line in lines]
     if head != _BODY or names[:5] != ["writer", "seq", "prev", "time", "version"] or set(names[5:]) - {"other"}:
-        raise NoteError("it is no checkpoint of a log")
+        raise NoteError("it is not a checkpoint of a log")
     writer, seq, prev, time, version = (line.partition(" ")[2] for line in lines[:5])
     if not seq.isdecimal() or not _DIGEST.fullmatch(prev):
         raise NoteError("its numbers cannot be read")

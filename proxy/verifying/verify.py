@@ -124,7 +124,7 @@ class Verifier:
             self._unknown.append(_Unknown(line, data, place, chain, str(error)))
             return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            why = str(error) if isinstance(error, NoteError) else "it is no checkpoint as it was written"
+            why = str(error) if isinstance(error, NoteError) else "it is not a checkpoint as it was written"
             self._doubtful.append(Finding(Damage.EDITED, place, chain.writer, line.seq, why))
             return
         self._vouching.setdefault(chain.writer, set()).add(line.seq)
@@ -166,7 +166,7 @@ class Verifier:
             if not stray.ended:
                 self._findings.append(Finding(Damage.TORN, place, "", 0, "the file ends in the middle of a line"))
             elif stray not in explained:
-                self._findings.append(Finding(Damage.INSERTED, place, "", 0, "this is no line of a log"))
+                self._findings.append(Finding(Damage.INSERTED, place, "", 0, "this is not a line of a log"))
 
     def _renamed(self) -> Iterator[Finding]:
         """Yield lines that stand where they belong, but under another writer's name: it was changed.

@@ -65,8 +65,8 @@ def test_nobody_at_the_other_end_is_said_with_the_place() -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["flags", "lift", "account", "acme-7", "relay", "--why", "f\udcfcr sie"], "is no text in UTF-8"),
-        (["keys", "create", "--account", "f\udcfcr"], "is no text in UTF-8"),
+        (["flags", "lift", "account", "acme-7", "relay", "--why", "f\udcfcr sie"], "is not text in UTF-8"),
+        (["keys", "create", "--account", "f\udcfcr"], "is not text in UTF-8"),
         (["flags", "show", "account", "f\udcfcr"], "no proxy answers"),
         (["flags", "list", "--account", "f\udcfcr"], "no proxy answers"),
     ],

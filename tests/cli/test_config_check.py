@@ -203,7 +203,7 @@ def test_keys_of_its_own_that_a_start_would_refuse_are_shown(folder: Path, *, na
     result = run(folder)
     assert result.exit_code == 1
     assert f"{secret}: error: others than its owner may read the master secret" in result.stdout
-    assert f"{key}: error: is no private key of a log" in result.stdout
+    assert f"{key}: error: is not a log's private key" in result.stdout
     assert "canary" not in result.stdout
 
 

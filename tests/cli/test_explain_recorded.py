@@ -65,7 +65,7 @@ def test_lines_that_are_no_records_are_counted_and_do_no_harm(place: Place) -> N
     place.proxy.send()
     result = place.explain("x0", noise=b"{\n\xff\n")
     assert result.exit_code == 0
-    assert "2 of 3 lines are no records" in result.output
+    assert "2 of 3 lines are not records" in result.output
 
 
 def test_programs_get_the_tree_and_what_was_recorded(place: Place) -> None:
@@ -101,9 +101,9 @@ def test_what_differs_is_shown_with_both_and_exits_with_1(place: Place) -> None:
     [
         (b'"id":"x0"', b'"id":"x1"', "there is no record of x0"),
         (b'"kind":"exchange"', b'"kind":"begin"', "began, degraded, and has no terminal record"),
-        (b'"score":0', b'"score":"0"', "the record of x0 is no such record: score"),
+        (b'"score":0', b'"score":"0"', "the record of x0 is not a valid record: score"),
         (b'"truncated":false', b'"truncated":true', "the fields that the pack read were cut"),
-        (b'"pack_digest":"', b'"pack_digest":"../', "the record of x0 is no such record: pack_digest"),
+        (b'"pack_digest":"', b'"pack_digest":"../', "the record of x0 is not a valid record: pack_digest"),
     ],
 )
 def test_what_is_not_found_or_not_reproducible_says_why_and_exits_with_1(

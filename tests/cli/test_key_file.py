@@ -23,10 +23,10 @@ def test_lines_keep_their_numbers_over_empty_ones_and_windows_line_ends(tmp_path
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("{", "is no JSON from column 2 on; each line must be an object such as "),
-        ('{"account": "a-1",}', "is no JSON from column 18 on; each line must be"),
-        ("nonsense", "is no JSON from column 1 on; each line must be"),
-        ("[]", "is no object; each line must be an object such as "),
+        ("{", "is not JSON from column 2 on; each line must be an object such as "),
+        ('{"account": "a-1",}', "is not JSON from column 18 on; each line must be"),
+        ("nonsense", "is not JSON from column 1 on; each line must be"),
+        ("[]", "is not an object; each line must be an object such as "),
         ("{}", "account: must be "),
         ('{"acount": "a-1"}', "unknown field 'acount'; known are account, tenant, plan, created_at, expires, "),
         ('{"account": "a-1", "plan": "pro", "plan": "free"}', "the field 'plan' stands there twice"),

@@ -233,7 +233,7 @@ def test_lines_that_cannot_be_read_are_told_and_exit_with_1(log: Path) -> None:
         file.write(b"noise\n")
     result = run("query", log)
     assert result.exit_code == 1
-    assert result.stderr == "1 of 5 lines are no records of this version and were passed over\n"
+    assert result.stderr == "1 of 5 lines are not records of this version and were passed over\n"
     assert "degrade" in result.stdout
 
 

@@ -79,7 +79,7 @@ def test_one_that_does_not_open_hides_none_that_does(tmp_path: Path) -> None:
     assert (shown.exit_code, "  hi\n" in shown.stdout) == (0, True)
     listed = run("list", folder)
     assert listed.stdout.count("ex_1") == 2
-    assert "1 lines are no samples and were passed over" in listed.stderr
+    assert "1 lines are not samples and were passed over" in listed.stderr
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     for words in ((), ("--why", "an appeal")):
         unasked = run("show", "../keys", "--key", tmp_path / "samples.key", *words)
         assert unasked.exit_code == 1
-        assert ("is no id of an exchange" if words else "say --why, or name files") in unasked.stderr
+        assert ("is not the id of an exchange" if words else "say --why, or name files") in unasked.stderr
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
@@ -101,4 +101,4 @@ def test_a_file_of_something_else_is_no_file_of_samples(tmp_path: Path, as_json:
     assert run("list", kept(tmp_path, SAID), *as_json).exit_code == 0
     (tmp_path / "decisions.jsonl").write_text('{"kind":"exchange"}\n' * 3)
     listed = run("list", tmp_path / "decisions.jsonl", *as_json)
-    assert (listed.exit_code, listed.stderr) == (1, "3 lines are no samples and were passed over\n")
+    assert (listed.exit_code, listed.stderr) == (1, "3 lines are not samples and were passed over\n")

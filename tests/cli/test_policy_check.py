@@ -98,8 +98,8 @@ def test_a_file_name_cannot_forge_an_annotation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "saying"),
     [
-        ("policies/tests/strict.yaml", "this is no pack: a file of tests, which `stillgate policy test PACK` runs"),
-        ("policies/patterns/rubric-grading.yaml", "this is no pack: a set of patterns"),
+        ("policies/tests/strict.yaml", "this is not a pack: a file of tests, which `stillgate policy test PACK` runs"),
+        ("policies/patterns/rubric-grading.yaml", "this is not a pack: a set of patterns"),
     ],
 )
 def test_a_file_of_another_kind_is_told_as_one_mistake(file: str, saying: str) -> None:

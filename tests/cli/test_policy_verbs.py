@@ -119,7 +119,7 @@ def test_diff_with_a_log_says_whose_rung_would_change_and_what_it_cannot_know(tm
         "note: flags are those that rules raise within the log: none from before it, none of the hunter, none lifted by people",
         "note: quotas are not asked",
         "note: callers are taken to send the same, whatever they were answered",
-        "1 of 4 lines are no records of this version and were passed over",
+        "1 of 4 lines are not records of this version and were passed over",
     ]
     result = run("diff", str(old), str(new), "--log", str(log), "--data", str(tmp_path), "--json")
     assert result.exit_code == 1
@@ -127,7 +127,7 @@ def test_diff_with_a_log_says_whose_rung_would_change_and_what_it_cannot_know(tm
     assert found["changes"][0]["kind"] == "tightened"
     assert found["log"]["moves"] == [{"old": "", "new": "strip", "accounts": 1}]
     assert found["log"]["rules"][0] == {"rule": "probing", "world": "enforced", "starts": 1, "stops": 0}
-    assert found["log"]["notes"][0] == "1 of 4 lines are no records of this version and were passed over"
+    assert found["log"]["notes"][0] == "1 of 4 lines are not records of this version and were passed over"
 
 
 def test_diff_takes_packs_that_were_in_force_meanwhile_from_the_archive(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ BROKEN: dict[str, Callable[[str], str]] = {
 def test_what_is_no_key_is_refused_and_not_shown(key: Path, how: str) -> None:
     text = key.read_text()
     key.write_text(BROKEN[how](text))
-    with pytest.raises(ConfigurationError, match="is no private key of a log") as caught:
+    with pytest.raises(ConfigurationError, match="is not a log's private key") as caught:
         load_signer(key)
     assert split(text)[1][:20] not in str(caught.value)
 

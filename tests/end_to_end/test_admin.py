@@ -122,7 +122,7 @@ async def test_tokens_survive_a_restart(gate: Stillgate) -> None:
         (("create", "--name", "x", "--role", "author", "--expires", "2020-01-01"), 1, "is past"),
         (("revoke", "nobody", "--why", "x"), 1, "There is no token of that name."),
         (("revoke", "nobody"), 1, "--why: must be one line"),
-        (("revoke", "../keys", "--why", "x"), 1, "is no name of a token"),
+        (("revoke", "../keys", "--why", "x"), 1, "is not the name of a token"),
     ],
 )
 async def test_bad_input_is_refused_in_a_sentence(

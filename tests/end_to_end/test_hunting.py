@@ -229,8 +229,8 @@ async def test_a_reviewer_lists_shows_confirms_exports_and_dismisses(tmp_path: P
             (("dismiss", known), 2, "Missing option '--why'"),
             (("confirm", known, "--why", "x"), 1, "was dismissed"),
             (("show", "camp-0"), 1, "There is no such campaign."),
-            (("show", ""), 1, "'' is no id of a campaign"),
-            (("export", "a b"), 1, "'a b' is no id of a campaign"),
+            (("show", ""), 1, "'' is not the id of a campaign"),
+            (("export", "a b"), 1, "'a b' is not the id of a campaign"),
             (("show", known, "--html", str(tmp_path / "no" / "file")), 1, "cannot be written: No such file"),
             (("export", known, "--to", str(tmp_path / "no" / "file")), 1, "cannot be written: No such file"),
         )

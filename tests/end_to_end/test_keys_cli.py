@@ -134,7 +134,7 @@ async def test_dates_and_periods_become_moments(gate: Stillgate) -> None:
         (("create", "--account", "a", "--attribute", "card=1", "--attribute", "card=2"), 1, "card: is given twice"),
         (("create", "--acount", "a"), 2, "No such option"),
         (("show", "key_missing"), 1, "There is no such key."),
-        (("show", "../keys"), 1, "is no key id"),
+        (("show", "../keys"), 1, "is not the id of a key"),
         (("revoke", "key_missing"), 2, "Missing option '--why'"),
         (("revoke", "key_missing", "--why", " "), 1, "--why: must be"),
         (("revoke", "key_missing", "--why", "leaked"), 1, "There is no such key."),

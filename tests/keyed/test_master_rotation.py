@@ -184,7 +184,7 @@ OTHER = base64.b64encode(CANARY[::-1]).decode()
 )
 def test_a_file_that_is_out_of_order_is_refused_and_not_shown(path: Path, lines: list[str]) -> None:
     path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(ConfigurationError, match="is no master secret") as refused:
+    with pytest.raises(ConfigurationError, match="is not a master secret") as refused:
         load_or_create_master(path)
     assert SECRET[:8] not in str(refused.value)
     assert refused.value.__cause__ is None

@@ -40,8 +40,8 @@ def test_a_private_key_that_is_none_or_open_to_others_is_refused_and_not_shown(t
     others = tmp_path / "others"
     make_private(others)
     words = {
-        text.replace("PRIVATE", "PUBLIC"): "is no private key of samples",
-        text[:-9]: "is no private key of samples",
+        text.replace("PRIVATE", "PUBLIC"): "is not a private key for samples",
+        text[:-9]: "is not a private key for samples",
         "+".join([*others.read_text().split("+", 4)[:4], secret]): "does not belong to its id",
     }
     for wrong, message in words.items():

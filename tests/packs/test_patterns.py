@@ -60,7 +60,7 @@ def test_sets_that_cannot_be_used_are_shown_where_they_are_wrong(pack: Path, tmp
 def test_what_is_no_file_or_too_many_are_refused_in_a_sentence(pack: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "patterns" / "c.yaml"
     os.mkfifo(pipe)
-    with pytest.raises(ConfigurationError, match="is no file"):
+    with pytest.raises(ConfigurationError, match="is not a file"):
         read_patterns(pack)
     assert patterns_digest(pack) == "different"
     pipe.unlink()

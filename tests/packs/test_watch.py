@@ -26,10 +26,10 @@ def test_whatever_cannot_be_read_is_a_sight_with_its_reason(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     for name, reason in (
-        ("pipe", "no file"),
+        ("pipe", "not a file"),
         ("loop", "symbolic links"),
         ("away/pack.yaml", "No such file"),
-        (".", "no file"),
+        (".", "not a file"),
         ("x" * 300, "too long"),
     ):
         sight = look(tmp_path / name)

@@ -145,7 +145,7 @@ def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "other.parquet"
     with duckdb.connect() as connection:
         connection.execute(f"COPY (SELECT 1 AS x) TO '{file}'").fetchall()
-    with pytest.raises(ConfigurationError, match=r"other\.parquet: is no decision log"):
+    with pytest.raises(ConfigurationError, match=r"other\.parquet: is not a decision log"):
         asked(file, "SELECT 1")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1" + b"x" * 100)
     with pytest.raises(ConfigurationError, match=r"broken\.parquet"):

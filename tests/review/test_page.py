@@ -66,7 +66,7 @@ def test_an_empty_log_and_a_broken_line_make_a_page_that_says_so(tmp_path: Path)
     (tmp_path / "a.jsonl").touch()
     assert Reader(made(tmp_path / "a.jsonl")).text.count("None.") == 7
     (tmp_path / "a.jsonl").write_text("noise\n")
-    assert "1 of 1 lines are no records of this version" in Reader(made(tmp_path / "a.jsonl")).text
+    assert "1 of 1 lines are not records of this version" in Reader(made(tmp_path / "a.jsonl")).text
 
 
 def test_years_make_a_chart_of_few_columns(tmp_path: Path) -> None:

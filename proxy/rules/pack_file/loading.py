@@ -54,7 +54,7 @@ def check_pack(
     except YamlProblems as unusable:
         return None, list(unusable.problems)
     if other := _OTHER_KINDS.get(str(document.get(("kind",)))):
-        return None, [document.problem(("kind",), f"this is no pack: {other}")]
+        return None, [document.problem(("kind",), f"this is not a pack: {other}")]
     entry, problems = validate(document, PackFile)
     table = field_table()
     parts = read_parts(document, table)
