@@ -83,7 +83,8 @@ async def gateway_steps() -> AsyncIterator[Steps]:
         None, {"models": {MODEL: {}}, "upstreams": {"default": {"url": "http://127.0.0.1"}}, "pack": PACK}
     )
     patterns = load_pattern_sets(PACK.parent / "patterns")
-    deciders = await Deciders.open(settings, load_pack(PACK), store, clock, Master(_KEY), patterns)
+    deciders = Deciders(settings, load_pack(PACK), store, clock, Master(_KEY), patterns)
+    await deciders.begin(None)
     decider = deciders.put_to_work(deciders.compile(load_pack(PACK)))
     async with AsyncExitStack() as stack:
         request = await stack.enter_async_context(_arrived(secret))

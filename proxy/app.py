@@ -49,7 +49,8 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
         tally.put("stillgate_pack_info", 1, (pack.digest, pack.name))
         parts = open_parts(ground, pack, journal, stack)
         ask = helper_models(settings, parts).ask
-        deciders = await Deciders.open(settings, pack, store, clock, master, place.patterns, ask, ground.remembered)
+        deciders = Deciders(settings, pack, store, clock, master, place.patterns, ask)
+        await deciders.begin(ground.remembered)
         stack.push_async_callback(deciders.close)
         claims = Claims(store, master.derive(Purpose.IDEMPOTENCY))
         stack.push_async_callback(claims.close)

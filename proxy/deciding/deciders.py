@@ -45,7 +45,10 @@ _SWEEP_S = 3600.0
 
 
 class Deciders:
-    """The memory of one process; what `work` returns must run as long as it is used, `close` gives leases back."""
+    """The memory of one process; what `work` returns must run as long as it is used, `close` gives leases back.
+
+    `ask` asks helper models. Making it raises ConfigurationError.
+    """
 
     def __init__(
         self,
@@ -84,35 +87,22 @@ class Deciders:
         released = {name: at for name, model in settings.models.items() if (at := model.released_at) is not None}
         self._detectors = build(store, master.derive(Purpose.SEALS), released, patterns)
 
-    @classmethod
-    async def open(
-        cls,
-        settings: Settings,
-        pack: Pack,
-        store: Store,
-        clock: Clock,
-        master: Master,
-        patterns: Sequence[PatternSet],
-        ask: Ask | None = None,
-        remembered: Remembered | None = None,
-    ) -> Deciders:
-        """Make it with the flags and campaigns that are in the store; `ask` asks helper models.
+    async def begin(self, remembered: Remembered | None) -> None:
+        """Read the flags and campaigns that are in the store, once, before anything is decided.
 
-        If something is remembered, it will do. Raises StoreUnavailable or ConfigurationError.
+        If something is remembered, it will do. Raises StoreUnavailable.
         """
-        made = cls(settings, pack, store, clock, master, patterns, ask)
         try:
-            await made._flag_sync.begin()
-            await made._campaign_sync.begin()
+            await self._flag_sync.begin()
+            await self._campaign_sync.begin()
         except StoreUnavailable:
             if remembered is None:
                 raise
-            made._remembered_at = remembered.at
-            past = MemoryStore(clock)
+            self._remembered_at = remembered.at
+            past = MemoryStore(self._clock)
             await past.write(remembered.rows)
-            await made._flag_sync.recall(past)
-            await made._campaign_sync.recall(past)
-        return made
+            await self._flag_sync.recall(past)
+            await self._campaign_sync.recall(past)
 
     def compile(self, pack: Pack) -> Engine:
         """Return a pack's engine. Takes a second for 1,000 rules, so a thread calls it while customers are served."""

@@ -36,7 +36,7 @@ async def test_whose_a_seal_is_is_forgotten_after_three_days_but_not_in_the_hour
     clock = Settable()
     store = MemoryStore(clock)
     settings = load_settings(None, {"data": tmp_path})
-    made = await Deciders.open(settings, load_pack(PACK), store, clock, Master(bytes(32)), ())
+    made = Deciders(settings, load_pack(PACK), store, clock, Master(bytes(32)), ())
     for age in (0.0, KEPT_S):
         issued = bytes(16) + struct.pack(">Q", int(clock.wall() - age))
         await store.write([Row(TABLE, f"{age}", issued)])
@@ -62,7 +62,7 @@ async def turns() -> None:
 async def test_prompts_are_fingerprinted_as_the_pack_in_force_says(tmp_path: Path) -> None:
     clock, pack = Settable(), load_pack(POLICIES / "strict.yaml")
     settings = load_settings(None, {"data": tmp_path})
-    made = await Deciders.open(settings, pack, MemoryStore(clock), clock, Master(bytes(32)), ())
+    made = Deciders(settings, pack, MemoryStore(clock), clock, Master(bytes(32)), ())
     long, short = words(1, 12_000), words(1, 3_000)  # of some 50,000 and 12,000 letters
 
     def prints(max_letters: int, text: str) -> set[int]:
