@@ -85,10 +85,11 @@ _SURELY_EVEN = 5.1  # log 160
 # What is held back of accusing anybody until as much speaks for it that they are even, or that they are not; of the
 # users of one tool until they surely are. In the first hours of an occasion nobody has sent enough to tell, and in one
 # of twenty moments a little evenness is chance. Who shares a pool besides is not judged by evenness alone; but servers
-# that call for all who use a thing explain addresses, where neither another pool nor what is asked for speaks as well.
+# that call for all who use a thing explain addresses, and the regions of a chain cards, where neither another pool nor
+# what is asked for speaks as well.
 _UNHEARD = 3.0  # log 20
 _UNHEARD_OF_POOL = 1.0
-_OF_SERVERS = _EITHER | _OCCASION | _PROGRAM | {PEER}
+_OF_ONE_THING = _EITHER | _OCCASION | _PROGRAM
 _POOL_MOST = 6.0  # payment, sign-up and addresses, each
 # An incident or an election night sets off for less than a day whoever asks for what campaigns seek too. To ask for it
 # at the same moments on and on would cost a campaign nothing, and hide it.
@@ -169,8 +170,10 @@ def certainty(evidence: Sequence[Evidence]) -> float:
     counted = (entry for entry in evidence if entry.family == "volume" and (entry.weight or one_tool))
     even = sum(entry.numbers["even"] for entry in counted)
     heard = abs(even) if even < 0 or not one_tool else _UNHEARD * (even >= _SURELY_EVEN)
-    pooled = bool(families - _NO_POOL and families - _OF_SERVERS)
-    unheard = _UNHEARD_OF_POOL if pooled and not one_tool else _UNHEARD
+    unheard = _UNHEARD
+    if families - _NO_POOL and not one_tool:
+        told = families - _OF_ONE_THING
+        unheard = _UNHEARD_OF_POOL if len(told) > 1 else _UNHEARD if told == {PEER} else _SURELY_EVEN
     return _posterior(_odds(evidence) - max(0.0, unheard - heard))
 
 

@@ -285,6 +285,15 @@ def branches(world: World) -> None:
             world.ask(who, at, ("till", 24), output=150)
 
 
+def regions(world: World) -> None:
+    """Shops of one chain in many countries, with the client of a library that others use; each region has its card."""
+    for n in range(120):
+        opened, region = START - 60 * DAY_S * float(world.rng.random()), f"region-{n % 8}"
+        who = world.account(f"shop-{n}", opened=opened, agent="sdk-b", payment=region)
+        for at in world.by_day(world.rng.lognormal(1.2, 0.9), who.zone_h):
+            world.ask(who, at, ("menu", 20), output=120)
+
+
 def halls(world: World) -> None:
     """A course whose students call from eight addresses of a campus, or from home, with a client each likes."""
     for n in range(80):

@@ -55,6 +55,7 @@ from tests.hunter.look_alikes import (
     joining,
     launch,
     outage,
+    regions,
     resellers,
     set_up,
     timers,
@@ -129,6 +130,11 @@ def test_a_small_course_comes_out_clean_while_each_has_done_two_exercises_or_thr
 @pytest.mark.parametrize("seed", [1, 2])
 def test_whom_the_same_servers_call_for_comes_out_clean_while_it_is_open_how_evenly_they_send(seed: int) -> None:
     assert _hunted(add_on, seed).innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_chain_whose_regions_pay_comes_out_clean_although_it_is_open_at_first_how_evenly_it_sends(seed: int) -> None:
+    assert _hunted(regions, seed, every_h=1).innocent == set()
 
 
 @pytest.mark.parametrize("make", OCCASIONS, ids=lambda make: make.__name__)

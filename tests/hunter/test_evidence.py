@@ -701,7 +701,7 @@ def test_what_occasion_and_program_explain_both_counts_once(weights: dict[str, f
 
 
 @pytest.mark.parametrize(
-    ("others", "volume", "held_back"), [(0.0, 0, 3), (0.0, 5, 3), (0.0, 6, 0), (0.0, -2, 1), (0.0, -4, 0), (0.3, 1, 0)]
+    ("others", "volume", "held_back"), [(0.0, 0, 3), (0.0, 5, 3), (0.0, 6, 0), (0.0, -2, 1), (0.0, -4, 0), (0.3, 6, 0)]
 )
 def test_users_of_one_tool_are_accused_once_it_shows_how_evenly_they_send(
     others: float, volume: float, held_back: float
@@ -723,8 +723,10 @@ def test_users_of_one_tool_are_accused_once_it_shows_how_evenly_they_send(
         ("one place", 4, 0),
         ("peer", 0, 3),
         ("peer", 1, 2),
-        ("payment", 0, 1),
-        ("payment", 1, 0),
+        ("payment", 0, 5.1),
+        ("payment", -2, 3.1),
+        ("payment", 6, 0),
+        ("sign-up", 0, 5.1),
     ],
 )
 def test_nobody_is_accused_at_once_before_it_shows_how_evenly_they_send(
@@ -737,9 +739,20 @@ def test_nobody_is_accused_at_once_before_it_shows_how_evenly_they_send(
     assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
 
 
-@pytest.mark.parametrize(("besides", "held_back"), [("", 3), ("payment", 1), ("rubric_grading", 1)])
-def test_addresses_alone_are_not_a_pool_by_which_to_accuse_sooner(besides: str, held_back: float) -> None:
-    weights = {"text": 4.0, "age": 6.0, "peer": 2.0, **({besides: 2.0} if besides else {})}
+@pytest.mark.parametrize(
+    ("pool", "besides", "held_back"),
+    [
+        ("peer", "", 3),
+        ("peer", "payment", 1),
+        ("peer", "rubric_grading", 1),
+        ("payment", "", 5.1),
+        ("payment", "one place", 5.1),
+        ("payment", "sign-up", 1),
+        ("payment", "rubric_grading", 1),
+    ],
+)
+def test_one_pool_alone_is_nothing_by_which_to_accuse_sooner(pool: str, besides: str, held_back: float) -> None:
+    weights = {"text": 4.0, "age": 6.0, pool: 2.0, **({besides: 2.0} if besides else {})}
     evidence = [Evidence(family, weight, "", {}) for family, weight in weights.items()]
     sure, odds = certainty(evidence), math.log(confidence(evidence) / (1 - confidence(evidence)))
     assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
