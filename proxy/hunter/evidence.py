@@ -164,12 +164,15 @@ def certainty(evidence: Sequence[Evidence]) -> float:
     """Return the confidence by which somebody may be accused who was not before.
 
     It holds back as long as it is open whether they send evenly, or as people do; and it stays open where they are even
-    for reasons of their own.
+    for reasons of their own. Who sends as unevenly as people do may be of many countries: before a day was seen, that
+    they are there at all hours accuses nobody.
     """
     one_tool, families = of_one_tool(evidence), {entry.family for entry in evidence}
     counted = (entry for entry in evidence if entry.family == "volume" and (entry.weight or one_tool))
     even = sum(entry.numbers["even"] for entry in counted)
     heard = abs(even) if even < 0 or not one_tool else _UNHEARD * (even >= _SURELY_EVEN)
+    if even < 0 and not works_on(evidence):
+        evidence = [entry for entry in evidence if entry.family != "rhythm" or entry.weight < 0]
     unheard = _UNHEARD
     if families - _NO_POOL and not one_tool:
         told = families - _OF_ONE_THING

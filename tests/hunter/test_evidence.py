@@ -758,6 +758,17 @@ def test_one_pool_alone_is_nothing_by_which_to_accuse_sooner(pool: str, besides:
     assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
 
 
+@pytest.mark.parametrize(("hours", "volume", "counts"), [(12, -4, 0), (12, 0, 4), (12, 1, 4), (30, -4, 4)])
+def test_of_whom_a_day_was_not_seen_and_who_send_unevenly_it_accuses_nobody_that_they_were_awake(
+    hours: int, volume: float, counts: float
+) -> None:
+    weights = {"text": 4.0, "age": 6.0, "payment": 2.0, "volume": volume}
+    evidence = [Evidence(family, weight, "", {"even": volume}) for family, weight in weights.items()]
+    awake = Evidence("rhythm", 4.0, "", {"hours": hours, "rests": 0.0})
+    sure, without = (math.log(said / (1 - said)) for said in map(certainty, ([*evidence, awake], evidence)))
+    assert sure == pytest.approx(without + counts)
+
+
 @pytest.mark.parametrize(("others", "of"), [(0, 20), (10, 30), (40, 20)])
 def test_who_sends_the_text_and_does_not_fit_counts_where_most_who_send_it_are_members(others: int, of: int) -> None:
     scene = _Scene(lambda n: {"opened": _NOW - _DAY_S * (10 + 4 * n)})
