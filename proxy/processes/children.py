@@ -23,7 +23,9 @@ _SWITCH_S = 30.0
 _MEMORY_S = 0.5
 _END_S = 10.0
 BEAT_S = 1.0
-_MODEL = (sys.executable, "-m", "proxy.cli", "model")
+# Without the folder that the parent was started in, whose modules would be taken for ours and for Python's.
+_PYTHON = (sys.executable, "-P", "-m")
+_MODEL = (*_PYTHON, "proxy.cli", "model")
 
 
 class Program(NamedTuple):
@@ -41,8 +43,8 @@ class Counted(NamedTuple):
 
 
 # Started without the command line, whose libraries would cost each 10 MB.
-WORKER = Program("worker", (sys.executable, "-m", "proxy.processes.worker"))
-HUNTER = Program("hunter", (sys.executable, "-m", "proxy.processes.hunter_process"))
+WORKER = Program("worker", (*_PYTHON, "proxy.processes.worker"))
+HUNTER = Program("hunter", (*_PYTHON, "proxy.processes.hunter_process"))
 
 
 async def _begun(program: Program) -> tuple[socket.socket, asyncio.subprocess.Process]:

@@ -12,7 +12,7 @@ from proxy.processes.children import Program
 from proxy.processes.hunter_keeper import HunterKeeper
 from tests.hunting.fake_hunt import FakeHunt
 
-FAKE = Program("hunter", (sys.executable, "-m", "tests.hunting.fake_process"))
+FAKE = Program("hunter", (sys.executable, "-P", "-m", "tests.hunting.fake_process"))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,22 @@ async def test_one_whose_files_are_not_its_parents_by_now_says_so(
     with pytest.raises(ConfigurationError, match="0 did not start; see the messages above"):
         await Worker.spawn(replace(START, program="0" * 64), program)
     assert "files are not those that the parent started from: restart `stillgate serve`" in capfd.readouterr().err
+
+
+async def test_nothing_in_the_folder_that_a_start_was_made_in_is_taken_for_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker is told the secrets of a deployment."""
+    for module in ("proxy", "asyncio"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('what lies in the folder was run')")
+    monkeypatch.chdir(tmp_path)
+    for program in (WORKER, HUNTER):
+        with pytest.raises(ConfigurationError):
+            await Worker.spawn(replace(START, program=""), program)
+    await (await StandIn.spawn()).end()
+    said = capfd.readouterr().err
+    assert said.count("restart `stillgate serve`") == 2
+    assert "was run" not in said
 
 
 async def test_one_that_does_not_end_in_time_is_named_for_what_it_is(

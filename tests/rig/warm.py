@@ -148,9 +148,9 @@ async def _fork_or_execute(
     asking: socket.socket, execute: Callable[..., Awaitable[Process]], *command: str, **how: Any
 ) -> Process | Forked:
     """Start a program as `asyncio` would, but forked if it is Python's and gets a session of its own."""
-    if command[:2] != (sys.executable, "-m") or not how.pop("start_new_session", False):
+    if command[:3] != (sys.executable, "-P", "-m") or not how.pop("start_new_session", False):
         return await execute(*command, **how)
-    return await fork(*command[2:], cwd=Path.cwd(), env=os.environ, through=asking, **how)
+    return await fork(*command[3:], cwd=Path.cwd(), env=os.environ, through=asking, **how)
 
 
 def main() -> None:
