@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from proxy.exchange import Principal
 from proxy.keyed.link_names import PEER, PEER_PREFIX, LinkNames
 from proxy.rules.campaigns.known import KnownCampaign
-from proxy.rules.campaigns.template_index import TemplateIndex
+from proxy.rules.campaigns.template_index import TemplateIndex, distinct
 from proxy.rules.pack.pack import Contain
 
 CAMPAIGNS_MAX = 1_000
@@ -42,6 +42,7 @@ class CampaignBook:
         self._names = names
         self._known: dict[str, KnownCampaign] = {}
         self._clusters: dict[str, tuple[str, ...]] = {}  # by account
+        self._prints: dict[str, list[NDArray[np.uint64]]] = {}  # of each campaign's templates
         self._templates: list[Match] = []  # in the order of the index
         self._index: TemplateIndex | None = None  # None: to be made when it is needed
 
@@ -58,6 +59,7 @@ class CampaignBook:
         before = self._known.get(known.id)
         self._known[known.id] = known
         if before is None or before.templates != known.templates:
+            self._prints[known.id] = [distinct(template) for template in known.templates]
             self._index = None
         members = frozenset[str]() if before is None else before.accounts
         self._join(known.id, known.accounts - members)
@@ -68,6 +70,7 @@ class CampaignBook:
         """Drop a campaign; one that is not known is no error."""
         known = self._known.pop(campaign, None)
         if known is not None:
+            del self._prints[campaign]
             self._index = None
             self._leave(campaign, known.accounts)
 
@@ -135,7 +138,10 @@ class CampaignBook:
     def _made_index(self) -> TemplateIndex:
         latest = self._latest_first(self._known)
         self._templates = [Match(template.id, known.id) for known in latest for template in known.templates]
-        self._index = TemplateIndex([template for known in latest for template in known.templates])
+        self._index = TemplateIndex(
+            [template for known in latest for template in known.templates],
+            [prints for known in latest for prints in self._prints[known.id]],
+        )
         return self._index
 
     def _join(self, campaign: str, accounts: frozenset[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,14 +9,23 @@ from numpy.typing import NDArray
 
 from proxy.rules.campaigns.known import KnownTemplate
 
+_NONE: NDArray[np.uint64] = np.empty(0, np.uint64)
+
+
+def distinct(template: KnownTemplate) -> NDArray[np.uint64]:
+    """Return the prints of a template, each once."""
+    return np.unique(np.array(template.prints, np.uint64))
+
 
 class TemplateIndex:
-    """The prints of some templates, sorted; the templates are named by their place in the sequence."""
+    """The prints of some templates, sorted; the templates are named by their place in the sequence.
 
-    def __init__(self, templates: Sequence[KnownTemplate]) -> None:
-        each = [set(template.prints) for template in templates]
-        sizes = [len(prints) for prints in each]
-        together = np.fromiter(itertools.chain.from_iterable(each), np.uint64, sum(sizes))
+    `prints` are those of each template, as `distinct` makes them: of all that may be known, that takes 30 ms.
+    """
+
+    def __init__(self, templates: Sequence[KnownTemplate], prints: Sequence[NDArray[np.uint64]]) -> None:
+        sizes = [len(each) for each in prints]
+        together = np.concatenate([_NONE, *prints])
         order = np.argsort(together)
         together, self._owners = together[order], np.repeat(np.arange(len(templates)), sizes)[order]
         # A print may be of several templates; its owners stand from `starts` on, so many as `counts` says.

@@ -14,7 +14,7 @@ from proxy.keyed.link_names import LinkNames
 from proxy.rules.campaigns import book as campaign_book
 from proxy.rules.campaigns.book import CampaignBook
 from proxy.rules.campaigns.known import KnownCampaign, KnownTemplate
-from proxy.rules.campaigns.template_index import TemplateIndex
+from proxy.rules.campaigns.template_index import TemplateIndex, distinct
 from proxy.rules.pack.pack import Contain
 from tests.rules.campaigns.known import DAY_S, NAMES_KEY, NOW, caller, campaign, prints, sample, template
 
@@ -64,7 +64,7 @@ def test_matching_agrees_with_counting_by_hand_where_templates_share_prints() ->
         KnownTemplate(f"t-{number}", tuple(chance.sample(pool, chance.randint(1, 80))), chance.randint(1, 12))
         for number in range(40)
     ]
-    index = TemplateIndex(templates)
+    index = TemplateIndex(templates, [distinct(template) for template in templates])
     for _ in range(300):
         asked = chance.sample(pool, chance.randint(0, 60)) + list(prints(chance.randrange(10**6), 10))
         shared = Counter({n: len({*each.prints} & {*asked}) for n, each in enumerate(templates)})
