@@ -9,7 +9,7 @@ Laws:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -19,6 +19,7 @@ from proxy.exchange import Exchange
 from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
 from proxy.hindsight.sight import Side, Sight, read_by, sight
+from proxy.hindsight.untold import held_then
 from proxy.rules.engine import Judgement
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.flag import World
@@ -100,7 +101,8 @@ class _Comparing:
         self._books = (FlagBook(), FlagBook())
         self._archived = archived
         self._read = read_by(old, new)
-        self._sights: dict[tuple[str, frozenset[str]], Sight | None] = {}
+        self._made: dict[str, Pack | None] = {pack.digest: pack for pack in self._packs}  # packs that made records
+        self._sights: dict[tuple[str, frozenset[str], frozenset[tuple[str, bool]]], Sight] = {}
         self._found = Compared()
         self._accounts: dict[str, _Account] = {}
         self._starts: Counter[tuple[str, World]] = Counter()
@@ -179,11 +181,16 @@ class _Comparing:
         self._found.unknown[why] += 1
 
     def _sight_of(self, logged: Logged) -> Sight | None:
-        key = digest, hidden = logged.pack_digest, self._read.intersection(logged.shortened)
+        digest, hidden = logged.pack_digest, self._read.intersection(logged.shortened)
+        if digest not in self._made:
+            self._made[digest] = self._archived(digest)
+        by = self._made[digest]
+        if by is None:
+            return None
+        held = held_then(by, logged)
+        key = digest, hidden, frozenset(held.items())
         if key not in self._sights:
-            known: Mapping[str, Pack] = {pack.digest: pack for pack in self._packs}
-            by = known.get(digest) or self._archived(digest)
-            self._sights[key] = None if by is None else sight(by, *self._packs, self._books, self._table, hidden)
+            self._sights[key] = sight(by, *self._packs, self._books, self._table, hidden, held)
         return self._sights[key]
 
 

@@ -3,12 +3,12 @@
 Law: a rule that reads what the record cannot say is left out of both packs, so that it never makes a difference that
 nobody knows of; so is one that an exemption may spare which reads such, and who meets it then is unknown. A record says
 the fields that cost nothing to know, and those and the signals that the pack in force read, and nothing of others; it
-never says names.
+never says names. An exemption that the pack in force had too need not be asked where the record shows what it did then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -16,12 +16,13 @@ from typing import NamedTuple
 from proxy.exchange import Exchange
 from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import SIGNALS, RecordedFlags, RecordedSignals
+from proxy.hindsight.untold import as_then
 from proxy.rules.conditions.cel import ConditionFailed
 from proxy.rules.conditions.compiling import compile_condition
 from proxy.rules.conditions.condition import Holds, fields_of
 from proxy.rules.engine import Engine
 from proxy.rules.flags.flag import Flags
-from proxy.rules.pack.pack import Pack
+from proxy.rules.pack.pack import Exemption, Pack
 from proxy.rules.pack.words import Mode
 
 
@@ -88,12 +89,15 @@ def sight(
     new: Pack,
     books: tuple[Flags, Flags],
     table: FieldTable,
-    hidden: frozenset[str] = frozenset(),
+    hidden: frozenset[str],
+    held: Mapping[str, bool],
 ) -> Sight:
     """Return what can be asked about records that the pack `by` wrote; each side has its book of flags.
 
-    `hidden` are fields of theirs that may have been shortened: such a text says as little as none.
+    `hidden` are fields of theirs that may have been shortened: such a text says as little as none. `held` are the
+    exemptions of `by` of which they show whether they held.
     """
+    old, new = (replace(pack, exemptions=tuple(_as_then(by, pack, held))) for pack in (old, new))
     recorded = frozenset(Engine(by, table, RecordedSignals(by), RecordedFlags(), Mode.ENFORCE).recorded) - hidden
     names = {signal.digest: signal.name for signal in by.signals}
     packs = [
@@ -118,6 +122,15 @@ def sight(
         for (pack, seen), flags in zip(packs, books, strict=True)
     ]
     return Sight(by, sides[0], sides[1], frozenset(untold), sparing)
+
+
+def _as_then(by: Pack, pack: Pack, held: Mapping[str, bool]) -> Iterator[Exemption]:
+    """Yield the exemptions of a pack, with what is known of those that the other had too; counts may be others now."""
+    given = {entry.id: entry.match for entry in by.exemptions if entry.id in held}
+    for entry in pack.exemptions:
+        counts = any(name.startswith(SIGNALS) for name in fields_of(entry.match))
+        known = not counts and given.get(entry.id) == entry.match
+        yield replace(entry, match=as_then(held=held[entry.id])) if known else entry
 
 
 def _side(

@@ -65,20 +65,38 @@ def told(pack: Pack, table: FieldTable, logged: Logged) -> Told:
     asked = replace(
         pack,
         rules=tuple(
-            replace(rule, when=_as(held=rule.id in met)) if rule.id in rules.keys() - failed else rule
+            replace(rule, when=as_then(held=rule.id in met)) if rule.id in rules.keys() - failed else rule
             for rule in pack.rules
         ),
         exemptions=tuple(
-            replace(entry, match=_as(held=entry.id in logged.exempt)) if entry.id in exemptions else entry
+            replace(entry, match=as_then(held=entry.id in logged.exempt)) if entry.id in exemptions else entry
             for entry in pack.exemptions
         ),
     )
     return Told(asked, rules, exemptions, frozenset(name for rule in failed for name in rules[rule]))
 
 
+def held_then(by: Pack, logged: Logged) -> dict[str, bool]:
+    """Return, by id, of which exemptions of its pack a record shows that they held for it, or that they did not.
+
+    One that was used held. One that did not keep a rule of its own from firing, or a rung above its own, did not.
+    """
+    found = dict.fromkeys(logged.exempt, True)
+    order = [rung.name for rung in by.ladder]
+    reached = {rung for rung in (logged.rung, logged.shadow.rung) if rung}
+    for entry in by.exemptions:
+        if entry.id in found or entry.expires <= logged.decided:
+            continue
+        above = () if entry.max_rung is None else order[order.index(entry.max_rung) + 1 :]
+        if not reached.isdisjoint(above) or not set(entry.rules).isdisjoint(logged.shadow.fired):
+            found[entry.id] = False
+    return found
+
+
 def _read(condition: Condition, hidden: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in fields_of(condition) if name in hidden))
 
 
-def _as(*, held: bool) -> Condition:
+def as_then(*, held: bool) -> Condition:
+    """Return a condition that holds for everybody, or for nobody."""
     return _HELD if held else _DID_NOT

@@ -20,6 +20,7 @@ from proxy.fields import Fields, FieldTable
 from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
 from proxy.hindsight.sight import Sight, read_by, sight
+from proxy.hindsight.untold import held_then
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.flag import Flags
 from proxy.rules.pack.pack import Pack
@@ -54,7 +55,8 @@ class RecordedJudging:
         self._quotas = InstantQuotas(replace(pack, quotas=()), clock)
         self._unasked = {quota.id for quota in pack.quotas if quota.mode is not Mode.OFF}
         self._read = read_by(pack)
-        self._sights: dict[tuple[str, frozenset[str]], tuple[Sight, Decider] | None] = {}
+        self._made: dict[str, Pack | None] = {pack.digest: pack}  # packs that made records
+        self._sights: dict[tuple[str, frozenset[str], frozenset[tuple[str, bool]]], tuple[Sight, Decider]] = {}
 
     async def judge(self, logged: Logged) -> tuple[Exchange, Decision]:
         """Decide about a recorded exchange that a pack was asked about. Raises CannotTell."""
@@ -77,14 +79,17 @@ class RecordedJudging:
         return exchange, decision
 
     def _sight_of(self, logged: Logged) -> tuple[Sight, Decider] | None:
-        key = digest, hidden = logged.pack_digest, self._read.intersection(logged.shortened)
+        digest, hidden = logged.pack_digest, self._read.intersection(logged.shortened)
+        if digest not in self._made:
+            self._made[digest] = self._archived(digest)
+        by = self._made[digest]
+        if by is None:
+            return None
+        held = held_then(by, logged)
+        key = digest, hidden, frozenset(held.items())
         if key not in self._sights:
-            by = self._pack if digest == self._pack.digest else self._archived(digest)
-            made = None
-            if by is not None:
-                seen = sight(by, by, self._pack, (FlagBook(), self._flags), self._table, hidden)
-                made = seen, Decider(seen.new.engine, self._quotas, (), self._table, Tools(self._clock))
-            self._sights[key] = made
+            seen = sight(by, by, self._pack, (FlagBook(), self._flags), self._table, hidden, held)
+            self._sights[key] = seen, Decider(seen.new.engine, self._quotas, (), self._table, Tools(self._clock))
         return self._sights[key]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import orjson
+import pytest
 
 from proxy.decisions.logged import Logged, read_logged
 from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE, UNTOLD, Compared, Move, RuleChange, compare
@@ -121,24 +122,71 @@ SPARED = "exemptions:\n  - {id: us, match: {account.tenant: us}, %s, why: w, own
 
 def test_an_exemption_that_cannot_be_told_leaves_open_what_becomes_of_those_who_meet_its_rules() -> None:
     sparing = made(PROBING + SPARED % "rules: [probing]")
-    for proxy, same, met in ((probed(1, 5), 5, 5), (Proxy(sparing), 2, 2)):
-        for _ in range(3):
-            proxy.send(account__tenant="us", request__logprobs=True)
-        proxy.send(account__tenant="us", request__turns=9)
-        found = comparison(proxy, sparing, old=proxy.pack)
-        assert (found.unknown, found.untold) == ({UNTOLD: met}, {"us": met, "probing": met})
-        assert (found.same, found.moves, found.unlike) == (same, [], 0)
-        assert found.accounts - found.uncertain == (1 if same == 5 else 0), "one who never met it"
+    proxy = probed(1, 5)
+    for _ in range(3):
+        proxy.send(account__tenant="us", request__logprobs=True)
+    proxy.send(account__tenant="us", request__turns=9)
+    found = comparison(proxy, sparing, old=proxy.pack)
+    assert (found.unknown, found.untold) == ({UNTOLD: 5}, {"us": 5, "probing": 5})
+    assert (found.same, found.moves, found.unlike) == (5, [], 0)
+    assert found.accounts - found.uncertain == 1, "one who never met it"
 
 
 def test_an_exemption_that_cannot_be_told_leaves_open_where_those_stand_whom_it_may_cap() -> None:
+    old = made(PROBING.replace("mode: shadow", "mode: enforce"))
     capping = made(PROBING.replace("mode: shadow", "mode: enforce") + SPARED % "max_rung: strip")
-    proxy = Proxy(capping)
-    for turns in (1, 9):
-        for account in ("acme", f"account-{turns}"):
-            proxy.send(account, request__turns=turns)
-    found = comparison(proxy, capping, old=capping)
-    assert (found.same, found.unknown.total(), found.accounts, found.uncertain) == (4, 0, 3, 2)
+    for proxy, uncertain in ((Proxy(old), 2), (Proxy(capping), 0)):
+        for turns in (1, 9):
+            for account in ("acme", f"account-{turns}"):
+                proxy.send(account, request__turns=turns)
+        found = comparison(proxy, capping, old=proxy.pack)
+        assert (found.same, found.unknown.total(), found.accounts, found.uncertain) == (4, 0, 3, uncertain)
+
+
+def probed_by(pack: Pack) -> Proxy:
+    """Return what a pack made of three probes of two organisations each."""
+    proxy = Proxy(pack)
+    for tenant in ("us", "them"):
+        for _ in range(3):
+            proxy.send(f"of-{tenant}", account__tenant=tenant, request__logprobs=True)
+    return proxy
+
+
+def test_an_exemption_is_known_where_the_record_shows_whether_it_held() -> None:
+    sparing = made(PROBING + SPARED % "rules: [probing]")
+    proxy = probed_by(sparing)
+    found = comparison(proxy, sparing, old=sparing)
+    assert (found.same, found.unlike, found.uncertain, found.untold) == (6, 0, 0, {})
+    found = comparison(proxy, OLD, old=sparing)
+    assert (found.same, found.different, found.moves) == (5, 1, [Move("", "strip", 1)])
+    found = comparison(proxy, made(PROBING.replace("gte: 3", "gte: 2") + SPARED % "rules: [probing]"), old=sparing)
+    assert (found.same, found.unknown) == (4, {UNTOLD: 2}), "what was not met then shows nothing"
+
+
+SPARING = PROBING + SPARED % "rules: [probing]"
+COUNTING = SPARING.replace("us}", "us, signals.calls: {gte: 3}}").replace(
+    "rules:\n", "  calls: {count: requests, per: account, window: 1h}\nrules:\n", 1
+)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "unknown"),
+    [
+        (SPARING, SPARING.replace("2099-01-01", "2098-01-01"), 0),
+        (SPARING, SPARING.replace("account.tenant: us", "account.tenant: them"), 2),
+        (SPARING.replace("2099-01-01", "2020-01-01"), SPARING, 2),
+        (
+            COUNTING,
+            COUNTING.replace("calls: {count: requests, per: account", "calls: {count: requests, per: tenant"),
+            2,
+        ),
+    ],
+    ids=["another end", "other callers", "over by then", "another count"],
+)
+def test_an_exemption_is_known_only_where_it_was_the_same_then(then: str, now: str, unknown: int) -> None:
+    old = made(then)
+    found = comparison(probed_by(old), made(now), old=old)
+    assert (found.same, found.different, found.unknown.total(), found.unlike) == (6 - unknown, 0, unknown, 0)
 
 
 def test_what_a_third_pack_recorded_is_read_by_its_own_definitions_or_unknown_without_it() -> None:

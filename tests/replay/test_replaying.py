@@ -16,6 +16,7 @@ import pytest
 from proxy.config import load_settings
 from proxy.hindsight.comparing import NO_PACK
 from proxy.hunter.finding import Finding
+from proxy.packs.archive import archived_file
 from proxy.policy_testing.requests import Asked
 from proxy.policy_testing.schema import AccountFixture, Fixtures, RequestFixture
 from proxy.policy_testing.world import World
@@ -342,15 +343,23 @@ def test_a_decision_log_is_judged_with_its_fields_and_counts(tmp_path: Path) -> 
     ],
 )
 def test_an_exemption_of_names_is_left_out_and_counted_where_it_might_matter(
-    tmp_path: Path, spares: str, by: list[str | None], untold: dict[str, int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spares: str, by: list[str | None], untold: dict[str, int]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    packs = tmp_path / ".stillgate" / "packs"
+    packs.mkdir(parents=True)
     exemption = f"{{id: us, match: {{account.tenant: us}}, {spares}, why: w, owner: o, expires: 2099-01-01}}"
-    pack = RECORDED.replace("ladder:\n", "ladder:\n  - {rung: watch, score: 20}\n") + f"exemptions:\n  - {exemption}\n"
-    proxy = Proxy(pack_of(pack))
-    for _ in range(4):
-        proxy.send(request__logprobs=True)
-    outcome = replayed([proxy.write(tmp_path / "log.jsonl")], pack=pack)
-    assert (outcome.each("by"), outcome.summary.untold) == (by, untold)
+    without = RECORDED.replace("ladder:\n", "ladder:\n  - {rung: watch, score: 20}\n")
+    pack = without + f"exemptions:\n  - {exemption}\n"
+    for made_by, came, left_out in ((without, by, untold), (pack, [None, None, "rung:strip", "rung:strip"], {})):
+        proxy = Proxy(pack_of(made_by))
+        archived_file(packs, proxy.pack.digest).write_text(made_by)
+        for _ in range(4):
+            proxy.send(request__logprobs=True)
+        outcome = replayed([proxy.write(tmp_path / "log.jsonl")], pack=pack)
+        assert (outcome.each("by"), outcome.summary.untold) == (came, left_out), (
+            "the pack's own are known by its record"
+        )
 
 
 def test_quotas_are_told_to_be_left_out_of_records_which_none_of_them_was_asked_about(tmp_path: Path) -> None:
