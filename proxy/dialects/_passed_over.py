@@ -104,7 +104,7 @@ class PassedOver:
                 if len(data) - after > _MOST_BYTES:
                     self._give_up(after)
                     return
-                at = after
+                at = after if self._is_behind_cut(after) else at
                 break
             if self._is_behind_cut(after) and not last[1].strip():
                 self._give_up(after)  # a comma before the end, which would be lost
@@ -119,7 +119,7 @@ class PassedOver:
         if whole is None or whole.end() == at:
             return at
         end = whole.end()
-        if end - at < _LEAST_BYTES:
+        if end - at < _LEAST_BYTES and not self._is_behind_cut(at):  # what is cut out of an array is all at its begin
             return end
         elements = value(b"[%b0]" % data[at:end], exact=self._keep)  # a comma is behind each but the one that is added
         if type(elements) is not list:

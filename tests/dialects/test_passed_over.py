@@ -141,6 +141,19 @@ def test_arrays_of_a_few_elements_are_read_with_the_rest(monkeypatch: pytest.Mon
     assert next(names) == 2
 
 
+@pytest.mark.parametrize("before", range(32_000, 33_000, 110))
+def test_an_array_of_which_a_few_elements_come_first_is_whole(monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+    monkeypatch.setattr(_passed_over, "_PIECE_BYTES", 32_768)
+    monkeypatch.setattr(_passed_over, "_LEAST_BYTES", 1024)
+    elements = [*range(100), "x" * 40_000, 1, "y" * 40_000, *range(20_000)]
+    document = {"before": "x" * before, "logprobs": elements, "a": {"embedding": elements[::-1]}}
+    raw = json.dumps(document).encode()
+    over = PassedOver(keep=True)
+    for start in range(0, len(raw), 4_096):
+        over.feed(raw[start : start + 4_096])
+    assert over.read(raw) == document
+
+
 def test_what_is_nested_deeper_than_log_probabilities_is_read_whole() -> None:
     deep = [1, [[[[[[[[["a"]]]]]]]]], 2]
     raw = json.dumps({"logprobs": [deep, deep], "b": 3}).encode()
