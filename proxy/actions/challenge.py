@@ -31,11 +31,11 @@ class Challenge:
     status: ClassVar[int] = 403
     summary: ClassVar[str] = "Refuses the request and says where the account can be verified; nothing goes upstream."
     parameters: ClassVar[dict[str, str]] = {
-        "url": "The page, https only; `{verify_url}` in the rung's `client` message, which may be missing here.",
-        "verified_by": "An attribute of keys, such as identity: calls with a key that has it pass; none if missing.",
+        "url": "The page, https only: `{verify_url}` in the rung's `client` message, which is optional here.",
+        "verified_by": "An attribute of keys, such as identity: calls with a key that has it pass; if missing, none do.",
     }
     discloses: ClassVar[str] = "an error with status 403, the page and the exchange's id"
-    never_touches: ClassVar[str] = "an answer; there is none"
+    never_touches: ClassVar[str] = "answers; a refused request has none"
 
     @classmethod
     def read(cls, value: Any) -> Challenge:  # noqa: ANN401 - a value of a YAML file

@@ -45,17 +45,17 @@ class Clamp:
     context_tokens: int | None = None
 
     name: ClassVar[str] = "clamp"
-    summary: ClassVar[str] = "Lowers what a request asks for or brings to a bound; what asks for less stays as it is."
+    summary: ClassVar[str] = "Keeps what a request asks for and contains within bounds; what is within them stays."
     parameters: ClassVar[dict[str, str]] = {
-        "max_output_tokens": "The most tokens that an answer may have, reasoning included, asked for or not.",
+        "max_output_tokens": "The most tokens an answer may have, reasoning included, also if the request sets no cap.",
         "n": "The most answers to one prompt; a completion may have several prompts, see `request.prompts`.",
         "best_of": "The most answers that the model may choose from.",
-        "temperature": "A map with min (0 to 1), max (0 to 2) or both: where a temperature that is given must lie; "
-        "1 stays beside reasoning.",
-        "tools": "The most tools that may be offered: the first ones, those with defer_loading and those in the "
-        "conversation, as a search finds them, last, and one that tool_choice names.",
-        "images": "The most images that may be shown: the last ones; in another's place stands that it was left out.",
-        "context_tokens": "The most tokens of text in a request, three bytes a token; what is longer is refused: 400.",
+        "temperature": "A map with min (0 to 1), max (0 to 2) or both, for a temperature that the request gives; 1 "
+        "stays if it asks for reasoning.",
+        "tools": "The most tools that may be offered. One that tool_choice names stays; then the first ones do, then "
+        "those with defer_loading, then those that a search found in the conversation.",
+        "images": "The most images that may be shown: the last ones; a note takes the place of every other.",
+        "context_tokens": "The most tokens of text in a request, at three bytes a token; a longer one is refused with 400.",
     }
     discloses: ClassVar[str] = "answers that end early or are fewer; tools and images that the model does not see"
     never_touches: ClassVar[str] = "texts, arguments of tool calls, and what the model answers"

@@ -48,15 +48,15 @@ class Drop:
     summary: ClassVar[str] = "Removes parameters from the call, and what they ask for from the answer."
     parameters: ClassVar[dict[str, str]] = {
         "logprobs": "Log-probabilities, and their alternatives.",
-        "logprobs.top": "Instead of removing them all: the most alternatives a token, 0 to 20; as asked if missing.",
-        "logprobs.decimals": "Instead of removing them all: the decimals of a figure, 0 to 6; all if missing.",
-        "top_logprobs": "The alternatives only.",
+        "logprobs.top": "Keeps them, with at most this many alternatives a token, 0 to 20; as many as asked for if missing.",
+        "logprobs.decimals": "Keeps them, with this many decimals, 0 to 6; all if missing.",
+        "top_logprobs": "Only the alternatives.",
         "logit_bias": "The bias on chosen tokens.",
-        "embeddings.decimals": "The decimals of a vector's figures, 1 to 8; all if missing.",
+        "embeddings.decimals": "How many decimals a vector's figures keep, 1 to 8; all if missing.",
         "embeddings.degrees": "The angle by which each vector is turned aside, 0.1 to 45 degrees; 0 if missing.",
     }
-    discloses: ClassVar[str] = "the answer lacks what was asked for, or its figures are round or lie a little aside"
-    never_touches: ClassVar[str] = "what the model wrote, only figures beside it; the length of a vector that is turned"
+    discloses: ClassVar[str] = "the answer lacks what was asked for, or its figures are rounded or slightly off"
+    never_touches: ClassVar[str] = "what the model wrote, only figures beside it; the length of a turned vector"
 
     @classmethod
     def read(cls, value: Any) -> Drop:  # noqa: ANN401 - a value of a YAML file

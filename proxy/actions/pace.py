@@ -36,15 +36,15 @@ class Pace:
     hold: float = _HOLD_S
 
     name: ClassVar[str] = "pace"
-    summary: ClassVar[str] = "Lets the answer come no faster than this; its bytes stay as they are."
+    summary: ClassVar[str] = "Lets the answer come no faster than a set pace; its bytes stay as they are."
     parameters: ClassVar[dict[str, str]] = {
-        "first_token": "When the first text comes at the earliest after the request, such as 500ms or 2s; up to 1m.",
-        "tokens_per_second": "Tokens a second, 1 to 1,000, of text, reasoning and tool arguments; three bytes a token.",
-        "jitter": "The share by which both are uneven, at random, 0 to 0.5; 0.2 if missing.",
+        "first_token": "The least time from the request to the first text, such as 500ms or 2s; up to 1m.",
+        "tokens_per_second": "Tokens a second of text, reasoning and tool arguments, 1 to 1,000, at three bytes a token.",
+        "jitter": "By what share both vary at random, 0 to 0.5; 0.2 if missing.",
         "hold": "The longest that one piece is held, up to 5m; 30s if missing. A JSON answer is one piece.",
     }
-    discloses: ClassVar[str] = "the answer takes longer; not why"
-    never_touches: ClassVar[str] = "anything but the moment at which a piece goes"
+    discloses: ClassVar[str] = "that the answer takes longer, not why"
+    never_touches: ClassVar[str] = "anything but the moment at which a piece is sent"
 
     @classmethod
     def read(cls, value: Any) -> Pace:  # noqa: ANN401 - a value of a YAML file

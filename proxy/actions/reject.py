@@ -24,7 +24,7 @@ class Reject:
         "status": "403 (do not come back) or 429 (come back later); 403 if missing."
     }
     discloses: ClassVar[str] = "an error with the status, code and message of the rung"
-    never_touches: ClassVar[str] = "the answers of others; there is none to change"
+    never_touches: ClassVar[str] = "answers; a refused request has none"
 
     @classmethod
     def read(cls, value: Any) -> Reject:  # noqa: ANN401 - a value of a YAML file

@@ -34,11 +34,11 @@ class Reroute:
     model: str
 
     name: ClassVar[str] = "reroute"
-    summary: ClassVar[str] = "Has another model answer, with its upstream, price, quotas and longest answer."
+    summary: ClassVar[str] = "Has another model answer, with that model's upstream, price, quotas and longest answer."
     parameters: ClassVar[dict[str, str]] = {
         "model": "The model, by its name in the settings; if they do not list it, the pack does not come into force."
     }
-    discloses: ClassVar[str] = "how another model writes; its name only with `disclose`"
+    discloses: ClassVar[str] = "another model's way of writing; its name only with `disclose`"
     never_touches: ClassVar[str] = (
         "the conversation, every byte of the answer but the model's name, embeddings and counts of tokens"
     )

@@ -45,13 +45,13 @@ class Withhold:
     name: ClassVar[str] = "withhold"
     summary: ClassVar[str] = "Takes the model's reasoning out of answers; usage still counts it."
     parameters: ClassVar[dict[str, str]] = {
-        "reasoning": "What the API marks as reasoning, and what stands in tags of reasoning.",
+        "reasoning": "What the API marks as reasoning, and what stands in tags for it.",
         "tags": "Names of further tags, up to 32, besides the usual ones and those that the request itself asks for.",
-        "summary": "A map: has a helper model sum up what the API marks as reasoning, and puts that in its place.",
+        "summary": "A map: a helper model sums up what the API marks as reasoning, and that takes its place.",
         **{f"summary.{name}": meaning for name, meaning in Summary.parameters.items()},
     }
     discloses: ClassVar[str] = (
-        "answers have redacted blocks, a summary or no reasoning, and a stream rests while the model thinks"
+        "answers have redacted blocks, a summary or no reasoning, and a stream pauses while the model thinks"
     )
     never_touches: ClassVar[str] = "the answer itself, arguments of tool calls, structured output and figures of usage"
 
