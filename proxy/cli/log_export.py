@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from proxy.cli.ending import cleared_on_sigterm
-from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
+from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log
+from proxy.cli.reading_logs import unread
 from proxy.errors import ConfigurationError
 from proxy.review.schema import COLUMNS
 
@@ -36,7 +37,7 @@ def export(
         try:
             with opened_log(paths, COLUMNS, memory, threads, temp, written=[part]) as log:
                 log.write(part)
-                not_read, records = unread(log), log.rows - log.malformed
+                not_read, records = unread(log), log.lines - log.malformed
             _finish(part, to)
         finally:
             part.unlink(missing_ok=True)

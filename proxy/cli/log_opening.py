@@ -1,4 +1,4 @@
-"""How the verbs that review a decision log open it: bounds, progress, and what they say of what could not be read."""
+"""How the verbs that review a decision log open it, and how they end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TaskProgressColumn, TimeElapsedColumn
 
-from proxy.cli.printing import cell
+from proxy.cli.progress import watched
 from proxy.errors import ConfigurationError
 from proxy.review.files import sources
 
@@ -57,9 +56,7 @@ def opened_log(
         raise ConfigurationError(_EXTRA) from None
     files = sources(paths)
     bounds = Bounds(memory, threads or os.cpu_count() or 1, temp)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with watched(TaskProgressColumn(), TimeElapsedColumn()) as progress:
         task = progress.add_task("decision log", total=1.0)
         with open_log(
             files,
@@ -72,14 +69,6 @@ def opened_log(
         ) as log:
             progress.stop()
             yield log
-
-
-def unread(log: Log) -> list[str]:
-    """Return in words what could not be read of a log; nothing if all could."""
-    said = [f"{cell(file)}: ends in the middle of its compressed data" for file in log.broken]
-    if log.malformed:
-        said.append(f"{log.malformed:,} of {log.rows:,} lines are not records of this version and were passed over")
-    return said
 
 
 def leave(log_unread: Sequence[str]) -> None:

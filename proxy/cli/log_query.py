@@ -11,11 +11,12 @@ import typer
 from proxy.cli.admin_client import AdminError
 from proxy.cli.answers import as_rows, print_answer, print_csv
 from proxy.cli.ending import cleared_on_sigterm
-from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
+from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log
 from proxy.cli.log_pseudonym import forgotten, names_of
 from proxy.cli.moments import past, period
 from proxy.cli.options import AsJson, Config, Data, one_of
 from proxy.cli.printing import print_json
+from proxy.cli.reading_logs import unread
 from proxy.decision import Effect
 from proxy.errors import ConfigurationError
 from proxy.review.choosing import Choice, Question, is_pseudonym
@@ -105,7 +106,7 @@ def query(  # noqa: PLR0913 - every option is an argument
 
 
 def _read_of(log: Log) -> dict[str, Any]:
-    return {"lines": log.rows, "malformed": log.malformed, "broken": [str(file) for file in log.broken]}
+    return {"lines": log.lines, "malformed": log.malformed, "broken": [str(file) for file in log.broken]}
 
 
 def _accounts(

@@ -9,11 +9,12 @@ import typer
 
 from proxy.cli.answers import as_rows, print_answer
 from proxy.cli.ending import cleared_on_sigterm
-from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log, unread
+from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log
 from proxy.cli.moments import now, past
 from proxy.cli.options import AsJson, one_of
 from proxy.cli.printing import print_json
 from proxy.cli.private_file import write_private
+from proxy.cli.reading_logs import unread
 from proxy.errors import ConfigurationError
 from proxy.review.choosing import Choice
 from proxy.review.page import page

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from proxy.cli.options import AsJson
 from proxy.cli.printing import cell, escaped, print_json, print_table
+from proxy.cli.progress import reading_log
 from proxy.decisions.reading import log_files
 from proxy.errors import ConfigurationError
 from proxy.verifying.findings import Damage, Report
@@ -46,12 +45,9 @@ def verify(
     keys = Keys()
     for text in key:
         _trust(keys, text)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("decision log", total=sum(file.stat().st_size for file in files))
+    with reading_log(files) as on_bytes:
         try:
-            report = verified(files, keys, checkpoints or [], lambda read: progress.advance(task, read))
+            report = verified(files, keys, checkpoints or [], on_bytes)
         except OSError as error:
             raise typer.BadParameter(f"{error.filename}: cannot be read: {error.strerror}") from None
     if as_json:

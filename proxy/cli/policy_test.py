@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
 from proxy.cli.options import AsJson, Config
 from proxy.cli.printing import print_json
+from proxy.cli.progress import watched
 from proxy.config import load_settings
 from proxy.errors import ConfigurationError
 from proxy.policy_testing.examining import examine
@@ -63,7 +62,7 @@ def run_tests(
 
 def _examine(file: Path, *, coverage: bool, mutate: bool) -> Report:
     pack = load_pack(file)
-    with _progress() as progress:
+    with watched(MofNCompleteColumn(), TimeElapsedColumn()) as progress:
         running = progress.add_task("cases", total=None)
         nudging = progress.add_task("numbers", total=None, visible=False)
 
@@ -82,15 +81,6 @@ def _examine(file: Path, *, coverage: bool, mutate: bool) -> Report:
             on_case=on_case,
             on_mutant=on_mutant,
         )
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Show progress where somebody watches: on stderr, if that is a terminal, and gone at the end."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield progress
 
 
 def _write(junit: Path, reports: Sequence[Report]) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from proxy.cli.options import AsJson, Config, Data
 from proxy.cli.printing import print_json
+from proxy.cli.progress import watched
 from proxy.cli.replay_summary import print_summary, summary_document
 from proxy.config import load_settings
 from proxy.errors import ConfigurationError, StillgateError
@@ -162,17 +162,9 @@ def _same(output: Path, other: Path) -> bool:
 
 @contextmanager
 def _progress(traffic: Sequence[Path]) -> Iterator[Callable[[int], None]]:
-    """Show how far the reading is where somebody watches: on stderr, if that is a terminal, and gone at the end."""
-    console = Console(stderr=True)
+    """Yield what is to be told how many bytes more of the traffic were read."""
     known = STDIN not in traffic and all(file.is_file() for file in traffic)
     total = sum(file.stat().st_size for file in traffic) if known else None
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with watched(DownloadColumn(), TimeElapsedColumn(), TimeRemainingColumn()) as progress:
         task = progress.add_task("traffic", total=total)
         yield lambda read: progress.advance(task, read)

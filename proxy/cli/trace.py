@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.options import AsJson, Config, Data
 from proxy.cli.printing import print_json
+from proxy.cli.progress import watched
 from proxy.cli.trace_summary import print_trace, trace_document
 from proxy.config import load_settings
 from proxy.errors import ConfigurationError, StillgateError
@@ -98,9 +98,7 @@ def _read(files: Iterable[Path]) -> dict[str, Suspect]:
     found = list(chain.from_iterable(map(_texts, files)))
     if not found:
         raise ConfigurationError("there is no text in these files")
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with watched(MofNCompleteColumn(), TimeElapsedColumn()) as progress:
         return {name: suspected(text, most) for name, text, most in progress.track(found, description="texts")}
 
 

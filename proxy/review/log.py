@@ -50,8 +50,8 @@ class Answer(NamedTuple):
 class Log:
     """An open log.
 
-    `rows` is how many lines and rows there are, `malformed` how many of them are no records of this version, `broken`
-    the files that end in the middle of their compressed data.
+    `lines` is how many lines, or rows of Parquet, there are, `malformed` how many of them are not records of this
+    version, `broken` the files that end in the middle of their compressed data.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -59,7 +59,7 @@ class Log:
         self._folder = folder
         self._names: dict[str, Path] = {}
         self._whole: Path | None = None  # the file of columns that holds all there is, if one does
-        self.rows = 0
+        self.lines = 0
         self.malformed = 0
         self.broken: list[Path] = []
 
@@ -131,7 +131,7 @@ class Log:
             self._connection.execute(f"SET {setting}")
         self._connection.execute("SET lock_configuration = true")
         counted = f"SELECT count(*), count(*) FILTER (NOT coalesce({IS_RECORD}, false)) FROM everything"
-        [(self.rows, self.malformed)] = self._connection.execute(counted).fetchall()
+        [(self.lines, self.malformed)] = self._connection.execute(counted).fetchall()
 
     def _here(self, source: Source, number: int, *, copied: bool) -> tuple[Path, Form]:
         """Give a file a name in our folder: its own may read as a pattern of names."""

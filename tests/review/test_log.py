@@ -57,7 +57,7 @@ def test_what_is_no_record_is_counted_and_passed_over(tmp_path: Path) -> None:
     ]
     (tmp_path / "a.jsonl").write_bytes(b"".join([first, *noise, recorder().stop(3), second]) + second[:40])
     with open_log(sources([tmp_path]), COLUMNS, Bounds("500MB", 1), lambda _: None) as log:
-        assert (log.rows, log.malformed) == (12, 9)
+        assert (log.lines, log.malformed) == (12, 9)
         found = list(log.ask("SELECT kind, id, lost FROM log ORDER BY ALL").rows)
     assert found == [("exchange", "xg_0000000000", None), ("exchange", "xg_0000000001", None), ("stop", None, 3)]
 
@@ -76,7 +76,7 @@ def test_a_compressed_file_that_breaks_off_gives_what_it_has_and_is_named(tmp_pa
     file.write_bytes(gzip.compress(b"".join(lines(2_000)))[:-2_000])
     with open_log(sources([file]), ["id"], Bounds("500MB", 1), lambda _: None) as log:
         assert log.broken == [file]
-        assert 1_000 < log.rows < 2_000
+        assert 1_000 < log.lines < 2_000
         assert log.malformed <= 1
 
 
