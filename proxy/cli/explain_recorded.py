@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import typer
 
 from proxy.cli.explanation import decision_lines, flag_lines, judgement_document, pack_document, rule_lines
+from proxy.cli.options import told_unusable
 from proxy.cli.printing import escaped, print_json
 from proxy.cli.reading_logs import read_with_progress, unread
 from proxy.config import Settings, load_settings
@@ -22,7 +23,6 @@ from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode, Subject
 
 _EXIT_NOT_REPRODUCED = 1
-_EXIT_UNREADABLE = 2
 _INDENT = 2
 
 
@@ -44,13 +44,10 @@ def explain_recorded(
     exchange_id: str, logs: Sequence[Path], config: Path | None, data: Path | None, *, as_json: bool
 ) -> None:
     """Print it and exit: 0 reproduced, 1 not found or not reproducible, 2 a file cannot be used."""
-    try:
+    with told_unusable():
         settings = load_settings(config, {"data": data})
         with read_with_progress(logs or [settings.decisions_folder]) as reader:
             found = _find(reader, exchange_id)
-    except ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(_EXIT_UNREADABLE) from None
     for line in found.unread:
         typer.echo(line, err=True)
     try:

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from proxy.cli.ending import cleared_on_sigterm
-from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log
+from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, leave, opened_log
+from proxy.cli.options import told_unusable
 from proxy.cli.reading_logs import unread
 from proxy.errors import ConfigurationError
 from proxy.review.schema import COLUMNS
@@ -32,7 +33,7 @@ def export(
     The rows are in no particular order. Exit: 0 done, 1 done but some lines could not be read, 2 wrong usage, or a
     file cannot be used; then FILE is as it was.
     """
-    try:
+    with told_unusable():
         part = _begun(to.absolute())
         try:
             with opened_log(paths, COLUMNS, memory, threads, temp, written=[part]) as log:
@@ -41,8 +42,6 @@ def export(
             _finish(part, to)
         finally:
             part.unlink(missing_ok=True)
-    except ConfigurationError as error:
-        give_up(error)
     typer.echo(f"wrote {records:,} records to {to}")
     leave(not_read)
 

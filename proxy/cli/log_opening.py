@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import TaskProgressColumn, TimeElapsedColumn
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from proxy.review.log import Log
 
 _EXIT_UNREAD = 1
-_EXIT_UNUSABLE = 2
 _EXTRA = "this needs the extra: pip install 'stillgate[review]'"
 
 Paths = Annotated[
@@ -77,9 +76,3 @@ def leave(log_unread: Sequence[str]) -> None:
         typer.echo(line, err=True)
     if log_unread:
         raise typer.Exit(_EXIT_UNREAD)
-
-
-def give_up(error: Exception) -> NoReturn:
-    """Say what is wrong and end."""
-    typer.echo(str(error), err=True)
-    raise typer.Exit(_EXIT_UNUSABLE)

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from proxy.cli.admin_client import AdminError
 from proxy.cli.answers import as_rows, print_answer, print_csv
 from proxy.cli.ending import cleared_on_sigterm
-from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log
+from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, leave, opened_log
 from proxy.cli.log_pseudonym import forgotten, names_of
 from proxy.cli.moments import past, period
-from proxy.cli.options import AsJson, Config, Data, one_of
+from proxy.cli.options import AsJson, Config, Data, one_of, told_unusable
 from proxy.cli.printing import print_json
 from proxy.cli.reading_logs import unread
 from proxy.decision import Effect
-from proxy.errors import ConfigurationError
 from proxy.review.choosing import Choice, Question, is_pseudonym
 from proxy.review.schema import COLUMNS
 from proxy.review.views import BY, VIEWS
@@ -78,7 +76,7 @@ def query(  # noqa: PLR0913 - every option is an argument
         raise typer.BadParameter("it chooses and groups by itself", param_hint="--sql")
     if why is not None and (account is None or is_pseudonym(account)):
         raise typer.BadParameter("it is for an account's plain id", param_hint="--why")
-    try:
+    with told_unusable():
         accounts, said = _accounts(account, why, config, data)
         first, last = past(since) if since else None, past(until) if until else None
         choice = Choice(accounts, tenant, key, campaign, rule, effect, first, last)
@@ -100,8 +98,6 @@ def query(  # noqa: PLR0913 - every option is an argument
                 print_csv(*answer)
             else:
                 print_answer(*answer)
-    except (ConfigurationError, AdminError) as error:
-        give_up(error)
     leave(not_read)
 
 

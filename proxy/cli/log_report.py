@@ -9,13 +9,12 @@ import typer
 
 from proxy.cli.answers import as_rows, print_answer
 from proxy.cli.ending import cleared_on_sigterm
-from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, give_up, leave, opened_log
+from proxy.cli.log_opening import MEMORY, Memory, Paths, Temp, Threads, leave, opened_log
 from proxy.cli.moments import now, past
-from proxy.cli.options import AsJson, one_of
+from proxy.cli.options import AsJson, one_of, told_unusable
 from proxy.cli.printing import print_json
 from proxy.cli.private_file import write_private
 from proxy.cli.reading_logs import unread
-from proxy.errors import ConfigurationError
 from proxy.review.choosing import Choice
 from proxy.review.page import page
 from proxy.review.report import parts, questions
@@ -42,15 +41,13 @@ def report(  # noqa: PLR0913 - every option is an argument
     Exit: 0 done, 1 done but some lines could not be read, 2 wrong usage, or a file cannot be used.
     """
     one_of(html=html is not None, json=as_json)
-    try:
+    with told_unusable():
         choice = Choice(campaign=campaign, since=past(since) if since else None, until=past(until) if until else None)
         wanted = {column for _, question in questions(choice, top) for column in question.columns}
         with opened_log(paths, wanted, memory, threads, temp) as log:
             made, not_read = list(parts(log, choice, top)), unread(log)
         if html is not None:
             write_private(html, page(made, not_read, now()).encode())
-    except ConfigurationError as error:
-        give_up(error)
     if html is not None:
         typer.echo(f"wrote {html}")
     elif as_json:

@@ -11,6 +11,7 @@ import typer
 
 from proxy.errors import StillgateError
 
+_EXIT_UNUSABLE = 2
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", envvar="STILLGATE_CONFIG", help="The settings file; all defaults without one."),
@@ -40,6 +41,16 @@ def told_plainly() -> Iterator[None]:
         if ours is None or others is not None:
             raise
         raise _told(ours.exceptions) from None
+
+
+@contextmanager
+def told_unusable() -> Iterator[None]:
+    """Turn an error over what a verb was given, or what it needs, into its words and exit code 2."""
+    try:
+        yield
+    except StillgateError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(_EXIT_UNUSABLE) from None
 
 
 def _told(errors: Iterable[Exception]) -> typer.Exit:

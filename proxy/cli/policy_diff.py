@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from proxy.cli.comparison import comparison_document, comparison_lines
-from proxy.cli.options import AsJson, Config, Data
+from proxy.cli.options import AsJson, Config, Data, told_unusable
 from proxy.cli.reading_logs import read_with_progress, unread
 from proxy.config import load_settings
 from proxy.detectors import field_table
@@ -22,7 +22,6 @@ from proxy.rules.pack.pack import Pack
 from proxy.rules.pack_file.loading import load_pack
 
 _EXIT_DIFFERENT = 1
-_EXIT_UNUSABLE = 2
 
 
 def diff(
@@ -43,13 +42,10 @@ def diff(
     were in force meanwhile are taken from the settings' archive. Exit: 0 nothing differs between the packs, 1 something
     does, 2 a file cannot be read or used.
     """
-    try:
+    with told_unusable():
         packs = load_pack(old), load_pack(new)
         changes = differences(*packs)
         compared = _compared(packs, log, load_settings(config, {"data": data}).data / PACKS_FOLDER) if log else None
-    except ConfigurationError as unusable:
-        typer.echo(str(unusable), err=True)
-        raise typer.Exit(_EXIT_UNUSABLE) from None
     if as_json:
         document: Any = [change._asdict() for change in changes]
         if compared:

@@ -11,7 +11,7 @@ import typer
 
 from proxy.cli.explain_recorded import explain_recorded
 from proxy.cli.explanation import decision_lines, flag_lines, judgement_document, pack_document, rule_lines
-from proxy.cli.options import AsJson, Config, Data
+from proxy.cli.options import AsJson, Config, Data, told_unusable
 from proxy.cli.printing import print_json
 from proxy.clock import SystemClock
 from proxy.config import load_settings
@@ -26,8 +26,6 @@ from proxy.policy_testing.single import Answer, Question, ask, read_given
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack_file.loading import load_pack
 from proxy.settings.types import DIALECTS, dialect_names
-
-_EXIT_UNREADABLE = 2
 
 
 def explain(  # noqa: PLR0913 - every option is an argument
@@ -82,7 +80,7 @@ def explain(  # noqa: PLR0913 - every option is an argument
     dialect = dialect or DIALECTS[0]
     if dialect not in (known := dialect_names()):
         raise typer.BadParameter(f"should be {one_of(known)}", param_hint="--dialect")
-    try:
+    with told_unusable():
         file = pack or load_settings(config, {}).pack
         loaded = load_pack(file)
         minds = production_minds(file)
@@ -97,9 +95,6 @@ def explain(  # noqa: PLR0913 - every option is an argument
             flags=tuple(flags or ()),
         )
         answer = ask(loaded, minds, question)
-    except ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(_EXIT_UNREADABLE) from None
     if as_json:
         print_json(_as_document(loaded, answer), 2)
         return

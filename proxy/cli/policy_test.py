@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
-from proxy.cli.options import AsJson, Config
+from proxy.cli.options import AsJson, Config, told_unusable
 from proxy.cli.printing import print_json
 from proxy.cli.progress import watched
 from proxy.config import load_settings
@@ -20,7 +20,6 @@ from proxy.policy_testing.report import Report, as_document, as_junit, as_text
 from proxy.rules.pack_file.loading import load_pack
 
 _EXIT_FAILED = 1
-_EXIT_UNREADABLE = 2
 
 
 def run_tests(
@@ -41,14 +40,11 @@ def run_tests(
 
     Exit: 0 all pass and nothing that was asked for is open, 1 otherwise, 2 a file cannot be used.
     """
-    try:
+    with told_unusable():
         files = [*(packs or ()), *(pack or ())] or [load_settings(config, {}).pack]
         reports = [_examine(file, coverage=coverage, mutate=mutate) for file in files]
-    except ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(_EXIT_UNREADABLE) from None
-    if junit is not None:
-        _write(junit, reports)
+        if junit is not None:
+            _write(junit, reports)
     if as_json:
         print_json([as_document(report) for report in reports], 2)
     else:
@@ -87,5 +83,4 @@ def _write(junit: Path, reports: Sequence[Report]) -> None:
     try:
         junit.write_bytes(as_junit(reports))
     except OSError as error:
-        typer.echo(f"{junit}: cannot be written: {error.strerror}", err=True)
-        raise typer.Exit(_EXIT_UNREADABLE) from None
+        raise ConfigurationError(f"{junit}: cannot be written: {error.strerror}") from None

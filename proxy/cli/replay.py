@@ -13,12 +13,12 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 from rich.progress import DownloadColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from proxy.cli.options import AsJson, Config, Data
+from proxy.cli.options import AsJson, Config, Data, told_unusable
 from proxy.cli.printing import print_json
 from proxy.cli.progress import watched
 from proxy.cli.replay_summary import print_summary, summary_document
 from proxy.config import load_settings
-from proxy.errors import ConfigurationError, StillgateError
+from proxy.errors import ConfigurationError
 from proxy.hunting.core import hunt, terms_of
 from proxy.machine.collecting import collecting_briefly
 from proxy.policy_testing.schema import seconds
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _EXIT_UNREAD = 1
-_EXIT_UNUSABLE = 2
 _JOBS_MAX = 64
 
 
@@ -84,17 +83,11 @@ def replay(  # noqa: PLR0913 - every option is an argument
     if every <= 0:
         raise typer.BadParameter("should be more than no time", param_hint="--judge-every")
     _keep_traffic(traffic, [decisions, findings])
-    try:
+    with told_unusable():
         settings = load_settings(config, {"data": data})
         pack_file = pack or settings.pack
         scene = Scene(pack_file, load_pack(pack_file), settings, _hunter, every)
         summary = run(scene, traffic, (decisions, findings), jobs or _cores())
-    except ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(_EXIT_UNUSABLE) from None
-    except StillgateError as error:
-        typer.echo(f"stillgate: {error}", err=True)
-        raise typer.Exit(_EXIT_UNUSABLE) from None
     if as_json:
         print_json(summary_document(summary))
     else:

@@ -16,12 +16,12 @@ import typer
 from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 
 from proxy.cli.admin_client import AdminClient
-from proxy.cli.options import AsJson, Config, Data
+from proxy.cli.options import AsJson, Config, Data, told_unusable
 from proxy.cli.printing import print_json
 from proxy.cli.progress import watched
 from proxy.cli.trace_summary import print_trace, trace_document
 from proxy.config import load_settings
-from proxy.errors import ConfigurationError, StillgateError
+from proxy.errors import ConfigurationError
 from proxy.marks.keys import keys_of
 from proxy.marks.marking import MOST_CHARS
 from proxy.marks.place import Place
@@ -30,7 +30,6 @@ from proxy.marks.suspects import Suspect, gathered, judged, suspected
 from proxy.secrets import load_master
 
 _EXIT_NOTHING = 1
-_EXIT_UNUSABLE = 2
 _MAX_BYTES = 256 << 20  # of a file
 _BATCH_PLACES = 5_000  # in one question to the proxy: half a megabyte
 _BATCH_LISTS = 50  # each is answered for every id under every secret: with so many, for 40,000 of those
@@ -74,16 +73,13 @@ def trace(
 
     Exit: 0 a mark was found, 1 none was found, 2 wrong usage, or a file, the proxy or the secret cannot be used.
     """
-    try:
+    with told_unusable():
         if offline and not key:
             raise ConfigurationError("--offline: which campaigns? Name them with --key")
         found = _read(texts)
         suspects = list(found.values())
         lists = gathered(suspects, list(_read(reference).values()) if reference else ())
         figures = _offline(lists, key or [], config, data) if offline else _asked(lists, key or [], config, data)
-    except StillgateError as error:
-        typer.echo(f"stillgate: {error}", err=True)
-        raise typer.Exit(_EXIT_UNUSABLE) from None
     result = judged(figures, suspects, rate)
     names = list(found)
     if as_json:
