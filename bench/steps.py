@@ -56,6 +56,7 @@ from proxy.rules.quotas.reservation import Amounts, Reservation
 from proxy.secrets import Master
 from proxy.steps.intake import understand
 from proxy.steps.limit_headers import LimitHeaders
+from proxy.store.mark import ensure_mark
 from proxy.store.memory import MemoryStore
 from proxy.telemetry.tally import Tally
 
@@ -77,6 +78,7 @@ async def gateway_steps() -> AsyncIterator[Steps]:
     """Yield the steps; what they work on lives as long as the context."""
     clock = SystemClock()
     store = MemoryStore(clock)
+    await ensure_mark(store, secrets.token_bytes)
     secret = (await KeyRegistry(store, _KEY, clock, secrets.token_bytes).create(KeyRequest("a", "t"))).secret
     keys = KeyCache(store, _KEY, clock, stale_max_s=600)
     settings = load_settings(

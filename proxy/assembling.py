@@ -143,7 +143,7 @@ def open_parts(ground: Ground, pack: Pack, journal: Journal, stack: AsyncExitSta
 
 def _keys(ground: Ground) -> KeyCache:
     digest_key, stale_max_s = ground.master.derive(Purpose.KEY_DIGEST), ground.settings.auth_stale_max_seconds
-    keys = KeyCache(ground.store, digest_key, ground.clock, stale_max_s, marked=True)
+    keys = KeyCache(ground.store, digest_key, ground.clock, stale_max_s)
     if (remembered := ground.remembered) is not None:
         known = [(row.name, row.value or b"") for row in remembered.of(KEYS_TABLE)]
         keys.recall(known, ground.clock.wall() - remembered.at)

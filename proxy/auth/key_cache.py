@@ -32,9 +32,7 @@ _UNKNOWN_LIMIT = 10_000
 class KeyCache:
     """The keys that this process has seen; `follow` must run as long as it is used."""
 
-    def __init__(
-        self, store: Store, digest_key: bytes, clock: Clock, stale_max_s: float, *, marked: bool = False
-    ) -> None:
+    def __init__(self, store: Store, digest_key: bytes, clock: Clock, stale_max_s: float) -> None:
         self._store = store
         self._digest_key = digest_key
         self._clock = clock
@@ -44,8 +42,7 @@ class KeyCache:
         self._fresh_at = float("-inf")  # monotonic time at which the feed was last known to be complete
         self._since = clock.monotonic()
         self._followed = asyncio.Event()  # whether it was ever known that no key had changed
-        self._marked = marked  # whether a store without its mark has lost its keys
-        self._lost = False
+        self._lost = False  # whether the store was without its mark, and so without its keys
         self._generation = 0  # counts drops, so that a read that overlapped one is not kept
 
     def __len__(self) -> int:
@@ -144,7 +141,7 @@ class KeyCache:
         self._unknown.clear()
 
     async def _has_lost_everything(self) -> bool:
-        return self._marked and await read_mark(self._store) is None
+        return await read_mark(self._store) is None
 
 
 def _unavailable() -> Unavailable:

@@ -16,6 +16,7 @@ from proxy.clock import VirtualClock
 from proxy.errors import ConfigurationError, StoreUnavailable, Unauthenticated, Unavailable
 from proxy.exchange import Principal
 from proxy.store.base import FEED_ROWS, Changes, Row
+from proxy.store.mark import ensure_mark
 from proxy.store.memory import MemoryStore
 
 DIGEST_KEY = b"d" * 32
@@ -27,10 +28,10 @@ class Cuttable(MemoryStore):
 
     away = False
     deaf = False  # to changes only
-    reads = 0
+    reads = 0  # of keys
 
     async def read(self, table: str, name: str) -> bytes | None:
-        self.reads += 1
+        self.reads += table == KEYS_TABLE
         if self.away:
             raise StoreUnavailable("cut")
         return await super().read(table, name)
@@ -49,8 +50,10 @@ class Cuttable(MemoryStore):
 
 
 @pytest.fixture
-def store(clock: VirtualClock) -> Cuttable:
-    return Cuttable(clock)
+async def store(clock: VirtualClock) -> Cuttable:
+    made = Cuttable(clock)
+    await ensure_mark(made, random.Random(2).randbytes)
+    return made
 
 
 @pytest.fixture

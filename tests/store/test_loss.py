@@ -165,7 +165,7 @@ async def test_keys_that_are_gone_with_the_store_look_like_an_outage(store: Flus
     """R-10: 503 and never 401, and who is known goes on for as long as while the store is away."""
     registry = KeyRegistry(store, KEY, clock, random.Random(3).randbytes)
     known, unasked = [(await registry.create(KeyRequest(name, name))).secret for name in ("a", "b")]
-    keys = KeyCache(store, KEY, clock, 60.0, marked=True)
+    keys = KeyCache(store, KEY, clock, 60.0)
     await keys.begin()
     keys.caught_up(clock.monotonic())
     assert (await keys.authenticate(known)).account == "a"
