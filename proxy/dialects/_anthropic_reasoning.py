@@ -16,39 +16,25 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.dialects._anthropic_summary import in_message, in_stream
+from proxy.dialects._reasoning_budget import BLOCK_BYTES, Budget
 from proxy.dialects._sse import is_unread
-from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, text_bytes
 from proxy.wire import Path, Seal, Summarise, edited, value_at
 
 BLOCKS = ("thinking", "redacted_thinking")
 _DELTAS = {"thinking_delta": "thinking", "signature_delta": "signature"}
-_MAX_BYTES = 2 << 20  # of reasoning in one answer, twice what one block may have
-_BLOCK_BYTES = 1_024  # what a block takes besides its text: a million empty ones are an attack too
-
-
-class _Budget:
-    """What is left of the reasoning that one answer may have."""
-
-    def __init__(self) -> None:
-        self._left = _MAX_BYTES
-
-    def take(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
-            raise UpstreamFailed("The model API sent more reasoning than can be passed on.")
 
 
 def _is_reasoning(block: object) -> bool:
     return type(block) is dict and block.get("type") in BLOCKS
 
 
-def _replaced(content: object, where: Path, seal: Seal, budget: _Budget) -> dict[Path, Any]:
+def _replaced(content: object, where: Path, seal: Seal, budget: Budget) -> dict[Path, Any]:
     """Return the edits that put handles into a message's content."""
     edits: dict[Path, Any] = {}
     for place, block in enumerate(content if type(content) is list else ()):
         if _is_reasoning(block):
-            budget.take(_BLOCK_BYTES + sum(text_bytes(value) for value in block.values() if type(value) is str))
+            budget.take(BLOCK_BYTES + sum(text_bytes(value) for value in block.values() if type(value) is str))
             edits[*where, place] = _handle(seal(block))
     return edits
 
@@ -65,7 +51,7 @@ class MessageWithoutReasoning:
         self.takes_sayings = False
         self._seal = seal
         self._summarise = summarise
-        self._budget = _Budget()
+        self._budget = Budget()
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
         """Return the message with handles; one with gaps has them already."""
@@ -88,13 +74,13 @@ class MessageWithoutReasoning:
 class _Held:
     """A block whose start waits for its end."""
 
-    def __init__(self, start: Chunk, event: dict[str, Any], budget: _Budget) -> None:
+    def __init__(self, start: Chunk, event: dict[str, Any], budget: Budget) -> None:
         self.start = start
         self.event = event
         self._block: dict[str, Any] = event["content_block"]
         self._budget = budget
         self._texts = {name: io.StringIO() for name in _DELTAS.values()}
-        budget.take(_BLOCK_BYTES)
+        budget.take(BLOCK_BYTES)
         for name, value in self._block.items():
             if name in self._texts:
                 self.add(name, value)
@@ -119,7 +105,7 @@ class StreamWithoutReasoning:
         self.takes_sayings = True
         self._seal = seal
         self._summarise = summarise
-        self._budget = _Budget()
+        self._budget = Budget()
         self._held: dict[int, _Held] = {}
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:

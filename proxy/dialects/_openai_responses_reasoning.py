@@ -15,16 +15,14 @@ from typing import Any
 
 from proxy.dialects._answer_json import dump
 from proxy.dialects._openai_responses_summary import in_response, in_stream
+from proxy.dialects._reasoning_budget import BLOCK_BYTES, Budget
 from proxy.dialects._sse import is_unread
-from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Gap
 from proxy.wire import Path, Seal, Summarise, edited
 
 REASONING = "reasoning"
 HELD = ("summary", "content", "encrypted_content", "signature")  # what an item says of its thoughts
 _THOUGHTS = ("reasoning_text", "summary_text")
-_MAX_BYTES = 2 << 20  # of reasoning in one answer, twice what one item may have
-_ITEM_BYTES = 1_024  # what an item takes besides its text
 
 
 class ResponseWithoutReasoning:
@@ -36,7 +34,7 @@ class ResponseWithoutReasoning:
         self._streamed = streamed
         self._seal = seal
         self._summarise = summarise
-        self._left = _MAX_BYTES
+        self._budget = Budget()
         self._handles: dict[str, str] = {}  # by what they hold
         self._thinking: set[int] = set()  # numbers of the items of a stream that are reasoning
         self._whole: set[int] = set()  # of those, the ones that were told as a whole
@@ -83,7 +81,7 @@ class ResponseWithoutReasoning:
         if kind.startswith("response.output_item."):
             reasons = type(item) is dict and item.get("type") == REASONING
             if reasons and type(number) is int and number not in self._thinking:
-                self._take(_ITEM_BYTES)
+                self._budget.take(BLOCK_BYTES)
                 self._thinking.add(number)
             return False
         part = event.get("part")
@@ -121,14 +119,9 @@ class ResponseWithoutReasoning:
         text = dump(held).decode()
         handle = self._handles.get(text)
         if handle is None:
-            self._take(_ITEM_BYTES + len(text))
+            self._budget.take(BLOCK_BYTES + len(text))
             handle = self._handles[text] = self._seal({"type": REASONING, "held": text})
         return handle
-
-    def _take(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
-            raise UpstreamFailed("The model API sent more reasoning than can be passed on.")
 
 
 def _items(document: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
