@@ -11,11 +11,13 @@ import typer
 
 from proxy.cli.admin_client import AdminClient
 from proxy.cli.options import Config, Data, told_plainly
-from proxy.cli.pack_tests import failures_of
 from proxy.documents.strict_yaml import read
 from proxy.errors import ConfigurationError
 from proxy.packs.activation import NEW
 from proxy.packs.patterns import patterns_digest
+from proxy.policy_testing.examining import examine
+from proxy.policy_testing.production import production_runner
+from proxy.policy_testing.report import as_text
 from proxy.rules.pack_file.loading import check_pack
 
 Why = Annotated[str, typer.Option("--why", help="Why, for those who read the revisions later.")]
@@ -42,8 +44,8 @@ def activate(
             typer.echo(problem.render(), err=True)
         if pack is None:
             raise ConfigurationError(f"{file}: is broken and was not activated")
-        if not skip_tests and (failures := failures_of(file)):
-            raise ConfigurationError("\n".join([f"{file}: its tests fail and it was not activated", *failures]))
+        if not skip_tests and (report := examine(file, pack, production_runner(file))).failed:
+            raise ConfigurationError("\n".join([f"{file}: its tests fail and it was not activated", *as_text(report)]))
         asked = {"content": content.decode(), "reason": why}
         if not skip_tests and (patterns := patterns_digest(file)):
             asked["patterns"] = patterns

@@ -10,19 +10,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.cli import app
-from tests.cli.test_pack_tests import PACK, TESTS
+from tests.cli.tested_pack import write_pack, write_tests
 
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
-    (tmp_path / "tests").mkdir()
-    file = tmp_path / "example.yaml"
-    file.write_text(PACK)
-    return file
-
-
-def write(pack: Path, times: int) -> None:
-    (pack.parent / "tests" / "t.yaml").write_text(TESTS.replace("TIMES", str(times)))
+    return write_pack(tmp_path)
 
 
 def run(*words: str | Path) -> Result:
@@ -40,7 +33,7 @@ def run(*words: str | Path) -> Result:
     ],
 )
 def test_the_exit_code_says_how_it_went(pack: Path, times: int, words: list[str], exit_code: int) -> None:
-    write(pack, times)
+    write_tests(pack, times)
     assert run(pack, *words).exit_code == exit_code
     assert run("--pack", pack, *words).exit_code == exit_code
 
@@ -65,19 +58,19 @@ def test_a_pack_that_is_not_there_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_people_see_the_first_difference_with_its_place(pack: Path) -> None:
-    write(pack, 3)
+    write_tests(pack, 3)
     assert "t.yaml:7: three pass" in run(pack).output
 
 
 def test_what_no_case_brings_about_and_no_case_pins_is_listed(pack: Path) -> None:
-    write(pack, 2)
+    write_tests(pack, 2)
     output = run(pack, "--coverage", "--mutate").output
     assert "not covered: quota few: never refuses" in output
     assert "not pinned: quota few: requests per 1m, max 2: no case fails with 3" in output
 
 
 def test_programs_and_build_servers_are_told_too(pack: Path, tmp_path: Path) -> None:
-    write(pack, 2)
+    write_tests(pack, 2)
     result = run(pack, "--json", "--junit", tmp_path / "junit.xml")
     [document] = json.loads(result.stdout)
     assert document["passed"] is True
@@ -85,12 +78,12 @@ def test_programs_and_build_servers_are_told_too(pack: Path, tmp_path: Path) -> 
 
 
 def test_a_report_that_cannot_be_written_is_said(pack: Path, tmp_path: Path) -> None:
-    write(pack, 2)
+    write_tests(pack, 2)
     assert run(pack, "--junit", tmp_path / "missing" / "junit.xml").exit_code == 2
 
 
 def test_what_is_left_open_is_promised_for_when_the_cases_pass(pack: Path) -> None:
-    write(pack, 3)
+    write_tests(pack, 3)
     output = run(pack, "--coverage").output
     assert output.endswith("example.yaml: what is left open is looked for once every case passes\n")
     assert "once every case" not in run(pack).output
