@@ -32,7 +32,7 @@ class Challenge:
     summary: ClassVar[str] = "Refuses the request and says where the account can be verified; nothing goes upstream."
     parameters: ClassVar[dict[str, str]] = {
         "url": "The page, https only: `{verify_url}` in the rung's `client` message, which is optional here.",
-        "verified_by": "An attribute of keys, such as identity: calls with a key that has it pass; if missing, none do.",
+        "verified_by": "An attribute of keys, such as identity: calls whose key has it pass; if missing, none do.",
     }
     discloses: ClassVar[str] = "an error with status 403, the page and the exchange's id"
     never_touches: ClassVar[str] = "answers; a refused request has none"

@@ -48,7 +48,7 @@ class Drop:
     summary: ClassVar[str] = "Removes parameters from the call, and what they ask for from the answer."
     parameters: ClassVar[dict[str, str]] = {
         "logprobs": "Log-probabilities, and their alternatives.",
-        "logprobs.top": "Keeps them, with at most this many alternatives a token, 0 to 20; as many as asked for if missing.",
+        "logprobs.top": "Keeps them, with at most this many alternatives a token, 0 to 20; as asked if missing.",
         "logprobs.decimals": "Keeps them, with this many decimals, 0 to 6; all if missing.",
         "top_logprobs": "Only the alternatives.",
         "logit_bias": "The bias on chosen tokens.",

@@ -50,12 +50,12 @@ class Mark:
     summary: ClassVar[str] = "Marks answers, by campaign, so that `stillgate trace` recognises texts made of them."
     parameters: ClassVar[dict[str, str]] = {
         "words": "Whether to choose among English wordings that say the same; true if missing.",
-        "style": "Whether to ask the model for habits of style, which costs some 270 input tokens; false if missing.",
+        "style": "Whether to ask the model for habits of style, at some 270 input tokens; false if missing.",
     }
     discloses: ClassVar[str] = (
-        "in one answer, only that it has a few tokens more or fewer than its usage says, and that a stream's last eight "
-        "words come at once; in very many, that a wording always follows the same word; with `style`, input tokens "
-        "that the caller did not send, and what the model says when asked for its instructions"
+        "in one answer, only that it has a few tokens more or fewer than its usage says, and that a stream's last "
+        "eight words come at once; in very many, that a wording always follows the same word; with `style`, input "
+        "tokens that the caller did not send, and what the model says when asked for its instructions"
     )
     never_touches: ClassVar[str] = (
         "code, JSON, tool arguments, quotations, figures, addresses, headings, tables, names and refusals"

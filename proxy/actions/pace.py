@@ -39,7 +39,7 @@ class Pace:
     summary: ClassVar[str] = "Lets the answer come no faster than a set pace; its bytes stay as they are."
     parameters: ClassVar[dict[str, str]] = {
         "first_token": "The least time from the request to the first text, such as 500ms or 2s; up to 1m.",
-        "tokens_per_second": "Tokens a second of text, reasoning and tool arguments, 1 to 1,000, at three bytes a token.",
+        "tokens_per_second": "Tokens a second, 1 to 1,000, of text, reasoning and tool arguments, at three bytes each.",
         "jitter": "By what share both vary at random, 0 to 0.5; 0.2 if missing.",
         "hold": "The longest that one piece is held, up to 5m; 30s if missing. A JSON answer is one piece.",
     }
