@@ -1,6 +1,7 @@
 """Where the decision log goes: a file that may be rotated under us, or an open descriptor such as standard output.
 
-Laws: everything here may block and belongs to the writer's thread; bytes go in at the end and are never taken back.
+Laws: everything here may block and belongs to the writer's thread; bytes go in at the end and are never taken back,
+but for those of an unfinished line in a file that was renamed: it is written again in the next one.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import enum
 import os
 import select
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -42,8 +44,8 @@ class Target(Protocol):
         """Make ready to write and return the length of an unfinished line at the end."""
         ...
 
-    def look(self) -> Happened:
-        """Find out whether the file behind the name is still the one that is open."""
+    def look(self, unfinished: int = 0) -> Happened:
+        """Find out whether the file behind the name is still the one that is open, which ends in so much of a line."""
         ...
 
     def write(self, data: memoryview) -> int:
@@ -95,15 +97,18 @@ class FileTarget:
         self._inode, self._size = (facts.st_dev, facts.st_ino), facts.st_size
         return torn_bytes
 
-    def look(self) -> Happened:
+    def look(self, unfinished: int = 0) -> Happened:
         """Reopen after a rename or a removal; see a cut."""
         try:
             facts = self._path.stat()
         except FileNotFoundError:
             facts = None
         if facts is None or (facts.st_dev, facts.st_ino) != self._inode:
-            old = self._descriptor
+            old, size = self._descriptor, self._size
             self.open()  # first: if it fails, it is tried again from the old one
+            with suppress(OSError):
+                if unfinished and os.fstat(old).st_size == size:
+                    os.ftruncate(old, size - unfinished)
             os.close(old)
             return Happened.REOPENED
         if facts.st_size < self._size:
@@ -152,7 +157,7 @@ class DescriptorTarget:
         """Do nothing: what was written before cannot be read."""
         return 0
 
-    def look(self) -> Happened:
+    def look(self, unfinished: int = 0) -> Happened:  # noqa: ARG002 - as the protocol has it
         """Do nothing: nobody can put another pipe in its place."""
         return Happened.NONE
 

@@ -258,13 +258,13 @@ class DecisionLog:
         if now - self._looked < _LOOK_SECONDS:
             return
         self._mark = self._mark.stay(self._clock.wall())
-        happened = self._target.look()
+        line_start = self._batch.rfind(b"\n", 0, self._offset) + 1
+        happened = self._target.look(self._offset - line_start)
         self._looked = now
         if happened is Happened.TRUNCATED:
             self.truncations += 1
             self._operators.error("decision log was cut by somebody else; records are missing")
         if happened is not Happened.NONE and self._offset:
-            line_start = self._batch.rfind(b"\n", 0, self._offset) + 1
             self._batch, self._offset = self._batch[line_start:], 0
         if happened is Happened.REOPENED:
             self._binding.remember()

@@ -122,6 +122,24 @@ async def test_what_a_disk_did_not_take_is_written_whole_once_it_does(path: Path
     assert ids(path) == ["ex_before", "ex_allowed", "ex_denied"]
 
 
+async def test_who_moves_a_log_away_from_a_full_disk_has_no_torn_line_in_it(path: Path) -> None:
+    """L-07, L-09: what was begun in the old file is whole in the new one, and the chain holds over both."""
+    clock, disk = VirtualClock(STARTED), BadDisk(path)
+    journal = opened(disk, path, clock)
+    await journal.record_first(ending(exchange(id="ex_before")))
+    disk.room, disk.error = 100, errno.ENOSPC
+    assert journal.record(ending(exchange(id="ex_allowed")))
+    with pytest.raises(LogUnavailable):
+        await journal.record_first(ending(exchange(id="ex_denied")))
+    assert not content(path).endswith(b"\n")
+    old = renamed(path)
+    clock.advance(SOON)
+    disk.error = 0
+    assert await journal.close()
+    assert (ids(old), ids(path)) == (["ex_before"], ["ex_allowed", "ex_denied"])
+    assert verified(path).findings == ()
+
+
 async def test_what_a_full_disk_left_torn_at_the_end_is_repaired_by_the_next_start(path: Path) -> None:
     """A-05, L-07: earlier lines are as they were, and the repair is a line of its own."""
     clock, disk = VirtualClock(STARTED), BadDisk(path)
