@@ -70,10 +70,8 @@ def print_summary(found: Summary) -> None:
 
 def _notes(found: Summary) -> Iterator[str]:
     pace = found.lines / max(found.seconds, 1e-9)
-    yield (
-        f"{found.lines:,} lines from {_moment(found.began)} to {_moment(found.ended)} "
-        f"in {found.seconds:.1f} s, {pace:,.0f} a second"
-    )
+    times = f" from {_moment(found.began)} to {_moment(found.ended)}" if found.began else ""  # none has a time
+    yield f"{found.lines:,} lines{times} in {found.seconds:.1f} s, {pace:,.0f} a second"
     for count, what in (
         (found.refused, "requests that no pack is asked about, such as those that no dialect takes"),
         (found.passed, "lines of a decision log that record no exchange"),

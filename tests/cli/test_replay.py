@@ -43,6 +43,13 @@ def test_standard_input_is_read_and_both_files_are_written(tmp_path: Path, pack:
     assert result.stderr == ""  # no progress where nobody watches
 
 
+@pytest.mark.parametrize(
+    ("given", "said"), [(b"", "0 lines in "), (b"{\n", "1 lines in "), (as_bytes([line()]), "from 20")]
+)
+def test_no_time_is_told_of_traffic_that_has_none(pack: Path, given: bytes, said: str) -> None:
+    assert said in run("-", "--pack", pack, "--jobs", "1", given=given).stdout
+
+
 def test_a_pipe_is_read_by_its_name(tmp_path: Path, pack: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
