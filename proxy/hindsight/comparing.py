@@ -18,7 +18,7 @@ from proxy.decisions.logged import Logged
 from proxy.exchange import Exchange
 from proxy.fields import FieldTable
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
-from proxy.hindsight.sight import Side, Sight, read_by, sight
+from proxy.hindsight.sight import SIGHTS_MOST, Side, Sight, read_by, sight
 from proxy.hindsight.untold import held_then
 from proxy.rules.engine import Judgement
 from proxy.rules.flags.book import FlagBook
@@ -190,6 +190,8 @@ class _Comparing:
         held = held_then(by, logged)
         key = digest, hidden, frozenset(held.items())
         if key not in self._sights:
+            if len(self._sights) >= SIGHTS_MOST:
+                self._sights.clear()
             self._sights[key] = sight(by, *self._packs, self._books, self._table, hidden, held)
         return self._sights[key]
 

@@ -19,7 +19,7 @@ from proxy.exchange import Call, Exchange
 from proxy.fields import Fields, FieldTable
 from proxy.hindsight.comparing import CUT, NO_PACK, OTHER_TYPE
 from proxy.hindsight.recorded_world import exchange_at, fields_at, unknown_then
-from proxy.hindsight.sight import Sight, read_by, sight
+from proxy.hindsight.sight import SIGHTS_MOST, Sight, read_by, sight
 from proxy.hindsight.untold import held_then
 from proxy.rules.flags.book import FlagBook
 from proxy.rules.flags.flag import Flags
@@ -88,6 +88,8 @@ class RecordedJudging:
         held = held_then(by, logged)
         key = digest, hidden, frozenset(held.items())
         if key not in self._sights:
+            if len(self._sights) >= SIGHTS_MOST:
+                self._sights.clear()
             seen = sight(by, by, self._pack, (FlagBook(), self._flags), self._table, hidden, held)
             self._sights[key] = seen, Decider(seen.new.engine, self._quotas, (), self._table, Tools(self._clock))
         return self._sights[key]
