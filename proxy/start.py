@@ -10,7 +10,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,8 +33,10 @@ def program_digest(folder: Path) -> str:
         folders[:] = sorted(set(folders) - {"__pycache__"})
         for name in sorted(name for name in names if not name.startswith(".")):  # an editor's own
             path = Path(place, name)
-            content = path.read_bytes()
-            told.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode())
+            content = b""
+            with suppress(OSError):  # of what cannot be read, or is gone already, Python can use nothing either
+                content = path.read_bytes() if path.is_file() else b""  # a named pipe would be waited for
+            told.update(b"%b\0%d\0" % (os.fsencode(path.relative_to(folder)), len(content)))
             told.update(content)
     return told.hexdigest()
 

@@ -122,3 +122,11 @@ def test_a_program_is_another_once_a_file_says_something_else_and_the_same_when_
     module.rename(tmp_path / "engine.py")
     seen.append(program_digest(tmp_path))
     assert len(set(seen)) == 3
+
+
+def test_what_lies_among_a_programs_files_and_cannot_be_read_keeps_nothing_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "engine.py").write_text("LIMIT = 1\n")
+    (tmp_path / "link.py").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.py")).touch()
+    assert program_digest(tmp_path) == program_digest(tmp_path)
