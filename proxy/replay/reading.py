@@ -6,7 +6,7 @@ Laws: a line that cannot be read is a value, never an exception; a detector runs
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
@@ -21,12 +21,11 @@ from proxy.clock import VirtualClock
 from proxy.decisions.columns import SCHEMA
 from proxy.decisions.logged import read_logged
 from proxy.detectors import build
-from proxy.detectors.base import Detector
 from proxy.detectors.content import Content
 from proxy.dialects import dialects, strict_json
 from proxy.dialects.base import Dialect
 from proxy.errors import ProxyError
-from proxy.exchange import Call, Exchange, Principal, Text, Usage
+from proxy.exchange import Call, Exchange, Principal, Usage
 from proxy.fields import Value
 from proxy.fingerprint.grams import Hashes
 from proxy.fingerprint.lengths import LETTERS_USUAL
@@ -46,7 +45,6 @@ _OF_LATE: Final = 10_000  # addresses, and callers, that are known again
 _COUNT_MOST: Final = 10**9  # of tokens, as in answers that are served
 _EXPECTED: Final = "each line must be an object, an exchange or a record of a decision log"
 _NO_PRINTS: Final = np.empty(0, np.uint64)
-_NOBODY: Final = Principal("", "", "", "", 0.0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +86,26 @@ class Reader:
     def read(self, block: bytes) -> Batch:
         """Return what the lines of a block say."""
         lines: list[Line] = []
-        prompts: dict[int, Sequence[Text]] = {}  # by the place of their line
+        asked: dict[int, Exchange] = {}  # by the place of their line
         for place, raw in enumerate(block[:-1].split(b"\n")):
-            line, texts = self._line(raw)
+            line, exchange = self._line(raw)
             lines.append(line)
-            if texts is not None:
-                prompts[place] = texts
+            if exchange is not None:
+                asked[place] = exchange
+        self._inspect(asked, lines)
         if self._fingerprinter is None:
             return Batch(lines, None, [], {}, [])
         samples, every = [_NO_PRINTS] * len(lines), dict[int, Hashes]()
         single = [(0, 0)] * len(lines)
-        made = self._fingerprinter.of_each(list(prompts.values()), self._max_letters)
-        for place, prints in zip(prompts, made, strict=True):
+        made = self._fingerprinter.of_each([exchange.texts for exchange in asked.values()], self._max_letters)
+        for place, prints in zip(asked, made, strict=True):
             samples[place] = prints.sample
             single[place] = prints.question, prints.whole
             if prints.every is not prints.sample:
                 every[place] = prints.every
         return Batch(lines, np.concatenate(samples), list(accumulate(map(len, samples))), every, single)
 
-    def _line(self, raw: bytes) -> tuple[Line, Sequence[Text] | None]:
+    def _line(self, raw: bytes) -> tuple[Line, Exchange | None]:
         try:
             row = strict_json.read(raw)
             if "kind" in row and row.get("v") == SCHEMA:
@@ -115,7 +114,7 @@ class Reader:
         except (ProxyError, ValueError) as wrong:
             return Unreadable(_no_object(raw) or str(wrong)), None
 
-    def _exchange(self, row: dict[str, Any], raw: bytes) -> tuple[Seen, Sequence[Text] | None]:
+    def _exchange(self, row: dict[str, Any], raw: bytes) -> tuple[Seen, Exchange | None]:
         at = _number(row, "ts", "ts")
         caller = _caller(_object(row, "principal"))
         told = _text(row, "peer", "peer")
@@ -126,44 +125,46 @@ class Reader:
             raise _Wrong("headers.user-agent: should be a text")
         body = _object(row, "body")
         status, usage = _answer(_object(row, "response", {}))
-        request, texts, refused, name = None, None, "", ""
+        request, exchange, refused, name = None, None, "", ""
         dialect = self._dialects.get(_text(row, "path", "path"))
         if dialect is None or row.get("method", "POST") != "POST":
             refused = "there is no such endpoint"
         else:
             name = dialect.name
             try:
-                request, texts = self._look(dialect, body, at, caller, peer, agent)
+                request, exchange = self._look(dialect, body, at, caller, peer, agent)
             except ProxyError as error:
                 refused = error.message
-        return Seen(at, zlib.crc32(raw), caller, peer, agent, name, request, refused, status, usage), texts
+        return Seen(at, zlib.crc32(raw), caller, peer, agent, name, request, refused, status, usage), exchange
 
     def _look(
         self, dialect: Dialect, body: dict[str, Any], at: float, caller: Caller, peer: str, agent: str
-    ) -> tuple[Request, Sequence[Text]]:
+    ) -> tuple[Request, Exchange]:
+        """Return what was asked for, whose fields are those of the exchange: nobody has told them yet."""
         call = dialect.call(body)
         texts = list(dialect.texts(call))
         size = read_bytes(call, len(orjson.dumps(body)), texts)
-        fields: dict[str, Value] = {}
-        unknown: frozenset[str] = frozenset()
-        if self._detectors:
-            exchange = Exchange("", dialect.name, peer, agent, "", at, _NOBODY, call, texts)
-            exchange.principal = self._principal(caller)
-            fields, unknown = self._inspect(exchange)
-        return Request(_without_texts(call), size, fields, unknown), texts
+        exchange = Exchange("", dialect.name, peer, agent, "", at, self._principal(caller), call, texts)
+        return Request(_without_texts(call), size, exchange.fields, exchange.unknown), exchange
 
-    def _inspect(self, exchange: Exchange) -> tuple[dict[str, Value], frozenset[str]]:
-        """Return the fields that the request tells, and those that a detector failed to tell."""
+    def _inspect(self, asked: Mapping[int, Exchange], lines: list[Line]) -> None:
+        """Tell the fields of requests, and which of them a detector failed to tell.
+
+        One detector after the other: by turns, each would find little of its own in the processor's cache.
+        """
         wanted = self._wanted
-        found: dict[str, Value] = {}
-        failed: list[Detector] = []
+        told: list[dict[str, Value]] = [{} for _ in asked]
         for detector in self._detectors:
-            try:
-                found |= detector.inspect(exchange)
-            except Exception:  # noqa: BLE001 - a plug-in may be anybody's
-                failed.append(detector)
-        fields = {name: value for name, value in found.items() if name in wanted}
-        return fields, frozenset([field.name for detector in failed for field in detector.fields])
+            for found, exchange in zip(told, asked.values(), strict=True):
+                try:
+                    found.update(detector.inspect(exchange))
+                except Exception:  # noqa: BLE001 - a plug-in may be anybody's
+                    exchange.unknown = exchange.unknown.union(field.name for field in detector.fields)
+        for found, (place, exchange) in zip(told, asked.items(), strict=True):
+            exchange.fields.update({name: value for name, value in found.items() if name in wanted})
+            line = lines[place]
+            if exchange.unknown and isinstance(line, Seen) and line.request is not None:
+                lines[place] = line._replace(request=line.request._replace(unknown=exchange.unknown))
 
 
 def principal_of(caller: Caller) -> Principal:

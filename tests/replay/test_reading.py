@@ -6,6 +6,7 @@ import gzip
 import json
 import pickle
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from proxy.config import load_settings
+from proxy.detectors.request_shape import RequestShape
+from proxy.exchange import Exchange
+from proxy.fields import Value
 from proxy.replay import lines
 from proxy.replay.lines import Files
 from proxy.replay.order import InOrder
@@ -105,6 +109,23 @@ def test_traffic_of_every_api_is_read_with_its_fields_and_prints_and_without_its
     chat = reader.read(as_bytes([line(text=f"my secret plan. {TEMPLATE}")]))
     assert chat.prints is not None
     assert list(batch.prints) == list(chat.prints)
+
+
+def test_what_a_detector_fails_to_tell_of_one_line_is_unknown_of_that_line_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inspect = RequestShape.inspect
+
+    def picky(self: RequestShape, exchange: Exchange) -> Mapping[str, Value]:
+        if exchange.principal.account == "odd":
+            raise ValueError
+        return inspect(self, exchange)
+
+    monkeypatch.setattr(RequestShape, "inspect", picky)
+    batch = READER.read(as_bytes([line(account="plain"), line(account="odd"), line(path="/none"), line(account="last")]))
+    requests = [found.request for found in batch.lines if isinstance(found, Seen) and found.request is not None]
+    assert [request.fields for request in requests] == [{"request.turns": 1}, {}, {"request.turns": 1}]
+    assert ["request.turns" in request.unknown for request in requests] == [False, True, False]
 
 
 def test_prompts_are_fingerprinted_as_the_pack_says() -> None:
