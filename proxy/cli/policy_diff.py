@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from proxy.cli.comparison import comparison_document, comparison_lines
 from proxy.cli.options import AsJson, Config, Data, told_unusable
+from proxy.cli.printing import print_json
 from proxy.cli.reading_logs import read_with_progress, unread
 from proxy.config import load_settings
 from proxy.detectors import field_table
@@ -50,7 +50,7 @@ def diff(
         document: Any = [change._asdict() for change in changes]
         if compared:
             document = {"changes": document, "log": comparison_document(compared[0], *packs, compared[1])}
-        typer.echo(json.dumps(document, indent=2))
+        print_json(document, 2)
     else:
         for change in changes:
             typer.echo(_line(change))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import typer
 
 from proxy.cli.options import AsJson
+from proxy.cli.printing import print_json
 from proxy.detectors import field_table
 from proxy.fields import Field
 
@@ -24,7 +25,7 @@ def fields(*, as_json: AsJson = False) -> None:
     """
     table = field_table()
     if as_json:
-        typer.echo(json.dumps([_as_document(field) for field in table.values()], indent=2))
+        print_json([_as_document(field) for field in table.values()], 2)
         return
     columns = min(shutil.get_terminal_size().columns, _MAX_COLUMNS) if sys.stdout.isatty() else None
     for field in table.values():

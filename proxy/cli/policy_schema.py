@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-import typer
-
+from proxy.cli.printing import print_json
 from proxy.detectors import field_table
 from proxy.rules.pack_file.json_schema import pack_json_schema
 
@@ -15,4 +12,4 @@ def schema() -> None:
 
     Exit: 0.
     """
-    typer.echo(json.dumps(pack_json_schema(field_table()), indent=2))
+    print_json(pack_json_schema(field_table()), 2)

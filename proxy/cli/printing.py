@@ -18,10 +18,15 @@ _PIPE_COLUMNS = 10_000  # nothing is cut where a program reads
 
 
 def print_json(document: object, indent: int | None = None) -> None:
-    """Print JSON, on one line if it is not indented, in ASCII: nothing in it is for a terminal to obey."""
+    """Print a document as `json_text` returns it."""
+    sys.stdout.write(json_text(document, indent) + "\n")
+
+
+def json_text(document: object, indent: int | None = None) -> str:
+    """Return JSON, on one line if it is not indented, in ASCII: nothing in it is for a terminal to obey."""
     comma, colon = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(document, indent=indent, separators=(comma, colon))
-    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")  # which JSON takes for visible
+    return text.replace("\x7f", "\\u007f")  # which JSON takes for visible
 
 
 def print_table(table: Table) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
+from proxy.cli.printing import json_text
 from proxy.documents.problem import Problem
 
 
@@ -20,7 +20,7 @@ class Format(StrEnum):
 def rendered(problems: Sequence[Problem], output: Format) -> str:
     """Return problems as text, as JSON or as a workflow's annotations; empty for none as text."""
     if output is Format.JSON:
-        return json.dumps([_as_document(problem) for problem in problems], indent=2)
+        return json_text([_as_document(problem) for problem in problems], 2)
     if output is Format.GITHUB:
         return "\n".join(_annotation(problem) for problem in problems)
     return "\n".join(problem.render() for problem in problems)
