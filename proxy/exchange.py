@@ -133,7 +133,7 @@ class Help(StrEnum):
     FAILED = "failed"  # it could not be reached, or gave no valid answer
     DECLINED = "declined"  # it said nothing, or that it would not
     TOO_LONG = "too_long"
-    RESTING = "resting"  # it was not asked, since it has failed several times on end
+    RESTING = "resting"  # it was not asked, since it has failed several times in a row
 
 
 class Helped(NamedTuple):
@@ -158,7 +158,7 @@ class Gap(NamedTuple):
 
 
 class Saying(NamedTuple):
-    """What events on end say that are like another of their stream but for their texts, all of one lane.
+    """What events in a row say that are like another of their stream but for their texts, all of one lane.
 
     Each is the bytes of `head`, its text, which is a JSON string, and its own of `tails`; `like` is the event that they
     are like, as it was read.

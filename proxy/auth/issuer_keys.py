@@ -67,7 +67,7 @@ class IssuerKeys:
         self._document = b""
         self._keys: KeySet | None = None
         self._loaded_at = clock.monotonic()  # or since when they have been looked for
-        self._failures = 0  # on end
+        self._failures = 0  # in a row
         self._said = ""  # of these failures
         self._busy = True  # with an attempt, or about to make the first
         self._tried = asyncio.Event()  # the attempt that is made or comes next is over

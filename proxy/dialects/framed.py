@@ -2,7 +2,7 @@
 
 Most events of an answer differ in a few characters of two hundred. Where actions need no more than the text, reading
 and writing each as JSON takes longer than all that they do. So the bytes on both sides of a text are remembered as its
-frame, once an event was read that says nothing else. What comes on end with one frame is one chunk.
+frame, once an event was read that says nothing else. What comes in a row with one frame is one chunk.
 
 Laws: an event is read by its frame only if its bytes are those of the frame, with other texts between them; whatever
 else comes is read by the inner decoder, and ends all frames, so that the first text after it is read whole again. What
@@ -94,7 +94,7 @@ class FramedDecoder:
         return blank + len(_BLANK) if blank >= 0 else None
 
     def _framed(self, data: bytes, at: int) -> tuple[int, Chunk] | None:
-        """Return where the events on end that begin there with one frame end, and their chunk; None if none has one."""
+        """Return where the events in a row that begin there with one frame end, and their chunk; None without any."""
         for frame in self._frames:
             if not data.startswith(frame.came[0], at):
                 continue
@@ -195,7 +195,7 @@ def _run(frame: _Frame, data: bytes, at: int) -> tuple[int, list[bytes], list[by
 
 
 def _at_once(head: bytes, behind: bytes, data: bytes, within: tuple[int, int]) -> list[bytes]:
-    """Return the strings in events on end with one frame that begin there, in few steps; none if it takes more."""
+    """Return the strings in events in a row with one frame that begin there, in few steps; none if it takes more."""
     at, end = within
     if not data.startswith(head, data.find(behind, at, end) + len(behind)):
         return []  # there is one such event, or the next one has another frame

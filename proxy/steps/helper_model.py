@@ -3,7 +3,7 @@
 Laws:
 - Whatever goes wrong is a `Helped` that says so, within the time allowed; nobody else waits for it.
 - What is asked goes to the model's own upstream and into no log; what comes back is text that prints, within a length.
-- A model that fails several times on end is left alone for a while, then asked once to see whether it is back.
+- A model that fails several times in a row is left alone for a while, then asked once to see whether it is back.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ METRICS: Final = {
         Metric(
             "stillgate_upstream_rests_total",
             "counter",
-            "Times a model was let alone: it kept failing, or asked for it.",
+            "Times a model was left alone: it kept failing, or asked for it.",
             ("model",),
         ),
         Metric("stillgate_helper_calls_total", "counter", "What came of asking helper models.", ("model", "result")),

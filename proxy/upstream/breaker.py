@@ -13,7 +13,7 @@ _LEFT_REST_S = 1.0
 class Breaker:
     """Whether something is tried, after what came of it the last times; seconds.
 
-    After five failures on end it is let alone for ten seconds, then one caller tries it for all. Where `tenants` is
+    After five failures in a row it is left alone for ten seconds, then one caller tries it for all. Where `tenants` is
     more than one, failures of so many tenants are needed: what one of them asks for may be why it fails. `on_rest` is
     called for each rest: for every one after the first too, once whoever tried for all has failed.
     """

@@ -7,7 +7,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-# Longer than this nothing is let alone, and nobody is sent away, on an upstream's word.
+# Longer than this nothing is left alone, and nobody is sent away, on an upstream's word.
 MOST_S: Final = 60.0
 _NUMBER = re.compile(r"[0-9]{1,60}(?:\.[0-9]{1,60})?")
 _DATE_CHARS = 64

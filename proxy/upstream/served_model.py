@@ -32,7 +32,7 @@ _TENANTS = 2
 class ServedModel:
     """The model; `known_as` is what its upstream calls it, `chat_length` the cap on a chat's answer (None: as asked).
 
-    `on_rest` is called when it is let alone for a while.
+    `on_rest` is called when it is left alone for a while.
     """
 
     def __init__(

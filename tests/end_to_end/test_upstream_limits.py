@@ -1,4 +1,4 @@
-"""A model that keeps failing is let alone for all, one tenant's wait is not another's, and names differ upstream."""
+"""A model that keeps failing is left alone for all, one tenant's wait is not another's, and names differ upstream."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ async def test_a_wrong_certificate_is_a_502_and_sees_no_credential(
     secured[0].context.load_cert_chain(issuer.issue(tmp_path, subject, until))
     received, connections = secured[0].received, between.connections
     before = len(gate.gate.records("exchange"))
-    # Not the model that the next test asks: what cannot be connected to five times is let alone for a while.
+    # Not the model that the next test asks: what cannot be connected to five times is left alone for a while.
     refused = await gate.ask(gate.ordinary(model="m-small"), accepted=True)
     assert refused.status == 502
     assert b"127.0.0.1" not in refused.body

@@ -1,4 +1,4 @@
-"""A breaker: what fails on end is let alone, tried by one for all, and no tenant alone makes it rest."""
+"""A breaker: what fails again and again is left alone, tried by one for all, and no tenant alone makes it rest."""
 
 from __future__ import annotations
 
