@@ -1,4 +1,4 @@
-"""The way to one server: a lane that is made anew when it breaks, and a breaker that leaves a server alone that is away.
+"""The way to one server: a lane that is made anew when it breaks, and a breaker for a server that is away.
 
 Laws:
 - While the breaker is open every call fails at once: no customer waits for a server that is known to be away.
