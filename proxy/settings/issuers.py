@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -13,7 +12,7 @@ from proxy.documents.document import Document
 from proxy.documents.problem import Problem
 from proxy.documents.strict_model import StrictModel
 from proxy.keyed.link_names import attribute_name
-from proxy.settings.types import ExistingFile, is_loopback
+from proxy.settings.types import ExistingFile, is_loopback, parts_of
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"
@@ -22,6 +21,7 @@ _MONTH_S = 31 * 86_400
 _MOST_TEXTS = 16
 _SOURCES = ("jwks_url", "jwks_file", "secret_file")
 _VISIBLE = re.compile(r"[!-~]{1,512}")
+_URL_CHARS = 512
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
 
 
@@ -39,16 +39,12 @@ def _name(text: str) -> str:
 
 def _jwks_url(url: str) -> str:
     wrong = ValueError("should be an https URL, such as https://login.example.com/jwks.json")
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise wrong from None
-    if parts.scheme not in ("http", "https") or not host or not _VISIBLE.fullmatch(url) or "\\" in url or "#" in url:
+    parts = parts_of(url, wrong)
+    if len(url) > _URL_CHARS or "#" in url:
         raise wrong
     if "@" in parts.netloc:
         raise ValueError("has a user name or password: a set of public keys needs none")
-    if parts.scheme == "http" and not is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError("should be https: whoever can change what comes over http could let anybody in")
     return url
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -57,8 +57,8 @@ def _store(address: object) -> StoreAddress:
     return StoreAddress(address)
 
 
-def _origin(url: str) -> str:
-    wrong = ValueError("should be an http or https origin with an optional path, such as https://api.example.com")
+def parts_of(url: str, wrong: ValueError) -> SplitResult:
+    """Take a URL of http or https with a host apart. Raises `wrong` for what is none, or is read in two ways."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -66,6 +66,12 @@ def _origin(url: str) -> str:
         raise wrong from None
     if parts.scheme not in ("http", "https") or not host or not re.fullmatch(r"[!-~]+", url) or "\\" in url:
         raise wrong
+    return parts
+
+
+def _origin(url: str) -> str:
+    wrong = ValueError("should be an http or https origin with an optional path, such as https://api.example.com")
+    parts = parts_of(url, wrong)
     if "@" in parts.netloc:
         raise ValueError("has a user name or password: put the credential into a file and name it in credential_file")
     if "?" in url or "#" in url:
