@@ -22,7 +22,7 @@ def print_json(document: object, indent: int | None = None) -> None:
     sys.stdout.write(json_text(document, indent) + "\n")
 
 
-def json_text(document: object, indent: int | None = None) -> str:
+def json_text(document: object, indent: int | None) -> str:
     """Return JSON, on one line if it is not indented, in ASCII: nothing in it is for a terminal to obey."""
     comma, colon = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(document, indent=indent, separators=(comma, colon))
