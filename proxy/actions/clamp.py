@@ -55,7 +55,7 @@ class Clamp:
         "tools": "The most tools that may be offered. One that tool_choice names stays; then the first ones do, "
         "then those with defer_loading, then those that a search found in the conversation.",
         "images": "The most images that may be shown: the last ones; a note takes the place of every other.",
-        "context_tokens": "The most tokens of text in a request, three bytes a token; a longer one is refused with 400.",
+        "context_tokens": "The most tokens of text in a request, three bytes a token; a longer one is refused: 400.",
     }
     discloses: ClassVar[str] = "answers that end early or are fewer; tools and images that the model does not see"
     never_touches: ClassVar[str] = "texts, arguments of tool calls, and what the model answers"

@@ -39,11 +39,11 @@ class Addresses:
     """Adds `request.urls` and `request.inner_urls`."""
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("request.urls", 0, "How many addresses of pictures, files and such it has, for the upstream to fetch."),
+        Field("request.urls", 0, "How many addresses it gives the upstream to fetch, of pictures, files and such."),
         Field(
             "request.inner_urls",
             0,
-            "How many of these name no public host by https: inner names, odd or private addresses, other ports.",
+            "How many of these are not of a public host by https: inner names, odd or private addresses, other ports.",
         ),
     )
 

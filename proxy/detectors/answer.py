@@ -39,7 +39,7 @@ class AnswerFacts:
         Field(
             "peer.failover",
             False,
-            "Whether another account of this address and user agent was answered 403 or 429 less than a minute ago.",
+            "Whether another account with this address and user agent was answered 403 or 429 less than a minute ago.",
         ),
     )
 

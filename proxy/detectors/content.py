@@ -38,7 +38,7 @@ _SCORES = (
     Field(
         "content.refusal_rewrite",
         0.0,
-        "How surely it asks to rewrite refusals or for what a censor lets pass, from 0 to 1.",
+        "How surely it asks to rewrite refusals, or for text that a censor lets pass, from 0 to 1.",
         Cost.TEXT,
         most=1.0,
     ),

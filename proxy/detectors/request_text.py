@@ -59,15 +59,15 @@ class RequestText:
         Field(
             "request.scripts",
             (),
-            f"The scripts that the prompt has letters of: {', '.join(_SCRIPTS)}.",
+            f"The scripts that the prompt's letters are of: {', '.join(_SCRIPTS)}.",
             Cost.TEXT,
             among=_SCRIPTS,
         ),
         Field(
             "request.obfuscation",
             0.0,
-            "How much of the prompt is disguised, from 0 to 1: invisible characters inside of words, tag characters, "
-            "text turned around, words of mixed alphabets and piled-up marks, by the word.",
+            "How many disguises the prompt has a word, at most 1: invisible characters within words, tag characters, "
+            "text turned around, mixed alphabets and piled-up marks.",
             Cost.TEXT,
             most=1.0,
         ),
