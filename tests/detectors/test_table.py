@@ -74,7 +74,7 @@ def test_an_entry_point_adds_a_detector_and_its_fields(plugins: Path) -> None:
     [
         ("import there_is_no_such_module", "mine .* cannot be loaded"),
         ("x = 1", "cannot be loaded"),
-        ("Mine = 1", "is no class"),
+        ("Mine = 1", "is not a class"),
         ("class Mine: ...", "is no detector: it has no fields, no inspect"),
         (DETECTOR + "    def __init__(self, more): ...", "cannot be made"),
         (DETECTOR.replace("mine.length", "request.model"), "request.model is declared twice"),
