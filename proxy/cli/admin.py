@@ -15,7 +15,7 @@ from proxy.cli.options import AsJson, Config, Data, told_plainly
 from proxy.cli.printing import cell, print_json, print_minted, print_row, print_table
 from proxy.errors import ConfigurationError
 
-admin = typer.Typer(help="Say who may use the admin side.", no_args_is_help=True)
+admin = typer.Typer(help="Manage who may use the admin side.", no_args_is_help=True)
 tokens = typer.Typer(no_args_is_help=True)
 admin.add_typer(tokens, name="tokens", help="Make, list and revoke the tokens of people, each with a role.")
 
@@ -25,7 +25,9 @@ def create(
     name: Annotated[str, typer.Option(help="Whom the token is for; what they do is recorded under this name.")],
     role: Annotated[
         Role,
-        typer.Option(help="reviewer reads all, lifts and confirms flags; author changes policies too; operator: all."),
+        typer.Option(
+            help="reviewer: reads all, decides about flags and campaigns; author: also changes policies; operator: all."
+        ),
     ],
     expires: Annotated[str | None, typer.Option(help="When the token ends: a date, or from now such as 90d.")] = None,
     why: Annotated[str | None, typer.Option(help="The reason, for the log of changes.")] = None,
@@ -35,7 +37,8 @@ def create(
 ) -> None:
     """Make a token and print its secret, which is shown this once only.
 
-    Its person keeps it in a file and names that in STILLGATE_TOKEN_FILE, and the admin port in STILLGATE_ADMIN_URL.
+    Whoever it is for keeps it in a file, and names the file in STILLGATE_TOKEN_FILE and the admin port in
+    STILLGATE_ADMIN_URL.
     """
     with told_plainly():
         request: dict[str, Any] = {"name": name, "role": role}

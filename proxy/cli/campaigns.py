@@ -33,7 +33,7 @@ _BAR = 40  # characters of the longest bar of the histogram
 
 @campaigns.command("list")
 def list_all(as_json: AsJson = False, config: Config = None, data: Data = None) -> None:
-    """List the campaigns, the one that was found last first."""
+    """List the campaigns, the latest found first."""
     with told_plainly():
         found = AdminClient.of(config, data).ask("GET", "/campaigns")["campaigns"]
         if as_json:
@@ -49,7 +49,10 @@ def show(
         bool, typer.Option("--all", help=f"Show every member, not only the {_TOP} with most ties to the others.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write it as one page for people, with all members counted.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write it to this file, as one page for people; its figures count all members."
+        ),
     ] = None,
     as_json: AsJson = False,
     config: Config = None,
@@ -74,7 +77,7 @@ def show(
 
 @campaigns.command()
 def dismiss(campaign: CampaignId, why: Why, config: Config = None, data: Data = None) -> None:
-    """Say that it is no campaign: its flags go at once and everywhere, and it does not come back by itself."""
+    """Decide that it is not a campaign: its flags go at once and everywhere, and it does not come back by itself."""
     with told_plainly():
         answer = AdminClient.of(config, data).ask(
             "POST", f"{_path(campaign)}/dismiss", {"reason": why}, seconds=_PATIENT_S
@@ -84,7 +87,7 @@ def dismiss(campaign: CampaignId, why: Why, config: Config = None, data: Data = 
 
 @campaigns.command()
 def confirm(campaign: CampaignId, why: Why, config: Config = None, data: Data = None) -> None:
-    """Say that it is one. Rungs that ask for approval count its flags once enough people have confirmed it."""
+    """Decide that it is one. Rungs that ask for approval count its flags once enough people have confirmed it."""
     with told_plainly():
         answer = AdminClient.of(config, data).ask(
             "POST", f"{_path(campaign)}/confirm", {"reason": why}, seconds=_PATIENT_S

@@ -32,8 +32,8 @@ def demo(
 ) -> None:
     """Show a campaign being found, named and contained, and honest customers left alone, in half a minute.
 
-    It starts a proxy of its own with the strict pack, in a temporary folder and on free ports, before a stand-in model;
-    everything is gone at the end. The hunter judges every second instead of every thirty; nothing else is different.
+    It starts a proxy of its own with the strict pack, in a temporary folder and on free ports, in front of a stand-in
+    model; everything is gone at the end. The hunter judges every second instead of every thirty; nothing else differs.
 
     Exit: 0 the campaign was found and contained and no honest account was touched, 1 otherwise.
     """

@@ -28,7 +28,7 @@ def list_all(
     account: Annotated[str | None, typer.Option(help="Only flags on this account.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only flags on this tenant.")] = None,
     world: Annotated[
-        World | None, typer.Option(help="Only what enforced rules raised, or only what rules in shadow did.")
+        World | None, typer.Option(help="Only flags that enforced rules raised, or only those of rules in shadow.")
     ] = None,
     as_json: AsJson = False,
     config: Config = None,

@@ -9,7 +9,7 @@ from proxy.cli.options import Config, Data, told_plainly
 
 
 def health(config: Config = None, data: Data = None) -> None:
-    """Exit with 0 if the proxy takes requests, with 1 and the reason if not."""
+    """Exit with 0 if the proxy accepts requests, else with 1 and the reason."""
     with told_plainly():
         AdminClient.of(config, data).ask("GET", "/readyz")
         typer.echo("ready")

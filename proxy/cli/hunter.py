@@ -41,15 +41,15 @@ def hunter(
     admin_port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="A loopback port for health and metrics; 0 takes a free one, none has none."
+            min=0, max=65535, help="A loopback port for health and metrics, 0 for a free one; without it there is none."
         ),
     ] = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least severe messages to show.")] = LogLevel.INFO,
 ) -> None:
-    """Look for campaigns in what all replicas on a shared store tell of their exchanges.
+    """Look for campaigns in the exchanges that all replicas on a shared store report.
 
     Start as many as you like: one is active, another takes over within ten seconds. The pack at the settings' path says
-    what to look for, and is followed when it changes. Ctrl-C or SIGTERM ends it with everything safe.
+    what to look for, and is read again when it changes. Ctrl-C or SIGTERM ends it once everything is saved.
     """
     with told_plainly():
         check_runtime()

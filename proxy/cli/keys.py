@@ -35,7 +35,7 @@ def create(  # noqa: PLR0913, PLR0917 - one argument an option
     plan: Annotated[str, typer.Option(help="The account's plan.")] = "default",
     created_at: Annotated[
         str | None,
-        typer.Option(help="When the account was opened: a date, or how long ago such as 90d; first seen by default."),
+        typer.Option(help="When the account was opened: a date, or how long ago, such as 90d; else when first seen."),
     ] = None,
     expires: Annotated[str | None, typer.Option(help="When the key ends: a date, or from now such as 90d.")] = None,
     attribute: Annotated[
@@ -80,7 +80,7 @@ def list_all(
 
 @keys.command()
 def show(key_id: KeyId, as_json: AsJson = False, config: Config = None, data: Data = None) -> None:
-    """Show all that is known of a key but its secret."""
+    """Show everything that is known of a key, except its secret."""
     with told_plainly():
         print_row(AdminClient.of(config, data).ask("GET", f"/keys/{_checked(key_id)}"), as_json=as_json)
 

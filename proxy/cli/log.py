@@ -17,5 +17,5 @@ log = group(
         "forget": "proxy.cli.log_forget:forget",
         "samples": "proxy.cli.log_samples:samples",
     },
-    help="Verify, ask, show and keep the decision log and the key that vouches for it, and forget whom it names.",
+    help="Verify, query, report and export the decision log, manage the keys for it, and forget whom it names.",
 )

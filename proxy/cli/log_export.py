@@ -22,7 +22,7 @@ def export(
     paths: Paths,
     *,
     to: Annotated[
-        Path, typer.Option("--to", metavar="FILE", help="The Parquet file to write, over one that is there.")
+        Path, typer.Option("--to", metavar="FILE", help="The Parquet file to write; one that is there is replaced.")
     ],
     memory: Memory = MEMORY,
     threads: Threads = 0,
@@ -31,7 +31,7 @@ def export(
     """Write every record into one Parquet file with every column that a log has, readable by its owner only.
 
     The rows are in no particular order. Exit: 0 done, 1 done but some lines could not be read, 2 wrong usage, or a
-    file cannot be used; then FILE is as it was.
+    file cannot be used, which leaves FILE as it was.
     """
     with told_unusable():
         part = _begun(to.absolute())

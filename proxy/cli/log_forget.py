@@ -22,7 +22,7 @@ def forget(
 ) -> None:
     """Destroy the key of a month's pseudonyms, for good: its records stay and verify, and name nobody any more.
 
-    Backups of the store made before still hold the key, and a shared store's own files until it writes them anew.
+    Earlier backups of the store still hold the key, and so do a shared store's own files until it writes them anew.
     """
     with told_plainly():
         if not re.fullmatch(r"[0-9-]{7}", epoch):

@@ -50,6 +50,6 @@ def rotate(config: Config = None, data: Data = None) -> None:
 
 
 def key(config: Config = None, data: Data = None) -> None:
-    """Print the public key of the one in use. Keep it where nobody who can change the log can change it."""
+    """Print the public key of the key in use. Keep it where nobody who can change the log can change it."""
     with told_plainly():
         typer.echo(signing.load_signer(load_settings(config, {"data": data}).log_key).public)

@@ -26,12 +26,14 @@ Paths = Annotated[
     typer.Argument(metavar="PATHS...", help="Decision logs, plain, .gz or exported as Parquet, or folders of them."),
 ]
 Memory = Annotated[
-    str, typer.Option("--memory", metavar="SIZE", help="What it may hold in memory; the rest is spilled.")
+    str, typer.Option("--memory", metavar="SIZE", help="The memory to use at most; the rest is spilled to disk.")
 ]
-Threads = Annotated[int, typer.Option("--threads", min=0, max=64, help="0: one for each core.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, max=64, help="Threads to use; 0: one for each core.")]
 Temp = Annotated[
     Path | None,
-    typer.Option("--temp", metavar="FOLDER", help="Where a private folder for its own files is made, and removed."),
+    typer.Option(
+        "--temp", metavar="FOLDER", help="Where a private folder for temporary files is made, and removed at the end."
+    ),
 ]
 MEMORY = "2GB"
 

@@ -20,9 +20,9 @@ def pseudonym(
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Print the account's pseudonym in each month whose key is still there; that somebody asked is recorded.
+    """Print the account's pseudonym in each month whose key is still there; the question is recorded.
 
-    Of a month whose key was destroyed nobody can tell any more.
+    For a month whose key was destroyed, nobody can tell it any more.
     """
     with told_plainly():
         names = names_of(account, why, config, data)

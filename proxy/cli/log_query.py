@@ -35,19 +35,28 @@ def query(  # noqa: PLR0913 - every option is an argument
     view: Annotated[str, typer.Option("--view", metavar="VIEW", help=_VIEWS_HELP)] = "counts",
     by: Annotated[str | None, typer.Option("--by", metavar="WHAT", help=_BY_HELP)] = None,
     account: Annotated[
-        str | None, typer.Option("--account", metavar="ID", help="As the log has it, or plainly with --why.")
+        str | None,
+        typer.Option("--account", metavar="ID", help="Only this account: its pseudonym, or with --why its plain id."),
     ] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", metavar="t_...", help="As the log has it.")] = None,
-    key: Annotated[str | None, typer.Option("--key", metavar="k_...", help="As the log has it.")] = None,
-    campaign: Annotated[str | None, typer.Option("--campaign", metavar="ID", help="Of its members only.")] = None,
-    rule: Annotated[str | None, typer.Option("--rule", metavar="ID", help="In which it fired, also in shadow.")] = None,
-    effect: Annotated[Effect | None, typer.Option("--effect", help="Which had this effect.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", metavar="t_...", help="Only this tenant, by its pseudonym.")
+    ] = None,
+    key: Annotated[str | None, typer.Option("--key", metavar="k_...", help="Only this key, by its pseudonym.")] = None,
+    campaign: Annotated[
+        str | None, typer.Option("--campaign", metavar="ID", help="Only members of this campaign.")
+    ] = None,
+    rule: Annotated[
+        str | None, typer.Option("--rule", metavar="ID", help="Only exchanges in which it fired, also in shadow.")
+    ] = None,
+    effect: Annotated[Effect | None, typer.Option("--effect", help="Only exchanges with this effect.")] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="A date, a time, or a period up to now, such as 24h.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="The same; itself not included.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="As --since; that moment itself is not included.")
+    ] = None,
     every: Annotated[
-        str | None, typer.Option("--every", metavar="TIME", help="The interval of over-time; by default what suits it.")
+        str | None, typer.Option("--every", metavar="TIME", help="The interval of over-time; chosen to fit by default.")
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, max=1_000_000, help="Rows at most; over-time shows all.")] = 20,
     sql: Annotated[
@@ -59,14 +68,14 @@ def query(  # noqa: PLR0913 - every option is an argument
     threads: Threads = 0,
     temp: Temp = None,
     why: Annotated[
-        str | None, typer.Option("--why", help="Why the account is looked for by its plain id, for the log of changes.")
+        str | None, typer.Option("--why", help="Why you look for the account by its plain id, for the log of changes.")
     ] = None,
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Ask decision logs: by account, campaign, rule and time; why, how often, by which quota, and whether rightly.
+    """Query decision logs by account, campaign, rule and time: why, how often, by which quota, and whether rightly.
 
-    An account's plain id takes --why and a running proxy, which knows its pseudonyms. Exit: 0 done, 1 done but some
+    An account's plain id needs --why and a running proxy, which knows its pseudonyms. Exit: 0 done, 1 done but some
     lines could not be read, 2 wrong usage, a file cannot be used, or the proxy cannot be asked.
     """
     one_of(json=as_json, csv=as_csv)

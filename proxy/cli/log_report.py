@@ -24,12 +24,18 @@ from proxy.review.report import parts, questions
 def report(  # noqa: PLR0913 - every option is an argument
     paths: Paths,
     *,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page.")] = None,
-    campaign: Annotated[str | None, typer.Option("--campaign", metavar="ID", help="Of its members only.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it to this file, as one page.")
+    ] = None,
+    campaign: Annotated[
+        str | None, typer.Option("--campaign", metavar="ID", help="Only members of this campaign.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="A date, a time, or a period up to now, such as 7d.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="The same; itself not included.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="As --since; that moment itself is not included.")
+    ] = None,
     top: Annotated[int, typer.Option("--top", min=1, max=1_000, help="Rows of a table at most.")] = 20,
     as_json: AsJson = False,
     memory: Memory = MEMORY,

@@ -35,9 +35,9 @@ def list_all(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files of samples, or folders of them.")],
     as_json: AsJson = False,
 ) -> None:
-    """List samples, which takes no key: exchange, when it was accepted, length, and the key that each is sealed to.
+    """List samples: exchange, when it was accepted, length, and the key that each is sealed to.
 
-    Exit code 1 if there are lines that are no samples.
+    This needs no key. Exit code 1 if some lines are not samples.
     """
     with told_plainly():
         reader = Reader.of(paths)
@@ -67,7 +67,7 @@ def show(
     ] = "",
     log: Annotated[
         list[Path] | None,
-        typer.Option("--log", metavar="PATH", help="Decision logs that are to say that it is the one that was taken."),
+        typer.Option("--log", metavar="PATH", help="Decision logs, to check that it is the sample that was taken."),
     ] = None,
     as_json: AsJson = False,
     config: Config = None,
@@ -75,8 +75,8 @@ def show(
 ) -> None:
     """Show what a sample says; exit code 1 if there is none, it does not open, or the log does not know it.
 
-    A running proxy hands it out sealed, and records who asked for it and why. Of files that are read directly, nobody
-    learns; characters that a terminal would obey are shown as escapes.
+    A running proxy hands it out sealed, and records who asked for it and why. That files were read directly is
+    recorded nowhere. Characters that a terminal would obey are shown as escapes.
     """
     with told_plainly():
         private = load_private(key)

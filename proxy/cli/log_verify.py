@@ -29,7 +29,8 @@ def verify(
     paths: Annotated[list[Path], typer.Argument(help="Files of logs, or folders of them; all of one deployment.")],
     key: Annotated[list[str], typer.Option(help="A public key that is trusted, or a file that holds one.")],
     checkpoints: Annotated[
-        list[Path] | None, typer.Option(help="A file of checkpoints that was kept elsewhere: shows a cut tail.")
+        list[Path] | None,
+        typer.Option(help="A file of checkpoints that was kept elsewhere; it shows whether the end was cut off."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -14,7 +14,7 @@ from proxy.errors import StillgateError
 _EXIT_UNUSABLE = 2
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", envvar="STILLGATE_CONFIG", help="The settings file; all defaults without one."),
+    typer.Option("--config", "-c", envvar="STILLGATE_CONFIG", help="The settings file; without one, all defaults."),
 ]
 Data = Annotated[
     Path | None, typer.Option("--data", help="The folder for everything that is kept; overrides the settings.")

@@ -31,10 +31,10 @@ def activate(
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Check and test a pack, put it whole onto the path that the settings name, and return once it is in force.
+    """Check and test a pack, put it whole in place of the settings' pack file, and return once it is in force.
 
-    The pack before it is kept as a revision. Refused where the path is a read-only mount or a link, as a ConfigMap
-    makes it: change it where it comes from; and where the pattern sets beside FILE, with which it was tested, are not
+    The pack before it is kept as a revision. Refused if that file is on a read-only mount or is a link, as with a
+    ConfigMap (change it where it comes from), or if the pattern sets beside FILE, with which it was tested, are not
     those that the proxy started with. Exit: 0 in force, 1 refused and nothing changed, 2 usage.
     """
     with told_plainly():
@@ -54,7 +54,9 @@ def activate(
 
 
 def rollback(
-    digest: Annotated[str | None, typer.Argument(metavar="DIGEST", help="Its digest, or how that begins.")] = None,
+    digest: Annotated[
+        str | None, typer.Argument(metavar="DIGEST", help="The pack's digest, or how that begins.")
+    ] = None,
     *,
     why: Why,
     config: Config = None,
@@ -62,7 +64,7 @@ def rollback(
 ) -> None:
     """Go back to an earlier pack: the one before the present one, or the one named. `policy status` lists them.
 
-    Once more goes back to the one that was left. Exit: 0 in force, 1 refused and nothing changed, 2 usage.
+    A second rollback returns to the pack that was left. Exit: 0 in force, 1 refused and nothing changed, 2 usage.
     """
     if digest == "":  # as a script's variable that was never set
         raise typer.BadParameter("is empty: leave it out for the pack before", param_hint="DIGEST")

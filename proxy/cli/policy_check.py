@@ -28,7 +28,8 @@ def check(
     pack: Annotated[list[Path] | None, typer.Option("--pack", metavar="FILE", help="The same, as an option.")] = None,
     output: Annotated[Format, typer.Option("--format", help="github prints annotations for a workflow.")] = Format.TEXT,
     data: Annotated[
-        Path | None, typer.Option("--data", help="A proxy's data folder: warns of what is in shadow there for 30 days.")
+        Path | None,
+        typer.Option("--data", help="A proxy's data folder: warns of what has been in shadow there for 30 days."),
     ] = None,
 ) -> None:
     """Show everything that is wrong with packs, and with the sets of patterns beside them.

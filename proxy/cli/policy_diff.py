@@ -30,7 +30,9 @@ def diff(
     *,
     log: Annotated[
         list[Path] | None,
-        typer.Option("--log", metavar="PATH", help="A decision log, or a folder of them: whose rung would change."),
+        typer.Option(
+            "--log", metavar="PATH", help="A decision log, or a folder of them, to see whose rung would change."
+        ),
     ] = None,
     as_json: AsJson = False,
     config: Config = None,
@@ -38,9 +40,9 @@ def diff(
 ) -> None:
     """Show what differs, by id: added, removed, loosened, tightened, other modes, counters that start again.
 
-    With a log, also in how many of its exchanges other rules fire, and how many accounts reach another rung; packs that
-    were in force meanwhile are taken from the settings' archive. Exit: 0 nothing differs between the packs, 1 something
-    does, 2 a file cannot be read or used.
+    With a log, it also shows in how many of its exchanges other rules fire, and how many accounts reach another rung;
+    the packs of that time are read from the archive in the data folder. Exit: 0 nothing differs between the packs,
+    1 something does, 2 a file cannot be read or used.
     """
     with told_unusable():
         packs = load_pack(old), load_pack(new)

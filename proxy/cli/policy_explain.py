@@ -52,7 +52,7 @@ def explain(  # noqa: PLR0913 - every option is an argument
     ] = None,
     given: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A field, or a signal as the rules are to see it."),
+        typer.Option("--set", metavar="NAME=VALUE", help="What rules see as the value of a field or signal."),
     ] = None,
     flags: Annotated[list[str] | None, typer.Option("--flag", metavar="NAME", help="A flag on the account.")] = None,
     dialect: Annotated[str | None, typer.Option("--dialect", help=f"{one_of(DIALECTS)}; the first by default.")] = None,
@@ -62,11 +62,11 @@ def explain(  # noqa: PLR0913 - every option is an argument
 ) -> None:
     """Show each rule and condition, met or not, with the values, and which single comparisons keep rules from firing.
 
-    Of a request: counters stand at this one, and no flag is live, but for --set and --flag. Exit: 0 shown, 2 a file, a
-    name or a value cannot be used.
+    For a request, counters count only this one and no flag is live, unless --set and --flag say otherwise. Exit: 0
+    shown, 2 a file, a name or a value cannot be used.
 
-    Of a recorded exchange: by the pack, fields and counts of that moment. Exit: 0 it comes out as it did, 1 it does
-    not, or is not found or not reproducible, 2 a file cannot be used.
+    A recorded exchange is judged by the pack, fields and counts of that moment. Exit: 0 it comes out as it did, 1 it
+    does not, or cannot be found or reproduced, 2 a file cannot be used.
     """
     said: dict[str, object] = {"account": account, "tenant": tenant, "plan": plan, "age_days": age_days}
     others: dict[str, object] = {"pack": pack, "as": caller, "set": given, "flag": flags, "dialect": dialect}

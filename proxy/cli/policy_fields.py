@@ -19,7 +19,7 @@ _MAX_COLUMNS = 120  # longer lines tire the eye
 
 
 def fields(*, as_json: AsJson = False) -> None:
-    """Show every field with its type, its default, what it takes to know it, when it is known, and what it means.
+    """Show every field with its type, its default, what it costs to know, when it is known, and what it means.
 
     In a pipe each field is one line. Exit: 0.
     """

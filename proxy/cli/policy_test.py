@@ -30,15 +30,18 @@ def run_tests(
         bool, typer.Option("--coverage", help="List rules, quotas and rungs that no case brings about.")
     ] = False,
     mutate: Annotated[
-        bool, typer.Option("--mutate", help="Nudge every number, and list those that no case pins.")
+        bool,
+        typer.Option("--mutate", help="Change every number a little, and list those for which no case fails then."),
     ] = False,
-    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit's XML there too.")] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit XML to this file.")
+    ] = None,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Run the tests in tests/ beside a pack and in policies/tests that name it, on a clock of their own.
 
-    Exit: 0 all pass and nothing that was asked for is open, 1 otherwise, 2 a file cannot be used.
+    Exit: 0 all pass, and --coverage and --mutate find nothing open; 1 otherwise; 2 a file cannot be used.
     """
     with told_unusable():
         files = [*(packs or ()), *(pack or ())] or [load_settings(config, {}).pack]

@@ -60,8 +60,8 @@ def replay(  # noqa: PLR0913 - every option is an argument
         typer.Option(
             "--judge-every",
             metavar="TIME",
-            help="How often, of virtual time, the hunter judges at most: not before 0.5% of what it holds, or half "
-            "an hour, is new.",
+            help="The least virtual time between two looks of the hunter, which also waits until 0.5% of what it "
+            "holds, or half an hour, is new.",
         ),
     ] = "3m",
     as_json: AsJson = False,

@@ -32,7 +32,7 @@ _FIRST = "names keys, tokens, prints, counts"
 
 @secrets.command()
 def show(*, as_json: AsJson = False, config: Config = None, data: Data = None) -> None:
-    """Show which secrets there are, since when each is what it is, and what for; never a secret itself.
+    """Show each secret's state, since when it has it, and what it is used for; never a secret itself.
 
     Exit code 1 if there is none, or it cannot be used.
     """
@@ -45,15 +45,13 @@ def rotate(
     *,
     ahead: Annotated[
         bool,
-        typer.Option(
-            "--ahead", help="Only make the next one; every replica has to know it before one makes use of it."
-        ),
+        typer.Option("--ahead", help="Only make the next one: every replica has to know it before any uses it."),
     ] = False,
     as_json: AsJson = False,
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Put a new secret in force from the next start on, or the one that was made ahead; the present one becomes old.
+    """Put a new secret in force from the next start on, or the one made ahead; the present one becomes old.
 
     Customers' keys and all else in the store go on as they were. Keep a backup of the file. Exit code 1 if it cannot be
     replaced.

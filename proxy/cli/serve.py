@@ -55,8 +55,8 @@ def serve(
 ) -> None:
     """Start the proxy; with no upstream configured, in front of a stand-in model that comes with it.
 
-    Ctrl-C gives what runs two seconds, SIGTERM as long as the settings say; a second signal ends it at once. SIGHUP has
-    the pack read anew, which also happens by itself within two seconds of a change.
+    Ctrl-C gives running answers two seconds, SIGTERM as long as the settings say; a second signal ends them at once.
+    SIGHUP reads the pack again, which also happens by itself within two seconds of a change.
     """
     overrides = {
         "data": data,

@@ -48,7 +48,7 @@ def trace(
     *,
     key: Annotated[
         list[str] | None,
-        typer.Option("--key", metavar="ID", help="A campaign, template or account to test too; can be given often."),
+        typer.Option("--key", metavar="ID", help="A campaign, template or account to test too; repeatable."),
     ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no proxy: test the ids of --key only, with the master secret.")
@@ -56,20 +56,24 @@ def trace(
     reference: Annotated[
         list[Path] | None,
         typer.Option(
-            "--reference", metavar="FILE", help="Texts like them of a model that was not taught; makes style tell more."
+            "--reference",
+            metavar="FILE",
+            help="Similar texts of a model that was not trained on your answers; with them style tells more.",
         ),
     ] = None,
     rate: Annotated[
-        float, typer.Option("--rate", min=1e-12, max=0.5, help="The chance of any finding in texts that nobody marked.")
+        float,
+        typer.Option("--rate", min=1e-12, max=0.5, help="The highest chance of any finding if no text is marked."),
     ] = 0.01,
     as_json: AsJson = False,
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Test suspected texts for the marks of every known campaign, each for itself and all together.
+    """Test suspected texts for the marks of every known campaign, in each text and in all together.
 
-    A line of a .jsonl file is one answer, whose words are read as far as answers are marked; any other file is read to
-    its end. Marks in words are looked for in each text and in all together, marks of style in all together.
+    Each line of a .jsonl file is one answer, whose words are read only as far as answers are marked; any other file is
+    one text, and is read to its end. Marks in words are looked for in each text and in all together, marks of style
+    in all together.
 
     Exit: 0 a mark was found, 1 none was found, 2 wrong usage, or a file, the proxy or the secret cannot be used.
     """
