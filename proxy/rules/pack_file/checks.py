@@ -31,7 +31,7 @@ def find_faults(document: Document) -> Iterator[Problem]:
         flag = campaign.get("flag") if isinstance(campaign, dict) else None
         on = flag.get("on") if isinstance(flag, dict) else None
         if on == _TENANT or (isinstance(on, list) and _TENANT in on):
-            message = "a campaign flags no tenant: others of its accounts may be honest"
+            message = "a campaign cannot flag tenants: their other accounts may be honest"
             yield document.problem((*path, "flag", "on"), message)
 
 

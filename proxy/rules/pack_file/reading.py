@@ -130,7 +130,7 @@ def _client(reader: ConditionReader, actions: tuple[ActionKind, ...], path: Step
     items = [item for _, item in reader.document.items((*path, "do"))]
     named = {name for item in items if isinstance(item, dict) for name in item}
     if Reject.name in named and rung.get("client") is None:
-        reader.fault(path, "the key 'client' is missing here: what is a caller told whom reject refuses?")
+        reader.fault(path, "the key 'client' is missing here: what is a caller told when reject refuses it?")
     refuses = not named.isdisjoint(kind.name for kind in REFUSING)
     if not refuses and rung.get("client") is not None and len(actions) == len(items):
         message = "nobody is told this: the rung has neither reject nor challenge in do"

@@ -74,7 +74,7 @@ def _expired(pack: Pack, now: float | None) -> _Found:
             yield ("rules", number, "expires"), f"the rule {rule.id} has expired: it is off"
     for number, exemption in enumerate(pack.exemptions):
         if exemption.expires <= now:
-            yield ("exemptions", number, "expires"), f"the exemption {exemption.id} has expired: it means nothing now"
+            yield ("exemptions", number, "expires"), f"the exemption {exemption.id} has expired: it has no effect now"
 
 
 def _unread(pack: Pack) -> _Found:
@@ -97,7 +97,8 @@ def _inexact(pack: Pack, document: Document) -> _Found:
                 off = value * DISTINCT_ERROR * _SIGMAS
                 message = (
                     f"{comparison.field} is exact to {SAMPLE:,} and an estimate beyond, with a standard error of "
-                    f"{DISTINCT_ERROR:.1%}: {value:,} is met somewhere from {value - off:,.0f} to {value + off:,.0f}"
+                    f"{DISTINCT_ERROR:.1%}: {value:,} is reached somewhere between {value - off:,.0f} and "
+                    f"{value + off:,.0f}"
                 )
                 yield _place(document, section, number, comparison.field, comparison.operator), message
 
@@ -122,10 +123,10 @@ def _rungs(document: Document, pack: Pack) -> _Found:
     for rung in pack.ladder:
         path = by_name[rung.name]
         if rung.score > most:
-            yield (*path, "score"), f"no flags reach the rung {rung.name}: all of them come to {most}"
+            yield (*path, "score"), f"the rung {rung.name} cannot be reached: all flags together score {most}"
         before = next((lower.name for lower in refusing if _PEOPLE[lower.approval] <= _PEOPLE[rung.approval]), None)
         if before is not None and rung.do:
-            yield path, f"what the rung {rung.name} does is never done: {before} refuses whoever comes so far"
+            yield path, f"the actions of the rung {rung.name} never happen: {before}, below it, refuses everybody"
         if any(map(_refuses_all, rung.do)):
             refusing.append(rung)
         disclosed = disclosed or rung.disclose
@@ -161,8 +162,8 @@ def _lightened(pack: Pack) -> _Found:
         heavier = max((heaviest[flag.name, subject] for subject in flag.on), key=lambda one: one.flag.score)
         if heavier.flag.score > flag.score and (isinstance(entry, Rule) or isinstance(heavier, Rule)):
             message = (
-                f"{heavier.id} raises the flag {flag.name} with {heavier.flag.score}: raised again by {entry.id} it "
-                f"weighs {flag.score} from then on"
+                f"{heavier.id} raises the flag {flag.name} with {heavier.flag.score}: once {entry.id} raises it "
+                f"again, it counts only {flag.score}"
             )
             yield (*path, "flag", "score"), message
 
@@ -206,10 +207,10 @@ def _said(document: Document, pack: Pack) -> _Found:
         said, challenges = rung.client.message, [action for action in rung.do if isinstance(action, Challenge)]
         for action in challenges:
             if action.url not in said and "{verify_url}" not in said:
-                yield place, "a challenged caller is not told where to go: it needs {verify_url}"
+                yield place, "a challenged caller is not told where to go: the message needs {verify_url}"
         for name in dict.fromkeys(names_in(said)):
             if name in OF_LIMITS:
-                yield place, f"{{{name}}} is empty here: it says something of a limit, and a rung has none"
+                yield place, f"{{{name}}} is empty here: it is about a limit, and a rung has none"
             elif name == VERIFY_URL and not challenges:
                 yield place, f"{{{name}}} is empty here: this rung has no challenge"
 
