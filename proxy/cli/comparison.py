@@ -13,7 +13,7 @@ from proxy.rules.pack.words import Approval
 _ALWAYS_OPEN = (
     "flags are those that rules raise within the log: none from before it, none of the hunter, none lifted by people",
     "quotas are not asked",
-    "callers are taken to send the same, whatever they were answered",
+    "callers are assumed to send the same, whatever they are answered",
 )
 
 

@@ -75,7 +75,7 @@ def _of_folders(settings: Settings) -> Iterator[Problem]:
     for folder in dict.fromkeys((settings.data, settings.decisions_folder, *sampled)):
         found = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
         if os.path.lexists(found) and not found.is_dir():
-            yield Problem(str(folder), 0, 0, f"is to be a folder, and {found} is none")
+            yield Problem(str(folder), 0, 0, f"must be a folder, and {found} is not")
 
 
 def _of_secrets(settings: Settings) -> Iterator[Problem]:

@@ -77,7 +77,7 @@ def _find(reader: LogReader, exchange_id: str) -> _Found:
             except ValueError as wrong:
                 return _Found(None, f"the record of {exchange_id} is not a valid record: {wrong}", unread(reader))
         if row["kind"] == "begin":
-            why = f"{exchange_id} began, degraded, and has no terminal record: it still runs, or its process ended"
+            why = f"{exchange_id} began, degraded, and has no record of its end: it still runs, or its process died"
     return _Found(None, why, unread(reader))
 
 
@@ -86,7 +86,7 @@ def _pack_of(logged: Logged, settings: Settings) -> Pack:
     try:
         return load_archived(settings.data / PACKS_FOLDER, logged.pack_digest)
     except ConfigurationError as error:
-        raise NotReproducible(f"its pack {logged.pack_digest} cannot be had from the archive: {error}") from None
+        raise NotReproducible(f"its pack {logged.pack_digest} cannot be read from the archive: {error}") from None
 
 
 def _print_why_not(exchange_id: str, logged: Logged | None, why: str, *, as_json: bool) -> None:

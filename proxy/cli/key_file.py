@@ -72,7 +72,7 @@ def _read_moments(row: dict[str, Any]) -> None:
         return
     expires = row.pop("expires")
     if "expires_at" in row:
-        raise ConfigurationError("expires: stands beside expires_at, which says the same in Unix seconds")
+        raise ConfigurationError("expires: cannot stand beside expires_at, which says the same in Unix seconds")
     if not isinstance(expires, str):
         raise ConfigurationError("expires: must be a date such as 2026-01-31, or a period such as 90d")
     row["expires_at"] = _told("expires", moment, expires)
@@ -101,4 +101,4 @@ def _row(text: bytes) -> dict[str, Any]:
 def _once(pairs: list[tuple[str, Any]]) -> None:
     for name, times in Counter(name for name, _ in pairs).items():
         if times > 1:
-            raise ConfigurationError(f"the field {name!r} stands there twice")
+            raise ConfigurationError(f"the field {name!r} is given twice")

@@ -42,4 +42,4 @@ def names_of(account: str, why: str, config: Path | None, data: Path | None) -> 
 def forgotten(names: Mapping[str, str | None]) -> Iterator[str]:
     """Yield in words the months in which an account cannot be found any more."""
     if gone := [epoch for epoch, name in names.items() if name is None]:
-        yield f"of {', '.join(gone)} nobody can tell any more which records are its: the key was destroyed"
+        yield f"for {', '.join(gone)} nobody can tell any more which records are this account's: the key was destroyed"

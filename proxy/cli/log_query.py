@@ -82,9 +82,11 @@ def query(  # noqa: PLR0913 - every option is an argument
     if sql is not None and any(
         option is not None for option in (account, tenant, key, campaign, rule, effect, by, since, until)
     ):
-        raise typer.BadParameter("it chooses and groups by itself", param_hint="--sql")
+        raise typer.BadParameter(
+            "the query chooses and groups by itself: leave out --account, --by and the like", param_hint="--sql"
+        )
     if why is not None and (account is None or is_pseudonym(account)):
-        raise typer.BadParameter("it is for an account's plain id", param_hint="--why")
+        raise typer.BadParameter("it is only for --account with a plain id", param_hint="--why")
     with told_unusable():
         accounts, said = _accounts(account, why, config, data)
         first, last = past(since) if since else None, past(until) if until else None

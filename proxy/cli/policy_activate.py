@@ -67,7 +67,7 @@ def rollback(
     A second rollback returns to the pack that was left. Exit: 0 in force, 1 refused and nothing changed, 2 usage.
     """
     if digest == "":  # as a script's variable that was never set
-        raise typer.BadParameter("is empty: leave it out for the pack before", param_hint="DIGEST")
+        raise typer.BadParameter("is empty: leave it out to go back to the previous pack", param_hint="DIGEST")
     with told_plainly():
         asked = {"reason": why} if digest is None else {"digest": digest, "reason": why}
         _tell(AdminClient.of(config, data).ask("POST", "/policy/rollback", asked))
@@ -81,4 +81,4 @@ def _tell(status: dict[str, Any], told: Sequence[str] = ()) -> None:
     typer.echo(f"in force: {pack['name']} {pack['version']}, sha256 {pack['digest']}")
     behind = sorted(pid for pid, digest in status["workers"].items() if digest != pack["digest"])
     if behind:
-        typer.echo(f"still on the one before: worker {', '.join(behind)}; see its messages", err=True)
+        typer.echo(f"still on the previous pack: worker {', '.join(behind)}; its log messages say why", err=True)

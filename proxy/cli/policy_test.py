@@ -55,7 +55,7 @@ def run_tests(
             for line in as_text(report):
                 typer.echo(line)
             if report.failed and (coverage or mutate):
-                typer.echo(f"{report.file}: what is left open is looked for once every case passes")
+                typer.echo(f"{report.file}: --coverage and --mutate look for gaps once every case passes")
     raise typer.Exit(0 if all(report.passed for report in reports) else _EXIT_FAILED)
 
 

@@ -73,10 +73,10 @@ def _notes(found: Summary) -> Iterator[str]:
     times = f" from {_moment(found.began)} to {_moment(found.ended)}" if found.began else ""  # none has a time
     yield f"{found.lines:,} lines{times} in {found.seconds:.1f} s, {pace:,.0f} a second"
     for count, what in (
-        (found.refused, "requests that no pack is asked about, such as those that no dialect takes"),
+        (found.refused, "requests refused before a pack is asked, such as those that no dialect takes"),
         (found.passed, "lines of a decision log that record no exchange"),
-        (found.duplicates, "exchanges that were there before, answered as they were then"),
-        (found.late, "exchanges that came late and took their place"),
+        (found.duplicates, "repeated exchanges, answered as the first time"),
+        (found.late, "exchanges that came late and were put where they belong"),
         (found.jumped, "lines whose clock jumps"),
     ):
         if count:

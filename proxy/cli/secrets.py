@@ -22,9 +22,9 @@ from proxy.secrets import Kept, State, read_master_file
 secrets = typer.Typer(help="Show, replace and retire the master secret.", no_args_is_help=True)
 
 _USES = {
-    State.NEXT: "takes what replicas make under it that have it in force",
+    State.NEXT: "accepts what replicas that have it in force make under it",
     State.IN_FORCE: "makes marks, tags of ids, handles of reasoning, noise",
-    State.OLD: "takes ids and handles of before; finds marks",
+    State.OLD: "accepts earlier ids and handles; finds marks",
     State.RETIRED: "finds marks",
 }
 _FIRST = "names keys, tokens, prints, counts"
@@ -60,9 +60,9 @@ def rotate(
         path = load_settings(config, {"data": data}).master_secret
         kept = master_rotation.rotate(path, _moment(), ahead=ahead)
         _print(kept, as_json=as_json)
-        typer.echo("Every proxy that has this file takes it at its next start.", err=True)
+        typer.echo("Every proxy that has this file uses it at its next start.", err=True)
         if any(each.state is State.OLD for each in kept):
-            said = "What was made under an old one is taken until it is retired, with: stillgate secrets retire"
+            said = "What was made under an old one is accepted until it is retired, with: stillgate secrets retire"
             typer.echo(said, err=True)
 
 
@@ -75,7 +75,7 @@ def retire(*, as_json: AsJson = False, config: Config = None, data: Data = None)
     with told_plainly():
         path = load_settings(config, {"data": data}).master_secret
         _print(master_rotation.retire(path, _moment()), as_json=as_json)
-        typer.echo("Every proxy that has this file takes it at its next start.", err=True)
+        typer.echo("Every proxy that has this file uses it at its next start.", err=True)
 
 
 def _moment() -> str:

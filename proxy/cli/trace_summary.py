@@ -52,16 +52,16 @@ def print_trace(trace: Trace, names: Sequence[str]) -> None:
     if len(rows) > 1:
         typer.echo(f"{hits} texts bear a mark by themselves")
     typer.echo(
-        f"a finding takes {trace.needed} places if all agree, some {trace.needed_damaged} after a fifth of the words "
+        f"a finding needs {trace.needed} places if all agree, some {trace.needed_damaged} after a fifth of the words "
         "were replaced"
     )
     if trace.tokens_needed:
         typer.echo(
-            f"of such texts that is some {trace.tokens_needed:,} tokens, or {trace.tokens_needed_damaged:,}; "
-            f"there were {trace.tokens:,}, as estimated"
+            f"in texts like these that is some {trace.tokens_needed:,} tokens, or {trace.tokens_needed_damaged:,}; "
+            f"they have some {trace.tokens:,}"
         )
     else:
-        typer.echo(f"there is no place in {trace.tokens:,} tokens, as estimated")
+        typer.echo(f"nothing in some {trace.tokens:,} tokens could bear a mark")
     if trace.style is None:
         typer.echo(f"{trace.habits} habits of style are too few to tell anything")
 

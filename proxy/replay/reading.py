@@ -227,8 +227,8 @@ def _no_object(raw: bytes) -> str:
     try:
         found = orjson.loads(raw)
     except orjson.JSONDecodeError as wrong:
-        return f"is no JSON from column {wrong.colno} on; {_EXPECTED}"
-    return "" if isinstance(found, dict) else f"is no object; {_EXPECTED}"
+        return f"is not JSON from column {wrong.colno} on; {_EXPECTED}"
+    return "" if isinstance(found, dict) else f"is not an object; {_EXPECTED}"
 
 
 def _number(row: dict[str, Any], name: str, where: str) -> float:

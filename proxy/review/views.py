@@ -73,8 +73,8 @@ VIEWS: Final[Mapping[str, View]] = {
         """,
     ),
     "top-reasons": View(
-        "why exchanges were flagged, degraded and denied: numbers in a reason are taken together as #, and where no "
-        "rule fired the flags of before are named",
+        "why exchanges were flagged, degraded and denied: numbers in a reason become #, and where no rule fired, "
+        "earlier flags are named",
         ("account", "by", "reasons", "flags"),
         f"""
         WITH alike AS MATERIALIZED (

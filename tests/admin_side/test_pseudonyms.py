@@ -107,7 +107,7 @@ async def test_a_log_is_asked_by_the_plain_id_over_all_months(reviewer: Ground, 
     code, said, rows = await asked(*view, "--account", "acme-8", "--why", "an appeal")
     assert code == 0, said
     assert sorted(row["id"] for row in rows) == sorted(f"{epoch} acme-8" for epoch in (OTHER, reviewer.epoch))
-    assert f"of {GONE} nobody can tell any more which records are its: the key was destroyed" in said
+    assert f"for {GONE} nobody can tell any more which records are this account's: the key was destroyed" in said
     await reviewer.store.write([Row(TABLE, OTHER, b""), Row(TABLE, reviewer.epoch, b"")])
     code, said, rows = await asked(*view, "--account", "acme-8", "--why", "an appeal")
     assert (code, rows) == (0, []), said

@@ -216,7 +216,7 @@ def test_a_file_where_a_start_would_make_a_folder_is_shown(folder: Path, said: s
     assert run(folder).exit_code == 0
     (folder / "here").touch()
     result = run(folder)
-    assert (result.exit_code, f"is to be a folder, and {folder / 'here'} is none" in result.stdout) == (1, True)
+    assert (result.exit_code, f"must be a folder, and {folder / 'here'} is not" in result.stdout) == (1, True)
 
 
 def test_a_file_of_an_issuers_keys_without_a_key_that_can_be_used_is_shown(folder: Path) -> None:

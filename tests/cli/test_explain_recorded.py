@@ -100,7 +100,7 @@ def test_what_differs_is_shown_with_both_and_exits_with_1(place: Place) -> None:
     ("old", "new", "why"),
     [
         (b'"id":"x0"', b'"id":"x1"', "there is no record of x0"),
-        (b'"kind":"exchange"', b'"kind":"begin"', "began, degraded, and has no terminal record"),
+        (b'"kind":"exchange"', b'"kind":"begin"', "began, degraded, and has no record of its end"),
         (b'"score":0', b'"score":"0"', "the record of x0 is not a valid record: score"),
         (b'"truncated":false', b'"truncated":true', "the fields that the pack read were cut"),
         (b'"pack_digest":"', b'"pack_digest":"../', "the record of x0 is not a valid record: pack_digest"),
@@ -124,7 +124,7 @@ def test_a_pack_that_is_not_archived_or_was_changed_there_is_not_taken(place: Pl
     assert "was changed since it was archived" in place.explain("x0").output
     place.archived.unlink()
     result = place.explain("x0")
-    assert (result.exit_code, "cannot be had from the archive" in result.output) == (1, True)
+    assert (result.exit_code, "cannot be read from the archive" in result.output) == (1, True)
 
 
 def test_a_denial_by_a_quota_is_explained_in_its_own_words(place: Place) -> None:

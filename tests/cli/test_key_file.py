@@ -29,8 +29,8 @@ def test_lines_keep_their_numbers_over_empty_ones_and_windows_line_ends(tmp_path
         ("[]", "is not an object; each line must be an object such as "),
         ("{}", "account: must be "),
         ('{"acount": "a-1"}', "unknown field 'acount'; known are account, tenant, plan, created_at, expires, "),
-        ('{"account": "a-1", "plan": "pro", "plan": "free"}', "the field 'plan' stands there twice"),
-        ('{"account": "a-1", "attributes": {"card": "1", "c\\u0061rd": "2"}}', "the field 'card' stands there twice"),
+        ('{"account": "a-1", "plan": "pro", "plan": "free"}', "the field 'plan' is given twice"),
+        ('{"account": "a-1", "attributes": {"card": "1", "c\\u0061rd": "2"}}', "the field 'card' is given twice"),
         ('{"account": "a 1"}', "account: must be "),
         ('{"account": "a-1", "secret": "short"}', "secret: must be "),
         ('{"account": "a-1", "secret": "sgk_0123456789012345678901234567890"}', "secret: must be "),
@@ -88,7 +88,7 @@ def test_moments_are_written_as_for_keys_create(tmp_path: Path) -> None:
         ('"created_at": "lately"', "created_at: 'lately': must be a date such as 2026-01-31, or a period such as 90d"),
         ('"expires": "2020-01-01"', "expires: '2020-01-01': is past"),
         ('"expires": 1', "expires: must be a date such as 2026-01-31, or a period such as 90d"),
-        ('"expires": "90d", "expires_at": 1', "expires: stands beside expires_at"),
+        ('"expires": "90d", "expires_at": 1', "expires: cannot stand beside expires_at"),
     ],
 )
 def test_moments_that_are_none_are_named(tmp_path: Path, members: str, why: str) -> None:

@@ -85,5 +85,5 @@ def test_a_report_that_cannot_be_written_is_said(pack: Path, tmp_path: Path) -> 
 def test_what_is_left_open_is_promised_for_when_the_cases_pass(pack: Path) -> None:
     write_tests(pack, 3)
     output = run(pack, "--coverage").output
-    assert output.endswith("example.yaml: what is left open is looked for once every case passes\n")
+    assert output.endswith("example.yaml: --coverage and --mutate look for gaps once every case passes\n")
     assert "once every case" not in run(pack).output

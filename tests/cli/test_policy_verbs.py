@@ -118,7 +118,7 @@ def test_diff_with_a_log_says_whose_rung_would_change_and_what_it_cannot_know(tm
         "  none -> strip: 1 account",
         "note: flags are those that rules raise within the log: none from before it, none of the hunter, none lifted by people",
         "note: quotas are not asked",
-        "note: callers are taken to send the same, whatever they were answered",
+        "note: callers are assumed to send the same, whatever they are answered",
         "1 of 4 lines are not records of this version and were passed over",
     ]
     result = run("diff", str(old), str(new), "--log", str(log), "--data", str(tmp_path), "--json")

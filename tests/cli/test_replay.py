@@ -84,9 +84,9 @@ def test_what_could_not_be_read_is_said_in_words(tmp_path: Path, pack: Path) -> 
     assert result.exit_code == 1
     for words in (
         "1 lines could not be read",
-        f"{file}:1: is no JSON from column 1 on; each line must be an object",
-        "1 exchanges that were there",
-        "came late",
+        f"{file}:1: is not JSON from column 1 on; each line must be an object",
+        "1 repeated exchanges, answered as the first time",
+        "came late and were put where they belong",
         "clock jumps",
         f"{file}:5: ",
         "minutes ahead",

@@ -184,7 +184,7 @@ async def test_what_is_nowhere_or_not_archived_is_said_so(scene: Scene) -> None:
     packs, away = scene.gate.data / "packs", scene.gate.folder / "away"
     shutil.move(packs, away)
     try:
-        assert "cannot be had from the archive" in explained(scene, exchange, code=1)
+        assert "cannot be read from the archive" in explained(scene, exchange, code=1)
     finally:
         shutil.move(away, packs)
     assert "there is no such file" in explained(scene, exchange, "--log", "missing", code=2)

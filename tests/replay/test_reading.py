@@ -122,7 +122,9 @@ def test_what_a_detector_fails_to_tell_of_one_line_is_unknown_of_that_line_alone
         return inspect(self, exchange)
 
     monkeypatch.setattr(RequestShape, "inspect", picky)
-    batch = READER.read(as_bytes([line(account="plain"), line(account="odd"), line(path="/none"), line(account="last")]))
+    batch = READER.read(
+        as_bytes([line(account="plain"), line(account="odd"), line(path="/none"), line(account="last")])
+    )
     requests = [found.request for found in batch.lines if isinstance(found, Seen) and found.request is not None]
     assert [request.fields for request in requests] == [{"request.turns": 1}, {}, {"request.turns": 1}]
     assert ["request.turns" in request.unknown for request in requests] == [False, True, False]
