@@ -44,6 +44,10 @@ class Target(Protocol):
         """Make ready to write and return the length of an unfinished line at the end."""
         ...
 
+    def is_gone(self) -> bool:
+        """Tell whether what is written now could be read by nobody, in no time."""
+        ...
+
     def look(self, unfinished: int = 0) -> Happened:
         """Find out whether the file behind the name is still the one that is open, which ends in so much of a line."""
         ...
@@ -96,6 +100,10 @@ class FileTarget:
         self._descriptor, self._torn, self._cut = descriptor, torn_bytes > 0, False
         self._inode, self._size = (facts.st_dev, facts.st_ino), facts.st_size
         return torn_bytes
+
+    def is_gone(self) -> bool:
+        """Tell whether the file was deleted, as it also is by who moves it to another disk."""
+        return os.fstat(self._descriptor).st_nlink == 0
 
     def look(self, unfinished: int = 0) -> Happened:
         """Reopen after a rename or a removal; see a cut."""
@@ -156,6 +164,10 @@ class DescriptorTarget:
     def open(self) -> int:
         """Do nothing: what was written before cannot be read."""
         return 0
+
+    def is_gone(self) -> bool:
+        """Say that it is there: nobody can take it away."""
+        return False
 
     def look(self, unfinished: int = 0) -> Happened:  # noqa: ARG002 - as the protocol has it
         """Do nothing: nobody can put another pipe in its place."""

@@ -251,11 +251,12 @@ class DecisionLog:
         self.lost += 1
 
     def _look(self) -> None:
-        """See to a target that was changed under us, once in `_LOOK_SECONDS`, and before any write until that is done:
-        the file that is open may be nowhere any more. Raises OSError, and ConfigurationError if it is another's now.
+        """See to a target that was changed under us, once in `_LOOK_SECONDS`, and before any write until that is done,
+        or once it is gone: what is written would be nowhere. Raises OSError, and ConfigurationError if it is another's
+        now.
         """
         now = self._clock.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
+        if now - self._looked < _LOOK_SECONDS and not self._target.is_gone():
             return
         self._mark = self._mark.stay(self._clock.wall())
         line_start = self._batch.rfind(b"\n", 0, self._offset) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -205,6 +206,19 @@ async def test_a_file_cut_in_place_is_continued_where_that_is_wanted(
     assert path.read_bytes() == b"after\nlater\n"
     assert log.truncations == 1
     assert "cut by somebody else" in caplog.text
+    await log.close()
+
+
+async def test_no_line_goes_into_a_file_that_was_deleted(tmp_path: Path) -> None:
+    """As who moves it to another disk does; what came in the second after it was nowhere."""
+    path, kept = tmp_path / "log", tmp_path / "kept"
+    log = DecisionLog.open(FileTarget(path), Loose(), VirtualClock())
+    await log.append_durable(b"before\n")
+    shutil.copyfile(path, kept)
+    path.unlink()
+    await log.append_durable(b"after\n")
+    await log.append_durable(b"later\n")
+    assert kept.read_bytes() + path.read_bytes() == b"before\nafter\nlater\n"
     await log.close()
 
 
