@@ -16,6 +16,7 @@ from proxy.telemetry.snapshot import Sample, Snapshot
 
 _PING_S = 0.5
 _APART_S = 60.0  # a key or a flag may end so much too soon or too late, and nobody minds
+_NEAR_S = 50.0  # from then on it is right again: an answer may be late, and a clock may drift past a minute for hours
 _MISSED_PINGS = 2  # one may be late on a machine that is busy
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -27,6 +28,7 @@ class StoreWatch:
     def __init__(self, store: Store, server: EmbeddedServer | None, clock: Clock) -> None:
         self.away = False
         self._ahead = 0.0  # our clock, of the store's
+        self._apart = False
         self._store = store
         self._clock = clock
         self._server = server
@@ -66,10 +68,11 @@ class StoreWatch:
 
     def _compare(self, theirs: float) -> None:
         """Take note of the store's time: flags and keys go by ours, and others by theirs."""
-        before, self._ahead = self._ahead, self._clock.wall() - theirs
-        if (apart := abs(self._ahead) > _APART_S) != (abs(before) > _APART_S):
+        self._ahead = self._clock.wall() - theirs
+        if (abs(self._ahead) > (_NEAR_S if self._apart else _APART_S)) != self._apart:
+            self._apart = not self._apart
             logger = get("parent")
-            if apart:
+            if self._apart:
                 logger.error("this machine's clock is not the store's: set it right", ahead_seconds=round(self._ahead))
             else:
                 logger.info("this machine's clock is the store's again")
