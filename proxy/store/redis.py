@@ -274,5 +274,5 @@ def _seconds(reply: Any) -> float:  # noqa: ANN401 - whatever a server says
     try:
         seconds, microseconds = reply
         return int(seconds) + int(microseconds) / 1_000_000
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise nonsense() from None

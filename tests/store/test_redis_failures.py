@@ -97,6 +97,13 @@ async def test_a_reply_of_another_shape_is_a_failure_of_the_store(clean: Valkey,
         await fails_in_time(CALLS[name](store))
 
 
+@pytest.mark.parametrize("seconds", [b"9" * 400, b"nan", b""])
+async def test_a_time_that_is_none_is_a_failure_of_the_store(clean: Valkey, seconds: bytes) -> None:
+    async with FaultProxy(clean.url) as way, connected(way.url, deadline=DEADLINE_S) as store:
+        way.fault = Garbage(b"+PONG\r\n*2\r\n$%d\r\n%b\r\n$1\r\n0\r\n" % (len(seconds), seconds))
+        await fails_in_time(store.ping())
+
+
 @pytest.mark.parametrize(
     "error",
     [
