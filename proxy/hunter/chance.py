@@ -160,14 +160,15 @@ def _best(many: NDArray[np.intp], seen: NDArray[np.int64], shape: float) -> Floa
 
     There are so `many` counts of each, which come to `seen`, of accounts that were there for the whole time.
     """
-    low, high = np.zeros(len(many)), seen / many
-    for _ in range(60):
-        middle = (low + high) / 2
-        kept = -np.expm1(shape * np.log(shape / (shape + middle)))
-        less = many * middle < seen * kept
-        low, high = np.where(less, middle, low), np.where(less, high, middle)
-    zeros = shape * np.log(shape / (shape + high))
-    found: Floats = seen * np.log(high / (shape + high)) + many * (zeros - np.log(-np.expm1(zeros)))
+    mean = seen / many  # beyond the one that is looked for: from there Newton's steps never fall short of it
+    for _ in range(_STEPS_MOST):
+        kept = -np.expm1(shape * np.log(shape / (shape + mean)))
+        step = (many * mean - seen * kept) / (many - seen * (1 - kept) * shape / (shape + mean))
+        mean -= step
+        if (step <= _PRECISE * mean).all():
+            break
+    zeros = shape * np.log(shape / (shape + mean))
+    found: Floats = seen * np.log(mean / (shape + mean)) + many * (zeros - np.log(-np.expm1(zeros)))
     return found
 
 
