@@ -49,9 +49,14 @@ class Hunter(StrictModel):
     run: bool = Field(
         True, description="Whether serve runs a hunter beside its workers; of all that run, one is active."
     )
-    judge_seconds: Seconds = Field(30.0, description="How often it looks for campaigns in what it was told.")
+    judge_seconds: Seconds = Field(
+        30.0, description="How often it looks for campaigns in the exchanges reported to it."
+    )
     stream_bytes: int = Field(
-        256 << 20, ge=1 << 20, le=1 << 36, description="What the store keeps of events that it has not made safe yet."
+        256 << 20,
+        ge=1 << 20,
+        le=1 << 36,
+        description="How much the store keeps of events that the hunter has not saved yet.",
     )
 
 
@@ -82,7 +87,8 @@ class Settings(StoreSettings):
         description=f"The policy pack; without one {_OWN_PACK}, else {_INSTALLED_PACK}, else the one shipped within.",
     )
     max_mode: Literal["off", "shadow", "enforce"] = Field(
-        "enforce", description="What rules and the ladder may do at most, whatever the pack says; quotas go on."
+        "enforce",
+        description="The most that rules and the ladder may do, whatever the pack says; quotas are not affected.",
     )
     secret_file: FilePath | None = Field(
         None, description="The master secret; without one, master.secret in the data folder is made."
@@ -90,15 +96,17 @@ class Settings(StoreSettings):
     upstreams: dict[UpstreamName, Upstream] = Field({}, description="The model APIs, by a name of your own.")
     models: dict[ModelName, Model] = Field({}, description="The models that customers may name.")
     issuers: Annotated[dict[IssuerName, Issuer], Field(max_length=64)] = Field(
-        {}, description="Whose tokens (JWT) open the door besides our API keys, by a name of your own."
+        {}, description="Whose tokens (JWT) are accepted besides our API keys, by a name of your own."
     )
     decision_log: DecisionLog = Field(DecisionLog(), description="Where the decision records go.")
     trace: TraceSettings = Field(TraceSettings(), description="Distributed traces, W3C Trace Context.")
-    hunter: Hunter = Field(Hunter(), description="How campaigns are looked for, where the pack has some.")
+    hunter: Hunter = Field(Hunter(), description="How campaigns are looked for, if the pack asks for any.")
     docs_url: Link = Field("", description="The page about limits, for {docs_url} in a pack's messages.")
     appeal_url: Link = Field("", description="Where a customer can object, for {appeal_url} in a pack's messages.")
     limits: Limits = Field(Limits(), description="What clients may take of a worker.")
-    trusted_hops: int = Field(0, ge=0, le=16, description="Proxies in front whose X-Forwarded-For entry is believed.")
+    trusted_hops: int = Field(
+        0, ge=0, le=16, description="How many proxies in front have their X-Forwarded-For entries believed."
+    )
     allow_parameters: Annotated[tuple[ParameterName, ...], Field(max_length=256)] = Field(
         (), description="Request keys to let through beyond those that each dialect knows."
     )

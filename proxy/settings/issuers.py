@@ -73,7 +73,8 @@ class Claims(StrictModel):
     )
     attributes: Annotated[dict[Attribute, Text], Field(max_length=16)] = Field(
         {},
-        description="Attributes that link accounts, and the claims that hold them; none of a claim that is false.",
+        description="Attributes that link accounts, each with the claim that holds it; a claim that is false "
+        "gives none.",
     )
 
 
@@ -82,7 +83,7 @@ class Issuer(StrictModel):
 
     issuer: Text = Field(description="What its tokens have as iss, exactly.")
     audience: Annotated[tuple[Text, ...], AfterValidator(_some)] = Field(
-        description="What its tokens must have as aud, or one of it."
+        description="The aud that its tokens must have, alone or among others."
     )
     algorithms: Annotated[tuple[Algorithm, ...], AfterValidator(_some)] = Field(
         description="How its tokens may be signed: RS256 to RS512, PS256 to PS512, ES256 to ES512, EdDSA; "
@@ -98,7 +99,8 @@ class Issuer(StrictModel):
         43_200.0,
         ge=1,
         le=604_800,
-        description="How long keys are used that cannot be fetched or read again; then its tokens are answered 503.",
+        description="How long its keys are used while they cannot be fetched or read again; then its tokens "
+        "are answered 503.",
     )
     max_lifetime_seconds: float = Field(
         86_400.0, gt=0, le=_MONTH_S, description="The longest life of a token, from iat or now to exp."
@@ -112,8 +114,8 @@ class Issuer(StrictModel):
     plan: Name = Field("default", description="The plan of callers whose token names none.")
     names: Literal["apart", "shared"] = Field(
         "apart",
-        description="Whether accounts and tenants that its claims name are its own, as ISSUER~NAME, or those of API "
-        "keys too; share them only with an issuer that may speak for every customer.",
+        description="Whether the accounts and tenants in its claims are its own, as ISSUER~NAME, or the same "
+        "as those of API keys; share them only with an issuer that may speak for every customer.",
     )
 
 

@@ -26,13 +26,14 @@ class DecisionLog(StrictModel):
     )
     checkpoint_seconds: Seconds = Field(10.0, description="How long after a line a checkpoint is made at the latest.")
     checkpoints_file: FilePath | None = Field(
-        None, description="Where checkpoints are kept besides: a file that whoever can change the log cannot."
+        None, description="A further place for checkpoints: a file that nobody who can change the log can change."
     )
     checkpoints_to_stdout: bool = Field(
         True, description="Whether they go to standard output too, unless that is a terminal."
     )
     when_cut: Literal["refuse", "go_on"] = Field(
         "refuse",
-        description="What becomes of a file that was cut while it ran: no line until it is moved away, or its new end.",
+        description="What to do if the log's file is cut while in use: write no line until it is moved away, "
+        "or go on at its new end.",
     )
     samples: Samples = Field(Samples(), description="Sealed samples of what exchanges said, for review.")

@@ -38,11 +38,11 @@ class Samples(StrictModel):
         65_536,
         ge=256,
         le=262_144,
-        description="What is kept of a request, half from its beginning and half from its end; of an answer so many "
-        "bytes, from its beginning.",
+        description="How much of a request is kept, half from its beginning and half from its end; of an "
+        "answer as many bytes, from its beginning.",
     )
     megabytes_per_day: int = Field(
-        64, ge=1, le=65_536, description="The room for each worker's samples of a day, which opens hour by hour."
+        64, ge=1, le=65_536, description="The room for each worker's samples of a day; every hour opens a part of it."
     )
     retention_days: int = Field(
         30,

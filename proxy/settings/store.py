@@ -35,7 +35,8 @@ class StoreSettings(StrictModel):
 
     store: Store = Field(
         StoreAddress("embedded"),
-        description="embedded, or the URL of what replicas share: redis:// or with +sentinel, +cluster; unix://.",
+        description="embedded, or the URL of the store that replicas share: redis://, also with +sentinel or "
+        "+cluster; unix://.",
     )
     store_password_file: ExistingFile | None = Field(None, description="The file that holds a shared store's password.")
     sentinel_password_file: ExistingFile | None = Field(
@@ -46,7 +47,7 @@ class StoreSettings(StrictModel):
         1,
         ge=1,
         le=10_000,
-        description="How many of these share the store; while it is away, each process admits by its part of a limit.",
+        description="How many proxies share the store; while it is away, each process admits its part of a limit.",
     )
     store_away_at_start: Literal["refuse", "serve"] = Field(
         "refuse",

@@ -28,5 +28,8 @@ class TraceSettings(StrictModel):
         description="The file that holds the header with our credential for it, such as `authorization: Bearer ...`.",
     )
     sample: float = Field(
-        1.0, ge=0, le=1, description="The share of traces begun here that are sampled; one carried on keeps its mark."
+        1.0,
+        ge=0,
+        le=1,
+        description="The share of traces begun here that are sampled; a trace carried on stays as it was marked.",
     )

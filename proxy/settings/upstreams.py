@@ -33,8 +33,8 @@ class Upstream(StrictModel):
     )
     chat_length: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None,
-        description="What it calls the most tokens of a chat's answer, where it knows one name only, as Ollama and "
-        "Mistral do; without it, as asked.",
+        description="Its name for the most tokens of a chat's answer, if it knows only one, as Ollama and "
+        "Mistral do; without it, the request's.",
     )
     connect_seconds: Seconds = Field(5.0, description="How long a connection to it may take.")
     first_byte_seconds: Seconds = Field(600.0, description="How long its answer's head may take.")
@@ -64,7 +64,7 @@ class Model(StrictModel):
         16_384,
         ge=1,
         le=10_000_000,
-        description="The longest answer it gives: reserved where the client asks for no less.",
+        description="The longest answer it gives; reserved unless the client asks for less.",
     )
     input_usd_per_million: Dollars = Field(
         Dollars(0), description="Dollars for a million input tokens, up to six decimals."
