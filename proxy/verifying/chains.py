@@ -35,11 +35,15 @@ class Line(NamedTuple):
 
 
 class Stray(NamedTuple):
-    """A line that belongs to no chain, by its number in its file; `ended` is false for a last one without newline."""
+    """A line that belongs to no chain, by its number in its file; `ended` is false for a last one without newline.
+
+    Of that one `begun` is what there is, if it is no longer than a line may be.
+    """
 
     number: int
     size: int
     ended: bool
+    begun: bytes = b""
 
 
 @dataclass(slots=True)

@@ -119,11 +119,12 @@ class Reading:
 
     def _stray(self, data: bytes) -> Stray:
         """Pass what has no end over: it is the file's last line, or longer than any."""
-        size = len(data)
+        size, begun = len(data), data
         while data and not data.endswith(b"\n"):
             data = self._readline(_LINE_BYTES)
             size += len(data)
-        return Stray(self._number, size - len(data[-1:]), ended=bool(data))
+        whole = not data and size == len(begun)
+        return Stray(self._number, size - len(data[-1:]), ended=bool(data), begun=begun if whole else b"")
 
     def _parsed(self, data: bytes) -> tuple[Line, bytes] | Stray:
         found = _LINK.search(data, max(0, len(data) - _LINK_BYTES))

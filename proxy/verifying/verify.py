@@ -40,11 +40,14 @@ class Verifier:
         self._vouching: dict[str, set[int]] = {}
         self._said: list[tuple[Position, Place]] = []
         self._doubtful: list[Finding] = []  # checkpoints that are not what was signed
+        self._firsts: list[bytes] = []  # the first line of each file
+        self._torn: list[tuple[Finding, bytes]] = []  # files that end in the middle of a line, and what there is of it
         self._unknown: list[_Unknown] = []  # checkpoints signed by a key that another line may yet hand over to
 
     def read(self, file: Path, size: int) -> None:
         """Take a file of a log in, which had `size` bytes when the files were first looked at."""
         strays: list[Stray] = []
+        first = b""
         try:
             with Reading(file, size, self._on_bytes) as reading:
                 for found in reading:
@@ -52,6 +55,9 @@ class Verifier:
                         strays.append(found)
                         continue
                     line, data = found
+                    if not first:
+                        first = data
+                        self._firsts.append(data)
                     chain = self._chains.get(line.writer)
                     if chain is None:
                         chain = self._chains[line.writer] = Chain(line.writer.decode(errors="replace"))
@@ -82,7 +88,7 @@ class Verifier:
         """Return what all of it comes to."""
         self._look_again()
         renamed = list(self._renamed())
-        found = [*self._findings, *self._unsigned(), *renamed]
+        found = [*self._findings, *self._unfinished(), *self._unsigned(), *renamed]
         for chain in self._chains.values():
             numbers = frozenset(finding.seq for finding in renamed if finding.writer == chain.writer)
             found += breaks(chain, frozenset(self._vouching.get(chain.writer, ())), numbers)
@@ -142,6 +148,14 @@ class Verifier:
             for one in unknown:
                 self._checkpoint(one.line, one.data, one.place, one.chain)
 
+    def _unfinished(self) -> Iterator[Finding]:
+        """Yield the files that end in the middle of a line, but for one that was moved away from a full disk: the line
+        is written again, whole, as the first of the next file.
+        """
+        for finding, begun in self._torn:
+            if not begun or not any(first.startswith(begun) for first in self._firsts):
+                yield finding
+
     def _unsigned(self) -> Iterator[Finding]:
         """Yield the first checkpoint of each writer whose key nobody vouches for."""
         told: set[str] = set()
@@ -164,7 +178,8 @@ class Verifier:
         for stray in strays:
             place = Place(file, stray.number)
             if not stray.ended:
-                self._findings.append(Finding(Damage.TORN, place, "", 0, "the file ends in the middle of a line"))
+                what = "the file ends in the middle of a line"
+                self._torn.append((Finding(Damage.TORN, place, "", 0, what), stray.begun))
             elif stray not in explained:
                 self._findings.append(Finding(Damage.INSERTED, place, "", 0, "this is not a line of a log"))
 

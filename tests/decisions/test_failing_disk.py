@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import resource
+import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -99,6 +100,16 @@ def renamed(path: Path) -> Path:
     return path.rename(path.with_name("log-1.jsonl"))
 
 
+def copied_away(path: Path) -> Path:
+    copy = Path(shutil.copyfile(path, path.with_name("log-1.jsonl")))
+    path.unlink()
+    return copy
+
+
+def torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+
+
 def ids(path: Path) -> list[str]:
     return [one.decode() for line in path.read_bytes().splitlines() for one in line.split(b'"') if one[:3] == b"ex_"]
 
@@ -138,6 +149,25 @@ async def test_who_moves_a_log_away_from_a_full_disk_has_no_torn_line_in_it(path
     assert await journal.close()
     assert (ids(old), ids(path)) == (["ex_before"], ["ex_allowed", "ex_denied"])
     assert verified(path).findings == ()
+
+
+async def test_what_was_copied_away_from_a_full_disk_may_end_in_a_line_that_the_next_file_has_whole(path: Path) -> None:
+    """L-07, L-09: as to another disk; a line that is nowhere whole is damage still."""
+    clock, disk = VirtualClock(STARTED), BadDisk(path)
+    journal = opened(disk, path, clock)
+    await journal.record_first(ending(exchange(id="ex_before")))
+    disk.room, disk.error = 100, errno.ENOSPC
+    assert journal.record(ending(exchange(id="ex_allowed")))
+    with pytest.raises(LogUnavailable):
+        await journal.record_first(ending(exchange(id="ex_denied")))
+    copy = copied_away(path)
+    disk.error = 0
+    assert await journal.close()
+    assert not content(copy).endswith(b"\n")
+    assert ids(path) == ["ex_allowed", "ex_denied"]
+    assert verified(path).findings == ()
+    torn(copy)
+    assert [finding.damage for finding in verified(path).findings] == [Damage.TORN]
 
 
 async def test_what_a_full_disk_left_torn_at_the_end_is_repaired_by_the_next_start(path: Path) -> None:
