@@ -12,7 +12,7 @@ from typing import Any
 # Items of OpenAI's conversations that offer the tools in them, as a search that has found some does.
 OFFERING = ("additional_tools", "tool_search_output")
 # Types of image parts, with the type of a text beside them.
-IMAGES = {"image": "text", "image_url": "text", "input_image": "input_text"}
+IMAGES = {"image": "text", "image_url": "text", "input_image": "input_text", "computer_screenshot": "input_text"}
 SCREENS = frozenset({"computer_screenshot", "input_image"})  # types of what a computer shows
 HOLDERS = ("content", "output")  # members of a message or a tool's output that hold parts, or what a computer shows
 _MADE = "image_generation_call"  # the item of a picture that a tool made, which is its result in base64
