@@ -297,8 +297,8 @@ async def test_of_what_a_computer_showed_the_last_images_stay_and_each_other_say
         "output": {"type": "input_image", "image_url": PICTURE},
     }
     assert await body("clamp", {"images": 4}, response(input=given)) == {}
-    among = [said(shots[0]["output"], own)]  # as the items of a conversation that the API keeps have it
-    assert await body("clamp", {"images": 1}, response(input=among)) == {"input": [said(left, own)]}
+    among = {"type": "function_call_output", "call_id": "c", "output": [shots[0]["output"], own]}
+    assert await body("clamp", {"images": 1}, response(input=[among])) == {"input": [{**among, "output": [left, own]}]}
     pixels = base64.b64decode(PICTURE.partition(",")[2])
     assert pixels[:8] == b"\x89PNG\r\n\x1a\n"
     assert zlib.crc32(pixels[-8:-4]) == int.from_bytes(pixels[-4:])

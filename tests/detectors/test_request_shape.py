@@ -66,7 +66,7 @@ MEMBERS = (
         ({"messages": [{"content": [{"type": "web_fetch_tool_result", "content": FETCHED}]}]}, "request.images", 1),
         ({"prompt": {"id": "p", "variables": {"chart": SHOWN, "city": "x"}}, "input": "x"}, "request.images", 1),
         ({"input": [{"type": "computer_call_output", "output": SCREENSHOT}, OUTPUT]}, "request.images", 2),
-        ({"input": [{"role": "user", "content": [SCREENSHOT, SHOWN]}]}, "request.images", 2),
+        ({"input": [{**OUTPUT, "output": [SCREENSHOT, SHOWN]}]}, "request.images", 2),
         (
             {"input": [{"type": "image_generation_call", "result": result} for result in ("AAAA", None)]},
             "request.images",
