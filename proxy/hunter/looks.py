@@ -2,7 +2,8 @@
 
 A look takes time that grows with what a group sends. A small group is looked at in every round; a large one when it has
 grown by a fiftieth, so that each of its exchanges pays for the look at fifty. A finding that goes on is looked at also
-when it has to be told again; and now and then all are, since what is usual changes too.
+when somebody new sends its text, who is contained until he was seen to be a stranger, and when it has to be told again;
+and now and then all are, since what is usual changes too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from proxy.hunter.finding import Finding
 from proxy.hunter.named import Named
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspects import Suspect
-from proxy.hunter.texts import Texts, uses_of_habits
+from proxy.hunter.texts import Texts, senders_of_habits, uses_of_habits
 
 _GROWTH = 50
 _SMALL = 100_000  # uses of prints: some two thousand exchanges
@@ -25,6 +26,7 @@ class _Look(NamedTuple):
     found: Named
     members: int  # that it had in the end: some of those found may fit another group better
     size: int
+    senders: int  # of what most send of its text
 
 
 class Looks:
@@ -57,7 +59,9 @@ class Looks:
             return True
         joined = len(group.core) - last.members  # by what came to notice since
         new = _size(group, postings, accounts) - last.size
-        return joined * _GROWTH >= last.members or new * _GROWTH >= last.size
+        if joined * _GROWTH >= last.members or new * _GROWTH >= last.size:
+            return True
+        return group.finding is not None and senders_of_habits(group, postings) > last.senders
 
     def last(self, group: Suspect) -> Named:
         """Return what was found of a group that is not due."""
@@ -76,7 +80,8 @@ class Looks:
         for entry in kept:
             before, count = self._last.get(entry.group.id), len(entry.members)
             if entry.fresh or before is None:
-                looks[entry.group.id] = _Look(by_id[entry.group.id], count, _size(entry.group, postings, accounts))
+                size, senders = _size(entry.group, postings, accounts), senders_of_habits(entry.group, postings)
+                looks[entry.group.id] = _Look(by_id[entry.group.id], count, size, senders)
             else:
                 looks[entry.group.id] = before._replace(members=count)
             told.append(entry if before is None or before.members == count else entry._replace(fresh=True))

@@ -101,6 +101,15 @@ def uses_of_habits(group: Suspect, postings: Postings) -> int:
     return int(postings.prints["uses"][numbers[numbers >= 0]].sum())
 
 
+def senders_of_habits(group: Suspect, postings: Postings) -> int:
+    """Return how many accounts sent the habits of a group that most of it have, each counted once for each of these.
+
+    Of a text that is worded ever anew, its own accounts soon have sent these, and go on to begin with others.
+    """
+    numbers = postings.numbers(group.habits[:_MOST_SENT])
+    return int(postings.prints["users"][numbers[numbers >= 0]].sum())
+
+
 def _grown(group: Suspect, postings: Postings) -> bool:
     """Tell whether a group is so much larger, or smaller, that its habits may be others; or has none yet.
 

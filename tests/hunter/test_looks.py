@@ -12,6 +12,7 @@ from proxy.hunter.named import Named
 from proxy.hunter.postings import Postings
 from proxy.hunter.suspects import Suspect
 from proxy.hunter.texts import Texts, used_texts
+from tests.hunting.fake_hunt import finding as some_finding
 
 _KEY = np.uint64(1 << 40)
 _MEMBERS = 100
@@ -66,6 +67,19 @@ def test_a_large_group_is_looked_at_when_a_fiftieth_as_many_accounts_joined_it(j
     _sent(postings, 200)
     looks = _looked(group, postings)
     group.core = np.arange(_MEMBERS + joined, dtype=np.int32)
+    assert looks.due(group, postings, Accounts()) is due
+
+
+@pytest.mark.parametrize(
+    ("told", "sender", "due"), [(True, _MEMBERS, True), (True, 7, False), (False, _MEMBERS, False)]
+)
+def test_a_large_finding_is_looked_at_when_somebody_new_sends_its_text(told: bool, sender: int, due: bool) -> None:
+    group, postings = _group(), Postings()
+    _sent(postings, 200)
+    looks = _looked(group, postings)
+    group.finding = some_finding("c-1") if told else None
+    tenants = np.arange(_MEMBERS * 2, dtype=np.int32)
+    postings.see(np.array([_KEY]), np.array([sender], np.int32), np.zeros(1), tenants)
     assert looks.due(group, postings, Accounts()) is due
 
 
