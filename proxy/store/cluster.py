@@ -190,7 +190,7 @@ class Cluster:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await self._doubt.wait()
-            if self._doubt.is_set() or any(link.away for link in self.links):
+            if self._doubt.is_set() or not self._links or any(link.away for link in self.links):
                 self._doubt.clear()
                 with contextlib.suppress(StoreUnavailable):
                     await self._look(self._loop.time() + OPEN_S)

@@ -221,6 +221,8 @@ class RedisStore:
         """Return the lowest time of all servers once every one answered."""
         expires = self._expires()
         lanes = [link.current() for link in self._way.links]
+        if not lanes:
+            raise StoreUnavailable("no server of the cluster has been reached yet")
         asked = [packed("PING"), packed("TIME")]  # a server that still reads its data tells the time already
         replies = await asyncio.gather(*(lane.ask(asked, expires) for lane in lanes))
         if any(pong != b"PONG" for pong, _ in replies):

@@ -14,6 +14,7 @@ from proxy.errors import ConfigurationError, StoreAway, StoreUnavailable
 from proxy.store.base import Ask, Credit, Hold, Row
 from proxy.store.cluster import Cluster
 from proxy.store.redis import RedisStore
+from tests.rig.fault_proxy import FaultProxy, Refuse
 from tests.rig.valkey import Valkey
 from tests.rig.valkey_cluster import ValkeyCluster
 from tests.rig.waiting import until
@@ -262,6 +263,19 @@ async def test_no_count_goes_back_when_a_server_leaves(empty: ValkeyCluster) -> 
 async def test_one_server_of_those_named_is_enough_to_begin_with(empty: ValkeyCluster) -> None:
     async with connected(f"redis+cluster://127.0.0.1:9,127.0.0.1:{empty.servers[2].port}") as store:
         await store.ping()
+
+
+async def test_a_cluster_that_nobody_has_reached_yet_is_away(empty: ValkeyCluster) -> None:
+    async with FaultProxy(f"redis://127.0.0.1:{empty.servers[0].port}") as way:
+        way.fault = Refuse()
+        url = way.url.replace("redis:", "redis+cluster:")
+        store = await RedisStore.connect(url, deadline=PATIENT_S, required=False)
+        with pytest.raises(StoreUnavailable, match="no server of the cluster has been reached yet"):
+            await store.ping()
+        way.fault = None
+        await works_again(store)
+        await store.ping()
+        await store.close()
 
 
 async def test_a_cluster_and_a_single_server_are_not_taken_for_each_other(empty: ValkeyCluster, clean: Valkey) -> None:
