@@ -39,6 +39,7 @@ _INSTALLED_PACK = Path("/etc/stillgate/policies/default.yaml")
 # What came with the program lies beside this package: in a wheel under the first name, in a repository the second.
 _SHIPPED = tuple(Path(__file__).parents[1] / folder for folder in ("stillgate-policies", "policies"))
 _PACKS = (_OWN_PACK, _INSTALLED_PACK, *(folder / "default.yaml" for folder in _SHIPPED))
+_HANDED_OVER = (Path("/dev"), Path("/dev/fd"))  # where files stand that are not kept
 _SHORT_NAMES = {"host": "listen.host", "port": "listen.port"}
 _HEAD = {"apiVersion": "stillgate/v1", "kind": "Settings"}
 
@@ -155,13 +156,14 @@ def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Setting
     """Read the settings, or take all defaults without a file; raises YamlProblems with everything that is wrong.
 
     `overrides` are what the command line said, by dotted key (or `host`, `port`); None means that it said nothing. A
-    relative path belongs to the folder of the file it stands in; a `Path` in `overrides` to the working directory.
+    relative path belongs to the folder of the file it stands in; a `Path` in `overrides`, and all of a file that a
+    shell hands over, to the working directory.
     """
     # Loaded here: a worker gets what others have checked.
     from proxy.documents.strict_yaml import parse, read  # noqa: PLC0415 - see above
 
     file = parse(read(path), str(path)) if path else Document(dict(_HEAD), {}, "settings")
-    folder = path.parent if path else Path()
+    folder = _folder_of(path) if path else Path()
     said: dict[Steps, object] = {
         tuple(_SHORT_NAMES.get(key, key).split(".")): str(value.absolute()) if isinstance(value, Path) else value
         for key, value in overrides.items()
@@ -178,6 +180,12 @@ def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Setting
     if "pack" not in settings.model_fields_set:
         return settings.model_copy(update={"pack": _default_pack(folder)})
     return settings
+
+
+def _folder_of(file: Path) -> Path:
+    """Return the folder of a settings file; of one that a shell hands over, such as /dev/stdin, nothing lies beside."""
+    place = file.parent.resolve()
+    return Path() if place in _HANDED_OVER or place.is_relative_to("/proc") else file.parent
 
 
 def _contradictions(file: Document, folder: Path) -> Iterator[Problem]:

@@ -94,6 +94,15 @@ def test_what_a_file_does_not_name_is_beside_it_too(tmp_path: Path, monkeypatch:
     assert load_settings(None, {}).pack == Path("policies/default.yaml")
 
 
+def test_of_settings_that_a_shell_hands_over_all_is_where_the_command_runs(tmp_path: Path) -> None:
+    """Among the devices nothing lasts, and everybody looks."""
+    (tmp_path / "settings.yaml").write_text(HEAD)
+    with (tmp_path / "settings.yaml").open() as opened:
+        for path in (f"/dev/fd/{opened.fileno()}", f"/proc/self/fd/{opened.fileno()}"):
+            opened.seek(0)
+            assert load_settings(Path(path), {}).data == Path(".stillgate")
+
+
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     said = {"workers": 3, "host": "::1", "port": 0, "store": None, "admin.port": 7000, "decision_log.to": "stdout"}
     found = load(tmp_path, "workers: 2\nlisten: {port: 1234}\nlimits: {exchanges: 7}\n", said)
