@@ -19,7 +19,7 @@ from proxy.errors import ConfigurationError, ProxyError, StoreUnavailable
 from proxy.log import get, mask
 
 _PROBLEM = "application/problem+json"
-_STORE_AWAY = "The store is away; look up whether a change was made."
+_STORE_AWAY = "The store is away; check whether a change was made."
 _LOG_AWAY = "The change cannot be recorded, so it was not made."
 _REASON_CHARS = 256  # the log of changes keeps as many of a text
 

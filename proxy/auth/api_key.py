@@ -164,7 +164,7 @@ class KeyRequest:
     def check_opened(self, now: float) -> None:
         """Raise ConfigurationError for an account that is opened later: it would be a new one until long after that."""
         if self.created_at is not None and self.created_at > now + CLOCKS_APART_S:
-            raise ConfigurationError("created_at: lies ahead; say when the account was opened, or nothing")
+            raise ConfigurationError("created_at: is in the future; say when the account was opened, or leave it out")
 
 
 def _identifier(data: Mapping[str, Any], name: str, default: str | None) -> str:

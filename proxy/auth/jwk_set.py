@@ -72,7 +72,7 @@ def read_jwks(document: bytes, algorithms: Sequence[str]) -> KeySet:
         raise Unusable("no valid JSON") from None
     entries = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(entries, list):
-        raise Unusable("no JWK set: it has no list of keys")
+        raise Unusable("not a JWK set: it has no list of keys")
     if len(entries) > _MAX_KEYS:
         raise Unusable(f"more than {_MAX_KEYS} keys")
     keys: dict[str, dict[str | None, jwt.PyJWK]] = {}
@@ -104,7 +104,7 @@ def read_secret(document: bytes, algorithms: Sequence[str]) -> KeySet:
         for key in keys.values():
             key.Algorithm.prepare_key(key.key)  # refuses what is a public key or a JWK by mistake
     except jwt.PyJWTError:
-        raise Unusable("a public key or a JWK and no secret") from None
+        raise Unusable("a public key or a JWK, not a secret") from None
     return KeySet({name: {None: key} for name, key in keys.items()})
 
 

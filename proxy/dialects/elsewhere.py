@@ -27,7 +27,7 @@ _REASONS: Final[Mapping[str, str]] = {
 }
 # What lies below a path that is served: stored responses, and what can be done to them.
 _BELOW: Final[Mapping[str, str]] = {
-    "responses/": "Nothing below responses is available through this proxy: one is given once, as an answer.",
+    "responses/": "Stored responses are not available through this proxy: a response is given once, as an answer.",
 }
 _NOTHING: Final = "There is nothing here."
 

@@ -118,7 +118,7 @@ class Hunter:
                 try:
                     more = await chase.read()
                 except EventsLost:
-                    self._logger.error("the store lost events that were read; on from the last checkpoint")  # noqa: TRY400
+                    self._logger.error("the store lost events that were read; going on from the last checkpoint")  # noqa: TRY400
                     chase = await Chase.begin(self._parts, self._pack, self._off)
                     continue
                 if not more:

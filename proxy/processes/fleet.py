@@ -126,7 +126,7 @@ class Fleet:
             code = await worker.wait()
             if self._ending:
                 return
-            get("parent").error("a worker ended unasked and is started again", pid=worker.pid, code=code)
+            get("parent").error("a worker ended unexpectedly and is started again", pid=worker.pid, code=code)
             self._dead = merge([worker.last], self._dead)
             worker.last = {}
             await worker.end()

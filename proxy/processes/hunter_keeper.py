@@ -71,7 +71,7 @@ class HunterKeeper:
                 listening.cancel()
             if self._ending:
                 return
-            get("parent").error("the hunter ended unasked and is started again", pid=child.pid, code=code)
+            get("parent").error("the hunter ended unexpectedly and is started again", pid=child.pid, code=code)
             self._dead = merge([child.last], self._dead)
             child.last = {}
             await child.end()

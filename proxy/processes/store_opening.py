@@ -35,7 +35,7 @@ async def opened(settings: Settings, url: str, clock: Clock) -> AsyncIterator[tu
         master = load_or_create_master(settings.master_secret)
         for kept in master.old:
             get("parent").warning(
-                "what was made under an old master secret is still taken; end that with: stillgate secrets retire",
+                "what was made under an old master secret is still accepted; end that with: stillgate secrets retire",
                 id=kept.id,
                 since=kept.since,
             )

@@ -73,9 +73,11 @@ class StoreWatch:
             self._apart = not self._apart
             logger = get("parent")
             if self._apart:
-                logger.error("this machine's clock is not the store's: set it right", ahead_seconds=round(self._ahead))
+                logger.error(
+                    "this machine's clock differs from the store's: set it right", ahead_seconds=round(self._ahead)
+                )
             else:
-                logger.info("this machine's clock is the store's again")
+                logger.info("this machine's clock agrees with the store's again")
 
     async def _revive(self, server: EmbeddedServer) -> None:
         clock = asyncio.get_running_loop().time

@@ -203,7 +203,7 @@ async def _announced(
         place, status = settings.data / STATE_FILE, {**deployment.status(), "ready": True}
         with announced(place, status) as missing:
             if missing:
-                log.error("programs cannot be told where this proxy is", error=missing)
+                log.error("serve.json cannot be written: programs do not find this proxy", error=missing)
                 background.append(tasks.create_task(_announced_later(place, status)))
             pack = deployment.packs.pack.name
             log.info("serving", address=deployment.data_url, workers=settings.workers, pack=pack)

@@ -14,7 +14,7 @@ from proxy.auth.admin import Role
 from proxy.store.base import Row
 from tests.admin_side.ground import Ground
 
-STORE_AWAY = "The store is away; look up whether a change was made."
+STORE_AWAY = "The store is away; check whether a change was made."
 BAD_TOKENS = ("none", "unknown", "revoked", "expired", "an api key", "basic", "twice", "no scheme", "empty")
 
 

@@ -116,9 +116,9 @@ def test_what_is_weak_private_or_for_something_else_is_left_out(entry: Any) -> N
         (b"", "no valid JSON"),
         (b"<html>", "no valid JSON"),
         (b"[" * 100_000, "no valid JSON"),
-        (b"[]", "no JWK set: it has no list of keys"),
-        (b"{}", "no JWK set: it has no list of keys"),
-        (b'{"keys": {}}', "no JWK set: it has no list of keys"),
+        (b"[]", "not a JWK set: it has no list of keys"),
+        (b"{}", "not a JWK set: it has no list of keys"),
+        (b'{"keys": {}}', "not a JWK set: it has no list of keys"),
         (b'{"keys": []}', "no key in it that the algorithms allow"),  # K-06: emptied
         (jwks(jwk(key_for("EdDSA"))), "no key in it that the algorithms allow"),
         (jwks(*[RSA] * 65), "more than 64 keys"),
@@ -143,11 +143,11 @@ def test_a_shared_secret_fits_whatever_a_token_calls_it() -> None:
     [
         (b"short", ["HS256"], "the secret has 5 bytes, HS256 needs 32"),
         (b"s" * 48, ["HS256", "HS512"], "the secret has 48 bytes, HS512 needs 64"),
-        (jwks(RSA)[10:-2], ["HS256"], "a public key or a JWK and no secret"),
+        (jwks(RSA)[10:-2], ["HS256"], "a public key or a JWK, not a secret"),
         (
             b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----",
             ["HS256"],
-            "a public key or a JWK and no secret",
+            "a public key or a JWK, not a secret",
         ),
     ],
 )

@@ -56,7 +56,7 @@ async def test_programs_are_told_where_the_proxy_is_once_there_is_room_on_the_di
     await gate.terminate()
     (gate.data / "serve.new").symlink_to("/dev/full")
     await gate.run()
-    assert "programs cannot be told where this proxy is" in (gate.folder / "stderr.log").read_text()
+    assert "serve.json cannot be written: programs do not find this proxy" in (gate.folder / "stderr.log").read_text()
     assert not (gate.data / "serve.new").exists()
 
 

@@ -66,7 +66,7 @@ async def test_one_that_does_not_answer_is_missing_then_killed_and_started_again
     await until(lambda: two.missing() == ["worker 0"])
     await until(lambda: two.missing() == [] and stopped not in two.pids)
     assert two.pids[1] == other
-    assert [caplog.text.count(said) for said in ("a worker does not answer", "ended unasked")] == [1, 1]
+    assert [caplog.text.count(said) for said in ("a worker does not answer", "ended unexpectedly")] == [1, 1]
 
 
 async def test_one_that_stands_still_while_it_is_to_switch_is_missing_and_killed_as_soon(two: Fleet) -> None:
@@ -95,7 +95,7 @@ async def test_one_that_hangs_while_it_ends_is_killed_and_started_again(
     os.kill(hanging, signal.SIGUSR1)
     await until(lambda: two.missing() == ["worker 0"])
     await until(lambda: two.missing() == [] and hanging not in two.pids)
-    assert [caplog.text.count(said) for said in ("a worker does not answer", "ended unasked")] == [1, 1]
+    assert [caplog.text.count(said) for said in ("a worker does not answer", "ended unexpectedly")] == [1, 1]
 
 
 async def test_one_that_answers_again_is_left_to_serve(two: Fleet, caplog: pytest.LogCaptureFixture) -> None:
@@ -124,7 +124,7 @@ async def test_where_no_file_can_be_opened_the_others_serve_on_until_one_can_be_
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     await until(lambda: two.missing() == [])
     assert two.pids[1] == other
-    assert caplog.text.count("ended unasked") == 1
+    assert caplog.text.count("ended unexpectedly") == 1
 
 
 async def test_of_one_that_does_not_answer_counters_stay_and_gauges_go(

@@ -88,7 +88,7 @@ async def test_a_hunter_that_stands_still_is_told_of_then_killed_and_started_aga
         assert keeper.pid == stopped
     else:
         await until(lambda: keeper.pid not in (None, stopped))
-        assert "the hunter ended unasked and is started again" in caplog.text
+        assert "the hunter ended unexpectedly and is started again" in caplog.text
     assert caplog.text.count("the hunter does not answer") == 1
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
@@ -128,7 +128,7 @@ async def test_a_hunter_that_stands_still_over_its_first_switch_is_killed_as_soo
     async with asyncio.timeout(15):
         await until(there.exists)
         await keeper.switch(HandedPack("1" * 64, ""), wanted=True)
-        await until(lambda: "the hunter ended unasked and is started again" in caplog.text)
+        await until(lambda: "the hunter ended unexpectedly and is started again" in caplog.text)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
         await keeper.close(0.0)

@@ -39,4 +39,6 @@ async def test_a_clock_that_is_days_off_the_stores_is_told_of_once_and_when_it_i
     await until(lambda: abs(apart()) < 5)
     watching.cancel()
     said = [record.getMessage() for record in caplog.records]
-    assert [sum(part in one for one in said) for part in ("clock is not the store's", "is the store's again")] == [1, 1]
+    assert [
+        sum(part in one for one in said) for part in ("clock differs from the store's", "agrees with the store's again")
+    ] == [1, 1]
