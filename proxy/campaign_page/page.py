@@ -28,8 +28,8 @@ def page(facts: Facts, made_at: float) -> str:
     main = (
         *_top(facts),
         section("When", *_when(facts)),
-        section("Why these accounts are taken for one", *_evidence(facts)),
-        section("Who hangs together with whom", *_graph(facts)),
+        section("Why these accounts look like one operation", *_evidence(facts)),
+        section("Which accounts are tied to which", *_graph(facts)),
         section("Members", *_members(facts)),
         section("Templates", *_templates(facts)),
         section("What to do next", *_next(facts)),
@@ -80,9 +80,9 @@ def _when(facts: Facts) -> Iterable[Html]:
 def _evidence(facts: Facts) -> Iterable[Html]:
     yield tag(
         "p",
-        "Each weight says how much better one operation explains what was seen than strangers do who use the model as "
-        "people here do: 1 makes it 2.7 times as likely, 2.3 ten times. What is negative speaks against it. The "
-        "confidence joins them, and is no rate of errors here: in deployments made for measuring, nearly all of what "
+        "Each weight says how much better one operation explains what was seen than strangers would who use the model "
+        "as people here do: 1 makes it 2.7 times as likely, 2.3 ten times. A negative weight speaks against it. The "
+        "confidence combines them. It is not your rate of errors: in deployments made for measuring, nearly all that "
         "was at 95 % or more was a campaign, and half of what was at 60 to 90 %.",
     )
     most = max((abs(entry.weight) for entry in facts.evidence), default=1.0)
@@ -193,7 +193,7 @@ def _row(member: Member) -> tuple[str, ...]:
 
 def _templates(facts: Facts) -> Iterable[Html]:
     if not facts.templates:
-        yield tag("p", "None: their prompts have no text in common, the accounts hang together by other things.")
+        yield tag("p", "None: their prompts have no text in common; other things tie the accounts together.")
         return
     yield tag("p", "The text that their prompts share, known by its prints; the text itself is kept nowhere.")
     rows = ((tag("code", short(entry.id)), f"{entry.prints:,}", f"{entry.least:,}") for entry in facts.templates)

@@ -147,11 +147,11 @@ def _excused(entry: Evidence, one_tool: bool, rests: float) -> Evidence:
     elif rests == math.inf:
         why = "but all at the same time"
     elif rests >= _UNHEARD:
-        why = "but each at hours of his own"
+        why = "but each at its own hours"
     elif entry.numbers.get("drawn"):
-        why = "as those may whom chance asks the questions of one pool"
+        why = "as may happen where chance draws the questions from one pool"
     else:
-        why = "as those are who were chosen for being alike"
+        why = "as is any group that was chosen for being alike"
     return entry._replace(sentence=entry.sentence.replace(BY_TURNS, why))
 
 

@@ -91,8 +91,8 @@ def age(case: Case) -> list[Evidence]:
         return []
     whose = "accounts that send the text" if len(judged) > len(case.members) else "accounts"
     sentence = (
-        f"{hits} of {int(known.sum())} {whose} were opened between {_day(opened.min())} and {_day(opened.max())}, "
-        f"as {usual:.0%} of all accounts were."
+        f"{hits} of {int(known.sum())} {whose} were opened between {_day(opened.min())} and {_day(opened.max())}; "
+        f"{usual:.0%} of all accounts were."
     )
     return [
         Evidence(
@@ -118,7 +118,7 @@ def client(case: Case) -> list[Evidence]:
     weight = excess_of(hits, len(agents), usual)
     if not weight:
         return []
-    sentence = f"{hits} of {len(agents)} accounts use the same client, as {usual:.0%} of all do."
+    sentence = f"{hits} of {len(agents)} accounts use the same client; {usual:.0%} of all accounts do."
     numbers = {"same": hits, "of": len(agents), "usual": usual, "true_of": beyond(hits, len(agents), usual)}
     others = _others(case)
     theirs = others & (case.accounts.rows["agent"] == agent)
@@ -161,7 +161,7 @@ def even_volume(case: Case) -> list[Evidence]:
     told = f"evenly, {BY_TURNS}" if weight > 0 else "unevenly, as people do"
     how = told if weight else "too few to tell how evenly"
     since = ", for the time that each was open" if weight > 0 and there.min() < 1 else ""
-    who = "They" if compared.all() else "Those who did not begin lately"
+    who = "They" if compared.all() else "Those that did not begin lately"
     sentence = f"{who} send {mean:.1f} exchanges each, give or take {spread:.1f}: {how}{since}."
     numbers = {"mean": mean, "deviation": spread, "even": weight, "drawn": float(by_chance)}
     return [Evidence("volume", weight, sentence, numbers)]
@@ -195,7 +195,7 @@ def rhythm(case: Case) -> list[Evidence]:
         return []
     # An account that is awake in one hour is awake in the next: a cell is not a coincidence of its own.
     weight = (from_theirs - from_flat) * len(cells) / 4
-    how = "at all hours alike" if weight > 0 else "by day and night as others"
+    how = "at all hours alike" if weight > 0 else "by day and night as others are"
     sentence = f"Over {span} hours they are active {how}."
     return [Evidence("rhythm", weight, sentence, {"hours": span, "rests": float(from_flat > _OWN_RHYTHM)})]
 
@@ -251,7 +251,7 @@ def fresh_payloads(case: Case) -> list[Evidence]:
     fresh = len(distinct(questions)) / len(questions)
     if fresh < _FRESH:
         return []
-    sentence = f"{fresh:.1%} of {len(questions)} questions are asked once only."
+    sentence = f"{fresh:.1%} of {len(questions)} questions are asked only once."
     return [Evidence("payload", 1.0, sentence, {"fresh": fresh, "of": len(questions)})]
 
 
@@ -272,7 +272,7 @@ def wishes(case: Case) -> list[Evidence]:
         level = int(weights.argmax())
         hits, usual = int(counts[level, place]), float(case.usual.wishes[level, place])
         if weights[level] and hits > of * _SOME:
-            sentence = f"{hits} of {of} accounts {_ASKING[level]} for {SOUGHT[wish]}, as {usual:.1%} of all do."
+            sentence = f"{hits} of {of} accounts {_ASKING[level]} for {SOUGHT[wish]}; {usual:.1%} of all accounts do."
             numbers = {"asking": hits, "of": of, "usual": usual, "true_of": hits / of}
             found.append(Evidence(wish, float(weights[level]), sentence, numbers))
     return found

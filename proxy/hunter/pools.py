@@ -52,8 +52,8 @@ def _shared(case: Case) -> list[Evidence]:
         joined = holders > 1
         hits, known, pooled = int(holders[joined].sum()), int(holders.sum()), values[joined]
         sentence = (
-            f"{hits} of {known} tenants have their {_word(kind)} in common with another of them, by "
-            f"{_values(len(pooled))}; {case.usual.linked[kind]:.0%} of all tenants share theirs."
+            f"{hits} of {known} tenants share their {_word(kind)} with another of them, {_values(len(pooled))} in all; "
+            f"{case.usual.linked[kind]:.0%} of all tenants share theirs."
         )
         by_chance = _by_chance(kind, known, pooled, holders[joined], case) if len(pooled) > 1 else 0.0
         if entry := _weighed(kind, hits, known, pooled, case, sentence, by_chance):
@@ -143,15 +143,15 @@ def _chained(case: Case) -> list[Evidence]:
         return []
     hits, count = int(joined.sum()), int(had.sum())
     sentence = (
-        f"{hits} of {count} tenants hang together by their {_word(chain)}, {_values(len(values[chain]))}: "
-        "so they were found."
+        f"{hits} of {count} tenants share their {_word(chain)}, {_values(len(values[chain]))} in all: "
+        "they were found by that, so it does not count."
     )
     found = [_told(chain, values[chain], case, 0.0, sentence, {"shared": hits, "of": count})]
     for kind, (theirs, have) in shared.items():
         hits, count = int((joined & theirs).sum()), int((joined & have).sum())
         sentence = (
-            f"{hits} of {count} tenants who have their {_word(chain)} in common with others share their {_word(kind)} "
-            f"as well, by {_values(len(values[kind]))}."
+            f"{hits} of {count} tenants that share their {_word(chain)} with others also share their {_word(kind)}, "
+            f"{_values(len(values[kind]))} in all."
         )
         if entry := _weighed(kind, hits, count, values[kind], case, sentence):
             found.append(entry)

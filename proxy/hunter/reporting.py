@@ -189,7 +189,7 @@ def _words(trait: str, case: Case, sent: np.ndarray, places: Places) -> list[str
             what = "address" if trait == PEER else trait
             held = case.usual.tokens[trait][case.members]
             others = (np.bincount(held)[held] - 1)[places].tolist()
-            return _said(others, lambda many: f"has its {what} in common with {many} of the others" if many > 0 else "")
+            return _said(others, lambda many: f"shares its {what} with {many} of the others" if many > 0 else "")
 
 
 def _said(values: Sequence[_Value], say: Callable[[_Value], _Told]) -> list[_Told]:

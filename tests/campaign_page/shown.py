@@ -19,7 +19,7 @@ def member(number: int, **changes: Any) -> dict[str, Any]:
         "of": 7,
         "output_tokens": 2400,
         "weight": 9.5,
-        "ties": ["has its payment in common with 3 of the others"],
+        "ties": ["shares its payment with 3 of the others"],
         "links": [*links, ["opened", "2025-10-03"]],
         **changes,
     }

@@ -217,15 +217,16 @@ def _chain(cards: int) -> Callable[[int], dict[str, Any]]:
 def test_of_accounts_found_by_what_they_share_only_what_they_share_besides_counts(cards: int, hits: int) -> None:
     chain, *found = pools(_Scene(_chain(cards)).case(has_text=False))
     assert (chain.family, chain.weight) == ("peer", 0.0)
-    assert chain.sentence == "20 of 20 tenants hang together by their address, 4 values: so they were found."
+    assert (
+        chain.sentence
+        == "20 of 20 tenants share their address, 4 values in all: they were found by that, so it does not count."
+    )
     assert [(entry.family, entry.numbers["shared"], entry.numbers["of"]) for entry in found] == (
         [("payment", hits, _MEMBERS)] if hits else []
     )
     for entry in found:
         assert entry.weight == pytest.approx(float(excess(hits, _MEMBERS, 0.2)))
-        assert (
-            f"{hits} of 20 tenants who have their address in common with others share their payment" in entry.sentence
-        )
+        assert f"{hits} of 20 tenants that share their address with others also share their payment" in entry.sentence
 
 
 def test_one_card_or_one_place_besides_is_no_pool() -> None:
@@ -386,7 +387,7 @@ def test_whose_questions_chance_deals_out_is_even_by_one_hand_only_if_seen_to_wo
     hours = case.rows["at"] % _DAY_S // 3600
     case.rows["at"][:] -= (hours - 9 - hours % 8) * 3600  # from nine to five
     assert _of("volume", weigh(case)) == 0
-    assert ": evenly, as those may whom chance asks the questions of one pool, for" in _told("volume", weigh(case))
+    assert ": evenly, as may happen where chance draws the questions from one pool, for" in _told("volume", weigh(case))
 
 
 def test_whoever_sits_as_long_as_others_is_even_by_that() -> None:
@@ -431,7 +432,7 @@ def test_who_rests_at_hours_of_his_own_is_not_even_by_one_hand() -> None:
     _at_hours(case, lambda place: range(7 * place, 7 * place + 12))
     assert rest_apart(case) > 20
     assert _of("volume", weigh(case)) == 0
-    assert ": evenly, but each at hours of his own." in _told("volume", weigh(case))
+    assert ": evenly, but each at its own hours." in _told("volume", weigh(case))
     mixed = replace(case, uses=case.uses / 2)
     assert rest_apart(mixed) == 0, "what else they send may be of other hours"
     assert _of("volume", weigh(mixed)) > 4
@@ -474,7 +475,7 @@ def test_who_has_just_begun_has_yet_to_send_what_others_did() -> None:
     entry = _only(even_volume(just_begun))
     assert entry.weight > 4
     assert entry.sentence.startswith(
-        f"Those who did not begin lately send {just_begun.sent[:half].mean():.1f} exchanges"
+        f"Those that did not begin lately send {just_begun.sent[:half].mean():.1f} exchanges"
     )
     rows["first"][case.members], rows["last"][case.members] = first, last
     assert have_served(case).all(), "hardly any was there for as long as it takes"
@@ -577,7 +578,7 @@ def test_what_counts_nothing_does_not_say_that_work_was_dealt_out() -> None:
     chosen.accounts.rows["opened"][chosen.members] = _NOW - _DAY_S * np.linspace(10, 600, _MEMBERS)
     evidence = weigh(chosen)
     assert _of("volume", evidence) == 0
-    assert "evenly, as those are who were chosen for being alike." in _told("volume", evidence)
+    assert "evenly, as is any group that was chosen for being alike." in _told("volume", evidence)
 
 
 def test_work_around_the_clock_speaks_for_a_campaign_where_people_sleep() -> None:
