@@ -36,12 +36,12 @@ def effect_again(pack: Pack, rungs: Sequence[Rung], logged: Logged) -> EffectAga
         return EffectAgain(Effect.DENY, *refusing, shadow)
     if (refused := _limit(pack, logged)) is not None:
         quota, limit = refused
-        note = f"what was left of quota {quota.id} is as recorded: {limit.measure} stood in the store"
+        note = f"what was left of quota {quota.id} is taken from the record: {limit.measure} was counted in the store"
         return EffectAgain(Effect.DENY, quota.id, (), shadow, (note,))
     acts = tuple(dict.fromkeys(kind.name for rung in rungs for kind in rung.do))
     if not acts:
         return EffectAgain(Effect.ALLOW, "", (), shadow)
-    note = f"what {', '.join(acts)} found to change is as recorded: calls and answers are in no record"
+    note = f"what {', '.join(acts)} changed is taken from the record, which holds no calls and answers"
     done = tuple(name for name in logged.actions if name in acts)
     acted = [rung.name for rung in rungs if any(kind.name in done for kind in rung.do)]
     if not acted or logged.effect is Effect.ALLOW:

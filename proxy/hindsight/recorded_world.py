@@ -35,7 +35,7 @@ def fields_at(logged: Logged, table: FieldTable) -> Fields:
     for name, value in logged.fields.items():
         kind = Kind.NUMBER if name.startswith(SIGNALS) else table[name].kind if name in table else None
         if kind is not None and type(value) not in _KINDS[kind]:
-            raise ValueError(f"{name} is no {kind} in the record")
+            raise ValueError(f"{name} is not of type {kind} in the record")
     return {**table.defaults, **logged.fields}
 
 

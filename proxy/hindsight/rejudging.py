@@ -96,9 +96,9 @@ def _moments(pack: Pack, logged: Logged) -> tuple[float, ...]:
 
 def _other(mode: Mode, max_mode: Mode, moment: float, logged: Logged) -> Iterator[str]:
     if mode is not max_mode:
-        yield f"max_mode was {mode} then; with {max_mode}, as the settings say now, it would come out otherwise"
+        yield f"max_mode was {mode} then; with {max_mode}, as the settings say now, the outcome would differ"
     if moment != logged.decided:
-        yield "something of its pack expired while it was decided: it comes out so before or after that"
+        yield "something in its pack expired while it was decided: this is the outcome just before or after that"
 
 
 def _judge(pack: Pack, table: FieldTable, logged: Logged, fields: Fields, max_mode: Mode, moment: float) -> Again:

@@ -38,7 +38,7 @@ class Told:
         for what, untold in (("rule", self.rules), ("exemption", self.exemptions if flagged else {})):
             for name, fields in untold.items():
                 read = ", ".join(fields)
-                yield f"{what} {name} reads {read}, which its record does not hold (whole): as it came out then"
+                yield f"{what} {name} reads {read}, which its record does not hold (whole): taken as it came out"
 
     def explained(self, explanation: Explanation, pack: Pack) -> Explanation:
         """Return an explanation with these rules as they are in the pack, and why nothing more is known of them."""

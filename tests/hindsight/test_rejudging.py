@@ -230,7 +230,7 @@ def test_what_reads_names_that_no_record_holds_is_as_it_came_out_then_and_that_i
         assert (logged.fired, logged.exempt) == (fired, exempt)
         found = again(PRIVATE, logged)
         assert (found.differences, found.judgement.fired, found.judgement.exempt) == ((), fired, exempt)
-        words = "which its record does not hold (whole): as it came out then"
+        words = "which its record does not hold (whole): taken as it came out"
         assert f"rule stopped reads account.name, {words}" in found.notes
         assert f"exemption friends reads account.tenant, {words}" in found.notes
         assert found.explanation.rules[0].step.says == "a condition on account.name"
@@ -280,8 +280,8 @@ def test_a_flag_that_was_lifted_ahead_of_the_exchange_that_raised_it_did_not_cou
         ({"decide_ms": None, "effect": Effect.DENY, "by": "request", "reasons": ("no JSON",)}, "no JSON"),
         ({"decide_ms": None, "outcome": Outcome.LOCAL}, "no pack was asked"),
         ({"cut": True}, "were cut"),
-        ({"fields": {"request.turns": "three"}}, "request.turns is no number"),
-        ({"fields": {"signals.probes": True}}, "signals.probes is no number"),
+        ({"fields": {"request.turns": "three"}}, "request.turns is not of type number"),
+        ({"fields": {"signals.probes": True}}, "signals.probes is not of type number"),
     ],
 )
 def test_what_cannot_be_judged_again_is_said_so(changes: dict[str, Any], why: str) -> None:

@@ -27,7 +27,7 @@ TABLE = field_table()
 # What may be taken from a record, and nothing else: the words of the notes that say so.
 TAKEN = (
     "does not hold (whole)",
-    "found to change is as recorded",
+    "which holds no calls and answers",
     "what was left of quota",
     "not known then, since a detector failed",
     "max_mode was",
