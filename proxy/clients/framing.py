@@ -57,15 +57,15 @@ def check_framing(request: BaseRequest, names: frozenset[str]) -> None:
     """
     headers = request.headers
     if request.version not in _VERSIONS:
-        raise WrongVersion("Only HTTP/1.1 is spoken here.")
+        raise WrongVersion("Only HTTP/1.1 is supported here.")
     if not request.raw_path.startswith("/"):
         raise Doubtful("The request target must be a path.")
     if request.method == "CONNECT":
-        raise Doubtful("There is no tunnel through here.")
+        raise Doubtful("CONNECT is not supported here.")
     hosts = headers.getall("Host", ())
     host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
     if host is None and (hosts or request.version == (1, 1)):
-        raise Doubtful("Exactly one valid Host is needed.")
+        raise Doubtful("Exactly one valid Host header is needed.")
     if names and (host is None or _one_form(host[1]) not in names):
         raise Misdirected("This host is not served here.")
     lines = request.raw_headers
@@ -73,7 +73,7 @@ def check_framing(request: BaseRequest, names: frozenset[str]) -> None:
         raise Doubtful("The request's headers are too large.")
     codings = headers.getall("Transfer-Encoding", None)
     if codings is not None and (codings != ["chunked"] or "Content-Length" in headers or request.version == (1, 0)):
-        raise Doubtful("The body's length is not clear.")
+        raise Doubtful("The length of the body is ambiguous.")
 
 
 def _one_form(host: str) -> str:
@@ -96,4 +96,4 @@ def check_body_headers(request: BaseRequest) -> None:
         raise UnsupportedMedia("The body must be application/json in UTF-8.")
     expects = headers.getall("Expect", None)
     if expects is not None and [value.lower() for value in expects] != ["100-continue"]:
-        raise ExpectationFailed("Only 100-continue can be expected.")
+        raise ExpectationFailed("The only Expect that is supported is 100-continue.")

@@ -40,7 +40,7 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
     request.check_names(document, accepted)
     model = request.model(document)
     if request.flag(document, "background"):
-        message = "`background` is not available here: an answer that nobody waits for cannot be accounted."
+        message = "`background` is not available here: an answer that nobody waits for cannot be charged."
         raise BadRequest(message, code="unsupported_parameter", param="background")
     stream = request.flag(document, "stream")
     request.flag(document, "store")

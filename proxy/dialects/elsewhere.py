@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _UNCOUNTED = "what runs later or elsewhere could not be held to the limits of this request"
-_KEPT = "files and other state kept at the model API belong to no customer there"
+_KEPT = "the model API does not tell whose files and other state it keeps"
 # By the part of the path behind `/v1/`; what lies below one is not served either.
 _REASONS: Final[Mapping[str, str]] = {
     "messages/batches": f"Batches are not available through this proxy: {_UNCOUNTED}.",
