@@ -197,7 +197,7 @@ def test_what_cannot_be_judged_is_refused_where_it_stands(members: dict[str, Any
 
 
 def test_a_background_answer_is_refused_with_the_reason() -> None:
-    with pytest.raises(BadRequest, match="accounted") as refused:
+    with pytest.raises(BadRequest, match="charged") as refused:
         DIALECT.read(_body(background=True))
     assert refused.value.code == "unsupported_parameter"
 
