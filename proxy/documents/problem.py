@@ -80,7 +80,7 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
         return ordered
     shown, hidden = ordered[:MAX_PROBLEMS], ordered[MAX_PROBLEMS:]
     severity = Severity.ERROR if has_errors(hidden) else Severity.WARNING
-    return [*shown, Problem(ordered[0].file, 0, 0, f"{len(hidden)} problems more are not shown", severity=severity)]
+    return [*shown, Problem(ordered[0].file, 0, 0, f"{len(hidden)} more problems are not shown", severity=severity)]
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:

@@ -63,7 +63,7 @@ def test_problems_come_in_the_order_of_the_file_and_once() -> None:
 def test_a_flood_of_problems_is_counted() -> None:
     shown = in_order(Problem("a.yaml", line, 1, "wrong") for line in range(1, 1001))
     assert len(shown) == MAX_PROBLEMS + 1
-    assert "900 problems more" in shown[-1].message
+    assert "900 more problems" in shown[-1].message
 
 
 @pytest.mark.parametrize("worst", [Severity.WARNING, Severity.ERROR])
