@@ -147,7 +147,7 @@ class _Reader:
         self.marks[path] = Place(key, _mark(event))
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
             is_alias = isinstance(event, yaml.AliasEvent)
-            self._fault(event, "aliases are not allowed: write the value out" if is_alias else "anchors are not allowed")
+            self._fault(event, "aliases are not allowed: write it in full" if is_alias else "anchors are not allowed")
         if isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent) and event.tag is not None:
             self._fault(event, "tags are not allowed")
         if isinstance(event, yaml.MappingStartEvent):

@@ -55,7 +55,7 @@ def test_scalars_mean_what_the_core_schema_says(scalar: str, value: object) -> N
         ("a: 1\nb: 2\na: 3", ["3:1: duplicate key 'a', first on line 1"]),
         ('a: 1\n"a": 3', ["2:1: duplicate key 'a', first on line 1"]),
         ("a: &x 1", ["1:4: anchors are not allowed"]),
-        ("a: *x", ["1:4: aliases are not allowed: write the value out"]),
+        ("a: *x", ["1:4: aliases are not allowed: write it in full"]),
         ("a: !!python/object:os.system x", ["1:4: tags are not allowed"]),
         ("a: !foo {b: 1}", ["1:4: tags are not allowed"]),
         ("a: ! b", ["1:4: tags are not allowed"]),
@@ -143,7 +143,7 @@ def test_every_value_and_key_has_its_place() -> None:
 
 
 def test_a_byte_order_mark_moves_no_column() -> None:
-    assert problems_of(b"\xef\xbb\xbfa: *x") == ["1:4: aliases are not allowed: write the value out"]
+    assert problems_of(b"\xef\xbb\xbfa: *x") == ["1:4: aliases are not allowed: write it in full"]
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n"])
