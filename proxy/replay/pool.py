@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import pickle
 import signal
 import sys
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Final
 
@@ -28,6 +30,7 @@ _AHEAD: Final = 4  # blocks on their way, for each process
 # How long a thread that feeds or hears the readers waits until it may go on, up to ten times for each block: as long as
 # Python has it, readers would wait for their next one.
 _TURN_S: Final = 0.0005
+_SAFE_PATH: Final = "PYTHONSAFEPATH"
 _FEW: Final = 8  # blocks that are read sooner than other processes are there
 
 _readers: list[Reader] = []  # the one of a reading process, made once
@@ -51,22 +54,36 @@ def batches(blocks: Iterable[bytes], wants: Wants, jobs: int) -> Iterator[Batch]
         return
     if wants.patterns is not None:
         load_pattern_sets(wants.patterns)  # what cannot be used is to be said here, once
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (wants,))
     waiting: deque[Future[bytes]] = deque()
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_TURN_S)
-    try:
+    with _readers_of(wants, jobs) as pool:
         for block in chain(begun, blocks):
             waiting.append(pool.submit(_read, block))
             if len(waiting) >= jobs * _AHEAD:
                 yield _taken(waiting.popleft().result())
         while waiting:
             yield _taken(waiting.popleft().result())
+
+
+@contextmanager
+def _readers_of(wants: Wants, jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield other processes that read, which end with this. Raises ReadingFailed."""
+    # Without the folder that this one was started in, whose modules would be taken for ours and for Python's.
+    path = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    turn = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_S)
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (wants,))
+    try:
+        yield pool
     except BrokenProcessPool:
         raise ReadingFailed("a process that reads the traffic has ended: is there enough memory?") from None
     finally:
-        sys.setswitchinterval(before)
+        sys.setswitchinterval(turn)
         pool.shutdown(cancel_futures=True)
+        if path is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = path
 
 
 def _begin(wants: Wants) -> None:
