@@ -31,6 +31,9 @@ PICODOLLARS_PER_TOKEN = 1_000_000
 _MODEL = re.compile(r"[!-~]{1,128}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9][A-Za-z0-9-]{0,62}(\.[A-Za-z0-9-]{1,63})*\.?")
+_AUTHORITY = re.compile(  # of a URL; names of containers have underscores
+    r"(.*@)?(\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)(:[0-9]*)?", re.ASCII
+)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,255}")
 _BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -61,10 +64,11 @@ def parts_of(url: str, wrong: ValueError) -> SplitResult:
     """Take a URL of http or https with a host apart. Raises `wrong` for what is none, or is read in two ways."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        _ = parts.port
     except ValueError:
         raise wrong from None
-    if parts.scheme not in ("http", "https") or not host or not re.fullmatch(r"[!-~]+", url) or "\\" in url:
+    visible = re.fullmatch(r"[!-~]+", url) and "\\" not in url
+    if parts.scheme not in ("http", "https") or not visible or not _AUTHORITY.fullmatch(parts.netloc):
         raise wrong
     return parts
 

@@ -52,6 +52,8 @@ def test_keys_come_over_https_or_from_this_machine(tmp_path: Path, url: str) -> 
         "ftp://a.example/k",
         "https://",
         "https:///k",
+        "https://[::1]x/k",
+        "https://a..example/k",
         "https://a.example/a k",
         r"https://a.example\k",
         "https://a.example/k#1",
