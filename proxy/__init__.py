@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
-# Before numpy is imported. Its products are small here, and would be divided over threads that wait for each other by
-# spinning: on a busy machine one that takes 90 microseconds took 2,600. Every process of ours is for one core.
+# Set before numpy is imported: our matrix products are small, and OpenBLAS would divide them among threads that spin
+# while they wait for each other: on a busy machine a product of 90 microseconds took 2,600. Every process of ours is
+# for one core.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -68,7 +68,7 @@ async def open_admin(settings: Settings, side: AdminSide, stack: AsyncExitStack)
         await _open(admin_app(side, Door.SOCKET), lambda runner: web.UnixSite(runner, str(path)), stack)
         path.chmod(0o600)
         if settings.health.port is not None:
-            # aiohttp's own socket for :: takes no IPv4, which customers' does.
+            # A socket that aiohttp opens for :: takes no IPv4; the customers' socket does.
             sockets = own_sockets(settings.health.host, settings.health.port)
             for health in [stack.enter_context(each) for each in sockets]:
                 await _open(_health_app(side), partial(web.SockSite, sock=health), stack)
@@ -88,14 +88,14 @@ async def _open(
     await runner.setup()
     slow = asyncio.create_task(cut_the_slow(runner.server))
     stack.callback(slow.cancel)
-    stack.push_async_callback(runner.cleanup)  # ends before the other: who is slow then is cut as well
+    stack.push_async_callback(runner.cleanup)  # runs before `slow.cancel`: clients slow at the end are cut as well
     await site(runner).start()
     (address,) = runner.addresses[:1]
     return (address[0], address[1]) if isinstance(address, tuple) else ("", 0)
 
 
 def _health_app(side: AdminSide) -> web.Application:
-    """Return the application of those who only look: health and metrics, and no other route."""
+    """Return the application of the health port: health and metrics, and no other route."""
     app = web.Application(middlewares=[problems], client_max_size=0)
     add_health(app, side)
     return app

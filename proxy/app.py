@@ -28,7 +28,8 @@ from proxy.steps.intake import Reader
 from proxy.telemetry.metrics import Refusal
 from proxy.telemetry.tally import Tally
 
-# For the store to say which keys have changed: from then on whoever has asked is known while it is away.
+# How long a start waits to hear from the store which keys change; once it has, the keys that were used stay known while
+# the store is away.
 _FIRST_CONTACT_S = 1.0
 _BACKLOG = 1024
 
@@ -75,7 +76,7 @@ async def serve(settings: Settings, pack: Pack, place: Place, clock: Clock) -> A
             *(upstream.watch() for upstream in parts.upstreams.values()),
             serving.measure_lag(),
             follow_epochs(ground.recorder, store, clock),
-            # Writers on an embedded store share a folder, where they see each other's heads.
+            # With an embedded store all writers share a folder, and see each other's heads there.
             *([SharedHeads(seal, store, clock).run()] if settings.store.shared else []),
         )
         await stack.enter_async_context(_background(work, serving.failed))
@@ -115,7 +116,7 @@ def _listener(settings: Settings, gateway: Gateway, deadlines: Deadlines, tally:
 
 @asynccontextmanager
 async def _background(work: Iterable[Coroutine[Any, Any, None]], failed: asyncio.Future[None]) -> AsyncIterator[None]:
-    """Run what goes on until the context ends; a task that fails is told of and sets `failed`."""
+    """Run the background tasks until the context ends; one that fails is logged and sets `failed`."""
 
     def look(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and not failed.done():

@@ -1,4 +1,4 @@
-"""Makes what a worker's gateway is put together from, as the settings say: one function for each kind of part."""
+"""Builds the parts of a worker's gateway as the settings say: one function for each kind of part."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ from proxy.upstream.served_model import served_models
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a worker runs: its number, its store, the address that it shares with the others, and what is in force
-    with all of them: the pattern sets, and the id of the master secret.
+    """Where a worker runs: its number, its store, and the address that it shares with the other workers.
+
+    `patterns` are the pattern sets, and `secret` the id of the master secret, that are in force in all of them.
     """
 
     worker: int
@@ -57,7 +58,7 @@ class Place:
 
 
 class Ground(NamedTuple):
-    """What a worker's parts are made with; something is `remembered` if the store is away."""
+    """What a worker's parts are made with; `remembered` is a snapshot of the store if that is away, else None."""
 
     settings: Settings
     place: Place
@@ -70,7 +71,7 @@ class Ground(NamedTuple):
 
 
 async def open_ground(settings: Settings, place: Place, clock: Clock, stack: AsyncExitStack) -> Ground:
-    """Open the store, or what is remembered of it, and what is needed of either; the stack closes it."""
+    """Open the store, or read its snapshot if it is away, and make what depends on it; the stack closes it all."""
     tally = Tally(settings.models)
     required = not settings.starts_without_store
     opened = await open_store(place.store_url, clock=clock, access=store_access(settings), required=required)
@@ -79,13 +80,13 @@ async def open_ground(settings: Settings, place: Place, clock: Clock, stack: Asy
     is_away = opened.numbers().get("stillgate_store_breaker_open") == 1
     remembered = await asyncio.to_thread(_remembered, settings, clock) if is_away else None
     recorder = await open_recorder(store, clock, required=required)
-    # Made by the parent: with another one no key would open anything.
+    # The parent has made the file if there was none: under any other secret no key would be valid.
     master = load_master(settings.master_secret, place.secret)
     return Ground(settings, place, clock, tally, store, master, recorder, remembered)
 
 
 def _remembered(settings: Settings, clock: Clock) -> Remembered:
-    """Return what is remembered of the store; nothing of 1970, and a message, if that cannot be used."""
+    """Return the snapshot of the store; if it cannot be used, log why and return an empty one, dated 1970."""
     try:
         remembered = read_snapshot(settings.snapshot_folder, clock.wall())
     except Unusable as error:
@@ -178,7 +179,7 @@ def _origin(name: str, entry: UpstreamSettings) -> Origin:
 
 
 def exchange_ids(bits: Callable[[int], int]) -> Callable[[], str]:
-    """Return a maker of ids that meet nowhere."""
+    """Return a maker of ids of 96 random bits, so that no two exchanges anywhere share one."""
 
     def new_id() -> str:
         return f"ex_{bits(96):024x}"
@@ -187,7 +188,7 @@ def exchange_ids(bits: Callable[[int], int]) -> Callable[[], str]:
 
 
 def helper_models(settings: Settings, parts: Parts) -> HelperModels:
-    """Return the models as helpers, each asked for a chat completion, or for a message if its upstream has no such."""
+    """Return the helper models; each is asked for a chat completion, or for a message if its upstream has no chat."""
     speaks = {
         name: parts.anthropic if entry.dialects and parts.openai.name not in entry.dialects else parts.openai
         for name, entry in settings.upstreams.items()

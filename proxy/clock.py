@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-# A wall clock that moved so much against the machine's own count of seconds was set.
+# A wall clock that has moved by more than this against the monotonic one was set.
 _SET_S = 60.0
 
 
@@ -29,7 +29,7 @@ class SystemClock:
 
 
 class Steadiness:
-    """For how long a wall clock was not set, as far as it was asked; by one that is wrong everything may have ended."""
+    """Tells for how long the wall clock was not set, as far as it was asked: by a wrong one all may seem expired."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -38,12 +38,12 @@ class Steadiness:
         self._was_set = False
 
     def set_within(self, seconds: float) -> bool:
-        """Return whether it was set less than so many seconds ago; what was before it began does not count."""
+        """Return whether the clock was set in the last `seconds`, and since this object was made."""
         steady = self.seconds()
         return self._was_set and steady < seconds
 
     def seconds(self) -> float:
-        """Return since when its readings have kept step with the monotonic ones, in seconds; at most since it began."""
+        """Return for how many seconds the wall clock has kept step with the monotonic one, at most our own age."""
         now = self._clock.monotonic()
         ahead = self._clock.wall() - now
         if abs(ahead - self._ahead) > _SET_S:

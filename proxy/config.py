@@ -1,4 +1,4 @@
-"""The settings of one deployment: one YAML file, or all defaults, with the command line's words on top."""
+"""The settings of one deployment: one YAML file, or all defaults; what the command line says goes before both."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from proxy.settings.upstreams import Model, Upstream
 
 _OWN_PACK = Path("policies/default.yaml")
 _INSTALLED_PACK = Path("/etc/stillgate/policies/default.yaml")
-# What came with the program lies beside this package: in a wheel under the first name, in a repository the second.
+# What came with the program lies beside this package: under the first name in a wheel, the second in a repository.
 _SHIPPED = tuple(Path(__file__).parents[1] / folder for folder in ("stillgate-policies", "policies"))
 _PACKS = (_OWN_PACK, _INSTALLED_PACK, *(folder / "default.yaml" for folder in _SHIPPED))
 _HANDED_OVER = (Path("/dev"), Path("/dev/fd"))  # where files stand that are not kept
@@ -133,7 +133,7 @@ class Settings(StoreSettings):
 
     @property
     def snapshot_folder(self) -> Path:
-        """The folder of what a start without the store begins from."""
+        """The folder of the store's snapshot, which a start without the store begins from."""
         return self.data / "snapshot"
 
     @property
@@ -159,7 +159,7 @@ def load_settings(path: Path | None, overrides: Mapping[str, object]) -> Setting
     relative path belongs to the folder of the file it stands in; a `Path` in `overrides`, and all of a file that a
     shell hands over, to the working directory.
     """
-    # Loaded here: a worker gets what others have checked.
+    # Imported here: a worker takes its settings from its parent, already checked, and never parses YAML.
     from proxy.documents.strict_yaml import parse, read  # noqa: PLC0415 - see above
 
     file = parse(read(path), str(path)) if path else Document(dict(_HEAD), {}, "settings")

@@ -40,7 +40,7 @@ class UsageSource(StrEnum):
 
 
 class Shadow(NamedTuple):
-    """What the world says in which rules and quotas in shadow count too.
+    """What would have been decided if rules and quotas in shadow counted too.
 
     `denied_by` are the quotas in shadow that would have denied.
     """
@@ -53,7 +53,7 @@ class Shadow(NamedTuple):
 
 NO_SHADOW = Shadow()
 
-# What a flag counts, by its name: its score, and how many people confirmed it.
+# By the name of a flag: its score, and how many people confirmed it.
 Counted = Mapping[str, tuple[int, int]]
 
 

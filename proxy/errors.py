@@ -16,9 +16,9 @@ class StillgateError(Exception):
 class ProxyError(StillgateError):
     """A refusal in words that a client may read; a dialect turns it into its own error shape.
 
-    It is raised as an exception by what fails and carried as a value by a denial. `status` is the HTTP status, `code`
-    a stable machine word, `param` the request field at fault, `details` what Anthropic's clients go by besides,
-    `retry_after` seconds (None: do not say), `headers` further response headers.
+    It is raised as an exception by what fails and carried as a value by a denial. `status` is the HTTP status, `code` a
+    stable machine word, `param` the request field at fault, `details` a further object of Anthropic's errors that its
+    clients go by, `retry_after` seconds (None: do not say), `headers` further response headers.
     """
 
     status = 500
@@ -53,7 +53,7 @@ class BadRequest(ProxyError):
 
 
 class Unauthenticated(ProxyError):
-    """No credential, or one that is not good; never says which of the two facts about a key is wrong."""
+    """No credential, or one that is not valid; the message never says what is wrong with it."""
 
     status = 401
     code = "invalid_api_key"
@@ -138,9 +138,9 @@ class StoreAway(StoreUnavailable):
 
 
 class StoreRefused(StoreUnavailable):
-    """The store answered that it did not do some parts of what was asked, such as with its memory full.
+    """The store did not do some parts of a call, such as with its memory full.
 
-    `parts` are their places in the call; it did the others, and `done` says what it answered to them.
+    `parts` are the places of those in the call; it did the others, and `done` has its answers to them by place.
     """
 
     def __init__(self, message: str, parts: frozenset[int], done: Mapping[int, Any]) -> None:
@@ -154,8 +154,9 @@ class ConfigurationError(StillgateError):
 
 
 def forget_origin(error: BaseException) -> None:
-    """Let go of where an error that is kept was raised, and of what it was raised in place of.
+    """Drop the traceback, the context and the cause of an error that is kept.
 
-    Both know the frames they went through and so whoever keeps the error: a cycle that only a collection would free.
+    They hold the frames that the error went through, and so whoever keeps it: a cycle that only a collection would
+    free.
     """
     error.__traceback__ = error.__context__ = error.__cause__ = None

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 from proxy.trace_context import NO_TRACE, Trace
 
-# Text is taken to be this many UTF-8 bytes a token while nobody says how many tokens it is: English has about four,
-# so an estimate is rather too high than too low.
+# How many UTF-8 bytes count as a token where nobody says how many tokens a text is: English has about four, so an
+# estimate is rather too high than too low.
 BYTES_PER_TOKEN: Final = 3
 
 
@@ -33,7 +33,7 @@ class Principal:
 class Usage(NamedTuple):
     """Tokens of one exchange, as the upstream bills them; `input` includes tokens read from a prompt cache.
 
-    `reasoning` are those of the output that were thought, 0 where the upstream does not say.
+    `reasoning` is how many of the output were reasoning, 0 where the upstream does not say.
     """
 
     input: int
@@ -50,9 +50,9 @@ class Text(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """Where a body names what an upstream keeps, by an id.
+    """A place in a body that names, by an id, something the upstream keeps.
 
-    `instead` is what stands there where the id was not given to this tenant; without it such a request is refused.
+    `instead` replaces an id that was not given to this tenant; without it such a request is refused.
     """
 
     path: tuple[str | int, ...]
@@ -72,13 +72,13 @@ class Call:
     """The neutral view of one request.
 
     `body` is the strictly read document: it is what is judged, and what is serialised again and sent. `choices` is how
-    many answers are asked for (`n`), `max_output_tokens` the client's own cap on each (None: not given),
-    `hide_usage` says that the usage is asked of the upstream for our accounting and taken out of the stream again.
-    `length_member` is where the dialect has the cap on output tokens. `instruct` returns a body with one more
-    instruction for the model, None where no dialect knows how to give one. `kept` are the ids of what the upstream
-    keeps; `gives` returns those that a document of the answer gives out, None where answers give none. `prompts` is how
-    many prompts it has, each with `choices` answers, taken of at most `best_of` that are written; `token_ids` is how
-    many tokens of the prompts are given as numbers, in which nobody here can read.
+    many answers are asked for (`n`), `max_output_tokens` the client's own cap on each (None: not given). `hide_usage`
+    says that the usage is asked of the upstream for our accounting and taken out of the stream again. `length_member`
+    is the body's member that caps output tokens. `instruct` returns a body with one more instruction for the model,
+    None where no dialect knows how to give one. `kept` are the places of ids of what the upstream keeps; `gives`
+    returns the ids that a document of the answer gives out, None where answers give none. `prompts` is how many prompts
+    there are, each with `choices` answers, which are chosen from `best_of` if more are written. `token_ids` counts the
+    prompt tokens that are given as numbers, which nobody here can read.
     """
 
     model: str
@@ -116,11 +116,11 @@ class Call:
         )
 
     def most_input(self, text_bytes: int) -> int:
-        """Return about how many tokens it is billed for that the model reads, of texts of this length."""
+        """Return about how many tokens of input are billed for the call, if its texts have this length in UTF-8."""
         return 0 if self.work is Work.COUNT else text_bytes // BYTES_PER_TOKEN + 1
 
     def most_output(self, longest: int) -> int:
-        """Return how many tokens the model may write for it at most, if its longest answer has `longest`."""
+        """Return how many tokens the model may write for the call at most, if its longest answer has `longest`."""
         most = longest if self.max_output_tokens is None else min(self.max_output_tokens, longest)
         return most * max(self.choices, self.best_of) * self.prompts
 
@@ -148,9 +148,9 @@ Asking = Callable[[], Awaitable[Helped]]  # raises nothing but the cancellation 
 
 
 class Gap(NamedTuple):
-    """What is missing of a chunk until somebody was asked.
+    """A text that a chunk lacks until a helper model was asked for it.
 
-    `fill` returns what the client gets in the chunk's place; without a text, what it gets of an answer that has none.
+    `fill` returns what the client gets in the chunk's place; for an empty text, what it gets where there is none.
     """
 
     ask: Asking
@@ -158,10 +158,10 @@ class Gap(NamedTuple):
 
 
 class Saying(NamedTuple):
-    """What events in a row say that are like another of their stream but for their texts, all of one lane.
+    """What a run of events in a stream says that differ from an earlier one by their texts alone, all of one lane.
 
-    Each is the bytes of `head`, its text, which is a JSON string, and its own of `tails`; `like` is the event that they
-    are like, as it was read.
+    The bytes of each are `head`, its text as a JSON string, and its own entry in `tails`; `like` is the earlier event,
+    as it was read.
     """
 
     lane: int
@@ -175,12 +175,12 @@ class Saying(NamedTuple):
 class Chunk:
     """A piece of a response.
 
-    `raw` are its bytes with their framing, or None once it was changed and has to be encoded, in the manner of those
-    that it was made of: `like`. `data` is the JSON document in it (None for what is no JSON object, and for events that
-    need not be read); `event` the server-sent event's name, empty if it has none or if the response is no stream. It
-    may not go to the client before the moment `not_before`, in monotonic seconds, nor with `gaps` in it: the gateway
-    waits and has them filled, no action does. Where only texts are asked for, `saying` may stand in place of the
-    document and the bytes. `parts` are what a wire has found in the document, once it was asked.
+    `raw` is its bytes with their framing, None once it was changed: then it has to be encoded, in the manner of `like`,
+    the bytes of what it was made from. `data` is the JSON document in it (None for what is no JSON object, and for
+    events that need not be read); `event` the server-sent event's name, empty if it has none or if the response is no
+    stream. It may not go to the client before `not_before`, in monotonic seconds, nor with `gaps` in it: the gateway
+    waits and has them filled, actions do not. Where only texts are asked for, `saying` may stand in place of the
+    document and the bytes. `parts` is what a wire found in the document, once it was asked.
     """
 
     raw: bytes | None
@@ -201,7 +201,7 @@ class Progress:
     bytes of text, reasoning and tool arguments that came, for an estimate when the stream breaks. `complete` is true
     once the dialect's own end marker was seen. `failed` is the error type of an in-band error, empty otherwise.
     `refused` is true if the model declined to answer. `signatures` are the seals of reasoning blocks that came. `model`
-    is the one that the answer says it is of.
+    is the model that the answer names.
     """
 
     usage: Usage | None = None
@@ -230,12 +230,12 @@ class Exchange:
     `started` is wall time in seconds. `peer` is the client's address after trusted hops. `texts` is every string that
     the model would see, if anybody reads it, and `text_bytes` about how long they are in UTF-8; `fields` are the typed
     facts that rules read (see `proxy.fields`), `unknown` the names of those that a detector failed to tell. `prints`
-    are those of the texts, as `proxy.fingerprint.winnow` makes them, None if nobody asks for them. `template` is the
-    known template that the prompt matches, whoever sends it, and `cluster` the campaign that the account is a member
-    of, empty if there is none in either world; `ties` are those that count in enforcement, `shadow_ties` those that
-    count in shadow. `foreign_handle` says that it returns a handle of reasoning which was
-    withheld from another tenant. `trace` is where it stands in a distributed trace. `rich` is what its conversation has
-    besides messages that are a role and text, None until a detector looks for it.
+    are the fingerprints of the texts, as `proxy.fingerprint.winnow` makes them, None if nobody asks for them.
+    `template` is the known template that the prompt matches, whoever sends it, and `cluster` the campaign that the
+    account is a member of, empty if there is none in either world; `ties` are those that count in enforcement,
+    `shadow_ties` those that count in shadow. `foreign_handle` says that the request returns a handle of reasoning which
+    was withheld from another tenant. `trace` is its place in a distributed trace. `rich` is what its conversation has
+    besides messages of a role and a text, None until a detector looks for it.
     """
 
     id: str
@@ -260,9 +260,9 @@ class Exchange:
     rich: list[Any] | None = None
 
     def forget_request(self) -> None:
-        """Let go of what was asked for but the model, for what is still to be recorded: that may wait for a while.
+        """Drop what was asked, except for the model: the exchange may wait a while to be recorded.
 
-        The memory is used again by the next exchange while it is still in the processor's cache.
+        The next exchange uses the memory again while it is still in the processor's cache.
         """
         self.texts, self.fields, self.rich = (), {}, None
         if self.call is not None:

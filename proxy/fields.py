@@ -28,7 +28,7 @@ class Cost(StrEnum):
     """What it takes to know a field for one exchange."""
 
     FREE = "free"  # already at hand
-    TEXT = "text"  # reads the whole prompt once, which is taken apart into texts only where somebody reads them
+    TEXT = "text"  # reads the whole prompt once; without a reader it is not taken apart into texts
     STORE = "store"  # may ask the store
 
 
@@ -52,8 +52,8 @@ class Field(NamedTuple):
     when: When = When.REQUEST
     unit: str = ""
     private: bool = False  # names somebody, or is a client's own text: rules read it, the log never holds it
-    among: tuple[str, ...] = ()  # the only texts that it ever has besides the default; without them it may have any
-    most: float = math.inf  # that it can be
+    among: tuple[str, ...] = ()  # the only texts it can have besides the default; empty: any
+    most: float = math.inf  # the largest number it can have
 
     @property
     def kind(self) -> Kind:

@@ -73,7 +73,7 @@ class Gateway:
         exchange_id = parts.new_id()
         path = request.raw_path.partition("?")[0]
         known = parts.dialects.get(path)
-        # Also for whatever is wrong with the framing, where the path is a known one.
+        # Chosen before the framing is checked: an error there is answered in the dialect of a known path as well.
         dialect = known or (parts.anthropic if "anthropic-version" in request.headers else parts.openai)
         try:
             check_framing(request, parts.hosts)
@@ -196,7 +196,7 @@ class Gateway:
         return decision
 
     async def _objection(self, intake: Intake, course: Course) -> ProxyError | None:
-        """Say why a call that the pack lets through is refused: for what it returns, or as it was sent before."""
+        """Return why a call that the pack allows is refused, for what it returns or its idempotency key; else None."""
         if intake.flaw is not None:
             return intake.flaw
         course.claim = await self._claims.of(course.exchange, course.idempotency_key, intake.sent)

@@ -1,7 +1,7 @@
-"""Hands values that the parent process has made and checked to its children: pickled, in letters for a line of JSON.
+"""Hands values that the parent process has made and checked to its children: pickled, then as base64 in a line of JSON.
 
-Law: only what came over the line to one's own parent is taken. A pickle can hold code, but that line is a socket pair
-which nobody else has an end of: nothing that was stored, or that somebody else sent, is ever read as one.
+Law: only what came over the line from a process's own parent is unpickled. A pickle can hold code, but that line is a
+socket pair which nobody else has an end of: nothing that was stored, or that anybody else sent, is ever unpickled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from proxy.errors import ConfigurationError
 
 
 class HandedPack(NamedTuple):
-    """A pack on its way to a child: its digest, and itself as `handed`."""
+    """A pack on its way to a child: its digest, and the pack as `handed` returns it."""
 
     digest: str
     text: str

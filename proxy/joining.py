@@ -1,7 +1,7 @@
 """Finds what other packages add to the program: classes that they name under its entry points.
 
-Laws: what is there is used or ends the start, since nothing about a rule is optional at run time; nothing is imported
-to learn a name.
+Laws: an entry point that is there is used, or the start fails: no part of a rule is optional at run time; nothing is
+imported to learn a name.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Group(StrEnum):
 
     @property
     def one(self) -> str:
-        """What one of the group is, in words."""
+        """The word for one of the group, such as `detector`."""
         return self.removeprefix("stillgate.").removesuffix("s")
 
 
 def names(group: Group) -> tuple[str, ...]:
-    """Return the names of the group's entry points, in their order."""
+    """Return the names of the group's entry points, sorted."""
     return tuple(point.name for point in _points(group, tuple(sys.path)))
 
 
@@ -78,7 +78,7 @@ def lacking(kind: type, seam: type) -> list[str]:
 
 @cache
 def _points(group: Group, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Return the entry points of what is installed on a path, which takes milliseconds to find, once for it."""
+    """Return the group's entry points on `path`, searched for once for each path, since that takes milliseconds."""
     del path
     return tuple(sorted(entry_points(group=group), key=lambda point: point.name))
 

@@ -1,7 +1,7 @@
 """Messages for operators on stderr: coloured lines on a terminal, JSON lines elsewhere; the decision log is not here.
 
 Laws: what looks like a credential is masked in every message, ours or a library's, tracebacks included; nothing on the
-request path logs an exchange here; a reader who stops holds nobody up.
+request path logs an exchange here; a reader of stderr who stops reading holds nobody up.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ with without("rich"):  # three megabytes, for tracebacks that are not printed he
 
 _ROOT: Final = "stillgate"
 _TEXT_CHARS: Final = 2_000
-_TRACE_CHARS: Final = 16_000  # the end of a traceback is what tells
+_TRACE_CHARS: Final = 16_000  # of the traceback's end, where the error is
 _DEPTH: Final = 4
 _MOST_WAITING: Final = 1_000  # messages, while nobody reads them
-_PATIENCE_S: Final = 0.05  # of an event loop, once
-_LAST_S: Final = 1.0  # of a process that ends
+_PATIENCE_S: Final = 0.05  # how long an event loop waits for a stopped reader, once
+_LAST_S: Final = 1.0  # how long a process that ends waits for its reader
 _MASK: Final = "[masked]"
 _SECRETS: Final = re.compile(
     r"""
@@ -76,7 +76,7 @@ def configure(level: str, stream: TextIO) -> None:
 
 
 class _Handler(logging.Handler):
-    """Writes to a descriptor; where its reader has stopped, messages wait, and those that find no room are counted."""
+    """Writes to a descriptor; while its reader has stopped, messages wait, and those that find no room are counted."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -85,10 +85,10 @@ class _Handler(logging.Handler):
         self._outlet = Outlet(self._write, "messages", _MOST_WAITING, _PATIENCE_S)
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record, without the lock that the standard library's own holds meanwhile.
+        """Write a record, without the lock that `handle` of the standard library holds meanwhile.
 
-        Where the collector runs in the outlet's thread and frees what logs a last word, that would wait for the lock,
-        and whoever has it for that thread.
+        In the outlet's thread the garbage collector may free an object that logs something: that would wait for the
+        lock, and the lock's holder for the outlet's thread.
         """
         self.emit(record)
         return True
@@ -106,7 +106,7 @@ class _Handler(logging.Handler):
             get("log").error("messages found no room, since nobody read them", lost=lost)
 
     def flush(self) -> None:
-        """Have what was said last be read; called when the process ends."""
+        """Wait until the last messages are written; called when the process ends."""
         self._outlet.flush(_LAST_S)
 
     def _write(self, line: bytes) -> None:

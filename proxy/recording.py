@@ -1,4 +1,4 @@
-"""Opens what a deployment records, as the settings say: a worker's decisions and samples, and what people change."""
+"""Opens the logs of a deployment, as the settings say: a worker's decisions and samples, and what people change."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def open_recorder(store: Store, clock: Clock, *, required: bool) -> Record
 def open_journal(
     settings: Settings, worker: int, recorder: Recorder, clock: Clock, pack_digest: str
 ) -> tuple[Journal, Seal]:
-    """Open a worker's decision log, and return it with what vouches for it. Raises ConfigurationError."""
+    """Open a worker's decision log, and return it with the seal that chains its lines. Raises ConfigurationError."""
     target: Target
     if settings.decision_log.to == "stdout":
         path = settings.decisions_folder / f"stdout-{worker}.running"
@@ -98,7 +98,7 @@ async def follow_epochs(recorder: Recorder, store: Store, clock: Clock) -> None:
 
 
 async def follow_epoch(recorder: Recorder, store: Store, clock: Clock) -> None:
-    """Have the recorder name callers under this month's key, and let go of any other, whether the store is there."""
+    """Have the recorder name callers under this month's key and drop any other; without the store, a passing key."""
     epoch = epoch_of(clock.wall())
     if recorder.pseudonyms.epoch in {epoch, epoch + _FORGOTTEN}:
         return
@@ -110,7 +110,7 @@ async def follow_epoch(recorder: Recorder, store: Store, clock: Clock) -> None:
 
 
 async def _shared(store: Store, epoch: str) -> Pseudonyms:
-    """Return the pseudonyms of all writers; own ones if a clock was set back to a month whose key is destroyed."""
+    """Return the pseudonyms of all writers; passing ones if the clock was set back to a month that is forgotten."""
     try:
         return Pseudonyms(epoch, await ensure_epoch(store, epoch, secrets.token_bytes))
     except EpochForgotten:
@@ -118,5 +118,5 @@ async def _shared(store: Store, epoch: str) -> Pseudonyms:
 
 
 def _passing(epoch: str) -> Pseudonyms:
-    """Return pseudonyms under a key that nobody else has or keeps: nobody can tell later who that was."""
+    """Return pseudonyms under a key that nobody else has or keeps: nobody can tell later whom they stand for."""
     return Pseudonyms(epoch, secrets.token_bytes(KEY_BYTES))

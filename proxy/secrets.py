@@ -2,9 +2,9 @@
 
 Laws:
 - No message, repr or exception here shows a secret or a part of one.
-- What the store and the log name things by hangs on the first secret of the file, for good, so that a rotation loses
-  no key, count or campaign. What customers get, and could read, forge or undo with a secret that leaked, hangs on the
-  one in force.
+- The names in the store and in the log are derived from the first secret of the file, for good, so that a rotation
+  loses no key, count or campaign. What customers get, and could read, forge or undo with a secret that leaked, is
+  derived from the secret in force.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ class Purpose(StrEnum):
     """What a derived key is for; each purpose has its own, so that none can stand in for another."""
 
     KEY_DIGEST = "key-digest"
-    MEMBERS = "members"  # what signals count distinct
-    SEALS = "seals"  # of reasoning blocks
-    PRINTS = "prints"  # of prompts
-    LINKS = "links"  # what links accounts
+    MEMBERS = "members"  # the values that signals count as distinct
+    SEALS = "seals"  # signatures of reasoning blocks
+    PRINTS = "prints"  # fingerprints of prompts
+    LINKS = "links"  # the attributes that link accounts
     MARKS = "marks"  # in answers, by campaign
-    VECTORS = "vectors"  # how they are turned, by campaign
+    VECTORS = "vectors"  # how embeddings are rotated, by campaign
     PACE = "pace"  # the unevenness of answers that are slowed
-    REASONING = "reasoning"  # that is withheld, and comes back sealed
-    ISSUED_IDS = "issued-ids"  # of what upstreams keep
-    SAMPLES = "samples"  # which exchanges are taken for one
-    STORE = "store"  # which is used with this master secret: it holds the derived key itself
-    IDEMPOTENCY = "idempotency"  # keys of clients, and what they were sent with
+    REASONING = "reasoning"  # seals reasoning that is withheld, for the client to send back
+    ISSUED_IDS = "issued-ids"  # names of what upstreams keep
+    SAMPLES = "samples"  # which exchanges are sampled
+    STORE = "store"  # tells whether a store is of this master secret: it holds the derived key itself
+    IDEMPOTENCY = "idempotency"  # clients' keys, and the requests they came with
     ADMIN_TOKEN_DIGEST = "admin-token-digest"  # noqa: S105 - a purpose's name, no secret
     SECRET_ID = "secret-id"  # noqa: S105 - as above; what a secret is called by
 
@@ -57,12 +57,12 @@ _OF_THE_ONE_IN_FORCE = frozenset(
 
 
 class State(StrEnum):
-    """What a secret of the file is for, beside what hangs on the first."""
+    """What a secret of the file is used for; the first has its lasting purposes besides."""
 
-    NEXT = "next"  # what others make under it is taken; nothing is made yet
+    NEXT = "next"  # what other replicas make under it is accepted; nothing is made under it yet
     IN_FORCE = "in-force"
-    OLD = "old"  # what was made under it is taken
-    RETIRED = "retired"  # only marks of before are still found
+    OLD = "old"  # what was made under it is still accepted
+    RETIRED = "retired"  # only marks made under it are still found
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Kept:
 
     @property
     def id(self) -> str:
-        """What the secret is called by, which tells nothing of it."""
+        """The name of the secret, which reveals nothing of it."""
         return _derived(self.secret, Purpose.SECRET_ID)[:_ID_BYTES].hex()
 
 
@@ -94,7 +94,7 @@ class Master:
         return _derived(self._secret if purpose in _OF_THE_ONE_IN_FORCE else self._kept[0].secret, purpose)
 
     def others(self, purpose: Purpose) -> tuple[bytes, ...]:
-        """Return the keys under which other replicas make, or made, what is taken here too; mostly there are none."""
+        """Return the keys under which other replicas make, or made, what is accepted here too; mostly none."""
         if purpose not in _OF_THE_ONE_IN_FORCE:
             return ()
         taken = (kept.secret for kept in self._kept if kept.state is not State.RETIRED)
@@ -102,11 +102,11 @@ class Master:
 
     @property
     def old(self) -> tuple[Kept, ...]:
-        """Those under which what was made before is still taken, until they are retired."""
+        """The secrets under which what was made before is still accepted, until they are retired."""
         return tuple(kept for kept in self._kept if kept.state is State.OLD)
 
     def marks(self) -> dict[str, bytes]:
-        """Return the keys of all marks ever made, by the ids of their secrets; that of the one in force by no name."""
+        """Return the keys of all marks ever made, by the ids of their secrets; the key in force has an empty name."""
         own = {"": self.derive(Purpose.MARKS)}
         others = {kept.id: _derived(kept.secret, Purpose.MARKS) for kept in self._kept if kept.secret != self._secret}
         return {**own, **others}
@@ -135,7 +135,7 @@ def load_or_create_master(path: Path) -> Master:
 
 
 def load_master(path: Path, in_force: str = "") -> Master:
-    """Read the master secret; what has the id `in_force`, if it is there, is in force whatever the file says by now.
+    """Read the master secret; if the file has the id `in_force`, that one is in force, whatever the file says by now.
 
     Raises ConfigurationError with the fix.
     """
@@ -147,12 +147,12 @@ def load_master(path: Path, in_force: str = "") -> Master:
 
 
 def new_secret() -> bytes:
-    """Return a secret that nobody has."""
+    """Return a new secret of random bytes."""
     return secrets.token_bytes(_MASTER_BYTES)
 
 
 def read_master_file(path: Path) -> tuple[Kept, ...]:
-    """Return every secret of the file, in its order: one as base64, or for each a line of state, moment and base64.
+    """Return every secret of the file, in its order. The file has one as base64, or a line each: state, moment, base64.
 
     Raises ConfigurationError with the fix.
     """
@@ -200,7 +200,8 @@ def _parsed(data: bytes) -> tuple[Kept, ...]:
 def open_to_others(found: os.stat_result) -> bool:
     """Tell whether others than its owner may read or change a secret's file.
 
-    Kubernetes gives a mounted secret to root, and the pod's group may read it: nobody else is in that.
+    Kubernetes gives a mounted secret to root, and the pod's group, which has no other members, may read it: that is
+    allowed.
     """
     given = 0o040 if found.st_uid == 0 and os.geteuid() != 0 else 0
     return bool(stat.S_IMODE(found.st_mode) & 0o077 & ~given)
@@ -235,8 +236,9 @@ def read_header_file(path: Path) -> tuple[str, str]:
 
 
 def make_secret_file(path: Path, content: bytes) -> None:
-    """Make a file with mode 0600, written beside its place and linked into it whole: whoever comes second keeps the
-    first one's. Raises OSError.
+    """Make a file with mode 0600, written beside its place and linked into it whole. A file there already stays.
+
+    Raises OSError.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

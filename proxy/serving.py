@@ -13,7 +13,8 @@ from proxy.rules.pack.pack import Pack
 from proxy.steps.parts import Parts
 from proxy.telemetry.snapshot import Snapshot
 
-# While memory is full, between two looks at what is in use, of up to a second, and between two at what is free.
+# While memory is full: between two full collections, each of up to a second, and between two returns of free memory to
+# the system.
 _LOOK_S = 60.0
 _GIVE_BACK_S = 5.0
 _LAG_PERIOD_S = 0.05

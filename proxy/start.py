@@ -1,6 +1,6 @@
 """How the processes of a deployment start: what the parent tells its children, and what each of them does alike.
 
-Law: nothing of what a worker is made of is imported here: the parent and the hunter start without it.
+Law: no part of a worker is imported here: the parent and the hunter start without them.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]  # as `
 
 
 def program_digest(folder: Path) -> str:
-    """Return what a program's files are known by: their names and what is in them; written anew they are the same."""
+    """Return a digest of the names and contents of a program's files: written anew unchanged, they have the same."""
     told = hashlib.sha256()
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(set(folders) - {"__pycache__"})
-        for name in sorted(name for name in names if not name.startswith(".")):  # an editor's own
+        for name in sorted(name for name in names if not name.startswith(".")):  # hidden ones are an editor's
             path = Path(place, name)
             content = b""
-            with suppress(OSError):  # of what cannot be read, or is gone already, Python can use nothing either
+            with suppress(OSError):  # Python cannot use a file either that cannot be read or is gone
                 content = path.read_bytes() if path.is_file() else b""  # a named pipe would be waited for
             told.update(b"%b\0%d\0" % (os.fsencode(path.relative_to(folder)), len(content)))
             told.update(content)
@@ -43,9 +43,9 @@ def program_digest(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a child needs to know: what the parent has read and made, and what it has set up itself."""
+    """What a child is told: what the parent has read, made and set up."""
 
-    settings: str  # as `handed`, with the stand-in model as the upstream if it runs: a change takes a restart of all
+    settings: str  # as `handed`, the stand-in model, if it runs, as the upstream; a change takes a restart of all
     log_level: str
     worker: int
     store_url: str
@@ -55,7 +55,7 @@ class Start:
     host: str
     port: int
     secret: str = ""  # the id of the master secret that was in force when the parent started
-    program: str = field(default_factory=partial(program_digest, _PROGRAM))  # the parent's, as it was when that started
+    program: str = field(default_factory=partial(program_digest, _PROGRAM))  # of the parent, when it started
 
     def to_json(self) -> dict[str, Any]:
         """Return what `told` reads."""
@@ -63,7 +63,7 @@ class Start:
 
     @classmethod
     def told(cls, document: Mapping[str, Any]) -> Start:
-        """Return what a parent told. Raises ConfigurationError if its program is another, and so are its values."""
+        """Return what the parent told. Raises ConfigurationError if its program is not this one: values may differ."""
         if document.get("program") != program_digest(_PROGRAM):
             raise ConfigurationError(
                 "the program's files are not those that the parent started from: restart `stillgate serve`"
@@ -72,7 +72,7 @@ class Start:
 
 
 def store_access(settings: Settings) -> Access:
-    """Return what opens the way to a shared store. Raises ConfigurationError."""
+    """Return the credentials and TLS files for a shared store. Raises ConfigurationError."""
     tls = settings.store_tls
     password, sentinel_password = (
         None if file is None else read_secret_file(file)
@@ -103,7 +103,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def own_sockets(host: str, port: int) -> list[socket.socket]:
-    """Return a bound socket for each address that a host has on this machine, where nobody else may listen yet.
+    """Return a bound socket for each address that a host has on this machine; nobody else may be listening there.
 
     Raises ConfigurationError.
     """

@@ -1,7 +1,7 @@
 """Threads that run before there is work for them, so that a process which may start no more still gets it done.
 
-The standard library starts a thread when work comes. Where a limit of processes is reached by then, whoever else runs
-into it, that raises RuntimeError in the midst of what was asked: a watch that looks at a file would end by it.
+The standard library starts a thread when work comes. If the limit of processes is reached by then, whoever used it up,
+that raises RuntimeError in the midst of the work: a watch over a file, for example, would end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def ready_threads(count: int, name: str) -> ThreadPoolExecutor:
     """Return an executor whose threads all run. Raises ConfigurationError if there may not be so many."""
     threads, together = ThreadPoolExecutor(count, name), Barrier(count)
     try:
-        for _ in range(count):  # none is free for the next one's work before all are there
+        for _ in range(count):  # no thread is free before all run, so each task starts another
             threads.submit(together.wait)
     except RuntimeError:
         together.abort()

@@ -1,7 +1,7 @@
 """Counts what a request puts before the model besides texts: the tools it offers, the images it shows.
 
-Law: rules compare what is counted here, and `clamp` leaves out what is counted here, so both mean the same by it. That
-goes for images where no API looks too: one that only one of them saw would take another one's place.
+Law: rules compare these counts and `clamp` leaves out what is counted here, so both mean the same. Images count also in
+places where no API looks: an image that only one of the two saw would take the place of another.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Items of OpenAI's conversations that offer the tools in them, as a search that has found some does.
+# Types of items in OpenAI's conversations that offer tools to the model, such as the result of a tool search.
 OFFERING = ("additional_tools", "tool_search_output")
-# Types of image parts, with the type of a text beside them.
+# Types of image parts, each with the type of a text part in its place.
 IMAGES = {"image": "text", "image_url": "text", "input_image": "input_text", "computer_screenshot": "input_text"}
-SCREENS = frozenset({"computer_screenshot", "input_image"})  # types of what a computer shows
-HOLDERS = ("content", "output")  # members of a message or a tool's output that hold parts, or what a computer shows
+SCREENS = frozenset({"computer_screenshot", "input_image"})  # types of screenshots, as a computer tool returns them
+HOLDERS = ("content", "output")  # members of a message or a tool's output that hold parts or a screenshot
 _MADE = "image_generation_call"  # the item of a picture that a tool made, which is its result in base64
 
 
 def tools_within(tool: object) -> list[Any] | None:
-    """Return the tools in a namespace, None if a tool is none."""
+    """Return the tools of a namespace, None if the tool is no namespace."""
     inner = tool.get("tools") if type(tool) is dict and tool.get("type") == "namespace" else None
     return inner if type(inner) is list else None
 
 
 def count_tools(tools: object) -> int:
-    """Count the tools in a list, each of a namespace; an empty namespace is one, what is no list has none."""
+    """Count the tools in a list and in its namespaces; an empty namespace counts as one, what is no list as none."""
     if type(tools) is not list:
         return 0
     return sum([1 if (inner := tools_within(tool)) is None else max(1, count_tools(inner)) for tool in tools])
@@ -38,14 +38,14 @@ def tools_offered(items: list[Any]) -> dict[int, list[Any]]:
 
 
 def filled_in(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what fills a stored prompt, by its variables."""
+    """Return the variables of the stored prompt that a request names, by name."""
     prompt = body.get("prompt")
     filled = prompt.get("variables") if type(prompt) is dict else None
     return filled if type(filled) is dict else {}
 
 
 def count_images(parts: object) -> int:
-    """Count the images among parts, or in the one part that a result is."""
+    """Count the images among parts, or in a tool's result that is one part."""
     if type(parts) is dict:
         return 1 if kind_of(parts) in SCREENS else images_within(parts)
     count = 0

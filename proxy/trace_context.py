@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-# Of later versions the beginning is the same, and more may follow; ff is none.
+# Later versions begin alike, and more may follow; there is no version ff.
 _PARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-[!-~]*)?")
 _PARENT_CHARS = 512
 _LENGTH_OF_00 = 55
@@ -19,8 +19,8 @@ _MEMBER = re.compile(
     r"([a-z0-9][a-z0-9_*/@-]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 _MEMBERS = 32
-_STATE_CHARS = 512  # what everybody should pass on
-_LONG_MEMBER_CHARS = 128  # those that go first where it is too long
+_STATE_CHARS = 512  # as much as everybody should pass on
+_LONG_MEMBER_CHARS = 128  # longer members are dropped first where the state is too long
 _SAMPLED = 1
 _DRAWN_BITS = 256  # two spans and a trace, none of which may be zero
 _NOT_ZERO = 1 << 192 | 1 << 128 | 1
@@ -28,7 +28,7 @@ _LAST_64 = (1 << 64) - 1
 
 
 class Remote(NamedTuple):
-    """A span of somebody else's."""
+    """A span of another system."""
 
     trace_id: str
     span_id: str
@@ -37,7 +37,7 @@ class Remote(NamedTuple):
 class Trace(NamedTuple):
     """Where an exchange stands: `span_id` is that of our call upstream, `exchange_id` that of the exchange around it.
 
-    `parent` is the client's span if it is trusted, `link` if it is not; `state` is what others keep in a trace.
+    `parent` is the client's span if it is trusted, `link` if it is not; `state` is the trace's `tracestate`.
     """
 
     trace_id: str

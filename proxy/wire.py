@@ -19,8 +19,8 @@ Path = tuple[str | int, ...]  # names and places, from a chunk's document down t
 Seal = Callable[[Mapping[str, Any]], str]  # makes a handle of a block, raises UpstreamFailed for one that is too large
 Summarise = Callable[[str], Asking | None]  # says how to ask for a summary of reasoning, None if there is to be none
 
-PADDING: Final = "obfuscation"  # a member of chance content, by which OpenAI hides how long a text is
-_PADDED_CHARS = 16  # a text and its padding have so many, or a multiple
+PADDING: Final = "obfuscation"  # a member of random content, by which OpenAI hides how long a text is
+_PADDED_CHARS = 16  # a text and its padding have a multiple of it
 SUMMED_BYTES: Final = 65_536  # of reasoning that are kept for a summary, from its beginning
 
 
@@ -30,18 +30,18 @@ class Kind(StrEnum):
     TEXT = "text"  # prose that the caller reads
     REASONING = "reasoning"  # what the model thought, shown to the caller
     LOGPROBS = "logprobs"
-    COPY = "copy"  # what the model wrote once more, where clients do not look: as text, or as the numbers of its tokens
+    COPY = "copy"  # the model's text once more, where clients do not look: as text, or as token numbers
     SPOKEN = "spoken"  # the words of an answer that is spoken
-    SOUND = "sound"  # in which it is
+    SOUND = "sound"  # the sound of a spoken answer
     VECTOR = "vector"  # what a text was turned into: figures, or bytes in base64
     MODEL = "model"  # the name of the model that answered
     ERROR = "error"  # what an answer says of its failure: words, or an object with a message
     STOP = "stop"  # which of the request's stop sequences has ended an answer
-    CALL = "call"  # the model calls a tool in a stream: what it says before has come
+    CALL = "call"  # a tool call begins in a stream: all that the model says before it has come
     END = "end"  # no more text of its lane comes
 
 
-ALL_LANES: Final = -1  # the lane of an end that is everybody's
+ALL_LANES: Final = -1  # the lane of an END that is meant for all lanes
 
 
 class Part(NamedTuple):
@@ -72,10 +72,8 @@ GONE: Final = Gone.GONE
 class Transform(Protocol):
     """One action at work on one answer; `changed` says whether it has changed anything so far.
 
-    `takes_sayings` tells that it needs no more of an event than its text, if that is all that the event says.
-
-    It returns what comes of each chunk and mutates nothing; what it holds back is bounded, and comes at the latest with
-    the end of its lane.
+    `takes_sayings` says that an event which carries only text may come as a `Saying`. A transform returns what comes of
+    each chunk and mutates nothing; what it holds back is bounded, and comes at the latest with the end of its lane.
     """
 
     changed: bool
@@ -123,9 +121,9 @@ class Wire(Protocol):
         ...
 
     def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
-        """Return the value of a LOGPROBS part with at most `most` alternatives a token and rounded figures.
+        """Return the value of a LOGPROBS part with at most `most` alternatives a token and figures of `decimals`.
 
-        None leaves the one or the other as it came.
+        None leaves the alternatives, or the figures, as they came.
         """
         ...
 
@@ -134,24 +132,24 @@ class Wire(Protocol):
         ...
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
-        """Return what takes out all that the API itself marks as reasoning, for a handle where it has a place for one.
+        """Return a transform that replaces what the API marks as reasoning by a handle, where there is a place for one.
 
-        Where reasoning that is text was, a chunk has a gap for its summary, if there is to be one; None: there is none.
-        Events that cannot be read go too, since a client may read them. It raises UpstreamFailed for an answer with
-        more reasoning than any model thinks.
+        A chunk that had reasoning in words gets a gap for its summary; without `summarise`, or if that returns None,
+        none. Events that cannot be read go too, since a client may read them. The transform raises UpstreamFailed for
+        an answer with more reasoning than any model thinks.
         """
         ...
 
 
 class Retelling(Protocol):
-    """What brings an answer into line with itself, behind all actions, where its API says things again or counts."""
+    """Keeps an answer consistent, behind all actions, where its API repeats texts or counts them."""
 
     def note(self, chunk: Chunk) -> None:
         """Take note of a chunk before any action has seen it."""
         ...
 
     def put(self, chunk: Chunk) -> Chunk:
-        """Return a chunk that leaves now: it says again what the client was really told before."""
+        """Return a chunk that is about to leave, with what it repeats as the client was really told it before."""
         ...
 
 
@@ -172,7 +170,7 @@ def edited(chunk: Chunk, edits: Mapping[Path, object]) -> Chunk:
 
 
 def manner(chunk: Chunk) -> bytes | None:
-    """Return the bytes in whose manner what is made of a chunk is to be written."""
+    """Return the bytes after whose manner a chunk that is made of this one is to be written."""
     return chunk.like if chunk.raw is None else chunk.raw
 
 
@@ -192,9 +190,9 @@ def rewritten(document: Any, edits: Mapping[Path, object]) -> Any:  # noqa: ANN4
 
 
 def repadded(padding: str, was: str, now: str) -> str:
-    """Return the padding of a text that stands where another was, so that both are as long: else it tells which is new.
+    """Return the padding of a text that replaces another, so that the padded length does not tell that it is new.
 
-    The same texts get the same, however a stream is cut.
+    The same texts get the same padding, however a stream is cut.
     """
     chars = (len(padding) + len(was) - len(now)) % _PADDED_CHARS
     if chars <= len(padding):
@@ -233,7 +231,7 @@ def _edited(node: Any, ways: _Ways) -> Any:  # noqa: ANN401 - a part of a JSON d
     copy: Any = list(node) if isinstance(node, list) else dict(node)
     for step, (below, value) in ways.items():
         copy[step] = _edited(node[step], below) if value is None else value.of
-    # Only now, so that the places of a list stay true until all are edited.
+    # Removed last, so that the places in a list stay true until all are edited.
     if isinstance(copy, list):
         return [item for item in copy if item is not GONE]
     return {name: value for name, value in copy.items() if value is not GONE}

@@ -1,4 +1,4 @@
-"""Imports less of a library than it would load by itself, where that is for what nobody asks of it."""
+"""Imports libraries without the parts of them that nobody here uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from threading import RLock
 
 @contextmanager
 def without(name: str) -> Iterator[None]:
-    """Let an import of `name`, or a part of it, fail meanwhile, as None there makes it do; whoever has it keeps it."""
+    """Make imports of `name` or of a part of it fail meanwhile, as None in `sys.modules` does; earlier imports stay."""
     there = {found: sys.modules[found] for found in [*sys.modules] if found == name or found.startswith(f"{name}.")}
     for found in there:
         del sys.modules[found]
@@ -28,7 +28,8 @@ def without(name: str) -> Iterator[None]:
 def in_parts(name: str) -> None:
     """Let parts of a package be imported without what the package itself imports, unless it is imported already.
 
-    It is loaded when somebody asks it for what is none of its parts, so nobody can tell the difference.
+    The package is loaded when somebody asks it for anything that is not one of its parts: nobody can tell the
+    difference.
     """
     if name in sys.modules:
         return
