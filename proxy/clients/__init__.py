@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from proxy.without import in_parts
 
-in_parts("aiohttp")  # five megabytes more, for a client and its sessions: a server's protocol is what is used of it
+in_parts("aiohttp")  # spares five megabytes for a client and its sessions: only the server's protocol is used

@@ -87,7 +87,7 @@ STREAM = RequestKey("stream", Stream)  # of a request: the answer that may have 
 
 
 class AnswerWriter:
-    """Makes answers; one per process, since it keeps the date's text for a second."""
+    """Makes answers; one per process, since it keeps the lines with the date for a second."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -143,10 +143,10 @@ class AnswerWriter:
 
 
 def _may_keep(request: BaseRequest) -> bool:
-    """Tell whether what comes behind a request may be read: aiohttp's parser loses bytes behind an `Upgrade`.
+    """Tell whether a connection may serve another request.
 
-    A client of HTTP/1.0 that asks for it would have to be told so; until then it waits for the connection's end. And
-    one whose connection is to end anyway, at a stop, would lose the request that it sends next.
+    Not behind an `Upgrade`, where aiohttp's parser loses bytes; not for HTTP/1.0, whose clients would have to be told
+    that the connection stays; and not at a stop, which would lose the next request.
     """
     if not request.protocol._keepalive:  # noqa: SLF001 - aiohttp's only word for it
         return False
@@ -154,7 +154,7 @@ def _may_keep(request: BaseRequest) -> bool:
 
 
 async def hold(connection: RequestHandler, size: int, seconds: float) -> None:
-    """Wait before so many bytes are written, which meanwhile count as what waits for the client to take it does."""
+    """Wait before an answer is written; meanwhile its `size` in bytes counts as waiting for the client to take it."""
     loop = asyncio.get_running_loop()
     connection.held_bytes, connection.held_since = size, loop.time()  # type: ignore[attr-defined]  # they are our own
     try:

@@ -29,16 +29,16 @@ from proxy.errors import RequestTimeout
 
 _MAX_LINE_BYTES = 8190
 _MAX_HEADERS = 128
-# Of a head that is not complete: the parser's own limits would let each connection keep a megabyte.
+# The longest incomplete head: the parser's own limits would let each connection keep a megabyte.
 MAX_HEAD_BYTES = 65_536
 # How long the rest of a body that nobody wanted is awaited, so that the connection can serve another request.
 _READ_OVER_S = 1.0
-# What is read over of a client that still sends when its last answer is written: as long, as much, and until it rests;
-# one that was too slow before has no more time than another may rest.
+# What is read over while a client goes on sending after its last answer: for so long, until it rests for so long, and
+# so many bytes. One that was too slow before has only the time of one rest.
 _LINGER_S = 30.0
 _LINGER_REST_S = 2.0
 _LINGER_BYTES = 128 << 20
-# Of what was written, what a slow client may leave waiting before nothing more is: a part of what a stream may hold.
+# How much a slow client may leave untaken before writing to it pauses: a part of what a stream may hold.
 _WAITING_BYTES = 16_384
 
 
@@ -55,7 +55,7 @@ class Deadlines(NamedTuple):
 
 
 class Owner(Protocol):
-    """Whose connections they are."""
+    """Handles the requests of its connections, and counts the connections."""
 
     handler: Callable[[BaseRequest], Awaitable[Reply]]
     on_error: Callable[[Connection, int, BaseException | None], Answer]
@@ -104,20 +104,20 @@ class Connection(Framed):
             max_headers=_MAX_HEADERS,
         )
         self._owner = owner
-        self.wire: asyncio.Transport | None = None  # aiohttp lets go of its own as soon as it has asked for the end
+        self.wire: asyncio.Transport | None = None  # aiohttp forgets the transport once it has asked for its end
         self.peer = self.place = ""
-        self.tenant = ""  # who was answered last, as far as that is known
+        self.tenant = ""  # of the last exchange that was accepted here
         self._head_bytes = 0  # of the head that is not complete yet
-        self._lingering: asyncio.Timeout | None = None  # until when a client that rests is waited for
+        self._lingering: asyncio.Timeout | None = None  # ends when the client has rested for too long
         self._linger_end = 0.0
         self._read_over_bytes = 0
         self._slow = False  # its body was overdue
         self.bytes_received = 0
         self.header_since: float | None = None  # when the first byte of a head was awaited
         self.body_deadline: float | None = None  # when the body that is being read must be complete
-        self.stalled_since: float | None = None  # since when the client takes nothing of what was written
-        self.unsent = 0  # how much of that there was when it was looked at last
-        self.held_bytes = 0  # of what the client does not take at once; all of it is kept until the kernel has its end
+        self.stalled_since: float | None = None  # since when the client takes nothing; a partial take moves it on
+        self.unsent = 0  # how many bytes it had not taken at the last look
+        self.held_bytes = 0  # bytes not taken at once: all of them till the last is
         self.held_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -180,7 +180,7 @@ class Connection(Framed):
         except ConnectionError:
             pass  # the client has left: there is nobody to answer, and nothing of ours went wrong
         except asyncio.CancelledError:
-            self.force_close()  # and no more: a task that ended by it would keep the error, its frames and so all of us
+            self.force_close()  # not raised again: the task would keep the error, its frames, and so this connection
         finally:
             self._task_handler = None
             if self.transport is not None:
@@ -197,14 +197,14 @@ class Connection(Framed):
             self._waiter = None
 
     def _process_keepalive(self) -> None:
-        """End a rest that is over, unless the next head has begun: that has a deadline of its own."""
+        """Close a connection that has idled too long, unless the next head has begun: that has its own deadline."""
         if self.header_since is not None and self.bytes_received:
             self._keepalive_handle = None
         else:
             super()._process_keepalive()
 
     async def _answer_one(self, message: RawRequestMessage | _ErrInfo, body: StreamReader) -> None:
-        """Answer a request, or in our own words what aiohttp's parser refused and what a handler let escape."""
+        """Answer a request; answer in our own words what aiohttp's parser refused or a handler failed at."""
         self._message_taken()
         reply: Reply
         if isinstance(message, _ErrInfo):
@@ -217,7 +217,7 @@ class Connection(Framed):
                 reply = await self._owner.handler(request)
             except ConnectionError:
                 raise
-            except Exception as error:  # whatever it is, the client gets an answer and we go on
+            except Exception as error:  # whatever it is, the client gets an answer
                 reply = self._owner.on_error(self, 500, error)
                 if STREAM in request and request[STREAM].begun:
                     raise ConnectionAbortedError("a second head would be read as more of the stream") from error
@@ -248,7 +248,8 @@ class Connection(Framed):
     async def _linger(self) -> None:
         """End our side, and read over what the client still sends until it ends its own (RFC 9112, section 9.6).
 
-        Closed with something unread, the kernel answers with a reset, at which a client loses what it has not read yet.
+        If a socket is closed with something unread, the kernel sends a reset, and the client loses what it has not read
+        yet.
         """
         if self.wire is None or self.wire.is_closing():
             return
@@ -268,13 +269,13 @@ class Connection(Framed):
             lingering.reschedule(min(self._linger_end, self._loop.time() + _LINGER_REST_S))
 
     def close(self) -> None:
-        """End the connection after the answer that is due; aiohttp's own would drop the rest of the request for it."""
+        """End the connection after the answer that is due; aiohttp's `close` would drop the rest of that request."""
         self._keepalive = False
         if self._waiter is not None:
             self._waiter.cancel()
 
     def cut(self) -> None:
-        """End what is overdue: a body that is still awaited becomes an error its reader can answer, else no word."""
+        """End what is overdue: who awaits a body gets an error to answer with; anything else ends without a word."""
         if self.body_deadline is not None and self._current_request is not None:
             self.body_deadline, self._slow = None, True
             self._current_request.content.set_exception(RequestTimeout("The request body took too long."))

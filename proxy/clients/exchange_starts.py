@@ -1,9 +1,9 @@
 """Lets few exchanges begin in one turn of the loop: the answers that are on their way go first.
 
-Laws: to begin costs as much as some twenty pieces of answers, so many beginners at once would hold up all of those.
-Where turns are long fewer may begin, and some more of those who waited for `LONGEST_S` unless turns are so long that
-answers seem to stall: then fewer run soon, and turns are shorter. Where few run, turns are not even watched, since
-watching costs one more turn for each that begins.
+Laws: to begin an exchange costs as much as some twenty pieces of answers, so many beginners at once would hold up all
+answers. Where turns are long, fewer may begin. Those who have waited for `LONGEST_S` get some more places, unless turns
+are so long that answers seem to stall: with fewer that begin, turns get shorter again. Where few run, turns are not
+even watched, since watching costs one more turn for each that begins.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable
 MANY = 16  # a fiftieth of a second's work
 SOME = 6
 FEW = 2
-LONG_TURN_S = 0.02  # a fast model's pace: in longer turns its pieces begin to come two by two
-LONGER_TURN_S = 0.04  # two or three of them are what a reader takes for a stall
+LONG_TURN_S = 0.02  # a fast model's pace: in longer turns its pieces come two by two
+LONGER_TURN_S = 0.04  # a reader takes two or three of these for a stall
 LONGEST_S = 0.5
 
 
@@ -25,7 +25,7 @@ class Starts:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()  # since when, the first to come first
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()  # when each came, in the order of coming
         self._begun = 0  # in this turn
         self._most = MANY  # in this turn
         self._most_overdue = MANY  # of those too who waited long

@@ -16,7 +16,7 @@ from proxy.errors import ProxyError, UnsupportedMedia
 
 # RFC 9110: a name or an address, IPv6 in brackets, and perhaps a port.
 _HOST = re.compile(r"([A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-# Longer lines than 8 kB the parser refuses, so only with more than eight of them can a head be too large.
+# The parser refuses lines longer than 8 kB, so a head can be too large only with more than eight of them.
 _FEW_HEADERS = 8
 _JSON_TYPE = re.compile(r"application/json(\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 _VERSIONS = ((1, 0), (1, 1))

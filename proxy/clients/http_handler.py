@@ -1,4 +1,4 @@
-"""What the servers of customers and of the admin side take from aiohttp's protocol class, mended."""
+"""Mends aiohttp's protocol class for the servers of customers and of the admin side."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 
 class Framed(RequestHandler):
-    """Ends a body in which something cannot be read: aiohttp's parser does not tell who awaits more of it."""
+    """Ends a body that is badly framed: aiohttp's parser does not tell whoever awaits more of it."""
 
     __slots__ = ("_was_held_up",)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever aiohttp's takes
         super().__init__(*args, **kwargs)
         self._was_held_up = False
-        # Where a body came behind its head the parser counts a message too many, and would stop for a queue that has
-        # room yet: nobody would have it go on.
+        # For a body that came together with its head, the parser counts a message too many: it would stop for a queue
+        # that still has room, and nobody would have it go on.
         self._max_msg_queue_size -= 1
 
     def data_received(self, data: bytes) -> None:
@@ -34,14 +34,14 @@ class Framed(RequestHandler):
             body.set_exception(RequestPayloadError("badly framed"))
 
     def pause_reading(self) -> None:
-        """Hold up what is read."""
+        """Pause reading, and note that it was ever paused."""
         self._was_held_up = True
         super().pause_reading()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Go on reading, if that was ever held up: a stream says so at each body's end, and the parser runs in vain.
+        """Go on reading if it was ever paused: a stream asks at each body's end, and the parser would run in vain.
 
-        One that was told to stop behind a chunk does so only at the next piece of a body, of a later one perhaps.
+        A parser told to pause after a chunk obeys only at the next piece of a body, perhaps of a later one.
         """
         if self._was_held_up:
             super().resume_reading(resume_parser)

@@ -1,6 +1,6 @@
 """The HTTP side that faces clients: its connections, how many there may be, and their deadlines.
 
-Laws, looked at once a second:
+Laws, enforced once a second:
 - Nothing waits for a client for ever: there are header, body, idle and write-stall deadlines.
 - Answers that wait for their clients to take them do not fill memory.
 """
@@ -21,15 +21,15 @@ from proxy.clients.connection import Connection, Deadlines
 from proxy.clients.unsent import unsent
 
 _SWEEP_S = 1.0
-# So fast an answer may be taken for as long as it is long; at less its deadline comes nearer.
+# A client may take as long as it likes for an answer that it takes this fast; below, its deadline comes nearer.
 _TAKEN_BYTES_PER_SECOND = 16_384
-# Of all answers, what may wait for clients: at that pace one of 64 MB, the largest there is, does for an hour.
+# How much of all answers may wait for clients: at that pace one of 64 MB, the largest there is, waits for an hour.
 _HELD_BYTES = 512 << 20
 _HELD_BYTES_IN_NEED = 64 << 20  # while memory is full
 
 
 class Caps(NamedTuple):
-    """How many connections are open at once: in all, and from one peer's address or, of IPv6, network."""
+    """How many connections may be open at once: in all, and from one address or, with IPv6, one network."""
 
     total: int
     per_peer: int
@@ -38,8 +38,8 @@ class Caps(NamedTuple):
 class Listener(Server):
     """Accepts connections for one handler; `sweep` must run as long as it is used.
 
-    `on_refused` is told why a connection is turned away or cut: `too_many_connections`, or `slow_` and the deadline or
-    `answer`, of which too much waited.
+    `on_refused` is told why a connection is turned away or cut: `too_many_connections`; `slow_` and the deadline that
+    passed; or `slow_answer`, if too much waited for clients.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Listener(Server):
         deadlines: Deadlines,
         caps: Caps,
     ) -> None:
-        # A client that leaves cancels its handler; without this it is noticed at the next write only.
+        # Cancels the handler when its client leaves; without this that is noticed at the next write only.
         super().__init__(handler, handler_cancellation=True)  # type: ignore[arg-type]  # only ours calls it
         self.handler = handler
         self.on_error = on_error
@@ -99,7 +99,7 @@ class Listener(Server):
             self._make_room(now)
 
     def _make_room(self, now: float) -> None:
-        """While more waits than there is room for, cut who keeps most waiting for longest, of the tenant that does."""
+        """While more waits than there is room for, cut the heaviest burden of the tenant with the heaviest."""
 
         def burden(connection: Connection) -> float:
             return connection.held_bytes * (now - connection.held_since)
@@ -113,7 +113,7 @@ class Listener(Server):
         for each in sorted(held, key=burden):
             tenants.setdefault(each.tenant, []).append(each)
             burdens[each.tenant] = burdens.get(each.tenant, 0.0) + burden(each)
-        heaviest = [(-weight, tenant) for tenant, weight in burdens.items()]  # the first is the one that burdens most
+        heaviest = [(-weight, tenant) for tenant, weight in burdens.items()]  # a heap, the heaviest tenant first
         heapify(heaviest)
         while over > 0:
             weight, tenant = heaviest[0]
@@ -128,7 +128,7 @@ class Listener(Server):
 
     @property
     def unsent(self) -> bool:
-        """Whether of any answer something is still to be taken by its client."""
+        """Whether a client has still to take a part of any answer."""
         return any(each.wire is not None and each.wire.get_write_buffer_size() for each in self._open)
 
     def close_idle(self) -> None:
@@ -146,7 +146,7 @@ def _overdue(connection: Connection, now: float, deadlines: Deadlines) -> str | 
     """Return which deadline has passed, if any."""
     wire = connection.wire
     if wire is not None and (connection.stalled_since is not None or wire.is_closing()):
-        # What is left to be written keeps a closing one open, and too little of it never makes the transport pause.
+        # Unwritten bytes keep a closing connection open too, and too few of them never make the transport pause.
         since, left = connection.stalled_since or now, unsent(wire)
         took = max(0, connection.unsent - left)
         connection.stalled_since, connection.unsent = min(now, since + took / _TAKEN_BYTES_PER_SECOND), left

@@ -8,8 +8,8 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from multidict import CIMultiDictProxy
 
 _ENTRIES = 64
-_OWN_BITS = 64  # of an IPv6 address, what a network is given; the rest whoever is in it chooses (RFC 4291, 2.5.4)
-# Where a translator stands before us all of IPv4 comes from one network (RFC 6052).
+_OWN_BITS = 64  # bits of an IPv6 address that name the network; hosts choose the rest (RFC 4291, 2.5.4)
+# Behind a translator all of IPv4 comes from this one network (RFC 6052).
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 # Some balancers write the port that they were called from as well.
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
@@ -19,8 +19,8 @@ def client_address(headers: CIMultiDictProxy[str], peer: str, trusted_hops: int)
     """Return the right-most address that no trusted proxy wrote about itself.
 
     Each trusted hop appends the address it was called from, so with n of them the n-th entry from the right is the
-    first that a client cannot choose; a port behind it does not count. Without it, or if it is no address, the peer of
-    the connection counts.
+    first that a client cannot choose; a port behind it is left out. If that entry is missing or is no address, the peer
+    of the connection counts.
     """
     if not trusted_hops:
         return peer
@@ -36,7 +36,8 @@ def client_address(headers: CIMultiDictProxy[str], peer: str, trusted_hops: int)
 def plain_address(text: str) -> str:
     """Return an address in the one form in which it counts, empty if it is none.
 
-    IPv4 within IPv6, as sockets for both tell it, is IPv4; a zone means something on one machine only.
+    IPv4 within IPv6, as a socket for both reports it, becomes IPv4; a zone, which means something on one machine only,
+    goes.
     """
     try:
         address = ip_address(text)
@@ -48,7 +49,7 @@ def plain_address(text: str) -> str:
 
 
 def place_of(address: str) -> str:
-    """Return what connections from a plain address are counted by: of IPv6 the network, whose addresses are endless."""
+    """Return what connections from a plain address are counted by: in IPv6 its network, as addresses are endless."""
     if ":" not in address or (found := IPv6Address(address)) in _TRANSLATED:
         return address
     return str(IPv6Address(int(found) >> _OWN_BITS << _OWN_BITS))

@@ -1,4 +1,4 @@
-"""What was written to a socket and has not reached the other side yet, with the kernel's part of it."""
+"""How much that was written to a socket has not reached the other side yet, in the kernel's buffer too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from contextlib import suppress
 
 
 def unsent(transport: asyncio.WriteTransport) -> int:
-    """Return how many bytes the other side does not have yet: the kernel takes more once a third of its own is gone."""
+    """Return how many bytes the other side does not have yet, those in the kernel's buffer included.
+
+    Without the latter a slow reader looks stalled: the kernel takes more only once a third of its buffer is free.
+    """
     return transport.get_write_buffer_size() + _in_kernel(transport)
 
 
