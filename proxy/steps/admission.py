@@ -1,7 +1,7 @@
 """Who may begin an exchange: a caller that we know, while we are not ending and there is room and memory for it.
 
-Laws: what turns somebody away for our own sake is looked at first, since asking who it is costs more; answers that are
-on their way go before those who come.
+Laws: reasons of our own to turn a caller away are checked before who it is, which costs more; answers that are on their
+way go before new requests.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Admission:
         self._starts = Starts(parts.clock.monotonic)
 
     async def admit(self, request: BaseRequest, dialect: Dialect, running: int) -> Principal:
-        """Return who calls, with `running` exchanges inside. Raises ProxyError if there may be no other."""
+        """Return who calls, with `running` exchanges inside. Raises ProxyError if it may not begin another."""
         await self._starts.turn(running)
         if self.draining:
             raise Unavailable("The proxy is shutting down.", code="shutting_down", retry_after=1)

@@ -1,9 +1,9 @@
-"""What is owed to an exchange once it has ended: the hunter is told of it, and it is recorded, both with its prints.
+"""What is done for an exchange once it has ended: the hunter is told of it, and it is recorded, both with its prints.
 
 Laws:
-- Nobody waits for it, and none waits longer than `_WAIT_S`. Prompts whose prints nobody needed to decide about them are
-  fingerprinted several at a time, which takes half as long as one by one and less where caches are cold.
-- What is to be recorded before its answer is fingerprinted and told of at once (`tell`).
+- No caller waits for this, and no ended exchange waits longer than `_WAIT_S`. Prompts whose prints were not needed to
+  decide are fingerprinted several at a time, which takes half as long as one by one and less where caches are cold.
+- An exchange that must be recorded before it is answered is fingerprinted and told of at once (`tell`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MANY_BYTES: Final = 32_768
 
 
 class Afterwards:
-    """One process's; `flush` must be called at its end."""
+    """The ended exchanges of one process; `flush` must be called at its end."""
 
     def __init__(self, teller: Teller, journal: Journal) -> None:
         self._teller = teller
@@ -34,7 +34,7 @@ class Afterwards:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, ending: Ending, decider: Decider) -> None:
-        """Take over an exchange that has ended, and the one that decided about it."""
+        """Take over an exchange that has ended, and the decider that decided about it."""
         if not decider.wants_prints(ending.exchange):
             self._end(ending)
             return
@@ -46,7 +46,7 @@ class Afterwards:
             self._timer = asyncio.get_running_loop().call_later(_WAIT_S, self.flush)
 
     def tell(self, ending: Ending, decider: Decider) -> None:
-        """Tell of an exchange that is recorded elsewhere, with its prints; its record is yet to be made."""
+        """Tell the hunter of an exchange that its caller records, with its prints."""
         if decider.wants_prints(ending.exchange):
             decider.print_each([ending.exchange])
         self._teller.tell(ending)

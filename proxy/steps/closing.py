@@ -1,4 +1,4 @@
-"""What is done with an exchange at its end, once: whoever counts, learns or keeps of it is told here."""
+"""Closes an exchange once, at its end: tells everything that counts, learns from or keeps a part of it."""
 
 from __future__ import annotations
 

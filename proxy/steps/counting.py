@@ -1,4 +1,4 @@
-"""Says what each turn of the request path counts for in the metrics."""
+"""Counts in the metrics what happens at each stage of the request path."""
 
 from __future__ import annotations
 

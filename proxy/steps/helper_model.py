@@ -1,8 +1,8 @@
-"""Asks configured models for help with an answer, such as a summary of what was thought.
+"""Asks configured models for help with an answer, such as a summary of its reasoning.
 
 Laws:
 - Whatever goes wrong is a `Helped` that says so, within the time allowed; nobody else waits for it.
-- What is asked goes to the model's own upstream and into no log; what comes back is text that prints, within a length.
+- What is asked goes to the model's own upstream and into no log; what comes back is printable text of bounded length.
 - A model that fails several times in a row is left alone for a while, then asked once to see whether it is back.
 """
 
@@ -28,7 +28,7 @@ _MOST_BYTES_PER_TOKEN = 8  # English has about four
 
 
 class HelperModels:
-    """The models of one process as helpers; `speaks` are the dialects of each upstream, the preferred one first."""
+    """The models of one process as helpers; `speaks` has the dialect in which each upstream is asked, by its name."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class HelperModels:
 
 
 def _call(question: Question, dialect: Dialect) -> Call:
-    """Return a question as a call in a dialect; all of them know these members."""
+    """Return a question as a call in a dialect; all of those asked here know these members."""
     length = question.tokens
     asked = [{"role": "user", "content": question.text}]
     call = dialect.call({"model": question.model, "max_tokens": length, "messages": asked})
@@ -118,7 +118,7 @@ def _judged(question: Question, text: str, progress: Progress) -> Helped:
     usage = progress.usage or Usage(text_bytes(question.text) // BYTES_PER_TOKEN + 1, size // BYTES_PER_TOKEN + 1)
     if progress.refused or not text:
         return Helped(Help.DECLINED, usage=usage)
-    # One that was cut off ends in the middle of a word, and says so by its length alone in every dialect.
+    # An answer that was cut off ends in the middle of a word; only its length tells that in every dialect.
     if usage.output >= question.tokens or size > question.tokens * _MOST_BYTES_PER_TOKEN:
         return Helped(Help.TOO_LONG, usage=usage)
     return Helped(Help.MADE, text, usage)

@@ -1,10 +1,10 @@
 """`Idempotency-Key`: a client may send a call again, and it is answered and charged once.
 
 Laws:
-- A claim is made last, when nothing else refuses the call any more: who is refused leaves nothing in the store.
-- A key is its caller's own: nobody can meet, block or find out about another's.
-- The store holds keyed digests of keys and of what was asked, and no answer: none can be given again.
-- `end` does not await, so no client that leaves cuts it short; the store is told as soon as it is there.
+- A claim is made last, when nothing else refuses the call any more: a refused call leaves nothing in the store.
+- A key belongs to its caller: nobody can meet, block or find out about another's.
+- The store holds keyed digests of keys and of calls, and no answers: none can be given again.
+- `end` does not await, so no client that leaves cuts it short; the store is told as soon as it can be reached.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from proxy.exchange import Exchange
 from proxy.store.base import Claim, Claimed, Conclusion, Store
 
 _MAX_CHARS = 255
-# A process that dies leaves its callers' keys in use for so long; it renews those of what still runs.
+# How long the keys of a process that died stay in use; a living one renews those of what still runs.
 _TTL_MS = 60_000
 _RENEW_S = 20.0
 _KEPT_MS = 86_400_000  # some 130 bytes each at the store
 _BATCH = 256
-_AT_ONCE = 32  # of those that are sent each by itself: the loop is busy with them for less than a millisecond
+_AT_ONCE = 32  # claims that are sent one by one: less than a millisecond of the loop
 _PAUSE_AFTER_FAILURE_S = 0.5
 _DIGEST_BYTES = 16
-_OFF_LOOP_BYTES = 1 << 20  # a millisecond
+_OFF_LOOP_BYTES = 1 << 20  # digesting as much takes a millisecond
 _RETRY_S = 5  # most answers are there by then
 _FOR_GOOD = {"x-should-retry": "false"}  # the official clients retry a 409 twice unless they are told not to
 
@@ -51,14 +51,14 @@ def key_of(headers: CIMultiDictProxy[str]) -> str:
 class Claims:
     """The calls of one process that carry a key; `run` must run as long as they are used, `close` tells what is left.
 
-    `secret` keys the digests. While the store is away, calls with a key are refused and so few wait to be told of.
+    `secret` keys the digests. While the store is away, calls with a key are refused, so few claims wait for it.
     """
 
     def __init__(self, store: Store, secret: bytes) -> None:
         self._store = store
         self._secret = secret
         self._running: dict[str, Claim] = {}  # by holder, those that may be at the store
-        self._ended: dict[str, Conclusion] = {}  # that the store has not been told of, by holder
+        self._ended: dict[str, Conclusion] = {}  # by holder, what the store has not been told of
         self._wake = asyncio.Event()
 
     async def of(self, exchange: Exchange, key: str, sent: bytes) -> Claim:
@@ -72,7 +72,7 @@ class Claims:
         return Claim(bucket.hex(), digest, exchange.id, _TTL_MS)
 
     async def make(self, claim: Claim) -> ProxyError | None:
-        """Make a claim at the store, or say why its call may not run. Whatever comes of it, `end` is to be called."""
+        """Make a claim at the store, or return why its call may not run. In either case, `end` is to be called."""
         self._running[claim.holder] = claim  # before anything is asked: the client may leave meanwhile
         try:
             (found,) = await self._store.claim([claim])
@@ -86,7 +86,7 @@ class Claims:
         return _conflict(found)
 
     def end(self, claim: Claim, *, answered: bool) -> None:
-        """Have the store know what came of an exchange, unless the claim is not its own."""
+        """Have the store told how an exchange ended, if the claim is the exchange's own."""
         if self._running.pop(claim.holder, None) is None:
             return
         bucket, about, holder, _ = claim
@@ -94,7 +94,7 @@ class Claims:
         self._wake.set()
 
     async def run(self) -> None:
-        """Renew what runs and tell what ended, until cancelled; a store that is away only makes it wait."""
+        """Renew what runs and tell what ended, until cancelled; while the store is away this only waits."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._renew_again_and_again())
             tasks.create_task(self._tell_again_and_again())

@@ -21,38 +21,38 @@ from proxy.steps.turns import Turns
 
 _TOO_LARGE = "The request body is too large."
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Larger bodies are read in a thread: text takes about 4 microseconds a kilobyte, and each value up to one of its own.
+# Larger bodies are read in a thread: text takes about 4 microseconds a kilobyte, and a value up to 4 microseconds.
 _OFF_LOOP_BYTES = 131_072
 _OFF_LOOP_VALUES = 1_000
-# The same if detectors read the text: what is made of trigger words takes them 4 microseconds a character.
+# The limit if detectors read the text: finding folded trigger words takes them 4 microseconds a character.
 _OFF_LOOP_READ_BYTES = 8_192
 # Few enough bytes that counting their values is not worth it.
 _FEW_BYTES = 4_096
-# Of all bodies that are on their way, wait for the thread or are being answered, and of those of one account: beyond
-# it, more of them are refused before they take all memory. A body takes up to five times its length.
+# How many bytes may be held of all bodies that arrive, wait for the thread or are being answered, and of one account's:
+# beyond that, more are refused before they take all memory. A body takes up to five times its length.
 _HELD_BYTES = 512 << 20
 _HELD_OF_ACCOUNT_BYTES = 128 << 20
-# Each chunk costs the parser a microsecond, however small it is, and takes five bytes besides its own; beyond so many
-# chunks they have to be this large on average.
+# Each chunk of a body costs the parser a microsecond, however small it is, and five bytes around it; beyond `_CRUMBS`
+# chunks they have to be `_CRUMB_BYTES` long on average.
 _CRUMBS = 131_072
 _CRUMB_BYTES = 16
 _LEAST_AROUND_CHUNK = 5
-# What reading costs, in bytes that are only copied: detectors read about so much of a text, each byte at this cost.
+# What reading costs, in units of copying a byte: detectors read about the first `_SCANNED_BYTES` of a text.
 _SCANNED_BYTES = 40_000
 _SCANNED_COST = 100
 _VALUE_COST = 100
-# The prints of longer texts are made where they are read, off the loop; those of others once there are a few.
+# Prints of longer texts are made where they are read, off the loop; others later, several at a time.
 _PRINTED_LATER_BYTES = _OFF_LOOP_READ_BYTES
-# In smaller bodies nearly everything is text; in larger ones there may be images, which are no tokens by the byte.
+# In smaller bodies nearly everything is text; larger ones may have images, whose bytes do not tell their tokens.
 TEXT_ONLY_BYTES = 16_384
-# Without one of these no value of a body holds a handle: JSON has no other way to write one of its characters.
+# A body without one of these has no handle: JSON has no other way to write the handle's first character.
 _HANDLE, _ESCAPED = PREFIX.encode(), rb"\u00"
 
 
 class Intake(NamedTuple):
     """A call, the bytes to send for it if nothing changes it, and the sizes that are known of it.
 
-    `flaw` is why it is refused once it was judged: what it returns was never given to this tenant.
+    `flaw` is why the call is refused after it was judged: it returns something that this tenant was never given.
     """
 
     call: Call
@@ -73,9 +73,9 @@ class Reader:
         self._turns = Turns("read")
 
     async def read(self, request: BaseRequest, dialect: Dialect, exchange: Exchange, decider: Decider) -> Intake:
-        """Return what the client asks for, with its call and its fields in the exchange.
+        """Return what the client asks for, and put its call and fields into the exchange.
 
-        What it returned counts as held until `release`. Raises BadRequest and its like, RequestTimeout, TooLarge.
+        The returned body counts as held until `release`. Raises BadRequest and its like, RequestTimeout, TooLarge.
         """
         check_body_headers(request)
         account, content = exchange.principal.account, request.content
@@ -110,10 +110,10 @@ class Reader:
         return await self._turns.run(exchange.principal.account, cost, understand, dialect, body, exchange, decider)
 
     async def read_body(self, request: BaseRequest, account: str, overloaded_status: int) -> bytes:
-        """Return the request's body, the end of which is yet to come. Raises TooLarge.
+        """Return the request's body, whose end is yet to come. Raises TooLarge, or BadRequest for too many tiny chunks.
 
         Raises RequestTimeout when the client is slower than the body deadline, which the listener's sweep watches, and
-        Unavailable when too much is on its way already.
+        Unavailable when too many bytes are on their way already.
         """
         content = request.content
         connection = request.protocol
@@ -138,7 +138,7 @@ class Reader:
                     message = "Too many large requests are arriving."
                     raise Unavailable(message, code="overloaded", status=overloaded_status, retry_after=1)
                 parts.append(part)
-                # A byte buys time, but none is saved up: who sent ten megabytes at once may not rest for hours.
+                # Bytes buy time, but none is saved up: who sent ten megabytes at once may not rest for hours.
                 bought = len(part) / self._deadlines.body_bytes_per_second
                 connection.body_deadline = min(connection.body_deadline + bought, clock() + most)
             return b"".join(parts)
@@ -164,11 +164,9 @@ class Reader:
 
 
 def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decider) -> Intake:
-    """Read a body, put back what it returns in our words, serialise it, and let the detectors see it.
+    """Read a body, put back what its handles and ids stand for, serialise it, and let the detectors see it.
 
-    Its prints are taken if they are needed to decide about it, or take long.
-
-    Needs no event loop.
+    Prints are made here if the decision needs them, or if that takes long. Needs no event loop.
     """
     call, flaw = dialect.read(body), None
     given = call
@@ -197,7 +195,7 @@ def understand(dialect: Dialect, body: bytes, exchange: Exchange, decider: Decid
 
 
 def read_bytes(call: Call, size: int, texts: Sequence[Text]) -> int:
-    """Return about how many bytes of text the model reads in a body of `size` bytes that has these texts."""
+    """Return about how many bytes of text the model reads of a body of `size` bytes with these texts."""
     if size <= TEXT_ONLY_BYTES and not call.token_ids:
         return size
     return sum([text_bytes(text) for _, _, text in texts]) + BYTES_PER_TOKEN * call.token_ids

@@ -1,8 +1,8 @@
-"""Writes the headers that tell a client what is left of his own limits: his API's own, and the standard ones.
+"""Writes the headers that tell a client what is left of its own limits: those of its API, and the standard ones.
 
 The standard ones are those of draft-ietf-httpapi-ratelimit-headers-09, structured fields (RFC 9651) in whole seconds.
-What is counted is the policy's name there: a quota's own would tell of the pack. It is all one text, with a line for
-each header, since making and checking ten headers one by one would cost more than all of this.
+Their policies are named by what is counted: a quota's own name would tell of the pack. All lines are made as one text,
+since making and checking ten headers one by one would cost more than all of this.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UNITS = {
     Measure.CONCURRENCY: "concurrent-requests",
 }
 _MOST_SHOWN = 999_999_999_999_999  # the largest integer of a structured field
-_MOST_CACHED = 256  # packs that come and go leave theirs behind
+_MOST_CACHED = 256  # forms; packs that come and go leave theirs behind
 _Key = tuple[str | int, ...]  # a dialect's name, and the identities of limits
 
 
@@ -35,12 +35,12 @@ class _Form(NamedTuple):
     """What stays the same as long as the same limits are told."""
 
     fixed: list[str]
-    order: itemgetter[Any]  # of the values, and what is fixed behind them, on the wire
-    limits: list[Limit]  # kept, so that no other has the identity of one
+    order: itemgetter[Any]  # picks values and fixed pieces in the order of the wire
+    limits: list[Limit]  # kept alive, so that no other gets the identity of one
 
 
 class LimitHeaders:
-    """Writes them for one process."""
+    """Writes these headers for one process."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -54,10 +54,10 @@ class LimitHeaders:
         met: Denial | None = None,
         hidden: Sequence[int] = NOTHING,
     ) -> str:
-        """Return the lines, each with its end; none if nothing of the plan is told.
+        """Return the header lines, each with its end; empty if no limit of the plan is told.
 
-        `asked` is what the exchange reserves, `met` the limit that refused it. `hidden` is what it reserves less than
-        its caller thinks: he is not to learn from what is left that something was done to his request.
+        `asked` is what the exchange reserves, `met` the limit that refused it. `hidden` is how much less it reserves
+        than its caller thinks, who is not to learn from what is left that the request was changed.
         """
         clock = self._clock
         told = binding(plan, asked, clock.monotonic(), met)
@@ -82,7 +82,7 @@ class LimitHeaders:
     def _form(self, key: _Key, dialect: Dialect, limits: list[Limit]) -> _Form:
         if len(self._forms) >= _MOST_CACHED:
             self._forms.clear()
-        pieces = _text(dialect, limits).split("\0")  # what is fixed, and between two such the number of a value
+        pieces = _text(dialect, limits).split("\0")  # fixed pieces, and between two of them the number of a value
         values = 3 * len(limits)
         order = [int(piece) if place % 2 else values + place // 2 for place, piece in enumerate(pieces)]
         form = self._forms[key] = _Form(pieces[::2], itemgetter(*order), limits)
@@ -94,9 +94,9 @@ def _at_the_end(left: int) -> str:
 
 
 def _text(dialect: Dialect, limits: Sequence[Limit]) -> str:
-    """Return the lines, with the numbers of the values in them between NULs.
+    """Return the header lines, in which the numbers of values stand between NULs.
 
-    There are three a limit: what is left, and the reset in seconds and as the API says it.
+    A limit has three values: what is left, and the reset, in seconds and as the API says it.
     """
     own: dict[tuple[str, str, str], str] = {}
     policies, lefts = [], []

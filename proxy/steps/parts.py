@@ -1,4 +1,4 @@
-"""What a gateway is put together from: `app` makes it, once a process."""
+"""What a gateway is made of; `assembling` makes it, once a process."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:  # loaded only where the settings want them
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a gateway is put together from."""
+    """The parts of a gateway."""
 
     dialects: Mapping[str, Dialect]  # by path
-    openai: Dialect  # words errors where the path names no dialect,
-    anthropic: Dialect  # this one if `anthropic-version` is there
+    openai: Dialect  # words errors where the path names no dialect
+    anthropic: Dialect  # the same if `anthropic-version` is there
     models: Mapping[str, ServedModel]
     upstreams: Mapping[str, Upstream]
     keys: KeyCache
@@ -43,8 +43,8 @@ class Parts:
     tracing: Tracing
     spans: Spans | None  # None if there is no collector
     trusted_hops: int
-    hosts: frozenset[str]  # that may be asked for; none: every one
-    betas: frozenset[str]  # that may be turned on; others that a client names are left out
+    hosts: frozenset[str]  # which may be asked for; empty: every one
+    betas: frozenset[str]  # which clients may turn on; others are left out
     max_exchanges: int
     links: Mapping[str, str]  # docs_url and appeal_url
     sampler: Sampler | None  # None if no samples are kept

@@ -1,6 +1,7 @@
-"""Puts a denial into the words that the pack's author chose, and a decision into those of the record.
+"""Words a denial as the pack's author chose, and a decision as the record has it.
 
-Law: a client learns neither rule nor rung, and of limits his own (see `limit_headers`) and what the author says of one.
+Law: a client learns neither rule nor rung; of limits it learns its own (see `limit_headers`), and what the author says
+of the one that was reached.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from proxy.rules.engine import NO_JUDGEMENT
 from proxy.rules.pack.units import window_text
 from proxy.rules.quotas.reservation import Denial, limit_words
 
-NO_LINKS: Final[Mapping[str, str]] = MappingProxyType({"docs_url": "", "appeal_url": ""})  # where no operator is
-# Beyond this a client had better not wait for its turn but tell a person.
+NO_LINKS: Final[Mapping[str, str]] = MappingProxyType({"docs_url": "", "appeal_url": ""})  # where there is no operator
+# Where the window of a limit is longer, a client should not wait and retry but tell a person.
 _RETRYABLE_MS = 3_600_000
 
 
@@ -70,9 +71,9 @@ def to_verdict(decision: Decision) -> Verdict:
 
 
 def refused(verdict: Verdict, error: ProxyError) -> Verdict:
-    """Return the verdict about a request that is refused whatever it came to: for what is wrong with it, or with us.
+    """Return the verdict on a request that is refused whatever the pack says: for a fault in it, or one of ours.
 
-    What the pack said of it stays, if that was asked: who sends such requests on purpose is to be found.
+    What the pack said of it stays, if it was asked: who sends such requests on purpose is to be found.
     """
     reasons = (error.message, *verdict.reasons)
     return replace(verdict, effect=Effect.DENY, by="request", actions=(), reasons=reasons)

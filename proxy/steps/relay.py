@@ -1,8 +1,8 @@
 """The way back: an upstream's answer, chunk by chunk, to the client; or an error in its place.
 
 Laws: a plain answer is a stream of one chunk; nothing reads ahead of a client that is slow; an answer without its
-dialect's own end marker is never passed off as complete. Of plain answers, which are kept until they are whole, few
-large ones of an upstream come in at once: the others wait there.
+dialect's own end marker is never passed off as complete. Plain answers are kept until they are whole, so only few large
+ones of an upstream come in at once; the others wait at the upstream.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from proxy.upstream.model_api import UpstreamAnswer, UpstreamReset
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
-# Some eighty events, which three actions take about a millisecond for.
+# Some eighty events, for which three actions take about a millisecond.
 _SLICE_BYTES = 16_384
-_OFF_LOOP_BYTES = 2_048  # actions that read prose take five microseconds a word: at most two milliseconds here
+_OFF_LOOP_BYTES = 2_048  # actions that read prose take five microseconds a word: two milliseconds at most
 _LARGE_BYTES = 524_288
 _NO_HEADERS: Mapping[str, str] = {}
 # The one word to a client whose answer was limited, the same for every reason.
@@ -85,7 +85,8 @@ class Relay:
             await answer.large.enter(tenant)
         try:
             await self._pass(answer, decoder, course)
-            # What actions work on is read whole: the loop runs in between.
+            # For actions a document is read whole, which takes long if it is large: in a thread, so that the loop runs
+            # on.
             chunks = await asyncio.to_thread(decoder.finish) if waits and answering is not None else decoder.finish()
         finally:
             if waits:
@@ -97,7 +98,7 @@ class Relay:
             out = await self._send(chunks, course)
         else:
             made = _made(answering, chunks, last=ended)
-            del chunks  # read, a document takes ten times its bytes, and may be held
+            del chunks  # parsed, a document takes ten times its bytes, and the answer may be held
             out = await self._pass_on(await made, answering, course)
         if not course.progress.complete and not course.progress.failed:
             raise UpstreamTruncated("The model API ended its answer too early.")
@@ -117,7 +118,7 @@ class Relay:
         return answering.over(decoder, dialect) if answering is not None and streamed else decoder
 
     async def _pass(self, answer: UpstreamAnswer, decoder: ChunkDecoder, course: Course) -> None:
-        """Pass on what comes, up to the end; after a stream's own end marker however the connection ends."""
+        """Pass on what comes, up to the end; after a stream's own end marker any end of the connection will do."""
         answering = course.answering
         try:
             while not answer.ended and (data := await answer.read()):
@@ -152,13 +153,13 @@ class Relay:
             await self._pass_on(answering.of(decoder.feed(part), last=False), answering, course)
 
     async def _pass_on(self, chunks: Sequence[Chunk], answering: Answering, course: Course) -> bytes:
-        """Send what actions made of chunks, each not before its moment and whole, and return the bytes that went last.
+        """Send what actions made of chunks, each whole and not before its moment, and return the bytes that went last.
 
         Nothing is read meanwhile, so the upstream is held up too.
         """
         ready: list[Chunk] = []
         coming = deque(chunks)
-        del chunks  # read, an event takes ten times its bytes, and it may be held, or the client be slow
+        del chunks  # parsed, an event takes ten times its bytes, and the wait may be long
         while coming:
             chunk = coming.popleft()
             wait = answering.wait(chunk)
@@ -166,7 +167,7 @@ class Relay:
                 await self._send(ready, course)
                 ready = []
             if wait > 0 and course.deadline is not None:
-                course.deadline += wait  # the time is ours, and no answer is to be cut for it
+                course.deadline += wait  # the delay is ours: no answer is to be cut for it
             if chunk.gaps:
                 if wait > 0:
                     await asyncio.sleep(wait)
@@ -244,7 +245,7 @@ class Relay:
 
 
 async def _is_large(answer: UpstreamAnswer, decoder: ChunkDecoder) -> bool:
-    """Take in a document, of a large one the beginning, and tell whether it is one."""
+    """Read a plain answer up to `_LARGE_BYTES` into the decoder, and tell whether it goes on beyond that."""
     size = 0
     while size < _LARGE_BYTES and not answer.ended and (data := await answer.read()):
         decoder.feed(data)
@@ -253,7 +254,7 @@ async def _is_large(answer: UpstreamAnswer, decoder: ChunkDecoder) -> bool:
 
 
 def _is_limited(course: Course) -> bool:
-    """Tell whether a whole answer was really limited and its caller is to know; a stream says so before it is known."""
+    """Tell whether a whole answer was really limited and its caller is to know; a stream's head says so beforehand."""
     told = course.verdict if course.answering is None else course.answering.told(course.verdict)
     return course.disclosed and told.effect is Effect.DEGRADE
 

@@ -1,4 +1,4 @@
-"""Which requests there is an answer to: the method and the exact path say so, and nothing else is looked at."""
+"""Which requests there is an answer to: only the method and the exact path decide that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy.errors import MethodNotAllowed, NotFound
 
 
 def check_route(method: str, path: str, dialect: Dialect | None) -> None:
-    """Raise NotFound or MethodNotAllowed for what has no dialect of its own, unless it asks for the list of models."""
+    """Raise NotFound for a path with no dialect that is not the list of models, MethodNotAllowed for a wrong method."""
     if dialect is None and path != MODELS_PATH:
         raise NotFound(why_not(path))
     allowed = "POST" if dialect is not None else "GET"

@@ -1,4 +1,4 @@
-"""The way out: what was decided on goes upstream, with our headers, and an answer's head comes back."""
+"""The way out: the call that was decided on goes upstream, with our headers, and the answer's head comes back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ERROR_BODY_S = 3.0
 async def send(
     parts: Parts, request: BaseRequest, dialect: Dialect, course: Course, call: Call, body: bytes
 ) -> UpstreamAnswer:
-    """Send a call, which is `body`, upstream; return once the answer's head is there and promises an answer.
+    """Send a call, serialised as `body`, upstream; return once the head of a successful answer is there.
 
     Raises ProxyError.
     """
@@ -44,7 +44,8 @@ async def send(
         return answer
     try:
         words = await _words(answer)
-        # What another model says of a call is not for one who is to take it for the model that was asked for.
+        # A caller who is to believe that the asked-for model answers must not read the words of the one that really
+        # did.
         wait = answer.wait(parts.clock.wall())
         raise dialect.upstream_error(answer.status, words if course.disclosed or not course.rerouted else b"", wait)
     finally:
@@ -52,7 +53,7 @@ async def send(
 
 
 async def _words(answer: UpstreamAnswer) -> bytes:
-    """Return the body of an error, or nothing of one that breaks off or comes slowly: its status says enough."""
+    """Return the body of an error, empty if it breaks off or comes slowly: its status says enough."""
     try:
         async with asyncio.timeout(_ERROR_BODY_S):
             return await answer.read_at_most(_ERROR_BODY_BYTES)
@@ -61,7 +62,7 @@ async def _words(answer: UpstreamAnswer) -> bytes:
 
 
 def _betas(request: BaseRequest, dialect: Dialect, allowed: frozenset[str]) -> str:
-    """Return what a client turns on of the API, as far as that is allowed."""
+    """Return what a client turns on with the API's beta header, as far as that is allowed."""
     if not allowed:
         return ""
     named = ",".join(request.headers.getall(dialect.beta_header, ())).split(",")

@@ -1,7 +1,8 @@
 """One thread for work that takes too long for the event loop, shared fairly among accounts.
 
-Laws: one piece of work at a time; what costs an account much makes its own next work wait, not that of others, who
-wait for what is being done at most, and for those who asked as little (self-clocked fair queueing, Golestani 1994).
+Laws: one piece of work at a time; what is costly makes its own account's next work wait, not that of others, who wait
+at most for the piece that is being done and for those who asked for as little (self-clocked fair queueing, Golestani
+1994).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from proxy.threads import ready_threads
 
-_MOST_ACCOUNTS = 10_000  # whose past is kept while anybody waits
+_MOST_ACCOUNTS = 10_000  # whose shares are remembered while anybody waits
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,13 +28,13 @@ class Turns:
     def __init__(self, name: str) -> None:
         self._thread = ready_threads(1, name)
         self._busy = False
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap: when by its account's share, and who
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap by finish tag
         self._numbers = itertools.count()
-        self._reached = 0  # how far the shares have come
-        self._spent: dict[str, int] = {}  # where each account's share stands
+        self._reached = 0  # the virtual time: the finish tag of the last work begun
+        self._spent: dict[str, int] = {}  # the finish tag of each account's last work
 
     async def run(self, account: str, cost: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `work` returns, run in the thread when it is the account's turn; `cost` is in any one unit."""
+        """Return what `work` returns, run in the thread when it is the account's turn; `cost` may be in any unit."""
         loop = asyncio.get_running_loop()
         when = max(self._reached, self._spent.get(account, 0)) + cost
         self._spent[account] = when
@@ -43,13 +44,13 @@ class Turns:
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # it was given the turn and cannot use it
+                if turn.done() and not turn.cancelled():  # it was given the turn but has left
                     self._pass_on()
                 raise
         self._busy = True
 
         def done(_: object) -> None:
-            with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+            with suppress(RuntimeError):  # the loop has ended, and with it all who waited
                 loop.call_soon_threadsafe(self._pass_on)
 
         job = self._thread.submit(work, *args, **kwargs)
