@@ -1,1 +1,1 @@
-"""What is decided about an exchange, whichever pack is in force, and how it goes from there to its end."""
+"""Decides about exchanges, whichever pack is in force, and follows each from there to its end."""

@@ -1,8 +1,8 @@
 """Lets the actions of a decision change the answer, one after the other in the order of the ladder.
 
 Laws: what one action returns is what the next one sees; what the answer became is what the record says. A gap is filled
-once all actions have seen its chunk, so that none of them has to wait, and what is in it is changed by none. Only what
-leaves is brought into line with what left before: until a gap is filled, nobody knows what that is.
+after all actions have seen its chunk, so that none has to wait, and none changes what fills it. Texts that an API
+repeats are adjusted as chunks leave: before a gap is filled, nobody knows what they are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from proxy.wire import Retelling, Transform, filled
 
 
 class Answering:
-    """The actions of one exchange that wait for its answer."""
+    """The actions of one exchange on its answer."""
 
     def __init__(self, decision: Decision, clock: Clock) -> None:
         self._sent = decision.call
@@ -40,14 +40,14 @@ class Answering:
 
     @classmethod
     def of_decision(cls, decision: Decision, dialect: Dialect, clock: Clock) -> Answering | None:
-        """Return the actions of a degradation, None if the answer is not their business.
+        """Return the actions of a degradation, None if the answer needs none of them.
 
-        Where answers tell what was asked, it is also that of an action which only changed the call.
+        It does also where an action changed only the call, if the dialect's answers repeat what was asked.
         """
         return cls(decision, clock) if decision.acting or isinstance(dialect, RetellingDialect) else None
 
     async def open(self, dialect: Dialect, asked: Call, *, streamed: bool) -> None:
-        """Let them begin, once the kind of the answer to what was asked is known."""
+        """Let the actions begin, once it is known whether the answer to `asked` is a stream."""
         wire = dialect.wire(streamed=streamed)
         if hasattr(dialect, "retelling"):  # a protocol's isinstance takes as long as two words do
             retelling = cast("RetellingDialect", dialect).retelling
@@ -64,7 +64,7 @@ class Answering:
         return FramedDecoder(decoder, dialect.wire(streamed=True), partial(dialect.encode, streamed=True))
 
     def of(self, chunks: Iterable[Chunk], *, last: bool) -> Sequence[Chunk]:
-        """Return what comes of chunks; of the last ones, with all that was held back."""
+        """Return what the actions make of chunks; with the last ones, all that was held back."""
         if self._retelling is not None:
             chunks = list(chunks)
             for chunk in chunks:
@@ -83,7 +83,7 @@ class Answering:
         return chunk if self._retelling is None else self._retelling.put(chunk)
 
     async def filled(self, chunk: Chunk) -> Sequence[Chunk]:
-        """Return what the client gets of a chunk with gaps, once everybody was asked who can fill one."""
+        """Return what the client gets of a chunk with gaps, once all helpers that fill them were asked."""
         answers = await asyncio.gather(*(gap.ask() for gap in chunk.gaps))
         for answer in answers:
             self._helped += Counter({answer.how.value: 1, "input": answer.usage.input, "output": answer.usage.output})
@@ -91,11 +91,11 @@ class Answering:
 
     @property
     def helped(self) -> Mapping[str, int]:
-        """What came of asking helper models: how often what, and the tokens that it took; empty if none was asked."""
+        """How often each outcome of asking helper models came, and the tokens it took; empty if none was asked."""
         return self._helped
 
     def told(self, verdict: Verdict) -> Verdict:
-        """Return a verdict with what was really done: nothing changed is nothing degraded."""
+        """Return the verdict with what was really done: if nothing was changed, nothing was degraded."""
         if verdict.effect is not Effect.DEGRADE:
             return verdict
         changed = [acting for acting, transform in self._at_work if transform.changed]

@@ -1,4 +1,4 @@
-"""How one accepted exchange goes: what was decided, held and used; settled and recorded exactly once at its end.
+"""How one accepted exchange goes: what was decided, reserved and used; settled and recorded exactly once at its end.
 
 Laws: `close` does not await, so neither a client that leaves nor a shutdown can cut it short; a second call does
 nothing.
@@ -21,7 +21,7 @@ from proxy.rules.quotas.reservation import NO_PLAN, NOTHING, Amounts, Denial, Pl
 from proxy.samples.excerpt import Heard
 from proxy.store.base import Claim
 
-# What a model can have produced per second before an answer that never came; faster ones are charged too little.
+# Tokens a second that a model may have written before its client left with nothing; faster ones are charged too little.
 _TOKENS_PER_SECOND = 100
 
 _LEFT = 499  # the status, in the record only, of a client that left before it was answered
@@ -45,14 +45,14 @@ class Course:
 
     exchange: Exchange
     decider: Decider  # the pack that decides about it, from beginning to end
-    task: asyncio.Task[None]  # of the connection: cancelling it cancels the handler that it waits for
+    task: asyncio.Task[None]  # the connection's; cancelling it cancels the handler that it awaits
     began: float
     verdict: Verdict = ALLOWED
     outcome: Outcome = Outcome.FAILED
     status: int = 0
     code: str = ""
     reserved: Amounts | None = None
-    unseen: Sequence[int] = NOTHING  # how much less that is than what was asked for would take
+    unseen: Sequence[int] = NOTHING  # how much less is reserved than for the call as it was asked
     reservation: Reservation | None = None
     plan: Plan = NO_PLAN
     met: Denial | None = None  # the limit that refused
@@ -60,12 +60,12 @@ class Course:
     claim: Claim | None = None  # made under that key
     terms: Terms | None = None
     upstream: str = ""
-    model: str = ""  # that was sent the call
+    model: str = ""  # the model that was sent the call
     decided: float | None = None
     sent: float | None = None  # when the call went upstream
     head: float | None = None  # when the answer's head came
     progress: Progress = field(default_factory=Progress)
-    deadline: float | None = None  # when it takes too long
+    deadline: float | None = None  # when the answer takes too long
     bytes_in: int = 0
     bytes_out: int = 0
     chunks: int = 0
@@ -99,13 +99,13 @@ def used_by(course: Course, now: float) -> tuple[Usage, UsageSource]:
         return course.progress.usage, UsageSource.UPSTREAM
     produced = -(-course.progress.output_bytes // BYTES_PER_TOKEN)
     if left and not produced:
-        # Before it had any of the text, whatever was announced of it; only the upstream knows how far its answer was.
+        # It left before it got any text; only the upstream knows how much had been written.
         produced = int((now - course.sent) * _TOKENS_PER_SECOND)
     return Usage(course.reserved.input_tokens, min(produced, course.reserved.output_tokens)), UsageSource.ESTIMATE
 
 
 def learn(course: Course) -> None:
-    """Tell those who learn from answers how an exchange ended that was judged; before it is closed."""
+    """Tell those who learn from answers how an exchange that was judged has ended; called before it is closed."""
     if course.decided is None and course.reserved is None:  # a rung refuses before anything is reserved
         return
     usage = course.progress.usage or Usage(0, 0)
@@ -117,7 +117,7 @@ def learn(course: Course) -> None:
 def close(course: Course, now: float) -> Ending | None:
     """Settle what the exchange used and return what there is to record; None if that was done before.
 
-    A request counts unless it failed through no fault of the client's.
+    It counts as a request if it was sent upstream and its status is below 500.
     """
     if course.closed:
         return None
@@ -174,7 +174,7 @@ def leave(course: Course) -> None:
 
 
 def outcome_of(error: ProxyError, course: Course) -> Outcome:
-    """Return how an exchange ended that ended with `error`."""
+    """Return the outcome of an exchange that ended with `error`."""
     if course.sent is None:
         return Outcome.REFUSED if error.status < 500 or course.cut is None else Outcome.SHUTDOWN
     if course.cut is error and not isinstance(error, UpstreamFailed):

@@ -70,8 +70,8 @@ class Acting(NamedTuple):
 class Decision(NamedTuple):
     """What was decided. `call` is what goes upstream; `actions` names what changed it.
 
-    `acting` are the actions that may change the answer too, in the order of the ladder. A deny has the `denial` of a
-    quota, or the rung and its `rejection`.
+    `acting` are the actions that may change the answer too, in the order of the ladder. A denial has either the
+    `denial` of a quota, or the `rung` and its `rejection`.
     """
 
     effect: Effect
@@ -80,7 +80,7 @@ class Decision(NamedTuple):
     actions: tuple[str, ...] = ()
     acting: tuple[Acting, ...] = ()
     disclose: bool = False
-    rung: Rung | None = None  # the highest one that acted, or waits for the answer
+    rung: Rung | None = None  # the highest that acted or waits for the answer
     changed_by: Rung | None = None  # the highest one that changed the call
     rejection: Rejection | None = None
     denial: Denial | None = None
@@ -96,7 +96,7 @@ class Decision(NamedTuple):
 
     @property
     def plan(self) -> Plan:
-        """What quotas apply to the caller, as far as they were asked."""
+        """The quotas that apply to the caller, if they were asked."""
         made = self.reservation if self.denial is None else self.denial
         return NO_PLAN if made is None else made.plan
 
@@ -122,8 +122,7 @@ class _Rewritten:
 class Decider:
     """One pack at work.
 
-    `fingerprint` is there if somebody asks for the prints of prompts, `told` are fields that somebody beside the pack
-    wants to know.
+    `fingerprint` is None if nobody asks for the prints of prompts; `told` are fields that others than the pack want.
     """
 
     def __init__(
@@ -156,12 +155,12 @@ class Decider:
         self.reads_texts = fingerprint is not None or any(table[name].cost is Cost.TEXT for name in read)
 
     def sealed(self, exchange: Exchange) -> SealedReasoning:
-        """Return what opens the handles of withheld reasoning that the caller's tenant was given."""
+        """Return the opener of handles that stand for reasoning withheld from the caller's tenant."""
         key, others = self._tools.key(Purpose.REASONING), self._tools.others(Purpose.REASONING)
         return SealedReasoning(key, exchange.principal.tenant, others)
 
     def ids(self, exchange: Exchange, model: str) -> IssuedIds:
-        """Return the ids of what is kept where a model is served, as the caller's tenant is given them."""
+        """Return the names that the caller's tenant has for what the upstream of a model keeps."""
         facts = self._tools.models.get(model)
         where = facts.upstream if facts is not None else ""
         key, others = self._tools.key(Purpose.ISSUED_IDS), self._tools.others(Purpose.ISSUED_IDS)
@@ -169,22 +168,22 @@ class Decider:
 
     @property
     def matches_prints(self) -> bool:
-        """Whether what is decided hangs on the prints of a prompt."""
+        """Whether the decision depends on the prints of a prompt."""
         return self._containment is not None and self._containment.matches
 
     def wants_prints(self, exchange: Exchange) -> bool:
-        """Tell whether somebody asks for the prints of a prompt that was read, and they are not there yet."""
+        """Tell whether somebody asks for the prints of a prompt that was read and has none yet."""
         return self._fingerprint is not None and exchange.call is not None and exchange.prints is None
 
     def print_each(self, exchanges: Sequence[Exchange]) -> None:
-        """Make the prints of prompts, several at once; each is one that this, or an earlier pack, wants prints of."""
+        """Make the prints of several prompts at once; each is one that this pack, or an earlier one, wants printed."""
         if self._fingerprint is not None:
             each = self._fingerprint([exchange.texts for exchange in exchanges])
             for exchange, prints in zip(exchanges, each, strict=True):
                 exchange.prints = prints
 
     def inspect(self, exchange: Exchange) -> None:
-        """Fill in the fields that the request alone tells; needs no event loop."""
+        """Fill in the fields that can be told from the request alone; needs no event loop."""
         fields = dict(self._usual)
         for detector in self._detectors:
             try:
@@ -196,7 +195,7 @@ class Decider:
     def read_fields(self, exchange: Exchange) -> Fields:
         """Return the fields that the pack reads and that are not at their default: what the record holds."""
         if not exchange.fields:
-            return {}  # it was never read
+            return {}  # the request was never read
         # Fifty comparisons for every exchange, so none of them in Python.
         values = tuple(map(exchange.fields.__getitem__, self._recorded))
         return dict(compress(zip(self._recorded, values, strict=True), map(ne, values, self._recorded_usual)))
@@ -245,7 +244,7 @@ class Decider:
         )
 
     def learn(self, exchange: Exchange, answered: Answered) -> None:
-        """Take note of how an exchange ended that was decided here."""
+        """Let the detectors and signals learn how an exchange ended that was decided here."""
         for detector in self._remembering:
             try:
                 exchange.fields.update(detector.learn(exchange, answered))

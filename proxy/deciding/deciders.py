@@ -1,4 +1,4 @@
-"""What decides, whichever pack is in force: counters, flags, leases and detectors, joined with one pack at a time."""
+"""Keeps what outlives a pack, counters, flags, leases and detectors, and joins it with one pack at a time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SWEEP_S = 3600.0
 class Deciders:
     """The memory of one process; what `work` returns must run as long as it is used, `close` gives leases back.
 
-    `ask` asks helper models. Making it raises ConfigurationError.
+    `ask` asks helper models. Raises ConfigurationError.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Deciders:
     async def begin(self, remembered: Remembered | None) -> None:
         """Read the flags and campaigns that are in the store, once, before anything is decided.
 
-        If something is remembered, it will do. Raises StoreUnavailable.
+        If the store is away, those of the snapshot do. Raises StoreUnavailable if there is none either.
         """
         try:
             await self._flag_sync.begin()
@@ -109,7 +109,7 @@ class Deciders:
         return Engine(pack, self._table, self._signals, self._flags, self._max_mode)
 
     def put_to_work(self, engine: Engine) -> Decider:
-        """Return what decides by a pack from now on: counts go on where their definition is unchanged."""
+        """Return the decider of a pack from now on; counts go on where their definition is unchanged."""
         pack = engine.pack
         self._quotas = self._quotas.adopt(pack)
         self._signals.keep_only(frozenset(signal.digest for signal in pack.signals))
@@ -122,7 +122,7 @@ class Deciders:
         return Decider(engine, self._quotas, needed, self._table, self._tools, containment, fingerprint, told)
 
     def numbers(self) -> dict[str, float]:
-        """Return what is remembered and how the store fares, by the names of the metrics."""
+        """Return how much is kept here and how the store fares, by the names of the metrics."""
         return {
             **self._store.numbers(),
             **self._loss.numbers(),
@@ -141,11 +141,11 @@ class Deciders:
         return self._clock.wall() - self._remembered_at
 
     def local_answers(self) -> dict[tuple[str, tuple[str, ...]], float]:
-        """Return how often limits were asked for without the store, by the metric's name and its labels."""
+        """Return how often limits were decided without the store, by the metric's name and its labels."""
         return {("stillgate_local_limits_total", key): count for key, count in self._first.local_answers.items()}
 
     def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        """Return what has to run: the exchange with the store of leases, counts, flags and campaigns."""
+        """Return what has to run: what trades leases, counts, flags and campaigns with the store."""
         return (
             self._first.run(),
             follow_feed(self._store, self._clock, self._loss),
@@ -169,9 +169,9 @@ class Deciders:
                 await detector.flush()
 
     async def _store_what_detectors_learn(self) -> None:
-        """Write it every second, and delete what is too old once an hour, at an hour's moment of this process's own.
+        """Flush detectors every second, and delete what is too old once an hour, at a moment of this process's own.
 
-        In the hour after a clock was set nothing is: by a wrong one all is too old.
+        In the hour after the clock was set nothing is deleted: by a wrong clock all is too old.
         """
         steadiness = Steadiness(self._clock)
         sweep_at = self._clock.monotonic() + random.uniform(0, _SWEEP_S)  # noqa: S311 - so that few sweep at a time
@@ -188,7 +188,7 @@ class Deciders:
 
 def _facts(settings: Settings) -> dict[str, ModelFacts]:
     speaks = {name: frozenset[str](upstream.dialects) for name, upstream in settings.upstreams.items()}
-    first: dict[tuple[str, str], str] = {}  # the first name of each model that an upstream has
+    first: dict[tuple[str, str], str] = {}  # for each model of an upstream, the first of its names here
     return {
         name: ModelFacts(
             model.max_output_tokens,

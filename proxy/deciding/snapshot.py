@@ -1,9 +1,9 @@
-"""What a process must know of the store to start without it, in a file: flags, campaigns and keys.
+"""A file of what a process must know of the store to start without it: flags, campaigns and keys.
 
 Laws:
 - A snapshot is whole or not used: its first line has the digest of the rest.
-- It is as old as the moment at which it was last known to be what the store has; a second file says when that was, so
-  that a store in which nothing changes leaves the large one alone.
+- Its age counts from when it was last known to be what the store has; a second file says when, so that the large one is
+  left alone while nothing changes in the store.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from proxy.rules.campaigns.rows import CAMPAIGNS_TABLE, PARTS_TABLE
 from proxy.rules.flags.rows import CONFIRMATIONS_TABLE, FLAGS_TABLE, LIFTS_TABLE
 from proxy.store.base import Row
 
-# What was lifted is read after what it lifts, so that no flag is in a snapshot without its having been lifted.
+# Lifts are read after the flags that they lift, so that no snapshot has a flag without its lift.
 TABLES: Final = (FLAGS_TABLE, CONFIRMATIONS_TABLE, LIFTS_TABLE, CAMPAIGNS_TABLE, PARTS_TABLE, KEYS_TABLE)
 BYTES_MAX: Final = 64 << 20
 
@@ -55,7 +55,7 @@ def encoded(rows: Iterable[Row]) -> bytes:
 
 
 def digest_of(data: bytes) -> str:
-    """Return the name that a snapshot has for what says how old it is."""
+    """Return the digest in a snapshot's first line, by which the second file names it."""
     return data[: data.index(b"\n")].rpartition(b" ")[2].decode()
 
 
@@ -65,12 +65,12 @@ def write_rows(folder: Path, data: bytes) -> None:
 
 
 def write_as_of(folder: Path, digest: str, at: float) -> None:
-    """Say when a snapshot was what the store had. Raises OSError."""
+    """Say at which moment the store was known to hold a snapshot. Raises OSError."""
     _put(folder / _AS_OF, orjson.dumps({"digest": digest, "at": at}))
 
 
 def read(folder: Path, now: float) -> Remembered:
-    """Return what was remembered. Raises Unusable; `now` is wall time, before which it must have been."""
+    """Return the snapshot. Raises Unusable, also if it is from after `now`, which is wall time."""
     try:
         with (folder / _ROWS).open("rb") as file:
             head, body = file.readline(200), file.read(BYTES_MAX + 1)
