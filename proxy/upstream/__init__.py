@@ -1,1 +1,1 @@
-"""The way to model APIs: connections, their pool, calls, who may be inside at once, when a model is left alone."""
+"""The way to model APIs: connections and their pool, calls, places for them, and when a model is left alone."""

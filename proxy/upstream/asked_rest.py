@@ -1,10 +1,10 @@
 """Leaves a model alone for as long as its upstream asked for.
 
 Laws:
-- Whoever was asked to wait waits. What one tenant sends may be why it was asked: others wait only while two tenants
-  were asked to, by answers since the last success, so that neither one that sends too much at once nor an upstream that
-  is only near its limit shuts a model for everybody.
-- A success counts against what was asked before its call was sent: what was on its way by then proves nothing.
+- Whoever was asked to wait waits. One tenant's own requests may be the reason, so others wait only while two tenants
+  have been asked since the last success: neither one tenant that sends too much nor an upstream that is only near its
+  limit shuts a model for everybody.
+- A success counts against what was asked before its call was sent: a call already on its way then proves nothing.
 - When the time is up all may try; nobody has to try for others first, since the upstream itself said when.
 """
 
@@ -28,8 +28,8 @@ class AskedRest:
     def __init__(self, clock: Clock) -> None:
         self._now = clock.monotonic
         self._asked: dict[str, _Asked] = {}  # by tenant
-        self._worked = float("-inf")  # when the last call was sent that succeeded
-        self._until = float("-inf")  # everybody waits
+        self._worked = float("-inf")  # when the last successful call was sent
+        self._until = float("-inf")  # until when everybody waits
 
     def rest(self, tenant: str) -> float:
         """Return how long a tenant is still to wait."""
@@ -41,7 +41,7 @@ class AskedRest:
         return max(0.0, until - self._now())
 
     def asked(self, tenant: str, seconds: float) -> bool:
-        """Note that a tenant was asked to wait so long; True if from now on everybody does."""
+        """Note that a tenant was asked to wait so many seconds; return True if from now on everybody waits."""
         now = self._now()
         self._asked = {name: asked for name, asked in self._asked.items() if asked.until > now}
         self._asked[tenant] = _Asked(now, now + seconds)

@@ -1,4 +1,4 @@
-"""Leaves alone what fails again and again, and sees from time to time whether it is back."""
+"""Leaves alone what fails again and again, and has it tried from time to time to see whether it is back."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _LEFT_REST_S = 1.0
 
 
 class Breaker:
-    """Whether something is tried, after what came of it the last times; seconds.
+    """Tells whether to try something, after how it went before.
 
     After five failures in a row it is left alone for ten seconds, then one caller tries it for all. Where `tenants` is
-    more than one, failures of so many tenants are needed: what one of them asks for may be why it fails. `on_rest` is
-    called for each rest: for every one after the first too, once whoever tried for all has failed.
+    more than one, failures of so many tenants are needed: what one asks for may be the reason. `on_rest` is called at
+    the beginning of each rest, also of one that follows a failed try.
     """
 
     def __init__(self, clock: Clock, *, tenants: int = 1, on_rest: Callable[[], None] | None = None) -> None:
@@ -24,11 +24,11 @@ class Breaker:
         self._on_rest = on_rest
         self._failures = 0
         self._failed_for: set[str | None] = set()
-        self._until: float | None = None  # it rests
-        self._tried_at: float | None = None  # since then somebody tries for all
+        self._until: float | None = None  # while it rests: until when
+        self._tried_at: float | None = None  # since when somebody tries for all
 
     def lets_through(self) -> bool:
-        """Tell whether to try; while it rests, the first to ask after the time is up is told so, and tries for all."""
+        """Tell whether to try; the first to ask after a rest is up tries for all, while others are still told no."""
         if self._until is None:
             return True
         now = self._clock.monotonic()
@@ -40,11 +40,11 @@ class Breaker:
 
     @property
     def rest(self) -> float:
-        """How long it still rests."""
+        """For how many seconds it still rests."""
         return 0.0 if self._until is None else max(0.0, self._until - self._clock.monotonic())
 
     def left(self, begun: float) -> None:
-        """Note that nobody waits any more for what was begun then: where it was tried for all, another soon tries."""
+        """Note that what was begun at `begun` was abandoned: if that was the try for all, another may try soon."""
         if self._tried_at is not None and self._until is not None and begun >= self._tried_at:
             self._until = min(self._until, self._clock.monotonic() + _LEFT_REST_S)
             self._tried_at = None
@@ -58,7 +58,7 @@ class Breaker:
             self._tried_at = None
 
     def failed(self, tenant: str | None = None) -> None:
-        """Note that it failed; without a tenant, through nothing that anybody asked for."""
+        """Note that it failed; `tenant` is whose request it was, None if no request can have been the reason."""
         self._failures = min(self._failures + 1, _FAILURES)
         if len(self._failed_for) < self._tenants:
             self._failed_for.add(tenant)

@@ -1,6 +1,6 @@
-"""Tells operators why calls to a model API fail, which clients and records have in general words only.
+"""Tells operators why calls to a model API fail; clients and records have that in general words only.
 
-Law: once a minute at most, however many calls fail: no exchange is logged here.
+Law: it complains once a minute at most, however many calls fail: no exchange is logged here.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from proxy.log import get
 
 _QUIET_S = 60.0
-# What is wrong with a request, or a limit: the client's answer and the record say so.
+# Faults of a request, or limits: the client's answer and the record tell those.
 _TOLD = frozenset({200, 400, 404, 408, 413, 422, 429})
-_OUTAGE = 500  # from it on the client has the status too
+_OUTAGE = 500  # from here on the client is told the status too
 
 
 class Complaint:
-    """About one upstream, by its name in the settings; `now` is in seconds that only grow."""
+    """The complaints about one upstream, by its name in the settings; `now` returns seconds that only grow."""
 
     def __init__(self, name: str, now: Callable[[], float]) -> None:
         self._name = name
@@ -32,6 +32,6 @@ class Complaint:
             self._logger.warning("calls to a model API fail", upstream=self._name, why=why)
 
     def of_status(self, status: int) -> None:
-        """Say so of an answer by which our credential or its place is refused, as 401, 402, 403 and redirects."""
+        """Complain of a status that refuses our credential or address, such as 401, 402, 403 and redirects."""
         if status not in _TOLD and status < _OUTAGE:
             self.of(f"answered with status {status}")

@@ -1,11 +1,11 @@
 """One connection to a model API: a call goes out, its answer comes in, parsed by httptools.
 
 Laws:
-- A connection with more on it than the answer that was read is not used again: it would pass for the next one's.
+- A connection on which more came than the answer is not used again: the rest would pass for the next answer.
 - Nothing waits for ever: whoever waits for bytes has a deadline, and the pool's sweep calls `expire`.
 - What nobody takes is not read from the socket either, beyond `READ_BYTES`; nor is more read while that is passed on.
-- Bytes that are no HTTP fail an answer whose head was not taken yet, and else what was not complete of it; so does
-  framing that another parser could read differently.
+- Bytes that are no HTTP, or framing that another parser could read differently, fail an answer whose head was not taken
+  yet, or else what is missing of its body.
 
 aiohttp's client builds some hundred objects for a call and its reader three for each piece of a body, which together
 cost more than all other work of an exchange; httptools parses with the same llhttp.
@@ -22,22 +22,22 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from proxy.clients.unsent import unsent
 
-# Without a byte of a body among them: heads, trailers and extensions of chunks are smaller with every model API.
+# Most bytes without one of a body: every model API's heads, trailers and chunk extensions are smaller.
 _MAX_BARE_BYTES = 65_536
-# Of a body, what waits to be taken before the socket is left alone.
+# How much of a body may wait to be taken before nothing more is read from the socket.
 READ_BYTES = 16_384
-_LONG_CALL_BYTES = 65_536  # more than a loop keeps for a full socket before it holds writers up
-_READ_MORE_BYTES = 32_768  # that one read brings at most; left to itself, a loop takes 256 kB at once
+_LONG_CALL_BYTES = 65_536  # more than a loop buffers for a full socket before it pauses writers
+_READ_MORE_BYTES = 32_768  # of one read at most; left to itself, a loop reads 256 kB at once
 _SWITCHING_PROTOCOLS = 101
 _INTERIM, _FINAL, _ERRORS = 100, 200, 400  # codes between the first two announce another head
 _WITHOUT_BODY = (204, 304)
 _NEVER = float("inf")
-# What servers say of how long they keep a connection on which nothing happens (RFC 2068, section 19.7.1.1).
+# How servers tell how long they keep an idle connection (RFC 2068, section 19.7.1.1).
 _KEPT_S = re.compile(rb"(?:^|[,;])[ \t]*timeout[ \t]*=[ \t]*([0-9]{1,9})", re.IGNORECASE)
 
 
 class BrokenAnswer(Exception):
-    """What came is no answer, or the connection was lost before it was whole."""
+    """What came is no valid answer, or the connection was lost before the answer was whole."""
 
 
 class AnswerHead(NamedTuple):
@@ -51,14 +51,14 @@ class AnswerHead(NamedTuple):
 
 
 class UpstreamConnection(asyncio.BufferedProtocol):
-    """The connection; between `send` and the end of the answer it belongs to one exchange."""
+    """One connection; between `send` and the end of the answer it belongs to one exchange."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, room: bytearray) -> None:
-        """Make one that reads into a room, which all of a loop can share: what was read is parsed at once."""
+        """Make one that reads into `room`, which all of a loop can share: what was read is parsed at once."""
         self._room = memoryview(room)
-        self.deadline = _NEVER  # loop time, until when the next bytes must be there
+        self.deadline = _NEVER  # loop time by which the next bytes must be there
         self.idle_since = 0.0
-        self.kept_seconds = _NEVER  # how long the other side keeps it while it rests, as far as it says so
+        self.kept_seconds = _NEVER  # how long the other side keeps it idle, if it says so
         self.lent_to = ""  # the tenant whose exchange it belongs to
         self._loop = loop
         self._transport: asyncio.Transport | None = None
@@ -91,15 +91,15 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             and self._error is None
             and transport is not None
             and not transport.is_closing()
-            # What is left of a call that was answered early may never be taken; no kernel keeps a short one.
+            # The rest of a call that was answered early may never be taken; a short call fits into any kernel's buffer.
             and not (unsent(transport) if self._long else transport.get_write_buffer_size())
         )
 
     @property
     def untouched(self) -> bool:
-        """Whether nothing has arrived since that the loop has not come to yet: an end, or an answer to nothing."""
+        """Whether nothing has arrived that the loop has not read yet: a close, or an answer that nobody asked for."""
         transport: Any = self._transport
-        tls = transport.get_extra_info("ssl_object")  # it keeps what came beyond our room or while reading was paused
+        tls = transport.get_extra_info("ssl_object")  # keeps what did not fit `room`, or came while reading was paused
         return not (self._arriving.poll(0) or (tls is not None and (tls.pending() or transport.get_read_buffer_size())))
 
     @property
@@ -117,7 +117,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._long = len(call) > _LONG_CALL_BYTES
         if self._long:
             self._transport.write(memoryview(call)[:-1])
-            call = call[-1:]  # TLS keeps only what comes once the socket is full, so by this we see that it is
+            call = call[-1:]  # TLS buffers only behind a full socket: this byte shows it
         self._transport.write(call)
 
     async def head(self) -> AnswerHead:
@@ -127,16 +127,16 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._error is not None:
             raise _again(self._error)
         self._head_taken = True
-        self.deadline = _NEVER  # what we hold back ourselves from now on does not count
+        self.deadline = _NEVER  # time that we hold the answer back does not count
         return self._head
 
     async def read(self, within: float = _NEVER) -> bytes:
-        """Return what came of the body since the last read, b"" at its end. Raises as `head` does, after `within`."""
+        """Return what came of the body since the last read, b"" at its end. Raises as `head`, after `within`."""
         if not self._pieces:
             await self._body(within)
         data, self._pieces, self._waiting_bytes = b"".join(self._pieces), [], 0
         if self._complete and self._paused:
-            self._read_on()  # what comes behind an answer is to be seen before the next call
+            self._read_on()  # surplus bytes must be seen before the next call
         return data
 
     async def _body(self, within: float) -> None:
@@ -181,7 +181,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own do not inherit from it
         self._arriving.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         if (limit := getattr(transport, "set_read_buffer_limits", None)) is not None:
-            # Behind TLS: what is held for us there uvloop drops when the socket ends, so the socket is to be held too.
+            # Under TLS uvloop drops what it holds for us once the socket ends, so it must leave that in the socket.
             limit(high=1, low=0)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
@@ -190,7 +190,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse what came, and wake who waits."""
-        self._bare_bytes += nbytes  # the parser's calls take back what is of no concern
+        self._bare_bytes += nbytes  # `on_body` and the end set this back
         try:
             self._parser.feed_data(self._room[:nbytes])
         except HttpParserUpgrade:
@@ -199,7 +199,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._keep = False
             if not (self._complete and self._head_taken):
                 self._fail(BrokenAnswer("no valid HTTP"))
-            self._wake()  # the rest of a body may stand before it
+            self._wake()  # the last of a body may have come before it
             return
         if self._bare_bytes > _MAX_BARE_BYTES:
             self._fail(BrokenAnswer("too much that is no body"))
@@ -214,7 +214,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the answer: well if nothing but the end of the connection could end it."""
+        """End the answer: it is whole only if nothing but the end of the connection could end it."""
         self._transport = None
         del self._parser  # nothing comes any more, and the two refer to each other
         if not self._complete:
@@ -237,17 +237,17 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     # What the parser calls.
 
     def on_message_begin(self) -> None:
-        """Note what comes behind an answer."""
+        """Note that more comes after a complete answer."""
         self._surplus = self._surplus or self._complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep the first of each name; what comes behind the head is a trailer, which nobody needs."""
+        """Keep the first of each name; after the head they are trailers, which nobody needs."""
         name = name.lower()
         if self._head is None and self._headers.setdefault(name, value) is not value and name == b"transfer-encoding":
             raise BrokenAnswer("two codings")
 
     def on_headers_complete(self) -> None:
-        """Make the head, unless it only announces another one."""
+        """Make the head, unless it is an interim one that announces another."""
         status = self._parser.get_status_code()
         if self._surplus or (_INTERIM <= status < _FINAL and status != _SWITCHING_PROTOCOLS):
             return
@@ -271,12 +271,12 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._waiting_bytes += len(body)
 
     def on_message_complete(self) -> None:
-        """Note the end, or clear the table after an interim head."""
+        """Note the end of the answer, or forget the headers of an interim head."""
         if self._surplus:
             return
         self._bare_bytes = 0
         if self._head is None:
-            if self._pieces:  # llhttp knows only of 100 to 103 that they have none
+            if self._pieces:  # only 100 to 103 have none by llhttp
                 raise BrokenAnswer("an interim answer with a body")
             self._headers.clear()
             return
@@ -291,10 +291,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
 
 def read_room() -> bytearray:
-    """Return what connections read into."""
+    """Return the buffer that connections read into."""
     return bytearray(_READ_MORE_BYTES)
 
 
 def _again(error: Exception) -> Exception:
-    """Return what to raise in place of an error that is kept: where that went through would hold on to its keeper."""
+    """Return an error to raise in place of a kept one, which would hold on to every frame that it goes through."""
     return type(error)(*error.args)

@@ -21,20 +21,20 @@ from proxy.upstream.pool import Pool
 from proxy.upstream.retry_after import wait_asked
 from proxy.upstream.room import NoRoom, Room
 
-# RFC 9110, section 8.3.1: what a parameter is may be quoted, and a semicolon may have none behind it. Its spaces are
-# those of HTTP: with others in it an answer's head could not be written.
+# RFC 9110, section 8.3.1: a parameter's value may be quoted, and none need follow a semicolon. Spaces are HTTP's own:
+# with others an answer's head could not be written.
 _WORD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _QUOTED = r'"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
 _CONTENT_TYPE = re.compile(rf"{_WORD}/{_WORD}[ \t]*(?:;[ \t]*(?:{_WORD}=(?:{_WORD}|{_QUOTED})[ \t]*)?)*")
 _USUAL_TYPE = "application/json"
-# A value with anything else in it is left out: it could end its line, or be read in two ways.
+# Header values with any other character are left out: they could end their line, or be read in two ways.
 _SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
 _SWEEP_S = 0.25
 _SUCCESS = 200
-# Large answers that come in at once, and of one tenant; each may take twice the 32 MB, or 64 of embeddings, that it may
-# be long. Each upstream has places of its own: whatever is large of one that is slow keeps none of another's waiting.
+# How many large answers may come in at once, in all and of one tenant; each may take twice its longest length of 32 MB,
+# or 64 for embeddings. Each upstream has its own places, so a slow one does not make others' answers wait.
 _LARGE, _LARGE_OF_ONE = 16, 8
-_LARGE_PATIENCE_S = 86_400.0  # an exchange ends sooner
+_LARGE_PATIENCE_S = 86_400.0  # longer than any exchange
 _RETRY_S = 1
 
 
@@ -46,7 +46,7 @@ def _nothing() -> None:
 class Origin:
     """Where one upstream is, how long it may take in seconds, and how many connections to it there may be at once.
 
-    Of one tenant there may be `connections_of_one`, and besides `waiting_of_one` that wait for `patience` at most.
+    One tenant may have `connections_of_one`, and besides `waiting_of_one` calls that wait for `patience` at most.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Origin:
     idle: float
     total: float
     connections: int
-    connections_of_one: int | None = None  # all
+    connections_of_one: int | None = None  # None: all
     waiting_of_one: int = 256
     patience: float = 30.0
 
@@ -79,7 +79,7 @@ class UpstreamReset(UpstreamFailed):
 class UpstreamAnswer:
     """An answer whose head came; read its body with `read` until it returns nothing, then `close`.
 
-    `large` has the places for answers of the upstream that are large and kept until they are whole.
+    `large` has the upstream's places for large answers that are kept until they are whole.
     """
 
     __slots__ = ("_connection", "_head", "_idle", "_pool", "content_type", "encoded", "ended", "large", "status")
@@ -89,7 +89,7 @@ class UpstreamAnswer:
         self._pool = pool
         self._idle = idle
         self.large = large
-        self.ended = False  # whether nothing more is to be read
+        self.ended = False  # nothing more is to be read
         self._head = head
         self.status = head.status
         kind, encoding = head.content_type, head.content_encoding
@@ -98,14 +98,14 @@ class UpstreamAnswer:
         self.encoded = bool(encoding) and encoding.strip().lower() not in ("identity", "")
 
     def wait(self, now: float) -> float | None:
-        """Return how many seconds an error asks us to leave the upstream alone, bounded; None if it does not."""
+        """Return how many seconds, bounded, an error asks us to leave the upstream alone; None if it does not."""
         return wait_asked(self._head.retry_after, self._head.retry_after_ms, now)
 
     async def read(self) -> bytes:
         """Return what came since the last read, b"" at the end. Raises UpstreamTimeout or UpstreamReset.
 
-        Only the time that passes in here counts as the answer's pause. With the end the connection goes: however long
-        what came is held back then, it keeps no other call waiting.
+        Only the time that passes in here counts as a pause of the answer. At the end the connection is let go: while
+        the client is still sent the rest, another call may use it.
         """
         if self.ended:
             return b""
@@ -121,7 +121,7 @@ class UpstreamAnswer:
         return data
 
     async def read_at_most(self, size: int) -> bytes:
-        """Return up to about `size` bytes of the body: what an error's words need."""
+        """Return up to about `size` bytes of the body, as for an error's words."""
         parts = []
         while size > 0 and (part := await self.read()):
             parts.append(part)
@@ -182,14 +182,15 @@ class Upstream:
         """Send a tenant's call and return once the answer's head is there.
 
         `headers` are sent besides our own; `begun` is called once there is room for the call. Raises Unavailable if
-        there is no room for it, and UpstreamFailed: UpstreamUnreachable if there is no connection, UpstreamTimeout if
-        it takes too long; in words that name no host.
+        there is no room, UpstreamUnreachable if there is no connection, UpstreamTimeout if it takes too long, and else
+        UpstreamFailed, in words that name no host.
         """
         lines = self._head(dialect, stream=stream) + "".join(
             [f"{name}: {value}\r\n" for name, value in headers.items() if _SAFE_VALUE.fullmatch(value)]
         )
         call = f"{lines}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
-        # One limit for all of it once there is room: the body's way up, a head that comes in drops.
+        # One limit from the moment there is room to the whole head: a body that goes up slowly, a head that comes in
+        # drops.
         within = self._origin.connect + self._origin.first_byte
         try:
             connection = await self._pool.take(tenant, within, begun)

@@ -2,7 +2,7 @@
 
 Laws:
 - A connection goes only to the configured origin, whatever the environment or an answer says.
-- It is ended by us before the other side is tired of it: a call that meets its end may have been carried out and be
+- We end an idle connection before the other side does: a call that meets its end may have been carried out and be
   charged, so it cannot be sent again (RFC 9110, section 9.2.2).
 """
 
@@ -19,38 +19,38 @@ from yarl import URL
 from proxy.upstream.connection import UpstreamConnection, read_room
 from proxy.upstream.room import Room
 
-# Most model APIs close idle connections after a minute or more, but servers as they come after 5 s or even 2 s.
+# Most model APIs close idle connections after a minute or more, but common servers by default after 5 s or even 2 s.
 _IDLE_S = 15.0
-# Of the time after which the other side ends one, how much ours rest at most: a call is some time on its way.
+# Which share of the other side's idle time ours rest at most: a call takes some time on its way.
 _REST_SHARE = 0.8
-# An upstream that is started anew ends all its connections, however short they have rested.
+# A connection lost sooner teaches nothing: an upstream that restarts ends all, however short they have rested.
 _LEAST_LEARNED_S = 1.0
 _LEARNED_FOR_S = 600.0
-# How long another address of the same host is not tried yet (RFC 8305, section 8).
+# How long to wait before the next address of a host is tried too (RFC 8305, section 8).
 _NEXT_ADDRESS_S = 0.25
 
 
 class Pool:
-    """As many connections at once as there is room; the last one used is used first, so that the others can rest."""
+    """As many connections at once as `room` allows; the last one used is used first, so that the others can rest."""
 
     def __init__(self, url: URL, room: Room, connect_seconds: float) -> None:
         self._host = url.raw_host or ""
         self._port = url.port or 0
         self._connect_seconds = connect_seconds
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
-        # With the dot that ends a whole name, which keeps look-ups short, no certificate would be for it (RFC 6066).
+        # Without the final dot, which keeps look-ups short: no certificate is for a name with it (RFC 6066).
         self._name = None if self._tls is None else self._host.removesuffix(".")
         self._loop = asyncio.get_running_loop()
         self._room = room
         self._idle: list[UpstreamConnection] = []
         self._rest_s = _IDLE_S
-        self._rest_until = 0.0  # loop time, until when a shorter rest than usual is believed in
+        self._rest_until = 0.0  # loop time until which a shorter rest that was learnt holds
         self._busy: set[UpstreamConnection] = set()
         self._read_room = read_room()
         self._closed = False
 
     async def take(self, tenant: str, within: float, begun: Callable[[], None]) -> UpstreamConnection:
-        """Return a connection, to be given back, whose answer has to begin `within` seconds.
+        """Return a connection, to be given back, whose answer has to begin within `within` seconds.
 
         `begun` is called once there is room for it. Raises NoRoom, and OSError or TimeoutError if none can be opened.
         """
@@ -102,7 +102,7 @@ class Pool:
         return None
 
     def _warm(self, connection: UpstreamConnection, now: float) -> bool:
-        """Whether one that rested can be used; one that cannot is closed, and how long the other side waited learnt."""
+        """Tell whether an idle connection can be used; else close it, and learn how long the other side waited."""
         rested = now - connection.idle_since
         if not (connection.usable and connection.untouched):
             if rested > _LEAST_LEARNED_S:

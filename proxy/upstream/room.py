@@ -1,6 +1,6 @@
-"""Who may be inside at once: so many in all and so many of each tenant; whoever waits comes in in fair turns.
+"""Limits who may be inside at once, in all and of each tenant; whoever waits comes in in fair turns.
 
-Law: a place that is free goes to the tenant that has the fewest, of equals to the one that has waited longest; so one
+Law: a free place goes to the tenant that has the fewest, of equals to the one that was served longest ago; so a tenant
 that asks for much makes itself wait, and others for one place at most.
 """
 
@@ -16,7 +16,7 @@ class NoRoom(Exception):
 
 
 class Room:
-    """Places; `waiting` is how many of one tenant may wait, and `patience` for how long, in seconds."""
+    """The places; `waiting` is how many of one tenant may wait, and `patience` for how many seconds."""
 
     def __init__(self, most: int, most_of_one: int, waiting: int, patience: float) -> None:
         self._most_of_one = most_of_one
@@ -24,10 +24,10 @@ class Room:
         self._patience = patience
         self._free = most
         self._inside: dict[str, int] = {}
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by tenant, the one that was served last at the end
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # by tenant, the last one served at the end
 
     async def enter(self, tenant: str) -> None:
-        """Come in, to leave again; raises NoRoom."""
+        """Take a place, to `leave` it again. Raises NoRoom."""
         inside = self._inside.get(tenant, 0)
         if self._free and inside < self._most_of_one and tenant not in self._waiting:
             self._free -= 1
@@ -45,7 +45,7 @@ class Room:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self.leave(tenant)  # it was given a place and cannot use it
+                self.leave(tenant)  # it was given a place but has left
             else:
                 self._give_up(tenant, turn)
             if isinstance(error, TimeoutError):
@@ -53,7 +53,7 @@ class Room:
             raise
 
     def leave(self, tenant: str) -> None:
-        """Free a place, for whoever is next."""
+        """Free a place and give it to whoever is next."""
         self._free += 1
         if self._inside[tenant] == 1:
             del self._inside[tenant]
@@ -64,7 +64,7 @@ class Room:
             turn = queue.popleft()
             if queue:
                 self._waiting[chosen] = queue
-            if not turn.done():  # else whoever waited has gone in this very moment
+            if not turn.done():  # else it has just stopped waiting
                 self._free -= 1
                 self._inside[chosen] = self._inside.get(chosen, 0) + 1
                 turn.set_result(None)

@@ -1,4 +1,4 @@
-"""One model that customers may name: where it is, what serving it takes, and whether it answers."""
+"""One model that customers may name: its upstream, its terms, and whether it is left alone for now."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from proxy.upstream.asked_rest import AskedRest
 from proxy.upstream.breaker import Breaker
 from proxy.upstream.model_api import Upstream, UpstreamAnswer, UpstreamUnreachable
 
-# What an upstream says of itself or of what is behind it, whatever the request is; 500 may be the request's doing.
+# By these an upstream speaks of itself or of what is behind it, whatever the request is; 500 may be the request's
+# fault.
 _AWAY = frozenset({502, 503, 504, 529})
-# What may ask to be left alone; a limit is that of our credential, which all tenants share.
+# Statuses that may come with a time to wait; a rate limit is that of our credential, which all tenants share.
 _ASKING = frozenset({429, 503, 529})
 _SUCCESS = 200
 _CHAT = "openai.chat"
@@ -30,7 +31,7 @@ _TENANTS = 2
 
 
 class ServedModel:
-    """The model; `known_as` is what its upstream calls it, `chat_length` the cap on a chat's answer (None: as asked).
+    """The model; `known_as` is its upstream's name for it, `chat_length` the member that caps a chat (None: as asked).
 
     `on_rest` is called when it is left alone for a while.
     """
@@ -63,7 +64,7 @@ class ServedModel:
         body: bytes,
         begun: Callable[[], None],
     ) -> UpstreamAnswer:
-        """Send a call, which is `body` as it is, as `Upstream.post` does. Raises Unavailable also while it rests."""
+        """Send a call, serialised as `body`, as `Upstream.post` does. Raises Unavailable also while the model rests."""
 
         def go() -> None:
             self._check(tenant)  # once more: it may have been asked to rest while the call waited for its turn
@@ -101,7 +102,7 @@ class ServedModel:
                 self._breaker.left(sent)
 
     def _named(self, call: Call, dialect: Dialect) -> dict[str, Any]:
-        """Return a call's body with what its upstream calls otherwise by the names that it knows."""
+        """Return a call's body with the names that the model's upstream knows."""
         body = call.body
         if self._known_as != call.model:
             body = {**body, "model": self._known_as}
@@ -134,7 +135,7 @@ def served_models(
 
     def served(name: str, model: Model) -> ServedModel:
         on_rest = partial(tally.count, "stillgate_upstream_rests_total", (name,))
-        on_rest(0)  # a counter that begins with its first rest does not show that one as an increase
+        on_rest(0)  # a counter that starts at its first rest shows no increase for it
         return ServedModel(
             Terms(model.max_output_tokens, model.input_picodollars, model.output_picodollars),
             upstreams[model.upstream],
