@@ -215,7 +215,7 @@ async def _announced(
 
 async def _announced_later(place: Path, status: Mapping[str, object]) -> None:
     """Tell where the deployment is once there is room for it; a folder that was made anew is another one's."""
-    with known(place.parent) as same:
+    with suppress(FileNotFoundError), known(place.parent) as same:
         while True:
             await asyncio.sleep(_ROOM_S)
             if not same():

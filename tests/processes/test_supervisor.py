@@ -27,3 +27,7 @@ async def test_where_it_is_is_not_told_in_a_folder_that_was_deleted_and_made_ane
     async with asyncio.timeout(10):
         await telling
     assert place.read_text() == "another's"
+
+
+async def test_where_it_is_is_told_nowhere_once_the_folder_is_gone(tmp_path: Path) -> None:
+    await _announced_later(tmp_path / "gone" / "serve.json", {"pid": 1})
