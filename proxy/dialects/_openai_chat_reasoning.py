@@ -44,7 +44,9 @@ class ChatWithoutReasoning:
 
         Before it come the summaries and handles of what has ended with it.
         """
-        if chunk.saying is not None:  # on a lane of which a text was read since whatever else came
+        if chunk.saying is not None:  # it may have been held back since before the reasoning came
+            if any(chunk.saying.texts):
+                yield from self._thoughts.told(chunk.saying.lane)
             yield chunk
             return
         parts = self._wire.parts(chunk)

@@ -251,3 +251,11 @@ def test_what_is_let_out_at_the_end_is_like_the_other_events() -> None:
     words = ["<think>", " Hmm", "</think>", " It", " is", " important", " to", " note", " that", " it", " rains"]
     stream = b"".join(WRITTEN[0](_completion(0, word)) for word in words) + ENDS[COMPLETIONS]
     check(COMPLETIONS, [("withhold", "reasoning"), ("mark", {})], stream, [])
+
+
+def test_a_summary_comes_before_the_words_that_were_held_back_when_its_reasoning_came() -> None:
+    words = [" However,"] * 10
+    events = [*(_chat(0, {"content": word}) for word in words), _chat(0, {"reasoning_content": " Hmm."})]
+    stream = b"".join(map(WRITTEN[0], events)) + ENDS[CHAT]
+    summed = ("withhold", {"reasoning": True, "summary": {"model": "small"}})
+    check(CHAT, [("mark", {}), summed], stream, [])
