@@ -20,8 +20,8 @@ def summary_document(found: Summary) -> dict[str, Any]:
     """Return everything for programs."""
     return {
         "lines": found.lines,
-        "began": found.began,
-        "ended": found.ended,
+        "began": found.began or None,  # none has a time
+        "ended": found.ended or None,
         "seconds": round(found.seconds, 3),
         "effects": dict(found.effects),
         "by": dict(found.by),
@@ -70,7 +70,7 @@ def print_summary(found: Summary) -> None:
 
 def _notes(found: Summary) -> Iterator[str]:
     pace = found.lines / max(found.seconds, 1e-9)
-    times = f" from {_moment(found.began)} to {_moment(found.ended)}" if found.began else ""  # none has a time
+    times = f" from {_moment(found.began)} to {_moment(found.ended)}" if found.began else ""
     yield f"{found.lines:,} lines{times} in {found.seconds:.1f} s, {pace:,.0f} a second"
     for count, what in (
         (found.refused, "requests refused before a pack is asked, such as those that no dialect takes"),

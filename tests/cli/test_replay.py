@@ -48,6 +48,8 @@ def test_standard_input_is_read_and_both_files_are_written(tmp_path: Path, pack:
 )
 def test_no_time_is_told_of_traffic_that_has_none(pack: Path, given: bytes, said: str) -> None:
     assert said in run("-", "--pack", pack, "--jobs", "1", given=given).stdout
+    document = json.loads(run("-", "--pack", pack, "--jobs", "1", "--json", given=given).stdout)
+    assert ([document["began"], document["ended"]] == [None, None]) is (said != "from 20")
 
 
 def test_a_pipe_is_read_by_its_name(tmp_path: Path, pack: Path) -> None:
