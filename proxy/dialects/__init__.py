@@ -1,4 +1,4 @@
-"""The API wire formats that Stillgate speaks: the built-in ones; others join through `stillgate.dialects`."""
+"""The API wire formats that Stillgate speaks: the built-in ones, and those that join through `stillgate.dialects`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODELS_PATH = "/v1/models"
 def dialects(allow: frozenset[str] = frozenset()) -> dict[str, Dialect]:
     """Return the dialects by their exact path; `allow` names further top-level members that requests may have.
 
-    Raises ConfigurationError if one of those names is none that may be allowed, and for a joined dialect that fails.
+    Raises ConfigurationError for a name that must not be allowed, and for a joined dialect that cannot be used.
     """
     built_in: tuple[Dialect, ...] = (
         OpenAIChat(allow),

@@ -1,11 +1,11 @@
-"""Reads the JSON that upstreams send, and writes it back, with half of a surrogate pair in it or without.
+"""Reads the JSON that upstreams send and writes it back, also with half of a surrogate pair in it.
 
 A model that is cut off in the middle of an emoji leaves such a half behind. It is no Unicode text, so orjson refuses
 it, but JSON can spell it and every client reads it.
-
-Laws: what was read is written with every character that was in it; what cannot be is UpstreamFailed, and nothing else.
-What orjson refuses for anything but such a half is refused.
-What was changed is written as what came was, with its spaces and spellings, so that its form tells nobody that it was.
+Laws: what was read is written with every character that was in it; what cannot be written raises UpstreamFailed, and
+nothing else. What orjson refuses for any other reason than such a half is refused.
+A changed document is written in the manner of the original, with its spaces and spellings, so that its form does not
+tell that it was changed.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ import orjson
 from proxy.errors import UpstreamFailed
 
 _MAYBE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-# As many digits as 2**64 has, where each is a zero and all else a space: a pattern would take eight times as long.
+# As many digits as 2**64 has. Digits are made zeros and all else spaces first: a pattern would take eight times as
+# long.
 _LONG: Final = b"0" * 20
 _DIGITS: Final = bytes(ord("0" if ord("0") <= byte <= ord("9") else " ") for byte in range(256))
-_STEP_BYTES: Final = 4 << 20  # which takes four milliseconds to look for them; then other threads may run
-# How an object begins: its first name, and what stands before and behind the colon.
+_STEP_BYTES: Final = 4 << 20  # searched in four milliseconds; between steps other threads may run
+# How an object begins: its first name, and the spaces before it and behind the colon.
 _BEGINNING = re.compile(rb'\{(\s*)"[^"\\]*"\s*:(\s*)')
 _BEGINNING_BYTES = 4_096
-_MOST_LIKE_BYTES = 1 << 20  # a larger document is written in the way that takes the least time
-# What no ASCII is, escaped; here and below also backslashes that are escaped, since what follows them is no escape.
+_MOST_LIKE_BYTES = 1 << 20  # what is like a larger document is written compactly, which is fastest
+# Escapes of what is no ASCII. Here and below an escaped backslash matches first, since what follows it is no escape.
 _ESCAPED = re.compile(rb"\\(?:\\(?:\\\\)*+|u(?!00[0-7])[0-9a-fA-F]{4})")
-# What orjson writes, by how far in lines are and whether there are spaces.
+# What orjson can write, by indent and whether there are spaces, with its option.
 _QUICK: Final = {(None, False): None, ("  ", True): orjson.OPT_INDENT_2}
-# How some servers spell signs that JSON may have as they are, as Go's, .NET's and PHP's do for the sake of HTML.
+# Signs that JSON allows as they are, but Go's, .NET's and PHP's servers escape for the sake of HTML.
 _SPELLED = re.compile(rb"\\(?:\\(?:\\\\)*+|/|u00[23][0-9a-fA-F])")
 _SPELLINGS = {rb"\u003c": b"<", rb"\u003e": b">", rb"\u0026": b"&", rb"\u0027": b"'", rb"\/": b"/"}
 
@@ -41,16 +42,17 @@ _SPELLINGS = {rb"\u003c": b"<", rb"\u003e": b">", rb"\u0026": b"&", rb"\u0027": 
 def load(data: bytes, *, exact: bool = False) -> dict[str, Any] | None:
     """Return the JSON object that an upstream sent, None if it is none; its faults are relayed, so this is lenient.
 
-    With `exact`, since it may be written again, also numbers that no machine word holds stay as they are.
+    With `exact`, numbers that no machine word holds stay as they are too, since the document may be written again.
 
-    The second reading takes at most twice as long as orjson's would, and most of what is no JSON does not get to it.
+    If orjson refuses the bytes, reading them again takes at most twice as long; most of what is no JSON is not read
+    again.
     """
     document = value(data, exact=exact)
     return document if type(document) is dict else None
 
 
 def value(data: bytes, *, exact: bool = False) -> object:
-    """Return whatever JSON an upstream sent, as above, None also if it is none."""
+    """Return whatever JSON value an upstream sent, read as by `load`; None also if it is no JSON."""
     try:
         return _load_halves(data) if exact and _has_long(data) else orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -58,10 +60,10 @@ def value(data: bytes, *, exact: bool = False) -> object:
 
 
 def dump(document: dict[str, Any], like: bytes = b"") -> bytes:
-    """Return the document as JSON: compact, or in the manner of `like`. Raises UpstreamFailed if nested too deep."""
+    """Return the document as JSON: compact, or in the manner of `like`. Raises UpstreamFailed if that cannot be."""
     manner = _manner(like)
     written = _written(document, manner)
-    for spelling, char in manner.spelled:  # signs that stand in strings only
+    for spelling, char in manner.spelled:  # these signs stand in strings only
         written = written.replace(char, spelling)
     return written
 
@@ -74,7 +76,7 @@ def dump_texts(texts: Sequence[str]) -> list[bytes]:
         items = orjson.dumps(texts, option=orjson.OPT_INDENT_2)[len(b"[\n  ") : -len(b"\n]")]
     except orjson.JSONEncodeError:
         return [_text(text) for text in texts]
-    return items.split(b",\n  ")  # between two of them only: a string has no line feed in it as it is
+    return items.split(b",\n  ")  # stands between items only: in a string a line feed is escaped
 
 
 def _text(text: str) -> bytes:
@@ -85,7 +87,7 @@ def _text(text: str) -> bytes:
 
 
 def is_unicode(value: object) -> bool:
-    """Tell whether a value has no half of a surrogate pair, which no request may have."""
+    """Tell whether no string in a value has half of a surrogate pair, which no request may have."""
     try:
         orjson.dumps(value)
     except orjson.JSONEncodeError:
@@ -94,9 +96,9 @@ def is_unicode(value: object) -> bool:
 
 
 class _Manner(NamedTuple):
-    """How JSON is written: how far in its first line is, None if all is on one; with spaces between its tokens or not.
+    """How JSON is written: the indent of its first level, None if all is on one line; whether with spaces.
 
-    Also whether all but ASCII is escaped, and what is spelled otherwise than need be, with what that stands for.
+    Also whether all but ASCII is escaped, and which escapes are used without need, each with the sign it stands for.
     """
 
     indent: str | None = None
@@ -114,7 +116,7 @@ def _written(document: dict[str, Any], manner: _Manner) -> bytes:
         try:
             return orjson.dumps(document, option=_QUICK[indent, spaced])
         except orjson.JSONEncodeError:
-            escaped = True  # all but ASCII, as the halves have to be
+            escaped = True  # halves have to be escaped
     try:
         try:
             return _dumped(document, indent, spaced=spaced, escaped=escaped)
@@ -144,7 +146,7 @@ def _manner(like: bytes) -> _Manner:
 def _has_long(data: bytes) -> bool:
     if len(data) <= _STEP_BYTES:
         return _LONG in data.translate(_DIGITS)
-    beyond = len(_LONG) - 1  # of a step, for what begins in it
+    beyond = len(_LONG) - 1  # bytes behind a step, for a number that begins in it
     steps = range(0, len(data), _STEP_BYTES)
     return any(_LONG in data[start : start + _STEP_BYTES + beyond].translate(_DIGITS) for start in steps)
 

@@ -1,7 +1,7 @@
 """Decodes answers: a stream of events or one document in, chunks out, progress kept on the way.
 
-Laws: whatever an upstream sends, a decoder raises nothing but UpstreamFailed, and does not change bytes it was not
-told to change. Figures that cannot be true count as not sent.
+Laws: whatever an upstream sends, a decoder raises nothing but UpstreamFailed, and does not change bytes it was not told
+to change. Figures that cannot be true count as not sent.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, text_bytes
 
 MAX_DOCUMENT_BYTES = 32 << 20
-_SAMPLES = 4  # after so many events with text their envelope is known
-_FEW_EVENTS = 4  # until then so few that come together are all read: a short answer is counted exactly
+_SAMPLES = 4  # after so many sampled events the envelope is known
+_FEW_EVENTS = 4  # until then groups of so few are read: a short answer is counted exactly
 _MAX_UNREAD_BYTES = 262_144  # far more than one read brings, and less than an event may have
 _MAX_TOKENS = 10**9
 _MAX_ERROR_TYPE_CHARS = 64
@@ -31,14 +31,15 @@ _WRITTEN = names("arguments content input partial_json reasoning reasoning_conte
 class StreamDecoder(ABC):
     """Decodes a stream of server-sent events.
 
-    Most events only carry text on. As many of them as come together are one chunk, unread but for a sample that tells
-    how much of them is text; events that may hold usage, an error or the end are read one by one.
-    With `every`, all are, and whole, as with `rewrites` those that are read: they may be written anew. Else no
-    log-probabilities of an event with more than `at_once` bytes are: what is missing in the chunk's document is in its
-    bytes.
+    Most events only carry text on. As many of them as come together become one unread chunk; samples of them tell how
+    many of their bytes are text. Events that may hold usage, an error or the end are read one by one.
+
+    With `every`, all events are read, and whole; with `rewrites`, those that are read are read whole, as they may be
+    written anew. Else the log-probabilities of an event of more than `at_once` bytes are left out of its chunk's
+    document; they are in its bytes.
     """
 
-    # What an event contains that has to be read.
+    # An event with any of these bytes has to be read.
     _TELLING: ClassVar[tuple[bytes, ...]]
 
     def __init__(self, at_once: int = AT_ONCE_BYTES, *, every: bool, rewrites: bool = False) -> None:
@@ -49,7 +50,7 @@ class StreamDecoder(ABC):
         self._growing: Growing | None = None  # the event that has begun, if it is large
         self._events = EventSplitter()
         self._samples = 0
-        self._envelope: int | None = None  # the bytes of an event that carries text, without the text
+        self._envelope: int | None = None  # the bytes of an event around its text
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks that are whole now."""
@@ -78,17 +79,17 @@ class StreamDecoder(ABC):
 
     def _document(self, raw: bytes, data: bytes) -> dict[str, Any] | None:
         """Return the JSON object that an event's data is, None if it is none."""
-        growing, self._growing = self._growing, None  # which is of the first event that ends, whatever fills it
+        growing, self._growing = self._growing, None  # it belongs to the first event that ends
         if len(data) <= self._at_once:
             return load(data, exact=self._whole)
         return (growing or Growing(keep=self._whole)).read(raw, data)
 
     def _trimmed(self, events: bytes) -> bytes:
-        """Return whole events without what is taken out of each of them."""
+        """Return whole events without what has to be taken out of each of them."""
         return events
 
     def _unread(self, events: bytes) -> int:
-        """Return how many bytes, up to the end of an event, need not be read; the text in them is estimated."""
+        """Return how many bytes, up to the end of an event, need not be read, after their text is estimated."""
         telling = min([place for mark in self._TELLING if (place := events.find(mark)) >= 0], default=len(events))
         size = events.rfind(b"\n\n", 0, telling) + 2
         if size < 2:
@@ -133,7 +134,7 @@ class StreamDecoder(ABC):
 
 
 class ObservedStream(StreamDecoder):
-    """A stream of which each event that is read is a chunk as it came."""
+    """A stream in which each event that is read becomes a chunk, as it came."""
 
     def _chunks(self, events: list[Event]) -> list[Chunk]:
         chunks = []
@@ -152,8 +153,8 @@ class ObservedStream(StreamDecoder):
 class DocumentDecoder:
     """Decodes an answer that is one JSON document; `observe` reads what it says into the progress.
 
-    With `exact`, all of it is read, and every number so that it can be written again. Else no log-probabilities of one
-    with more than `at_once` bytes are: what is missing in the chunk's document is in its bytes.
+    With `exact`, all of it is read, and every number so that it can be written again. Else the log-probabilities of a
+    document of more than `at_once` bytes are left out of the chunk's document; they are in its bytes.
     """
 
     def __init__(
@@ -226,7 +227,7 @@ def tokens(node: object, name: str) -> int | None:
 
 
 def thought(usage: object, details: str, output: int) -> int:
-    """Return how many tokens of the output were thought, 0 if the usage's `details` do not say so or cannot be true."""
+    """Return how many tokens of the output were reasoning, 0 if the usage's `details` do not say, at most `output`."""
     named = member(usage, details)
     if named is None:
         return 0
@@ -235,7 +236,7 @@ def thought(usage: object, details: str, output: int) -> int:
 
 
 def note_model(progress: Progress, node: object) -> None:
-    """Note which model an answer says that it is of."""
+    """Note the model that an answer names."""
     model = node.get("model") if type(node) is dict else None
     if type(model) is str and len(model) <= _MAX_MODEL_CHARS and model.isprintable():
         progress.model = model

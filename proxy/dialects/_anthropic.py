@@ -61,7 +61,7 @@ class AnthropicDialect(Endpoint):
         if error.details is not None:
             shape["details"] = error.details
         elif isinstance(error, StateRefused) and error.param == "thread":
-            shape["details"] = {"error_code": "thread_unsupported_request"}  # by which clients know to go on without
+            shape["details"] = {"error_code": "thread_unsupported_request"}  # this tells clients to go on without
         return strict_json.write({"type": "error", "error": shape, "request_id": exchange_id})
 
     def error_event(self, error: ProxyError, exchange_id: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Decodes the answers of Anthropic's messages: events or one message."""
+"""Decodes the answers of Anthropic's messages: a stream of events, or one message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.exchange import Progress, Usage
 
 _MAX_SEALS = 64
 _COMPACTION = "compaction"  # a type of blocks and of iterations
-# Where blocks, and what carries them on, have their seals.
+# The members of blocks, and of the deltas that carry them on, that hold seals.
 _SEALS = {
     "thinking": ("signature",),
     "redacted_thinking": ("data",),
@@ -24,7 +24,7 @@ _SEALS = {
 class MessageStream(ObservedStream):
     """Decodes the events of one message.
 
-    The tokens read are known with the first event, those written with the last but one. There is no usage before that:
+    The tokens read are known with the first event, those written with the last but one. No usage is noted before that:
     half of it would pass for a short answer.
     """
 
@@ -34,9 +34,9 @@ class MessageStream(ObservedStream):
         b'"message_stop"',
         b'"signature_delta"',
         b'"redacted_thinking"',
-        b'"compaction',  # a block, or what carries it on
-        b'"file_id"',  # which is given to a tenant
-        b'_tool_result"',  # all of which nobody wrote
+        b'"compaction',  # a block, or its delta
+        b'"file_id"',  # ids have to be tagged for the tenant
+        b'_tool_result"',  # the model wrote nothing of it
     )
 
     def __init__(self, *, every: bool) -> None:
@@ -76,7 +76,7 @@ class MessageStream(ObservedStream):
 
 
 def written_in(block: object) -> int:
-    """Count the UTF-8 bytes that the model wrote in a block; what a tool of the API's returned it has only read."""
+    """Count the UTF-8 bytes that the model wrote in a block; the result of a server tool it has only read."""
     return 0 if str(member(block, "type")).endswith("_tool_result") else written_bytes(block)
 
 
@@ -97,7 +97,7 @@ def observe_message(progress: Progress, document: dict[str, Any]) -> None:
 
 
 def _note_seals(progress: Progress, block: object) -> None:
-    """Note the seals of reasoning or of a conversation made shorter, a few at most: an answer has one or two."""
+    """Note the seals of reasoning or of a compaction, a few at most: an answer has one or two."""
     kind = member(block, "type")
     for name in _SEALS.get(kind, ()) if type(kind) is str else ():
         seal = member(block, name)
@@ -106,7 +106,7 @@ def _note_seals(progress: Progress, block: object) -> None:
 
 
 def _usage(usage: object) -> Usage | None:
-    """Return a usage, None if it is none; what it took to make a conversation shorter is not in its totals."""
+    """Return a usage, None if it is none. Its totals do not include compaction, which is added."""
     total = _sum(usage)
     iterations = member(usage, "iterations")
     if total is None or type(iterations) is not list:

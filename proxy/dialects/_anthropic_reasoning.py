@@ -1,11 +1,11 @@
-"""Puts a handle in the place of each block of reasoning in a message that answers, as a document or as a stream.
+"""Replaces each block of reasoning in a message by a handle, in a document or in a stream.
 
 Laws:
-- The block that the client sees is one `redacted_thinking` block, at the index of the original; or, with a summary, one
-  `thinking` block whose signature is the handle.
-- Of a stream, the start of such a block is held back until the original has stopped, and no more is kept than its text.
-- A block whose summary is to come has been withheld already, on a lower rung, and passes.
-- Text, tool calls and figures pass as they came; reasoning where no block of it is open passes nowhere.
+- The client sees one `redacted_thinking` block at the index of the original; or, with a summary, one `thinking` block
+  whose signature is the handle.
+- In a stream, the start of such a block is held back until the original has stopped, and nothing but its text is kept.
+- A block that waits for its summary was withheld already, on a lower rung, and passes.
+- Text, tool calls and figures pass as they came; a delta of reasoning where no such block is open never passes.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class StreamWithoutReasoning:
         event = chunk.data
         if event is None:
             within = chunk.saying is not None and chunk.saying.lane in self._held
-            if within or is_unread(chunk.raw):  # text has no place in a block of reasoning either
+            if within or is_unread(chunk.raw):  # text within a block of reasoning does not pass either
                 self.changed = True
             else:
                 yield chunk
@@ -158,7 +158,7 @@ class StreamWithoutReasoning:
             yield chunk
 
     def _passes(self, delta: object, key: int) -> bool:
-        """Tell whether a delta may go to the client; one of a block that is held is kept with it, or means nothing."""
+        """Tell whether a delta may go to the client; one of a held block is kept with it, if it is reasoning at all."""
         kind = delta.get("type") if type(delta) is dict else None
         name = _DELTAS.get(kind) if type(kind) is str else None
         held = self._held.get(key)
@@ -179,7 +179,7 @@ class StreamWithoutReasoning:
             yield Chunk(None, event, held.start.event, gaps=() if gap is None else (gap,))
 
     def _closed(self, key: int) -> Iterator[Chunk]:
-        """Let a block go that never stopped, with a stop of ours."""
+        """Let go of a block that never stopped, with a stop event of ours."""
         if key in self._held:
             index = self._held[key].event.get("index")
             yield from self._stopped(key)

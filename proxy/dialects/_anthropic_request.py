@@ -20,7 +20,7 @@ SETTINGS = names(
     "stream temperature thinking top_k top_p"
 )
 KNOWN = SETTINGS | names("messages output_config system tool_choice tools")
-# Those of a request that only asks how many tokens another would have.
+# The members of a request that only counts another's tokens.
 COUNTED = names("cache_control messages model output_config speed stream system thinking tool_choice tools")
 _ROLES = frozenset({"user", "assistant", "system"})
 _BLOCKS = names(
@@ -30,8 +30,8 @@ _BLOCKS = names(
     "web_search_tool_result"
 )
 _SOURCES = frozenset({"base64", "content", "file", "text", "url"})
-# Client tools, and server tools whose type ends in the day of their version. What is not here may keep state, or reach
-# another server with a credential out of the body.
+# Client tools, and server tools whose type ends in the date of their version. Any other type may keep state, or reach
+# another server with a credential from the body.
 _TOOL = re.compile(
     r"custom|(?:bash|browser_toolset|code_execution|computer|computer_toolset|memory|text_editor|tool_search_tool_bm25"
     r"|tool_search_tool_regex|web_fetch|web_search)_\d{8}|tool_search_tool_(?:bm25|regex)"
@@ -56,7 +56,7 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
 
 
 def count_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
-    """Check a document that asks for a count; what it counts is read as strictly as if it was to be answered."""
+    """Check a document that asks for a count of tokens, as strictly as if it was to be answered."""
     model, kept = _prompt(document, accepted)
     if request.flag(document, "stream"):
         raise BadRequest("`stream` must not be true: a count of tokens is one number.", param="stream")
@@ -64,7 +64,7 @@ def count_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
 
 
 def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
-    """Return a body with one more instruction, after all others: what is cached of them stays what it was."""
+    """Return a body with one more instruction, behind all others, so that what the API cached of those stays valid."""
     system = body.get("system")
     if not system:
         return {**body, "system": text}
@@ -74,7 +74,7 @@ def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 def given_ids(document: dict[str, Any]) -> list[str]:
-    """Return the ids that a document of the answer gives out: of the container in which code ran, of files it made."""
+    """Return the ids that a document of the answer gives out: of the container where code ran, and of files it made."""
     holders = [document, document.get("message"), document.get("delta")]
     given = [holder.get("container") for holder in holders if type(holder) is dict]
     ids = [container.get("id") for container in given if type(container) is dict]
@@ -86,13 +86,13 @@ def given_ids(document: dict[str, Any]) -> list[str]:
 
 
 def _made(result: object) -> list[Any]:
-    """Return what says which files code has made, in the result of a tool that ran it."""
+    """Return the entries for files that code has made, in the result of a tool that ran it."""
     files = result.get("content") if type(result) is dict else None
     return files if type(files) is list else []
 
 
 def _runs_code(document: dict[str, Any]) -> bool:
-    """Tell whether code may run for a request: where the web is searched or fetched from it does unasked."""
+    """Tell whether code may run for a request: web tools run it unasked."""
     tools = document.get("tools") or ()
     return any(str(tool.get("type")).startswith(("code_execution", "web_")) for tool in tools)
 
@@ -116,7 +116,7 @@ def _prompt(document: dict[str, Any], accepted: frozenset[str]) -> tuple[str, tu
 
 
 def _check_message(message: dict[str, Any], index: int) -> list[Kept]:
-    """Return the ids in it of what the upstream keeps."""
+    """Check a message, and return the ids in it of what the upstream keeps."""
     content = message.get("content")
     if type(content) is str and len(message) == 2:
         return []

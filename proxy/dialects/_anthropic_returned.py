@@ -1,4 +1,4 @@
-"""Puts blocks of reasoning back that were withheld, where a request returns the handles that stand for them."""
+"""Puts withheld blocks of reasoning back where a request returns the handles that stand for them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from proxy.errors import BadRequest
 from proxy.exchange import Call
 from proxy.keyed.sealed_reasoning import PREFIX, SealedReasoning
 
-# Where a handle stands: for a block that is gone, and for one with a summary in its place.
+# The member that holds a handle: in a block that stands for the original, and in one with a summary.
 _PLACES = {"redacted_thinking": "data", "thinking": "signature"}
 
 
 def put_back(call: Call, sealed: SealedReasoning) -> Call:
     """Return the call with the original blocks, the very same object if it has no handle.
 
-    Raises BadRequest for a handle that cannot be opened, as the API does for a block that it cannot verify: without it
-    a turn would be another than the model's, and with it the API would refuse the request.
+    Raises BadRequest for a handle that cannot be opened, as the API does for a block that it cannot verify. Dropping it
+    would make another turn of the model's, and the API would refuse the handle itself.
     """
     messages = [_restored(message, f"messages[{place}]", sealed) for place, message in enumerate(call.body["messages"])]
     if all(new is old for new, old in zip(messages, call.body["messages"], strict=True)):
@@ -51,7 +51,7 @@ def _opened(block: dict[str, Any], where: str, sealed: SealedReasoning) -> dict[
     kind = block["type"]
     place = _PLACES[kind]
     opened = sealed.open(_handle_of(block))
-    # Where two rungs withhold, the second has sealed the first one's handle. A handle of other making stays one: the
+    # If two rungs withhold, the second has sealed the first one's handle. A handle that was made elsewhere stays: the
     # model API may be behind a proxy like this.
     while opened is not None and _is_handle(opened) and (inner := sealed.open(_handle_of(opened))) is not None:
         opened = inner

@@ -1,6 +1,6 @@
-"""Has a summary stand in the place of a block of reasoning, with the block's handle as its signature.
+"""Puts a summary in the place of a block of reasoning, with the block's handle as its signature.
 
-A client returns the signature with the block, so that the original can be put back for it.
+A client returns the signature with the block, and so the original can be put back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of a message that answers, as a document or as an event of a stream."""
+"""The parts of a message as an answer: one document, or the events of a stream."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class MessagesWire:
         return Chunk(None, data, "content_block_delta", like=manner(like))
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
-        """Return what puts a handle in the place of each block of reasoning, and a summary if there is to be one."""
+        """Return a transform that puts a handle in place of each block of reasoning, and perhaps a summary."""
         made = StreamWithoutReasoning if self.streamed else MessageWithoutReasoning
         return made(seal, summarise)
 

@@ -14,7 +14,7 @@ from proxy.exchange import Call
 class Endpoint(ABC):
     """One path of an API; `allow` names further top-level members that requests may have."""
 
-    known: ClassVar[frozenset[str]]  # the members that it has anyway
+    known: ClassVar[frozenset[str]]  # the members that requests may have anyway
 
     def __init__(self, allow: frozenset[str] = frozenset()) -> None:
         self._accepted = accepted_names(self.known, allow)

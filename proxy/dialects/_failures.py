@@ -1,7 +1,7 @@
 """Turns an upstream's error answer into one that a client may see.
 
-Laws: a client is told what is wrong with its own request, in the upstream's words; what is between us and the upstream
-(credential, limits, outages) it learns in generic words only.
+Laws: a client is told what is wrong with its own request, in the upstream's words; of what is between us and the
+upstream (credential, limits, outages) it is told in general words only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAX_WORD_CHARS = 128
 _MAX_BODY_BYTES = 1 << 16  # an error answer takes a few hundred; a larger one is a page of something else
 _SECRETS = re.compile(r"\b(?:sk|org|proj|rk|sess)-[\w*-]{10,}|\bBearer\s+\S+")
 _THE_CLIENTS: dict[int, type[ProxyError]] = {400: BadRequest, 404: NotFound, 413: TooLarge, 422: BadRequest}
-# Codes of details that tell of the request; others tell of our organisation, its keys and its limits.
+# Error codes about the request; others tell of our organisation, its keys and its limits.
 _OF_THE_REQUEST: Final = re.compile(r"(?:available_tools|compaction|image|tool)_[a-z_]{1,64}")
 _MAX_PIXELS: Final = 1 << 32
 _MAX_PLACES: Final = 1_000
@@ -29,7 +29,7 @@ _KEPT = frozenset({500, 502, 503, 529})
 def upstream_failure(status: int, body: bytes, wait: float | None, *, code: str) -> ProxyError:
     """Return what to tell the client; `code` names the member of the error object that says which error it is.
 
-    `wait` is how many seconds the upstream asked to be left alone, if it did: the client is asked for as much.
+    `wait` is how many seconds the upstream asked to be left alone; the client is asked to wait as long.
     """
     if status in _THE_CLIENTS:
         return _with_words(_THE_CLIENTS[status], status, body, code)
@@ -57,7 +57,7 @@ def _with_words(kind: type[ProxyError], status: int, body: bytes, code: str) -> 
 
 
 def _error_in(body: bytes) -> object:
-    """Return what an answer says of its error: a member of it, or the whole; Gemini's API has it in a list of one."""
+    """Return an answer's error object: its `error` member, or all of it; Gemini's API puts it into a list of one."""
     body = body.strip()
     document = load(body[1:-1] if body.startswith(b"[") and body.endswith(b"]") else body)
     return document if member(document, "object") == "error" else member(document, "error")
@@ -68,7 +68,7 @@ def _word(value: object) -> str | None:
 
 
 def _details(given: object) -> dict[str, Any] | None:
-    """Return what Anthropic's API says of an error for programs: its code, and which images have too many pixels."""
+    """Return what Anthropic's API tells programs about an error: its code, and which images have too many pixels."""
     code, most, places = (member(given, name) for name in ("error_code", "max_side_length_pixels", "paths"))
     if type(code) is not str or not _OF_THE_REQUEST.fullmatch(code):
         return None

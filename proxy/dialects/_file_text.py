@@ -1,7 +1,7 @@
-"""Reads a file that a request brings along, where it is plain text; the model reads such a one as it reads a message.
+"""Reads a file in a request as text, where it is plain text: the model reads it like a message.
 
-Laws: nothing is raised whatever the file is; a picture, a sound or an archive says nothing, nor does a PDF unless all
-of it is ASCII.
+Laws: nothing is raised whatever the file is; a picture, a sound or an archive has no text, nor has a PDF unless all of
+it is ASCII.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import binascii
 import codecs
 
 _HEAD_CHARS = 4_096  # enough to tell text from other files, most of which are large
-# What no text has but by chance or for disguise; of what is compressed, a ninth of all bytes.
+# Control characters that text has by chance or for disguise only; in compressed data they are a ninth of all bytes.
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
 _ONE_IN = 50
 
 
 def file_text(data: str) -> str:
-    """Return what a file says that is given in base64, as a data URL or alone; empty if it is no plain text."""
+    """Return the text of a file that is given in base64, as a data URL or alone; empty if it is no plain text."""
     place = data.find(",") + 1 if is_data(data) else 0
     head = "".join(data[place : place + _HEAD_CHARS].split())
     if not _text(_decoded(head[: len(head) // 4 * 4])):
@@ -26,7 +26,7 @@ def file_text(data: str) -> str:
 
 
 def is_data(url: str) -> bool:
-    """Tell whether an address has in it what it is the address of."""
+    """Tell whether an address is a data URL, which holds the data itself."""
     return url[:5].lower() == "data:"
 
 

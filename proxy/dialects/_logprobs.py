@@ -1,4 +1,4 @@
-"""Takes the detail out of log-probabilities: fewer alternatives to a token, figures with fewer decimals."""
+"""Takes detail out of log-probabilities: fewer alternatives to a token, figures with fewer decimals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def coarse(node: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - a part of a JSON document
-    """Return log-probabilities with at most `most` alternatives a token and rounded figures; None: as they came.
+    """Return log-probabilities with at most `most` alternatives a token, rounded to `decimals`; None: as they came.
 
     Whatever else a model server puts beside them keeps its shape; every fraction in it is rounded too.
     """

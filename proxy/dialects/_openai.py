@@ -13,7 +13,7 @@ from proxy.errors import ProxyError
 from proxy.exchange import Call
 from proxy.keyed.sealed_reasoning import SealedReasoning
 
-# This API limits requests and tokens only, and does not tell tokens in from tokens out.
+# This API limits requests and tokens only, and does not distinguish input from output tokens.
 _LIMITED = {"requests": "requests", "input_tokens": "tokens", "output_tokens": "tokens", "total_tokens": "tokens"}
 _CACHED = 4096
 
@@ -28,7 +28,7 @@ class OpenAIDialect(Endpoint):
     overloaded_status: ClassVar[int] = 503
 
     def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
-        """Return the call: most of these APIs' answers have no handles."""
+        """Return the call as it is: the answers of most of these APIs have no handles."""
         del sealed
         return call
 

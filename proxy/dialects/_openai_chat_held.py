@@ -1,11 +1,9 @@
-"""Has a turn that calls tools bear a handle of the reasoning that was withheld from it, so that it can come back.
+"""Puts a handle of withheld reasoning into a turn that calls tools, so that the reasoning can come back.
 
-Between two calls of tools model servers want to be given again what was thought, each in the members that it showed it
-in. A client returns those as it got them, so there the handle stands: as a sealed item where the answer has a list of
-items, else as text.
-
-Laws: a turn without calls has no handle, since nobody reads its thoughts again. What is kept for handles is bounded;
-reasoning that is longer has none.
+Between two tool calls model servers want the reasoning back, in the members in which they showed it. A client returns
+those as it got them, so the handle stands there: as a sealed item where the answer has a list of items, else as text.
+Laws: a turn without calls has no handle, since nobody reads its reasoning again. What is kept for handles is bounded;
+longer reasoning has none.
 """
 
 from __future__ import annotations
@@ -19,17 +17,17 @@ from proxy.exchange import Chunk, text_bytes
 from proxy.keyed.sealed_reasoning import MAX_BLOCK_BYTES, PREFIX, SealedReasoning
 from proxy.wire import Part, Seal, value_at
 
-_TURN: Final = "turn"  # what a handle of this API says that it holds
-# Lists with a type of item that is sealed, and whose `data` nobody but the model's server reads.
+_TURN: Final = "turn"  # the type of what a handle of this API holds
+# Lists, each with the type of its sealed items, whose `data` only the model's server reads.
 _SEALED: Final = {"reasoning_details": "reasoning.encrypted", "thinking_blocks": "redacted_thinking"}
 TEXTS: Final = ("reasoning_content", "reasoning")  # members that people read
 # Where a handle may stand, the best place first.
 CARRIERS: Final = (*_SEALED, *TEXTS, "reasoning_text", "reasoning_opaque")
 CALLS: Final = ("tool_calls", "function_call")
-_PIECES: Final = ("text", "summary", "thinking")  # members of an item that a stream carries on
-_ENDS: Final = ("signature", "data")  # members after which another item begins
+_PIECES: Final = ("text", "summary", "thinking")  # texts of an item that come in pieces
+_ENDS: Final = ("signature", "data")  # members that end an item
 MAX_LANES: Final = 1_024  # eight times as many choices as can be asked for
-STEPS: Final = 4  # choices, a place, message or delta, and the name
+STEPS: Final = 4  # of a path: choices, a place, message or delta, and the name
 
 
 def calls_tools(holder: object) -> bool:
@@ -48,14 +46,14 @@ def handle_in(name: str, value: object) -> str:
 
 
 def opened(handle: str, sealed: SealedReasoning) -> dict[str, Any] | None:
-    """Return the members that a handle stands for, None if it is none of this tenant's."""
+    """Return the members that a handle stands for, None if it was not given to this tenant."""
     turn = sealed.open(handle)
     held = turn.get("held") if turn is not None and turn.get("type") == _TURN else None
     return load(held.encode(), exact=True) if type(held) is str else None
 
 
 class Handle(NamedTuple):
-    """What is to stand in a member of a message; `like` is a chunk of its answer."""
+    """What is to stand in the member `name` of a message; `like` is a chunk of its answer."""
 
     name: str
     value: Any
@@ -63,7 +61,7 @@ class Handle(NamedTuple):
 
 
 class _Member:
-    """One member of a message as its pieces come: a text, or a list of items of which the last one may go on."""
+    """One member of a message as its pieces come: a text, or a list of items of which the last may go on."""
 
     def __init__(self) -> None:
         self._text = io.StringIO()
@@ -72,14 +70,14 @@ class _Member:
         self._texts: dict[str, io.StringIO] = {}
 
     def add(self, value: object) -> int:
-        """Take a piece; return about how many bytes that keeps."""
+        """Take a piece; return about how many bytes are kept of it."""
         if type(value) is str:
             self._text.write(value)
             return text_bytes(value)
         return sum([self._add(item) for item in (value if type(value) is list else [value])])
 
     def whole(self) -> Any:  # noqa: ANN401 - a member of an answer
-        """Return what all pieces come to."""
+        """Return the member, from all its pieces."""
         self._close()
         return self._items or self._text.getvalue()
 
@@ -111,7 +109,7 @@ class _Member:
 
 
 class _Turn:
-    """What one choice has thought so far, by the members that say it."""
+    """The reasoning of one choice so far, by the members that hold it."""
 
     def __init__(self, like: Chunk) -> None:
         self.like = like
@@ -119,7 +117,7 @@ class _Turn:
 
 
 class HeldTurns:
-    """The turns of one answer's choices; `before` stands before a handle that is text, where a summary may be too."""
+    """The turns of one answer's choices; `before` goes before a handle that is text, which a summary may precede."""
 
     def __init__(self, seal: Seal, before: str) -> None:
         self._seal = seal
@@ -129,7 +127,7 @@ class HeldTurns:
         self._calling: set[int] = set()
 
     def note(self, part: Part, chunk: Chunk) -> None:
-        """Keep what a part of a chunk says, if it is a member of a message; elsewhere no client returns it."""
+        """Keep what a part of a chunk says, if it stands in a message; from elsewhere no client returns it."""
         name = part.path[-1]
         if len(part.path) != STEPS or type(name) is not str or self._left < 0:
             return
@@ -144,7 +142,7 @@ class HeldTurns:
             self._calling.add(lane)
 
     def ended(self, lane: int) -> Handle | None:
-        """Return the handle of a choice that has ended, None if it has thought nothing or calls no tool."""
+        """Return the handle of a choice that has ended, None if it calls no tool or no reasoning can be held."""
         turn = self._turns.pop(lane, None)
         if turn is None or lane not in self._calling:
             return None
@@ -166,7 +164,7 @@ class HeldTurns:
 
 
 def _sealed_item(name: str, handle: str, like: Any) -> dict[str, Any]:  # noqa: ANN401 - a member of an answer
-    """Return the item that bears a handle, in the format of the first one that it stands for."""
-    item: dict[str, Any] = {"type": _SEALED[name], "data": handle, "index": 0}  # by which clients join pieces
+    """Return the item that bears a handle, with the `format` of the first item that it stands for."""
+    item: dict[str, Any] = {"type": _SEALED[name], "data": handle, "index": 0}  # clients join pieces by the index
     first = like[0] if type(like) is list and like else None
     return {**item, "format": first["format"]} if type(first) is dict and "format" in first else item

@@ -1,7 +1,7 @@
 """Takes the reasoning out of a completion's answer, as a document or as a stream of chunks.
 
-Laws: a summary stands where the reasoning was, under the same name; in a stream it comes before what the model says
-next, as one chunk. A handle comes with the end of its choice. What is kept for either is bounded.
+Laws: a summary stands where the reasoning was, under the same name; in a stream it is one chunk, before what the model
+says next. A handle comes with the end of its choice. What is kept for either is bounded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Parted(Protocol):
 
 
 class ChatWithoutReasoning:
-    """The transform; what it leaves of a chunk that carried reasoning alone is nothing. Without `seal` no handles."""
+    """The transform; a chunk that carried reasoning alone goes. Without `seal` there are no handles."""
 
     def __init__(self, wire: _Parted, seal: Seal | None, summarise: Summarise | None) -> None:
         self.changed = False
@@ -37,12 +37,12 @@ class ChatWithoutReasoning:
         self._thoughts = Thoughts(wire.delta, summarise)
         self._held = HeldTurns(seal, "" if summarise is None else "\n") if seal is not None else None
         self._reasoned: set[int] = set()  # lanes
-        self._begun: set[int] = set()  # lanes whose role the client knows
+        self._begun: set[int] = set()  # lanes whose role the client was told
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return a chunk without its reasoning, and without log-probabilities and copies, which would spell it.
+        """Return a chunk without its reasoning, nor the log-probabilities and copies that would spell it.
 
-        Before it come the summaries and handles of what has ended with it.
+        The summaries and handles of what ends with the chunk come before it.
         """
         if chunk.saying is not None:  # it may have been held back since before the reasoning came
             if any(chunk.saying.texts):
@@ -78,7 +78,7 @@ class ChatWithoutReasoning:
             yield replace(chunk, gaps=(*chunk.gaps, *gaps)) if thoughts else chunk
 
     def _note_turns(self, chunk: Chunk, thoughts: Sequence[Part]) -> None:
-        """Keep what may have to come back, and which choices call tools."""
+        """Keep the reasoning that may have to come back, and which choices call tools."""
         if self._held is None:
             return
         for part in thoughts:
@@ -119,13 +119,13 @@ class ChatWithoutReasoning:
             yield edited(chunk, {("choices", 0, "delta", handle.name): handle.value})
 
     def end(self) -> Iterator[Chunk]:
-        """Return the summaries and handles of what no end let out."""
+        """Return the summaries and handles of choices that never ended."""
         yield from self._thoughts.all_told()
         for lane in self._held.open_lanes() if self._held is not None else ():
             yield from self._last_of(lane)
 
     def _carried(self, data: dict[str, Any]) -> tuple[bool, list[int]]:
-        """Tell whether a chunk of a stream says anything that the client does not know, and the lanes that go on."""
+        """Tell whether a chunk of a stream has anything that the client does not know, and which lanes go on."""
         choices = data.get("choices")
         carries = type(choices) is not list or bool(data.get("usage")) or "error" in data
         going_on: list[int] = []
@@ -140,7 +140,7 @@ class ChatWithoutReasoning:
 
 
 def _choices(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """Return the choices with their numbers; what is none stands as one that is empty."""
+    """Return the choices with their numbers; what is no object counts as an empty choice."""
     choices = data.get("choices")
     found: list[tuple[int, dict[str, Any]]] = []
     for place, choice in enumerate(choices if type(choices) is list else ()):

@@ -28,13 +28,13 @@ KNOWN = SETTINGS | names(
 )
 _ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
 _INSTRUCTING = frozenset({"developer", "system"})
-# Those of the API; those by which other servers (vLLM, SGLang, Mistral) are shown more; and those in which some say
-# what was thought and want it returned.
+# Part types of the API; those that vLLM, SGLang and Mistral have for more media; and those in which some servers give
+# reasoning and want it returned.
 _PARTS = frozenset(
     {"text", "image_url", "input_audio", "file", "refusal", "audio_url", "document_url", "video_url", *THOUGHTS}
 )
 _TOOLS = frozenset({"function", "custom"})
-# What is checked and few requests have: one look tells those of most requests that there is nothing to check.
+# Members that are checked but rare: one look tells of most requests that they have none.
 _SELDOM = names("audio functions logit_bias n stop store stream_options tools")
 _MAX_TOOLS = 256
 
@@ -45,7 +45,7 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
     model = request.model(document)
     kept: list[Kept] = []
     for index, message in enumerate(request.messages(document, _ROLES)):
-        if len(message) != 2 or type(message.get("content")) is not str:  # most are a role and a text
+        if len(message) != 2 or type(message.get("content")) is not str:  # most are just a role and a text
             kept += _check_message(message, index)
     seldom = not _SELDOM.isdisjoint(document)
     if seldom and request.flag(document, "store"):
@@ -71,7 +71,7 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
 
 
 def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
-    """Return a body with one more instruction, after those at its beginning and in the role that they have."""
+    """Return a body with one more instruction, behind those at its beginning and in their role."""
     messages = body["messages"]
     count = next((at for at, message in enumerate(messages) if message["role"] not in _INSTRUCTING), len(messages))
     role = messages[count - 1]["role"] if count else "system"
@@ -79,14 +79,14 @@ def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 def _check_message(message: dict[str, Any], index: int) -> list[Kept]:
-    """Return the ids in it of what the upstream keeps."""
+    """Check a message, and return the ids in it of what the upstream keeps."""
     content = message.get("content")
     plain = content is None or type(content) is str
     if type(content) is list:
         plain = _check_parts(content, index)
     elif not plain:
         raise request.wrong(f"messages[{index}].content", "a string or a list of parts")
-    if plain and len(message) == 2:  # a role and text: there is nothing more to look at
+    if plain and len(message) == 2:  # just a role and text
         return []
     if message.get("audio") is not None:  # an earlier spoken answer, by its id
         raise StateRefused(f"messages[{index}].audio")
@@ -94,7 +94,7 @@ def _check_message(message: dict[str, Any], index: int) -> list[Kept]:
 
 
 def _check_parts(parts: list[Any], message: int) -> bool:
-    """Check the kinds of a message's parts; return whether all are plain text."""
+    """Check the types of a message's parts; return whether all are plain text."""
     plain = True
     for index, part in enumerate(parts):
         kind = part.get("type") if type(part) is dict else None

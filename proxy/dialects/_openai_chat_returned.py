@@ -1,4 +1,4 @@
-"""Puts the reasoning of a turn back that was withheld, where a chat's request returns the turn with its handle."""
+"""Puts the withheld reasoning of a turn back where a chat's request returns the turn with its handle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy.keyed.sealed_reasoning import SealedReasoning
 def put_back(call: Call, sealed: SealedReasoning) -> Call:
     """Return the call with the members that its handles stand for, the very same object if it has none.
 
-    Raises BadRequest for a handle that cannot be opened: without it a turn would be another than the model's.
+    Raises BadRequest for a handle that cannot be opened: dropping it would make another turn of the model's.
     """
     given = call.body["messages"]
     messages = [_restored(message, f"messages[{place}]", sealed) for place, message in enumerate(given)]
@@ -30,7 +30,7 @@ def _restored(message: dict[str, Any], where: str, sealed: SealedReasoning) -> d
     if not handle:
         return message
     held = opened(handle, sealed)
-    # Where two rungs withhold, the second has sealed the first one's handle. A handle of other making stays one: the
+    # If two rungs withhold, the second has sealed the first one's handle. A handle that was made elsewhere stays: the
     # model API may be behind a proxy like this.
     while held is not None and (inner := _handle_of(held)[1]) and (deeper := opened(inner, sealed)) is not None:
         held = deeper
@@ -41,6 +41,6 @@ def _restored(message: dict[str, Any], where: str, sealed: SealedReasoning) -> d
 
 
 def _handle_of(message: dict[str, Any]) -> tuple[str, str]:
-    """Return the first handle of a message with the member that it stands in, empty if there is none."""
+    """Return the first member of a message that bears a handle, with the handle; both empty if there is none."""
     found = ((name, handle_in(name, message[name])) for name in CARRIERS if name in message)
     return next(((name, handle) for name, handle in found if handle), ("", ""))

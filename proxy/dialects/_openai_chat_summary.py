@@ -1,7 +1,7 @@
-"""Has summaries stand in the place of a chat completion's reasoning, where that is text under one of the usual names.
+"""Puts summaries in the place of a chat completion's reasoning, where that is text under one of the usual names.
 
-Laws: of all reasoning that waits for its end, no more than `SUMMED_BYTES` characters are kept. A handle that stands in
-such a member comes after the summary, on a line of its own, and is no reasoning to be summed up.
+Laws: of all reasoning that waits for its end, no more than `SUMMED_BYTES` characters are kept. A handle in such a
+member comes after the summary, on a line of its own, and is not summarised as reasoning.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class _Delta(Protocol):
 
 @dataclass(slots=True)
 class _Thought:
-    name: str  # that it came under first: some servers send the same text under two
+    name: str  # the first it came under: some servers send the same text under two
     like: Chunk
     texts: list[str] = field(default_factory=list)
 
 
 def _name_of(part: Part) -> str:
-    """Return the name of reasoning that is text, empty if it is none of the usual."""
+    """Return the name under which reasoning came as text, empty if that is none of the usual."""
     name = part.path[-1]
     if not part.text or len(part.path) != STEPS or type(name) is not str or name not in TEXTS:
         return ""
@@ -36,7 +36,7 @@ def _name_of(part: Part) -> str:
 
 
 def in_document(parts: Iterable[Part], summarise: Summarise | None, handles: Mapping[Path, Any]) -> Iterator[Gap]:
-    """Yield a gap for each answer of a document whose reasoning is text; at some paths stands a handle already."""
+    """Yield a gap for each answer of a document whose reasoning is text; `handles` are to stand behind it, by path."""
     if summarise is None:
         return
     lanes: set[int] = set()
@@ -49,7 +49,7 @@ def in_document(parts: Iterable[Part], summarise: Summarise | None, handles: Map
 
 
 class _Filling:
-    """Puts a summary at its path, before what is to stand behind it; a chunk for it alone goes if there is none."""
+    """Puts a summary at its path, before `behind`; without a summary, a chunk that is `alone` for it goes."""
 
     def __init__(self, path: Path, *, alone: bool, behind: str = "") -> None:
         self._path = path
@@ -63,7 +63,7 @@ class _Filling:
 
 
 class Thoughts:
-    """The reasoning of a stream's lanes that has not ended yet."""
+    """The reasoning of a stream's lanes whose end has not come yet."""
 
     def __init__(self, delta: _Delta, summarise: Summarise | None) -> None:
         self._delta = delta
@@ -82,7 +82,7 @@ class Thoughts:
             thought.texts.append(text)
 
     def told(self, lane: int) -> Iterator[Chunk]:
-        """Yield the chunk of a lane's summary, if it has reasoned and there is to be one."""
+        """Yield the chunk with a lane's summary, if it has reasoned and there is to be one."""
         thought = self._lanes.pop(lane, None)
         if thought is None:
             return

@@ -14,22 +14,22 @@ from proxy.dialects._openai_chat_reasoning import ChatWithoutReasoning
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Seal, Summarise, Transform, manner, repadded
 
-# Members of an answer in which model servers show what the model thought, or its seal; the API itself has none, and
-# every server calls them as it likes, such as `reasoning_content`, `thinking_blocks` or `redacted_reasoning_content`.
+# Members in which model servers show reasoning, or its seal. The API itself has none, and every server names them as it
+# likes, such as `reasoning_content`, `thinking_blocks` or `redacted_reasoning_content`.
 _REASONING = re.compile(r"(?:redacted_)?(?:reasoning|thinking)(?:[_A-Z]\w*)?|thoughts?|cot_\w+")
 _AUDIO = "audio"  # the member of a message that is spoken
-_COPIES = "provider_specific_fields"  # in which some gateways repeat such members, of a message and of its choice
-THOUGHTS: Final = ("thinking", "redacted_thinking", "reasoning")  # types of parts of a content
-# In a choice beside its message, or in that: tokens as numbers.
+_COPIES = "provider_specific_fields"  # here some gateways repeat such members of a message or a choice
+THOUGHTS: Final = ("thinking", "redacted_thinking", "reasoning")  # types of content parts
+# Tokens as numbers, in a message or in its choice.
 TOKENS: Final = ("token_id", "token_ids")
-# Members that few answers have, in a choice or in its message, and that say more than the text does.
+# Rare members of a choice or its message that say more than the text does.
 _MORE = frozenset({_AUDIO, "delta", "error", "message", "text", _COPIES, *CALLS, *TOKENS})
-_NAMES = 1_024  # that are remembered: each piece of an answer has the same few
+_NAMES = 1_024  # remembered: each piece of an answer has the same few
 _DONE = b"[DONE]"
-# What all chunks of a stream have in common, what each has of its own, and what choices have while they go on.
+# Members that all chunks of a stream share, those of a single chunk, and those of a choice that goes on.
 _COMMON = frozenset({"id", "object", "created", "model", "provider", "service_tier", "system_fingerprint"})
 _OWN = frozenset({"choices", "obfuscation", "usage"})
-_MODEL, _TEXT, _MODEL_PATH = Kind.MODEL, Kind.TEXT, ("model",)  # once: to look a member of an enumeration up takes long
+_MODEL, _TEXT, _MODEL_PATH = Kind.MODEL, Kind.TEXT, ("model",)  # looked up once, since an enumeration is slow
 _USUAL = ("index", "logprobs", "finish_reason")
 _STOPS = ("matched_stop", "stop_reason")
 _EMPTY = frozenset({"finish_reason", "logprobs", "native_finish_reason", "stop_reason", "token_ids"})
@@ -83,7 +83,7 @@ class ChatWire:
         return carried_on(like, lane, {"delta": {name: text}}, (*self._padded, text))
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
-        """Return what takes the reasoning out, or puts a summary there; a turn that calls tools bears a handle."""
+        """Return a transform that takes the reasoning out, or puts a summary there; a turn with calls gets a handle."""
         return ChatWithoutReasoning(self, seal, summarise)
 
     def _add_choice(
@@ -140,9 +140,9 @@ class ChatWire:
 
 
 def carried_on(like: Chunk, lane: int, said: dict[str, Any], padded: tuple[str, str, str]) -> Chunk:
-    """Return a chunk in which a choice says this and nothing else; but for that it is like another of its stream.
+    """Return a chunk in which a choice says `said` and nothing else, and which otherwise is like another of its stream.
 
-    `padded` is how another text of it was padded, that text, and the one that is said now.
+    `padded` is the padding of an earlier text, that text, and the text that is said now.
     """
     data = like.data if like.data is not None else {}
     choices = data.get("choices")
@@ -159,18 +159,18 @@ def carried_on(like: Chunk, lane: int, said: dict[str, Any], padded: tuple[str, 
 
 @lru_cache(_NAMES)
 def _says_more(names: tuple[str, ...], but: str = "") -> bool:
-    """Tell whether any member but one may say more than the text of a choice does."""
+    """Tell whether any member, other than `but`, may say more than the text of a choice does."""
     return any((name in _MORE and name != but) or is_reasoning(name) for name in names)
 
 
 @lru_cache(_NAMES)
 def is_reasoning(name: str) -> bool:
-    """Tell whether a member of a message says what the model thought."""
+    """Tell whether a member of a message holds reasoning, by its name."""
     return _REASONING.fullmatch(name) is not None
 
 
 def _handle_bytes(holder: object) -> int:
-    """Return how much of what stands where text does is a handle of ours."""
+    """Return how many bytes of a message's reasoning texts are handles of ours."""
     return sum([len(handle_in(name, holder.get(name))) for name in TEXTS]) if type(holder) is dict else 0
 
 
@@ -181,28 +181,28 @@ def _reasoning(holder: dict[str, Any], lane: int, where: Path, *, alone: bool = 
 
 
 def said_again(holder: dict[str, Any], members: Sequence[str], lane: int, where: Path) -> Iterator[Part]:
-    """Yield what a model server says once more in some members."""
+    """Yield the parts in which a model server repeats what the model wrote, in these members."""
     for name in members:
         if (value := holder.get(name)) not in (None, ""):
             yield Part(Kind.COPY, lane, (*where, name), value if type(value) is str else "")
 
 
 def _copied(holder: dict[str, Any], lane: int, where: Path) -> Iterator[Part]:
-    """Yield what a gateway repeats of a message's or a choice's members that it does not know."""
+    """Yield the parts in which a gateway repeats members of a message or a choice that it does not know."""
     if type(copies := holder.get(_COPIES)) is dict:
         yield from _reasoning(copies, lane, (*where, _COPIES))
         yield from said_again(copies, ("text", *TOKENS), lane, (*where, _COPIES))
 
 
 def stops_in(choice: dict[str, Any], lane: int, place: int) -> Iterator[Part]:
-    """Yield what tells which stop sequence has ended a choice, as vLLM and SGLang have it; the API itself does not."""
+    """Yield the parts that tell which stop sequence ended a choice, as with vLLM and SGLang; the API has none."""
     for name in _STOPS:
         if choice.get(name) is not None:
             yield Part(Kind.STOP, lane, ("choices", place, name))
 
 
 def error_in(holder: dict[str, Any], where: Path) -> Iterator[Part]:
-    """Yield what says that an answer failed."""
+    """Yield the part that says that an answer failed."""
     if holder.get("error"):
         yield Part(Kind.ERROR, ALL_LANES, (*where, "error"))
 
@@ -217,7 +217,7 @@ def _spoken(audio: object, lane: int, where: Path) -> Iterator[Part]:
 
 
 def _content(content: list[Any], lane: int, where: Path) -> Iterator[Part]:
-    """Yield what a content says that is, with some model servers, a list of typed parts."""
+    """Yield the parts of a content that is, with some model servers, a list of typed parts."""
     for place, part in enumerate(content):
         if type(part) is dict and type(part.get("text")) is str and part.get("type") == "text":
             yield Part(Kind.TEXT, lane, (*where, place, "text"), part["text"])

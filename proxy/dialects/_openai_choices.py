@@ -9,7 +9,7 @@ from proxy.dialects._sse import Event
 from proxy.exchange import Chunk, Progress, Usage
 
 _DONE = b"[DONE]"
-# Members of a message in which servers hand out what was thought in blocks, some of which are sealed, and by what.
+# Members of a message in which servers give reasoning in blocks, and the members of a block that seal it.
 _THOUGHTS = ("reasoning_details", "thinking_blocks")
 _SELDOM = frozenset(_THOUGHTS)
 _SEALS = ("signature", "data")
@@ -17,7 +17,7 @@ _MAX_SEALS = 64
 
 
 class ChoiceStream(StreamDecoder):
-    """Decodes a stream of completion chunks; `hide_usage` takes the usage out again that only we asked for.
+    """Decodes a stream of completion chunks; `hide_usage` takes out the usage that only we asked for.
 
     `holder` names the member of a choice that has what the model wrote; empty if that is the choice itself.
     """
@@ -28,7 +28,7 @@ class ChoiceStream(StreamDecoder):
         _DONE,
         b'"refusal":"',
         b"content_filter",
-        b'"audio":{',  # of which a thousandth is words
+        b'"audio":{',  # a thousandth of it is words
         *(b'"signature":"', b"reasoning.encrypted", b"redacted_thinking"),
     )
 
@@ -128,8 +128,8 @@ def _observe_extras(progress: Progress, document: dict[str, Any]) -> None:
 def _usage(usage: object) -> Usage | None:
     """Return a usage, None if it is none.
 
-    What the total has besides the tokens read and written was thought: Gemini's and xAI's APIs leave that out of the
-    tokens written, and those out of the usage where nothing else was written.
+    What the total has besides input and output was reasoning: Gemini's and xAI's APIs leave reasoning out of the
+    output, and leave the output out of the usage if there was no other.
     """
     read, total = tokens(usage, "prompt_tokens"), tokens(usage, "total_tokens")
     written = tokens(usage, "completion_tokens")

@@ -19,8 +19,8 @@ SETTINGS = names(
     "stream_options temperature top_p user"
 )
 KNOWN = SETTINGS | names("prompt suffix")
-USUAL_TOKENS: Final = 16  # what the API documents for a request that does not say how long its answer may be
-_MAX_ANSWERS = 1_024  # to all prompts, with those that the best are chosen from
+USUAL_TOKENS: Final = 16  # the API's default for `max_tokens`
+_MAX_ANSWERS = 1_024  # to all prompts, with those that `best_of` discards
 _MAX_LOGPROBS = 100  # the API gives 5, and other servers what they are set to
 
 
@@ -29,7 +29,7 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
     request.check_names(document, accepted)
     model = request.model(document)
     prompts, token_ids = 1, 0
-    if document.get("prompt") is not None:  # null is the beginning of any text
+    if document.get("prompt") is not None:  # null: a completion from nothing
         prompts, token_ids = prompt_tokens(document, "prompt", _MAX_ANSWERS)
     if type(document.get("suffix", "")) not in (str, type(None)):
         raise request.wrong("suffix", "a string")

@@ -1,4 +1,4 @@
-"""The parts of a text's completion, as a document or as a chunk of a stream."""
+"""The parts of a text completion, as a document or as a chunk of a stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy.wire import ALL_LANES, PADDING, Kind, Part, Seal, Summarise, Transfor
 
 _DONE = b"[DONE]"
 _TOP = "top_logprobs"
-# Where vLLM has the figures of a prompt that is to be repeated: for each token an object, of itself and then the best.
+# Where vLLM has the figures of an echoed prompt: for each token an object, with the token's own first, then the best.
 _OF_PROMPT = "prompt_logprobs"
 
 
@@ -49,11 +49,11 @@ class CompletionsWire:
         return found
 
     def written(self, chunk: Chunk) -> int:
-        """Return how many UTF-8 bytes of a chunk the model wrote, or repeated for one who asked for an echo."""
+        """Return how many UTF-8 bytes of a chunk the model wrote, or repeated if an echo was asked for."""
         return written_bytes(chunk.data.get("choices")) if chunk.data is not None else 0
 
     def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
-        """Return log-probabilities with less detail; a token's alternatives are an object here, by their texts."""
+        """Return log-probabilities with less detail; here a token's alternatives are an object, by their texts."""
         if most is not None and type(logprobs) is list:
             logprobs = [dict(islice(of.items(), most + 1)) if type(of) is dict else of for of in logprobs]
         if most is not None and type(logprobs) is dict and type(tops := logprobs.get(_TOP)) is list:
@@ -65,7 +65,7 @@ class CompletionsWire:
         return carried_on(like, lane, {name: text}, (*self._padded, text))
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
-        """Return what takes out members of reasoning, which the API itself has not; without summaries."""
+        """Return a transform that takes out members of reasoning, which the API itself does not have; no summaries."""
         del seal, summarise
         return ChatWithoutReasoning(self, None, None)
 

@@ -14,17 +14,16 @@ from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Progress, Usage
 from proxy.wire import Kind, Part
 
-# As many vectors as can be asked for, of 3,072 dimensions each, take 32 MiB in base64.
+# The most vectors that can be asked for, of 3,072 dimensions each, take 32 MiB in base64.
 _MAX_BYTES = 64 << 20
-# A longer document is not read for the sake of its usage, which would take a millisecond for as much: at its beginning
-# or at its end stands what it is.
+# Reading a longer document only for its usage would take over a millisecond: that stands near its beginning or end.
 _READ_BYTES = 1 << 18
 _EDGE_BYTES = 1 << 12
 _USAGE = re.compile(rb'"usage"\s*:\s*')
 
 
 class EmbeddingsDecoder(DocumentDecoder):
-    """Decodes a list of embeddings; with `every`, all of it is read, and every number so that it can be written."""
+    """Decodes a list of embeddings; with `every`, all of it is read, and every number so that it can be rewritten."""
 
     def __init__(self, *, every: bool) -> None:
         super().__init__(_observe, _MAX_BYTES, AT_ONCE_BYTES if every else _MAX_BYTES, exact=every)
@@ -70,7 +69,7 @@ def _usage(usage: object) -> Usage | None:
 
 
 def _usage_in(edge: bytes) -> Usage | None:
-    """Return the usage that stands in a document's beginning or end, None if there is none."""
+    """Return the usage within a document's first or last bytes, None if there is none."""
     found = _USAGE.search(edge)
     if found is None:
         return None

@@ -10,14 +10,14 @@ from proxy.errors import BadRequest
 from proxy.exchange import Call
 
 MAX_CHOICES: Final = 128
-# Those of the API, and what vLLM and SGLang know besides: usage so far in each event, which `hide_usage` takes out too.
+# Options of the API, and one of vLLM and SGLang: usage so far in each event, which `hide_usage` takes out too.
 _STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation", "continuous_usage_stats"})
 _MAX_STOPS = 16
 _MAX_BIASES = 1024
 
 
 def usage_asked(body: dict[str, Any], *, stream: bool) -> bool:
-    """Check the options of a stream; return whether the client itself asks for the usage."""
+    """Check the stream options; return whether the client itself asks for the usage."""
     options = body.get("stream_options")
     if options is None:
         return False
@@ -42,7 +42,7 @@ def check_sampling(body: dict[str, Any]) -> None:
 def prompt_tokens(body: dict[str, Any], name: str, most: int) -> tuple[int, int]:
     """Check texts that may be given as tokens: a string, a list of strings, of tokens, or of lists of tokens.
 
-    Return how many texts it is, and how many tokens are given as numbers.
+    Return how many texts there are, and how many tokens are given as numbers.
     """
     value = body.get(name)
     if type(value) is str:
@@ -61,7 +61,7 @@ def prompt_tokens(body: dict[str, Any], name: str, most: int) -> tuple[int, int]
 
 
 def written(call: Call) -> bytes:
-    """Serialise the call, asking for the usage of a stream whether the client did or not."""
+    """Serialise the call; if the usage of its stream is to be hidden from the client, ask for it."""
     if not call.hide_usage:
         return strict_json.write(call.body)
     options = {**(call.body.get("stream_options") or {}), "include_usage": True}

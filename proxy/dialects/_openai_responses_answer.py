@@ -1,4 +1,4 @@
-"""Decodes the answers of OpenAI's responses: typed events, or one response."""
+"""Decodes the answers of OpenAI's responses API: typed events, or one response."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from proxy.exchange import Progress, Usage, text_bytes
 
 _MAX_SEALS = 64
 _ENDS = ("response.completed", "response.incomplete")
-_FOUND = ("file_search_call", "tool_search_output")  # items whose texts the model has only read
-# The text of an event, as JSON has it: a string with its escapes.
+_FOUND = ("file_search_call", "tool_search_output")  # items whose texts the model only read
+# The text of an event as JSON spells it: a string with its escapes.
 _DELTA = re.compile(rb'"delta": ?"([^"\\]*(?:\\.[^"\\]*)*)"')
-_ESCAPE_BYTES = 3  # that an escaped character takes more than most of those do in UTF-8
+_ESCAPE_BYTES = 3  # how much longer most characters are escaped than in UTF-8
 
 
 class ResponseStream(ObservedStream):
     """Decodes the events of one response.
 
-    Events that say again what came in pieces before, or hold the response as it is so far, are read.
+    Events that repeat what came in pieces, or hold the response so far, are read.
     """
 
     _TELLING: ClassVar[tuple[bytes, ...]] = (
@@ -32,7 +32,7 @@ class ResponseStream(ObservedStream):
     )
 
     def _counted(self, events: bytes, size: int) -> bool:
-        # Events of many kinds and with padding of any length have no envelope in common, but text in one place only.
+        # Events of many kinds and with padding of any length share no envelope, but each has its text in one place.
         written = b"".join(_DELTA.findall(events, 0, size))
         self.progress.output_bytes += len(written) - _ESCAPE_BYTES * written.count(b"\\u")
         return True
@@ -91,7 +91,7 @@ def _observe_end(progress: Progress, response: object) -> None:
     usage = member(response, "usage")
     read, written = tokens(usage, "input_tokens"), tokens(usage, "output_tokens")
     if read is not None and written is not None:
-        # Pictures are made by a model of their own, whose tokens are not in the usage.
+        # Pictures are made by another model, whose tokens are not in the usage.
         drawn = member(member(response, "tool_usage"), "image_gen")
         shown, made = tokens(drawn, "input_tokens") or 0, tokens(drawn, "output_tokens") or 0
         progress.usage = Usage(read + shown, written + made, thought(usage, "output_tokens_details", written))
@@ -107,7 +107,7 @@ def _refuses(item: object) -> bool:
 
 
 def _note_seal(progress: Progress, item: object) -> None:
-    """Note the seal of reasoning, or of a conversation that was made shorter, a few at most."""
+    """Note the seal of an item of reasoning or compaction, a few at most."""
     if member(item, "type") not in ("reasoning", "compaction"):
         return
     seal = member(item, "encrypted_content")

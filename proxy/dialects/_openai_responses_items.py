@@ -1,4 +1,4 @@
-"""Reads the items of a conversation with the responses API, and finds the ids by which they name what is kept.
+"""Reads the items of a conversation with the responses API, and finds the ids in them of what the upstream keeps.
 
 Laws: an item that holds all it says needs no id, and loses one that was not given to its tenant; any other item is what
 its id names, so it has to be the tenant's own.
@@ -28,12 +28,12 @@ _KINDS = _WHOLE | names(
     "code_interpreter_call compaction computer_call file_search_call image_generation_call item_reference "
     "local_shell_call program program_output reasoning web_search_call"
 )
-_OFFERS = frozenset({"additional_tools", "tool_search_output"})  # that have tools in them
+_OFFERS = frozenset({"additional_tools", "tool_search_output"})  # items that offer tools
 _MAX_ITEMS = 10_000
 
 
 def items_kept(body: dict[str, Any]) -> list[Kept]:
-    """Check the `input`: a string, or a list of items; return the ids in it. It may be missing with a stored prompt."""
+    """Check the `input`, a string or a list of items, and return the ids in it; a stored prompt may do without it."""
     items = body.get("input")
     if type(items) is str or (items is None and body.get("prompt") is not None):
         return []
@@ -45,7 +45,7 @@ def items_kept(body: dict[str, Any]) -> list[Kept]:
             raise request.wrong(f"input[{index}]", "an item")
         role, content = item.get("role"), item.get("content")
         if len(item) == 2 and type(content) is str and type(role) is str and role in _ROLES:
-            continue  # most are a role and a text
+            continue  # most are just a role and a text
         found += _of_item(item, ("input", index))
     return found
 
@@ -86,16 +86,16 @@ def _check_parts(parts: object, where: str) -> None:
 
 
 def _check_outputs(outputs: list[Any], where: str) -> None:
-    """Check that parts of a tool's output are objects: those of a shell and of a search are of kinds of their own."""
+    """Check that the parts of a tool's output are objects; shells and searches have part types of their own."""
     for index, part in enumerate(outputs):
         if type(part) is not dict:
             raise request.wrong(f"{where}[{index}]", "an object")
 
 
 def _uncited(item: dict[str, Any], path: Path) -> tuple[dict[str, Any], list[Kept]]:
-    """Return an item without what it cites of earlier answers by the ids of files, and where that stands.
+    """Return an item without what it cites of earlier answers by the ids of files, and the places to remove.
 
-    It says nothing new, and the files need not be the tenant's, so it is left out.
+    A citation says nothing new, and its files need not be the tenant's, so it is left out.
     """
     found: list[Kept] = []
     if item.get("results"):

@@ -1,10 +1,10 @@
 """Takes the reasoning out of a response.
 
 Laws:
-- A reasoning item keeps its place and its id. What a next turn needs of it, sealed content or the thoughts themselves,
-  is in a handle that stands where the API has its own sealed content, the same one wherever the item is told again.
+- A reasoning item keeps its place and its id. What a next turn needs of it, sealed content or the reasoning itself, is
+  in a handle, which stands where the API has its sealed content: the same one wherever the item is repeated.
 - No event that carries on reasoning passes; text, tool calls and figures pass as they came.
-- An item whose summary is to come has been withheld already, on a lower rung, and passes.
+- An item that waits for its summary was withheld already, on a lower rung, and passes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from proxy.exchange import Chunk, Gap
 from proxy.wire import Path, Seal, Summarise, edited
 
 REASONING = "reasoning"
-HELD = ("summary", "content", "encrypted_content", "signature")  # what an item says of its thoughts
+HELD = ("summary", "content", "encrypted_content", "signature")  # members of an item that hold its reasoning
 _THOUGHTS = ("reasoning_text", "summary_text")
 
 
@@ -35,13 +35,13 @@ class ResponseWithoutReasoning:
         self._seal = seal
         self._summarise = summarise
         self._budget = Budget()
-        self._handles: dict[str, str] = {}  # by what they hold
-        self._thinking: set[int] = set()  # numbers of the items of a stream that are reasoning
-        self._whole: set[int] = set()  # of those, the ones that were told as a whole
-        self._passing: set[int] = set()  # and those that a lower rung has withheld, for a summary
+        self._handles: dict[str, str] = {}  # by the text that each holds
+        self._thinking: set[int] = set()  # numbers of a stream's items that are reasoning
+        self._whole: set[int] = set()  # of those, the ones that came as a whole
+        self._passing: set[int] = set()  # and those that a lower rung withheld and is to sum up
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return a chunk without its reasoning, nothing for one that is only that."""
+        """Return a chunk without its reasoning; nothing for one that only carries reasoning on."""
         event = chunk.data
         if event is None:
             if is_unread(chunk.raw):
@@ -74,7 +74,7 @@ class ResponseWithoutReasoning:
         yield from ()
 
     def _carries_on(self, event: dict[str, Any]) -> bool:
-        """Tell whether an event carries on a reasoning item, by its name or by the item that it belongs to."""
+        """Tell whether an event carries on a reasoning item, by its type or by the item that it belongs to."""
         kind, item, number = event.get("type"), event.get("item"), event.get("output_index")
         if type(kind) is not str:
             return False
@@ -90,12 +90,12 @@ class ResponseWithoutReasoning:
         return type(number) is int and number in self._thinking
 
     def _passes(self, event: dict[str, Any], path: Path) -> bool:
-        """Tell whether an item of an event has been withheld for a summary already."""
+        """Tell whether an item of an event was withheld already, on a lower rung, and waits for its summary."""
         number = event.get("output_index") if path == ("item",) else path[-1]
         return type(number) is int and number in self._passing
 
     def _gap(self, event: dict[str, Any], path: Path, item: dict[str, Any]) -> Gap | None:
-        """Return the gap for an item's summary, where the item is told as a whole for the first time."""
+        """Return the gap for an item's summary, if the item comes as a whole for the first time."""
         if not self._streamed:
             return in_response(path, item, self._summarise)
         number = event.get("output_index")
@@ -105,7 +105,7 @@ class ResponseWithoutReasoning:
         return in_stream(item, self._summarise)
 
     def _without(self, item: dict[str, Any], *, sealed: bool) -> dict[str, Any]:
-        """Return an item without its thoughts; `sealed` says that it is whole, so that its handle can be made."""
+        """Return an item without its reasoning; `sealed` says that it is whole, so that its handle can be made."""
         kept = {name: value for name, value in item.items() if name not in HELD}
         if "summary" in item:
             kept["summary"] = []

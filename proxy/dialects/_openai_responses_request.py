@@ -1,7 +1,7 @@
 """Reads a request for a response: which members it may have, what may stand in them, and what it names by an id.
 
 Only what is interpreted here or by a quota is checked for its type; the rest is the upstream's to judge. Whether an id
-was given to this tenant is not known here: `Call.kept` says where they stand.
+was given to this tenant is checked elsewhere: `Call.kept` says where ids stand.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SETTINGS = names(
     "user"
 )
 KNOWN = SETTINGS | names("input instructions prompt text tool_choice tools")
-# Those in which an id may stand.
+# Members in which an id may stand.
 _NAMING = names("context_management conversation previous_response_id prompt_cache_options tool_choice tools")
 _INCLUDED = names(
     "code_interpreter_call.outputs computer_call_output.output.image_url file_search_call.results "
@@ -67,11 +67,11 @@ def call_of(document: dict[str, Any], accepted: frozenset[str]) -> Call:
 
 
 def instructed(body: dict[str, Any], text: str) -> dict[str, Any]:
-    """Return a body with one more instruction, after all others."""
+    """Return a body with one more instruction, behind all others."""
     instructions = body.get("instructions")
     if body.get("prompt") is None or instructions:
         return {**body, "instructions": f"{instructions}\n\n{text}" if instructions else text}
-    # Instructions of the request would take the place of those that a stored prompt has.
+    # The request's `instructions` would replace those of a stored prompt.
     asked = body.get("input")
     items = [{"role": "user", "content": asked}] if type(asked) is str else asked or []
     return {**body, "input": [{"role": "developer", "content": text}, *items]}
@@ -84,8 +84,8 @@ def given_ids(document: dict[str, Any]) -> list[str]:
     items: list[object] = [document.get("item")]
     if type(response) is dict:
         found.append(response.get("id"))
-        found.append(response.get("previous_response_id"))  # is told again as the client said it
-        for name in ("output", "input_transformations"):  # the second tells of items that the client gave
+        found.append(response.get("previous_response_id"))  # repeated from the request
+        for name in ("output", "input_transformations"):  # the second is about items that the client gave
             items += listed if type(listed := response.get(name)) is list else ()
     for item in items:
         if type(item) is dict:
@@ -115,7 +115,7 @@ def _check_settings(body: dict[str, Any], *, stream: bool) -> None:
 
 
 def _prompt(prompt: object) -> list[Kept]:
-    """Return the id of a stored prompt, and those in what is filled in."""
+    """Return the id of a stored prompt, and the ids in its variables."""
     if type(prompt) is not dict or type(prompt.get("id")) is not str:
         raise request.wrong("prompt", "an object with the id of a stored prompt")
     variables = prompt.get("variables")

@@ -1,10 +1,9 @@
-"""Brings a response into line with itself after actions have worked on it.
+"""Keeps a response consistent after actions have worked on it.
 
-This API says everything several times: a text piece by piece, then whole with its part, with its item and with the
-response; a summary that an action tells, with its item and with the response; and what was asked with every response.
-
-Laws: what is said again is what the client was told before; of what was asked the client reads its own words, whatever
-was sent; events are numbered without a gap. What no action has changed is not touched.
+This API says everything several times: a text in pieces, then whole with its part, its item and the response; a summary
+that an action puts in, with its item and the response; and what was asked, with every response.
+Laws: repeated texts are what the client was sent before; of the request the client reads its own words, whatever was
+sent upstream; events are numbered without a gap. What no action has changed is not touched.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from proxy.exchange import Call, Chunk
 from proxy.wire import Path, edited
 
 _MAX_LANES = 1 << 14
-# Of the request, in each response.
+# Members of the request that each response repeats.
 _TOLD = ("instructions", "max_output_tokens", "prompt", "temperature", "tool_choice", "tools", "top_logprobs")
 
 
@@ -30,8 +29,8 @@ class ResponseRetelling:
         self._streamed = streamed
         self._asked = {name: asked.body.get(name) for name in _TOLD if asked.body.get(name) != sent.body.get(name)}
         self._came: set[int] = set()  # lanes of text that came in pieces
-        self._told: dict[int, list[str]] = {}  # what went out of each
-        self._summaries: dict[int, Any] = {}  # that an action told, by the numbers of their items
+        self._told: dict[int, list[str]] = {}  # what was sent to the client of each
+        self._summaries: dict[int, Any] = {}  # put in by an action, by the number of their item
         self._left = MAX_DOCUMENT_BYTES
         self._number: int | None = None  # of the next event
 
@@ -47,7 +46,7 @@ class ResponseRetelling:
             raise UpstreamFailed("The model API sent more texts than an answer has.")
 
     def put(self, chunk: Chunk) -> Chunk:
-        """Return a chunk that agrees with what went before."""
+        """Return a chunk that agrees with what was sent before."""
         if chunk.data is None:
             return chunk
         if self._streamed and chunk.raw is None:
@@ -90,7 +89,7 @@ class ResponseRetelling:
             for number, item in enumerate(output):
                 yield from self._summed(number, item, (*where, "output", number))
         if type(whole := response.get("output_text")) is str and whole != (told := "".join(texts)):
-            yield (*where, "output_text"), told  # which some servers have besides
+            yield (*where, "output_text"), told  # some servers have this member besides
 
     def _numbered(self, event: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
         number = event.get("sequence_number")
@@ -100,13 +99,13 @@ class ResponseRetelling:
                 yield ("sequence_number",), self._number
 
     def _note_summary(self, event: dict[str, Any]) -> None:
-        """Take note of the summary in an item of reasoning that an action has changed."""
+        """Note the summary in an item of reasoning that an action has changed."""
         number, summary = event.get("output_index"), _reasoning(event.get("item")).get("summary")
         if event.get("type") == "response.output_item.done" and type(number) is int and summary:
             self._summaries[number] = summary
 
     def _summed(self, number: int, item: object, where: Path) -> Iterator[tuple[Path, Any]]:
-        """Yield the summary that was told of an item, if it says another."""
+        """Yield the edit that repeats the summary sent for an item, if the item has another."""
         told = self._summaries.get(number)
         if told is not None and (thought := _reasoning(item)) and thought.get("summary") != told:
             yield (*where, "summary"), told
@@ -119,7 +118,7 @@ class ResponseRetelling:
             self._told.setdefault(lane, []).append(text)
 
     def _begun(self, event: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
-        """Tell the texts that an event begins with; what was begun before is said again."""
+        """Note the texts that an event begins with; a text that has begun already is repeated as it was sent."""
         for lane, path, part in added(event):
             if lane in self._told and part["text"]:
                 yield from self._again(lane, path, part)
@@ -128,14 +127,14 @@ class ResponseRetelling:
                 self._tell(lane, part["text"])
 
     def _again(self, lane: int, path: Path, holder: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
-        """Yield the text that went out of a lane, if its holder says another, and no null for its figures."""
+        """Yield the edits that repeat the text as it was sent, if the holder has another, and replace null figures."""
         if path:
             yield from _no_null(holder, path)
         if lane in self._came and holder.get("text") != (told := self._of_lane(lane)):
             yield (*path, "text"), told
 
     def _of_lane(self, lane: int) -> str:
-        """Return the text that went out of a lane."""
+        """Return the text of a lane as it was sent."""
         told = "".join(self._told.get(lane, ()))
         self._told[lane] = [told]
         return told
@@ -147,6 +146,6 @@ def _reasoning(item: object) -> dict[str, Any]:
 
 
 def _no_null(holder: dict[str, Any], where: Path) -> Iterator[tuple[Path, Any]]:
-    """Yield an empty list for figures that an action took away: in this API they are a list."""
+    """Yield the edit of figures that an action took away to an empty list, as they are a list in this API."""
     if "logprobs" in holder and holder["logprobs"] is None:
         yield (*where, "logprobs"), []

@@ -1,4 +1,4 @@
-"""Puts the thoughts back that were withheld from a response, where a request returns the items of their handles."""
+"""Puts withheld reasoning back where a request returns the items with its handles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.keyed.sealed_reasoning import PREFIX, SealedReasoning
 
 
 def put_back(call: Call, sealed: SealedReasoning) -> Call:
-    """Return the call with the thoughts that its handles stand for, the very same object if it has none.
+    """Return the call with the reasoning that its handles stand for, the very same object if it has none.
 
     Raises BadRequest for a handle that cannot be opened, as the API does for content that it cannot verify.
     """
@@ -26,7 +26,7 @@ def put_back(call: Call, sealed: SealedReasoning) -> Call:
 
 def _restored(item: dict[str, Any], where: str, sealed: SealedReasoning) -> dict[str, Any]:
     held = _held(item, sealed)
-    # Where two rungs withhold, the second has sealed the first one's handle. A handle of other making stays one: the
+    # If two rungs withhold, the second has sealed the first one's handle. A handle that was made elsewhere stays: the
     # model API may be behind a proxy like this.
     while held is not None and _is_handle({**held, "type": REASONING}) and (inner := _held(held, sealed)) is not None:
         held = inner
@@ -37,7 +37,7 @@ def _restored(item: dict[str, Any], where: str, sealed: SealedReasoning) -> dict
 
 
 def _held(item: dict[str, Any], sealed: SealedReasoning) -> dict[str, Any] | None:
-    """Return what the handle of an item stands for, None if it is none of this tenant's."""
+    """Return what the handle of an item stands for, None if it was not given to this tenant."""
     opened = sealed.open(item["encrypted_content"])
     return load(opened["held"].encode()) if opened is not None and opened.get("type") == REASONING else None
 

@@ -1,6 +1,6 @@
-"""Has a summary stand in an item of reasoning that was withheld; in a stream, events tell it before the whole item.
+"""Puts a summary into an item of reasoning that was withheld; in a stream, events tell it before the whole item.
 
-What says the item again later is none of this: `_openai_responses_retelling` lets it say what was told.
+Where the item is repeated later, `_openai_responses_retelling` puts in the summary that was sent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _KIND = "response.reasoning_summary"
 
 
 def in_response(path: Path, item: Mapping[str, Any], summarise: Summarise | None) -> Gap | None:
-    """Return the gap in an item of a response, None if there is to be no summary of it; `item` is as it came."""
+    """Return the gap in an item of a response, None if it gets no summary; `item` is as it came."""
     asking = _asking(item, summarise)
 
     def fill(chunk: Chunk, summary: str) -> Sequence[Chunk]:
@@ -25,7 +25,7 @@ def in_response(path: Path, item: Mapping[str, Any], summarise: Summarise | None
 
 
 def in_stream(item: Mapping[str, Any], summarise: Summarise | None) -> Gap | None:
-    """Return the gap in the event that tells an item as a whole, None if there is to be no summary of it."""
+    """Return the gap in the event that gives an item as a whole, None if it gets no summary."""
     asking = _asking(item, summarise)
 
     def fill(chunk: Chunk, summary: str) -> Sequence[Chunk]:
@@ -37,7 +37,7 @@ def in_stream(item: Mapping[str, Any], summarise: Summarise | None) -> Gap | Non
 
 
 def _told(chunk: Chunk, summary: str) -> Iterator[Chunk]:
-    """Yield the events of a summary; each has the number of the one that tells its item, until it leaves."""
+    """Yield the events of a summary; each has the number of the event with its item, until it leaves."""
     event = chunk.data or {}
     item = event.get("item", {})
     about: dict[str, Any] = {"item_id": item.get("id", ""), "output_index": event.get("output_index")}

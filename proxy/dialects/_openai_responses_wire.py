@@ -1,7 +1,7 @@
 """The parts of a response, as a document or as a typed event of a stream.
 
-What an event only says again is no part: `_openai_responses_retelling` lets it say what was really told. A text that
-did not come in pieces before is one, wherever it is told; one with which a part or its item is added is a first piece.
+What an event only repeats is no part: `_openai_responses_retelling` puts in what was really sent. A text that did not
+come in pieces is a part wherever it first stands; one that comes with a new part or item is a first piece.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from proxy.dialects._openai_responses_reasoning import ResponseWithoutReasoning
 from proxy.exchange import Chunk
 from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Seal, Summarise, Transform, manner, repadded
 
-_PARTS = 1 << 12  # more than an item has parts; a lane is the number of the item times this and that of the part
+_PARTS = 1 << 12  # more than an item has parts; a lane is the item's number times this, plus the part's
 _MAX_LANES = 1 << 14
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
-# Events that announce an item or a part of it; with the API itself it is empty there.
+# Events that add an item or a part, which the API itself sends empty.
 ADDED = ("response.output_item.added", "response.content_part.added")
 _TEXT_EVENT = "response.output_text.delta"
 
@@ -32,7 +32,7 @@ class ResponsesWire:
         self.one_answer = True
         self._items: dict[int, str] = {}  # ids of the items, by their number
         self._padded = ("", "")  # the padding of the last event with text, if it has any, and that text
-        self._came: dict[int, str] = {}  # lanes of text that came in pieces, and the type of the event that was first
+        self._came: dict[int, str] = {}  # lanes of text that came in pieces, with the type of their first event
 
     def parts(self, chunk: Chunk) -> Sequence[Part]:
         """Return the parts of a chunk."""
@@ -51,7 +51,7 @@ class ResponsesWire:
         return coarse(logprobs, most, decimals)
 
     def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
-        """Return an event that carries on the text of a part; its number is put right behind all actions."""
+        """Return an event that carries on the text of a part; its number is corrected behind all actions."""
         item, part = divmod(lane, _PARTS)
         data: dict[str, Any] = {
             "type": _TEXT_EVENT,
@@ -69,7 +69,7 @@ class ResponsesWire:
         return Chunk(None, data, _TEXT_EVENT, like=manner(like))
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
-        """Return what takes the reasoning out of each item, for a handle where it comes back, and perhaps a summary."""
+        """Return a transform that takes out each item's reasoning, for a handle where it returns, perhaps a summary."""
         return ResponseWithoutReasoning(seal, summarise, streamed=self.streamed)
 
     def _of_event(self, event: dict[str, Any]) -> Iterator[Part]:
@@ -91,7 +91,7 @@ class ResponsesWire:
                 yield Part(Kind.END, ALL_LANES, ())
 
     def _note(self, lane: int, item: object, kind: str) -> None:
-        """Take note of a lane whose text comes in pieces, and of the id of its item."""
+        """Note a lane whose text comes in pieces, and the id of its item."""
         if len(self._came) < _MAX_LANES:
             self._came.setdefault(lane, kind)
         if type(item) is str and len(self._items) < _PARTS:
@@ -100,7 +100,7 @@ class ResponsesWire:
     def _of_beginning(self, event: dict[str, Any], lane: int, where: Path, part: dict[str, Any]) -> Iterator[Part]:
         yield from _logprobs(part, lane, where)
         kind = event["type"]
-        # The very event that began a lane has its first piece whenever it is looked at.
+        # The event that began a lane has the lane's first piece, however often it is looked at.
         if part["text"] and self._came.get(lane, kind) == kind:
             self._note(lane, event.get("item_id") or member(event.get("item"), "id"), kind)
             yield Part(Kind.TEXT, lane, (*where, "text"), part["text"])
@@ -124,7 +124,7 @@ class ResponsesWire:
         yield Part(Kind.END, lane, ())
 
     def _new(self, parts: Iterator[Part]) -> Iterator[Part]:
-        """Yield parts of an event that may say again what came in pieces, but for those pieces."""
+        """Yield the parts of an event that may repeat texts, without the texts that came in pieces."""
         return (part for part in parts if part.kind is not Kind.TEXT or part.lane not in self._came)
 
 

@@ -1,9 +1,8 @@
-"""Reads a large document while it comes: log-probabilities, of which a thousandth is text, or vectors piece by piece.
+"""Reads a large document while it comes, piece by piece: vectors, or log-probabilities, a thousandth of which is text.
 
-To read all of it at once takes a second for thirty megabytes, for which the event loop would stand still.
-
-Laws: what is passed over is read too, by itself; a document without it is valid JSON if and only if the whole one is,
-but for its depth. What is not found costs time only.
+To read thirty megabytes at once takes a second, for which the event loop would stand still.
+Laws: what is cut out is read too, by itself; the document without it is valid JSON if and only if the whole one is, but
+for its depth. What is not found costs time only.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from typing import Any, Final
 
 from proxy.dialects._answer_json import load, value
 
-AT_ONCE_BYTES: Final = 262_144  # of a document; to read a smaller one takes less time in one piece, and little
+AT_ONCE_BYTES: Final = 262_144  # of a document; a smaller one is read faster in one piece, and soon
 
-_PIECE_BYTES: Final = 32_768  # what is looked at together takes some four hundred microseconds
-_LEAST_BYTES: Final = 1024  # of elements; to leave fewer out takes longer than to read them
-_MOST_BYTES: Final = 1 << 18  # for which an element is waited for
-_HEAD_BYTES: Final = 256  # what begins an array and may come in two pieces
-# An array that is an `embedding`, a member `logprobs`, `top_logprobs` and the like, or the first that is one of such an
-# object. No text of a document looks like that: quotes in it are escaped.
+_PIECE_BYTES: Final = 32_768  # read together in some four hundred microseconds
+_LEAST_BYTES: Final = 1024  # of elements; to cut out fewer takes longer than to read them
+_MOST_BYTES: Final = 1 << 18  # of one element that is waited for
+_HEAD_BYTES: Final = 256  # of an array's beginning, which may come in two pieces
+# The beginning of an array: `embedding`, a member ending in `logprobs`, or the first array in such an object. No text
+# looks like that: quotes in it are escaped.
 _ARRAY = re.compile(rb'"(?:(?<=logprobs")|(?<=embedding"))\s*:\s*(?:\{\s*"\w+"\s*:\s*(?:null\s*,\s*"\w+"\s*:\s*)?)?\[')
-# What stands before the document of an event: at most its name.
+# What may stand before the document in an event: its name.
 _DATA: Final = re.compile(rb"(?:event:[^\r\n]{0,256}\r?\n)?data: ?")
-_DEPTH: Final = 6  # of an element; those of log-probabilities have four
+_DEPTH: Final = 6  # of an element; log-probabilities have four levels
 
 
 def _elements() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return what matches whole elements of an array, each with its comma, and the last one with the array's end."""
+    """Return patterns of whole elements of an array, each with its comma, and of the last one with the array's end."""
     string = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
     nested = string
     for _ in range(_DEPTH):
@@ -43,15 +42,15 @@ _WHOLE, _LAST = _elements()
 
 
 class PassedOver:
-    """What of one document is passed over; with `keep`, it is put back as it is to be written again."""
+    """What is cut out of one document; with `keep`, it is put back as it can be written again."""
 
     def __init__(self, *, keep: bool) -> None:
         self._keep = keep
         self._kept: list[list[Any]] = []  # the elements of each cut
-        self._came: list[bytes] = []  # and was not looked at yet
-        self._waiting = 0  # the bytes of it
-        self._rest = b""  # of what was looked at, what has to be again
-        self._place = 0  # of the rest in the document
+        self._came: list[bytes] = []  # what came and was not looked at yet
+        self._waiting = 0  # how many bytes that is
+        self._rest = b""  # the end of what was looked at, to be looked at again
+        self._place = 0  # where the rest begins in the document
         self._inside = False  # whether the rest begins between two elements of an array
         self._given_up = False
         self._cuts: list[tuple[int, int]] = []
@@ -66,13 +65,13 @@ class PassedOver:
             self._look()
 
     def read(self, document: bytes) -> dict[str, Any] | None:
-        """Return the JSON object that the document is, which came in whole; without what is passed over, or with it."""
+        """Return the JSON object of the whole document: without what was cut out or, with `keep`, with it."""
         self._look()
         if not self._cuts:
             return load(document, exact=self._keep)
         if not self._keep:
             return load(b"".join(self._pieces(document, [b""] * len(self._cuts))))
-        names = [token_urlsafe(16) for _ in self._cuts]  # of which the document can know none
+        names = [token_urlsafe(16) for _ in self._cuts]  # which the document cannot contain
         named = load(b"".join(self._pieces(document, [b'"%b",' % name.encode() for name in names])), exact=True)
         _put_back(named, dict(zip(names, self._kept, strict=True)))
         return named
@@ -107,21 +106,21 @@ class PassedOver:
                 at = after if self._is_behind_cut(after) else at
                 break
             if self._is_behind_cut(after) and not last[1].strip():
-                self._give_up(after)  # a comma before the end, which would be lost
+                self._give_up(after)  # a comma before the end, an error that would be lost
                 return
             at, self._inside = last.end(), False
         self._rest = data[at:]
         self._place += at
 
     def _passed(self, data: bytes, at: int) -> int | None:
-        """Pass over the elements that are whole, and return where they end; None if they are no JSON."""
+        """Read the elements that are whole and cut them out; return where they end, None if they are no JSON."""
         whole = _WHOLE.match(data, at)
         if whole is None or whole.end() == at:
             return at
         end = whole.end()
-        if end - at < _LEAST_BYTES and not self._is_behind_cut(at):  # what is cut out of an array is all at its begin
+        if end - at < _LEAST_BYTES and not self._is_behind_cut(at):  # cuts of an array are all at its beginning
             return end
-        elements = value(b"[%b0]" % data[at:end], exact=self._keep)  # a comma is behind each but the one that is added
+        elements = value(b"[%b0]" % data[at:end], exact=self._keep)  # each has a comma behind it, so one more is added
         if type(elements) is not list:
             self._give_up(at)
             return None
@@ -131,7 +130,7 @@ class PassedOver:
         return end
 
     def _give_up(self, at: int) -> None:
-        """Leave all that comes, and what is right before it, to whoever reads the document."""
+        """Leave what comes from here on, and the cut right before it, to whoever reads the document."""
         self._given_up = True
         self._came, self._rest = [], b""
         if self._is_behind_cut(at):
@@ -143,16 +142,16 @@ class PassedOver:
 
 
 class Growing:
-    """An event of a stream that may be large, read while it comes; `keep` is as above."""
+    """An event of a stream that may be large, read while it comes; `keep` is as in `PassedOver`."""
 
     def __init__(self, *, keep: bool) -> None:
         self._keep = keep
         self._over = PassedOver(keep=keep)
-        self._begin: int | None = None  # of the document in the event
+        self._begin: int | None = None  # where the document begins in the event
         self._looked = 0
 
     def look(self, event: bytes | bytearray) -> None:
-        """Look at what has come of the event since it was looked at."""
+        """Read what has come of the event since the last call."""
         if self._begin is None:
             if (before := _DATA.match(event)) is None:
                 return
@@ -162,7 +161,7 @@ class Growing:
         self._looked = len(event)
 
     def read(self, event: bytes, data: bytes) -> dict[str, Any] | None:
-        """Return the JSON object that the event's data is, as `PassedOver` does, once the event is whole."""
+        """Return the JSON object in a whole event's data, as `PassedOver` does."""
         self.look(event)
         begin = self._begin
         if begin is None or not event.startswith(data, begin) or event[begin + len(data) :].strip():
@@ -171,7 +170,7 @@ class Growing:
 
 
 def _put_back(document: object, kept: dict[str, list[Any]]) -> None:
-    """Put in the place of each name the elements that it stands for."""
+    """Put the elements that each name stands for in its place."""
     waiting = [document]
     while waiting:
         node = waiting.pop()

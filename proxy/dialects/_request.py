@@ -1,6 +1,6 @@
-"""Checks that every dialect makes of a request document.
+"""The checks that every dialect makes of a request document.
 
-Laws: what is refused is refused in words for the client, with the place in `param`; nothing is changed or filled in.
+Laws: a refusal is in words for the client, with the place in `param`; nothing is changed or filled in.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from proxy.errors import BadRequest, ConfigurationError
 from proxy.exchange import Kept
 from proxy.keyed.issued_ids import StateRefused, place
 
-# Members that steer a client library or another gateway; to an upstream behind one they would mean another origin or
-# another credential.
+# Members that steer a client library or another gateway: an upstream behind such a gateway would take them for another
+# origin or another credential.
 ROUTING = names(
     "api_base api_key api_type api_version azure_endpoint base_url callbacks custom_llm_provider deployment_id engine "
     "extra_body extra_headers extra_query fallbacks headers model_list organization project proxies proxy router "
@@ -27,16 +27,16 @@ STATE = names(
     "file_ids mcp_servers previous_interaction_id previous_message_id previous_response_id prompt prompt_id session_id "
     "skill_id skills thread thread_id vector_store_id vector_store_ids"
 )
-_WITHIN = STATE - {"background"}  # further down that is what a picture has behind it
-_OF_LOCAL_SKILL = names("description name path")  # of one that the client keeps itself
-_OF_OPEN_SKILL = names("skill_id type version")  # of one that everybody has
-_OF_BUNDLE = names("data media_type type")  # in which a request brings one along
-# Those of them whose value is an id, or a list of some: one may be given to a tenant, or be public.
+_WITHIN = STATE - {"background"}  # further down `background` is about a picture
+_OF_LOCAL_SKILL = names("description name path")  # members of a skill that the client keeps itself
+_OF_OPEN_SKILL = names("skill_id type version")  # members of a skill that everybody has
+_OF_BUNDLE = names("data media_type type")  # members of a skill that a request brings along
+# Members of `STATE` whose value is an id or a list of ids: an id may have been given to the tenant, or be public.
 _IDS = names(
     "comparison_response_id container container_id conversation conversation_id file_id file_ids previous_response_id "
     "vector_store_id vector_store_ids"
 )
-_OBJECTS = frozenset({"container", "conversation"})  # that may be given as an object with an id
+_OBJECTS = frozenset({"container", "conversation"})  # which may be an object with an id
 _MODEL = re.compile(r"[A-Za-z0-9._:/@-]{1,128}")
 _SHOWN_NAME_CHARS = 64
 _MAX_MESSAGES = 10_000
@@ -47,8 +47,8 @@ Path = tuple[str | int, ...]
 def accepted_names(known: frozenset[str], allow: frozenset[str]) -> frozenset[str]:
     """Return the top-level names that a dialect takes: its own and those that the operator adds.
 
-    Raises ConfigurationError for an addition that steers, that names upstream state, or that an upstream could take
-    for another accepted name.
+    Raises ConfigurationError for an addition that steers, that names upstream state, or that an upstream could take for
+    another accepted name.
     """
     folded = {fold(name): name for name in known | ROUTING | STATE}
     for name in sorted(allow - known):
@@ -61,7 +61,7 @@ def accepted_names(known: frozenset[str], allow: frozenset[str]) -> frozenset[st
 
 
 def fold(name: str) -> str:
-    """Return what careless readers may take a name for: width, case and invisible characters do not count."""
+    """Return a name as a careless reader may take it: without differences in width, case and invisible characters."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     return "".join(char for char in plain if unicodedata.category(char) not in {"Cc", "Cf", "Mn", "Zs"})
 
@@ -72,7 +72,7 @@ def shown(name: str) -> str:
 
 
 def check_names(body: dict[str, Any], accepted: frozenset[str]) -> None:
-    """Refuse top-level members that the dialect does not take; a null that would name upstream state is none."""
+    """Refuse top-level members that the dialect does not take, except a null where upstream state would be named."""
     if body.keys() <= accepted:
         return
     for name, value in body.items():
@@ -87,11 +87,11 @@ def check_names(body: dict[str, Any], accepted: frozenset[str]) -> None:
 
 
 def kept_ids(node: object, where: Path, free: frozenset[str] = frozenset()) -> list[Kept]:
-    """Return the ids of what the upstream keeps, at any depth but under members that hold free documents.
+    """Return the ids of what the upstream keeps, at any depth but not in the members `free`, which hold free documents.
 
     Refuses members that name upstream state in another way than by ids.
     """
-    if not _names_state(node, free):  # as nearly always, which takes half the time to see
+    if not _names_state(node, free):  # nearly always so, and seen in half the time
         return []
     found: list[Kept] = []
     waiting = [(node, where)]
@@ -130,13 +130,13 @@ def _named(name: str, value: object, path: Path) -> list[Kept]:
         return [Kept(path)]
     if name in _IDS and name.endswith("_ids") and type(value) is list and all(type(item) is str for item in value):
         return [Kept((*path, index)) for index in range(len(value))]
-    if name in _OBJECTS and type(value) is dict:  # without an id it is made for this request
+    if name in _OBJECTS and type(value) is dict:  # without an id, it is made for this request
         return [Kept((*path, "id"))] if type(value.get("id")) is str else []
     raise StateRefused(place(path))
 
 
 def _are_open(skills: object) -> bool:
-    """Tell whether all skills are the client's own, or of those that Anthropic's API has for everybody."""
+    """Tell whether all skills are the client's own, or such as Anthropic's API has for everybody."""
     return type(skills) is list and bool(skills) and all(map(_is_open, skills))
 
 
@@ -149,7 +149,7 @@ def _is_open(skill: object) -> bool:
 
 
 def _is_plain(node: object, known: frozenset[str]) -> bool:
-    """Tell whether a node is an object of texts, with no other members than are known."""
+    """Tell whether a node is an object of texts, with known members only."""
     return type(node) is dict and node.keys() <= known and all(type(value) is str for value in node.values())
 
 
@@ -167,7 +167,7 @@ def model(body: dict[str, Any]) -> str:
 
 
 def flag(body: dict[str, Any], name: str, where: str = "") -> bool:
-    """Return a member that is true, false, or missing or null for false."""
+    """Return a member that is true or false; missing or null means false."""
     value = body.get(name)
     if value is not None and type(value) is not bool:
         raise wrong(f"{where}{name}", "true or false")
@@ -208,7 +208,7 @@ def messages(body: dict[str, Any], roles: frozenset[str]) -> list[dict[str, Any]
     for index, message in enumerate(value):
         role = message.get("role") if type(message) is dict else None
         if type(role) is not str or role not in roles:
-            objects(body, "messages", _MAX_MESSAGES)  # what is no object is told of first
+            objects(body, "messages", _MAX_MESSAGES)  # a message that is no object is reported first
             raise wrong(f"messages[{index}].role", f"one of {', '.join(sorted(roles))}")
     return value
 

@@ -17,19 +17,19 @@ from proxy.errors import UpstreamFailed
 # tuple, as the regular expression below makes it: a named one takes longer to build than to find.
 Event: TypeAlias = tuple[bytes, bytes, bytes]
 
-# A picture that was made is up to five megabytes, and the event that ends a response has all of them once more.
+# A generated picture is up to five megabytes, and the event that ends a response repeats all of its pictures.
 MAX_EVENT_BYTES = 9 << 20
 _BOM = b"\xef\xbb\xbf"
 # What every known API sends: one optional name, one line of data, line feeds only.
 _USUAL = re.compile(rb"((?:event: ([^\n]*)\n)?data: ([^\n]*)\n\n)")
 _END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
-# An event with one line of data, however it is written: what stands before the data, and the lines behind them.
+# An event with one line of data, however it is written: what stands before the data, and the lines after it.
 _WRITTEN = re.compile(rb"((?:(?!data)[^\r\n]+(?>\r\n|\n|\r))*data: ?)[^\r\n]+((?:(?>\r\n|\n|\r)(?!data)[^\r\n]*)*)")
 _NAME = re.compile(rb"(?m)^(event: ?)[^\r\n]*")
 
 
 def written(document: bytes, name: bytes, like: bytes) -> bytes:
-    """Return a document as an event that is written as another is, so that its form tells nobody that it changed."""
+    """Return a document as an event in the form of `like`, so that its form does not tell that it changed."""
     usual = not like or (like.startswith(b"data: ") and like.find(b"\n") == len(like) - 2) or _USUAL.fullmatch(like)
     around = None if usual else _WRITTEN.fullmatch(like)
     if around is None:
@@ -39,14 +39,14 @@ def written(document: bytes, name: bytes, like: bytes) -> bytes:
 
 
 def is_unread(raw: bytes | None) -> bool:
-    """Tell whether an event of which no document was read may have one all the same, for a client that reads it."""
+    """Tell whether an event from which no document was read may still have one, for a client that reads it."""
     return raw is not None and b"data" in raw and raw.strip().removeprefix(b"data:").strip() != b"[DONE]"
 
 
 class EventSplitter:
     """Cuts a stream of bytes after each blank line; one object per response.
 
-    A blank line that ends in a carriage return at the end of what came may still get its line feed, so its event waits
+    A blank line that ends in a carriage return at the end of the bytes may still get a line feed, so its event waits
     for the next byte. No known API ends lines with bare carriage returns.
     """
 
@@ -79,7 +79,7 @@ class EventSplitter:
         return events
 
     def finish(self) -> list[Event]:
-        """Return what is left as one event, although no blank line ends it; clients differ in whether they read it."""
+        """Return what is left as one event, although no blank line ends it: some clients read such an event."""
         rest = bytes(self.rest)
         self.rest.clear()
         return [self._parse(rest)] if rest else []

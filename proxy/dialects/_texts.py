@@ -1,7 +1,7 @@
 """Finds every string that a model would see in a request document.
 
-What is left out is named here; a member that nobody knows is taken for text. So a new or misspelt member hides nothing.
-Strings are collected in a list: a chain of generators would cost its depth for each of them.
+What is left out is named here; an unknown member is taken for text, so a new or misspelt one hides nothing. Strings are
+collected in a list: in a chain of generators each would cost as much as the chain is deep.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ _LABELS = names(
     "syntax tool_call_id tool_choice tool_use_id ttl type verbosity"
 )
 _MAX_LABEL_CHARS = 64
-# Encoded bytes and seals, unless the object says that it is plain text, or the bytes of a file are such; in definitions
-# of tools only where it says that it is in base64.
+# Encoded bytes and seals, unless the object says that it is plain text, or they are a plain text file; in definitions
+# of tools only if the object says base64.
 _OPAQUE = names("data encrypted_content encrypted_index encrypted_stdout file_data signature thought_signature")
-# Members that hold a picture or a sound, as an address or in base64, or a seal, where the object is of one of these
-# types.
+# Members that hold a picture or a sound, as an address or in base64, or a seal, in objects of these types.
 _TYPED = {
     "audio_url": ("audio_url",),
     "document_url": ("document_url",),
@@ -32,7 +31,7 @@ _TYPED = {
     "result": ("image_generation_call",),
     "fingerprint": ("program",),
 }
-# Members that may hold their address, or the data, in an object of their own.
+# Members that may hold their address, or the data, in an inner object.
 _ADDRESSED = names("audio_url document_url image_url video_url")
 # Members whose value is a document of the client's own making: a schema, or the arguments or environment of a call.
 FREE = names("arguments env input input_examples input_schema output_schema parameters schema")
@@ -49,8 +48,7 @@ def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str],
     """Return every string of a checked request that the model would see, in the order of the body.
 
     `settings` are the top-level members that no model sees, `known` those that the dialect knows, `items` the one that
-    holds a conversation in items. The role of a text
-    outside the messages is the name of the member that it stands in.
+    holds a conversation in items. The role of a text outside the messages is the name of its top-level member.
     """
     found: list[Text] = []
     for name, value in body.items():
@@ -72,7 +70,7 @@ def texts(body: dict[str, Any], settings: frozenset[str], known: frozenset[str],
 
 
 def _items(value: object, name: str, found: list[Text]) -> None:
-    """Collect the texts of a conversation in items: one string of the user's, or items, some with a role."""
+    """Collect the texts of a conversation in items: one string, which is the user's, or items, some with a role."""
     if type(value) is not list:
         _seen(value, "user", name, found)
         return
@@ -82,7 +80,7 @@ def _items(value: object, name: str, found: list[Text]) -> None:
 
 
 def _plain_parts(message: dict[str, Any], index: int, found: list[Text]) -> bool:
-    """Collect the texts of a message that is a role and parts that are text, in the way that is cheap."""
+    """Collect, cheaply, the texts of a message of a role and text parts alone; return False for any other."""
     content = message.get("content")
     if len(message) != 2 or type(content) is not list:
         return False
@@ -99,7 +97,7 @@ def _is_plain(part: object) -> bool:
 
 
 def _seen(node: object, role: str, where: str, found: list[Text], within: str = "") -> None:
-    """Collect every string of a message, a part, a tool or whatever else has the API's own members.
+    """Collect every string of a node with the API's own members: a message, a part, a tool and such.
 
     `within` is the name of the member that holds the node.
     """
@@ -119,7 +117,7 @@ def _members(node: dict[str, Any], role: str, where: str, found: list[Text], wit
         if name in FREE:
             _free(value, role, below, found)
         elif name == "variables" and within == "prompt" and type(value) is dict:
-            for variable, filled in value.items():  # whose names are the author's own
+            for variable, filled in value.items():  # variables are named by their author
                 _seen(filled, role, _below(below, f".{variable[:_MAX_LABEL_CHARS]}"), found)
         elif type(value) is not str or not _hidden(name, value, kind, within, role):
             _seen(value, role, below, found, name)
@@ -147,11 +145,11 @@ def _free(node: object, role: str, where: str, found: list[Text]) -> None:
 def _hidden(name: str, value: str, kind: object, within: str, role: str) -> bool:
     if name in _LABELS:
         return len(value) <= _MAX_LABEL_CHARS and value.isascii() and " " not in value
-    if name == "url":  # of an image or a document; other addresses are shown to the model as text
+    if name == "url":  # an image's or a document's; the model sees others as text
         return kind == "url" or within in _ADDRESSED or (kind == "image" and value.startswith("data:image/"))
     if name in _TYPED:
         return kind in _TYPED[name] or within == "input_image_mask"
-    if role in ("functions", "tools"):  # whose definitions have no seals; servers show them whole to the model
+    if role in ("functions", "tools"):  # definitions have no seals, and servers show them whole to the model
         return name in _OPAQUE and kind == "base64"
     return name in _OPAQUE and kind != "text"
 

@@ -1,4 +1,4 @@
-"""Calls and answers of APIs in which the model writes nothing: an answer comes as one document, never as a stream."""
+"""Calls and answers of APIs whose model writes nothing: the answer is one document, never a stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.wire import ALL_LANES, AsItCame, Kind, Part, Seal, Summarise, Transfo
 
 
 class WordlessWire:
-    """The wire: the name of the model is all that actions find, if it is there."""
+    """The wire: actions find nothing but the name of the model, if it is there."""
 
     streamed = False
     one_answer = True
@@ -23,22 +23,22 @@ class WordlessWire:
         return [Part(Kind.MODEL, ALL_LANES, ("model",), model)] if type(model) is str else []
 
     def written(self, chunk: Chunk) -> int:
-        """Return nothing: the model wrote nothing."""
+        """Return 0: the model wrote nothing."""
         del chunk
         return 0
 
     def coarse(self, logprobs: Any, most: int | None, decimals: int | None) -> Any:  # noqa: ANN401 - JSON
-        """Return what came: there are no log-probabilities."""
+        """Return `logprobs` as it is: there are none."""
         del most, decimals
         return logprobs
 
     def delta(self, like: Chunk, lane: int, text: str) -> Chunk:
-        """Return what came: there is no text to carry on."""
+        """Return `like` as it is: there is no text to carry on."""
         del lane, text
         return like
 
     def without_reasoning(self, seal: Seal, summarise: Summarise | None) -> Transform:
-        """Return what takes out nothing."""
+        """Return a transform that changes nothing."""
         del seal, summarise
         return AsItCame()
 
@@ -50,5 +50,5 @@ def refuse_stream(*, streamed: bool) -> None:
 
 
 def write_unstreamed(call: Call) -> bytes:
-    """Serialise a call to an API that does not know `stream`, though a client may say that it wants none."""
+    """Serialise a call for an API without `stream`, which a client may still have sent as false."""
     return strict_json.write({name: value for name, value in call.body.items() if name != "stream"})

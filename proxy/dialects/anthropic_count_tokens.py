@@ -18,7 +18,7 @@ _NOTHING = Usage(0, 0)
 
 
 class AnthropicCountTokens(AnthropicDialect):
-    """The dialect; `allow` names further top-level members that requests may have. It charges requests, no tokens."""
+    """The dialect; `allow` names further top-level members that requests may have. A count costs no tokens."""
 
     name: ClassVar[str] = "anthropic.count_tokens"
     path: ClassVar[str] = "/v1/messages/count_tokens"
@@ -38,13 +38,13 @@ class AnthropicCountTokens(AnthropicDialect):
 
     def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is one JSON document."""
-        del call  # nothing of it was ours to ask
+        del call  # we ask for nothing besides
         refuse_stream(streamed=streamed)
         return DocumentDecoder(_observe, exact=every)
 
     def wire(self, *, streamed: bool) -> Wire:
         """Return what actions may know of an answer: nothing."""
-        del streamed  # which its decoder has refused
+        del streamed  # the decoder has refused streams
         return WordlessWire()
 
 

@@ -39,7 +39,7 @@ class AnthropicMessages(AnthropicDialect):
 
     def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is a stream of events, or one JSON document."""
-        del call  # nothing of it was ours to ask
+        del call  # we ask for nothing besides
         if streamed:
             return MessageStream(every=every)
         # There are no log-probabilities; what has their name is an argument of a call, which counts.

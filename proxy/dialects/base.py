@@ -38,16 +38,16 @@ class Dialect(Protocol):
     path: ClassVar[str]  # the exact path, such as "/v1/chat/completions"; the method is POST
     request_id_header: ClassVar[str]  # where this API's clients look for the exchange id
     forwarded_headers: ClassVar[frozenset[str]]  # lower-case names of the client's headers that may go upstream
-    beta_header: ClassVar[str]  # in which a client names what it turns on of the API, lower-case; empty: in none
+    beta_header: ClassVar[str]  # where clients turn on the API's betas, lower-case; empty: nowhere
     default_headers: ClassVar[Mapping[str, str]]  # headers that the upstream needs and the client may leave out
-    overloaded_status: ClassVar[int]  # what this API answers with when there is too much to do
+    overloaded_status: ClassVar[int]  # the status of this API's answer when it is overloaded
 
     def read(self, body: bytes) -> Call:
         """Read a request strictly. Raises BadRequest or TooLarge in words for the client."""
         ...
 
     def call(self, document: dict[str, Any]) -> Call:
-        """Check a document that was read strictly, and keep it. Raises BadRequest as `read` does."""
+        """Check a document that was read strictly, and return it as a call. Raises BadRequest as `read` does."""
         ...
 
     def write(self, call: Call) -> bytes:
@@ -57,7 +57,7 @@ class Dialect(Protocol):
     def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
         """Return the call with the blocks that its handles stand for, the very same object if it has none.
 
-        Raises BadRequest for a handle that this tenant was not given as it is, and TooLarge.
+        Raises BadRequest for a handle that was not given to this tenant or was changed, and TooLarge.
         """
         ...
 
@@ -77,7 +77,7 @@ class Dialect(Protocol):
         ...
 
     def wire(self, *, streamed: bool) -> Wire:
-        """Return what actions may know of an answer."""
+        """Return the wire of this API's answers: what actions may know of them."""
         ...
 
     def encode(self, chunk: Chunk, *, streamed: bool) -> bytes:
@@ -95,7 +95,7 @@ class Dialect(Protocol):
     def upstream_error(self, status: int, body: bytes, wait: float | None = None) -> ProxyError:
         """Turn an upstream's error answer into one that may be passed on: its own words where they are well-formed.
 
-        `wait` is how many seconds it asked us to leave it alone, if it did.
+        `wait` is how many seconds the upstream asked to be left alone, None if it did not.
         """
         ...
 
@@ -104,7 +104,7 @@ class Dialect(Protocol):
         ...
 
     def limit_names(self, measure: str) -> tuple[str, str, str] | None:
-        """Return the headers, in lower case, that tell a client of a limit: how much, what is left, until when.
+        """Return the headers, in lower case, for a limit's size, what is left of it, and its reset.
 
         `measure` is one of requests, input_tokens, output_tokens, total_tokens, cost_usd and concurrency; None for one
         that this API has no word for. Several measures may share names: the caller keeps the tightest.
@@ -112,14 +112,14 @@ class Dialect(Protocol):
         ...
 
     def limit_reset(self, seconds: int, now: float) -> str:
-        """Return how this API says that all of a limit is back in so many seconds; `now` is Unix seconds."""
+        """Return how this API says that a limit is whole again in so many seconds; `now` is Unix seconds."""
         ...
 
 
 @runtime_checkable
 class RetellingDialect(Protocol):
-    """What a dialect has besides if its answers say things again: texts that came in pieces, and what was asked."""
+    """What a dialect has besides if its answers repeat things: texts that came in pieces, and what was asked."""
 
     def retelling(self, asked: Call, sent: Call, *, streamed: bool) -> Retelling:
-        """Return what brings an answer into line with itself behind all actions."""
+        """Return what keeps an answer consistent behind all actions."""
         ...

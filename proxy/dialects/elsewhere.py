@@ -7,7 +7,7 @@ from typing import Final
 
 _UNCOUNTED = "what runs later or elsewhere could not be held to the limits of this request"
 _KEPT = "the model API does not tell whose files and other state it keeps"
-# By the part of the path behind `/v1/`; what lies below one is not served either.
+# By the path after `/v1/`; paths below one are not served either.
 _REASONS: Final[Mapping[str, str]] = {
     "messages/batches": f"Batches are not available through this proxy: {_UNCOUNTED}.",
     "batches": f"Batches are not available through this proxy: {_UNCOUNTED}.",
@@ -25,7 +25,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "images": "Images are not available through this proxy: it reads and counts text only.",
     "videos": "Videos are not available through this proxy: it reads and counts text only.",
 }
-# What lies below a path that is served: stored responses, and what can be done to them.
+# Below a path that is served: stored responses, and what can be done to them.
 _BELOW: Final[Mapping[str, str]] = {
     "responses/": "Stored responses are not available through this proxy: a response is given once, as an answer.",
 }

@@ -1,13 +1,12 @@
-"""Reads the events of a stream that are like one before but for their text, and only their text.
+"""Reads events of a stream that differ from an earlier one in their text alone, and of those only the text.
 
 Most events of an answer differ in a few characters of two hundred. Where actions need no more than the text, reading
-and writing each as JSON takes longer than all that they do. So the bytes on both sides of a text are remembered as its
-frame, once an event was read that says nothing else. What comes in a row with one frame is one chunk.
-
-Laws: an event is read by its frame only if its bytes are those of the frame, with other texts between them; whatever
-else comes is read by the inner decoder, and ends all frames, so that the first text after it is read whole again. What
-comes of a text by its frame is what comes of it without: the frame of what leaves is taken from what really left, and
-an event of which more is counted than its text, or anything is learned, has none.
+and writing each as JSON takes longer than all that they do. So once an event was read that says nothing else, the bytes
+on both sides of its text are kept as its frame. What comes in a row with one frame is one chunk.
+Laws: an event is read by its frame only if its bytes are those of the frame, with other texts between them; anything
+else is read by the inner decoder and ends all frames, so that the first text after it is read whole again. A text gives
+the same answer with a frame as without: the frame of what leaves is taken from what really left, and an event has none
+if more than its text is counted or anything is learned from it.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from proxy.dialects.base import ChunkDecoder
 from proxy.exchange import Chunk, Progress, Saying, text_bytes
 from proxy.wire import PADDING, Kind, Part, Path, Wire, value_at
 
-# Without escapes that may be half a character, and without those that we would not write.
+# Without escapes that may be half a character, and those that we would not write.
 _STRING = re.compile(rb'"[^"\\\x00-\x1f]*+(?:\\["\\bfnrt][^"\\\x00-\x1f]*+)*+"')
-_STRINGS = re.compile(rb"(?:%b\n)*+" % _STRING.pattern)  # lines, up to the first that is none
-_CLEAR = re.compile(r"[A-Za-z0-9 ,.]{3,64}")  # a text that JSON writes in one way only, long enough to be there once
+_STRINGS = re.compile(rb"(?:%b\n)*+" % _STRING.pattern)  # lines, up to the first that is no string
+_CLEAR = re.compile(r"[A-Za-z0-9 ,.]{3,64}")  # texts that JSON writes in one way only, and long enough to occur once
 _DATA = b"data: "
-_MARK = b"\xef\xbb\xbf"  # of the byte order, which means nothing but at the beginning of a stream
+_MARK = b"\xef\xbb\xbf"  # a byte order mark, which only counts at the beginning of a stream
 _BLANK = b"\n\n"  # the line behind an event
-_PROBE: Final = "?"  # no text that is clear
+_PROBE: Final = "?"  # not matched by `_CLEAR`
 _MOST = 8  # frames: choices come in turn
-_SEVERAL = 16  # so often as long as what stands before a text is what is worth cutting at once
-_TRIES = 16  # after so many frames without a use nothing is remembered any more
+_SEVERAL = 16  # a run this many times as long as a head is worth cutting at once
+_TRIES = 16  # after so many frames that were not used no more are kept
 
 
 class _Frame(NamedTuple):
-    """The bytes around a text, and those around the padding behind it if there is any, as they come and as they go.
+    """The bytes around a text, and around the padding behind it if there is any, as they come and as they go.
 
     They were taken from the chunk `of`.
     """
@@ -58,14 +57,14 @@ class FramedDecoder:
         self._inner = inner
         self._wire = wire
         self._encode = encode
-        self._part = b""  # the last byte of an event of which the inner decoder has a part
+        self._part = b""  # while the inner decoder has part of an event: its last byte
         self._frames: list[_Frame] = []
         self._tries = _TRIES
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks that are whole now."""
         if not self._tries or b"\r" in data:
-            self._tries = 0  # nobody knows any more where an event begins
+            self._tries = 0  # from now on it is not known where an event begins
             return self._inner.feed(data)
         chunks: list[Chunk] = []
         at = 0
@@ -87,14 +86,14 @@ class FramedDecoder:
         return self._inner.finish()
 
     def _end(self, data: bytes, at: int) -> int | None:
-        """Return where the event that begins or goes on there ends, None if that is still to come."""
+        """Return where the event that begins or goes on at `at` ends, None if its end is still to come."""
         if self._part == b"\n" and data.startswith(b"\n"):
             return 1  # the blank line began in the last read
         blank = data.find(_BLANK, at)
         return blank + len(_BLANK) if blank >= 0 else None
 
     def _framed(self, data: bytes, at: int) -> tuple[int, Chunk] | None:
-        """Return where the events in a row that begin there with one frame end, and their chunk; None without any."""
+        """Return where the run of events with one frame that begins there ends, and its chunk; None without a frame."""
         for frame in self._frames:
             if not data.startswith(frame.came[0], at):
                 continue
@@ -124,7 +123,7 @@ class FramedDecoder:
         return chunks
 
     def _only_text(self, chunk: Chunk) -> list[Part] | None:
-        """Return the text of a chunk that says nothing else, and its padding; None if there is more, or less."""
+        """Return the text of a chunk that says nothing else, with its padding; None for any other chunk."""
         if chunk.data is None:
             return None
         parts = [part for part in self._wire.parts(chunk) if part.kind is not Kind.MODEL]
@@ -136,12 +135,12 @@ class FramedDecoder:
 
 
 def _known(progress: Progress) -> tuple[object, ...]:
-    """Return what is known of an answer besides how much of it came, and may be told by an event with a text."""
+    """Return what an event may tell besides its text: what is known of the answer but for its length."""
     return progress.usage, progress.model, len(progress.signatures)
 
 
 def _around(event: bytes, texts: list[Part]) -> tuple[bytes, ...] | None:
-    """Return the bytes around texts, None if it is not clear where these stand."""
+    """Return the bytes around texts, None if it is not clear where the texts are."""
     if event.startswith(_MARK):
         return None
     pieces: list[bytes] = []
@@ -165,7 +164,7 @@ def _at(document: dict[str, Any], path: Path) -> Any:  # noqa: ANN401 - a part o
 
 
 def _run(frame: _Frame, data: bytes, at: int) -> tuple[int, list[bytes], list[bytes]]:
-    """Return where events of a frame end that begin there, and the strings and the bytes behind of each."""
+    """Return where a run of events with a frame that begins at `at` ends, and each one's string and bytes behind it."""
     head, behind, *more = frame.came
     tail = frame.goes[1]
     tokens: list[bytes] = []
@@ -176,7 +175,7 @@ def _run(frame: _Frame, data: bytes, at: int) -> tuple[int, list[bytes], list[by
         tokens += strings
         tails += [tail] * len(strings)
         at += len(b"".join(strings)) + len(strings) * (len(head) + len(behind))
-        size *= 2  # so that no more is looked at than some times what is found, however soon another frame comes
+        size *= 2  # so that the bytes read in vain stay in proportion to those found
     while data.startswith(head, at):
         text = _STRING.match(data, at + len(head))
         if text is None or not data.startswith(behind, end := text.end()):
@@ -195,26 +194,26 @@ def _run(frame: _Frame, data: bytes, at: int) -> tuple[int, list[bytes], list[by
 
 
 def _at_once(head: bytes, behind: bytes, data: bytes, within: tuple[int, int]) -> list[bytes]:
-    """Return the strings in events in a row with one frame that begin there, in few steps; none if it takes more."""
+    """Return the strings of a run of events with one frame that begins there, in few steps; none if it takes more."""
     at, end = within
     if not data.startswith(head, data.find(behind, at, end) + len(behind)):
-        return []  # there is one such event, or the next one has another frame
+        return []  # there is only one, or the next has another frame
     before, rest = head.count(b"\n"), behind.partition(b"\n")[0]
     if not rest:
         return []
-    lines = data[at:end].split(b"\n")[before : -1 : before + behind.count(b"\n")]  # the last one may go on
+    lines = data[at:end].split(b"\n")[before : -1 : before + behind.count(b"\n")]  # the last may be incomplete
     start, stop = len(head.rpartition(b"\n")[2]), -len(rest)
     strings = [line[start:stop] for line in lines]
     found = _STRINGS.match(b"\n".join([*strings, b""]))
     if found is None:
         return []
     del strings[found[0].count(b"\n") :]
-    # These are no more than guesses where the lines of other events stand between.
+    # Only a guess so far: lines of other events may stand between.
     return strings if data.startswith((behind + head).join([b"", *strings, b""])[len(behind) : -len(head)], at) else []
 
 
 def _texts_of(tokens: list[bytes]) -> list[str]:
-    """Return the texts that strings of JSON are; none if the bytes of one are no Unicode."""
+    """Return the texts of JSON strings; none if the bytes of one are no Unicode."""
     try:
         texts: list[str] = orjson.loads(b"[%b]" % b",".join(tokens))
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""OpenAI's completions of texts, which came before its chats: POST /v1/completions."""
+"""OpenAI's completions of texts, the API before chats: POST /v1/completions."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class OpenAICompletions(OpenAIDialect):
         return call_of(document, self._accepted)
 
     def write(self, call: Call) -> bytes:
-        """Serialise the call, saying how long the answer may be: what is reserved is not left to a server's default."""
+        """Serialise the call with a cap on the answer, so that no server's own default exceeds what is reserved."""
         if call.body.get("max_tokens") is not None:
             return written(call)
         return written(replace(call, body={**call.body, "max_tokens": USUAL_TOKENS}))
 
     def texts(self, call: Call) -> Iterator[Text]:
-        """Yield every string that the model would see; nobody here can read what is given as tokens."""
+        """Yield every string that the model would see, without a prompt given as tokens, which nobody here can read."""
         body = call.body
         if call.token_ids:
             body = {name: value for name, value in body.items() if name != "prompt"}

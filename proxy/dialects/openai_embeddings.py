@@ -61,13 +61,13 @@ class OpenAIEmbeddings(OpenAIDialect):
 
     def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is one JSON document."""
-        del call  # nothing of it was ours to ask
+        del call  # we ask for nothing besides
         refuse_stream(streamed=streamed)
         return EmbeddingsDecoder(every=every)
 
     def wire(self, *, streamed: bool) -> Wire:
         """Return what actions may know of an answer."""
-        del streamed  # which its decoder has refused
+        del streamed  # the decoder has refused streams
         return EmbeddingsWire()
 
 

@@ -37,7 +37,7 @@ class OpenAIResponses(OpenAIDialect):
         return strict_json.write(call.body)
 
     def put_back(self, call: Call, sealed: SealedReasoning) -> Call:
-        """Return the call with the thoughts that its handles stand for."""
+        """Return the call with the reasoning that its handles stand for. Raises BadRequest."""
         return put_back(call, sealed)
 
     def texts(self, call: Call) -> Iterator[Text]:
@@ -46,7 +46,7 @@ class OpenAIResponses(OpenAIDialect):
 
     def decoder(self, call: Call, *, streamed: bool, every: bool = False) -> ChunkDecoder:
         """Return a decoder for an answer that is a stream of events, or one JSON document."""
-        del call  # nothing of it was ours to ask
+        del call  # we ask for nothing besides
         return ResponseStream(every=every) if streamed else DocumentDecoder(observe_response, exact=every)
 
     def wire(self, *, streamed: bool) -> Wire:
@@ -54,7 +54,7 @@ class OpenAIResponses(OpenAIDialect):
         return ResponsesWire(streamed=streamed)
 
     def retelling(self, asked: Call, sent: Call, *, streamed: bool) -> Retelling:
-        """Return what brings the answer into line with itself."""
+        """Return what keeps the answer consistent behind all actions."""
         return ResponseRetelling(asked, sent, streamed=streamed)
 
     def error_event(self, error: ProxyError, exchange_id: str) -> bytes:

@@ -1,8 +1,7 @@
 """Reads a request body as JSON once and strictly, and writes documents back.
 
-JSON parsers disagree about malformed input, and whoever reads a body more leniently than its judge can be told another
-story. So what two parsers could read in two ways is refused here, and what is sent on is the document that was read.
-
+JSON parsers disagree about malformed input: a body could say one thing to its judge and another to a more lenient
+reader. So what two parsers could read in two ways is refused here, and what is sent on is the document that was read.
 Laws:
 - What `read` returns, `write` can write, and reading that again gives an equal document.
 - Whatever the bytes are, the only exceptions are BadRequest and TooLarge, and no message repeats a byte of the body.
@@ -25,11 +24,11 @@ MAX_DEPTH = 64
 MAX_VALUES = 200_000  # values and member names: about 100 ms at worst, in which nothing else runs
 _MAX_FLOAT_CHARS = 100  # no printer of 64-bit floats needs more than 25
 _FIRST_NAME_BYTES = 64
-# Of 18 digits every integer fits into 64 bits; a float that is out of range has an exponent or hundreds of digits.
+# Every integer of 18 digits fits into 64 bits; a float that is out of range has an exponent or hundreds of digits.
 _LONG_NUMBER = re.compile(rb"[0-9](?:[0-9]{18}|[eE])")
 _MAX_PLAIN_QUOTES = 20_000  # with more of them it takes longer to cut strings out than to read them
 _INT64 = 1 << 63
-_LEVELS = bytes.maketrans(b"[{]}", b"\2\2\0\0")  # one more, or one less
+_LEVELS = bytes.maketrans(b"[{]}", b"\2\2\0\0")  # 2 opens a level, 0 closes one: 1 is subtracted later
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
@@ -47,14 +46,14 @@ def write(document: dict[str, Any]) -> bytes:
 
 
 def _read_plain(body: bytes) -> dict[str, Any] | None:
-    """Return the document if no two parsers can read `body` in two ways, as can be told in less time; None otherwise.
+    """Return the document if orjson shows that no two parsers can read `body` in two ways; None if that needs more.
 
-    This parser is strict in all but two things: of a key that comes twice it takes the last, and it makes a float of an
-    integer that is too large, or nothing of one that is too small. So members and colons are counted, and what has
-    numbers so long is left to the other one. What `write` makes again byte for byte has neither.
+    orjson is strict but for two things: it takes the last of a key that comes twice, and makes a float of an integer
+    that is too large, or 0 of a number that is too small. So members and colons are counted, and bodies with numbers
+    that long are left to the other parser. What `write` makes again byte for byte has neither.
     """
     colon = body.find(b":", 0, _FIRST_NAME_BYTES)
-    spaced = colon > 0 and body[colon + 1 : colon + 2] == b" "  # not as we write it, so that need not be tried
+    spaced = colon > 0 and body[colon + 1 : colon + 2] == b" "  # not as we write it, so comparing would be in vain
     if spaced and body.count(b'"') > _MAX_PLAIN_QUOTES:
         return None
     try:
@@ -62,7 +61,7 @@ def _read_plain(body: bytes) -> dict[str, Any] | None:
         if type(document) is not dict:
             return None
         written = not spaced and orjson.dumps(document) == body
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # the latter for too many levels
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # EncodeError: too many levels
         return None
     if not written:
         signs = _without_strings(body)
@@ -74,7 +73,7 @@ def _read_plain(body: bytes) -> dict[str, Any] | None:
 
 
 def _without_strings(body: bytes) -> bytes:
-    """Return what stands outside of the strings of valid JSON."""
+    """Return what stands outside the strings of valid JSON."""
     if b'\\"' in body:
         # Every pair of backslashes first, so that what is left before a quote escapes it.
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -103,7 +102,7 @@ def _read_any(body: bytes) -> dict[str, Any]:
     try:
         document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        # Else it would hang on how deep we are called ourselves whether it is too deep or wrong.
+        # Otherwise it would depend on the depth of our own stack whether the body is called too deep or wrong.
         if _depth(text[: error.pos].encode()) > MAX_DEPTH:
             raise _too_deep() from None
         place = f"line {error.lineno}, column {error.colno}"
@@ -121,8 +120,8 @@ def _read_any(body: bytes) -> dict[str, Any]:
 def _check_count(body: bytes) -> None:
     """Refuse too many values, judged by the bytes that must stand between them.
 
-    A count over the whole body, strings included, is never too low. Only when it is too high are the strings cut out
-    and what is left is counted again.
+    A count over the whole body, strings included, is never too low. Only if it is too high are the strings cut out and
+    the rest counted again.
     """
     if _separators(body) < MAX_VALUES:
         return
@@ -141,7 +140,7 @@ def _separators(text: bytes) -> int:
 
 
 def _depth(text: bytes) -> int:
-    """Return how many levels deep what may be the beginning of a JSON document goes."""
+    """Return how many levels deep the beginning of a JSON document goes."""
     brackets = _without_strings(text).translate(_LEVELS, _NO_BRACKETS)
     return max(accumulate(level - 1 for level in brackets), default=0)
 

@@ -1,8 +1,8 @@
-"""Puts the tags of their tenant behind the ids that an answer gives out, see `proxy.keyed.issued_ids`.
+"""Appends the tenant's tag to the ids that an answer gives out, see `proxy.keyed.issued_ids`.
 
-Laws: an id is known once a document gave it, and from then on wherever it is the value of a member for an id, in bytes
-that nobody reads too; inside of texts the quotes around it would be escaped. Every other byte stays as it came. The
-cost is linear in the bytes, however many ids there are.
+Laws: an id is known once a document gave it out, and from then on is tagged wherever it is the value of an id member,
+also in bytes that nobody parses; within texts the quotes around it would be escaped. Every other byte stays as it came.
+The cost is linear in the bytes, however many ids there are.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from proxy.keyed.issued_ids import MAX_ID_CHARS, IssuedIds
 
 Gives = Callable[[dict[str, Any]], Iterable[str]]
 
-_MAX_KNOWN = 4_096  # an answer has a few items; ids beyond are given without a tag, and are of no use
-# `id`, `item_id` and the like, with a value that has no escapes. The id of a call is its own, also where a server gives
-# the item the same one: an upstream that keeps the call finds its output by that.
+_MAX_KNOWN = 4_096  # an answer has a few items; further ids get no tag, and are of no use
+# `id`, `item_id` and the like, with a value without escapes. A call's id is left alone, also where a server gives its
+# item the same one: an upstream that keeps the call finds its output by that id.
 _MEMBER = re.compile(rb'id"(?<!call_id")(?<!caller_id")\s*:\s*"([^"\\]{1,%d})"' % MAX_ID_CHARS)
 _OF_CALLS = ("call_id", "caller_id")
-_IDLESS = ("logprobs", "embedding")  # nine tenths of a large answer; nobody gives out an id there
+_IDLESS = ("logprobs", "embedding")  # nine tenths of a large answer, and without ids
 
 
 class TaggedDecoder:
-    """A decoder of one answer; `gives` returns the ids that a document gives out, `every` is the inner one's."""
+    """A decoder of one answer; `gives` returns the ids that a document gives out, `every` is the inner decoder's."""
 
     progress: Progress
 
@@ -36,8 +36,8 @@ class TaggedDecoder:
         self._gives = gives
         self._ids = ids
         self._every = every
-        self._known: dict[bytes, bytes] = {}  # the ids as they came, and what takes their place
-        self._spelt: dict[str, str] = {}  # the same
+        self._known: dict[bytes, bytes] = {}  # ids as they came, and as they go out
+        self._spelt: dict[str, str] = {}  # the same, as text
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks that are whole now."""
@@ -57,7 +57,7 @@ class TaggedDecoder:
         if raw == chunk.raw:
             return chunk
         if not self._every or chunk.data is None:
-            return Chunk(raw, None, chunk.event)  # nobody reads the document that this was
+            return Chunk(raw, None, chunk.event)  # the document has the old ids, and nobody reads it
         self._show_in(chunk.data)
         return Chunk(raw, chunk.data, chunk.event)
 
@@ -69,7 +69,7 @@ class TaggedDecoder:
                 self._spelt[given] = shown
 
     def _show_in(self, document: dict[str, Any]) -> None:
-        """Put the tags into a document that was read before they were put into its bytes."""
+        """Put the tags into a document that was parsed from the untagged bytes."""
         waiting: list[object] = [document]
         while waiting:
             node = waiting.pop()
