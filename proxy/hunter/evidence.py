@@ -86,7 +86,8 @@ _SURELY_EVEN = 5.1  # log 160
 # users of one tool until they surely are. In the first hours of an occasion nobody has sent enough to tell, and in one
 # of twenty moments a little evenness is chance. Who shares a pool besides is not judged by evenness alone; but servers
 # that call for all who use a thing explain addresses, and the regions of a chain cards, where neither another pool nor
-# what is asked for speaks as well.
+# what is asked for speaks as well. Beyond what is held back of everybody, cards hold back no more than they count: a
+# campaign would gain time by sharing a few.
 _UNHEARD = 3.0  # log 20
 _UNHEARD_OF_POOL = 1.0
 _OF_ONE_THING = _EITHER | _OCCASION | _PROGRAM
@@ -167,16 +168,18 @@ def certainty(evidence: Sequence[Evidence]) -> float:
     for reasons of their own. Who sends as unevenly as people do may be of many countries: before a day was seen, that
     they are there at all hours accuses nobody.
     """
-    one_tool, families = of_one_tool(evidence), {entry.family for entry in evidence}
+    one_tool = of_one_tool(evidence)
     counted = (entry for entry in evidence if entry.family == "volume" and (entry.weight or one_tool))
     even = sum(entry.numbers["even"] for entry in counted)
     heard = abs(even) if even < 0 or not one_tool else _UNHEARD * (even >= _SURELY_EVEN)
     if even < 0 and not works_on(evidence):
         evidence = [entry for entry in evidence if entry.family != "rhythm" or entry.weight < 0]
+    told = {entry.family: entry.weight for entry in evidence if entry.family not in _OF_ONE_THING}
     unheard = _UNHEARD
-    if families - _NO_POOL and not one_tool:
-        told = families - _OF_ONE_THING
-        unheard = _UNHEARD_OF_POOL if len(told) > 1 else _UNHEARD if told == {PEER} else _SURELY_EVEN
+    if len(told) > 1 and told.keys() - _NO_POOL and not one_tool:
+        unheard = _UNHEARD_OF_POOL
+    elif told.keys() - _NO_POOL - {PEER} and not one_tool:
+        unheard = min(_SURELY_EVEN, _UNHEARD + sum(told.values()))
     return _posterior(_odds(evidence) - max(0.0, unheard - heard))
 
 

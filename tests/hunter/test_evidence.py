@@ -733,7 +733,7 @@ def test_users_of_one_tool_are_accused_once_it_shows_how_evenly_they_send(
 def test_nobody_is_accused_at_once_before_it_shows_how_evenly_they_send(
     pool: str, volume: float, held_back: float
 ) -> None:
-    weights = {"text": 4.0, "age": 6.0, pool: 2.0}
+    weights = {"text": 4.0, "age": 6.0, pool: 3.0}
     evidence = [Evidence(family, weight, "", {}) for family, weight in weights.items()]
     evidence.append(Evidence("volume", volume, "", {"even": volume}))
     sure, odds = certainty(evidence), math.log(confidence(evidence) / (1 - confidence(evidence)))
@@ -753,10 +753,18 @@ def test_nobody_is_accused_at_once_before_it_shows_how_evenly_they_send(
     ],
 )
 def test_one_pool_alone_is_nothing_by_which_to_accuse_sooner(pool: str, besides: str, held_back: float) -> None:
-    weights = {"text": 4.0, "age": 6.0, pool: 2.0, **({besides: 2.0} if besides else {})}
+    weights = {"text": 4.0, "age": 6.0, pool: 3.0, **({besides: 2.0} if besides else {})}
     evidence = [Evidence(family, weight, "", {}) for family, weight in weights.items()]
     sure, odds = certainty(evidence), math.log(confidence(evidence) / (1 - confidence(evidence)))
     assert math.log(sure / (1 - sure)) == pytest.approx(odds - held_back)
+
+
+@pytest.mark.parametrize(("pooled", "counts"), [(0.0, 0), (0.3, 0), (2.0, 0), (2.5, 0.4), (6.0, 3.9)])
+def test_who_shares_a_few_cards_is_accused_no_later_than_who_shares_nothing(pooled: float, counts: float) -> None:
+    evidence = [Evidence(family, weight, "", {}) for family, weight in (("text", 4.0), ("age", 6.0))]
+    cards = Evidence("payment", pooled, "", {})
+    sure, without = (math.log(said / (1 - said)) for said in map(certainty, ([*evidence, cards], evidence)))
+    assert sure == pytest.approx(without + counts)
 
 
 @pytest.mark.parametrize(("hours", "volume", "counts"), [(12, -4, 0), (12, 0, 4), (12, 1, 4), (30, -4, 4)])
