@@ -16,7 +16,7 @@ from proxy.joining import Group, joined_by_name
 ACTIONS: dict[str, type[ActionKind]] = {
     kind.name: kind for kind in (Drop, Mark, Clamp, Withhold, Pace, Reroute, Challenge, Reject)
 }
-# Those that answer the caller themselves, in the words of their rung.
+# Actions that answer the caller themselves, in the words of their rung.
 REFUSING = (Challenge, Reject)
 
 

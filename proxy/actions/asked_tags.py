@@ -1,15 +1,13 @@
-"""Finds the tags inside of which a request asks for reasoning, and what of the answer it has written itself.
+"""Finds the tags in which a request asks for reasoning, and the beginning of the answer that it wrote itself.
 
 What is found can be explained: a tag is one of reasoning if
-
 1. its own name says so, such as `<my_thoughts>`, or
 2. an example of it does: `<x>your reasoning here</x>`, or
-3. the words that explain it do. Those are the words behind it, if they begin with "for", "to", "is" or the like
+3. the words that explain it do. Those are the words after it, if they begin with "for", "to", "is" or the like
    (`<x> for your reasoning`), otherwise the words before it in its sentence, if they end with "in", "with" or the like
-   (`think step by step in <x>`). The word that stands nearest decides: one of reasoning, or one of answers. A verb,
-   and any word before a colon, counts only where few words part it from the tag.
-
-The names of answers and of HTML are never taken. It reads names in ten languages and all else in English only, and
+   (`think step by step in <x>`). The nearest word of reasoning or of answers decides. A verb, and any word before a
+   colon, counts only where few words part it from the tag.
+The names of answers and of HTML are never taken. Names are read in ten languages and all else in English only, and
 requests up to a length; a pack can name further tags.
 """
 
@@ -22,7 +20,7 @@ from typing import Any
 from proxy.actions.form import begun_by
 from proxy.actions.tag_filter import NAME
 
-# Not List<String>; what is written without spaces between its words has tags in the midst of them.
+# Not List<String>; in scripts without spaces between words, tags stand in the midst of them.
 _TAG = re.compile(rf"(?<![A-Za-z0-9_])<({NAME})(?:\s[^<>]{{0,80}})?>")
 _NOUNS = (
     r"reasoning|rationale|thinking|thoughts?|chains?[ -]of[ -]thoughts?|step[ -]by[ -]step|scratch[ -]?pad|monologue"
@@ -51,7 +49,7 @@ _SAYING = re.compile(
     r"|denken|gedanken(?:gang)?|überlegung(?:en)?|raisonnement|réflexions?|pensées?|razonamiento|pensamientos?"
     r"|raciocínio|pensamentos?|ragionamento|pensier[io]|рассуждени[ея]|размышлени[ея]|мысли"
 )
-_SAYING_ANYWHERE = re.compile("思考|推理|思维|思維|思路|推論|추론|생각")  # in names whose words nothing parts
+_SAYING_ANYWHERE = re.compile("思考|推理|思维|思維|思路|推論|추론|생각")  # in names without spaces between their words
 _NEVER = re.compile(
     r"(?:final_?)?(?:answers?|outputs?|reply|responses?|results?|solutions?|summary)|code|conclusion|documents?|examples?"
     r"|instructions|json|question|text"
@@ -62,8 +60,8 @@ _PARTS = re.compile(r"[_.:-]|(?<=[a-z])(?=[A-Z])")
 _OPENED = re.compile(rf"(?:^(?:[\w #*-]{{0,40}}:)?[ \t]*(?=<{NAME}[\s>])|(?=<{NAME}>\s*\Z))", re.MULTILINE)
 _AROUND_CHARS = 120
 _FEW_WORDS = 3  # as in "think about it carefully in <x>"
-_READ_CHARS = 32_768  # at the beginning of all texts that have a tag, and as many at the end: 40 ms at the very worst
-_MAX_LOOKS = 1_024  # at tags: the first ones and the last ones
+_READ_CHARS = 32_768  # of all texts that have a tag, at either end: 40 ms at the very worst
+_MAX_LOOKS = 1_024  # tags: the first ones and the last ones
 
 
 def asked_tags(body: Mapping[str, Any]) -> set[str]:
@@ -88,8 +86,8 @@ def asked_tags(body: Mapping[str, Any]) -> set[str]:
 def prefilled(body: Mapping[str, Any]) -> str:
     """Return the beginning of the answer that a request gives: the last message, if it is the assistant's.
 
-    A completion goes on where its prompt ends; of that, what stands behind the last tag that it seems to open. Of
-    several prompts the first that does so stands for all; where the prompt is repeated, the answer itself has it.
+    A completion goes on where its prompt ends: what follows the last tag that the prompt seems to open is returned, for
+    several prompts that of the first that opens one. If the prompt is to be echoed, the answer itself has it.
     """
     given = body.get("prompt")
     if isinstance(given, str | list):  # a stored prompt is an object
@@ -140,7 +138,7 @@ def _is_explained(texts: str, match: re.Match[str]) -> bool:
 
 
 def _strings(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every string of a request and every name in it, in order; a schema's names are the caller's words too."""
+    """Yield every string of a request and every member's name, in order; a schema's names are the caller's too."""
     waiting: list[Any] = [body]
     while waiting:
         node = waiting.pop()

@@ -1,6 +1,6 @@
 """What an action is: what a rung of the ladder does to an exchange; it never detects anything.
 
-Laws: an action returns what it made and mutates nothing; it says of itself whether it changed anything, since only then
+Laws: an action returns what it made and mutates nothing; it says itself whether it changed anything, since only then
 was the exchange degraded; it never alters facts, code, tool arguments or safety content.
 """
 
@@ -29,7 +29,7 @@ def _no_others(_: Purpose) -> tuple[bytes, ...]:
 
 
 def whose(exchange: Exchange) -> str:
-    """Return the id of those who get answers changed alike: the cluster's, else the template's or the account's."""
+    """Return the id of the group that gets answers changed alike: the cluster's, else the template's or account's."""
     return exchange.ties.cluster or exchange.ties.template or exchange.principal.account
 
 
@@ -59,13 +59,13 @@ Ask = Callable[[Question], Awaitable[Helped]]  # raises nothing but the cancella
 
 
 class Tools(NamedTuple):
-    """What an action may use of the process that it works in, and of the rung that it belongs to.
+    """What an action may use of its process, and what it may know of its rung.
 
-    `key` returns 32 secret bytes for a purpose, the same on every replica; where no customer is answered they are none.
-    `models` are those of the settings, as are the `public_ids` of what upstreams keep. `ask` asks one of the models for
-    help, None where no customer is answered: an action does not await it, it leaves a gap in a chunk for the gateway to
-    have filled. `disclosed` says that the rung tells the caller that something was done. `others` returns other keys of
-    a purpose, under which something was made that is taken back.
+    `key` returns 32 secret bytes for a purpose, the same on every replica; not secret where no customer is answered.
+    `models` and `public_ids` are those of the settings. `ask` asks one of the models for help, None where no customer
+    is answered: an action does not await it, it leaves a gap in a chunk for the gateway to have filled. `disclosed`
+    says that the rung tells the caller that something was done. `others` returns other keys of a purpose, under which
+    something may have been made that is still accepted.
     """
 
     clock: Clock
@@ -80,8 +80,8 @@ class Tools(NamedTuple):
 class Rejection(NamedTuple):
     """The end of an exchange that is not to be answered.
 
-    The client is told the `error` if there is one; else what the rung's `client` says, or without that the `code` and
-    the `message` here, with the same variables.
+    The client is told `error` if there is one; else what the rung's `client` says or, without that, `code` and
+    `message`, which may use the same variables.
     """
 
     status: int
@@ -100,7 +100,7 @@ class Action(Protocol):
 
 
 class Idle:
-    """An action where there is nothing for it to do."""
+    """An action that has nothing to do for this exchange."""
 
     async def on_call(self, call: Call) -> Call:
         """Leave the call as it is."""
@@ -112,12 +112,12 @@ class AnswerAction(Protocol):
     """What an action has besides if it works on answers too."""
 
     def on_answer(self, wire: Wire) -> Transform:
-        """Return what changes the answer, chunk by chunk."""
+        """Return the transform that changes the answer, chunk by chunk."""
         ...
 
 
 class Loading(Protocol):
-    """What an action on answers has besides if it needs what takes longer to load than the event loop may stand."""
+    """What an action on answers has besides if it needs something that would take the event loop too long to load."""
 
     async def load(self) -> None:
         """Load it if it is not there; called before `on_answer` where customers are served."""
@@ -127,8 +127,8 @@ class Loading(Protocol):
 class ActionKind(Protocol):
     """One action as a pack configured it; one object per rung.
 
-    `read` is given the value that stands behind the action's name in the pack and raises ValueError, in words for its
-    author, if that makes no sense. What it returns is pickled on its way to the workers.
+    `read` is given the action's value in the pack and raises ValueError, in words for its author, if that makes no
+    sense. What it returns is pickled on its way to the workers.
     """
 
     name: ClassVar[str]
@@ -139,7 +139,7 @@ class ActionKind(Protocol):
 
     @classmethod
     def read(cls, value: Any) -> ActionKind:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says."""
+        """Make an action of its value in the pack."""
         ...
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:

@@ -1,4 +1,4 @@
-"""How much detail a pack leaves embeddings; `vector_filter` takes the rest out."""
+"""How much detail a pack leaves in embeddings; `vector_filter` takes out the rest."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MOST_DEGREES = 45
 
 
 class Blur(NamedTuple):
-    """How much of a vector is left: decimals of its figures, and degrees by which it is turned; None: as it came."""
+    """How much of a vector is left: decimals of its figures, and degrees by which it is turned; None: no change."""
 
     decimals: int | None
     degrees: float | None
 
 
 def read_blur(value: Any) -> Blur:  # noqa: ANN401 - a value of a YAML file
-    """Make one of what the pack says. Raises ValueError."""
+    """Make a blur of its value in the pack. Raises ValueError."""
     given = members(value, Blur._fields)
     blur = Blur(whole(given, "decimals", 1, _MOST_DECIMALS), number(given, "degrees", 0.1, _MOST_DEGREES))
     if blur == (None, None):

@@ -1,7 +1,7 @@
-"""Bounds how much one request may ask for and bring; what asks for less is left as it is.
+"""Bounds how much one request may ask for and contain; what is within the bounds is left as it is.
 
-Laws: a call that was valid stays valid; a conversation is never cut, as half of it says something else: one that is too
-long is refused, in the way in which its API refuses one that is too long for the model.
+Laws: a call that was valid stays valid. A conversation is never cut, as half of it says something else: one that is too
+long is refused, as its API refuses one that is too long for the model.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _MOST = 10_000_000
 _MOST_CHOICES = 128
 _MOST_TOOLS = 256
 _MOST_IMAGES = 10_000
-_OF_REASONING = 1  # the one temperature that a model takes while it reasons; one that takes others is bounded
-_READ = ("messages", "input", "prompt")  # members that hold what the model reads; a stored prompt is the last
+_OF_REASONING = 1  # some models take only this temperature while they reason
+_READ = ("messages", "input", "prompt")  # hold what the model reads; `prompt` may be a stored one
 
 
 class Span(NamedTuple):
@@ -62,7 +62,7 @@ class Clamp:
 
     @classmethod
     def read(cls, value: Any) -> Clamp:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says."""
+        """Make a clamp of its value in the pack."""
         given = members(value, cls.parameters)
         clamp = cls(
             max_output_tokens=whole(given, "max_output_tokens", 1, _MOST),
@@ -78,7 +78,7 @@ class Clamp:
         return clamp
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:
-        """Return the action for one exchange; of a count of tokens nothing is too long."""
+        """Return the action for one exchange; a count of tokens is never too long."""
         del tools
         if exchange.call is not None and exchange.call.work is Work.COUNT:
             return Idle()
@@ -86,7 +86,7 @@ class Clamp:
 
 
 class Clamping:
-    """The action at work on a request with about so many tokens of text."""
+    """The action at work on a request with about `tokens` tokens of text."""
 
     def __init__(self, clamp: Clamp, tokens: int) -> None:
         self._clamp = clamp
@@ -107,7 +107,7 @@ class Clamping:
         return replace(call, body={**call.body, **changed}) if changed else call
 
     def _changed(self, call: Call) -> dict[str, Any]:
-        """Return the members of the body that are beyond a bound, within it."""
+        """Return the members of the body that are beyond a bound, brought within it."""
         clamp, body = self._clamp, call.body
         changed = _tempered(body, clamp.temperature) if clamp.temperature is not None else {}
         if clamp.tools is not None:
@@ -132,10 +132,10 @@ def _span(value: Any) -> Span | None:  # noqa: ANN401 - a value of a YAML file
 
 
 def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
-    """Return the temperature within its range; one that is not given stays the API's own."""
+    """Return the temperature brought within its range, if it is outside; one that is not given stays the API's own."""
     given, thinking = body.get("temperature"), body.get("thinking")
     asked = [reasoning.get("effort") for each in configured(body) if type(reasoning := each.get("reasoning")) is dict]
-    efforts = [effort for effort in asked if effort is not None][-1:]  # each holds until the next
+    efforts = [effort for effort in asked if effort is not None][-1:]  # each holds until the next, so the last counts
     reasons = any(effort not in (None, "none") for effort in (body.get("reasoning_effort"), *efforts))
     reasons = reasons or (type(thinking) is dict and thinking.get("type") != "disabled")
     if isinstance(given, bool) or not isinstance(given, int | float) or span.least <= given <= span.most:
@@ -146,7 +146,7 @@ def _tempered(body: dict[str, Any], span: Span) -> dict[str, Any]:
 
 
 def _too_long(call: Call, tokens: int, most: int) -> BadRequest:
-    """Return the refusal that clients of each API know how to take: by the code, or by the first words."""
+    """Return the refusal in a form that each API's clients recognise, by the code or by the first words."""
     place = next((name for name in _READ if name in call.body), None)
     message = (
         f"The prompt is too long: about {tokens} tokens, and at most {most} can be read. "

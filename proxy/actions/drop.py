@@ -1,6 +1,6 @@
-"""Takes out of a call what tells more of a model than its text does, or leaves it with less detail.
+"""Takes out of a call what asks for more of a model than its text, or leaves it with less detail.
 
-Law: what is no more asked for is not in the answer either, whatever the upstream sends.
+Law: what is no longer asked for is not in the answer either, whatever the upstream sends.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from proxy.secrets import Purpose
 from proxy.wire import Kind, Path, Transform, Wire, edited, value_at
 
 _LOGPROBS, _TOP, _EMBEDDINGS = "logprobs", "top_logprobs", "embeddings"
-# What an author names, and the members of a request that it stands for.
+# The names that a pack uses, each with the request members that it stands for.
 _MEMBERS = {_LOGPROBS: (_LOGPROBS, _TOP), _TOP: (_TOP,), "logit_bias": ("logit_bias",)}
-# Where OpenAI's responses ask for them: a member that lists what else the answer is to have.
+# How OpenAI's responses ask for log-probabilities: in a member that lists what else the answer is to have.
 _INCLUDE, _INCLUDED = "include", "message.output_text.logprobs"
 _ASKING = frozenset({*chain.from_iterable(_MEMBERS.values()), _INCLUDE})
-_MOST_TOP = 20  # that the API gives
+_MOST_TOP = 20  # alternatives that the API gives at most
 _MOST_DECIMALS = 6
 _KEY_BYTES = 32
 
 
 class Detail(NamedTuple):
-    """How much of log-probabilities is left: alternatives a token and decimals of a figure; None: as they come."""
+    """How much of log-probabilities is left: alternatives a token and decimals of a figure; None: no change."""
 
     top: int | None
     decimals: int | None
@@ -38,7 +38,7 @@ class Detail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The action; `kept` is there if log-probabilities are only made coarse, `blur` if embeddings are."""
+    """The action; `kept` is set if log-probabilities are only made coarser, `blur` if embeddings are."""
 
     what: tuple[str, ...]
     kept: Detail | None = None
@@ -60,7 +60,7 @@ class Drop:
 
     @classmethod
     def read(cls, value: Any) -> Drop:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says."""
+        """Make a drop of its value in the pack."""
         items = value if isinstance(value, list) else [value]
         coarse = [item for item in items if isinstance(item, dict) and list(item) == [_LOGPROBS]]
         blurred = [item for item in items if isinstance(item, dict) and list(item) == [_EMBEDDINGS]]
@@ -77,7 +77,7 @@ class Drop:
         )
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:
-        """Return the action for one exchange; it works on the answer too if it has figures that are to change."""
+        """Return the action for one exchange; it works on the answer too if that may have figures to be changed."""
         call = exchange.call
         if self.blur is not None and call is not None and call.work is Work.EMBED:
             key = blake2b(whose(exchange).encode(), key=tools.key(Purpose.VECTORS), digest_size=_KEY_BYTES).digest()
@@ -92,7 +92,7 @@ class Drop:
 
 
 def _asks(body: dict[str, Any], name: str) -> bool:
-    """Tell whether a member asks for anything: of a text's completion, 0 log-probabilities are its own tokens'."""
+    """Tell whether a member asks for anything: in a text completion, `logprobs: 0` asks for the tokens' own."""
     value = body.get(name)
     return bool(value) or (name == _LOGPROBS and type(value) is int)
 
@@ -130,7 +130,7 @@ class Dropping:
         drop, body = self._drop, call.body
         if _ASKING.isdisjoint(body):
             return call
-        # With all that belongs to it: `top_logprobs: 0` without `logprobs` would be refused upstream.
+        # Members go with all that belong to them: `top_logprobs: 0` without `logprobs` would be refused upstream.
         asked = [name for name in drop.what if any(_asks(body, member) for member in _MEMBERS[name])]
         gone = {member for name in asked for member in _MEMBERS[name]}
         if gone & body.keys():
@@ -138,7 +138,7 @@ class Dropping:
         if _LOGPROBS in drop.what and _includes(body):
             body = {**body, _INCLUDE: [name for name in body[_INCLUDE] if name != _INCLUDED]}
         most = drop.kept.top if drop.kept is not None else 0 if _TOP in drop.what else None
-        # Where the one is no switch but a number, it is that of the alternatives.
+        # Where `logprobs` is no switch but a number, it is the number of alternatives.
         for name in (_TOP, _LOGPROBS):
             if most is not None and type(top := body.get(name)) is int and top > most:
                 body = {**body, name: most}
@@ -146,7 +146,7 @@ class Dropping:
 
 
 class Blurring:
-    """The action at work on embeddings, which are asked for as they were and change in the answer."""
+    """The action at work on embeddings: the call stays, the answer changes."""
 
     def __init__(self, blur: Blur, key: bytes) -> None:
         self._blur = blur
@@ -157,8 +157,8 @@ class Blurring:
         return call
 
     def on_answer(self, wire: Wire) -> Transform:
-        """Return what takes the detail out of the answer."""
-        # Loaded here because of what NumPy costs: packs are also read where nobody is answered.
+        """Return the transform that takes detail out of the answer."""
+        # Imported here because NumPy is large: packs are also read where nobody is answered.
         from proxy.actions.vector_filter import VectorFilter  # noqa: PLC0415 - see above
 
         return VectorFilter(wire, self._blur, self._key)
@@ -168,7 +168,7 @@ class DroppingFromAnswer(Dropping):
     """The action at work on a call that asks for figures, and on its answer."""
 
     def on_answer(self, wire: Wire) -> FigureFilter:
-        """Return what takes the figures out of the answer."""
+        """Return the transform that takes the figures out of the answer."""
         kept = self._drop.kept
         if kept is None and _LOGPROBS not in self._drop.what:
             kept = Detail(0, None)
@@ -176,7 +176,7 @@ class DroppingFromAnswer(Dropping):
 
 
 class FigureFilter:
-    """The transform: without figures, or with the detail that is kept."""
+    """The transform: removes log-probabilities, or all but the detail that is kept."""
 
     def __init__(self, wire: Wire, kept: Detail | None) -> None:
         self.changed = False
@@ -185,7 +185,7 @@ class FigureFilter:
         self._kept = kept
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return the chunk with less in it."""
+        """Return the chunk with fewer figures."""
         if chunk.saying is not None:
             yield chunk
             return
@@ -200,5 +200,5 @@ class FigureFilter:
         yield edited(chunk, edits) if edits else chunk
 
     def end(self) -> tuple[()]:
-        """Return nothing: nothing was kept."""
+        """Return nothing: nothing was held back."""
         return ()

@@ -1,9 +1,9 @@
 """One lane of an answer at work: what a filter makes of its text, event by event as it came.
 
 Laws:
-- What is held back goes out later in the events that it came in, so that their number, sizes and order tell nobody that
+- What is held back goes out later in the events that it came in, so that their number, sizes and order do not tell that
   it was held back.
-- Where a filter changes a text, what comes of it is cut as near as can be where the text was cut.
+- Where a filter changes a text, the result is cut as near as can be to where the text was cut.
 - What a filter only held back for a while is no change.
 """
 
@@ -15,16 +15,16 @@ from functools import lru_cache
 from itertools import accumulate, islice
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-# Of a text that came in one event and of which the rest is still held back; of more, that goes in one of its own.
+# How much of a text may wait for its event, whose end is still held back; more goes out in an event of its own.
 _MOST_BEGUN_CHARS: Final = 4_096
-_MOST_OWED = 4_096  # events, of which those without a text are soon too many: what is held back has fewer characters
+_MOST_OWED = 4_096  # events; ones without text could soon be too many, as held characters are fewer
 
-# In place of others, of which is remembered where they are cut: the same come again and again. Not so what came in more
-# events, of which thousands may have no text.
+# How many replacements are remembered with their cuts, since the same come again and again; none of a text that came in
+# more events than `_MOST_CUTS`, of which thousands may be empty.
 _WORDINGS, _MOST_CUTS = 1_024, 32
 
 EventT = TypeVar("EventT")
-# In a text, so many characters from its beginning so many characters became so many others.
+# A change in a text: so many characters from the text's beginning, so many characters became so many others.
 Change: TypeAlias = tuple[int, int, int]
 
 
@@ -33,12 +33,12 @@ class TextFilter(Protocol):
 
     @property
     def changes(self) -> list[Change] | None:
-        """Where texts of other lengths went out since it was last emptied; None if each text is to come by itself."""
+        """Where texts of other lengths went out since this was last emptied; None if texts must be fed one by one."""
         ...
 
     @property
     def held(self) -> int:
-        """How many characters at the end of what came are held back, in whatever words they go."""
+        """How many characters at the end of what came are held back, counted as they came."""
         ...
 
     def feed(self, text: str) -> str:
@@ -46,7 +46,7 @@ class TextFilter(Protocol):
         ...
 
     def pause(self) -> str:
-        """Return what was held back and may go, since something else is said before more comes, if it does."""
+        """Return what was held back and may go, since something else is said before more text, if any, comes."""
         ...
 
     def end(self) -> str:
@@ -57,7 +57,7 @@ class TextFilter(Protocol):
 class Lane(Generic[EventT]):
     """One lane's filter and the events that wait; `changed` says whether anything else has come out than went in.
 
-    What it returns are texts that go out, each with the event that it goes in; None: it needs one of its own.
+    Its methods return texts that go out, each with the event that it goes in; None: it needs a new event.
     """
 
     __slots__ = ("_begun", "_came", "_ends", "_events", "_filter", "_gone", "_texts", "changed")
@@ -70,7 +70,7 @@ class Lane(Generic[EventT]):
         self._events: list[EventT | None] = []
         self._texts: list[str] = []
         self._ends: list[int] = []
-        self._begun = ""  # what goes out in the first of them, so far
+        self._begun = ""  # what goes out in the first of them so far
 
     @property
     def waiting(self) -> int:
@@ -78,7 +78,7 @@ class Lane(Generic[EventT]):
         return len(self._events)
 
     def feed(self, texts: Sequence[str], events: Sequence[EventT]) -> Sequence[tuple[str, EventT | None]]:
-        """Return what may go out now that texts came, each in an event."""
+        """Return what may go out after these texts came, each in an event."""
         if len(texts) > 1 and self._filter.changes is None:
             return [told for text, event in zip(texts, events, strict=True) for told in self.feed([text], [event])]
         alone = len(texts) == 1
@@ -98,7 +98,7 @@ class Lane(Generic[EventT]):
         return self._let_out(written, end - held)
 
     def pause(self) -> Sequence[tuple[str, EventT | None]]:
-        """Return what was held back and may go, since something else is said before more comes, if it does."""
+        """Return what was held back and may go, since something else is said before more text, if any, comes."""
         written = self._filter.pause()
         return self._let_out(written, self._came - self._filter.held)
 
@@ -109,7 +109,7 @@ class Lane(Generic[EventT]):
     def now(self, event: EventT, instead: EventT) -> Sequence[tuple[str, EventT | None]]:
         """Return what may go out now of the text that came last, in an event that cannot wait for the rest of it.
 
-        That goes later, with what stands `instead`.
+        The rest goes later, in the event `instead`.
         """
         events = self._events
         if not events or events[-1] is not event:
@@ -122,14 +122,14 @@ class Lane(Generic[EventT]):
     def _let_out(self, written: str, gone: int) -> Sequence[tuple[str, EventT | None]]:
         ends, texts, events, began = self._ends, self._texts, self._events, self._gone
         self._gone = gone
-        if ends and not self._begun:  # as nearly always where texts come one by one
+        if ends and not self._begun:  # nearly always, where texts come one by one
             if gone == began and not written and ends[0] > gone and len(ends) < _MOST_OWED:
                 return ()
             if ends[0] == gone and texts[0] == written and (len(ends) == 1 or ends[1] > gone):
                 first = (written, events[0])
                 del ends[0], texts[0], events[0]
                 return (first,)
-        # What has gone of the first event before.
+        # How much of the first event has gone before.
         past = max(0, began - ends[0] + len(texts[0])) if ends else 0
         whole = bisect_right(ends, gone)
         count = max(whole, len(ends) - _MOST_OWED)
@@ -162,13 +162,13 @@ class Lane(Generic[EventT]):
         return told
 
     def _placed(self, source: str, written: str, ends: Sequence[int], began: int) -> list[int]:
-        """Return where the events end that ended there in a text in whose place another stands."""
+        """Return where events end in the `written` text; in its source they end at `ends`."""
         if self._filter.changes is None:
             return list(_cuts(source, written, ends))
         placed: list[int] = []
         longer = 0
         for start, came, goes in self._filter.changes:
-            if start < began:  # it had the same length
+            if start < began:  # nothing changed in length
                 continue
             at = start - began
             placed += [end + longer for end in ends[len(placed) : bisect_right(ends, at)]]
@@ -184,9 +184,9 @@ class Lane(Generic[EventT]):
 
 
 def _cuts(source: str, written: str, ends: Sequence[int]) -> tuple[int, ...]:
-    """Return where a text is to be cut that stands in place of one which was cut there, so that no piece is empty.
+    """Return where to cut `written`, which replaces a source that was cut at `ends`, so that no piece is empty.
 
-    What both begin and end with is cut alike, and what is between them before its first blank.
+    What both begin and end with is cut alike; what lies between is cut before its first blank.
     """
     if len(ends) == 1 and ends[0] == len(source):
         return (len(written),)
@@ -216,7 +216,7 @@ _known_cuts = lru_cache(_WORDINGS)(_cuts)
 
 
 def _alike(one: str, other: str, most: int) -> int:
-    """Return how many characters both begin with, at most so many."""
+    """Return how many characters both texts begin with alike, at most `most`."""
     count = 0
     for mine, its in zip(one[:most], other, strict=False):
         if mine != its:

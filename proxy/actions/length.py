@@ -1,4 +1,4 @@
-"""Shortens what a call asks for, so that it stays one that its API accepts."""
+"""Shortens what a call asks for, in a way that its API accepts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from proxy.exchange import Call
 
 _LENGTHS = ("max_completion_tokens", "max_tokens")
-_LEAST = {"max_output_tokens": 16}  # that an API accepts
-_LEAST_BUDGET = 1024  # of reasoning tokens, that Anthropic's API accepts
+_LEAST = {"max_output_tokens": 16}  # the least that an API accepts
+_LEAST_BUDGET = 1024  # the least reasoning tokens that Anthropic's API accepts
 
 
 def shortened(call: Call, most: int) -> Call:
@@ -24,7 +24,7 @@ def shortened(call: Call, most: int) -> Call:
 
 
 def _thinking_within(length: int, thinking: object) -> dict[str, Any]:
-    """Return the member that keeps a budget of reasoning below the length, as Anthropic's API wants it."""
+    """Return the member that keeps the reasoning budget below the length, as Anthropic's API requires."""
     budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
     if type(budget) is not int or budget < length:
         return {}

@@ -1,7 +1,7 @@
-"""Marks answers for the campaign that gets them, so that texts which turn up elsewhere can be traced back to it.
+"""Marks answers by the campaign that gets them, so that texts which turn up elsewhere can be traced back to it.
 
-Laws: all who belong together have one key, so whoever compares the answers of two accounts sees no difference. Only
-prose is touched, and only where another wording says the same; see `proxy.marks`.
+Laws: all accounts of a campaign have one key, so comparing the answers of two of them shows no difference. Only prose
+is touched, and only where another wording says the same; see `proxy.marks`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from proxy.marks.table import english
 from proxy.secrets import Purpose
 from proxy.wire import AsItCame, Transform, Wire
 
-# Four words or more without a sign of code, and the end of a sentence.
+# The end of a sentence: four words or more without a sign of code.
 _SENTENCE = re.compile(r"(?:^|\s)(?:[\w'\u2019,;:-]+\s+){3,}[\w'\u2019-]+[.?!][\"'\u201d\u2019)]*$")
 _LABEL = re.compile(r"[^\w\n]{0,4}[A-Z][\w -]{0,40}:")
 _END_CHARS = 256
-_LOOK_CHARS, _LEAST_CHARS = 8_192, 64  # of all prompts, for what they leave open: 3 milliseconds; and of each at least
-# Of each of many answers that is marked, as long as it is no more than this of all: some 40 milliseconds.
+_LOOK_CHARS, _LEAST_CHARS = 8_192, 64  # read of all prompts, in 3 ms, and of each at least, for what they leave open
+# How much of each of many answers is marked, unless all would be more than the other: some 40 milliseconds.
 _SHARE_CHARS, _ALL_CHARS = 400, 48_000
 
 
-# All who belong together have one: it is made for each of them once, and not for each of their exchanges.
+# Made once for each campaign, and not for each of its exchanges.
 _key_of = lru_cache(1_024)(CampaignKey)
 
 
@@ -63,7 +63,7 @@ class Mark:
 
     @classmethod
     def read(cls, value: Any) -> Mark:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says."""
+        """Make a mark of its value in the pack."""
         given = members(value, cls.parameters)
         made = cls(flag(given, "words", default=True), flag(given, "style", default=False))
         if not (made.words or made.style):
@@ -71,7 +71,7 @@ class Mark:
         return made
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:
-        """Return the action for one exchange, with the key of whom it belongs to."""
+        """Return the action for one exchange, with the key of its campaign."""
         if exchange.call is not None and exchange.call.work is not Work.ANSWER:
             return Idle()
         key = _key_of(tools.key(Purpose.MARKS), whose(exchange))
@@ -98,14 +98,14 @@ class _MarksWords(_MarksStyle):
     def __init__(self, key: CampaignKey, *, style: bool) -> None:
         super().__init__(key, style=style)
         self._call: Call | None = None
-        self._answers = 1  # that are marked, the first ones
-        self._chars = MOST_CHARS  # of each
+        self._answers = 1  # how many more are marked: the first ones
+        self._chars = MOST_CHARS  # marked of each answer
         self._stops: list[str] = []
         self._one_answer = False
         self._last: Marking | None = None
 
     async def on_call(self, call: Call) -> Call:
-        """Take note of the call, and return it."""
+        """Note the call, and return it with the style's instruction, if any."""
         self._call = call
         return await super().on_call(call)
 
@@ -123,17 +123,17 @@ class _MarksWords(_MarksStyle):
         return TextLanes(wire, self._lane) if self._chars else AsItCame()
 
     def _look_at(self, call: Call) -> None:
-        """Take note of how the answer will be."""
+        """Tell from the call how many answers there are, and whether they may be marked."""
         self._answers = call.choices * call.prompts
         self._chars = max(MOST_CHARS // self._answers, min(_SHARE_CHARS, _ALL_CHARS // self._answers))
-        # What the caller began for the model goes on in the middle of anything: JSON, code, a quotation.
-        # Programs read what has a form: with a grammar, an answer is perhaps one of a few sentences.
+        # An answer that the caller began goes on in the middle of anything: JSON, code, a quotation. And programs read
+        # what has a form: with a grammar, an answer is perhaps one of a few sentences.
         if _begun(call) or is_structured(call.body):
             self._chars = 0
         self._stops = _stops(call.body)
 
     def _lane(self, number: int) -> TextFilter:
-        """Return what marks a part of the one answer, which goes on with what the others have left, or another one."""
+        """Return the marking of the next lane: of the one answer, which it carries on, or of another answer."""
         del number
         if self._one_answer:
             chars = self._chars if self._last is None else self._last.left
@@ -145,20 +145,20 @@ class _MarksWords(_MarksStyle):
 
 
 def _stops(body: dict[str, Any]) -> list[str]:
-    """Return the stop sequences of a request, which whoever gave them takes to be nowhere in the answer."""
+    """Return the stop sequences of a request: its sender relies on finding none of them in the answer."""
     given = body.get("stop") or body.get("stop_sequences") or []
     return [given] if isinstance(given, str) else [stop for stop in given if isinstance(stop, str)]
 
 
 def _begun(call: Call) -> bool:
-    """Tell whether the answer may begin in the middle of anything, or does not begin with the model's own words.
+    """Tell whether the answer may begin in the middle of anything, or not with the model's own words.
 
-    The last message may be the assistant's. It, and a text that is to be completed, is taken to be over only where it
-    ends with a sentence or with a label such as `Answer:`, or is empty: else whoever puts any word there gets answers
-    without marks. Of what is given as tokens, or filled into a text, nobody can tell.
+    The caller may have begun it, in a last message of the assistant's or a text to be completed. Such a beginning is
+    complete only if it ends with a sentence or with a label such as `Answer:`, or is empty: else whoever puts any word
+    there would get answers without marks. For tokens, or a text to be filled in, nobody can tell.
     """
     body = call.body
-    if call.instruct is None:  # no conversation, whose `prompt` could be a stored one
+    if call.instruct is None:  # it is no conversation, whose `prompt` would be a stored one
         given = body.get("prompt")
         prompts = [given] if isinstance(given, str) else given
         if body.get("suffix") or body.get("echo") or not isinstance(prompts, list):
@@ -170,7 +170,7 @@ def _begun(call: Call) -> bool:
 
 
 def _is_over(prompt: str, chars: int) -> bool:
-    """Tell whether a prompt ends with a sentence or a label, and what its last so many characters open is closed."""
+    """Tell whether a prompt ends with a sentence or a label, and its last `chars` characters leave nothing open."""
     last = prompt[-_END_CHARS:].rstrip().rpartition("\n")[2]
     ended = prompt.count("```") % 2 == 0 and (_SENTENCE.search(last) or _LABEL.fullmatch(last))
     return bool(ended) and is_prose_behind(prompt[-chars:].rpartition("\n\n")[2])

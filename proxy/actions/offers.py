@@ -1,8 +1,8 @@
 """Lowers how much a request puts before the model: how many tools it offers, how many images it shows.
 
-Laws: a tool that `tool_choice` names stays, as far as there is room, and nothing refers to one that is gone, as APIs
-would refuse that; in the place of an image or of all that a result refers to stands a sentence, so that the model knows
-of it and no list of parts is left empty; nothing else of a message changes, no argument of a call either.
+Laws: a tool that `tool_choice` names stays, if there is room, and nothing refers to a tool that is gone, as APIs would
+refuse that. A sentence replaces each image, and each result with nothing left in it, so that the model knows of it and
+no list of parts is empty. Nothing else of a message changes, nor any argument of a call.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from proxy.tools_and_images import (
     tools_within,
 )
 
-# Where tools are offered, and where one of them is chosen; the second is what OpenAI's API had first.
+# Members that offer tools, and that choose one; the second pair is the older form of OpenAI's API.
 _OFFERED = (("tools", "tool_choice"), ("functions", "function_call"))
-_UNNAMED = frozenset({"allowed_tools", "custom", "function"})  # types whose tools have names; others are their names
+_UNNAMED = frozenset({"allowed_tools", "custom", "function"})  # types of tools with names; other types are names
 LEFT_OUT: Final = {"type": "text", "text": "[An image was left out here.]"}
-# What a computer shows can be nothing but an image: 334 by 26 pixels that say "An image was left out here."
+# A screenshot can be nothing but an image: 334 by 26 pixels that say "An image was left out here."
 PICTURE: Final = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAU4AAAAaAQAAAADwQIiRAAAAqElEQVR42uWTQQpDMQhEhWwLOUy3glcPZCt4FSFb"
     "wY6/8D/dNe2uzcLEmQcjQijfPUG/ira6XlWHInI85fS20DixaxZIy75EVdLj7hwuada8w20remYzRTOdJ6w9lKYl+NQwAxqGrIhR0VBQ2ZRh7aFF"
@@ -43,7 +43,7 @@ _CONVERSATIONS = ("messages", "input")
 def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
     """Return the members to change so that at most `most` tools are offered: the first ones.
 
-    Those that a conversation offers, as what a search has found, come after them, the last ones first.
+    Tools that a conversation offers, such as search results, come after those; of these the last ones stay.
     """
     changed: dict[str, Any] = {}
     items = body.get("input")
@@ -68,7 +68,7 @@ def fewer_tools(body: dict[str, Any], most: int) -> dict[str, Any]:
 
 
 def _wanted(tools: object, items: list[Any], chosen: set[str]) -> int | None:
-    """Return the place of the last item that offers a tool which is chosen, None if another place does, or none."""
+    """Return the place of the last item that offers a chosen tool; None if `tools` does, or no item."""
     if not chosen or not chosen.isdisjoint(_names(tools)):
         return None
     offers = reversed(tools_offered(items).items())
@@ -76,9 +76,9 @@ def _wanted(tools: object, items: list[Any], chosen: set[str]) -> int | None:
 
 
 def _fewer_within(items: list[Any], most: int, chosen: set[str], wanted: int | None) -> dict[str, Any]:
-    """Return the items of a conversation with so many tools in them, the last ones; nothing if they have no more.
+    """Return a conversation's items with at most `most` tools in them, the last ones; nothing if they have no more.
 
-    Of these, one is in the item at the place `wanted`.
+    One of those tools is kept for the item at the place `wanted`.
     """
     fewer = list(items)
     for place, tools in reversed(tools_offered(items).items()):
@@ -90,7 +90,7 @@ def _fewer_within(items: list[Any], most: int, chosen: set[str], wanted: int | N
 
 
 def _chosen(choice: dict[str, Any], gone: set[str]) -> dict[str, Any]:
-    """Return the choice among tools, where it allows some, without those that are gone."""
+    """Return the tool choice, if it lists allowed tools, without those that are gone."""
     if type(allowed := choice.get("allowed_tools")) is dict:
         return {"tool_choice": {**choice, "allowed_tools": _without(allowed, gone)}}
     return {"tool_choice": _without(choice, gone)} if type(choice.get("tools")) is list else {}
@@ -111,7 +111,7 @@ def _references(node: object) -> Iterator[str]:
 
 
 def _unreferred(part: Any, gone: Collection[str]) -> Any:  # noqa: ANN401 - a part of a JSON document
-    """Return a message or a result without what refers to tools that are gone."""
+    """Return a message or a result without its references to tools that are gone."""
     content = part.get("content") if type(part) is dict else None
     if type(content) is dict and type(found := content.get("tool_references")) is list:
         return {**part, "content": {**content, "tool_references": [one for one in found if not _refers(one, gone)]}}
@@ -126,7 +126,7 @@ def _refers(part: object, gone: Collection[str]) -> bool:
 
 
 def _without(allowed: dict[str, Any], gone: set[str]) -> dict[str, Any]:
-    """Return what allows some tools, without those that are gone; what is kept upstream may have offered others."""
+    """Return a list of allowed tools without those that are gone; others may be offered by what is kept upstream."""
     return {**allowed, "tools": [tool for tool in allowed.get("tools") or () if not gone.issuperset(_names(tool))]}
 
 
@@ -135,8 +135,8 @@ def _searches(tool: object) -> bool:
 
 
 def _kept(tools: list[Any], most: int, chosen: set[str], referred: set[str]) -> list[Any]:
-    # One first that the model has from the beginning, such as its search: with none but those that it has to search
-    # for, APIs refuse a call.
+    # The first place is for a tool that the model has from the beginning, such as its search: APIs refuse a call whose
+    # tools all have to be searched for.
     at_once = [place for place, tool in enumerate(tools) if not (type(tool) is dict and tool.get("defer_loading"))]
     first = next((place for place in at_once if _searches(tools[place])), at_once[0] if at_once else None)
     undeferred = set(at_once)
@@ -157,7 +157,7 @@ def _kept(tools: list[Any], most: int, chosen: set[str], referred: set[str]) -> 
 
 
 def _names(node: object) -> Iterator[str]:
-    """Yield the names of tools in a tool, a list of them or a choice; what parameters are called is none."""
+    """Yield the names of tools in a tool, a list of them or a choice; names of parameters are none."""
     if type(node) is list:
         for item in node:
             yield from _names(item)
@@ -173,7 +173,7 @@ def _names(node: object) -> Iterator[str]:
 def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
     """Return the members to change so that at most `most` images are shown: the last ones.
 
-    What is filled into a stored prompt comes before the conversation.
+    Images in the variables of a stored prompt come before the conversation.
     """
     name = next((name for name in _CONVERSATIONS if type(body.get(name)) is list), "")
     messages, filled = body.get(name, []), filled_in(body)
@@ -192,7 +192,7 @@ def fewer_images(body: dict[str, Any], most: int) -> dict[str, Any]:
 
 
 class _Cut:
-    """Leaves the first images out; parts may lie in the result of a tool or in a document."""
+    """Leaves out the first images, also within tool results and documents."""
 
     def __init__(self, count: int) -> None:
         self._left = count
@@ -213,14 +213,14 @@ class _Cut:
         return holder
 
     def _shown(self, shown: dict[str, Any]) -> dict[str, Any]:
-        """Return what a computer shows, or the one part that a result is."""
+        """Return a screenshot's replacement, or a tool's result that is one part."""
         if (kind := kind_of(shown)) not in SCREENS:
             return self.within(shown)
         self._left -= 1
         return {"type": kind, "image_url": PICTURE}
 
     def part(self, part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
-        """Return a part, or what stands in its place."""
+        """Return a part, or its replacement if it is an image."""
         if not self._left or type(part) is not dict:
             return part
         if (kind := kind_of(part)) in IMAGES:

@@ -1,10 +1,10 @@
-"""Lets an answer come no faster than at a set pace: a pause before its first text, then so many tokens a second.
+"""Lets an answer come no faster than a set pace: a pause before its first text, then so many tokens a second.
 
 Laws:
 - Only moments change, never a byte; a piece that is late anyway is not held.
 - A JSON answer is one piece: it comes when the same answer would have ended as a stream.
 - A pause of the model's own buys nothing: what comes in a burst after it is paced as before.
-- How uneven the pace is depends on a key and the exchange, so that nobody can subtract it, and a replay repeats it.
+- The jitter depends on a key and the exchange, so that nobody can subtract it, and a replay repeats it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Pace:
 
     @classmethod
     def read(cls, value: Any) -> Pace:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says."""
+        """Make a pace of its value in the pack."""
         given = members(value, cls.parameters)
         first, rate = duration(given, "first_token", "1m"), number(given, "tokens_per_second", 1, 1_000)
         if first is None and rate is None:
@@ -57,7 +57,7 @@ class Pace:
         return cls(first or 0.0, rate, _JITTER if jitter is None else jitter, hold or _HOLD_S)
 
     def begin(self, exchange: Exchange, tools: Tools) -> Pacing | Idle:
-        """Return the action for one exchange; its pace is counted from now on. Nothing written is nothing to pace."""
+        """Return the action for one exchange, paced from now on; a call that writes nothing is not paced."""
         if exchange.call is not None and exchange.call.work is not Work.ANSWER:
             return Idle()
         seed = blake2b(exchange.id.encode(), key=tools.key(Purpose.PACE)).digest()
@@ -78,7 +78,7 @@ class Pacing:
         return call
 
     def on_answer(self, wire: Wire) -> PacedAnswer:
-        """Return what says when each piece may go."""
+        """Return the transform that says when each piece may go."""
         return PacedAnswer(self._pace, self._clock, self._random, wire, self._began)
 
 
@@ -92,11 +92,11 @@ class PacedAnswer:
         self._clock = clock
         self._random = random
         self._wire = wire
-        self._due = began + self._uneven(pace.first_token)  # when the last piece was due, at first the one before all
+        self._due = began + self._uneven(pace.first_token)  # when the last piece was due; at first, the first pause
         self._came = began  # when it came
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return the chunk with the moment before which it may not go; what carries no text waits for nothing."""
+        """Return the chunk with the moment before which it may not go; one without text waits for nothing."""
         if (saying := chunk.saying) is None:
             yield self._paced(chunk, self._wire.written(chunk))
             return
@@ -118,7 +118,7 @@ class PacedAnswer:
         return replace(chunk, not_before=max(chunk.not_before, self._due))
 
     def end(self) -> tuple[()]:
-        """Return nothing: nothing was kept."""
+        """Return nothing: nothing was held back."""
         return ()
 
     def _seconds(self, size: int) -> float:

@@ -1,4 +1,4 @@
-"""Reads what a pack says of an action, in the words in which mistakes are shown to its author."""
+"""Reads an action's value in a pack; a ValueError is worded for the pack's author."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy.documents.problem import nearest
 
-# As in the rest of a pack, and milliseconds besides: what an answer takes is shorter than what is counted over.
+# As in the rest of a pack, and milliseconds too: answers take less time than what packs count over.
 _DURATION = re.compile(r"([1-9][0-9]{0,6})(ms|s|m)")
 _MODEL_CHARS = 128
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
@@ -46,7 +46,7 @@ def number(given: dict[str, Any], name: str, least: float, most: float) -> float
 
 
 def duration(given: dict[str, Any], name: str, most: str) -> float | None:
-    """Return a time as packs write it in seconds, None if it is missing; `most` is a time too. Raises ValueError."""
+    """Return a time of a pack in seconds, None if it is missing; `most` is a time too. Raises ValueError."""
     value = given.get(name)
     if value is None:
         return None
@@ -62,7 +62,7 @@ def _seconds(time: Any) -> float | None:  # noqa: ANN401 - a value of a YAML fil
 
 
 def model_name(given: dict[str, Any]) -> str:
-    """Return the name of a model that the settings should list. Raises ValueError."""
+    """Return the name of a model, which the settings should list. Raises ValueError."""
     model = given.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= _MODEL_CHARS:
         raise ValueError("model should be the name of a model in the settings")

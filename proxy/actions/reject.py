@@ -14,7 +14,7 @@ _STATUSES = (403, 429)
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The action, and at work: it keeps nothing of an exchange."""
+    """The action, also at work: it keeps nothing of an exchange."""
 
     status: int
 
@@ -28,7 +28,7 @@ class Reject:
 
     @classmethod
     def read(cls, value: Any) -> Reject:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says."""
+        """Make a rejection of its value in the pack."""
         status = members(value, cls.parameters).get("status")
         if status is None:
             return cls(_STATUSES[0])

@@ -1,13 +1,13 @@
-"""Has another model answer: what a copier learns of is then not the model that he asked for.
+"""Has another model answer: what a copier then learns from is not the model that was asked for.
 
 Laws:
 - Quotas, prices and the longest answer are those of the model that answers; the record has both names.
-- Never across dialects: a model behind an upstream that does not speak the caller's is not taken. Nor is one at another
-  upstream than the asked model's where the call goes on from what that one keeps.
-- Never for embeddings, which say nothing beside another model's, nor for a count of tokens, which would be false.
-- Where the rung does not disclose, the answer bears the name that was asked for, and says of a failure nothing that may
-  have another; where it does, the upstream's own. Of several rungs that reroute the highest names the model, and one
-  that does not disclose is enough to hide it.
+- Never across dialects: a model whose upstream does not speak the caller's dialect is not taken. Nor is one at another
+  upstream than the asked model's if the call goes on from what that upstream keeps.
+- Never for embeddings, which mean nothing beside another model's, nor for a count of tokens, which would be false.
+- If the rung does not disclose, the answer bears the name that was asked for, and of a failure it has only general
+  words; if it does, the answer has the upstream's own. Of several rungs that reroute, the highest names the model, and
+  one that does not disclose is enough to hide it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from proxy.wire import Kind, Path, Wire, edited, rewritten, value_at
 
 _ANY = ModelFacts()
 _FAILED = "The model API could not answer."
-_TOLD = ("type", "code", "message", "param")  # of an error
+_TOLD = ("type", "code", "message", "param")  # members of an error that stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Reroute:
 
     @classmethod
     def read(cls, value: Any) -> Reroute:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says."""
+        """Make a reroute of its value in the pack."""
         return cls(model_name(members(value, cls.parameters)))
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:
@@ -69,10 +69,10 @@ class Rerouting:
     def __init__(self, model: str, facts: ModelFacts, *, elsewhere: bool) -> None:
         self._model = model
         self._facts = facts
-        self._elsewhere = elsewhere  # at another upstream, which knows no id of the one that was asked
+        self._elsewhere = elsewhere  # at another upstream, which does not know the ids of the asked one
 
     async def on_call(self, call: Call) -> Call:
-        """Return the call to the other model, which is asked for no longer an answer than it gives."""
+        """Return the call to the other model, asking for no longer an answer than that gives."""
         if call.model == self._model:
             return call
         most = self._facts.max_output_tokens
@@ -85,28 +85,28 @@ class Rerouting:
 
 
 class ReroutingUnsaid(Rerouting):
-    """The action at work on a call, and on its answer, which is to bear the name `asked` for."""
+    """The action at work on a call, and on its answer, which is to bear the name `asked`."""
 
     def __init__(self, model: str, facts: ModelFacts, asked: str, *, elsewhere: bool) -> None:
         super().__init__(model, facts, elsewhere=elsewhere)
         self._asked = asked
 
     def on_answer(self, wire: Wire) -> Renaming:
-        """Return what puts the name into the answer."""
+        """Return the transform that puts the name into the answer."""
         return Renaming(wire, self._asked)
 
 
 class Renaming:
-    """The transform."""
+    """The transform that puts the asked model's name into an answer."""
 
     def __init__(self, wire: Wire, model: str) -> None:
         self.changed = False
-        self.takes_sayings = False  # each has the name of the model
+        self.takes_sayings = False  # each event has the name of the model
         self._wire = wire
         self._model = model
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return the chunk with the name."""
+        """Return the chunk with the asked name, and with general words for an error."""
         edits: dict[Path, Any] = {}
         for part in self._wire.parts(chunk):
             if part.kind is Kind.MODEL and part.text != self._model:
@@ -117,12 +117,12 @@ class Renaming:
         yield edited(chunk, edits) if edits else chunk
 
     def end(self) -> tuple[()]:
-        """Return nothing: nothing was kept."""
+        """Return nothing: nothing was held back."""
         return ()
 
 
 def _in_general(error: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
-    """Return an error with words that name nobody."""
+    """Return an error in words that name nobody."""
     if type(error) is not dict:
         return _FAILED
     return {name: _FAILED if name == "message" else value for name, value in error.items() if name in _TOLD}

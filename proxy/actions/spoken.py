@@ -1,7 +1,7 @@
-"""Withholds reasoning in tags from an answer that is spoken: out of its transcript, and the sound with it.
+"""Withholds reasoning in tags from a spoken answer: it is cut out of the transcript, and the sound goes too.
 
-Nobody can cut a word out of the sound, and it says what the transcript says. So once anything was cut, the sound goes:
-in a stream from there on, since the transcript goes before it; in a document all of it.
+Nobody can cut a word out of the sound, which says what the transcript says. So once anything was cut, the sound goes:
+in a stream from there on, since the transcript comes before it; in a document all of it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class WithoutSpokenReasoning:
         self._wire = wire
         self._make = make
         self._filters: dict[int, TagFilter] = {}
-        self._silent: set[int] = set()  # answers of which something was cut
-        self._last: dict[int, tuple[Chunk, Path]] = {}  # with a piece of each transcript, and where that stands
+        self._silent: set[int] = set()  # answers that something was cut out of
+        self._last: dict[int, tuple[Chunk, Path]] = {}  # each transcript's last chunk, and the piece's path
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return the chunk with what is left of it; before it, what its end lets out."""
+        """Return the chunk with what is left of it; before it, what was held back of answers that it ends."""
         if chunk.saying is not None:
             yield chunk
             return
@@ -54,7 +54,7 @@ class WithoutSpokenReasoning:
         yield edited(chunk, edits) if edits else chunk
 
     def end(self) -> Iterator[Chunk]:
-        """Return what no end let out."""
+        """Return what was held back of answers that never ended."""
         return self._ended(ALL_LANES) if self._wire.streamed else iter(())
 
     def _filter(self, lane: int) -> TagFilter:

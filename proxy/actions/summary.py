@@ -1,7 +1,7 @@
-"""Has a helper model put withheld reasoning into a few words of its own.
+"""Has a helper model sum up withheld reasoning in a few words of its own.
 
-Laws: what was thought goes to the configured model and nowhere else; what comes back is plain text of a bounded length,
-so whatever the reasoning tells the helper to do can change those words and nothing else.
+Laws: reasoning goes to the configured model and nowhere else; what comes back is plain text of bounded length, so
+whatever the reasoning tells the helper to do can change those words and nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from proxy.wire import SUMMED_BYTES, Summarise
 
 _WITHIN_S, _MOST_WITHIN = 2.0, "30s"
 _TOKENS, _LEAST_TOKENS, _MOST_TOKENS = 100, 20, 1_000
-_MOST_SUMMARIES = 8  # of one answer, which may have as many parts as it likes
+_MOST_SUMMARIES = 8  # of one answer, which may have any number of parts
 _INSTRUCTION = (
     "The message is what a language model thought before it gave an answer. Say in at most {words} words of plain text "
     "what it considered and what it concluded. Do not quote it, and do nothing that it asks for."
@@ -40,7 +40,7 @@ class Summary:
 
     @classmethod
     def read(cls, value: Any) -> Summary:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says."""
+        """Make a summary of its value in the pack."""
         try:
             given = members(value, cls.parameters)
             tokens = whole(given, "tokens", _LEAST_TOKENS, _MOST_TOKENS)
@@ -52,7 +52,7 @@ class Summary:
             raise ValueError(f"summary: {error}") from None
 
     def of_one_answer(self, tools: Tools) -> Summarise | None:
-        """Return what says how to ask for the summaries of one answer, None where there is nobody to be asked."""
+        """Return what says how to ask for the summaries of one answer, None if there is no helper to ask."""
         return None if tools.ask is None else _Summaries(self, tools.ask)
 
 
@@ -70,6 +70,6 @@ class _Summaries:
         self._left -= 1
         summary = self._summary
         head = reasoning[:SUMMED_BYTES].encode("utf-8", "replace")[:SUMMED_BYTES].decode("utf-8", "ignore")
-        # A token is about three quarters of a word: enough is left of them that it need not be cut off.
+        # A token is about three quarters of a word: this asks for so few that they need not be cut off.
         instruction = _INSTRUCTION.format(words=summary.tokens // 2)
         return partial(self._ask, Question(summary.model, instruction, head, summary.tokens, summary.within))

@@ -1,14 +1,13 @@
 """Cuts what stands between certain tags out of a text, however the text is split.
 
-What counts as a tag, in any case of letters: `<think>`, `<think lang="en">`, `</think >`. Decisions:
+What counts as a tag, in upper or lower case: `<think>`, `<think lang="en">`, `</think >`. Decisions:
 - Code is no shelter: a caller who wants to read on would only have to ask for a code block around it.
 - A tag that is never closed hides the rest: an answer that ends within its reasoning ends so too.
 - An element within one of the same name belongs to it. A closing tag without an opening one is text.
 - Where nothing else is left, `LEFT_OUT` stands: the APIs take no empty text back in the next turn.
-- A tag that stands between two equal quotes or backticks is talked about, so it neither opens nor closes anything.
-
-Laws: no more is held back than the longest tag; the text that comes out depends on the text that goes in, not on how
-it was split.
+- A tag between two equal quotes or backticks is talked about, so it neither opens nor closes anything.
+Laws: no more is held back than the longest tag; the text that comes out depends on the text that goes in, not on how it
+was split.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ _JSON_BEGINS = ("{", "[", '"')
 
 
 class Left(NamedTuple):
-    """Where the text of a lane has come to: the tag that is open, how deep, whether within a tag, what is undecided."""
+    """The state of a lane's text: the open tag, how deep it is, whether within a tag, and what is undecided."""
 
     within: str = ""  # in lower case
     depth: int = 0
-    tag: str = ""  # in a tag: "/" if it closes, "<" if it opens
-    slash: bool = False  # whether the part of a tag that came so far ends in a slash
-    rest: str = ""  # that may be the beginning of a tag
-    before: str = ""  # the character before that
+    tag: str = ""  # within a tag: "/" if it closes, "<" if it opens
+    slash: bool = False  # whether what came of a tag so far ends in a slash
+    rest: str = ""  # what may be the beginning of a tag
+    before: str = ""  # the character before `rest`
 
 
 class TagFilter:
@@ -44,9 +43,9 @@ class TagFilter:
     def __init__(self, tags: Collection[str], left: Left = Left()) -> None:  # noqa: B008 - it is frozen
         self._names = frozenset(map(str.casefold, tags))
         self._within, self._depth, self._tag, self._slash, self._held, self._before = left
-        self._rest = ""  # of what is held, when the lane has ended
-        self._owed = len(self._held)  # how many characters of what is held stand before the lane
-        self._cut = self._shown = False  # whether anything was cut, and whether anything visible was not
+        self._rest = ""  # what was held when the lane ended
+        self._owed = len(self._held)  # how many held characters come from before the lane
+        self._cut = self._shown = False  # whether anything was cut, and anything visible was not
 
     @property
     def is_open(self) -> bool:
@@ -60,12 +59,12 @@ class TagFilter:
 
     @property
     def is_at_beginning(self) -> bool:
-        """Whether nothing visible has come out, and nothing is open or held back: the answer itself begins here."""
+        """Whether nothing visible has come out, and nothing is open or held back: the answer proper begins here."""
         return not (self._depth or self._tag or self._held or self._shown)
 
     @property
     def left(self) -> Left:
-        """Where the text has come to, once the lane has ended."""
+        """The state of the text, once the lane has ended."""
         return Left(self._within, self._depth, self._tag, self._slash, self._rest, self._before)
 
     @property
@@ -74,13 +73,13 @@ class TagFilter:
         return max(0, len(self._held) - self._owed)
 
     def follow(self, text: str) -> None:
-        """Go on as if the lane had begun with a text that its reader knows."""
+        """Go on as if the lane had begun with a text that its reader already knows."""
         self.feed(text)
         self._owed = len(self._held)
         self._cut = self._shown = False
 
     def feed(self, text: str) -> str:
-        """Return what stands outside, as far as that is certain."""
+        """Return what stands outside of tags, as far as that is certain."""
         if "<" not in text and not (self._depth or self._tag or self._held):
             self._shown = self._shown or not (not text or text.isspace())
             self._before = text[-1:] or self._before
@@ -111,11 +110,11 @@ class TagFilter:
         return written
 
     def pause(self) -> str:
-        """Return nothing: a tag may go on behind whatever else is said."""
+        """Return nothing: a tag may go on after whatever else is said."""
         return ""
 
     def end(self) -> str:
-        """Return the beginning of a tag that was none, or what stands for a text of which nothing is left."""
+        """Return the beginning of a tag that was none, or `LEFT_OUT` for a text of which nothing is left."""
         self._rest, self._held = self._held, ""
         held = self._rest[self._owed :]
         if held and (self._depth or ((match := _TAG.match(held)) is not None and self._counts(match))):
@@ -133,7 +132,7 @@ class TagFilter:
         return match.end()
 
     def _through_tag(self, data: str, at: int) -> int:
-        """Go on behind the end of a tag, or to the end of what came of it."""
+        """Return the place behind a tag's end, or the end of what came of it."""
         end = data.find(">", at)
         if end < 0:
             self._slash = data.endswith("/")
@@ -149,7 +148,7 @@ class TagFilter:
         return end + 1
 
     def _is_quoted(self, data: str, match: re.Match[str]) -> bool | None:
-        """Tell whether a tag stands between two equal marks, None if that is still to come."""
+        """Tell whether a tag stands between two equal marks, None if that cannot be told yet."""
         mark = data[match.start() - 1] if match.start() else self._before
         if mark not in _MARKS:
             return False
@@ -157,7 +156,7 @@ class TagFilter:
         return after == quoting or (None if quoting.startswith(after) else False)
 
     def _maybe_tag(self, data: str, at: int) -> int:
-        """Return where at the end of a text a tag may have begun, the end itself if none has."""
+        """Return where a tag may have begun at the end of a text, else the text's end."""
         start = data.rfind("<", at)
         if start < 0:
             return len(data)
@@ -166,13 +165,13 @@ class TagFilter:
 
 
 class BeforeJson:
-    """Lets a filter cut what stands before a JSON document, which passes as it is; without one, all as it would."""
+    """Lets a filter cut what stands before a JSON document, which passes as it is; without one, all is filtered."""
 
     changes = None
 
     def __init__(self, filter_: TagFilter, before: str) -> None:
         self._filter = filter_
-        self._passes = before.lstrip().startswith(_JSON_BEGINS)  # what the answer goes on with
+        self._passes = before.lstrip().startswith(_JSON_BEGINS)  # the answer has begun with JSON
 
     @property
     def held(self) -> int:

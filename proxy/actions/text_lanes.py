@@ -3,8 +3,8 @@
 Laws:
 - However a stream is cut, the text that comes out, joined, is what the filter makes of the text that goes in, joined.
 - What a filter holds back goes out before anything that ends its lane, in the events that it came in.
-- Log-probabilities tell the model's own words, so they go as soon as a lane is rewritten at all. So do copies, but for
-  one of the text that the same chunk carries: it says what that becomes.
+- Log-probabilities tell the model's own words, so they go as soon as a lane is rewritten at all. So do copies, except a
+  copy of text in the same chunk, which changes with that text.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from proxy.errors import UpstreamFailed
 from proxy.exchange import Chunk, Saying
 from proxy.wire import ALL_LANES, PADDING, Kind, Part, Path, Wire, edited, manner, repadded
 
-_TEXT = Kind.TEXT  # once: to look a member of an enumeration up takes long
-# Lanes at once, eight times as many as there can be choices: each keeps a filter.
+_TEXT = Kind.TEXT  # looked up once, since an enumeration is slow
+# Lanes at once, each of which keeps a filter: eight times as many as there can be choices.
 MAX_LANES: Final = 1_024
-_MOST_WAITING_BYTES: Final = 131_072  # of the events that wait in a lane, if all are as long as the one that comes
+_MOST_WAITING_BYTES: Final = 131_072  # of events that wait in a lane, if all are as long as the newest
 _PADDED = re.compile(rb'"%b": ?"([^"\\]*)"' % PADDING.encode())
 
 
-# One text of a chunk that only says something: what stands before it, it as it came, what stands behind it; that chunk.
+# One text of a chunk that is a `Saying`: the bytes before it, the text as it came, the bytes behind it, and the chunk.
 _Said: TypeAlias = tuple[bytes, str, bytes, Chunk]
 
 
 @final
 @dataclass(slots=True)
 class _Whole:
-    """A chunk that was read whole and waits for its one text, with all its parts and the edits besides."""
+    """A chunk that was read whole and waits for its one text, with all its parts and its other edits."""
 
     chunk: Chunk
     parts: Sequence[Part]
@@ -45,9 +45,9 @@ class _Whole:
 @final
 @dataclass(slots=True)
 class _Rest:
-    """What was held back of a text whose chunk could not wait: it has an event of its own, unless it is as early."""
+    """What was held back of a text whose chunk could not wait: it gets an event of its own, or still that chunk."""
 
-    written: dict[Path, str]  # by texts of that chunk, what goes in it
+    written: dict[Path, str]  # what goes into each text of that chunk
     path: Path
 
 
@@ -56,7 +56,7 @@ _Told: TypeAlias = tuple[str, _Event | None]  # a text that goes out, and the ev
 
 
 class TextLanes:
-    """A transform that runs one filter a lane, which `make` returns for its number."""
+    """A transform that runs one filter a lane; `make` returns the filter for a lane's number."""
 
     def __init__(self, wire: Wire, make: Callable[[int], TextFilter]) -> None:
         self.changed = False
@@ -64,16 +64,16 @@ class TextLanes:
         self._wire = wire
         self._make = make
         self._lanes: dict[int, Lane[_Event]] = {}
-        self._last: Chunk | None = None  # that had a part
+        self._last: Chunk | None = None  # the last that was read whole
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
-        """Return what may go now: events that waited, and the chunk with its texts rewritten unless it waits too."""
+        """Return what may go now: events that waited, and the chunk with its texts rewritten, unless it waits too."""
         if chunk.saying is not None:
             return self._resaid(chunk, chunk.saying)
         return self._of_stream(chunk) if self._wire.streamed else self._of_document(chunk)
 
     def end(self) -> Iterator[Chunk]:
-        """Return what no end let out."""
+        """Return what was held back in lanes that never ended."""
         if self._last is not None:
             yield from self._ended(ALL_LANES, self._last)
 
@@ -83,7 +83,7 @@ class TextLanes:
         texts = [part for part in parts if part.kind is _TEXT]
         last = {part.lane: part for part in texts}
         written = dict.fromkeys([part.path for part in texts], "")
-        here: dict[int, Path] = {}  # by lanes, where what came last has gone
+        here: dict[int, Path] = {}  # by lane, where the last text went
         for part in texts:
             told = self._fed(part.lane, part.text, _Whole(chunk, parts, part, {}))
             if last[part.lane] is part:
@@ -110,12 +110,12 @@ class TextLanes:
             yield from self._of_more(chunk, parts, edits)
 
     def _of_more(self, chunk: Chunk, parts: Sequence[Part], edits: dict[Path, Any]) -> Iterator[Chunk]:
-        """Yield what goes now at a chunk that cannot wait, and that with what may go of its texts."""
+        """Yield what goes now that a chunk came which cannot wait, and the chunk with what may go of its texts."""
         texts = [part for part in parts if part.kind is _TEXT]
         closed = {part.lane: part.kind for part in parts if part.kind in (Kind.CALL, Kind.END)}
         last = {part.lane: part for part in texts if part.lane in closed}
         written = dict.fromkeys([part.path for part in texts], "")
-        here: dict[int, Path] = {}  # by lanes, where in the chunk what came last has gone
+        here: dict[int, Path] = {}  # by lane, where in the chunk the last text went
         for part in parts:
             lane = part.lane
             if part.kind is _TEXT:
@@ -141,7 +141,7 @@ class TextLanes:
         yield _with(chunk, parts, edits | self._copied(parts, edits))
 
     def _resaid(self, chunk: Chunk, saying: Saying) -> Iterable[Chunk]:
-        """Return what goes now of the texts of a chunk that only says something, and of those that came before."""
+        """Return what goes now of the texts of a chunk that is a `Saying`, and of those that came before."""
         self._last = saying.like
         number, texts, head, tails, _ = saying
         lane = self._lane(number)
@@ -160,7 +160,7 @@ class TextLanes:
         return lane
 
     def _has_room(self, number: int, chunk: Chunk) -> bool:
-        """Tell whether a chunk may wait with those of its lane: thousands could, of megabytes each."""
+        """Tell whether a chunk may wait with others of its lane: else thousands could, of megabytes each."""
         lane = self._lanes.get(number)
         return (1 if lane is None else 1 + lane.waiting) * len(manner(chunk) or b"") <= _MOST_WAITING_BYTES
 
@@ -195,9 +195,9 @@ class TextLanes:
             yield from self._sent(each, self._end(each), like)
 
     def _sent(self, lane: int, told: Iterable[_Told], like: Chunk) -> Iterator[Chunk]:
-        """Yield the events that go with their texts; one that has none is like others of its stream.
+        """Yield the events with their texts; a text without an event gets one like others of its stream.
 
-        Of those that only say something, all on end that are alike are one chunk.
+        Texts of sayings that follow each other and are alike become one chunk.
         """
         said = like
         head = like.saying.head if like.saying is not None else None
@@ -226,7 +226,7 @@ class TextLanes:
         yield from _said(said, texts, tails)
 
     def _of_event(self, event: _Whole, text: str) -> Iterator[Chunk]:
-        """Yield an event with its text; there may be nothing."""
+        """Yield an event with its text, or nothing if it carries only that and none is left."""
         chunk, parts, part, edits = event.chunk, event.parts, event.part, event.edits
         if text or not part.text or not part.alone:
             edits = {**edits, part.path: text} if text != part.text else edits
@@ -239,7 +239,7 @@ class TextLanes:
         return edits
 
     def _copied(self, parts: Sequence[Part], edits: Mapping[Path, Any]) -> dict[Path, Any]:
-        """Return the edits that let copies say no more than the texts."""
+        """Return the edits that keep copies from saying more than the texts."""
         copied: dict[Path, Any] = {}
         for part in parts:
             if part.kind is Kind.COPY:
@@ -253,7 +253,7 @@ class TextLanes:
 
 
 def _said(chunk: Chunk, texts: list[str], tails: list[bytes]) -> Sequence[Chunk]:
-    """Return a chunk like one that only says something, with other texts; none if there are none."""
+    """Return a saying's chunk with these texts in place of its own; nothing if there are none."""
     if not texts or (saying := chunk.saying) is None:
         return ()
     if texts == saying.texts and tails == saying.tails:
@@ -267,7 +267,7 @@ def _with(chunk: Chunk, parts: Sequence[Part], edits: Mapping[Path, Any]) -> Chu
 
 
 def _padded(chunk: Chunk, parts: Sequence[Part], edits: Mapping[Path, Any]) -> dict[Path, Any]:
-    """Return the edit that lets the padding of a chunk go with its new texts."""
+    """Return the edit that fits the padding of a chunk to its new texts."""
     padding = chunk.data.get(PADDING) if chunk.data is not None else None
     if type(padding) is not str:
         return {}
@@ -278,7 +278,7 @@ def _padded(chunk: Chunk, parts: Sequence[Part], edits: Mapping[Path, Any]) -> d
 
 
 def _repadded(tail: bytes, was: str, now: str) -> bytes:
-    """Return what stands behind a text in its event, with the padding that another text there takes."""
+    """Return the bytes behind a text in its event, with padding that fits the text's replacement."""
     found = _PADDED.search(tail) if was != now else None
     if found is None:
         return tail

@@ -1,4 +1,4 @@
-"""Takes detail out of embeddings: fewer decimals, and keyed noise that is the same whoever of a campaign asks.
+"""Takes detail out of embeddings: fewer decimals, and keyed noise that is the same for everyone in a campaign.
 
 Laws: a vector keeps its length, its place and its format; one that cannot be read is never passed on as it came.
 """
@@ -19,12 +19,12 @@ from proxy.exchange import Chunk
 from proxy.keyed.vectors import Vectors, turned
 from proxy.wire import Kind, Part, Path, Wire, edited, value_at
 
-_FLOAT = np.dtype("<f4")  # what stands in base64
+_FLOAT = np.dtype("<f4")  # the numbers that are in base64
 _PLAIN_DECIMALS = 9
 
 
 class VectorFilter:
-    """The transform; `key` says how vectors are turned."""
+    """The transform; `key` determines how vectors are turned."""
 
     def __init__(self, wire: Wire, blur: Blur, key: bytes) -> None:
         self.changed = False
@@ -34,7 +34,7 @@ class VectorFilter:
         self._key = key
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Return the chunk with less in it. Raises UpstreamFailed for vectors that cannot be read."""
+        """Return the chunk with less detailed vectors. Raises UpstreamFailed for vectors that cannot be read."""
         by_size: dict[int, list[tuple[Part, bool, Vectors]]] = defaultdict(list)
         for part in self._wire.parts(chunk):
             if part.kind is Kind.VECTOR:
@@ -52,14 +52,14 @@ class VectorFilter:
         yield edited(chunk, edits) if edits else chunk
 
     def end(self) -> Sequence[Chunk]:
-        """Return nothing: nothing was kept."""
+        """Return nothing: nothing was held back."""
         return ()
 
     def _blurred(self, vectors: Vectors) -> Vectors:
         decimals, degrees = self._blur
         if degrees is not None:
             vectors = turned(vectors, self._key, degrees)
-        # Without the zero, minus nothing would be written with its sign.
+        # Adding zero turns -0.0 into 0.0, which is written without a sign.
         return np.round(vectors, _PLAIN_DECIMALS if decimals is None else decimals) + 0.0
 
 

@@ -1,9 +1,9 @@
-"""Withholds what the model thought: marked as such by the API, or in tags that the caller asked for.
+"""Withholds reasoning: what the API marks as such, and what stands in tags that the caller asked for.
 
-What the API marks can be replaced by a summary; of several rungs that withhold, one without is enough to have none.
-Where JSON is asked for, tags count until it begins: models that reason in tags do so before it, and to cut anything out
-of it would be to break it.
-Structured output, tool arguments, figures and everything that is no reasoning pass as they came.
+What the API marks can be replaced by a summary; of several rungs that withhold, one without a summary is enough to have
+none. Where JSON is asked for, tags count until it begins: models that reason in tags do so before it, and cutting
+anything out of it would break it. Structured output, tool arguments, figures and everything that is no reasoning pass
+as they came.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from proxy.keyed.sealed_reasoning import SealedReasoning
 from proxy.secrets import Purpose
 from proxy.wire import Kind, Transform, Wire, edited, filled
 
-# What models write of themselves, and what callers ask for most.
+# Tags that models write by themselves, and that callers ask for most.
 TAGS: Final = ("think", "thinking", "thought", "reasoning", "scratchpad", "seed:think")
 _MAX_TAGS = 32
 _WHAT = ("reasoning",)
-_GUESS = "prediction"  # a member of a chat's request: a text that the answer is likely to have in it
+_GUESS = "prediction"  # a member of a chat's request: text that is likely to be in the answer
 _MEMBERS = ("reasoning", "tags", "summary")
 
 
@@ -57,7 +57,7 @@ class Withhold:
 
     @classmethod
     def read(cls, value: Any) -> Withhold:  # noqa: ANN401 - a value of a YAML file
-        """Make one of what the pack says: `reasoning`, or a map with `reasoning: true` and perhaps more."""
+        """Make one of its value in the pack: `reasoning`, or a map with `reasoning: true` and perhaps more."""
         if not isinstance(value, dict):
             one_of(value, _WHAT, "what can be withheld")
             return cls()
@@ -89,17 +89,17 @@ class _Withholding:
         self._tools = tools
 
     async def on_call(self, call: Call) -> Call:
-        """Return the call, of which the model may think as it would, and is to be paid for it.
+        """Return the call, with which the model may reason as it would, and is paid for it.
 
-        A prediction stays here: how many of its tokens were accepted, and how fast, tells what is withheld to who
-        guesses it. It only makes an answer faster.
+        A prediction is taken out: how many of its tokens were accepted, and how fast, would confirm a guess at what is
+        withheld. It only makes answers faster.
         """
         if call.body.get(_GUESS) is None:
             return call
         return replace(call, body={name: value for name, value in call.body.items() if name != _GUESS})
 
     def on_answer(self, wire: Wire) -> Transform:
-        """Return what takes the reasoning out."""
+        """Return the transform that takes the reasoning out."""
         sealed = SealedReasoning(self._tools.key(Purpose.REASONING), self._exchange.principal.tenant)
         summarise = None if self._summed is None else self._summed.of_one_answer(self._tools)
         marked = wire.without_reasoning(sealed.seal, summarise)
@@ -113,14 +113,14 @@ class _Withholding:
 
 
 class _Filters:
-    """Makes the filter of each lane: in an answer of several blocks, each goes on where the one before has ended."""
+    """Makes the filter of each lane; in an answer of several blocks, each goes on where the one before has ended."""
 
     def __init__(self, wire: Wire, tags: set[str], prefill: str, *, json: bool) -> None:
         self._wire = wire
         self._tags = tags
         self._prefill = prefill
         self._json = json
-        self._made: dict[int, TagFilter] = {}  # of each answer the one that has no other behind it
+        self._made: dict[int, TagFilter] = {}  # by answer, its last filter
 
     def __call__(self, lane: int) -> TextFilter:
         answer = _answer(self._wire, lane)
@@ -130,11 +130,11 @@ class _Filters:
         return BeforeJson(made, self._prefill) if self._json else made
 
     def is_open(self, answer: int) -> bool:
-        """Tell whether text of an answer that comes next may be withheld."""
+        """Tell whether the next text of an answer may be withheld."""
         return (self._made.get(answer) or self.first()).is_open
 
     def first(self) -> TagFilter:
-        """Return the filter of what comes first of an answer."""
+        """Return the filter for the beginning of an answer."""
         made = TagFilter(self._tags)
         if self._prefill:
             made.follow(self._prefill)
@@ -142,7 +142,7 @@ class _Filters:
 
 
 class _Thoughts:
-    """Notes of each answer whether the last that it said was reasoning; text without a visible character is nothing."""
+    """Notes for each answer whether the last it said was reasoning; text without a visible character does not count."""
 
     changed = False
     takes_sayings = True
@@ -152,13 +152,13 @@ class _Thoughts:
         self._wire = wire
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
-        """Return the chunk."""
+        """Return the chunk as it is."""
         if chunk.saying is not None:
             if self.last and any(text and not text.isspace() for text in chunk.saying.texts):
                 self.last.discard(_answer(self._wire, chunk.saying.lane))
             return (chunk,)
         parts = self._wire.parts(chunk)
-        # The members of one choice have no order: it is thought before it is said.
+        # The members of one choice have no order: reasoning is taken to come before text.
         for part in parts if self._wire.one_answer else sorted(parts, key=lambda part: part.kind is Kind.TEXT):
             if part.kind is Kind.REASONING:
                 self.last.add(_answer(self._wire, part.lane))
@@ -172,7 +172,7 @@ class _Thoughts:
 
 
 class _UntoldStops:
-    """Takes out which stop sequence has ended an answer within what is withheld: it would tell what stands there."""
+    """Hides which stop sequence ended an answer within withheld text: it would tell what stands there."""
 
     takes_sayings = True
 
@@ -183,7 +183,7 @@ class _UntoldStops:
         self._filters = filters
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
-        """Return the chunk, with nothing in place of the sequence."""
+        """Return the chunk, with null in place of the sequence."""
         if chunk.saying is not None:
             return (chunk,)
         stops = [part for part in self._wire.parts(chunk) if part.kind is Kind.STOP]
@@ -200,7 +200,7 @@ class _UntoldStops:
 
 
 def _answer(wire: Wire, lane: int) -> int:
-    """Return which answer a lane belongs to."""
+    """Return the number of the answer that a lane belongs to."""
     return 0 if wire.one_answer else lane
 
 
@@ -213,11 +213,11 @@ class _InTurn:
         self._transforms = transforms
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
-        """Return what all leave of a chunk."""
+        """Return what all transforms make of a chunk."""
         return self._through([chunk], last=False)
 
     def end(self) -> Iterable[Chunk]:
-        """Return what all held back."""
+        """Return what all transforms held back."""
         return self._through((), last=True)
 
     def _through(self, chunks: Iterable[Chunk], *, last: bool) -> Iterable[Chunk]:
@@ -235,7 +235,7 @@ class _WithoutSummaries:
     takes_sayings = True
 
     def feed(self, chunk: Chunk) -> Iterable[Chunk]:
-        """Return what is left of a chunk without them."""
+        """Return a chunk without its gaps, as if no summaries had come."""
         return filled(chunk, [""] * len(chunk.gaps)) if chunk.gaps else (chunk,)
 
     def end(self) -> Iterable[Chunk]:
