@@ -1,1 +1,1 @@
-"""The hunter at work: told through the store, one active of all; how its findings act, and what people say of them."""
+"""The hunter at work: fed by events from the store, one active at a time; how findings act and what people decide."""

@@ -1,6 +1,6 @@
-"""Lets a finding act: what the gateway has to know of a campaign, and the flags that its entry in the pack raises.
+"""Lets a finding act: tells gateways what they must know of its campaign, and raises the flags of its pack entry.
 
-Law: what the pack says of an entry holds at the moment of publishing; one that is off, or gone, does nothing.
+Law: the pack in force when a finding is published decides; an entry that is off, or gone from the pack, does nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from proxy.rules.pack.words import Mode
 def publish(
     finding: Finding, pack: Pack, book: CampaignBook, flags: Flags, max_mode: Mode, now: float
 ) -> KnownCampaign | None:
-    """Take a finding as it stands into the book and raise, or renew, its flags; None if no entry is there for it.
+    """Put a finding into the book and raise or renew its flags; return None if the pack has no active entry for it.
 
-    Call it with every change of the finding, and while the campaign goes on, so that its flags do not end. `now` is
-    Unix seconds.
+    Call it whenever the finding changes, and regularly while the campaign goes on, so that its flags do not end. `now`
+    is Unix seconds.
     """
     campaign = next((entry for entry in pack.campaigns if entry.id == finding.rule), None)
     if campaign is None or campaign.mode is Mode.OFF:
@@ -34,7 +34,7 @@ def publish(
 
 
 def known_campaign(finding: Finding, campaign: Campaign, now: float) -> KnownCampaign:
-    """Return what has to be known of a finding to answer its exchanges, for as long as its flags last."""
+    """Return what gateways must know of a finding; it ends when the flags raised at `now` would."""
     reach = finding.reach
     return KnownCampaign(
         id=finding.id,

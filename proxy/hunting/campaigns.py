@@ -1,7 +1,7 @@
 """What people do about findings: look at them, dismiss them, confirm them; the admin side and the hunter use it.
 
-Laws: every decision names who made it and why, and stands in a row that only people write. A dismissal comes first and
-what follows from it after, so that what was cut short is made whole by dismissing once more, or by the hunter.
+Laws: every decision names who made it and why, in a row that only people write. A dismissal is written before its
+consequences follow: if they are cut short, another dismissal, or the hunter, completes them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from proxy.rules.flags.store import FlagRegistry
 from proxy.rules.pack.words import Subject
 from proxy.store.base import Store
 
-# A finding that is published anew while its members are read is read again, so often at most.
+# How often a finding is read at most, if it is published anew while its members are being read.
 _TRIES = 5
 
 
@@ -49,7 +49,7 @@ class Standing(NamedTuple):
 
     @property
     def said(self) -> Said | None:
-        """What their decisions come to, None if nobody decided."""
+        """What all decisions together say; None if nobody decided."""
         return standing(self.decisions)
 
 
@@ -62,7 +62,7 @@ class CampaignRegistry:
         self._clock = clock
 
     async def all(self) -> list[Standing]:
-        """Return all findings, the one that was found last first."""
+        """Return all findings, the newest first."""
         decisions = await self.decisions()
         found = []
         async for name, value in self._store.scan(FINDINGS_TABLE):
@@ -80,7 +80,10 @@ class CampaignRegistry:
         return {finding_id: sorted(entries, key=lambda entry: entry.at) for finding_id, entries in found.items()}
 
     async def show(self, finding_id: str) -> tuple[Standing, Finding]:
-        """Return one finding with its members. Raises KeyError."""
+        """Return one finding with its members.
+
+        Raises KeyError for an unknown one, and ConfigurationError if it keeps changing while it is read.
+        """
         for _ in range(_TRIES):
             value = await self._store.read(FINDINGS_TABLE, finding_id)
             if value is None:
@@ -97,9 +100,9 @@ class CampaignRegistry:
         return Standing(head, decisions), whole
 
     async def dismiss(self, finding_id: str, who: str, why: str) -> int:
-        """Say that a finding is wrong: its flags go everywhere, and it does not come back by itself.
+        """Record that a finding is wrong, lift its flags everywhere, and return how many were lifted.
 
-        Return how many flags were lifted. To dismiss once more lifts what may be left. Raises KeyError.
+        It does not come back by itself. Dismissing it again lifts any flags that are left. Raises as `show` does.
         """
         _, finding = await self.show(finding_id)
         decision = Decision(Said.DISMISSED, who, self._clock.wall(), why)
@@ -107,7 +110,7 @@ class CampaignRegistry:
         return await self.undo(finding, decision)
 
     async def undo(self, finding: Finding, decision: Decision) -> int:
-        """Lift every flag of a finding that was dismissed, also of who has left it, and return how many those were."""
+        """Lift every flag of a dismissed finding, those of former members too, and return how many were lifted."""
         await CampaignStore(self._store).retract(finding.id)
         belongs = _flags_of(finding)
         return await self._flags.lift_all(
@@ -117,9 +120,9 @@ class CampaignRegistry:
         )
 
     async def confirm(self, finding_id: str, who: str, why: str) -> int:
-        """Say that a finding is right, and so are its flags; return how many were confirmed.
+        """Record that a finding is right, confirm its flags, and return how many were confirmed.
 
-        Raises KeyError, and ConfigurationError for one that was dismissed or that this person has confirmed.
+        Raises as `show` does, and ConfigurationError if it was dismissed or this person has confirmed it before.
         """
         standing, finding = await self.show(finding_id)
         if standing.said is Said.DISMISSED:
@@ -133,7 +136,7 @@ class CampaignRegistry:
 
 @contextmanager
 def _readable(table: str, name: str) -> Iterator[None]:
-    """Pass over a row that nobody of ours wrote: the others are still good."""
+    """Log and skip a row that cannot be read, so that the other rows still count."""
     try:
         yield
     except ValueError as error:
@@ -141,7 +144,7 @@ def _readable(table: str, name: str) -> Iterator[None]:
 
 
 def _flags_of(finding: Finding) -> Callable[[FlagKey, Flag], bool]:
-    """Return what tells a finding's flags: its rule raised them, on what belongs to it."""
+    """Return a test for the flags of a finding: those that its rule raised on what belongs to it."""
     names: dict[Subject, frozenset[str]] = {
         Subject.CLUSTER: frozenset({finding.id}),
         Subject.TEMPLATE: frozenset(template.id for template in finding.templates),

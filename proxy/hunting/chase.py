@@ -1,11 +1,11 @@
-"""What the active hunter does turn by turn: see what was told, learn what people say, judge, publish, make it safe.
+"""What the active hunter does in each turn: read events, learn people's decisions, judge, publish, save a checkpoint.
 
 Laws:
-- State and position are one checkpoint. A new finding is made safe before it is published, and what a checkpoint holds
-  is published when it is loaded: so a death at any moment neither loses a finding nor gives it a second id.
-- What a person dismissed is not published, whatever the core says. What nobody decided about stays to be seen, and acts
-  as long as its flags last, also when the core has forgotten it; only what became a part of another one is taken back.
-- What the core cannot take is counted and left out: a batch that it chokes on must not come again for ever.
+- A checkpoint holds the state and the position in the stream together. A new finding is saved before it is published,
+  and a loaded checkpoint's findings are published again: a crash never loses a finding or gives it a second id.
+- A dismissed finding is not published, whatever the core says. One without a decision stays visible, and acts while its
+  flags last, even if the core has forgotten it; only a finding that was merged into another is withdrawn.
+- Events that the core cannot take are counted and skipped: a batch that makes it fail must not come back for ever.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from proxy.rules.pack.words import Mode
 from proxy.store.base import Store
 from proxy.telemetry.tally import Tally
 
-# Batches in one read; up to four megabytes, and half a second of the core's work on ordinary ones.
+# Batches in one read: up to four megabytes, and half a second of the core's work on ordinary ones.
 _READ = 16
-# A dismissal so young may have met a publishing that was under way in a hunter that died since.
+# A dismissal younger than this may have crossed with the publishing of a hunter that has died since.
 _YOUNG_S = 3600.0
 _OPEN = "open"
 
@@ -60,7 +60,7 @@ class Parts:
 
 
 class Off(Protocol):
-    """Runs what touches the core, in its thread, and returns what comes of it."""
+    """Runs a function that touches the core in the core's thread."""
 
     async def __call__(self, work: Any, *arguments: Any) -> Any:  # noqa: ANN401 - any function and its result
         """Return what `work` returns."""
@@ -68,11 +68,11 @@ class Off(Protocol):
 
 
 class EventsLost(Exception):
-    """The store has lost events that were read since the last checkpoint, and gives those before them once more."""
+    """The store lost events that were read since the last checkpoint, and gives earlier ones again."""
 
 
 class Chase:
-    """A core, how far it has read, and what is safe of it; made by `begin`."""
+    """A core, the position up to which it has read, and how much of both is saved; made by `begin`."""
 
     def __init__(self, parts: Parts, pack: Pack, core: Core, position: str, off: Off) -> None:
         self._parts = parts
@@ -81,14 +81,14 @@ class Chase:
         self._position = self._safe_position = position
         self._off = off
         self._safe = frozenset(core.findings)  # ids that a checkpoint holds
-        self._published: set[str] = set()  # and not dismissed since
-        self._begun = parts.decisions.begun  # as all findings were published last
+        self._published: set[str] = set()  # ids, without those dismissed since
+        self._begun = parts.decisions.begun  # its value when all findings were last published
         self._changed = False  # since the last checkpoint
         self._logger = get("hunter")
 
     @classmethod
     async def begin(cls, parts: Parts, pack: Pack, off: Off) -> Chase:
-        """Go on from the last checkpoint, with all that people decided, and publish what it holds."""
+        """Go on from the last checkpoint: apply all that people decided and publish its findings again."""
         checkpoint = await parts.checkpoints.load()
         terms, core, position = terms_of(pack, parts.max_mode), None, ""
         if checkpoint is not None:
@@ -102,21 +102,21 @@ class Chase:
         chase = cls(parts, pack, core or parts.kind(terms), position, off)
         await chase.learn()
         await chase._publish(list(chase._core.findings.values()))
-        # Of these a hunter that died, or lost the store, may have taken back none.
+        # A hunter that died, or lost the store, may not have withdrawn these.
         await chase._withdraw(one for one in chase._core.merged if parts.decisions.said(one) is not Said.DISMISSED)
         return chase
 
     async def follow_pack(self, pack: Pack) -> None:
-        """Judge by another pack if it is another."""
+        """Judge by this pack from now on; nothing happens if it is the present one."""
         if pack is not self._pack:
             self._pack = self._parts.publisher.pack = pack
             await self._off(self._core.adopt, terms_of(pack, self._parts.max_mode))
             self._changed = True
 
     async def learn(self) -> None:
-        """Hand on to the core what people decided, and undo what was published of what they dismissed.
+        """Tell the core what people decided, and undo what was published of findings that they dismissed.
 
-        What was published is published once more if the store may have lost it.
+        Publish all findings again if the store may have lost them.
         """
         decisions = self._parts.decisions
         for finding_id in decisions.take():
@@ -129,7 +129,7 @@ class Chase:
                 if said is Said.DISMISSED:
                     await self._excuse(finding_id)
             if said is Said.DISMISSED:
-                self._published.discard(finding_id)  # what people decided about stays to be seen
+                self._published.discard(finding_id)  # it stays visible, as `decisions` knows it
                 await self._undo(finding_id)
         if decisions.begun != self._begun:
             self._begun = decisions.begun
@@ -137,7 +137,7 @@ class Chase:
         self._count()
 
     async def read(self) -> bool:
-        """See what was told since; return whether there may be more. Raises EventsLost: then another is to begin."""
+        """Read new events and return whether there may be more. Raises EventsLost: then begin another `Chase`."""
         tally, wall = self._parts.tally, self._parts.clock.wall
         found = await self._parts.store.follow(EVENTS_STREAM, self._position, _READ)
         if found.cut:
@@ -163,7 +163,7 @@ class Chase:
         return len(found.entries) == _READ
 
     async def judge(self) -> None:
-        """Publish what is new or has changed; what is new is made safe first."""
+        """Publish the findings that are new or have changed, after saving the new ones."""
         clock = self._parts.clock
         began = clock.monotonic()
         try:
@@ -183,7 +183,7 @@ class Chase:
         self._count()
 
     async def save(self) -> float:
-        """Make state and position safe, and let the events go that they hold; return how long that took, in seconds."""
+        """Save state and position, drop the events they cover from the stream, and return how many seconds it took."""
         parts = self._parts
         began = parts.clock.monotonic()
         if not self._changed:
@@ -205,7 +205,7 @@ class Chase:
         return parts.clock.monotonic() - began
 
     async def _can_go_back(self) -> bool:
-        """Tell whether there is an earlier state to go on from; the store may have lost its checkpoint as well."""
+        """Tell whether there is an earlier state to go on from; the store may have lost the checkpoint too."""
         if self._position == self._safe_position:
             return False
         return not self._safe_position or await self._parts.checkpoints.load() is not None
@@ -217,19 +217,19 @@ class Chase:
             if self._parts.decisions.said(finding.id) is not Said.DISMISSED:
                 try:
                     await self._parts.publisher.publish(finding)
-                except ValueError as error:  # people see it, and its flags stand; the others are to be told as well
+                except ValueError as error:  # people see it and its flags stand; go on with the other findings
                     self._logger.error("gateways cannot be told of a campaign", error=str(error))  # noqa: TRY400
                 self._published.add(finding.id)
 
     async def _withdraw(self, merged: Iterable[str]) -> None:
-        """Take back what became a part of another finding."""
+        """Take back findings that were merged into another one."""
         for finding_id in merged:
             if self._parts.lease.held and finding_id not in self._core.findings:
                 await self._parts.publisher.withdraw(finding_id)
                 self._published.discard(finding_id)
 
     async def _excuse(self, finding_id: str) -> None:
-        """Hand on what people see of a dismissed finding that the core does not know, perhaps because it began anew."""
+        """Tell the core of a dismissed finding that it does not know, perhaps because it began anew."""
         try:
             _, finding = await self._parts.registry.show(finding_id)
         except (KeyError, ValueError, ConfigurationError):
@@ -238,7 +238,7 @@ class Chase:
             await self._off(self._core.excuse, finding)
 
     async def _undo(self, finding_id: str) -> None:
-        """Lift what this or another hunter may have raised while the dismissal was on its way."""
+        """Lift flags that this or another hunter may have raised while the dismissal was on its way."""
         decision = self._parts.decisions.dismissal(finding_id)
         if self._parts.clock.wall() - decision.at > _YOUNG_S:
             return

@@ -1,11 +1,11 @@
-"""Keeps the hunter's state and how far it has read, together: in a file on one machine, else in pieces in the store.
+"""Keeps the hunter's state together with its position in the stream: in a file, or in pieces in a shared store.
 
-A file, where the store is the embedded one, whose append-only file would be written anew with every checkpoint. In a
-shared store the pieces lie beside a row that names them, and the row is written last. Limits: a state in the store is
-at most `MOST_BYTES`, and the store needs room for two of them.
+With the embedded store it is a file, since each checkpoint would swell the store's append-only file. In a shared store,
+a row that names the pieces is written after them. Limits: a state in the store is at most `MOST_BYTES`, and the store
+needs room for two of them.
 
-Laws: what is loaded is what one `save` wrote, whole, or nothing. Of two hunters that believe to be active the one that
-began later wins.
+Laws: `load` returns exactly what one `save` wrote, or nothing. If two hunters believe that they are active, the one
+that began later wins.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ _MAGIC = b"stillgate hunter 1\n"
 
 
 class Checkpoint(NamedTuple):
-    """A state, and the position in the stream of events up to which it has seen them."""
+    """A state, and the position in the stream of events up to which it has seen events."""
 
     position: str
     state: bytes
 
 
 class CheckpointLost(Exception):
-    """It could not be written; the one before it stands."""
+    """A checkpoint could not be written; the one before it stands."""
 
 
 class Checkpoints(Protocol):
     """Where one deployment's checkpoints are."""
 
     async def load(self) -> Checkpoint | None:
-        """Return the last one; None if there is none, or none that is whole. Raises StoreUnavailable."""
+        """Return the last checkpoint that is whole, None if there is none. Raises StoreUnavailable."""
         ...
 
     async def save(self, checkpoint: Checkpoint) -> None:
-        """Write one in place of the last. Raises CheckpointLost, StoreUnavailable."""
+        """Write a checkpoint in place of the last one. Raises CheckpointLost, StoreUnavailable."""
         ...
 
 
@@ -70,7 +70,7 @@ class FileCheckpoints:
             return None
 
     async def save(self, checkpoint: Checkpoint) -> None:
-        """Write another file and put it into the place of the old one."""
+        """Write a new file, then put it in the place of the old one."""
         try:
             await asyncio.to_thread(self._write, checkpoint)
         except OSError as error:
@@ -90,13 +90,13 @@ class FileCheckpoints:
 
 
 class StoreCheckpoints:
-    """Rows of the store. A checkpoint claims its number first, so that what it leaves when it dies can be found."""
+    """Rows of the store. A `save` first claims a number, by which its pieces are found if it dies."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def load(self) -> Checkpoint | None:
-        """Return the last one that is whole."""
+        """Return the last checkpoint that is whole."""
         for number, head in sorted((await self._heads()).items(), reverse=True):
             if not head.get("whole"):
                 continue
@@ -108,7 +108,7 @@ class StoreCheckpoints:
         return None
 
     async def save(self, checkpoint: Checkpoint) -> None:
-        """Write the pieces, then the row that names them, then drop the older ones."""
+        """Write the pieces, then the row that names them, then drop the older pieces."""
         if len(checkpoint.state) > MOST_BYTES:
             raise CheckpointLost(f"the state has more than {MOST_BYTES} bytes")
         earlier = await self._heads()

@@ -1,4 +1,4 @@
-"""What the process needs of the hunter's pure core, and where that is."""
+"""The interface of the hunter's pure core, as the process around it uses it, and where the core is found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Core(Protocol):
         ...
 
     def judge(self, now: float) -> list[Finding]:
-        """Return the findings that are new or have changed since this was asked last."""
+        """Return the findings that are new or have changed since the last call."""
         ...
 
     def dismiss(self, finding_id: str) -> None:
@@ -29,7 +29,7 @@ class Core(Protocol):
         ...
 
     def excuse(self, finding: Finding) -> None:
-        """Learn the same of a finding that is not known here, or not any more."""
+        """Learn that a finding was honest traffic which is not known here, or no longer."""
         ...
 
     def confirm(self, finding_id: str) -> None:
@@ -42,21 +42,21 @@ class Core(Protocol):
 
     @property
     def held(self) -> int:
-        """How many exchanges are looked at."""
+        """How many exchanges are kept to be looked at."""
         ...
 
     @property
     def findings(self) -> Mapping[str, Finding]:
-        """Every finding as it stands; one whose accounts are long gone may be forgotten."""
+        """Every finding as it stands, by id; one whose accounts are long gone may be forgotten."""
         ...
 
     @property
     def merged(self) -> Collection[str]:
-        """The ids of findings that became a part of another one."""
+        """The ids of findings that were merged into another one."""
         ...
 
     def to_bytes(self) -> bytes:
-        """Return what `from_bytes` of its class reads."""
+        """Return the state in the form that the class's `from_bytes` reads."""
         ...
 
 
@@ -64,21 +64,21 @@ class Kind(Protocol):
     """The class of a core."""
 
     def __call__(self, terms: Sequence[Terms]) -> Core:
-        """Return one that has seen nothing."""
+        """Return a core that has seen nothing."""
         ...
 
     def from_bytes(self, data: bytes, terms: Sequence[Terms]) -> Core:
-        """Return one that goes on where another was. Raises ValueError for bytes that are none."""
+        """Return a core that goes on from a state of `to_bytes`. Raises ValueError for anything else."""
         ...
 
 
 def hunt() -> Kind:
-    """Return the class of the real one."""
+    """Return the class of the real core."""
     return Hunt
 
 
 def terms_of(pack: Pack, max_mode: Mode) -> tuple[Terms, ...]:
-    """Return what the hunter is to look for by this pack."""
+    """Return what this pack has the hunter look for."""
     if max_mode is Mode.OFF:
         return ()
     return tuple(

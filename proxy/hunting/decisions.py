@@ -1,4 +1,4 @@
-"""Hears what people decide about findings, and keeps what the hunter has still to learn of it."""
+"""Hears what people decide about findings, and keeps which of these decisions the hunter has yet to learn."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from proxy.hunting.campaigns import CampaignRegistry
 
 
 class Decisions:
-    """A follower of the store's feed (`follow_feed`); `known` is what all people said, by finding.
+    """A follower of the store's feed (see `follow_feed`); `known` has all decisions, by finding.
 
-    `begun` counts how often what was published is to be published again: the feed was found, or had lost its place, so
-    that the store may have lost it; or the clock was set back, by which it ends.
+    `begun` changes when all findings should be published again: the feed began anew, so the store may have lost them,
+    or the clock, by which they end, was set back.
     """
 
     def __init__(self, registry: CampaignRegistry) -> None:
@@ -27,7 +27,7 @@ class Decisions:
         self.begun += 1
 
     async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Read them again if one changed: people decide a few times a day."""
+        """Read all decisions again if one changed: people decide only a few times a day."""
         if any(table == DECISIONS_TABLE for table, _ in rows):
             await self._read()
 
@@ -35,16 +35,16 @@ class Decisions:
         """Do nothing: what was decided stays decided."""
 
     def take(self) -> list[str]:
-        """Return the findings that something was decided about since this was asked last."""
+        """Return the findings whose decisions changed since the last call."""
         fresh, self._fresh = self._fresh, {}
         return list(fresh)
 
     def all_anew(self) -> None:
-        """Have every decision count as new: the hunter went back to an earlier state."""
+        """Count every decision as new, since the hunter went back to an earlier state."""
         self._fresh.update(dict.fromkeys(self.known))
 
     def said(self, finding_id: str) -> Said | None:
-        """Return what people say about a finding, None if nothing."""
+        """Return what people's decisions about a finding come to, None if there are none."""
         return standing(self.known.get(finding_id, ()))
 
     def dismissal(self, finding_id: str) -> Decision:

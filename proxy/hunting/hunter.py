@@ -1,8 +1,8 @@
-"""One of the hunters on a store: takes the lease when it can be had, and hunts while it has it.
+"""One of the hunters on a store: takes the lease when it is free, and hunts while it holds it.
 
-Laws: only whoever holds the lease reads, publishes and writes; when it is lost, what was not made safe is thrown away
-and comes again from the stream. The core is touched in one thread of its own, one call at a time, while the event loop
-goes on renewing the lease, but no longer than any call should take: whose core is stuck lets another take over.
+Laws: only the holder of the lease reads, publishes and writes. When the lease is lost, what was not saved is dropped,
+and read again from the stream. The core runs in one thread of its own, one call at a time, while the event loop renews
+the lease; if a call takes far longer than any should, renewing stops, so that another hunter takes over.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from proxy.rules.pack.pack import Pack
 from proxy.telemetry.snapshot import Snapshot
 from proxy.threads import ready_threads
 
-# A large state takes long to write; at most so much of the time goes into it.
+# The largest part of the time that goes into writing checkpoints: a large state takes long.
 _CHECKPOINT_SHARE = 0.05
 _SWEEP_S = 3600.0
-# Far longer than to judge, write or read the largest state takes.
+# Far longer than judging, writing or reading the largest state takes.
 _STUCK_S = 600.0
 
 T = TypeVar("T")
@@ -46,9 +46,9 @@ class Hunter:
         self._pack = pack
         self._pace = pace
         self._stopping = asyncio.Event()
-        self._waits = False  # whether it was said that the store is away
+        self._waits = False  # whether it was logged that the store is away
         self._thread = ready_threads(1, "hunter")
-        self._busy_since: float | None = None  # the core's thread, on the monotonic reading
+        self._busy_since: float | None = None  # when the core's present call began, by the monotonic clock
         self._logger = get("hunter")
 
     @property
@@ -57,11 +57,11 @@ class Hunter:
         return self._pack
 
     def adopt(self, pack: Pack) -> None:
-        """Look by another pack from the next turn on."""
+        """Look for the campaigns of another pack from the next turn on."""
         self._pack = pack
 
     def stop(self) -> None:
-        """Make `run` end once the present turn is through, with everything made safe."""
+        """Make `run` end after the present turn, with everything saved."""
         self._stopping.set()
 
     def snapshot(self) -> Snapshot:
@@ -91,7 +91,7 @@ class Hunter:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _hunt(self) -> None:
-        """Be the active one until the lease is lost or the end has come. Raises StoreUnavailable."""
+        """Be the active hunter until the lease is lost or `stop` was called. Raises StoreUnavailable."""
         keeping = asyncio.create_task(self._parts.lease.keep(self._answers))
         try:
             self.active = True
@@ -128,7 +128,7 @@ class Hunter:
                 await chase.save()
         finally:
             self.active = False
-            # Another one knows now; a maximum over both would be of what was once.
+            # The lag is the next hunter's to tell: a maximum over both would show this one's old value.
             self._parts.tally.put("stillgate_hunter_lag_seconds", 0)
             self._parts.tally.put("stillgate_hunter_checkpoint_bytes", 0)
             self._parts.tally.forget("stillgate_findings")
@@ -141,7 +141,7 @@ class Hunter:
                 await self._stopping.wait()
 
     async def _off(self, work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - of whatever function
-        """Run what touches the core, in its thread."""
+        """Run a function that touches the core in the core's thread."""
         self._busy_since = self._parts.clock.monotonic()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
@@ -149,14 +149,14 @@ class Hunter:
             self._busy_since = None
 
     def _busy(self) -> float:
-        """Return for how many seconds the core has been at what it does now."""
+        """Return for how many seconds the core's present call has been running."""
         return 0.0 if self._busy_since is None else self._parts.clock.monotonic() - self._busy_since
 
     def _is_stuck(self) -> bool:
         return self._busy() > _STUCK_S
 
     def _answers(self) -> bool:
-        """Tell whether this hunter can go on; who cannot says so."""
+        """Tell whether the core is not stuck; log it if it is."""
         if self._is_stuck():
             self._logger.error("the hunter's core does not answer; another may take over", seconds=round(self._busy()))
             return False

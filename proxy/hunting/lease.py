@@ -1,4 +1,4 @@
-"""Sees to it that of all hunters on one store one is active, and that another takes over when it falls silent.
+"""Makes sure that only one of the hunters on a store is active, and that another takes over when it falls silent.
 
 Law: a hunter that cannot renew its lease stops acting before anybody else can have it.
 """
@@ -13,17 +13,17 @@ from proxy.clock import Clock
 from proxy.errors import StoreUnavailable
 from proxy.store.base import Hold, Store
 
-# Silent for so long, and the next one takes over: within TTL and one turn, well under ten seconds.
+# After so long without a renewal another hunter takes over: within TTL and one turn, well under ten seconds.
 TTL_S = 6.0
 TURN_S = 1.0
-# The store's clock and ours may run apart by so much over one lease.
+# How far the store's clock and ours may drift apart during one lease.
 _MARGIN_S = 1.0
 
 _BUCKET = hashlib.sha256(b"stillgate hunter").hexdigest()[:32]
 
 
 class Lease:
-    """One hunter's claim to be the active one; `holder` is its own name."""
+    """One hunter's claim to be the active one; `holder` is the hunter's name."""
 
     def __init__(self, store: Store, holder: str, clock: Clock) -> None:
         self._store = store
@@ -37,14 +37,14 @@ class Lease:
         return self._clock.monotonic() < self._until
 
     async def take(self) -> bool:
-        """Take or renew it and return whether that worked. Raises StoreUnavailable; then what was held runs out."""
+        """Take or renew the lease and return whether it is held. Raises StoreUnavailable; a held one then runs out."""
         asked = self._clock.monotonic()
         (found,) = await self._store.hold([Hold(_BUCKET, 1, self._holder, 1, 1, int(TTL_S * 1000))])
         self._until = asked + TTL_S - _MARGIN_S if found.mine else 0.0
         return bool(found.mine)
 
     async def keep(self, answers: Callable[[], bool]) -> None:
-        """Renew it until it is lost, or whoever acts under it does not answer: then it runs out; or until cancelled."""
+        """Renew the lease until it is lost, `answers` returns False (the lease then runs out), or cancelled."""
         while self.held:
             await asyncio.sleep(TURN_S)
             if not answers():
@@ -55,6 +55,6 @@ class Lease:
                 continue
 
     async def give_back(self) -> None:
-        """Let another have it at once. Raises StoreUnavailable."""
+        """Free the lease for another hunter at once. Raises StoreUnavailable."""
         self._until = 0.0
         await self._store.hold([Hold(_BUCKET, 1, self._holder, 0, 0, int(TTL_S * 1000))])

@@ -31,7 +31,7 @@ CHECKPOINT_FILE = Path("hunter") / "state"
 
 
 def checkpoints_for(store: Store, data: Path, *, shared: bool) -> Checkpoints:
-    """Return where a deployment's checkpoints are: with a shared store another machine must be able to go on."""
+    """Return where checkpoints are kept: in a shared store, so that another machine can go on, else in a file."""
     return StoreCheckpoints(store) if shared else FileCheckpoints(data / CHECKPOINT_FILE)
 
 
@@ -46,10 +46,10 @@ async def hunting(
     pace: Pace,
     checkpoints: Checkpoints | None = None,
 ) -> AsyncIterator[Hunter]:
-    """Hunt while the context lasts; at its end the hunter stops and all is safe.
+    """Hunt while the context lasts; at its end the hunter stops and its state is saved.
 
-    Without `checkpoints` they go into the store. Raises StoreUnavailable if the flags cannot be read, and at its end
-    whatever ended the hunter before its time.
+    Without `checkpoints` the state is saved in the store. Raises StoreUnavailable if the flags cannot be read, and on
+    exit whatever made the hunter end early.
     """
     tally = Tally(())
     metered = MeteredStore(store, tally)

@@ -1,6 +1,6 @@
-"""Makes a finding known: its rows for people, its flags, and what gateways have to know of it.
+"""Makes a finding known: its rows for people, its flags, and what gateways must know of it.
 
-Law: to publish a finding again changes nothing but its numbers, so it may be done once too often.
+Law: publishing a finding again only updates its numbers, so doing it once too often does no harm.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from proxy.store.base import Row, Store
 
 # Rows of members in one script: half a megabyte.
 _TOGETHER = 4
-# For so long a clock that was set is not believed about what has ended.
+# For so long after a clock was set it is not trusted to tell what has ended.
 _DOUBTED_S = 3600.0
 
 
 class Publisher:
-    """Publishes for the pack in force; flags are raised in `flags`, which somebody else shares."""
+    """Publishes findings by the pack in force; flags are raised in `flags`, which a `FlagSync` shares."""
 
     def __init__(self, store: Store, flags: Flags, pack: Pack, max_mode: Mode, clock: Clock) -> None:
         self.pack = pack
@@ -43,12 +43,13 @@ class Publisher:
         self._max_mode = max_mode
         self._clock = clock
         self._steadiness = Steadiness(clock)
-        self._told: dict[str, frozenset[str]] = {}  # the accounts of a campaign, as gateways were told last
+        self._told: dict[str, frozenset[str]] = {}  # a campaign's accounts, as last published
 
     async def publish(self, finding: Finding) -> None:
-        """Write a finding over what was there of it, and let its consequences follow. Raises StoreUnavailable.
+        """Write a finding's rows in place of its old ones, then raise its flags and tell gateways.
 
-        The members come first under a generation of their own: the head brings them into force, and the old ones go.
+        New members are written first; the head puts them into force, and the old ones are deleted with it. Raises
+        StoreUnavailable, and ValueError if the campaign is too large to tell gateways of.
         """
         before = await self._before(finding.id)
         generation = 1 if before is None else before.generation + 1
@@ -69,7 +70,7 @@ class Publisher:
             self._told[finding.id] = known.accounts
 
     async def withdraw(self, finding_id: str) -> None:
-        """Take back a finding that has become a part of another one. Raises StoreUnavailable."""
+        """Take back a finding that was merged into another one. Raises StoreUnavailable."""
         before = await self._before(finding_id)
         if before is not None:
             await self._store.write([Row(FINDINGS_TABLE, finding_id, None), *_members_of(before)])
@@ -79,7 +80,7 @@ class Publisher:
     async def sweep(self) -> None:
         """Delete what gateways were told of campaigns that ended long ago. Raises StoreUnavailable.
 
-        For an hour after a start, and after the clock was set, that is left to later: by a wrong one all have ended.
+        For an hour after a start, or after the clock was set, none counts as ended: by a wrong clock all would.
         """
         steady = self._steadiness.seconds() >= _DOUBTED_S
         await self._campaigns.sweep(self._clock.wall() if steady else 0.0)
@@ -92,7 +93,7 @@ class Publisher:
             return None
 
     def _campaign(self, rule: str) -> Campaign | None:
-        """Return the entry of the pack that a finding meets; one found by an earlier pack has no more consequences."""
+        """Return the pack's active entry for a finding; None if only an earlier pack had one: then nothing follows."""
         return next((entry for entry in self.pack.campaigns if entry.id == rule and entry.mode is not Mode.OFF), None)
 
 

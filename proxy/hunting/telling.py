@@ -1,10 +1,10 @@
-"""Tells the hunter of exchanges: one small event each, at its end, in batches through a stream of the store.
+"""Tells the hunter of exchanges: one small event at the end of each, in batches through a stream of the store.
 
 Laws:
-- Nobody waits for it: an exchange costs the making of its event, and a full queue drops what comes and counts it.
-- What is told holds names of what may link accounts, numbers and prints; never text, an address or an attribute.
-- While the store is away events wait, as many as there is room for. A batch whose fate is not known is sent again under
-  the same operation, so that it counts once.
+- No exchange waits for it: it only costs the making of its event. A full queue drops new events and counts them.
+- An event holds ids, numbers, prints and keyed names of what links accounts; never a prompt, address or attribute.
+- While the store is away events wait, as many as there is room for. A batch that may or may not have arrived is sent
+  again under the same operation, so that it counts once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from proxy.rules.pack.words import Mode
 from proxy.store.base import Store
 
 EVENTS_STREAM: Final = "events"
-# What `Asked` is made of; detectors that tell these run for every exchange while there are campaigns to look for.
+# The fields that make an `Asked`; their detectors run for every exchange while there are campaigns to look for.
 TOLD_FIELDS: Final = frozenset(
     {
         "content.trace_elicitation",
@@ -49,8 +49,8 @@ _QUEUE_MAX: Final = 20_000  # events; about 30 MB, and ten seconds of a busy wor
 _BATCH_EVENTS: Final = 500
 _BATCH_PRINTS: Final = 32_768  # 256 kB
 _TURN_S: Final = 1.0
-_TEXT_CHARS: Final = 128  # of what a client may write at will
-_KEEP_LENGTH: Final = frozenset({"drop", "mark", "pace", "withhold"})  # of answers, as usage counts them
+_TEXT_CHARS: Final = 128  # of a text that a client may have written
+_KEEP_LENGTH: Final = frozenset({"drop", "mark", "pace", "withhold"})  # actions that leave an answer's usage as it is
 _NO_PRINTS: Final[NDArray[np.uint64]] = np.empty(0, np.uint64)
 
 
@@ -61,7 +61,7 @@ class _Batch(NamedTuple):
 
 
 class Teller:
-    """One process's way to the hunter; `run` must run as long as it is used, `close` tells the rest.
+    """One process's way to the hunter; keep `run` running while it is used, and end with `close`.
 
     `op` makes ids of operations, `keep_bytes` bounds the stream in the store.
     """
@@ -83,11 +83,11 @@ class Teller:
         self._sending: _Batch | None = None
 
     def adopt(self, pack: Pack) -> None:
-        """Tell of exchanges from now on, or of none: a pack without campaigns has nobody look for them."""
+        """Tell of exchanges from now on if the pack has campaigns to look for; otherwise tell of none."""
         self._wanted = hunts(pack, self._max_mode)
 
     def tell(self, ending: Ending) -> None:
-        """Take note of an exchange that has ended; one that was never read tells nothing."""
+        """Queue the event of an exchange that has ended; there is none if its request was never read."""
         if not self._wanted or ending.exchange.call is None:
             return
         if len(self._queue) >= _QUEUE_MAX:
@@ -102,7 +102,7 @@ class Teller:
         return {"stillgate_events_told_total": self.told, "stillgate_events_dropped_total": self.dropped}
 
     async def run(self) -> None:
-        """Send what waits every second, or once it fills a batch, until cancelled; survives a store that is away."""
+        """Send waiting events every second, or when they fill a batch, until cancelled; survives an absent store."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TURN_S):
@@ -114,7 +114,7 @@ class Teller:
                 await asyncio.sleep(_TURN_S)
 
     async def flush(self) -> None:
-        """Send all that waits. Raises StoreUnavailable; what was not sent waits on."""
+        """Send all waiting events. Raises StoreUnavailable; those not sent go on waiting."""
         while self._sending is not None or self._queue:
             if self._sending is None:
                 events = self._take()
@@ -125,7 +125,7 @@ class Teller:
             self.told += batch.events
 
     async def close(self) -> None:
-        """Send what waits, as far as the store can be reached."""
+        """Send waiting events, if the store can be reached."""
         with contextlib.suppress(StoreUnavailable):
             await self.flush()
 
@@ -152,7 +152,7 @@ def event_of(ending: Ending, names: LinkNames) -> Event:
 def event(
     exchange: Exchange, usage: Usage, effect: Effect, names: LinkNames, *, delivered: bool, withheld: bool
 ) -> Event:
-    """Return what the hunter is told of an exchange that was read; `withheld` says that its reasoning was."""
+    """Return the event of an exchange whose request was read; `withheld` says whether its reasoning was withheld."""
     principal, get = exchange.principal, exchange.fields.get
     peer, prefix = names.peer(exchange.peer)
     prints, question = _prints_of(exchange)
@@ -188,6 +188,6 @@ def event(
 
 
 def _prints_of(exchange: Exchange) -> tuple[NDArray[np.uint64], int]:
-    """Return the prompt's sorted prints and the print of its question; none of a prompt that nobody fingerprinted."""
+    """Return the prompt's sorted prints and the print of its question; empty and 0 without fingerprints."""
     prints = exchange.prints
     return (_NO_PRINTS, 0) if prints is None else (prints.sample, prints.question)
