@@ -9,7 +9,7 @@ from proxy.rules.engine import Judgement
 from proxy.rules.explain import Explained, Explanation, Fate, Outcome, Step, shown
 from proxy.rules.pack.pack import Pack
 
-_SIGNS = {Outcome.MET: "+", Outcome.NOT_MET: "-", Outcome.FAILED: "!"}
+_SIGNS = {Outcome.MET: "+", Outcome.NOT_MET: "-", Outcome.FAILED: "!", Outcome.UNKNOWN: "?"}
 
 
 def decision_lines(effect: str, by: str, actions: Sequence[str], explanation: Explanation) -> Iterator[str]:
@@ -56,6 +56,8 @@ def _fate(explained: Explained) -> str:
             return f"fires, {rule.flag.name} on {' and '.join(rule.flag.on)}, score {rule.flag.score}"
         case Fate.SPARED:
             return f"met, and spared by {', '.join(explained.by)}"
+        case Fate.EITHER:
+            return f"spared by {', '.join(explained.by)}, met or not"
         case Fate.FAILED:
             return "failed, and is skipped" + (f": {', '.join(explained.unknown)} unknown" if explained.unknown else "")
         case fate:

@@ -12,7 +12,7 @@ from typing import Final
 from proxy.decisions.logged import Logged
 from proxy.fields import FieldTable
 from proxy.rules.conditions.condition import AllOf, Condition, Not, fields_of
-from proxy.rules.explain import Explained, Explanation, Step
+from proxy.rules.explain import Explained, Explanation, Fate, Outcome, Step
 from proxy.rules.pack.pack import Pack
 from proxy.rules.pack.words import Mode
 
@@ -24,12 +24,14 @@ _DID_NOT: Final = Not(_HELD)
 class Told:
     """A pack in which every condition can be asked; `rules` and `exemptions` say which fields kept theirs from it.
 
+    `either` are those of the rules that were spared, met or not: an exemption was used that spares others too.
     `missing` are the fields that have to count as unknown, so that a rule which failed then fails again.
     """
 
     pack: Pack
     rules: Mapping[str, tuple[str, ...]]
     exemptions: Mapping[str, tuple[str, ...]]
+    either: frozenset[str]
     missing: frozenset[str]
 
     def notes(self, logged: Logged) -> Iterator[str]:
@@ -38,7 +40,8 @@ class Told:
         for what, untold in (("rule", self.rules), ("exemption", self.exemptions if flagged else {})):
             for name, fields in untold.items():
                 read = ", ".join(fields)
-                yield f"{what} {name} reads {read}, which its record does not hold (whole): taken as it came out"
+                then = "spared, met or not" if what == "rule" and name in self.either else "taken as it came out"
+                yield f"{what} {name} reads {read}, which its record does not hold (whole): {then}"
 
     def explained(self, explanation: Explanation, pack: Pack) -> Explanation:
         """Return an explanation with these rules as they are in the pack, and why nothing more is known of them."""
@@ -48,8 +51,11 @@ class Told:
             fields = self.rules.get(entry.rule.id)
             if fields is None:
                 return entry
-            step = Step(f"a condition on {', '.join(fields)}", entry.step.outcome, "taken from the record")
-            return replace(entry, rule=given[entry.rule.id], step=step)
+            says, fate = f"a condition on {', '.join(fields)}", entry.fate
+            step = Step(says, entry.step.outcome, "taken from the record")
+            if fate is Fate.SPARED and entry.rule.id in self.either:
+                step, fate = Step(says, Outcome.UNKNOWN, "the record does not say"), Fate.EITHER
+            return replace(entry, rule=given[entry.rule.id], step=step, fate=fate)
 
         return replace(explanation, rules=tuple(map(whole, explanation.rules)))
 
@@ -59,7 +65,9 @@ def told(pack: Pack, table: FieldTable, logged: Logged) -> Told:
     hidden = {name for name, field in table.items() if field.private} | set(logged.shortened)
     rules = {rule.id: read for rule in pack.rules if rule.mode is not Mode.OFF and (read := _read(rule.when, hidden))}
     exemptions = {entry.id: read for entry in pack.exemptions if (read := _read(entry.match, hidden))}
-    spared = {rule for entry in pack.exemptions if entry.id in logged.exempt for rule in entry.rules}
+    used = [entry for entry in pack.exemptions if entry.id in logged.exempt]
+    spared = {rule for entry in used for rule in entry.rules}
+    alone = {entry.rules[0] for entry in used if len(entry.rules) == 1 and entry.max_rung is None}
     met = spared.union(logged.shadow.fired)
     failed = rules.keys() & set(logged.failed)
     asked = replace(
@@ -73,7 +81,8 @@ def told(pack: Pack, table: FieldTable, logged: Logged) -> Told:
             for entry in pack.exemptions
         ),
     )
-    return Told(asked, rules, exemptions, frozenset(name for rule in failed for name in rules[rule]))
+    missing = frozenset(name for rule in failed for name in rules[rule])
+    return Told(asked, rules, exemptions, frozenset(spared - alone), missing)
 
 
 def held_then(by: Pack, logged: Logged) -> dict[str, bool]:

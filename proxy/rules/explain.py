@@ -31,6 +31,7 @@ class Outcome(StrEnum):
     MET = "met"
     NOT_MET = "not met"
     FAILED = "failed"
+    UNKNOWN = "unknown"  # of a recorded exchange
 
 
 class Fate(StrEnum):
@@ -40,6 +41,7 @@ class Fate(StrEnum):
     NOT_MET = "not met"
     FAILED = "failed"  # and its on_error says skip
     SPARED = "spared"  # met, but an exemption keeps it from firing
+    EITHER = "spared, met or not"  # of a recorded exchange
     EXPIRED = "expired"
     OFF = "off"
 
