@@ -68,6 +68,7 @@ def told(pack: Pack, table: FieldTable, logged: Logged) -> Told:
     used = [entry for entry in pack.exemptions if entry.id in logged.exempt]
     spared = {rule for entry in used for rule in entry.rules}
     alone = {entry.rules[0] for entry in used if len(entry.rules) == 1 and entry.max_rung is None}
+    either = frozenset(spared - alone)
     met = spared.union(logged.shadow.fired)
     failed = rules.keys() & set(logged.failed)
     asked = replace(
@@ -77,12 +78,17 @@ def told(pack: Pack, table: FieldTable, logged: Logged) -> Told:
             for rule in pack.rules
         ),
         exemptions=tuple(
-            replace(entry, match=as_then(held=entry.id in logged.exempt)) if entry.id in exemptions else entry
+            replace(
+                entry,
+                match=as_then(held=entry in used) if entry.id in exemptions else entry.match,
+                # What was not used spared no rule that was met.
+                rules=entry.rules if entry in used else tuple(set(entry.rules) - (either & rules.keys())),
+            )
             for entry in pack.exemptions
         ),
     )
     missing = frozenset(name for rule in failed for name in rules[rule])
-    return Told(asked, rules, exemptions, frozenset(spared - alone), missing)
+    return Told(asked, rules, exemptions, either, missing)
 
 
 def held_then(by: Pack, logged: Logged) -> dict[str, bool]:

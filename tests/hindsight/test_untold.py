@@ -36,3 +36,14 @@ def test_a_rule_that_alone_is_spared_was_met() -> None:
     logged = Proxy(alone).send("acme", account__name="acme", account__tenant="org-bee")
     found = judge_again(alone, TABLE, logged, Mode.ENFORCE)
     assert (found.differences, found.explanation.rules[1].fate) == ((), Fate.SPARED)
+
+
+def test_an_exemption_that_was_not_used_is_not_taken_for_used_because_of_a_rule_that_may_not_have_been_met() -> None:
+    streams = (
+        "  - {id: streams, match: {request.stream: true}, rules: [stopped], why: w, owner: o, expires: 2027-01-01}\n"
+    )
+    pack = made(PACK + streams)
+    logged = Proxy(pack).send("bee", account__tenant="org-bee", request__turns=3, request__stream=True)
+    found = judge_again(pack, TABLE, logged, Mode.ENFORCE)
+    assert (logged.exempt, found.differences) == (("friends",), ())
+    assert found.explanation.rules[1].by == ("friends",)
