@@ -64,6 +64,7 @@ class ChangeLog:
         self._deadline = deadline
         self._thread = ready_threads(1, "admin-log")
         self._is_open = False
+        self._unfinished = 0  # bytes of a line that could not be written whole
 
     async def make(
         self,
@@ -120,10 +121,11 @@ class ChangeLog:
 
     def _put(self, rows: Sequence[dict[str, str]]) -> None:
         try:
-            if self._is_open:
-                if self._target.look() is Happened.TRUNCATED:
-                    get("admin").error("the admin log was cut by somebody else; lines are missing")
-            else:
+            if self._is_open and self._target.look(self._unfinished) is Happened.TRUNCATED:
+                get("admin").error("the admin log was cut by somebody else; lines are missing")
+            if self._unfinished:
+                self._let_go()  # opened again, the file tells whether it ends in the middle of a line
+            if not self._is_open:
                 torn_bytes = self._target.open()
                 self._is_open = True
                 self._writer = self._binding.open(self._target.last_line)
@@ -136,13 +138,15 @@ class ChangeLog:
             self._binding.written()
             self._binding.remember()
         except OSError:
-            self._let_go()  # opened again, the file tells whether it ends in the middle of a line
+            if not self._unfinished:  # else it may be moved away, and is to end in a whole line there
+                self._let_go()
             raise
 
     def _append(self, line: bytes) -> None:
         rest = memoryview(line)
         while rest:
             rest = rest[self._target.write(rest) :]
+            self._unfinished = len(line) - len(rest) if rest else 0
 
     def _line(self, kind: str, columns: dict[str, str] | dict[str, int]) -> bytes:
         moment = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC)
@@ -151,6 +155,7 @@ class ChangeLog:
         return self._binding.bind(to_line(head | columns), 0)
 
     def _let_go(self) -> None:
+        self._unfinished = 0
         if self._is_open:
             self._is_open = False
             self._target.close()

@@ -20,7 +20,9 @@ from proxy.decisions.columns import ADMIN, HEAD, LINK, NOTICES
 from proxy.decisions.target import FileTarget
 from proxy.decisions.writer import LogUnavailable
 from proxy.errors import ConfigurationError, StoreUnavailable
-from tests.decisions.bindings import sealed
+from proxy.verifying.notes import Keys
+from proxy.verifying.verify import verify
+from tests.decisions.bindings import public_key, sealed
 
 CHANGE = Change("alice", "reviewer", "token", "flags.lift", "account acme-7 relay", "a false alarm")
 
@@ -186,17 +188,39 @@ async def test_a_torn_line_is_ended_and_told_of_before_the_next_change(path: Pat
     assert [line["result"] for line in changes if line["kind"] == "admin"] == ["begun", "done"]
 
 
+class Full(FileTarget):
+    room = 40
+
+    def write(self, data: memoryview) -> int:
+        if self.room == 0:
+            raise OSError(28, "No space left on device")
+        written = super().write(data[: self.room])
+        self.room -= written
+        return written
+
+
+async def test_who_moves_it_away_from_a_full_disk_has_no_torn_line_in_it(path: Path) -> None:
+    target = Full(path)
+    log = ChangeLog(target, sealed(path, VirtualClock()), "1", VirtualClock(), lambda: "id")
+
+    async def make() -> None:
+        pass
+
+    for room in (1_000_000, 40):
+        target.room = room
+        with suppress(LogUnavailable):
+            await log.make(CHANGE, make)
+    assert len(raw_lines(path)[-1]) == 40
+    rotate(path)
+    target.room = 1_000_000
+    await log.make(CHANGE, make)
+    await log.close()
+    keys = Keys()
+    keys.trust(public_key(path))
+    assert verify([path.with_name("old.jsonl"), path], keys, [], lambda _: None).findings == ()
+
+
 async def test_a_write_that_failed_half_way_costs_that_change_only(path: Path) -> None:
-    class Full(FileTarget):
-        room = 40
-
-        def write(self, data: memoryview) -> int:
-            if self.room == 0:
-                raise OSError(28, "No space left on device")
-            written = super().write(data[: self.room])
-            self.room -= written
-            return written
-
     target = Full(path)
     log = ChangeLog(target, sealed(target.mark, VirtualClock()), "1", VirtualClock(), lambda: "id")
     with pytest.raises(LogUnavailable):
