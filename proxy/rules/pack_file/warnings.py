@@ -126,7 +126,7 @@ def _rungs(document: Document, pack: Pack) -> _Found:
             yield (*path, "score"), f"the rung {rung.name} cannot be reached: all flags together score {most}"
         before = next((lower.name for lower in refusing if _PEOPLE[lower.approval] <= _PEOPLE[rung.approval]), None)
         if before is not None and rung.do:
-            yield path, f"the actions of the rung {rung.name} never happen: {before}, below it, refuses everybody"
+            yield path, f"the actions of the rung {rung.name} never happen: {before} refuses whoever reaches it"
         if any(map(_refuses_all, rung.do)):
             refusing.append(rung)
         disclosed = disclosed or rung.disclose
