@@ -62,13 +62,19 @@ def beyond(hits: float, of: float, usual: float) -> float:
 
 
 def evenness(
-    counts: NDArray[Any], usual_shapes: Sequence[float], even_shape: float, there: Floats | None = None
+    counts: NDArray[Any],
+    usual_shapes: Sequence[float],
+    even_shape: float,
+    there: Floats | None = None,
+    *,
+    least: int = 1,
 ) -> float:
-    """Return how much better an even spread explains counts (each at least 1) than the best of the usual uneven ones.
+    """Return how much better an even spread explains counts than the best of the usual uneven ones.
 
-    All are zero-truncated negative binomials with the mean that fits best; the shape says how even: infinite is a
-    Poisson spread, as of work dealt out by turns; 1 is geometric; people's use has less than 1. `there` says for which
-    part of the time each could send anything: then each spread may also have a mean for as much time as that.
+    All are negative binomials with the mean that fits best, zero-truncated if whoever sent none is not among these, as
+    `least` says: 1, or 0. The shape says how even: infinite is a Poisson spread, as of work dealt out by turns; 1 is
+    geometric; people's use has less than 1. `there` says for which part of the time each could send anything: then
+    each spread may also have a mean for as much time as that.
     """
     told = [counted(np.sort(counts))]
     parts = [np.ones(len(told[0][0]))]
@@ -79,7 +85,7 @@ def evenness(
         parts.append((pairs & (1 << _PARTS_BITS) - 1) / _PARTS)
 
     def best(shape: float) -> float:
-        return max(_fit(*each, part, shape) for each, part in zip(told, parts, strict=True))
+        return max(_fit(*each, part, shape, least) for each, part in zip(told, parts, strict=True))
 
     even = best(even_shape)
     return min(even - best(shape) for shape in usual_shapes)
@@ -91,16 +97,11 @@ def dealt_out(
     """Return how much better work that is dealt out explains counts than the use that people make of one thing.
 
     The first of people to be seen are mostly those who send much, and look even for that. So of these it counts what
-    they sent after the first: of rates with a gamma distribution, those of whom something was seen by then have one
-    whose shape is one more.
+    they sent after the first, be it nothing: of rates with a gamma distribution, those of whom something was seen by
+    then have one whose shape is one more.
     """
-    more = 1.0 if of_the_first else 0.0
-    if of_the_first:
-        again = counts > 1
-        counts, there = counts[again] - 1, None if there is None else there[again]
-    if not len(counts):
-        return 0.0
-    return evenness(counts, (usual_shape + more, _ONE_APP_SHAPE + more), _EVEN_SHAPE, there)
+    first = int(of_the_first)
+    return evenness(counts - first, (usual_shape + first, _ONE_APP_SHAPE + first), _EVEN_SHAPE, there, least=1 - first)
 
 
 def dealt_out_each(counts: NDArray[np.int64], places: NDArray[np.intp], usual_shape: float) -> Floats:
@@ -140,17 +141,17 @@ def quantile(values: NDArray[Any], part: float) -> float:
     return above - apart * (1 - beyond) if beyond >= _HALF else below + apart * beyond
 
 
-def _fit(values: NDArray[Any], times: NDArray[Any], parts: Floats, shape: float) -> float:
-    """Return the log-likelihood of counts under the best zero-truncated negative binomial of one shape.
+def _fit(values: NDArray[Any], times: NDArray[Any], parts: Floats, shape: float, least: int) -> float:
+    """Return the log-likelihood of counts under the best negative binomial of one shape, zero-truncated for least 1.
 
     Its mean is so many for the whole time, of which each of the `values` has a part.
     """
-    mean = _untruncated(values, times, parts, shape)
+    mean = _untruncated(values, times, parts, shape) if least else float(times @ values) / float(times @ parts)
     if mean <= 0:
         return 0.0
     means = mean * parts
     zeros = shape * np.log(shape / (shape + means))
-    kept = np.log(-np.expm1(zeros))
+    kept = np.log(-np.expm1(zeros)) if least else np.zeros(len(means))
     steps = np.log(means / (shape + means))
     return float(times @ (_ways(values, shape) + zeros + values * steps - kept))
 

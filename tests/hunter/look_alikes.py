@@ -330,6 +330,17 @@ def trials(world: World) -> None:
                 world.ask(who, at, ("trial", 24), output=500)
 
 
+def announced(world: World) -> None:
+    """All look at what was announced within an hour, or some a day later; a third has a job go on with it from then."""
+    for n in range(110):
+        who = world.account(f"looked-{n}", opened=START - 12 * DAY_S * float(world.rng.random()), agent="sdk-a")
+        at = START + (36 if n < 11 else 1) * HOUR_S * float(world.rng.random())
+        left_s = START + world.days * DAY_S - at
+        later = world.rng.poisson(8 * left_s / DAY_S) if world.rng.random() < 0.33 else 0
+        for after in (0.0, *(left_s * world.rng.random(later)).tolist()):
+            world.ask(who, at + after, ("announced", 24), output=600)
+
+
 def free_days(world: World) -> None:
     """25 a day, from all over the world, try a product as soon as they have an account, up to a limit, and leave."""
     for n in range(int(25 * (world.days + 1))):

@@ -47,6 +47,7 @@ from tests.hunter.look_alikes import (
     LOOK_ALIKES,
     OCCASIONS,
     add_on,
+    announced,
     branches,
     feed,
     free_days,
@@ -135,6 +136,11 @@ def test_whom_the_same_servers_call_for_comes_out_clean_while_it_is_open_how_eve
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_chain_whose_regions_pay_comes_out_clean_although_it_is_open_at_first_how_evenly_it_sends(seed: int) -> None:
     assert _hunted(regions, seed, every_h=1).innocent == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_those_who_looked_once_come_out_clean_beside_the_few_whose_jobs_go_on_evenly(seed: int) -> None:
+    assert _hunted(announced, seed).innocent == set()
 
 
 @pytest.mark.parametrize("make", OCCASIONS, ids=lambda make: make.__name__)

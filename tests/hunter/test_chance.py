@@ -123,6 +123,14 @@ def test_the_first_to_come_are_no_more_even_than_all_are() -> None:
     assert dealt_out(np.ones(5, np.int64), 0.6, of_the_first=True) == 0
 
 
+def test_of_the_first_to_come_those_count_who_did_not_come_again() -> None:
+    rng = np.random.default_rng(0)
+    stayed = 1 + rng.poisson(8, 30)
+    assert dealt_out(stayed, 0.6, of_the_first=True) > 5
+    assert dealt_out(np.append(stayed, np.ones(70, np.int64)), 0.6, of_the_first=True) < -20
+    assert dealt_out(1 + rng.poisson(1.5, 100), 0.6, of_the_first=True) > 0
+
+
 @given(
     st.lists(st.lists(st.integers(1, 300), min_size=1, max_size=40).filter(lambda one: max(one) > 1), min_size=1),
     st.floats(0.1, 11.0),
