@@ -1,1 +1,1 @@
-"""What a prompt is known by without being kept: canonical characters, and keyed prints of runs of them."""
+"""What a prompt is recognised by without being kept: canonical characters, and keyed prints of runs of them."""

@@ -1,12 +1,11 @@
 """Brings text to the characters that fingerprints are made of: letters, without case, marks or disguise.
 
-Laws: a character becomes the same whatever stands beside it, but that marks count only after a letter of their own
+Laws: a character becomes the same whatever stands beside it, except that marks count only after a letter of their own
 script; linear time; no text becomes more than four times as long; no text raises.
-
-The characters are compatibility-folded (NFKC_Casefold of Unicode), then look-alikes are one: the classes of UTS #39,
+The characters are compatibility-folded (NFKC_Casefold of Unicode), then look-alikes become one: the classes of UTS #39,
 made independent of case. What is invisible, punctuation, a symbol, a space or unassigned is dropped, and so are digits:
-a number is payload, and lists are numbered or not. The table is made for one version of Unicode, so that every replica
-has the same whatever its Python.
+a number is payload, and lists may be numbered or not. The table is made for one version of Unicode, so that every
+replica has the same whatever its Python.
 """
 
 from __future__ import annotations
@@ -20,31 +19,31 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-# Of one byte each if all are ASCII, else of four.
+# One byte a character if all are ASCII, else four.
 Canonical: TypeAlias = NDArray[np.uint8] | NDArray[np.uint32]
 
 END = 0x33000  # no letter has a code as high as this
-_ROWS_END = 0x10000  # from here on some three dozen stand for several characters
+_ROWS_END = 0x10000  # from here on only some three dozen codes stand for several characters
 _TABLE = Path(__file__).with_name("characters.txt")
 _ASCII = 128
 _MARK = 1 << 20  # added to a mark, which counts after some letters only
-_SPELLED = 1 << 24  # of what stands for several characters, which are in its row
+_SPELLED = 1 << 24  # set for what stands for several characters, which are in its row
 _LETTERS = _MARK - 1  # all bits that a letter can have
-_PAGE = np.uint32(0xFF)  # two codes that differ in none but these bits are of one page of Unicode
+_PAGE = np.uint32(0xFF)  # codes that differ in these bits alone are on one page of Unicode
 _ROW = 4
-_BLOCK = 1 << 16  # characters at a time: what is made of them stays in the processor's cache
+_BLOCK = 1 << 16  # characters at a time: the results stay in the processor's cache
 _HANGUL_FIRST, _HANGUL_END = 0xAC00, 0xD7A4
 _LEADS, _VOWELS, _TAILS = 0x1100, 0x1161, 0x11A7
 _VOWEL_COUNT, _TAIL_COUNT = 21, 28
 
-# What characters stand for, marks as such; all bits of them; and the places there of two places in the text.
+# What characters stand for, with marks as such; all bits of them; and where the two places in the text are there.
 _Letters: TypeAlias = tuple[Canonical, int, int, int]
 
 
 class Characters(NamedTuple):
-    """The characters of a text, those of a part of it by itself, and at least the bits that the codes of all have.
+    """The characters of a text, those of a part of it by itself, and a superset of the bits of all their codes.
 
-    Of what is ASCII alone no bits are told.
+    For ASCII alone `bits` is 0.
     """
 
     whole: Canonical
@@ -69,7 +68,7 @@ class Alphabet:
         return self.with_part("", text, "").whole
 
     def with_part(self, before: str, part: str, after: str) -> Characters:
-        """Return the characters of three texts read as one, and those of the second."""
+        """Return the characters of three texts read as one, and those of the middle one by itself."""
         if before.isascii() and part.isascii() and after.isascii():
             inner = self._plain(part)
             whole = b"".join((self._plain(before), inner, self._plain(after)))
@@ -85,7 +84,7 @@ class Alphabet:
         return text.encode("ascii").translate(self._ascii, self._dropped)
 
     def _letters(self, codes: NDArray[np.uint32], begin: int, end: int) -> _Letters:
-        """Return what characters stand for, and where there what is between two places here begins and ends."""
+        """Return what characters stand for, and where the part between two places of the text begins and ends there."""
         if codes.size <= _BLOCK:
             return self._letters_of_block(codes, begin, end)
         blocks = [
@@ -96,7 +95,7 @@ class Alphabet:
         return np.concatenate(letters), reduce(or_, bits), sum(begins), sum(ends)
 
     def _letters_of_block(self, codes: NDArray[np.uint32], begin: int, end: int) -> _Letters:
-        found: NDArray[np.uint32] = self._table.take(codes, mode="clip")  # the last place of the table is nothing
+        found: NDArray[np.uint32] = self._table.take(codes, mode="clip")  # the last entry of the table is nothing
         bits = int(np.bitwise_or.reduce(found))
         if bits < _ASCII:
             data = found.astype(np.uint8).tobytes()
@@ -127,14 +126,14 @@ def _narrow(characters: Canonical) -> Canonical:
 
 
 def _without_stray_marks(found: Canonical) -> NDArray[np.uint32]:
-    """Drop marks after letters of another script and after nothing: they are there to disguise.
+    """Drop marks after letters of another script, or after nothing: those only disguise.
 
-    A script that has marks stands with its letters on one page of Unicode, but for a few rare letters.
+    A script with marks has its letters and marks on one page of Unicode, except for a few rare letters.
     """
     marks = found >= _MARK
     codes: NDArray[np.uint32] = found & np.uint32(_LETTERS)
     if found.size and found[0] < _MARK and not np.count_nonzero(marks[1:] & (codes[1:] ^ codes[:-1] > _PAGE)):
-        return codes  # each stands after a letter of its own, or after another such mark
+        return codes  # each follows a letter of its own script, or another such mark
     places = np.arange(1, found.size + 1)
     places[marks] = 0
     bearer = np.concatenate((np.zeros(1, np.uint32), codes))[np.maximum.accumulate(places)]
@@ -142,7 +141,7 @@ def _without_stray_marks(found: Canonical) -> NDArray[np.uint32]:
 
 
 def _tables(text: str) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Read the file of characters: the bits of what each one stands for, and what it stands for, in a row for each."""
+    """Read the file of characters; return the bits of what each one stands for, and what it stands for, a row each."""
     rows = np.zeros((END, _ROW), np.uint32)
     lines = [line.partition("; ") for line in text.splitlines() if not line.startswith("#")]
     for stands, _, ranges in lines:

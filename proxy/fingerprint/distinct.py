@@ -1,4 +1,4 @@
-"""Every value of an array once, in order; and what else is known of values in order without sorting them again."""
+"""Sorted arrays without repeats, and what can be told of sorted values without sorting them again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 def distinct(values: NDArray[Number]) -> NDArray[Number]:
-    """Return the values sorted, each once; `numpy.unique` goes by a hash table, which takes ten times as long."""
+    """Return the values sorted, each once; `numpy.unique` uses a hash table, which takes ten times as long."""
     ordered = values.copy()
     ordered.sort()
     new = ordered[1:] != ordered[:-1]
@@ -19,7 +19,7 @@ def distinct(values: NDArray[Number]) -> NDArray[Number]:
 
 
 def counted(ordered: NDArray[Number]) -> tuple[NDArray[Number], NDArray[np.intp]]:
-    """Return values that are in order, each once, and how often each is there."""
+    """Return each of some sorted values once, and how often it is there."""
     begins = np.ones(len(ordered) + 1, np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=begins[1:-1])
     bounds = np.flatnonzero(begins)
@@ -27,7 +27,7 @@ def counted(ordered: NDArray[Number]) -> tuple[NDArray[Number], NDArray[np.intp]
 
 
 def among(values: NDArray[Number], ordered: NDArray[Number]) -> NDArray[np.bool_]:
-    """Tell which values are among others, which are in order."""
+    """Tell which values are among `ordered`, which are sorted."""
     if not len(ordered):
         return np.zeros(len(values), np.bool_)
     found: NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values

@@ -1,11 +1,10 @@
 """Chooses which runs of a text its prints are made of, by secret hashes of all of them.
 
-Laws: every run of `RUN_SURE` letters that two texts share has one gram that is kept in both; linear time. An ideograph
-is three letters and a syllable of kana two, as a word of five letters is one or two ideographs: so a template is about
-as long in Chinese or Japanese as elsewhere, and found as well.
-
-Winnowing (Schleimer, Wilkerson, Aiken: Winnowing, SIGMOD 2003): every window of `_WINDOW` grams of `GRAM` letters
-keeps its least.
+Laws: of every run of `RUN_SURE` letters that two texts share, one gram at least is kept in both; linear time. An
+ideograph counts as three letters and a kana syllable as two, as a word of five letters is one or two ideographs: so a
+template is about as long in Chinese or Japanese as elsewhere, and found as well.
+Winnowing (Schleimer, Wilkerson, Aiken: Winnowing, SIGMOD 2003): every window of `_WINDOW` grams of `GRAM` letters keeps
+its least.
 """
 
 from __future__ import annotations
@@ -26,29 +25,30 @@ _WORD = 8
 GRAM = 2 * _WORD  # letters: some four English words, as spaces are dropped
 _WINDOW = 24  # grams
 RUN_SURE = _WINDOW + GRAM - 1  # some 50 characters of English with their spaces
-_DOUBLINGS = (1, 2, 4, 8, 8)  # the least of 2, 4, 8, 16 and 24 grams, each of two of the one before, so far apart
+_DOUBLINGS = (1, 2, 4, 8, 8)  # the least of 2, 4, 8, 16, 24 grams: each from two of the step before, so far apart
 _REVERSED = np.dtype(np.uint64).newbyteorder()
-ROW_LETTERS = _BLOCK = 1 << 14  # letters at a time: what is made of them stays in the processor's cache
-_STEP = 256  # hashes: a call of numpy costs more than to work on so many
+ROW_LETTERS = _BLOCK = 1 << 14  # letters at a time: the results stay in the processor's cache
+_STEP = 256  # hashes; a call of numpy costs more than working on so many
 _REACH = RUN_SURE - 1
 _MIDDLE_ONE_IN = 64  # grams
 _ASCII = 128
-# Characters that are several letters, from the first on and before the last, and how many: kana, and ideographs.
+# Characters that count as several letters: the first code, the code after the last, and how many letters. Kana, and
+# ideographs.
 _DENSE = ((0x3041, 0x3100, 2), (0x3400, 0xA000, 3), (0x20000, END, 3))
-_AWAY = 0x4321  # so many characters further back is the one whose byte is the next letter
+_AWAY = 0x4321  # the next letter is the byte of the character so many codes further back
 
 Letters = NDArray[np.uint8]
 
 
 class _Room:
-    """What a thread works in: such arrays made anew for each step would cost more than it, in a heap that was used."""
+    """The arrays that a thread works in: making them anew for each step, in a used heap, would cost more than it."""
 
     __slots__ = ("changed", "hashes", "spare", "views")
 
     def __init__(self) -> None:
         self.hashes, self.spare = np.empty(_BLOCK + _STEP, np.uint64), np.empty(_BLOCK + _STEP, np.uint64)
         self.changed = np.empty(_BLOCK + _STEP, np.bool_)
-        self.views: dict[int, list[tuple[Hashes, Hashes, Hashes]]] = {}  # what `_least` works on, by its size
+        self.views: dict[int, list[tuple[Hashes, Hashes, Hashes]]] = {}  # what `_least_of_each` works on, by its size
 
 
 class _Rooms(threading.local):
@@ -59,8 +59,8 @@ class _Rooms(threading.local):
 class Grams:
     """Hashes grams under one key.
 
-    Of texts of more than `max_letters` only the first and the last half of so many are winnowed; of the grams between,
-    one in 64 is kept by its hash alone, so that long shared documents are still found.
+    Of a text of more than `max_letters`, only the first and the last half of that many are winnowed; of the grams
+    between, one in 64 is kept by its hash alone, so that long shared documents are still found.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -68,7 +68,7 @@ class Grams:
         self._factor = np.uint64(int.from_bytes(secret[:_WORD], "little") | 1)
         self._bytes = np.frombuffer(secret[_WORD:], np.uint8) | np.uint8(_ASCII)
         self._bytes[:_ASCII] = np.arange(_ASCII)
-        # Each character's letters, and 0 for no more.
+        # Each character's letters, filled up with 0.
         self._rows = np.zeros((END, max(letters for *_, letters in _DENSE)), np.uint8)
         self._rows[:, 0] = self._bytes
         for first, end, letters in _DENSE:
@@ -77,9 +77,9 @@ class Grams:
         self._rooms = _Rooms()
 
     def letters_of(self, characters: Canonical, bits: int) -> Letters:
-        """Return the letters of a text, a byte each: itself in ASCII, else one of 128 that the key says.
+        """Return the letters of a text, a byte each: ASCII as it is, any other as one of 128 values by the key.
 
-        `bits` has all that the characters' codes have.
+        `bits` is a superset of the bits of the characters' codes.
         """
         if characters.dtype == np.uint8:
             return characters.view(np.uint8)
@@ -91,7 +91,7 @@ class Grams:
     def kept(self, text: Letters, max_letters: int) -> Hashes:
         """Return the hashes of the grams that are kept, in the order of the text, which has `GRAM` letters or more.
 
-        One may be there several times, but not in a row.
+        One may come several times, but not in a row.
         """
         if text.size <= max_letters:
             return self._winnowed(text)
@@ -105,10 +105,10 @@ class Grams:
         return np.concatenate(parts)
 
     def kept_of_each(self, texts: Sequence[Letters]) -> tuple[Hashes, list[tuple[int, int]]]:
-        """Return what `kept` does of each text, in one array, and between which places those of each stand.
+        """Return what `kept` does for each text, in one array, and where in it each text's part begins and ends.
 
-        The texts have `RUN_SURE` letters or more, and `ROW_LETTERS` at most together: that many steps of numpy for all
-        of them are cheaper than for each.
+        The texts have `RUN_SURE` letters or more, and at most `ROW_LETTERS` together: a fixed number of numpy calls for
+        all of them is cheaper than for each.
         """
         if len(texts) == 1:
             found, _ = self._least_of_each(texts[0], (texts[0].size,))
@@ -120,18 +120,18 @@ class Grams:
         return found, list(zip(cuts[: len(texts)], cuts[len(texts) :], strict=True))
 
     def _winnowed(self, text: Letters) -> Hashes:
-        """Winnow block by block, each reaching so far into the next that no window is missed."""
+        """Winnow block by block, each block overlapping the next so that no window is missed."""
         if text.size <= _BLOCK:
             return self._least(text)
         places = range(0, text.size - _REACH, _BLOCK - _REACH)
         return np.concatenate([self._least(text[at : at + _BLOCK]) for at in places])
 
     def _rolled(self, text: Letters, room: _Room) -> Hashes:
-        """Return the hash of every gram of a block, until the next is asked for.
+        """Return the hash of every gram of a block, valid until the next call.
 
-        Eight bytes in a row are a word; its product with a secret odd factor says as much, as that has an inverse mod
+        Eight bytes in a row are a word; its product with a secret odd factor loses nothing, as that has an inverse mod
         2^64. The hash of a gram is the sum of two products, one with its bytes reversed: what differs late in a word
-        moves only high bits of a product, which without that a difference in the other word would often undo.
+        changes only high bits of its product, which a difference in the other word would otherwise often undo.
         """
         words = np.ndarray((text.size - _WORD + 1,), "<u8", text, 0, (1,))
         products = np.multiply(words, self._factor, out=room.spare[: words.size])
@@ -150,7 +150,7 @@ class Grams:
     def _least_of_each(self, row: Letters, sizes: Sequence[int]) -> tuple[Hashes, NDArray[np.intp]]:
         """Return the least hash of every window, once for windows in a row, and the windows' places.
 
-        The texts in a row have these sizes. Between those of two texts stands a 0.
+        `row` is several texts of these `sizes`; a 0 stands between the results of two texts.
         """
         room = self._rooms.own
         hashes = self._rolled(row, room)
@@ -160,7 +160,8 @@ class Grams:
         spare, end = room.spare, 0
         for size in sizes:
             end += size
-            # No window of one text: less than any, so that the last before differs as every other that is kept.
+            # Windows across two texts get 0, less than any hash, so that the last window before them differs and is
+            # kept.
             spare[end - _REACH : end] = 0
         found = spare[:windows]
         changed = np.not_equal(spare[1 : windows + 1], found, out=room.changed[:windows])
@@ -171,8 +172,8 @@ class Grams:
 def _views_of(room: _Room, size: int) -> list[tuple[Hashes, Hashes, Hashes]]:
     """Return two operands and the result for every doubling, made once for all sizes up to the next full step.
 
-    What stands after the hashes comes into no whole window. The doublings are odd in number, so what they leave is
-    in the spare array.
+    What stands after the hashes is in no whole window. The number of doublings is odd, so the result is in the spare
+    array.
     """
     size = -(-size // _STEP) * _STEP
     views = room.views.get(size)

@@ -1,11 +1,11 @@
-"""Prints of a prompt: a few keyed 64-bit values, of which two prompts have some in common where their text is the same.
+"""Prints of a prompt: a few keyed 64-bit values, of which two prompts share some where they share text.
 
 Laws: the same key gives the same prints, on every replica; how a prompt is split into texts changes nothing; which
-prints a sample leaves out depends on the prints alone, so that what two samples have in common they keep in common; how
+prints a sample leaves out depends on the prints alone, so that two samples keep in common what they have in common; how
 many letters are winnowed only decides which prints long prompts have between their ends.
-
 Without the key, prints tell only which of them are equal: each is half of a block that AES-256 made of a gram's hash.
-The hash itself is no pseudo-random function, and never leaves the room. Who has the key can guess texts and compare.
+The hash itself is no pseudo-random function, and never leaves this room. Whoever has the key can guess texts and
+compare.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from proxy.fingerprint.lengths import LETTERS_USUAL
 
 _KEY_BYTES = 32
 _STRING = attrgetter("text")
-_BLOCK_HASHES = 2  # a block of AES has room for so many; it is filled with the same one
+_BLOCK_HASHES = 2  # an AES block holds so many; both are the same hash
 SAMPLE_MOST = 128
-# A template mostly stands where a prompt starts or ends. In a long prompt these places have a share of the sample of
-# their own, so that what else stands there does not drive a template's prints out.
+# A template mostly stands where a prompt starts or ends. In a long prompt these ends have their own share of the
+# sample, so that other text does not crowd a template's prints out.
 _EDGE_PRINTS = 160  # of some 2,000 characters
 _EDGE_SHARE = 32
-# Of some 60,000 characters; to look twice as many up among all that are known takes half a millisecond.
+# Some 60,000 characters; looking up twice as many among all known prints takes half a millisecond.
 _EVERY_OF_EDGE = 1 << 12
 _NONE: Hashes = np.empty(0, np.uint64)
 
 
 class Prints(NamedTuple):
-    """What a prompt is known by.
+    """What a prompt is recognised by.
 
     `sample` is sorted and distinct, at most `SAMPLE_MOST` prints of the whole prompt. `question` is the print of the
     last message that a user wrote, `whole` that of everything; 0 where there are no letters. `every` are the prints
-    that the sample is taken of, sorted and distinct, the very same array if it leaves none out; of what is longer than
-    anything that is winnowed, those at either end.
+    that the sample is taken from, sorted and distinct, the very same array if it leaves none out; of a very long
+    prompt, those at either end.
     """
 
     sample: Hashes
@@ -55,7 +55,7 @@ class Prints(NamedTuple):
     every: Hashes
 
 
-_Sample: TypeAlias = tuple[Hashes, Hashes]  # with the prints that it is taken of
+_Sample: TypeAlias = tuple[Hashes, Hashes]  # a sample, and the prints it is taken from
 
 
 class _Read(NamedTuple):
@@ -65,7 +65,7 @@ class _Read(NamedTuple):
 
 
 class _Seal(threading.local):
-    """AES under one key, in each thread by itself."""
+    """AES under one key, a separate cipher in each thread."""
 
     def __init__(self, key: bytes) -> None:
         # ECB: equal hashes are to become equal prints.
@@ -80,16 +80,16 @@ class Fingerprinter:
             raise ValueError(f"the key has {len(key)} bytes, not {_KEY_BYTES}")
         self._alphabet = Alphabet()
         self._grams = Grams(_subkey(key, b"grams"))
-        # For each width of characters its own: bytes of one would be other text in the other.
+        # A key for each width of characters: the same bytes would be other text in the other width.
         self._digests = {size: blake2b(digest_size=8, key=_subkey(key, b"whole%d" % size)) for size in (1, 4)}
         self._seal = _Seal(_subkey(key, b"seal"))
 
     def of(self, texts: Sequence[Text], max_letters: int = LETTERS_USUAL) -> Prints:
-        """Return the prints of a prompt, whose texts are read as one, and winnowed if they have no more letters."""
+        """Return the prints of a prompt, whose texts are read as one; up to `max_letters` it is winnowed whole."""
         return self.of_each([texts], max_letters)[0]
 
     def of_each(self, prompts: Sequence[Sequence[Text]], max_letters: int = LETTERS_USUAL) -> list[Prints]:
-        """Return the prints of several prompts, as `of` makes them; short ones cost less than one by one."""
+        """Return the prints of several prompts, as `of` makes them; together, short ones cost less."""
         read = [self._read(texts) for texts in prompts]
         samples = self._samples(read, max_letters)
         return [
@@ -106,7 +106,7 @@ class Fingerprinter:
         return _Read(self._grams.letters_of(characters, bits), whole, question)
 
     def _samples(self, each: Sequence[_Read], max_letters: int) -> list[_Sample]:
-        """Return a sample of the prints of each, those that fit into a row together made together."""
+        """Return a sample of the prints of each prompt; those that fit into a row together are made together."""
         samples: list[_Sample] = [(_NONE, _NONE)] * len(each)
         row: list[int] = []
         room = ROW_LETTERS
@@ -139,7 +139,7 @@ class Fingerprinter:
                 samples[index] = _sample(prints[begin:end])
 
     def _every(self, letters: Letters, whole: int, max_letters: int) -> Hashes:
-        """Return all prints in the order of the text; what is shorter than a gram has that of the whole."""
+        """Return all prints in the order of the text; a text shorter than a gram has that of the whole."""
         if letters.size < GRAM:
             return np.array([whole][: letters.size], np.uint64)
         return self._sealed(self._grams.kept(letters, max_letters))
@@ -162,7 +162,7 @@ def _subkey(key: bytes, purpose: bytes) -> bytes:
 
 
 def _last_of_user(texts: Sequence[Text]) -> tuple[int, int]:
-    """Return where the texts of the user's last message begin and end, whose places all begin alike."""
+    """Return where the texts of the user's last message begin and end; their places share the message's index."""
     end = len(texts)
     while end and texts[end - 1].role != "user":
         end -= 1
@@ -175,7 +175,7 @@ def _last_of_user(texts: Sequence[Text]) -> tuple[int, int]:
 
 
 def _sample(prints: Hashes) -> _Sample:
-    """Return those with the least values, and all (bottom-k: Broder, On the resemblance of documents, 1997)."""
+    """Return the prints with the least values, and all (bottom-k: Broder, On the resemblance of documents, 1997)."""
     ordered = every = distinct(prints)
     if ordered.size <= SAMPLE_MOST:
         return ordered, ordered

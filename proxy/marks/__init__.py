@@ -1,1 +1,1 @@
-"""Marks in prose: which of equivalent wordings stands where tells whoever has the key for whom a text was written."""
+"""Marks in prose: which of equivalent wordings a text has tells, with the key, for whom it was written."""

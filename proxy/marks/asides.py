@@ -1,6 +1,6 @@
-"""Knows where a comma may stand before what is added to a clause, and behind what a sentence opens with.
+"""Knows where a comma may stand before an addition to a clause, and after what opens a sentence.
 
-Law: what is asked of the words around does not depend on the comma, nor on wordings that may be exchanged.
+Law: the conditions on the surrounding words depend neither on the comma nor on wordings that may be exchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from proxy.marks.joint_words import (
 from proxy.marks.runs import SIGNS, Piece
 from proxy.marks.words import words
 
-# What is added, by its first word, with the second ones.
+# Additions: the first word, and the second words that may follow it.
 _ADDED: Final = {
     "even": words("if when after before"),
     "except": words("for when if in by with where"),
@@ -38,21 +38,21 @@ _ADDED: Final = {
     ),
     "or": words("even perhaps maybe possibly"),
 }
-# Two that a row exchanges, under the name of the first.
+# Words that a row exchanges for each other, under the name of the first.
 _SAME_AS: Final = {"apart": "except", "irrespective": "regardless", "instead": "rather"}
-_CONTRASTS = words("rather instead")  # which want no comma between two verbs
+_CONTRASTS = words("rather instead")  # no comma stands before these between two verbs
 _VERB_ENDINGS = ("ed", "ing")
 _NOT_AFTER = (
     VERBS
     | NESTING
     | words("and or but not just only nothing anything everything all none nobody everyone it this that used done")
 )
-# A phrase before the subject, its length apart: how it begins, and what it does not have.
+# A phrase before the subject, whatever its length: the words it begins with, and words it does not have.
 _PREPOSITIONS = words("in on at by with from during under within without among through despite")
 _NO_PHRASE = (
     NESTING | VERBS | SUBJECTS | EITHER | CLAUSES | words("that which who whose whom how why what to be been being let")
 )
-_POINTING = words("this these there")  # which may stand right behind the preposition
+_POINTING = words("this these there")  # these may stand right after the preposition
 _NO_END = words(
     "of all both half such quite many only even just also about least most best worst first time times moment minute "
     "year years extent degree instant addition order part fact what more less than into onto upon over under with "
@@ -61,15 +61,16 @@ _NO_END = words(
     "towards until near upon off down"
 )
 _FOLLOWING: Final = words("the these this all some most many several")
-_SO_WHO = (SUBJECTS | EITHER | CLAUSES | words("the your")) - words("these those")  # stand between "so" and these
+_SO_WHO = (SUBJECTS | EITHER | CLAUSES | words("the your")) - words("these those")  # between "so" and these
 _MODALS = words("can could will would may might must should cannot can't couldn't won't wouldn't shouldn't")
-_LIST_WORDS = 3  # on the left of the last "and"
-# Words of a sentence, behind which another goes on: the less this shows that they belong together, the fewer.
+_LIST_WORDS = 3  # before the last "and"
+# How many words a sentence may have for another to be joined to it: the less the words between show that they belong
+# together, the fewer.
 _MOST_BEFORE: Final = {"noun": 10, "clause": 16, "connected": 24}
 
 
 def begins(ahead: Sequence[Piece], since: int) -> bool:
-    """Tell whether a sentence begins that may as well be a part of the one before it, of so many words."""
+    """Tell whether a sentence begins that may as well be a part of the one before it, which has `since` words."""
     word = ahead[0].word
     if word not in STARTING or len(ahead) < 3:
         return False
@@ -84,7 +85,7 @@ def begins(ahead: Sequence[Piece], since: int) -> bool:
 
 
 def added(last: Piece, ahead: Sequence[Piece]) -> str:
-    """Return the name of what is added behind a word, or nothing if that is a part of the clause."""
+    """Return the name of an addition after a word, empty if that is a part of the clause."""
     first = ahead[0].word
     seconds = _ADDED.get(first)
     if first == "so":
@@ -97,7 +98,7 @@ def added(last: Piece, ahead: Sequence[Piece]) -> str:
 
 
 def _purpose(ahead: Sequence[Piece]) -> str:
-    """Return the name of "so that", or of "so" where a row puts the one for the other."""
+    """Return the name of "so that", or of a "so" that a row exchanges for it; else empty."""
     if len(ahead) < 3 or ahead[0].trail or ahead[1].trail:
         return ""
     clause = ahead[1].word in _SO_WHO and ahead[2].word in _MODALS
@@ -105,7 +106,7 @@ def _purpose(ahead: Sequence[Piece]) -> str:
 
 
 def _goes_on(ahead: Sequence[Piece]) -> bool:
-    """Tell whether a comma ends what is added, so that one before it has to stand."""
+    """Tell whether a comma ends the addition, so that the one before it has to stand."""
     for piece, after in zip(ahead, list(ahead)[1:], strict=False):
         if piece.trail[-1:] and piece.trail[-1] in SIGNS:
             return piece.trail[-1] == "," and after.word not in UNSEEN_BEFORE

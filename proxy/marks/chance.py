@@ -1,7 +1,7 @@
 """How likely it is that a text agrees with a key by chance.
 
-For whoever does not have the key, what it prefers in each context is a fair coin, whatever the text and the habits of
-its author: so the number of distinct contexts that agree is binomial, exactly, and nothing is assumed about language.
+Without the key, its preference in each context is a fair coin, whatever the text and its author's habits: so the number
+of distinct contexts that agree is binomial, exactly, and nothing is assumed about language.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _HALF = log(0.5)
 
 
 def tail(agree: int, places: int) -> float:
-    """Return the chance that at least so many of the places agree by themselves: a binomial tail, one half each."""
+    """Return the chance that at least `agree` of the places agree by themselves: a binomial tail, one half each."""
     if agree <= 0:
         return 1.0
     if agree > places:
@@ -24,12 +24,12 @@ def tail(agree: int, places: int) -> float:
 
 
 def corrected(chance: float, tests: int) -> float:
-    """Return a chance after so many tests (Bonferroni): at least that of any coming out so by itself."""
+    """Return a chance corrected for so many tests (Bonferroni): at least that of any coming out so by chance."""
     return min(1.0, chance * tests)
 
 
 def needed(tests: int, rate: float, *, agreeing: float = 1.0) -> int:
-    """Return how many places it takes at least for a finding, if such a share of them agrees."""
+    """Return the least number of places for a finding, if the share `agreeing` of them agrees."""
     places = 1
     while corrected(tail(int(places * agreeing), places), tests) > rate:
         places += 1

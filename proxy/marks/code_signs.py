@@ -1,11 +1,11 @@
-"""Knows code that stands in no fence by how its lines begin, and by where they end."""
+"""Recognises code outside of fences by how its lines begin, and by where they end."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-# What begins a paragraph, or what a colon leads to, that is code without a fence: prose begins in a capital.
+# What begins a paragraph of code without a fence, or code after a colon: prose begins with a capital letter.
 CODE_OPENERS: Final = re.compile(
     r"(?:ALTER|CREATE|DELETE|INSERT|SELECT|UPDATE|WITH"
     r"|alter|begin|create|delete|drop|explain|grant|insert|merge|revoke|select|truncate|update|with"
@@ -19,15 +19,15 @@ KEYWORDS: Final = re.compile(
     r"(?:AND|BEGIN|DELETE|ELSE|ELSIF|ELSEIF|FOR|FROM|GROUP|HAVING|IF|INNER|INSERT|JOIN|MOVE|OR|ORDER|PERFORM|REPEAT"
     r"|RETURN|SELECT|THEN|UNTIL|UPDATE|VALUES|WHEN|WHERE|WHILE)(?![\w'’-])"  # noqa: RUF001 - an apostrophe
 )
-# A line with one of these is code or a formula from there on; so is all up to a blank line, unless the line began as
-# prose or an item of a list does.
+# A line with one of these is code or a formula from there on. So is all up to a blank line, unless the line began like
+# prose or an item of a list.
 OPERATORS: Final = frozenset({"=", "==", "===", "!=", ":=", "+=", "-=", "<=", ">=", "&&", "||"})
 _NARROW, _COLUMN = 30, 50
 
 
 def ends_early(last: str, width: int, widest: int) -> bool:
-    """Tell whether a line ended, with this character, where the next run would have made it so wide only.
+    """Tell whether a line ended with this character although the next run would only have made it `width` wide.
 
-    Prose is wrapped at more than some thirty columns, or as wide as the paragraph's widest line, or not at all.
+    Prose is wrapped at more than some thirty columns, or at the width of the paragraph's widest line, or not at all.
     """
     return width < max(_NARROW, min(_COLUMN, widest)) and (last.isalnum() or last in ")]_")

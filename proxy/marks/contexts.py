@@ -1,8 +1,8 @@
-"""Says in which context a place stands: so that a row's choice is one coin in each, and not one everywhere.
+"""Names the context of a place, so that a row's choice is one coin in each context and not one everywhere.
 
-Laws: what a place hangs on are words that belong to none. A place behind the same word as one of its row before it
-hangs on two, and is a coin of its own; one behind the same two words is not, as who repeats a phrase repeats its
-wording.
+Laws: contexts are made of words that belong to no place. A place whose nearest word stood before a place of its row
+already has two words as its context, and is a coin of its own; one after the same two words is not, as whoever repeats
+a phrase repeats its wording.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 
 
 class Contexts:
-    """The content words before a place, and the places that stood behind the nearest one already."""
+    """The content words before a place, and which contexts were used already."""
 
     __slots__ = ("_met", "nearest")
 
@@ -20,7 +20,7 @@ class Contexts:
         self._met: set[tuple[str, str]] = set()
 
     def of(self, row: str) -> str:
-        """Return the context of a row's next place: the nearest word, and if that is taken the one before it too."""
+        """Return the context of a row's next place: the nearest word, and if that was used, the one before it too."""
         earlier, nearest = self.nearest
         place = (row, nearest)
         if place in self._met and earlier not in ("", nearest):

@@ -1,8 +1,8 @@
 """Reads from a text which habits of style it shows; needs no key.
 
-Laws: code counts for nothing. A habit counts once in each text, as the text mostly has it, and once in all texts
-together: whatever an author's habits are, for whoever has no key each is one fair coin, so that what is said of places
-holds for habits too (`proxy.marks.chance`).
+Laws: code does not count. A habit counts once in each text, as the text mostly has it, and once in all texts together:
+without the key each is a fair coin, whatever an author's habits are, so that what holds for places holds for habits too
+(`proxy.marks.chance`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def read(text: str) -> list[Place]:
 
 @cache
 def _expressions() -> dict[str, tuple[re.Pattern[str], re.Pattern[str]]]:
-    """Return the expressions of every habit, made when they are needed first."""
+    """Return the expressions of every habit, compiled at their first use."""
     return {
         name: (re.compile(habit.seen[0], re.MULTILINE), re.compile(habit.seen[1], re.MULTILINE))
         for name, habit in HABITS.items()

@@ -1,4 +1,4 @@
-"""The words by which places between two words are known; see joints.py."""
+"""The words by which places between two words are recognised; see joints.py."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ OPENED = (
         "another if when"
     )
 )
-# A comma before one of these does not end what stands before it, as far as conditions go.
+# Conditions take no notice of a comma before one of these.
 UNSEEN_BEFORE = words(
     "and or but yet although though even whereas while especially particularly including too as unless except apart "
     "regardless irrespective depending rather instead because so"
 )
-# What begins a sentence that goes on with the one before it; no row exchanges one of these for a word that is none. The
-# first bind the two, the others have to come behind a shorter one.
+# What begins a sentence that goes on from the one before it; no row exchanges one of these for another word. The first
+# connect the two sentences, the others have to come after a shorter one.
 CONNECTING = words(
     "however but otherwise consequently therefore thus hence also similarly likewise nevertheless nonetheless"
 )
@@ -62,7 +62,7 @@ STARTING = CONNECTING | words(
     "the a an if when while although though because since unless after each every whenever some certain most many "
     "numerous several both any no all another its his her their our your such here in for note keep this these those"
 )
-# What has to follow some of them, as a row begins with them that exchanges them for others, or they are no beginning.
+# What has to follow some of them, either because a row exchanges them together or as they begin no sentence otherwise.
 STARTED = {
     "in": words("this that these those such some certain most many all both each general practice principle"),
     "for": words("example instance"),
@@ -70,23 +70,23 @@ STARTED = {
     "keep": words("in"),
 }
 GOING_ON = SUBJECTS | CLAUSES | STARTING | words("it you there this these") - words("i")
-# A subject that, with one of the verbs, shows that a phrase before it has ended.
+# A subject that shows, together with one of the verbs, that a phrase before it has ended.
 LED = SUBJECTS | words("it you there it's you're there's you'll it'll this")
 FINITE = words("can could will would should may might must is are was were cannot can't won't wouldn't isn't aren't")
-JOINED = UNSEEN_BEFORE | OPENED | LED  # what a place is before, unless a sign or a verb is on its left
+JOINED = UNSEEN_BEFORE | OPENED | LED  # words that a place stands before, unless a sign or a verb is on its left
 AND = words("and or")
 NO_COMMA_BEFORE_BUT = words("nothing anything all none everything everyone not nobody no-one last can cannot can't")
-SHORT = words(  # with a verb
+SHORT = words(  # short forms with a verb
     "it's that's there's here's what's who's he's she's i'm i've you're we're they're you'll we'll they'll it'll "
     "you've we've they've"
 )
-FINITE_WORDS = VERBS | SHORT  # that are, or have, one of the verbs by which a clause is known
+FINITE_WORDS = VERBS | SHORT  # words that are, or contain, a verb by which a clause is recognised
 # What "but" sets against what stands before it.
 CONTRASTED = words(
     "the a an this these those its their your his her our no not only also still in on at with can could will would "
     "may might must should is are was were does do did has have had cannot can't couldn't won't wouldn't shouldn't "
     "isn't aren't wasn't weren't doesn't don't didn't hasn't haven't hadn't"
 )
-# What, beside a subject, begins the clause after a condition: no word on whose place "then" has a bearing.
+# What may begin the clause after a condition besides a subject: words whose places "then" does not affect.
 CONCLUDING = words("the a an this these those its your their our his her my any no all some")
 LEADING = words("in on at by for with from after before during under over within without among through despite to")

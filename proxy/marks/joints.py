@@ -40,15 +40,15 @@ THEN: Final = "then"
 COMMA: Final = ","
 STOP: Final = "."  # rather than a semicolon
 _PHRASE_WORDS = (2, 6)  # of an opening phrase
-_LEAST_WORDS = 4  # since the sentence began, before a comma is a matter of taste
-_SHORT_CHARS = 3  # of a word that may be a preposition or an abbreviation
+_LEAST_WORDS = 4  # words in a sentence before a comma is a matter of taste
+_SHORT_CHARS = 3  # up to this length a word may be a preposition or an abbreviation
 _AFTER_OPENING = OPENED | LED
 _OPENING = LEADING | {phrase.partition(" ")[0] for phrase in OPENERS}  # the first words of what opens a sentence
-# Words behind which no phrase, no clause and no part of one has ended.
+# Words that end no phrase, no clause, and no part of one.
 _NO_PHRASE_ENDS = NESTING | VERBS | AND
 _NO_CLAUSE_ENDS = NESTING | AND
 _NO_PART_ENDS = VERBS | AND
-_PART_WORDS = 3  # what has so many without a sign is no part of a list
+_PART_WORDS = 3  # so many words without a sign are no part of a list
 
 
 class Joint(NamedTuple):
@@ -60,11 +60,11 @@ class Joint(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """What there is around the end of a word: the pieces on either side, the nearest last and first.
+    """What stands around the end of a word: the pieces on its left, nearest last, and ahead, nearest first.
 
     `last` is the word that has ended, `word` the one that comes. `since` counts the words since the sentence began and
-    `said` has them while they are few and may open it; `nested` says that a clause of it depends on another,
-    `condition` that all of it so far is one, as "If it is".
+    `said` has them while they are few and may open it; `nested` says that the sentence has a dependent clause,
+    `condition` that all of it so far is a condition, such as "If it is".
     """
 
     left: Sequence[Piece]
@@ -82,7 +82,7 @@ class Spot(NamedTuple):
 
 
 def may_be(last: Piece, word: str, said: Sequence[str], *, condition: bool) -> bool:
-    """Tell cheaply whether it is worth asking for a joint before a word: mostly it is not."""
+    """Tell cheaply whether it is worth asking for a joint before a word; mostly it is not."""
     if last.trail:
         if last.trail != COMMA:
             return word in GOING_ON
@@ -111,12 +111,12 @@ def opens(said: Sequence[str]) -> bool:
 
 
 def may_open(word: str) -> bool:
-    """Tell whether a sentence that begins with a word may begin with what has a comma after it: mostly it does not."""
+    """Tell whether a word may begin an opening that can have a comma after it; mostly it does not."""
     return word in _OPENING
 
 
 def unseen(piece: Piece, after: Piece | None, *, opened: bool) -> bool:
-    """Tell whether the comma after a piece is one that might as well not be there."""
+    """Tell whether the comma after a piece might as well be missing."""
     if piece.trail != COMMA or after is None or after.lead:
         return False
     return after.word in UNSEEN_BEFORE or (opened and after.word in OPENED)
@@ -128,7 +128,7 @@ def conditional(word: str) -> bool:
 
 
 def _then(spot: Spot) -> Joint | None:
-    """Find "If it is there, then you", "If it is there, you"."""
+    """Find "If it is there, then you" or "If it is there, you"."""
     if not spot.condition or spot.last.trail != COMMA:
         return None
     there = spot.word == THEN and not spot.ahead[0].trail
@@ -146,7 +146,7 @@ def _concludes(ahead: Sequence[Piece], at: int) -> bool:
 
 
 def _that(spot: Spot) -> Joint | None:
-    """Find "I think that it is", "I think it is"."""
+    """Find "I think that it is" or "I think it is"."""
     if spot.last.trail or spot.last.word not in SAYING:
         return None
     there = spot.word == THAT and not spot.ahead[0].trail
@@ -154,7 +154,7 @@ def _that(spot: Spot) -> Joint | None:
 
 
 def _stop(spot: Spot) -> Joint | None:
-    """Find "It rains. It is cold", "It rains; it is cold"."""
+    """Find "It rains. It is cold" or "It rains; it is cold"."""
     last, following = spot.last, spot.ahead[0]
     if last.trail not in (STOP, ";") or spot.word not in GOING_ON or spot.since < _LEAST_WORDS:
         return None
@@ -166,14 +166,14 @@ def _stop(spot: Spot) -> Joint | None:
 
 
 def _opening(spot: Spot) -> Joint | None:
-    """Find "Today, we", "Today we"."""
+    """Find "Today, we" or "Today we"."""
     if not spot.said or not opens(spot.said) or spot.word not in OPENED:
         return None
     return None if spot.word == "that" and spot.last.word == "now" else spot.commas("opening,")
 
 
 def _phrase(spot: Spot) -> Joint | None:
-    """Find "In this mode, it is", "In this mode it is"."""
+    """Find "In this mode, it is" or "In this mode it is"."""
     if not _PHRASE_WORDS[0] <= len(spot.said) <= _PHRASE_WORDS[1] or spot.said[0] not in LEADING:
         return None
     if tuple(spot.said[:2]) == ("in", "case"):
@@ -188,7 +188,7 @@ def _phrase(spot: Spot) -> Joint | None:
 
 
 def _contrast(spot: Spot) -> Joint | None:
-    """Find "It rains, but we", "It rains but we"."""
+    """Find "It rains, but we" or "It rains but we"."""
     if spot.word not in ("but", "yet") or not _late(spot) or spot.last.word in NO_COMMA_BEFORE_BUT:
         return None
     definite = spot.word == "but" and len(spot.ahead) > 1 and spot.ahead[1].word in CONTRASTED
@@ -196,7 +196,7 @@ def _contrast(spot: Spot) -> Joint | None:
 
 
 def _addition(spot: Spot) -> Joint | None:
-    """Find "red, green, and blue", "red, green and blue"; "it rains, and we", "it rains and we"."""
+    """Find "red, green, and blue" or "red, green and blue"; "it rains, and we" or "it rains and we"."""
     if spot.word not in AND or not _late(spot):
         return None
     if in_a_list(spot.left, spot.ahead):
@@ -206,7 +206,7 @@ def _addition(spot: Spot) -> Joint | None:
 
 
 def _too(spot: Spot) -> Joint | None:
-    """Find "this one, too", "this one too"; "as well" is like "too"."""
+    """Find "this one, too" or "this one too"; "as well" is like "too"."""
     two = spot.word == "as" and len(spot.ahead) > 1 and spot.ahead[1].word == "well" and not spot.ahead[0].trail
     if not (two or spot.word == "too") or spot.since < _LEAST_WORDS or spot.last.word in VERBS:
         return None
@@ -214,7 +214,7 @@ def _too(spot: Spot) -> Joint | None:
 
 
 def _concession(spot: Spot) -> Joint | None:
-    """Find "It rains, although it is", "It rains although it is"."""
+    """Find "It rains, although it is" or "It rains although it is"."""
     if spot.word not in CONCESSIONS or not _late(spot) or spot.nested or spot.last.word in _NO_CLAUSE_ENDS:
         return None
     if spot.word != "even":
@@ -224,7 +224,7 @@ def _concession(spot: Spot) -> Joint | None:
 
 
 def _focus(spot: Spot) -> Joint | None:
-    """Find "all of them, especially in", "all of them especially in"; "cities, including", "cities including"."""
+    """Find "all of them, especially in" or "all of them especially in"; "cities, including" or "cities including"."""
     if spot.last.word in _NO_PART_ENDS or not _late(spot):
         return None
     if spot.word == "including":
@@ -234,7 +234,7 @@ def _focus(spot: Spot) -> Joint | None:
 
 
 def _added(spot: Spot) -> Joint | None:
-    """Find "It rains, even if it is", "It rains even if it is"; "it rains, and then", "it rains and then"."""
+    """Find "It rains, even if it is" or "It rains even if it is"; "it rains, and then" or "it rains and then"."""
     if not _late(spot) or not spot.ahead[0].core.islower():
         return None
     if spot.word in CAUSES:
@@ -246,11 +246,11 @@ def _added(spot: Spot) -> Joint | None:
 
 
 def _denied(left: Sequence[Piece]) -> bool:
-    """Tell whether what stands before a reason is denied, or only some of the reason."""
+    """Tell whether what stands before a reason is denied, or holds for a part of the reason only."""
     return any(piece.word in DENYING or piece.word.endswith(("n't", "ly")) for piece in left)
 
 
-# Which ways there are to a place before a word; the first that finds one is the one that counts.
+# The rules for a place before a word; the first that finds one counts.
 _Rules = tuple[Callable[[Spot], Joint | None], ...]
 _BEFORE: dict[str, _Rules] = {
     **dict.fromkeys(UNSEEN_BEFORE, (_added,)),
@@ -278,11 +278,11 @@ def _clause(ahead: Sequence[Piece], at: int) -> bool:
 
 
 def _verb(ahead: Sequence[Piece], at: int) -> str:
-    """Return the word there, or the next one if it is "also", which may stand on either side of a verb."""
+    """Return the word at `at`, or the next one if it is "also", which may stand on either side of a verb."""
     at += at < len(ahead) and ahead[at].word == "also"
     return ahead[at].word if at < len(ahead) else ""
 
 
 def _subject(piece: Piece) -> str:
-    """Return a subject without the verb that may be drawn to it."""
+    """Return a subject without a verb that is contracted with it."""
     return piece.word.partition("'")[0]

@@ -1,6 +1,6 @@
 """Puts a campaign's mark into the prose of one answer, as it comes.
 
-Law: no more than `MOST_CHARS` of an answer are worked on, so that what a long one costs is bounded.
+Law: at most `MOST_CHARS` of an answer are worked on, which bounds what a long one costs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from proxy.marks.runs import Piece
 from proxy.marks.scanner import Scanner
 from proxy.marks.table import english
 
-# About 2,000 words, which have 90 to 150 places: more than a mark takes, and ten milliseconds of one core in all.
+# About 2,000 words, with 90 to 150 places: more than a mark needs, and ten milliseconds of one core in all.
 MOST_CHARS: Final = 12_000
 
 
@@ -23,12 +23,12 @@ class Marking:
 
     def __init__(self, key: CampaignKey, most_chars: int = MOST_CHARS, stops: Collection[str] = ()) -> None:
         self._scanner = Scanner(english(), key.prefers, stops)
-        self.left = most_chars  # that are worked on yet
+        self.left = most_chars  # how many more characters are worked on
         self._ended = most_chars <= 0
 
     @property
     def changes(self) -> list[tuple[int, int, int]]:
-        """Where, so many characters from the beginning, how many became how many others."""
+        """Changes of length: so many characters from the beginning, so many became so many."""
         return self._scanner.changes
 
     @property
@@ -48,7 +48,7 @@ class Marking:
         return self._scanner.feed(mine) + self.end() + rest
 
     def pause(self) -> str:
-        """Return what was held back; there may be more."""
+        """Return what was held back; more text may follow."""
         return "" if self._ended else self._scanner.end()
 
     def end(self) -> str:
@@ -60,7 +60,7 @@ class Marking:
 
 
 def is_prose_behind(paragraph: str) -> bool:
-    """Tell whether a word that goes on where a paragraph ends is prose: no quotation, code or the like is open."""
+    """Tell whether a word right after a paragraph would be prose: whether no quotation, code or the like is open."""
     cutter = Cutter()
     text = f".\n\n{paragraph}{'' if paragraph[-1:].isspace() else ' '}It"
     *_, last = (*cutter.feed(text), *cutter.end())

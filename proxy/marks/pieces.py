@@ -1,4 +1,4 @@
-"""Cuts prose that comes in parts into pieces, each a run without white space with what stands before it.
+"""Cuts prose that comes in parts into pieces, each a run without white space, with the white space before it.
 
 Laws:
 - However the text is cut, the same pieces come out; joined again, they are the text.
@@ -16,11 +16,11 @@ from typing import Final
 from proxy.marks.code_signs import CODE_OPENERS, KEYWORDS, OPERATORS, ends_early
 from proxy.marks.runs import ENDS, Piece, is_shaped, opens_italic, plain
 
-MOST_CHARS: Final = 96  # of a run, or of white space; what is longer is no prose
+MOST_CHARS: Final = 96  # of a run or of white space; a longer one is no prose
 _TOO_LONG = re.compile(rf"\S{{{MOST_CHARS + 1}}}|\s{{{MOST_CHARS + 1}}}")
-# Only from where one can begin: else what has no end yet is gone through again from each of its characters.
+# Matches only where a run can begin: else an unfinished run would be tried from each of its characters.
 _RUN = re.compile(r"(?:\A|(?<=\S)(?=\s))(\s*+)(\S++)(?=\s)")
-# Quotation marks of either kind: an apostrophe ends no quotation in the others, nor does a mark behind a backslash.
+# Quotation marks of either kind: an apostrophe ends no quotation in the others, nor does a mark after a backslash.
 _OPENING = {
     '"': re.compile(r"(?:^|[(\[{*_=:,—–-])[\"“„«]"),  # noqa: RUF001 - a dash
     "'": re.compile(r"^[(\[*_]*[‘']"),  # noqa: RUF001 - a quotation mark
@@ -32,34 +32,34 @@ _CLOSING = {
 _TICKS = re.compile(r"`+")
 _BULLET = re.compile(r"[-*+•]|\d{1,3}[.)]")
 _FENCE = re.compile(r"(```+|~~~+)")
-_INDENT = 4  # columns from which on a line is code
-# What begins a line that is a heading, a quotation, a table, markup, an image or a link, data, or a comment in code.
+_INDENT = 4  # a line indented by so many columns is code
+# What begins a heading, quotation, table, markup, image, link, data, or comment in code.
 _LINE_OPENERS = ("#", ">", "|", "<", "!", "[", "{", "+-", "//", "/*", "--")
-_RULE = re.compile(r"([=~^*_+-])\1{2,}")  # a line drawn below a title
-# A line of a paragraph that stands this much further in than the one before it is no prose.
+_RULE = re.compile(r"([=~^*_+-])\1{2,}")  # a rule below a title
+# A line that is indented by this much more than the one before it in its paragraph is no prose.
 _FURTHER = 2
 _PROSE_OPENERS = re.compile(r"(?![A-Z][A-Z\d_]+$)[^\W\d_a-z]|(?:[-*+•]|\d{1,3}[.)])$")
 _SPANS = {"$$": "$$", r"\[": r"\]", r"\(": r"\)", "<code": "</code>"}
-_DATA_OPENERS = ("{", "[", "<")  # an answer that begins so is no prose
+_DATA_OPENERS = ("{", "[", "<")  # an answer that begins with one is no prose
 
 
 class Cutter:
-    """Cuts one text."""
+    """Cuts one text into pieces."""
 
     def __init__(self) -> None:
         self.came = 0  # characters
-        self.cut = 0  # of them, up to the end of the last piece, or of what is too long once it was taken
+        self.cut = 0  # how many of them are cut: up to the end of the last piece or overlong string
         self._held = ""
         self._raw = False  # within a run that is too long
-        self._blank = False  # the white space before was too long
+        self._blank = False  # within white space that is too long
         self._zones = Zones()
 
     def feed(self, text: str) -> Iterable[Piece | str]:
-        """Return the pieces that are whole now, all of which have to be taken; what is too long comes as a string."""
+        """Return the pieces that are whole now, all of which have to be taken; overlong parts come as strings."""
         self.came += len(text)
         held = self._held + text
         started = self._raw or self._blank
-        if held.isprintable() and "  " not in held and not started:  # the blank is the only white space that prints
+        if held.isprintable() and "  " not in held and not started:  # the blank is the only printable white space
             runs = held.split(" ")
             if len(held) <= MOST_CHARS or max(map(len, runs)) <= MOST_CHARS:
                 return self._of_line(held, runs)
@@ -67,9 +67,9 @@ class Cutter:
         return self._of_short(held) if short and not started else self._of_long(held)
 
     def _of_line(self, held: str, runs: list[str]) -> list[Piece]:
-        """Return the pieces of a text that is runs with one blank between two, as nearly all that come as a stream."""
+        """Return the pieces of a text whose runs are parted by single blanks, as in nearly all parts of a stream."""
         before, gap = self.came - len(held), " " if held.startswith(" ") else ""
-        del runs[: len(gap)]  # nothing stands before the first blank
+        del runs[: len(gap)]  # split leaves nothing before a first blank
         rest = runs.pop() if runs else ""
         if len(runs) == 1:
             pieces, self.cut = [self._zones.piece(gap, runs[0], before)], before + len(gap) + len(runs[0])
@@ -142,26 +142,26 @@ class Cutter:
 
 
 class Zones:
-    """Knows of each run whether it is plain prose, from what came before it."""
+    """Tells of each run whether it is plain prose, from what came before it."""
 
     def __init__(self) -> None:
         self._first = True
-        self._off = False  # for good
-        self._line = False  # until the end of the line
-        self._block = False  # until a blank line
-        self._opens = True  # no line has begun but comments, in this paragraph or behind a colon
-        self._prose = False  # the line began as prose or an item of a list does
+        self._off = False  # nothing more is prose
+        self._line = False  # no prose until the end of the line
+        self._block = False  # no prose until a blank line
+        self._opens = True  # no line but comments has begun in this paragraph or after a colon
+        self._prose = False  # the line began like prose or an item of a list
         self._last = ""  # the run before this one
-        self._list = False  # an item of a list has begun in this paragraph, or before an indented one
+        self._list = False  # this paragraph, or one before it if this is indented, has an item of a list
         self._plain = False  # the line before may be prose
         self._width = self._indent = 0  # of the line
         self._widest = 0  # line of this paragraph
         self._fence = ""
-        self._until = ""  # what ends a span: of code, a formula, a quotation, what is bold
+        self._until = ""  # what ends the open span: code, a formula, a quotation, bold type
         self._starts = True
 
     def leave(self) -> None:
-        """Take note of something that is too long to be prose."""
+        """Note something that is too long to be prose."""
         self._line, self._until, self._first = True, "", False
 
     def stop(self) -> None:
@@ -169,7 +169,7 @@ class Zones:
         self._off = True
 
     def pieces(self, found: Iterable[tuple[str, str]], at: int, *, in_line: bool) -> tuple[list[Piece], int]:
-        """Return runs, each behind its white space, as pieces, and where they end; `in_line`: no line begins there."""
+        """Return runs, each with its white space, as pieces, and where they end; `in_line`: no line begins there."""
         pieces: list[Piece] = []
         prose = in_line and self._is_prose()
         for gap, run in found:
@@ -187,7 +187,7 @@ class Zones:
         return pieces, at
 
     def _is_prose(self) -> bool:
-        """Tell whether a plain word is one of prose here."""
+        """Tell whether a plain word is prose here."""
         return not (self._first or self._off or self._fence or self._line or self._block or self._until)
 
     def piece(self, gap: str, run: str, at: int) -> Piece:
@@ -218,7 +218,7 @@ class Zones:
         return piece
 
     def _open_zone(self, run: str) -> None:
-        """See whether a run that is no plain word begins what is left alone."""
+        """Note whether a run that is no plain word begins something to be left alone."""
         if not is_shaped(run):
             self._line = run in OPERATORS
             self._block = self._line and not self._prose
@@ -230,7 +230,7 @@ class Zones:
             self._until = opens_italic(run)
 
     def _open(self, run: str) -> None:
-        """See whether a run begins a span that is left alone."""
+        """Note whether a run begins a span to be left alone."""
         for opener, closer in _SPANS.items():
             if opener in run:
                 if closer not in run.partition(opener)[2]:
@@ -255,7 +255,7 @@ class Zones:
         return not _open_ticks(run, self._until) if "`" in self._until else self._until in run
 
     def _begin_line(self, gap: str, run: str, before: str) -> bool:
-        """Take note of a new line and the character before it; True if its first run belongs to no prose."""
+        """Note a new line, and the character before it; return True if its first run is no prose."""
         if self._first:
             self._first = False
             self._off = self._off or run.startswith(_DATA_OPENERS)
@@ -294,7 +294,7 @@ class Zones:
 
 
 def _open_ticks(run: str, ticks: str = "") -> str:
-    """Return the backticks that a span of code still waits for behind a run: as many as it began with."""
+    """Return the backticks that would end a span of code still open after a run: as many as it began with."""
     for found in _TICKS.findall(run):
         ticks = "" if found == ticks else ticks or found
     return ticks

@@ -1,4 +1,4 @@
-"""What a place in a text is, and what chooses how it reads."""
+"""What a place in a text is, and how a wording is chosen for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """Where a text could read otherwise: the wording `stands`, of so many `sides` of a coin, counted from 0."""
+    """Where a text could read otherwise: wording number `stands`, from 0, of `sides` wordings, is there now."""
 
     row: str
     context: str

@@ -1,8 +1,8 @@
 """Reads from a text where wordings stand that a key may have chosen; needs no key.
 
-Laws: what is read says nothing but wordings and the words before them. A row counts once in each context: whoever
-repeats a phrase repeats its wording, which is one observation and not many (Fernandez et al., "Three Bricks to
-Consolidate Watermarks for Large Language Models", 2023, show what counting it again does to the error rate).
+Laws: the result holds only wordings and the words before them. A row counts once in each context: whoever repeats a
+phrase repeats its wording, which is one observation and not many (Fernandez et al., "Three Bricks to Consolidate
+Watermarks for Large Language Models", 2023, show what counting it again does to the error rate).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from proxy.marks.place import Place
 from proxy.marks.scanner import Scanner
 from proxy.marks.table import english
 
-_BITS = {2: 1, 4: 2}  # fair coins that agree or not, by how many wordings there are
+_BITS = {2: 1, 4: 2}  # bits of a choice, each a fair coin, by the number of wordings
 
 
 class Seen(NamedTuple):
-    """How many fair coins agree with a key, of how many."""
+    """How many fair coins agree with a key, out of how many."""
 
     agree: int
     places: int
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
 
 
 def read(text: str, most_chars: int = MOST_CHARS) -> list[Place]:
-    """Return the places of a text, each context once, of as much of it as would have been marked."""
+    """Return the places of a text, each context once, of as much of the text as would have been marked."""
     found: list[Place] = []
 
     def note(place: Place) -> int:
@@ -48,7 +48,7 @@ def read(text: str, most_chars: int = MOST_CHARS) -> list[Place]:
 
 
 def one_each(places: Iterable[Place]) -> list[Place]:
-    """Return each context once, with the wording that stands there most often, or first if others do as often."""
+    """Return each context once, with the wording that stands there most often, or the first of several such."""
     seen: dict[tuple[str, str, int], Counter[int]] = {}
     for place in places:
         seen.setdefault((place.row, place.context, place.sides), Counter())[place.stands] += 1
@@ -56,7 +56,7 @@ def one_each(places: Iterable[Place]) -> list[Place]:
 
 
 def agreement(places: Iterable[Place], key: CampaignKey) -> Seen:
-    """Count how often a key would have chosen what stands there: each bit of a choice for itself."""
+    """Count how many bits of the wordings that stand there a key would have chosen, each bit by itself."""
     agree = bits = 0
     for place in places:
         width = _BITS[place.sides]

@@ -1,6 +1,6 @@
-"""What a run without white space is by itself, wherever it stands: a plain word or not, and which kind of one.
+"""What a run without white space is by itself, wherever it stands: whether it is a plain word, and of which kind.
 
-Prose has few words that come again and again, so what is known of each is kept: to look at its letters takes longer.
+The same few words come again and again in prose, so the results are cached: looking at the letters takes longer.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from proxy.marks.spared import NOTED
 from proxy.marks.words import words
 
 SIGNS: Final = ".!?:;,…"
-ENDS: Final = ".!?:;"  # after one of these a sentence, or what is like one, begins
-# What a word is besides, as bits that are set.
+ENDS: Final = ".!?:;"  # after one of these a sentence or the like begins
+# Kinds of words, as bits.
 ENGLISH, CONTENT, NESTS, FINITE, SAYS, JOINS, WATCHED, ARTICLE, PLAIN = (1 << bit for bit in range(9))
-# The share of these among the words tells English from other languages.
+# The share of these words tells English from other languages.
 _ENGLISH = words("the and of that this with you are it is to for be not")
 _ARTICLES = words("a an")
 _CONTENT_CHARS = 4  # of the shortest word that is content
@@ -30,15 +30,15 @@ _KINDS: Final = (
     (WATCHED, NOTED),
     (ARTICLE, _ARTICLES),
 )
-_KEPT = 4_096  # nine of ten words of any text are among so many
+_KEPT = 4_096  # so many hold nine of ten words of any text
 _SHAPE = re.compile(r"([(\[*_]*)([^\W\d_]+(?:['’][^\W\d_]+)?)([)\]*_.,;:!?…]*)")  # noqa: RUF001 - an apostrophe
 _ITALIC = re.compile(r"[(\[]*([*_])(?=[^\s*_])")  # titles of works are written so
 
 
 class Piece:
-    """A run of characters; `word` is what matching sees, empty unless it is a plain word of prose, of that `kind`.
+    """A run of characters; `word` is what is matched, empty unless it is a plain word of prose, and `kind` its bits.
 
-    It came `at` so many characters behind the beginning of its text.
+    It stands `at` so many characters from the beginning of its text.
     """
 
     __slots__ = ("at", "core", "gap", "kind", "lead", "starts", "trail", "word")
@@ -51,14 +51,14 @@ class Piece:
         self.at = at
         self.word = word
         self.kind = kind
-        self.starts = False  # a sentence
+        self.starts = False  # whether it starts a sentence
 
     def __str__(self) -> str:
         return f"{self.gap}{self.lead}{self.core}{self.trail}"
 
 
 class PlainWord(NamedTuple):
-    """A plain word with the signs around it; `ends` says that a sentence ends with them."""
+    """A plain word with the signs around it; `ends` says that they end a sentence."""
 
     lead: str
     core: str
@@ -70,7 +70,7 @@ class PlainWord(NamedTuple):
 
 @lru_cache(_KEPT)
 def plain(run: str) -> PlainWord | None:
-    """Return the plain word that a run is, None if it is none."""
+    """Return the plain word that a run is, None if it is no plain word."""
     if run.isalpha():
         word = run.lower()
         return PlainWord("", run, "", word, kind_of(word), ends=False)
@@ -83,7 +83,7 @@ def plain(run: str) -> PlainWord | None:
 
 @lru_cache(_KEPT)
 def kind_of(word: str) -> int:
-    """Return the bits of a word."""
+    """Return the kinds of a word, as bits."""
     return PLAIN + CONTENT * (len(word) >= _CONTENT_CHARS) + sum([bit for bit, those in _KINDS if word in those])
 
 
@@ -93,6 +93,6 @@ def is_shaped(run: str) -> bool:
 
 
 def opens_italic(run: str) -> str:
-    """Return the sign of a span in italics that a run begins and that goes on behind it; empty if it begins none."""
+    """Return the sign of a span in italics that begins in a run and goes on after it; empty if there is none."""
     match = _ITALIC.match(run)
     return "" if match is None or match[1] in run[match.end() :] else match[1]

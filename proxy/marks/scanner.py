@@ -1,6 +1,6 @@
-"""Finds the places in a text where one of several wordings stands, and puts there the one that is chosen.
+"""Finds the places in a text where one of several wordings stands, and puts the chosen one there.
 
-One scanner is the marker and the reader of marks: they differ in what chooses. Laws:
+One scanner both marks and reads marks: only the choosing differs. Laws:
 - However the text is cut, the same comes out. What is held back is `AHEAD` runs without white space.
 - A place is known by its row and its context: content words before it that belong to no place; see contexts.py.
 - Nothing but the words of a place, a comma and an article before it is changed.
@@ -24,14 +24,14 @@ from proxy.marks.table import BEGINNING, FIGURES, PUNCTUATION, Table, Wording
 from proxy.marks.writing import article_for, may_change, stands, written
 
 AHEAD: Final = 8
-_LEFT = 6  # pieces that conditions can look back on
+_LEFT = 6  # pieces that conditions look back on
 _OPENING_WORDS = 6
-_MEMORY = 0.92  # of some twelve words, which tell by their share whether the text is English
-_LEAST, _FIRST = 0.75, 0.88  # so that the first word may be a place, and the second if the first is English
+_MEMORY = 0.92  # a memory of some twelve words, whose share tells whether the text is English
+_LEAST, _FIRST = 0.75, 0.88  # thresholds by which the first word may be a place, the second if the first is English
 
 
 class Scanner:
-    """Goes through one text, into which it puts no sequence of `stops`."""
+    """Scans one text; a change never brings about one of the sequences in `stops`."""
 
     def __init__(self, table: Table, choose: Choose, stops: Collection[str] = ()) -> None:
         self._wordings = table.wordings
@@ -45,13 +45,13 @@ class Scanner:
         self._english = _FIRST
         self._since = 0  # words since the sentence began
         self._nested = False  # whether a clause of the sentence depends on another
-        self._if = False  # whether the sentence so far is a condition, without a sign in it
+        self._if = False  # whether the sentence so far is a condition without a sign
         self._finite = False  # whether that condition has its verb
         self._opening: list[str] = []  # the words of the sentence so far, while they are few and may open it
-        self._barred = -1  # where the last sign of a table stood
+        self._barred = -1  # where the last bar of a table stood
         self._out: list[str] = []
-        self.changes: list[tuple[int, int, int]] = []  # at which character of the text how many became how many
-        self._changed = 0  # pieces whose length may be another, from the first on
+        self.changes: list[tuple[int, int, int]] = []  # (at which character, how many, became how many)
+        self._changed = 0  # how many pieces, from the first on, may change in length
         self._stops = Stops(stops) if stops else None
 
     @property
@@ -65,7 +65,7 @@ class Scanner:
         return self._taken()
 
     def end(self) -> str:
-        """Return what was held back; what comes then goes on as behind a blank."""
+        """Return what was held back; text that comes later goes on as after a blank."""
         self._take(self._cutter.end())
         while self._queue:
             self._go()
@@ -82,7 +82,7 @@ class Scanner:
                 continue
             queue.append(piece)
             if piece.kind:
-                if self._over:  # it may have been cut before that was known
+                if self._over:  # it may have been cut before this was known
                     piece.word, piece.kind = "", 0
                 elif piece.kind & WATCHED or spared.wary:
                     if spared.by(piece.word, starts=piece.starts):
@@ -95,7 +95,7 @@ class Scanner:
                 self._go()
 
     def _spare(self) -> None:
-        """Let no word be a place any more."""
+        """Let no further word be a place."""
         self._over = True
         self._cutter.stop()
         for piece in self._queue:
@@ -106,7 +106,7 @@ class Scanner:
         return out if self._stops is None else self._stops.went(out)
 
     def _go(self) -> None:
-        """Let the first piece go, with the whole of a wording that begins there, and take note of another length."""
+        """Let the first piece go, with the whole wording if one begins there, and note a change in length."""
         queue = self._queue
         head = queue[0]
         kind, before = head.kind, len(self._out)
@@ -121,7 +121,7 @@ class Scanner:
             self.changes.append((head.at, end - head.at, sum(map(len, self._out[before:]))))
 
     def _went(self, head: Piece) -> bool:
-        """Let a wording go that begins with the first piece, or behind an article; tell whether one did."""
+        """Let a wording go that begins with the first piece, or after an article there; tell whether there was one."""
         for at in (1, 0) if head.kind & ARTICLE and not head.trail else (0,):
             found = self._find(at)
             if found is not None:
@@ -135,7 +135,7 @@ class Scanner:
         return False
 
     def _find(self, at: int) -> Wording | None:
-        """Return the wording that begins at a piece, if it may be another."""
+        """Return the wording that begins at a piece, if it may be exchanged."""
         queue = self._queue
         seconds = self._wordings.get(queue[at].word) if at < len(queue) else None
         if seconds is None:
@@ -171,14 +171,14 @@ class Scanner:
         return self._barred < queue[0].at
 
     def _ends(self, last: Piece, after: Piece, wording: Wording, at: int) -> bool:
-        """Tell whether a sign ends a wording that is no mere matter of taste."""
+        """Tell whether a sign that is no mere matter of taste ends a wording."""
         if not last.trail or wording.row.comma is not None:
             return False
         opened = at == 0 and (self._queue[0].starts or bool(self._opening)) and opens([*self._opening, *wording.words])
         return not unseen(last, after, opened=opened)
 
     def _before(self, at: int) -> str:
-        """Return what stands before a piece, as conditions have it: a word, or the beginning, or a sign."""
+        """Return what stands before a piece, as conditions have it: a word, a beginning or a sign."""
         piece = self._queue[at]
         if at:
             return self._queue[at - 1].word
@@ -191,7 +191,7 @@ class Scanner:
         return PUNCTUATION if sign and (sign != COMMA or piece.word not in UNSEEN_BEFORE) else last.word
 
     def _chosen(self, wording: Wording, at: int) -> Wording:
-        """Return the wording that is to stand in place of one, which begins at a piece, perhaps behind an article."""
+        """Return the wording to stand in place of the one that begins at a piece, which may follow an article."""
         row = wording.row
         number = self._choose(Place(row.name, self._contexts.of(row.name), wording.number, len(row.wordings)))
         chosen = wording if number == wording.number else Wording(row, number, row.wordings[number])
@@ -201,7 +201,7 @@ class Scanner:
         return wording if self._stops.come(self._out, self._queue, instead) else chosen
 
     def _emit(self, found: Wording, chosen: Wording) -> None:
-        """Put a wording in place of another, with the case and the signs of the one that was there."""
+        """Put a wording in place of another, with the case and the signs of the original."""
         self._changed = self._changed or int(chosen is not found)
         left = [self._queue.popleft() for _ in found.words]
         taken = left if chosen is found else written(left, chosen)
@@ -234,7 +234,7 @@ class Scanner:
         self._leave(piece)
 
     def _note(self, piece: Piece) -> None:
-        """Take note of a word for those that come after it in its sentence."""
+        """Note a word for those that follow in its sentence."""
         if piece.starts:
             self._since, self._nested = 1, False
             self._opening = [piece.word] if may_open(piece.word) else []
@@ -268,7 +268,7 @@ class Scanner:
         if wanted is not found.there and self._stops is not None:
             wanted = wanted is not self._stops.come(self._out, (piece, *queue), joined(piece, queue, found))
         if wanted is not found.there:
-            self._changed = 2  # the blank before the next piece too
+            self._changed = 2  # the blank before the next piece may change too
         if wanted is not found.there and found.what is COMMA:
             piece.trail = COMMA if wanted else ""
         elif wanted is not found.there and found.what is STOP:
@@ -280,7 +280,7 @@ class Scanner:
             self._join(found.what, wanted=wanted, there=found.there)
 
     def _join(self, what: str, *, wanted: bool, there: bool) -> None:
-        """Let a word stand before the next piece, or not."""
+        """Put a word before the next piece, or leave it out."""
         if there:
             joining = self._queue.popleft()
             if not wanted:

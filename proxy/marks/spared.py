@@ -1,6 +1,6 @@
-"""Tells from the words of an answer when it is one that nobody should touch: a refusal, or about somebody's safety.
+"""Tells from its words when an answer should be left alone: a refusal, or one about somebody's safety.
 
-What is seen late spares the rest, and the few words that are still held back.
+A sign that comes late spares the rest, and the few words that are still held back.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ NOTED: Final = _REFUSES | _MODALS | _SAFETY | _WARNS | {"i"}
 
 
 class Spared:
-    """Reads one answer's words in order: those that are noted, and what comes while it is `wary`; others only count."""
+    """Reads one answer's words in order: the noted ones, and those while it is `wary`; others are only counted."""
 
     def __init__(self) -> None:
         self.words = 0
-        self.wary = False  # the last word was one that the next may complete
+        self.wary = False  # the next word may complete what the last one began
 
     def by(self, word: str, *, starts: bool) -> bool:
-        """Tell whether with this word the answer is one to be left alone."""
+        """Tell whether this word shows that the answer is to be left alone."""
         self.words += 1
         refuses = self.words <= _REFUSING_WORDS and (word in _REFUSES or (self.wary and word in _MODALS))
         self.wary = word == "i"

@@ -1,7 +1,7 @@
-"""Keeps a stop sequence of the request out of a text that is marked: a model never writes one, so a mark must not.
+"""Keeps the request's stop sequences out of marked text: a model never writes one, so a mark must not.
 
-Law: only what a change itself would bring about counts, now or once the text goes on as the sequence does, so that
-sequences which nobody writes keep no mark away.
+Law: only a sequence that a change itself would bring about counts, now or with the text that may follow, so that
+sequences which never occur keep no mark away.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from proxy.marks.table import Wording
 from proxy.marks.writing import article_for, written
 
 _MOST = 16  # sequences that are looked for, as many as OpenAI's dialects take
-_MOST_CHARS = 256  # of one
+_MOST_CHARS = 256  # of one sequence
 
 
 class Stops:
@@ -27,18 +27,18 @@ class Stops:
         self._tail = ""
 
     def went(self, text: str) -> str:
-        """Take note of what goes out, and return it."""
+        """Note what goes out, and return it."""
         if self._longest:
             self._tail = (self._tail + text)[-self._longest :]
         return text
 
     def come(self, out: Sequence[str], now: Iterable[Piece], instead: Iterable[Piece]) -> bool:
-        """Tell whether a sequence comes about by other pieces than those of `now`, behind what is to go `out`."""
+        """Tell whether a sequence comes about if `instead` stands in place of `now`, after what is to go `out`."""
         if not self._longest:
             return False
         before = (self._tail + "".join(out[-self._longest :]))[-self._longest :]
         old, new = before + "".join(map(str, now)), before + "".join(map(str, instead))
-        # The shortest end of the new text that the old one has not.
+        # The shortest end of the new text that the old one does not have.
         ends = enumerate(zip(old[::-1], new[::-1], strict=False))
         same = next((at for at, (one, other) in ends if one != other), min(len(old), len(new)))
         end = new[-same - 1 :] if same < len(new) else ""
@@ -46,7 +46,7 @@ class Stops:
 
 
 def _begins(sequence: str, text: str, end: str) -> bool:
-    """Tell whether a text ends with the beginning of a sequence, of which this end is a part: the rest may follow."""
+    """Tell whether a text ends with a beginning of a sequence that contains `end`: the rest may follow."""
     at = sequence.find(end) if end else -1
     while at >= 0:
         if text.endswith(sequence[: at + len(end)]):
@@ -56,7 +56,7 @@ def _begins(sequence: str, text: str, end: str) -> bool:
 
 
 def reworded(pieces: Iterable[Piece], at: int, found: Wording, chosen: Wording) -> list[Piece]:
-    """Return pieces with another wording for the one that begins there, perhaps behind an article."""
+    """Return pieces with another wording for the one that begins there, and the article before it, if any, to match."""
     now = list(pieces)
     end = at + len(found.words)
     article = [Piece(each.gap, each.lead, article_for(each.core, chosen), each.trail) for each in now[:at]]
@@ -64,7 +64,7 @@ def reworded(pieces: Iterable[Piece], at: int, found: Wording, chosen: Wording) 
 
 
 def joined(piece: Piece, behind: Iterable[Piece], joint: Joint) -> list[Piece]:
-    """Return a piece and those behind it with the other side of the joint between them."""
+    """Return a piece and those after it with the joint between them the other way."""
     first, *rest = behind
     if joint.what in (COMMA, STOP):
         trail = {COMMA: "" if joint.there else COMMA, STOP: ";" if joint.there else "."}[joint.what]

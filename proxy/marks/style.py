@@ -1,8 +1,8 @@
-"""Asks the model for habits of style that mean nothing, a key's own choice of each: a mark that survives imitation.
+"""Asks the model for habits of style that mean nothing, each chosen by a key: a mark that survives imitation.
 
-A model that learns from many answers learns how they are written as well, and may carry the habits on where single
-words are lost. Laws: each habit is a choice between two that are as good as each other; none is one that choosing words
-would change; and which one a text shows can be read from it without a key (`proxy.marks.habits`).
+A model that learns from many answers also learns how they are written, and may keep the habits where single words are
+lost. Laws: each habit is a choice between two equally good ways; none is one that choosing words would change; and
+which way a text has can be read without a key (`proxy.marks.habits`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from proxy.marks.keys import CampaignKey
 
-# Each ends with one blank: with any number, a long row of them would take quadratic time.
+# Each ends with a single blank: allowing more would make a long row of them take quadratic time.
 _ITEM: Final = r"[ \t]*(?:[-*•+]|\d{1,3}[.)])[ \t]"
 _HEADING: Final = r"#{1,6}[ \t]"
 _LABEL: Final = r"\*\*[^*\n]+(?::\*\*|\*\*:)"
@@ -21,14 +21,14 @@ _RULE: Final = r"(?:-{3,}|\*{3,}|_{3,})"
 
 
 class Habit(NamedTuple):
-    """Two ways to write: what the model is asked for, and the expressions that tell where a text has either."""
+    """Two ways to write: what the model is asked for, and the expressions that find either in a text."""
 
     asked: tuple[str, str]
     seen: tuple[str, str]
 
 
-# By name; a name, or the order of its two ways, changes what was asked for by marks already given. In the expressions,
-# "^" and "$" are the ends of a line.
+# By name. Changing a name, or the order of its two ways, changes what marks already given have asked for. In the
+# expressions, "^" and "$" are the ends of a line.
 HABITS: Final = {
     # Lists.
     "bullet": Habit(
@@ -152,11 +152,11 @@ _LEAD: Final = (
 
 
 def row(name: str) -> str:
-    """Return the row of a habit, as a place has one."""
+    """Return the row of a habit's place."""
     return f"style {name}"
 
 
 def instruction(key: CampaignKey) -> str:
-    """Return what a campaign's answers are asked for."""
+    """Return the instruction for a campaign's answers."""
     chosen = (habit.asked[key.coin(row(name), "", len(habit.asked))] for name, habit in HABITS.items())
     return f"{_LEAD} {'; '.join(chosen)}."

@@ -1,13 +1,13 @@
-"""Tests suspected texts against keys: which campaign were they written for, and how sure is that.
+"""Tests suspected texts against keys: for which campaign they were written, and how sure that is.
 
 Laws:
 - All tests of one run count together: every text with every key, and all texts together with every key, so that the
   rate bounds the chance of any finding in texts that nobody marked (Bonferroni).
-- All texts together count a context once, as most of them have it.
-- Habits of style are tested of all texts together, and only if there are enough that a finding could come of it, which
-  the texts alone say: so they cost the other tests nothing where they can tell nothing.
-- Against a reference a habit counts as the texts have it more often than those let expect; whatever those are, for
-  whoever has no key it is a fair coin as before.
+- In all texts together a context counts once, as most of them have it.
+- Habits of style are tested in all texts together, and only if the texts show enough habits for a finding: so they cost
+  the other tests nothing where they can tell nothing.
+- With a reference, a habit counts as the texts have it more often than the reference would let one expect; without the
+  key it is a fair coin as before.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from proxy.marks.reading import Seen, one_each, read
 # The share of places that agree after a fifth of the words were replaced, as measured; see policies/README.md.
 _AFTER_DAMAGE = 0.85
 _HALF = 0.5
-# A student who keeps such a part of its teacher's habits has one in `usual + (1 - usual) * part` of its texts or in
-# `usual * (1 - part)`; what lies half way between them parts those who keep more as well, and a habit that was usual
-# already has room on both sides.
+# A student who keeps `part` of its teacher's habits shows a habit in `usual + (1 - usual) * part` of its texts, or in
+# `usual * (1 - part)` of them. The middle between the two also separates students who keep more, and leaves a habit
+# that was usual already room on both sides.
 _TAUGHT = 0.3
 
 
 class Suspect(NamedTuple):
-    """What one text is tested by, and how many tokens of it were read for that, as estimated."""
+    """What one text is tested by, and an estimate of how many of its tokens were read."""
 
     tokens: int
     places: list[Place]
@@ -41,7 +41,7 @@ class Suspect(NamedTuple):
 
 
 class Match(NamedTuple):
-    """The key that some text agrees with best, and how likely that is by chance, after all tests of the run."""
+    """The key that agrees best with a text, and how likely that is by chance, after all tests of the run."""
 
     key: str
     seen: Seen
@@ -50,10 +50,11 @@ class Match(NamedTuple):
 
 @dataclass(slots=True)
 class Trace:
-    """What came of a run.
+    """The result of a run.
 
-    `tests` counts every text, all together, and their style if that was tested, with every key. `tokens` are those of
-    all texts; those `tokens_needed` for as many places are as many as these texts take for it, 0 if they have none.
+    `tests` counts every text, all texts together, and their style if that was tested, each with every key. `tokens` are
+    those of all texts; `tokens_needed` are as many as texts like these take to have `needed` places, 0 if they have
+    none.
     """
 
     keys: int
@@ -77,16 +78,16 @@ class Trace:
 
 
 def suspected(text: str, most_chars: int) -> Suspect:
-    """Read a text: words as far as they would have been marked, habits to its end."""
+    """Read a text: its words as far as they would have been marked, its habits to the end."""
     read_to = text[:most_chars]
     tokens = -(-len(read_to.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
     return Suspect(tokens, read(read_to, most_chars), habits.read(text))
 
 
 def gathered(suspects: Sequence[Suspect], reference: Sequence[Suspect] = ()) -> list[list[Place]]:
-    """Return the places of each text, behind them those of all if there are more, and last the habits of all.
+    """Return the places of each text, then those of all together if there are several texts, and last their habits.
 
-    `reference` are texts of somebody who was not taught.
+    `reference` are texts of somebody who was not taught by the model.
     """
     each = [list(suspect.places) for suspect in suspects]
     together = [one_each(chain.from_iterable(each))] if len(each) > 1 else []
@@ -94,7 +95,7 @@ def gathered(suspects: Sequence[Suspect], reference: Sequence[Suspect] = ()) -> 
 
 
 def judged(figures: Mapping[str, Sequence[Seen]], suspects: Sequence[Suspect], rate: float) -> Trace:
-    """Return what the figures of every key come to, each for what `gathered` returned of these texts."""
+    """Return what the counts of every key come to; each key's are for the lists that `gathered` returned."""
     trace = Trace(len(figures), rate, tokens=sum(suspect.tokens for suspect in suspects))
     if not figures or not suspects:
         return trace
@@ -116,7 +117,7 @@ def judged(figures: Mapping[str, Sequence[Seen]], suspects: Sequence[Suspect], r
 
 
 def read_places(document: Any) -> list[Place]:  # noqa: ANN401 - JSON from elsewhere
-    """Read places that were written as lists. Raises ValueError for what can be none."""
+    """Read places that were written as lists. Raises ValueError for what is no place."""
     if not isinstance(document, list) or not all(isinstance(entry, list) for entry in document):
         raise ValueError("places should be lists")
     return list(map(_place, document))
@@ -132,7 +133,7 @@ def _place(entry: list[Any]) -> Place:
 
 
 def _style(suspects: Sequence[Suspect], reference: Sequence[Suspect]) -> list[Place]:
-    """Return each habit as most texts have it, or as more of them have it than the reference lets expect."""
+    """Return each habit as most texts have it, or as more of them have it than the reference lets one expect."""
     usual = _shares(reference)
     found = []
     for row, share in _shares(suspects).items():
@@ -144,7 +145,7 @@ def _style(suspects: Sequence[Suspect], reference: Sequence[Suspect]) -> list[Pl
 
 
 def _shares(texts: Sequence[Suspect]) -> dict[str, float]:
-    """Return in which share of the texts that show a habit it is the second of its two ways."""
+    """Return for each habit the share of the texts showing it that have the second of its two ways."""
     ways: dict[str, list[int]] = {}
     for text in texts:
         for habit in text.habits:
@@ -153,6 +154,6 @@ def _shares(texts: Sequence[Suspect]) -> dict[str, float]:
 
 
 def _best(found: Mapping[str, Seen], tests: int) -> Match:
-    """Return the key that agrees best."""
+    """Return the match of the key that agrees best."""
     key = max(found, key=lambda name: (found[name].agree, name))
     return Match(key, found[key], corrected(tail(*found[key]), tests))

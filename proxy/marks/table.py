@@ -1,8 +1,8 @@
 """Reads the table of equivalent wordings into what the scanner looks up.
 
-A row is known by its first wording; what it is about and how its conditions are written stands at the top of
-english.txt. Law: whether a wording is a place depends on its surroundings only, the same for every wording of its row,
-so that who tests a marked text finds the places that the marker found.
+A row is named by its first wording; what rows are and how their conditions are written is at the top of english.txt.
+Law: whether a wording is a place depends on its surroundings only, in the same way for every wording of its row, so
+that whoever tests a marked text finds the places that the marker found.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 MOST_WORDS = 5  # of a wording
-PUNCTUATION: Final = "$"  # right after the wording, or the end of the text
+PUNCTUATION: Final = "$"  # a sign right after the wording, or the end of the text
 BEGINNING: Final = "^"  # of a sentence
-FIGURES: Final = "#"  # what begins with a digit
+FIGURES: Final = "#"  # something that begins with a digit
 _COUNTS = (2, 4)  # of wordings, so that a key's choice is one or two fair bits
 
 
 class Condition(NamedTuple):
-    """Words of which one has to be there, or, if it is `refused`, none."""
+    """Words of which one has to be there or, if it is `refused`, none may be."""
 
     words: frozenset[str]
-    endings: tuple[str, ...]  # of words that are meant too
+    endings: tuple[str, ...]  # words with these endings are meant too
     refused: bool
 
     def holds(self, word: str) -> bool:
-        """Tell whether it is met where this word, or sign, stands."""
+        """Tell whether the condition holds for this word, or sign."""
         words, endings, refused = self
         return (word in words or (bool(endings) and word.endswith(endings))) is not refused
 
@@ -38,7 +38,7 @@ class Row(NamedTuple):
     wordings: tuple[tuple[str, ...], ...]
     before: Condition | None
     after: Condition | None
-    second: Condition | None  # on the second word after
+    second: Condition | None  # on the second word after the wording
     comma: tuple[str, ...] | None = None  # the sign after each wording, if some have a comma of their own
 
 
@@ -51,7 +51,7 @@ class Wording(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Wordings by their first word and the one behind it, those of one word last, which may stand before any."""
+    """Wordings by their first and second word, longest first; those of one word fit any second and come last."""
 
     rows: tuple[Row, ...]
     wordings: dict[str, dict[str, tuple[Wording, ...]]]
@@ -64,12 +64,12 @@ def english() -> Table:
 
 
 def read_table(text: str) -> Table:
-    """Read a table. Raises ValueError with the line that makes no sense."""
+    """Read a table. Raises ValueError with the line at fault."""
     classes: dict[str, tuple[str, ...]] = {}
     rows: list[Row] = []
     named: dict[str, Row] = {}
     lines = list(enumerate(text.splitlines(), 1))
-    # The classes first: a row may use one that stands further down.
+    # Classes come first: a row may use one from further down.
     for number, line in sorted(lines, key=lambda numbered: not numbered[1].startswith("@")):
         try:
             if line.startswith("@"):
@@ -93,7 +93,7 @@ def read_table(text: str) -> Table:
 
 
 def _known(rows: list[Row], named: dict[str, Row]) -> list[Row]:
-    """Return rows that may join the others: a name has one meaning, whatever the conditions."""
+    """Return the rows, unless a name is there already with other wordings; conditions may differ."""
     for row in rows:
         if named.setdefault(row.name, row).wordings != row.wordings:
             raise ValueError(f"{row.name!r} is there already, with other wordings")

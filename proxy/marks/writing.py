@@ -1,4 +1,4 @@
-"""Knows a wording where it stands, and writes another there as the one that was there was written."""
+"""Recognises a wording where it stands, and writes another in its place and its form."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from proxy.marks.runs import Piece, kind_of
 from proxy.marks.table import Wording
 
 _VOWELS = frozenset("aeiou")
-# Words that do not sound as their first letter looks.
+# Words whose sound does not begin like their first letter.
 _ONSETS = {"hour": True, "honest": True, "u": False, "one": False, "once": False, "use": False, "useful": False}
 
 
 def may_change(head: Piece) -> bool:
-    """Tell whether a word's case is the usual one where it stands: another is a name's, or shouted."""
+    """Tell whether a word's case is the usual one where it stands: otherwise it is a name, or shouted."""
     core = head.core
     return core.islower() or (head.starts and core[0].isupper() and (len(core) == 1 or core[1:].islower()))
 
 
 def stands(pieces: Sequence[Piece], wording: Wording, at: int) -> bool:
-    """Tell whether the words of a wording stand at a piece, of which the first does."""
+    """Tell whether the words of a wording stand at a piece, whose first word is known to match."""
     last = at + len(wording.words) - 1
     if last > at:
         if last >= len(pieces):
@@ -35,7 +35,7 @@ def stands(pieces: Sequence[Piece], wording: Wording, at: int) -> bool:
 
 
 def written(taken: list[Piece], chosen: Wording) -> list[Piece]:
-    """Return a wording in place of the pieces of another, with their case, white space and signs."""
+    """Return the pieces of a wording in place of another's, with their case, white space and signs."""
     wanted = chosen.words
     first, last = taken[0], taken[-1]
     gaps = [piece.gap for piece in taken[1:]]
@@ -56,7 +56,7 @@ def written(taken: list[Piece], chosen: Wording) -> list[Piece]:
 
 
 def article_for(article: str, chosen: Wording) -> str:
-    """Return "a" or "an", as what follows sounds, in the case of the article that was there."""
+    """Return "a" or "an", by the sound of what follows, in the case of the article that was there."""
     word = chosen.words[0]
     vowel = _ONSETS.get(word, word[0] in _VOWELS)
     made = "an" if vowel else "a"
