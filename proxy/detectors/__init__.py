@@ -37,7 +37,7 @@ DETECTORS: tuple[type[Detector], ...] = (
 
 
 def field_table() -> FieldTable:
-    """Return the table of all fields, those of joined detectors included; raises ConfigurationError as `build` does."""
+    """Return the table of all fields, also of joined detectors. Raises ConfigurationError if they do not fit."""
     return _table([*DETECTORS, *joined()])
 
 
@@ -52,13 +52,12 @@ def build(
 ) -> tuple[Detector, ...]:
     """Make every detector, once for a process.
 
-    `secret_key` keys what is remembered of reasoning blocks, the same on every replica; `models_released` is Unix
-    seconds by model name, and without any there is nothing to tell of new models; `content` is used in
-    place of the `patterns` if it is there: compiling them takes half a second; and `others` for what `joined` returns,
-    which takes milliseconds to find.
+    `secret_key`, the same on every replica, keys what is remembered of reasoning blocks. `models_released` is Unix
+    seconds by model name; without any, nothing is told of new models. `content` replaces the `patterns` if it is given,
+    since compiling them takes half a second; `others` replaces what `joined` returns, which takes milliseconds to find.
     Raises ConfigurationError for patterns that cannot be used, and for a joined detector that fails.
     """
-    given: dict[type[Detector], Detector] = {  # those that need something of the process
+    given: dict[type[Detector], Detector] = {  # detectors that need something of the process
         NewModel: NewModel(models_released),
         Content: content or _content(patterns),
         ForeignSignature: ForeignSignature(store, secret_key),
@@ -75,14 +74,14 @@ def build(
 
 
 def joined() -> list[type[Detector]]:
-    """Return the detector classes of the entry points; they are made without arguments. Raises ConfigurationError."""
+    """Return the detector classes of the entry points, to be made without arguments. Raises ConfigurationError."""
     return joining.joined(Group.DETECTORS, Detector)
 
 
 def patterns_beside(pack: Path) -> Path | None:
     """Return the folder of pattern sets that belongs to a pack: `patterns` beside its file, None if there is none.
 
-    Raises ConfigurationError if that cannot be seen.
+    Raises ConfigurationError if the folder cannot be looked at.
     """
     folder = pack.parent / "patterns"
     try:
@@ -107,5 +106,5 @@ def _table(detectors: list[type[Detector]] | list[Detector]) -> FieldTable:
 
 
 def _known(field: Field) -> Field:
-    """Return a field with all that is known of it: which dialects there are is said by those that join."""
+    """Return a field as it is here: the values of the dialect's field depend on which dialects have joined."""
     return field._replace(among=dialect_names()) if field.name == DIALECT else field

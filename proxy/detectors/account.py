@@ -1,4 +1,4 @@
-"""Who calls: facts of the principal and of the hour, none of which needs memory."""
+"""Who calls: facts about the principal and the hour, none of which needs memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AccountFacts:
     )
 
     def __init__(self) -> None:
-        self._hour = (-1, "", "")  # since 1970, with its texts: one that lasts for thousands of exchanges
+        self._hour = (-1, "", "")  # hours since 1970, with the hour's texts, which last for thousands of exchanges
 
     def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
         """Return the caller's facts."""

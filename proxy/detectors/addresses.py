@@ -1,7 +1,7 @@
 """Addresses in a request that its upstream would fetch: pictures, sounds, files and documents given by URL.
 
-Nothing is fetched or looked up here. Which host a name stands for is the upstream's to find out, and may be another at
-each look; what the address itself says is told, so that a pack can be strict where the upstream is one of ours.
+Nothing is fetched or looked up here. Which host a name stands for is the upstream's to find out, and may change at each
+look-up; only what the address itself says is told, so that a pack can be strict where the upstream is one of ours.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from proxy.exchange import Exchange
 from proxy.fields import Field, Value
 from proxy.tools_and_images import filled_in
 
-# Members that hold an address, or an object with it as `url`, in what a conversation is made of.
+# Members of a conversation's parts that hold an address, or an object with it as `url`.
 _MEMBERS = frozenset({"url", "image_url", "file_url", "audio_url", "document_url", "video_url"})
-_BESIDE = frozenset({"system", "prompt", "tools"})  # what may have some beside the messages
-# What was said before by a model or its tools, with addresses that nobody fetches any more: calls with their arguments,
-# searches with what they found, what code has drawn, pages and tabs that were looked at, downloads, citations.
+_BESIDE = frozenset({"system", "prompt", "tools"})  # members besides the messages that may have addresses
+# Earlier words of a model or its tools, whose addresses nobody fetches any more: calls with their arguments, searches
+# and what they found, drawings of code, visited pages and tabs, downloads, citations.
 _CALLS = frozenset({"code_interpreter_call", "server_tool_use", "tool_search_call", "tool_use", "web_search_call"})
 _LOOKED_AT = frozenset({"url_citation", "web_fetch_result", "web_search_result", "web_search_result_location"})
 _SCHEMAS = frozenset({"input_schema", "output_schema", "parameters", "schema"})  # of tools and forms, with examples
 _BROWSER, _OF_BROWSER = "browser_state", ("tabs", "state_changes")
-_MOST = 1_000  # addresses that are looked at: what is beyond counts as inner
+_MOST = 1_000  # addresses looked at; more count as inner
 _INNER_NAMES = re.compile(r"[^.]+|.*\.(?:local|localhost|internal|intranet|lan|corp|home|arpa|test|invalid)")
-# What readers of numbers take for an address, in as many ways as there are: 2130706433, 0x7f.1, 127.1.
+# What lenient parsers take for an IPv4 address: 2130706433, 0x7f.1, 127.1.
 _NUMBER = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)")
 _HOST_CHARS = 253
 _HOST = re.compile(r"[a-z0-9._-]+")
@@ -48,7 +48,7 @@ class Addresses:
     )
 
     def inspect(self, exchange: Exchange) -> Mapping[str, Value]:
-        """Return how many addresses there are."""
+        """Return how many addresses there are, and how many are inner ones."""
         if exchange.call is None:
             return {}
         body, parts = exchange.call.body, rich_parts(exchange)
@@ -68,9 +68,9 @@ class Addresses:
 
 
 def _collect(conversation: list[Any], found: list[str]) -> None:
-    """Find every address in a conversation's parts, wherever they stand; texts, data and what is over are none.
+    """Find every address in a conversation's parts, however deep; texts, data, and what is in the past have none.
 
-    A message, or what holds the address of a part, is not over, whatever else it calls itself.
+    A message, or what holds a part's address, is never in the past, whatever type it claims.
     """
     waiting: list[Any] = [conversation]
     for node in waiting:
@@ -93,12 +93,12 @@ def _collect(conversation: list[Any], found: list[str]) -> None:
 
 
 def _is_over(name: str, kind: str) -> bool:
-    """Tell whether a member of an object of some type holds what was looked at before."""
+    """Tell whether a member of an object of this type holds what was looked at in the past."""
     return (kind == _BROWSER and name in _OF_BROWSER) or (name == kind and kind in _LOOKED_AT)
 
 
 def _is_public(url: str) -> bool:
-    """Tell whether an address names a public host by https and nothing odd besides."""
+    """Tell whether an address names a public host by https, with nothing odd in it."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -124,5 +124,5 @@ def _is_public_ip(text: str) -> bool:
     if isinstance(address, IPv6Address):
         embeds = any(int(address) >> 128 - bits == int(net) >> 128 - bits for net, bits in _EMBEDDING)
         if embeds or address.ipv4_mapped or address.sixtofour or address.teredo:
-            return False  # another address stands in it
+            return False  # it embeds another address
     return address.is_global and not address.is_multicast

@@ -1,7 +1,7 @@
-"""How an exchange ended, for signals; and what the account and its address were answered shortly before.
+"""How an exchange ended, for signals; and how the account and its address were answered shortly before.
 
-Each process remembers its own exchanges only: replicas do not share this, so a caller that they spread over several
-is seen less often, never wrongly.
+Each process remembers only its own exchanges: a caller that is spread over several replicas seems to come less often,
+never wrongly.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from proxy.fields import Field, Value, When
 # Far more than are active in an hour anywhere; some 10 MB each when full.
 _MAX_ACCOUNTS = 50_000
 _MAX_PEERS = 50_000
-# A pool of accounts tries the next one at once, and a customer's own second key takes a person a minute to put in.
+# A pool of accounts tries the next one at once; a person takes a minute to put in a second key.
 _FAILOVER_S = 60.0
-_USER_AGENT_CHARS = 256  # the rest of a longer one does not count: what is remembered stays small
+_USER_AGENT_CHARS = 256  # the rest does not count, so that memory stays small
 _TURNED_AWAY = (403, 429)
-_LONG_AGO_S = 1e9  # so that a condition such as "less than a minute" does not hold for who was never refused
+_LONG_AGO_S = 1e9  # so that "less than a minute ago" does not hold for an account that was never refused
 
 
 class AnswerFacts:
@@ -54,7 +54,7 @@ class AnswerFacts:
         return {}
 
     async def look_up(self, exchange: Exchange) -> Mapping[str, Value]:
-        """Return what was remembered of the account and of its address."""
+        """Return what is remembered of the account and of its address."""
         account, now = exchange.principal.account, exchange.started
         found: dict[str, Value] = {}
         refused = self._refused.get(account)

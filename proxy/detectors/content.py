@@ -1,7 +1,7 @@
-"""What a prompt asks for, in the words of pattern sets: each score is one field, and each set feeds one of them.
+"""What a prompt asks for, by pattern sets: each score is one field, and each set feeds one field.
 
-Laws: the text is folded and searched once for all fields, with whatever was found encoded in it; without sets every
-field keeps its default.
+Laws: the text is folded and searched once for all fields, as is what was found encoded in it; without sets every field
+keeps its default.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Content:
                 hint = f" - did you mean {close!r}?" if close else ""
                 raise ConfigurationError(f"the pattern set {entry.name} feeds the unknown field {entry.field!r}{hint}")
         self._phrases = Phrases(sets, encoded.MARKS)
-        # For letters that were spaced out, whose words nobody can tell apart: there a word may begin anywhere.
+        # For spaced-out letters, where nobody can tell words apart: a word may begin anywhere.
         self._joined = Phrases([_anywhere(entry) for entry in sets])
 
     def inspect(self, exchange: Exchange) -> Mapping[str, Value]:

@@ -1,7 +1,7 @@
-"""Finds what a prompt hides in a code and decodes it, so that patterns see it: one layer, bounded.
+"""Finds what a prompt hides in a code and decodes it for the patterns: one layer, bounded.
 
-Laws: the marks cost nothing of their own, since they are found in the pass that looks for patterns; decoding begins
-only where one was found; what does not decode to plain words was no code.
+Laws: looking for marks costs nothing, since they are found in the pass that looks for patterns; only where one was
+found is anything decoded; what does not decode to plain words was no code.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator
 from heapq import nlargest
 from urllib.parse import unquote
 
-SPACED = "spaced"  # no code, but it hides words as one does
+SPACED = "spaced"  # no code, but it hides words like one
 CODECS = ("base64", "binary", "hex", "leet", "morse", "rot13", "tags", "url")
-_MAX_RUNS = 16  # of one code, the longest: whoever writes more of them writes them alike
+_MAX_RUNS = 16  # of one code, the longest: further ones would be alike
 _MAX_RUN_CHARS = 8_192
 _MIN_PLAIN_CHARS = 8
 _MIN_BASE64_CHARS = 24
-_MAX_BASE64_WORDS = 64  # the longest: a code that stands among long words is one of them
-_MIN_BASE64_PLAIN_CHARS = 18  # that many characters are as many bytes, and by chance so many are never plain
-_MAX_BEFORE_BASE64 = 4  # words that may stand before a wrapped run without anything that parts them from it
+_MAX_BASE64_WORDS = 64  # the longest: a code among long words is one of them
+_MIN_BASE64_PLAIN_CHARS = 18  # so many bytes are never plain text by chance
+_MAX_BEFORE_BASE64 = 4  # words that may stand right before a wrapped run
 
 _ROT13_WORDS = "gur|naq|lbhe|guvf|jvgu|juvpu|jung|gung|jvyy|sebz|cyrnfr|ernfbavat|gubhtug"
 _MORSE = {
@@ -34,7 +34,7 @@ _MORSE = {
 }  # fmt: skip
 _LEET = str.maketrans("013457@$", "oieastas")
 
-# Programs wrap what they encode, so white space may stand in it.
+# Programs wrap what they encode, so it may contain white space.
 _WRAPPED_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}(?:\s+[A-Za-z0-9+/_-]{8,})*")
 _BASE64_WORD = re.compile(rf"[A-Za-z0-9+/_-]{{{_MIN_BASE64_CHARS},}}")
 _HEX_RUN = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[,:]?\s{0,2}){12,}")
@@ -63,7 +63,7 @@ def _base64(text: str) -> Iterator[str]:
 
 
 def _of_base64(run: str) -> str:
-    """Return what a run says up to where it is no text, empty if that is too little: a word may stand behind it."""
+    """Return the text of a run, cut where it is no text, empty if too little is left: a word may follow the code."""
     run, tail = run.translate(_STANDARD_BASE64), len(run) % 4
     data = _quietly(base64.b64decode, run + "=" * (4 - tail) if tail > 1 else run[: len(run) - tail]) or b""
     text = data.decode("utf-8", "replace").rstrip("\ufffd")
@@ -84,7 +84,7 @@ def _binary(text: str) -> Iterator[str]:
 
 
 def _url(text: str) -> Iterator[str]:
-    runs = [word for word in text.split() if word.count("%") > 2 and "://" not in word]  # an address is what it is
+    runs = [word for word in text.split() if word.count("%") > 2 and "://" not in word]  # an address is no code
     yield from [unquote(run[:_MAX_RUN_CHARS], errors="replace") for run in runs[:_MAX_RUNS]]
 
 
@@ -97,13 +97,13 @@ def _morse(text: str) -> Iterator[str]:
 
 
 def _rot13(text: str) -> Iterator[str]:
-    if len({word.lower() for word in _ROT13.findall(text)}) > 1:  # one alone is a name or a typing error
+    if len({word.lower() for word in _ROT13.findall(text)}) > 1:  # a single one is a name or a typing error
         yield codecs.encode(text[: _MAX_RUNS * _MAX_RUN_CHARS], "rot13")
 
 
 def _leet(text: str) -> Iterator[str]:
-    # A digit inside of letters: an address, a version or a hexadecimal number has none, a variable may, but seldom
-    # in two places.
+    # A digit within letters: addresses, versions and hexadecimal numbers have none, variables may, but seldom in two
+    # places.
     readable = {word for word in _LEET_WORD.findall(text) if _LEET_INSIDE.search(word) and not _HEX_WORD.match(word)}
     if len(readable) > 2 and any(len(_DIGITS.findall(word)) > 1 for word in readable):
         yield text.translate(_LEET)
@@ -118,7 +118,7 @@ def _spaced(text: str) -> Iterator[str]:
         yield " ".join(re.sub(r"[ .*_-]", "", word) for word in re.split(r"[ .*_-]{2,}", run))
 
 
-# What to look for in folded text, with what decodes it.
+# What to look for in folded text, and what decodes it.
 _CODES: tuple[tuple[str, str, Callable[[str], Iterator[str]]], ...] = (
     ("base64", r"[a-z0-9+/_\-]{24}", _base64),
     ("base64", r"(?:[a-z0-9+/_\-]{8}[a-z0-9+/_\-]*[ \t]*\r?\n[ \t]*){3}", _base64),
@@ -135,9 +135,9 @@ MARKS = tuple(mark for _, mark, _ in _CODES)
 
 
 def decode(text: str, marks: int) -> list[tuple[str, str]]:
-    """Return (codec, plain text) for whatever the marks, as bits, promised and the text kept."""
+    """Return (codec, plain text) for every code that the marks, given as bits, point to and that decodes."""
     found: dict[tuple[str, str], None] = {}
-    if not text.isascii():  # folding takes tags out, so no mark can show them
+    if not text.isascii():  # folding removes tags, so no mark can show them
         found |= {("tags", plain): None for plain in _tags(text) if _is_plain(plain)}
     readers = dict.fromkeys((name, read) for place, (name, _, read) in enumerate(_CODES) if marks >> place & 1)
     for name, read in readers:
@@ -154,7 +154,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _runs(pattern: re.Pattern[str], text: str, most: int = _MAX_RUNS) -> list[str]:
-    """Return the longest runs: shorter ones before them hide none."""
+    """Return the longest runs, so that shorter ones before them cannot hide them."""
     return [run[:_MAX_RUN_CHARS] for run in nlargest(most, pattern.findall(text), len)]
 
 

@@ -1,10 +1,9 @@
 """Whether a request returns a sealed block of reasoning that was issued to another tenant.
 
-Blocks that were withheld are here as if they had not been: their own seals are learned before a handle takes their
-place, and are there again before a request is judged. A handle itself tells whose it is.
-
+Withheld blocks count like any others: their own seals are learned before a handle replaces them, and are back before a
+request is judged. A handle itself tells whose it is.
 Laws: only keyed digests are kept, of seals and of tenants; a seal that nobody remembers is not foreign; `look_up` asks
-the store for a bounded number of them, and what `learn` notes is written by `flush`.
+the store for a bounded number of them, and `flush` writes what `learn` noted.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from proxy.fields import Cost, Field, Value
 from proxy.store.base import Row, Store
 
 TABLE = "signatures"
-# A block goes back with the next message of its conversation, which is seldom older than that; each is some 100 bytes.
+# A block comes back with the next message of its conversation, mostly sooner than this; each takes some 100 bytes.
 KEPT_S = 3 * 86_400
 _DIGEST_BYTES = 16  # a chance hit among 2^40 seals is one in 2^88
-_MAX_KNOWN = 100_000  # of this process, to ask the store once for each block of a growing conversation; some 25 MB
-_MAX_WAITING = 20_000  # not yet written: a store that was away for minutes; what is beyond is forgotten
+_MAX_KNOWN = 100_000  # in this process, so that a growing conversation asks the store once for each block; some 25 MB
+_MAX_WAITING = 20_000  # not yet written, enough for minutes without the store; more are forgotten
 _MAX_WRITE = 500  # rows a call, which a store takes in a few milliseconds
 _MAX_ASKED = 32  # round trips for one request, all at once
-_MAX_SEALS = 4_096  # of one request that are looked at
+_MAX_SEALS = 4_096  # seals of one request that are looked at
 _UNKNOWN_S = 60.0  # how long a seal that the store does not know is not asked for again
 _MEMBERS = ("signature", "data", "encrypted_content")
 _SEALED = ("thinking", "redacted_thinking", "reasoning", "reasoning.encrypted", "reasoning.text", "compaction")
-_LISTS = ("reasoning_details", "thinking_blocks")  # members of a chat's message that hold blocks beside its content
+_LISTS = ("reasoning_details", "thinking_blocks")  # members of a chat message that hold blocks besides its content
 _WHEN = struct.Struct(">Q")
 
 
@@ -44,7 +43,7 @@ class _Issued(NamedTuple):
 
 
 class ForeignSignature:
-    """Adds `content.foreign_signature`. The host calls `flush` every second or so, and `sweep` every hour or so."""
+    """Adds `content.foreign_signature`. `flush` has to be called every second or so, and `sweep` every hour or so."""
 
     fields: ClassVar[tuple[Field, ...]] = (
         Field(
@@ -82,7 +81,7 @@ class ForeignSignature:
                 unasked.append(name)
             elif _is_foreign(issued, own, now):
                 return {"content.foreign_signature": True}
-        # The newest blocks are those of the last answer; a replayed one stands first or last in what was made up.
+        # The newest blocks come from the last answer; in a made-up conversation a replayed block comes first or last.
         if len(unasked) > _MAX_ASKED:
             unasked = unasked[: _MAX_ASKED // 2] + unasked[-_MAX_ASKED // 2 :]
         values = await asyncio.gather(*(self._store.read(TABLE, name) for name in unasked))
@@ -113,7 +112,7 @@ class ForeignSignature:
                 self._waiting.pop(name, None)
 
     async def sweep(self, now: float) -> int:
-        """Delete the rows that are too old to mean anything, and return how many; raises StoreUnavailable."""
+        """Delete the rows that are too old to matter, and return how many; raises StoreUnavailable."""
         old: list[Row] = []
         count = 0
         async for name, value in self._store.scan(TABLE):
@@ -149,7 +148,7 @@ def _read(value: bytes | None) -> _Issued | None:
 
 
 def _seals(messages: Sequence[Any]) -> list[str]:
-    """Return the seals of blocks in messages, the first message's first."""
+    """Return the seals of blocks in messages, in the order of the messages."""
     found: list[str] = []
     for message in messages:
         if type(message) is not dict:

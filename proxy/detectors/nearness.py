@@ -1,9 +1,10 @@
 """Decides whether the parts of a pattern stand close together in a text, whatever else stands there.
 
-Laws: the answer depends on no place where a text is cut or begins; every place of a part counts, not only some.
-Time is linear. For each part searches go from left to right, so all of them together read the text once; for `k` parts
-there are at most `k * k * (n / reach + 1)` searches in a text of `n` characters, since a part that was left behind is
-next found more than a whole reach further on. Every place of what must not be there may cost `k` searches more, once.
+Laws: the answer does not depend on where a text is cut or begins; every place of a part counts, not only some.
+Time is linear. Each part is searched for from left to right, so all its searches together read the text once. For `k`
+parts there are at most `k * k * (n / reach + 1)` searches in a text of `n` characters, since a part that was left
+behind is next found more than a whole reach further on. Every place of an excluded part may cost `k` searches more,
+once.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from collections.abc import Sequence
 
 from proxy.patterns.linear_match import Search
 
-_UTF8_MOST_BYTES = 4  # of a character
+_UTF8_MOST_BYTES = 4  # of one character
 
 
 class Stretch:
-    """A text in UTF-8, in which distances are told in characters and places in bytes."""
+    """A text in UTF-8 where distances are in characters and places in bytes."""
 
     __slots__ = ("data", "narrow")
 
@@ -25,7 +26,7 @@ class Stretch:
         self.narrow = narrow  # each character is one byte
 
     def before(self, place: int, chars: int) -> int:
-        """Return the place so many characters before another, or the beginning."""
+        """Return the place `chars` characters before another, or the beginning."""
         if place <= chars:
             return 0
         if self.narrow:
@@ -34,7 +35,7 @@ class Stretch:
         return place - len(near[-chars:].encode())
 
     def after(self, place: int, chars: int) -> int:
-        """Return the place so many characters after another, or the end."""
+        """Return the place `chars` characters after another, or the end."""
         if place + chars >= len(self.data):
             return len(self.data)
         if self.narrow:
@@ -46,12 +47,12 @@ class Stretch:
 def stand_together(text: Stretch, every: Sequence[Search], never: Sequence[Search], reach: int) -> bool:
     """Tell whether each of `every` begins within `reach` characters of the others, and none of `never` as near to them.
 
-    Write the rarest first: where it is not there, nothing else is looked for.
+    The rarest part should come first: where it is missing, nothing else is looked for.
     """
     data = text.data
     excluded = [_Excluded(search) for search in never]
     begins = [-1] * len(every)
-    # All places of a match are `least` or later, as its last part begins at `last` or later.
+    # In a match every part begins at `least` or later, as its last part begins at `last` or later.
     least, last = 0, -1
     turn, settled = 0, 0
     while True:
@@ -71,20 +72,20 @@ def stand_together(text: Stretch, every: Sequence[Search], never: Sequence[Searc
             against = max(each.last_until(data, end) for each in excluded)
             if against < text.before(min(begins), reach):
                 return True
-            # What begins later may be far enough from it, and nothing that begins earlier is.
+            # A match that begins later may be far enough from the excluded part; none that begins earlier is.
             least, settled = text.after(against, reach) + 1, 0
         turn = (turn + 1) % len(every)
 
 
 class _Excluded:
-    """The places of what must not be there, asked for from left to right."""
+    """The places of an excluded part, asked for from left to right."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        self._last, self._next = -1, 0  # the next one, or where to look for it
+        self._last, self._next = -1, 0  # the next place, or where to look for it
 
     def last_until(self, data: bytes, end: int) -> int:
-        """Return the last place up to an end, -1 if there is none; `end` may not be less than the one before."""
+        """Return the last place up to `end`, -1 if there is none; `end` may not decrease from call to call."""
         while 0 <= self._next <= end:
             self._next = self._search(data, self._next)
             if not 0 <= self._next <= end:

@@ -1,4 +1,4 @@
-"""How new the model is that is asked for, and whether the account has just moved to it.
+"""How new the asked-for model is, and whether the account has just moved to it.
 
 The settings say when a model was released; without that nothing is known. Each process remembers its own exchanges.
 """
@@ -36,7 +36,7 @@ class NewModel:
 
     def __init__(self, released: Mapping[str, float]) -> None:
         self._released = released
-        # The model that an account used last but for those of their first day.
+        # The last model that an account used, except on a model's first day.
         self._settled: Recent[str, str] = Recent(_MAX_ACCOUNTS)
 
     def inspect(self, exchange: Exchange) -> Mapping[str, Value]:

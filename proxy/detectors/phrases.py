@@ -1,8 +1,7 @@
-"""Finds the patterns of all sets in a folded text: two passes over all of it, a closer look where those found parts.
+"""Finds the patterns of all sets in a folded text: two passes over all of it, and a closer look where they found parts.
 
-One pass looks for marks, one for the first part of every pattern. Most prompts hold none, if authors write the rarest
-part of a pattern first; in those that do, the other parts of that pattern are looked for around it.
-
+One pass looks for marks, one for the first part of every pattern. If authors put a pattern's rarest part first, most
+prompts have none; in those that do, the pattern's other parts are looked for around it.
 Laws: linear time, and a constant number of passes whatever the text; nothing depends on where a text is cut.
 """
 
@@ -17,9 +16,9 @@ from proxy.errors import ConfigurationError
 from proxy.patterns.linear_match import Finder, Group, Search, as_bytes
 from proxy.patterns.pattern_set import Pattern, PatternSet, Within
 
-# How many characters lie at most between the beginnings of a pattern's first and last part: some 25 words, a verb
-# and its object; or two or three sentences, which is as far apart as one request to the model stands, and what merely
-# occurs in one long document seldom does.
+# The most characters between the beginnings of a pattern's first and last part: some 25 words, a verb and its object;
+# or two or three sentences, within which one request to the model stands, but seldom what merely occurs in one long
+# document.
 REACH_CHARS = {Within.PHRASE: 144, Within.PASSAGE: 336}
 
 
@@ -38,14 +37,14 @@ class _Wanted(NamedTuple):
 
 
 class Phrases:
-    """The patterns of some sets, as they were checked; `marks` are further expressions to look for.
+    """The patterns of some sets, which were checked before; `marks` are further expressions to look for.
 
     Raises ConfigurationError for patterns that together take too much memory.
     """
 
     def __init__(self, sets: Iterable[PatternSet], marks: Sequence[str] = ()) -> None:
         searches: dict[str, Search] = {}
-        # A pattern is looked at only where the part that comes first in the file was found.
+        # A pattern is looked at only where the first of its parts was found.
         by_first: defaultdict[str, list[_Wanted]] = defaultdict(list)
         try:
             for entry in sets:
@@ -56,7 +55,7 @@ class Phrases:
                     every, never = ([searches[part] for part in parts] for parts in (pattern.all, pattern.none))
                     wanted = _Wanted(Hit(entry.field, pattern), every, never, REACH_CHARS.get(pattern.within))
                     by_first[pattern.all[0]].append(wanted)
-            # Apart: one automaton for both would have as many states as theirs multiplied.
+            # Two automata, since one for both would have as many states as theirs multiplied.
             self._marks = Group(marks)
             self._firsts = Group(list(by_first))
         except ValueError as error:
@@ -64,7 +63,7 @@ class Phrases:
         self._wanted = list(by_first.values())
 
     def find(self, folded: str) -> tuple[list[Hit], int]:
-        """Return the patterns found in a folded text, and which of the marks, as bits."""
+        """Return the patterns found in a folded text, and the marks that were found, as bits."""
         data = as_bytes(folded)
         marks = 0
         for place in self._marks.find(data):
@@ -73,7 +72,7 @@ class Phrases:
         return self._hits(data, len(data) == len(folded), firsts) if firsts else [], marks
 
     def _hits(self, data: bytes, narrow: bool, firsts: Sequence[int]) -> list[Hit]:
-        """Return the patterns found, of those whose first part is there."""
+        """Return the patterns found among those whose first part is there."""
         text = Stretch(data, narrow=narrow)
         hits: list[Hit] = []
         for first in firsts:

@@ -1,4 +1,4 @@
-"""What of a prompt is read for patterns, in which order, and how much."""
+"""Chooses what of a prompt is read for patterns, in which order, and how much."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from proxy.exchange import Exchange, Text
 
-# What a prompt asks for stands at its start (system prompt, instructions before a document) or at its end (the newest
-# message), and what stands in the middle of a conversation was its end some requests ago. So this much of both is
-# read; it also bounds what the longest prompt costs.
+# What a prompt asks for stands at its start (system prompt, instructions before a document) or its end (the newest
+# message), and the middle of a conversation was its end some requests ago. So this much of both is read, which also
+# bounds the cost of the longest prompt.
 HEAD_CHARS = 24_576
 TAIL_CHARS = 8_192
-# Of that, what is neither said nor told may have so much, or what the rest leaves: agents have tools as long as all of
-# it, and anybody can put some beside a prompt.
+# How much of that texts outside the conversation and its instructions may take, or what those leave: an agent's tools
+# can be as long as all of it, and anybody can put some beside a prompt.
 _OTHERS_CHARS = 8_192
 _CONVERSATIONS = ("messages", "input", "prompt")
 _MESSAGES = ("messages", "input")
@@ -23,9 +23,9 @@ _STRING = attrgetter("text")
 
 
 def rich_parts(exchange: Exchange) -> list[Any]:
-    """Return the objects and lists of a conversation that are no messages of a role and text, as most are.
+    """Return the objects and lists of a conversation except messages of just a role and text, as most are.
 
-    Only in these can there be an image, an address or a seal: who looks for one of them goes through them alone.
+    Only these can contain an image, an address or a seal, so detectors of those read nothing else.
     """
     found = exchange.rich
     if found is None:
@@ -57,7 +57,7 @@ def _is_text(message: dict[str, Any]) -> bool:
 
 
 def scanned(texts: Sequence[Text]) -> str:
-    """Return the prompt as one text; of a long one the beginning and the end of what is said, and some of its tools."""
+    """Return the prompt as one text; of a long one, the conversation's beginning and end, and some of its tools."""
     pieces = list(map(_STRING, texts))
     if sum(map(len, pieces)) <= HEAD_CHARS + TAIL_CHARS:
         return "\n\n".join(pieces)

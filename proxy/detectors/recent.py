@@ -20,7 +20,7 @@ class Recent(Generic[Key, Item]):
         return len(self._entries)
 
     def get(self, key: Key) -> Item | None:
-        """Return an entry, None if it is not or no longer there."""
+        """Return an entry, None if there is none, or none any more."""
         entry = self._entries.get(key)
         if entry is not None:
             self._entries.move_to_end(key)

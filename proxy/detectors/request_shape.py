@@ -1,4 +1,4 @@
-"""What a request asks for, in numbers: model, sizes, and the parameters that tell how a model is probed."""
+"""What a request asks for, in numbers: model, sizes, and the parameters that show that a model is probed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from proxy.tools_and_images import (
 )
 
 DIALECT = "request.dialect"
-_LOGPROBS = "message.output_text.logprobs"  # as OpenAI's responses ask for them, among what an answer is to include
+_LOGPROBS = "message.output_text.logprobs"  # how OpenAI's responses ask for log-probabilities, in `include`
 _MAX_KEYS = 1024
 _MAX_KEY_CHARS = 32  # a token's number has ten digits at most
 _STRING = attrgetter("text")
-# What few requests have: one look tells those of most chats that there is nothing of it.
+# Rare members: one look tells of most chats that they have none.
 _SELDOM = frozenset(
     {"functions", "include", "input", "logit_bias", "logprobs", "stop", "stop_sequences", "tools", "top_logprobs"}
 )
@@ -95,10 +95,10 @@ class RequestShape:
 
 
 def _seldom(body: Mapping[str, Any]) -> dict[str, Value]:
-    """Return the numbers of what few requests have."""
+    """Return the numbers of rare members."""
     found: dict[str, Value] = {}
     logprobs, top = body.get("logprobs"), body.get("top_logprobs")
-    if logprobs or top or type(logprobs) is int:  # of a text's completion, 0 are its own tokens'
+    if logprobs or top or type(logprobs) is int:  # in a text completion, 0 asks for the tokens' own
         top = logprobs if type(logprobs) is int else top
         found["request.logprobs"] = True
         found["request.top_logprobs"] = top if type(top) is int else 0
@@ -127,13 +127,13 @@ def _size(items: object) -> int:
 
 
 def _offered(body: Mapping[str, Any], items: list[Any]) -> int:
-    """Count the tools that are offered, and found in items."""
+    """Count the tools that a request offers, also those in items of its conversation."""
     offered = [body.get("functions"), body.get("tools"), *tools_offered(items).values()]
     return sum(map(count_tools, offered))
 
 
 def _images(items: list[Any], body: Mapping[str, Any]) -> int:
-    """Count the images of a conversation's items, the items that call themselves one, and what fills a prompt."""
+    """Count the images in a conversation's items, items that are images, and images in a stored prompt's variables."""
     count = count_images(list(filled_in(body).values())) if "prompt" in body else 0
     for item in items:
         if type(item) is dict:

@@ -13,7 +13,7 @@ from proxy.exchange import Exchange
 from proxy.fields import Cost, Field, Value
 from proxy.patterns.folding import CONTROLS, INVISIBLE, MARKS, TAGS, without_long_runs
 
-# The first code point of each run, in order (Unicode's Blocks.txt, runs of one script joined); empty: no script's own.
+# The first code point of each run, in order (Unicode's Blocks.txt, runs of one script joined); empty: of no script.
 _RUNS: tuple[tuple[int, str], ...] = (
     (0x0000, ""), (0x0041, "latin"), (0x005B, ""), (0x0061, "latin"), (0x007B, ""), (0x00C0, "latin"), (0x02B0, ""),
     (0x0370, "greek"), (0x0400, "cyrillic"), (0x0530, "armenian"), (0x0590, "hebrew"), (0x0600, "arabic"),
@@ -33,17 +33,17 @@ _RUNS: tuple[tuple[int, str], ...] = (
 _SCRIPTS = tuple(sorted({name for _, name in _RUNS if name}))
 _STARTS = [start for start, _ in _RUNS]
 _LETTER = "[A-Za-z\u00c0-\u024f\u0370-\u052f]"
-# The last ones by their range: each of thousands would be compared with every character of a text.
+# The last ones as a range: listed, thousands would be compared with every character of a text.
 _HIDDEN = "".join(sorted(char for char in INVISIBLE if char < "\U000e0000")) + "\U000e0080-\U000e0fff"
-# As manual pages have a letter in bold or underlined: it stands there twice, or behind a line.
+# Bold or underlined letters as in manual pages: a letter twice, or after an underscore.
 _OVERSTRUCK = re.compile("_\b|(.)\b(?=\\1)")
-# Between letters of these scripts nothing invisible has a purpose, but for a soft hyphen; joiners of other scripts and
-# of emoji have one.
+# Between letters of these scripts nothing invisible has a purpose, except a soft hyphen; joiners between letters of
+# other scripts, or in emoji, do.
 _INSIDE_A_WORD = re.compile(f"(?<={_LETTER})[{_HIDDEN}]+(?={_LETTER})")
-_TURNED = re.compile("[\u202d\u202e]")  # bidirectional overrides: they show text in another order than it has
+_TURNED = re.compile("[\u202d\u202e]")  # bidirectional overrides, which show text in another order than it has
 _TAG = re.compile("[\U000e0000-\U000e007f]")
 _MARK = re.compile(f"[{''.join(sorted(MARKS))}]")
-# The alphabets that have letters like Latin ones; other scripts stand right beside those in honest text too.
+# Alphabets with letters like Latin ones; letters of other scripts stand right beside those in honest text too.
 _FOREIGN = (
     "\u0370-\u03ff\u0400-\u052f\u0531-\u0587\u10a0-\u10ff\u13a0-\u167f\u16a0-\u16ea\u2c80-\u2cee\ua4d0-\ua4f7"
     "\uab70-\uabbf\U00010400-\U000104ff\U000118a0-\U000118ff\U00016f00-\U00016f9f"
@@ -53,7 +53,7 @@ _ALIKE = {"armenian", "cyrillic", "georgian", "greek", "other"}
 
 
 class RequestText:
-    """Adds `request.scripts` and `request.obfuscation`; only text beyond what ASCII shows is looked at closely."""
+    """Adds `request.scripts` and `request.obfuscation`; only text beyond printable ASCII is looked at closely."""
 
     fields: ClassVar[tuple[Field, ...]] = (
         Field(
@@ -84,7 +84,7 @@ class RequestText:
 
 
 def _scripts_of(chars: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of the scripts that letters among these characters belong to, in alphabetical order."""
+    """Return the names of the scripts of these characters, in alphabetical order."""
     found = {_RUNS[bisect_right(_STARTS, code) - 1][1] for code in map(ord, chars)}
     return tuple(sorted(found - {""}))
 
@@ -102,6 +102,6 @@ def _obfuscation(text: str, chars: set[str], scripts: tuple[str, ...]) -> float:
         # A letter and its own accent become one character.
         composed = unicodedata.normalize("NFC", without_long_runs(text))
         disguised += len(_MARK.findall(composed))
-    if not disguised:  # as nearly always; to part the words takes longer than all of the above
+    if not disguised:  # nearly always; splitting into words takes longer than all of the above
         return 0.0
     return round(min(1.0, disguised / max(1, len(text.split()))), 3)
