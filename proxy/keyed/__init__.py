@@ -1,1 +1,1 @@
-"""What a key of the deployment is needed for: names, tags, seals, turns; keys of samples, and another master secret."""
+"""What keys of the deployment are for: names, tags, seals, turned vectors; sample keys, and changing the secret."""

@@ -1,13 +1,12 @@
-"""Ids of what an upstream keeps: given out with a tag of their tenant, and taken back from nobody else.
+"""Ids of what an upstream keeps: given out with a tag of their tenant, and accepted from nobody else.
 
-All tenants share one credential at an upstream, so that an id alone proves nothing. Nothing is stored here: an id
-goes to the client with a keyed digest of tenant, upstream and id behind it. So it is known on every replica before the
-client sees it, no outage of the store loses a conversation or opens somebody else's, and it costs no round trip. How
-long an id is good is the upstream's to say; revoking a tenant's keys ends it here.
-
+All tenants share one credential at an upstream, so an id alone proves nothing. Nothing is stored here: an id goes to
+the client followed by a keyed digest of tenant, upstream and id. So every replica knows it before the client sees it,
+no outage of the store loses a conversation or opens somebody else's, and it costs no round trip. How long an id is good
+is the upstream's to say; revoking a tenant's keys ends it here.
 Laws:
-- An id without its tag is refused, as is one with another tenant's, in the words for one that never was.
-- What is sent upstream is the id itself; the tag never leaves to there.
+- An id without its tag is refused, as is one with another tenant's, in the words for one that never existed.
+- The upstream is sent the id alone, never the tag.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from proxy.exchange import Call, Kept
 from proxy.wire import rewritten
 
 MAX_ID_CHARS: Final = 1_024
-_MARK: Final = "_sg"  # between an id and its tag, so that people see what the end is
+_MARK: Final = "_sg"  # between an id and its tag, so that people recognise the tag
 _TAG_BYTES = 15  # 20 characters; a forger has one guess in 2^120
 _TAG_CHARS = 20
-# As APIs make them, and gateways, in base64 of what else they need; what is shorter could be any word of an answer.
+# Ids as APIs make them, and as gateways do, in base64 with what else they need; anything shorter could be a word.
 _ID = re.compile(rf"[A-Za-z0-9._:+/=-]{{6,{MAX_ID_CHARS}}}")
-_NAMED_CHARS = 128  # of an id that is refused by its name
+_NAMED_CHARS = 128  # of an id that a refusal repeats
 
 
 class IssuedIds:
     """The ids that one tenant was given by one upstream; those in `public` are everybody's, and never changed.
 
-    They are given under `key`, and taken also if they were given under one of `others`.
+    Tags are made under `key`, and accepted also under one of `others`.
     """
 
     def __init__(
@@ -51,13 +50,13 @@ class IssuedIds:
         self._public = public
 
     def give(self, given: str) -> str:
-        """Return what the client is given for an upstream's id; what does not look like one stays as it is."""
+        """Return what the client is given for an upstream's id; what does not look like an id stays as it is."""
         if given in self._public or not _ID.fullmatch(given):
             return given
         return given + _tag(self._keyed, given)
 
     def take(self, shown: str) -> str | None:
-        """Return the upstream's id for what a client says, None if this tenant was not given it."""
+        """Return the upstream's id for what a client sent, None if this tenant was not given it."""
         if shown in self._public:
             return shown
         given, tag = shown[: -len(_MARK) - _TAG_CHARS], shown[-len(_MARK) - _TAG_CHARS :]
@@ -81,7 +80,7 @@ def _tag(keyed: blake2b, given: str) -> str:
 def taken(call: Call, ids: IssuedIds) -> Call:
     """Return the call with the upstream's ids in place of those that the client was given.
 
-    Raises BadRequest, in the words for what is not there, for one that this tenant was not given.
+    Raises BadRequest for an id that this tenant was not given, in the words for one that does not exist.
     """
     edits: dict[tuple[str | int, ...], object] = {}
     for kept in call.kept:
@@ -102,7 +101,7 @@ def place(path: tuple[str | int, ...]) -> str:
 
 
 class StateRefused(BadRequest):
-    """The refusal of what the upstream keeps, at a place in the body."""
+    """The refusal of something that the upstream keeps, named at a place in the body."""
 
     def __init__(self, where: str) -> None:
         message = f"`{where}` refers to state kept at the upstream, which is not available through this proxy."
@@ -110,12 +109,12 @@ class StateRefused(BadRequest):
 
 
 def _unknown(kept: Kept, shown: object) -> BadRequest:
-    """Return the refusal of an id that this tenant was not given; a response is not there, in OpenAI's words."""
+    """Return the refusal of an id that this tenant was not given; for a response, OpenAI's words for a missing one."""
     where = place(kept.path)
     if where != "previous_response_id":
         return StateRefused(where)
     short = type(shown) is str and len(shown) <= _NAMED_CHARS and _ID.fullmatch(shown)
-    name = shown if short else ""  # no text of a client's gets into a record
+    name = shown if short else ""  # a record holds no text of a client's
     message = f"Previous response with id '{name}' not found."
     return BadRequest(message, code="previous_response_not_found", param=where)
 

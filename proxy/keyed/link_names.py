@@ -1,7 +1,7 @@
 """Keyed names of what may link accounts: addresses, their networks, user agents, payment and sign-up attributes.
 
-Laws: the same value has the same name on every replica for as long as the deployment's secret is the same, so that a
-campaign can be followed over weeks; without the key a name says nothing about its value.
+Laws: the same value has the same name on every replica while the deployment's secret is the same, so that a campaign
+can be followed over weeks; without the key a name says nothing about its value.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ PEER_PREFIX: Final = "peer_prefix"  # its network
 _NAME_BYTES: Final = 8
 _CACHED: Final = 65_536  # values; about 10 MB when full
 _VALUE_CHARS: Final = 256
-# What one subscriber or one small site is given; a larger network joins strangers.
+# The network of one subscriber or small site; a larger one would join strangers.
 _IPV4_PREFIX: Final = 24
 _IPV6_PREFIX: Final = 48
-# What goes after a product's name (RFC 9110, 10.1.5), and what that tells of the system that it runs on.
+# What follows a product's name (RFC 9110, 10.1.5): its version, and a comment on the system that it runs on.
 _VERSION: Final = re.compile(r"(?:[/\s_]v?|-v?(?=\d+\.))\d[^\s/;()]*")
 _COMMENT: Final = re.compile(r"\([^()]*\)")
-_ANY_BROWSER: Final = "Mozilla"  # as which many programs come, and say in the comment what they are
+_ANY_BROWSER: Final = "Mozilla"  # many programs call themselves so and say in the comment what they are
 
 
 def attribute_name(name: str) -> str:
-    """Return the name of an attribute. Raises ValueError for one by which its values would be taken for addresses."""
+    """Return the name of an attribute. Raises ValueError for a name under which its values would pass for addresses."""
     if name in (PEER, PEER_PREFIX):
         raise ValueError(f"{name} is what callers' own addresses are known by: name the attribute otherwise")
     return name
 
 
 class LinkNames:
-    """Names values under one key; those seen of late are remembered."""
+    """Names values under one key; the latest are cached."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -44,25 +44,25 @@ class LinkNames:
         self._client = lru_cache(_CACHED)(self._client_of)
 
     def name(self, kind: str, value: str) -> str:
-        """Return the name of a value, of which what is beyond `_VALUE_CHARS` does not count; empty for an empty one."""
+        """Return the name of a value, cut to `_VALUE_CHARS`; empty for an empty value."""
         return self._short(kind, value[:_VALUE_CHARS])
 
     def client(self, user_agent: str) -> str:
-        """Return the name of the program that calls, whichever version it has and whatever it runs on.
+        """Return the name of the program that calls, whatever its version and the system it runs on.
 
-        A tool is in use in several versions at once: by each of them its users would seem to have no client in common.
+        A tool is in use in several versions at once: with versions, its users would seem to have no client in common.
         """
         return self._client(user_agent[:_VALUE_CHARS])
 
     def links(self, attributes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """Return the names of an account's attributes, by attribute, sorted; empty values link nothing."""
+        """Return the names of an account's attribute values, by attribute, sorted; empty values link nothing."""
         if not attributes:
             return ()
         short = self._short
         return tuple(sorted([(kind, short(kind, value[:_VALUE_CHARS])) for kind, value in attributes.items() if value]))
 
     def _peer(self, address: str) -> tuple[str, str]:
-        """Return the names of an address and of its network, both empty if it is none."""
+        """Return the names of an address and of its network, both empty if it is no address."""
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:

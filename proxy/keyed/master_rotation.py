@@ -1,8 +1,8 @@
-"""Changes which secret of the master secret's file is in force; running processes go on as they began.
+"""Changes which secret of the master secret's file is in force; running processes go on with what they began with.
 
 Laws:
-- The first secret stays the first, whatever its state: names in the store hang on it.
-- The file is replaced whole, with mode 0600, by its owner only, and by one at a time.
+- The first secret stays the first, whatever its state: names in the store are derived from it.
+- The file is replaced whole, with mode 0600, by its owner only, and by one process at a time.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _Change = Callable[[Sequence[Kept]], Sequence[Kept]]
 
 
 def rotate(path: Path, moment: str, *, ahead: bool = False) -> Sequence[Kept]:
-    """Put the next secret in force, a new one if there is none; `ahead` only makes it the next.
+    """Put the next secret in force, a new one if there is none; with `ahead`, only add a new one as the next.
 
-    Return all. Raises ConfigurationError.
+    Return all secrets. Raises ConfigurationError.
     """
 
     def change(kept: Sequence[Kept]) -> Sequence[Kept]:
@@ -46,7 +46,7 @@ def rotate(path: Path, moment: str, *, ahead: bool = False) -> Sequence[Kept]:
 
 
 def retire(path: Path, moment: str) -> Sequence[Kept]:
-    """Take nothing any more that was made under an old secret. Return all. Raises ConfigurationError."""
+    """Stop accepting what was made under old secrets. Return all secrets. Raises ConfigurationError."""
 
     def change(kept: Sequence[Kept]) -> Sequence[Kept]:
         if all(each.state is not State.OLD for each in kept):
@@ -62,7 +62,7 @@ def _moved(kept: Sequence[Kept], before: State, after: State, moment: str) -> Se
 
 def _changed(path: Path, change: _Change) -> Sequence[Kept]:
     try:
-        file = path.resolve(strict=True)  # a link stays one
+        file = path.resolve(strict=True)  # a symbolic link stays one
         with _held(file):
             kept = change(read_master_file(file))
             content = b"".join(_line(each) for each in kept)
@@ -76,14 +76,14 @@ def _changed(path: Path, change: _Change) -> Sequence[Kept]:
 
 @contextmanager
 def _held(file: Path) -> Iterator[None]:
-    """Have nobody else change a file meanwhile. Raises OSError, ConfigurationError for somebody else's file."""
+    """Keep others from changing a file meanwhile. Raises OSError, or ConfigurationError for somebody else's file."""
     while True:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if os.fstat(descriptor).st_uid != os.geteuid():
                 raise ConfigurationError(f"{file}: belongs to another user, who could not read what took its place")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.path.samestat(os.fstat(descriptor), file.stat()):  # else it was replaced while we waited
+            if os.path.samestat(os.fstat(descriptor), file.stat()):  # otherwise it was replaced while we waited
                 yield
                 return
         finally:

@@ -1,7 +1,7 @@
-"""The keys of samples: the public one stands in the settings, the private one stays with those who review.
+"""The keys of samples: the public one is in the settings, the private one stays with those who review.
 
-Laws: no message, repr or exception here shows a private key or a part of one; a public key is read without loading what
-it is used with.
+Laws: no message, repr or exception here shows a private key or a part of one; reading a public key does not load the
+library that it is used with.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from proxy.secrets import make_secret_file, open_to_others, read_secret_file
 
 _PUBLIC: Final = "sample-key"
 _PRIVATE: Final = "PRIVATE+SAMPLE+KEY"
-_RAW_BYTES: Final = 32  # of either, X25519
+_RAW_BYTES: Final = 32  # of either key, X25519
 
 
 class SampleKey(NamedTuple):
-    """A key as its bytes, and what it is called by: a digest of the public one."""
+    """The bytes of a key, and its name: a digest of the public one."""
 
     id: str
     raw: bytes
@@ -45,7 +45,7 @@ def read_public(text: str) -> SampleKey:
 
 
 def make_private(path: Path) -> str:
-    """Make a private key if there is none, with mode 0600; return the text of its public one.
+    """Make a private key with mode 0600 if there is none; return the text of its public one.
 
     Raises ConfigurationError.
     """
@@ -54,7 +54,7 @@ def make_private(path: Path) -> str:
         make_secret_file(path, f"{_PRIVATE}+{_id_of(_public_of(raw))}+{_encoded(raw)}\n".encode())
     except OSError as error:
         raise ConfigurationError(f"{path}: the key cannot be made: {error.strerror}") from None
-    made = load_private(path)  # which is another one if somebody was faster
+    made = load_private(path)  # another one if somebody was faster
     return f"{_PUBLIC}+{made.id}+{_encoded(_public_of(made.raw))}"
 
 
@@ -78,7 +78,7 @@ def load_private(path: Path) -> SampleKey:
 
 
 def _public_of(raw: bytes) -> bytes:
-    # Imported here since every verb reads settings, and few of them have a use for it.
+    # Imported here: every verb reads settings, but few need this.
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: PLC0415 - see above
 
     return X25519PrivateKey.from_private_bytes(raw).public_key().public_bytes_raw()

@@ -1,11 +1,10 @@
 """Seals blocks of reasoning into handles that only their tenant can use, and opens them when they come back.
 
-A handle stands in an answer for a block that is withheld. Nothing is stored: it holds the block itself, encrypted with
-a key that every replica derives.
-
+A handle stands in an answer for a withheld block. Nothing is stored: it holds the block itself, encrypted with a key
+that every replica derives.
 Laws:
-- A handle tells how long its block is, and whether it was given to the same tenant as another one; nothing else.
-- It is opened for its own tenant only, and whatever was changed in it, not at all.
+- A handle reveals how long its block is, and whether two handles were given to the same tenant; nothing else.
+- It opens for its own tenant only, and not at all if anything in it was changed.
 - What handles hold is at most `_MAX_RATIO` times their own length, and bounded for each request.
 """
 
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "sgr1."
 MAX_BLOCK_BYTES: Final = 1 << 20  # some 250,000 tokens, more than any model thinks at once; 40 ms to compress
-_MAX_OPENED_BYTES = 16 << 20  # of all blocks of one request, which is more than a request may be long by default
-_MAX_RATIO = 32  # what compresses better is no prose; it stays as it is, so that a short handle is never a long text
-_LEVEL = 1  # the fastest: half of prose goes, and the best level saves a tenth more in five times the time
+_MAX_OPENED_BYTES = 16 << 20  # of all blocks of one request: more than a request may have by default
+_MAX_RATIO = 32  # what compresses better is no prose, and is not compressed: a short handle is never a long text
+_LEVEL = 1  # the fastest halves prose; the best level saves a tenth more in five times the time
 _NONCE_BYTES = 12
 _OWNER_BYTES = 16
 _TAG_BYTES = 16
@@ -42,7 +41,7 @@ _KINDS = (str, int, float, bool, type(None))
 
 
 class SealedReasoning:
-    """The handles of one tenant, in one exchange. `foreign`: whether one was met that another tenant was given.
+    """The handles of one tenant, in one exchange. `foreign` says whether another tenant's handle was met.
 
     They are sealed under `key`, and opened also if they were sealed under one of `others`.
     """
@@ -56,9 +55,9 @@ class SealedReasoning:
         self.foreign = False
 
     def seal(self, block: Mapping[str, Any]) -> str:
-        """Return the handle of a block; only its members that are no containers are kept, and no API has others.
+        """Return the handle of a block; only members that are no containers are kept: no API has others.
 
-        Raises UpstreamFailed if it is larger than MAX_BLOCK_BYTES.
+        Raises UpstreamFailed if the block is larger than MAX_BLOCK_BYTES.
         """
         kept = {name: value for name, value in block.items() if type(value) in _KINDS}
         try:
@@ -74,7 +73,7 @@ class SealedReasoning:
         return PREFIX + base64.b64encode(nonce + self._owner + sealed).decode()
 
     def open(self, handle: str) -> dict[str, Any] | None:
-        """Return the block of a handle, None if it is none of this tenant's. Raises TooLarge."""
+        """Return the block of a handle, None if it was not given to this tenant. Raises TooLarge."""
         sealed = _decoded(handle)
         owner = sealed[_NONCE_BYTES:_HEAD_BYTES]
         key, opened = self._key, _opened(self._cipher, sealed)
@@ -83,7 +82,7 @@ class SealedReasoning:
             key, opened = other, _opened(_cipher_of(other), sealed)
         if opened is None:
             return None
-        # Nobody is given a false handle by us, so these need not be compared in constant time.
+        # We give nobody a false handle, so these need no comparison in constant time.
         if owner != (self._owner if key is self._key else self._owner_under(key)):
             self.foreign = True
             return None
@@ -109,7 +108,7 @@ class SealedReasoning:
     def _unpressed(opened: bytes) -> bytes:
         if opened[:1] == _PLAIN:
             return opened[1:]
-        # Only we can have pressed it, and what we press is not larger; one more byte would show that we err.
+        # Only we can have compressed it, and never more than this; one more byte would show a mistake of ours.
         document = zlib.decompressobj().decompress(opened[1:], MAX_BLOCK_BYTES + 1)
         if len(document) > MAX_BLOCK_BYTES:
             raise TooLarge("The reasoning that the request returns is too large.")
@@ -117,7 +116,7 @@ class SealedReasoning:
 
 
 def _cipher_of(key: bytes) -> AESGCM:
-    # Imported here because of what it costs, see `proxy.secrets`; packs are also read where nothing is sealed.
+    # Imported here because it is large, see `proxy.secrets`; packs are also read where nothing is sealed.
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
 
     return AESGCM(key)
@@ -139,7 +138,7 @@ def _bound(owner: bytes) -> bytes:
 
 
 def _decoded(handle: str) -> bytes:
-    """Return the bytes of a handle, empty if it is none."""
+    """Return the bytes of a handle, empty if it is no handle."""
     try:
         return base64.b64decode(handle.removeprefix(PREFIX), validate=True) if handle.startswith(PREFIX) else b""
     except (binascii.Error, ValueError):
