@@ -1,8 +1,7 @@
-"""Tokens of the admin side: who may ask it, and what for.
+"""Tokens of the admin side: who may use it, and for what.
 
 Laws: of a token's secret only a keyed digest is stored; it is shown once, when it is made. The row under a person's
-name is what counts: a digest that it does not hold opens nothing. Nothing is cached, so a revocation is effective at
-once.
+name decides: any other digest opens nothing. Nothing is cached, so a revocation takes effect at once.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class AdminToken:
     disabled: bool = False
 
     def usable_at(self, now: float) -> bool:
-        """Say whether the token opens anything at `now`, in Unix seconds."""
+        """Tell whether the token opens anything at `now`, in Unix seconds."""
         return not self.disabled and (self.expires_at is None or now < self.expires_at)
 
     def view(self) -> dict[str, Any]:
@@ -123,10 +122,10 @@ class TokenRegistry:
         self._random_bytes = random_bytes
 
     async def create(self, request: TokenRequest, by: Caller) -> MintedToken:
-        """Make a token; it takes the place of one that was revoked or has expired under the same name.
+        """Make a token; it replaces one of the same name that was revoked or has expired.
 
-        Raises Forbidden if its role is wider than that of the one who asks, ConfigurationError if the name has a token
-        that can be used, or if the new one could not.
+        Raises Forbidden if its role is wider than the caller's, ConfigurationError if the name already has a usable
+        token, or if the new one would not be usable.
         """
         if not by.role.covers(request.role):
             raise Forbidden(f"the role {by.role} cannot make a token with the role {request.role}")

@@ -1,7 +1,7 @@
-"""API keys: how they look, what is stored of them, who they stand for. Pure, no I/O.
+"""API keys: what they look like, what is stored of them, whom they stand for. Pure, no I/O.
 
-Laws: only a keyed digest of a secret is ever stored or compared; a secret is shown once, when it is made; everything
-that caches an identity is keyed on the digest of the whole secret.
+Laws: only a keyed digest of a secret is ever stored or compared; a secret is shown once, when it is made; every cache
+of identities is keyed on the digest of the whole secret.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _BODY_DIGITS = _RANDOM_DIGITS + _CHECK_DIGITS
 _FOREIGN = re.compile(r"[!-~]{22,512}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
 _ATTRIBUTE_LIMIT = 16
-CLOCKS_APART_S = 3600.0  # ours and that of the system in which an account was opened just now
+CLOCKS_APART_S = 3600.0  # how far our clock may be from that of a system where an account was just opened
 
 Random = Callable[[int], bytes]
 
 
 def mint(random_bytes: Random, prefix: str = PREFIX) -> str:
-    """Make a secret: prefix, 160 random bits and a CRC-32 in base 62, so that scanners can tell a leaked key."""
+    """Make a secret: prefix, 160 random bits and a CRC-32 in base 62, so that scanners can recognise a leaked key."""
     body = _base62(int.from_bytes(random_bytes(_RANDOM_BYTES), "big"), _RANDOM_DIGITS)
     return prefix + body + _check_digits(body)
 
@@ -46,7 +46,7 @@ def well_formed(secret: str) -> bool:
 
 
 def minted_here(secret: str, prefix: str = PREFIX) -> bool:
-    """Say whether `secret` looks as `mint` makes them under this prefix, with a right checksum."""
+    """Say whether `secret` looks like one that `mint` makes under this prefix, with a right checksum."""
     if not secret.startswith(prefix) or len(secret) != len(prefix) + _BODY_DIGITS or not secret.isascii():
         return False
     return _check_digits(secret[len(prefix) : -_CHECK_DIGITS]) == secret[-_CHECK_DIGITS:]
@@ -162,7 +162,7 @@ class KeyRequest:
         )
 
     def check_opened(self, now: float) -> None:
-        """Raise ConfigurationError for an account that is opened later: it would be a new one until long after that."""
+        """Raise ConfigurationError for an account opened in the future: it would count as new until long after that."""
         if self.created_at is not None and self.created_at > now + CLOCKS_APART_S:
             raise ConfigurationError("created_at: is in the future; say when the account was opened, or leave it out")
 

@@ -12,8 +12,8 @@ _MAX_CHARS = 8192
 def one_credential(headers: CIMultiDictProxy[str]) -> str:
     """Return the secret from `Authorization: Bearer` or `x-api-key`, whichever the request has.
 
-    Two credentials are refused even if they are equal: whoever reads only one of them would see another caller.
-    Raises Unauthenticated if there is none or the scheme is another, BadRequest if there are several.
+    Two credentials are refused even if they are equal: whoever reads only one of two could see another caller. Raises
+    Unauthenticated if there is none or the scheme is another, BadRequest if there are several.
     """
     bearer = headers.getall("Authorization", None)
     plain = headers.getall("x-api-key", None)

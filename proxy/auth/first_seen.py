@@ -1,4 +1,4 @@
-"""When an account was first seen, for accounts whose opening nobody told us."""
+"""When an account was first seen, for accounts whose opening date nobody told us."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _ACCOUNTS_TABLE = "accounts"  # account -> when it was first seen
 async def first_seen(store: Store, account: str, now: float) -> float:
     """Return when the account was first seen, this moment if it is new. Raises StoreUnavailable.
 
-    So a second key, or another token, does not make an old account young. One that was seen in the future was told of
-    by a wrong clock, and would be a new one until long after that: it counts as seen now.
+    So a second key, or another token, does not make an old account young. A time in the future was noted by a wrong
+    clock, and would keep the account new until long after that: such an account counts as first seen now.
     """
     now = round(now, 3)
     row = Row(_ACCOUNTS_TABLE, account, b"%.3f" % now)

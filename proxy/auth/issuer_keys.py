@@ -1,11 +1,11 @@
-"""Keeps the keys of one issuer: loaded by one task, again every while, and sooner when a token names an unknown one.
+"""Keeps the keys of one issuer: loaded by one task at intervals, and sooner when a token names an unknown key.
 
 Laws:
-- One attempt at a time, whoever wants keys: requests wait for the task's next attempt and never load anything.
-- Unknown names make at most one attempt a minute, so that invented ones cannot make us hammer the issuer. A name that
+- Only the task makes attempts, one at a time: requests wait for its next attempt and never load anything.
+- Unknown names cause at most one attempt a minute, so that invented ones cannot make us hammer the issuer. A name that
   no attempt of that minute has looked for may be a new key's: 503 until one has, however many are invented.
 - The last good keys stay until they are too old; from then on nothing is verified: 503, since the token may be good.
-- A document that did not change leaves the very same `KeySet`, by which caches know that what they hold is still true.
+- An unchanged document leaves the very same `KeySet`, by which caches know that what they hold is still true.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from proxy.clock import Clock
 from proxy.errors import Unavailable
 from proxy.log import get
 
-# A request waits no longer; an attempt may hang, on a file system that is gone, and then holds one thread, not many.
+# How long a request waits. An attempt may hang, on a file system that is gone, but holds only one thread.
 _WAIT_S = 10.0
 _ASK_AGAIN_S = 60.0
 _FIRST_BACKOFF_S = 1.0
@@ -36,7 +36,7 @@ _MISSING_MAX = 1_000
 
 
 class Pace(NamedTuple):
-    """How often keys are loaded, and how long they are used at most without; seconds."""
+    """How often keys are loaded, and how long they are used if that fails; seconds."""
 
     refresh: float
     max_age: float
@@ -57,7 +57,7 @@ class IssuerKeys:
         clock: Clock,
         random: Callable[[], float],
     ) -> None:
-        self.loads: Counter[str] = Counter()  # by what came of them: loaded, unchanged, failed
+        self.loads: Counter[str] = Counter()  # by result: loaded, unchanged, failed
         self._name = name
         self._source = source
         self._read = read
@@ -66,14 +66,14 @@ class IssuerKeys:
         self._random = random  # from 0 to 1
         self._document = b""
         self._keys: KeySet | None = None
-        self._loaded_at = clock.monotonic()  # or since when they have been looked for
+        self._loaded_at = clock.monotonic()  # until there are any: since when they have been looked for
         self._failures = 0  # in a row
-        self._said = ""  # of these failures
-        self._busy = True  # with an attempt, or about to make the first
-        self._tried = asyncio.Event()  # the attempt that is made or comes next is over
-        self._wanted = asyncio.Event()  # an attempt is, before its time
+        self._said = ""  # what was logged of these failures
+        self._busy = True  # an attempt is under way, or the first is to come
+        self._tried = asyncio.Event()  # set when the current or next attempt is over
+        self._wanted = asyncio.Event()  # set to have an attempt before its time
         self._ask_again_at = float("-inf")  # monotonic
-        self._missing: OrderedDict[bytes, float] = OrderedDict()  # names that were looked for, and when, monotonic
+        self._missing: OrderedDict[bytes, float] = OrderedDict()  # names looked for in vain, and when, monotonic
         self._logger = get("issuers")
 
     @property
@@ -83,11 +83,11 @@ class IssuerKeys:
 
     @property
     def age(self) -> float:
-        """How long ago the keys were known to be the issuer's, in seconds; until there were any, since the start."""
+        """How many seconds ago the keys were known to be the issuer's; before there are any, since the start."""
         return self._clock.monotonic() - self._loaded_at
 
     async def key(self, algorithm: str, kid: str | None) -> tuple[KeySet, jwt.PyJWK]:
-        """Return the key for a token, and the set it is of.
+        """Return the key for a token, and the set that it is from.
 
         Raises Refused if the issuer has no such key, Unavailable if that cannot be told now.
         """
@@ -126,7 +126,7 @@ class IssuerKeys:
             self._wanted.clear()
 
     def _miss(self, kid: str | None) -> None:
-        """Take note that the issuer has no key of this name now."""
+        """Note that the issuer has no key of this name now."""
         name = _named(kid)
         self._missing[name] = self._clock.monotonic()
         self._missing.move_to_end(name)
@@ -134,13 +134,16 @@ class IssuerKeys:
             self._missing.popitem(last=False)
 
     def _misses(self, kid: str | None) -> bool:
-        """Tell whether a name was looked for lately; keys that are loaded every few seconds say so of each."""
+        """Tell whether a name was looked for lately in vain; always, if the keys are loaded every few seconds."""
         if self._pace.refresh <= _RETRY_AFTER_S:
             return True
         return self._clock.monotonic() - self._missing.get(_named(kid), float("-inf")) < _ASK_AGAIN_S
 
     def _ask(self) -> bool:
-        """Ask for an attempt before its time, unless one was asked for lately or the last one failed."""
+        """Ask for an attempt before its time, unless one was asked for lately or the last one failed.
+
+        Return whether one is to come.
+        """
         now = self._clock.monotonic()
         if self._failures or now < self._ask_again_at:
             return self._wanted.is_set()
@@ -161,7 +164,7 @@ class IssuerKeys:
         except (SourceFailed, Unusable) as error:
             self._failed(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a foreign document does, the last good keys stay
-            self._failed(type(error).__name__)  # its words may quote the document
+            self._failed(type(error).__name__)  # its message may quote the document
         else:
             self._document, self._loaded_at = document, began
             self.loads["loaded" if changed else "unchanged"] += 1
@@ -173,12 +176,12 @@ class IssuerKeys:
         self.loads["failed"] += 1
         self._failures += 1
         said = "an issuer's keys cannot be loaded; " + (_GO_ON if self.current is not None else _NONE)
-        if said != self._said:  # once, and once more when they are too old, until it is well again
+        if said != self._said:  # once, and again when the keys get too old, until a load succeeds
             self._said = said
             self._logger.error(said, issuer=self._name, why=why)
 
     def _pause(self) -> float:
-        """Return how long to wait before the next attempt: uneven, so that replicas do not ask all at once."""
+        """Return how long to wait before the next attempt, at random so that replicas do not all ask at once."""
         if not self._failures:
             return self._pace.refresh * (0.9 + 0.2 * self._random())
         doubled = float(_FIRST_BACKOFF_S * 2 ** min(self._failures - 1, 10))
@@ -191,5 +194,5 @@ def _unavailable(retry_after: float) -> Unavailable:
 
 
 def _named(kid: str | None) -> bytes:
-    """Return what stands for a name, however long that is."""
+    """Return a digest of a name, which may be long."""
     return hashlib.blake2b(repr(kid).encode("utf-8", "surrogatepass"), digest_size=16).digest()

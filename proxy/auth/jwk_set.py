@@ -1,7 +1,7 @@
 """An issuer's keys, read from its JWK set (RFC 7517) or from the file of a shared secret. Pure, no I/O.
 
-Laws: each key is bound to the algorithms that its type, its own `alg` and the settings allow, and verifies no other;
-a key that is too weak, too large, private, or not for signatures is left out; the text of an exception holds no key.
+Laws: each key is bound to the algorithms that its type, its own `alg` and the settings allow, and verifies no other; a
+key that is too weak, too large, private, or not for signatures is left out; no exception's text holds a key.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 MAX_BYTES = 262_144
 _MAX_KEYS = 64
 _KID_CHARS = 512
-_NUMBER_CHARS = 1_400  # of one number of a key, in base 64: 8192 bits are 1366
+_NUMBER_CHARS = 1_400  # of one number of a key, in base 64; 8192 bits take 1366
 _RSA_BITS = range(2048, 8193)
-_EXPONENT_BITS = 32  # with larger ones, which nobody uses, verifying takes milliseconds
+_EXPONENT_BITS = 32  # nobody uses larger ones, with which verifying takes milliseconds
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k")
 _KINDS: Mapping[str, tuple[str, str | None]] = {  # by the first letters of an algorithm: kty and crv
     "RS": ("RSA", None),
@@ -34,7 +34,7 @@ _SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}  # no shorter than the h
 
 
 class Unusable(Exception):
-    """A document with no key in it that could be used, or that is no set of keys."""
+    """A document without a usable key, or that is no set of keys."""
 
 
 class KeySet:
@@ -54,7 +54,7 @@ class KeySet:
     def find(self, algorithm: str, kid: str | None) -> jwt.PyJWK | None:
         """Return the key for a token, None if there is none or, for a token without a kid, several.
 
-        A key without a name, such as a shared secret, fits whatever a token calls it if it is the only one.
+        A single key without a name, such as a shared secret, fits whatever name a token gives.
         """
         fitting = self._keys.get(algorithm, {})
         if len(fitting) == 1 and (kid is None or None in fitting):
@@ -84,8 +84,8 @@ def read_jwks(document: bytes, algorithms: Sequence[str]) -> KeySet:
         kid = entry.get("kid")
         nameless += kid is None and bool(bound)
         for name, key in bound.items():
-            keys.setdefault(name, {}).setdefault(kid, key)  # of two under one name the first counts
-    if nameless > 1:  # nobody could say which of them
+            keys.setdefault(name, {}).setdefault(kid, key)  # of two keys with one name the first counts
+    if nameless > 1:  # a token could not say which of them
         keys = {name: {kid: key for kid, key in named.items() if kid is not None} for name, named in keys.items()}
     if not any(keys.values()):
         raise Unusable("no key in it that the algorithms allow")
@@ -102,7 +102,7 @@ def read_secret(document: bytes, algorithms: Sequence[str]) -> KeySet:
     try:
         keys = {name: jwt.PyJWK({"kty": "oct", "k": value}, name) for name in algorithms}
         for key in keys.values():
-            key.Algorithm.prepare_key(key.key)  # refuses what is a public key or a JWK by mistake
+            key.Algorithm.prepare_key(key.key)  # refuses a public key or a JWK given by mistake
     except jwt.PyJWTError:
         raise Unusable("a public key or a JWK, not a secret") from None
     return KeySet({name: {None: key} for name, key in keys.items()})
@@ -126,13 +126,13 @@ def _for_signatures(entry: Mapping[str, Any]) -> bool:
 
 
 def _bound(entry: Mapping[str, Any], algorithm: str) -> jwt.PyJWK | None:
-    """Return the key for one algorithm, None if it does not fit."""
+    """Return the key for one algorithm, None if it does not fit that."""
     kind, curve = _KINDS.get(algorithm) or _KINDS.get(algorithm[:2], ("", None))
     if entry.get("kty") != kind or entry.get("crv") != curve or entry.get("alg", algorithm) != algorithm:
         return None
     try:
         key = jwt.PyJWK(dict(entry), algorithm)
-        key.Algorithm.prepare_key(key.key)  # refuses a key that is not the algorithm's
+        key.Algorithm.prepare_key(key.key)  # refuses a key of another algorithm
     except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError):
         return None
     public = key.key

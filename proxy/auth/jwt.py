@@ -2,11 +2,10 @@
 
 Laws (RFC 8725):
 - The settings say which algorithms an issuer signs with, a token only which of them; a key verifies no other. What a
-  header says about keys beyond a name to look up (jku, jwk, x5u, x5c) is not even read.
-- What is cached is keyed on the digest of the whole token and holds until the token ends, while the issuer's keys are
-  the same and not too old. Refusals are remembered apart from it and briefly, so that a flood of them evicts nobody.
+  header says about keys, other than a name to look up (jku, jwk, x5u, x5c), is not even read.
+- The cache is keyed on the digest of the whole token; an entry holds until the token ends, while the issuer's keys are
+  the same and not too old. Refusals are cached separately and briefly, so that a flood of them evicts nobody.
 - A client learns that the token is not valid and never why; the reason is counted.
-
 Verifying takes some tens of microseconds, with the slowest curve one millisecond, so it is done on the event loop.
 """
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 _KNOWN_LIMIT = 20_000
 _REFUSED_LIMIT = 10_000
 _REFUSED_S = 10.0
-# Neither time nor the issuer's next keys make these good.
+# Faults that neither time nor the issuer's next keys can mend.
 _LASTING = frozenset(Fault) - {Fault.NOT_YET, Fault.UNKNOWN_KEY}
 
 
@@ -65,7 +64,7 @@ class Tokens:
         self._refusals: Counter[tuple[str, str]] = Counter()
 
     def takes(self, secret: str) -> bool:
-        """Say whether a credential is to be read as a token: it has that form, and there are issuers."""
+        """Say whether a credential is to be read as a token: it looks like one, and there are issuers."""
         return bool(self._trusted) and looks_like_token(secret)
 
     async def authenticate(self, token: str) -> Principal:
@@ -94,7 +93,7 @@ class Tokens:
         return known.principal
 
     def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        """Return what has to run: each issuer's keys are kept."""
+        """Return what has to run: it keeps each issuer's keys."""
         return tuple(trusted.keys.run() for trusted in self._trusted.values())
 
     def numbers(self) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -131,11 +130,11 @@ class Tokens:
         algorithm = token.header.get("alg")
         if algorithm not in trusted.issuer.algorithms:
             raise Refused(Fault.ALGORITHM)
-        # The cheap checks first; nothing that they tell is believed before the signature is.
+        # Cheap checks first; none of their results is relied on before the signature is verified.
         ends = check_claims(token.claims, trusted.issuer, self._clock.wall())
         caller = read_caller(token.claims, trusted.name, trusted.issuer)
         keys, key = await trusted.keys.key(algorithm, token.header.get("kid"))
-        # Not by way of the library's decoder, which reads all of it again, letter by letter: a millisecond for 8 kB.
+        # Not through the library's decoder, which reads all of it again, letter by letter: a millisecond for 8 kB.
         if not key.Algorithm.verify(token.signed, key.key, token.signature):
             raise Refused(Fault.SIGNATURE)
         created_at = caller.created_at
@@ -150,7 +149,7 @@ class Tokens:
 
 
 def _trusted(issuers: Mapping[str, Issuer], clock: Clock, random: Callable[[], float]) -> dict[str, Trusted]:
-    """Return the issuers by how their tokens name them; without any, the libraries of keys are not loaded: 3 MB."""
+    """Return the issuers by their names in tokens; without any, the libraries for keys are not loaded: 3 MB less."""
     if not issuers:
         return {}
     from proxy.auth.trusted import trust  # noqa: PLC0415 - see above

@@ -1,10 +1,11 @@
 """From a secret to a principal without asking the store each time, and never with an identity that is too old.
 
 Laws:
-- What is cached is as fresh as the store's change feed: every change drops its row, a feed that lost its place drops
-  everything, and a feed that has been silent for longer than `stale_max_s` closes the door with 503, not 401.
-- A store that lost everything (`proxy.store.mark`) knows of no key, and so tells nothing about one: 503, not 401.
-- Unknown keys are remembered apart from known ones, so that a flood of guesses evicts no customer.
+- The cache is as fresh as the store's change feed: every change drops its row, a feed that lost its place drops
+  everything, and after a feed's silence of more than `stale_max_s` nobody is let in: 503, not 401.
+- A store that lost everything (`proxy.store.mark`) has no key, and so its silence about one means nothing: 503, not
+  401.
+- Unknown keys are cached apart from known ones, so that a flood of guesses evicts no customer.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class KeyCache:
         self._stale_max_s = stale_max_s
         self._known: OrderedDict[str, tuple[KeyRecord, Principal]] = OrderedDict()
         self._unknown: OrderedDict[str, None] = OrderedDict()
-        self._fresh_at = float("-inf")  # monotonic time at which the feed was last known to be complete
+        self._fresh_at = float("-inf")  # monotonic time when the feed was last known to be complete
         self._since = clock.monotonic()
-        self._followed = asyncio.Event()  # whether it was ever known that no key had changed
-        self._lost = False  # whether the store was without its mark, and so without its keys
+        self._followed = asyncio.Event()  # set once the feed was known to be complete
+        self._lost = False  # the store has no mark, and so has lost its keys
         self._generation = 0  # counts drops, so that a read that overlapped one is not kept
 
     def __len__(self) -> int:
@@ -50,7 +51,7 @@ class KeyCache:
 
     @property
     def age(self) -> float:
-        """How long ago it was last known that no key had changed, in seconds."""
+        """How many seconds ago it was last known that no key had changed."""
         return self._clock.monotonic() - (self._fresh_at if self._fresh_at > float("-inf") else self._since)
 
     async def authenticate(self, secret: str) -> Principal:
@@ -72,7 +73,7 @@ class KeyCache:
         return principal
 
     def recall(self, records: Iterable[tuple[str, bytes]], age: float) -> None:
-        """Take what was known of keys so many seconds ago: it is good until it is too old, as if it had been read then.
+        """Take in keys that were known `age` seconds ago; they count as if they had been read then.
 
         Raises ValueError for what is no record.
         """
@@ -104,15 +105,15 @@ class KeyCache:
         await follow_feed(self._store, self._clock, self)
 
     async def followed(self, within: float) -> None:
-        """Return once what is looked up is known also while the store is away, after so many seconds in any case."""
+        """Wait until keys that are looked up stay known while the store is away, at most `within` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._followed.wait()
 
     async def begin(self) -> None:
-        """Drop everything: nothing is known of what changed before.
+        """Drop everything: it is not known what has changed before.
 
-        From a store that lost everything nothing can be learnt: then what is known is as good as while it is away.
+        A store that lost everything tells nothing; then what is cached is kept, as while the store is away.
         """
         self._lost = await self._has_lost_everything()
         if not self._lost:
@@ -130,7 +131,7 @@ class KeyCache:
                 self._unknown.pop(name, None)
 
     def caught_up(self, at: float) -> None:
-        """Take note that nothing is cached that had changed before `at`."""
+        """Note that nothing is cached that had changed before `at`."""
         if not self._lost:
             self._fresh_at = at
             self._followed.set()
@@ -149,7 +150,7 @@ def _unavailable() -> Unavailable:
 
 
 def remember(cache: OrderedDict[str, Any], name: str, value: object, limit: int) -> None:
-    """Keep a value as the last one; beyond the limit the first one goes."""
+    """Keep a value as the newest; beyond the limit the oldest goes."""
     cache[name] = value
     if len(cache) > limit:
         cache.popitem(last=False)

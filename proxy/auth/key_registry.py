@@ -1,8 +1,9 @@
 """Makes, lists, revokes and rotates keys in the store; only the admin side uses it.
 
 Laws:
-- A key is changed only as it was read: whoever changes it elsewhere meanwhile, revocations above all, is not undone.
-- What was revoked here stays so while this process lives, also if a failover, a crash of the store's machine or an
+- A key is changed only if it still is as it was read, so that a change made elsewhere meanwhile, above all a
+  revocation, is not undone.
+- What was revoked here stays so while this process lives, even if a failover, a crash of the store's machine or an
   older backup takes the store back to a time before.
 """
 
@@ -22,7 +23,7 @@ from proxy.store.base import Row, Store
 from proxy.store.feed_follower import follow_feed
 
 _BATCH = 500
-_REVOKED_MAX = 10_000  # those that are told again: the latest, at some 500 bytes each
+_REVOKED_MAX = 10_000  # revocations that can be told again: the latest, at some 500 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Minted:
 
 
 class KeyRegistry:
-    """Every change to a key goes through here and is announced to all replicas by the store's change feed."""
+    """All changes to keys go through here; the store's change feed announces them to all replicas."""
 
     def __init__(self, store: Store, digest_key: bytes, clock: Clock, random_bytes: Random) -> None:
         self._store = store
@@ -44,7 +45,7 @@ class KeyRegistry:
         self._revoked: OrderedDict[str, KeyRecord] = OrderedDict()  # by name, the latest last
 
     async def create(self, request: KeyRequest) -> Minted:
-        """Make one key. Raises ConfigurationError for a known secret, or as `check`."""
+        """Make one key. Raises ConfigurationError for a secret that is in use, or as `check` does."""
         return (await self.create_all([request]))[0]
 
     def check(self, request: KeyRequest) -> None:
@@ -54,7 +55,7 @@ class KeyRegistry:
     async def create_all(self, requests: Sequence[KeyRequest]) -> list[Minted]:
         """Make many keys, batch by batch.
 
-        Raises ConfigurationError as `check`, before any of them, or before the first batch that has a known secret.
+        Raises ConfigurationError as `check` does, before any is made, or at the first batch with a secret in use.
         """
         for request in requests:
             self.check(request)
@@ -101,7 +102,7 @@ class KeyRegistry:
             now = self._clock.wall()
             if not old.usable_at(now):
                 raise ConfigurationError(f"{key_id} is revoked or expired; create a new key instead")
-            if old.replaced_by:  # its end is no longer that of the account's access
+            if old.replaced_by:  # its end is no longer the end of the account's access
                 raise ConfigurationError(f"{key_id} was rotated already; rotate {old.replaced_by} instead")
             dies_at = now + grace_s if old.expires_at is None else min(now + grace_s, old.expires_at)
             minted = self._mint_for(
@@ -113,7 +114,7 @@ class KeyRegistry:
                 return minted
 
     async def follow(self) -> None:
-        """Tell the store again what it lost of revocations, until cancelled; survives a store that is away."""
+        """Repeat revocations that the store has lost, until cancelled; survives a store that is away."""
         await follow_feed(self._store, self._clock, self)
 
     async def begin(self) -> None:
@@ -125,7 +126,7 @@ class KeyRegistry:
                 get("keys").warning("the store had lost that a key was revoked; it is revoked again", key=revoked.id)
 
     async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Do nothing: nobody takes a revocation back."""
+        """Do nothing: no change takes a revocation back."""
 
     def caught_up(self, at: float) -> None:
         """Do nothing: see `hear`."""
@@ -152,7 +153,7 @@ class KeyRegistry:
         return Minted(replace(record, hint=secret[-4:]), secret)
 
     async def _find(self, key_id: str) -> tuple[Row, KeyRecord]:
-        """Return a key's row as it is now, and what it says; a change of it is written only if it still is so."""
+        """Return a key's row as it is now, and its record; the row is the condition for changing it."""
         name = await self._store.read(KEY_IDS_TABLE, key_id)
         value = None if name is None else await self._store.read(KEYS_TABLE, name.decode())
         if name is None or value is None:

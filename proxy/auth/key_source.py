@@ -1,7 +1,7 @@
-"""Where an issuer's keys come from: an https URL or a file, read whole and never more than a set of keys may be.
+"""Where an issuer's keys come from: an https URL or a file, read whole and up to the size of a set of keys.
 
-Laws: a URL is asked with no credential, no cookie, no redirect, no proxy of the environment and no compression; a file
-is read in a thread; what an exception says names neither a host nor a path.
+Laws: a URL is requested without credentials, cookies, redirects, the environment's proxies or compression; a file is
+read in a thread; no exception's text names a host or a path.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HEADERS = {
 
 
 class SourceFailed(Exception):
-    """The keys could not be had; the text is for the operator."""
+    """The keys could not be loaded; the text is for the operator."""
 
 
 class Source(Protocol):
@@ -35,7 +35,7 @@ class Source(Protocol):
 
 
 class WebSource:
-    """A URL; each load opens a connection of its own, since minutes pass between two."""
+    """A URL; each load opens a new connection, since minutes pass in between."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -74,7 +74,7 @@ class FileSource:
 
     def _read(self) -> bytes:
         try:
-            if not self._path.is_file():  # a named pipe would be waited for
+            if not self._path.is_file():  # reading a named pipe would wait
                 raise SourceFailed("there is no such file")
             with self._path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)

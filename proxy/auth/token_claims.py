@@ -1,8 +1,8 @@
 """What a token's claims say: whether it is meant for us and now, and who calls. Pure, no I/O.
 
 Laws:
-- A claim that is needed and missing, or is not what it has to be, refuses the token; nothing is converted or cut.
-- Names are ASCII, so that no two of them look or sort alike and differ, and hold no space.
+- A needed claim that is missing, or is not what it has to be, refuses the token; nothing is converted or cut.
+- Names are ASCII without spaces, so that no two different ones look or sort alike.
 - An issuer's names are its own: `ISSUER~NAME`, which no API key's account can be called, unless the settings share
   them. A key id holds issuer, account and tenant, so that callers who differ in any of them never share a count.
 """
@@ -20,7 +20,7 @@ from proxy.settings.issuers import Issuer
 _OWN_NAME = re.compile(r"[A-Za-z0-9._:@/|+=~#-]{1,128}")
 _SHARED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}")
 _ATTRIBUTE_CHARS = 256
-_LATEST = 1e11  # beyond it a time is in milliseconds, or nonsense
+_LATEST = 1e11  # a later time is in milliseconds, or nonsense
 
 
 class Caller(NamedTuple):
@@ -34,12 +34,12 @@ class Caller(NamedTuple):
     attributes: dict[str, str]
 
     def principal(self, created_at: float) -> Principal:
-        """Return the caller as an exchange has it."""
+        """Return the caller as a principal, whose account was opened at `created_at`."""
         return Principal(self.key_id, self.account, self.tenant, self.plan, created_at, self.attributes)
 
 
 def check_claims(claims: Mapping[str, Any], issuer: Issuer, now: float) -> float:
-    """Return when the token ends, in Unix seconds as `now` is. Raises Refused if it is not for us, or not for now."""
+    """Return when the token ends; it and `now` are Unix seconds. Raises Refused if it is not for us or not for now."""
     audience = claims.get("aud")
     audiences = [audience] if isinstance(audience, str) else audience
     if not isinstance(audiences, list) or not any(name in audiences for name in issuer.audience):
@@ -61,7 +61,7 @@ def check_claims(claims: Mapping[str, Any], issuer: Issuer, now: float) -> float
 
 
 def read_caller(claims: Mapping[str, Any], name: str, issuer: Issuer) -> Caller:
-    """Return whom the claims name; `name` is the issuer's in the settings. Raises Refused."""
+    """Return whom the claims name; `name` is the issuer's name in the settings. Raises Refused."""
     if not isinstance(claims.get("sub", ""), str):
         raise Refused(Fault.CLAIM)
     wanted = issuer.claims
@@ -74,7 +74,7 @@ def read_caller(claims: Mapping[str, Any], name: str, issuer: Issuer) -> Caller:
         raise Refused(Fault.CLAIM)
     created_at = None if wanted.created_at is None else _moment(claims, wanted.created_at, Fault.CLAIM)
     found = ((key, _claim(claims, path)) for key, path in wanted.attributes.items())
-    # Without one that is false: packs ask whether an account has an attribute, such as one that says it was verified.
+    # False ones are left out: packs ask whether an account has an attribute, such as one that says it was verified.
     attributes = {key: _attribute(value) for key, value in found if value is not None and value is not False}
     return Caller(f"{name} {account} {tenant}", account, tenant, plan, created_at, attributes)
 
@@ -97,7 +97,7 @@ def _attribute(value: object) -> str:
 
 
 def _moment(claims: Mapping[str, Any], path: str, fault: Fault) -> float | None:
-    """Return a time in Unix seconds, None if there is none. Raises Refused with this fault if it is something else."""
+    """Return a time in Unix seconds, None if there is none. Raises Refused with `fault` if it is something else."""
     value = _claim(claims, path)
     if value is None:
         return None
@@ -107,7 +107,7 @@ def _moment(claims: Mapping[str, Any], path: str, fault: Fault) -> float | None:
 
 
 def _claim(claims: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return the claim of this very name, which may have dots, or else the one that the path leads to; None if none."""
+    """Return the claim of this very name, which may have dots, or else the one at that path; None without either."""
     if path in claims:
         return claims[path]
     value: Any = claims

@@ -1,7 +1,7 @@
-"""Reads a JWT (RFC 7519) into its header and claims, strictly, before anything of it is believed. Pure, no I/O.
+"""Reads a JWT (RFC 7519) into its header and claims, strictly, before anything in it is trusted. Pure, no I/O.
 
-Laws: what two readers could read in two ways is refused; a token is refused with one of a few reasons, which are
-counted and never told; no exception here repeats a byte of a token.
+Laws: what two readers could read in two ways is refused; a refusal has one of a few reasons, which are counted and
+never told; no exception here repeats a byte of a token.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Fault(StrEnum):
     """Why a token is refused."""
 
     MALFORMED = "malformed"
-    HEADER = "header"  # something in it that must be understood, or would change what is signed
-    ISSUER = "issuer"  # of nobody that the settings name
+    HEADER = "header"  # it has something that we would have to understand, or that changes what is signed
+    ISSUER = "issuer"  # not one that the settings name
     ALGORITHM = "algorithm"
     AUDIENCE = "audience"
-    EXPIRED = "expired"  # or without an end
+    EXPIRED = "expired"  # or it has no end
     NOT_YET = "not_yet"
     LIFETIME = "lifetime"  # longer than allowed
-    CLAIM = "claim"  # one that is needed is missing, or no text of the kind that it has to be
+    CLAIM = "claim"  # a needed one is missing, or not what it has to be
     REQUIRED = "required"  # a claim has another value than the settings ask for
     UNKNOWN_KEY = "unknown_key"
     SIGNATURE = "signature"
@@ -44,7 +44,7 @@ class Refused(Exception):
 
 
 class Token(NamedTuple):
-    """A token's parts, and what its signature is of; nothing of them is believed yet."""
+    """A token's parts, and the bytes that its signature is of; nothing in it is trusted yet."""
 
     header: dict[str, Any]
     claims: dict[str, Any]
@@ -53,7 +53,7 @@ class Token(NamedTuple):
 
 
 def looks_like_token(secret: str) -> bool:
-    """Say whether a credential has the form of a JWT, which none of our keys has."""
+    """Say whether a credential looks like a JWT, which none of our keys does."""
     return secret.startswith("ey") and "." in secret
 
 
@@ -70,7 +70,7 @@ def read_token(token: str) -> Token:
 
 
 def _bytes(segment: str) -> bytes:
-    """Decode base 64; of the texts that stand for the same bytes only the usual one will do."""
+    """Decode base 64; of several texts for the same bytes only the canonical one is accepted."""
     try:
         data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except ValueError:
@@ -83,7 +83,7 @@ def _bytes(segment: str) -> bytes:
 def _object(segment: str) -> dict[str, Any]:
     try:
         found = _DECODER.decode(_bytes(segment).decode())
-    except (ValueError, RecursionError):  # of UTF-8 and JSON alike
+    except (ValueError, RecursionError):  # invalid UTF-8 or JSON
         raise Refused(Fault.MALFORMED) from None
     if not isinstance(found, dict):
         raise Refused(Fault.MALFORMED)

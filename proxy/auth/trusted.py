@@ -1,4 +1,4 @@
-"""An issuer that the settings name, with where its keys come from and how they are read."""
+"""An issuer that the settings name, with the source of its keys and the way to read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILE_REFRESH_S = 2.0
 
 
 class Trusted(NamedTuple):
-    """An issuer, and what it is called in the settings."""
+    """An issuer, with its name in the settings and its keys."""
 
     name: str
     issuer: Issuer
@@ -25,7 +25,7 @@ class Trusted(NamedTuple):
 
 
 def trust(name: str, issuer: Issuer, clock: Clock, random: Callable[[], float]) -> Trusted:
-    """Return the issuer with its keys, which are not loaded yet. Raises ConfigurationError if it has none."""
+    """Return the issuer with its keys, which are not loaded yet. Raises ConfigurationError if it has no source."""
     source: Source
     refresh = _FILE_REFRESH_S
     if issuer.jwks_url is not None:

@@ -1,1 +1,1 @@
-"""Files that people write: read strictly, checked against a model, and shown with what is wrong where it stands."""
+"""Files that people write: read strictly, checked against a model, with every fault shown where it stands."""

@@ -1,4 +1,4 @@
-"""The values of one file, each with its place, so that whatever is wrong with one can be shown where it stands."""
+"""The values of one file, each with its place, so that what is wrong with one can be shown where it stands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 from proxy.documents.problem import Problem, Severity
 
-Steps = tuple[str | int, ...]  # the way to a value: keys and indexes from the top
+Steps = tuple[str | int, ...]  # the path to a value: keys and indexes from the top
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None
 
 
@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What was read, the place of every value, and what was wrong so far; a value that was refused is None.
+    """What was read, the place of every value, and what was wrong so far; a refused value is None.
 
     `lines` are the text's lines as the marks count them.
     """
@@ -50,7 +50,7 @@ class Document:
         return cast("Value", value)
 
     def items(self, path: Steps) -> Iterator[tuple[Steps, Value]]:
-        """Yield path and value of whatever the map or list at `path` holds; nothing if it is neither."""
+        """Yield path and value of each item of the map or list at `path`; nothing if it is neither."""
         value = self.get(path)
         if isinstance(value, dict):
             yield from (((*path, key), item) for key, item in value.items())
@@ -66,9 +66,9 @@ class Document:
         suggestion: str = "",
         severity: Severity = Severity.ERROR,
     ) -> Problem:
-        """Return a problem at the value (or its key) at `path`; at the key of what would hold it if nothing is there.
+        """Return a problem at the value (or its key) at `path`; if nothing is there, at the key of what would hold it.
 
-        A document without places, such as the command line's, names the path instead.
+        For a document without places, such as the command line's, the message names the path instead.
         """
         if not self.marks:
             named = f"{'.'.join(map(str, path))}: {message}" if path else message

@@ -1,4 +1,4 @@
-"""What is wrong with a file of the operator's: where, what, and how to mend it, in the form that editors can jump to.
+"""What is wrong with an operator's file: where, what, and how to mend it, in a form that editors can jump to.
 
 Law: the line shown under a problem never shows a password in a URL, a private key of ours or the value of a key that
 names a secret.
@@ -13,14 +13,14 @@ from enum import StrEnum
 
 from proxy.errors import ConfigurationError
 
-# A file with more faults than this is not a pack or settings at all; the rest is only counted.
+# A file with more faults than this is no pack or settings at all; the rest are only counted.
 MAX_PROBLEMS = 100
 # Longer lines are not shown: nobody reads them, and they may be one whole file.
 _MAX_SOURCE_COLUMNS = 300
 _MAX_QUOTED_CHARS = 60
 
-_SECRET_PART = re.compile(r"(?<=://)\S*(?=@)|(?<=PRIVATE\+)\S*")  # of a URL; of what `stillgate log keygen` makes
-# A pack's `first_token` is a time.
+_SECRET_PART = re.compile(r"(?<=://)\S*(?=@)|(?<=PRIVATE\+)\S*")  # in a URL; in what `stillgate log keygen` makes
+# Except `first_token`, which is a time in packs.
 _SECRET_VALUE = re.compile(
     r"(?:password|passwd|passphrase|secret|credential|api[_-]?key|(?<!first_)token)[\"']?\s*[:=]\s*(\S.*)",
     re.IGNORECASE,
@@ -74,7 +74,7 @@ class Unreadable(YamlProblems):
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Sort by place, say the same only once, and count instead of show what is beyond MAX_PROBLEMS."""
+    """Sort by place, drop repeats, and count instead of show what is beyond MAX_PROBLEMS."""
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line, problem.column))
     if len(ordered) <= MAX_PROBLEMS:
         return ordered
@@ -93,7 +93,7 @@ def nearest(word: object, choices: Iterable[str]) -> str:
     if not isinstance(word, str) or len(word) > _MAX_QUOTED_CHARS:
         return ""
     by_folded = {choice.casefold(): choice for choice in choices}
-    # Loaded here: a worker gets what others have checked.
+    # Imported here: a worker gets documents that were checked before.
     from difflib import get_close_matches  # noqa: PLC0415 - see above
 
     found = get_close_matches(word.casefold(), by_folded, n=1)
@@ -101,18 +101,18 @@ def nearest(word: object, choices: Iterable[str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text from the file in quotes, cut to a length and without anything that a terminal would obey."""
+    """Return text from the file in quotes, shortened and without anything that a terminal would obey."""
     cut = text if len(text) <= _MAX_QUOTED_CHARS else text[: _MAX_QUOTED_CHARS - 3] + "..."
     return repr(cut)
 
 
 def one_of(choices: Sequence[str]) -> str:
-    """Name what may be chosen, in words."""
+    """Return the choices as words."""
     return f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
 def _shown(source: str) -> str:
-    """Return the line as it may be printed, every character in its column."""
+    """Return the line as it may be printed, with every character in its column."""
     if len(source) > _MAX_SOURCE_COLUMNS:
         return ""
     masked = _SECRET_PART.sub(lambda found: "*" * len(found[0]), source)

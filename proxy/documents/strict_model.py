@@ -49,7 +49,7 @@ def one_line(text: str) -> str:
 
 
 def not_empty(items: Items) -> Items:
-    """Check that a list or a map has something in it; pydantic's own bound also complains of one that is all wrong."""
+    """Check that a list or a map is not empty; pydantic's own bound also complains if all of its items are wrong."""
     if not items:
         raise ValueError("should not be empty")
     return items
@@ -65,11 +65,11 @@ def validate(
     problems = list(document.problems)
     found: Model | None = None
     try:
-        # By way of JSON, because strict there means what it means in a file: text for an enum, a list for a tuple.
+        # Through JSON, where strict means what it means in a file: text for an enum, a list for a tuple.
         found = model.model_validate_json(json.dumps(document.value), context=context)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        refused = {(problem.line, problem.column) for problem in problems}  # its type is no second fault
+        refused = {(problem.line, problem.column) for problem in problems}  # its type is no further fault
         found_here = (_problem(document, model, detail) for detail in details[:MAX_PROBLEMS])
         problems += [problem for problem in found_here if (problem.line, problem.column) not in refused]
         if len(details) > MAX_PROBLEMS:
@@ -78,7 +78,7 @@ def validate(
 
 
 def _model_at(kind: object, path: Steps) -> type[BaseModel] | None:
-    """Return the model that checks the map at `path` below an annotation."""
+    """Return the model that checks the map at `path`, below the annotation `kind`."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         if not path:
             return kind

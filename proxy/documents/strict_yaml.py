@@ -4,7 +4,7 @@ Laws:
 - The only file that imports yaml, and only its event parser: values are made here, so nothing in a file can run code.
 - Scalars mean what YAML 1.2's core schema says: `on`, `yes`, `1:30` and `2026-01-01` are text.
 - Tags, anchors, aliases, merge keys, duplicate keys, keys that are not text, directives and a second document are
-  refused, all of them in one pass; only what cannot be read on from (encoding, syntax, a bound) ends it.
+  refused, all faults in one pass; only a fault of encoding or syntax, or a bound that is exceeded, ends it.
 - Size, depth and the number of values are bounded before anything is built.
 """
 
@@ -22,14 +22,14 @@ from proxy.documents.problem import Problem, Unreadable, YamlProblems, in_order,
 
 _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 32
-# A megabyte of real packs has half as many; it bounds the memory for the places.
+# A megabyte of real packs has half as many; this bounds the memory for the places.
 _MAX_VALUES = 100_000
 # Enough for 64 bits in any notation; int() of thousands of digits takes quadratic time.
 _MAX_NUMBER_CHARS = 40
 
 # libyaml breaks lines at these, and its marks count by them.
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_ODD_INDENT = re.compile(r"^ *([^\S \t\r\n\x85\u2028\u2029])", re.MULTILINE)  # as pages and chats have it
+_ODD_INDENT = re.compile(r"^ *([^\S \t\r\n\x85\u2028\u2029])", re.MULTILINE)  # as text copied from pages and chats has
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
 
 _CONSTANTS: Mapping[str, bool | None] = {
@@ -44,7 +44,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\
 
 
 def read(path: Path) -> bytes:
-    """Read a file's bytes, no more of them than `parse` takes; raises Unreadable."""
+    """Read a file's bytes, no more than `parse` needs to tell it is too large; raises Unreadable."""
     try:
         with path.open("rb") as file:
             return file.read(_MAX_BYTES + 1)
@@ -55,7 +55,7 @@ def read(path: Path) -> bytes:
 def parse(data: bytes, file: str) -> Document:
     """Read a document from its bytes; `file` is the name that problems carry.
 
-    Raises YamlProblems for what ends the reading; whatever else is wrong is in the document's `problems`.
+    Raises YamlProblems for what ends the reading; anything else that is wrong is in the document's `problems`.
     """
     if len(data) > _MAX_BYTES:
         raise YamlProblems([Problem(file, 0, 0, f"is larger than {_MAX_BYTES >> 20} MiB")])
@@ -103,7 +103,7 @@ class _Reader:
         self.lines = tuple(_LINE_BREAK.split(text))
         self._file = file
         self._text = text
-        # The C parser: ten times faster than the Python one, with the same start marks and sound escape errors.
+        # The C parser is ten times faster than the Python one, with the same start marks and sound escape errors.
         self._events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=yaml.CSafeLoader))
 
     def document(self) -> Value:
@@ -123,7 +123,7 @@ class _Reader:
             raise YamlProblems(in_order([*self.problems, last])) from None
 
     def _line_before(self, offset: int) -> int:
-        """Return where the line before that of an offset begins, which may be what its fault comes from."""
+        """Return where the line before an offset's line begins, which may be what causes the fault."""
         return self._text.rfind("\n", 0, max(self._text.rfind("\n", 0, offset), 0)) + 1
 
     def _document(self) -> Value:
@@ -184,7 +184,7 @@ class _Reader:
             return None
         if not isinstance(key, str):
             at = event.start_mark.index if event.start_mark else 0
-            if _DIGIT_AND_COMMA.fullmatch(self._text, max(at - 2, 0), at):  # the rest of one in a map on one line
+            if _DIGIT_AND_COMMA.fullmatch(self._text, max(at - 2, 0), at):  # the rest of a number in a one-line map
                 self._fault(event, "numbers have no commas: write 1000 for 1,000 and 0.8 for 0,8")
                 return None
             quotable = isinstance(event, yaml.ScalarEvent)
