@@ -158,7 +158,7 @@ class Gap(NamedTuple):
 
 
 class Saying(NamedTuple):
-    """What a run of events in a stream says that differ from an earlier one by their texts alone, all of one lane.
+    """What a run of events says that differ from an earlier event of their stream in their texts alone, of one lane.
 
     The bytes of each are `head`, its text as a JSON string, and its own entry in `tails`; `like` is the earlier event,
     as it was read.

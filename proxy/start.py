@@ -1,6 +1,6 @@
 """How the processes of a deployment start: what the parent tells its children, and what each of them does alike.
 
-Law: no part of a worker is imported here: the parent and the hunter start without them.
+Law: no part of a worker is imported here: the parent and the hunter start without any.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def program_digest(folder: Path) -> str:
         for name in sorted(name for name in names if not name.startswith(".")):  # hidden ones are an editor's
             path = Path(place, name)
             content = b""
-            with suppress(OSError):  # Python cannot use a file either that cannot be read or is gone
+            with suppress(OSError):  # a file that cannot be read, or is gone, is of no use to Python
                 content = path.read_bytes() if path.is_file() else b""  # a named pipe would be waited for
             told.update(b"%b\0%d\0" % (os.fsencode(path.relative_to(folder)), len(content)))
             told.update(content)
@@ -45,7 +45,7 @@ def program_digest(folder: Path) -> str:
 class Start:
     """What a child is told: what the parent has read, made and set up."""
 
-    settings: str  # as `handed`, the stand-in model, if it runs, as the upstream; a change takes a restart of all
+    settings: str  # as `handed`, with the stand-in as upstream if it runs; a change takes a restart of all
     log_level: str
     worker: int
     store_url: str

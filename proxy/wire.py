@@ -170,7 +170,7 @@ def edited(chunk: Chunk, edits: Mapping[Path, object]) -> Chunk:
 
 
 def manner(chunk: Chunk) -> bytes | None:
-    """Return the bytes after whose manner a chunk that is made of this one is to be written."""
+    """Return the bytes in whose form a chunk that is made of this one is to be written."""
     return chunk.like if chunk.raw is None else chunk.raw
 
 

@@ -15,9 +15,10 @@ from functools import lru_cache
 from itertools import accumulate, islice
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-# How much of a text may wait for its event, whose end is still held back; more goes out in an event of its own.
+# How many characters of an event's text may wait for the rest of it; beyond that they go, and the rest gets an event of
+# its own.
 _MOST_BEGUN_CHARS: Final = 4_096
-_MOST_OWED = 4_096  # events; ones without text could soon be too many, as held characters are fewer
+_MOST_OWED = 4_096  # events that wait; only ones without text can be so many: held characters are fewer
 
 # How many replacements are remembered with their cuts, since the same come again and again; none of a text that came in
 # more events than `_MOST_CUTS`, of which thousands may be empty.

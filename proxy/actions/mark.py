@@ -31,7 +31,7 @@ _SENTENCE = re.compile(r"(?:^|\s)(?:[\w'\u2019,;:-]+\s+){3,}[\w'\u2019-]+[.?!][\
 _LABEL = re.compile(r"[^\w\n]{0,4}[A-Z][\w -]{0,40}:")
 _END_CHARS = 256
 _LOOK_CHARS, _LEAST_CHARS = 8_192, 64  # read of all prompts, in 3 ms, and of each at least, for what they leave open
-# How much of each of many answers is marked, unless all would be more than the other: some 40 milliseconds.
+# Of many answers, how much of each is marked at most, and of all together: some 40 milliseconds.
 _SHARE_CHARS, _ALL_CHARS = 400, 48_000
 
 

@@ -92,7 +92,7 @@ class PacedAnswer:
         self._clock = clock
         self._random = random
         self._wire = wire
-        self._due = began + self._uneven(pace.first_token)  # when the last piece was due; at first, the first pause
+        self._due = began + self._uneven(pace.first_token)  # when the last piece was due; at first, the pause's end
         self._came = began  # when it came
 
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:

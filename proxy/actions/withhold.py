@@ -89,7 +89,7 @@ class _Withholding:
         self._tools = tools
 
     async def on_call(self, call: Call) -> Call:
-        """Return the call, with which the model may reason as it would, and is paid for it.
+        """Return the call, so that the model reasons as it would, and is paid for that.
 
         A prediction is taken out: how many of its tokens were accepted, and how fast, would confirm a guess at what is
         withheld. It only makes answers faster.

@@ -1,11 +1,12 @@
 """From a JWT to a principal: who issued it, with which key, for whom, until when.
 
 Laws (RFC 8725):
-- The settings say which algorithms an issuer signs with, a token only which of them; a key verifies no other. What a
-  header says about keys, other than a name to look up (jku, jwk, x5u, x5c), is not even read.
+- The settings say which algorithms an issuer signs with, a token only which of them; a key verifies no other. Of what a
+  header says about keys only a name to look up is read, never jku, jwk, x5u or x5c.
 - The cache is keyed on the digest of the whole token; an entry holds until the token ends, while the issuer's keys are
   the same and not too old. Refusals are cached separately and briefly, so that a flood of them evicts nobody.
 - A client learns that the token is not valid and never why; the reason is counted.
+
 Verifying takes some tens of microseconds, with the slowest curve one millisecond, so it is done on the event loop.
 """
 

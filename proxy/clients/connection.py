@@ -117,7 +117,7 @@ class Connection(Framed):
         self.body_deadline: float | None = None  # when the body that is being read must be complete
         self.stalled_since: float | None = None  # since when the client takes nothing; a partial take moves it on
         self.unsent = 0  # how many bytes it had not taken at the last look
-        self.held_bytes = 0  # bytes not taken at once: all of them till the last is
+        self.held_bytes = 0  # bytes that were not taken at once; all count until the last of them is taken
         self.held_since = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -99,7 +99,7 @@ class Listener(Server):
             self._make_room(now)
 
     def _make_room(self, now: float) -> None:
-        """While more waits than there is room for, cut the heaviest burden of the tenant with the heaviest."""
+        """While too much waits, cut the connection that burdens most, of the tenant whose connections do."""
 
         def burden(connection: Connection) -> float:
             return connection.held_bytes * (now - connection.held_since)

@@ -42,7 +42,7 @@ class Answering:
     def of_decision(cls, decision: Decision, dialect: Dialect, clock: Clock) -> Answering | None:
         """Return the actions of a degradation, None if the answer needs none of them.
 
-        It does also where an action changed only the call, if the dialect's answers repeat what was asked.
+        It needs them also where an action changed only the call, if the dialect's answers repeat what was asked.
         """
         return cls(decision, clock) if decision.acting or isinstance(dialect, RetellingDialect) else None
 

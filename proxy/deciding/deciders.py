@@ -1,4 +1,4 @@
-"""Keeps what outlives a pack, counters, flags, leases and detectors, and joins it with one pack at a time."""
+"""Keeps what outlives a pack (counters, flags, leases, detectors) and joins it with one pack at a time."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Names the context of a place, so that a row's choice is one coin in each context and not one everywhere.
 
-Laws: contexts are made of words that belong to no place. A place whose nearest word stood before a place of its row
-already has two words as its context, and is a coin of its own; one after the same two words is not, as whoever repeats
-a phrase repeats its wording.
+Laws: contexts are made of words that belong to no place. If the nearest word is the context of an earlier place of the
+same row, the place has two words as its context, and is a coin of its own; one after the same two words is not, as
+whoever repeats a phrase repeats its wording.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ UNSEEN_BEFORE = words(
     "and or but yet although though even whereas while especially particularly including too as unless except apart "
     "regardless irrespective depending rather instead because so"
 )
-# What begins a sentence that goes on from the one before it; no row exchanges one of these for another word. The first
-# connect the two sentences, the others have to come after a shorter one.
+# What begins a sentence that goes on from the one before it; no row exchanges one of these for a word that is not among
+# them. The first connect the two sentences, the others have to come after a shorter one.
 CONNECTING = words(
     "however but otherwise consequently therefore thus hence also similarly likewise nevertheless nonetheless"
 )
@@ -62,7 +62,7 @@ STARTING = CONNECTING | words(
     "the a an if when while although though because since unless after each every whenever some certain most many "
     "numerous several both any no all another its his her their our your such here in for note keep this these those"
 )
-# What has to follow some of them, either because a row exchanges them together or as they begin no sentence otherwise.
+# What has to follow some of them: else they begin no sentence, or a row that begins with them exchanges them.
 STARTED = {
     "in": words("this that these those such some certain most many all both each general practice principle"),
     "for": words("example instance"),

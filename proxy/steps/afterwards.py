@@ -46,7 +46,7 @@ class Afterwards:
             self._timer = asyncio.get_running_loop().call_later(_WAIT_S, self.flush)
 
     def tell(self, ending: Ending, decider: Decider) -> None:
-        """Tell the hunter of an exchange that its caller records, with its prints."""
+        """Tell the hunter of an exchange, with its prints; recording it is left to the caller."""
         if decider.wants_prints(ending.exchange):
             decider.print_each([ending.exchange])
         self._teller.tell(ending)

@@ -21,10 +21,10 @@ from proxy.steps.turns import Turns
 
 _TOO_LARGE = "The request body is too large."
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Larger bodies are read in a thread: text takes about 4 microseconds a kilobyte, and a value up to 4 microseconds.
+# Larger bodies are read in a thread: text takes about 4 microseconds a kilobyte, and each value up to one more.
 _OFF_LOOP_BYTES = 131_072
 _OFF_LOOP_VALUES = 1_000
-# The limit if detectors read the text: finding folded trigger words takes them 4 microseconds a character.
+# The limit if detectors read the text: one made of trigger words takes them 4 microseconds a character.
 _OFF_LOOP_READ_BYTES = 8_192
 # Few enough bytes that counting their values is not worth it.
 _FEW_BYTES = 4_096
@@ -37,7 +37,7 @@ _HELD_OF_ACCOUNT_BYTES = 128 << 20
 _CRUMBS = 131_072
 _CRUMB_BYTES = 16
 _LEAST_AROUND_CHUNK = 5
-# What reading costs, in units of copying a byte: detectors read about the first `_SCANNED_BYTES` of a text.
+# What reading costs, in units of copying a byte: detectors read about so much of a text, each byte at such a cost.
 _SCANNED_BYTES = 40_000
 _SCANNED_COST = 100
 _VALUE_COST = 100
@@ -45,7 +45,7 @@ _VALUE_COST = 100
 _PRINTED_LATER_BYTES = _OFF_LOOP_READ_BYTES
 # In smaller bodies nearly everything is text; larger ones may have images, whose bytes do not tell their tokens.
 TEXT_ONLY_BYTES = 16_384
-# A body without one of these has no handle: JSON has no other way to write the handle's first character.
+# A body without one of these has no handle: JSON has no other way to write the handle's characters.
 _HANDLE, _ESCAPED = PREFIX.encode(), rb"\u00"
 
 

@@ -85,8 +85,7 @@ class Relay:
             await answer.large.enter(tenant)
         try:
             await self._pass(answer, decoder, course)
-            # For actions a document is read whole, which takes long if it is large: in a thread, so that the loop runs
-            # on.
+            # For actions a document is read whole, which takes long if it is large: then in a thread.
             chunks = await asyncio.to_thread(decoder.finish) if waits and answering is not None else decoder.finish()
         finally:
             if waits:

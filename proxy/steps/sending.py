@@ -44,8 +44,7 @@ async def send(
         return answer
     try:
         words = await _words(answer)
-        # A caller who is to believe that the asked-for model answers must not read the words of the one that really
-        # did.
+        # A caller who is to believe that the asked-for model answers must not read another one's words.
         wait = answer.wait(parts.clock.wall())
         raise dialect.upstream_error(answer.status, words if course.disclosed or not course.rerouted else b"", wait)
     finally:
