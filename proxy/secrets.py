@@ -36,14 +36,14 @@ class Purpose(StrEnum):
 
     KEY_DIGEST = "key-digest"
     MEMBERS = "members"  # the values that signals count as distinct
-    SEALS = "seals"  # signatures of reasoning blocks
+    SEALS = "seals"  # names of seals of reasoning blocks
     PRINTS = "prints"  # fingerprints of prompts
     LINKS = "links"  # the attributes that link accounts
     MARKS = "marks"  # in answers, by campaign
-    VECTORS = "vectors"  # how embeddings are rotated, by campaign
+    VECTORS = "vectors"  # how embeddings are turned, by campaign
     PACE = "pace"  # the unevenness of answers that are slowed
     REASONING = "reasoning"  # seals reasoning that is withheld, for the client to send back
-    ISSUED_IDS = "issued-ids"  # names of what upstreams keep
+    ISSUED_IDS = "issued-ids"  # tags of ids of what upstreams keep
     SAMPLES = "samples"  # which exchanges are sampled
     STORE = "store"  # tells whether a store is of this master secret: it holds the derived key itself
     IDEMPOTENCY = "idempotency"  # clients' keys, and the requests they came with

@@ -95,9 +95,9 @@ def url_of(host: str, port: int) -> str:
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a bound socket that shares its address with other workers' own.
+    """Return a bound socket that shares its address with the sockets of other workers.
 
-    The one for :: takes IPv4 as well, as the system has it.
+    One for :: takes IPv4 as well, as the system's default is.
     """
     return _bound(_found(host, port)[0], shared=True)
 
@@ -113,7 +113,7 @@ def own_sockets(host: str, port: int) -> list[socket.socket]:
         for each in addresses:
             try:
                 bound.append(_bound(each, shared=False))
-            except OSError as error:  # a name such as localhost has one of IPv6 too, where there is none
+            except OSError as error:  # a name such as localhost has an IPv6 address even where there is no IPv6
                 if error.errno not in _NOT_HERE or (each is addresses[-1] and not bound):
                     raise
     except OSError as error:
@@ -135,7 +135,7 @@ def held_address(host: str, port: int) -> Iterator[tuple[str, int]]:
     except OSError as error:
         raise _cannot_listen(host, port, error) from None
     with held:
-        # As text it has its zone too, if it is an address that needs one.
+        # The text includes the zone, if the address needs one.
         text, number = socket.getnameinfo(held.getsockname(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
         yield text, int(number)
 

@@ -14,7 +14,7 @@ from proxy.errors import ConfigurationError
 
 
 def ready_threads(count: int, name: str) -> ThreadPoolExecutor:
-    """Return an executor whose threads all run. Raises ConfigurationError if there may not be so many."""
+    """Return an executor with `count` running threads. Raises ConfigurationError if so many cannot be started."""
     threads, together = ThreadPoolExecutor(count, name), Barrier(count)
     try:
         for _ in range(count):  # no thread is free before all run, so each task starts another
@@ -27,7 +27,7 @@ def ready_threads(count: int, name: str) -> ThreadPoolExecutor:
 
 
 def share_threads(count: int) -> None:
-    """Have `asyncio.to_thread` use so many threads, which run already. Raises ConfigurationError.
+    """Have `asyncio.to_thread` use `count` threads, which are started now. Raises ConfigurationError.
 
     Each takes 70 MB of address space, which may have a limit.
     """

@@ -86,7 +86,7 @@ def asked_tags(body: Mapping[str, Any]) -> set[str]:
 def prefilled(body: Mapping[str, Any]) -> str:
     """Return the beginning of the answer that a request gives: the last message, if it is the assistant's.
 
-    A completion goes on where its prompt ends: what follows the last tag that the prompt seems to open is returned, for
+    A completion goes on where its prompt ends: the prompt from the last tag that it seems to open is returned, for
     several prompts that of the first that opens one. If the prompt is to be echoed, the answer itself has it.
     """
     given = body.get("prompt")
@@ -128,7 +128,7 @@ def _is_explained(texts: str, match: re.Match[str]) -> bool:
     lead = _LEADS.search(before)
     if lead is None:
         return False
-    ends = list(_ENDS.finditer(before.rstrip()))  # a tag may stand on a line of its own
+    ends = list(_ENDS.finditer(before.rstrip()))  # a tag may stand on its own line
     found = list(_WORDS.finditer(before, ends[-1].end() if ends else 0))
     if not found or found[-1]["answer"]:
         return False

@@ -139,7 +139,7 @@ class ActionKind(Protocol):
 
     @classmethod
     def read(cls, value: Any) -> ActionKind:  # noqa: ANN401 - a value of a YAML file
-        """Make an action of its value in the pack."""
+        """Make an action from its value in the pack."""
         ...
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:

@@ -18,7 +18,7 @@ class Blur(NamedTuple):
 
 
 def read_blur(value: Any) -> Blur:  # noqa: ANN401 - a value of a YAML file
-    """Make a blur of its value in the pack. Raises ValueError."""
+    """Make a blur from its value in the pack. Raises ValueError."""
     given = members(value, Blur._fields)
     blur = Blur(whole(given, "decimals", 1, _MOST_DECIMALS), number(given, "degrees", 0.1, _MOST_DEGREES))
     if blur == (None, None):

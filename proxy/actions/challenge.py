@@ -39,7 +39,7 @@ class Challenge:
 
     @classmethod
     def read(cls, value: Any) -> Challenge:  # noqa: ANN401 - a value of a YAML file
-        """Make a challenge of its value in the pack."""
+        """Make a challenge from its value in the pack."""
         given = members(value, cls.parameters)
         attribute = given.get("verified_by", "")
         if not isinstance(attribute, str) or len(attribute) > _ATTRIBUTE_CHARS:

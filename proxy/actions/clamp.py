@@ -62,7 +62,7 @@ class Clamp:
 
     @classmethod
     def read(cls, value: Any) -> Clamp:  # noqa: ANN401 - a value of a YAML file
-        """Make a clamp of its value in the pack."""
+        """Make a clamp from its value in the pack."""
         given = members(value, cls.parameters)
         clamp = cls(
             max_output_tokens=whole(given, "max_output_tokens", 1, _MOST),

@@ -60,7 +60,7 @@ class Drop:
 
     @classmethod
     def read(cls, value: Any) -> Drop:  # noqa: ANN401 - a value of a YAML file
-        """Make a drop of its value in the pack."""
+        """Make a drop from its value in the pack."""
         items = value if isinstance(value, list) else [value]
         coarse = [item for item in items if isinstance(item, dict) and list(item) == [_LOGPROBS]]
         blurred = [item for item in items if isinstance(item, dict) and list(item) == [_EMBEDDINGS]]

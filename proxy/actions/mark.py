@@ -63,7 +63,7 @@ class Mark:
 
     @classmethod
     def read(cls, value: Any) -> Mark:  # noqa: ANN401 - a value of a YAML file
-        """Make a mark of its value in the pack."""
+        """Make a mark from its value in the pack."""
         given = members(value, cls.parameters)
         made = cls(flag(given, "words", default=True), flag(given, "style", default=False))
         if not (made.words or made.style):

@@ -48,7 +48,7 @@ class Pace:
 
     @classmethod
     def read(cls, value: Any) -> Pace:  # noqa: ANN401 - a value of a YAML file
-        """Make a pace of its value in the pack."""
+        """Make a pace from its value in the pack."""
         given = members(value, cls.parameters)
         first, rate = duration(given, "first_token", "1m"), number(given, "tokens_per_second", 1, 1_000)
         if first is None and rate is None:

@@ -28,7 +28,7 @@ class Reject:
 
     @classmethod
     def read(cls, value: Any) -> Reject:  # noqa: ANN401 - a value of a YAML file
-        """Make a rejection of its value in the pack."""
+        """Make a rejection from its value in the pack."""
         status = members(value, cls.parameters).get("status")
         if status is None:
             return cls(_STATUSES[0])

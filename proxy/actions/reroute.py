@@ -45,7 +45,7 @@ class Reroute:
 
     @classmethod
     def read(cls, value: Any) -> Reroute:  # noqa: ANN401 - a value of a YAML file
-        """Make a reroute of its value in the pack."""
+        """Make a reroute from its value in the pack."""
         return cls(model_name(members(value, cls.parameters)))
 
     def begin(self, exchange: Exchange, tools: Tools) -> Action:

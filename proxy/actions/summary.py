@@ -40,7 +40,7 @@ class Summary:
 
     @classmethod
     def read(cls, value: Any) -> Summary:  # noqa: ANN401 - a value of a YAML file
-        """Make a summary of its value in the pack."""
+        """Make a summary from its value in the pack."""
         try:
             given = members(value, cls.parameters)
             tokens = whole(given, "tokens", _LEAST_TOKENS, _MOST_TOKENS)

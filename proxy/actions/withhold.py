@@ -57,7 +57,7 @@ class Withhold:
 
     @classmethod
     def read(cls, value: Any) -> Withhold:  # noqa: ANN401 - a value of a YAML file
-        """Make one of its value in the pack: `reasoning`, or a map with `reasoning: true` and perhaps more."""
+        """Make one from its value in the pack: `reasoning`, or a map with `reasoning: true` and perhaps more."""
         if not isinstance(value, dict):
             one_of(value, _WHAT, "what can be withheld")
             return cls()

@@ -33,8 +33,8 @@ _MAX_HEADERS = 128
 MAX_HEAD_BYTES = 65_536
 # How long the rest of a body that nobody wanted is awaited, so that the connection can serve another request.
 _READ_OVER_S = 1.0
-# What is read over while a client goes on sending after its last answer: for so long, until it rests for so long, and
-# so many bytes. One that was too slow before has only the time of one rest.
+# Bounds on what is read over while a client goes on sending after its last answer: a time, the longest rest, and bytes.
+# One that was too slow before gets only the time of one rest.
 _LINGER_S = 30.0
 _LINGER_REST_S = 2.0
 _LINGER_BYTES = 128 << 20

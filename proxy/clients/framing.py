@@ -77,7 +77,7 @@ def check_framing(request: BaseRequest, names: frozenset[str]) -> None:
 
 
 def _one_form(host: str) -> str:
-    """Return a host as the settings have it: in lower case, and IPv6 as short as can be; empty for what is none."""
+    """Return a host as the settings write it: in lower case, IPv6 as short as can be; empty for an invalid IPv6."""
     if not host.startswith("["):
         return host.lower()
     try:

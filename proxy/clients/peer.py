@@ -34,7 +34,7 @@ def client_address(headers: CIMultiDictProxy[str], peer: str, trusted_hops: int)
 
 
 def plain_address(text: str) -> str:
-    """Return an address in the one form in which it counts, empty if it is none.
+    """Return an address in the one form in which it is counted, empty if it is no address.
 
     IPv4 within IPv6, as a socket for both reports it, becomes IPv4; a zone, which means something on one machine only,
     goes.

@@ -78,7 +78,7 @@ class StreamDecoder(ABC):
         return chunks
 
     def _document(self, raw: bytes, data: bytes) -> dict[str, Any] | None:
-        """Return the JSON object that an event's data is, None if it is none."""
+        """Return the JSON object in an event's data, None if it holds none."""
         growing, self._growing = self._growing, None  # it belongs to the first event that ends
         if len(data) <= self._at_once:
             return load(data, exact=self._whole)

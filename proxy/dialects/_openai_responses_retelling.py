@@ -35,7 +35,7 @@ class ResponseRetelling:
         self._number: int | None = None  # of the next event
 
     def note(self, chunk: Chunk) -> None:
-        """Take note of which texts come in pieces."""
+        """Note which texts come in pieces."""
         if not self._streamed or chunk.data is None:
             return
         if (kind := chunk.data.get("type")) == "response.output_text.delta":
@@ -141,7 +141,7 @@ class ResponseRetelling:
 
 
 def _reasoning(item: object) -> dict[str, Any]:
-    """Return an item of reasoning, empty if it is none."""
+    """Return an item of reasoning, empty if the item is another."""
     return item if type(item) is dict and item.get("type") == "reasoning" else {}
 
 

@@ -20,8 +20,8 @@ _PIECE_BYTES: Final = 32_768  # read together in some four hundred microseconds
 _LEAST_BYTES: Final = 1024  # of elements; to cut out fewer takes longer than to read them
 _MOST_BYTES: Final = 1 << 18  # of one element that is waited for
 _HEAD_BYTES: Final = 256  # of an array's beginning, which may come in two pieces
-# The beginning of an array: `embedding`, a member ending in `logprobs`, or the first array in such an object. No text
-# looks like that: quotes in it are escaped.
+# The beginning of an array: an `embedding`, a member whose name ends in `logprobs`, or the first member of such an
+# object or its second after a null. No text looks like that: quotes in it are escaped.
 _ARRAY = re.compile(rb'"(?:(?<=logprobs")|(?<=embedding"))\s*:\s*(?:\{\s*"\w+"\s*:\s*(?:null\s*,\s*"\w+"\s*:\s*)?)?\[')
 # What may stand before the document in an event: its name.
 _DATA: Final = re.compile(rb"(?:event:[^\r\n]{0,256}\r?\n)?data: ?")

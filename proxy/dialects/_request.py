@@ -136,7 +136,7 @@ def _named(name: str, value: object, path: Path) -> list[Kept]:
 
 
 def _are_open(skills: object) -> bool:
-    """Tell whether all skills are the client's own, or such as Anthropic's API has for everybody."""
+    """Tell whether all skills are the client's own, or Anthropic's, which everybody may use."""
     return type(skills) is list and bool(skills) and all(map(_is_open, skills))
 
 

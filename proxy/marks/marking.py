@@ -28,7 +28,7 @@ class Marking:
 
     @property
     def changes(self) -> list[tuple[int, int, int]]:
-        """Changes of length: so many characters from the beginning, so many became so many."""
+        """Changes of length: at which character, how many characters became how many."""
         return self._scanner.changes
 
     @property

@@ -148,7 +148,7 @@ class Claims:
 
 
 async def _in_batches(holders: Sequence[str], send: Callable[[Sequence[str]], Awaitable[None]]) -> None:
-    """Send for all, a batch in one round trip, and each by itself where that fails. Raises StoreUnavailable if some do.
+    """Send all, a batch in one round trip, or one by one where a batch fails. Raises StoreUnavailable if some fail.
 
     On a cluster the server of one key may be away for long: the keys on others are not held up by it.
     """

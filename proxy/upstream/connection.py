@@ -281,7 +281,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._headers.clear()
             return
         self._complete = True
-        # Whoever announces a body where there is none may send it too, into the next answer.
+        # An upstream that announces a body where there is none may send it too, into the next answer.
         announced = self._head.status in _WITHOUT_BODY and (
             b"transfer-encoding" in self._headers or self._headers.get(b"content-length", b"0") != b"0"
         )

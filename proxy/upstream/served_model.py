@@ -113,7 +113,7 @@ class ServedModel:
             return body
         body = dict(body)
         for name in others:
-            length = body.pop(name)  # the same as under the other name, if it has both
+            length = body.pop(name)  # the same under both names, if it has both
             if length is not None:
                 body[self._chat_length] = length
         return body
