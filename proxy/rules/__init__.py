@@ -1,1 +1,1 @@
-"""The policy language: at the top the engine, the ladder, and what explains, compares and nudges; else by room."""
+"""The policy language: the engine, the ladder, and what explains, compares and mutates packs; the rest by room."""

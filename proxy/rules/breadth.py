@@ -1,4 +1,4 @@
-"""Tells whether one condition holds more often than another, where their shapes alone can tell."""
+"""Tells whether one condition is wider than another, as far as their shapes alone can show it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Breadth(Enum):
     """How a new condition compares with an old one."""
 
     SAME = 0
-    WIDER = 1  # whatever the old one held for, the new one does too
+    WIDER = 1  # the new one holds wherever the old one did
     NARROWER = -1
     UNKNOWN = 2
 
@@ -46,7 +46,7 @@ def breadth(old: Condition, new: Condition) -> Breadth:
 
 
 def _alone(condition: Condition) -> Condition:
-    """Return what a group of one has in it, which says the same."""
+    """Return the only part of a group of one, which means the same."""
     while isinstance(condition, AllOf | AnyOf) and len(condition.parts) == 1:
         [condition] = condition.parts
     return condition
@@ -67,7 +67,7 @@ def _of_comparisons(old: Comparison, new: Comparison) -> Breadth:
 
 
 def _of_parts(old: tuple[Condition, ...], new: tuple[Condition, ...], by_more: Breadth) -> Breadth:
-    """Compare parts, of which more make the whole wider or narrower; those that stay the same say nothing."""
+    """Compare two groups' parts, ignoring the equal ones; `by_more` is what one more part makes of the group."""
     old, new = tuple(map(_alone, old)), tuple(map(_alone, new))
     kept = [canonical(part) for part in old if canonical(part) in [canonical(other) for other in new]]
     gone = [part for part in old if canonical(part) not in kept]

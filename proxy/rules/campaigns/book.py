@@ -1,9 +1,9 @@
-"""The campaigns that are known to one process: whose prompts and accounts are theirs, and whom they reach beyond.
+"""The campaigns that one process knows: their prompts, their accounts, and whom else they reach.
 
 Laws:
-- Nothing here awaits or knows a pack: what a campaign may do is up to the pack, and told apart elsewhere.
-- Memory is bounded: of what is too much, the campaigns that were not updated for longest are let go first, and that is
-  counted. Full, it takes some 100 MB.
+- Nothing here awaits or knows a pack: `containment` applies what the pack says of a campaign.
+- Memory is bounded: when it is full, at some 100 MB, the campaigns that were updated longest ago are evicted, and
+  counted.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ LINKS_MAX = 200_000  # at about 130 bytes each
 
 
 class Match(NamedTuple):
-    """A template that a prompt matches, and the campaign whose it is."""
+    """A template that a prompt matches, and the campaign that it belongs to."""
 
     template: str
     campaign: str
 
 
 class CampaignBook:
-    """All campaigns that this process knows; `names` are those that members' links go by."""
+    """All campaigns that this process knows; `names` makes the names of what links a caller to members."""
 
     def __init__(self, names: LinkNames) -> None:
         self.evicted = 0  # campaigns let go although they had not ended
@@ -44,7 +44,7 @@ class CampaignBook:
         self._clusters: dict[str, tuple[str, ...]] = {}  # by account
         self._prints: dict[str, list[NDArray[np.uint64]]] = {}  # of each campaign's templates
         self._templates: list[Match] = []  # in the order of the index
-        self._index: TemplateIndex | None = None  # None: to be made when it is needed
+        self._index: TemplateIndex | None = None  # None: made when it is next needed
 
     def __len__(self) -> int:
         """Return how many campaigns are known."""
@@ -55,7 +55,7 @@ class CampaignBook:
         return campaign in self._known
 
     def hear(self, known: KnownCampaign) -> None:
-        """Take a campaign as it stands now, in place of what it was."""
+        """Take a campaign as it stands now, in place of what was known of it."""
         before = self._known.get(known.id)
         self._known[known.id] = known
         if before is None or before.templates != known.templates:
@@ -86,7 +86,7 @@ class CampaignBook:
         return self._known[campaign]
 
     def matches(self, prints: NDArray[np.uint64]) -> list[Match]:
-        """Return the templates that a prompt matches, the best first; `prints` are sorted and distinct."""
+        """Return the templates that a prompt matches, best first; its `prints` are sorted and distinct."""
         index = self._index
         if index is None:
             index = self._made_index()
@@ -101,14 +101,14 @@ class CampaignBook:
         ]
 
     def clusters(self, account: str) -> Sequence[str]:
-        """Return all campaigns that say that an account is a member, the last updated first."""
+        """Return all campaigns of which an account is a member, the last updated first."""
         found = self._clusters.get(account, ())
         return found if len(found) < 2 else [known.id for known in self._latest_first(found)]
 
     def reached(self, campaign: str, principal: Principal, peer: str, contain: Contain | None) -> bool:
         """Tell whether flags on a campaign's templates count for a caller at the address `peer`.
 
-        They do for members, and for others as `contain` says.
+        They count for members, and for others as `contain` says.
         """
         known = self._known[campaign]
         if principal.account in known.accounts:
@@ -145,7 +145,7 @@ class CampaignBook:
         return self._index
 
     def _join(self, campaign: str, accounts: frozenset[str]) -> None:
-        alone = (campaign,)  # one for all
+        alone = (campaign,)  # one tuple shared by all
         for account in accounts:
             others = self._clusters.get(account)
             self._clusters[account] = alone if others is None else (*others, campaign)
@@ -159,7 +159,7 @@ class CampaignBook:
                 del self._clusters[account]
 
     def _make_room(self, campaign: str) -> None:
-        """Let the stalest campaigns go until the others are not too much; the one just heard stays."""
+        """Evict the campaigns updated longest ago until the rest fits; the one just heard stays."""
         while len(self._known) > 1 and self._is_full():
             stalest = min(
                 (known for known in self._known.values() if known.id != campaign),

@@ -1,11 +1,11 @@
-"""Says which known campaigns an exchange has to do with under one pack, in enforcement and in shadow.
+"""Ties an exchange to known campaigns under one pack, in enforcement and in shadow.
 
 Laws:
-- A campaign counts as the pack's entry says whose `rule` it names: in both worlds, in shadow only, or not at all.
-- What a campaign in shadow says changes nothing in enforcement, also where it matches better or was updated later.
-- A template counts for members, and for others as the entry's `contain` says. Among those that a prompt matches, it is
-  the best that counts for the caller: nobody escapes by making his prompt look more like that of strangers.
-- A prompt is matched by all of its prints, not by a sample: whatever stands around a template drives none of its out.
+- A campaign counts in both worlds, in shadow only, or not at all, as the pack's entry that its `rule` names says.
+- A campaign in shadow changes nothing in enforcement, even if it matches better or was updated later.
+- A template counts for members, and for others as the entry's `contain` says. The best match that counts for the caller
+  is taken: nobody escapes by making a prompt look more like that of strangers.
+- A prompt is matched by all of its prints, not by a sample: text around a template cannot push its prints out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Entry(NamedTuple):
 
 
 class Containment:
-    """The campaigns of a book by one pack; `max_mode` caps their modes."""
+    """A book's campaigns as one pack treats them; `max_mode` caps their modes."""
 
     def __init__(self, pack: Pack, book: CampaignBook, max_mode: Mode) -> None:
         self._book = book
@@ -35,20 +35,20 @@ class Containment:
             for entry in pack.campaigns
             if (mode := capped(entry.mode, max_mode)) is not Mode.OFF
         }
-        self.looks = bool(self._entries)  # whether an entry is on, so that prompts have to be looked at
+        self.looks = bool(self._entries)  # whether any entry is on, so that prompts must be fingerprinted
 
     @property
     def matches(self) -> bool:
-        """Whether there is anything that a prompt may match."""
+        """Whether a prompt may match anything."""
         return self.looks and len(self._book) > 0
 
     def place(self, exchange: Exchange) -> None:
-        """Set the template and cluster of an exchange, and its ties to them.
+        """Set the template and cluster of an exchange, and its ties to them in both worlds.
 
-        The prompt is known by its prints; without any, a template that is there already stands for them.
+        The prompt is matched by its prints; without prints, by the template that the exchange already has.
         """
         prints = exchange.prints
-        if prints is not None and prints.every is not prints.sample:  # nobody else asks for them
+        if prints is not None and prints.every is not prints.sample:  # nobody else needs all of them
             exchange.prints = prints._replace(every=prints.sample)
         if not self.matches:
             return
@@ -68,7 +68,7 @@ class Containment:
         exchange.shadow_ties = Ties(template, cluster)
 
     def _cluster(self, clusters: Sequence[str]) -> tuple[str, str]:
-        """Return the cluster in shadow and the one in enforcement."""
+        """Return the cluster that counts in shadow and the one that counts in enforcement, empty if none."""
         shadow = ""
         for campaign in clusters:
             entry = self._entry(campaign)
@@ -79,7 +79,7 @@ class Containment:
         return shadow, ""
 
     def _template(self, exchange: Exchange, found: Sequence[Match]) -> tuple[str, str, str]:
-        """Return the template that counts in shadow, the one that does in enforcement, and the best of all."""
+        """Return the template that counts in shadow, the one that counts in enforcement, and the best match of all."""
         shadow = matched = ""
         for template, campaign in found:
             entry = self._entry(campaign)

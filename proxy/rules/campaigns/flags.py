@@ -1,9 +1,9 @@
 """Raises the flag of a campaign's entry on its templates, its cluster and its accounts.
 
-A flag on the cluster counts for every member as long as it is one. So where the entry flags both, an account has a flag
-of its own only from when it has left: leaving does not end what it is answered, and the largest campaigns do not put
-50,000 flags into the store, which all processes would have to read. An entry that flags accounts without the cluster
-flags each; beyond `FLAGS_MAX` the flag book lets go of the ones not raised for longest, and counts them.
+A flag on the cluster counts for every account while it is a member. So where the entry flags both, an account gets a
+flag of its own only when it leaves: leaving does not free it, and the largest campaigns do not put 50,000 flags into
+the store, which all processes would have to read. An entry that flags accounts but not the cluster flags each account;
+beyond `FLAGS_MAX` the flag book evicts those raised longest ago, and counts them.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ def raise_flags(
     now: float,
     left: Collection[str] = (),
 ) -> None:
-    """Raise, or renew, what a report of this campaign leaves; call it with every update of the campaign.
+    """Raise or renew a campaign's flags; call it with every update of the campaign.
 
-    `left` are the accounts that were members before this update and are none any more. In shadow only the shadow
-    world is flagged; an entry that is off flags nothing.
+    `left` are the accounts that stopped being members with this update. In shadow only the shadow world is flagged; an
+    entry that is off flags nothing.
     """
     mode = capped(campaign.mode, max_mode)
     if mode is Mode.OFF:
         return
     worlds = (World.ENFORCED, World.SHADOW) if mode is Mode.ENFORCE else (World.SHADOW,)
     spec = campaign.flag
-    reason = f"{_reason(known.id)} {len(known.accounts)} accounts by then"  # it is not told again for each that joins
+    reason = f"{_reason(known.id)} {len(known.accounts)} accounts by then"  # not told anew when another joins
     flag = Flag(spec.name, spec.score, now, now + spec.ttl_ms / 1000, campaign.id, reason)
     for subject, name in _subjects(known, campaign, left):
         for world in worlds:
@@ -43,7 +43,7 @@ def raise_flags(
 
 
 def is_of(flag: Flag, campaign: str) -> bool:
-    """Tell whether it was a report of this campaign that raised a flag last."""
+    """Tell whether a report of this campaign was the last to raise a flag."""
     return flag.reason.startswith(_reason(campaign))
 
 
@@ -52,7 +52,7 @@ def _reason(campaign: str) -> str:
 
 
 def _subjects(known: KnownCampaign, campaign: Campaign, left: Collection[str]) -> Iterator[tuple[Subject, str]]:
-    """Yield what is flagged, the accounts first: they are the first to be let go where flags are too many."""
+    """Yield what is flagged, accounts first: so they are the first to be evicted when there are too many flags."""
     on = campaign.flag.on
     if Subject.ACCOUNT in on:
         for account in left:

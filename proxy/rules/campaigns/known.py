@@ -1,4 +1,4 @@
-"""A campaign and its templates as the gateway has to know them, to be told from process to process."""
+"""A campaign and its templates as gateways must know them; passed between processes through the store."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class KnownTemplate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownCampaign:
-    """A campaign as the gateway has to know it; `rule` is the entry of a pack's `campaigns:` that it meets.
+    """A campaign as gateways must know it; `rule` is the id of the entry in a pack's `campaigns:` that it meets.
 
-    `accounts` are its members: the cluster, whose id is the campaign's. Its accounts were opened between `opened_from`
-    and `opened_to` (0 if nobody knows), and it `began` with its first exchange. `shared` are the names that link its
-    members, as `LinkNames` makes them, by attribute; "peer" and "peer_prefix" are addresses and their networks.
-    `spared` are accounts that were seen with its prompts and do not belong: nothing reaches them. Times are Unix
-    seconds; from `until` on it is not known any more, whoever is left to say so.
+    `accounts` are its members: the cluster, whose id is the campaign's. They were opened between `opened_from` and
+    `opened_to` (0 if unknown); `began` is the time of its first exchange. `shared` are the names that link members, by
+    attribute, as `LinkNames` makes them; "peer" and "peer_prefix" are addresses and their networks. `spared` are
+    accounts that were seen with its prompts but do not belong to it: `contain` does not reach them. Times are Unix
+    seconds; it ends at `until`, even if nobody is left to say so.
     """
 
     id: str
@@ -39,10 +39,10 @@ class KnownCampaign:
     spared: frozenset[str] = frozenset()
 
     def opened_close(self, opened: float, within: float) -> bool:
-        """Tell whether an account was opened so many seconds before or after those of the members, or the beginning.
+        """Tell whether an account was opened when those of the members were, give or take `within` seconds.
 
-        Of the time between the members' first account and the beginning no more than `within` counts: one old account
-        among them, bought or robbed, is not to widen the campaign's reach over those who were customers before.
+        That time lasts at least until the campaign began and starts at most `within` before that: one old account among
+        the members, bought or stolen, must not extend the reach to earlier customers.
         """
         if opened <= 0:
             return False

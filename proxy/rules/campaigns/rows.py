@@ -1,10 +1,10 @@
 """How a known campaign is written in the store's tables: a head, and parts of bounded size.
 
 Laws:
-- A part never changes: its name has a digest of its content, and the head names all that belong to it. So who has read
-  a head and all its parts has the campaign as it was at one moment, and of a campaign that grows only what changed is
-  written and read again.
-- An account is in the part that its name falls into, so that one more account changes one part.
+- A part never changes: its name has a digest of its content, and the head names all of its parts. So a head with all
+  its parts is the campaign as it was at one moment, and of a growing campaign only the changed parts are written and
+  read again.
+- An account's name decides which part it is in, so that one more account changes one part.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from proxy.store.base import Row
 CAMPAIGNS_TABLE: Final = "campaigns"  # by id: the heads
 PARTS_TABLE: Final = "campaign_parts"
 
-# Of one campaign; a row so has some 30 kB and a campaign a few hundred rows.
+# Of one campaign; with these a row has some 30 kB and a campaign a few hundred rows.
 ACCOUNTS_MAX: Final = 100_000
 TEMPLATES_MAX: Final = 500
-PRINTS_MAX: Final = 80_000  # those of some forty findings that turned out to be on one campaign
+PRINTS_MAX: Final = 80_000  # as many as some forty findings have that were merged into one campaign
 LINKS_MAX: Final = 100_000
 _NAMES_OF_A_PART: Final = 1_000
 _PRINTS_OF_A_TEMPLATE: Final = 4_096
@@ -35,7 +35,7 @@ _PRINT_BYTES: Final = 8
 
 
 class Part(NamedTuple):
-    """A part of a campaign: some accounts, some that are spared, one template, or some names that link members."""
+    """A part of a campaign: some accounts, some spared accounts, one template, or some names that link members."""
 
     accounts: tuple[str, ...] = ()
     spared: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Part(NamedTuple):
 
 
 class Head(NamedTuple):
-    """A campaign without what is in its parts, which are given by their names."""
+    """A campaign without the content of its parts, and the names of these parts."""
 
     known: KnownCampaign
     parts: tuple[str, ...]
@@ -77,7 +77,7 @@ def campaign_rows(known: KnownCampaign) -> list[Row]:
 
 
 def read_head(campaign: str, value: bytes) -> Head:
-    """Return what a head says; the campaign in it has neither accounts nor templates. Raises ValueError."""
+    """Return the head in a row; its campaign has neither accounts nor templates yet. Raises ValueError."""
     found = read_value(value)
     try:
         known = KnownCampaign(
@@ -98,7 +98,7 @@ def read_head(campaign: str, value: bytes) -> Head:
 
 
 def read_part(value: bytes) -> Part:
-    """Return what a part says. Raises ValueError."""
+    """Return the part in a row. Raises ValueError."""
     found = read_value(value)
     try:
         if "accounts" in found:
@@ -113,7 +113,7 @@ def read_part(value: bytes) -> Part:
 
 
 def composed(head: Head, parts: Iterable[Part]) -> KnownCampaign:
-    """Return the campaign of a head and all its parts."""
+    """Return the whole campaign, from its head and all its parts."""
     accounts: set[str] = set()
     spared: set[str] = set()
     templates: list[KnownTemplate] = []
@@ -160,7 +160,7 @@ def _check(known: KnownCampaign) -> None:
 
 
 def _portions(names: frozenset[str]) -> list[list[str]]:
-    """Return names in portions of about so many at most, each name in one that others hardly change."""
+    """Split names into portions of about `_NAMES_OF_A_PART` at most; a name's portion hardly depends on the others."""
     count = 1
     while count * _NAMES_OF_A_PART < len(names):
         count *= 2

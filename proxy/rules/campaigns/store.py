@@ -1,9 +1,9 @@
 """Publishes campaigns to all processes, and takes them back; the one hunter that is active uses it.
 
 Laws:
-- What is new is written before the head that names it, and what is old is deleted with that: whoever reads meanwhile
-  has the campaign as it was before.
-- Nothing is remembered here: what is written is compared with what the store has, so another hunter can take over.
+- New parts are written before the head that names them, and old ones are deleted together with writing the head:
+  readers meanwhile see the campaign as it was before.
+- Nothing is remembered here: changes are found by comparing with the store, so another hunter can take over.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from proxy.rules.campaigns.known import KnownCampaign
 from proxy.rules.campaigns.rows import CAMPAIGNS_TABLE, PARTS_TABLE, Head, campaign_rows, composed, read_head, read_part
 from proxy.store.base import Row, Store
 
-# In one script: exchanges wait in the same line, so the server is busy with it for a few hundred microseconds.
+# In one script: exchanges queue behind it, so the server must not be busy for more than a few hundred microseconds.
 _WRITTEN_BYTES = 65_536
 _DELETED_ROWS = 100
-# How long after its end a campaign is deleted: longer than the clocks of processes may differ.
+# How long after its end a campaign is deleted: longer than clocks of processes may differ.
 _KEPT_S = 3600.0
 
 
@@ -30,7 +30,7 @@ class CampaignStore:
     async def publish(self, known: KnownCampaign) -> None:
         """Let all processes know a campaign as it stands now.
 
-        Raises StoreUnavailable, after which it is to be published again, and ValueError for one that is too large.
+        Raises StoreUnavailable: then publish it again; and ValueError if it is too large.
         """
         *parts, head = campaign_rows(known)
         old = await self._parts_of(known.id)
@@ -47,7 +47,7 @@ class CampaignStore:
         await self._delete(gone[_DELETED_ROWS:])
 
     async def list(self) -> AsyncIterator[KnownCampaign]:
-        """Yield what is published and complete, in no order. Raises StoreUnavailable."""
+        """Yield the published campaigns that are complete, in no order. Raises StoreUnavailable."""
         async for campaign, value in self._store.scan(CAMPAIGNS_TABLE):
             head = read_head(campaign, value)
             found = [await self._store.read(PARTS_TABLE, name) for name in head.parts]
@@ -56,9 +56,9 @@ class CampaignStore:
                 yield composed(head, parts)
 
     async def sweep(self, now: float) -> None:
-        """Delete what ended long ago, and what a hunter left that ended while it published; once an hour or so.
+        """Delete campaigns that ended long ago, and parts left by a hunter that died while publishing.
 
-        Nobody may publish meanwhile. Raises StoreUnavailable.
+        Call it once an hour or so, while nobody publishes. Raises StoreUnavailable.
         """
         kept: set[str] = set()
         ended: list[str] = []
@@ -96,7 +96,7 @@ class CampaignStore:
 
 
 def _head(campaign: str, value: bytes) -> Head | None:
-    """Return a head, None for what cannot be read: it is as good as not there."""
+    """Return a head, None if it cannot be read: then it counts as missing."""
     try:
         return read_head(campaign, value)
     except ValueError:

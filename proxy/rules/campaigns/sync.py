@@ -1,11 +1,11 @@
-"""Keeps the campaigns of one process as they are published in the store.
+"""Keeps the campaigns of one process in step with the store.
 
 Laws:
-- A campaign changes here as a whole, from one published state to a later one; what cannot be read leaves it as it is.
-- While the store is away what is known stays known until it ends by itself.
-- A campaign that ended by a clock that was ahead is known again once that is right: at once if it was ahead by less
-  than an hour, otherwise as soon as the store was read.
-- Memory is bounded as the book's is: nothing is kept of what it let go.
+- A campaign changes here as a whole, from one published state to a later one; unreadable rows leave it as it is.
+- While the store is away, known campaigns stay known until they end by themselves.
+- A campaign that was dropped because the clock was ahead comes back when the clock is right again: at once if it was
+  ahead by less than an hour, otherwise when the store is next read.
+- Memory is bounded by the book's bounds: nothing is kept of campaigns that the book evicted.
 """
 
 from __future__ import annotations
@@ -25,10 +25,7 @@ _KEPT_S = 3600.0
 
 
 class CampaignSync:
-    """The one that follows the store for a book.
-
-    Call `begin` before anything is served, and `run` from then on.
-    """
+    """Follows the store for a book. Call `begin` before anything is served, and `run` from then on."""
 
     def __init__(self, book: CampaignBook, store: Store, clock: Clock) -> None:
         self._book = book
@@ -38,17 +35,17 @@ class CampaignSync:
         self._ended: dict[str, KnownCampaign] = {}
 
     async def run(self) -> None:
-        """Follow the feed, and let campaigns end, until cancelled; survives a store that is away."""
+        """Follow the feed, and drop campaigns that end, until cancelled; survives a store that is away."""
         async with asyncio.TaskGroup() as both:
             both.create_task(follow_feed(self._store, self._clock, self, by_wall=True))
             both.create_task(self._tend())
 
     async def begin(self) -> None:
-        """Read all campaigns. Raises StoreUnavailable; what is known by then stays known."""
+        """Read all campaigns. Raises StoreUnavailable; what was read by then stays known."""
         await self.recall(self._store)
 
     async def recall(self, store: Store) -> None:
-        """Read all campaigns from a store, which may be what is remembered of ours."""
+        """Read all campaigns from `store`, which may be a remembered copy of our own."""
         heads = {campaign: value async for campaign, value in store.scan(CAMPAIGNS_TABLE)}
         for campaign, value in heads.items():
             await self._load(campaign, value, store)
@@ -65,10 +62,10 @@ class CampaignSync:
                 await self._load(campaign, value, self._store)
 
     def caught_up(self, at: float) -> None:
-        """Do nothing: what is known stays known however old it is."""
+        """Do nothing: known campaigns stay known, however old that knowledge is."""
 
     def tend(self) -> None:
-        """Let what has ended go, and take back what has not after all."""
+        """Drop campaigns that have ended, and take back those that turn out not to have."""
         now = self._clock.wall()
         for known in [known for known in self._ended.values() if known.until > now]:
             self._book.hear(self._ended.pop(known.id))
@@ -86,20 +83,20 @@ class CampaignSync:
     async def _load(self, campaign: str, value: bytes, store: Store) -> None:
         """Take a campaign as its head says, if all its parts are there.
 
-        One that is missing was replaced since: then the feed tells of the head again.
+        A missing part was replaced meanwhile: then the feed tells of the new head soon.
         """
         before = self._parts.get(campaign, {})
         try:
             head = read_head(campaign, value)
             parts: dict[str, Part] = {}
-            for name in head.parts:  # one at a time: exchanges wait in the same line
+            for name in head.parts:  # one at a time: exchanges queue behind these reads
                 if (part := before.get(name)) is None:
                     if (found := await store.read(PARTS_TABLE, name)) is None:
                         return
                     part = read_part(found)
                 parts[name] = part
         except ValueError:
-            return  # not what we write
+            return  # no row of ours
         self._parts[campaign] = parts
         self._ended.pop(campaign, None)
         self._book.hear(composed(head, parts.values()))

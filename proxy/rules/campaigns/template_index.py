@@ -18,9 +18,10 @@ def distinct(template: KnownTemplate) -> NDArray[np.uint64]:
 
 
 class TemplateIndex:
-    """The prints of some templates, sorted; the templates are named by their place in the sequence.
+    """The prints of some templates, sorted; a template is named by its place in the sequence.
 
-    `prints` are those of each template, as `distinct` makes them: of all that may be known, that takes 30 ms.
+    `prints` has the prints of each template, from `distinct`. With the most prints that may be known, making `distinct`
+    ones takes 30 ms.
     """
 
     def __init__(self, templates: Sequence[KnownTemplate], prints: Sequence[NDArray[np.uint64]]) -> None:
@@ -28,7 +29,7 @@ class TemplateIndex:
         together = np.concatenate([_NONE, *prints])
         order = np.argsort(together)
         together, self._owners = together[order], np.repeat(np.arange(len(templates)), sizes)[order]
-        # A print may be of several templates; its owners stand from `starts` on, so many as `counts` says.
+        # A print may be in several templates: print i has `_counts[i]` owners, from `_owners[_starts[i]]` on.
         self._starts = np.flatnonzero(np.concatenate(([True], together[1:] != together[:-1]))[: len(together)])
         self._counts = np.diff(self._starts, append=len(together))
         self._prints = together[self._starts]
@@ -37,9 +38,9 @@ class TemplateIndex:
         self._names = [(size, template.id) for size, template in zip(sizes, templates, strict=True)]
 
     def matches(self, prints: NDArray[np.uint64]) -> list[int]:
-        """Return the templates of which a prompt has enough, the best first; `prints` are sorted and distinct.
+        """Return the templates of which a prompt has enough prints, best first; `prints` are sorted and distinct.
 
-        The best shares the most prints. Of those that share as many it is the smallest, and then the id decides.
+        The best shares the most prints with the prompt; ties go to the smaller template, then by id.
         """
         known = self._prints
         if not len(known):
@@ -55,12 +56,12 @@ class TemplateIndex:
         return enough
 
     def _owners_of(self, at: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return the templates that have the prints at these places, each as often as it has one."""
+        """Return the templates that own the prints at these places, one entry for each print of each."""
         first = self._starts[at]
         if not self._shared:
             return self._owners[first]
         counts = self._counts[at]
-        # The k-th of all owners is the one at its print's start, as many further on as it comes after the first.
+        # Position k of the result reads `_owners` at its print's start plus k's offset within that print's owners.
         before = np.repeat(first - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
         owners: NDArray[np.intp] = self._owners[before + np.arange(len(before))]
         return owners

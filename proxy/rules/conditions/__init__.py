@@ -1,1 +1,1 @@
-"""What a rule asks of an exchange: its shape, how packs write it, and the functions it is compiled to."""
+"""Conditions of rules: their shape, how packs write them, and the functions that they are compiled to."""

@@ -1,9 +1,9 @@
 """Conditions in CEL: the only file that imports its engine, which the extra `stillgate[cel]` brings.
 
 Laws:
-- There is no loop in the language that is left: every macro is off, and nothing can join texts or lists. So an
-  expression takes time in proportion to its length and its fields, and its length and depth are bounded.
-- Only fields, signals and lists are there to be read, never a prompt.
+- The language has no loops here: every macro is off, and nothing can join texts or lists. So an expression takes time
+  in proportion to its length and its fields, and its length and depth are bounded.
+- An expression can read fields, signals and lists only, never a prompt.
 - The engine returns its run-time errors as if they were values: only `True` and `False` themselves are answers.
 """
 
@@ -27,12 +27,12 @@ MAX_SOURCE_CHARS = 4_000
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _CONTAINER = re.compile(r" \(in container '.*'\)$")
 
-# What could make an expression's cost more than its length, or go round its types: loops, patterns of another engine,
-# a presence that every field has, and `dyn`, which hides a type.
+# Left out, as they would make an expression cost more than its length, or get round its types: loops, another engine's
+# patterns, the test for presence, which every field passes, and `dyn`, which hides a type.
 _LOOPS = ("all", "exists", "exists_one", "filter", "has", "map")
 _FUNCTIONS = ("matches", "dyn")
 _GROWING = ("add_string", "add_bytes", "add_list")
-# The standard comparisons do not compare whole numbers with others: all of them are declared anew.
+# The standard comparisons do not compare whole numbers with other numbers: all are declared anew.
 _COMPARISONS = ("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in")
 _LIBRARY = json.dumps(
     {
@@ -45,18 +45,18 @@ _LIBRARY = json.dumps(
         }
     }
 )
-# Whole numbers beyond are given as this: a body's may have 64 bits without a sign, the engine's have 63, and what an
-# expression makes of one is to fit too.
+# Larger whole numbers are given as this: a body's may have 64 unsigned bits, but the engine's are 64 bits signed, and
+# what an expression computes from one must fit too.
 _MOST_WHOLE = 2**53
 _OVERLOAD = re.compile(r"found no matching overload for '_?(.+?)_?' applied to '\((.*)\)'")
 
 
 class ConditionFailed(Exception):
-    """An expression did not come to true or false."""
+    """An expression came to something other than true and false."""
 
 
 class BadExpression(ValueError):
-    """An expression that cannot be used; the place is counted from 1, and 0 if it is wrong as a whole."""
+    """An expression that cannot be used; line and column count from 1, and are 0 if it is wrong as a whole."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
         super().__init__(message)
@@ -65,7 +65,7 @@ class BadExpression(ValueError):
 
 
 class Givens:
-    """What the expressions of one pack are given: their fields, signals and lists, put up once an exchange for all."""
+    """What one pack's expressions are given: fields, signals and lists, converted once an exchange for all of them."""
 
     def __init__(self, environment: Any, lists: Mapping[str, Any]) -> None:  # noqa: ANN401 - the engine has no types
         self.compile: Callable[[str], Any] = environment.compile
@@ -76,13 +76,13 @@ class Givens:
         self._activation: Any = None
 
     def read(self, kinds: Mapping[str, type]) -> None:
-        """Let one more expression read these fields."""
+        """Give these fields, too, from now on: one more expression reads them."""
         self._kinds.update(kinds)
 
     def put_up(self, fields: Mapping[str, Any]) -> None:
-        """Take an exchange's fields; whoever asks about the same object before the next call sees them as they are now.
+        """Convert an exchange's fields as they are now, for all who ask about the same object until the next call.
 
-        What is wrong with them shows when an expression is asked.
+        If that fails, the error comes up when an expression is evaluated.
         """
         self._fields, self._activation = None, None
         with contextlib.suppress(Exception):
@@ -98,7 +98,7 @@ class Givens:
         )
 
     def value(self, evaluate: Callable[..., Any], fields: Mapping[str, Any]) -> object:
-        """Return what an expression comes to, which may be one of the engine's errors. Raises ConditionFailed."""
+        """Return the value of an expression, which may be one of the engine's errors. Raises ConditionFailed."""
         try:
             return evaluate(activation=self.of(fields)).value()
         except Exception as error:  # noqa: BLE001 - whatever the engine raises, the condition failed
@@ -106,7 +106,7 @@ class Givens:
 
 
 class CelCondition:
-    """A compiled expression; `source` is as the engine takes it."""
+    """A compiled expression; `source` is its text as the engine takes it."""
 
     def __init__(self, source: str, evaluate: Callable[..., Any], givens: Givens, expressions: Expressions) -> None:
         self.source = source
@@ -124,14 +124,14 @@ class CelCondition:
         raise ConditionFailed(str(found))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let another process compile it, with the others of its pack: the engine's objects are this one's."""
+        """Pickle only the source: another process must compile it again, with the other expressions of its pack."""
         return Expressions.compile, (self._expressions, self.source)
 
 
 class Expressions:
     """The engine, with every field, signal and list that the expressions of one pack may name.
 
-    The engine is set up when the first expression is compiled, for a millisecond; each expression takes a tenth of it.
+    It is set up when the first expression is compiled, in a millisecond; each expression takes a tenth of that.
     """
 
     def __init__(self, signals: Iterable[str], lists: Mapping[str, Operand]) -> None:
@@ -186,7 +186,7 @@ class Expressions:
 
 
 def compile_cel(source: str, lists: Mapping[str, Operand] | None = None) -> CelCondition:
-    """Compile one expression; `lists` are those it may name, without their `lists.`, and it may name any signal.
+    """Compile one expression; it may name any signal and these `lists`, given without the prefix `lists.`.
 
     Raises BadExpression, in words for its author, if the expression is wrong or the extra is missing.
     """
@@ -196,7 +196,7 @@ def compile_cel(source: str, lists: Mapping[str, Operand] | None = None) -> CelC
 
 
 def _sound_list(items: Operand) -> list[Any]:
-    """Return a list's values as the engine takes them; one that is wrong has none, and is a list of texts."""
+    """Return a list's values as the engine takes them; a wrong list is empty and counts as one of texts."""
     several = items if isinstance(items, tuple) else ()
     return [_sound(item) if isinstance(item, str) else float(item) for item in several] or [""]
 
@@ -214,7 +214,7 @@ def _type(types: Any, field: Field) -> Any:  # noqa: ANN401 - the engine has no 
 
 
 def _comparisons(engine: Any) -> list[Any]:  # noqa: ANN401 - as above
-    """Declare the comparisons of what fields can be; the engine has the code for all of them."""
+    """Declare comparisons for all types of fields; the engine has the code for them."""
     types, overload = engine.Type, engine.Overload
     numbers = list(product((types.INT, types.DOUBLE), repeat=2))
     texts, lists = (types.STRING, types.STRING), types.List(types.STRING)

@@ -1,7 +1,7 @@
-"""The names in an expression of CEL, and where they stand: read off its text, without the engine.
+"""Finds the names in a CEL expression, and their places, from its text alone, without the engine.
 
-Texts and comments are skipped as CEL's grammar has them; a method that follows a name, such as
-`.startsWith(...)`, is not part of it.
+Texts and comments are skipped as CEL's grammar defines them; a method after a name, such as `.startsWith(...)`, is not
+part of the name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from proxy.detectors import field_table
 
 # What may stand on either side of a point: a space, or a comment with the end of its line.
 _GAP = r"(?:\s|//[^\n]*\n)"
-# A name, or what has to be skipped so that nothing in it is taken for one. Numbers are here for 1u and 0x1f.
+# A name, or what must be skipped so that nothing in it is taken for a name. Numbers are here because of 1u and 0x1f.
 _TOKEN = re.compile(
     r"""//[^\n]*
     | [bB]?[rR]?[bB]?(?:'''|\"\"\"|'|")
@@ -38,7 +38,7 @@ class Reference(NamedTuple):
 
 
 def references(source: str) -> Iterator[Reference]:
-    """Yield what an expression refers to: dotted names, those of functions and methods left out."""
+    """Yield the dotted names in an expression, without those of functions and methods."""
     for token in _names(source):
         steps = _SPACE.sub("", token["name"]).split(".")
         if token["call"]:
@@ -48,7 +48,7 @@ def references(source: str) -> Iterator[Reference]:
 
 
 def calls(source: str) -> Iterator[Reference]:
-    """Yield the functions and methods that an expression calls, a method without what it is called on."""
+    """Yield the functions and methods that an expression calls; a method without the value it is called on."""
     for token in _names(source):
         if token["call"]:
             name = _SPACE.sub("", token["name"]).rpartition(".")[2]
@@ -63,7 +63,7 @@ def names_in_cel(source: str) -> tuple[str, ...]:
 
 
 def quoted_names(source: str) -> Iterator[Reference]:
-    """Yield where a name is written in backquotes: it could not be told from what a map has."""
+    """Yield the names in backquotes, with their places: they could not be told from keys of a map."""
     return (_reference(source, "`", token.start()) for token in _tokens(source) if token["quote"])
 
 
@@ -72,7 +72,7 @@ def _names(source: str) -> Iterator[re.Match[str]]:
 
 
 def _tokens(source: str) -> Iterator[re.Match[str]]:
-    """Yield names, numbers, comments and backquotes; texts are passed over."""
+    """Yield names, numbers, comments and backquoted names; skip texts."""
     position = 0
     while token := _TOKEN.search(source, position):
         position = token.end()

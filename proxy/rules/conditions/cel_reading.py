@@ -1,4 +1,4 @@
-"""Reads `when_cel`: which names it may use, whether it compiles, and where in the file it goes wrong."""
+"""Reads `when_cel`: checks its names, compiles it, and says where in the file it is wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_cel(reader: ConditionReader, path: Steps) -> Cel | None:
         return None  # its type is noted by the model
     before = len(reader.problems)
     used: dict[str, None] = {}
-    # Names are looked for in what may be an expression only: where each stands is counted from the beginning.
+    # Names are not looked for in too long a text: finding the place of each counts from the beginning.
     for reference in references(source) if len(source) <= MAX_SOURCE_CHARS else ():
         reader.problems += _faults(reader, path, source, reference)
         if reference.name.startswith("lists."):
@@ -54,7 +54,7 @@ def _faults(reader: ConditionReader, path: Steps, source: str, reference: Refere
 def _problem(
     document: Document, path: Steps, source: str, message: str, line: int, column: int, suggestion: str = ""
 ) -> Problem:
-    """Return a problem at a line and column of an expression, in the places of the file."""
+    """Return a problem at a line and column of an expression, with its place in the file."""
     mark = _mark(document, path, source, line, column) if line else None
     if mark is None:
         where = f" (line {line}, column {column} of the expression)" if line else ""
@@ -63,7 +63,7 @@ def _problem(
 
 
 def _mark(document: Document, path: Steps, source: str, line: int, column: int) -> Mark | None:
-    """Return where a character of a text stands in the file; None where the file folds or escapes it."""
+    """Return where in the file a character of a text stands; None where the file folds or escapes the text."""
     if path not in document.marks:
         return None
     start = document.marks[path].value

@@ -1,6 +1,6 @@
-"""Asks many expressions at once: one sum has a bit for each of them, and the engine is asked for that.
+"""Evaluates many expressions in one call of the engine: as a sum that has a bit for each of them.
 
-To ask the engine takes some four microseconds, and most expressions next to nothing.
+A call takes some four microseconds, most expressions next to nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 from proxy.rules.conditions.cel import MAX_SOURCE_CHARS, CelCondition, ConditionFailed, Givens
 
 _Bits = Callable[[Mapping[str, Any]], int]
-# The engine nests a sum for each of its parts, and takes some 30. To compile takes it a microsecond a character, during
-# which nothing else runs: together they may be as long as one may be.
+# The engine nests a sum one level for each part, and allows some 30. Compiling takes a microsecond a character, and
+# nothing else runs meanwhile: so a sum may be no longer than one expression may be.
 _AT_ONCE = 24
 
 
 class Together:
-    """Expressions that are asked about the same exchanges."""
+    """Expressions that are evaluated on the same exchanges."""
 
     def __init__(self, conditions: Sequence[CelCondition]) -> None:
         self._givens = tuple(dict.fromkeys(condition.givens for condition in conditions))
@@ -32,12 +32,12 @@ class Together:
                 first += count
 
     def put_up(self, fields: Mapping[str, Any]) -> None:
-        """Take an exchange's fields, for the expressions as well if they are asked by themselves."""
+        """Convert an exchange's fields, also for expressions that are then evaluated one by one."""
         for givens in self._givens:
             givens.put_up(fields)
 
     def __call__(self, fields: Mapping[str, Any]) -> int:
-        """Return a number that has a bit for each expression that is true, the first one's lowest.
+        """Return a number with a bit set for each expression that is true, the lowest for the first.
 
         Raises ConditionFailed if any of them comes to anything but true and false.
         """
@@ -48,7 +48,7 @@ class Together:
 
 
 def _asked(givens: Givens, conditions: Sequence[CelCondition]) -> Iterator[tuple[int, _Bits]]:
-    """Yield sums, and how many expressions each has: as many as the engine takes at once."""
+    """Yield sums, each with its number of expressions: as many as the engine takes at once."""
     if len(conditions) == 1:
         yield 1, conditions[0]
         return
@@ -64,7 +64,7 @@ def _asked(givens: Givens, conditions: Sequence[CelCondition]) -> Iterator[tuple
 
 
 def _together(givens: Givens, conditions: Sequence[CelCondition]) -> Callable[..., Any] | None:
-    """Compile the sum of all; each ends with a line, since it may end with a comment."""
+    """Compile the sum of all; a line break follows each expression, since it may end in a comment."""
     parts = (f"(({condition.source}\n) ? {1 << bit} : 0)" for bit, condition in enumerate(conditions))
     try:
         expression = givens.compile(" + ".join(parts))

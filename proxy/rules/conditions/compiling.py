@@ -1,7 +1,7 @@
 """Turns conditions into functions of the fields, once, when a pack is loaded; per exchange they are only called.
 
-Laws: a condition looks at values of a known type, so it cannot fail, but for expressions; texts are matched in linear
-time, whatever the pattern and the text.
+Laws: a condition looks at values of a known type, so only expressions can fail; texts are matched in linear time,
+whatever the pattern and the text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from proxy.patterns.linear_match import compile_pattern
 from proxy.rules.conditions.cel import compile_cel
 from proxy.rules.conditions.condition import AllOf, AnyOf, Cel, Comparison, Condition, Holds, Not, Operand, Operator
 
-# One set for all conditions that have the same list, for as long as there are any: some 500 kB for a list of ten
+# Conditions with the same list share one set while any of them is in use: it takes some 500 kB for a list of ten
 # thousand texts, which hundreds of rules may name.
 _SETS: WeakValueDictionary[tuple[Any, ...], frozenset[Any]] = WeakValueDictionary()
 
@@ -39,7 +39,7 @@ def compile_condition(condition: Condition) -> Holds:
 
 
 def _cheap_first(parts: tuple[Condition, ...]) -> list[Condition]:
-    """Order parts by cost: since none of them can fail or be skipped for its effect, their order says nothing."""
+    """Order parts by cost, the cheapest first: since none can fail or has effects, their order changes nothing."""
     return sorted(parts, key=_cost)
 
 

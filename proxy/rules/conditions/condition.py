@@ -1,4 +1,4 @@
-"""What a pack can ask of an exchange: comparisons of its fields and signals, what joins them, and expressions."""
+"""The conditions of packs: comparisons of fields and signals, their combinations, and expressions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from proxy.fields import Value
 from proxy.rules.conditions.cel_names import names_in_cel
 
-# A condition that is compiled: whether it holds for an exchange's fields.
+# A compiled condition: tells whether it holds for an exchange's fields.
 Holds = Callable[[Mapping[str, Any]], bool]
 # What a field is compared with: one value, or several for `in`, `not_in` and `any_of`.
 Operand = Value | tuple[str | float, ...]
@@ -46,7 +46,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Every part must hold; without parts it holds."""
+    """Every part must hold; with no parts it always holds."""
 
     parts: tuple[Condition, ...]
 
@@ -67,9 +67,9 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Cel:
-    """An expression in CEL; `lists` are those that it names, with their values.
+    """An expression in CEL; `lists` are the lists that it names, with their values.
 
-    `compiled` is what came of checking it when the pack was loaded, so that nobody here compiles it again.
+    `compiled` was made when the pack was checked at load, so that this process compiles it only once.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""What a field may be compared with: the operators of each type, the values of each operator, and named lists."""
+"""What a field may be compared with: the operators of each type, each operator's values, and named lists."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     Kind.BOOLEAN: (Operator.EQ,),
     Kind.LIST: (Operator.HAS, Operator.ANY_OF, Operator.SIZE_GTE),
 }
-# What asks for a part of a text, which may be any text.
+# Operators that look at part of a text, so that any text may be compared.
 OF_PARTS = (Operator.CONTAINS, Operator.STARTS_WITH, Operator.MATCHES)
 _OF_LISTS = (Operator.IN, Operator.NOT_IN, Operator.ANY_OF)
 _MAX_ITEMS = 10_000
 
 
 class WrongOperand(ValueError):
-    """A value that a field cannot be compared with; `step` is the item of a list that is at fault."""
+    """A value that a field cannot be compared with; `step` is the index of the list item at fault."""
 
     def __init__(self, message: str, *, step: int | None = None, suggestion: str = "") -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class WrongOperand(ValueError):
 def read_operand(field: Field, operator: Operator, value: Any, lists: Mapping[str, Operand]) -> Operand:  # noqa: ANN401 - a value of a YAML file
     """Return what an operator compares a field with, named lists resolved. Raises WrongOperand.
 
-    `$name` is a list where several values may stand, and stands for all of them: no list has it as one of its own.
+    Where several values may stand, `$name` is that named list, alone: it cannot be one item of another list.
     """
     named = isinstance(value, str) and value.startswith("$") and operator is not Operator.MATCHES
     if operator in _OF_LISTS:
@@ -75,7 +75,7 @@ def read_operand(field: Field, operator: Operator, value: Any, lists: Mapping[st
 
 
 def check_possible(field: Field, value: Any, operator: Operator = Operator.EQ, step: int | None = None) -> None:  # noqa: ANN401 - of the field's kind
-    """Raise WrongOperand for a value that a field never has: who compares with it, or tries it, would not notice."""
+    """Raise WrongOperand for a value that the field never has: an author would not notice such a mistake."""
     if isinstance(value, tuple):
         for number, item in enumerate(value):
             check_possible(field, item, operator, number)
@@ -89,8 +89,8 @@ def check_possible(field: Field, value: Any, operator: Operator = Operator.EQ, s
 
 
 def leave_room(comparisons: Iterable[Comparison]) -> bool:
-    """Tell whether any number at all is within the bounds that these comparisons of one field set."""
-    low, high = (-math.inf, False), (math.inf, True)  # low: whether only above it; high: whether itself too
+    """Tell whether any number lies within all bounds that these comparisons of one field set."""
+    low, high = (-math.inf, False), (math.inf, True)  # low: whether it is itself excluded; high: whether included
     for one in comparisons:
         match one.operator, one.operand:
             case ((Operator.GT | Operator.GTE), (int() | float()) as bound):
@@ -101,7 +101,7 @@ def leave_room(comparisons: Iterable[Comparison]) -> bool:
 
 
 def read_lists(document: Document) -> tuple[dict[str, Operand], list[Problem]]:
-    """Return the pack's lists, those that are wrong as empty ones, and what is wrong with them."""
+    """Return the pack's lists, wrong ones as empty ones, and what is wrong with them."""
     found: dict[str, Operand] = {}
     problems = []
     for path, items in document.items(("lists",)):

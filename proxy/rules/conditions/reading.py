@@ -1,6 +1,6 @@
 """Reads conditions as packs write them: maps of fields and comparisons that nest by `any`, `all` and `not`.
 
-Reads the bare document, so that what is wrong in a condition is shown in the same pass as everything else.
+Reads the bare document, so that mistakes in conditions are shown together with all others.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class ConditionReader:
     def read(self, path: Steps, *, in_signal: bool = False) -> Condition | None:
         """Return the condition at `path`, or None after noting what is wrong with it.
 
-        A signal's condition may read what only the end of an exchange tells, and no signals.
+        A signal's condition may read fields that are known only at the end of an exchange, but no signals.
         """
         before = len(self.problems)
         found = self._map(path, in_signal)
         return found if len(self.problems) == before else None
 
     def field(self, name: str, *, in_signal: bool = False) -> Field | str:
-        """Return the field or signal of a name, or why there is none that may stand here."""
+        """Return the field or signal of this name, or a sentence that says why it may not stand here."""
         known = self._table.get(name) or (None if in_signal else self._signals.get(name))
         if known is None:
             if name.startswith("signals."):
@@ -53,14 +53,14 @@ class ConditionReader:
         return known
 
     def suggestion(self, name: str, *, in_signal: bool = False) -> str:
-        """Return the field or signal that was probably meant; nothing for a name that there is."""
+        """Return the field or signal that was probably meant; empty if the name exists."""
         if name in self._table or name in self._signals:
             return ""
         return self.near(name, [*self._table, *_NESTING, *(() if in_signal else self._signals)])
 
     @property
     def flooded(self) -> bool:
-        """Whether more is wrong than will be shown: what takes long is not looked into any more."""
+        """Whether there are more problems than will be shown: then costly checks are skipped."""
         return len(self.problems) >= MAX_PROBLEMS
 
     def near(self, word: object, choices: Iterable[str]) -> str:

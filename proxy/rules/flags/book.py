@@ -1,11 +1,11 @@
 """The flags that are in force in one process; `FlagSync` shares them with the others.
 
 Laws:
-- Nothing here awaits. What the store is to hear waits in a queue that is no longer than there are flags.
-- A flag that was lifted comes back only if it is raised after that: what a process raised before and tells late does
-  not count.
-- A flag that is renewed by every request is told when its end has moved by a part of its lifetime, not every time.
-- Memory is bounded: the flags that were not raised for longest are let go first, and that is counted.
+- Nothing here awaits. News for the store waits in a queue with at most one entry for each flag.
+- A lifted flag comes back only if it is raised after it was lifted: an earlier raise that a process tells late does not
+  count.
+- A flag that every request renews is told when its end has moved by a part of its lifetime, not every time.
+- Memory is bounded: the flags that were raised longest ago are evicted first, and counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from proxy.rules.pack.words import Subject
 
 # The largest campaigns known had 25,000 accounts, each flagged in two worlds; at about 1 kB a flag.
 FLAGS_MAX = 100_000
-# The part of its lifetime that a flag's end moves by before the store hears of it.
+# A flag's end has to move by a 16th of its lifetime before the store hears of it.
 _TOLD_PART = 16
 
 _NONE: Mapping[str, Flag] = MappingProxyType({})
@@ -29,7 +29,7 @@ _NEVER = Lifted(0.0, 0.0)
 class _Standing:
     """The flags of one subject in one world.
 
-    They are copied once for each time that they were shown, not for each raise: one request may raise thousands.
+    They are copied at the first change after they were shown, not at each raise: one request may raise thousands.
     """
 
     __slots__ = ("_flags", "_shown", "_until")
@@ -37,27 +37,27 @@ class _Standing:
     def __init__(self) -> None:
         self._flags: dict[str, Flag] = {}
         self._shown = False
-        self._until = 0.0  # until when none of what was shown ends
+        self._until = 0.0  # the earliest end of the flags shown
 
     def at(self, now: float) -> Mapping[str, Flag]:
-        """Return the live flags; what was returned before does not change."""
+        """Return the live flags; a mapping that was returned never changes."""
         if not self._shown:
             self._shown = True
             self._until = min(flag.expires_at for flag in self._flags.values())
         if now < self._until:
             return self._flags
-        # What has ended stays where it is until it is forgotten: a clock that was ahead may be set back.
+        # Ended flags stay here until they are forgotten: the clock may have been ahead and be set back.
         return {flag.name: flag for flag in self._flags.values() if flag.expires_at > now} or _NONE
 
     def to_change(self) -> dict[str, Flag]:
-        """Return all flags, to be changed; at least one has to be left before `at` is asked."""
+        """Return all flags for a change; at least one must be left when `at` is called."""
         if self._shown:
             self._flags, self._shown = dict(self._flags), False
         return self._flags
 
 
 class _Mark:
-    """A flag, and what the store has of it."""
+    """A flag, and the flag as the store has it, if it does."""
 
     __slots__ = ("flag", "stored")
 
@@ -85,9 +85,9 @@ class FlagBook:
         self._marks: OrderedDict[FlagKey, _Mark] = OrderedDict()  # raised least recently first
         self._standing: dict[str, dict[tuple[World, Subject], _Standing]] = {}  # by the subject's name
         self._lifted: dict[FlagKey, Lifted] = {}
-        self._confirmed: dict[FlagKey, dict[str, float]] = {}  # -> who, and when
+        self._confirmed: dict[FlagKey, dict[str, float]] = {}  # -> person -> when
         self._unsent: dict[FlagKey, None] = {}
-        self._to_look_at: list[FlagKey] = []  # in this round of looking for ended ones
+        self._to_look_at: list[FlagKey] = []  # not yet looked at in this round of `ended`
 
     def __len__(self) -> int:
         """Return how many flags are known."""
@@ -130,21 +130,21 @@ class FlagBook:
         return len(self._unsent)
 
     def take(self, most: int, now: float) -> list[tuple[FlagKey, Flag]]:
-        """Take up to `most` flags that the store should hear of; those that it did not are to be given back."""
+        """Take up to `most` flags that the store should hear of; give back those that it did not."""
         keys = [key for key, _ in zip(self._unsent, range(most), strict=False)]
         for key in keys:
             del self._unsent[key]
         return [(key, flag) for key in keys if (flag := self._marks[key].flag).expires_at > now]
 
     def give_back(self, keys: Collection[FlagKey]) -> None:
-        """Let flags that the store did not hear of wait again."""
+        """Queue flags again that the store did not hear of."""
         self._unsent.update(dict.fromkeys(key for key in keys if key in self._marks))
 
     def hear(self, key: FlagKey, stored: Flag | None, now: float, *, found: bool = False) -> None:
-        """Take what the store has of a flag; what it has lost, or never heard, is told again.
+        """Take the flag that the store has (None: it has none); what it lost, or never heard, is told again.
 
-        One that was `found` there and has ended is taken too, so that somebody deletes it, but as the first to be let
-        go. One that is told has somebody who will, by a clock that may be far behind ours.
+        An ended flag that was `found` by reading the store is kept too, so that somebody deletes it, but is evicted
+        first. One from the feed is left to the process that told it, whose clock may be far behind ours.
         """
         mark = self._marks.get(key)
         if mark is not None and self._is_lifted(key, mark.flag, now):
@@ -180,9 +180,9 @@ class FlagBook:
             self._remove(key)
 
     def hear_confirmation(self, key: FlagKey, who: str, at: float | None) -> None:
-        """Take note that somebody confirmed a flag of this name, or (None) that this is of no interest any more.
+        """Note when somebody confirmed a flag of this name, or (None) drop that confirmation.
 
-        It counts for the present flag if that was raised before.
+        It counts for the present flag if that was raised before it.
         """
         confirmed = self._confirmed.setdefault(key, {})
         if at is None:
@@ -196,11 +196,11 @@ class FlagBook:
             del self._confirmed[key]
 
     def confirmers(self, key: FlagKey) -> list[str]:
-        """Return who ever confirmed a flag of this name, as far as the store still has it."""
+        """Return who confirmed any flag of this name, as far as the store still has it."""
         return list(self._confirmed.get(key, ()))
 
     def hear_all(self, present: Collection[tuple[FlagKey, str]], now: float) -> None:
-        """Take note that the store has these flags and (with a name) confirmations and no others."""
+        """Note that the store has only these flags and, where a person is named, these confirmations."""
         for key in [key for key in self._marks if (key, "") not in present]:
             self.hear(key, None, now)
         for key, who in [(key, who) for key, people in self._confirmed.items() for who in people]:
@@ -208,7 +208,7 @@ class FlagBook:
                 self.hear_confirmation(key, who, None)
 
     def ended(self, before: float, looks: int) -> list[FlagKey]:
-        """Look at so many flags, at others each time, and return those that ended before a moment."""
+        """Look at `looks` flags, at others in each call, and return those that ended before the given time."""
         if not self._to_look_at:
             self._to_look_at = list(self._marks)
         looked_at = self._to_look_at[-looks:]
@@ -221,7 +221,7 @@ class FlagBook:
             self._remove(key)
 
     def forget_lifts(self, before: float) -> list[FlagKey]:
-        """Drop what was lifted and would have ended before a moment, and return which."""
+        """Drop and return the lifted flags that would have ended before the given time."""
         past = [key for key, lifted in self._lifted.items() if lifted.until < before]
         for key in past:
             del self._lifted[key]
@@ -255,7 +255,7 @@ class FlagBook:
                 del self._standing[name]
 
     def _show(self, key: FlagKey, mark: _Mark) -> None:
-        """Put a flag where `on` finds it. What `on` returned before does not change."""
+        """Put a flag where `on` finds it; what `on` has returned does not change."""
         flag = mark.flag
         if (confirmed := self._confirmed.get(key)) is not None:
             after = max(flag.raised_at, self._lifted.get(key, _NEVER).at)

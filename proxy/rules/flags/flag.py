@@ -2,9 +2,9 @@
 
 Laws:
 - The enforced world never sees what shadow rules raised.
-- Raising a flag again renews it: its score becomes that of the rule that raised it last (of one exchange's rules, the
-  highest), its end the later one, and who confirmed it stays. So flags raised by one exchange come to the same in any
-  order. After its end it is another flag.
+- Raising a flag again renews it: it takes the score of the rule that raised it last (of one exchange's rules, the
+  highest score) and the later end, and keeps its confirmations. So the order of an exchange's rules changes nothing.
+  A raise after its end makes a new flag.
 - Nothing here awaits.
 """
 
@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from proxy.rules.pack.words import Subject
 
-# Clocks of processes that differ by more are wrong.
+# If clocks of processes differ by more than this, one of them is wrong.
 CLOCKS_APART_S = 3600.0
 
 
@@ -28,10 +28,10 @@ class World(StrEnum):
 
 
 class Lifted(NamedTuple):
-    """That a flag was taken away at a moment, and until when a raise before that could have been in force.
+    """A flag was lifted `at` this time; `until` is when the last raise before that would have ended.
 
-    If a clock far ahead had raised it, `through` is when by that clock: whoever has it still is not to tell it again,
-    and what is raised meanwhile by a right clock counts.
+    If a clock far ahead had raised it, `through` is the time of that raise by that clock: so whoever still has the flag
+    does not tell it again, and yet what a right clock raises meanwhile counts.
     """
 
     at: float
@@ -42,8 +42,8 @@ class Lifted(NamedTuple):
 class Flag(NamedTuple):
     """One live mark. Times are Unix seconds.
 
-    `rule` raised it last, for the `times`th time; `renewed_at` is when, 0 if that was the first time. `confirmed_by`
-    are the people who confirmed it.
+    `rule` raised it last, and that was raise number `times`; `renewed_at` is its time, 0 if it was the first.
+    `confirmed_by` are the people who confirmed it.
     """
 
     name: str
@@ -62,18 +62,18 @@ class Flag(NamedTuple):
         return self.renewed_at or self.raised_at
 
     def is_lifted(self, lifted: Lifted, now: float) -> bool:
-        """Tell whether it was raised before one of its name was lifted."""
+        """Tell whether the flag was last raised before it was lifted."""
         last = self.last_raised
         return last <= lifted.at or last == lifted.through or now + CLOCKS_APART_S < last <= lifted.through
 
     def renewed(self, by: Flag) -> Flag:
-        """Return what the flag becomes when it is raised again."""
+        """Return the flag after it was raised again as `by`."""
         if self.expires_at <= by.raised_at:
             return by
         return _joined(self, by, self.times + by.times)
 
     def merged(self, other: Flag) -> Flag:
-        """Return what two processes know of one flag together."""
+        """Return one flag from what two processes know of it."""
         if self.expires_at <= other.raised_at:
             return other
         if other.expires_at <= self.raised_at:
@@ -82,7 +82,7 @@ class Flag(NamedTuple):
 
 
 def _joined(one: Flag, other: Flag, times: int) -> Flag:
-    # A flagged account renews its flags with every request.
+    # Written for speed: a flagged account renews its flags with every request.
     last, last_raised = one, one.last_raised
     if last_raised <= (others := other.last_raised):
         last_raised = others
@@ -109,7 +109,7 @@ def _weight(flag: Flag) -> tuple[int, str, str]:
 
 
 class FlagKey(NamedTuple):
-    """What identifies a flag: its world, what it is on, whose name that is, and the flag's own name."""
+    """What identifies a flag: its world, the kind and name of what it is on, and the flag's own name."""
 
     world: World
     subject: Subject

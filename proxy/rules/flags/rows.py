@@ -1,7 +1,7 @@
 """How flags, and what people decided about them, are written in the store's tables.
 
 Law: processes write the rows of `flags`, people those of the two other tables. So neither undoes what the other wrote,
-and a flag that a process tells late changes nothing about its having been lifted.
+and a flag stays lifted even if a process tells of it late.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONFIRMATIONS_TABLE = "flag_confirmations"  # a row for each flag and person
 
 
 class Lift(NamedTuple):
-    """That a flag was taken away, by whom and why; the moments are those of `Lifted`."""
+    """A flag was lifted, by whom and why; the times are those of `Lifted`."""
 
     at: float
     by: str
@@ -30,12 +30,12 @@ class Lift(NamedTuple):
 
     @property
     def lifted(self) -> Lifted:
-        """Its moments."""
+        """Its times."""
         return Lifted(self.at, self.until, self.through)
 
 
 class Confirmation(NamedTuple):
-    """That somebody looked at a flag and found it right."""
+    """Somebody looked at a flag and found it right."""
 
     by: str
     at: float
@@ -48,7 +48,7 @@ def row_name(key: FlagKey, who: str | None = None) -> str:
 
 
 def read_name(name: str) -> tuple[FlagKey, str]:
-    """Return the flag and the person, empty if it names none. Raises ValueError for what is no such name."""
+    """Return the flag and the person in a row's name, empty if it names none. Raises ValueError for other names."""
     parts = json.loads(name)
     if not isinstance(parts, list) or len(parts) not in (4, 5) or not all(isinstance(part, str) for part in parts):
         raise ValueError("is no name of a flag")
@@ -57,7 +57,7 @@ def read_name(name: str) -> tuple[FlagKey, str]:
 
 
 def flag_row(key: FlagKey, flag: Flag) -> Row:
-    """Return the row of a flag; who confirmed it stands in rows of their own."""
+    """Return the row of a flag; its confirmations have rows of their own."""
     return Row(
         FLAGS_TABLE,
         row_name(key),
@@ -74,7 +74,7 @@ def flag_row(key: FlagKey, flag: Flag) -> Row:
 
 
 def read_flag(key: FlagKey, value: bytes) -> Flag:
-    """Return the flag of a row. Raises ValueError for what is none."""
+    """Return the flag in a row. Raises ValueError if there is none."""
     found = read_value(value)
     try:
         return Flag(
@@ -97,10 +97,10 @@ def lift_row(key: FlagKey, lift: Lift) -> Row:
 
 
 def read_lift(value: bytes) -> Lift:
-    """Return what a row says about a lifted flag. Raises ValueError."""
+    """Return the lift in a row. Raises ValueError."""
     found = read_value(value)
     try:
-        through = float(found.get("through", 0.0))  # which rows did not tell once
+        through = float(found.get("through", 0.0))  # missing in old rows
         return Lift(float(found["at"]), str(found["by"]), str(found["why"]), float(found["until"]), through)
     except (KeyError, TypeError) as error:
         raise ValueError("says nothing about a lifted flag") from error
@@ -113,7 +113,7 @@ def confirmation_row(key: FlagKey, confirmation: Confirmation) -> Row:
 
 
 def read_confirmation(who: str, value: bytes) -> Confirmation:
-    """Return what a row says about one person's confirmation. Raises ValueError."""
+    """Return one person's confirmation from a row. Raises ValueError."""
     found = read_value(value)
     try:
         return Confirmation(who, float(found["at"]), str(found["why"]))

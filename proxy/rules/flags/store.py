@@ -28,12 +28,12 @@ from proxy.rules.flags.rows import (
 from proxy.rules.pack.words import Subject
 from proxy.store.base import Row, Store
 
-# Flags decided about in one script: the server is busy with them for a few milliseconds.
+# Flags that one script decides about; it keeps the server busy for a few milliseconds.
 _PART = 100
 
 
 class Shown(NamedTuple):
-    """One flag with all that people decided about it; `flag` is None while it is not in force."""
+    """A flag with all that people decided about it; `flag` is None if it is not in force."""
 
     key: FlagKey
     flag: Flag | None
@@ -66,7 +66,7 @@ class FlagRegistry:
                 yield key, _with(flag, _counted(flag, confirmed.get(key, []), lifted.get(row)))
 
     async def show(self, key: FlagKey) -> Shown:
-        """Return one flag. Raises KeyError if there is none and none was lifted of late."""
+        """Return one flag. Raises KeyError if there is none and none was lifted recently."""
         value = await self._store.read(FLAGS_TABLE, row_name(key))
         lifted = await self._store.read(LIFTS_TABLE, row_name(key))
         lift = None if lifted is None else read_lift(lifted)
@@ -81,7 +81,7 @@ class FlagRegistry:
         return Shown(key, _with(flag, counted), counted, lift)
 
     async def lift(self, key: FlagKey, who: str, why: str) -> Flag:
-        """Take a flag away everywhere and return it; it comes back if it is raised anew. Raises KeyError."""
+        """Lift a flag everywhere and return it; it comes back if it is raised anew. Raises KeyError."""
         shown = await self.show(key)
         flag = shown.flag
         if flag is None:
@@ -96,7 +96,7 @@ class FlagRegistry:
         return flag
 
     async def confirm(self, key: FlagKey, who: str, why: str) -> Flag:
-        """Say that a flag is right and return it. Raises KeyError, and ConfigurationError for the second time."""
+        """Confirm a flag and return it. Raises KeyError, and ConfigurationError if this person already has."""
         flag = (await self.show(key)).flag
         if flag is None:
             raise KeyError(key)
@@ -104,11 +104,11 @@ class FlagRegistry:
         if not await self._store.write([row], only_new=True):
             if who in flag.confirmed_by:
                 raise ConfigurationError(f"{who} has confirmed this flag already")
-            await self._store.write([row])  # what is there is about an earlier flag of this name
+            await self._store.write([row])  # the present row confirms an earlier flag of this name
         return flag._replace(confirmed_by=tuple(sorted({*flag.confirmed_by, who})))
 
     async def lift_all(self, which: Callable[[FlagKey, Flag], bool], who: str, why: str) -> int:
-        """Take every flag in force away that `which` names, as `lift` does, and return how many that is to people."""
+        """Lift every flag in force that `which` picks; return how many these are, counted as `_told` does."""
         found = [(key, flag) async for key, flag in self.list() if which(key, flag)]
         now = self._clock.wall()
         for part in _parts(found):
@@ -120,7 +120,7 @@ class FlagRegistry:
         return _told(found)
 
     async def confirm_all(self, which: Callable[[FlagKey, Flag], bool], who: str, why: str) -> int:
-        """Confirm every flag in force that `which` names and this person has not; return how many that is to people."""
+        """Confirm every flag in force that `which` picks and this person has not; return how many, as `lift_all`."""
         found = [(key, flag) async for key, flag in self.list() if which(key, flag) and who not in flag.confirmed_by]
         now = self._clock.wall()
         for part in _parts(found):
@@ -130,7 +130,7 @@ class FlagRegistry:
         return _told(found)
 
     async def _confirmations(self, key: FlagKey) -> Sequence[Confirmation]:
-        """Return all confirmations of flags of this name, earlier ones as well."""
+        """Return all confirmations of flags of this name, also of earlier ones."""
         return [
             read_confirmation(read_name(row)[1], value)
             async for row, value in self._store.scan(CONFIRMATIONS_TABLE)
@@ -144,7 +144,7 @@ class FlagRegistry:
 
 
 def _lift_of(flag: Flag, now: float, who: str, why: str) -> Lift:
-    """Return what lifts a flag now; the clock of the process that raised it may be ahead of ours."""
+    """Return the lift of a flag as of now; the clock of the process that raised it may be ahead of ours."""
     last = flag.last_raised
     at, through = (max(now, last), 0.0) if last <= now + CLOCKS_APART_S else (now, last)
     return Lift(at, who, why, max(flag.expires_at, at + flag.expires_at - last), through)
@@ -155,12 +155,12 @@ def _parts(found: Sequence[tuple[FlagKey, Flag]]) -> Iterator[Sequence[tuple[Fla
 
 
 def _told(found: Sequence[tuple[FlagKey, Flag]]) -> int:
-    """Return how many flags these are to people, who see one in both worlds as one."""
+    """Return how many flags these are for people: the same flag in both worlds counts once."""
     return len({key[1:] for key, _ in found})
 
 
 def _counted(flag: Flag, confirmations: Sequence[Confirmation], lifted: Lifted | None) -> tuple[Confirmation, ...]:
-    """Return the confirmations of this flag, and not of an earlier one of its name."""
+    """Return the confirmations of this flag, without those of earlier flags of its name."""
     after = flag.raised_at if lifted is None else max(flag.raised_at, lifted.at)
     return tuple(sorted(entry for entry in confirmations if entry.at >= after))
 

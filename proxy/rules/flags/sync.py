@@ -1,13 +1,13 @@
 """Shares the flags of one process with the others through the store.
 
 Laws:
-- Nobody waits for it. A flag is in force here at once, and everywhere else within a second or two.
-- While the store is away what is known stays in force, and what is raised meanwhile is told when it is back.
-- The store's rows are joined with what is known, never taken instead of it: whoever knows more tells it. So all come to
-  the same, in whatever order they hear of each other.
-- A flag that ended by a clock that was ahead is in force again once the clock is right.
-- Nothing is deleted by who was cut off, or stood still, until he has heard of everything: others may have renewed what
-  ended here.
+- No exchange waits for it. A flag is in force here at once, and everywhere else within a second or two.
+- While the store is away, known flags stay in force, and flags raised meanwhile are told when it is back.
+- A row of the store is merged with what is known here, never taken in its place: a process that knows more tells it. So
+  all processes end up with the same, in whatever order they hear of each other.
+- A flag that ended only because the clock was ahead is in force again once the clock is right.
+- A process that was cut off, or stood still, deletes nothing until it has caught up: others may have renewed what ended
+  here.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ from proxy.store.base import Row, Store
 from proxy.store.feed_follower import follow_feed
 
 _TURN_S = 0.5
-# Rows in one script, or read in one round trip: this process is busy with them for a few milliseconds.
+# Rows in one script, or read in one round trip; they keep this process busy for a few milliseconds.
 _ROWS_MAX = 100
-# How long after its end a flag is deleted from the store: longer than the clocks of processes may differ.
+# How long after its end a flag is deleted from the store: longer than clocks of processes may differ.
 _KEPT_S = 3600.0
-# Who heard nothing for so long does not know what is in force: the feed answers every second.
+# After so long without news a process does not know what is in force: the feed answers every second.
 _BEHIND_S = 10.0
 
-# What was lifted comes first, so that no flag is in force in between; a confirmation needs its flag.
+# In the order of reading: lifts first, so that no lifted flag is in force meanwhile; a confirmation needs its flag.
 _TABLES = (LIFTS_TABLE, FLAGS_TABLE, CONFIRMATIONS_TABLE)
 
 
 class FlagSync:
-    """The one that shares a book made with `shared=True`.
+    """Shares a book made with `shared=True`.
 
-    Call `begin` before anything is served, so that what was in force before a restart is again, and `run` from then on.
+    Call `begin` before anything is served, so that flags are in force as before a restart, and `run` from then on.
     """
 
     def __init__(self, book: FlagBook, store: Store, clock: Clock) -> None:
-        self.in_step = False  # whether the store's flags are known, and not only what was remembered of them
+        self.in_step = False  # whether the flags were read from the store itself, not only from a remembered copy
         self._book = book
         self._store = store
         self._clock = clock
         self._steadiness = Steadiness(clock)
-        self._heard = float("-inf")  # up to when everything was, on the monotonic reading
+        self._heard = float("-inf")  # up to when every change was heard, by the monotonic clock
 
     async def run(self) -> None:
-        """Tell and hear until cancelled; survives a store that is away."""
+        """Tell the store and hear from it until cancelled; survives a store that is away."""
         async with asyncio.TaskGroup() as both:
             both.create_task(follow_feed(self._store, self._clock, self, by_wall=True))
             both.create_task(self._tell())
@@ -71,7 +71,7 @@ class FlagSync:
         self.in_step = True
 
     async def recall(self, store: Store) -> None:
-        """Read all flags from a store, which may be what is remembered of ours."""
+        """Read all flags from `store`, which may be a remembered copy of our own."""
         present: set[tuple[FlagKey, str]] = set()
         for table in _TABLES:
             async for name, value in store.scan(table):
@@ -91,11 +91,11 @@ class FlagSync:
                     self._hear(table, name, value)
 
     def caught_up(self, at: float) -> None:
-        """Take note of it for `sweep`: what is known stays in force however old it is."""
+        """Note it for `sweep`; known flags stay in force, however old that knowledge is."""
         self._heard = at
 
     async def flush(self) -> None:
-        """Tell all that waits. Raises StoreUnavailable; what was not told waits on."""
+        """Tell all waiting flags. Raises StoreUnavailable; those not told go on waiting."""
         while self._book.unsent:
             flags = self._book.take(_ROWS_MAX, self._clock.wall())
             try:
@@ -108,9 +108,9 @@ class FlagSync:
                 self._book.hear(key, flag, self._clock.wall())
 
     async def sweep(self) -> None:
-        """Delete from the store what ended long ago, a part each time. Raises StoreUnavailable.
+        """Delete flags from the store that ended long ago, some in each call. Raises StoreUnavailable.
 
-        Nothing is deleted for an hour after this process's clock was set: by a wrong one every flag has ended.
+        Nothing is deleted for an hour after this process's clock was set: by a wrong clock every flag has ended.
         """
         if self._steadiness.seconds() < _KEPT_S or self._clock.monotonic() - self._heard > _BEHIND_S:
             return
@@ -132,10 +132,10 @@ class FlagSync:
                 await self.flush()
                 await self.sweep()
             except StoreUnavailable:
-                continue  # it all waits for the next turn, and the store's errors are counted where they happen
+                continue  # all waits for the next turn; the store's errors are counted where they happen
 
     def _hear(self, table: str, name: str, value: bytes | None, *, found: bool = False) -> tuple[FlagKey, str] | None:
-        """Hand a row to the book and return whose it is, None if it cannot be read."""
+        """Hand a row to the book and return the flag and person in its name, None if it cannot be read."""
         try:
             key, who = read_name(name)
             if table == FLAGS_TABLE:
