@@ -1,7 +1,7 @@
 """What differs between two packs, entry by entry: what an author wants to know before the new one runs.
 
-Laws: entries are known by their id and their order says nothing; tightened means that more exchanges are refused,
-flagged or acted on, or earlier; loosened means the opposite; what is neither for sure is changed.
+Laws: entries are matched by id and their order means nothing. Tightened means that more exchanges are refused, flagged
+or acted on, or earlier; loosened means the opposite; changed, that it is not certainly either.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 
 class Change(NamedTuple):
-    """One difference: the section and id of an entry, and in words what was and what is."""
+    """One difference: the section and id of an entry, and in words its old and new state."""
 
     section: str
     id: str

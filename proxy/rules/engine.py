@@ -1,9 +1,9 @@
-"""The engine: what the rules, flags and the ladder of a pack say to one exchange, in both worlds at once.
+"""The engine: what the rules, flags and ladder of a pack say about one exchange, in both worlds at once.
 
 Laws:
-- Every rule is evaluated and none ends the evaluation; flags are committed after all rules ran, so order means nothing.
+- All rules are always evaluated, and flags are raised after all rules ran, so the order of rules means nothing.
 - The shadow world is the enforced one plus the rules in shadow, with its own flags; a shadow rule never changes what is
-  enforced. Signals are shared and count the present exchange, denied ones too.
+  enforced. Both worlds share the signals, which count the present exchange, also if it is then denied.
 - A condition that fails is not false: it counts as its rule's `on_error` says, and is reported.
 - Nothing here awaits or opens anything.
 """
@@ -29,11 +29,11 @@ from proxy.rules.signals.signals import Signals
 
 
 class Judgement(NamedTuple):
-    """What a pack says to one exchange.
+    """What a pack says about one exchange.
 
-    `fired` are the rules that raised a flag, by world; `exempt` the exemptions that kept a rule or a rung from acting,
-    in either world; `failed` the rules whose condition failed, `reasons` one sentence for each rule that fired and is
-    enforced.
+    `fired` are the rules that raised a flag, by world; `exempt` are the exemptions that kept a rule or a rung from
+    acting in either world; `failed` are the rules whose condition failed; `reasons` has one sentence for each enforced
+    rule that fired.
     """
 
     enforced: Standing
@@ -47,7 +47,7 @@ class Judgement(NamedTuple):
 
 NO_JUDGEMENT = Judgement(NOWHERE, NOWHERE)
 _NEVER = float("inf")
-# An enumeration takes four times as long to give its member as a module, and these are asked for by every exchange.
+# Every exchange reads these: a member of an enumeration takes four times as long to look up as a module's name.
 _ENFORCED, _SHADOW = World.ENFORCED, World.SHADOW
 _ACCOUNT, _TENANT, _TEMPLATE, _CLUSTER = Subject.ACCOUNT, Subject.TENANT, Subject.TEMPLATE, Subject.CLUSTER
 
@@ -59,7 +59,7 @@ class _Rule(NamedTuple):
     reads: frozenset[str]
 
     def met_by(self, exchange: Exchange) -> bool:
-        """Tell whether the condition holds. Raises ConditionFailed, also if a field that it reads is unknown."""
+        """Tell whether the condition holds. Raises ConditionFailed if it fails or a field that it reads is unknown."""
         if exchange.unknown and exchange.unknown & self.reads:
             raise ConditionFailed("a field that it reads is unknown")
         return self.holds(exchange.fields)
@@ -95,8 +95,8 @@ class Engine:
             _Exemption(exemption, compile_condition(exemption.match)) for exemption in pack.exemptions
         )
         self._ladder = Ladder(pack.ladder)
-        # The fields that anything in the pack reads, for which detectors are run; and what the record holds: those and
-        # all that cost nothing, so that another pack can be tried on it.
+        # `reads`: the fields that the pack reads, for which detectors run. `recorded`: what the record holds of them,
+        # and of all fields that cost nothing, so that another pack can be tried on it.
         read = frozenset(_read_fields(pack))
         self.reads = read & table.keys()
         free = {name for name, field in table.items() if field.cost is Cost.FREE}
@@ -105,7 +105,7 @@ class Engine:
         self.recorded = (*shown, *self.counts)
 
     def judge(self, exchange: Exchange, now: float) -> Judgement:
-        """Evaluate everything for one exchange, whose fields are there; signals are added to them.
+        """Evaluate the pack on one exchange, whose fields are set; signals are added to them.
 
         `now` is Unix seconds.
         """
@@ -122,18 +122,18 @@ class Engine:
         return self._stand(exchange, now, fired, failed, exempt, used)
 
     def learn(self, exchange: Exchange, now: float) -> None:
-        """Count what only the end of the exchange tells; the fields known by then are in `exchange.fields`."""
+        """Count in signals that read an exchange's end; the fields known only then are in `exchange.fields` by now."""
         self._signals.learn(exchange, now)
 
     def _met(self, exchange: Exchange, now: float) -> tuple[list[_Rule], list[str]]:
-        """Return the rules whose condition holds, or counts as if it did, and the ids of those that failed."""
+        """Return the rules whose condition holds, or counts as if it did, and the ids of those where it failed."""
         if self._expressions:
             self._together.put_up(exchange.fields)
         if not exchange.unknown and now < self._first_expiry:
             try:
                 return self._all_met(exchange.fields), []
             except ConditionFailed:
-                pass  # one of them fails: then each is asked by itself
+                pass  # a condition failed: then evaluate each by itself
         met: list[_Rule] = []
         failed: list[str] = []
         for compiled in self._rules:
@@ -167,7 +167,7 @@ class Engine:
         exempt: Sequence[_Exemption],
         used: set[str],
     ) -> Judgement:
-        """Commit the flags of the rules that fired, and read what they come to with those that were there."""
+        """Raise the flags of the rules that fired, and find where all live flags lead, in both worlds."""
         reasons: list[str] = []
         enforced_rules: list[str] = []
         for rule, _, reason, _ in fired:
@@ -202,7 +202,7 @@ class Engine:
         principal = exchange.principal
         if exchange.shadow_ties is NO_TIES and not knows(principal.account) and not knows(principal.tenant):
             return False
-        for subject, name in _subjects(exchange, exchange.shadow_ties):  # what counts in enforcement does here too
+        for subject, name in _subjects(exchange, exchange.shadow_ties):  # the shadow world counts enforced flags, too
             if on(_SHADOW, subject, name, now) or on(_ENFORCED, subject, name, now):
                 return True
         ties = exchange.ties
@@ -211,7 +211,7 @@ class Engine:
         )
 
     def _live(self, world: World, exchange: Exchange, now: float) -> dict[str, Flag]:
-        """Return the live flags that count for an exchange; of one name the one with the highest score."""
+        """Return the live flags that count for an exchange, by name: for each name the one with the highest score."""
         live: dict[str, Flag] = {}
         on = self._flags.on
         for subject, name in _subjects(exchange, exchange.ties if world is _ENFORCED else exchange.shadow_ties):
@@ -228,7 +228,7 @@ def capped(mode: Mode, most: Mode) -> Mode:
 
 
 def subject_name(subject: Subject, exchange: Exchange, world: World) -> str:
-    """Return the account, tenant, template or cluster whose flags count for an exchange, empty if it has none."""
+    """Return the name of an exchange's account, tenant, template or cluster in one world, empty if it has none."""
     ties = exchange.ties if world is _ENFORCED else exchange.shadow_ties
     match subject:
         case Subject.ACCOUNT:
@@ -242,7 +242,7 @@ def subject_name(subject: Subject, exchange: Exchange, world: World) -> str:
 
 
 def _subjects(exchange: Exchange, ties: Ties) -> list[tuple[Subject, str]]:
-    """Return what an exchange's flags may be on, with the ties that it has in one world."""
+    """Return what flags that count for an exchange may be on, given its ties in one world."""
     principal = exchange.principal
     pairs = [(_ACCOUNT, principal.account), (_TENANT, principal.tenant)]
     template, cluster = ties

@@ -1,7 +1,6 @@
-"""Explains a judgement: each rule and each of its conditions, met or not, and what one step more would bring about.
+"""Explains a judgement: each rule and each of its conditions, met or not, and what one more met rule would lead to.
 
-Law: whether a condition holds is asked of the engine's own functions, at every node of the tree; nothing is worked out
-a second time.
+Law: every node of a condition is evaluated by the engine's own functions; none of their logic is repeated here.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Fate(StrEnum):
 
     FIRES = "fires"
     NOT_MET = "not met"
-    FAILED = "failed"  # and its on_error says skip
+    FAILED = "failed"  # its on_error says skip
     SPARED = "spared"  # met, but an exemption keeps it from firing
     EITHER = "spared, met or not"  # of a recorded exchange
     EXPIRED = "expired"
@@ -47,7 +46,7 @@ class Fate(StrEnum):
 
 
 class Step(NamedTuple):
-    """One node of a condition: what it says, what it came to, and the value that it looked at (None for a group)."""
+    """One node of a condition: its text, what it came to, and the value that it looked at (None for a group)."""
 
     says: str
     outcome: Outcome
@@ -58,7 +57,7 @@ class Step(NamedTuple):
 
 
 class Near(NamedTuple):
-    """One comparison that alone keeps a rule from firing, and where that would lead: score and rung of its world."""
+    """A comparison that alone keeps a rule from firing; `score` and `rung` are where firing would lead in its world."""
 
     rule: str
     mode: Mode
@@ -70,7 +69,7 @@ class Near(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One rule; `by` are the exemptions that spare it, `unknown` the fields that could not be told."""
+    """One rule; `by` are the exemptions that spare it, `unknown` the fields that detectors failed to tell."""
 
     rule: Rule
     mode: Mode
@@ -82,7 +81,7 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All of it; `next_rung` is the next one of the ladder, with how much score is missing."""
+    """The whole explanation; `next_rung` is the ladder's next rung and the score that is missing to reach it."""
 
     rules: tuple[Explained, ...]
     judgement: Judgement
@@ -101,9 +100,9 @@ def explain(
     ties: Ties = NO_TIES,
     shadow_ties: Ties = NO_TIES,
 ) -> Explanation:
-    """Explain what the engine said; `fields` are those it judged, signals included, at the same `now`.
+    """Explain a judgement from the fields, signals included, and the time `now` that the engine judged by.
 
-    `unknown` are the fields that detectors failed to tell. Flags from before `now` are taken to be on the account.
+    `unknown` are the fields that detectors failed to tell. Flags raised before `now` are taken to be on the account.
     """
     exempt = [
         exemption
@@ -124,7 +123,7 @@ def explain(
 
 
 def explain_condition(condition: Condition, fields: Mapping[str, Any]) -> Step:
-    """Return what a condition came to, and every part of it, in the order of the file."""
+    """Return what a condition and each of its parts came to, in the order of the file."""
     outcome = _outcome(condition, fields)
     match condition:
         case Comparison(field, operator, operand):
@@ -198,7 +197,7 @@ def _rule(
 def _near(
     explained: Explained, fields: Mapping[str, Any], would: Standing, exempt: Sequence[Exemption]
 ) -> Iterator[Near]:
-    """Yield the comparisons of a rule that is not met of which each alone would make it fire and lead to `would`."""
+    """Yield the comparisons of a rule that is not met, each of which alone would make it fire and lead to `would`."""
     rule = explained.rule
     if explained.fate is not Fate.NOT_MET or any(rule.id in exemption.rules for exemption in exempt):
         return
@@ -232,7 +231,7 @@ def _standing(
 
 
 def _flips(condition: Condition, fields: Mapping[str, Any]) -> Iterator[tuple[Comparison, Condition]]:
-    """Yield every comparison with the condition in which it alone has come out the other way."""
+    """Yield every comparison, with the condition as it would be if this one comparison came out the other way."""
     match condition:
         case Comparison():
             yield condition, _FALSE if _outcome(condition, fields) is Outcome.MET else _TRUE

@@ -1,7 +1,7 @@
 """The ladder: from the flags that count for an exchange to the rungs it stands on.
 
-Laws: the score of a rung is the sum of the flags that enough people confirmed for its `approval`; the highest rung
-reached includes the lower ones; an exemption's cap takes the rungs above it away.
+Laws: only flags that as many people confirmed as a rung's `approval` asks for add up to reach it; the highest rung
+reached includes the lower ones; an exemption's cap takes away the rungs above it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from proxy.rules.pack.words import Approval
 _PEOPLE = {Approval.NONE: 0, Approval.ONE: 1, Approval.TWO: 2}
 
 
-_COUNTED_MOST: Final = 1_024  # ways in which flags were counted of late; a pack's rules make few
+_COUNTED_MOST: Final = 1_024  # combinations of scores and confirmations remembered; a pack's rules make few
 
 
 class Standing(NamedTuple):
-    """Where an exchange stands: all flags and their sum, the rungs that act, the lowest first, and those that wait for
-    somebody to confirm a flag.
+    """Where an exchange stands: all flags and their sum, the rungs that act, lowest first, and those that wait for
+    people to confirm flags.
     """
 
     score: int = 0
@@ -37,18 +37,18 @@ class Standing(NamedTuple):
 
     @property
     def counted(self) -> Counted:
-        """What each of the flags counts."""
+        """The flags, with what each counts."""
         return {flag.name: (flag.score, len(flag.confirmed_by)) for flag in self.flags}
 
     def without_rungs(self) -> Standing:
-        """Return the same flags with nothing done about them."""
+        """Return the same flags, without any rung."""
         return self._replace(rungs=())
 
 
 NOWHERE = Standing()
 
 
-_Counted = tuple[tuple[int, int], ...]  # of each flag its score, and by how many people it is confirmed
+_Counted = tuple[tuple[int, int], ...]  # each flag's score, and how many people confirmed it
 
 
 class _Reached(NamedTuple):
@@ -66,7 +66,7 @@ class Ladder:
         self._reached: dict[_Counted, _Reached] = {}  # no `lru_cache`, which would keep a ladder in a cycle
 
     def stand(self, flags: Mapping[str, Flag], caps: Sequence[Exemption]) -> tuple[Standing, list[str]]:
-        """Return where flags lead, and the ids of the exemptions that kept a rung from being taken."""
+        """Return where flags lead, and the ids of the exemptions among `caps` that took a rung away."""
         if not flags:
             return NOWHERE, []
         counted = tuple(flags.values())
@@ -84,7 +84,7 @@ class Ladder:
         return Standing(score, counted, rungs, waiting), capping
 
     def _reached_with(self, counted: _Counted) -> _Reached:
-        """Return what flags come to that have these scores, confirmed by so many people each."""
+        """Return what flags with these scores and numbers of confirmations reach."""
         found = self._reached.get(counted)
         if found is None:
             if len(self._reached) >= _COUNTED_MOST:

@@ -1,6 +1,6 @@
-"""Nudges every number of a pack by the smallest step that means something, one at a time.
+"""Changes every number of a pack by the smallest step that means something, one at a time.
 
-A pack's tests that pass all the same do not pin the number: nobody would notice if it were wrong.
+If a pack's tests still pass, they do not pin that number: nobody would notice if it were wrong.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from proxy.rules.pack.words import Mode
 from proxy.store.base import SLOTS
 
 _COMPARED = frozenset({Operator.EQ, Operator.NE, Operator.IN, Operator.GT, Operator.GTE, Operator.LT, Operator.LTE})
-_FINEST = Decimal("0.01")  # of a number that need not be whole
+_FINEST = Decimal("0.01")  # step of a number that need not be whole
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A pack with one number changed; `number` names it, the same for both directions, and `change` the other value.
+    """A pack with one number changed; `number` names it, alike for both directions, and `change` is the new value.
 
     `before` and `after` are the part of the pack that holds the number: a comparison, or a whole quota, signal, rule,
     campaign or rung.
@@ -48,7 +48,8 @@ class _Nudge(NamedTuple):
 def mutants(pack: Pack, table: FieldTable) -> Iterator[Mutant]:
     """Yield the pack with each number a step up and down: maxima, windows, thresholds, scores, lifetimes, containment.
 
-    What is off is left out, and so are numbers in expressions, parameters of actions, and what only the hunter reads.
+    Entries that are off are left out, and so are numbers in expressions, parameters of actions, and numbers that only
+    the hunter reads.
     """
     for index, quota in enumerate(pack.quotas):
         for nudge, changed in _quota(quota):
@@ -69,7 +70,7 @@ def mutants(pack: Pack, table: FieldTable) -> Iterator[Mutant]:
 
 
 def _read(pack: Pack) -> set[str]:
-    """Return what the conditions read of which something hangs; a reason decides nothing."""
+    """Return what conditions read that decide something: those of rules that are on, and of exemptions."""
     on = [rule.when for rule in pack.rules if rule.mode is not Mode.OFF]
     return {name for when in (*on, *(exemption.match for exemption in pack.exemptions)) for name in fields_of(when)}
 
@@ -77,7 +78,7 @@ def _read(pack: Pack) -> set[str]:
 def _rungs(pack: Pack) -> Iterator[Mutant]:
     sums = _sums(pack)
     for index, rung in enumerate(pack.ladder):
-        # No total between two sums of flags can come up, so the step goes to where the nearest sum counts differently.
+        # A total between two sums of flags cannot occur, so the step goes to where the nearest sum counts differently.
         reached = min((total for total in sums if total >= rung.score), default=None)
         missed = max((total for total in sums if total < rung.score), default=None)
         for score in [total for total in (missed, None if reached is None else reached + 1) if total is not None]:
@@ -88,7 +89,7 @@ def _rungs(pack: Pack) -> Iterator[Mutant]:
 
 
 def _sums(pack: Pack) -> set[int]:
-    """Return every score that flags can come to; a flag name counts once, at any of its scores."""
+    """Return every total that flags can come to; a flag name counts once, with any of its scores."""
     flags: dict[str, set[int]] = {}
     entries: tuple[Rule | Campaign, ...] = (*pack.rules, *pack.campaigns)
     for spec in (entry.flag for entry in entries if entry.mode is not Mode.OFF):
@@ -123,7 +124,7 @@ def _around(most: int) -> list[int]:
 def _signal(signal: Signal, table: FieldTable) -> Iterator[tuple[_Nudge, Signal]]:
     named = f"signal {signal.name}"
     for window in _lengths(signal.window_ms):
-        # Another digest, since it is not the same counter any more.
+        # Another window means another counter, so another digest.
         after = replace(signal, window_ms=window, digest=f"{signal.digest} {window}")
         number = f"{named}: window {window_text(signal.window_ms)}"
         yield _Nudge(number, _length(window), signal, after), after

@@ -1,4 +1,4 @@
-"""The sentences that rules give for reviewers: text with fields and signals in braces."""
+"""The reasons that rules give to reviewers: sentences with fields and signals in braces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHOWN_CHARS = 80
 
 
 def names_in(reason: str) -> Iterator[str]:
-    """Yield the fields and signals in a sentence. Raises ValueError for braces that do not pair or hold more."""
+    """Yield the fields and signals in a sentence. Raises ValueError if braces do not pair or hold more than a name."""
     try:
         parts = list(string.Formatter().parse(reason))
     except ValueError:

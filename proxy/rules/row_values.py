@@ -1,4 +1,4 @@
-"""What the rows of flags and campaigns hold: one JSON object each."""
+"""The values of the rows of flags and campaigns: one JSON object each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def written(**members: object) -> bytes:
 
 
 def read_value(value: bytes) -> dict[str, Any]:
-    """Return the object in a row. Raises ValueError for what is none."""
+    """Return the object in a row. Raises ValueError for anything else."""
     found = json.loads(value)
     if not isinstance(found, dict):
         raise ValueError("is not an object")  # noqa: TRY004 - of the row, not of a caller's argument

@@ -1,1 +1,1 @@
-"""A pack as the engine uses it: its values, the words it chooses from, its amounts, and what its parts mean."""
+"""A pack as the engine uses it: its values, their fixed words, its amounts, and what its parts mean."""

@@ -1,4 +1,4 @@
-"""What a condition or a signal means, whatever its names and the order of its parts: for digests and comparisons."""
+"""What a condition or a signal means, apart from names and the order of parts: for digests and comparisons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.rules.pack.words import Scope
 
 
 def canonical(condition: Condition) -> list[Any]:
-    """Return a condition as nested lists that are equal for conditions which say the same in another order."""
+    """Return a condition as nested lists; conditions that differ only in the order of parts give equal ones."""
     match condition:
         case Comparison(field, operator, operand):
             if not isinstance(operand, tuple):
@@ -28,13 +28,13 @@ def canonical(condition: Condition) -> list[Any]:
 
 
 def signal_digest(distinct: str, per: Scope, window_ms: int, where: Condition) -> str:
-    """Return the name of a definition: the counter goes on while it stays the same."""
+    """Return the digest that names a signal's definition: its counter goes on while the digest stays the same."""
     definition = json.dumps([distinct, per, window_ms, canonical(where)], separators=(",", ":"))
     return hashlib.blake2b(definition.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - one value of an operand
-    """Return a number that is whole as such: 5.0 says the same as 5."""
+    """Return a whole number as an integer: 5.0 means the same as 5."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -1,4 +1,4 @@
-"""A pack as the engine uses it: frozen values, checked as a whole or not there at all."""
+"""A pack as the engine uses it: frozen values, made only after the whole file was checked."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class ClientMessage:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Limits that hold together, for each key, account, tenant, model or for all.
+    """Limits that hold together, for each key, account, tenant, model or whatever `per` says, or for all.
 
-    `disclose` says whether a caller may be told of what is left of his own.
+    `disclose` says whether callers may be told how much is left of their own limits.
     """
 
     id: str
@@ -46,9 +46,9 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A sliding count of the exchanges that meet `where`: of them, or of distinct values of the field `distinct`.
+    """A sliding count of the exchanges that meet `where`, or of the distinct values of the field `distinct` in them.
 
-    `digest` names the definition: a counter goes on as long as it stays the same, whatever the signal's name.
+    `digest` names the definition: the counter goes on while it stays the same, even if the signal is renamed.
     """
 
     name: str
@@ -73,7 +73,7 @@ class FlagSpec:
 class Rule:
     """A condition, and the flag that it raises; `reason` is a sentence with fields and signals in braces.
 
-    `expires` is Unix seconds, from when on the rule is off; None: never.
+    The rule is off from `expires` on, in Unix seconds; None: never.
     """
 
     id: str
@@ -88,7 +88,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Contain:
-    """Whom a flag on a template reaches beyond the members: who opened about as they did, or shares such a link."""
+    """Whom a template's flag reaches besides members: accounts opened around the same time, or with a common link."""
 
     opened_within_ms: int
     sharing: tuple[str, ...]
@@ -96,7 +96,7 @@ class Contain:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """What the hunter must see before it reports, and what a report does."""
+    """What the hunter must see before it reports a campaign, and what a report does."""
 
     id: str
     mode: Mode
@@ -110,7 +110,7 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One threshold of the ladder and what it does; `do` are the actions, as their kinds read them."""
+    """One threshold of the ladder and what it does; `do` are its actions, already read by their kinds."""
 
     name: str
     score: int
@@ -124,7 +124,7 @@ class Rung:
 class Exemption:
     """Callers for whom some rules raise nothing, or no rung above `max_rung` is taken (None: no cap).
 
-    `expires` is Unix seconds, from when on it means nothing.
+    It has no effect from `expires` on, in Unix seconds.
     """
 
     id: str
@@ -140,7 +140,7 @@ class Exemption:
 class Pack:
     """One policy file; `digest` is the SHA-256 of its bytes in hex and names what was in force.
 
-    The ladder is in the order of its scores. Of prompts of more than `max_letters` not all is fingerprinted.
+    The ladder is in the order of its scores. A prompt of more than `max_letters` is fingerprinted only in part.
     """
 
     name: str
@@ -157,5 +157,5 @@ class Pack:
 
 
 def hunts(pack: Pack, max_mode: Mode) -> bool:
-    """Tell whether there are campaigns to look for."""
+    """Tell whether a pack has the hunter look for campaigns."""
     return max_mode is not Mode.OFF and any(campaign.mode is not Mode.OFF for campaign in pack.campaigns)

@@ -25,7 +25,7 @@ def units(amount: object, measure: Measure) -> int:
 
     Raises ValueError with a sentence for the author.
     """
-    # A float's shortest form is what was written, so that 0.1 dollars are exactly 100,000 micro-dollars.
+    # A float's shortest form is what the author wrote, so that 0.1 dollars are exactly 100,000 micro-dollars.
     is_number = isinstance(amount, int | float) and not isinstance(amount, bool)
     match = _AMOUNT.fullmatch(f"{Decimal(repr(amount)):f}" if is_number else str(amount))
     if not match:
@@ -41,7 +41,7 @@ def units(amount: object, measure: Measure) -> int:
 
 
 def letters(amount: object) -> int:
-    """Return how many letters of a prompt a pack wants to be fingerprinted; ValueError if it must not say so."""
+    """Return how many letters of a prompt a pack wants fingerprinted. Raises ValueError if that is not allowed."""
     with contextlib.suppress(ValueError):
         if LETTERS_LEAST <= (found := units(amount, Measure.REQUESTS)) <= LETTERS_MOST:
             return found
@@ -49,17 +49,17 @@ def letters(amount: object) -> int:
 
 
 def window_ms(window: object) -> int:
-    """Return the milliseconds of a window as a pack writes it (30s, 5m, 1h, 7d); ValueError if it is none."""
+    """Return the milliseconds of a window as a pack writes it (30s, 5m, 1h, 7d). Raises ValueError."""
     return _milliseconds(window, _MAX_WINDOW_MS)
 
 
 def lifetime_ms(lifetime: object) -> int:
-    """Return the milliseconds of a time that nothing is counted over, so that it may be longer than a window."""
+    """Return the milliseconds of a lifetime: nothing is counted over it, so it may be longer than a window."""
     return _milliseconds(lifetime, _MAX_LIFETIME_MS)
 
 
 def window_text(milliseconds: int) -> str:
-    """Return a window as a pack would write it: 3600000 is 1h; empty for 0, the window of concurrency."""
+    """Return a window as a pack would write it: 1h for 3600000; empty for 0, the window of concurrency."""
     for unit, length in reversed(_WINDOW_UNITS_MS.items()):
         if milliseconds and milliseconds % length == 0:
             return f"{milliseconds // length}{unit}"

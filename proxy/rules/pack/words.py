@@ -1,4 +1,4 @@
-"""The words that a pack chooses from: what is counted, for whom, in which mode, and what a flag can be on."""
+"""The fixed words of packs: what is counted, for whom, in which mode, and what a flag can be on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Measure(StrEnum):
 
 
 class Scope(StrEnum):
-    """For whom it is counted: each has a count of its own."""
+    """For whom it is counted: each of these has a count of its own."""
 
     KEY = "key"
     ACCOUNT = "account"
@@ -28,11 +28,11 @@ class Scope(StrEnum):
     GLOBAL = "global"
 
 
-OF_CALLER = frozenset({Scope.KEY, Scope.ACCOUNT, Scope.TENANT})  # what counts in them is the caller's own
+OF_CALLER = frozenset({Scope.KEY, Scope.ACCOUNT, Scope.TENANT})  # a count of these scopes is the caller's own
 
 
 class Mode(StrEnum):
-    """What a quota or a rule does: count and report, act, or nothing."""
+    """What an entry does: nothing, only count and report, or act."""
 
     SHADOW = "shadow"
     ENFORCE = "enforce"

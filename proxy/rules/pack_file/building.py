@@ -1,4 +1,4 @@
-"""Makes the values that the engine uses of a pack's file, once nothing is wrong with it."""
+"""Builds the engine's values from a pack's file, once nothing is wrong with it."""
 
 from __future__ import annotations
 

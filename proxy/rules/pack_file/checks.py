@@ -1,4 +1,4 @@
-"""What a pack's shape cannot say of its entries: identities that repeat, and parts that say nothing."""
+"""Checks of entries that a schema cannot make: ids that repeat, and parts that mean nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from proxy.documents.document import Document, Steps
 from proxy.documents.problem import Problem, quoted
 from proxy.rules.pack_file import quota_checks
 
-# What a name has to be the only one among; a flag says which rule or campaign raised it.
+# Where a value must be unique: rules and campaigns share their ids, since a flag names the one that raised it.
 _IDENTITIES = (
     ((("quotas", "id"),), "id"),
     ((("rules", "id"), ("campaigns", "id")), "id"),
@@ -20,7 +20,7 @@ _TENANT = "tenant"
 
 
 def find_faults(document: Document) -> Iterator[Problem]:
-    """Yield the errors between entries; those that have the wrong shape are left out."""
+    """Yield the errors between entries; entries of the wrong shape are left out."""
     for places, what in _IDENTITIES:
         yield from _repeated(document, places, what)
     yield from quota_checks.find_faults(document)

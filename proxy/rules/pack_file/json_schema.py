@@ -1,6 +1,6 @@
 """The JSON Schema of packs, for editors: the models' own, completed by the tables of fields, operators and actions.
 
-It knows the shape and every name that is fixed; whether a name refers to something that is there, `policy check` says.
+It knows the shape and all fixed names; whether a name refers to something in the pack, only `policy check` tells.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def pack_json_schema(table: FieldTable) -> Schema:
 
 
 def _completed(part: Any) -> Any:  # noqa: ANN401 - a part of a JSON document
-    """Return a schema whose open places refer to what completes them."""
+    """Return a schema with its open places replaced by references to what completes them."""
     if isinstance(part, dict):
         if name := part.get("x-completed"):
             rest = {key: value for key, value in part.items() if key not in ("x-completed", "default", "title")}
@@ -76,7 +76,7 @@ def _condition(fields: Iterable[Field], name: str, *, signals: bool) -> Schema:
 
 
 def _compared(field: Field) -> Schema:
-    """Return the schema of what may stand behind a field."""
+    """Return the schema of what may follow a field's name."""
     operators = {
         "type": "object",
         "minProperties": 1,
@@ -112,7 +112,7 @@ def _operand(field: Field, operator: Operator) -> Schema:
 
 
 def _action() -> Schema:
-    """Return the schema of one item of `do`; what each action takes is its own to check."""
+    """Return the schema of one item of `do`; each action checks its own parameters."""
     return {
         "type": "object",
         "minProperties": 1,

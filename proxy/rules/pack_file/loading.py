@@ -1,4 +1,4 @@
-"""Turns a pack's file into the values that the engine uses, or into everything that is wrong with it."""
+"""Turns a pack's file into the values that the engine uses, or into a list of everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from proxy.rules.pack_file.reading import read_parts
 from proxy.rules.pack_file.schema import PackFile
 from proxy.rules.pack_file.warnings import find_long_shadows, find_warnings
 
-# Other files that lie beside packs and are easily named in their place.
+# Other kinds of files that lie beside packs and are easily given in place of one.
 _OTHER_KINDS = {
     "PolicyTest": "a file of tests, which `stillgate policy test PACK` runs",
     "PatternSet": "a set of patterns, which is checked with the packs beside its folder",
@@ -30,7 +30,7 @@ _NO_SHADOWS: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
 def load_pack(path: Path) -> Pack:
-    """Read a pack that is to be used; raises YamlProblems with everything that is wrong with it."""
+    """Read a pack that is to be used. Raises YamlProblems with everything that is wrong with it."""
     pack, problems = check_pack(read(path), str(path))
     if pack is None:
         raise YamlProblems(problems)
@@ -46,8 +46,8 @@ def check_pack(
 ) -> tuple[Pack | None, list[Problem]]:
     """Return the pack, or None if it has an error, and every problem, warnings included, in the order of the file.
 
-    `now` is Unix seconds, to warn of what has expired; without it nothing has. `offered` is what the settings have
-    that the pack is to run with, if those are known. `shadows` say since when what is in shadow is, by a pack's name.
+    `now` is Unix seconds, to warn of what has expired; None: do not. `offered` is what the pack's settings offer, if
+    known. `shadows` says, by a pack's name, since when each of its entries in shadow has been there.
     """
     try:
         document = parse(data, file)
@@ -58,7 +58,7 @@ def check_pack(
     entry, problems = validate(document, PackFile)
     table = field_table()
     parts = read_parts(document, table)
-    refused = {(problem.line, problem.column) for problem in document.problems}  # its meaning is no second fault
+    refused = {(problem.line, problem.column) for problem in document.problems}  # say no more of these places
     unlisted = find_unlisted(document, offered) if offered is not None else ()
     found = (*find_faults(document), *parts.problems, *unlisted)
     problems = in_order([*problems, *(fault for fault in found if (fault.line, fault.column) not in refused)])

@@ -1,6 +1,6 @@
-"""Finds where a pack and the settings that it is to run with do not fit: models that they do not list, and the like.
+"""Finds where a pack does not fit the settings that it is to run with, as where it names a model they do not list.
 
-Law: what would fail at a request keeps the pack from coming into force; what only never happens is warned of.
+Law: what would fail at a request is an error, which keeps the pack out of force; what would never happen is warned of.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _OF_RELEASES = frozenset({"request.model_age_days", "account.new_model_day"})
 
 
 class Offered(NamedTuple):
-    """What settings have that a pack may name.
+    """What settings offer that a pack may name.
 
-    `models` are those that they list, `priced` says whether any has a price, `dated` whether any was released at a
-    date, `links` are the variables that have one.
+    `models` are those they list, `priced` says whether any has a price, `dated` whether any has a release date, `links`
+    are the variables of messages for which they have a link.
     """
 
     models: frozenset[str]
@@ -37,15 +37,15 @@ class Offered(NamedTuple):
 
 
 def find_unlisted(document: Document, offered: Offered) -> Iterator[Problem]:
-    """Yield an error for each model that an action of a rung names and that is not among those of the settings."""
+    """Yield an error for each model that an action of a rung names but the settings do not list."""
     unlisted = ((path, model) for path, model in _used_models(document) if model not in offered.models)
-    for path, model in islice(unlisted, MAX_PROBLEMS):  # it takes a while to look for what was meant
+    for path, model in islice(unlisted, MAX_PROBLEMS):  # looking for what was meant takes a while
         message = f"the settings list no model {quoted(model)}"
         yield document.problem(path, message, suggestion=nearest(model, offered.models))
 
 
 def find_unmet(document: Document, pack: Pack, offered: Offered) -> Iterator[Problem]:
-    """Yield warnings of what means nothing with these settings."""
+    """Yield warnings about what has no effect with these settings."""
     known = {"", *offered.models}  # empty before the body is read
     unknown = ((path, model) for path, model in _compared_models(document) if model not in known)
     for path, model in islice(unknown, MAX_PROBLEMS):  # as above
@@ -79,7 +79,7 @@ def _used_models(document: Document) -> Iterator[tuple[Steps, str]]:
 
 
 def _compared_models(document: Document) -> Iterator[tuple[Steps, str]]:
-    """Yield the whole names of models that conditions compare with, those of named lists where these are written."""
+    """Yield the whole names of models that conditions compare with; those in named lists with their place there."""
     lists: set[str] = set()
     for path in document.marks:
         if _MODEL not in path or not isinstance(value := document.get(path), str):
@@ -112,7 +112,7 @@ def _messages(document: Document) -> Iterator[tuple[Steps, str]]:
 
 
 def _is_within_a_sentence(name: str, message: str) -> bool:
-    """Tell whether a variable is part of a sentence, or all that is said; one beside a sentence may be empty."""
+    """Tell whether a variable is part of a sentence, or the whole message; one after a sentence may stay empty."""
     said = message.replace("{{", "")
     rest = re.sub(rf"(?:^|[.!?])\s*\{{{name}\}}\s*(?=$|[^\W\d_])", "", said)
     return f"{{{name}}}" in said and (f"{{{name}}}" in rest or not rest.strip())

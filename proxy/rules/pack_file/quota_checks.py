@@ -1,6 +1,6 @@
-"""What the shape of quotas cannot say: which limits contradict, repeat or outdo each other.
+"""Checks of quotas that a schema cannot make: which limits contradict, repeat or outdo each other.
 
-`find_faults` reads the bare document and skips what has the wrong shape, so that its errors come in the same pass.
+`find_faults` reads the bare document and skips what has the wrong shape, so that its errors are shown with all others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from proxy.rules.pack.units import units, window_ms, window_text
 from proxy.rules.pack.words import Measure, Mode, Scope
 from proxy.store.base import SLOTS
 
-# Whoever is counted in the left one is counted in each of the right ones too.
+# Each scope, with itself and the wider scopes that count all of its exchanges, too.
 _WITHIN = {
     Scope.KEY: (Scope.KEY, Scope.ACCOUNT, Scope.TENANT, Scope.GLOBAL),
     Scope.ACCOUNT: (Scope.ACCOUNT, Scope.GLOBAL),
@@ -31,7 +31,7 @@ _TOKENS = (Measure.INPUT_TOKENS, Measure.OUTPUT_TOKENS)
 
 
 def find_faults(document: Document) -> Iterator[Problem]:
-    """Yield the errors within quotas: limits that repeat, windows and amounts that do not fit the measure."""
+    """Yield the errors in quotas: repeated limits, and windows and amounts that do not fit the measure."""
     for path, _ in document.items(("quotas",)):
         yield from _limit_faults(document, (*path, "limits"))
 
@@ -67,7 +67,7 @@ class _Placed(NamedTuple):
 
 
 def find_unreachable(document: Document, pack: Pack) -> Iterator[Problem]:
-    """Yield warnings: a pack that does nothing, and limits that another one always keeps from being reached."""
+    """Yield warnings about a pack that does nothing, and about limits that another one keeps from being reached."""
     modes = [
         *(quota.mode for quota in pack.quotas),
         *(rule.mode for rule in pack.rules),
@@ -86,7 +86,7 @@ def find_unreachable(document: Document, pack: Pack) -> Iterator[Problem]:
     for loose, tight in product(placed, placed):
         if loose.path in warned or not _outdoes(tight, loose):
             continue
-        if loose.path < tight.path and _outdoes(loose, tight):  # of two that are equal, the second is the idle one
+        if loose.path < tight.path and _outdoes(loose, tight):  # of two equal ones, warn of the second
             continue
         warned.add(loose.path)
         line = document.marks[tight.path].value.line
@@ -101,7 +101,7 @@ def _outdoes(tight: _Placed, loose: _Placed) -> bool:
         return False
     same = tight.limit.measure is loose.limit.measure
     part = tight.limit.measure is Measure.TOTAL_TOKENS and loose.limit.measure in _TOKENS
-    # A window is counted up to one slot longer than it is, and must even so lie within the other.
+    # A window may count up to one slot longer than it is, and must lie within the other even so.
     tight_ms, loose_ms = tight.limit.window_ms, loose.limit.window_ms
     within_time = tight_ms == loose_ms or tight_ms * SLOTS >= loose_ms * (SLOTS + 1)
     return (same or part) and within_time and tight.quota.per in _WITHIN[loose.quota.per]

@@ -1,6 +1,6 @@
 """Reads the parts of a pack that have no fixed keys: conditions, counts, lists, actions, and references by name.
 
-Reads the bare document and skips what has the wrong shape, which the model notes, so that all problems come at once.
+Reads the bare document and skips what has the wrong shape, which the schema reports, so that all problems come at once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _DISTINCT = "distinct "
 
 @dataclass(slots=True)
 class Parts:
-    """What was read, by the path of the entry: complete only if there are no problems.
+    """What was read, by the path of the entry; complete only if there are no problems.
 
-    `distinct` is the field that a signal counts the values of, empty for requests.
+    `distinct` are the fields whose values signals count, empty where a signal counts requests.
     """
 
     conditions: dict[Steps, Condition] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Parts:
 
 
 def read_parts(document: Document, table: FieldTable) -> Parts:
-    """Return everything that stands in a pack without fixed keys. Raises ConfigurationError as `actions` does."""
+    """Return the parts of a pack that have no fixed keys. Raises ConfigurationError as `actions` does."""
     kinds = actions()
     signals = {f"signals.{path[-1]}": Field(f"signals.{path[-1]}", 0, "") for path, _ in document.items(("signals",))}
     lists, wrong = read_lists(document)
@@ -126,7 +126,7 @@ def _actions(reader: ConditionReader, kinds: dict[str, type[ActionKind]], rung: 
 
 
 def _client(reader: ConditionReader, actions: tuple[ActionKind, ...], path: Steps, rung: dict[str, Any]) -> None:
-    """Note a rung that refuses without words, and one that has words for nobody."""
+    """Note a rung that refuses without a message, and one that has a message but refuses nobody."""
     items = [item for _, item in reader.document.items((*path, "do"))]
     named = {name for item in items if isinstance(item, dict) for name in item}
     if Reject.name in named and rung.get("client") is None:

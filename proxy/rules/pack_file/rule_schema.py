@@ -1,6 +1,6 @@
-"""The shape of what judges and acts in a pack: signals, rules, campaigns, the ladder, exemptions.
+"""The schema of what judges and acts in a pack: signals, rules, campaigns, the ladder, exemptions.
 
-What stands in a condition, in a list or behind an action's name has no fixed keys: `reading` reads it.
+Conditions, lists and the parameters of actions have no fixed keys: `reading` reads them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAX_SCORE = 1_000  # of a flag
 _MAX_RUNG_SCORE = 100_000
 _SUBJECTS = tuple(subject.value for subject in Subject)
 
-# What `json_schema` completes from the tables of fields and actions.
+# Left open here; `json_schema` completes it from the tables of fields and actions.
 Match = Annotated[Any, WithJsonSchema({"x-completed": "Condition"})]
 SignalMatch = Annotated[Any, WithJsonSchema({"x-completed": "SignalCondition"})]
 Action = Annotated[Any, WithJsonSchema({"x-completed": "Action"})]

@@ -1,4 +1,4 @@
-"""The shape of a pack's file: every key with its type, default and description."""
+"""The schema of a pack's file: every key with its type, default and description."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEFAULT_MESSAGE = "Limit on {measure} reached. Retry after {retry_after}."
 
 
 def _amount(amount: object) -> object:
-    """Check what can be checked before the measure is known: it is the amount of some measure."""
+    """Check an amount as far as possible before its measure is known: that it is one of some measure."""
     try:
         units(amount, Measure.REQUESTS)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The kinds of text that a pack is written with: names, sentences, messages, times and dates, each checked once."""
+"""The types of texts in a pack, with their checks: names, sentences, messages, times and dates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from proxy.documents.problem import nearest, quoted
 from proxy.documents.strict_model import one_line
 from proxy.rules.pack.units import lifetime_ms, window_ms
 
-# What a message to a client may name; rules, thresholds and detectors must not leak through it.
+# The variables of a message to a client; rules, thresholds and detectors must not leak through it.
 OF_LIMITS = ("measure", "window", "retry_after")
 VARIABLES = (*OF_LIMITS, "exchange_id", "docs_url", "appeal_url")
-# And that of a rung: where a challenged caller can be verified.
+# A variable that a rung's message may name as well: where a challenged caller can be verified.
 VERIFY_URL = "verify_url"
 _RUNG_VARIABLES = (*VARIABLES, VERIFY_URL)
 _MAX_SENTENCE_CHARS = 500
@@ -47,7 +47,7 @@ def _name(text: str) -> str:
 
 
 def _message(text: str, variables: Sequence[str] = VARIABLES) -> str:
-    """Check a message's variables: plain names from the fixed list, as str.format would read them, and no more."""
+    """Check a message's variables: only plain names from the fixed list, as str.format would read them."""
     one_line(text)
     try:
         parts = list(string.Formatter().parse(text))
@@ -70,7 +70,7 @@ def _rung_message(text: str) -> str:
 
 
 def _end_of_day(date: object) -> float:
-    """Return Unix seconds of the end of a day in UTC, which is when the next one begins."""
+    """Return the end of a day in UTC, which is the beginning of the next, in Unix seconds."""
     wrong = ValueError("should be a date such as 2027-06-30; it holds to the end of that day, UTC")
     if not isinstance(date, str) or not _DATE.fullmatch(date):
         raise wrong

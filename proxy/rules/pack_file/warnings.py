@@ -1,6 +1,6 @@
-"""Warns of what a pack says and probably does not mean: what can never happen, what is over, what nobody reads.
+"""Warns of what an author probably did not mean: what can never happen, what is over, what nobody reads.
 
-Law: only a pack without an error gets here, and nothing here keeps it from being used.
+Law: only a pack without errors gets here, and no warning keeps it from being used.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from proxy.rules.reasons import names_in
 from proxy.store.distinct import DISTINCT_ERROR, SAMPLE
 
 _DAY_S = 86_400
-_SHADOW_DAYS = 30  # a week or two tell whom something would meet
-_SIGMAS = 3  # so many standard errors hold for 997 of 1,000 counts
+_SHADOW_DAYS = 30  # a week or two show whom something would meet
+_SIGMAS = 3  # 997 of 1,000 counts are within so many standard errors
 
-_PEOPLE = {approval: number for number, approval in enumerate(Approval)}  # that a rung asks for, each more than before
+_PEOPLE = {approval: number for number, approval in enumerate(Approval)}  # how many must confirm, by a rung's approval
 
-# What takes something out of an answer, or has another model write it; the caller cannot see that by himself.
+# Actions that take something out of an answer, or have another model write it, unseen by the caller.
 _SILENT = ("drop", "withhold", "reroute")
 
 
@@ -47,7 +47,7 @@ def find_warnings(document: Document, pack: Pack, now: float | None) -> Iterator
 
 
 def find_long_shadows(document: Document, pack: Pack, since: Mapping[str, float], now: float) -> Iterator[Problem]:
-    """Yield warnings about what has been in shadow for long; `since` is Unix seconds by `rule:ID` and the like."""
+    """Yield warnings about entries long in shadow; `since` has their beginnings, by `rule:ID` and the like."""
     sections: Sequence[tuple[str, str, Sequence[Rule | Quota | Campaign]]] = (
         ("rule", "rules", pack.rules),
         ("quota", "quotas", pack.quotas),
@@ -109,7 +109,7 @@ def _sections(pack: Pack) -> Sequence[tuple[str, Sequence[Condition]]]:
 
 
 def _place(document: Document, section: str, number: int, field: str, operator: Operator) -> Steps:
-    """Return where an entry compares a field: the first place that does."""
+    """Return the first place where an entry compares a field."""
     entry: Steps = (section, number)
     compared = (path for path in document.marks if path[:2] == entry and path[-2:] == (field, operator.value))
     return next(compared, entry)
@@ -150,7 +150,7 @@ def _uncounted(pack: Pack) -> _Found:
 
 
 def _lightened(pack: Pack) -> _Found:
-    """Yield rules by which who has a flag can make it lighter; a campaign meets one entry at a time."""
+    """Yield rules by which a flagged caller can lower a flag's score; a campaign meets one entry at a time."""
     heaviest: dict[tuple[str, Subject], Rule | Campaign] = {}
     for _, entry in _flagging(pack):
         for subject in entry.flag.on:
@@ -178,7 +178,7 @@ def _flagging(pack: Pack) -> Iterator[tuple[Steps, Rule | Campaign]]:
 
 
 def _most(pack: Pack) -> int:
-    """Return the highest score there can be: of each flag name the highest counts, once."""
+    """Return the highest total there can be: each flag name counts once, with its highest score."""
     scores: dict[str, int] = {}
     for _, entry in _flagging(pack):
         scores[entry.flag.name] = max(entry.flag.score, scores.get(entry.flag.name, 0))
@@ -198,7 +198,7 @@ def _blocks_on_error(pack: Pack) -> _Found:
 
 
 def _said(document: Document, pack: Pack) -> _Found:
-    """Yield messages of rungs that do not say where a challenged caller is to go, or name what is empty there."""
+    """Yield messages of rungs that do not tell a challenged caller where to go, or name a variable that stays empty."""
     by_name = {document.get((*path, "rung")): path for path, _ in document.items(("ladder",))}
     for rung in pack.ladder:
         if rung.client is None:

@@ -1,1 +1,1 @@
-"""Callers held to their limits: reserved before, settled after, leased from the store, kept while it is away."""
+"""Holding callers to limits: reserve before, settle after, lease from the store, go on while it is away."""

@@ -1,9 +1,9 @@
 """Quotas for exchanges that end at the moment at which they begin, as in a replay: counted here, without leases.
 
 Laws:
-- What `Quotas` on the memory store would say to one exchange after the other, this says, some ten times as fast: nobody
-  waits, nothing is held in advance, and what is reserved is only looked for, since `settle` follows at once.
-- A window is `UnitWindow`, as in every store. Concurrency is never short, unless the limit is none.
+- It answers as `Quotas` on the memory store would if exchanges came one after the other, but some ten times as fast:
+  nobody waits, nothing is leased, and `reserve` only looks whether there is room, since `settle` follows at once.
+- A window is a `UnitWindow`, as in every store. Concurrency refuses only if the limit is 0.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from proxy.store.base import MAX_UNITS
 from proxy.store.unit_window import UnitWindow
 
 _MEASURES = tuple(Measure)
-_Limits = tuple[tuple[Limit, int, int], ...]  # with the measure's index into Amounts, and the most units
-# Windows beyond which those that ran empty are looked for, at some 300 bytes each; then twice what was left.
+_Limits = tuple[tuple[Limit, int, int], ...]  # a limit, its measure's index into Amounts, and its most units
+# With more windows, at some 300 bytes each, empty ones are dropped; the next time at twice what was left, if more.
 _FEW_WINDOWS = 400_000
 
 
 class _Count(NamedTuple):
-    """One limit as it counts one caller; concurrency, of which none is left, has no window."""
+    """One limit as it counts one caller; a limit of 0 on concurrency has no window."""
 
     quota: Quota
     limit: Limit
@@ -44,7 +44,7 @@ class _Counts(NamedTuple):
 
 
 class InstantReservation(Reservation):
-    """What was found free, and the counts that are to be charged."""
+    """A reservation, and the counts to charge when it is settled."""
 
     __slots__ = ("charged",)
 
@@ -54,14 +54,14 @@ class InstantReservation(Reservation):
 
 
 class InstantQuotas:
-    """The quotas of one pack; what one exchange reserves is to be settled before the next one reserves."""
+    """The quotas of one pack; settle each exchange's reservation before the next one reserves."""
 
     def __init__(self, pack: Pack, clock: Clock) -> None:
         self._quotas = tuple((quota, _counted(quota)) for quota in pack.quotas if quota.mode is not Mode.OFF)
-        # Whether what applies hangs on more than who calls.
+        # Whether more than the caller decides which limits apply.
         self._by_more = any(quota.per not in {*OF_CALLER, Scope.GLOBAL} for quota, _ in self._quotas)
         self._now = clock.monotonic
-        self._moment = (-1.0, 0)  # the last one that was read, and in ms
+        self._moment = (-1.0, 0)  # the last time read, in seconds and in ms
         self._windows: dict[tuple[str, int, int, str], UnitWindow] = {}
         self._looked_for = _FEW_WINDOWS
         self._counts: dict[tuple[object, ...], _Counts] = {}
@@ -78,7 +78,7 @@ class InstantQuotas:
         ties: Ties = NO_TIES,
         shadow_ties: Ties = NO_TIES,
     ) -> InstantReservation | Denial:
-        """Say whether every enforced limit has `amounts` left, or which one refuses for longest."""
+        """Return a reservation if every enforced limit has `amounts` left, else the refusal that lasts longest."""
         now = self._now_ms()
         plan, enforced, shadow = self._counts_of(principal, model, ties, shadow_ties, now)
         if denials := _look(enforced, amounts, now):
@@ -92,7 +92,7 @@ class InstantQuotas:
         return reservation
 
     def settle(self, reservation: Reservation, used: Amounts) -> None:
-        """Count what was really used; a second call does nothing."""
+        """Count what was really used, once: a second call does nothing."""
         if reservation.settled is not None or not isinstance(reservation, InstantReservation):
             return
         reservation.settled = used
@@ -105,7 +105,7 @@ class InstantQuotas:
     def _now_ms(self) -> int:
         now = self._now()
         if now != self._moment[0]:
-            # As the memory store: as a float, a moment that is a whole millisecond may lie just under it.
+            # As the memory store does it: a float may lie just under the whole millisecond that it stands for.
             self._moment = now, round(now * 1_000_000) // 1000
         return self._moment[1]
 
@@ -136,7 +136,7 @@ class InstantQuotas:
         return _Counts(self._plan(tuple(quotas)), enforced, shadow)
 
     def _plan(self, quotas: tuple[Quota, ...]) -> Plan:
-        """Return the one plan of all to whom these quotas apply."""
+        """Return the plan for these quotas, shared by all callers to whom they apply."""
         ids = tuple([quota.id for quota in quotas])
         plan = self._plans.get(ids)
         if plan is None:
@@ -155,7 +155,7 @@ class InstantQuotas:
         return window
 
     def _drop_empty(self, now: int) -> None:
-        """Let go of the plans of callers of whom nothing is counted any more, and of windows that no plan needs."""
+        """Drop the counts of callers who have used nothing lately, and empty windows that no other counts need."""
         for window in self._windows.values():
             window.advance(now)
         self._counts = {key: counts for key, counts in self._counts.items() if _counts_something(counts)}
@@ -165,7 +165,7 @@ class InstantQuotas:
 
 
 def _counted(quota: Quota) -> _Limits:
-    """Return what an exchange that takes no time can come up against; of concurrency that is a limit of none."""
+    """Return the limits that can refuse an exchange that takes no time; of those on concurrency only a limit of 0."""
     return tuple(
         (limit, _MEASURES.index(limit.measure), min(limit.max, MAX_UNITS))
         for limit in quota.limits
@@ -174,7 +174,7 @@ def _counted(quota: Quota) -> _Limits:
 
 
 def _counts_something(counts: _Counts) -> bool:
-    """Tell whether anything is counted of the caller himself."""
+    """Tell whether any of the caller's own limits has something in its window."""
     return any(
         count.window is not None and count.window.slots and count.quota.per in OF_CALLER
         for count in (*counts.enforced, *counts.shadow)
@@ -182,18 +182,18 @@ def _counts_something(counts: _Counts) -> bool:
 
 
 def _look(counts: Sequence[_Count], amounts: Amounts, now: int) -> list[Denial]:
-    """Return the refusals."""
+    """Return the refusals of limits that do not have `amounts` left."""
     denials: list[Denial] = []
     for count in counts:
         units, window = amounts[count.measure], count.window
-        # What it still has of what is too old only makes its total too high: that is seldom to be looked at closely.
+        # Units that are too old only make the total too high, so a closer look is seldom needed.
         if units and (window is None or units > count.most - window.total):
             denials += _refusals(count, units, now)
     return denials
 
 
 def _refusals(count: _Count, units: int, now: int) -> list[Denial]:
-    """Return the refusal if a window has too much in it as of now."""
+    """Return the refusal if a window, brought up to now, is too full."""
     quota, limit, _, most, window = count
     if window is None:
         return [Denial(quota, limit, Refusal(most, -1.0, 0.0))]

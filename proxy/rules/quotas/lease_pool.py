@@ -1,9 +1,9 @@
-"""The leases of one process, one for each limit and caller, whichever packs come and go.
+"""The leases of one process, one for each limit and caller; they outlive changes of the pack.
 
 Laws:
-- A lease is named by its quota's id, scope, measure and window, so a pack that is loaded anew goes on with its count;
-  `max` and `exact` follow the newest pack.
-- What the newest pack has no limit for goes back to the store as soon as no exchange holds it.
+- A lease is named by its quota's id, scope, measure and window, so a reloaded pack goes on with its count; `max` and
+  `exact` follow the newest pack.
+- A lease of a limit that the newest pack lacks goes back to the store as soon as no exchange holds it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from proxy.store.base import Ask, Grant, Held, Hold, Store
 
 _SWEEP_S = 0.5  # a worker may hold thousands of leases, and looks at each
 _SWEEP_BATCH = 2_000  # leases looked at in one go, about a millisecond
-_RETIRED_BATCH = 50  # plans dropped in one go, with some ten leases each that nothing else holds on to: 2 milliseconds
+_RETIRED_BATCH = 50  # plans dropped in one go, with some ten leases each that only they hold: 2 milliseconds
 
 AnyLease = Lease[Any, Any]
 
@@ -53,8 +53,8 @@ class LeasePool:
         self._slots: Questions[Hold, Held] = Questions(
             store.hold, clock.monotonic, LocalSlots(processes, self.local.counts)
         )
-        # One lease a name, for as long as a plan, an exchange or the sweep holds on to it: two would each renew the
-        # same concurrency slots with half the total.
+        # One lease a name, while a plan, an exchange or the sweep refers to it: two would renew the same concurrency
+        # slots, each with only half of the total.
         self._leases: WeakValueDictionary[str, AnyLease] = WeakValueDictionary()
         self._watched: deque[AnyLease] = deque()
         self._retired: deque[OrderedDict[Any, Any]] = deque()
@@ -65,14 +65,14 @@ class LeasePool:
         return len(self._watched)
 
     def follow(self, pack: Pack) -> None:
-        """Take a pack as the newest: its limits are what leases are held to."""
+        """Take a pack as the newest: leases are held to its limits."""
         self._pack = pack
         self._kept = frozenset(
             _key(quota, limit) for quota in pack.quotas if quota.mode is not Mode.OFF for limit in quota.limits
         )
 
     def lease(self, pack: Pack, quota: Quota, limit: Limit, value: str) -> AnyLease:
-        """Return the lease of a limit for one caller; an older pack's finds it held to what the newest one says."""
+        """Return the lease of a limit for one caller, held to the newest pack's limit even if `pack` is older."""
         key = _key(quota, limit)
         name = hashlib.blake2b("\0".join((*key, value)).encode(), digest_size=16).hexdigest()
         lease: AnyLease | None = self._leases.get(name)
@@ -91,7 +91,7 @@ class LeasePool:
         return lease
 
     def retire(self, plans: OrderedDict[Any, Any]) -> None:
-        """Drop an older pack's plans bit by bit: ten thousand at once would hold up the loop for half a second."""
+        """Drop an older pack's plans bit by bit: ten thousand at once would stop the loop for half a second."""
         self._retired.append(plans)
 
     def watch(self, lease: AnyLease) -> None:
@@ -101,7 +101,7 @@ class LeasePool:
             self._watched.append(lease)
 
     def sweep(self) -> None:
-        """Return idle leases and renew slots, once, for a part of the leases if there are many."""
+        """Return idle leases and renew slots, once; if there are many leases, for a part of them."""
         now = self._now()
         for _ in range(min(len(self._watched), _SWEEP_BATCH)):
             lease = self._watched.popleft()
@@ -111,13 +111,13 @@ class LeasePool:
         self._drop_retired()
 
     async def run(self) -> None:
-        """Return idle leases, renew slots and send what waits, until cancelled."""
+        """Return idle leases, renew slots and send what waits for the store, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.returns.run())
             tasks.create_task(self._sweep_again_and_again())
 
     async def tend(self) -> None:
-        """Do once what `run` does again and again, and wait until the store has it. Raises StoreUnavailable."""
+        """Do one round of `run`, and wait until the store has it. Raises StoreUnavailable."""
         self.sweep()
         await self._slots.quiet()
         await self.returns.flush()
@@ -125,7 +125,7 @@ class LeasePool:
     async def rebuild(self) -> None:
         """Tell a store that lost everything what this process was granted and has not given back.
 
-        What waits to be told is in there.
+        Charges that wait to be sent are part of that.
         """
         self.returns.forget()
         for number, (bucket, window_ms, slot, units) in enumerate(self.ledger.take(), 1):
@@ -148,7 +148,7 @@ class LeasePool:
             await self.returns.flush()
 
     async def _reserve(self, asks: Sequence[Ask]) -> Sequence[Grant]:
-        """Ask the store, once it knows of what was admitted without it."""
+        """Ask the store, after telling it what was admitted without it."""
         if self.local.owes:
             self.local.owes = False
             try:

@@ -1,10 +1,10 @@
-"""What a process holds of a limit and may use without asking the store: already subtracted there.
+"""Leases: the part of a limit that a process may use without asking the store, which has already subtracted it.
 
 Laws:
 - Nothing over-admits: a unit is used only if the store granted it.
-- Nothing is lost for long: what is idle or expired goes back, and a crash costs at most what was then held.
+- Nothing is lost for long: idle or expired units go back, and a crash costs at most what was then held.
 - One question per lease is on its way at a time; whoever needs more meanwhile waits for that answer.
-- What is more than the limit itself is refused without a question, and that refusal is nobody else's.
+- A request for more than the limit itself is refused without a question, and nobody else gets that refusal.
 - Times are the clock's monotonic seconds: uvloop's own are whole milliseconds, read once a turn of the loop.
 """
 
@@ -18,12 +18,12 @@ from typing import Any, Generic, TypeVar
 
 from proxy.errors import StoreUnavailable
 
-# A lease holds idle at most this part of what is left, so that near the limit every unit is asked for one by one.
+# A lease holds idle at most an eighth of what is left, so that near the limit every unit is asked for one by one.
 SHARE_OF_REST = 8
 IDLE_S = 5.0
-# How long a refusal is believed without asking again: a storm of refused calls becomes 20 questions a second.
+# How long a refusal is repeated without asking again: a storm of refused calls becomes 20 questions a second.
 _REFUSAL_S = 0.05
-# A question takes back at least one waiter or learns that less is left; the bound ends a store that contradicts itself.
+# Each question serves a waiter or learns that less is left; the bound is for a store that contradicts itself.
 _MAX_ROUNDS = 64
 
 Question = TypeVar("Question")
@@ -32,20 +32,20 @@ Reply = TypeVar("Reply")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a lease gave nothing: what is left, when to come back, in seconds (negative: never), when all is back."""
+    """Why a lease gave nothing: units left, seconds until a retry helps (negative: never) and until all is back."""
 
     remaining: int
     retry_after: float
     reset: float
 
 
-# The slot that the units were taken from, to be named when they go back; or why there are none.
+# The slot that the units were taken from, to be named when they go back; or the reason why there are none.
 Answer = int | Refusal
 _NO_SLOT = -1
 
 
 class Lease(ABC, Generic[Question, Reply]):
-    """Units of one limit for one key, account or whatever it counts; the two kinds say how the store is asked."""
+    """Units of one limit for one key, account or other caller; its two subclasses say how the store is asked."""
 
     __slots__ = (
         "__weakref__",
@@ -68,15 +68,15 @@ class Lease(ABC, Generic[Question, Reply]):
     )
 
     def __init__(self, limit: int, ask: Callable[[Any], None], *, exact: bool) -> None:
-        self.key: tuple[str, ...] = ()  # which limit it belongs to, as the owner's packs name it
+        self.key: tuple[str, ...] = ()  # the quota's id, scope, measure and window that it belongs to
         self.watched = False  # whether the owner's sweep knows of this lease
         self.busy = False  # whether a question is on its way: then nobody overtakes those who wait for the answer
         self.spare = 0  # units that may be used,
         self.slot = _NO_SLOT  # of this slot,
         self.until = float("-inf")  # before this moment
         self.touched = 0.0  # when it was used last
-        # What the store had left for everybody when it was asked last, less what was charged since beyond what is held.
-        # What went back counts as used until it is asked again. It says nothing any more once all is back.
+        # Units that the store had left for everybody when last asked, less later charges beyond what is held. Returned
+        # units count as used until the store is asked again. From `all_back` on it means nothing.
         self.left = 0
         self.all_back = float("-inf")
         self._exact = exact
@@ -103,7 +103,7 @@ class Lease(ABC, Generic[Question, Reply]):
 
     @abstractmethod
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
-        """Give back what is idle or expired, renew what is not; True if nothing is held any more."""
+        """Give back idle or expired units, renew the others; return True if nothing is held any more."""
 
     @abstractmethod
     def question(self, now: float) -> Question | None:
@@ -115,12 +115,12 @@ class Lease(ABC, Generic[Question, Reply]):
 
     @abstractmethod
     def _give_back_spare(self) -> None:
-        """Give back what is held idle, because less may be held than was thought."""
+        """Give back idle units, because less may be held now."""
 
     def adapt(self, limit: int, *, exact: bool) -> None:
         """Hold to another limit from now on; what is counted stays counted.
 
-        Under a lower limit, or an exact one, what is held idle was granted on other terms: it goes back first.
+        If it is lower, or becomes exact, idle units go back first: they were granted on other terms.
         """
         if limit == self._limit and exact == self._exact:
             return
@@ -131,7 +131,7 @@ class Lease(ABC, Generic[Question, Reply]):
             self._give_back_spare()
 
     def never(self, units: int, now: float) -> Refusal | None:
-        """Return the refusal of what is more than the limit, which no waiting helps; None for what may fit one day."""
+        """Return the refusal of units beyond the limit itself, where waiting does not help; None if they may fit."""
         if units <= self._limit:
             return None
         if now >= self.all_back:
@@ -139,7 +139,7 @@ class Lease(ABC, Generic[Question, Reply]):
         return Refusal(min(self.left + max(0, self.spare), self._limit), -1.0, self.all_back - now)
 
     def want(self, units: int, now: float) -> asyncio.Future[Answer]:
-        """Ask the store; the future gives the slot once the units are taken, a Refusal, or raises StoreUnavailable."""
+        """Ask the store for units; the future gives their slot once taken, or a Refusal, or raises StoreUnavailable."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if (refusal := self.never(units, now) or self._believed(units, now)) is not None:
             future.set_result(refusal)
@@ -152,7 +152,7 @@ class Lease(ABC, Generic[Question, Reply]):
         return future
 
     def again(self) -> bool:
-        """Say whether another question is needed after a reply; if not, the lease is free."""
+        """Tell whether a reply leaves somebody waiting, so that another question is needed; if not, free the lease."""
         if self._waiting:
             self._rounds += 1
             if self._rounds < _MAX_ROUNDS:
@@ -194,7 +194,7 @@ class Lease(ABC, Generic[Question, Reply]):
         del self._waiting[:served]
 
     def _refuse_waiting(self, refusal: Refusal, now: float) -> None:
-        """Refuse the first and everybody who needs more than is left; who needs less stays for the next round."""
+        """Refuse the first waiter and all who need more than is left; the others stay for the next question."""
         self._refused = refusal
         self._refused_until = now + (min(_REFUSAL_S, refusal.retry_after) if refusal.retry_after > 0 else _REFUSAL_S)
         staying = []
@@ -209,9 +209,9 @@ class Lease(ABC, Generic[Question, Reply]):
 
 
 def take_each(leases: Sequence[Lease[Any, Any]], units: int, now: float) -> list[int | None]:
-    """Use `units` of what each lease holds and return their slots. None: not enough is held, ask with `want`.
+    """Take `units` from what each lease holds and return their slots; None where not enough is held: then use `want`.
 
-    Some ten leases give to every exchange, so none of them is called.
+    Every exchange takes from some ten leases, so this reads their attributes instead of calling them.
     """
     slots: list[int | None] = []
     for lease in leases:

@@ -1,6 +1,6 @@
-"""What one process was granted of each limit and has not given back: a store that lost it is told it again.
+"""What one process was granted of each limit and has not given back, to tell a store that lost it.
 
-Law: memory is bounded; the limits that were used least recently are let go first.
+Law: memory is bounded; the limits used least recently are dropped first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from proxy.store.unit_window import UnitWindow
 
 # At up to 10 kB for a limit that is used all the time; most take some hundred bytes.
 _WINDOWS_MAX = 50_000
-# Windows that are looked at for having run empty whenever one is added: more than that, so none pile up.
+# Windows checked for being empty whenever one is added: more than one, so that empty ones do not pile up.
 _SWEEP = 2
 
 
@@ -39,7 +39,7 @@ class Ledger:
         window.charge(slot, units)
 
     def _make_room(self) -> None:
-        """Let go of windows that have run empty, and of the one that was used least recently if there are too many."""
+        """Drop some empty windows and, if there are still too many, the one used least recently."""
         now = self._now()
         for name in [name for name, _ in zip(self._windows, range(_SWEEP), strict=False)]:
             window = self._windows[name]
@@ -53,7 +53,7 @@ class Ledger:
         return int(self._time.monotonic() * 1000)
 
     def take(self) -> Iterator[tuple[str, int, int, int]]:
-        """Begin anew, and yield what there was as (bucket, window_ms, slot, units)."""
+        """Empty the ledger, and yield what was in it as (bucket, window_ms, slot, units)."""
         windows, self._windows = self._windows, OrderedDict()
         for bucket, window in windows.items():
             for slot, units in window.slots.items():

@@ -1,10 +1,10 @@
-"""Stands in for the store while it is away: each process admits by its own share of a limit, or closes it.
+"""Stands in for the store while it is away: each process admits up to its own share of a limit, or closes the limit.
 
 Laws:
-- All processes together admit no more in a window than the limit: each has the same part of it, and takes the same part
-  of what was used by when it heard of the limit last. What others used since then is what may be over.
-- Tokens and money are not admitted where it is not known how much is left, nor from the last 5 % of a limit.
-- A limit that is `exact` is counted by the store alone: it is closed.
+- All processes together admit no more in a window than the limit: each has an equal share of it, less an equal share of
+  what was used when it last heard of the limit. Only what others used after that may come on top.
+- Tokens and money are not admitted where it is unknown how much is left, nor from the last 5 % of a limit.
+- An `exact` limit is counted by the store alone, so it is closed.
 - What is admitted here is charged to the store before the store is asked again.
 """
 
@@ -25,14 +25,14 @@ from proxy.store.unit_window import UnitWindow
 
 GRANTED, REFUSED, CLOSED = "granted", "refused", "closed"
 _SPENT: Final = frozenset({Measure.INPUT_TOKENS, Measure.OUTPUT_TOKENS, Measure.TOTAL_TOKENS, Measure.COST_USD})
-# Of a limit on tokens or money, this part is nobody's: 1 / 20 are 5 %.
+# Of a limit on tokens or money, one part in 20, which is 5 %, is given to nobody.
 _LAST_PART: Final = 20
-# Limits that are counted here at most, at up to 10 kB each for one that is used all the time.
+# The most limits counted here, at up to 10 kB each for one that is used all the time.
 _SHARES_MAX: Final = 50_000
 
 
 class _Share:
-    """What this process admitted of a limit, and its part of what was used before; that counts as of one slot."""
+    """What this process admitted of a limit, and its share of what was used before, all counted in `before_slot`."""
 
     __slots__ = ("before", "before_slot", "window")
 
@@ -43,7 +43,7 @@ class _Share:
 
 
 class LocalLimits:
-    """One process's shares; `processes` have one each. `owes` says that the store has yet to be told of their use."""
+    """One process's shares; each of `processes` has as much. `owes`: the store has yet to be told of their use."""
 
     def __init__(self, clock: Clock, processes: int, returns: Returns, time: StoreTime, ledger: Ledger) -> None:
         self.owes = False
@@ -53,10 +53,10 @@ class LocalLimits:
         self._returns = returns
         self._time = time
         self._ledger = ledger
-        self._shares: dict[str, _Share] = {}  # by bucket, until the store is heard about it again
+        self._shares: dict[str, _Share] = {}  # by bucket, until the store answers about it again
 
     def heard(self, lease: WindowLease, reply: Grant, asked: float) -> None:
-        """Take note of what the store says of a limit; it has been told of what was counted here meanwhile."""
+        """Note the store's answer about a limit, which includes what was counted here meanwhile."""
         self._time.hear(reply, lease.window_ms, asked)
         lease.known = Known(reply.remaining, reply.slot, asked)
         if reply.granted:
@@ -65,7 +65,7 @@ class LocalLimits:
             self._shares.pop(lease.name, None)
 
     def answer(self, lease: WindowLease, question: Ask) -> Grant | None:
-        """Answer a lease's question by this process's share; None if the limit is closed."""
+        """Answer a lease's question from this process's share; None if the limit is closed."""
         spent, limit = lease.measure in _SPENT, min(question.limit, MAX_UNITS)
         share = None if lease.exact else self._share(lease, limit, spent=spent)
         if share is None:
@@ -87,13 +87,13 @@ class LocalLimits:
         return Grant(granted, slot, most - window.total, lease_ms, 0, window.begins(slot + SLOTS + 1) - now)
 
     def give_back(self, bucket: str, slot: int, units: int) -> None:
-        """Take back what was not used of a grant, or count what was used beyond it (negative)."""
+        """Take back unused units of a grant, or count what was used beyond it (negative)."""
         share = self._shares.get(bucket)
         if share is not None:
             share.window.charge(slot, -units)
 
     def _share(self, lease: WindowLease, limit: int, *, spent: bool) -> _Share | None:
-        """Return what is counted here of a limit, begun with what is known of it; None if that is not enough."""
+        """Return this process's share of a limit, a new one if needed; None if too little is known, or no room left."""
         share = self._shares.get(lease.name)
         if share is None:
             known = lease.known
@@ -107,7 +107,7 @@ class LocalLimits:
         return share
 
     def _part(self, limit: int, *, spent: bool) -> int:
-        """Return this process's part of a limit; of requests it is one at least, or nobody could do anything."""
+        """Return this process's part of a limit; of requests at least one, unless the limit is 0."""
         if spent:
             return (limit - limit // _LAST_PART) // self._processes
         return max(1, limit // self._processes) if limit else 0
@@ -121,15 +121,15 @@ class LocalSlots:
         self._counts = counts
 
     def heard(self, lease: SlotLease, reply: Held, asked: float) -> None:
-        """Take note that the store knows what this process holds."""
+        """Note that the store knows what this process holds."""
         del reply, asked
         lease.alone = False
 
     def answer(self, lease: SlotLease, question: Hold) -> Held | None:
-        """Answer a question by this process's share; None if the limit is closed."""
+        """Answer a question from this process's share; None if the limit is closed."""
         offered = min(question.most, max(1, question.limit // self._processes) if question.limit else 0)
         mine = offered if offered >= question.least else lease.mine
-        if question.least:  # else nobody waits for it
+        if question.least:  # otherwise nobody waits for an answer
             result = CLOSED if lease.exact else GRANTED if mine >= question.least else REFUSED
             self._counts[lease.measure, result] += 1
         if lease.exact:

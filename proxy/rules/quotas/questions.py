@@ -1,4 +1,4 @@
-"""What leases ask the store: the questions of all that come up in one turn of the event loop travel together."""
+"""What leases ask the store: all questions of one turn of the event loop travel together."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from proxy.rules.quotas.leases import Lease, Question, Reply
 
 
 class StandIn(Protocol[Reply]):
-    """One who answers in the store's place while it is away."""
+    """Answers in the store's place while it is away."""
 
     def heard(self, lease: Any, reply: Reply, asked: float) -> None:  # noqa: ANN401 - of either kind
-        """Take note of what the store answered to a question of the moment `asked`."""
+        """Note what the store answered to a question sent at `asked`."""
         ...
 
     def answer(self, lease: Any, question: Any) -> Reply | None:  # noqa: ANN401 - of either kind
-        """Return the answer, None if there is none without the store."""
+        """Return the answer, None if only the store can answer."""
         ...
 
 
 class Questions(Generic[Question, Reply]):
     """Gathers the questions of one turn of the event loop, sends them in one round trip and hands the replies out.
 
-    Without a stand-in, or an answer of its, a store that is away fails those who wait; of one that did a part, those of
-    the other part.
+    While the store is away, the stand-in answers; where there is none, or no answer from it, those who wait fail. If
+    the store did a part of the questions, this concerns only the others.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Questions(Generic[Question, Reply]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, lease: Lease[Question, Reply]) -> None:
-        """Ask for this lease with the others of this turn."""
+        """Ask for this lease, together with the others of this turn."""
         self._asking.append(lease)
         if len(self._asking) == 1:
             task = asyncio.get_running_loop().create_task(self._flush())

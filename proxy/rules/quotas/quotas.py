@@ -2,9 +2,9 @@
 
 Laws:
 - An exchange is admitted only if every enforced limit granted its reserve; what the others granted then goes back.
-- A limit in shadow never refuses, never fails an exchange, and is asked after the enforced ones. What the others of its
-  quota granted goes back if it would have refused, as it would in force.
-- `settle` and `refund` do not await, so they cannot be cut short by a client that leaves.
+- A limit in shadow never refuses or fails an exchange, and is asked after the enforced ones. If it would have refused,
+  what the other limits of its quota granted goes back, as it would if enforced.
+- `settle` and `refund` do not await, so a client that leaves cannot cut them short.
 - A reservation is settled with the leases it was made with, whichever pack is in force by then.
 """
 
@@ -30,7 +30,7 @@ _MEASURES = tuple(Measure)
 
 
 class Quotas:
-    """The quotas of one pack in one process; `run` must run as long as they, or those that `adopt` made, are used.
+    """The quotas of one pack in one process; keep `run` running while they, or any that `adopt` made, are used.
 
     `processes` share the limits: while the store is away each goes on with its part of them, see `local_limits`.
     """
@@ -55,11 +55,10 @@ class Quotas:
         self._plans: OrderedDict[tuple[str, str, Ties, Ties], Plan] = OrderedDict()
 
     def adopt(self, pack: Pack) -> Quotas:
-        """Return the quotas of the pack that is in force from now on; what was counted so far counts on.
+        """Return the quotas of the pack that is in force from now on, with all counts so far.
 
-        Those that there were go on working for the exchanges that began with them. A count belongs to a quota's id,
-        scope, measure and window. It takes microseconds: a changed limit reaches a caller's lease with his next
-        exchange.
+        The old quotas go on working for exchanges that began with them. A count belongs to a quota's id, scope, measure
+        and window. This takes microseconds: a changed limit reaches a caller's lease at the caller's next exchange.
         """
         self._pool.retire(self._plans)
         self._plans = OrderedDict()
@@ -75,7 +74,7 @@ class Quotas:
 
     @property
     def local_answers(self) -> Mapping[tuple[str, str], int]:
-        """How often limits were asked for while the store was away, by measure and what came of it."""
+        """How often limits were asked for while the store was away, by measure and result."""
         return self._pool.local.counts
 
     async def reserve(
@@ -88,10 +87,10 @@ class Quotas:
     ) -> Reservation | Denial:
         """Reserve `amounts` with every limit that applies, or say which one refuses.
 
-        Limits per template or cluster apply to what has ties to one: those in shadow go by `shadow_ties`.
+        Limits per template or cluster apply to exchanges with `ties` to one; limits in shadow go by `shadow_ties`.
 
-        Raises StoreUnavailable when an enforced limit had to ask the store, could not, and is closed without it.
-        Whenever this does not return a reservation, nothing is held.
+        Raises StoreUnavailable when an enforced limit needs the store's answer, cannot get it, and is closed without
+        it. Unless a reservation is returned, nothing is held.
         """
         plan = self._plan(principal, model, ties, shadow_ties)
         reservation = Reservation(plan, amounts)
@@ -115,7 +114,7 @@ class Quotas:
         self, missing: Sequence[Counter], amounts: Amounts, reservation: Reservation
     ) -> Denial | None:
         now = self._now()
-        for counter in missing:  # what is more than a limit is never held
+        for counter in missing:  # nobody holds more than a limit
             if (refusal := counter.lease.never(amounts[counter.measure], now)) is not None:
                 return Denial(counter.quota, counter.limit, refusal)
         denials, failed = await self._ask(missing, amounts, reservation)
@@ -124,11 +123,11 @@ class Quotas:
         return max(denials, key=_severity, default=None)
 
     async def rebuild(self) -> None:
-        """Tell a store that lost everything what is used by this process's doing."""
+        """Tell a store that lost everything what this process has used and holds."""
         await self._pool.rebuild()
 
     def settle(self, reservation: Reservation, used: Amounts) -> None:
-        """Replace the reserve by what was really used; a second call does nothing."""
+        """Replace the reserved amounts by those really used; a second call does nothing."""
         if reservation.settled is not None:
             return
         reservation.settled = used
@@ -143,11 +142,11 @@ class Quotas:
         self.settle(reservation, NOTHING)
 
     async def run(self) -> None:
-        """Return idle leases, renew slots and send what waits, until cancelled."""
+        """Return idle leases, renew slots and send what waits for the store, until cancelled."""
         await self._pool.run()
 
     async def tend(self) -> None:
-        """Do once what `run` does again and again, for a clock that is moved by hand. Raises StoreUnavailable."""
+        """Do one round of `run`, for a clock that is moved by hand. Raises StoreUnavailable."""
         await self._pool.tend()
 
     async def close(self) -> None:
@@ -157,7 +156,7 @@ class Quotas:
     async def _ask(
         self, counters: Sequence[Counter], amounts: Amounts, reservation: Reservation
     ) -> tuple[list[Denial], bool]:
-        """Ask for all at once; what was granted joins the reservation. Return the refusals, and whether one failed."""
+        """Ask for all at once, add what was granted to the reservation; return refusals and whether one failed."""
         now = self._now()
         asked = []
         for counter in counters:
@@ -172,11 +171,11 @@ class Quotas:
                 except StoreUnavailable:
                     failed = True
         finally:
-            # Also when the client leaves at this very moment: the reservation knows all that was granted by now.
+            # Also if the client leaves at this very moment: the reservation must know all that was granted.
             for counter, future in asked:
                 if not future.done():
                     future.cancel()
-                elif future.cancelled():  # the one that was waited for
+                elif future.cancelled():  # the one being waited for
                     pass
                 elif future.exception() is None:
                     answer = future.result()
@@ -187,7 +186,7 @@ class Quotas:
         return denials, failed
 
     def _give_up(self, reservation: Reservation) -> None:
-        """Give back what other limits granted of a quota in shadow that would have refused: then it takes nothing."""
+        """For each quota in shadow that would have refused, give back what its other limits granted."""
         refusing = {denial.quota.id for denial in reservation.shadow}
         counters = [counter for measured in reservation.plan.shadow for counter in measured.counters]
         given_up = {counter.lease for counter in counters if counter.quota.id in refusing}
@@ -202,7 +201,7 @@ class Quotas:
             if slot is None:
                 continue
             lease.give(units, slot, now)
-            if not lease.watched:  # what came back may be all that it holds
+            if not lease.watched:  # perhaps it held nothing before
                 self._pool.watch(lease)
 
     def _plan(self, principal: Principal, model: str, ties: Ties, shadow_ties: Ties) -> Plan:
@@ -246,7 +245,7 @@ def _by_measure(counters: Sequence[Counter]) -> tuple[Measured, ...]:
 
 
 def _take_held(measured: Sequence[Measured], reservation: Reservation, now: float) -> list[Counter]:
-    """Take what is held already; return the counters that have to ask."""
+    """Take units that leases already hold; return the counters that must ask the store."""
     missing: list[Counter] = []
     amounts, taken = reservation.amounts, reservation.taken
     for measure, leases, counters in measured:
@@ -259,14 +258,14 @@ def _take_held(measured: Sequence[Measured], reservation: Reservation, now: floa
 
 
 def _severity(denial: Denial) -> float:
-    """Order refusals by how long they last; one that never ends lasts longest."""
+    """Return a key that orders refusals by how long they last; one that never ends lasts longest."""
     return denial.refusal.retry_after if denial.refusal.retry_after >= 0 else float("inf")
 
 
 def scope_value(  # noqa: PLR0911 - one return a scope
     quota: Quota, principal: Principal, model: str, ties: Ties, shadow_ties: Ties
 ) -> str | None:
-    """Return whose count it is; None for a template or cluster that the exchange has no ties to."""
+    """Return the key, account or whatever else a quota counts an exchange for; None without ties to any."""
     template, cluster = ties if quota.mode is Mode.ENFORCE else shadow_ties
     match quota.per:
         case Scope.KEY:

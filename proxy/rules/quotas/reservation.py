@@ -1,4 +1,4 @@
-"""What an exchange holds of its caller's quotas, and what they are counted in; `quotas` makes and ends it."""
+"""What an exchange holds of its caller's quotas, and in which units; `quotas` makes and settles it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Amounts(NamedTuple):
 
     @classmethod
     def of(cls, input_tokens: int, output_tokens: int, cost_microusd: int, *, requests: int = 1) -> Amounts:
-        """Return what one exchange takes; its concurrency slot is given back whole, whatever it settles."""
+        """Return the amounts of one exchange, with its one concurrency slot."""
         return cls(requests, input_tokens, output_tokens, input_tokens + output_tokens, cost_microusd, 1)
 
     def beyond(self, other: Amounts) -> tuple[int, ...]:
-        """Return what is more than in another, of each measure."""
+        """Return by how much each measure exceeds `other`'s, 0 where it does not."""
         return tuple([max(0, mine - theirs) for mine, theirs in zip(self, other, strict=True)])
 
     def less(self, used: Amounts) -> tuple[int, ...]:
-        """Return what of it was not used; a concurrency slot comes back whole."""
+        """Return what was not used of each measure, negative for overuse; a concurrency slot comes back whole."""
         return *map(sub, self[:-1], used), self.concurrency
 
 
@@ -41,7 +41,7 @@ NOTHING = Amounts(0, 0, 0, 0, 0, 0)
 
 
 class Counter(NamedTuple):
-    """One limit as it applies to one caller: the lease that counts it."""
+    """One limit as it applies to one caller, with the lease that counts it."""
 
     quota: Quota
     limit: Limit
@@ -50,7 +50,7 @@ class Counter(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The limits on one measure, the index of which comes first, and their leases in the same order."""
+    """One measure, as its index into Amounts, and the limits on it with their leases, in the same order."""
 
     measure: int
     leases: tuple[AnyLease, ...]
@@ -62,17 +62,17 @@ Shown = tuple[tuple[int, tuple[tuple[AnyLease, Limit], ...]], ...]
 
 
 class Plan(NamedTuple):
-    """What applies to one caller and model; made once, so that the record of an exchange can share its parts."""
+    """The limits that apply to one caller and model; made once, so that records of exchanges can share its parts."""
 
     enforced: tuple[Measured, ...]
     shadow: tuple[Measured, ...]
     quotas: tuple[str, ...]  # ids
-    units: tuple[str, ...]  # the measures counted, by name and
-    places: tuple[int, ...]  # by index into Amounts
+    units: tuple[str, ...]  # names of the measures counted
+    places: tuple[int, ...]  # their indices into Amounts
     shown: Shown = ()
 
     def by_unit(self, amounts: Amounts) -> dict[str, int]:
-        """Return what is counted of `amounts`, by the measure's name."""
+        """Return the amounts of the counted measures, by their names."""
         return dict(zip(self.units, map(amounts.__getitem__, self.places), strict=True))
 
 
@@ -80,7 +80,7 @@ NO_PLAN = Plan((), (), (), (), ())
 
 
 class Denial(NamedTuple):
-    """The limit that refuses, what its lease said, and what else applies to the caller."""
+    """The limit that refuses, its lease's refusal, and the plan that applies to the caller."""
 
     quota: Quota
     limit: Limit
@@ -88,19 +88,19 @@ class Denial(NamedTuple):
     plan: Plan = NO_PLAN
 
 
-# What granted an exchange its amount of one measure: the measure's index, the leases that were asked, and the slots
-# that it goes back to, None where nothing was granted. A plain tuple: a named one takes eight times as long to make.
+# What granted an exchange its amount of one measure: the measure's index, the leases asked, and the slots to which the
+# amount goes back, None where nothing was granted. A plain tuple: a named one takes eight times as long to make.
 Taken = tuple[int, Sequence[AnyLease], list[int | None]]
 
 
 def limit_words(quota: Quota, limit: Limit) -> str:
-    """Return how the record names a limit that refused."""
+    """Return the name of a limit in the record of an exchange that it refused."""
     per = "at once" if limit.measure is Measure.CONCURRENCY else f"per {window_text(limit.window_ms)}"
     return f"{limit.measure} over {limit.max} {per} for this {quota.per}"
 
 
 class Reservation:
-    """What one exchange holds until it is settled or refunded, once."""
+    """What one exchange holds until it is settled or refunded; only the first of these calls counts."""
 
     __slots__ = ("amounts", "plan", "settled", "shadow", "taken")
 

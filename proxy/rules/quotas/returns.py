@@ -1,9 +1,9 @@
-"""Write-behind: what goes back to the store, or is charged afterwards, gathered and sent in few round trips.
+"""Write-behind: units returned to the store, or charged afterwards, are gathered and sent in few round trips.
 
-Laws: a charge is never dropped while it counts, and waits for no company: until the store knows of it, others are
-granted what is used up; a return is dropped when too many wait or when it is not known any more whether it arrived,
-which refuses too early but never admits too much; a batch whose answer was lost is sent again under the same operation
-id and so counts once.
+Laws: a charge is not dropped while it counts, and is sent at once: until the store knows of it, others are granted what
+is used up. A return is dropped when too many wait, or when it can no longer be known whether it arrived: that refuses
+too early but never admits too much. A batch whose answer was lost is sent again under the same operation id, so it
+counts once.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _PAUSE_S = 0.05
 _PAUSE_AFTER_FAILURE_S = 0.5
 _BATCH = 256
 _QUEUE_LIMIT = 100_000
-# Charges that wait, of some 200 bytes each: beyond the first number those are dropped whose slot has left its window,
-# beyond the second nothing more is admitted that would have to be charged.
+# Waiting charges, of some 200 bytes each: beyond the first number, those whose slot has left its window are dropped;
+# beyond the second, nothing more is admitted that would have to be charged.
 _MANY_CHARGES, _CHARGES_LIMIT = 10_000, 300_000
-# Well within the time for which the store knows an operation again.
+# Well within the time for which the store recognises an operation.
 _RESEND_S = REMEMBERED_MS / 1000 * 0.8
 
 _Slot = tuple[str, int]  # a bucket, and a slot of its window
@@ -39,14 +39,14 @@ class _Batch(NamedTuple):
 
 
 class Returns:
-    """The queue of one process; `run` must run as long as it is used, `flush` empties it at the end."""
+    """The queue of one process; keep `run` running while it is used; `flush` empties it at the end."""
 
     def __init__(self, store: Store, clock: Clock, op: Callable[[], str], time: StoreTime) -> None:
         self._now = clock.monotonic
         self._time = time
         self._store = store
         self._op = op
-        # By the window's length, those that wait for longest first -> units, here below zero.
+        # By the window's length: slots, those waiting longest first -> units, as negative numbers.
         self._charges: dict[int, OrderedDict[_Slot, int]] = {}
         self._charged = 0  # how many there are
         self._returns: dict[tuple[str, int, int], int] = {}  # (bucket, window_ms, slot) -> units
@@ -57,11 +57,11 @@ class Returns:
 
     @property
     def full(self) -> bool:
-        """Whether too many charges wait to admit what would be charged afterwards."""
+        """Whether so many charges wait that nothing may be admitted that would have to be charged."""
         return self._charged >= _CHARGES_LIMIT
 
     def add(self, bucket: str, window_ms: int, slot: int, units: int) -> None:
-        """Queue units for one slot; units for the same slot add up."""
+        """Queue units to return to a slot, or to charge there (negative); units for the same slot add up."""
         if units < 0:
             self._charge(bucket, window_ms, slot, units)
             self._hurry.set()
@@ -70,10 +70,10 @@ class Returns:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send until cancelled; a store that is away only makes it wait."""
+        """Send the queue until cancelled; waits while the store is away."""
         while True:
             await self._wake.wait()
-            # Gather: what ends within a few milliseconds of each other shares a round trip.
+            # Exchanges that end within a few milliseconds of each other share a round trip.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PAUSE_S):
                     await self._hurry.wait()
@@ -102,11 +102,11 @@ class Returns:
                         self._unsent = None
                         self._queue_again(_not_done(batch, error), arrived_perhaps=False)
                     raise
-                if self._unsent is batch:  # else it was all forgotten meanwhile
+                if self._unsent is batch:  # otherwise `forget` was called meanwhile
                     self._unsent = None
 
     def forget(self) -> None:
-        """Let go of all that waits: the store has lost what it would belong to."""
+        """Drop all that waits: the store has lost the counts that it belongs to."""
         self._charges.clear()
         self._charged = 0
         self._returns.clear()
@@ -125,7 +125,7 @@ class Returns:
         charges[key] = charges.get(key, 0) + units
 
     def _set_off(self, bucket: str, window_ms: int, slot: int, units: int) -> int:
-        """Let units that come back pay a charge for their slot that still waits; return what is left of them."""
+        """Set returned units off against a waiting charge for their slot; return the units that are left."""
         charges = self._charges.get(window_ms)
         owed = 0 if charges is None else -charges.get((bucket, slot), 0)
         if charges is None or not owed:
@@ -160,9 +160,9 @@ class Returns:
         return _Batch(self._op(), amounts, self._now())
 
     def _queue_again(self, batch: _Batch, *, arrived_perhaps: bool) -> None:
-        """Queue a batch that did not arrive anew, first of all; if it may have arrived, its charges only.
+        """Put a batch that did not arrive back at the head of the queue.
 
-        Those may be counted twice then.
+        If it may have arrived, only its charges, which may then be counted twice.
         """
         for bucket, window_ms, slot, units in reversed(batch.amounts):
             if units < 0:
@@ -173,7 +173,7 @@ class Returns:
 
 
 def _not_done(batch: _Batch, error: StoreUnavailable) -> _Batch:
-    """Return what is left of a batch that was sent for the first time."""
+    """Return the part of a batch, sent for the first time, that the store did not do."""
     if not isinstance(error, StoreRefused):
         return batch
     return batch._replace(amounts=[amount for part, amount in enumerate(batch.amounts) if part in error.parts])

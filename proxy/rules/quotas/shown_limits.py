@@ -1,10 +1,10 @@
-"""Which limits a caller is told of, and of each measure the one that binds him most.
+"""Which limits callers are told of, and of each measure the one that binds them most.
 
 Laws:
-- Only a caller's own limits are told: those of his key, account or organisation. What is counted over a template or a
-  cluster would tell a campaign that it is known, and what is counted over everybody what others use. So it does not
-  matter for what is told whether a caller is tied to a campaign, in either world.
-- What is told is what this process has heard from the store and not used since; nobody asks the store for it.
+- Callers are told only of their own limits: those of their key, account or organisation. A count over a template or a
+  cluster would tell a campaign that it is known, and one over everybody what others use. So ties to a campaign, in
+  either world, change nothing in what is told.
+- What is told is what this process last heard from the store, less its own use since; nobody asks the store for it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from proxy.rules.quotas.reservation import Amounts, Denial, Measured, Plan, Show
 
 _NONE = float("inf")
 _MEASURES = tuple(Measure)
-# No header has a word for money. How many more may run at this moment is another number before it is read.
+# No header has a word for money. How many more may run now has changed before anybody reads it.
 _UNTOLD = frozenset({_MEASURES.index(Measure.COST_USD), _MEASURES.index(Measure.CONCURRENCY)})
 
-# The share of a limit that is left, its measure as an index into Amounts, the limit, how much is left, and in how many
-# seconds all is back. A plain tuple: some are made for every exchange, and a named one takes eight times as long.
+# The share of a limit that is left, its measure's index into Amounts, the limit, the units left, and the seconds until
+# all is back. A plain tuple: some are made for every exchange, and a named one takes eight times as long.
 Binding = tuple[float, int, Limit, int, float]
 
 
 def shown(enforced: Iterable[Measured]) -> Shown:
-    """Return those of the limits that apply to a caller of which he is told."""
+    """Return the limits, of those that apply to a caller, that the caller is told of."""
     own = [
         (measure, tuple((counter.lease, counter.limit) for counter in counters if _is_own(counter.quota)))
         for measure, _, counters in enforced
@@ -36,9 +36,9 @@ def shown(enforced: Iterable[Measured]) -> Shown:
 
 
 def binding(plan: Plan, asked: Amounts, now: float, met: Denial | None = None) -> list[Binding]:
-    """Return the limits that an exchange `asked` for units, of each measure the one with the least share left.
+    """Return, of each measure that an exchange `asked` for, the limit with the least share left.
 
-    The least comes first, and before all others one that the exchange `met`. `now` is monotonic seconds.
+    The least share comes first, but before all a limit that the exchange `met`. `now` is monotonic seconds.
     """
     found: list[Binding] = []
     met_measure = -1
@@ -47,13 +47,13 @@ def binding(plan: Plan, asked: Amounts, now: float, met: Denial | None = None) -
         found.append((-1.0, met_measure, met.limit, max(0, met.refusal.remaining), max(0.0, met.refusal.reset)))
     for measure, limits in plan.shown:
         if not asked[measure] or measure == met_measure:
-            continue  # what nobody asked for now may have changed since somebody did
+            continue  # not asked for now, so what is known may be out of date
         least = _NONE
         for lease, limit in limits:
             if now < lease.all_back and (share := (lease.left + lease.spare) / limit.max) < least:
                 least, tightest, its_lease = share, limit, lease
         if least < _NONE:
-            # More than the limit is left where the lease follows a newer pack.
+            # More than the limit can be left where the lease follows a newer pack.
             left = its_lease.left + its_lease.spare if least <= 1.0 else tightest.max
             found.append((least, measure, tightest, left, its_lease.all_back - now))
     found.sort()

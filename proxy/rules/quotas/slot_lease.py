@@ -1,4 +1,4 @@
-"""Concurrency slots: how many exchanges at once, held in the store for as long as this process renews them."""
+"""Concurrency slots: how many exchanges may run at once; held in the store while this process renews them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from proxy.store.base import Held, Hold
 
 TTL_S = 15.0  # after a crash, the slots that were in use fall free this much later
 _RENEW_S = TTL_S / 3
-_RETRY_AFTER_S = 1.0  # nobody knows when an exchange of somebody else ends
+_RETRY_AFTER_S = 1.0  # nobody knows when somebody else's exchange ends
 _MAX_SPARE = 16
-# More than this part of what is free goes back as soon as it is free; twice the part that is asked for in advance.
+# If more than a quarter of the free slots is idle here, it goes back at once; that is twice what is asked in advance.
 _MOST_IDLE_PART = SHARE_OF_REST // 2
 
 
 class SlotLease(Lease[Hold, Held]):
     """The slots of one limit that this process holds, in use and spare.
 
-    While a question is on its way nothing is taken: the store is told a total, which must not be out of date when it
-    arrives.
+    While a question is on its way no slot is taken: it tells the store a total, which must still be true on arrival.
     """
 
     __slots__ = (
@@ -36,11 +35,11 @@ class SlotLease(Lease[Hold, Held]):
         super().__init__(limit, ask, exact=exact)
         self._name = name
         self._holder = holder
-        self._mine = 0  # spare or in use; fewer than are in use if the limit was lowered meanwhile
-        self._least = 0  # what the question on its way needs
-        self._keep = 0  # what it keeps of the spare slots if nobody waits
+        self._mine = 0  # granted slots, spare or in use; if the limit was lowered, more than these may be in use
+        self._least = 0  # slots that the question on its way needs
+        self._keep = 0  # spare slots that it keeps if nobody waits
         self._renewed = float("-inf")
-        self.alone = False  # whether the store has not heard of what is held: then it is told as soon as it can be
+        self.alone = False  # whether the store has not heard of what is held: then tell it as soon as possible
 
     @property
     def mine(self) -> int:
@@ -48,7 +47,7 @@ class SlotLease(Lease[Hold, Held]):
         return self._mine
 
     def give(self, units: int, slot: int, now: float) -> None:
-        """Return slots that are in use; what is too much to hold idle goes back to the store at once."""
+        """Return slots that were in use; if too many are idle then, they go back to the store at once."""
         del slot
         self.spare = spare = self.spare + units
         self.touched = now
@@ -57,7 +56,7 @@ class SlotLease(Lease[Hold, Held]):
             self._renew(keep=0)
 
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
-        """Give back idle slots and renew the rest in good time; True if nothing is held any more."""
+        """Give back idle slots and renew the rest in good time; return True if nothing is held any more."""
         idle = self.spare > 0 and (closing or now - self.touched >= IDLE_S)
         due = self._mine > 0 and (self.alone or now - self._renewed >= _RENEW_S)
         if (idle or due) and not self.busy:
@@ -65,7 +64,7 @@ class SlotLease(Lease[Hold, Held]):
         return self._mine == 0 and self.spare == 0 and not self.busy
 
     def question(self, now: float) -> Hold | None:
-        """Ask for what those who wait need; if nobody waits, renew what is used and what is to be kept."""
+        """Ask for the slots that waiters need; if nobody waits, renew those in use and those to keep."""
         self._serve_waiting(now)
         in_use = self._mine - self.spare
         if self._waiting:
@@ -74,7 +73,7 @@ class SlotLease(Lease[Hold, Held]):
             wanted = in_use + sum(units for units, _ in self._waiting) + spare
         else:
             self._least = 0
-            # More may be in use than are ours, if the limit was lowered meanwhile: they are told all the same, so that
+            # If the limit was lowered, more slots may be in use than are granted: tell of them all the same, so that
             # others find them taken when it is raised again.
             wanted = max(in_use, min(self._mine, in_use + self._keep))
         return Hold(self._name, self._limit, self._holder, self._least, max(self._least, wanted), int(TTL_S * 1000))

@@ -1,4 +1,4 @@
-"""The store's time as far as a process knows it: what counts by the store's clock can go on while the store is away."""
+"""The store's time as a process knows it, so that counting by the store's clock can go on while the store is away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class StoreTime:
         self._ahead = clock.wall() - clock.monotonic()
 
     def hear(self, grant: Grant, window_ms: int, asked: float) -> None:
-        """Take the time from a grant: its lease ends with its slot. `asked` is our monotonic reading by then."""
+        """Take the time from a grant, whose lease ends with its slot; `asked` is when it was asked for (monotonic)."""
         if grant.lease_ms > 0:
             slot_ends_ms = (grant.slot + 1) * window_ms / SLOTS
             self._ahead = (slot_ends_ms - grant.lease_ms - 1) / 1000 - asked
@@ -24,9 +24,9 @@ class StoreTime:
         return self._now() + self._ahead
 
     def monotonic(self) -> float:
-        """Return the same reading: windows are counted by it."""
+        """Return the same as `wall`: windows here are counted by the store's time."""
         return self.wall()
 
     def has_left(self, slot: int, window_ms: int) -> bool:
-        """Tell whether a slot has left its window, so that nothing in it counts any more."""
+        """Tell whether a slot has left its window, so that it no longer counts."""
         return slot < int(self.wall() * 1000) * SLOTS // window_ms - SLOTS

@@ -1,7 +1,7 @@
 """A slice of a sliding window, held for the rest of the slot it was granted in.
 
-A unit counts in the store from its slot on, so using it later than that slot would let it leave the window early: what
-is unused at the slot's end goes back.
+In the store a unit counts as used in its slot; used later than that, it would leave the window too early. So units
+still unused at the slot's end go back.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from proxy.rules.quotas.leases import IDLE_S, SHARE_OF_REST, Lease, Refusal
 from proxy.store.base import Ask, Grant
 
-# How soon a lease is idle that holds more than its share of what is left: others may be refused for it.
+# A lease that holds more than its share of what is left counts as idle so soon: others may be refused because of it.
 _NEAR_LIMIT_IDLE_S = 0.5
 
-# How many times as much a lease asks for in advance whenever it runs dry within a slot.
+# Whenever a lease runs dry within a slot, it asks for so many times as much in advance.
 _GROWTH = 4
 
 # (bucket, window_ms, slot, units): units go back (positive) or are charged afterwards (negative); must not await.
@@ -23,7 +23,7 @@ OnReturn = Callable[[str, int, int, int], None]
 
 
 class Known(NamedTuple):
-    """What the store said last of a window: what was left, in which slot, and when it was asked (monotonic)."""
+    """What the store last said of a window: units left, the slot, and when it was asked (monotonic seconds)."""
 
     remaining: int
     slot: int
@@ -31,7 +31,7 @@ class Known(NamedTuple):
 
 
 class WindowLease(Lease[Ask, Grant]):
-    """The part of one sliding window that this process holds; with `exact` nothing beyond what is asked for."""
+    """The part of one sliding window that this process holds; with `exact` it holds nothing in advance."""
 
     __slots__ = (
         "_behind_asked",
@@ -62,17 +62,17 @@ class WindowLease(Lease[Ask, Grant]):
         self._on_return = on_return
         self.known: Known | None = None
         self._overdrafts = 0  # how often more was charged than was held
-        self._behind_asked = 0  # how many of them the last question came after
-        self._behind_granted = 0  # and the last grant
-        self._stride = 0  # what is asked for beyond what is needed
-        self._granted = 0  # in this slot, less what went back idle
-        self._first = 0  # what was needed when it was asked for first
+        self._behind_asked = 0  # `_overdrafts` at the last question
+        self._behind_granted = 0  # `_overdrafts` at the question of the last grant
+        self._stride = 0  # units asked for beyond those needed
+        self._granted = 0  # units granted in this slot, less those that went back idle
+        self._first = 0  # units needed at the first question of this slot
 
     def give(self, units: int, slot: int, now: float) -> None:
         """Return unused units of a slot, or charge more than was taken (negative).
 
-        A charge is paid from what is held, so that whoever asks next finds it gone before the store knows. If that is
-        not enough, the window may be over its limit: what comes back is held for nobody until the store grants again.
+        A charge is first paid from units held here, so that they are gone before the store knows. If they are too few,
+        the window may be over its limit: then returned units are not kept here until the store grants again.
         """
         self._refused = None
         alive = now < self.until and not self._exact
@@ -93,7 +93,7 @@ class WindowLease(Lease[Ask, Grant]):
             self._on_return(self.name, self.window_ms, slot, units)
 
     def settle_down(self, now: float, *, closing: bool = False) -> bool:
-        """Give back what is idle or expired; True if nothing is held any more."""
+        """Give back idle or expired units; return True if nothing is held any more."""
         if self.spare:
             patience = IDLE_S if self.spare <= self.left // SHARE_OF_REST else _NEAR_LIMIT_IDLE_S
             if now >= self.until:
@@ -104,7 +104,7 @@ class WindowLease(Lease[Ask, Grant]):
         return self.spare == 0 and not self.busy
 
     def question(self, now: float) -> Ask | None:
-        """Ask for what those who wait need and, if the lease ran dry in this slot before, for more."""
+        """Ask for the units that waiters need and, if the lease ran dry in its slot before, for more."""
         self._serve_waiting(now)
         if not self._waiting:
             return None
@@ -136,8 +136,8 @@ class WindowLease(Lease[Ask, Grant]):
         self.spare += reply.granted
         self._granted += reply.granted
         self._behind_granted = self._behind_asked
-        # The store counted these units for those who wait, so they have them even if the slot has ended since; what is
-        # left over lives from the question on, so that the store's slot cannot end earlier than we think.
+        # The store counted these units for the waiters, so they get them even if the slot has ended since. The lease of
+        # the rest counts from the question, so that the store's slot cannot end earlier than we think.
         self.until = float("inf")
         self._serve_waiting(now)
         self.until = asked + reply.lease_ms / 1000
@@ -145,7 +145,7 @@ class WindowLease(Lease[Ask, Grant]):
             self._give_back_spare()
 
     def _end_slot(self) -> None:
-        """Give back what is left of a slot that has ended; half as much again as was used is asked for of the next."""
+        """Give back what is left of a slot that has ended; plan for one and a half times its use in the next."""
         if self._stride and self._granted:
             used = self._granted - self.spare
             self._stride = max(0, used + used // 2 - self._first)

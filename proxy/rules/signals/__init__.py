@@ -1,1 +1,1 @@
-"""Counters over fields and time: counted in one process, and exchanged with all others through the store."""
+"""Counters over fields and time: counted in one process, shared with all others through the store."""

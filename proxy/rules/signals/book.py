@@ -12,15 +12,15 @@ AnyCounter = RequestCounter | DistinctCounter
 class SignalBook:
     """The counters of one process by the digest of their definition.
 
-    `digest_key` is the same on all replicas, and secret: members are kept under it. `shared` says that a `SignalSync`
-    runs on this book; without one nothing waits for a store.
+    `digest_key` is secret and the same on all replicas: members are kept as digests under it. `shared` says that a
+    `SignalSync` runs on this book; without one nothing waits for a store.
     """
 
     def __init__(self, digest_key: bytes, *, shared: bool = False) -> None:
         self._digest_key = digest_key
         self._shared = shared
         self._counters: dict[str, AnyCounter] = {}
-        self._dropped = 0  # by counters that are gone
+        self._dropped = 0  # by counters that no longer exist
 
     def counter(self, signal: Signal) -> AnyCounter:
         """Return the counter of a definition, the same one for the same digest."""

@@ -1,10 +1,10 @@
-"""What the counters of signals have in common: a sliding window for each key, and what they ask of a shared store.
+"""What the counters of signals have in common: a sliding window for each key, and words for a shared store.
 
 Laws:
-- Nothing here awaits. What is to be told to the store waits in bounded queues; what found no room is counted.
-- Memory is bounded by signal, not by how many accounts somebody brings. The keys used least recently are let go; with a
-  shared store their counts come back when they are next added to.
-- The store counts what it is told as of then: so it is not told what has left its window here while it was away.
+- Nothing here awaits. Words for the store wait in bounded queues; what finds no room is counted.
+- Memory is bounded for each signal, however many accounts somebody brings. The keys used least recently are dropped;
+  with a shared store their counts come back when they are next added to.
+- The store counts words as of their arrival: so it is not told what has left its window here while the store was away.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEYS_MAX = 50_000
 
 
 class Word(NamedTuple):
-    """What the store is told of one key: exchanges or members since the last word. Neither: the count is asked for."""
+    """What the store is told of one key: exchanges or members since the last word; with neither, ask for the count."""
 
     key: str
     added: int = 0
@@ -40,7 +40,7 @@ class SignalCounter(ABC, Generic[Window]):
     def __init__(self, signal: Signal, digest_key: bytes, *, shared: bool) -> None:
         self.digest = signal.digest
         self.window_ms = signal.window_ms
-        self.dropped = 0  # what found no room among that which waits for the store
+        self.dropped = 0  # exchanges and members that found no room in the queue for the store
         self._digest_key = digest_key
         self._shared = shared
         self._slot = SlotClock(signal.window_ms).slot
@@ -63,20 +63,20 @@ class SignalCounter(ABC, Generic[Window]):
         return window.count
 
     def begin_turn(self) -> None:
-        """Let the questions come up that follow what was told in the turn before."""
+        """Queue the questions that follow the words of the turn before."""
         self._asked.update(self._asked_later)
         self._asked_later.clear()
 
     @abstractmethod
     def take(self, most: int, now: float) -> list[Word]:
-        """Take up to `most` words for the store out of what waits; those that are not answered are to be given back."""
+        """Take up to `most` waiting words for the store; give back those that it does not answer."""
 
     @abstractmethod
     def give_back(self, words: Sequence[Word]) -> None:
-        """Let words that the store did not hear wait again."""
+        """Queue words again that the store did not hear."""
 
     def hear(self, word: Word, total: int) -> None:
-        """Take the store's count after a word; one that added something is followed by a question in the next turn."""
+        """Take the store's count after a word; if the word added something, ask again in the next turn."""
         window = self._windows.get(word.key)
         if window is not None:
             window.learn(total)
@@ -89,7 +89,7 @@ class SignalCounter(ABC, Generic[Window]):
         return hashlib.blake2b(name, digest_size=16, key=self._digest_key).hexdigest()
 
     def sweep(self, now: float, most: int) -> None:
-        """Let up to `most` keys go that were not used for a whole window."""
+        """Drop up to `most` keys that were not used for a whole window."""
         slot = self._slot(now)
         for key in [key for key, _ in zip(self._windows, range(most), strict=False)]:
             if self._windows[key].slot >= slot - SLOTS:
@@ -97,7 +97,7 @@ class SignalCounter(ABC, Generic[Window]):
             self._drop(key)
 
     def _used(self, key: str, now: float) -> Window:
-        """Return the window of a key that is counted now, which is the last to go for want of room."""
+        """Return the window of a key that is counted now, and mark the key as used most recently."""
         slot = self._slot(now)
         window = self._windows.get(key)
         if window is None or window.slot != slot:

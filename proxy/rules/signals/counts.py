@@ -1,6 +1,6 @@
-"""Counts exchanges into the signals of a pack, and puts the counts among their fields, where rules read them.
+"""Counts exchanges in the signals of a pack, and puts the counts among their fields, where rules read them.
 
-Laws: the present exchange counts, a denied one too; no signal reads another; nothing here awaits.
+Laws: the present exchange counts, even if it is denied; no signal reads another; nothing here awaits.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class _Signal(NamedTuple):
 
 
 class _Scope(NamedTuple):
-    """The signals that count for the same key, so that it is found once for all of them."""
+    """The signals that count by the same key, so that the key is looked up once for all of them."""
 
     key: Callable[[Exchange], str | None]
     signals: tuple[_Signal, ...]
 
 
 class SignalCounts:
-    """The signals of one pack: early ones are known when an exchange is decided, late ones read its answer."""
+    """The signals of one pack: early ones count when an exchange is decided, late ones read its answer."""
 
     def __init__(self, wanted: Sequence[Signal], table: FieldTable, signals: Signals) -> None:
         self.names = tuple(f"signals.{signal.name}" for signal in wanted)
-        # Signals of one definition have one counter, which is to count an exchange once.
+        # Signals with the same definition share a counter, which must count an exchange once.
         first: dict[Counter, str] = {}
         counted: list[tuple[Signal, Counter]] = []
         same: list[tuple[str, str]] = []
@@ -73,7 +73,7 @@ class SignalCounts:
             fields[name] = fields[first]
 
     def learn(self, exchange: Exchange, now: float) -> None:
-        """Count what only an exchange's end tells; the counts in its fields stay as the rules saw them."""
+        """Count in the late signals; the counts in the exchange's fields stay as the rules saw them."""
         fields = exchange.fields
         for key_of, signals in self._late:
             key = key_of(exchange)
@@ -82,8 +82,8 @@ class SignalCounts:
                     counter.add(key, _members(fields, distinct), now)
 
 
-# Whose count an exchange belongs to; None for a template or cluster it has no ties to. Both worlds share the counts, so
-# what is known in shadow only has none: it would change what enforced rules see.
+# The key that an exchange counts under, by scope; None without ties to a template or cluster. Both worlds share the
+# counts, so ties in shadow alone do not count: they would change what enforced rules see.
 _KEYS: Mapping[Scope, Callable[[Exchange], str | None]] = {
     Scope.KEY: attrgetter("principal.key_id"),
     Scope.ACCOUNT: attrgetter("principal.account"),
@@ -112,6 +112,6 @@ def _members(fields: Mapping[str, Any], distinct: str) -> Sequence[str]:
 
 
 def _reads_answer(signal: Signal, table: FieldTable) -> bool:
-    """Tell whether a signal reads what only the end of an exchange tells."""
+    """Tell whether a signal reads a field that is known only at the end of an exchange."""
     names = [*fields_of(signal.where), *([signal.distinct] if signal.distinct else [])]
     return any(table[name].when is When.ANSWER for name in names)

@@ -1,6 +1,6 @@
-"""Counts how many different members each key had in a sliding window; see `counter` for the laws.
+"""Counts how many different members each key had in a sliding window; see `counter` for more laws.
 
-Law: no value that is counted is kept: members are 64 bits of a keyed digest.
+Law: counted values are not kept: a member is 64 bits of a keyed digest.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from proxy.rules.signals.sliding import MemberWindow
 
 # Members of all keys of one signal, at some 100 bytes each.
 MEMBERS_MAX = 500_000
-# Members of one exchange that are looked at, so that its cost stays under 2 ms; a threshold is far below.
+# The most members of one exchange that are looked at, to keep its cost under 2 ms; thresholds are far below.
 SHOWN_MAX = 2_048
-# Members that wait for the store, of one signal: at 1,000 new ones a second, a minute without it.
+# The most members of one signal that wait for the store: at 1,000 new ones a second, a minute without it.
 UNSENT_MAX = 60_000
 # Members told to the store in one round trip, and of one key.
 _TOLD_MAX = 2_000
@@ -46,7 +46,7 @@ class DistinctCounter(SignalCounter[MemberWindow]):
         return window.count
 
     def take(self, most: int, now: float) -> list[Word]:
-        """Take up to `most` words for the store out of what waits; fewer if they are long."""
+        """Take up to `most` waiting words for the store; fewer if they are long."""
         words: list[Word] = []
         slot, told = self._slot(now), 0
         for key in [key for key, _ in zip(self._unsent, range(most), strict=False)]:
@@ -65,7 +65,7 @@ class DistinctCounter(SignalCounter[MemberWindow]):
         return words if self._unsent else words + self._questions(most - len(words))
 
     def give_back(self, words: Sequence[Word]) -> None:
-        """Let words that the store did not hear wait again."""
+        """Queue words again that the store did not hear."""
         for key, _, members in words:
             if key not in self._windows:
                 self.dropped += len(members)

@@ -25,7 +25,7 @@ class RequestCounter(SignalCounter[RequestWindow]):
         return window.count
 
     def take(self, most: int, now: float) -> list[Word]:
-        """Take up to `most` words for the store out of what waits."""
+        """Take up to `most` waiting words for the store."""
         words: list[Word] = []
         slot = self._slot(now)
         for key in [key for key, _ in zip(self._unsent, range(most), strict=False)]:
@@ -39,7 +39,7 @@ class RequestCounter(SignalCounter[RequestWindow]):
         return words + self._questions(most - len(words))
 
     def give_back(self, words: Sequence[Word]) -> None:
-        """Let words that the store did not hear wait again."""
+        """Queue words again that the store did not hear."""
         for key, added, _ in words:
             window = self._windows.get(key)
             if window is None:

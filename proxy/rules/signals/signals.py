@@ -1,14 +1,14 @@
 """Counters over fields and time, for rules: how many exchanges, or how many distinct values, in a sliding window.
 
 Laws:
-- A window is counted in SLOTS slots, as the store counts quotas: what was counted leaves late by at most one slot, what
-  others counted by two.
+- A window is counted in SLOTS slots, as quotas are in the store: what was counted here leaves at most one slot late,
+  what others counted at most two.
 - Distinct values are counted exactly up to `SAMPLE`, and beyond with a standard error of `DISTINCT_ERROR` (both in
   proxy/store/distinct.py).
-- A counter is known by the digest of its definition, so a pack that is loaded anew goes on with it; what no pack uses
-  any more is dropped.
-- Nothing here awaits: what this process counts is known at once, what others count arrives with the next exchange of
-  totals with the store.
+- A counter is identified by the digest of its definition, so a reloaded pack goes on with it; one that no pack uses any
+  more is dropped.
+- Nothing here awaits: what this process counts is known at once, what others count when totals are next exchanged with
+  the store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from proxy.rules.pack.pack import Signal
 
 
 class Counter(Protocol):
-    """The counts of one signal, one for each account, tenant or whatever it counts `per`."""
+    """The counts of one signal, by key: one for each account, tenant or whatever its `per` says."""
 
     def add(self, key: str, members: Sequence[str], now: float) -> int:
         """Count one exchange of `key` and return the count after it; `members` are the values it showed.

@@ -1,11 +1,10 @@
-"""Sliding windows of one process, each with what other processes counted in it as the store told it last.
+"""Sliding windows of one process, each with what other processes counted in it, as last told by the store.
 
 Laws:
 - A window is counted in `SLOTS` slots; what was counted in a slot leaves when the whole slot is older than the window.
-- When the clock is set back, time stands still, for a second at most, and then goes on from where it stood: nothing is
-  counted anew, nothing turns negative and nothing stays longer than its window.
-- What others counted is known as one number without its slots. It is taken to leave evenly until the store is asked
-  again.
+- When the clock is set back, time stands still, for a second at most, and then goes on from there: nothing is counted
+  twice, turns negative or stays longer than its window.
+- What others counted is one number, without slots. It is taken to leave evenly until the store is asked again.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Iterable
 from proxy.store.base import SLOTS
 from proxy.store.distinct import DistinctWindow
 
-# Readings of one process come a little out of order; what lies further back is a clock that was set.
+# Readings of one process come a little out of order; one further back means that the clock was set.
 _SET_BACK_S = 1.0
 
 
@@ -27,7 +26,7 @@ class SlotClock:
     def __init__(self, window_ms: int) -> None:
         self._slot_s = window_ms / 1000 / SLOTS
         self._latest = float("-inf")
-        self._ahead = 0.0  # what the clock was set back by, altogether
+        self._ahead = 0.0  # seconds by which the clock was set back in all
 
     def slot(self, now: float) -> int:
         """Return the slot of a moment in Unix seconds."""
@@ -49,8 +48,8 @@ class RequestWindow:
     def __init__(self, slot: int) -> None:
         self.slot = slot
         self.count = 0
-        self.own = 0  # what was counted here
-        self.unsent = 0  # of it, what the store was not told yet
+        self.own = 0  # exchanges counted here
+        self.unsent = 0  # those of them that the store was not told of yet
         self._runs: list[int] = []  # slot, exchanges, slot, exchanges, ..., the oldest first
         self._others = 0
         self._learned_in = slot
@@ -78,7 +77,7 @@ class RequestWindow:
         self._sum()
 
     def learn(self, total: int) -> None:
-        """Take the count of all processes, in which is what was counted here and is not `unsent`."""
+        """Take the count of all processes, which includes what was counted here except the `unsent` ones."""
         self._others = max(total - max(self.own - self.unsent, 0), 0)
         self._learned_in = self.slot
         self._sum()
@@ -90,8 +89,8 @@ class RequestWindow:
 class MemberWindow(DistinctWindow):
     """The different members that one key showed.
 
-    `count` is the larger of what was seen here and what the store has seen: whether a member that is new here is new to
-    the others as well is known only once the store answered, and until then it does not count twice.
+    `count` is the larger of what was seen here and what the store has seen: only the store's answer tells whether a
+    member new here is new to the others, too, and until then it must not count twice.
     """
 
     __slots__ = ("_learned", "_learned_in", "count")
@@ -114,7 +113,7 @@ class MemberWindow(DistinctWindow):
         return fresh
 
     def still(self, members: Iterable[int]) -> tuple[int, ...]:
-        """Return those of the members that the window has."""
+        """Return those of the members that are still in the window."""
         return tuple(filter(self._members.__contains__, members))
 
     def learn(self, total: int) -> None:
@@ -127,5 +126,5 @@ class MemberWindow(DistinctWindow):
 
 
 def _left(count: int, slots: int) -> int:
-    """Return what is left of a count after so many slots, if it leaves evenly."""
+    """Return what is left of a count after `slots` slots, if it leaves evenly."""
     return count * max(SLOTS - slots, 0) // SLOTS if count else 0

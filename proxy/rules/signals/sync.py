@@ -1,11 +1,11 @@
-"""Exchanges the counts of one process with the store: tells what was added here, learns what all have together.
+"""Exchanges the counts of one process with the store: tells what was added here, learns what all processes counted.
 
 Laws:
-- Nobody waits for it: an exchange is judged by what is known, and what others counted is known half a second later.
-- What is told again because no answer came counts once. Only after the store has been away for longer than it remembers
-  may the words that were on their way when it left count twice; there are at most `_WORDS_MAX` of them.
-- After a process has told the store about a key it asks once more, a turn later; and for a key that is only looked at,
-  once a slot. So processes that tell of the same key at the same time learn of each other.
+- No exchange waits for it: exchanges are judged by what is known, and others' counts are known half a second later.
+- Words that are told again because no answer came count once. Only if the store was away for longer than it remembers
+  operations may the words then on their way count twice; these are at most `_WORDS_MAX`.
+- After telling the store about a key, a process asks once more a turn later, so that processes that tell of the same
+  key at the same time learn of each other. A key that is only looked at is asked for once a slot.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from proxy.rules.signals.request_counter import RequestCounter
 from proxy.store.base import MAX_UNITS, REMEMBERED_MS, Ask, Note, Store
 
 _TURN_S = 0.5
-# Keys in one round trip: quotas wait in the same line, so neither the server nor this process is busy with them for
-# much longer than a millisecond.
+# Keys in one round trip: quotas queue behind it, so neither the server nor this process may be busy with it for much
+# longer than a millisecond.
 _WORDS_MAX = 64
-# An operation is sent again for so long; the margin is for the way there and for clocks that drift.
+# For how long an operation is sent again; the margin is for the way there and for clocks that drift.
 _SEND_AGAIN_S = REMEMBERED_MS / 1000 - 5
 _SWEPT_A_TURN = 200
 
@@ -38,7 +38,7 @@ class _Batch(NamedTuple):
 
 
 class SignalSync:
-    """The one that tells the store about a book made with `shared=True`; `run` for as long as the process lives.
+    """Exchanges counts with the store for a book made with `shared=True`; keep `run` running while the process lives.
 
     `new_id` makes ids that are unique among all processes.
     """
@@ -57,10 +57,10 @@ class SignalSync:
             try:
                 await self.flush()
             except StoreUnavailable:
-                continue  # it all waits for the next turn, and the store's errors are counted where they happen
+                continue  # all waits for the next turn; the store's errors are counted where they happen
 
     async def flush(self) -> None:
-        """Tell all that waits now and hear the answers. Raises StoreUnavailable; what was not heard waits on."""
+        """Tell all waiting words and hear the answers. Raises StoreUnavailable; words not heard go on waiting."""
         now = self._clock.wall()
         await self._settle_unanswered()
         for counter in self._book.counters():
@@ -109,9 +109,9 @@ class SignalSync:
 
 
 def _ask(bucket: str, window_ms: int, added: int) -> Ask:
-    """Return the wish that counts so many exchanges; with none, one that is always refused and so changes nothing.
+    """Return a question that counts `added` exchanges; for 0, one that is always refused and so changes nothing.
 
-    Either way the window's units are the limit less what remains.
+    Either way, the window's units are the limit less what remains.
     """
     if added:
         return Ask(bucket, MAX_UNITS, window_ms, added, added)
