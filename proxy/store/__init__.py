@@ -1,4 +1,4 @@
-"""Where counters, keys and flags live: the kinds of store, by what names them in the settings."""
+"""Where counters, keys and flags live: opens the kind of store that the settings name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from proxy.store.base import Store
 from proxy.store.memory import MemoryStore
 from proxy.without import in_parts, without
 
-# How long a customer's request waits for the store, in seconds; and how long a person does, who changes much at once.
+# How many seconds a customer's request waits for the store, and how many a person does, who may change much at once.
 SOON_S, PATIENTLY_S = 0.25, 1.0
 
 
@@ -23,15 +23,15 @@ async def open_store(
     """Open a store: `memory`, on this clock, or a URL (see `store_address`), on the server's own time.
 
     The embedded store is started by the parent process (`proxy.store.embedded`); workers open its unix:// URL.
-    Raises ConfigurationError if the server must not be used as it is, StoreUnavailable if it cannot be reached. Where
-    it is not `required`, it is looked for again and again instead.
+    Raises ConfigurationError if the server must not be used as it is, StoreUnavailable if it cannot be reached. If it
+    is not `required`, the store keeps trying to reach it instead.
     """
     if url_or_kind == "memory":
         return MemoryStore(clock)
-    in_parts("redis")  # five megabytes more, for clients and commands: connections are what is used of it
+    in_parts("redis")  # saves five megabytes of clients and commands: only connections are used
     in_parts("redis.asyncio")
-    # Loaded here and not above: it takes as long as all else that a verb needs, and most verbs open no store.
-    with without("opentelemetry"):  # three megabytes more, for figures of the driver's own
+    # Imported here: it takes as long as all else that a command needs, and most commands open no store.
+    with without("opentelemetry"):  # saves three megabytes for the driver's own metrics
         from proxy.store.redis import RedisStore  # noqa: PLC0415 - see above
 
     return await RedisStore.connect(url_or_kind, access=access, deadline=deadline, required=required)

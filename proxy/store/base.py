@@ -2,14 +2,14 @@
 
 Laws:
 - Time is the store's own; a replica's clock decides nothing.
-- A counted window is never over-granted. A window of W is counted in `SLOTS` slots of W / SLOTS; what was granted in a
-  slot counts until the whole slot is older than W. Capacity so comes back late by at most one slot, never early; by at
-  most W where the store's clock is set back.
+- A window is never over-granted. A window of length W is counted in `SLOTS` slots of W / SLOTS; what was granted in a
+  slot counts until the whole slot is older than W. So capacity comes back at most one slot late, and never early; if
+  the store's clock is set back, at most W late.
 - A grant may be used until its slot ends (`lease_ms`), so that use and count fall into the same slot.
-- An operation that is sent again with the same id within `REMEMBERED_MS` has one effect, and what it was granted is
-  answered again. A refusal has no effect and leaves nothing behind: it is asked anew.
-- Every failure is `StoreUnavailable`, within the deadline, with no hidden retry; while a store is known to be away, at
-  once.
+- An operation sent again with the same id within `REMEMBERED_MS` has one effect, and its grant is answered again. A
+  refusal has no effect and is not remembered: it is decided anew.
+- Every failure is `StoreUnavailable`, within the deadline and without hidden retries; at once while the store is known
+  to be away.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ MAX_UNITS = 2**53 - 1
 # How long a store remembers the id of an operation.
 REMEMBERED_MS = 30_000
 
-# How many changed rows the feed reaches back, at least.
+# How many changed rows the feed holds at least.
 FEED_ROWS = 10_000
 
 
 class Ask(NamedTuple):
-    """A wish for units of one window: grant as much as there is up to `most`, or nothing if it is under `least`.
+    """A request for units of one window: grant as many as are left, up to `most`, but none if fewer than `least`.
 
     `bucket` is an opaque name (16 to 64 characters of a hash), `limit` the units per window, `window_ms` its length,
-    the same whenever this bucket is named; 1 <= least <= most.
+    always the same for a bucket; 1 <= least <= most.
     """
 
     bucket: str
@@ -48,10 +48,9 @@ class Grant(NamedTuple):
     """The answer to an `Ask`.
 
     `granted` is 0 for a refusal. `slot` is the index of the slot charged, to be named in a `Credit`. `remaining` is
-    what the window still has after this grant, never negative. `lease_ms` is how long the grant may be used, counted
-    from when the ask was first sent. `retry_after_ms` is, for a refusal, how long until `least` units are free if
-    nobody else asks (-1: never, `least` is over the limit). `reset_ms` is how long until the window is empty if nobody
-    asks.
+    what the window has left after this grant, never negative. `lease_ms` is how long the grant may be used, from when
+    the ask was first sent. `retry_after_ms` tells a refused caller when `least` units will be free if nobody else asks
+    (-1: never, `least` is over the limit). `reset_ms` is how long until the window is empty if nobody asks.
     """
 
     granted: int
@@ -66,7 +65,7 @@ class Credit(NamedTuple):
     """Units given back (positive) or charged afterwards (negative) to the slot that granted them.
 
     A credit for a slot that has left its window does nothing, and no more comes back than the slot holds. A charge may
-    push a window over its limit: it is what was really used.
+    push a window over its limit, since it is what was really used.
     """
 
     bucket: str
@@ -76,11 +75,11 @@ class Credit(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """A wish for a holder's concurrency slots in one bucket, as a total: idempotent, so it renews as well.
+    """A request for a holder's concurrency slots in one bucket, as a total: idempotent, so it also renews them.
 
-    The holder gets as many as the others leave up to `most`, or keeps what it has if that is under `least`.
-    `least` 0 always succeeds, and so gives slots back. Slots not renewed within `ttl_ms`, the same for all holders of a
-    bucket, fall free. 0 <= least <= most.
+    The holder gets as many as the others leave, up to `most`; if these are fewer than `least`, it keeps what it has.
+    `least` 0 always succeeds, so it gives slots back. Slots not renewed within `ttl_ms`, which is the same for all
+    holders of a bucket, become free. 0 <= least <= most.
     """
 
     bucket: str
@@ -99,7 +98,7 @@ class Held(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Members that were seen in one window; without any, a question only.
+    """Members that were seen in one window; without members, it only asks for the count.
 
     `members` are 8 bytes of a keyed digest each; `bucket` and `window_ms` are as in an `Ask`.
     """
@@ -110,10 +109,10 @@ class Note(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A wish to be the only one who does something; its own holder renews it by the same words.
+    """A request to be the only one who does something; the holder renews it by making it again.
 
-    `bucket` is as in an `Ask` and names what is done; `about` is a short digest: a claim on the same bucket about
-    something else is told apart. It ends `ttl_ms` after it was made or renewed last, unless it is concluded.
+    `bucket`, as in an `Ask`, names what is done; `about` is a short digest that tells apart claims on the same bucket
+    about something else. A claim ends `ttl_ms` after it was made or last renewed, unless it is concluded.
     """
 
     bucket: str
@@ -123,19 +122,18 @@ class Claim(NamedTuple):
 
 
 class Claimed(IntEnum):
-    """The answer to a `Claim`; whatever it is but MINE, nothing was changed."""
+    """The answer to a `Claim`; only MINE changed anything."""
 
     MINE = 0
     RUNNING = 1  # somebody else has it
-    DONE = 2  # it was concluded as done
-    OTHER = 3  # it was made, or concluded, about something else
+    DONE = 2  # concluded as done
+    OTHER = 3  # made or concluded about something else
 
 
 class Conclusion(NamedTuple):
-    """What came of a claim: it was done, which is remembered for `kept_ms`, or with 0 it is let go.
+    """The end of a claim: what it was for is done, which is remembered for `kept_ms`; with 0 it is given up.
 
-    What was done is remembered also if the claim has ended or was never heard of; nothing happens to one that somebody
-    else has by now.
+    It is remembered even if the claim has ended or is unknown; a claim that somebody else has by now stays as it is.
     """
 
     bucket: str
@@ -167,9 +165,9 @@ class Changes(NamedTuple):
 class Tail(NamedTuple):
     """What a stream holds after a position, oldest first.
 
-    `position` is that of the last entry here, or the one asked for if there is none. `cut` is true if entries after the
-    position asked for were dropped before they could be read, or if the stream never gave that position, or has lost
-    the entry at it: then it is `anew`, from the beginning, and what was read before may be among it.
+    `position` is that of the last entry here, or the position asked for if there is none. `cut` is true if entries
+    after the one asked for were dropped unread. `cut` and `anew` are true if the stream never gave that position, or
+    lost the entry at it: then the entries are from the beginning, and may have been read before.
     """
 
     position: str
@@ -184,7 +182,7 @@ class Store(Protocol):
     async def reserve(self, asks: Sequence[Ask], op: str) -> list[Grant]:
         """Grant or refuse each ask on its own, in one round trip, in order. `op` is unique to this logical call.
 
-        Of a call that the store did in part, `StoreRefused.done` has the grants.
+        If the store did only a part, it raises StoreRefused, whose `done` has the grants.
         """
         ...
 
@@ -193,14 +191,14 @@ class Store(Protocol):
         ...
 
     async def hold(self, holds: Sequence[Hold]) -> list[Held]:
-        """Set each holder's slots, in order, in one round trip; see `reserve` of a call that was done in part."""
+        """Set each holder's slots, in order, in one round trip; raises as `reserve` if only a part was done."""
         ...
 
     async def note(self, notes: Sequence[Note]) -> list[int]:
         """Note members as seen now and return how many different ones each window saw, in one round trip.
 
-        To note a member again has no effect but that it leaves the window later. Counts are exact up to
-        `distinct.SAMPLE`, and above it have a standard error of `distinct.DISTINCT_ERROR`.
+        A member noted again only leaves the window later. Counts are exact up to `distinct.SAMPLE`, and have a standard
+        error of `distinct.DISTINCT_ERROR` above it.
         """
         ...
 
@@ -209,7 +207,7 @@ class Store(Protocol):
         ...
 
     async def conclude(self, conclusions: Sequence[Conclusion]) -> None:
-        """Conclude all claims, in one round trip; what is sent again has one effect."""
+        """Conclude all claims, in one round trip; doing so again has no further effect."""
         ...
 
     async def read(self, table: str, name: str) -> bytes | None:
@@ -220,7 +218,7 @@ class Store(Protocol):
         """Write all rows or none, and announce them in the change feed.
 
         With `only_new`, write nothing and return False if any of the rows exists already; with `given`, if that row
-        does not have this value, or any, by now.
+        does not have this value (None: if it exists).
         """
         ...
 
@@ -243,21 +241,21 @@ class Store(Protocol):
         ...
 
     async def follow(self, stream: str, after: str, most: int) -> Tail:
-        """Return up to `most` entries after a position; an empty one is the beginning."""
+        """Return up to `most` entries after a position; an empty position is the beginning."""
         ...
 
     async def trim(self, stream: str, through: str) -> None:
-        """Drop the entries up to a position and the one at it: nobody will ask for them again."""
+        """Drop the entries up to and at a position: nobody will ask for them again."""
         ...
 
     async def ping(self) -> float:
-        """Return what time it is by the store, in Unix seconds, once it answered; the lowest of several servers'."""
+        """Return the store's time in Unix seconds once it has answered; of several servers, the lowest."""
         ...
 
     async def close(self) -> None:
-        """Let every connection go; the store can be used no more."""
+        """Close every connection; the store cannot be used any more."""
         ...
 
     def numbers(self) -> Mapping[str, float]:
-        """Return how the way to the store fares, by the names of the metrics."""
+        """Return the state of the connections to the store, by the names of the metrics."""
         ...

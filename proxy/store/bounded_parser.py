@@ -1,7 +1,7 @@
-"""Reads replies with hiredis, but none that announces more parts than any of ours has.
+"""Reads replies with hiredis, but refuses one that announces more parts than any real reply has.
 
-A reply that begins with `*1000000000` makes hiredis set a list of a billion entries aside at once: eight gigabytes, and
-seconds in which nothing else runs, again at each collection of garbage.
+A reply that begins with `*1000000000` makes hiredis allocate a list of a billion entries at once: eight gigabytes, and
+seconds in which nothing else runs, again at each garbage collection.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from proxy.errors import forget_origin
 
 # Ten million parts: a page of rows has a few thousand, and the longest bulk text is far under ten megabytes.
 _ABSURD = re.compile(rb"\n[*$%~>][0-9]{8,}")
-_TAIL_BYTES = 12  # of the last read: an announcement may come in two
+_TAIL_BYTES = 12  # kept of the last read: an announcement may come in two reads
 
 
 class BoundedParser(_AsyncHiredisParser):
-    """redis-py's own parser with a look at what it is fed."""
+    """redis-py's own parser, which checks its input first."""
 
     __slots__ = ("_tail",)
 
     def __init__(self, socket_read_size: int) -> None:
         super().__init__(socket_read_size)
         self._tail = b"\n"
-        # Pushes are not asked for; the parser's own handler would refer to its parser.
+        # No pushes are asked for; redis-py's handler would make a cycle of references with its parser.
         self.pubsub_push_handler_func = None  # type: ignore[assignment]
 
     def on_disconnect(self) -> None:
-        """Let go of the reader, which refers to its parser."""
+        """Drop the reader, which refers back to its parser."""
         super().on_disconnect()  # type: ignore[no-untyped-call]
         self._reader = None
 
     async def read_from_socket(self) -> bool:
-        """Feed what came. Raises InvalidResponse for an announcement that cannot be true."""
+        """Feed the bytes that came. Raises InvalidResponse for an announcement that cannot be true."""
         stream, reader = self._stream, self._reader
         try:
             data = b"" if stream is None else await stream.read(self._read_size)

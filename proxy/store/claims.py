@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from proxy.store.base import Claim, Claimed, Conclusion
 
-# As many as a call can add, and more: none pile up.
+# Claims checked at each call: more than it can add, so that none pile up.
 _SWEEP = 4
 
 
@@ -27,7 +27,7 @@ class ClaimTable:
         return len(self._known)
 
     def claim(self, claim: Claim, now: int) -> Claimed:
-        """Make a claim or renew it, unless somebody else has it."""
+        """Make or renew a claim, unless somebody else has it."""
         self._sweep(now)
         known = self._of_others(claim.bucket, claim.holder, now)
         if known is None:
@@ -38,7 +38,7 @@ class ClaimTable:
         return Claimed.RUNNING if known.holder else Claimed.DONE
 
     def conclude(self, conclusion: Conclusion, now: int) -> None:
-        """Keep a claim as done, or let it go, unless somebody else has it."""
+        """Keep a claim as done, or drop it, unless somebody else has it."""
         self._sweep(now)
         if self._of_others(conclusion.bucket, conclusion.holder, now) is not None:
             return
@@ -52,7 +52,7 @@ class ClaimTable:
         return None if known is None or known.ends <= now or known.holder == holder else known
 
     def _sweep(self, now: int) -> None:
-        """Drop what has ended of the few that were looked at longest ago."""
+        """Check the few claims that were looked at longest ago, and drop those that have ended."""
         for bucket in [bucket for bucket, _ in zip(self._known, range(_SWEEP), strict=False)]:
             if self._known[bucket].ends <= now:
                 del self._known[bucket]

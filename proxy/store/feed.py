@@ -16,7 +16,7 @@ _OPENED = "0-1"
 
 _ENTRY_ID = re.compile(r"\d+-\d+", re.ASCII)
 
-# Rows in one answer: a server is busy with it for well under a millisecond.
+# Rows in one answer; it keeps a server busy for well under a millisecond.
 _PAGE = 1000
 
 
@@ -30,7 +30,7 @@ async def feed_end(lane: Lane, deadline: float) -> str:
 async def feed_after(lane: Lane, cursor: str, wait_ms: int, deadline: float) -> Changes:
     """Return what follows the cursor, waiting for it up to `wait_ms`; the lane is busy meanwhile.
 
-    Look without waiting first, so that a reader whose cursor is lost hears of it at once.
+    It first looks without waiting, so that a reader whose cursor is lost hears of it at once.
     """
     found = await _look(lane, cursor, 0, deadline)
     if wait_ms > 0 and not found.rows and not found.lost:
@@ -42,7 +42,7 @@ async def _look(lane: Lane, cursor: str, wait_ms: int, deadline: float) -> Chang
     """Read the feed, then look whether the entry at the cursor is still there.
 
     In this order, what was read is known to follow the cursor without a gap: if the feed was trimmed past the cursor,
-    flushed, or fell back to an older state, that entry is gone. "Opened" is good as well while there is no feed.
+    flushed, or fell back to an older state, that entry is gone. The opening cursor is also good while there is no feed.
     """
     if not _ENTRY_ID.fullmatch(cursor):
         return Changes(await feed_end(lane, deadline), (), lost=True)

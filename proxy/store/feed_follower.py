@@ -1,4 +1,4 @@
-"""Follows a store's change feed for somebody who keeps some of its rows in the process."""
+"""Follows a store's change feed for an object that keeps copies of some rows in the process."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from proxy.store.base import Store
 
 _WAIT_MS = 1000
 _PAUSE_S = 0.5
-# A wall clock that went back so much against the machine's own count of seconds was set.
+# If the wall clock went back by more than this against the monotonic one, it was set.
 _SET_BACK_S = 60.0
 
 
 class Follower(Protocol):
-    """One who is told of changed rows. What it raises as StoreUnavailable is tried again, from the same place."""
+    """An object that is told of changed rows. If it raises StoreUnavailable, it is told again from the same place."""
 
     async def begin(self) -> None:
         """Start anew: the feed has just been found, or has lost its place, so that any row may have changed."""
         ...
 
     async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Take note of changed rows as (table, name), oldest first; a row may be told again."""
+        """Note changed rows as (table, name), oldest first; a row may be told again."""
         ...
 
     def caught_up(self, at: float) -> None:
-        """Take note that everything was heard that had changed before `at`, on the clock's monotonic reading."""
+        """Note that every change before `at`, in the clock's monotonic seconds, has been told."""
         ...
 
 
 async def follow_feed(store: Store, clock: Clock, follower: Follower, *, by_wall: bool = False) -> None:
     """Follow the feed until cancelled; survives a store that is away.
 
-    `by_wall` says that what the follower knows ends by the wall clock. Where that is set back it begins anew: what it
-    let go of, or never took, because it seemed to have ended may be in force.
+    `by_wall` says that what the follower knows ends by the wall clock. If that is set back, the follower begins anew:
+    rows that it dropped or ignored because they seemed to have ended may be in force.
     """
     cursor: str | None = None
     ahead = float("-inf")

@@ -1,10 +1,10 @@
 """One connection to a Redis or Valkey server that many callers share.
 
 Laws:
-- Commands handed over in one turn of the event loop leave in one write; more may leave before the replies came.
-- Replies are matched to commands by order alone. A caller that was cancelled leaves its reply to be read and dropped,
-  so nobody ever gets another's.
-- A reply that is late breaks the lane: everything in flight fails and the connection is not used again.
+- Commands handed over in one turn of the event loop leave in one write; more may leave before the replies come.
+- Replies are matched to commands by order alone. A cancelled caller's reply is still read, and dropped, so nobody ever
+  gets another's.
+- A late reply breaks the lane: everything in flight fails and the connection is not used again.
 - Nothing is sent twice, and nothing but `StoreUnavailable` reaches a caller.
 """
 
@@ -22,8 +22,8 @@ from redis.exceptions import InvalidResponse, ResponseError
 from proxy.errors import StoreUnavailable, forget_origin
 from proxy.store.resp import raise_first_error
 
-# Between two looks at what is late: event loops run what is due before they read what came, and so after a long turn
-# replies that are here would count as missing.
+# Between two checks for late replies: event loops run timers before they read sockets, so after a long turn replies
+# that have arrived would count as missing.
 _LOOK_S = 0.005
 
 
@@ -64,30 +64,30 @@ class _Batch:
 
 
 class Watcher(Protocol):
-    """One who is told how a lane fares."""
+    """Is told which calls of a lane were answered and which failed."""
 
     def answered(self, seconds: float) -> None:
-        """Take note that a call was answered so long after it came."""
+        """Note that a call was answered so many seconds after it came."""
         ...
 
     def failed(self, cause: BaseException | None) -> None:
-        """Take note that a call was not answered in time, or that the lane broke before it answered any, and of what.
+        """Note that a call was not answered in time, or that the lane broke before it answered any, and the cause.
 
-        `cause` is None where nothing came at all.
+        `cause` is None if nothing came at all.
         """
         ...
 
 
 class Lane:
-    """A connection that opens itself when it is made; when it broke, make another one.
+    """A connection that opens itself when it is made; when it breaks, make another lane.
 
-    `open_seconds` bounds connecting and the handshake. Calls wait for it, each no longer than its own deadline.
+    `open_seconds` bounds connecting and the handshake. Calls wait for that, each no longer than its own deadline.
     """
 
     def __init__(self, wire: Wire, open_seconds: float, watcher: Watcher | None = None) -> None:
         self.answered = False
         self.broken_at: float | None = None
-        self.opened_in = 0.0  # seconds that connecting and the handshake took, once they are through
+        self.opened_in = 0.0  # seconds that connecting and the handshake took, once they are done
         self._cause: BaseException | None = None
         self._why = ""
         self._wire = wire
@@ -128,14 +128,14 @@ class Lane:
         return self._task.done()
 
     async def close(self) -> None:
-        """Wait for the replies that are due, at most until their deadlines, and let the connection go."""
+        """Wait for outstanding replies, at most until their deadlines, and close the connection."""
         due = [batch.future for batch in chain(self._unsent, self._sent) if not batch.future.done()]
         if due:
             await asyncio.wait(due)
         await self.abort()
 
     async def abort(self) -> None:
-        """Fail what is in flight and let the connection go."""
+        """Fail what is in flight and close the connection."""
         self._stop("the connection to the store was closed")
         await asyncio.wait([self._task])
 
@@ -152,17 +152,17 @@ class Lane:
                 self._failed(error)
             self._break("the connection to the store failed" if self.answered else "the store cannot be reached", error)
         except asyncio.CancelledError:
-            pass  # by `_stop`; a task that ended by it would keep the error, its frames and so this lane
+            pass  # by `_stop`; a task that ended so would keep the error, its frames and with them this lane
         finally:
             self._break("the connection to the store was closed")
-            # Whatever closing reports: the connection is gone, and its callers were told. Over TLS it waits for the
-            # other end to agree, which may never come.
+            # Whatever closing reports, the connection is gone and its callers were told. Over TLS, closing waits for
+            # the other end's agreement, which may never come.
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(self._open_seconds):
                     await self._wire.disconnect()
 
     async def _exchange(self) -> None:
-        """Write and read until one of them fails; a TaskGroup that is cancelled would be garbage of cycles."""
+        """Write and read until one of them fails; no TaskGroup, as a cancelled one leaves cyclic garbage."""
         both = [self._loop.create_task(self._write()), self._loop.create_task(self._read())]
         try:
             (first, *_), _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -205,7 +205,7 @@ class Lane:
                     batch.future.set_result(batch.replies)
 
     def _expire(self) -> None:
-        """Give up what is late, but not for our own lateness: what came while the loop was busy is read first."""
+        """Fail late calls, but not because our loop was busy: what arrived meanwhile is read first."""
         now = self._loop.time()
         if not self._looked:
             self._looked = True

@@ -2,12 +2,12 @@
 
 Laws:
 - While the breaker is open every call fails at once: no customer waits for a server that is known to be away.
-- It opens when a call was not answered in time, when a connection could not be had, and when answers were slow for half
-  a second on end. A connection that worked and was closed is made anew first: that a server went away or over to
-  another is found out by the next connection.
-- Whoever asks while it is open is told what the last try failed of: a wrong certificate is not a server that is down.
-- One probe at a time looks whether the server is back, at moments of this process's own, so that a thousand processes
-  do not come back at once. Its connection is the one that goes on.
+- It opens when a call was not answered in time, when no connection could be made, and when answers were slow for half a
+  second on end. A connection that worked and was closed is first made anew: the next one shows whether the server went
+  away or another took over.
+- Calls that fail while it is open say why the last try failed: a wrong certificate is not a server that is down.
+- One probe at a time looks whether the server is back, at random moments, so that a thousand processes do not come back
+  at once. The probe's connection is then the one used.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ OPEN_S = 2.0
 # An answer that took more than this part of its deadline is slow: customers notice.
 _SLOW_PART = 0.4
 _SLOW_S = 0.5
-_SLOW_LEAST = 3  # one or two may be our own loop's fault
+_SLOW_LEAST = 3  # slow answers; one or two may be our own loop's fault
 
-# How long a probe may take, or twice what connecting took the last time that it worked, and how long it waits for the
-# next one: a server that is back is found within two seconds.
+# How long a probe may take (or twice as long as the last successful connecting), and how long it waits for the next
+# one: a server that is back is found within two seconds.
 _PROBE_S = 0.7
 _RENEW_S = 0.25
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 
 
 class Link:
-    """The connections to one server; `wire` makes one each time, `deadline` is that of an ordinary call in seconds."""
+    """The connections to one server; `wire` makes each of them, `deadline` is an ordinary call's, in seconds."""
 
     def __init__(self, wire: Callable[[], Wire], deadline: float) -> None:
         self.opens = 0  # how often the breaker opened
-        self.renewals = 0  # how often the server was no longer the right one
+        self.renewals = 0  # how often connections were dropped because another server may be the right one
         self._renewed = float("-inf")
         self._wire = wire
         self._slow = deadline * _SLOW_PART
@@ -51,8 +51,8 @@ class Link:
         self._slow_since: float | None = None
         self._slow_answers = 0
         self._probe: asyncio.Task[None] | None = None
-        self._cause: BaseException | None = None  # what the last try failed of, while the breaker is open
-        self._opened_in = 0.0  # what connecting took the last time that it worked
+        self._cause: BaseException | None = None  # why the last try failed, while the breaker is open
+        self._opened_in = 0.0  # seconds that the last successful connecting took
         self._lane = self._made(self)
 
     @property
@@ -69,12 +69,12 @@ class Link:
         return self._lane
 
     def another(self) -> Lane:
-        """Return a lane for one who waits long; what becomes of it says nothing about the server."""
+        """Return a lane for a caller that waits long; its failures do not count against the server."""
         self._check()
         return self._made(None)
 
     async def renew(self) -> None:
-        """Let every connection go, because another server may be the right one now; not again and again."""
+        """Close every connection, because another server may be the right one now; at most once in a while."""
         now = self._loop.time()
         if not self.away and now - self._renewed >= _RENEW_S:
             self._renewed = now
@@ -102,7 +102,7 @@ class Link:
             self._probe = self._loop.create_task(self._look())
 
     async def close(self) -> None:
-        """Wait for the calls in flight, end what waits, and let every connection go."""
+        """Wait for the calls in flight, end lanes that wait long, and close every connection."""
         self._closed = True
         if self._probe is not None:
             self._probe.cancel()
@@ -132,7 +132,7 @@ class Link:
             try:
                 await self._answers(lane, patience)
             except StoreUnavailable as error:
-                self._cause = error.__cause__ or self._cause  # nothing came: as before
+                self._cause = error.__cause__ or self._cause  # no cause if nothing came: keep the one before
                 await lane.abort()
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that few come at a time
                 pause = min(max(2 * pause, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
@@ -143,7 +143,7 @@ class Link:
             return
 
     async def _answers(self, lane: Lane, patience: float) -> None:
-        """Return if the server answers, the second time promptly: the first answer waits for the connection."""
+        """Ask the server twice; the second answer must be prompt, as the first includes connecting."""
         for seconds in (patience, self._slow):
             replies = await lane.ask([packed("PING")], self._loop.time() + seconds)
             if replies != [b"PONG"]:

@@ -1,6 +1,6 @@
-"""Notices that the store lost what it held, and has this process tell it again what it knows of quotas.
+"""Notices that the store lost everything, and has this process tell it again what it knows of quotas.
 
-Flags are told again by those who know them, see `FlagSync`; keys nobody can tell again.
+`FlagSync` tells flags again; nobody can tell keys again.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from proxy.store.mark import MARK, read_mark
 
 
 class StoreLoss:
-    """A follower of the store's feed; `rebuild` is awaited after everything was lost."""
+    """A follower of the store's feed; awaits `rebuild` after the store lost everything."""
 
     def __init__(self, store: Store, rebuild: Callable[[], Awaitable[None]]) -> None:
-        self.lost = False  # whether the store lost everything and has not been marked again
+        self.lost = False  # whether the store lost everything and has no new mark yet
         self.losses = 0
         self.rewinds = 0  # how often the feed had lost its place while the store was still the same
         self._store = store
@@ -25,7 +25,7 @@ class StoreLoss:
         self._begun = False
 
     async def begin(self) -> None:
-        """Look whether the store is still the one it was."""
+        """Look whether the store still has the mark that it had."""
         found = await read_mark(self._store)
         if self._known is not None and found != self._known:
             self.losses += 1
@@ -39,16 +39,16 @@ class StoreLoss:
         self._known = found
 
     async def hear(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Take note of a new mark: whoever looks after the store has seen to it."""
+        """Note a new mark: it was written by whoever looks after the store."""
         if MARK in rows:
             self._known = await read_mark(self._store)
             self.lost = self._known is None and self.lost
 
     def caught_up(self, at: float) -> None:
-        """Do nothing: what was lost is told at once."""
+        """Do nothing: losses are dealt with at once."""
 
     def numbers(self) -> dict[str, float]:
-        """Return how often that was, by the names of the metrics."""
+        """Return how often the store lost everything or its feed, by the names of the metrics."""
         return {
             "stillgate_store_lost": float(self.lost),
             "stillgate_store_losses_total": self.losses,

@@ -1,5 +1,5 @@
-"""Rows that every store of ours has from its first use on: one without its mark has lost everything it held, and one
-that was used with another secret than ours knows none of our keys.
+"""Rows that every store has from its first use on: a mark, without which it has lost everything, and a sign of its
+secret: used with another secret than ours, it knows none of our keys.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ async def ensure_mark(store: Store, random_bytes: Callable[[int], bytes]) -> Non
 
 
 async def ensure_secret(store: Store, sign: bytes, file: Path, *, anew: bool) -> None:
-    """Have a store used with one secret only: ours, in `file`, has this one-way sign.
+    """Make sure that a store is used with one secret only: ours, in `file`, has this one-way `sign`.
 
-    `anew` says that it was just made, to take the place of any other. Raises ConfigurationError if another one is used
-    there, StoreUnavailable.
+    `anew` says that ours was just made, to replace any other. Raises ConfigurationError if the store is used with
+    another secret, and StoreUnavailable.
     """
     row = Row(*_SECRET, sign.hex().encode())
     if not await store.write([row], only_new=not anew) and await store.read(*_SECRET) != row.value:

@@ -36,7 +36,7 @@ from proxy.store.claims import ClaimTable
 from proxy.store.distinct import DistinctWindow
 from proxy.store.unit_window import UnitWindow
 
-# How many buckets and remembered operations a call looks at for garbage: more than it can add, so none pile up.
+# How many buckets and remembered operations a call checks for garbage: more than it can add, so that none pile up.
 _SWEEP = 4
 
 
@@ -139,7 +139,7 @@ class MemoryStore:
         """Return what changed after `cursor`; the wait is in real time, whatever the clock."""
         seen = self._seen(cursor)
         if seen == self._announced and cursor is not None:
-            # Not `asyncio.wait_for`: before Python 3.12 it forgets a cancellation that meets the end of the wait.
+            # Not `asyncio.wait_for`: before Python 3.12 it loses a cancellation that coincides with the wait's end.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_ms / 1000):
                     await self._news.wait()
@@ -184,18 +184,18 @@ class MemoryStore:
         return self._clock.wall()
 
     async def close(self) -> None:
-        """Do nothing: there are no connections, and what is stored goes with the object."""
+        """Do nothing: there are no connections, and the data goes with the object."""
 
     def numbers(self) -> Mapping[str, float]:
-        """Return nothing: there is no way to it."""
+        """Return nothing: there are no connections."""
         return {}
 
     def _now(self) -> int:
-        # Rounded to microseconds first: as a float, a moment that is a whole millisecond may lie just under it.
+        # Rounded to microseconds first: a float may lie just under the whole millisecond that it stands for.
         return round(self._clock.monotonic() * 1_000_000) // 1000
 
     def _seen(self, cursor: str | None) -> int | None:
-        """Return how many announcements a cursor has behind it, None if the feed does not reach back to it."""
+        """Return how many announcements come before a cursor, None if the feed does not reach back to it."""
         if cursor is None or not cursor.isdecimal():
             return None
         seen = int(cursor)
@@ -234,7 +234,7 @@ class MemoryStore:
         if granted < ask.least:
             return window.refusal(ask.least, limit, slot, now)
         window.charge(slot, granted)
-        # As in the Lua script: the millisecond that `now` was cut to is taken off.
+        # As in the Lua script, one millisecond less, since `now` was cut to whole ones.
         lease = max((slot + 1) * ask.window_ms // SLOTS - now - 1, 0)
         grant = Grant(granted, slot, free - granted, lease, 0, window.begins(slot + SLOTS + 1) - now)
         self._remember(op, now, grant)

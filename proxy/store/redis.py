@@ -1,6 +1,6 @@
 """The store on a Redis 7 or Valkey server that replicas share, or on a cluster of them.
 
-Laws: every command has a deadline and is sent once; every failure is `StoreUnavailable`; a server that came back is
+Laws: every command has a deadline and is sent once; every failure is `StoreUnavailable`; a server that comes back is
 used again without a restart. What must be atomic is one Lua script over one hash tag, so that a cluster can run it.
 """
 
@@ -24,7 +24,7 @@ from proxy.store.way import Command, Way
 from proxy.store.ways import way_to
 from proxy.store.wires import Wires
 
-# Rows that one step of a scan asks for: a server is busy with it for well under a millisecond.
+# Rows that one step of a scan asks for; it keeps a server busy for well under a millisecond.
 _PAGE = 1000
 
 _Answer = TypeVar("_Answer")
@@ -33,7 +33,7 @@ _Answer = TypeVar("_Answer")
 class RedisStore:
     """A store on one server; calls of the same turn of the event loop travel together.
 
-    `deadline` is in seconds and counts for every call, connecting included. `changes` may take its own wait longer.
+    `deadline` is in seconds, for every call, connecting included; `changes` may take longer by its own wait.
     """
 
     def __init__(self, way: Way, fitness: Fitness, scripts: Scripts, deadline: float) -> None:
@@ -48,7 +48,7 @@ class RedisStore:
     async def connect(
         cls, url: str, *, access: Access = NO_ACCESS, deadline: float = 0.25, required: bool = True
     ) -> Self:
-        """Connect to what the URL names (see `store_address`) and look whether the server is fit to be a store.
+        """Connect to what the URL names (see `store_address`) and check whether the server is fit to be a store.
 
         Raises StoreUnavailable if it cannot be reached and is `required`, ConfigurationError if it must not be used as
         it is.
@@ -66,7 +66,7 @@ class RedisStore:
         except BaseException as error:
             cause = error.__cause__
             if isinstance(error, StoreUnavailable) and not required and not isinstance(cause, ConfigurationError):
-                return store  # it looks by itself whether it is there
+                return store  # it goes on looking for the server by itself
             await store.close()
             if isinstance(cause, ConfigurationError):
                 raise cause from None
@@ -162,7 +162,7 @@ class RedisStore:
     async def scan(self, table: str) -> AsyncIterator[tuple[str, bytes]]:
         """Yield every row of a table, page by page.
 
-        A scan keeps to its connection: the cursor of one server means nothing to the one that takes over.
+        All pages come over one connection: a server's cursor means nothing to another one that takes over.
         """
         key, cursor = table_key(table), b"0"
         lane = self._way.link(key).current()
@@ -190,7 +190,7 @@ class RedisStore:
             with self._way.watched():
                 found = await feed_after(lane, cursor, wait_ms, self._deadline)
         except BaseException:
-            # A server that still waits for us would answer into the next call.
+            # The server may still be waiting, and would answer this call in place of the next.
             await lane.abort()
             raise
         self._idle.append(lane)
@@ -223,14 +223,14 @@ class RedisStore:
         lanes = [link.current() for link in self._way.links]
         if not lanes:
             raise StoreUnavailable("no server of the cluster has been reached yet")
-        asked = [packed("PING"), packed("TIME")]  # a server that still reads its data tells the time already
+        asked = [packed("PING"), packed("TIME")]  # a server that still loads its data answers TIME, but not PING
         replies = await asyncio.gather(*(lane.ask(asked, expires) for lane in lanes))
         if any(pong != b"PONG" for pong, _ in replies):
             raise nonsense()
         return min(_seconds(time) for _, time in replies)
 
     async def close(self) -> None:
-        """Wait for the calls in flight, end what waits for changes, and let every connection go."""
+        """Wait for the calls in flight, end waits for changes, and close every connection."""
         await self._way.close()
 
     @property
@@ -254,7 +254,7 @@ class RedisStore:
     async def _answers(
         self, script: Script, calls: list[tuple[str | bytes | int, ...]], read: Callable[[object], _Answer]
     ) -> list[_Answer]:
-        """Run a script as `_call` does and read its replies, those also that came beside a refusal."""
+        """Run a script as `_call` does and read its replies, also those that came with a refusal."""
         try:
             return [read(reply) for reply in await self._call(script, calls)]
         except StoreRefused as error:
@@ -262,7 +262,7 @@ class RedisStore:
             raise
 
     async def _call(self, script: Script, calls: list[tuple[str | bytes | int, ...]]) -> list[Any]:
-        """Run a script once for each call, whose first key says where; all its keys have one hash tag."""
+        """Run a script once for each call, on the server of its first key; all keys of a call have one hash tag."""
         if not calls:
             return []
         commands = [Command(str(call[1]), packed("EVALSHA", script.digest, *call)) for call in calls]
@@ -272,7 +272,7 @@ class RedisStore:
 
 
 def _seconds(reply: Any) -> float:  # noqa: ANN401 - whatever a server says
-    """Return what it says of its clock."""
+    """Return the time in a server's reply to TIME, in Unix seconds."""
     try:
         seconds, microseconds = reply
         return int(seconds) + int(microseconds) / 1_000_000

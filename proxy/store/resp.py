@@ -1,4 +1,4 @@
-"""Commands as bytes, and replies read strictly: whatever has another shape than it should is `StoreUnavailable`."""
+"""Commands as bytes, and replies read strictly: a reply of the wrong shape is `StoreUnavailable`."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def table_key(table: str) -> str:
 
 
 def raise_first_error(replies: Sequence[object]) -> None:
-    """Raise StoreUnavailable if any reply is an error of the server, whatever it says."""
+    """Raise StoreUnavailable if any reply is an error of the server, whichever."""
     for reply in replies:
         if isinstance(reply, ResponseError):
             raise StoreUnavailable(_refusal(reply)) from reply
 
 
 def raise_refused(replies: Sequence[object]) -> None:
-    """Raise StoreRefused if any reply, one for each part of a call, is an error of the server, whatever it says."""
+    """Raise StoreRefused if any reply, one for each part of a call, is an error of the server, whichever."""
     errors = {part: reply for part, reply in enumerate(replies) if isinstance(reply, ResponseError)}
     if errors:
         first = next(iter(errors.values()))
@@ -43,7 +43,7 @@ def raise_refused(replies: Sequence[object]) -> None:
 
 
 def _refusal(error: ResponseError) -> str:
-    # The library takes the code off what it knows only, which MISCONF of a full disk is not.
+    # The library strips only the codes it knows, and MISCONF, for a full disk, is not one of them.
     code = _CODE.match(str(error))
     return f"the store refused a command ({error.status_code or (code[0] if code else 'ERR')})"
 
@@ -54,7 +54,7 @@ def nonsense() -> StoreUnavailable:
 
 
 def numbers(reply: object, count: int) -> list[int]:
-    """Return a reply of so many integers."""
+    """Return a reply that must be `count` integers."""
     if not isinstance(reply, list) or len(reply) != count:
         raise nonsense()
     for number in reply:

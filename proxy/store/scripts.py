@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Script(NamedTuple):
-    """One script: its source, and the digest that a server knows it by once it was loaded."""
+    """One script: its source, and the digest by which a server knows it once it is loaded."""
 
     source: bytes
     digest: bytes
@@ -51,7 +51,7 @@ def _text(name: str) -> str:
 
 
 def _script(text: str) -> Script:
-    # With this first line a server that is out of memory, or a replica, refuses the whole script before it starts;
-    # without it, the script would run up to its first write that is not allowed and leave what it did till then.
+    # With this first line a server that is out of memory, or a replica, refuses the whole script before it starts.
+    # Without it, the script would run up to the first write that is not allowed, and leave its earlier writes.
     source = f"#!lua\n{text}".encode()
     return Script(source, hashlib.sha1(source, usedforsecurity=False).hexdigest().encode())

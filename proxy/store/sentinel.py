@@ -1,9 +1,9 @@
-"""Finds the primary that sentinels know by a name, anew for each connection: so a failover is followed.
+"""Finds the primary that sentinels know by a name, again for each connection, so that a failover is followed.
 
 They are also asked while a connection lasts: in a partition the old primary may go on answering us.
 
-Laws: all sentinels are asked at once and none is waited for long; of what they say the newest configuration counts,
-once most of them have answered.
+Laws: all sentinels are asked at once and none is waited for long; the newest configuration that they tell counts, once
+most of them have answered.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Sentinels:
         self._hosts = hosts
         self._name = name
         self._known: _Said | None = None
-        # Of each connection, by what it was made: one to the new primary may be opened while others are to the old.
+        # What each connection was made by: one to the new primary may be opened while others are to the old one.
         self._made: WeakKeyDictionary[Any, _Said] = WeakKeyDictionary()
 
     async def find(self) -> Wire:
@@ -50,7 +50,7 @@ class Sentinels:
         return wire
 
     async def moved(self) -> bool:
-        """Tell whether a connection is open to what is the primary no more by a newer configuration."""
+        """Tell whether a connection is open to a server that, by a newer configuration, is not the primary any more."""
         try:
             newest = await self._newest()
         except ConnectionError:

@@ -1,4 +1,4 @@
-"""Whether a server is fit to be a store: looked at on every connection, since another may have taken its place."""
+"""Whether a server is fit to be a store: checked on every connection, since another may have taken its place."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _OLDEST_MAJOR = 7
 
 
 class Fitness:
-    """What was found out about the servers that were connected to; `append_only` is None while that is not known."""
+    """What is known about the servers that were connected to; `append_only` is None while unknown."""
 
     def __init__(self, mode: str = "standalone", *, primary: bool = False) -> None:
         self.append_only: bool | None = None
         self._mode = mode
-        self._primary = primary  # whether nothing but a primary will do
+        self._primary = primary  # whether only a primary is fit
         self._was_fit = False
         self._told = ""
 
     async def check(self, wire: Wire) -> None:
         """Raise ConfigurationError if the server must not be used as it is.
 
-        A server that keeps its settings to itself is taken as it is. Of one that took a fit one's place nobody who
-        needs the store can tell more than that it is away, so the log says why.
+        A server that does not tell its settings is taken as it is. If an unfit one takes a fit one's place, callers see
+        only that the store is away, so the log says why.
         """
         try:
             await self._check(wire)
@@ -42,7 +42,7 @@ class Fitness:
         self._was_fit, self._told = True, ""
 
     async def _check(self, wire: Wire) -> None:
-        await _ask(wire, "PING")  # a server that still reads its data answers INFO already, but not this
+        await _ask(wire, "PING")  # a server that still loads its data answers INFO, but not this
         info = await _told_of_itself(wire)
         if (version := re.search(rb"^redis_version:((\d+)\S*)", info, re.MULTILINE)) and int(
             version[2]
@@ -69,7 +69,7 @@ class Fitness:
 
 
 class FitWire:
-    """A connection that opens only to a server that passes a check; `find` says which one it is to."""
+    """A connection that opens only to a server that passes a check; `find` returns the one to open."""
 
     def __init__(self, find: Callable[[], Awaitable[Wire]], check: Callable[[Wire], Awaitable[None]]) -> None:
         self._find = find
@@ -77,7 +77,7 @@ class FitWire:
         self._wire: Wire | None = None
 
     async def connect(self) -> None:
-        """Find the server, connect and look at it."""
+        """Find the server, connect and check it."""
         self._wire = await self._find()
         await self._wire.connect()
         await self._check(self._wire)
@@ -108,9 +108,9 @@ async def _ask(wire: Wire, *command: str) -> object:
 
 
 async def _told_of_itself(wire: Wire) -> bytes:
-    """Return what the server says about itself, nothing if it answered that we may not ask.
+    """Return the server's INFO, nothing if it answered that we may not ask.
 
-    CONFIG is not asked: where servers are rented it is not there. All sections are: old servers take no choice of them.
+    CONFIG is not used: rented servers do not have it. All sections are asked for: old servers cannot select some.
     """
     try:
         info = await _ask(wire, "INFO")

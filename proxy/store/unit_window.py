@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from proxy.store.base import MAX_UNITS, SLOTS, Grant
 
-_FEW = 5  # slots: a dictionary of more takes more room
+_FEW = 5  # slots: a dictionary of more takes more memory
 
 
 class UnitWindow:
-    """The charged slots of one window; all of them live once `advance` was called. `total` is what they come to."""
+    """The charged slots of one window, and the `total` of their units; after `advance`, all of them are live."""
 
     __slots__ = ("_newest", "_oldest", "slots", "total", "window_ms")
 
@@ -23,11 +23,11 @@ class UnitWindow:
         return -(-slot * self.window_ms // SLOTS)
 
     def advance(self, now: int) -> int:
-        """Drop the slots that are wholly older than the window; return the slot of the present. `now` in ms."""
+        """Drop the slots that are wholly older than the window, and return the present slot; `now` is in ms."""
         present = now * SLOTS // self.window_ms
         first = present - SLOTS
         if self._oldest < first and self.slots:
-            if self._newest < first:  # as of nearly everybody who comes back to a short window
+            if self._newest < first:  # all have left, as for nearly every caller who comes back to a short window
                 self.slots.clear()
                 self.total = 0
             else:
@@ -37,7 +37,7 @@ class UnitWindow:
         return present
 
     def charge(self, slot: int, units: int) -> None:
-        """Count units in a slot, or take them out of it (negative), as far as they are there and there is room."""
+        """Count units in a slot, up to the maximum, or take out (negative) at most those that are there."""
         slots, total = self.slots, self.total
         held = slots.get(slot)
         if held is None:
@@ -51,7 +51,7 @@ class UnitWindow:
         self.total = total + units
 
     def add(self, now: int, units: int) -> None:
-        """Count units in the present. Until `advance` is called `total` may have some of what is too old in it."""
+        """Count units in the present slot. Until `advance` is called, `total` may include units that are too old."""
         if len(self.slots) >= _FEW or units > MAX_UNITS - self.total:
             self.charge(self.advance(now), units)
         else:

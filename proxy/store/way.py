@@ -1,4 +1,4 @@
-"""The way to the server of a key: one server for all of them, or, in `cluster`, one for each slot."""
+"""The way to the server of a key: one server for all keys, or, in `cluster`, one for each slot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.store.lane import Wire
 from proxy.store.link import Link
 from proxy.store.resp import packed
 
-# How often it is asked whether the server is still the primary: each time opens a connection to each sentinel.
+# Seconds between checks whether the server is still the primary: each opens a connection to every sentinel.
 _WATCH_S = 2.0
 
 
@@ -34,12 +34,12 @@ class Way(Protocol):
 
     @property
     def moves(self) -> int:
-        """How often another server was the primary."""
+        """How often another server became the primary."""
         ...
 
     @property
     def opens(self) -> int:
-        """How often a breaker opened, those of servers that were let go since too."""
+        """How often a breaker opened, including those of servers that were dropped since."""
         ...
 
     def link(self, key: str) -> Link:
@@ -47,7 +47,7 @@ class Way(Protocol):
         ...
 
     async def run(self, commands: Sequence[Command], expires: float, script: bytes | None = None) -> list[Any]:
-        """Return one reply for each command, error replies as values; a script that is not known is loaded."""
+        """Return one reply for each command, error replies as values; `script` is loaded where it is not known."""
         ...
 
     async def open(self, expires: float) -> None:
@@ -55,16 +55,16 @@ class Way(Protocol):
         ...
 
     def watched(self) -> AbstractContextManager[None]:
-        """Take note of what a server says about its keys to who asks it on a lane of his own."""
+        """Heed what a server's errors say about its keys, for a caller that asks on a lane of its own."""
         ...
 
     async def close(self) -> None:
-        """Wait for the calls in flight and let every connection go."""
+        """Wait for the calls in flight and close every connection."""
         ...
 
 
 class Primaries(Protocol):
-    """One who knows which server is the primary."""
+    """Knows which server is the primary."""
 
     @property
     def moves(self) -> int:
@@ -72,12 +72,12 @@ class Primaries(Protocol):
         ...
 
     async def moved(self) -> bool:
-        """Tell whether a connection is open to one that is it no more."""
+        """Tell whether a connection is open to a server that is not the primary any more."""
         ...
 
 
 class OneServer:
-    """The way to a single server; `primaries` know when another one has taken its place, if anybody does."""
+    """The way to a single server; `primaries`, if given, knows when another one has taken its place."""
 
     def __init__(self, wire: Callable[[], Wire], deadline: float, primaries: Primaries | None) -> None:
         self._link = Link(wire, deadline)
@@ -124,7 +124,7 @@ class OneServer:
         await self._link.close()
 
     async def _watch(self, primaries: Primaries) -> None:
-        """Leave a server that is the primary no more though it answers, until cancelled."""
+        """Leave a server that is no longer the primary, even if it answers; runs until cancelled."""
         while True:
             await asyncio.sleep(_WATCH_S)
             if not self._link.away and await primaries.moved():
@@ -158,5 +158,5 @@ async def run_on(
 
 
 def _filled(each: Sequence[bytes], commands: Sequence[bytes]) -> list[bytes]:
-    """Return the commands, each with what goes before it."""
+    """Return the parts of `each` for every command, with the command in place of the empty part."""
     return [part or command for command in commands for part in each]

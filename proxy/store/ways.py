@@ -1,4 +1,4 @@
-"""Which way leads to a store's place, and which servers are fit for it."""
+"""Chooses the way to a store's place, and the check of its servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.store.wires import Wires
 
 
 def way_to(place: Place, wires: Wires, deadline: float) -> tuple[Way, Fitness]:
-    """Return the way to a place, and what is found out about its servers."""
+    """Return the way to a place, and what will be found out about its servers."""
     if place.kind == "cluster":
         fitness = Fitness("cluster", primary=True)
         return Cluster(wires, place.hosts, fitness, deadline), fitness

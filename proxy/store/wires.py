@@ -1,9 +1,9 @@
 """Makes connections to the servers of a store: plain, behind TLS, or by a socket.
 
 Laws:
-- No deadline is set on a connection, its lane has one for each call; nothing is tried again.
-- Passwords and certificates are those of their files when a connection is made: who changes them need not start us
-  anew. Files that cannot be used meanwhile, such as half of a pair, leave what was read before.
+- A connection has no deadline, as its lane has one for each call; nothing is tried again.
+- Passwords and certificates are read from their files when a connection is made, so changing them needs no restart.
+  While files cannot be used, such as half of a new pair, those read before stay in use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from proxy.store.lane import Wire
 
 
 class _TlsConnection(Connection):
-    """A connection over a context that was made before: redis-py's own reads the files anew for each connection."""
+    """A connection over a ready context: redis-py's own class reads the files again for each connection."""
 
     def __init__(self, context: ssl.SSLContext, server_name: str | None, **parts: Any) -> None:  # noqa: ANN401 - redis-py's
         super().__init__(**parts)
@@ -47,10 +47,10 @@ class Wires:
         self._access = access
         self._stamps = _stamps(access)
         self._context = _context(access) if place.tls else None
-        self._unusable = ""  # what is wrong with the files as they are now
+        self._unusable = ""  # what is wrong with the present files
 
     def to(self, host: Host) -> Wire:
-        """Return a new connection to a server, which opens when it is told to."""
+        """Return a new connection to a server, not yet open."""
         self._reread()
         login = {"username": self._place.username, "password": self._place.password or self._access.password}
         return self._made(host, db=self._place.db, **login)
@@ -67,7 +67,7 @@ class Wires:
         return socket_wire(self._place.path, username=self._place.username, password=password, db=self._place.db)
 
     def _reread(self) -> None:
-        """Take what the files hold now; those of TLS only if they changed, since an authority may be a large file."""
+        """Read the files again; those of TLS only if they changed, since an authority's may be large."""
         if self._access.reread is None:
             return
         try:
@@ -102,7 +102,7 @@ def socket_wire(path: str | Path, **parts: Any) -> Wire:  # noqa: ANN401 - redis
 
 def _alike() -> dict[str, Any]:
     return {
-        "protocol": 2,  # no push messages: every reply answers a command
+        "protocol": 2,  # no push messages, so that every reply answers a command
         "parser_class": BoundedParser,
         "driver_info": None,  # one round trip less, and nothing about us in the server's client list
         "retry": Retry(NoBackoff(), 0),
@@ -113,7 +113,7 @@ def _alike() -> dict[str, Any]:
 
 
 def _stamps(access: Access) -> list[tuple[int, ...]]:
-    """Return what is another once a file of TLS was written, renamed over or put behind a link; nothing for no file."""
+    """Return stamps that change if a TLS file is written, replaced or linked elsewhere; nothing for no file."""
     found: list[tuple[int, ...]] = []
     for file in (access.ca_file, access.certificate_file, access.key_file):
         try:
@@ -130,7 +130,7 @@ def _context(access: Access) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=file)
         if (file := access.certificate_file) is not None:
-            # A key that is encrypted would have OpenSSL ask the terminal: with an empty password it is an error.
+            # With an encrypted key OpenSSL would ask the terminal; with an empty password it fails instead.
             context.load_cert_chain(file, access.key_file, password="")
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         said = getattr(error, "reason", None) or error
