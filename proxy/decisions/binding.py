@@ -1,4 +1,4 @@
-"""What the writer of a log asks of the one who makes a chain of its lines."""
+"""What the writer of a log needs from whatever makes a chain of its lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Binding(Protocol):
-    """What makes one chain of the lines, and vouches for it; called at the start, then by the thread only."""
+    """Makes one chain of a log's lines and vouches for it; called at the start, then only by the writer's thread."""
 
     @property
     def unkept(self) -> int:
@@ -18,11 +18,11 @@ class Binding(Protocol):
         ...
 
     def bind(self, line: bytes, lost: int) -> bytes:
-        """Return a line as it is to be written; so many were lost since the start."""
+        """Return a line as it is to be written; `lost` lines were lost since the start."""
         ...
 
     def due_in(self) -> float | None:
-        """Return in how many seconds a checkpoint is due, 0 for now; None if there is nothing to vouch for."""
+        """Return in how many seconds a checkpoint is due, 0 for now; None if no line needs one."""
         ...
 
     def checkpoint(self) -> bytes:
@@ -30,9 +30,9 @@ class Binding(Protocol):
         ...
 
     def written(self) -> None:
-        """Take note that all that was bound is written."""
+        """Note that all bound lines are written."""
         ...
 
     def remember(self) -> None:
-        """Note where what is written ends, for a start that cannot read it, and for others."""
+        """Keep where the written lines end, for a start that cannot read them, and for other writers."""
         ...

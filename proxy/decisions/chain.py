@@ -1,5 +1,5 @@
 """The chain of a log: each line carries its number and the digest of the line before it, so that none can be changed,
-taken out, put in or moved without every line behind it being written anew.
+removed, inserted or moved without rewriting every line after it.
 
 A line's digest is SHA-256 of its bytes without the newline, in hexadecimal; the first line's predecessor is `GENESIS`.
 """
@@ -24,7 +24,7 @@ _SEQ_MAX: Final = 2**63 - 1
 
 
 class Head(NamedTuple):
-    """The last line of a chain: who wrote it, its number, and its digest."""
+    """The last line of a chain: its writer, number and digest."""
 
     writer: str
     seq: int
@@ -41,7 +41,7 @@ class Head(NamedTuple):
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Head:
-        """Return the head that was kept as JSON; raise ValueError, KeyError or TypeError for what could be none."""
+        """Return the head that was kept as JSON. Raises ValueError, KeyError or TypeError for anything else."""
         writer, seq, digest = facts["writer"], facts["seq"], facts["digest"]
         if (
             not _NAME.fullmatch(writer)
@@ -72,11 +72,11 @@ class Chain:
         return Head(self.writer, self.seq, self._digest.decode())
 
     def skip(self, lines: int) -> None:
-        """Leave out the numbers of lines that were lost before they came here."""
+        """Skip the numbers of lines that were lost before they came here."""
         self.seq += lines
 
     def link(self, line: bytes) -> bytes:
-        """Return a line, which is a JSON object with columns and a newline, with its number and its predecessor."""
+        """Return a line, a JSON object with columns and a newline, with its number and its predecessor's digest."""
         self.seq += 1
         linked = b'%b,"seq":%d,"prev":"%b"}' % (line[:-2], self.seq, self._digest)
         self._digest = hashlib.sha256(linked).hexdigest().encode()
@@ -90,13 +90,13 @@ class HeadFile:
         self._path = path
 
     def write(self, head: Head) -> None:
-        """Put the head in the place of the one before, whole. Raises OSError."""
+        """Replace the kept head by this one, as a whole. Raises OSError."""
         draft = self._path.with_name(f".{self._path.name}.draft")
         draft.write_bytes(orjson.dumps(head._asdict()))
         draft.replace(self._path)
 
     def read(self) -> Head | None:
-        """Return the head, None if there is none that can be read."""
+        """Return the kept head, None if there is none that can be read."""
         try:
             return Head.read(orjson.loads(self._path.read_bytes()))
         except (OSError, ValueError, KeyError, TypeError):
@@ -104,5 +104,5 @@ class HeadFile:
 
 
 def take_up(last_line: bytes, remembered: Head | None, new_name: Callable[[], str]) -> Head:
-    """Return where a chain goes on: behind the log's last line, else where it was remembered to end, else anew."""
+    """Return where a chain goes on: after the log's last line, else at the remembered head, else a new chain."""
     return Head.of_line(last_line) or remembered or Head.begun(new_name())

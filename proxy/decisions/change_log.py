@@ -1,11 +1,11 @@
 """The log of what people change through the admin side: who, what, why and when, as lines beside the decision log.
 
 Laws:
-- A change begins only once the line that announces it is on the disk; a second line with its result follows it there
-  before anybody is answered.
-- What is said of a change is followed by a checkpoint: people wait for it, and what they did is vouched for at once.
-- A change of many things has a line with its result for each of them: one could not hold all their names.
-- A line goes in whole or is not counted on: after a failed write the next one first ends what is unfinished.
+- A change begins only once the line that announces it is on the disk; a second line with its result is there before
+  anybody is answered.
+- A checkpoint follows the lines of a change, so that what people did is vouched for at once; they wait for it.
+- A change of many things has a line with the result for each of them: one line could not hold all names.
+- A line that was not written whole does not count: after a failed write the next one first ends the unfinished line.
 - One thread touches the file, and the event loop never waits for it without a deadline.
 """
 
@@ -33,7 +33,7 @@ _Made = TypeVar("_Made")
 
 
 class Change(NamedTuple):
-    """What somebody is about to do; `via` says how they are known: by a token, or as the socket's user."""
+    """What somebody is about to do; `via` says how we know who: by a token, or as the socket's user."""
 
     who: str
     role: str
@@ -74,15 +74,15 @@ class ChangeLog:
     ) -> _Made:
         """Announce a change, make it with `do`, note its result and return what `do` did.
 
-        `named` names what was changed, or all that was, if that is known only afterwards. Raises LogUnavailable, with
-        nothing done, if the change could not be announced, and whatever `do` raises.
+        `named` returns the name, or names, of what was changed, if only the result of `do` tells. Raises
+        LogUnavailable, with nothing done, if the change could not be announced, and whatever `do` raises.
         """
         key = self._new_id()
         await self._write(key, [change], "begun")
         try:
             made = await do()
         except BaseException as error:
-            # Whether a change took effect whose store went away is not known.
+            # If the store went away, it is not known whether the change took effect.
             refused = isinstance(error, StillgateError | LookupError) and not isinstance(error, StoreUnavailable)
             await self._note(key, [change], "refused" if refused else "failed")
             raise
@@ -97,14 +97,14 @@ class ChangeLog:
         return self._binding.unkept
 
     async def close(self) -> None:
-        """Let the file go, once what is being written is through."""
+        """Close the file, once the present write is done."""
         with suppress(OSError):
             async with asyncio.timeout(self._deadline):
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _note(self, key: str, changes: Sequence[Change], result: str) -> None:
-        """Write a result; if that fails the announcement stands alone, which says that the end is not known."""
+        """Write a result; if that fails, the announcement stands alone, which means that the result is not known."""
         try:
             await self._write(key, changes, result)
         except LogUnavailable:
@@ -138,7 +138,7 @@ class ChangeLog:
             self._binding.written()
             self._binding.remember()
         except OSError:
-            if not self._unfinished:  # else it may be moved away, and is to end in a whole line there
+            if not self._unfinished:  # an unfinished line is cut off first, also if the file is moved away meanwhile
                 self._let_go()
             raise
 

@@ -1,10 +1,9 @@
-"""Signed checkpoints: every so many lines or seconds, where a chain stands and where those of other writers do.
+"""Signed checkpoints: every so many lines or seconds, they say where a chain and those of other writers stand.
 
 Laws:
-- A checkpoint is a line of its chain whose columns say nothing that its signed note does not say, so that it vouches
-  for itself as well.
-- It also goes where the log's owner cannot reach it, if there is such a place: a file, standard output. If that fails
-  it is told, and the log goes on, also where a reader has stopped or a disk does not answer.
+- A checkpoint is a line of its chain. Its columns say only what its signed note says, so it vouches for itself, too.
+- It also goes to a place that the log's owner cannot reach, if there is one: a file, standard output. If that fails,
+  the failure is told and the log goes on, even if a reader has stopped or a disk does not answer.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ from proxy.log import get
 
 _BODY: Final = "stillgate.log/v1"
 _HEADS: Final = "*.head"
-# With 24 other heads of up to 170 bytes a line is still written to a pipe in one piece.
+# Twice so many heads of up to 170 bytes still fit into a line that is written to a pipe in one piece.
 _OTHERS: Final = 12
 _PATIENCE_S: Final = 0.5
-_MOST_WAITING: Final = 10  # for a place that is slow; beyond them it is said that it takes none
+_MOST_WAITING: Final = 10  # checkpoints that wait for a slow place; more count as not taken
 
 
 class Terms(NamedTuple):
@@ -49,8 +48,8 @@ class Terms(NamedTuple):
 class Checkpoints:
     """Makes the checkpoints of one chain; belongs to the thread that writes it.
 
-    `key` is the file of the signing key, which may be replaced at any time; `folder` is where the other writers of
-    this place remember their heads. `elsewhere` are those of writers elsewhere; any thread may replace them.
+    `key` is the file of the signing key, which may be replaced at any time; `folder` is where other writers here keep
+    their heads. `elsewhere` are the heads of writers elsewhere; any thread may replace them.
     """
 
     elsewhere: tuple[Head, ...] = ()
@@ -64,14 +63,14 @@ class Checkpoints:
         self._signer = load_signer(key)
         self._handover = _read(handover_file(key))
         self._seen = _identity(key)
-        self._covered = 0  # the number of the last line that needs no checkpoint any more
-        self._since: float | None = None  # when the first line was seen behind it
+        self._covered = 0  # number of the last line that needs no checkpoint
+        self._since: float | None = None  # when the first line after it was seen
         self._turn = 0
-        self.unkept = 0  # how many a place elsewhere did not take
+        self.unkept = 0  # checkpoints that a place elsewhere did not take
         self._places = self._opened(terms)
 
     def due_in(self, chain: Chain) -> float | None:
-        """Return in how many seconds a checkpoint is due, 0 for now; None if nothing is to be vouched for."""
+        """Return in how many seconds a checkpoint is due, 0 for now; None if no line needs one."""
         if chain.seq == self._covered:
             return None
         now = self._clock.monotonic()
@@ -82,7 +81,7 @@ class Checkpoints:
         return max(0.0, self._since + self._terms.seconds - now)
 
     def line(self, chain: Chain) -> bytes:
-        """Return a checkpoint as the chain's next line, having sent it to the other places."""
+        """Return a checkpoint as the chain's next line, after sending it to the other places."""
         self._follow_key()
         head, wall = chain.head, self._clock.wall()
         stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(wall))}.{int(wall * 1000) % 1000:03d}Z"
@@ -105,13 +104,13 @@ class Checkpoints:
         return line
 
     def covered(self, chain: Chain) -> None:
-        """Take note that what the chain has by now needs no checkpoint."""
+        """Note that the chain's lines so far need no checkpoint."""
         self._covered, self._since = chain.seq, None
 
     def _others(self, chain: Chain) -> Sequence[Head]:
-        """Return the heads of other writers, a part of them each time if there are many."""
+        """Return the heads of other writers; if there are many, the next part of them each time."""
         here: list[Head] = []
-        with suppress(OSError):  # there may be no more open files; those are named the next time
+        with suppress(OSError):  # perhaps no more files can be opened; the heads are named the next time
             here = [head for path in sorted(self._folder.glob(_HEADS)) if (head := HeadFile(path).read()) is not None]
         found = {head.writer: head for head in (*self.elsewhere, *here)}
         others = [head for writer, head in sorted(found.items()) if writer != chain.writer]
@@ -155,7 +154,7 @@ class Checkpoints:
 
 
 def _append(path: Path, note: bytes) -> None:
-    """Append a note whole or not at all; on a line of its own also behind one that a crash has torn."""
+    """Append a note, whole or not at all, and on a line of its own even after one torn by a crash."""
     data = b"\n" + note
     with path.open("ab", buffering=0) as file:
         with suppress(OSError):  # some network file systems know no locks

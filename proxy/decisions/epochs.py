@@ -1,7 +1,7 @@
-"""The keys of the pseudonyms, one for each calendar month: made by whoever needs one first, destroyed on request.
+"""The keys of the pseudonyms, one for each calendar month: made by the first replica to need it, destroyed on request.
 
-Laws: a key is random and stands in the store alone, so that destroying it there leaves nothing to compute it from; what
-was destroyed is marked, and never made anew.
+Laws: a key is random and kept in the store only, so that once destroyed there it cannot be computed from anything; a
+destroyed key is marked as such, and never made anew.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _EPOCH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 class EpochForgotten(StillgateError):
-    """The key of this epoch was destroyed, and there will be no other."""
+    """The key of this epoch was destroyed, and there will never be another."""
 
 
 class Epochs:
-    """Names accounts and destroys keys; `erase` also takes out of the store's own files what was overwritten there."""
+    """Names accounts and destroys keys; `erase` also removes overwritten data from the store's own files."""
 
     def __init__(self, store: Store, clock: Clock, erase: Callable[[], Awaitable[None]] | None) -> None:
         self._store = store
@@ -37,14 +37,14 @@ class Epochs:
         self._erase = erase
 
     def check(self, epoch: str) -> None:
-        """Raise ConfigurationError for what is no month, or is not over for all writers."""
+        """Raise ConfigurationError if this is not a month, or not over yet for all writers."""
         if not _EPOCH.fullmatch(epoch):
             raise ConfigurationError(f"{epoch!r} is not an epoch, which is a month such as 2026-11")
         if epoch >= epoch_of(self._clock.wall() - _LET_GO_S):
             raise ConfigurationError(f"the epoch {epoch} is not over: its key is in use")
 
     async def names(self, account: str) -> dict[str, str | None]:
-        """Return what an account is called in each epoch that had a key, None where that is destroyed.
+        """Return an account's name in each epoch that had a key, None where the key is destroyed.
 
         Raises StoreUnavailable.
         """
@@ -55,10 +55,10 @@ class Epochs:
         }
 
     async def forget(self, epoch: str) -> None:
-        """Destroy the key of an epoch that is over; that it is destroyed already is no error.
+        """Destroy the key of an epoch that is over; doing so again is no error.
 
         Raises ConfigurationError as `check` does, KeyError if the epoch never had a key, and StoreUnavailable: then it
-        may be done and can be asked for again.
+        may have been done, and can be tried again.
         """
         self.check(epoch)
         if await self._store.read(TABLE, epoch) is None:
@@ -69,7 +69,7 @@ class Epochs:
 
 
 def epoch_of(wall_seconds: float) -> str:
-    """Return the epoch that a moment belongs to: its calendar month in UTC, such as `2026-11`."""
+    """Return the epoch of a time in Unix seconds: its calendar month in UTC, such as `2026-11`."""
     return time.strftime("%Y-%m", time.gmtime(wall_seconds))
 
 
@@ -81,13 +81,12 @@ async def is_forgotten(store: Store, epoch: str) -> bool:
 async def ensure_epoch(store: Store, epoch: str, random_bytes: Callable[[int], bytes]) -> bytes:
     """Return the epoch's key, making it if no replica has done so yet.
 
-    Raises EpochForgotten if it was destroyed, and StoreUnavailable if the store is away or holds something that is no
-    key.
+    Raises EpochForgotten if it was destroyed, and StoreUnavailable if the store is away or holds no proper key.
     """
     key = await store.read(TABLE, epoch)
     if key is None:
         await store.write([Row(TABLE, epoch, random_bytes(KEY_BYTES))], only_new=True)
-        # Another replica may have been first: what the store holds is the key of all.
+        # Another replica may have been first: all use the key that the store holds.
         key = await store.read(TABLE, epoch)
     if key == _FORGOTTEN:
         raise EpochForgotten(f"the key of epoch {epoch} was destroyed")

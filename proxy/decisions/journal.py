@@ -38,7 +38,7 @@ class Journal:
         clock: Clock,
         pack_digest: str,
     ) -> Journal:
-        """Open the log and write down what was found there, before anything else.
+        """Open the log, and first record what was found there.
 
         Raises ConfigurationError as `DecisionLog.open` does.
         """
@@ -52,18 +52,18 @@ class Journal:
         return cls(log, recorder)
 
     async def begin(self, exchange: Exchange, verdict: Verdict, pack_digest: str) -> None:
-        """Record that a degraded exchange goes upstream, before it does. Raises LogUnavailable: then it must not go."""
+        """Record that a degraded exchange goes upstream, before it does. Raises LogUnavailable: then it must not."""
         await self.log.append_durable(self._recorder.begin(exchange, verdict, pack_digest))
 
     def record(self, ending: Ending) -> bool:
-        """Record an allowed exchange, which has forgotten its request, best effort. Returns False without room."""
+        """Record an allowed exchange, which has dropped its request by then; best effort: False if there is no room."""
         return self.log.append(Unmade(partial(self._recorder.exchange, ending), LINE_BYTES))
 
     async def record_first(self, ending: Ending, deadline: float = DURABLE_SECONDS) -> None:
         """Record a denied or degraded exchange before the client hears of it.
 
-        Raises LogUnavailable if that is not possible: the client then gets a 503, and there is nothing more to record.
-        While the log is failing, the line queued for later says so; after a missed deadline it says what was intended.
+        Raises LogUnavailable if that is not possible: the client then gets a 503, and nothing more is recorded. If the
+        log is failing, a line with that 503 is queued for later; after a missed deadline, the line stays as intended.
         """
         if self.log.failing:
             self.log.append(self._recorder.exchange(ending._replace(status=Unavailable.status, code=Unavailable.code)))

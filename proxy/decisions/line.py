@@ -1,10 +1,10 @@
 """Makes one line of a row, whatever its values hold.
 
 Laws:
-- One line of valid UTF-8 JSON, under `LINE_BYTES` with its newline, whatever the values hold: JSON escapes the control
-  characters of ASCII, every other character that does not print (line separators, direction marks, lone surrogates)
-  becomes U+FFFD.
-- A line that is not short and plain ASCII has its texts cut to `TEXT_CHARS`, and one that is too long its lists to
+- The result is one line of valid UTF-8 JSON, under `LINE_BYTES` with its newline: JSON escapes ASCII's control
+  characters; any other character that does not print (line separators, direction marks, lone surrogates) becomes
+  U+FFFD.
+- Unless a line is short and plain ASCII, its texts are cut to `TEXT_CHARS`; if it is too long, its lists are cut to
   `LIST_ITEMS`. If it is still too long, it loses the columns of `DROPPED_FIRST`, one by one in that order. A line that
   lost items or columns says `truncated`.
 """
@@ -30,7 +30,7 @@ def to_line(row: dict[str, Any]) -> bytes:
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # a lone surrogate, or a number that does not fit into 64 bits
         line = b""
-    # What is ASCII holds no line separator, and JSON escapes every control character but DEL.
+    # ASCII has no line separator, and JSON escapes every control character but DEL.
     if line and len(line) < LINE_BYTES and line.isascii() and b"\x7f" not in line:
         return line
     most = LIST_ITEMS if len(line) >= LINE_BYTES or not line else len(line)
@@ -76,5 +76,5 @@ def _cleaned(value: object, most: int) -> object:
 
 
 def printable(text: str) -> str:
-    """Return a text as a line that has to be cleaned holds it."""
+    """Return a text as a cleaned line holds it: cut, and with U+FFFD for what does not print."""
     return "".join(c if c.isprintable() or c < " " else "\ufffd" for c in text[:TEXT_CHARS])

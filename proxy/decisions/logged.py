@@ -1,4 +1,4 @@
-"""A terminal record as a value: what a reader may rely on once a line of the decision log was understood."""
+"""A terminal record as a checked value, read from a line of the decision log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REPLACED: Final = "\ufffd"
 
 
 class Logged(NamedTuple):
-    """One recorded exchange; `time` is when it was accepted, in Unix seconds, and `stamp` the same as it stands there.
+    """One recorded exchange; `time` is when it was accepted, in Unix seconds, and `stamp` is the same as in the line.
 
     `decide_ms` is how long the decision took, None if there was none. `cut` says that columns were emptied to keep the
     line short, the fields first.
@@ -61,30 +61,30 @@ class Logged(NamedTuple):
 
     @property
     def decided(self) -> float:
-        """When the pack was asked, in Unix seconds; a denial by a request that could not be read comes earlier."""
+        """When the pack was asked, in Unix seconds; without a decision, when the exchange was accepted."""
         return self.time + (self.decide_ms or 0.0) / 1000
 
     @property
     def judged(self) -> bool:
-        """Whether a pack was asked about it; then the record says what it said, whatever came after."""
+        """Whether a pack judged it; then the record has that judgement, whatever came after."""
         return self.decide_ms is not None
 
     @property
     def overruled(self) -> bool:
-        """Whether it was denied whatever the pack said: for what was wrong with it or with us, or since nobody waited.
+        """Whether it was denied whatever the pack said: something was wrong with it or with us, or nobody waited.
 
-        Why stands before the pack's own reasons.
+        That reason stands before the pack's own reasons.
         """
         return self.effect is Effect.DENY and self.by in {"request", "client"}
 
     @property
     def shortened(self) -> tuple[str, ...]:
-        """The fields of which something may be missing: texts as long as they may be, or with characters replaced."""
+        """The fields that may not be whole: texts of the greatest length, or with characters replaced."""
         return tuple(name for name, value in self.fields.items() if any(_shortened(text) for text in _texts(value)))
 
 
 def read_logged(row: Mapping[str, Any]) -> Logged:
-    """Return the value of a terminal record. Raises ValueError, with the column's name, for one that is none."""
+    """Return the value of a terminal record. Raises ValueError, with the column's name, for anything else."""
     column = _Columns(row)
     cut = column.of("truncated", bool)
     ties = column.of("ties", dict)
@@ -142,7 +142,7 @@ def read_logged(row: Mapping[str, Any]) -> Logged:
 
 
 class _Columns:
-    """Columns of a row by their type; what is missing or of another type is a ValueError."""
+    """Reads columns of a row by type. Raises ValueError for one that is missing or of another type."""
 
     def __init__(self, row: Mapping[str, Any], within: str = "") -> None:
         self._row = row

@@ -1,6 +1,6 @@
-"""Keyed pseudonyms: the same caller has the same name within a month, and no name once the month's key is destroyed.
+"""Keyed pseudonyms: a caller has one name within a month, which nobody can compute once the month's key is destroyed.
 
-Laws: a pseudonym says nothing about its value without the key; the same text under two kinds gives two unrelated names.
+Laws: without the key a pseudonym says nothing about its value; the same text under two kinds gives unrelated names.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from proxy.exchange import Principal
 
 Kind = Literal["key", "account", "tenant", "peer", "user_agent", "attribute"]
 
-_NAME_BYTES: Final = 16  # 128 bits: no two of a billion names meet by chance
+_NAME_BYTES: Final = 16  # 128 bits: no two of a billion names are equal by chance
 _CACHED_CALLERS: Final = 4_096  # about 4 MB when full
-_USER_AGENT_CHARS: Final = 256  # the rest of a longer one does not count: what is remembered stays small
+_USER_AGENT_CHARS: Final = 256  # the rest of a longer one is ignored, so that what is remembered stays small
 _PREFIXES: Final[dict[Kind, str]] = {
     "key": "k_",
     "account": "a_",
@@ -37,9 +37,9 @@ class Names(NamedTuple):
 
 
 class Pseudonyms:
-    """Names callers under one epoch's key; recent callers are remembered, those not seen for longest forgotten.
+    """Names callers under one epoch's key; the names of recent callers are cached.
 
-    Nothing here refers back to the object, so that the key is gone from memory once nobody holds it any more.
+    Nothing here refers back to the object, so that the key leaves memory once nobody holds the object any more.
     """
 
     def __init__(self, epoch: str, key: bytes) -> None:

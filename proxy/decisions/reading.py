@@ -1,6 +1,6 @@
-"""Reads decision logs as a stream: files as they are written, rotated or compressed, a line at a time.
+"""Reads decision logs as a stream, line by line, from files in use, rotated or compressed.
 
-Laws: a line that cannot be read is counted and never ends the reading; nothing is held but the line at hand.
+Laws: a line that cannot be read is counted and never ends the reading; only the present line is held.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LogReader:
         self._on_bytes = on_bytes
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield every line that can be read, file after file. Raises ConfigurationError for a file that cannot be."""
+        """Yield every readable line, file after file. Raises ConfigurationError for a file that cannot be read."""
         for file in self.files:
             yield from self._rows_of(file)
 
@@ -48,7 +48,7 @@ class LogReader:
         yield from heapq.merge(*(self._exchanges_of(file) for file in self.files), key=lambda logged: logged.time)
 
     def logged(self, row: dict[str, Any]) -> Logged | None:
-        """Return a terminal record as a value; one that is not what it should be counts as malformed."""
+        """Return a terminal record as a value; None for a bad one, which counts as malformed."""
         try:
             return read_logged(row)
         except ValueError:
@@ -90,7 +90,7 @@ class LogReader:
 
 
 def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield lines; of one that is longer than any line may be only its beginning, which is no JSON."""
+    """Yield lines; of one longer than any line may be, only its beginning, which is no JSON."""
     while line := stream.readline(_LINE_BYTES):
         yield line
         while len(line) == _LINE_BYTES and not line.endswith(b"\n"):
@@ -98,9 +98,9 @@ def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def log_files(places: Sequence[Path]) -> list[Path]:
-    """Return the files of logs that were named as files or as folders, rotated and compressed ones too.
+    """Return the files of logs named as files or folders, rotated and compressed ones too.
 
-    Raises ConfigurationError for a place where there are none.
+    Raises ConfigurationError for a place without any.
     """
     files: list[Path] = []
     for place in places:
@@ -111,7 +111,7 @@ def log_files(places: Sequence[Path]) -> list[Path]:
 
 @contextmanager
 def readable(place: Path) -> Iterator[None]:
-    """Raise ConfigurationError for what keeps a place from being looked at: a folder on the way may not be searched."""
+    """Raise ConfigurationError if a place cannot be looked at, as when a folder on the way may not be searched."""
     try:
         yield
     except OSError as error:

@@ -1,6 +1,6 @@
 """Builds the decision record: the one line of an exchange, and the few lines about the log itself.
 
-`line` bounds what a line holds; what links it to the one before it is added when it is written: see `chain`.
+`line` bounds a line's size; `chain` adds the link to the line before when it is written.
 
 Laws:
 - Content-free: facts, numbers and pseudonyms, never text of a prompt or an answer, never an address or an account id.
@@ -20,8 +20,8 @@ from proxy.decisions.line import to_line
 from proxy.decisions.pseudonyms import Pseudonyms
 from proxy.exchange import NO_TIES, Exchange
 
-_CLAIM_CHARS: Final = 128  # what a client may write into a line at will
-_NAME_CHARS: Final = 80  # columns that are never dropped: five of them, six bytes a character at worst
+_CLAIM_CHARS: Final = 128  # of a text that a client may write at will
+_NAME_CHARS: Final = 80  # of each of five columns that are never dropped, at up to six bytes a character
 _TRACE_CHARS: Final = 32
 UNTIED: Final = {"template": "", "cluster": "", "shadow_template": "", "shadow_cluster": ""}
 _PRINTS: Final = 16
@@ -29,9 +29,9 @@ _PRINT_BYTES: Final = 8
 
 
 class Recorder:
-    """Turns endings into lines, in any thread; one object per writer, whose name the log tells when it is opened.
+    """Turns endings into lines, in any thread; one object per writer, whose name comes from the log that it opens.
 
-    `pseudonyms` may be replaced at any time: a new month brings new ones.
+    `pseudonyms` may be replaced at any time, as each month has its own.
     """
 
     def __init__(self, version: str, pseudonyms: Pseudonyms, clock: Clock) -> None:
@@ -39,8 +39,8 @@ class Recorder:
         self.pseudonyms = pseudonyms
         self._version = version[:_NAME_CHARS]
         self._clock = clock
-        self._stamp = (-1, "")  # of the second that was asked for last; both threads ask
-        # Every column in its order, with what a plain allow has: filling in a copy takes half as long as a new row.
+        self._stamp = (-1, "")  # the last second asked for, as text; replaced as a whole, since both threads ask
+        # All columns in order, as a plain allow has them: filling in a copy takes half as long as making a new row.
         self._plain: dict[str, Any] = {
             **dict.fromkeys(column.name for column in (*HEAD, *EXCHANGE)),
             **_verdict_columns(ALLOWED),
@@ -102,13 +102,13 @@ class Recorder:
         return to_line(row)
 
     def begin(self, exchange: Exchange, verdict: Verdict, pack_digest: str) -> bytes:
-        """Return the line that says that a degraded exchange goes upstream; its terminal record follows."""
+        """Return the begin record of a degraded exchange, which goes upstream next; its terminal record follows."""
         return self._notice(
             "begin", id=exchange.id[:_NAME_CHARS], pack_digest=pack_digest, rung=verdict.rung, actions=verdict.actions
         )
 
     def sample(self, exchange_id: str, sealed_to: str, digest: str, size: int) -> bytes:
-        """Return the line that says that a sealed sample of an exchange is on the disk, and which."""
+        """Return the line that says which sealed sample of an exchange is on the disk."""
         return self._notice("sample", id=exchange_id[:_NAME_CHARS], sealed_to=sealed_to, digest=digest, bytes=size)
 
     def start(self, pack_digest: str) -> bytes:
@@ -165,7 +165,7 @@ def _verdict_columns(verdict: Verdict) -> dict[str, Any]:
 
 
 def _ties(exchange: Exchange) -> dict[str, str]:
-    if exchange.shadow_ties is NO_TIES:  # what counts in enforcement counts in shadow too
+    if exchange.shadow_ties is NO_TIES:  # ties in enforcement are ties in shadow, too
         return UNTIED
     enforced, shadow = exchange.ties, exchange.shadow_ties
     return {
@@ -177,10 +177,10 @@ def _ties(exchange: Exchange) -> dict[str, str]:
 
 
 def _prints(exchange: Exchange) -> list[str]:
-    """Return the least prints: those that two prompts with a text in common are most likely to have both."""
+    """Return the smallest prints: those that two prompts with common text are most likely to share."""
     if exchange.prints is None or not len(exchange.prints.sample):
         return []
-    # Turned around, what lies in memory with its lowest byte first is read with the highest first, the last print too.
+    # Little-endian numbers in reversed memory read as big-endian ones, the last print first.
     digits: str = exchange.prints.sample[:_PRINTS].astype("<u8", copy=False).tobytes()[::-1].hex(",", _PRINT_BYTES)
     return digits.split(",")[::-1]
 

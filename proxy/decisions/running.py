@@ -1,6 +1,7 @@
 """The running mark: a small locked file that exists while a writer runs, so that the next start knows how it ended.
 
-Laws: the mark is removed only after a clean stop; one process holds it at a time; the kernel lets go of a dead one's.
+Laws: the mark is removed only after a clean stop; one process holds its lock at a time, and the kernel frees a dead
+process's.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class RunningMark:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The one who held it may have removed it between our opening and our locking.
+            # Its holder may have removed it between our opening and our locking.
             held = path.stat().st_ino == os.fstat(descriptor).st_ino
         except (BlockingIOError, FileNotFoundError):
             held = False
@@ -52,7 +53,7 @@ class RunningMark:
             os.close(descriptor)
             raise ConfigurationError(f"another process is writing this decision log: it holds {path}")
         gap = _read_gap(descriptor) if existed else None
-        # On a full disk the mark stays empty, which the next start reads as a gap all the same.
+        # On a full disk the mark stays empty, which the next start also reads as a gap.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, orjson.dumps({"started": wall, "pid": os.getpid()}), 0)
@@ -65,20 +66,20 @@ class RunningMark:
         os.utime(self._descriptor, (wall, wall))
 
     def stay(self, wall: float) -> RunningMark:
-        """Note that lines are written up to now, and return the mark: a new one where its folder was moved or deleted.
+        """Note that lines are written up to now, and return the mark, a new one if its folder was moved or deleted.
 
-        Raises as `take` does: whoever runs on the new folder since may write there.
+        Raises as `take` does, since another process may write in the new folder by now.
         """
         if not self._lies_there():
             taken, _ = RunningMark.take(self._path, wall)
             os.close(self._descriptor)
             return taken
-        with contextlib.suppress(OSError):  # a disk that takes lines will do
+        with contextlib.suppress(OSError):  # it is enough if the disk takes lines
             self.touch(wall)
         return self
 
     def release(self, *, clean: bool) -> None:
-        """Let go of the mark; after a clean stop nothing of it is left, where the folder can still be written."""
+        """Release the mark; after a clean stop its file is removed, if the folder is writable."""
         with contextlib.suppress(OSError):
             if clean and self._lies_there():
                 self._path.unlink(missing_ok=True)

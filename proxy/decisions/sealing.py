@@ -1,4 +1,4 @@
-"""What makes the lines of one log a chain that is vouched for; belongs to the thread that writes them."""
+"""Makes the lines of one log a chain with signed checkpoints; belongs to the thread that writes them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HOST_CHARS: Final = 60
 
 
 class Seal:
-    """Links lines and makes checkpoints between them; `new_name` names the writer of a chain that begins."""
+    """Links lines and makes checkpoints between them; `new_name` names the writer when a new chain begins."""
 
     def __init__(self, checkpoints: Checkpoints, head_file: HeadFile, new_name: Callable[[], str]) -> None:
         self._checkpoints = checkpoints
@@ -33,7 +33,7 @@ class Seal:
         self._lost = 0
 
     def open(self, last_line: bytes) -> str:
-        """Go on behind the last line of the log, and return the writer's name: that of the chain, if there is one."""
+        """Go on after the log's last line, and return the writer's name: the chain's, if there is one already."""
         self._chain = Chain(take_up(last_line, self._head_file.read(), self._new_name))
         self._checkpoints.covered(self._chain)
         self._written = self._chain.head
@@ -41,26 +41,26 @@ class Seal:
 
     @property
     def head(self) -> Head:
-        """Where what is written ends; any thread may ask."""
+        """Where the written lines end; any thread may ask."""
         return self._written
 
     @property
     def unkept(self) -> int:
-        """How many checkpoints a place elsewhere did not take; any thread may ask."""
+        """How many checkpoints could not be kept elsewhere; any thread may ask."""
         return self._checkpoints.unkept
 
     def hear(self, heads: tuple[Head, ...]) -> None:
-        """Have checkpoints name these of writers elsewhere too, from now on; any thread may say so."""
+        """Have checkpoints name these heads of writers elsewhere from now on; any thread may call this."""
         self._checkpoints.elsewhere = heads
 
     def bind(self, line: bytes, lost: int = 0) -> bytes:
-        """Return a line as the next one of the chain, behind the numbers of those that were lost."""
+        """Return a line as the next one of the chain, after the numbers of the lines lost since the start."""
         self._chain.skip(lost - self._lost)
         self._lost = lost
         return self._chain.link(line)
 
     def due_in(self) -> float | None:
-        """Return in how many seconds a checkpoint is due, 0 for now; None if there is nothing to vouch for."""
+        """Return in how many seconds a checkpoint is due, 0 for now; None if no line needs one."""
         return self._checkpoints.due_in(self._chain)
 
     def checkpoint(self) -> bytes:
@@ -68,17 +68,17 @@ class Seal:
         return self._checkpoints.line(self._chain)
 
     def written(self) -> None:
-        """Take note that all that was bound is written."""
+        """Note that all bound lines are written."""
         self._written = self._chain.head
 
     def remember(self) -> None:
-        """Note where what is written ends; a place that cannot be written is met by the log itself."""
+        """Keep where the written lines end; if that cannot be written, the log itself will notice."""
         with suppress(OSError):
             self._head_file.write(self._written)
 
 
 def seal_of(settings: Settings, path: Path, name: str, clock: Clock) -> Seal:
-    """Return what binds the log at `path`, whose writer has this name if its chain begins here.
+    """Return what binds the log at `path`, whose writer gets this name if a new chain begins.
 
     Raises ConfigurationError if the signing key cannot be used.
     """

@@ -1,8 +1,8 @@
-"""Lets the writers on one store know where each other's chains stand, so that their checkpoints vouch for logs of other
-machines too: a small table of heads, a row for each writer.
+"""Tells the writers on one store where each other's chains stand, so that their checkpoints vouch for logs of other
+machines, too: a small table of heads, with a row for each writer.
 
-Laws: what stands in the table is believed only as far as it could stand in a note; the table and what is handed on are
-bounded; nothing here waits in the way of an exchange or of the thread that writes.
+Laws: a row counts only if it could stand in a note; the table and what is handed on are bounded; no exchange and no
+writing thread waits for this.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from proxy.store.base import Row, Store
 
 TABLE: Final = "log_heads"
 _SHARE_S: Final = 10.0
-_REFRESH_S: Final = 86_400.0  # after which a head that did not change is written again, so that it is not cleared
+_REFRESH_S: Final = 86_400.0  # after so long an unchanged head is written again, so that it is not cleared as old
 _KEPT_S: Final = 30 * 86_400.0
 _MOST: Final = 1_000  # rows, the newest ones
 
 
 class Chained(Protocol):
-    """What vouches for a writer's own chain."""
+    """Vouches for a writer's own chain."""
 
     @property
     def head(self) -> Head:
-        """Where what is written of it ends."""
+        """Where its written lines end."""
         ...
 
     def hear(self, heads: tuple[Head, ...]) -> None:
-        """Take the heads of writers elsewhere, in the place of those heard before."""
+        """Take the heads of writers elsewhere, in place of those heard before."""
         ...
 
 
@@ -60,7 +60,7 @@ class SharedHeads:
             await asyncio.sleep(_SHARE_S)
 
     async def exchange(self) -> None:
-        """Tell where the own chain stands if that is news, hear of the others, and clear what is old."""
+        """Tell where our chain stands if that is news, read the others' heads, and clear old ones."""
         now, head = self._clock.wall(), self._own.head
         told = self._told
         if head.seq and (told is None or told.head != head or abs(now - told.at) >= _REFRESH_S):

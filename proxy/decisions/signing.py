@@ -1,5 +1,5 @@
-"""The key that vouches for a log, and notes signed with it: text and signature in the format of C2SP's signed-note
-(https://github.com/C2SP/C2SP/blob/main/signed-note.md), Ed25519.
+"""The key that vouches for a log, and notes signed with it: Ed25519, in the format of C2SP's signed-note
+(https://github.com/C2SP/C2SP/blob/main/signed-note.md).
 
 Law: no message, repr or exception here shows a private key or a part of one.
 """
@@ -41,13 +41,13 @@ class Signer:
         self.public = f"{name}+{self._key_id.hex()}+{base64.b64encode(raw).decode()}"
 
     def sign(self, text: str) -> str:
-        """Return a note: the text, which must end with a newline, an empty line, and the signature's."""
+        """Return a note: the text, which must end with a newline, an empty line, and the signature's line."""
         signature = base64.b64encode(self._key_id + self._key.sign(text.encode())).decode()
         return f"{text}\n\u2014 {self.name} {signature}\n"
 
 
 def new_private_key(name: str) -> str:
-    """Return the text of a new private key; raises ConfigurationError for a name that no note could carry."""
+    """Return the text of a new private key. Raises ConfigurationError for a name that a note cannot carry."""
     if not _NAME.fullmatch(name):
         raise ConfigurationError("a log key's name is 1 to 80 letters, digits and . _ / -")
     seed = secrets.token_bytes(_SEED_BYTES)
@@ -56,7 +56,7 @@ def new_private_key(name: str) -> str:
 
 
 def load_signer(path: Path) -> Signer:
-    """Read a private key. Raises ConfigurationError, which shows nothing of it."""
+    """Read a private key. Raises ConfigurationError, which shows nothing of the key."""
     text = read_secret_file(path)
     if open_to_others(path.stat()):
         raise ConfigurationError(f"{path}: others than its owner may read the log's key; run: chmod 600 {path}")
@@ -74,7 +74,7 @@ def load_signer(path: Path) -> Signer:
 
 
 def load_or_create_signer(path: Path, name: str) -> Signer:
-    """Read the private key, making one first if there is none; processes that start at once agree on one."""
+    """Read the private key, making one first if there is none; processes that start together agree on one."""
     try:
         if not path.exists():
             make_secret_file(path, new_private_key(name).encode() + b"\n")
@@ -84,16 +84,16 @@ def load_or_create_signer(path: Path, name: str) -> Signer:
 
 
 def handover_file(path: Path) -> Path:
-    """Return where the note stands with which the key before vouched for the key at `path`."""
+    """Return the file of the note in which the previous key vouches for the key at `path`."""
     return path.with_name(path.name + ".handover")
 
 
 def rotate(path: Path) -> tuple[Signer, Signer]:
-    """Put a new key in the place of the one at `path`, vouched for by it; return both.
+    """Replace the key at `path` by a new one, which the old one vouches for; return both.
 
-    Running writers take it with their next checkpoint. The old private key is gone then: keep its public one, with
-    which what it signed is verified. Raises ConfigurationError, also for somebody else's key, whose proxy could
-    not read the one that took its place.
+    Running writers use it from their next checkpoint on. The old private key is gone then: keep its public key, which
+    verifies what it signed. Raises ConfigurationError, also if the key is another user's, whose proxy could not read
+    the new one.
     """
     old = load_signer(path)
     if path.stat().st_uid != os.geteuid():
@@ -105,7 +105,7 @@ def rotate(path: Path) -> tuple[Signer, Signer]:
         note = handover_file(path)
         note_draft = note.with_name(f".{note.name}.draft")
         note_draft.write_text(old.sign(f"{_HANDOVER}\nnext {new.public}\n"), encoding="utf-8")
-        # First the note: a writer that sees the new key finds what vouches for it.
+        # The note first, so that a writer that sees the new key finds what vouches for it.
         note_draft.replace(note)
         draft.replace(path)
     except OSError as error:

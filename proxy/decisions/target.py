@@ -1,7 +1,7 @@
 """Where the decision log goes: a file that may be rotated under us, or an open descriptor such as standard output.
 
-Laws: everything here may block and belongs to the writer's thread; bytes go in at the end and are never taken back,
-but for those of an unfinished line in a file that was renamed: it is written again in the next one.
+Laws: everything here may block and belongs to the writer's thread; bytes are appended and never taken back, except an
+unfinished line in a file that was renamed: it is written again in the next file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class Happened(enum.Enum):
     """What happened to a target since it was last looked at."""
 
     NONE = enum.auto()
-    REOPENED = enum.auto()  # renamed or deleted: a new file was opened under the name
+    REOPENED = enum.auto()  # renamed or deleted: a new file was opened under its name
     TRUNCATED = enum.auto()  # cut shorter in place, as `copytruncate` does: records are missing
 
 
 class CutFile(OSError):
-    """The file was cut by somebody else, and nothing is written to what is left of it."""
+    """Somebody else cut the file, and nothing is written to the rest of it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} was cut by somebody else: move it away, and rotate by renaming")
@@ -37,19 +37,19 @@ class Target(Protocol):
 
     batch_bytes: int  # how much one write may hold
     mark: Path  # where the running mark stands
-    last_line: bytes  # the last whole one that `open` found
-    forgetful: bool  # whether nobody can read what was written, so that `last_line` is always empty
+    last_line: bytes  # the last whole line that `open` found
+    forgetful: bool  # whether what was written cannot be read back, so that `last_line` is always empty
 
     def open(self) -> int:
         """Make ready to write and return the length of an unfinished line at the end."""
         ...
 
     def is_gone(self) -> bool:
-        """Tell whether what is written now could be read by nobody, in no time."""
+        """Tell quickly whether nobody could read what is written now."""
         ...
 
     def look(self, unfinished: int = 0) -> Happened:
-        """Find out whether the file behind the name is still the one that is open, which ends in so much of a line."""
+        """Look whether the file of this name is still the open one, which ends in `unfinished` bytes of a line."""
         ...
 
     def write(self, data: memoryview) -> int:
@@ -57,15 +57,15 @@ class Target(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the target go."""
+        """Close the target."""
         ...
 
 
 class FileTarget:
     """A file of our own, mode 0600, in a folder that is made with mode 0700.
 
-    One that somebody cuts takes no more until it is renamed or deleted, unless `goes_on`; then what comes next goes to
-    its new end.
+    After somebody cuts it, nothing is written until it is renamed or deleted; with `goes_on`, writing goes on at its
+    new end.
     """
 
     batch_bytes = 65_536
@@ -102,18 +102,18 @@ class FileTarget:
         return torn_bytes
 
     def is_gone(self) -> bool:
-        """Tell whether the file was deleted, as it also is by who moves it to another disk."""
+        """Tell whether the file was deleted; moving it to another disk deletes it, too."""
         return os.fstat(self._descriptor).st_nlink == 0
 
     def look(self, unfinished: int = 0) -> Happened:
-        """Reopen after a rename or a removal; see a cut."""
+        """Reopen after a rename or removal; notice a cut."""
         try:
             facts = self._path.stat()
         except FileNotFoundError:
             facts = None
         if facts is None or (facts.st_dev, facts.st_ino) != self._inode:
             old, size = self._descriptor, self._size
-            self.open()  # first: if it fails, it is tried again from the old one
+            self.open()  # before closing the old file: if it fails, it is tried again later
             with suppress(OSError):
                 if unfinished and os.fstat(old).st_size == size:
                     os.ftruncate(old, size - unfinished)
@@ -136,7 +136,7 @@ class FileTarget:
         return written
 
     def sync(self) -> None:
-        """Return once what was written, and the file's name, are on the disk."""
+        """Wait until what was written, and the file's name, are on the disk."""
         os.fsync(self._descriptor)
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -166,11 +166,11 @@ class DescriptorTarget:
         return 0
 
     def is_gone(self) -> bool:
-        """Say that it is there: nobody can take it away."""
+        """Return False: nobody can take a descriptor away."""
         return False
 
     def look(self, unfinished: int = 0) -> Happened:  # noqa: ARG002 - as the protocol has it
-        """Do nothing: nobody can put another pipe in its place."""
+        """Do nothing: nobody can put another pipe in place of this one."""
         return Happened.NONE
 
     def write(self, data: memoryview) -> int:

@@ -4,9 +4,8 @@ Laws:
 - At most `bound` bytes wait.
 - Each counter has one writer: `_queued` and `_held` belong to the loop, `_written` and `_let_go` to the thread. There
   is no other locking.
-- What may become a line later is made into one by the thread, many at a time: one after the other they take half as
-  long as each in the midst of other work. If the thread is behind with that, the loop makes them, since what waits to
-  be made holds more memory than its line will.
+- Lines that can be made later are made by the thread, many in a row: that takes half as long as making each amid other
+  work. If the thread falls behind, the loop makes them, since an unmade line holds more memory than a made one.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _HELD_BYTES: Final = 1024 * 1024
 
 
 class Unmade(NamedTuple):
-    """What becomes a line, `size` bytes long at most; until then it holds about so much memory. It changes no more."""
+    """Something that will be made into a line of at most `size` bytes, and needs about as much memory till then."""
 
     make: Callable[[], bytes]
     size: int
@@ -41,7 +40,7 @@ class Waiting:
 
     @property
     def size(self) -> int:
-        """How much waits or is on its way."""
+        """How many bytes wait or are being written."""
         return self._queued - self._written
 
     def put(self, line: bytes | Unmade) -> bool:
@@ -60,33 +59,33 @@ class Waiting:
         return True
 
     def put_last(self, line: bytes) -> None:
-        """Take a line, if it is one, whether there is room or not, and none after it."""
+        """Take a line, unless it is empty, even if there is no room, and accept none after it."""
         if line:
             self._lines.append(line)
             self._queued += len(line)
         self.bound = 0
 
     def end_of(self, line: bytes) -> int:
-        """Return the place where a line ends that is put in next."""
+        """Return the place in the queue where this line would end if it is put in next."""
         return self._queued + len(line)
 
     def is_written(self, place: int) -> bool:
-        """Tell whether all up to a place is written."""
+        """Tell whether everything up to a place is written."""
         return place <= self._written
 
     def next_size(self) -> int:
-        """Return how long the next line is at most, of which there is one."""
+        """Return how long the next line is at most; the queue must not be empty."""
         return _size(self._lines[0])
 
     def take(self) -> tuple[bytes | Unmade, int]:
-        """Return the next line, and how much of the queue it takes until `wrote` is told."""
+        """Return the next line, and the number of bytes to tell `wrote` once it is written."""
         line = self._lines.popleft()
         if isinstance(line, Unmade):
             self._let_go += line.size
         return line, _size(line)
 
     def wrote(self, taken: int) -> None:
-        """Take note that so much of what was taken is written."""
+        """Note that so many bytes of what was taken are written."""
         self._written += taken
 
 

@@ -1,11 +1,11 @@
-"""The bounded writer of the decision log: lines go in on the event loop, one thread of its own puts them out.
+"""The bounded writer of the decision log: the event loop queues lines, and one thread of its own writes them.
 
 Laws:
 - The loop never waits for a disk or a reader: it queues lines, and wakes the thread once in `_WAKE_SECONDS` at most.
-- Lines come out whole and in the order they went in. After a short write it goes on at the exact byte; if the file was
-  changed meanwhile, the unfinished line is written again from its start in the new place.
-- A line that finds no room is refused and counted, and so is what cannot be made into one.
-- Lines are bound into a chain as they are taken out of the queue, so that none that was lost leaves a hole in it.
+- Lines are written whole and in order. After a short write it goes on at the exact byte; if another file took the old
+  one's place meanwhile, the unfinished line is written there again from its start.
+- A line that finds no room is refused and counted as lost; so is what cannot be made into a line.
+- Lines are bound into a chain as they are taken out of the queue, so that a lost line does not break the chain.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 class LogUnavailable(StillgateError):
-    """A line that had to be written first could not be, or not in time."""
+    """A line that had to be written first could not be written, or not in time."""
 
 
 class Found(NamedTuple):
-    """What a start found: the unclean end of an earlier process, and the length of an unfinished last line."""
+    """What was found at the start: an earlier process's unclean end, and the length of an unfinished last line."""
 
     gap: Gap | None
     torn_bytes: int
 
 
 class DecisionLog:
-    """One log and its thread; made by `open` inside a running event loop, ended by `close`."""
+    """One log and its thread; made by `open` in a running event loop, ended by `close`."""
 
     def __init__(
         self, target: Target, mark: RunningMark, binding: Binding, found: Found, clock: Clock, bound: int
@@ -70,7 +70,7 @@ class DecisionLog:
         self._abandoned = threading.Event()
         self._ended: asyncio.Future[bool] = self._loop.create_future()
         self._batch = b""
-        self._remembering = False  # once the batch is written
+        self._remembering = False  # whether to call `remember` once the batch is written
         self._taken = 0  # bytes of the queue that the batch is made of
         self._offset = 0
         self._looked = clock.monotonic()
@@ -108,7 +108,7 @@ class DecisionLog:
 
     @property
     def waiting_bytes(self) -> int:
-        """How much is queued or on its way."""
+        """How many bytes are queued or being written."""
         return self._waiting.size
 
     def append(self, line: bytes | Unmade) -> bool:
@@ -128,7 +128,7 @@ class DecisionLog:
         `deadline` seconds: then the line stays queued and may be written later.
         """
         done = self._loop.create_future()
-        # First the waiter, then the line: the thread may be through with the line before this returns.
+        # The waiter first: the thread may have written the line before `put` returns.
         self._waiters.append((self._waiting.end_of(line), done))
         if self.failing or not self._waiting.put(line):
             self._waiters.pop()
@@ -188,7 +188,7 @@ class DecisionLog:
         self._on_loop(self._ended.set_result, clean)
 
     def _drain(self, *, last: bool) -> None:
-        """Write what waits, and a checkpoint if one is due, as it is behind the last line."""
+        """Write waiting lines, and a checkpoint if one is due, as it always is after the last line."""
         pause = _FIRST_PAUSE_SECONDS
         while not self._abandoned.is_set():
             try:
@@ -216,7 +216,7 @@ class DecisionLog:
                     self._on_loop(self._settle)
 
     def _next_batch(self, *, last: bool) -> bool:
-        """Take what is to be written next; return False if there is nothing."""
+        """Make the next batch to write; return False if there is nothing."""
         waiting, binding = self._waiting, self._binding
         due = binding.due_in()
         if due == 0 or (last and not waiting and due is not None):
@@ -237,7 +237,7 @@ class DecisionLog:
         return bool(batch)
 
     def _made(self, line: bytes | Unmade) -> bytes:
-        """Return a line, nothing if it cannot be made."""
+        """Return a finished line, empty if it cannot be made."""
         if isinstance(line, bytes):
             return line
         try:
@@ -251,9 +251,9 @@ class DecisionLog:
         self.lost += 1
 
     def _look(self) -> None:
-        """See to a target that was changed under us, once in `_LOOK_SECONDS`, and before any write until that is done,
-        or once it is gone: what is written would be nowhere. Raises OSError, and ConfigurationError if it is another's
-        now.
+        """Deal with a target that was changed under us: every `_LOOK_SECONDS`, and before a write if the last look
+        failed or the target is gone, since writes would be lost. Raises OSError, and ConfigurationError if it is
+        another process's now.
         """
         now = self._clock.monotonic()
         if now - self._looked < _LOOK_SECONDS and not self._target.is_gone():
@@ -277,7 +277,7 @@ class DecisionLog:
         self._on_loop(self._refuse_waiters)
 
     def _on_loop(self, callback: Callable[..., None], *arguments: bool) -> None:
-        # A loop that is closed already has nobody left who waits.
+        # If the loop is closed already, nobody waits any more.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
 
