@@ -218,7 +218,7 @@ async def test_a_pack_that_is_deleted_goes_on_until_there_is_another(shared: Sce
     await fails(shared, "No such file")
     assert await served_by(shared) == "first"
     os.mkfifo(path_of(shared))  # opening one waits for a writer that never comes
-    await fails(shared, "no file")
+    await fails(shared, "not a file")
     path_of(shared).unlink()
     rename_over(path_of(shared), content("second"))
     await becomes(shared, "second")
