@@ -23,26 +23,26 @@ _SWITCH_S = 30.0
 _MEMORY_S = 0.5
 _END_S = 10.0
 BEAT_S = 1.0
-# Without the folder that the parent was started in, whose modules would be taken for ours and for Python's.
+# -P leaves out the folder that the parent was started in, whose modules could shadow ours and Python's.
 _PYTHON = (sys.executable, "-P", "-m")
 _MODEL = (*_PYTHON, "proxy.cli", "model")
 
 
 class Program(NamedTuple):
-    """A kind of process that is told how to start over its line: its name for people, and its command."""
+    """A kind of process that is told over its line how to start: its name for people, and its command."""
 
     name: str
     command: tuple[str, ...]
 
 
 class Counted(NamedTuple):
-    """The numbers of those that live and tell them, and of those that have ended or do not answer: no gauges there."""
+    """The numbers of processes that run and answer, and of those that ended or do not answer, without gauges."""
 
     living: list[Snapshot]
     past: list[Snapshot]
 
 
-# Started without the command line, whose libraries would cost each 10 MB.
+# Not started through the command line, whose libraries would cost each worker 10 MB.
 WORKER = Program("worker", (*_PYTHON, "proxy.processes.worker"))
 HUNTER = Program("hunter", (*_PYTHON, "proxy.processes.hunter_process"))
 
@@ -65,38 +65,38 @@ async def _begun(program: Program) -> tuple[socket.socket, asyncio.subprocess.Pr
 
 
 class Worker:
-    """One worker process, or another program that listens to the same words, seen from the parent."""
+    """One worker process, or another program that answers the same questions, seen from the parent."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, line: Line) -> None:
         self._name = name
         self._process = process
         self._line = line
         self.pid = process.pid
-        self.pack_digest = ""  # what it has in force, if that is known
+        self.pack_digest = ""  # of the pack that it has in force, if known
         self._told_full = False
-        self.last: Snapshot = {}  # its numbers as it told them last
-        self._told = False  # when it was asked for them last
+        self.last: Snapshot = {}  # its numbers as last told
+        self._told = False  # whether it answered when last asked for them
         self._beating: asyncio.Task[bool] | None = None
-        self._missed = 0  # beats since the one that it owes an answer to
+        self._missed = 0  # beats since the one it has yet to answer
 
     @classmethod
     async def spawn(cls, start: Start, program: Program = WORKER) -> Worker:
-        """Start it and return once it serves. Raises ConfigurationError if it does not; cancelled, it leaves none."""
+        """Start a worker, return once it serves. Raises ConfigurationError if it does not; cancelled, leaves none."""
         try:
             ours, process = await _begun(program)
-        except OSError as error:  # a limit of processes, files or memory is reached, which may pass
+        except OSError as error:  # a limit of processes, files or memory, which may be temporary
             what = f"{program.name} {start.worker} cannot be started here"
             raise ConfigurationError(f"{what}: {error.strerror}") from None
         worker = cls(program.name, process, await Line.open(ours))
         try:
             async with asyncio.timeout(_START_S):
-                await worker._line.send(start.to_json())  # with a large pack, more than the line holds unread
+                await worker._line.send(start.to_json())  # a large pack is more than the line's buffer holds
                 await worker._line.receive()
         except (LineClosed, TimeoutError) as error:
-            await worker.drain(0)  # not killed at once: it may be about to print why
+            await worker.drain(0)  # not killed at once, as it may be about to print why
             why = f" in {_START_S:.0f} s" if isinstance(error, TimeoutError) else "; see the messages above"
             raise ConfigurationError(f"{program.name} {start.worker} did not start{why}") from None
-        except asyncio.CancelledError:  # a stop: nobody else knows of it, and the store goes next
+        except asyncio.CancelledError:  # a stop: nobody else knows of this worker, and the store ends next
             await worker.drain(0)
             raise
         worker.pack_digest = start.pack_digest
@@ -109,13 +109,13 @@ class Worker:
 
     @property
     def silent(self) -> float:
-        """For how many seconds it has owed an answer that takes it no time: its event loop stands, or all of it."""
+        """For how many seconds it has not answered a beat: its event loop, or the whole process, stands still."""
         return self._missed * BEAT_S
 
     def beat(self) -> None:
-        """Have it asked whether it is there, unless it owes that answer still; to be called every `BEAT_S`.
+        """Ask it whether it is there, unless it has yet to answer that; call this every `BEAT_S`.
 
-        Calls are counted, not time: where parent and worker were stopped together, none was missed.
+        Calls are counted, not time: if parent and worker were suspended together, none was missed.
         """
         if self._beating is None or (self._beating.done() and self._beating.result()):
             self._missed = 0
@@ -124,7 +124,7 @@ class Worker:
             self._missed += 1
 
     async def _ask_beat(self) -> bool:
-        """Return whether it answers; it does not any more once it has begun to end, but may hang in that."""
+        """Return whether it answers; once it has begun to end it does not any more, and may hang doing so."""
         try:
             await self._line.ask("beat")
         except LineClosed:
@@ -133,11 +133,11 @@ class Worker:
 
     @property
     def tells(self) -> bool:
-        """Whether the process runs and its numbers are those of when it was asked last."""
+        """Whether the process runs and answered when last asked for its numbers."""
         return self.alive and self._told
 
     async def refresh(self) -> None:
-        """Have the worker tell its numbers; the last ones known stay if it does not answer in time."""
+        """Ask the worker for its numbers; the last ones stay if it does not answer in time."""
         if self.silent > _SNAPSHOT_S:
             self._told = False
             return
@@ -152,7 +152,7 @@ class Worker:
     async def switch(self, pack: HandedPack) -> None:
         """Have the worker use a pack for new exchanges; it keeps the old one if it cannot.
 
-        One that takes long may come into force after this: until that is known, it is to be asked again.
+        A slow pack may come into force after this returns: until `pack_digest` shows it, ask again.
         """
         try:
             async with asyncio.timeout(_SWITCH_S):
@@ -165,9 +165,9 @@ class Worker:
         self.pack_digest = answer["pack_digest"]
 
     async def note_memory(self, *, full: bool) -> None:
-        """Tell the worker each time that memory is full, for it to give back what it can, and once that it is not.
+        """Tell the worker each time that memory is full, so that it frees what it can, and once when that is over.
 
-        One that stands still holds up no other: behind a pack, it reads it when it reads that.
+        A worker that stands still delays no other: it reads this later, as after a pack.
         """
         if full or self._told_full:
             self._told_full = full
@@ -180,14 +180,14 @@ class Worker:
         try:
             async with asyncio.timeout(seconds + _END_S):
                 with contextlib.suppress(LineClosed):
-                    await self._line.send({"ask": "drain", "seconds": seconds})  # behind a pack perhaps
+                    await self._line.send({"ask": "drain", "seconds": seconds})  # perhaps queued after a pack
                 await self._process.wait()
         except TimeoutError:
             get("parent").error(f"a {self._name} did not end in time and is killed", pid=self.pid)
         await self.end()
 
     async def hurry(self) -> None:
-        """Cut a drain that is under way short."""
+        """Cut short a drain that is under way."""
         with contextlib.suppress(LineClosed):
             await self._line.send({"ask": "hurry"})
 
@@ -196,7 +196,7 @@ class Worker:
         return await self._process.wait()
 
     async def end(self) -> None:
-        """Kill the process if it still runs, and let go of it."""
+        """Kill the process if it still runs, and close its line."""
         self._line.close()
         self.kill()
         await self._process.wait()
@@ -209,7 +209,7 @@ class Worker:
 
 
 def counted(workers: Iterable[Worker], dead: Snapshot | None) -> Counted:
-    """Sort the numbers that each told last; `dead` are those of workers that are not known any more."""
+    """Sort the numbers that each worker last told; `dead` are the numbers of workers no longer known."""
     found = Counted([], [dead] if dead else [])
     for worker in workers:
         (found.living if worker.tells else found.past).append(worker.last)
@@ -226,7 +226,7 @@ class StandIn:
 
     @classmethod
     async def spawn(cls) -> StandIn:
-        """Start it on a free loopback port. Raises ConfigurationError if it does not say where within a while."""
+        """Start it on a free loopback port. Raises ConfigurationError if it does not tell its port in time."""
         ours, theirs = socket.socketpair()
         with theirs:
             announced, line = await asyncio.open_unix_connection(sock=ours)

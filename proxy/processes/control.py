@@ -1,7 +1,7 @@
 """The line between the parent process and one of its workers: a socket pair with one JSON document a line.
 
-Laws: the parent asks, the worker answers, by numbers, since the answer to a `switch` may come long after those to what
-was asked behind it; when the line closes, the other side is gone.
+Laws: the parent asks and the worker answers; questions are numbered, since the answer to a `switch` may come long after
+those to later questions. When the line closes, the other side is gone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 from proxy.handing import HandedPack
 
 _FROM_CHILD = 4 * 1024 * 1024  # bytes of a line
-FROM_PARENT = 1 << 40  # packs and pattern sets are as large as their files may be, and those are bounded
+FROM_PARENT = 1 << 40  # no bound here: packs and pattern sets are bounded by the sizes allowed for their files
 
 
 def _nothing(_: bool) -> None:
@@ -35,12 +35,12 @@ class Line:
         self._reader = reader
         self._writer = writer
         self._asked = 0
-        self._awaited: dict[int, asyncio.Future[dict[str, Any]]] = {}  # answers, by the number of their question
-        self._listening: asyncio.Task[None] | None = None  # to answers, once there was a question
+        self._awaited: dict[int, asyncio.Future[dict[str, Any]]] = {}  # answers, by their question's number
+        self._listening: asyncio.Task[None] | None = None  # to answers, from the first question on
 
     @classmethod
     async def open(cls, end: socket.socket, most: int = _FROM_CHILD) -> Line:
-        """Take over one end of a socket pair, where lines of so many bytes are read at most."""
+        """Take over one end of a socket pair; a line may be at most `most` bytes long."""
         return cls(*await asyncio.open_unix_connection(sock=end, limit=most))
 
     async def send(self, document: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ class Line:
         try:
             self._writer.write(orjson.dumps(document, default=tuple) + b"\n")  # named tuples become arrays
             await self._writer.drain()
-        except (OSError, RuntimeError):  # uvloop's word for a transport that is closed already
+        except (OSError, RuntimeError):  # RuntimeError: what uvloop raises if the transport is closed already
             raise LineClosed from None
 
     async def receive(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Line:
             line = await self._reader.readline()
         except (OSError, ValueError):
             raise LineClosed from None
-        if not line.endswith(b"\n"):  # killed in the middle of it perhaps
+        if not line.endswith(b"\n"):  # perhaps killed in the middle of a line
             raise LineClosed
         document: dict[str, Any] = orjson.loads(line)
         return document
@@ -85,11 +85,11 @@ class Line:
             while True:
                 document = await self.receive()
                 answer = self._awaited.get(document["number"])
-                if answer is not None:  # else its question was given up on
+                if answer is not None:  # otherwise the asker gave up
                     answer.set_result(document)
 
     def close(self) -> None:
-        """Let go of this end."""
+        """Close this end."""
         self._writer.close()
 
 
@@ -101,9 +101,9 @@ async def answer_parent(
 ) -> float | None:
     """Answer the parent until it says drain; return how many seconds to drain, None if the parent is gone.
 
-    A `beat` asks for nothing but an answer. `snapshot` returns the numbers; `switch` takes a pack and returns
-    the digest of that in force afterwards, one at a time, and holds up nothing else; `note_memory` is told whether
-    memory is full, which is no question.
+    A `beat` asks only for an answer. `snapshot` returns the numbers. `switch` takes a pack and returns the digest of
+    the one then in force; packs come one at a time and delay no other answer. `note_memory` is told whether memory is
+    full, and answers nothing.
     """
     turn = asyncio.Lock()
     switching: set[asyncio.Task[None]] = set()
@@ -140,8 +140,8 @@ async def answer_parent(
 
 
 async def answer_to_the_end(line: Line, snapshot: Callable[[], object], hurry: Callable[[], None]) -> None:
-    """Answer the parent while what runs ends: its numbers, and what it says to have that cut short; it may say `drain`
-    first, if a SIGTERM came from somebody else before.
+    """Answer the parent during a drain: with numbers, and to `hurry` by cutting it short. The parent may still say
+    `drain` first, if somebody else's SIGTERM began the drain.
     """
     with suppress(LineClosed):
         while True:

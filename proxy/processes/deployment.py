@@ -1,4 +1,4 @@
-"""What a deployment is while it runs: what the admin side is told of it, and how it ends."""
+"""A deployment while it runs: what it tells the admin side, and how it ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from proxy.telemetry.snapshot import Sample, merge
 
 
 class Watches(NamedTuple):
-    """Those who look from time to time at what all need, and the log of what people change."""
+    """The regular checks of what all processes need, and the log of what people change."""
 
     store: StoreWatch
     memory: MemoryWatch
@@ -49,7 +49,7 @@ class Deployment:
         self.registry = registry
         self.campaigns = campaigns
         self.packs = packs
-        self.stand_in = stand_in  # whether the stand-in model answers
+        self.stand_in = stand_in  # whether the stand-in model is the upstream
         self.data_url = self.admin_url = ""
         self._fleet = fleet
         self._hunter = hunter
@@ -58,21 +58,21 @@ class Deployment:
         self._delay_seconds = settings.limits.stop_delay_seconds
         self._hurried = asyncio.Event()
         self._stopping = self._draining = False
-        self._hurrying: asyncio.Future[None] | None = None  # kept, or it could be collected before it has run
+        self._hurrying: asyncio.Future[None] | None = None  # kept, so that it is not collected before it has run
 
     def stop(self, seconds: float | None) -> None:
-        """Turn readiness off; when the context ends, what runs has `seconds` more (None: as the settings say)."""
+        """Turn readiness off; when the context ends, running exchanges get `seconds` (None: as in the settings)."""
         self._stopping = True
         self._drain_seconds = self._drain_seconds if seconds is None else seconds
 
     async def linger(self) -> None:
-        """Go on for a while with readiness off: whoever sends work here has to see that before the door closes."""
+        """Go on for a while with readiness off, so that load balancers see it before the listener closes."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._delay_seconds):
                 await self._hurried.wait()
 
     def hurry(self) -> None:
-        """End what still runs at once; for a signal handler."""
+        """End at once what still runs; may be called by a signal handler."""
         self._drain_seconds = 0
         self._hurried.set()
         if self._draining:
@@ -87,7 +87,7 @@ class Deployment:
     async def metrics(self) -> bytes:
         """Return the numbers of every worker and of the hunter together."""
         await asyncio.gather(self._fleet.refresh(), self._hunter.refresh())
-        # Both at one moment: a process that ends meanwhile is among the living or in the past, and in one of them only.
+        # Without awaiting in between: a process that ends meanwhile counts as living or as ended, never as both.
         fleet, hunter = self._fleet.counted(), self._hunter.counted()
         past = merge([*fleet.past, *hunter.past])
         unkept = Sample((), float(self._watches.changes.unkept_checkpoints))
@@ -114,10 +114,10 @@ class Deployment:
         }
 
     def pack_status(self) -> dict[str, Any]:
-        """Return which pack is in force where, and how it got there, for a person."""
+        """Return which pack is in force in which process, and how it got there, for a person."""
         return {**self.packs.status(), "workers": {str(pid): digest for pid, digest in self._fleet.packs.items()}}
 
     async def close(self) -> None:
-        """Drain the workers, and let the hunter make safe what it knows."""
+        """Drain the workers, and let the hunter save its state."""
         self._stopping = self._draining = True
         await asyncio.gather(self._fleet.close(self._drain_seconds), self._hunter.close(self._drain_seconds))

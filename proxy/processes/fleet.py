@@ -1,4 +1,4 @@
-"""The workers as one: started together, started again when one dies, asked together, ended together."""
+"""All workers together: started, restarted when one dies, asked, and ended."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ _GIVEN_UP_S = 30.0
 
 
 class Fleet:
-    """All workers of one parent; `start` describes the first, the others differ in their number only."""
+    """All workers of one parent; `start` describes the first, the others differ only in their number."""
 
     def __init__(self, start: Start, count: int, program: Program = WORKER) -> None:
         self._program = program
         self._starts = [replace(start, worker=number) for number in range(count)]
         self._pack = HandedPack(start.pack_digest, start.pack)
         self._workers: dict[int, Worker] = {}
-        self._dead: Snapshot | None = None  # what workers counted that live no more
+        self._dead: Snapshot | None = None  # what workers counted that have ended
         self._ending = False
 
     @property
     def _living(self) -> list[Worker]:
-        """Those that run, in the order of their numbers."""
+        """The running workers, in the order of their numbers."""
         return [worker for _, worker in sorted(self._workers.items()) if worker.alive]
 
     @property
     def pids(self) -> list[int]:
-        """The process ids of those that run, in the order of the workers' numbers."""
+        """The process ids of the running workers, in the order of their numbers."""
         return [worker.pid for worker in self._living]
 
     @property
     def packs(self) -> dict[int, str]:
-        """The digest of the pack in force in each that runs, by process id."""
+        """The digest of the pack in force in each running worker, by process id."""
         return {worker.pid: worker.pack_digest for worker in self._living}
 
     def missing(self) -> list[str]:
@@ -58,9 +58,9 @@ class Fleet:
             await self._spawn(start)
 
     async def switch(self, pack: HandedPack) -> None:
-        """Have every worker use a pack, those included that will be started.
+        """Have every worker use a pack, also those started later.
 
-        One that cannot goes on with the old one; asking again for the same digest asks those only.
+        A worker that cannot goes on with the old one; another call for the same digest asks only such workers.
         """
         self._pack = pack
         behind = [
@@ -69,30 +69,30 @@ class Fleet:
         await asyncio.gather(*(worker.switch(pack) for worker in behind))
 
     async def note_memory(self, full: bool) -> None:
-        """Tell every worker whether memory is full, those included that were started since."""
+        """Tell every running worker whether memory is full."""
         await asyncio.gather(*(worker.note_memory(full=full) for worker in self._living))
 
     async def keep(self) -> None:
-        """Start workers again that die, and see which do not answer any more, until cancelled."""
+        """Restart workers that die, and kill those that do not answer any more, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
             for start in self._starts:
                 tasks.create_task(self._keep_one(start))
 
     async def refresh(self) -> None:
-        """Have every worker tell its numbers."""
+        """Ask every worker for its numbers."""
         await asyncio.gather(*(worker.refresh() for worker in self._living))
 
     def counted(self) -> Counted:
-        """Return the numbers that every worker told last, those included that have ended."""
+        """Return the numbers that every worker last told, including workers that have ended."""
         found = counted(self._workers.values(), self._dead)
-        # One that stands still cannot say so.
+        # A worker that stands still cannot tell this itself.
         lag = max((worker.silent for worker in self._living), default=0.0)
         found.living.append({"stillgate_loop_lag_seconds": [Sample((), lag)]})
         return found
 
     async def close(self, seconds: float) -> None:
-        """Drain every worker and return once all have ended; one that stands still is killed."""
+        """Drain every worker and return once all have ended; kill one that stands still."""
         self._ending = True
         for worker in self._workers.values():
             if worker.silent >= _SILENT_S:
@@ -100,11 +100,11 @@ class Fleet:
         await asyncio.gather(*(worker.drain(seconds) for worker in self._workers.values()))
 
     async def hurry(self) -> None:
-        """Cut a drain short: what still runs is ended with an error at once."""
+        """Cut a drain short: exchanges that still run end with an error at once."""
         await asyncio.gather(*(worker.hurry() for worker in self._workers.values()))
 
     async def _listen(self) -> None:
-        """Ask every worker each second whether it is there; tell once of one that does not answer, then kill it."""
+        """Ask every worker each second whether it is there; log once if one does not answer, later kill it."""
         known: set[int] = set()
         while True:
             await asyncio.sleep(BEAT_S)
@@ -143,7 +143,7 @@ class Fleet:
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def _spawn(self, start: Start) -> None:
-        """Start a worker with the pack in force, which need not be the one that lies at the settings' path."""
+        """Start a worker with the pack in force, which may differ from the file at the settings' path."""
         described = replace(start, pack_digest=self._pack.digest, pack=self._pack.text)
         worker = self._workers[start.worker] = await Worker.spawn(described, self._program)
         if worker.pack_digest != self._pack.digest:  # another came into force meanwhile

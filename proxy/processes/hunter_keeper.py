@@ -1,6 +1,6 @@
-"""The hunter's process as its parent sees it: there once a pack has campaigns, started again when it dies or hangs.
+"""The hunter's process as its parent sees it: started once a pack has campaigns, restarted when it dies or hangs.
 
-Law: nobody waits for it and no request needs it: a hunter that cannot start keeps nothing from being served.
+Law: nobody waits for it and no request needs it: requests are served even if the hunter cannot start.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from proxy.telemetry.snapshot import Snapshot, merge
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-_SILENT_S = 10.0  # by then another has its lease
+_SILENT_S = 10.0  # by then another hunter has its lease
 _GIVEN_UP_S = 60.0  # a large state may hold the interpreter for some seconds while it is read
 
 
 class HunterKeeper:
-    """Keeps one hunter; `start` says how the workers start, of which it needs all but the address."""
+    """Keeps one hunter running; `start` is the workers' own, of which it needs all but the address."""
 
     def __init__(self, start: Start, program: Program = HUNTER) -> None:
-        self._dead: Snapshot | None = None  # what hunters counted that live no more
+        self._dead: Snapshot | None = None  # what hunters counted that have ended
         self._start = start
         self._program = program
         self._child: Worker | None = None
@@ -38,9 +38,9 @@ class HunterKeeper:
         return self._child.pid if self._child is not None and self._child.alive else None
 
     async def switch(self, pack: HandedPack, *, wanted: bool) -> None:
-        """Have the hunter look by a pack, and start it if that has campaigns; it then stays.
+        """Have the hunter look by a pack, and start it if the pack has campaigns; from then on it stays.
 
-        One that does not answer is to be asked again: a pack comes into force for customers without it.
+        If it does not answer, ask again: customers get the pack without waiting for the hunter.
         """
         self._start = replace(self._start, pack_digest=pack.digest, pack=pack.text)
         if wanted:
@@ -50,7 +50,7 @@ class HunterKeeper:
             await child.switch(pack)
 
     async def keep(self) -> None:
-        """Keep a hunter running from when it is wanted, until cancelled."""
+        """Keep a hunter running, once one is wanted, until cancelled."""
         await self._wanted.wait()
         pause = _FIRST_PAUSE_S
         while not self._ending:
@@ -78,7 +78,7 @@ class HunterKeeper:
             await asyncio.sleep(pause)
 
     async def _listen(self, child: Worker) -> None:
-        """Ask each second whether it is there; tell once that it does not answer, then kill it."""
+        """Ask it each second whether it is there; log once if it does not answer, later kill it."""
         silent = False
         while not self._ending:
             await asyncio.sleep(BEAT_S)
@@ -93,16 +93,16 @@ class HunterKeeper:
                     logger.info("the hunter answers again", pid=child.pid)
 
     async def refresh(self) -> None:
-        """Have the hunter tell its numbers."""
+        """Ask the hunter for its numbers."""
         if self._child is not None and self._child.alive:
             await self._child.refresh()
 
     def counted(self) -> Counted:
-        """Return the numbers that the hunter told last, and those before it."""
+        """Return the numbers that this hunter last told, and those of earlier ones."""
         return counted([] if self._child is None else [self._child], self._dead)
 
     async def close(self, seconds: float) -> None:
-        """Let the hunter make its state safe, and return once it has ended; one that stands still is killed."""
+        """Let the hunter save its state, and return once it has ended; kill it if it stands still."""
         self._ending = True
         if self._child is None:
             return

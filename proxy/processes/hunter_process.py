@@ -1,7 +1,7 @@
-"""The hunter's process beside the workers of one machine: it hunts until its parent says `drain`, or is gone.
+"""The hunter's process beside the workers of one machine: it hunts until its parent says `drain` or is gone.
 
-The parent says first how to start (`Start`), then asks `snapshot` as often as it likes, and `switch` when another pack
-came into force. A plain SIGTERM ends it in order as well; the terminal's Ctrl-C and SIGHUP are the parent's business.
+The parent first says how to start (`Start`), then asks `snapshot` as often as it likes, and `switch` when another pack
+comes into force. A SIGTERM also ends it in order; Ctrl-C and SIGHUP of the terminal are left to the parent.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
         settings: Settings = taken(start.settings)
         pack: Pack = taken(start.pack)
         store = await open_store(start.store_url, clock=clock, access=store_access(settings))
-        del told, start  # of a large pack, megabytes
+        del told, start  # megabytes, with a large pack
         try:
             async with hunting(
                 store,
@@ -77,7 +77,7 @@ async def _run(end: socket.socket, kind: Kind | None) -> int:
             await store.close()
     except (StillgateError, OSError, ImportError) as error:
         get("hunter").error("the hunter cannot go on", error=str(error))
-        return os.EX_CONFIG  # starting again will not mend it
+        return os.EX_CONFIG  # starting again would not help
     finally:
         line.close()
     return 0
@@ -89,7 +89,7 @@ def pace_of(settings: Settings) -> Pace:
 
 
 async def _obey(line: Line, hunter: Hunter) -> None:
-    """Answer the parent until it says drain, or is gone, or the kernel says SIGTERM."""
+    """Answer the parent until it says drain or is gone, or a SIGTERM comes."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     both = {
@@ -104,12 +104,12 @@ async def _obey(line: Line, hunter: Hunter) -> None:
 
 
 async def _switch(hunter: Hunter, pack: HandedPack) -> str:
-    """Hunt by a pack; whatever keeps it from being used leaves the old one.
+    """Hunt by a pack; if it cannot be used, for whatever reason, the old one stays.
 
     Return the digest of the pack that it hunts by.
     """
     digest, text = pack
-    if digest == hunter.pack.digest:  # asked again, by one who gave up on the answer
+    if digest == hunter.pack.digest:  # asked again by a parent that gave up waiting
         return digest
     try:
         hunter.adopt(await asyncio.to_thread(taken, text))

@@ -1,6 +1,6 @@
-"""Keeps the snapshot that a start without the store begins from; the parent process runs it.
+"""Keeps the snapshot from which the proxy can start while the store is away; the parent process runs it.
 
-Law: what it writes was read while nothing of it changed, or it was read again; nothing is written while that is not so.
+Law: it writes only what was read while none of it changed; otherwise it reads again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from proxy.store.base import Row, Store
 from proxy.telemetry.snapshot import Sample, Snapshot
 
 _TURN_S = 10.0
-_ATTEMPTS = 3  # a campaign that is published while it is read
+_ATTEMPTS = 3  # to read: a campaign may be published meanwhile
 
 
 class SnapshotKeeper:
-    """The one of a deployment; `folder` holds nothing else."""
+    """Keeps one deployment's snapshot; `folder` holds nothing else."""
 
     def __init__(self, store: Store, folder: Path, clock: Clock) -> None:
         self._store = store
@@ -38,7 +38,7 @@ class SnapshotKeeper:
                 await self.keep()
                 self._failing = False
             except StoreUnavailable:
-                pass  # it is as old as it is
+                pass  # the old snapshot stays
             except (OSError, Unusable) as error:
                 if not self._failing:
                     get("parent").error("the snapshot for a start without the store cannot be kept", error=str(error))
@@ -46,7 +46,7 @@ class SnapshotKeeper:
             await asyncio.sleep(_TURN_S)
 
     def snapshot(self) -> Snapshot:
-        """Return what the metrics say of it."""
+        """Return its numbers, by the names of the metrics."""
         return {"stillgate_snapshot_failing": [Sample((), float(self._failing))]}
 
     async def keep(self) -> None:
@@ -63,7 +63,7 @@ class SnapshotKeeper:
         self._cursor = cursor
 
     async def _news(self) -> tuple[str, bool]:
-        """Return the end of the feed, and whether anything changed that belongs into a snapshot."""
+        """Return the feed's end, and whether anything changed that belongs in a snapshot."""
         changed, cursor = self._cursor is None, self._cursor
         while True:
             changes = await self._store.changes(cursor, 0)
@@ -81,7 +81,7 @@ class SnapshotKeeper:
 
 
 def _campaigns_are_whole(rows: list[Row]) -> bool:
-    """Tell whether all parts are there of each campaign; one that cannot be read is nobody's business here."""
+    """Tell whether all parts of each campaign are there; one that cannot be read is ignored."""
     parts = {row.name for row in rows if row.table == PARTS_TABLE}
     for row in rows:
         if row.table == CAMPAIGNS_TABLE:

@@ -19,9 +19,9 @@ from proxy.store.mark import ensure_mark, ensure_secret
 
 @asynccontextmanager
 async def opened(settings: Settings, url: str, clock: Clock) -> AsyncIterator[tuple[Store, Master]]:
-    """Open the store and close it at the end; with it comes the master secret, which is made if there is none.
+    """Open the store and close it at the end; yield it with the master secret, which is made if there is none.
 
-    It is made once the store is there, which has to be told of it: one that is not told would refuse it from then on.
+    It is made only once the store is there and can note it: otherwise the store would later refuse this secret.
 
     Raises ConfigurationError if either must not be used as it is, StoreUnavailable if the store is away and the
     settings need it.

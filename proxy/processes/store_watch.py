@@ -1,6 +1,6 @@
-"""Looks whether the store is there and has our time, and starts our own again if it died, or its socket was removed.
+"""Checks whether the store is there and has our time; restarts our own if it died or its socket was removed.
 
-Law: however long it is away, and whatever keeps it from being started, the log says each once.
+Law: that it is away, and why it cannot be started, are each logged once, however long that lasts.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from proxy.store.embedded import EmbeddedServer
 from proxy.telemetry.snapshot import Sample, Snapshot
 
 _PING_S = 0.5
-_APART_S = 60.0  # a key or a flag may end so much too soon or too late, and nobody minds
-_NEAR_S = 50.0  # from then on it is right again: an answer may be late, and a clock may drift past a minute for hours
+_APART_S = 60.0  # a key or a flag may end so much too early or too late without harm
+_NEAR_S = 50.0  # clocks agree again only below this: answers may be late, and a clock may hover at a minute for hours
 _MISSED_PINGS = 2  # one may be late on a machine that is busy
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -27,25 +27,25 @@ class StoreWatch:
 
     def __init__(self, store: Store, server: EmbeddedServer | None, clock: Clock) -> None:
         self.away = False
-        self._ahead = 0.0  # our clock, of the store's
+        self._ahead = 0.0  # seconds by which our clock is ahead of the store's
         self._apart = False
         self._store = store
         self._clock = clock
         self._server = server
         self._pause = _FIRST_PAUSE_S
         self._try_at = float("-inf")  # by the loop's time
-        self._told = False  # that our own cannot be started again
+        self._told = False  # whether it was logged that our own cannot be restarted
 
     async def run(self) -> None:
         """Ask the store whether it is there, until cancelled."""
-        missed, why = _MISSED_PINGS - 1, ""  # at the start nobody has seen it yet
+        missed, why = _MISSED_PINGS - 1, ""  # at the start one miss is enough, as nobody has seen it yet
         while True:
             try:
                 self._compare(await self._store.ping())
                 missed, why = 0, ""
             except StoreUnavailable as error:
                 missed += 1
-                why = why or str(error)  # the first; after it the store may not have been asked
+                why = why or str(error)  # keep the first reason: later on the store may not even have been asked
             away = missed >= _MISSED_PINGS
             if away and not self.away:
                 get("parent").error("the store is away", error=why)
@@ -60,14 +60,14 @@ class StoreWatch:
             await asyncio.sleep(_PING_S)
 
     def snapshot(self) -> Snapshot:
-        """Return what the metrics say of it: workers that nobody asks for anything do not find out."""
+        """Return its numbers for the metrics: idle workers do not find out whether the store is away."""
         return {
             "stillgate_store_breaker_open": [Sample((), float(self.away))],
             "stillgate_clock_ahead_seconds": [Sample((), self._ahead)],
         }
 
     def _compare(self, theirs: float) -> None:
-        """Take note of the store's time: flags and keys go by ours, and others by theirs."""
+        """Compare the store's time with ours: flags and keys end by each process's own clock."""
         self._ahead = self._clock.wall() - theirs
         if (abs(self._ahead) > (_NEAR_S if self._apart else _APART_S)) != self._apart:
             self._apart = not self._apart

@@ -1,7 +1,7 @@
 """The parent process: it owns the store, the admin side and the workers, and ends them in the right order.
 
-Laws: readiness goes first when a stop is asked for, then new work, then what runs, the store last. After kill -9 of the
-parent the children end by themselves, and the store's server waits for the next start.
+Laws: a stop first ends readiness, then new work, then what runs, and last the store. After kill -9 of the parent the
+children end by themselves, and the store's server waits for the next start.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from proxy.store.base import Store
 from proxy.store.embedded import EmbeddedServer
 
 STATE_FILE = "serve.json"
-_ROOM_S = 1.0  # between two looks whether the disk has room again
+_ROOM_S = 1.0  # between two checks whether the disk has room again
 _STAND_IN = "stand-in"
 
 
@@ -65,7 +65,7 @@ class Launch(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """What a deployment stands on: `server` serves its store if that is embedded; `stand_in` is there if it answers."""
+    """What workers need: `server` is the store's, if embedded; `stand_in` is there if it is the upstream."""
 
     store: Store
     store_url: str
@@ -76,9 +76,9 @@ class Ground(NamedTuple):
 
 @asynccontextmanager
 async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
-    """Start everything, serve while the context lasts, end everything.
+    """Start everything, serve while the context lasts, then end everything.
 
-    Raises ConfigurationError or StoreUnavailable, with everything ended that was started.
+    Raises ConfigurationError or StoreUnavailable, after ending everything that was started.
     """
     settings = launch.settings
     async with AsyncExitStack() as stack:
@@ -114,7 +114,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
         samples = Retention(settings, store, changes, clock)
         side = _admin_side(deployment, ground, flags, changes, samples, clock)
         deployment.admin_url = await open_admin(settings, side, stack)
-        # Pushed last, so that it ends first: the admin side still tells of a drain.
+        # Pushed last, so that it ends first: the admin side can still be asked during a drain.
         stack.push_async_callback(deployment.close)
         await fleet.open()
         work = (
@@ -132,7 +132,7 @@ async def deploy(launch: Launch, clock: Clock) -> AsyncIterator[Deployment]:
 
 
 async def _ground(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Ground:
-    """Start what workers need before they can; the stack ends it."""
+    """Start what workers need to start; the stack ends it."""
     server, store_url = None, settings.store.url
     if not settings.store.shared:
         server = EmbeddedServer(settings.data)
@@ -196,7 +196,7 @@ def _admin_side(
 async def _announced(
     deployment: Deployment, settings: Settings, work: Iterable[Coroutine[Any, Any, None]]
 ) -> AsyncIterator[None]:
-    """Do the work in the background, and tell where the deployment is, while the context lasts."""
+    """While the context lasts, do the work in the background and announce in a file where the deployment is."""
     log = get("parent")
     async with asyncio.TaskGroup() as tasks:
         background = [tasks.create_task(coroutine) for coroutine in work]
@@ -214,7 +214,7 @@ async def _announced(
 
 
 async def _announced_later(place: Path, status: Mapping[str, object]) -> None:
-    """Tell where the deployment is once there is room for it; a folder that was made anew is another one's."""
+    """Announce where the deployment is once the disk has room; not in a folder made anew, which is another's."""
     with suppress(FileNotFoundError), known(place.parent) as same:
         while True:
             await asyncio.sleep(_ROOM_S)
@@ -228,7 +228,7 @@ async def _announced_later(place: Path, status: Mapping[str, object]) -> None:
 def _memory_watch(
     settings: Settings, fleet: Fleet, others: Iterable[HunterKeeper | EmbeddedServer | StandIn | None]
 ) -> MemoryWatch:
-    """Return what watches the memory of every process of this deployment, the workers and `others`."""
+    """Return the watch over the memory of all processes of this deployment: the workers and `others`."""
 
     def pids() -> list[int]:
         return [os.getpid(), *fleet.pids, *(other.pid for other in others if other is not None and other.pid)]
@@ -237,5 +237,5 @@ def _memory_watch(
 
 
 def _snapshot_keeper(settings: Settings, store: Store, clock: Clock) -> SnapshotKeeper | None:
-    """Return what keeps the snapshot, where a start would go by one."""
+    """Return the keeper of the snapshot, None if the settings do not start without the store."""
     return SnapshotKeeper(store, settings.snapshot_folder, clock) if settings.starts_without_store else None

@@ -1,8 +1,8 @@
-"""One worker process: it serves customers until its parent says `drain`, or is gone.
+"""One worker process: it serves customers until its parent says `drain` or is gone.
 
-The parent says first how to start (`Start`), then asks `beat` each second, `snapshot` as often as it likes, `switch`
-when another pack came into force, `drain` once and perhaps `hurry`. A plain SIGTERM drains as well; the terminal's
-Ctrl-C and SIGHUP are the parent's business.
+The parent first says how to start (`Start`), then asks `beat` each second, `snapshot` as often as it likes, `switch`
+when another pack comes into force, `drain` once and perhaps `hurry`. A SIGTERM also drains it; Ctrl-C and SIGHUP of the
+terminal are left to the parent.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from proxy.start import Start
 from proxy.threads import share_threads
 
 _DRAIN_AS_ORPHAN_S = 2.0
-# How soon a thread that reads a body or loads a pack lets the loop go on; five milliseconds, Python's own, are as long
-# as an exchange, and one turn of the loop after the other would wait for them.
+# How soon a thread that reads a body or loads a pack lets the loop go on. Python's own five milliseconds are as long as
+# an exchange, and every turn of the loop would wait for them.
 _YIELD_S = 0.0005
-_THREADS = 2  # while one loads a pack, another one sees to what is too long for the loop
+_THREADS = 2  # while one loads a pack, the other does what takes too long for the loop
 
 
 def main(descriptor: int) -> int:
@@ -61,7 +61,7 @@ async def _run(end: socket.socket) -> int:
         settings: Settings = taken(start.settings)
         place = Place(start.worker, start.store_url, start.host, start.port, taken(start.patterns), start.secret)
         pack: Pack = taken(start.pack)
-        del told, start  # of a large pack, megabytes
+        del told, start  # megabytes, with a large pack
         async with serve(settings, pack, place, SystemClock()) as serving:
             collect_briefly()
             use_huge_pages()
@@ -71,13 +71,13 @@ async def _run(end: socket.socket) -> int:
         return 0
     except (StillgateError, OSError) as error:
         get("worker").error("the worker cannot go on", error=str(error))
-        return os.EX_CONFIG  # starting again will not mend it
+        return os.EX_CONFIG  # starting again would not help
     finally:
         line.close()
 
 
 async def _obey(line: Line, serving: Serving, drain_seconds: float) -> int:
-    """Answer the parent until it says drain, or is gone, or the kernel says SIGTERM, or a background task fails.
+    """Answer the parent until it says drain or is gone, a SIGTERM comes, or a background task fails.
 
     A SIGTERM while draining, or the parent's `hurry`, cuts the drain short.
     """
@@ -103,12 +103,12 @@ async def _obey(line: Line, serving: Serving, drain_seconds: float) -> int:
 
 
 async def _switch(serving: Serving, pack: HandedPack) -> str:
-    """Bring a pack into force; whatever keeps it from being used leaves the old one.
+    """Bring a pack into force; if it cannot be used, for whatever reason, the old one stays.
 
     Return the digest of the pack in force.
     """
     digest, text = pack
-    if digest == serving.pack.digest:  # asked again, by one who gave up on the answer
+    if digest == serving.pack.digest:  # asked again by a parent that gave up waiting
         return digest
     try:
         await serving.switch(await asyncio.to_thread(taken, text))
